@@ -1,0 +1,193 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can go wrong: one class a fact, each with a code that is stable on the wire.
+
+The text of an error says the act, the object and the cause, and names the host where there is one.
+"""
+
+from __future__ import annotations
+
+
+class MaglicaError(Exception):
+    """Base of every error that the library raises on purpose; ``code`` is its name on the wire."""
+
+    code = "error"
+
+
+class ConfigInvalid(MaglicaError):
+    """A configuration file or an option can't be used; the text names file, line and value."""
+
+    code = "config_invalid"
+
+
+class DependencyMissing(MaglicaError):
+    """A Python package or a program that this part needs is not installed."""
+
+    code = "dependency_missing"
+
+
+class NameInvalid(MaglicaError):
+    """A name, address or key that a user gave does not have the form that it must have."""
+
+    code = "name_invalid"
+
+
+class NameTaken(MaglicaError):
+    """A vm, an image or an open request on some host has that name already."""
+
+    code = "name_taken"
+
+
+class ImageUnknown(MaglicaError):
+    """No host has an original image of that name."""
+
+    code = "image_unknown"
+
+
+class ImageRunning(MaglicaError):
+    """The original image is running, so that its disks can't be copied."""
+
+    code = "image_running"
+
+
+class ImageUnsupported(MaglicaError):
+    """The image's definition or disks have something that can't be cloned safely."""
+
+    code = "image_unsupported"
+
+
+class HostUnknown(MaglicaError):
+    """No host of that name is known."""
+
+    code = "host_unknown"
+
+
+class HostDown(MaglicaError):
+    """The host, its worker or its libvirtd does not answer."""
+
+    code = "host_down"
+
+
+class NoRoom(MaglicaError):
+    """No host, or not the one named, has the memory or disk space."""
+
+    code = "no_room"
+
+
+class VmUnknown(MaglicaError):
+    """No vm of that name is on the host."""
+
+    code = "vm_unknown"
+
+
+class GuestUnreadable(MaglicaError):
+    """libguestfs finds no operating system, or can't mount its file systems."""
+
+    code = "guest_unreadable"
+
+
+class GuestUnsupported(MaglicaError):
+    """The guest is readable, but its kind of network configuration is not supported."""
+
+    code = "guest_unsupported"
+
+
+class LibvirtFailed(MaglicaError):
+    """libvirtd refused a call; the text has libvirt's own words."""
+
+    code = "libvirt_failed"
+
+
+class StorageFailed(MaglicaError):
+    """A disk could not be copied, made or removed."""
+
+    code = "storage_failed"
+
+
+class RequestUnknown(MaglicaError):
+    """No request has that id."""
+
+    code = "request_unknown"
+
+
+class RequestConflict(MaglicaError):
+    """A request with that id, but with other content, is there already."""
+
+    code = "request_conflict"
+
+
+class RequestCancelled(MaglicaError):
+    """The request was cancelled before it was done."""
+
+    code = "request_cancelled"
+
+
+class RequestTimeout(MaglicaError):
+    """The request did not end in the time that the caller would wait; it goes on."""
+
+    code = "request_timeout"
+
+
+class JobDied(MaglicaError):
+    """The process that ran a request on its host ended without a result."""
+
+    code = "job_died"
+
+
+class AccessDenied(MaglicaError):
+    """The key has no role, or its role does not allow this message."""
+
+    code = "access_denied"
+
+
+class MessageInvalid(MaglicaError):
+    """A message does not have the form that the protocol asks for."""
+
+    code = "message_invalid"
+
+
+class JournalFailed(MaglicaError):
+    """The journal can't be read or written, for example because the disk is full."""
+
+    code = "journal_failed"
+
+
+class PeerSilent(MaglicaError):
+    """The client worker did not answer in time."""
+
+    code = "peer_silent"
+
+
+CLASSES = (
+    MaglicaError,
+    ConfigInvalid,
+    DependencyMissing,
+    NameInvalid,
+    NameTaken,
+    ImageUnknown,
+    ImageRunning,
+    ImageUnsupported,
+    HostUnknown,
+    HostDown,
+    NoRoom,
+    VmUnknown,
+    GuestUnreadable,
+    GuestUnsupported,
+    LibvirtFailed,
+    StorageFailed,
+    RequestUnknown,
+    RequestConflict,
+    RequestCancelled,
+    RequestTimeout,
+    JobDied,
+    AccessDenied,
+    MessageInvalid,
+    JournalFailed,
+    PeerSilent,
+)
+_BY_CODE = {cls.code: cls for cls in CLASSES}
+
+
+def from_code(code: str, text: str) -> MaglicaError:
+    """Return the error that a peer reported; an unknown ``code`` gives the base class."""
+    return _BY_CODE.get(code, MaglicaError)(text)

@@ -1,0 +1,233 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The values that the components exchange: frozen, with no behaviour beyond questions about them.
+
+Sizes are in bytes or MiB as the field's name says; times are seconds since 1970 (UTC).
+"""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from dataclasses import dataclass, replace
+from typing import Union
+
+# Domain UUIDs derive from request ids in this name space, so that the same request can't make two.
+_VM_NAMESPACE = uuid.UUID("0d4ee5a0-63a5-4f55-a6cf-2b3f8a1f5f0e")
+
+
+class State(str, enum.Enum):
+    """Where a request stands; see docs/protocol.md for who moves it."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (State.DONE, State.FAILED, State.CANCELLED)
+
+
+class Role(str, enum.Enum):
+    """What the owner of a key may do."""
+
+    CLIENT = "client"
+    OBSERVER = "observer"
+    HOST = "host"
+
+
+class Kind(str, enum.Enum):
+    """What a request asks for."""
+
+    CLONE = "clone"
+    START = "start"
+    STOP = "stop"
+    REMOVE = "remove"
+    RESIZE = "resize"
+
+
+class CloneMode(str, enum.Enum):
+    """Whether a vm's disks are overlays of the base or full copies of it."""
+
+    LINKED = "linked"
+    FULL = "full"
+
+
+@dataclass(frozen=True)
+class Nic:
+    """One network interface as asked for; no addresses means DHCP."""
+
+    network: str | None = None
+    bridge: str | None = None
+    mac: str | None = None
+    addresses: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    nameservers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CloneSpec:
+    """A vm to be made from an original image. ``None`` means: as in the image, or chosen."""
+
+    name: str
+    image: str
+    host: str | None = None
+    clone_mode: CloneMode = CloneMode.LINKED
+    pool: str | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    networks: tuple[Nic, ...] | None = None
+    ssh_authorized_keys: tuple[str, ...] = ()
+    root_password: str | None = None
+    start: bool = True
+
+    def without_secrets(self) -> CloneSpec:
+        """Return the spec as it may be shown and kept after the request has ended."""
+        return replace(self, root_password=None)
+
+
+@dataclass(frozen=True)
+class VmSpec:
+    """An act on a vm that exists. ``uuid`` pins it: a new vm of the same name is not meant.
+
+    ``force`` and ``timeout`` (seconds) are for stop: after the timeout of a shutdown that the guest
+    did not follow, pull the plug if forced, else fail. ``vcpus`` and ``memory_mib`` are for resize.
+    """
+
+    name: str
+    uuid: str
+    host: str
+    force: bool = False
+    timeout: int = 120
+    vcpus: int | None = None
+    memory_mib: int | None = None
+
+    def without_secrets(self) -> VmSpec:
+        return self
+
+
+Spec = Union[CloneSpec, VmSpec]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A named part of a request's work and how long it took."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a request failed: an error's code and its text."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A network interface of a vm, with the addresses that are known."""
+
+    mac: str
+    network: str | None = None
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Vm:
+    """A vm as the result of a request and as the modules show it."""
+
+    name: str
+    uuid: str
+    host: str
+    state: str
+    image: str | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    interfaces: tuple[Interface, ...] = ()
+    disks: tuple[str, ...] = ()
+    ssh_host_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as the client worker's journal knows it.
+
+    ``version`` grows by one with each change, so that a waiting client can ask for what is newer.
+    ``who`` is the name that the submitting key has in the access file.
+    """
+
+    id: str
+    kind: Kind
+    spec: Spec
+    state: State = State.QUEUED
+    host: str | None = None
+    who: str = ""
+    version: int = 1
+    created: float = 0.0
+    updated: float = 0.0
+    phase: str | None = None
+    phases: tuple[Phase, ...] = ()
+    cancelling: bool = False
+    failure: Failure | None = None
+    vm: Vm | None = None
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+
+@dataclass(frozen=True)
+class DomainSummary:
+    """What placement must know of a domain. ``disk_bytes`` is what a copy of its disks may take."""
+
+    name: str
+    uuid: str
+    active: bool
+    persistent: bool
+    made: bool
+    vcpus: int
+    memory_mib: int
+    disk_bytes: int = 0
+
+    @property
+    def is_image(self) -> bool:
+        return self.persistent and not self.active and not self.made
+
+
+@dataclass(frozen=True)
+class PoolSummary:
+    """A storage pool that can hold vms' disks."""
+
+    name: str
+    capacity_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class HostReport:
+    """What a host says of itself with every hello. ``problem``: why it can't work now."""
+
+    cpus: int = 0
+    memory_total_mib: int = 0
+    memory_free_mib: int = 0
+    domains: tuple[DomainSummary, ...] = ()
+    pools: tuple[PoolSummary, ...] = ()
+    networks: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def new_request_id() -> str:
+    """Return a fresh request id, to be kept for all retries."""
+    return str(uuid.uuid4())
+
+
+def vm_uuid(request_id: str) -> str:
+    """Return the UUID of the domain that the clone request ``request_id`` makes."""
+    return str(uuid.uuid5(_VM_NAMESPACE, request_id))

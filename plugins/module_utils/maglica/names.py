@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The form of every name that comes from outside; each check returns the name or raises.
+
+Patterns are matched in full. No name that passes can be a path, an option, XML or a control
+sequence, and none is ever joined to a path without also being one of these.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from .errors import NameInvalid
+
+# A vm's name becomes its host name: RFC 1123 labels, and at most Linux's HOST_NAME_MAX (64) in all.
+HOST_NAME_MAX = 64
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_VM_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+# libvirt allows nearly anything as a domain's, pool's or network's name; these are the ones served.
+_OBJECT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,199}")
+_MAC = re.compile(r"[0-9a-f][02468ace](?::[0-9a-f]{2}){5}")
+# crypt(5): $id$[parameters$]salt$hash, in the alphabet that shadow(5) can hold.
+_PASSWORD_HASH = re.compile(r"\$[0-9a-z]{1,8}\$[A-Za-z0-9./,=$+-]{8,500}")
+_SSH_KEY = re.compile(
+    r"(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\.com"
+    r"|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{16,8000}={0,2}(?: [ -~]{1,200})?"
+)
+
+
+def vm_name(name: str) -> str:
+    """Check the name of a vm, which is also its host name (lower case, RFC 1123)."""
+    if len(name) > HOST_NAME_MAX:
+        raise NameInvalid(f"{name[:20]!r}… is no host name: longer than {HOST_NAME_MAX} characters")
+    if not _VM_NAME.fullmatch(name):
+        raise NameInvalid(
+            f"{name!r} is no host name: use lower-case letters, digits and hyphens in labels"
+            " that are separated by dots"
+        )
+    if name.rsplit(".", 1)[-1].isdigit():
+        raise NameInvalid(f"{name!r} is no host name: its last label is a number")
+    return name
+
+
+def object_name(name: str) -> str:
+    """Check the name of an image, a host, a storage pool or a network."""
+    if not _OBJECT_NAME.fullmatch(name):
+        raise NameInvalid(
+            f"{name[:200]!r} is no name: use at most 200 letters, digits and _ . + : @ -,"
+            " the first a letter, a digit or _"
+        )
+    return name
+
+
+def mac(text: str) -> str:
+    """Check a unicast MAC address, six pairs in lower case."""
+    if not _MAC.fullmatch(text):
+        raise NameInvalid(f"{text[:40]!r} is no unicast MAC address in lower case")
+    return text
+
+
+def interface_address(text: str) -> str:
+    """Check an IPv4 or IPv6 address with its prefix length, as in C(192.0.2.7/24)."""
+    try:
+        if "/" in text and "%" not in text:
+            return str(ipaddress.ip_interface(text))
+    except ValueError:
+        pass
+    raise NameInvalid(f"{text[:60]!r} is no address with a prefix length, such as 192.0.2.7/24")
+
+
+def address(text: str) -> str:
+    """Check an IPv4 or IPv6 address."""
+    try:
+        if "%" not in text:
+            return str(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    raise NameInvalid(f"{text[:60]!r} is no IP address")
+
+
+def password_hash(text: str) -> str:
+    """Check a password hash of crypt(5); the error never shows it."""
+    if not _PASSWORD_HASH.fullmatch(text):
+        raise NameInvalid("root_password is no hash of crypt(5), such as $6$salt$hash")
+    return text
+
+
+def ssh_key(text: str) -> str:
+    """Check a line of authorized_keys without options."""
+    if not _SSH_KEY.fullmatch(text):
+        raise NameInvalid(f"{text[:40]!r}… is no public SSH key of the form 'type base64 comment'")
+    return text

@@ -1,0 +1,271 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The body of every message: checked field by field and turned into values, and back.
+
+docs/protocol.md says the same in words.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .. import model, names
+from ..errors import MessageInvalid
+from .checks import (
+    Check,
+    boolean,
+    choice,
+    fields,
+    integer,
+    list_of,
+    matching,
+    named,
+    number,
+    optional,
+    record,
+    text,
+)
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_CODE = re.compile(r"[a-z_]{1,40}")
+MAX_NICS = 16
+MAX_KEYS = 64
+MAX_DOMAINS = 4000
+
+_uuid = matching(_UUID, "UUID")
+_name = named(names.object_name)
+# A vm that others made may have a name that is no host name.
+_vm = named(names.vm_name)
+_vcpus = integer(1, 1024)
+_memory = integer(16, 64 << 20)
+_bytes = integer(0, 1 << 60)
+
+_nic = record(
+    model.Nic,
+    network=optional(_name),
+    bridge=optional(_name),
+    mac=optional(named(names.mac)),
+    addresses=list_of(named(names.interface_address), 16),
+    gateways=list_of(named(names.address), 2),
+    nameservers=list_of(named(names.address), 8),
+    search=list_of(_vm, 8),
+)
+_clone_spec = record(
+    model.CloneSpec,
+    name=_vm,
+    image=_name,
+    host=optional(_name),
+    clone_mode=choice(model.CloneMode),
+    pool=optional(_name),
+    vcpus=optional(_vcpus),
+    memory_mib=optional(_memory),
+    networks=optional(list_of(_nic, MAX_NICS)),
+    ssh_authorized_keys=list_of(named(names.ssh_key), MAX_KEYS),
+    root_password=optional(named(names.password_hash)),
+    start=boolean,
+)
+_vm_spec = record(
+    model.VmSpec,
+    name=_name,
+    uuid=_uuid,
+    host=_name,
+    force=boolean,
+    timeout=integer(0, 86400),
+    vcpus=optional(_vcpus),
+    memory_mib=optional(_memory),
+)
+_failure = record(model.Failure, code=matching(_CODE, "error code"), text=text())
+_phase = record(model.Phase, name=text(40), seconds=number)
+_interface = record(
+    model.Interface,
+    mac=text(40),
+    network=optional(text(200)),
+    addresses=list_of(text(60), 64),
+)
+_vm_result = record(
+    model.Vm,
+    name=_name,
+    uuid=_uuid,
+    host=_name,
+    state=text(40),
+    image=optional(_name),
+    vcpus=optional(integer(0, 1 << 20)),
+    memory_mib=optional(_bytes),
+    interfaces=list_of(_interface, 64),
+    disks=list_of(text(1000), 64),
+    ssh_host_keys=list_of(text(8200), 8),
+)
+_domain = record(
+    model.DomainSummary,
+    name=text(400),
+    uuid=_uuid,
+    active=boolean,
+    persistent=boolean,
+    made=boolean,
+    vcpus=integer(0, 1 << 20),
+    memory_mib=_bytes,
+    disk_bytes=_bytes,
+)
+_pool = record(model.PoolSummary, name=text(200), capacity_bytes=_bytes, free_bytes=_bytes)
+_report = record(
+    model.HostReport,
+    cpus=integer(0, 1 << 20),
+    memory_total_mib=_bytes,
+    memory_free_mib=_bytes,
+    domains=list_of(_domain, MAX_DOMAINS),
+    pools=list_of(_pool, 256),
+    networks=list_of(text(200), 256),
+    bases=list_of(text(200), 1000),
+    problem=optional(text()),
+)
+
+
+def spec(value: Any, path: str, kind: model.Kind) -> model.Spec:
+    """Check the spec of a request of ``kind``."""
+    return (_clone_spec if kind is model.Kind.CLONE else _vm_spec)(value, path)
+
+
+_REQUEST: dict[str, Check] = {
+    "id": _uuid,
+    "kind": choice(model.Kind),
+    "spec": lambda value, path: value,
+    "state": choice(model.State),
+    "host": optional(_name),
+    "who": text(200),
+    "version": integer(1, 1 << 53),
+    "created": number,
+    "updated": number,
+    "phase": optional(text(40)),
+    "phases": list_of(_phase, 64),
+    "cancelling": boolean,
+    "failure": optional(_failure),
+    "vm": optional(_vm_result),
+}
+
+
+def request(value: Any, path: str = "request") -> model.Request:
+    """Check a whole request, as it stands in replies and in what is published to a host."""
+    known = fields(value, path, _REQUEST, frozenset({"id", "kind", "spec"}))
+    known["spec"] = spec(known["spec"], f"{path}.spec", known["kind"])
+    return model.Request(**known)
+
+
+_held = {"id": _uuid, "state": choice(model.State)}
+
+
+def _held_request(value: Any, path: str) -> dict:
+    return fields(value, path, _held, frozenset(_held))
+
+
+# Type → (checks of its body, required fields). Requests on port 5556, by the role that sends them:
+# client and observer.
+_ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
+    "submit": (
+        {"id": _uuid, "kind": choice(model.Kind), "spec": lambda value, path: value},
+        {"id", "kind", "spec"},
+    ),
+    "plan": ({"spec": _clone_spec}, {"spec"}),
+    "status": ({"id": _uuid}, {"id"}),
+    "list": (
+        {"states": list_of(choice(model.State), 6), "limit": integer(1, 1000)},
+        set(),
+    ),
+    "wait": (
+        {"id": _uuid, "version": integer(0, 1 << 53), "timeout": integer(0, 60)},
+        {"id", "version", "timeout"},
+    ),
+    "cancel": ({"id": _uuid}, {"id"}),
+    "hosts": ({}, set()),
+    # host
+    "hello": (
+        {"host": _name, "report": _report, "requests": list_of(_held_request, 1000)},
+        {"host", "report", "requests"},
+    ),
+    "ack": ({"host": _name, "id": _uuid}, {"host", "id"}),
+    "progress": (
+        {"host": _name, "id": _uuid, "phase": text(40), "phases": list_of(_phase, 64)},
+        {"host", "id", "phase", "phases"},
+    ),
+    "result": (
+        {
+            "host": _name,
+            "id": _uuid,
+            "state": choice(model.State),
+            "phases": list_of(_phase, 64),
+            "failure": optional(_failure),
+            "vm": optional(_vm_result),
+        },
+        {"host", "id", "state"},
+    ),
+}
+_host_view = {
+    "host": _name,
+    "alive": boolean,
+    "seen": number,
+    "weight": number,
+    "report": _report,
+}
+
+
+def _host_status(value: Any, path: str) -> dict:
+    return fields(value, path, _host_view, frozenset(_host_view))
+
+
+# Replies, and what is published on port 5555 ("request", "cancel").
+_ANSWERED: dict[str, tuple[dict[str, Check], set[str]]] = {
+    "request": ({"request": request}, {"request"}),
+    "requests": ({"requests": list_of(request, 1000)}, {"requests"}),
+    "placement": ({"host": _name, "load": number}, {"host", "load"}),
+    "hosts": ({"hosts": list_of(_host_status, 10000)}, {"hosts"}),
+    "welcome": (
+        {"requests": list_of(request, 1000), "cancel": list_of(_uuid, 1000)},
+        {"requests", "cancel"},
+    ),
+    "ok": ({}, set()),
+    "error": ({"code": matching(_CODE, "error code"), "text": text()}, {"code", "text"}),
+}
+_PUBLISHED = {"request": _ANSWERED["request"], "cancel": _ASKED["cancel"]}
+
+
+def asked(kind: str, body: Any) -> dict[str, Any]:
+    """Check the body of a message that a peer sends to port 5556; return its values."""
+    return _body(_ASKED, kind, body)
+
+
+def answered(kind: str, body: Any) -> dict[str, Any]:
+    """Check the body of a reply of port 5556; return its values."""
+    return _body(_ANSWERED, kind, body)
+
+
+def published(kind: str, body: Any) -> dict[str, Any]:
+    """Check the body of a message of port 5555; return its values."""
+    return _body(_PUBLISHED, kind, body)
+
+
+def _body(table: Mapping[str, tuple[dict[str, Check], set[str]]], kind: str, body: Any) -> dict:
+    if kind not in table:
+        raise MessageInvalid(f"unknown type {kind[:40]!r}")
+    checks, required = table[kind]
+    known = fields(body, kind, checks, frozenset(required))
+    if kind == "submit":
+        known["spec"] = spec(known["spec"], "submit.spec", known["kind"])
+    return known
+
+
+def plain(value: Any) -> Any:
+    """Turn values (dataclasses, enums, tuples) into what JSON can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    return value
