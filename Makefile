@@ -32,6 +32,10 @@ $(VENV)/.ready: requirements-dev.txt
 	@ln -sfn ../../.. .collections/ansible_collections/maglica/cloud
 	@touch $@
 
+.PHONY: lint
+lint: venv ## run every linter of the ecosystem (STEPS="mypy sanity" runs only these)
+	@$(PYTHON) tests/tools/lint.py $(STEPS)
+
 .PHONY: test-unit
 test-unit: venv ## run the unit tests: no root, no libvirt, seconds
 	@$(PYTEST) tests/unit
