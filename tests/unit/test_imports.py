@@ -1,0 +1,336 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The arrows of the design, read from the source: who may import what.
+
+Each rule is a function from one parsed file to its complaints. It is run on every file of the
+collection, and on a small bad source, so that the rule itself is seen to complain.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Callable
+
+import pytest
+
+PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
+LIBRARY = PurePosixPath("module_utils/maglica")
+LIBRARY_NAME = "ansible_collections.maglica.cloud.plugins.module_utils.maglica"
+MAX_LINES = 350
+
+WORKERS = ("host_worker", "client_worker")
+# Values in, values out: these decide, and leave the doing to others.
+PURE = (
+    "model.py",
+    "errors.py",
+    "names.py",
+    "placement.py",
+    "domain_xml.py",
+    "wire/message.py",
+    "wire/checks.py",
+    "wire/schema.py",
+    "host_worker/guest/plan.py",
+)
+IMPURE_MODULES = frozenset(
+    ("asyncio", "concurrent", "ctypes", "fcntl", "glob", "http", "io", "logging", "mmap")
+    + ("multiprocessing", "os", "random", "secrets", "select", "selectors", "shutil", "signal")
+    + ("socket", "sqlite3", "subprocess", "tempfile", "threading", "time", "urllib")
+)
+# From a folder of the library, what it must not reach, and why.
+WALLS = (
+    ("host_worker", "client_worker", "the workers speak through wire/ only"),
+    ("client_worker", "host_worker", "the workers speak through wire/ only"),
+    ("host_worker/guest", "wire", "guest/ knows nothing of messages"),
+    ("host_worker/guest", "_deps.zmq", "guest/ knows no ZeroMQ"),
+    ("host_worker/guest", "_deps.libvirt", "guest/ knows no libvirt"),
+    ("wire", "_deps.libvirt", "wire/ knows no libvirt"),
+    ("wire", "_deps.guestfs", "wire/ knows no guests"),
+    ("wire", "fleet", "wire/ knows no libvirt"),
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of plugins/, parsed; `path` is relative to plugins/."""
+
+    path: PurePosixPath
+    text: str
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+    @property
+    def inside(self) -> str | None:
+        """The path inside the library, or None for what is not the library."""
+        is_inside = self.path.is_relative_to(LIBRARY)
+        return str(self.path.relative_to(LIBRARY)) if is_inside else None
+
+
+@dataclass(frozen=True)
+class Import:
+    """One thing that a file imports: as written, and inside the library where it leads there."""
+
+    name: str
+    line: int
+    level: int
+    target: str | None
+
+
+Rule = Callable[[Source], Iterator[str]]
+
+
+def imports(source: Source) -> Iterator[Import]:
+    """Yield each import of a file, wherever in the file it stands."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, node.lineno, 0, library_target(source, alias.name, 0))
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                name = ".".join(filter(None, (node.module, alias.name)))
+                yield Import(
+                    name, node.lineno, node.level, library_target(source, name, node.level)
+                )
+
+
+def library_target(source: Source, name: str, level: int) -> str | None:
+    """Return where an import leads inside the library ("wire.message.Frames"), if it does."""
+    if level:
+        folder = source.path.parents[level - 1].parts if level <= len(source.path.parents) else ()
+        parts = (*folder, *name.split("."))
+    elif name == LIBRARY_NAME or name.startswith(f"{LIBRARY_NAME}."):
+        parts = tuple(name.split(".")[4:])
+    elif root(name) == "maglica":
+        parts = (*LIBRARY.parent.parts, *name.split("."))
+    else:
+        return None
+    return ".".join(parts[2:]) if parts[:2] == LIBRARY.parts else None
+
+
+def reaches(source: Source) -> Iterator[tuple[str, int]]:
+    """Yield what a file of the library reaches inside it, third parties as "_deps.NAME"."""
+    for each in imports(source):
+        if each.target is not None:
+            yield each.target, each.line
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id == "_deps":
+                yield f"_deps.{node.attr}", node.lineno
+        elif isinstance(node, ast.Call) and called(node) == "need":
+            for argument in node.args:
+                if isinstance(argument, ast.Constant):
+                    yield f"_deps.{argument.value}", node.lineno
+
+
+def called(node: ast.Call) -> str:
+    """Return the last part of the called name: "need" for both need() and _deps.need()."""
+    if isinstance(node.func, ast.Attribute):
+        return node.func.attr
+    return node.func.id if isinstance(node.func, ast.Name) else ""
+
+
+def root(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def within(target: str, prefix: str) -> bool:
+    return target == prefix or target.startswith(f"{prefix}.")
+
+
+def is_pure(inside: str) -> bool:
+    return any(fnmatchcase(inside, pattern) for pattern in PURE)
+
+
+def only_one_file_knows_ansible(source: Source) -> Iterator[str]:
+    in_module_utils = source.path.parts[0] == "module_utils"
+    if not in_module_utils or source.path == PurePosixPath("module_utils/_ansible.py"):
+        return
+    for each in imports(source):
+        if each.level == 0 and root(each.name) in ("ansible", "ansible_collections"):
+            yield f"{source.path}:{each.line}: imports {each.name}"
+
+
+def library_imports_itself_relatively(source: Source) -> Iterator[str]:
+    if source.inside is None:
+        return
+    for each in imports(source):
+        if each.level and each.target is None:
+            yield f"{source.path}:{each.line}: {each.name} is outside the library"
+        if not each.level and each.target is not None:
+            yield f"{source.path}:{each.line}: {each.name} wants a relative import"
+
+
+def third_parties_come_through_deps(source: Source) -> Iterator[str]:
+    if source.inside in (None, "_deps.py"):
+        return
+    for each in imports(source):
+        if each.level == 0 and root(each.name) not in sys.stdlib_module_names:
+            yield f"{source.path}:{each.line}: {each.name} wants to come through _deps"
+
+
+def walls_stand(source: Source) -> Iterator[str]:
+    if source.inside is None:
+        return
+    for folder, prefix, why in WALLS:
+        if source.inside.startswith(f"{folder}/"):
+            for target, line in reaches(source):
+                if within(target, prefix):
+                    yield f"{source.path}:{line}: {folder}/ reaches {target}: {why}"
+
+
+def only_workers_import_workers(source: Source) -> Iterator[str]:
+    if source.inside is not None and source.inside.split("/")[0] in WORKERS:
+        return
+    for each in imports(source):
+        if each.target is not None and root(each.target) in WORKERS:
+            yield f"{source.path}:{each.line}: {each.target} is a worker's own"
+
+
+def pure_files_do_no_io(source: Source) -> Iterator[str]:
+    if source.inside is None or not is_pure(source.inside):
+        return
+    for each in imports(source):
+        pathlib_io = root(each.name) == "pathlib" and not each.name.startswith("pathlib.Pure")
+        if each.level == 0 and (root(each.name) in IMPURE_MODULES or pathlib_io):
+            yield f"{source.path}:{each.line}: {each.name} does I/O"
+    for target, line in reaches(source):
+        if not reaches_pure_file(target):
+            yield f"{source.path}:{line}: {target} is not pure"
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and called(node) in ("open", "print", "input"):
+            yield f"{source.path}:{node.lineno}: calls {called(node)}"
+
+
+def reaches_pure_file(target: str) -> bool:
+    """Tell whether "wire.checks.text" lies in a pure file; a bare folder is judged by the rest."""
+    parts = target.split(".")
+    return any(is_pure("/".join(parts[:n]) + ".py") for n in range(1, len(parts) + 1))
+
+
+def nothing_is_imported_by_a_name_made_at_run_time(source: Source) -> Iterator[str]:
+    for each in imports(source):
+        if each.level == 0 and root(each.name) in ("importlib", "imp", "pkgutil", "runpy"):
+            yield f"{source.path}:{each.line}: {each.name} is not bundled with a module"
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and called(node) in ("__import__", "eval", "exec"):
+            yield f"{source.path}:{node.lineno}: calls {called(node)}"
+
+
+def folders_have_no_init(source: Source) -> Iterator[str]:
+    if source.path.name == "__init__.py":
+        yield f"{source.path}: code in it would not run everywhere"
+
+
+def files_stay_small(source: Source) -> Iterator[str]:
+    lines = source.text.count("\n")
+    if source.path.parts[0] == "module_utils" and lines >= MAX_LINES:
+        yield f"{source.path}: {lines} lines, {MAX_LINES} is too many"
+
+
+RULES: tuple[Rule, ...] = (
+    only_one_file_knows_ansible,
+    library_imports_itself_relatively,
+    third_parties_come_through_deps,
+    walls_stand,
+    only_workers_import_workers,
+    pure_files_do_no_io,
+    nothing_is_imported_by_a_name_made_at_run_time,
+    folders_have_no_init,
+    files_stay_small,
+)
+
+
+@pytest.fixture(scope="module")
+def sources() -> list[Source]:
+    paths = sorted(p for p in PLUGINS.rglob("*.py") if "__pycache__" not in p.parts)
+    assert paths, "no sources found"
+    return [Source(PurePosixPath(p.relative_to(PLUGINS)), p.read_text()) for p in paths]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rule_holds(rule: Rule, sources: list[Source]) -> None:
+    complaints = [complaint for source in sources for complaint in rule(source)]
+    assert not complaints, "\n".join(complaints)
+
+
+def test_pure_files_are_there(sources: list[Source]) -> None:
+    inside = {source.inside for source in sources}
+    assert [name for name in PURE if name not in inside] == []
+
+
+LIB = "module_utils/maglica"
+BAD = (
+    (only_one_file_knows_ansible, f"{LIB}/model.py", "import ansible.errors"),
+    (only_one_file_knows_ansible, f"{LIB}/fleet.py", "def f():\n    from ansible import x"),
+    (only_one_file_knows_ansible, "module_utils/other.py", "from ansible.errors import E"),
+    (library_imports_itself_relatively, f"{LIB}/fleet.py", "from maglica import model"),
+    (library_imports_itself_relatively, f"{LIB}/fleet.py", "from .._ansible import x"),
+    (library_imports_itself_relatively, f"{LIB}/a.py", f"import {LIBRARY_NAME}.model"),
+    (third_parties_come_through_deps, f"{LIB}/fleet.py", "import libvirt"),
+    (third_parties_come_through_deps, f"{LIB}/wire/a.py", "from zmq.utils import z85"),
+    (walls_stand, f"{LIB}/host_worker/a.py", "from ..client_worker import journal"),
+    (walls_stand, f"{LIB}/client_worker/a.py", "from ..host_worker.journal import J"),
+    (walls_stand, f"{LIB}/client_worker/a.py", "from .. import host_worker"),
+    (walls_stand, f"{LIB}/host_worker/guest/a.py", "from ...wire import message"),
+    (walls_stand, f"{LIB}/host_worker/guest/a.py", "from ..._deps import zmq"),
+    (walls_stand, f"{LIB}/host_worker/guest/a.py", "need('libvirt')"),
+    (walls_stand, f"{LIB}/wire/a.py", "from .. import _deps\n_deps.libvirt.open('')"),
+    (walls_stand, f"{LIB}/wire/a.py", "_deps.need('guestfs')"),
+    (walls_stand, f"{LIB}/wire/a.py", "from ..fleet import Fleet"),
+    (only_workers_import_workers, f"{LIB}/cli.py", "from .host_worker import journal"),
+    (only_workers_import_workers, f"{LIB}/wire/a.py", "from ..client_worker.access import A"),
+    (
+        only_workers_import_workers,
+        "modules/m.py",
+        "from ..module_utils.maglica.host_worker import job",
+    ),
+    (only_workers_import_workers, "inventory/i.py", f"from {LIBRARY_NAME} import client_worker"),
+    (pure_files_do_no_io, f"{LIB}/placement.py", "import os"),
+    (pure_files_do_no_io, f"{LIB}/placement.py", "from os import path"),
+    (pure_files_do_no_io, f"{LIB}/placement.py", "from time import monotonic"),
+    (pure_files_do_no_io, f"{LIB}/placement.py", "from pathlib import Path"),
+    (pure_files_do_no_io, f"{LIB}/placement.py", "from .fleet import Fleet"),
+    (pure_files_do_no_io, f"{LIB}/wire/message.py", "from .._deps import need"),
+    (pure_files_do_no_io, f"{LIB}/model.py", "x = open('/etc/hosts')"),
+    (nothing_is_imported_by_a_name_made_at_run_time, f"{LIB}/a.py", "import importlib"),
+    (nothing_is_imported_by_a_name_made_at_run_time, f"{LIB}/a.py", "__import__('os')"),
+    (nothing_is_imported_by_a_name_made_at_run_time, "modules/m.py", "eval('1')"),
+    (folders_have_no_init, f"{LIB}/__init__.py", ""),
+    (files_stay_small, f"{LIB}/a.py", "x = 1\n" * MAX_LINES),
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "text"),
+    BAD,
+    ids=[f"{rule.__name__}-{number}" for number, (rule, _, _) in enumerate(BAD)],
+)
+def test_rule_complains(rule: Rule, path: str, text: str) -> None:
+    assert len(list(rule(Source(PurePosixPath(path), text)))) == 1
+
+
+def test_every_rule_is_seen_to_complain() -> None:
+    assert {rule for rule, _, _ in BAD} == set(RULES)
+
+
+GOOD = (
+    ("module_utils/_ansible.py", "from ansible.module_utils.basic import AnsibleModule"),
+    (f"{LIB}/fleet.py", "import os\nfrom ._deps import libvirt\nfrom .model import Vm"),
+    (f"{LIB}/host_worker/guest/libguestfs.py", "from ..._deps import guestfs\nneed('guestfs')"),
+    (f"{LIB}/host_worker/a.py", "from ..wire.message import Message\nfrom .journal import J"),
+    (f"{LIB}/placement.py", "from pathlib import PurePosixPath\nfrom .model import Vm"),
+    (f"{LIB}/wire/schema.py", "from .. import model, names\nfrom .checks import text"),
+    ("modules/m.py", "from ..module_utils.maglica.wire.client import Client"),
+)
+
+
+@pytest.mark.parametrize(("path", "text"), GOOD, ids=[path for path, _ in GOOD])
+def test_rules_leave_good_code_alone(path: str, text: str) -> None:
+    source = Source(PurePosixPath(path), text)
+    assert [complaint for rule in RULES for complaint in rule(source)] == []
