@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a job is given to work with: the journal, the settings, libvirt, and a way to report.
+
+The agreement between the job's process and what it runs:
+
+- ``Kind.CLONE`` runs as ``clone.run(requests, context)``, the other kinds as ``run(request,
+  context)``. Each request ends in ``context.done`` or ``context.failed``, once.
+- A side effect is announced by ``context.journal.intend`` before it begins. ``undo.undo(request_id,
+  context)`` takes back what is announced, may be run again at any time, and forgets the intents.
+- Before a request that ran before is run again, its job calls ``undo.undo``, unless the domain
+  ``model.vm_uuid(request.id)`` carries the request's metadata: a domain is defined after all else
+  is done, so that ``clone.run`` has only to go on with start.
+- ``context.failed`` with intents left (because undo failed too) does not end the request: it
+  stays open, and its next job only undoes it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Callable
+
+from ..errors import MaglicaError
+from ..model import Failure, Phase, Request, State, Vm
+from . import libvirtd
+from .journal import Journal
+
+MAX_FAILURE_TEXT = 2000
+
+
+class JobContext:
+    """What one job process has; ``emit`` sends a JSON object to the worker, one line each.
+
+    ``settings`` is the configuration's [host_worker] section; ``host`` is this host's name.
+    """
+
+    def __init__(
+        self, journal: Journal, settings: Any, emit: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self.journal = journal
+        self.settings = settings
+        self._emit = emit
+        self._connection: Any = None
+
+    @property
+    def host(self) -> str:
+        return str(self.settings.name)
+
+    def connect(self) -> Any:
+        """Return the connection to libvirtd (virConnect), opened when first asked for and kept.
+
+        Raises HostDown.
+        """
+        if self._connection is None or not libvirtd.is_alive(self._connection):
+            self._connection = libvirtd.connect(self.settings.uri, self.host)
+        return self._connection
+
+    @contextmanager
+    def phase(self, request_ids: str | Sequence[str], name: str) -> Iterator[None]:
+        """Name the work of the block, for one request or several at once, and measure it.
+
+        The phase is journaled when the block ends without an error.
+        """
+        ids = [request_ids] if isinstance(request_ids, str) else list(request_ids)
+        for request_id in ids:
+            self._emit({"id": request_id, "phase": name})
+        begun = time.monotonic()
+        yield
+        seconds = round(time.monotonic() - begun, 3)
+        self.journal.add_phase(ids, Phase(name, seconds))
+        for request_id in ids:
+            self._emit({"id": request_id, "phase": name, "seconds": seconds})
+
+    def alive(self) -> None:
+        """Tell the worker that a long step goes on; silence is taken for a hung job."""
+        self._emit({"alive": True})
+
+    def done(self, request: Request, vm: Vm) -> None:
+        """Commit that a request is done; its intents are forgotten with that."""
+        self._end(request, State.DONE, vm=vm)
+
+    def failed(self, request: Request, error: MaglicaError) -> None:
+        """Commit that a request failed; with intents left it ends when they are undone."""
+        self._end(request, State.FAILED, failure=failure_of(error))
+
+    def _end(
+        self, request: Request, state: State, failure: Failure | None = None, vm: Vm | None = None
+    ) -> None:
+        if self.journal.end(request.id, state, failure=failure, vm=vm):
+            self._emit({"id": request.id, "ended": state.value})
+
+
+def failure_of(error: MaglicaError) -> Failure:
+    """Return what the client is told of an error: one printable line of bounded length."""
+    text = "".join(char if char.isprintable() else " " for char in str(error))
+    return Failure(error.code, text[:MAX_FAILURE_TEXT])

@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A SQLite file that has committed what it was given, or raises JournalFailed with the cause."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import JournalFailed
+
+BUSY_SECONDS = 10
+
+
+class Database:
+    """The SQLite file at ``path``, made there (mode 0600) with ``schema`` when it is missing.
+
+    ``version`` is the schema's; a file with a later one is refused. Belongs to one thread.
+    """
+
+    def __init__(self, path: Path, schema: str, version: int) -> None:
+        self.path = path
+        with self._errors("open"):
+            # The journal holds password hashes: the file is made before SQLite, which would make
+            # it readable for others.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA secure_delete = ON")
+            found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if found > version:
+            raise JournalFailed(
+                f"journal {path} has schema version {found}; this worker knows up to {version}:"
+                " install the newer version again"
+            )
+        if found < version:
+            self._make(schema, version)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def read(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        with self._errors("read"):
+            return self._db.execute(statement, values).fetchall()
+
+    def change(self, statement: str, *values: Any) -> int:
+        """Run a statement inside ``write``; return how many rows it changed."""
+        return self._db.execute(statement, values).rowcount
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """Commit what the block changes, all of it or (after an error) nothing."""
+        with self._errors("write"):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def wipe_log(self) -> None:
+        """Empty the write-ahead log, which keeps deleted content; left for later while in use."""
+        with self._errors("checkpoint"):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _make(self, schema: str, version: int) -> None:
+        with self.write():
+            # Another process may have been faster.
+            if self._db.execute("PRAGMA user_version").fetchone()[0] < version:
+                for statement in schema.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {version}")
+
+    @contextmanager
+    def _errors(self, act: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise JournalFailed(f"cannot {act} the journal {self.path}: {error}") from error
