@@ -7,8 +7,10 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 VENV := build/venv
+# Debian's own Python: python3-libvirt and python3-guestfs exist for no other.
 PYTHON := /usr/bin/python3
 PYTEST := $(VENV)/bin/python -m pytest
+CLOUD := $(PYTHON) tests/cloud/cloud.py
 HOSTS ?= 2
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
@@ -20,10 +22,8 @@ help: ## list the targets
 venv: $(VENV)/.ready ## make build/venv: ansible-core and what the tests need
 	@:
 
-# python3-libvirt and python3-guestfs exist for Debian's own Python only, hence the system's
-# site-packages.
 $(VENV)/.ready: requirements-dev.txt
-	@tests/tools/debian-packages python3-venv python3-libvirt python3-guestfs
+	@tests/tools/debian-packages git python3-venv python3-libvirt python3-guestfs
 	@echo "venv: installing $< into $(VENV)"
 	@$(PYTHON) -m venv --system-site-packages $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $< 2> build/venv.log \
@@ -31,6 +31,14 @@ $(VENV)/.ready: requirements-dev.txt
 	@mkdir -p .collections/ansible_collections/maglica
 	@ln -sfn ../../.. .collections/ansible_collections/maglica/cloud
 	@touch $@
+
+.PHONY: demo
+demo: venv ## clone and boot a vm on real hosts, and show how long each phase took
+	@tests/cloud/demo
+
+.PHONY: test
+test: venv ## run everything: lint, then the unit, integration and cloud tests
+	@$(PYTHON) tests/tools/stages.py
 
 .PHONY: lint
 lint: venv ## run every linter of the ecosystem (STEPS="mypy sanity" runs only these)
@@ -42,16 +50,36 @@ test-unit: venv ## run the unit tests: no root, no libvirt, seconds
 
 .PHONY: test-integration
 test-integration: venv ## run the tests against a real libvirtd and real sockets
+	@tests/tools/debian-packages libvirt-daemon-system libguestfs-tools qemu-system-x86 qemu-utils \
+		virtinst linux-image-cloud-amd64
 	@$(PYTEST) tests/integration
+
+.PHONY: test-cloud
+test-cloud: cloud ## run the tests that clone and boot on the real hosts of `make cloud`
+	@$(PYTEST) tests/cloud
 
 .PHONY: cloud
 cloud: venv ## bring up the test hosts (HOSTS=2) with an original image and both workers
-	@$(PYTHON) tests/cloud/cloud.py up --hosts $(HOSTS)
+	@$(CLOUD) up --hosts $(HOSTS)
 
 .PHONY: cloud-down
-cloud-down: ## take the test hosts down; nothing of them stays
-	@$(PYTHON) tests/cloud/cloud.py down
+cloud-down: ## take the test hosts down; nothing of them stays but the cached roots
+	@$(CLOUD) down
+
+.PHONY: build
+build: venv ## build the collection's archive into build/
+	@rm -rf build/archive build/*.tar.gz
+	@$(PYTHON) tests/tools/tracked.py build/archive/ansible_collections/maglica/cloud
+	@ansible-galaxy collection build build/archive/ansible_collections/maglica/cloud \
+		--output-path build > build/archive.log || { cat build/archive.log >&2; exit 1; }
+	@ls build/*.tar.gz
 
 .PHONY: clean
-clean: ## remove what was built, except the cloud and the caches
-	@rm -rf build/venv build/lint build/cache build/*.tar.gz tests/output .collections
+clean: ## remove what was built, but not the cloud and its cached roots
+	@rm -rf $(VENV) build/archive build/cache build/figures build/lint build/*.log build/*.tar.gz \
+		.collections tests/output
+
+.PHONY: clean-all
+clean-all: ## take the cloud down and remove everything that was built
+	@$(CLOUD) clean
+	@rm -rf build .collections tests/output
