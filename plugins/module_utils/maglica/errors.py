@@ -74,6 +74,18 @@ class NoRoom(MaglicaError):
     code = "no_room"
 
 
+class NetworkUnknown(MaglicaError):
+    """The host has no network of that name."""
+
+    code = "network_unknown"
+
+
+class PoolUnknown(MaglicaError):
+    """The host has no storage pool of that name that can hold vms' disks."""
+
+    code = "pool_unknown"
+
+
 class VmUnknown(MaglicaError):
     """No vm of that name is on the host."""
 
@@ -152,6 +164,12 @@ class JournalFailed(MaglicaError):
     code = "journal_failed"
 
 
+class LimitExceeded(MaglicaError):
+    """The owner of this key asks for more at once than one key may."""
+
+    code = "limit_exceeded"
+
+
 class PeerSilent(MaglicaError):
     """The client worker did not answer in time."""
 
@@ -170,6 +188,8 @@ CLASSES = (
     HostUnknown,
     HostDown,
     NoRoom,
+    NetworkUnknown,
+    PoolUnknown,
     VmUnknown,
     GuestUnreadable,
     GuestUnsupported,
@@ -183,6 +203,7 @@ CLASSES = (
     AccessDenied,
     MessageInvalid,
     JournalFailed,
+    LimitExceeded,
     PeerSilent,
 )
 _BY_CODE = {cls.code: cls for cls in CLASSES}

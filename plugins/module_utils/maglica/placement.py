@@ -1,0 +1,232 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""On which host a clone is made: what the hosts said last in, a host or an error out.
+
+A host is suitable when it is alive, holds the image inactive, knows the networks asked for and has
+the memory and, in one pool, the disk space, both less what clones under way there will take. Of the
+suitable hosts the one with the lowest load for its weight is chosen, then the first by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from . import errors
+from .model import CloneMode, CloneSpec, DomainSummary, HostReport, PoolSummary
+
+MIB = 1 << 20
+GIB = 1 << 30
+# An overlay starts almost empty: this is room to grow until the next report tells what it takes.
+OVERLAY_SHARE = 10
+OVERLAY_MIN_BYTES = 64 * MIB
+# An error names this many hosts; what comes after would only make the text unreadable.
+MAX_NAMED = 8
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """A host's report, indexed once so that each placement needs look-ups only."""
+
+    report: HostReport
+    by_name: Mapping[str, DomainSummary]
+    by_uuid: Mapping[str, DomainSummary]
+    active_memory_mib: int
+
+    @classmethod
+    def of(cls, report: HostReport) -> Holdings:
+        domains = report.domains
+        return cls(
+            report,
+            {domain.name: domain for domain in domains},
+            {domain.uuid: domain for domain in domains},
+            sum(domain.memory_mib for domain in domains if domain.active),
+        )
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one clone takes on a host. ``base_bytes``: for the base, where it is still to be made;
+    ``pool``: the pool it must be in, if one was named.
+    """
+
+    memory_mib: int
+    disk_bytes: int
+    base_bytes: int
+    pool: str | None = None
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """What clones under way will take of a host: by pool, and the images whose base that counts."""
+
+    memory_mib: int = 0
+    pool_bytes: Mapping[str, int] = field(default_factory=dict)
+    bases: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A host as placement sees it; ``holdings`` is None until its worker has reported once."""
+
+    name: str
+    holdings: Holdings | None = None
+    alive: bool = False
+    weight: float = 1.0
+    reserved: Reserved = field(default_factory=Reserved)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The host for a clone, the load that it will then have, and the pool that has room for it."""
+
+    host: str
+    load: float
+    pool: str
+    need: Need
+
+
+def place(spec: CloneSpec, candidates: Mapping[str, Candidate]) -> Choice:
+    """Choose the host for ``spec`` among ``candidates`` (by name).
+
+    Raises HostUnknown, HostDown, ImageUnknown, ImageRunning, NetworkUnknown, PoolUnknown or NoRoom;
+    its text has the reason for each host that has the image.
+    """
+    if spec.host is not None:
+        if spec.host not in candidates:
+            raise errors.HostUnknown(f"{_act(spec)}: no host {spec.host} is known")
+        try:
+            return _weigh(spec, candidates[spec.host])
+        except errors.MaglicaError as error:
+            raise type(error)(f"{_act(spec)} on host {spec.host}: {error}") from None
+    choices = []
+    refusals = []
+    for candidate in candidates.values():
+        if candidate.holdings is None or spec.image not in candidate.holdings.by_name:
+            continue
+        try:
+            choices.append(_weigh(spec, candidate))
+        except errors.MaglicaError as error:
+            refusals.append((candidate.name, error))
+    if choices:
+        return min(choices, key=lambda choice: (choice.load, choice.host))
+    raise _refusal(spec, refusals, candidates)
+
+
+def need(spec: CloneSpec, holdings: Holdings | None, counted: frozenset[str]) -> Need:
+    """Return what ``spec`` takes on a host; ``counted`` are images whose base is reserved there."""
+    image = holdings.by_name.get(spec.image) if holdings else None
+    image_bytes = image.disk_bytes if image else 0
+    memory = spec.memory_mib or (image.memory_mib if image else 0)
+    if spec.clone_mode is CloneMode.FULL:
+        disk = image_bytes
+    else:
+        disk = max(OVERLAY_MIN_BYTES, image_bytes // OVERLAY_SHARE)
+    has_base = spec.image in counted or (holdings and spec.image in holdings.report.bases)
+    base = 0 if has_base else image_bytes
+    return Need(memory if spec.start else 0, disk, base, spec.pool)
+
+
+def roomiest(
+    pools: Iterable[PoolSummary], reserved: Reserved, named: str | None
+) -> tuple[PoolSummary, int] | None:
+    """Return the pool ``named``, else the one with most room, and its free bytes that no clone
+    under way will take; None when there is none.
+    """
+    rooms = [
+        (pool, pool.free_bytes - reserved.pool_bytes.get(pool.name, 0))
+        for pool in pools
+        if named in (None, pool.name)
+    ]
+    return min(rooms, key=lambda room: (-room[1], room[0].name)) if rooms else None
+
+
+def _weigh(spec: CloneSpec, candidate: Candidate) -> Choice:
+    holdings, reserved = candidate.holdings, candidate.reserved
+    if holdings is None:
+        raise errors.HostDown("its host worker has not reported yet")
+    if not candidate.alive:
+        raise errors.HostDown("its host worker does not answer")
+    report = holdings.report
+    if report.problem:
+        raise errors.HostDown(report.problem[:300])
+    _check_image(spec.image, holdings)
+    for nic in spec.networks or ():
+        if nic.network is not None and nic.network not in report.networks:
+            raise errors.NetworkUnknown(f"there is no network {nic.network}")
+    taken = need(spec, holdings, reserved.bases)
+    free_memory = report.memory_free_mib - reserved.memory_mib
+    if taken.memory_mib > free_memory:
+        raise errors.NoRoom(
+            f"{max(free_memory, 0)} MiB of memory free, {taken.memory_mib} MiB needed"
+        )
+    pool = _pool(holdings, reserved, taken)
+    memory = holdings.active_memory_mib + reserved.memory_mib + taken.memory_mib
+    load = memory / (max(report.memory_total_mib, 1) * candidate.weight)
+    return Choice(candidate.name, load, pool, taken)
+
+
+def _check_image(name: str, holdings: Holdings) -> None:
+    image = holdings.by_name.get(name)
+    if image is None:
+        raise errors.ImageUnknown(f"there is no original image {name}")
+    if image.made or not image.persistent:
+        kind = "a vm made by Maglica" if image.made else "a transient domain"
+        raise errors.ImageUnknown(f"{name} is {kind}, no original image")
+    if image.active:
+        raise errors.ImageRunning(f"the original image {name} is running; shut it down first")
+
+
+def _pool(holdings: Holdings, reserved: Reserved, taken: Need) -> str:
+    found = roomiest(holdings.report.pools, reserved, taken.pool)
+    if found is None:
+        if taken.pool is None:
+            raise errors.PoolUnknown("there is no storage pool that can hold disks")
+        raise errors.PoolUnknown(f"there is no storage pool {taken.pool} that can hold disks")
+    pool, room = found
+    needed = taken.disk_bytes + taken.base_bytes
+    if needed > room:
+        raise errors.NoRoom(
+            f"pool {pool.name} has {_gib(max(room, 0))} free, {_gib(needed)} needed"
+        )
+    return pool.name
+
+
+# When hosts refuse for several reasons, the error is the one nearest to success.
+_NEAREST = (
+    errors.NoRoom,
+    errors.PoolUnknown,
+    errors.NetworkUnknown,
+    errors.HostDown,
+    errors.ImageRunning,
+    errors.ImageUnknown,
+)
+
+
+def _refusal(
+    spec: CloneSpec,
+    refusals: list[tuple[str, errors.MaglicaError]],
+    candidates: Mapping[str, Candidate],
+) -> errors.MaglicaError:
+    if not refusals:
+        unheard = sorted(name for name, host in candidates.items() if host.holdings is None)
+        hint = f" (not reported yet: {_some(unheard)})" if unheard else ""
+        return errors.ImageUnknown(
+            f"{_act(spec)}: no host has an original image {spec.image}{hint}"
+        )
+    refusals.sort(key=lambda refusal: (_NEAREST.index(type(refusal[1])), refusal[0]))
+    reasons = [f"host {name}: {error}" for name, error in refusals]
+    return type(refusals[0][1])(f"{_act(spec)}: {_some(reasons, '; ')}")
+
+
+def _some(texts: list[str], separator: str = ", ") -> str:
+    more = len(texts) - MAX_NAMED
+    return separator.join(texts[:MAX_NAMED]) + (f"{separator}and {more} more" if more > 0 else "")
+
+
+def _act(spec: CloneSpec) -> str:
+    return f"cannot clone {spec.name} from {spec.image}"
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.1f} GiB" if size >= GIB // 10 else f"{size / MIB:.0f} MiB"
