@@ -1,0 +1,274 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes the definition of a clone from that of its original image.
+
+What virt-clone changes is the reference; beyond it, whatever else two domains can't share is made
+the clone's own. The result is libvirt's domain XML, to be defined.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import uuid
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from . import domain_nics, domain_size
+from .domain_limits import obstacles
+from .domain_xml import METADATA_NAMESPACE, describe_disk, own_metadata, parse, text
+from .errors import ImageUnsupported
+from .model import CloneMode, Nic
+
+# sockaddr_un.sun_path has 108 bytes, the last a NUL: unix(7).
+_SOCKET_PATH_MAX = 107
+_LABEL_CHILDREN = ("label", "imagelabel")
+
+
+@dataclass(frozen=True)
+class DiskSource:
+    """The file that a copied disk of the clone has as its source."""
+
+    path: str
+    format: str = "qcow2"
+
+
+@dataclass(frozen=True)
+class ClonePlan:
+    """What a clone shall be. ``disks`` has an entry for each of ``Definition.copied_disks``.
+
+    ``created`` is a Unix time. ``networks``, ``vcpus`` and ``memory_mib`` are the image's when
+    None. ``nvram`` is the path of the clone's UEFI variables when the image has a stated one, by
+    default ``nvram_path`` of it.
+    """
+
+    name: str
+    uuid: str
+    image: str
+    request: str
+    created: int
+    who: str
+    clone_mode: CloneMode
+    disks: Mapping[str, DiskSource] = field(default_factory=dict)
+    networks: Sequence[Nic] | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    nvram: str | None = None
+
+
+def check(xml: str, own_networks: bool = False) -> None:
+    """Raise ImageUnsupported, with every reason, if the image defined by ``xml`` can't be cloned.
+
+    ``own_networks``: the clone gets other interfaces than the image's.
+    """
+    _check(parse(xml), own_networks)
+
+
+def nvram_path(image_path: str, name: str) -> str:
+    """Return where the UEFI variables of the clone ``name`` are: beside the image's."""
+    return posixpath.join(posixpath.dirname(image_path), f"{name}_VARS.fd")
+
+
+def clone(xml: str, plan: ClonePlan) -> str:
+    """Return the domain XML of the clone that ``plan`` asks for.
+
+    ``xml`` is the image's inactive definition, read with VIR_DOMAIN_XML_SECURE so that passwords
+    of its displays are in it. Raises ImageUnsupported when the image can't be cloned.
+    """
+    root = parse(xml)
+    _check(root, plan.networks is not None and all(n.network or n.bridge for n in plan.networks))
+    old_name = text(root, "name")
+    _identity(root, plan)
+    _metadata(root, plan)
+    _disks(root, plan.disks)
+    domain_nics.rewrite(root, plan.networks, plan.request)
+    if plan.vcpus is not None:
+        domain_size.set_vcpus(root, plan.vcpus)
+    if plan.memory_mib is not None:
+        domain_size.set_memory(root, plan.memory_mib)
+    _nvram(root, plan)
+    _character_devices(root, old_name, plan.name)
+    _state_paths(root, old_name, plan.name)
+    _graphics(root)
+    _vsock(root)
+    _security_labels(root)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _check(root: ET.Element, own_networks: bool) -> None:
+    found = list(obstacles(root, own_networks))
+    if found:
+        raise ImageUnsupported("the image " + "; it ".join(found))
+
+
+def _identity(root: ET.Element, plan: ClonePlan) -> None:
+    root.attrib.pop("id", None)
+    old_uuid = (root.findtext("uuid") or "").strip()
+    _set(root, "name", plan.name)
+    _set(root, "uuid", plan.uuid)
+    # A title names the image; libvirt sets hwuuid to the uuid when it is left out.
+    for tag in ("title", "hwuuid"):
+        for element in root.findall(tag):
+            root.remove(element)
+    for element in root.iterfind("genid"):
+        element.text = str(uuid.uuid5(uuid.UUID(plan.uuid), "genid"))
+    # libvirt refuses a SMBIOS UUID that is not the domain's.
+    for element in root.iterfind("sysinfo/*/entry"):
+        if element.text and element.text.strip().lower() == old_uuid.lower():
+            element.text = plan.uuid
+
+
+def _metadata(root: ET.Element, plan: ClonePlan) -> None:
+    for metadata, element in list(own_metadata(root)):
+        metadata.remove(element)
+    if root.find("metadata") is None:
+        root.insert(list(root).index(_child(root, "uuid")) + 1, ET.Element("metadata"))
+    attributes = {
+        "xmlns:maglica": METADATA_NAMESPACE,
+        "image": plan.image,
+        "request": plan.request,
+        "created": str(plan.created),
+        "who": plan.who,
+        "clone_mode": plan.clone_mode.value,
+    }
+    ET.SubElement(_child(root, "metadata"), "maglica:vm", attributes)
+
+
+def _disks(root: ET.Element, sources: Mapping[str, DiskSource]) -> None:
+    for element in root.iterfind("devices/disk"):
+        disk = describe_disk(element)
+        if disk.shared:
+            continue
+        if disk.target not in sources:
+            raise ImageUnsupported(f"no copy of disk {disk.target} is planned")
+        source = sources[disk.target]
+        element.set("type", "file")
+        # Its old chain and an unfinished block job belong to the image's file.
+        for tag in ("source", "backingStore", "mirror"):
+            for child in element.findall(tag):
+                element.remove(child)
+        driver = element.find("driver")
+        if driver is None:
+            driver = ET.Element("driver")
+            element.insert(0, driver)
+        driver.set("name", "qemu")
+        driver.set("type", source.format)
+        place = list(element).index(driver) + 1
+        element.insert(place, ET.Element("source", {"file": source.path}))
+
+
+def _nvram(root: ET.Element, plan: ClonePlan) -> None:
+    for element in root.iterfind("os/nvram"):
+        source = element.find("source")
+        if source is not None and source.get("file"):
+            source.set("file", plan.nvram or nvram_path(source.get("file", ""), plan.name))
+        elif element.text and element.text.strip():
+            element.text = plan.nvram or nvram_path(element.text.strip(), plan.name)
+
+
+def _character_devices(root: ET.Element, old: str, new: str) -> None:
+    for tag in ("serial", "parallel", "console", "channel", "redirdev", "smartcard"):
+        for element in root.iterfind(f"devices/{tag}"):
+            _character_device(element, element, old, new)
+    for element in root.iterfind("devices/rng/backend"):
+        _character_device(element, element, old, new)
+
+
+def _character_device(element: ET.Element, backend: ET.Element, old: str, new: str) -> None:
+    kind = backend.get("type")
+    element.attrib.pop("tty", None)
+    target = element.find("target")
+    for source in backend.findall("source"):
+        path = source.get("path")
+        if kind == "pty":
+            backend.remove(source)
+        elif path and kind == "unix" and source.get("mode") != "connect":
+            name = None if target is None else target.get("name")
+            if element.tag == "channel" and name and name in path:
+                # libvirt makes a path of its own for a channel that has none.
+                backend.remove(source)
+            else:
+                source.set("path", _socket(path, old, new))
+        elif path and kind == "file":
+            source.set("path", own_path(path, old, new))
+    for log in element.iterfind("log"):
+        if log.get("file"):
+            log.set("file", own_path(log.get("file", ""), old, new))
+
+
+def _state_paths(root: ET.Element, old: str, new: str) -> None:
+    """Files that a device writes its state or output to."""
+    for source in root.iterfind("devices/tpm/backend/source"):
+        if source.get("path"):
+            source.set("path", own_path(source.get("path", ""), old, new))
+    for audio in root.iterfind("devices/audio"):
+        if audio.get("path"):
+            audio.set("path", own_path(audio.get("path", ""), old, new))
+    for path in root.iterfind("devices/pstore/path"):
+        path.text = own_path((path.text or "").strip(), old, new)
+
+
+def own_path(path: str, old: str, new: str) -> str:
+    """Return the clone's counterpart of the image's file ``path``, in the same folder.
+
+    The image's name in it becomes the clone's; if it is not in it, the clone's name is added.
+    """
+    folder, base = posixpath.split(path)
+    if old in base:
+        return posixpath.join(folder, base.replace(old, new))
+    stem, suffix = posixpath.splitext(base)
+    return posixpath.join(folder, f"{stem}-{new}{suffix}")
+
+
+def _socket(path: str, old: str, new: str) -> str:
+    result = own_path(path, old, new)
+    if len(result.encode()) > _SOCKET_PATH_MAX:
+        raise ImageUnsupported(
+            f"the clone's socket path {result} is longer than {_SOCKET_PATH_MAX} bytes"
+        )
+    return result
+
+
+def _graphics(root: ET.Element) -> None:
+    for element in root.iterfind("devices/graphics"):
+        if element.get("port", "-1") != "-1" or element.get("tlsPort", "-1") != "-1":
+            element.set("port", "-1")
+            element.attrib.pop("tlsPort", None)
+            element.set("autoport", "yes")
+        if element.get("websocket", "-1") != "-1":
+            element.set("websocket", "-1")
+        # libvirt makes a path of its own for a listener that has none.
+        for holder in (element, *element.iterfind("listen")):
+            holder.attrib.pop("socket", None)
+
+
+def _vsock(root: ET.Element) -> None:
+    for element in root.iterfind("devices/vsock/cid"):
+        element.attrib.pop("address", None)
+        element.set("auto", "yes")
+
+
+def _security_labels(root: ET.Element) -> None:
+    """Let libvirt make labels of the clone's own; a fixed one would let two vms share files."""
+    for element in root.findall("seclabel"):
+        if element.get("type") == "static" and element.get("model") != "dac":
+            root.remove(element)
+            continue
+        if element.get("type") == "dynamic":
+            for child in [c for c in element if c.tag in _LABEL_CHILDREN]:
+                element.remove(child)
+
+
+def _child(root: ET.Element, tag: str) -> ET.Element:
+    element = root.find(tag)
+    if element is None:
+        raise ImageUnsupported(f"the definition has no <{tag}>")
+    return element
+
+
+def _set(root: ET.Element, tag: str, value: str) -> None:
+    element = root.find(tag)
+    if element is None:
+        element = ET.Element(tag)
+        root.insert(1, element)
+    element.text = value
