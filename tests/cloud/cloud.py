@@ -1,0 +1,220 @@
+#!/usr/bin/python3
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring up and take down the test cloud of this checkout: real hosts, a real original image."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from testbed import machines, network, remains, roots, texts
+from testbed.kvm import kvm_works
+from testbed.layout import IMAGE, Host, Layout, LayoutError, layout
+from testbed.run import CloudError, run, say, step
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PACKAGES = (
+    *("mmdebstrap", "debian-archive-keyring", "systemd-container", "iproute2", "openssh-client"),
+    *("e2fsprogs", "qemu-utils", "qemu-system-x86", "libvirt-clients"),
+)
+
+
+def main() -> int:
+    """Run the command that the arguments name; 0 if all went well."""
+    arguments = _arguments()
+    try:
+        if os.geteuid():
+            raise CloudError("it mounts file systems and makes a bridge: run it as root")
+        return int(arguments.run(arguments) or 0)
+    except (CloudError, LayoutError) as error:
+        print(f"cloud.py {arguments.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    up_parser = commands.add_parser("up", help="bring the cloud up; a running one is checked")
+    up_parser.add_argument(
+        "--hosts", type=int, default=2, metavar="N", help="hosts that run guests (default: 2)"
+    )
+    up_parser.set_defaults(run=up)
+    commands.add_parser("down", help="remove the cloud, whatever state it is in").set_defaults(
+        run=down
+    )
+    commands.add_parser("status", help="show what there is of the cloud").set_defaults(run=status)
+    ssh_parser = commands.add_parser("ssh", help="open a shell, or run a command, on a host")
+    ssh_parser.add_argument("host", metavar="HOST", help="a host's name, such as kvm0.example.jp")
+    ssh_parser.add_argument("words", metavar="CMD", nargs=argparse.REMAINDER)
+    ssh_parser.set_defaults(run=ssh)
+    commands.add_parser("clean", help="down, and remove the cached roots too").set_defaults(
+        run=clean
+    )
+    return parser.parse_args()
+
+
+def up(arguments: argparse.Namespace) -> None:
+    """Bring the cloud up. One that is up is checked only; remains of one are removed first."""
+    cloud = _layout(arguments.hosts)
+    with _lock():
+        if _running(cloud):
+            say(f"the cloud is up: {_summary(cloud)}")
+        else:
+            _make(cloud)
+        deploy(cloud)
+        say(f"ready: {_summary(cloud)}")
+
+
+def _make(cloud: Layout) -> None:
+    run(CHECKOUT / "tests/tools/debian-packages", *PACKAGES)
+    if remains.remains(cloud) or cloud.state.exists():
+        with step("removing the remains of an earlier cloud"):
+            remains.remove(cloud)
+    _make_key(cloud)
+    public_key = (cloud.state / "ssh_key.pub").read_text().strip()
+    with ThreadPoolExecutor() as pool:
+        jobs = pool.submit(_host_root, cloud), pool.submit(_guest_image, cloud, public_key)
+        root, image = (job.result() for job in jobs)
+    virt_type = "kvm" if kvm_works(image / "vmlinuz") else "qemu"
+    say(f"guests run on {'KVM' if virt_type == 'kvm' else 'TCG: KVM does not work here'}")
+    with step(f"starting {', '.join(host.name for host in cloud.hosts)}"):
+        network.make_bridge(cloud)
+        keys = {host.name: machines.lay_out(cloud, host, root, image) for host in cloud.hosts}
+        _write_access(cloud, keys)
+        (cloud.state / "image.xml").write_text(texts.image_domain(virt_type))
+        for host in cloud.hosts:
+            machines.start(cloud, host, virt_type == "kvm")
+            network.route_guests(cloud, host)
+        deadline = time.monotonic() + machines.BOOT_DEADLINE
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda host: _finish(cloud, host, deadline), cloud.hosts))
+    # Written last: a cloud that has it is complete.
+    (cloud.state / "cloud.json").write_text(texts.description(cloud, virt_type, root, image))
+
+
+def _make_key(cloud: Layout) -> None:
+    """Keep one key for all clouds of the checkout: the cached image has it in it."""
+    cloud.state.mkdir(parents=True)
+    cloud.cache.mkdir(parents=True, exist_ok=True)
+    kept = cloud.cache / "ssh_key"
+    if not kept.with_suffix(".pub").exists():
+        kept.unlink(missing_ok=True)
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "maglica-testbed", "-f", kept)
+    run("cp", "--preserve=mode", kept, kept.with_suffix(".pub"), cloud.state)
+
+
+def _host_root(cloud: Layout) -> Path:
+    with step("root of the hosts"):
+        return roots.host_root(cloud.cache)
+
+
+def _guest_image(cloud: Layout, public_key: str) -> Path:
+    with step(f"original image {IMAGE}"):
+        return roots.guest_image(cloud.cache, public_key)
+
+
+def _write_access(cloud: Layout, host_keys: dict[str, str]) -> None:
+    (cloud.state / "known_hosts").write_text(texts.known_hosts(host_keys))
+    (cloud.state / "ssh_config").write_text(texts.ssh_config(cloud))
+    (cloud.state / "hosts.yml").write_text(texts.inventory(cloud))
+
+
+def _finish(cloud: Layout, host: Host, deadline: float) -> None:
+    machines.wait(cloud, host, deadline)
+    if host.guests is not None:
+        machines.define_image(host, cloud.state / "image.xml")
+
+
+def deploy(cloud: Layout) -> None:
+    """Deploy the workers with the collection's own roles. The hook between testbed and product."""
+    playbook = cloud.checkout / "playbooks/deploy.yml"
+    if not playbook.exists():
+        return
+    with step("deploying the workers"):
+        command = [cloud.build / "venv/bin/ansible-playbook", "-i", cloud.state / "hosts.yml"]
+        log = run(*command, playbook, cwd=cloud.checkout, timeout=600)
+        (cloud.state / "deploy.log").write_text(log)
+
+
+def down(_arguments: argparse.Namespace) -> None:
+    """Remove all of the cloud but the cache."""
+    with _lock(), step("taking the cloud down"):
+        remains.remove(_layout(1))
+
+
+def clean(arguments: argparse.Namespace) -> None:
+    """Remove the cloud and the cache."""
+    down(arguments)
+    with _lock(), step("removing the cached roots"):
+        run("rm", "-rf", "--one-file-system", _layout(1).cache)
+
+
+def status(_arguments: argparse.Namespace) -> int:
+    """Print what there is of the cloud; 0 if it is complete and all hosts are up."""
+    known = _described()
+    cloud = _layout(len(known["hosts"]) if known else 1)
+    if known and _running(cloud):
+        print(f"up: {_summary(cloud)}")
+        return 0
+    left = remains.remains(cloud)
+    print("\n".join(["incomplete; `cloud.py down` removes:", *left]) if left else "down")
+    return 1
+
+
+def ssh(arguments: argparse.Namespace) -> None:
+    """Become ssh to a host."""
+    config = str(_layout(1).state / "ssh_config")
+    command = ["ssh", "-F", config, arguments.host, *arguments.words]
+    os.execvp("ssh", command)  # noqa: S606
+
+
+def _running(cloud: Layout) -> bool:
+    """Tell whether the cloud is complete and all of its hosts answer."""
+    known = _described()
+    if known is None or not all(machines.answers(host) for host in cloud.hosts[:2]):
+        return False
+    names = [host["name"] for host in known["hosts"]]
+    if names != [host.name for host in cloud.kvm]:
+        raise CloudError(
+            f"a cloud with {len(names)} hosts for guests is up, not {len(cloud.kvm)}: "
+            f"take it down first"
+        )
+    return all(machines.answers(host) for host in cloud.hosts)
+
+
+def _described() -> dict | None:
+    file = CHECKOUT / "build/cloud/cloud.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def _summary(cloud: Layout) -> str:
+    return ", ".join(f"{host.name} {host.address}" for host in cloud.hosts)
+
+
+def _layout(kvm_hosts: int) -> Layout:
+    return layout(CHECKOUT, kvm_hosts, os.environ.get("MAGLICA_CLOUD_NETWORK"))
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    """Keep a second cloud.py of this checkout away. The kernel frees the lock at any death."""
+    (CHECKOUT / "build").mkdir(exist_ok=True)
+    with (CHECKOUT / "build/cloud.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CloudError("another cloud.py of this checkout is at work") from error
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

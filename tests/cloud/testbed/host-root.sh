@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# What all hosts of the test cloud have in common. mmdebstrap runs this with the new root as $1.
+set -eu
+root=$1
+
+# Hosts differ in their overlays only; a root of its own has no identity.
+rm -f "$root"/etc/ssh/ssh_host_* "$root/etc/hostname" "$root/etc/resolv.conf"
+: > "$root/etc/machine-id"
+
+cat > "$root/etc/ssh/sshd_config.d/maglica-testbed.conf" << 'EOF'
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+UseDNS no
+EOF
+
+# Libvirt over TCP, on a network that only this machine and the hosts are on.
+echo 'auth_tcp = "none"' >> "$root/etc/libvirt/libvirtd.conf"
+chroot "$root" systemctl -q enable libvirtd-tcp.socket systemd-networkd.service
+# A container has no devices for QEMU's confinement, and the host's cgroups are not its own.
+cat >> "$root/etc/libvirt/qemu.conf" << 'EOF'
+user = "root"
+group = "root"
+cgroup_controllers = [ ]
+security_driver = "none"
+namespaces = [ ]
+remember_owner = 0
+EOF
+mkdir -p "$root/etc/libvirt/storage/autostart" "$root/etc/libvirt/qemu/networks/autostart"
+cat > "$root/etc/libvirt/storage/default.xml" << 'EOF'
+<pool type='dir'>
+  <name>default</name>
+  <target><path>/var/lib/libvirt/images</path></target>
+</pool>
+EOF
+ln -sf ../default.xml "$root/etc/libvirt/storage/autostart/default.xml"
+ln -sf ../default.xml "$root/etc/libvirt/qemu/networks/autostart/default.xml"
+
+# Kept across restarts of the host, and read from outside when a host does not come up.
+mkdir -p "$root/var/log/journal"
+
+# Nothing in a container that is thrown away needs these.
+chroot "$root" systemctl -q mask \
+    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
+    e2scrub_reap.service systemd-timesyncd.service systemd-networkd-wait-online.service \
+    console-getty.service getty.target libvirt-guests.service
+
+# Builds the appliance once for all hosts, and shows that libguestfs works in this root. What it
+# learnt of QEMU here says nothing about the hosts, which may have KVM.
+LIBGUESTFS_BACKEND=direct chroot "$root" guestfish -a /dev/null run
+rm -f "$root"/var/tmp/.guestfs-0/qemu-*

@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What hosts and guests start from: a root for hosts, a disk and a kernel for guests.
+
+Both are made by mmdebstrap once and kept under a digest of what went into them. They are made
+under another name and renamed when complete, so what has its final name is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.run import run
+
+HERE = Path(__file__).parent
+SUITE = "bookworm"
+GUEST_DISK_SIZE = "1G"
+
+_HOST_PACKAGES = (
+    "systemd-sysv dbus udev procps iproute2 iptables openssh-server openssh-client python3 "
+    "python3-apt python3-zmq python3-libvirt python3-guestfs libguestfs-tools libvirt-daemon-system "
+    "libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base linux-image-cloud-amd64 "
+    "xfsprogs btrfs-progs e2fsprogs"
+)
+_GUEST_PACKAGES = (
+    "systemd-sysv dbus udev ifupdown isc-dhcp-client iproute2 openssh-server python3-minimal "
+    "qemu-guest-agent linux-image-cloud-amd64"
+)
+_UNREAD = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a root is made of."""
+
+    packages: tuple[str, ...]
+    hook: str
+    """Name of the script beside this file that finishes the root."""
+    env: tuple[tuple[str, str], ...] = ()
+    """Variables that the script reads."""
+
+    @property
+    def digest(self) -> str:
+        """Changes with anything that the result depends on, but for the archive's versions."""
+        parts = [SUITE, *self.packages, *_UNREAD, (HERE / self.hook).read_text(), repr(self.env)]
+        parts.append(Path(__file__).read_text())
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def host_recipe() -> Recipe:
+    """Return the recipe of the root that all hosts share."""
+    return Recipe(tuple(_HOST_PACKAGES.split()), "host-root.sh")
+
+
+def guest_recipe(ssh_public_key: str) -> Recipe:
+    """Return the recipe of the original image; the key's owner may log in to it as root."""
+    env = (("SSH_PUBLIC_KEY", ssh_public_key),)
+    return Recipe(tuple(_GUEST_PACKAGES.split()), "guest-root.sh", env)
+
+
+def host_root(cache: Path) -> Path:
+    """Return the hosts' root, made first if it is not in `cache`."""
+    recipe = host_recipe()
+    final = cache / f"host-{recipe.digest}"
+    if not final.exists():
+        partial = cache / f"{final.name}.partial"
+        _remove(partial)
+        _mmdebstrap(recipe, partial)
+        partial.rename(final)
+        _forget_older(cache, "host-*", final)
+    return final
+
+
+def guest_image(cache: Path, ssh_public_key: str) -> Path:
+    """Return the folder with the original image's disk.qcow2, vmlinuz and initrd.img."""
+    recipe = guest_recipe(ssh_public_key)
+    final = cache / f"guest-{recipe.digest}"
+    if not final.exists():
+        partial = cache / f"{final.name}.partial"
+        _remove(partial)
+        partial.mkdir(parents=True)
+        root, raw = partial / "root", partial / "disk.raw"
+        _mmdebstrap(recipe, root)
+        shutil.copy(_only(root / "boot", "vmlinuz-*"), partial / "vmlinuz")
+        shutil.copy(_only(root / "boot", "initrd.img-*"), partial / "initrd.img")
+        run("mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", root, raw, GUEST_DISK_SIZE)
+        run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, partial / "disk.qcow2")
+        raw.unlink()
+        _remove(root)
+        partial.rename(final)
+        _forget_older(cache, "guest-*", final)
+    return final
+
+
+def _mmdebstrap(recipe: Recipe, target: Path) -> None:
+    """Make a root. In namespaces of its own, so that a kill leaves no mount and no process."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    run(
+        *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+        *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
+        "--include=" + ",".join(recipe.packages),
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in _UNREAD),
+        '--aptopt=APT::Install-Recommends "false"',
+        f"--customize-hook={HERE / recipe.hook}",
+        *(SUITE, target),
+        env={**os.environ, "LC_ALL": "C.UTF-8", **dict(recipe.env)},
+    )
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    (path,) = folder.glob(pattern)
+    return path
+
+
+def _forget_older(cache: Path, pattern: str, keep: Path) -> None:
+    """Remove what an earlier recipe made, unless a running cloud may stand on it."""
+    for path in cache.glob(pattern):
+        if path != keep and not _mounted(path):
+            _remove(path)
+
+
+def _mounted(path: Path) -> bool:
+    return f"lowerdir={path}," in Path("/proc/self/mountinfo").read_text()
+
+
+def _remove(path: Path) -> None:
+    if path.exists():
+        run("rm", "-rf", "--one-file-system", path)

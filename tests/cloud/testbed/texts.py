@@ -1,0 +1,167 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The text files of a cloud: what makes a host that host, and what its users read. Pure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from testbed.layout import IMAGE, Host, Layout
+
+IMAGES = "/var/lib/libvirt/images"
+KERNEL_ARGUMENTS = "root=/dev/vda ro console=ttyS0 net.ifnames=0 quiet mitigations=off"
+
+
+def hosts_file(cloud: Layout) -> str:
+    """Return /etc/hosts of every host: all know each other's names."""
+    lines = ["127.0.0.1 localhost", "::1 localhost"]
+    lines += [f"{host.address} {host.name} {host.name.split('.')[0]}" for host in cloud.hosts]
+    return "\n".join(lines) + "\n"
+
+
+def host_network(cloud: Layout, host: Host) -> str:
+    """Return the systemd.network file of a host; it reaches other hosts' guests directly."""
+    lines = [
+        "[Match]",
+        "Name=host0",
+        "[Network]",
+        f"Address={host.address}/24",
+        f"Gateway={cloud.gateway.ip}",
+        "LinkLocalAddressing=no",
+        "IPv6AcceptRA=no",
+    ]
+    for other in cloud.kvm:
+        if other != host:
+            lines += ["[Route]", f"Destination={other.guests}", f"Gateway={other.address}"]
+    return "\n".join(lines) + "\n"
+
+
+def guest_network(host: Host) -> str:
+    """Return the definition of a host's libvirt network `default`, routed, with DHCP."""
+    net = host.guests
+    if net is None:
+        raise ValueError(f"host {host.name} runs no guests")
+    return f"""\
+<network>
+  <name>default</name>
+  <forward mode='open'/>
+  <bridge name='virbr0' stp='off' delay='0'/>
+  <ip address='{host.gateway}' netmask='{net.netmask}'>
+    <dhcp><range start='{net[10]}' end='{net[250]}'/></dhcp>
+  </ip>
+</network>
+"""
+
+
+def image_domain(virt_type: str) -> str:
+    """Return the definition of the original image; `virt_type` is kvm or qemu."""
+    return f"""\
+<domain type='{virt_type}'>
+  <name>{IMAGE}</name>
+  <memory unit='MiB'>256</memory>
+  <vcpu>1</vcpu>
+  <os>
+    <type arch='x86_64' machine='q35'>hvm</type>
+    <kernel>{IMAGES}/{IMAGE}.vmlinuz</kernel>
+    <initrd>{IMAGES}/{IMAGE}.initrd</initrd>
+    <cmdline>{KERNEL_ARGUMENTS}</cmdline>
+  </os>
+  <features><acpi/></features>
+  <on_poweroff>destroy</on_poweroff>
+  <on_reboot>restart</on_reboot>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/>
+      <source file='{IMAGES}/{IMAGE}.qcow2'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    <interface type='network'>
+      <source network='default'/>
+      <model type='virtio'/>
+    </interface>
+    <serial type='pty'><target port='0'/></serial>
+    <console type='pty'><target type='serial' port='0'/></console>
+    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+"""
+
+
+def ssh_config(cloud: Layout) -> str:
+    """Return the ssh configuration for hosts (keys known) and guests (theirs come and go)."""
+    common = [
+        "  User root",
+        f"  IdentityFile {cloud.state}/ssh_key",
+        "  IdentitiesOnly yes",
+        "  BatchMode yes",
+        "  ConnectTimeout 10",
+    ]
+    lines = []
+    for host in cloud.hosts:
+        lines += [f"Host {host.name} {host.address}", f"  HostName {host.address}"]
+        lines += [f"  HostKeyAlias {host.name}", f"  UserKnownHostsFile {cloud.state}/known_hosts"]
+        lines += ["  StrictHostKeyChecking yes", *common]
+    guests = " ".join(f"{str(host.guests[0])[:-1]}*" for host in cloud.kvm if host.guests)
+    lines += [f"Host {guests}", "  UserKnownHostsFile /dev/null", "  LogLevel ERROR"]
+    lines += ["  StrictHostKeyChecking no", *common]
+    return "\n".join(lines) + "\n"
+
+
+def known_hosts(public_keys: dict[str, str]) -> str:
+    """Return the known_hosts file for the public host key of each host name."""
+    return "".join(f"{name} {' '.join(key.split()[:2])}\n" for name, key in public_keys.items())
+
+
+def inventory(cloud: Layout) -> str:
+    """Return the Ansible inventory that the deployment uses. YAML: JSON is a subset of it."""
+
+    def entry(host: Host) -> dict[str, str]:
+        return {"ansible_host": str(host.address)}
+
+    groups = {
+        "maglica_client_worker": {"hosts": {cloud.client.name: entry(cloud.client)}},
+        "maglica_hosts": {"hosts": {host.name: entry(host) for host in cloud.kvm}},
+    }
+    shared = {
+        "ansible_user": "root",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "ansible_ssh_common_args": f"-F {cloud.state}/ssh_config",
+    }
+    return json.dumps({"all": {"vars": shared, "children": groups}}, indent=2) + "\n"
+
+
+def description(cloud: Layout, virt_type: str, root: Path, image: Path) -> str:
+    """Return cloud.json: what tests need to know of the cloud."""
+
+    def entry(host: Host) -> dict[str, str | None]:
+        return {
+            "name": host.name,
+            "address": str(host.address),
+            "uri": f"qemu+tcp://{host.address}/system" if host.guests else None,
+            "guests": str(host.guests) if host.guests else None,
+            "folder": str(host.folder),
+        }
+
+    return (
+        json.dumps(
+            {
+                "id": cloud.id,
+                "bridge": cloud.bridge,
+                "network": str(cloud.network),
+                "gateway": str(cloud.gateway.ip),
+                "image": IMAGE,
+                "virt_type": virt_type,
+                "ssh_config": f"{cloud.state}/ssh_config",
+                "client": entry(cloud.client),
+                "hosts": [entry(host) for host in cloud.kvm],
+                "host_root": str(root),
+                "guest_image": str(image),
+            },
+            indent=2,
+        )
+        + "\n"
+    )
