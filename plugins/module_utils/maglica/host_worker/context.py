@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Callable
 
+from ..config import HostWorker
 from ..errors import MaglicaError
 from ..model import Failure, Phase, Request, State, Vm
 from . import libvirtd
@@ -37,7 +38,7 @@ class JobContext:
     """
 
     def __init__(
-        self, journal: Journal, settings: Any, emit: Callable[[dict[str, Any]], None]
+        self, journal: Journal, settings: HostWorker, emit: Callable[[dict[str, Any]], None]
     ) -> None:
         self.journal = journal
         self.settings = settings
@@ -46,7 +47,7 @@ class JobContext:
 
     @property
     def host(self) -> str:
-        return str(self.settings.name)
+        return self.settings.name
 
     def connect(self) -> Any:
         """Return the connection to libvirtd (virConnect), opened when first asked for and kept.

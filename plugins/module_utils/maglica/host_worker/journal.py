@@ -194,8 +194,10 @@ class Journal:
             )
 
     def prune(self, before: float) -> int:
-        """Remove reported requests that ended before a time (seconds since 1970); return how
-        many."""
+        """Remove reported requests that ended before a time (seconds since 1970).
+
+        Returns how many.
+        """
         with self._db.write():
             return self._db.change(
                 "DELETE FROM requests WHERE open = 0 AND reported = 1"
@@ -262,7 +264,10 @@ class Journal:
             " WHERE ?1 IS NULL OR image_uuid = ?1 ORDER BY created, id",
             image_uuid,
         )
-        return tuple(Base(*row[:6], *map(_loaded, row[6:8]), row[8]) for row in rows)
+        return tuple(
+            Base(*named, disks=json.loads(disks), facts=facts and json.loads(facts), created=created)
+            for *named, disks, facts, created in rows
+        )
 
     def remove_base(self, base_id: str) -> None:
         """Drop a base, after its volumes are gone."""
@@ -315,7 +320,3 @@ class Journal:
 
 def _json(request: Request) -> str:
     return json.dumps(schema.plain(request))
-
-
-def _loaded(text: str | None) -> Any:
-    return None if text is None else json.loads(text)

@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which jobs to start now; pure.
+
+Clone requests of one image that wait are one job, because an appliance's start costs more than a
+member. All other work is short and runs beside them, one request a job. Requests about the same vm
+run one after the other, as they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from ..model import CloneSpec
+from .journal import Entry
+
+MAX_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Job:
+    """Requests that one child process runs; ``image`` is set when it clones."""
+
+    ids: tuple[str, ...]
+    image: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many jobs may run at once, by kind, and how many requests are a batch at most."""
+
+    clone_jobs: int = 1
+    quick_jobs: int = 4
+    batch: int = MAX_BATCH
+
+
+def plan(
+    entries: Iterable[Entry], running: Collection[Job], limits: Limits, held: Collection[str] = ()
+) -> tuple[Job, ...]:
+    """Return the jobs to start.
+
+    ``entries`` are the open requests, oldest first, with those that ``running`` jobs have;
+    ``held`` are ids that must wait for a while longer.
+    """
+    busy = {request_id for job in running for request_id in job.ids}
+    free_images = _FreeImages(running, limits)
+    free_quick = limits.quick_jobs - sum(job.image is None for job in running)
+    taken_names: set[str] = set()
+    quick: list[Job] = []
+    for entry in entries:
+        name = entry.request.name
+        behind_another = name in taken_names
+        taken_names.add(name)
+        if behind_another or entry.id in busy or entry.id in held:
+            continue
+        image = _image(entry)
+        if image is not None:
+            free_images.offer(image, entry)
+        elif len(quick) < free_quick:
+            quick.append(Job((entry.id,)))
+    return (*quick, *free_images.jobs())
+
+
+def _image(entry: Entry) -> str | None:
+    """Return what the next job of a request is to clone; None if it has other work to do."""
+    spec = entry.request.spec
+    return spec.image if isinstance(spec, CloneSpec) and entry.ending is None else None
+
+
+class _FreeImages:
+    """Batches in the making, by image; an image that a running job clones takes none."""
+
+    def __init__(self, running: Collection[Job], limits: Limits) -> None:
+        self._batch = limits.batch
+        self._busy = {job.image for job in running if job.image is not None}
+        self._free = limits.clone_jobs - len(self._busy)
+        self._batches: dict[str, list[Entry]] = {}
+
+    def offer(self, image: str, entry: Entry) -> None:
+        if image in self._busy:
+            return
+        if image not in self._batches and len(self._batches) >= self._free:
+            return
+        batch = self._batches.setdefault(image, [])
+        # A request whose job has died runs alone: its mates shall not die with it again.
+        alone = entry.attempts or (batch and batch[0].attempts)
+        if len(batch) < (1 if alone else self._batch):
+            batch.append(entry)
+
+    def jobs(self) -> list[Job]:
+        return [
+            Job(tuple(entry.id for entry in batch), image)
+            for image, batch in self._batches.items()
+        ]

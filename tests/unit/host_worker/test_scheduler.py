@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which jobs start: tables of (open requests, running jobs, limits) → jobs."""
+
+from __future__ import annotations
+
+import pytest
+from maglica.host_worker.journal import Entry
+from maglica.host_worker.scheduler import Job, Limits, plan
+from maglica.model import CloneSpec, Kind, Request, State, VmSpec
+
+
+def clone(request_id: str, image: str = "sl6", name: str | None = None, **entry: object) -> Entry:
+    spec = CloneSpec(name or f"vm-{request_id}", image)
+    return Entry(Request(request_id, Kind.CLONE, spec, State.RUNNING), **entry)
+
+
+def stop(request_id: str, name: str | None = None, **entry: object) -> Entry:
+    spec = VmSpec(name or f"vm-{request_id}", "u", "kvm0.example.jp")
+    return Entry(Request(request_id, Kind.STOP, spec, State.RUNNING), **entry)
+
+
+def cloning(*ids: str, image: str = "sl6") -> Job:
+    return Job(ids, image)
+
+
+CASES = {
+    "nothing to do": ([], [], Limits(), [], []),
+    "one clone": ([clone("a")], [], Limits(), [], [cloning("a")]),
+    "clones of one image are a batch": (
+        [clone("a"), clone("b"), clone("c")],
+        [],
+        Limits(),
+        [],
+        [cloning("a", "b", "c")],
+    ),
+    "a batch has an end": (
+        [clone("a"), clone("b"), clone("c")],
+        [],
+        Limits(batch=2),
+        [],
+        [cloning("a", "b")],
+    ),
+    "another image waits for its turn": (
+        [clone("a"), clone("b", "deb"), clone("c")],
+        [],
+        Limits(),
+        [],
+        [cloning("a", "c")],
+    ),
+    "two images at once where that is allowed": (
+        [clone("a"), clone("b", "deb"), clone("c")],
+        [],
+        Limits(clone_jobs=2),
+        [],
+        [cloning("a", "c"), cloning("b", image="deb")],
+    ),
+    "an image is not cloned by two jobs": (
+        [clone("a"), clone("b")],
+        [cloning("a")],
+        Limits(clone_jobs=2),
+        [],
+        [],
+    ),
+    "no more than clone_jobs": (
+        [clone("a"), clone("b", "deb")],
+        [cloning("a")],
+        Limits(),
+        [],
+        [],
+    ),
+    "quick work does not queue behind clones": (
+        [clone("a"), clone("b", "deb"), stop("c")],
+        [cloning("a")],
+        Limits(),
+        [],
+        [Job(("c",))],
+    ),
+    "quick work is one request a job, up to its limit": (
+        [stop("a"), stop("b"), stop("c"), stop("d")],
+        [Job(("a",))],
+        Limits(quick_jobs=3),
+        [],
+        [Job(("b",)), Job(("c",))],
+    ),
+    "full lanes start nothing": (
+        [stop("a"), stop("b"), clone("c"), clone("d", "deb")],
+        [Job(("a",)), cloning("c")],
+        Limits(quick_jobs=1),
+        [],
+        [],
+    ),
+    "requests about one vm run in order": (
+        [stop("a", "vm0"), stop("b", "vm0"), stop("c", "vm1")],
+        [],
+        Limits(),
+        [],
+        [Job(("a",)), Job(("c",))],
+    ),
+    "also behind its clone": (
+        [clone("a", name="vm0"), stop("b", "vm0")],
+        [cloning("a")],
+        Limits(),
+        [],
+        [],
+    ),
+    "and behind one that is held": (
+        [stop("a", "vm0"), stop("b", "vm0"), stop("c", "vm1")],
+        [],
+        Limits(),
+        ["a"],
+        [Job(("c",))],
+    ),
+    "what is to be undone is quick work": (
+        [clone("a"), clone("b", ending=State.CANCELLED)],
+        [],
+        Limits(),
+        [],
+        [Job(("b",)), cloning("a")],
+    ),
+    "a request whose job died runs alone": (
+        [clone("a", attempts=1), clone("b"), clone("c")],
+        [],
+        Limits(),
+        [],
+        [cloning("a")],
+    ),
+    "and joins nobody": (
+        [clone("a"), clone("b", attempts=1), clone("c")],
+        [],
+        Limits(),
+        [],
+        [cloning("a", "c")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_plan(case: tuple) -> None:
+    entries, running, limits, held, expected = case
+    assert list(plan(entries, running, limits, frozenset(held))) == expected
+
+
+def test_nothing_is_started_twice_and_all_is_started() -> None:
+    """Run a mixed queue to its end: every request once, the limits kept, names in order."""
+    waiting = [
+        clone(f"c{number}", f"image{number % 3}", f"vm{number % 7}") for number in range(40)
+    ] + [stop(f"s{number}", f"vm{number % 7}") for number in range(40)]
+    limits = Limits(clone_jobs=2, quick_jobs=3, batch=4)
+    running: list[Job] = []
+    order: list[str] = []
+    while waiting:
+        started = plan(waiting, running, limits)
+        running += started
+        assert sum(job.image is None for job in running) <= limits.quick_jobs
+        assert sum(job.image is not None for job in running) <= limits.clone_jobs
+        assert running
+        finished = running.pop(0)
+        order += finished.ids
+        waiting = [entry for entry in waiting if entry.id not in finished.ids]
+    assert sorted(order) == sorted([f"c{n}" for n in range(40)] + [f"s{n}" for n in range(40)])
+    for vm in range(7):
+        numbers = [int(request[1:]) for request in order if request[0] == "s"]
+        mine = [number for number in numbers if number % 7 == vm]
+        assert mine == sorted(mine)
