@@ -40,13 +40,17 @@ Version = tuple[int, int]
 
 @dataclass(frozen=True)
 class Check:
-    """A command that fails when there is something to mend, or when it prints `bad`."""
+    """A command that fails when there is something to mend, or when it prints `bad`.
+
+    Of the output of a failed one, only the lines that match `telling` are shown, if any does.
+    """
 
     name: str
     command: list[str | Path]
     cwd: Path
     env: dict[str, str] = field(default_factory=dict)
     bad: str | None = None
+    telling: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,7 @@ def sanity_checks(pythons: dict[Version, Path]) -> Iterator[Check]:
         env = environment(venv / "bin", *dict.fromkeys(folders))
         command: list[str | Path] = [venv / "bin" / "ansible-test", "sanity", "--requirements"]
         command += ["--color", "no"]
-        yield Check(name, command, tree, env)
+        yield Check(name, command, tree, env, telling="^(ERROR|FATAL)")
 
 
 def run(check: Check) -> Outcome:
@@ -192,6 +196,12 @@ def run(check: Check) -> Outcome:
     return Outcome(check, time.monotonic() - start, bad or done.returncode != 0, done.stdout)
 
 
+def telling_lines(outcome: Outcome) -> str:
+    """Return what to show of a failed check."""
+    lines = outcome.output.splitlines()
+    return "\n".join([x for x in lines if re.search(outcome.check.telling, x)] or lines)
+
+
 def main(words: list[str]) -> int:
     """Run the checks; return 1 if one failed."""
     start = time.monotonic()
@@ -208,7 +218,7 @@ def main(words: list[str]) -> int:
             print(f"{word:<5} {outcome.check.name:<22} {outcome.seconds:5.1f} s", flush=True)
             if outcome.failed:
                 failed += 1
-                print(outcome.output, flush=True)
+                print(telling_lines(outcome), flush=True)
     seconds = time.monotonic() - start
     print(f"lint: {len(chosen) - failed} passed, {failed} failed in {seconds:.0f} s")
     return 1 if failed or not chosen else 0

@@ -331,14 +331,14 @@ BAD = (
 @pytest.mark.parametrize(
     ("rule", "path", "text"),
     BAD,
-    ids=[f"{rule.__name__}-{number}" for number, (rule, _, _) in enumerate(BAD)],
+    ids=[f"{bad[0].__name__}-{number}" for number, bad in enumerate(BAD)],
 )
 def test_rule_complains(rule: Rule, path: str, text: str) -> None:
     assert len(list(rule(Source(PurePosixPath(path), text)))) == 1
 
 
 def test_every_rule_is_seen_to_complain() -> None:
-    assert {rule for rule, _, _ in BAD} == set(RULES)
+    assert {bad[0] for bad in BAD} == set(RULES)
 
 
 GOOD = (
@@ -352,7 +352,7 @@ GOOD = (
 )
 
 
-@pytest.mark.parametrize(("path", "text"), GOOD, ids=[path for path, _ in GOOD])
+@pytest.mark.parametrize(("path", "text"), GOOD, ids=[good[0] for good in GOOD])
 def test_rules_leave_good_code_alone(path: str, text: str) -> None:
     source = Source(PurePosixPath(path), text)
     assert [complaint for rule in RULES for complaint in rule(source)] == []

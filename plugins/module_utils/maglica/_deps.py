@@ -14,10 +14,9 @@ from .errors import DependencyMissing
 
 try:
     import zmq
-    from zmq.utils import monitor as zmq_monitor
+    import zmq.utils.monitor
 except ImportError:
-    zmq = None
-    zmq_monitor = None
+    zmq = None  # type: ignore[assignment]
 
 try:
     import libvirt

@@ -25,7 +25,7 @@ def integer(low: int, high: int) -> Check:
     """A whole number from ``low`` to ``high``; true and false are none."""
 
     def check(value: Any, path: str) -> int:
-        if type(value) is not int or not low <= value <= high:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise MessageInvalid(f"{path}: not a whole number from {low} to {high}")
         return value
 
@@ -92,7 +92,7 @@ def choice(kind: type[enum.Enum]) -> Check:
 
     def check(value: Any, path: str) -> enum.Enum:
         for member in kind:
-            if type(value) is str and member.value == value:
+            if isinstance(value, str) and member.value == value:
                 return member
         raise MessageInvalid(f"{path}: none of {', '.join(str(m.value) for m in kind)}")
 
@@ -119,7 +119,9 @@ def optional(inner: Check) -> Check:
     return check
 
 
-def fields(value: Any, path: str, checks: Mapping[str, Check], required: frozenset[str]) -> dict:
+def fields(
+    value: Any, path: str, checks: Mapping[str, Check], required: frozenset[str]
+) -> dict[str, Any]:
     """Check the object ``value`` against a table of checks; return the fields that are there."""
     if not isinstance(value, dict):
         raise MessageInvalid(f"{path}: no object")

@@ -126,7 +126,9 @@ _report = record(
 
 def spec(value: Any, path: str, kind: model.Kind) -> model.Spec:
     """Check the spec of a request of ``kind``."""
-    return (_clone_spec if kind is model.Kind.CLONE else _vm_spec)(value, path)
+    check = _clone_spec if kind is model.Kind.CLONE else _vm_spec
+    checked: model.Spec = check(value, path)
+    return checked
 
 
 _REQUEST: dict[str, Check] = {
@@ -157,7 +159,7 @@ def request(value: Any, path: str = "request") -> model.Request:
 _held = {"id": _uuid, "state": choice(model.State)}
 
 
-def _held_request(value: Any, path: str) -> dict:
+def _held_request(value: Any, path: str) -> dict[str, Any]:
     return fields(value, path, _held, frozenset(_held))
 
 
@@ -211,7 +213,7 @@ _host_view = {
 }
 
 
-def _host_status(value: Any, path: str) -> dict:
+def _host_status(value: Any, path: str) -> dict[str, Any]:
     return fields(value, path, _host_view, frozenset(_host_view))
 
 
@@ -246,7 +248,9 @@ def published(kind: str, body: Any) -> dict[str, Any]:
     return _body(_PUBLISHED, kind, body)
 
 
-def _body(table: Mapping[str, tuple[dict[str, Check], set[str]]], kind: str, body: Any) -> dict:
+def _body(
+    table: Mapping[str, tuple[dict[str, Check], set[str]]], kind: str, body: Any
+) -> dict[str, Any]:
     if kind not in table:
         raise MessageInvalid(f"unknown type {kind[:40]!r}")
     checks, required = table[kind]
