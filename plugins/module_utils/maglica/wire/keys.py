@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CURVE keys in files: ``X.key`` holds a secret key (Z85, mode 0600), ``X.pub`` its public half.
+
+``python3 -m maglica.wire.keys PATH.key`` makes them where they are missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .. import config_values
+from .._deps import need
+from ..errors import ConfigInvalid, MaglicaError
+
+SUFFIX = ".key"
+PUBLIC_SUFFIX = ".pub"
+_LENGTH = 40
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """Both halves of a key in Z85; the secret one is in no repr, so in no log and traceback."""
+
+    public: bytes
+    secret: bytes = field(repr=False)
+
+
+def read(path: Path) -> KeyPair:
+    """Return the keys of the secret key file ``path``.
+
+    Raises ConfigInvalid when it can't be read, holds no key, or others may read it.
+    """
+    try:
+        # One open file for the check and for the reading: the name can't be switched in between.
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(_LENGTH + 2)
+    except OSError as error:
+        raise ConfigInvalid(f"cannot read secret key {path}: {error.strerror}") from error
+    if not stat.S_ISREG(mode) or mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigInvalid(
+            f"secret key {path} has mode {stat.S_IMODE(mode):04o}: group and others may have no"
+            f" access; chmod 0600 it, and make new keys if they may have been read"
+        )
+    return _pair(text, path)
+
+
+def make(path: Path) -> KeyPair:
+    """Return the keys of ``path``; make the file and the public one beside it when missing.
+
+    Nothing is overwritten. When this returns, both files are on disk, whatever happens next.
+    Raises ConfigInvalid when a file can't be made or the two don't belong together.
+    """
+    if path.suffix != SUFFIX:
+        raise ConfigInvalid(f"{path}: the name of a secret key file ends in {SUFFIX}")
+    public_path = path.with_suffix(PUBLIC_SUFFIX)
+    try:
+        if not path.exists():
+            _, secret = need("zmq").curve_keypair()
+            _create(path, secret, 0o600)
+        pair = read(path)
+        if not public_path.exists():
+            _create(public_path, pair.public, 0o644)
+        found = public_path.read_bytes().strip()
+    except OSError as error:
+        raise ConfigInvalid(f"cannot make key {path}: {error.strerror}") from error
+    if found != pair.public:
+        raise ConfigInvalid(f"{public_path} is not the public half of {path}: remove one of them")
+    return pair
+
+
+def _pair(text: bytes, path: Path) -> KeyPair:
+    secret = text.rstrip(b"\r\n")
+    try:
+        config_values.key(secret.decode("ascii"), path.parent)
+        return KeyPair(need("zmq").curve_public(secret), secret)
+    except ValueError:
+        raise ConfigInvalid(f"{path} holds no secret key of {_LENGTH} Z85 characters") from None
+
+
+def _create(path: Path, text: bytes, mode: int) -> None:
+    """Write a new file whole or not at all; one that somebody else made meanwhile stays."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return
+    finally:
+        draft.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the keys that the command line names and print their public halves."""
+    parser = argparse.ArgumentParser(
+        prog="python3 -m maglica.wire.keys",
+        description="Make a CURVE key pair unless it is there, and print its public half (Z85)."
+        " The secret half never leaves its file, which only its owner can read.",
+    )
+    parser.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        type=Path,
+        help=f"the secret key's file, which ends in {SUFFIX}; the public key's file,"
+        f" {PUBLIC_SUFFIX}, is made beside it",
+    )
+    try:
+        for path in parser.parse_args(arguments).paths:
+            sys.stdout.write(f"{make(path).public.decode('ascii')}\n")
+    except MaglicaError as error:
+        sys.stderr.write(f"maglica.wire.keys: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

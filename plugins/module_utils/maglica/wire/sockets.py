@@ -1,0 +1,221 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every socket is made here, with CURVE, limits and heartbeats; docs/protocol.md says which.
+
+``keys=None`` means no CURVE, which is refused for anything but loopback.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from .. import config_values
+from .._deps import need
+from ..config import ClientWorker
+from ..errors import AccessDenied, ConfigInvalid
+from .keys import KeyPair
+from .message import MAX_FRAME, topic
+
+# A zmq.Socket or zmq.Context; the package may be missing, so it is no name at run time.
+Socket = Any
+Context = Any
+
+PUBLISH_DOMAIN = "maglica.publish"
+REQUEST_DOMAIN = "maglica.requests"
+ZAP_ENDPOINT = "inproc://zeromq.zap.01"
+
+# Milliseconds. A link that is cut without a word is found after HEARTBEAT_TIMEOUT.
+HEARTBEAT_INTERVAL = 2000
+HEARTBEAT_TIMEOUT = 6000
+HANDSHAKE_TIMEOUT = 5000
+RECONNECT_FIRST = 100
+RECONNECT_MAX = 2000
+# A peer has one request under way at a time; what more it sends waits in its own memory.
+REQUESTS_PER_PEER = 4
+WAKE_UPS_PER_HOST = 1000
+BACKLOG = 1024
+# So many handshakes that the peer broke off without a word mean that it has another key.
+BROKEN_HANDSHAKES = 3
+
+
+def context() -> Context:
+    """Return a new context; what is still unsent when a socket closes is dropped."""
+    made = need("zmq").Context()
+    made.linger = 0
+    return made
+
+
+def bind_zap(ctx: Context) -> Socket:
+    """Return the REP socket at which libzmq asks who may connect (ZeroMQ's RFC 27).
+
+    Bind it before the others: without it every handshake fails.
+    """
+    socket = _socket(ctx, need("zmq").REP)
+    socket.bind(ZAP_ENDPOINT)
+    return socket
+
+
+def bind_requests(ctx: Context, keys: KeyPair | None, address: str, port: int) -> Socket:
+    """Return the client worker's ROUTER for the requests of library and host workers.
+
+    Raises ConfigInvalid when the address can't be bound.
+    """
+    zmq = need("zmq")
+    socket = _socket(ctx, zmq.ROUTER)
+    socket.rcvhwm = socket.sndhwm = REQUESTS_PER_PEER
+    return _bind(socket, keys, REQUEST_DOMAIN, address, port)
+
+
+def bind_publisher(ctx: Context, keys: KeyPair | None, address: str, port: int) -> Socket:
+    """Return the client worker's XPUB, on which a subscription counts only once it is allowed.
+
+    Raises ConfigInvalid when the address can't be bound.
+    """
+    zmq = need("zmq")
+    socket = _socket(ctx, zmq.XPUB)
+    socket.sndhwm = socket.rcvhwm = WAKE_UPS_PER_HOST
+    socket.setsockopt(zmq.XPUB_MANUAL, 1)
+    return _bind(socket, keys, PUBLISH_DOMAIN, address, port)
+
+
+def connect_requests(ctx: Context, keys: KeyPair | None, peer: ClientWorker) -> Link:
+    """Return a link with a REQ, which connects in the background, and again when it is cut off.
+
+    After a timeout close it and make a new one: a REQ without its reply can't send again.
+    """
+    return Link(_socket(ctx, need("zmq").REQ), keys, peer, peer.request_port)
+
+
+def connect_subscriber(ctx: Context, keys: KeyPair | None, peer: ClientWorker, host: str) -> Link:
+    """Return a link with a SUB, which asks for what is published to ``host``."""
+    zmq = need("zmq")
+    socket = _socket(ctx, zmq.SUB)
+    socket.rcvhwm = WAKE_UPS_PER_HOST
+    socket.setsockopt(zmq.SUBSCRIBE, topic(host))
+    return Link(socket, keys, peer, peer.publish_port)
+
+
+class Link:
+    """A connecting socket and what its monitor tells of the connection.
+
+    Poll ``socket`` and ``monitor``; call ``check`` when the monitor has something. After a refusal
+    libzmq never tries again: close the link and make another one later.
+    """
+
+    def __init__(self, socket: Socket, keys: KeyPair | None, peer: ClientWorker, port: int) -> None:
+        zmq = need("zmq")
+        self.socket = socket
+        self.endpoint = endpoint(peer.address, port)
+        self.connected = False
+        self.lost = False
+        self._broken_handshakes = 0
+        self._secure(keys, peer)
+        socket.ipv6 = ":" in peer.address
+        # The monitor first, so that no event is missed.
+        self.monitor = socket.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED
+            | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+            | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+            | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+            | zmq.EVENT_DISCONNECTED
+        )
+        socket.connect(self.endpoint)
+
+    def _secure(self, keys: KeyPair | None, peer: ClientWorker) -> None:
+        if keys is None:
+            _refuse_plain(peer.address)
+            return
+        if peer.public_key is None:
+            raise ConfigInvalid("[client_worker] public_key is missing")
+        self.socket.curve_secretkey = keys.secret
+        self.socket.curve_publickey = keys.public
+        self.socket.curve_serverkey = peer.public_key.encode("ascii")
+
+    def check(self) -> None:
+        """Take in what the monitor has to say; return at once.
+
+        Afterwards ``connected`` tells whether the peer has let this side in, ``lost`` whether a
+        connection has ended since the link was made: a reply that was owed by then never comes.
+        Raises AccessDenied when the peer refuses this side's key, or can't have the key in the
+        configuration.
+        """
+        zmq = need("zmq")
+        while self.monitor.poll(0):
+            event = zmq.utils.monitor.recv_monitor_message(self.monitor)["event"]
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self.connected = True
+                self._broken_handshakes = 0
+            elif event == zmq.EVENT_DISCONNECTED:
+                self.lost = self.lost or self.connected
+                self.connected = False
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                raise AccessDenied(f"the client worker at {self.endpoint} refuses this key")
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                raise AccessDenied(
+                    f"what answers at {self.endpoint} differs in its security:"
+                    " is insecure set on one side only?"
+                )
+            else:
+                self._broken_handshakes += 1
+                if self._broken_handshakes == BROKEN_HANDSHAKES:
+                    raise AccessDenied(
+                        f"what answers at {self.endpoint} breaks off the handshake: it does not"
+                        " have the public_key that is in the configuration"
+                    )
+
+    def close(self) -> None:
+        """Close at once; what is unsent is dropped."""
+        self.socket.disable_monitor()
+        self.monitor.close(0)
+        self.socket.close(0)
+
+
+def endpoint(address: str, port: int) -> str:
+    """Return ZeroMQ's name of a TCP address."""
+    return f"tcp://[{address}]:{port}" if ":" in address else f"tcp://{address}:{port}"
+
+
+def _socket(ctx: Context, kind: int) -> Socket:
+    socket = ctx.socket(kind)
+    socket.linger = 0
+    # Of one frame; message.decode limits their number and their sum.
+    socket.maxmsgsize = MAX_FRAME
+    socket.heartbeat_ivl = HEARTBEAT_INTERVAL
+    socket.heartbeat_timeout = HEARTBEAT_TIMEOUT
+    socket.heartbeat_ttl = HEARTBEAT_TIMEOUT
+    socket.handshake_ivl = HANDSHAKE_TIMEOUT
+    socket.reconnect_ivl = RECONNECT_FIRST
+    socket.reconnect_ivl_max = RECONNECT_MAX
+    return socket
+
+
+def _bind(socket: Socket, keys: KeyPair | None, domain: str, address: str, port: int) -> Socket:
+    zmq = need("zmq")
+    try:
+        if keys is None:
+            _refuse_plain(address)
+        else:
+            socket.curve_server = True
+            socket.curve_secretkey = keys.secret
+            socket.curve_publickey = keys.public
+            # A server without a domain that is enforced lets strangers in when nobody answers ZAP.
+            socket.zap_domain = domain.encode("ascii")
+            socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        socket.backlog = BACKLOG
+        socket.ipv6 = ":" in address
+        socket.bind(endpoint(address, port))
+    except zmq.ZMQError as error:
+        socket.close(0)
+        raise ConfigInvalid(
+            f"cannot bind {endpoint(address, port)}: {os.strerror(error.errno)}"
+        ) from error
+    except ConfigInvalid:
+        socket.close(0)
+        raise
+    return socket
+
+
+def _refuse_plain(address: str) -> None:
+    if not config_values.is_loopback(address):
+        raise ConfigInvalid(f"refusing to use {address} without CURVE: it is no loopback address")
