@@ -160,7 +160,7 @@ def _other_devices(root: ET.Element) -> Iterator[str]:
 
 def _qemu_arguments(root: ET.Element) -> Iterator[str]:
     for element in root:
-        prefix, _, local = element.tag.rpartition(":")
+        prefix, _colon, local = element.tag.rpartition(":")
         if local != "commandline" or namespace(prefix, element, root) != QEMU_NAMESPACE:
             continue
         for argument in element:

@@ -47,7 +47,7 @@ def rewrite(root: ET.Element, nics: Sequence[Nic] | None, request_id: str) -> No
     if devices is None:
         raise ImageUnsupported("the definition has no <devices>")
     old = devices.findall("interface")
-    wanted = [Nic() for _ in old] if nics is None else list(nics)
+    wanted = [Nic() for _old in old] if nics is None else list(nics)
     place = list(devices).index(old[0]) if old else len(devices)
     for element in old:
         devices.remove(element)

@@ -104,7 +104,7 @@ def _cpu_set(value: str) -> list[int]:
     """Return the CPUs in a set such as ``0-3,^2,8`` (formatdomain.html, "cpuset")."""
     cpus: set[int] = set()
     for part in value.split(","):
-        low, _, high = part.strip().lstrip("^").partition("-")
+        low, _dash, high = part.strip().lstrip("^").partition("-")
         first = number(low, "cputune")
         last = number(high, "cputune") if high else first
         if last > 1 << 14:

@@ -155,7 +155,7 @@ def _refuse_doctype(*_arguments: object) -> None:
 
 def _deeper_than(root: ET.Element, limit: int) -> bool:
     level = [root]
-    for _ in range(limit):
+    for _round in range(limit):
         level = [child for element in level for child in element]
         if not level:
             return False
@@ -203,7 +203,7 @@ def own_metadata(root: ET.Element) -> Iterator[tuple[ET.Element, ET.Element]]:
     """Yield (<metadata>, Maglica's element in it) for each one that is there."""
     for metadata in root.iterfind("metadata"):
         for element in metadata:
-            prefix, _, local = element.tag.rpartition(":")
+            prefix, _colon, local = element.tag.rpartition(":")
             if local == "vm" and namespace(prefix, element, metadata, root) == METADATA_NAMESPACE:
                 yield metadata, element
 
