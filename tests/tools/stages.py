@@ -7,6 +7,7 @@ The cloud comes up while the linters run, and is taken down in the end unless it
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -43,11 +44,14 @@ class Report:
         with subprocess.Popen(
             command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
-            assert process.stdout is not None
             last = ""
-            for line in process.stdout:
-                print(line, end="", flush=True)
-                last = line if re.search(r" in \d+\.\d+s", line) else last
+            try:
+                for line in process.stdout or ():
+                    print(line, end="", flush=True)
+                    last = line if re.search(r" in \d+\.\d+s", line) else last
+            except BaseException:
+                process.terminate()
+                raise
         self.seconds[stage] = time.monotonic() - start
         for number, word in OUTCOME.findall(last):
             self.counts[word.rstrip("s")] += int(number)
@@ -81,13 +85,20 @@ def cloud() -> Iterator[subprocess.Popen[bytes]]:
     was_up = status.returncode == 0
     with LOG.open("wb") as log:
         process = subprocess.Popen(
-            ["make", "cloud"], cwd=CHECKOUT, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            ["make", "cloud"],
+            cwd=CHECKOUT,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
     try:
         yield process
     finally:
-        process.terminate()
-        process.wait()
+        if process.poll() is None:
+            # make and all that it has started so far, to the last package being unpacked.
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
         if not was_up:
             subprocess.run([*CLOUD, "down"], cwd=CHECKOUT, check=True)
 

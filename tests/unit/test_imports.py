@@ -30,7 +30,7 @@ PURE = (
     "errors.py",
     "names.py",
     "placement.py",
-    "domain_xml.py",
+    "domain_*.py",
     "wire/message.py",
     "wire/checks.py",
     "wire/schema.py",
@@ -282,8 +282,8 @@ def test_rule_holds(rule: Rule, sources: list[Source]) -> None:
 
 
 def test_pure_files_are_there(sources: list[Source]) -> None:
-    inside = {source.inside for source in sources}
-    assert [name for name in PURE if name not in inside] == []
+    inside = [source.inside for source in sources if source.inside]
+    assert [pattern for pattern in PURE if not any(fnmatchcase(i, pattern) for i in inside)] == []
 
 
 LIB = "module_utils/maglica"
