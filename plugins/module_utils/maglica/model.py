@@ -140,7 +140,10 @@ class Interface:
 
 @dataclass(frozen=True)
 class Vm:
-    """A vm as the result of a request and as the modules show it."""
+    """A vm as the result of a request and as the modules show it.
+
+    ``restart_needed``: ``vcpus`` and ``memory_mib`` are what it has after its next start.
+    """
 
     name: str
     uuid: str
@@ -152,6 +155,7 @@ class Vm:
     interfaces: tuple[Interface, ...] = ()
     disks: tuple[str, ...] = ()
     ssh_host_keys: tuple[str, ...] = ()
+    restart_needed: bool = False
 
 
 @dataclass(frozen=True)
@@ -221,6 +225,25 @@ class HostReport:
     networks: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
     problem: str | None = None
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """A host as the client worker sees it; ``seen`` is when its last hello came, 0 for never."""
+
+    host: str
+    alive: bool
+    seen: float
+    weight: float
+    report: HostReport
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The host that a clone would be made on, and its load for its weight with that clone."""
+
+    host: str
+    load: float
 
 
 def new_request_id() -> str:

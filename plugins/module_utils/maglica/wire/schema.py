@@ -98,6 +98,7 @@ _vm_result = record(
     interfaces=list_of(_interface, 64),
     disks=list_of(text(1000), 64),
     ssh_host_keys=list_of(text(8200), 8),
+    restart_needed=boolean,
 )
 _domain = record(
     model.DomainSummary,
@@ -204,18 +205,14 @@ _ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
         {"host", "id", "state"},
     ),
 }
-_host_view = {
-    "host": _name,
-    "alive": boolean,
-    "seen": number,
-    "weight": number,
-    "report": _report,
-}
-
-
-def _host_status(value: Any, path: str) -> dict[str, Any]:
-    return fields(value, path, _host_view, frozenset(_host_view))
-
+_host_status = record(
+    model.HostStatus,
+    host=_name,
+    alive=boolean,
+    seen=number,
+    weight=number,
+    report=_report,
+)
 
 # Replies, and what is published on port 5555 ("request", "cancel").
 _ANSWERED: dict[str, tuple[dict[str, Check], set[str]]] = {
