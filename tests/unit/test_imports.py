@@ -34,6 +34,9 @@ PURE = (
     "wire/message.py",
     "wire/checks.py",
     "wire/schema.py",
+    "host_worker/guest/filesystem.py",
+    "host_worker/guest/ifupdown.py",
+    "host_worker/guest/model.py",
     "host_worker/guest/plan.py",
 )
 # The part of the standard library that only computes.
@@ -54,6 +57,7 @@ COMPUTING = {
     "json",
     "math",
     "operator",
+    "posixpath",
     "re",
     "string",
     "struct",
