@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .. import model, names
@@ -29,12 +30,15 @@ from .checks import (
     record,
     text,
 )
+from .message import MAX_FRAME
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _CODE = re.compile(r"[a-z_]{1,40}")
 MAX_NICS = 16
 MAX_KEYS = 64
 MAX_DOMAINS = 4000
+# What a body has besides the list that fills it.
+_PAGE_MARGIN = 1024
 
 _uuid = matching(_UUID, "UUID")
 _name = named(names.object_name)
@@ -174,7 +178,7 @@ _ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
     "plan": ({"spec": _clone_spec}, {"spec"}),
     "status": ({"id": _uuid}, {"id"}),
     "list": (
-        {"states": list_of(choice(model.State), 6), "limit": integer(1, 1000)},
+        {"states": list_of(choice(model.State), 6), "limit": integer(1, 1000), "name": _name},
         set(),
     ),
     "wait": (
@@ -182,7 +186,7 @@ _ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
         {"id", "version", "timeout"},
     ),
     "cancel": ({"id": _uuid}, {"id"}),
-    "hosts": ({}, set()),
+    "hosts": ({"after": _name}, set()),
     # host
     "hello": (
         {"host": _name, "report": _report, "requests": list_of(_held_request, 1000)},
@@ -219,7 +223,7 @@ _ANSWERED: dict[str, tuple[dict[str, Check], set[str]]] = {
     "request": ({"request": request}, {"request"}),
     "requests": ({"requests": list_of(request, 1000)}, {"requests"}),
     "placement": ({"host": _name, "load": number}, {"host", "load"}),
-    "hosts": ({"hosts": list_of(_host_status, 10000)}, {"hosts"}),
+    "hosts": ({"hosts": list_of(_host_status, 10000), "more": boolean}, {"hosts"}),
     "welcome": (
         {"requests": list_of(request, 1000), "cancel": list_of(_uuid, 1000)},
         {"requests", "cancel"},
@@ -255,6 +259,19 @@ def _body(
     if kind == "submit":
         known["spec"] = spec(known["spec"], "submit.spec", known["kind"])
     return known
+
+
+def page(entries: Iterable[Any]) -> tuple[list[Any], bool]:
+    """Return as many of ``entries``, plain, as fit in one message, and whether some do not."""
+    fitting = []
+    room = MAX_FRAME - _PAGE_MARGIN
+    for entry in entries:
+        value = plain(entry)
+        room -= len(json.dumps(value, separators=(",", ":"))) + 1
+        if room < 0:
+            return fitting, True
+        fitting.append(value)
+    return fitting, False
 
 
 def plain(value: Any) -> Any:
