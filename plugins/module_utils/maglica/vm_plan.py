@@ -1,0 +1,265 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decides what must be asked of which host so that a vm becomes as wanted. Pure: values in, a plan
+or an error out; vm_apply.py looks and acts.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import names
+from .errors import HostDown, HostUnknown, NameInvalid, NameTaken, VmUnknown
+from .fleet_values import Domain, Found
+from .model import CloneMode, CloneSpec, Kind, Nic, Request, Spec, VmSpec
+from .wire import schema
+
+
+class Presence(str, enum.Enum):
+    """The state that a vm shall have; ``PRESENT`` leaves a vm that is there on or off as it is."""
+
+    PRESENT = "present"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A vm as the user wants it. What is None is not asked for.
+
+    ``clone_mode``, ``pool``, ``networks``, ``ssh_authorized_keys`` and ``root_password`` count when
+    the vm is made, and are not compared with a vm that is there. ``stop_timeout`` is in seconds.
+    """
+
+    name: str
+    state: Presence = Presence.PRESENT
+    image: str | None = None
+    host: str | None = None
+    clone_mode: CloneMode = CloneMode.LINKED
+    pool: str | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    networks: tuple[Nic, ...] | None = None
+    ssh_authorized_keys: tuple[str, ...] = ()
+    root_password: str | None = field(default=None, repr=False)
+    force: bool = False
+    stop_timeout: int = 120
+
+    def clone_spec(self, image: str) -> CloneSpec:
+        """Return what to ask for when the vm is not there."""
+        return CloneSpec(
+            name=self.name,
+            image=image,
+            host=self.host,
+            clone_mode=self.clone_mode,
+            pool=self.pool,
+            vcpus=self.vcpus,
+            memory_mib=self.memory_mib,
+            networks=self.networks,
+            ssh_authorized_keys=self.ssh_authorized_keys,
+            root_password=self.root_password,
+            start=self.state is not Presence.STOPPED,
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request to submit. ``request_id`` is that of an open request which asks for this vm
+    already: submitting it again joins it, and is refused if it asks for something else.
+    """
+
+    kind: Kind
+    spec: Spec
+    request_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do. ``settle`` is the open clone request that must end first, cancelled if
+    ``cancel``; then everything is looked at and planned anew. ``before`` and ``after`` describe the
+    vm for a diff.
+    """
+
+    existing: Domain | None = None
+    steps: tuple[Step, ...] = ()
+    settle: Request | None = None
+    cancel: bool = False
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.steps) or self.cancel
+
+
+def validate(wanted: Wanted) -> None:
+    """Check the form of everything that is wanted, as the client worker does.
+
+    Raises NameInvalid or MessageInvalid, which name the parameter.
+    """
+    names.vm_name(wanted.name)
+    for what, value in (("image", wanted.image), ("host", wanted.host), ("pool", wanted.pool)):
+        if value is not None:
+            try:
+                names.object_name(value)
+            except NameInvalid as error:
+                raise NameInvalid(f"{what}: {error}") from None
+    if wanted.name == wanted.image:
+        raise NameTaken(f"vm {wanted.name} can't have the name of the original image itself")
+    for index, nic in enumerate(wanted.networks or ()):
+        if nic.network and nic.bridge:
+            raise NameInvalid(f"networks[{index}]: names both a network and a bridge")
+    spec = wanted.clone_spec(wanted.image or "none")
+    schema.spec(schema.plain(spec), "parameters", Kind.CLONE)
+
+
+def decide(wanted: Wanted, found: Found, pending: Request | None) -> Plan:
+    """Return the plan for ``wanted``.
+
+    ``found`` has the domains of that name on all hosts, ``pending`` is the open clone request for
+    that name. Raises NameTaken, VmUnknown, HostUnknown or HostDown, with the host in the text.
+    """
+    existing = _the_one(wanted, found.domains)
+    if existing is not None and pending is None:
+        _check_ours(wanted, existing)
+    if wanted.state is Presence.ABSENT:
+        return _remove(wanted, existing, found, pending)
+    if pending is not None:
+        return _join(wanted, pending)
+    if existing is None:
+        return _make(wanted, found)
+    return _adjust(wanted, existing)
+
+
+def _the_one(wanted: Wanted, domains: Sequence[Domain]) -> Domain | None:
+    """Return the domain that is meant; ``host`` tells when two hosts have one of that name."""
+    chosen = [domain for domain in domains if domain.host == wanted.host]
+    if len(domains) > 1 and len(chosen) != 1:
+        hosts = " and ".join(sorted(domain.host for domain in domains))
+        raise NameTaken(f"the name {wanted.name} is on several hosts, {hosts}: say which host")
+    return next(iter(chosen or domains), None)
+
+
+def _check_ours(wanted: Wanted, existing: Domain) -> None:
+    where = f"on host {existing.host}"
+    if existing.is_image:
+        raise NameTaken(f"{wanted.name} is an original image {where}, not a vm")
+    if not existing.made:
+        raise NameTaken(f"vm {wanted.name} {where} was not made by Maglica, so it is left alone")
+    if wanted.image is not None and existing.image != wanted.image:
+        raise NameTaken(
+            f"vm {wanted.name} {where} was made from image {existing.image}, not {wanted.image}"
+        )
+    if wanted.host is not None and existing.host != wanted.host:
+        raise NameTaken(f"vm {wanted.name} is {where}, not on {wanted.host}: vms are not moved")
+
+
+def _remove(wanted: Wanted, existing: Domain | None, found: Found, pending: Request | None) -> Plan:
+    gone = {"state": "absent"}
+    if pending is not None:
+        before = {"state": pending.state.value, "image": _image(pending), "host": pending.host}
+        return Plan(existing, settle=pending, cancel=True, before=before, after=gone)
+    if existing is None:
+        _need_all_hosts(wanted, found)
+        return Plan(before=gone, after=gone)
+    steps = (Step(Kind.REMOVE, _vm_spec(wanted, existing)),)
+    return Plan(existing, steps, before=_view(existing), after=gone)
+
+
+def _need_all_hosts(wanted: Wanted, found: Found) -> None:
+    """The vm may be on a host that does not answer: then nothing can be said of it."""
+    silent = [host for host in found.unreachable if wanted.host in (None, host.host)]
+    if silent:
+        reasons = "; ".join(f"host {host.host}: {host.text}" for host in silent)
+        raise HostDown(f"cannot tell whether vm {wanted.name} is there: {reasons}")
+
+
+def _join(wanted: Wanted, pending: Request) -> Plan:
+    if wanted.image is None:
+        return Plan(settle=pending)
+    if _image(pending) != wanted.image:
+        raise NameTaken(
+            f"vm {wanted.name} is being made from image {_image(pending)}, not {wanted.image}"
+            f" (request {pending.id})"
+        )
+    spec = wanted.clone_spec(wanted.image)
+    return _clone_plan(spec, pending.id)
+
+
+def _make(wanted: Wanted, found: Found) -> Plan:
+    if wanted.image is None:
+        _need_all_hosts(wanted, found)
+        raise VmUnknown(f"no host has a vm {wanted.name}; to make it, say from which image")
+    return _clone_plan(wanted.clone_spec(wanted.image), None)
+
+
+def _clone_plan(spec: CloneSpec, request_id: str | None) -> Plan:
+    after = {
+        "state": "running" if spec.start else "stopped",
+        "host": spec.host,
+        "image": spec.image,
+        "clone_mode": spec.clone_mode.value,
+        "vcpus": spec.vcpus,
+        "memory": spec.memory_mib,
+    }
+    known = {key: value for key, value in after.items() if value is not None}
+    step = Step(Kind.CLONE, spec, request_id)
+    return Plan(steps=(step,), before={"state": "absent"}, after=known)
+
+
+def _adjust(wanted: Wanted, existing: Domain) -> Plan:
+    spec = _vm_spec(wanted, existing)
+    before = _view(existing)
+    after = dict(before)
+    steps = []
+    vcpus = wanted.vcpus if wanted.vcpus != existing.vcpus else None
+    memory_mib = wanted.memory_mib if wanted.memory_mib != existing.memory_mib else None
+    if wanted.state is Presence.STOPPED and existing.active:
+        steps.append(Step(Kind.STOP, spec))
+        after["state"] = "stopped"
+    if vcpus is not None or memory_mib is not None:
+        after["vcpus"] = vcpus or existing.vcpus
+        after["memory"] = memory_mib or existing.memory_mib
+        steps.append(Step(Kind.RESIZE, _vm_spec(wanted, existing, vcpus, memory_mib)))
+    if wanted.state is Presence.RUNNING and not existing.active:
+        steps.append(Step(Kind.START, spec))
+        after["state"] = "running"
+    return Plan(existing, tuple(steps), before=before, after=after)
+
+
+def _vm_spec(
+    wanted: Wanted, existing: Domain, vcpus: int | None = None, memory_mib: int | None = None
+) -> VmSpec:
+    return VmSpec(
+        name=existing.name,
+        uuid=existing.uuid,
+        host=existing.host,
+        force=wanted.force,
+        timeout=wanted.stop_timeout,
+        vcpus=vcpus,
+        memory_mib=memory_mib,
+    )
+
+
+def _view(domain: Domain) -> dict[str, Any]:
+    return {
+        "state": "running" if domain.active else "stopped",
+        "host": domain.host,
+        "image": domain.image,
+        "vcpus": domain.vcpus,
+        "memory": domain.memory_mib,
+    }
+
+
+def _image(request: Request) -> str | None:
+    return request.spec.image if isinstance(request.spec, CloneSpec) else None
+
+
+def check_host(wanted: Wanted, known: Sequence[str]) -> None:
+    """Raise HostUnknown unless the host that is named is one of ``known``."""
+    if wanted.host is not None and wanted.host not in known:
+        raise HostUnknown(f"host {wanted.host} is not in the configuration")
