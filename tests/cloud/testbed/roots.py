@@ -22,9 +22,9 @@ GUEST_DISK_SIZE = "1G"
 
 _HOST_PACKAGES = (
     "systemd-sysv dbus udev procps iproute2 iptables openssh-server openssh-client python3 "
-    "python3-apt python3-zmq python3-libvirt python3-guestfs libguestfs-tools libvirt-daemon-system "
-    "libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base linux-image-cloud-amd64 "
-    "xfsprogs btrfs-progs e2fsprogs"
+    "python3-apt python3-zmq python3-libvirt python3-guestfs libguestfs-tools "
+    "libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base "
+    "linux-image-cloud-amd64 xfsprogs btrfs-progs e2fsprogs"
 )
 _GUEST_PACKAGES = (
     "systemd-sysv dbus udev ifupdown isc-dhcp-client iproute2 openssh-server python3-minimal "
@@ -102,6 +102,8 @@ def _mmdebstrap(recipe: Recipe, target: Path) -> None:
     run(
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
+        # The scripts decide what identity stays in a root.
+        "--skip=cleanup/reproducible",
         "--include=" + ",".join(recipe.packages),
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _UNREAD),
         '--aptopt=APT::Install-Recommends "false"',

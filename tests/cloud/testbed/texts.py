@@ -45,7 +45,7 @@ def guest_network(host: Host) -> str:
     return f"""\
 <network>
   <name>default</name>
-  <forward mode='open'/>
+  <forward mode='route'/>
   <bridge name='virbr0' stp='off' delay='0'/>
   <ip address='{host.gateway}' netmask='{net.netmask}'>
     <dhcp><range start='{net[10]}' end='{net[250]}'/></dhcp>
@@ -122,16 +122,17 @@ def inventory(cloud: Layout) -> str:
     def entry(host: Host) -> dict[str, str]:
         return {"ansible_host": str(host.address)}
 
-    groups = {
-        "maglica_client_worker": {"hosts": {cloud.client.name: entry(cloud.client)}},
-        "maglica_hosts": {"hosts": {host.name: entry(host) for host in cloud.kvm}},
-    }
-    shared = {
+    ssh = {
         "ansible_user": "root",
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_ssh_common_args": f"-F {cloud.state}/ssh_config",
     }
-    return json.dumps({"all": {"vars": shared, "children": groups}}, indent=2) + "\n"
+    members = {"maglica_client_worker": (cloud.client,), "maglica_hosts": cloud.kvm}
+    groups = {
+        group: {"hosts": {host.name: entry(host) for host in hosts}, "vars": ssh}
+        for group, hosts in members.items()
+    }
+    return json.dumps({"all": {"children": groups}}, indent=2) + "\n"
 
 
 def description(cloud: Layout, virt_type: str, root: Path, image: Path) -> str:
