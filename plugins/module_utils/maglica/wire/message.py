@@ -23,7 +23,7 @@ MAX_DIGITS = 20
 
 @dataclass(frozen=True)
 class Message:
-    """A type, one of those that ``schema.BODIES`` knows, and its body."""
+    """A type, one of those that ``schema`` knows, and its body."""
 
     type: str
     body: dict[str, Any]
@@ -38,8 +38,13 @@ def topic(host: str) -> bytes:
 
 
 def encode(message: Message) -> list[bytes]:
-    """Return the frames of ``message``."""
+    """Return the frames of ``message``; its body holds what JSON can hold (see schema.plain).
+
+    Raises MessageInvalid for one that is too long: the peer would drop the connection over it.
+    """
     text = json.dumps(message.body, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    if len(text) > MAX_FRAME:
+        raise MessageInvalid(f"a {message.type} message of {len(text)} bytes, {MAX_FRAME} allowed")
     return [VERSION, message.type.encode("ascii"), text.encode("ascii")]
 
 

@@ -263,7 +263,7 @@ def _body(
 
 def page(entries: Iterable[Any]) -> tuple[list[Any], bool]:
     """Return as many of ``entries``, plain, as fit in one message, and whether some do not."""
-    fitting = []
+    fitting: list[Any] = []
     room = MAX_FRAME - _PAGE_MARGIN
     for entry in entries:
         value = plain(entry)

@@ -107,6 +107,7 @@ class Link:
         zmq = need("zmq")
         self.socket = socket
         self.endpoint = endpoint(peer.address, port)
+        self._public = keys.public.decode("ascii") if keys else ""
         self.connected = False
         self.lost = False
         self._broken_handshakes = 0
@@ -150,7 +151,10 @@ class Link:
                 self.lost = self.lost or self.connected
                 self.connected = False
             elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-                raise AccessDenied(f"the client worker at {self.endpoint} refuses this key")
+                raise AccessDenied(
+                    f"the client worker at {self.endpoint} refuses the public key {self._public}:"
+                    " is it in its access file?"
+                )
             elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
                 raise AccessDenied(
                     f"what answers at {self.endpoint} differs in its security:"
