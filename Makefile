@@ -12,6 +12,8 @@ PYTHON := /usr/bin/python3
 PYTEST := $(VENV)/bin/python -m pytest
 CLOUD := $(PYTHON) tests/cloud/cloud.py
 HOSTS ?= 2
+# Nothing is left outside the checkout but Debian packages.
+export PIP_CACHE_DIR := $(CURDIR)/build/cache/pip
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help
