@@ -79,14 +79,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do. ``settle`` is the open clone request that must end first, cancelled if
-    ``cancel``; then everything is looked at and planned anew. ``before`` and ``after`` describe the
-    vm for a diff.
+    """What to do. ``joined`` is the open clone request for that name. With no ``steps`` it must end
+    first, cancelled if ``cancel``; then everything is looked at and planned anew. ``before`` and
+    ``after`` describe the vm for a diff.
     """
 
     existing: Domain | None = None
     steps: tuple[Step, ...] = ()
-    settle: Request | None = None
+    joined: Request | None = None
     cancel: bool = False
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
@@ -162,7 +162,7 @@ def _remove(wanted: Wanted, existing: Domain | None, found: Found, pending: Requ
     gone = {"state": "absent"}
     if pending is not None:
         before = {"state": pending.state.value, "image": _image(pending), "host": pending.host}
-        return Plan(existing, settle=pending, cancel=True, before=before, after=gone)
+        return Plan(existing, joined=pending, cancel=True, before=before, after=gone)
     if existing is None:
         _need_all_hosts(wanted, found)
         return Plan(before=gone, after=gone)
@@ -180,24 +180,24 @@ def _need_all_hosts(wanted: Wanted, found: Found) -> None:
 
 def _join(wanted: Wanted, pending: Request) -> Plan:
     if wanted.image is None:
-        return Plan(settle=pending)
+        return Plan(joined=pending)
     if _image(pending) != wanted.image:
         raise NameTaken(
             f"vm {wanted.name} is being made from image {_image(pending)}, not {wanted.image}"
             f" (request {pending.id})"
         )
     spec = wanted.clone_spec(wanted.image)
-    return _clone_plan(spec, pending.id)
+    return _clone_plan(spec, pending)
 
 
 def _make(wanted: Wanted, found: Found) -> Plan:
     if wanted.image is None:
         _need_all_hosts(wanted, found)
         raise VmUnknown(f"no host has a vm {wanted.name}; to make it, say from which image")
-    return _clone_plan(wanted.clone_spec(wanted.image), None)
+    return _clone_plan(wanted.clone_spec(wanted.image))
 
 
-def _clone_plan(spec: CloneSpec, request_id: str | None) -> Plan:
+def _clone_plan(spec: CloneSpec, joined: Request | None = None) -> Plan:
     after = {
         "state": "running" if spec.start else "stopped",
         "host": spec.host,
@@ -207,8 +207,8 @@ def _clone_plan(spec: CloneSpec, request_id: str | None) -> Plan:
         "memory": spec.memory_mib,
     }
     known = {key: value for key, value in after.items() if value is not None}
-    step = Step(Kind.CLONE, spec, request_id)
-    return Plan(steps=(step,), before={"state": "absent"}, after=known)
+    step = Step(Kind.CLONE, spec, joined.id if joined else None)
+    return Plan(None, (step,), joined, before={"state": "absent"}, after=known)
 
 
 def _adjust(wanted: Wanted, existing: Domain) -> Plan:
