@@ -30,7 +30,8 @@ class Host:
 
     name: str
     machine: str
-    """Name towards this machine: of the container, its cgroup and its end of the cable."""
+    """Name towards this machine: of the container, its control group, its end of the cable (`vb-`
+    and this, of which the kernel takes 15 characters)."""
     address: ipaddress.IPv4Address
     folder: Path
     """Everything of this host on disk: the overlay's layers, the guests' disks, its console."""
@@ -142,7 +143,8 @@ def layout(checkout: Path, kvm_hosts: int, network: str | None = None) -> Layout
     def host(short: str, number: int, guests: ipaddress.IPv4Network | None = None) -> Host:
         name = f"{short}.{DOMAIN}"
         folder = checkout / "build/cloud/hosts" / name
-        return Host(name, f"mg{cloud_id}-{short}", net[number], folder, guests)
+        machine = f"mg{cloud_id}-{short.replace('kvm', 'k')[:3]}"
+        return Host(name, machine, net[number], folder, guests)
 
     subnets = list(net.subnets(new_prefix=24))
     return Layout(
