@@ -1,0 +1,178 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks the addresses of a host's running domains up, source after source."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import _deps, addresses
+from .addresses import Lease
+from .fleet_values import AddressSource, Domain
+from .model import Interface
+from .sessions import Session
+
+# All agents of a host together may take this part of what is left of the host's time.
+_AGENTS_PART = 0.5
+# So many agents are asked together, and those that have not answered after so many seconds hang:
+# one that works needs milliseconds.
+_AGENTS = 20
+_AGENTS_PATIENCE = 1.5
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A domain with its handle (a ``virDomain``); ``agent``: its guest agent seems to run."""
+
+    handle: Any
+    domain: Domain
+    agent: bool
+
+    def on(self, interfaces: tuple[Interface, ...]) -> Guest:
+        return replace(self, domain=replace(self.domain, interfaces=interfaces))
+
+    @property
+    def lacks_address(self) -> bool:
+        interfaces = self.domain.interfaces
+        return self.domain.active and not any(entry.addresses for entry in interfaces)
+
+
+def look_up(
+    session: Session, connection: Any, guests: Sequence[Guest], sources: Sequence[AddressSource]
+) -> list[Domain]:
+    """Return the guests' domains with the addresses of the first source that knows some of each.
+
+    An agent that hangs, or a domain that ends meanwhile, just has no address.
+    """
+    known = list(guests)
+    for source in sources:
+        places = [
+            index
+            for index, guest in enumerate(known)
+            if guest.lacks_address and guest.domain.interfaces
+        ]
+        if places:
+            found = _SOURCES[source](session, connection, [known[index] for index in places])
+            for index, guest in zip(places, found):
+                known[index] = guest
+    return [guest.domain for guest in known]
+
+
+def from_leases(session: Session, connection: Any, guests: Sequence[Guest]) -> list[Guest]:
+    """Return the guests with the addresses that libvirt's DHCP servers gave them."""
+    libvirt = _deps.need("libvirt")
+    wanted = {interface.network for guest in guests for interface in guest.domain.interfaces}
+    try:
+        networks = connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
+        leases = session.map(network_leases, [net for net in networks if net.name() in wanted])
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            raise
+        # A driver that knows leases by domain only.
+        return _asked(session, guests, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE)
+    every = [lease for group in leases for lease in group]
+    return [guest.on(addresses.with_leases(guest.domain.interfaces, every)) for guest in guests]
+
+
+def network_leases(network: Any) -> tuple[Lease, ...]:
+    """Return the leases of a ``virNetwork``, none when it has ended meanwhile."""
+    libvirt = _deps.need("libvirt")
+    try:
+        found = network.DHCPLeases(None, 0)
+    except libvirt.libvirtError as error:
+        ended = (libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_OPERATION_INVALID)
+        if error.get_error_code() in ended:
+            return ()
+        raise
+    return tuple(
+        Lease(
+            network=network.name(),
+            mac=(entry.get("mac") or "").lower(),
+            address=entry["ipaddr"],
+            expires=entry.get("expirytime") or 0,
+        )
+        for entry in found
+        if entry.get("ipaddr")
+    )
+
+
+def _from_agents(session: Session, _connection: Any, guests: Sequence[Guest]) -> list[Guest]:
+    """Ask the guests' agents, on connections of their own: libvirt lets only those ask who may
+    write, and agents that hang take a connection's places until it is ended."""
+    libvirt = _deps.need("libvirt")
+    source = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT
+    found: dict[str, Guest] = {}
+    asked: set[str] = set()
+    budget = session.remaining() * _AGENTS_PART
+
+    def ask(connection: Any, guest: Guest) -> None:
+        asked.add(guest.domain.uuid)
+        found[guest.domain.uuid] = _asked_one(
+            guest, connection.lookupByUUIDString(guest.domain.uuid), source
+        )
+
+    def todo() -> list[Guest]:
+        rest = [guest for guest in guests if guest.agent and guest.domain.uuid not in asked]
+        return rest[:_AGENTS] if session.remaining() > budget else []
+
+    while todo():
+        # A group that is not through in time has ended the connection; go on with a new one.
+        with contextlib.suppress(TimeoutError), session.connected(read_only=False) as connection:
+            while group := todo():
+                session.aside(
+                    lambda: session.map(lambda guest: ask(connection, guest), group),
+                    _AGENTS_PATIENCE,
+                )
+    return [found.get(guest.domain.uuid, guest) for guest in guests]
+
+
+def _from_arp(session: Session, _connection: Any, guests: Sequence[Guest]) -> list[Guest]:
+    source = _deps.need("libvirt").VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP
+    return _asked(session, guests, source)
+
+
+def _asked(session: Session, guests: Sequence[Guest], source: int) -> list[Guest]:
+    return session.map(lambda guest: _asked_one(guest, guest.handle, source), guests)
+
+
+def _asked_one(guest: Guest, handle: Any, source: int) -> Guest:
+    libvirt = _deps.need("libvirt")
+    nothing = (
+        libvirt.VIR_ERR_NO_DOMAIN,
+        libvirt.VIR_ERR_OPERATION_INVALID,  # it has just ended
+        libvirt.VIR_ERR_NO_SUPPORT,
+        libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
+        libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
+        libvirt.VIR_ERR_AGENT_UNRESPONSIVE,
+        libvirt.VIR_ERR_AGENT_UNSYNCED,
+        libvirt.VIR_ERR_INTERNAL_ERROR,  # what a guest agent answered made no sense
+        libvirt.VIR_ERR_OPERATION_TIMEOUT,
+        libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
+    )
+    try:
+        answer = handle.interfaceAddresses(source, 0)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in nothing:
+            return guest
+        raise
+    return guest.on(addresses.with_addresses(guest.domain.interfaces, _by_mac(answer)))
+
+
+def _by_mac(answer: Mapping[str, Any]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for interface in answer.values():
+        # "addrs" is None for an interface without addresses.
+        for entry in interface.get("addrs") or ():
+            found.setdefault((interface.get("hwaddr") or "").lower(), []).append(entry["addr"])
+    return found
+
+
+_Source = Callable[[Session, Any, Sequence[Guest]], list[Guest]]
+_SOURCES: dict[AddressSource, _Source] = {
+    AddressSource.LEASE: from_leases,
+    AddressSource.AGENT: _from_agents,
+    AddressSource.ARP: _from_arp,
+}

@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads what a host says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _deps
+from .fleet_values import Host, Pool
+from .sessions import Session
+
+# virStoragePoolInfo's state of a pool that is in use: VIR_STORAGE_POOL_RUNNING.
+_RUNNING = 2
+
+
+def read(session: Session, connection: Any, details: bool) -> Host:
+    """Return the host; without ``details`` no call is made for it."""
+    host = Host(name=session.host.name, uri=session.host.uri, seconds=0.0)
+    if not details:
+        return host
+    calls = (
+        connection.getInfo,
+        connection.getFreeMemory,
+        connection.getLibVersion,
+        connection.getVersion,
+        connection.getHostname,
+        lambda: _pools(connection),
+        lambda: _networks(connection),
+    )
+    information, free, library, hypervisor, hostname, pools, networks = session.map(_known, calls)
+    return Host(
+        name=host.name,
+        uri=host.uri,
+        seconds=0.0,
+        cpus=information and information[2],
+        memory_total_mib=information and information[1],
+        memory_free_mib=free and free >> 20,
+        libvirt_version=library and version(library),
+        hypervisor_version=hypervisor and version(hypervisor),
+        hostname=hostname,
+        pools=pools or (),
+        networks=networks or (),
+    )
+
+
+def version(number: int) -> str:
+    """Return a version of libvirt, major * 1,000,000 + minor * 1,000 + release, as text."""
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+
+
+def _known(call: Any) -> Any:
+    """Return what ``call`` gives, None when this driver has no such call."""
+    libvirt = _deps.need("libvirt")
+    try:
+        return call()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+            return None
+        raise
+
+
+def _pools(connection: Any) -> tuple[Pool, ...]:
+    pools = []
+    for pool in connection.listAllStoragePools(0):
+        state, capacity, _allocation, available = pool.info()
+        pools.append(Pool(pool.name(), state == _RUNNING, capacity, available))
+    return tuple(sorted(pools, key=lambda pool: pool.name))
+
+
+def _networks(connection: Any) -> tuple[str, ...]:
+    libvirt = _deps.need("libvirt")
+    active = libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE
+    return tuple(sorted(network.name() for network in connection.listAllNetworks(active)))

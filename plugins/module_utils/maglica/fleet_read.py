@@ -1,0 +1,261 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads one host: its domains in one call, and only of those that are wanted the definitions.
+
+libvirt has one call for the names, UUIDs, states and disk sizes of all domains, and none for their
+definitions. What tells an image from a vm is in the definition; but a domain that Maglica made has
+a UUID of version 5 (model.vm_uuid), so a stopped one of another version needs no look.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import _deps, addresses, domain_xml, fleet_address, fleet_host, model
+from .addresses import ANY, Preference
+from .domain_xml import Definition, Made
+from .errors import ImageUnsupported
+from .fleet_address import Guest
+from .fleet_values import AddressSource, Disk, Domain, Gather, Host
+from .sessions import Session
+
+# virDomainState of libvirt/libvirt-domain.h, in virsh's words.
+STATES = (
+    "nostate",
+    "running",
+    "blocked",
+    "paused",
+    "shutdown",
+    "shutoff",
+    "crashed",
+    "pmsuspended",
+)
+# The version of a UUID that derives from a name: RFC 9562, section 5.5.
+_DERIVED = 5
+# A live definition tells whether something in the guest holds the agent's channel open.
+_AGENT = re.compile(r"name='org\.qemu\.guest_agent\.0' state='connected'")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What to read of a host.
+
+    ``wanted`` decides by a domain's name and state whether more of it is read; a domain that it
+    refuses is left out. ``sources`` are tried in order until one knows an address. ``details``:
+    the host's memory, pools and networks too. ``xml``: keep each definition.
+    """
+
+    gather: Gather = Gather.FULL
+    sources: tuple[AddressSource, ...] = (AddressSource.LEASE,)
+    preference: Preference = ANY
+    wanted: Callable[[Domain], bool] | None = None
+    details: bool = False
+    xml: bool = False
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A host that answered, its domains, and what could not be read of it."""
+
+    host: Host
+    domains: tuple[Domain, ...]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """A domain's handle (a ``virDomain``) and what is known of it."""
+
+    handle: Any
+    domain: Domain
+    statistics: Mapping[str, Any]
+    definition: Definition | None = None
+    xml: str | None = None
+    problem: str | None = None
+
+
+def read(session: Session, reading: Reading) -> Contents:
+    """Read the host of ``session``. Raises HostDown or a ``libvirtError``."""
+    libvirt = _deps.need("libvirt")
+    started = time.monotonic()
+    if reading.gather is Gather.FULL:
+        # The sizes of running guests' disks come from QEMU's monitor, and one that hangs would
+        # hold up the whole answer: then do without sizes.
+        with contextlib.suppress(TimeoutError), session.connected() as connection:
+            statistics = session.aside(
+                lambda: _statistics(libvirt, connection), session.remaining() / 2
+            )
+            return _read(session, reading, connection, statistics, started)
+    with session.connected() as connection:
+        statistics = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+        return _read(session, reading, connection, statistics, started)
+
+
+def _statistics(libvirt: Any, connection: Any) -> list[tuple[Any, dict[str, Any]]]:
+    kinds = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BLOCK
+    try:
+        # NOWAIT: leave out what a job in progress keeps from being asked.
+        return connection.getAllDomainStats(  # type: ignore[no-any-return]
+            kinds, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+        )
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in (
+            libvirt.VIR_ERR_INVALID_ARG,
+            libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
+            libvirt.VIR_ERR_NO_SUPPORT,
+        ):
+            raise
+        return connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)  # type: ignore[no-any-return]
+
+
+def _read(
+    session: Session,
+    reading: Reading,
+    connection: Any,
+    statistics: Sequence[tuple[Any, Mapping[str, Any]]],
+    started: float,
+) -> Contents:
+    host = session.host.name
+    seen = [_record(handle, values, host) for handle, values in statistics]
+    records = [record for record in seen if reading.wanted is None or reading.wanted(record.domain)]
+    records = list(filter(None, session.map(lambda record: _looked_at(record, reading), records)))
+    return Contents(
+        host=replace(
+            fleet_host.read(session, connection, reading.details),
+            seconds=time.monotonic() - started,
+        ),
+        domains=tuple(_domains(session, connection, records, reading)),
+        problems=tuple(record.problem for record in records if record.problem),
+    )
+
+
+def read_one(session: Session, connection: Any, handle: Any, reading: Reading) -> Domain | None:
+    """Return the domain of ``handle`` (a ``virDomain``), None when it has just gone."""
+    libvirt = _deps.need("libvirt")
+    try:
+        ((_, statistics),) = connection.domainListGetStats(
+            [handle], libvirt.VIR_DOMAIN_STATS_STATE, 0
+        )
+    except (libvirt.libvirtError, ValueError):
+        return None
+    record = _looked_at(_record(handle, statistics, session.host.name), reading)
+    return None if record is None else _domains(session, connection, [record], reading)[0]
+
+
+def _domains(
+    session: Session, connection: Any, records: Sequence[Record], reading: Reading
+) -> list[Domain]:
+    domains = [_domain(record, reading) for record in records]
+    if reading.gather is not Gather.FULL:
+        return domains
+    guests = [
+        Guest(record.handle, domain, _AGENT.search(record.xml or "") is not None)
+        for record, domain in zip(records, domains)
+    ]
+    return [
+        replace(domain, address=addresses.choose(domain.interfaces, reading.preference))
+        for domain in fleet_address.look_up(session, connection, guests, reading.sources)
+    ]
+
+
+def _record(handle: Any, statistics: Mapping[str, Any], host: str) -> Record:
+    state = statistics.get("state.state", 0)
+    # The handle came with the id that a running domain has; asking for it is no call.
+    active = handle.ID() != -1
+    domain = Domain(
+        name=handle.name(),
+        uuid=handle.UUIDString(),
+        host=host,
+        state=STATES[state] if 0 <= state < len(STATES) else "unknown",
+        active=active,
+    )
+    if not active and uuid.UUID(domain.uuid).version != _DERIVED:
+        domain = replace(domain, made=False)
+    return Record(handle, domain, statistics)
+
+
+def _looked_at(record: Record, reading: Reading) -> Record | None:
+    """Return the record with its definition if that is needed; None when the domain has gone."""
+    doubtful = not record.domain.active and record.domain.made is None
+    if not (doubtful or reading.xml or reading.gather is Gather.FULL):
+        return record
+    libvirt = _deps.need("libvirt")
+    try:
+        xml = record.handle.XMLDesc(0)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+    try:
+        return replace(record, xml=xml, definition=domain_xml.describe(xml))
+    except ImageUnsupported as error:
+        domain = record.domain
+        return replace(record, xml=xml, problem=f"{domain.name} on host {domain.host}: {error}")
+
+
+def _domain(record: Record, reading: Reading) -> Domain:
+    domain = replace(record.domain, xml=record.xml if reading.xml else None)
+    definition = record.definition
+    if definition is None:
+        return domain
+    made = genuine(definition)
+    if made is None:
+        domain = replace(domain, made=False)
+    else:
+        domain = replace(
+            domain,
+            made=True,
+            image=made.image,
+            request=made.request,
+            created=made.created,
+            who=made.who,
+            clone_mode=made.clone_mode,
+        )
+    return replace(
+        domain,
+        vcpus=definition.vcpus,
+        memory_mib=definition.memory_mib,
+        interfaces=definition.interfaces,
+        disks=_disks(definition, record.statistics),
+    )
+
+
+def genuine(definition: Definition) -> Made | None:
+    """Return what Maglica recorded about the domain, None if it did not make it.
+
+    A copy that something else made of a vm has the vm's metadata, but not the UUID that goes
+    with the request there.
+    """
+    made = definition.made
+    if made is None or model.vm_uuid(made.request) != definition.uuid:
+        return None
+    return made
+
+
+def _disks(definition: Definition, statistics: Mapping[str, Any]) -> tuple[Disk, ...]:
+    # See "Domain statistics" of virConnectGetAllDomainStats: block.<num>.<field>. A backing
+    # chain's members have the same name and a backingIndex; the first is the disk itself.
+    sizes: dict[str, tuple[int | None, int | None]] = {}
+    for number in range(statistics.get("block.count", 0)):
+        prefix = f"block.{number}."
+        sizes.setdefault(
+            statistics.get(prefix + "name", ""),
+            (statistics.get(prefix + "capacity"), statistics.get(prefix + "physical")),
+        )
+    return tuple(
+        Disk(
+            target=disk.target,
+            device=disk.device,
+            format=disk.format,
+            source=disk.source,
+            capacity_bytes=sizes.get(disk.target, (None, None))[0],
+            allocation_bytes=sizes.get(disk.target, (None, None))[1],
+        )
+        for disk in definition.disks
+    )

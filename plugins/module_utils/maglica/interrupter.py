@@ -1,0 +1,139 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ends a call of libvirt that waits for a silent peer.
+
+libvirt has no deadline for opening a connection nor for a call on one, and a thread that sits in
+either can't be ended. But what it waits for can: when its socket is shut down, or the ssh that it
+started has ended, the call returns with an error, and libvirt cleans up behind itself. libvirt
+shows neither, so they are found in /proc: the sockets of this process whose other end is the peer,
+and its child processes whose arguments name it, as far as they came after the opening began.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .libvirt_uri import Peer, Way
+
+_DESCRIPTORS = Path("/proc/self/fd")
+_DAEMON_SOCKETS = "/libvirt/"
+
+
+@dataclass(frozen=True)
+class Older:
+    """The sockets and child processes of this process at a time."""
+
+    sockets: frozenset[str]
+    children: frozenset[int]
+
+    @classmethod
+    def now(cls) -> Older:
+        """Look; takes some milliseconds where many processes run."""
+        return cls(frozenset(inode for _, inode in _sockets()), frozenset(_children()))
+
+
+class Interrupter:
+    """Ends what one connection waits for. ``older`` is what there was before it was begun.
+
+    A second connection of this process to the same peer, begun later, would be ended with it.
+    """
+
+    def __init__(self, peer: Peer, older: Older) -> None:
+        self._peer = peer
+        self._older = older
+        self._addresses: frozenset[str] = frozenset()
+
+    def resolve(self) -> None:
+        """Look the peer's addresses up, which libvirt itself will do again. Raises OSError."""
+        if self._peer.way is Way.INET and self._peer.host:
+            found = socket.getaddrinfo(
+                self._peer.host,
+                self._peer.port,
+                type=socket.SOCK_STREAM,
+                flags=socket.AI_ADDRCONFIG,
+            )
+            self._addresses = frozenset(str(entry[4][0]) for entry in found)
+
+    def interrupt(self) -> None:
+        """Shut the peer's sockets down or end the peer's processes, if there are any now."""
+        if self._peer.way is Way.CHILD:
+            for pid in _children():
+                if pid not in self._older.children and self._peer.host in _arguments(pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGTERM)
+            return
+        for descriptor, inode in _sockets():
+            if inode not in self._older.sockets:
+                self._shut(descriptor, inode)
+
+    def _shut(self, descriptor: int, inode: str) -> None:
+        # A duplicate: should libvirt close its own meanwhile, the number can't come to mean
+        # another file between the check and the shutdown.
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as own:
+            if self._is_peer(own, inode):
+                own.shutdown(socket.SHUT_RDWR)
+
+    def _is_peer(self, own: socket.socket, inode: str) -> bool:
+        if self._peer.way is Way.UNIX:
+            path = own.getpeername()
+            if not isinstance(path, str):
+                return False
+            return path == self._peer.socket if self._peer.socket else _DAEMON_SOCKETS in path
+        if self._peer.way is not Way.INET or own.family not in (socket.AF_INET, socket.AF_INET6):
+            return False
+        try:
+            address, port = own.getpeername()[:2]
+        except OSError:
+            # Not connected yet: getpeername fails, but the kernel's table knows whom it asks.
+            address, port = _asked_peer(own.family, inode)
+        address = address.partition("%")[0]
+        return port == self._peer.port and address in self._addresses
+
+
+def _sockets() -> Iterator[tuple[int, str]]:
+    for entry in _DESCRIPTORS.iterdir():
+        with contextlib.suppress(OSError):
+            target = str(entry.readlink())
+            if target.startswith("socket:"):
+                yield int(entry.name), target
+
+
+def _asked_peer(family: int, inode: str) -> tuple[str, int]:
+    """Return the address and port to which the socket ``inode`` connects, as proc_net_tcp has it.
+
+    See Documentation/networking/proc_net_tcp.rst of Linux: words of 4 bytes in host byte order.
+    """
+    table = "/proc/self/net/tcp" if family == socket.AF_INET else "/proc/self/net/tcp6"
+    number = inode[len("socket:[") : -1]
+    for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
+        fields = line.split()
+        if fields[9] == number:
+            address, port = fields[2].split(":")
+            words = (int(address[at : at + 8], 16) for at in range(0, len(address), 8))
+            packed = b"".join(socket.ntohl(word).to_bytes(4, "big") for word in words)
+            return str(ipaddress.ip_address(packed)), int(port, 16)
+    raise OSError(f"{inode} is not in {table}")
+
+
+def _children() -> Iterator[int]:
+    own = os.getpid()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+                # The second field, a name in brackets, may itself have spaces and brackets.
+                if int(stat.rpartition(")")[2].split()[1]) == own:
+                    yield int(entry.name)
+
+
+def _arguments(pid: int) -> list[str]:
+    with contextlib.suppress(OSError):
+        return os.fsdecode(Path("/proc", str(pid), "cmdline").read_bytes()).split("\0")
+    return []
