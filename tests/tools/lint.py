@@ -33,6 +33,9 @@ COLLECTION = Path("ansible_collections", "maglica", "cloud")
 CORE_VERSIONS = {"2.19.14": (3, 11), "2.20.10": (3, 12), "2.21.5": (3, 12)}
 OLDEST_CONTROLLER_PYTHON = (3, 11)
 NEWEST_CONTROLLER_PYTHON = (3, 13)
+# Hosts need the library only; these tests need ansible-core or a newer Python.
+OLDEST_PYTHON = (3, 9)
+CONTROL_SIDE_TESTS = ("cloud", "plugins", "test_imports.py")
 # The names under which ansible-core 2.19, and 2.20 or later, look for their pip bootstrap.
 GET_PIP_NAMES = ("get_pip_24_2.py", "get_pip_25_2.py")
 
@@ -180,6 +183,19 @@ def sanity_checks(pythons: dict[Version, Path]) -> Iterator[Check]:
         yield Check(name, command, tree, env, telling="^(ERROR|FATAL)")
 
 
+def oldest_python_check(pythons: dict[Version, Path], tree: Path) -> Iterator[Check]:
+    """Yield the library's unit tests on the oldest Python that hosts may have."""
+    name = f"unit tests {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]}"
+    if OLDEST_PYTHON not in pythons:
+        print(f"skip  {name}: no such Python here", flush=True)
+        return
+    python = pythons[OLDEST_PYTHON]
+    venv = make_venv(WORK / "oldest", python, [CHECKOUT / "requirements-oldest.txt"])
+    command: list[str | Path] = [venv / "bin" / "python", "-m", "pytest", "-q", "tests/unit"]
+    command += [f"--ignore=tests/unit/{each}" for each in CONTROL_SIDE_TESTS]
+    yield Check(name, command, tree, environment(venv / "bin"))
+
+
 def run(check: Check) -> Outcome:
     """Run one check to its end."""
     start = time.monotonic()
@@ -212,7 +228,8 @@ def main(words: list[str]) -> int:
         raise SystemExit("the linters need a Python >= 3.11, with its venv module")
     make_venv(LINT_VENV, pythons[controllers[0]], [CHECKOUT / "requirements-lint.txt"])
     tree = copy_tracked(WORK / "tree" / COLLECTION)
-    checks = [*sanity_checks(pythons), importer_check(tree), *quick_checks(tree)]
+    checks = [*sanity_checks(pythons), importer_check(tree)]
+    checks += [*oldest_python_check(pythons, tree), *quick_checks(tree)]
     chosen = [c for c in checks if not words or any(word in c.name for word in words)]
     failed = 0
     with ThreadPoolExecutor(max_workers=2) as pool:
