@@ -67,13 +67,17 @@ class Report:
             print(LOG.read_text(), flush=True)
             raise StageFailedError(stage)
 
-    def print(self) -> None:
+    def print(self, broken: StageFailedError | None) -> None:
+        """Print the summary; its last line is the sum of all tests."""
         print("\n=== seconds")
         for stage, seconds in self.seconds.items():
             print(f"{stage:<18}{seconds:7.1f}")
         print(f"{'all':<18}{time.monotonic() - self.start:7.1f}")
-        failed = self.counts["failed"] + self.counts["error"]
+        # A stage may fail without a test of its own, such as the linters.
+        failed = max(self.counts["failed"] + self.counts["error"], 1 if broken else 0)
         skipped = self.counts["skipped"]
+        if broken:
+            print(f"broken: {broken}")
         more = f", {skipped} skipped" if skipped else ""
         print(f"{self.counts['passed']} passed, {failed} failed{more}", flush=True)
 
@@ -118,9 +122,7 @@ def main() -> int:
             report.run("test-cloud", "build/venv/bin/python", "-m", "pytest", "tests/cloud")
     except StageFailedError as error:
         broken = error
-    report.print()
-    if broken:
-        print(f"failed: {broken}", file=sys.stderr)
+    report.print(broken)
     return 1 if broken else 0
 
 
