@@ -1,0 +1,223 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The libguestfs appliance: a small virtual machine that has guests' disks attached and opens them.
+
+A guest's file system is parsed by the appliance's kernel, never by the host's. All guests in one
+appliance are clones of one base, so that none can reach what it did not have before.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import stat
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Callable
+
+from ..._deps import need
+from ...errors import GuestUnreadable, GuestUnsupported
+from .filesystem import ApplianceDied, Kind
+from .model import Mount
+
+MAX_DRIVES = 250  # libguestfs: 255, less the appliance's own
+_MOUNT_OPTIONS = "nodev,nosuid,noexec"
+# Files are exchanged in messages of at most 4 MiB (guestfs(3), "PROTOCOL LIMITS").
+_CHUNK = 2 * 1024 * 1024
+_PARTITION = re.compile(r"/dev/sd([a-z]+)(\d*)")
+_GONE = ("No such file or directory", "Not a directory")
+_KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMLINK}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A disk as a file on this host, with its format stated."""
+
+    path: str
+    format: str = "qcow2"
+
+
+class Appliance:
+    """A running appliance; ``handle`` is libguestfs's own (guestfs(3))."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+
+    @contextmanager
+    def mounted(self, mounts: Sequence[Mount], seconds: float) -> Iterator[GuestfsFilesystem]:
+        """Mount a guest's file systems for the block; afterwards all is on the disk.
+
+        The appliance is ended when that takes more than ``seconds``. Raises GuestUnreadable when
+        they can't be mounted or written back, ApplianceDied when the appliance is no more.
+        """
+        with self.within(seconds):
+            with self.asking("mount its file systems"):
+                for mount in mounts:
+                    self.handle.mount_options(_MOUNT_OPTIONS, mount.device, mount.mountpoint)
+            try:
+                yield GuestfsFilesystem(self)
+            finally:
+                if self.is_alive():
+                    with self.asking("write back its file systems"):
+                        self.handle.umount_all()
+                        self.handle.sync()
+
+    @contextmanager
+    def asking(self, act: str) -> Iterator[None]:
+        """Turn libguestfs's errors into GuestUnreadable ("cannot ACT"), or ApplianceDied."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not self.is_alive():
+                raise ApplianceDied(f"cannot {act}: the appliance ended: {error}") from error
+            raise GuestUnreadable(f"cannot {act}: {error}") from error
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """End the appliance when the block takes longer: a hostile disk can make it hang."""
+        timer = threading.Timer(seconds, self._kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def is_alive(self) -> bool:
+        return bool(self.handle.is_ready())
+
+    def _kill(self) -> None:
+        log.warning("ending an appliance that takes too long")
+        os.kill(self.handle.get_pid(), signal.SIGKILL)
+
+
+@contextmanager
+def launched(drives: Sequence[Drive], use_kvm: bool) -> Iterator[Appliance]:
+    """Start an appliance with these disks attached, for writing, and stop it after the block.
+
+    Raises GuestUnreadable when it does not start, or when stopping it shows a failed write.
+    """
+    handle = need("guestfs").GuestFS(python_return_dict=True)
+    try:
+        handle.set_backend("direct")
+        handle.set_backend_settings([] if use_kvm else ["force_tcg"])
+        begun = time.monotonic()
+        try:
+            for drive in drives:
+                handle.add_drive_opts(drive.path, format=drive.format, readonly=False)
+            handle.launch()
+        except RuntimeError as error:
+            raise GuestUnreadable(f"libguestfs can't start its appliance: {error}") from error
+        seconds = time.monotonic() - begun
+        log.info("appliance launched: drives=%d seconds=%.1f", len(drives), seconds)
+        appliance = Appliance(handle)
+        yield appliance
+        if appliance.is_alive():
+            with appliance.asking("close its disks"):
+                handle.shutdown()
+    finally:
+        handle.close()
+
+
+def moved(mounts: Sequence[Mount], first_drive: int) -> tuple[Mount, ...]:
+    """Return the mounts of a guest whose first disk is drive number ``first_drive``, from 0."""
+    return tuple(Mount(mount.mountpoint, _moved(mount.device, first_drive)) for mount in mounts)
+
+
+def _moved(device: str, first_drive: int) -> str:
+    match = _PARTITION.fullmatch(device)
+    if first_drive == 0 or match is None:
+        return device
+    number = 0
+    for letter in match[1]:
+        number = number * 26 + ord(letter) - ord("a") + 1
+    return f"/dev/sd{_letters(number - 1 + first_drive)}{match[2]}"
+
+
+def _letters(number: int) -> str:
+    """Return the kernel's letters for a SCSI disk: a … z, aa, ab …"""
+    number, last = divmod(number, 26)
+    return (_letters(number - 1) if number else "") + chr(ord("a") + last)
+
+
+class GuestfsFilesystem:
+    """A guest's mounted file systems in an appliance; implements ``filesystem.Filesystem``.
+
+    libguestfs's daemon changes its root to the guest for each of these calls, so that symbolic
+    links lead nowhere else.
+    """
+
+    def __init__(self, appliance: Appliance) -> None:
+        self._appliance = appliance
+        self._handle = appliance.handle
+
+    def kind(self, path: str) -> Kind:
+        found = self._stat(self._handle.lstatns, path)
+        return (
+            Kind.ABSENT if found is None else _KINDS.get(stat.S_IFMT(found["st_mode"]), Kind.OTHER)
+        )
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        found = self._stat(self._handle.statns, path)
+        if found is None:
+            return None
+        if not stat.S_ISREG(found["st_mode"]):
+            raise GuestUnsupported(f"{path} in the guest is no plain file")
+        if found["st_size"] > limit:
+            raise GuestUnsupported(f"{path} in the guest is longer than {limit} bytes")
+        content = b""
+        with self._appliance.asking(f"read {path} in the guest"):
+            while len(content) < found["st_size"]:
+                chunk = self._handle.pread(path, _CHUNK, len(content))
+                if not chunk:
+                    break
+                content += chunk
+        return content
+
+    def create(self, path: str, content: bytes, mode: int) -> None:
+        kind = self.kind(path)
+        if kind in (Kind.DIRECTORY, Kind.OTHER):
+            raise GuestUnsupported(f"{path} in the guest is no plain file")
+        with self._appliance.asking(f"write {path} in the guest"):
+            if kind is not Kind.ABSENT:
+                self._handle.rm(path)
+            self._handle.write(path, content)
+            self._handle.chmod(mode, path)
+
+    def fill(self, path: str, content: bytes) -> None:
+        with self._appliance.asking(f"write {path} in the guest"):
+            self._handle.write(path, content)
+
+    def make_directory(self, path: str, mode: int) -> None:
+        with self._appliance.asking(f"make {path} in the guest"):
+            self._handle.mkdir_p(path)
+            self._handle.chmod(mode, path)
+
+    def remove(self, path: str) -> None:
+        kind = self.kind(path)
+        if kind is Kind.DIRECTORY:
+            raise GuestUnsupported(f"{path} in the guest is a directory")
+        if kind is not Kind.ABSENT:
+            with self._appliance.asking(f"remove {path} in the guest"):
+                self._handle.rm(path)
+
+    def glob(self, pattern: str) -> tuple[str, ...]:
+        with self._appliance.asking(f"list {pattern} in the guest"):
+            return tuple(sorted(self._handle.glob_expand(pattern, directoryslash=False)))
+
+    def _stat(self, call: Callable[[str], dict[str, int]], path: str) -> dict[str, int] | None:
+        try:
+            return call(path)
+        except RuntimeError as error:
+            # The binding has no errno; the daemon's texts are those of the C locale.
+            if str(error).endswith(_GONE):
+                return None
+            with self._appliance.asking(f"look at {path} in the guest"):
+                raise

@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The two acts on guests: prepare a base once, and give all clones of a batch their identities."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Callable
+
+from ...errors import GuestUnreadable, MaglicaError
+from .appliance import MAX_DRIVES, Appliance, Drive, launched, moved
+from .filesystem import SHADOW, ApplianceDied, apply
+from .inspect import examine
+from .model import Edit, GuestFacts
+from .plan import AUTHORIZED_KEYS
+from .prepare import clean, lay_out
+from .system import find_system, holding
+
+# A replay of a big journal and an inspection under emulation take minutes at worst.
+PREPARE_SECONDS = 900
+# A clone takes a second; whatever takes so much longer hangs.
+CUSTOMIZE_SECONDS = 120
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A clone in a batch: its disks in the order of the definition, and what to edit in it."""
+
+    key: str
+    drives: tuple[Drive, ...]
+    edits: tuple[Edit, ...]
+
+
+def prepare_base(drives: Sequence[Drive], use_kvm: bool) -> GuestFacts:
+    """Take the image's identity off its base and return what clones need to know of the guest.
+
+    Mounting for writing replays the journals of file systems that were not unmounted cleanly.
+    Raises GuestUnreadable or GuestUnsupported.
+    """
+    with launched(drives, use_kvm) as appliance, appliance.within(PREPARE_SECONDS):
+        system = find_system(appliance)
+        with appliance.mounted(system.mounts, PREPARE_SECONDS) as filesystem:
+            findings = examine(filesystem, system)
+            edits, facts = lay_out(findings.facts)
+            apply((*clean(findings), *edits), filesystem)
+    paths = (*facts.laid_out, AUTHORIZED_KEYS, SHADOW)
+    return replace(facts, mounts=holding(facts.mounts, paths))
+
+
+def customize(
+    members: Sequence[Member],
+    facts: GuestFacts,
+    use_kvm: bool,
+    alive: Callable[[], None] = lambda: None,
+) -> dict[str, MaglicaError | None]:
+    """Make each member's edits; return, by key, None or why that member failed.
+
+    One appliance serves all members, unless the guest's volume manager would confuse its copies. A
+    fresh one takes over the rest when an appliance ends. ``alive`` is called after each step.
+    """
+    results: dict[str, MaglicaError | None] = {}
+    rest = list(members)
+    while rest:
+        group = rest[: _group_size(rest[0], facts)]
+        results.update(_in_one_appliance(group, facts, use_kvm, alive))
+        rest = [member for member in rest if member.key not in results]
+    return results
+
+
+def _group_size(member: Member, facts: GuestFacts) -> int:
+    return max(1, MAX_DRIVES // len(member.drives)) if facts.shared else 1
+
+
+def _in_one_appliance(
+    group: Sequence[Member], facts: GuestFacts, use_kvm: bool, alive: Callable[[], None]
+) -> dict[str, MaglicaError | None]:
+    """Edit the members one after the other; those missing in the result are for a fresh one."""
+    results: dict[str, MaglicaError | None] = {}
+    drives = [drive for member in group for drive in member.drives]
+    try:
+        with launched(drives, use_kvm) as appliance:
+            alive()
+            for key, error in _each(appliance, group, facts):
+                results[key] = error
+                alive()
+    except GuestUnreadable as error:
+        # The appliance did not start, or lost what it should have written when it stopped.
+        return {member.key: results.get(member.key) or error for member in group}
+    return results
+
+
+def _each(
+    appliance: Appliance, group: Sequence[Member], facts: GuestFacts
+) -> Iterator[tuple[str, MaglicaError | None]]:
+    first_drive = 0
+    for member in group:
+        begun = time.monotonic()
+        try:
+            mounts = moved(facts.mounts, first_drive)
+            with appliance.mounted(mounts, CUSTOMIZE_SECONDS) as filesystem:
+                apply(member.edits, filesystem, facts.laid_out)
+            yield member.key, None
+        except ApplianceDied as error:
+            yield member.key, error
+            return
+        except MaglicaError as error:
+            yield member.key, error
+        log.info("guest customized: key=%s seconds=%.2f", member.key, time.monotonic() - begun)
+        first_drive += len(member.drives)

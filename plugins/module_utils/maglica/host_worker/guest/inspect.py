@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finds out, on the base and once for all its clones, what kind of guest an image is.
+
+The file system was written by a stranger: what is read is bounded, and what is used of it checked.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+
+from ...errors import GuestUnsupported
+from . import ifupdown
+from .filesystem import Filesystem, Kind
+from .model import GuestFacts, Mount
+from .plan import AUTHORIZED_KEYS, HOSTNAME, HOSTS, MACHINE_ID, SSH
+
+CLOUD_INIT = "/etc/cloud/cloud.cfg.d"
+DBUS_MACHINE_ID = "/var/lib/dbus/machine-id"
+DHCLIENT = "/etc/dhcp/dhclient.conf"
+RESOLV_CONF = "/etc/resolv.conf"
+SELINUX = "/etc/selinux/config"
+RANDOM_SEEDS = (
+    "/var/lib/systemd/random-seed",
+    "/var/lib/urandom/random-seed",
+    "/var/lib/random-seed",
+)
+_READ_LIMIT = 1024 * 1024
+_KEY = re.compile(r"/etc/ssh/ssh_host_(rsa|ecdsa|ed25519)_key")
+_SSHD = ("/usr/sbin/sshd", "/usr/local/sbin/sshd")
+_DEFAULT_KEYS = ("ecdsa", "ed25519", "rsa")
+_OLD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
+# Families that are not supported yet, and what shows that a guest is configured by them.
+_OTHER_NETWORKS = (
+    ("netplan", "/etc/netplan/*.yaml"),
+    ("systemd-networkd", "/etc/systemd/network/*.network"),
+    ("NetworkManager", "/etc/NetworkManager/system-connections/*"),
+    ("network-scripts", "/etc/sysconfig/network-scripts/ifcfg-*"),
+)
+
+
+@dataclass(frozen=True)
+class OperatingSystem:
+    """What libguestfs says of the system on the disks: the part of GuestFacts that needs it."""
+
+    mounts: tuple[Mount, ...]
+    distro: str
+    version: str
+    shared: bool
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The facts that clones need, and what only the preparation of the base needs.
+
+    ``network_files`` were taken over into the facts and are to be removed. ``dhclient`` is the
+    content of dhclient.conf(5) when there is one.
+    """
+
+    facts: GuestFacts
+    network_files: tuple[str, ...] = ()
+    cloud_init: bool = False
+    selinux: bool = False
+    dbus_machine_id: bool = False
+    dhclient: str | None = None
+
+
+def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
+    """Read what there is to know. Raises GuestUnsupported or GuestUnreadable."""
+    _need_plain_files(filesystem)
+    _need_ifupdown(filesystem)
+    network = ifupdown.examine(filesystem)
+    facts = GuestFacts(
+        mounts=system.mounts,
+        distro=system.distro,
+        version=system.version,
+        shared=system.shared,
+        network="ifupdown",
+        hostname=_hostname(filesystem),
+        hosts=_text(filesystem, HOSTS) or "127.0.0.1\tlocalhost\n",
+        interfaces=network.interfaces,
+        loopback=network.loopback,
+        addresses=network.addresses,
+        resolver="file" if _is_plain(filesystem, RESOLV_CONF) else "managed",
+        ssh_host_keys=_key_types(filesystem),
+        random_seed=_first_file(filesystem, RANDOM_SEEDS),
+        authorized_keys=_text(filesystem, AUTHORIZED_KEYS) or "",
+    )
+    dhclient = _text(filesystem, DHCLIENT)
+    return Findings(
+        facts,
+        network_files=network.files,
+        cloud_init=filesystem.kind(CLOUD_INIT) is Kind.DIRECTORY,
+        selinux=_enforces_selinux(_text(filesystem, SELINUX) or ""),
+        dbus_machine_id=filesystem.kind(DBUS_MACHINE_ID) is Kind.FILE,
+        dhclient=dhclient,
+    )
+
+
+def _need_plain_files(filesystem: Filesystem) -> None:
+    """Refuse a guest where a device or a pipe stands for a file that every guest has."""
+    for path in (HOSTNAME, HOSTS, MACHINE_ID):
+        if filesystem.kind(path) not in (Kind.FILE, Kind.SYMLINK, Kind.ABSENT):
+            raise GuestUnsupported(f"{path} in the guest is no plain file")
+    if filesystem.kind("/etc") is not Kind.DIRECTORY:
+        raise GuestUnsupported("the guest has no directory /etc")
+
+
+def _need_ifupdown(filesystem: Filesystem) -> None:
+    if ifupdown.used(filesystem):
+        return
+    others = [name for name, pattern in _OTHER_NETWORKS if filesystem.glob(pattern)]
+    found = f"by {' and '.join(others)}" if others else "in a way that is not known"
+    raise GuestUnsupported(
+        f"the guest's network is configured {found}; supported is ifupdown, with"
+        f" {ifupdown.INTERFACES} and the program ifup"
+    )
+
+
+def _text(filesystem: Filesystem, path: str) -> str | None:
+    content = filesystem.read(path, _READ_LIMIT)
+    return None if content is None else content.decode("utf-8", "surrogateescape")
+
+
+def _hostname(filesystem: Filesystem) -> str:
+    for line in (_text(filesystem, HOSTNAME) or "").splitlines():
+        if _OLD_NAME.fullmatch(line.strip()):
+            return line.strip()
+    return ""
+
+
+def _is_plain(filesystem: Filesystem, path: str) -> bool:
+    return filesystem.kind(path) in (Kind.FILE, Kind.ABSENT)
+
+
+def _key_types(filesystem: Filesystem) -> tuple[str, ...]:
+    matches = (_KEY.fullmatch(path) for path in filesystem.glob(f"{SSH}/ssh_host_*_key"))
+    found = tuple(match[1] for match in matches if match)
+    # An image whose keys were removed beforehand has no one to make them at its first boot.
+    if not found and any(filesystem.kind(path) is Kind.FILE for path in _SSHD):
+        return _DEFAULT_KEYS
+    return found
+
+
+def _first_file(filesystem: Filesystem, paths: tuple[str, ...]) -> str | None:
+    for path in paths:
+        if filesystem.kind(path) is Kind.FILE or (
+            filesystem.kind(posixpath.dirname(path)) is Kind.DIRECTORY
+        ):
+            return path
+    return None
+
+
+def _enforces_selinux(config: str) -> bool:
+    lines = (line.strip() for line in config.splitlines())
+    return any(re.fullmatch(r"SELINUX\s*=\s*(enforcing|permissive)", line) for line in lines)

@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decides what is done to the base once: the image's identity goes, and files are laid out.
+
+What is laid out has its final owner and mode, so that a clone only fills it. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from .inspect import CLOUD_INIT, DBUS_MACHINE_ID, DHCLIENT, RANDOM_SEEDS, Findings
+from .model import Edit, GuestFacts, HostKey, Identity, NicIdentity, Remove, Write
+from .plan import plan
+
+RELABEL = "/.autorelabel"
+# What tells one guest from another and is made anew: by the guest itself, or by each clone's edits.
+IDENTITY = (
+    # The DHCP client's leases and its DUID: with a copied one a server gives two the same address.
+    "/var/lib/dhcp/*.lease*",
+    "/var/lib/dhcp3/*.lease*",
+    "/var/lib/dhclient/*.lease*",
+    "/var/lib/dhcpcd/*",
+    "/var/lib/dhcpcd5/*",
+    "/etc/dhcpcd.duid",
+    "/etc/dhcpcd.secret",
+    "/var/lib/NetworkManager/*.lease",
+    "/var/lib/NetworkManager/secret_key",
+    "/var/lib/NetworkManager/seen-bssids",
+    "/var/lib/NetworkManager/timestamps",
+    # Names of devices bound to the image's MAC addresses and serial numbers.
+    "/etc/udev/rules.d/70-persistent-net.rules",
+    "/etc/udev/rules.d/70-persistent-cd.rules",
+    "/etc/ssh/ssh_host_*_key",
+    "/etc/ssh/ssh_host_*_key.pub",
+    # systemd's "Building Images Safely" names these as what no two machines may share.
+    "/var/lib/systemd/credential.secret",
+    "/boot/efi/loader/random-seed",
+    "/boot/loader/random-seed",
+    "/efi/loader/random-seed",
+    *RANDOM_SEEDS,
+)
+_CLOUD_INIT_CONFIG = b"""\
+# Host name, network and SSH host keys are set before the first boot.
+preserve_hostname: true
+manage_etc_hosts: false
+ssh_deletekeys: false
+ssh_genkeytypes: []
+network:
+  config: disabled
+"""
+_HOST_NAME_OPTION = re.compile(r"^[ \t]*(?:send|supersede)[ \t]+host-name\b[^;]*;", re.MULTILINE)
+_SEND_HOST_NAME = "send host-name = gethostname();"
+
+
+def clean(findings: Findings) -> tuple[Edit, ...]:
+    """Return the edits that take the image's identity off its base."""
+    edits: list[Edit] = [Remove(pattern) for pattern in IDENTITY]
+    edits += [Remove(_literal(path)) for path in findings.network_files]
+    if findings.dbus_machine_id:
+        # D-Bus copies /etc/machine-id when its own is missing.
+        edits.append(Remove(DBUS_MACHINE_ID))
+    if findings.cloud_init:
+        edits.append(Write(f"{CLOUD_INIT}/99-maglica.cfg", _CLOUD_INIT_CONFIG))
+    if findings.dhclient is not None:
+        content = dhclient(findings.dhclient)
+        edits.append(Write(DHCLIENT, content.encode("utf-8", "surrogateescape")))
+    if findings.selinux:
+        # Files that were made offline have no label; the guest gives them theirs at first boot.
+        edits.append(Write(RELABEL, b""))
+    return tuple(edits)
+
+
+def lay_out(facts: GuestFacts) -> tuple[tuple[Edit, ...], GuestFacts]:
+    """Return the edits that make, empty, each file that every clone will fill, and new facts."""
+    nics = tuple(NicIdentity("52:54:00:00:00:00") for _ in facts.interfaces or ("",))
+    keys = tuple(HostKey(kind, b"", "") for kind in facts.ssh_host_keys)
+    identity = Identity("localhost", "", nics, keys)
+    files = [edit for edit in plan(facts, identity) if isinstance(edit, Write)]
+    edits = tuple(Write(file.path, b"", file.mode) for file in files)
+    return edits, replace(facts, laid_out=tuple(file.path for file in files))
+
+
+def dhclient(text: str) -> str:
+    """Return dhclient.conf(5) such that the guest asks for its lease under its own host name."""
+    without = _HOST_NAME_OPTION.sub("", text)
+    return f"{without.rstrip()}\n{_SEND_HOST_NAME}\n".lstrip("\n")
+
+
+def _literal(path: str) -> str:
+    """Return the pattern (glob(7)) that matches this path only."""
+    return re.sub(r"([\[?*])", r"[\1]", path)

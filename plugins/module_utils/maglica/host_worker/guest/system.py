@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks libguestfs which system is on the attached disks, and which of its file systems matter."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterable
+
+from ...errors import GuestUnreadable, GuestUnsupported
+from .appliance import Appliance
+from .inspect import OperatingSystem
+from .model import Mount
+
+# File systems of which several with the same UUID may be attached, and mounted one after the other.
+_INDEPENDENT = frozenset({"ext2", "ext3", "ext4", "vfat", "swap", "unknown", ""})
+_PLAIN_DEVICE = re.compile(r"/dev/sd[a-z]+\d*")
+# Where the files lie that are read, cleared or written; /home and /srv need not be mounted.
+_MOUNTPOINTS = re.compile(
+    r"/|/etc(/.*)?|/root(/.*)?|/var|/var/lib(/.*)?|/usr|/usr/local|/boot(/efi)?|/efi"
+)
+
+log = logging.getLogger(__name__)
+
+
+def find_system(appliance: Appliance) -> OperatingSystem:
+    """Inspect the attached disks, which must hold one Linux system.
+
+    Raises GuestUnreadable when there is none, GuestUnsupported when it is another or one of many.
+    """
+    handle = appliance.handle
+    begun = time.monotonic()
+    with appliance.asking("inspect its disks"):
+        roots = handle.inspect_os()
+        log.info("guest inspected: systems=%d seconds=%.1f", len(roots), time.monotonic() - begun)
+        if not roots:
+            raise GuestUnreadable("libguestfs finds no operating system on its disks")
+        if len(roots) > 1:
+            raise GuestUnsupported(f"it has {len(roots)} operating systems, on {', '.join(roots)}")
+        root = roots[0]
+        if handle.inspect_get_type(root) != "linux":
+            raise GuestUnsupported(f"its system is {handle.inspect_get_product_name(root)!r}")
+        mounts = tuple(
+            # fstab(5) may name /dev/vda1; the appliance has all disks as /dev/sd…
+            Mount(mountpoint, root if mountpoint == "/" else handle.canonical_device_name(device))
+            for mountpoint, device in sorted(handle.inspect_get_mountpoints(root).items())
+            if _MOUNTPOINTS.fullmatch(mountpoint)
+        )
+        version = f"{handle.inspect_get_major_version(root)}"
+        return OperatingSystem(
+            mounts=mounts,
+            distro=handle.inspect_get_distro(root),
+            version=version,
+            shared=_is_independent(handle.list_filesystems(), handle.list_md_devices())
+            and all(_PLAIN_DEVICE.fullmatch(mount.device) for mount in mounts),
+        )
+
+
+def _is_independent(filesystems: dict[str, str], md_devices: Iterable[str]) -> bool:
+    """Tell whether no volume manager would confuse two copies of these disks."""
+    return not list(md_devices) and all(
+        _PLAIN_DEVICE.fullmatch(device) and kind in _INDEPENDENT
+        for device, kind in filesystems.items()
+    )
+
+
+def holding(mounts: Iterable[Mount], paths: Iterable[str]) -> tuple[Mount, ...]:
+    """Return those of ``mounts`` (sorted) on which ``paths`` lie, with / always among them."""
+    known = list(paths)
+    return tuple(
+        mount
+        for mount in mounts
+        if mount.mountpoint == "/" or any(path.startswith(f"{mount.mountpoint}/") for path in known)
+    )
