@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the module maglica_vm, and prints the progress of its requests while it waits.
+
+A module can't print while it runs. So it sends each change to a socket on which this plugin
+listens; where the module runs on another machine it can't reach it, and nothing is printed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ansible import constants
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.maglica.cloud.plugins.module_utils._ansible import PROGRESS_VARIABLE
+
+display = Display()
+_MAX_MESSAGE = 1 << 16
+
+
+class ActionModule(ActionBase):
+    """The action plugin of the module maglica_vm."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = True
+
+    def run(self, tmp: str | None = None, task_vars: dict | None = None) -> dict:
+        """Run the module once, with the configuration file that the inventory names."""
+        result = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        arguments = dict(self._task.args)
+        if arguments.get("config") is None and "maglica_config" in variables:
+            arguments["config"] = self._templar.template(variables["maglica_config"])
+        with _printed_progress() as address:
+            # The task of this process is a copy: no other task gets this variable.
+            self._task.environment = [
+                *(self._task.environment or []),
+                {PROGRESS_VARIABLE: address},
+            ]
+            executed = self._execute_module(
+                module_name=self._task.action,
+                module_args=arguments,
+                task_vars=task_vars,
+                wrap_async=self._task.async_val,
+            )
+        return {**result, **executed}
+
+
+@contextlib.contextmanager
+def _printed_progress() -> Iterator[str]:
+    """Print what is sent to the socket whose path this yields, until the block ends."""
+    with (
+        tempfile.TemporaryDirectory(prefix="maglica-", dir=constants.DEFAULT_LOCAL_TMP) as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver,
+    ):
+        address = str(Path(folder, "progress"))
+        receiver.bind(address)
+        printer = threading.Thread(target=_print_all, args=(receiver,))
+        printer.start()
+        try:
+            yield address
+        finally:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+                end.sendto(b"", address)
+            printer.join()
+
+
+def _print_all(receiver: socket.socket) -> None:
+    last = None
+    while message := receiver.recv(_MAX_MESSAGE):
+        text = line(json.loads(message))
+        if text != last:
+            display.display(text, color=constants.COLOR_VERBOSE, stderr=True)
+        last = text
+
+
+def line(request: dict[str, Any]) -> str:
+    """Return what is printed of a request as the module sends it."""
+    where = f" on {request['host']}" if request["host"] else ""
+    what = f"{request['name']}: {request['kind']}{where}: "
+    if request["state"] == "running" and request["phase"]:
+        what += request["phase"]
+    else:
+        what += request["state"]
+    if request["phases"]:
+        done = ", ".join(f"{phase['name']} {phase['seconds']:.1f} s" for phase in request["phases"])
+        what += f" ({done})"
+    return what

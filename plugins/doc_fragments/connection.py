@@ -1,0 +1,38 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options and attributes that the modules of this collection share."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Documentation that modules extend, by the name maglica.cloud.connection."""
+
+    DOCUMENTATION = r"""
+options:
+  config:
+    description:
+      - The configuration file, which says where the client worker is, which key to use and which
+        hosts there are.
+      - When this is not given, the variable C(maglica_config) of the inventory host is used, which
+        the inventory plugin P(maglica.cloud.maglica#inventory) sets; then the environment variable
+        E(MAGLICA_CONFIG); then V(/etc/maglica/maglica.conf).
+    type: path
+  client_worker_timeout:
+    description:
+      - How many seconds the client worker may take for an answer before it is asked again.
+    type: float
+    default: 5.0
+  host_timeout:
+    description:
+      - How many seconds a host may take to say what runs on it. A host that does not answer in
+        this time counts as unreachable.
+    type: float
+    default: 10.0
+requirements:
+  - pyzmq
+  - libvirt-python
+notes:
+  - The module runs on the machine with the key and the configuration, which is the one with Ansible
+    itself in general; run it on C(localhost) or delegate it there.
+"""

@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules share of Ansible: pieces of their argument specs, how the library's errors end
+a module, and how a module tells the action plugin of its progress.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .maglica import config, vm_view
+from .maglica.errors import ConfigInvalid, DependencyMissing, MaglicaError
+from .maglica.model import Request
+
+# Where the action plugin listens, if there is one and it is on this machine.
+PROGRESS_VARIABLE = "MAGLICA_PROGRESS_SOCKET"
+
+
+def connection_spec() -> dict[str, dict[str, Any]]:
+    """Return the options of the documentation fragment maglica.cloud.connection."""
+    return {
+        "config": {"type": "path"},
+        "client_worker_timeout": {"type": "float", "default": 5.0},
+        "host_timeout": {"type": "float", "default": 10.0},
+    }
+
+
+def load_config(parameters: Mapping[str, Any]) -> config.Config:
+    """Read the configuration that a module's options name. Raises ConfigInvalid.
+
+    It must have hosts: without them every question about a vm would be answered with "not there".
+    """
+    loaded = config.load(parameters["config"] or config.default_path())
+    if not loaded.hosts:
+        raise ConfigInvalid(f"{loaded.path}: no host is configured: section [host NAME] is missing")
+    return loaded
+
+
+@contextmanager
+def errors_as_failure(module: AnsibleModule, seen: Callable[[], dict[str, Any]]) -> Iterator[None]:
+    """Let an error of the library that leaves the block end the module.
+
+    The failure has the error's text as ``msg``, its code as ``code``, and what ``seen`` returns.
+    """
+    try:
+        yield
+    except DependencyMissing as error:
+        module.fail_json(
+            msg=f"{error}; it is {sys.executable}: install the package for it, or set"
+            " ansible_python_interpreter to a Python that has it",
+            code=error.code,
+            **seen(),
+        )
+    except MaglicaError as error:
+        module.fail_json(msg=str(error), code=error.code, **seen())
+
+
+class Progress:
+    """Keeps the newest state of a module's request, and tells the action plugin each change."""
+
+    def __init__(self) -> None:
+        self.request: Request | None = None
+        self._address = os.environ.get(PROGRESS_VARIABLE)
+
+    def __call__(self, request: Request) -> None:
+        self.request = request
+        if self._address:
+            message = json.dumps({"name": request.name, **vm_view.of_request(request)})
+            self._send(message.encode())
+
+    def _send(self, message: bytes) -> None:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.setblocking(False)
+                sender.sendto(message, self._address)
+        except OSError:
+            # Nobody is listening, as when the task runs asynchronously: only the show is lost.
+            self._address = None
+
+    def seen(self) -> dict[str, Any]:
+        """Return the request for the module's result, if there is one."""
+        return {"request": vm_view.of_request(self.request)} if self.request else {}

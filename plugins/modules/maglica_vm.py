@@ -1,0 +1,536 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: Maglica contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: maglica_vm
+short_description: Make a vm from an original image, run, stop, resize and remove it
+version_added: 0.1.0
+description:
+  - Clones an original image to a vm on the host that suits it best, with its own host name,
+    network, machine identity and keys, and starts it.
+  - Starts, stops, resizes and removes vms that were made so. Original images, and vms that others
+    made, are never touched.
+  - The work is done by a request to the client worker, which is kept until it is done. A task that
+    was interrupted or timed out can be run again, and joins the request that is under way.
+author:
+  - Maglica contributors (@maglica)
+extends_documentation_fragment:
+  - maglica.cloud.connection
+attributes:
+  check_mode:
+    description: Can run in check mode and tell what would change without changing it.
+    support: full
+    details:
+      - Tells the host on which a vm would be made now. Nothing is reserved there.
+  diff_mode:
+    description: Will return details on what has changed, or would change in check mode.
+    support: full
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
+    details:
+      - Nothing is printed while an asynchronous task runs.
+  action:
+    description: Has an action plugin, so that some of it runs on the controller.
+    support: full
+    details:
+      - Prints each phase of a request, on standard error, when the module runs on the controller.
+options:
+  name:
+    description:
+      - The name of the vm, which is its host name too. Lower-case letters, digits and hyphens, in
+        labels that are separated by dots, at most 64 characters.
+    type: str
+    required: true
+  image:
+    description:
+      - The original image, the name of an inactive domain, from which the vm is made if it is not
+        there.
+      - A vm of that name that was made from another image is an error.
+      - Not needed when the vm is there.
+    type: str
+  state:
+    description:
+      - V(present) makes the vm and starts it if it is not there, else leaves it on or off.
+      - V(running) makes it if it is not there, and starts it if it is off.
+      - V(stopped) makes it if it is not there, without starting it. A running vm is shut down.
+      - V(absent) removes the vm, running or not, with its disks and all that belongs to it. A
+        request that is just making it is cancelled.
+    type: str
+    choices: [present, running, stopped, absent]
+    default: present
+  host:
+    description:
+      - The host on which the vm is made. Without it the client worker chooses the one with the
+        lowest load for its weight, of those that have the image and room.
+      - A vm that is on another host is an error. Vms are not moved.
+    type: str
+  clone_mode:
+    description:
+      - V(linked) makes disks that are overlays of a base, a prepared copy of the image that the
+        host keeps.
+      - V(full) makes disks that depend on nothing.
+      - Only used when the vm is made.
+    type: str
+    choices: [linked, full]
+    default: linked
+  pool:
+    description:
+      - The storage pool for the vm's disks. Without it the one with most room is used.
+      - Only used when the vm is made.
+    type: str
+  vcpus:
+    description:
+      - The number of virtual CPUs. Without it a vm is made with as many as the image has.
+      - A running vm gets another number at its next start.
+    type: int
+  memory:
+    description:
+      - The memory, in MiB. Without it a vm is made with as much as the image has.
+      - A running vm gets another size at its next start.
+    type: int
+  networks:
+    description:
+      - The network interfaces of the vm. Without it the vm has those of the image, with MAC
+        addresses of its own, and uses DHCP.
+      - Only used when the vm is made.
+    type: list
+    elements: dict
+    suboptions:
+      network:
+        description: A libvirt network. Not together with O(networks[].bridge).
+        type: str
+      bridge:
+        description:
+          - A bridge of the host.
+          - Without this and O(networks[].network) the interface is connected as the one of the
+            image at the same place.
+        type: str
+      mac:
+        description:
+          - The MAC address. Without it one is made up.
+        type: str
+      addresses:
+        description: IPv4 and IPv6 addresses with their prefix length. Without them DHCP is used.
+        type: list
+        elements: str
+        default: []
+      gateways:
+        description: The default gateways, at most one for each of IPv4 and IPv6.
+        type: list
+        elements: str
+        default: []
+      nameservers:
+        description: The addresses of name servers.
+        type: list
+        elements: str
+        default: []
+      search:
+        description: The domains in which names are looked up.
+        type: list
+        elements: str
+        default: []
+  ssh_authorized_keys:
+    description:
+      - Public SSH keys that may log in as root, each a line of the form C(type base64 comment).
+      - Only used when the vm is made.
+    type: list
+    elements: str
+    default: []
+  root_password:
+    description:
+      - The hash of root's password, such as the filter P(ansible.builtin.password_hash#filter)
+        makes it. A password in clear is refused.
+      - Only used when the vm is made.
+    type: str
+  force:
+    description:
+      - With O(state=stopped), end a vm that did not shut down within O(stop_timeout), as if its
+        power plug was pulled.
+    type: bool
+    default: false
+  stop_timeout:
+    description:
+      - How many seconds the guest may take to shut down.
+    type: int
+    default: 120
+  wait:
+    description:
+      - Whether to wait until the work is done. With V(false), the module returns as soon as the
+        client worker has the request.
+    type: bool
+    default: true
+  wait_for:
+    description:
+      - What to wait for when the vm is to run.
+      - V(cloned) is when its host says that the request is done.
+      - V(running) is when libvirt shows it as running as well.
+      - V(address) is when it has got an address by DHCP as well.
+    type: str
+    choices: [cloned, running, address]
+    default: running
+  wait_timeout:
+    description:
+      - How many seconds to wait for all of that. Afterwards the module fails, but the request goes
+        on, and the same task joins it when it is run again.
+    type: int
+    default: 1800
+seealso:
+  - plugin: maglica.cloud.maglica
+    plugin_type: inventory
+"""
+
+EXAMPLES = r"""
+- name: Turn an image into a running guest
+  maglica.cloud.maglica_vm:
+    name: vm0.example.jp
+    image: debian12.original
+
+- name: Make a guest with a fixed address, two CPUs and a key, and wait until it is on the network
+  maglica.cloud.maglica_vm:
+    name: vm1.example.jp
+    image: debian12.original
+    vcpus: 2
+    memory: 1024
+    networks:
+      - network: default
+        addresses: [192.0.2.7/24]
+        gateways: [192.0.2.1]
+        nameservers: [192.0.2.1]
+    ssh_authorized_keys:
+      - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxyaNUB7fqBSWaTjaVYxtBUdQ5FPVhaRaIXoBAo0tbN admin
+
+- name: Make a guest whose disks depend on nothing, on a host of my choice
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    image: debian12.original
+    host: kvm0.example.jp
+    clone_mode: full
+    state: stopped
+
+- name: Run it, and wait until it has an address
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    state: running
+    wait_for: address
+  register: result
+
+- name: Shut it down, by force after a minute
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    state: stopped
+    stop_timeout: 60
+    force: true
+
+- name: Remove it
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    state: absent
+
+# With forks in ansible.cfg or on the command line, as many at once. The inventory has the group.
+- name: Make all hosts of a group
+  hosts: web
+  gather_facts: false
+  tasks:
+    - name: Make this one
+      maglica.cloud.maglica_vm:
+        name: "{{ inventory_hostname }}"
+        image: debian12.original
+      delegate_to: localhost
+"""
+
+RETURN = r"""
+vm:
+  description:
+    - The vm as it is now. In check mode what is known of it, with the sizes and host that are
+      planned. Only RV(vm.name) and RV(vm.host) when O(wait=false).
+    - Not there when it is absent.
+  returned: when the vm is there
+  type: dict
+  sample:
+    name: vm0.example.jp
+    uuid: 5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11
+    host: kvm0.example.jp
+    state: running
+    image: debian12.original
+    vcpus: 1
+    memory_mib: 512
+    interfaces:
+      - mac: "52:54:00:6b:3c:58"
+        network: default
+        addresses: [192.168.122.101]
+    address: 192.168.122.101
+    addresses: [192.168.122.101]
+    disks: [/var/lib/libvirt/images/vm0.example.jp.vda.5e0c9b1e.qcow2]
+    ssh_host_keys: []
+  contains:
+    name:
+      description: Its name.
+      type: str
+      returned: always
+    uuid:
+      description: The UUID of the domain.
+      type: str
+      returned: when it exists
+    host:
+      description: The host that it is on.
+      type: str
+      returned: always
+    state:
+      description: What the host says of it, V(running), V(stopped) or another state of libvirt.
+      type: str
+      returned: when it exists
+    image:
+      description: The original image from which it was made.
+      type: str
+      returned: when it exists
+    vcpus:
+      description: The number of virtual CPUs.
+      type: int
+      returned: when it exists
+    memory_mib:
+      description: The memory in MiB.
+      type: int
+      returned: when it exists
+    interfaces:
+      description: The network interfaces, each with its MAC address and known addresses.
+      type: list
+      elements: dict
+      returned: when it exists
+    address:
+      description: The address to reach it at, or none when it is not known.
+      type: str
+      returned: when it exists
+    addresses:
+      description: All addresses that are known.
+      type: list
+      elements: str
+      returned: when it exists
+    disks:
+      description: The files of its disks on the host.
+      type: list
+      elements: str
+      returned: when it exists
+    ssh_host_keys:
+      description: The public SSH host keys that it was given.
+      type: list
+      elements: str
+      returned: when it was just made
+request:
+  description:
+    - The request that did the work, the last one if there were several.
+  returned: when something was asked of a host
+  type: dict
+  sample:
+    id: 2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e
+    kind: clone
+    state: done
+    host: kvm0.example.jp
+    who: root
+    created: 1795500000.0
+    updated: 1795500003.1
+    seconds: 3.1
+    phase: null
+    phases:
+      - name: base
+        seconds: 0.01
+      - name: copy
+        seconds: 0.03
+      - name: customize
+        seconds: 2.4
+      - name: define
+        seconds: 0.02
+      - name: start
+        seconds: 0.5
+    failure: null
+  contains:
+    id:
+      description: The id of the request.
+      type: str
+      returned: always
+    kind:
+      description: What was asked for.
+      type: str
+      returned: always
+    state:
+      description:
+        - Where it stands, V(queued), V(sent), V(running), V(done), V(failed) or V(cancelled).
+      type: str
+      returned: always
+    host:
+      description: The host that does it.
+      type: str
+      returned: always
+    who:
+      description: The name of the user's key.
+      type: str
+      returned: always
+    created:
+      description: When it was accepted, in seconds since 1970.
+      type: float
+      returned: always
+    updated:
+      description: When it last changed, in seconds since 1970.
+      type: float
+      returned: always
+    seconds:
+      description: How long it took so far.
+      type: float
+      returned: always
+    phase:
+      description: The phase that it is in.
+      type: str
+      returned: always
+    phases:
+      description: The phases that are done, and how many seconds each took.
+      type: list
+      elements: dict
+      returned: always
+    failure:
+      description: Why it failed, with an error code and a text.
+      type: dict
+      returned: always
+code:
+  description:
+    - What kind of error it was, such as V(name_taken), V(image_unknown), V(no_room), V(host_down)
+      or V(request_timeout). It does not change with the text in RV(ignore:msg).
+  returned: on failure
+  type: str
+  sample: name_taken
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
+    Progress,
+    connection_spec,
+    errors_as_failure,
+    load_config,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import CloneMode, Nic
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_apply import (
+    Fleet,
+    Outcome,
+    Task,
+    WaitFor,
+    Waiting,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_plan import Presence, Wanted
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_view import of_request
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
+
+
+def argument_spec() -> dict:
+    """Return the options of the module."""
+    strings = {"type": "list", "elements": "str", "default": []}
+    return {
+        "name": {"type": "str", "required": True},
+        "image": {"type": "str"},
+        "state": {
+            "type": "str",
+            "choices": ["present", "running", "stopped", "absent"],
+            "default": "present",
+        },
+        "host": {"type": "str"},
+        "clone_mode": {"type": "str", "choices": ["linked", "full"], "default": "linked"},
+        "pool": {"type": "str"},
+        "vcpus": {"type": "int"},
+        "memory": {"type": "int"},
+        "networks": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "network": {"type": "str"},
+                "bridge": {"type": "str"},
+                "mac": {"type": "str"},
+                "addresses": strings,
+                "gateways": strings,
+                "nameservers": strings,
+                "search": strings,
+            },
+        },
+        "ssh_authorized_keys": {**strings, "no_log": False},
+        "root_password": {"type": "str", "no_log": True},
+        "force": {"type": "bool", "default": False},
+        "stop_timeout": {"type": "int", "default": 120},
+        "wait": {"type": "bool", "default": True},
+        "wait_for": {
+            "type": "str",
+            "choices": ["cloned", "running", "address"],
+            "default": "running",
+        },
+        "wait_timeout": {"type": "int", "default": 1800},
+        **connection_spec(),
+    }
+
+
+def wanted(parameters: dict) -> Wanted:
+    """Return the vm that the module's parameters describe."""
+    networks = parameters["networks"]
+    return Wanted(
+        name=parameters["name"],
+        state=Presence(parameters["state"]),
+        image=parameters["image"],
+        host=parameters["host"],
+        clone_mode=CloneMode(parameters["clone_mode"]),
+        pool=parameters["pool"],
+        vcpus=parameters["vcpus"],
+        memory_mib=parameters["memory"],
+        networks=None if networks is None else tuple(map(_nic, networks)),
+        ssh_authorized_keys=tuple(parameters["ssh_authorized_keys"]),
+        root_password=parameters["root_password"],
+        force=parameters["force"],
+        stop_timeout=parameters["stop_timeout"],
+    )
+
+
+def _nic(parameters: dict) -> Nic:
+    mac = parameters["mac"]
+    return Nic(
+        network=parameters["network"],
+        bridge=parameters["bridge"],
+        mac=mac.lower() if mac else None,
+        addresses=tuple(parameters["addresses"]),
+        gateways=tuple(parameters["gateways"]),
+        nameservers=tuple(parameters["nameservers"]),
+        search=tuple(parameters["search"]),
+    )
+
+
+def run(parameters: dict, check_mode: bool, progress: Progress) -> Outcome:
+    """Do, or in check mode foresee, what the parameters ask for."""
+    waiting = Waiting(
+        wait=parameters["wait"],
+        until=WaitFor(parameters["wait_for"]),
+        timeout=parameters["wait_timeout"],
+    )
+    config = load_config(parameters)
+    fleet = Fleet(config.hosts, parameters["host_timeout"])
+    with Client(config, reply_timeout=parameters["client_worker_timeout"]) as client:
+        task = Task(client, fleet, waiting, progress)
+        if check_mode:
+            return task.foresee(wanted(parameters))
+        return task.bring(wanted(parameters))
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    progress = Progress()
+    with errors_as_failure(module, progress.seen):
+        outcome = run(module.params, module.check_mode, progress)
+    result = {
+        "changed": outcome.changed,
+        "diff": {"before": outcome.before, "after": outcome.after},
+    }
+    if outcome.vm is not None:
+        result["vm"] = outcome.vm
+    if outcome.request is not None:
+        result["request"] = of_request(outcome.request)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
