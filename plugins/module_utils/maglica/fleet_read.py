@@ -25,16 +25,17 @@ from .fleet_address import Guest
 from .fleet_values import AddressSource, Disk, Domain, Gather, Host
 from .sessions import Session
 
-# virDomainState of libvirt/libvirt-domain.h, in virsh's words.
+# virDomainState of libvirt/libvirt-domain.h in this library's words; "blocked" (2) is a running
+# domain that waits for something.
 STATES = (
-    "nostate",
+    "unknown",
     "running",
-    "blocked",
+    "running",
     "paused",
-    "shutdown",
-    "shutoff",
+    "stopping",
+    "stopped",
     "crashed",
-    "pmsuspended",
+    "suspended",
 )
 # The version of a UUID that derives from a name: RFC 9562, section 5.5.
 _DERIVED = 5

@@ -36,7 +36,7 @@ class Older:
     @classmethod
     def now(cls) -> Older:
         """Look; takes some milliseconds where many processes run."""
-        return cls(frozenset(inode for _, inode in _sockets()), frozenset(_children()))
+        return cls(frozenset(inode for _fd, inode in _sockets()), frozenset(_children()))
 
 
 class Interrupter:

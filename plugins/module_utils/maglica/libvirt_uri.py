@@ -43,7 +43,7 @@ def peer(uri: str) -> Peer:
         raise ConfigInvalid(f"{uri!r} is no libvirt URI: {error}") from None
     if not parts.scheme or any(char.isspace() or not char.isprintable() for char in uri):
         raise ConfigInvalid(f"{uri!r} is no libvirt URI, such as qemu+tcp://kvm0.example.jp/system")
-    driver, _, transport = parts.scheme.partition("+")
+    driver, _plus, transport = parts.scheme.partition("+")
     if not transport:
         transport = "tls" if host else "unix"
     if driver == "test" and transport == "unix":

@@ -159,7 +159,7 @@ class Session:
 
         threads = [
             threading.Thread(target=run, daemon=True)
-            for _ in range(min(CALLS_AT_ONCE, len(work)) - 1)
+            for _thread in range(min(CALLS_AT_ONCE, len(work)) - 1)
         ]
         for thread in threads:
             thread.start()
@@ -168,7 +168,7 @@ class Session:
             thread.join()
         if errors:
             _raise_only(errors)
-        return [results[index] for index, _ in work]
+        return [results[index] for index, _item in work]
 
     def expire(self) -> None:
         """End what the session waits for, now and for what it would begin later."""

@@ -139,7 +139,7 @@ class Task:
         """
         plan = self._plan(wanted)
         changed, before = plan.changed, plan.before
-        for _ in range(_ROUNDS):
+        for _round in range(_ROUNDS):
             if plan.joined is None or plan.steps:
                 break
             if plan.cancel:

@@ -63,7 +63,7 @@ def make(path: Path) -> KeyPair:
     public_path = path.with_suffix(PUBLIC_SUFFIX)
     try:
         if not path.exists():
-            _, secret = need("zmq").curve_keypair()
+            _public, secret = need("zmq").curve_keypair()
             _create(path, secret, 0o600)
         pair = read(path)
         if not public_path.exists():
