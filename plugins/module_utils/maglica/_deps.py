@@ -15,6 +15,7 @@ from .errors import DependencyMissing
 try:
     import zmq
     import zmq.utils.monitor
+    import zmq.utils.z85
 except ImportError:
     zmq = None  # type: ignore[assignment]
 

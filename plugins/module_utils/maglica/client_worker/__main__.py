@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client worker: ``python3 -m maglica.client_worker --config FILE``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from .. import config
+from .._deps import need
+from ..errors import ConfigInvalid, MaglicaError
+from ..wire import keys
+from .access import AccessFile
+from .broker import Broker
+from .context import Context
+from .engine import Engine
+from .hosts import Hosts
+from .journal import Journal
+from .requests import Requests
+
+logger = logging.getLogger("maglica.client_worker")
+
+
+class _OneLine(logging.Formatter):
+    """A record is one line, whatever a peer put in it: control characters come out escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the client worker until SIGTERM; return the exit code."""
+    options = _parser().parse_args(arguments)
+    _log_to_stderr()
+    try:
+        settings = config.load(options.config)
+        if options.check:
+            _check(settings)
+            return 0
+        _run(settings)
+    except MaglicaError as error:
+        logger.error("%s", error)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m maglica.client_worker",
+        description="Take requests from clients, place them, and hand them to the host workers.",
+        epilog="SIGTERM ends it, SIGUSR1 logs how many messages were rejected and why."
+        " The exit code is 1 when the configuration or the journal can't be used.",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=config.default_path(),
+        help="maglica.conf (default: $MAGLICA_CONFIG, else %(default)s)",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="check the configuration, keys and access file, and end",
+    )
+    return parser
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    # The level as sd-daemon(3) has it, so that journald knows it; it adds the time by itself.
+    handler.setFormatter(_OneLine("%(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def _read_keys(settings: config.Config) -> tuple[keys.KeyPair | None, AccessFile | None]:
+    where, service = settings.need_client_worker(), settings.need_client_worker_service()
+    if where.insecure:
+        return None, None
+    pair = keys.read(service.secret_key_file)
+    if where.public_key is not None and where.public_key.encode("ascii") != pair.public:
+        raise ConfigInvalid(
+            f"{settings.path}: [client_worker] public_key: does not belong to"
+            f" {service.secret_key_file}"
+        )
+    access = AccessFile(service.access_file)
+    access.load()
+    return pair, access
+
+
+def _check(settings: config.Config) -> None:
+    need("zmq")
+    _read_keys(settings)
+
+
+def _run(settings: config.Config) -> None:
+    where, service = settings.need_client_worker(), settings.need_client_worker_service()
+    pair, access = _read_keys(settings)
+    journal = Journal.open(service.journal)
+    try:
+        weights = {host.name: host.weight for host in settings.hosts}
+        hosts = Hosts(weights, service.host_timeout)
+        context = Context(
+            Requests(journal, time.time), hosts, access.table if access is not None else None
+        )
+        engine = Engine(context, journal, service.retention, frozenset(weights))
+        engine.start()
+        if access is not None:
+            engine.admit(access.table.hosts)
+        broker = Broker(engine, context, where=where, bind=service.bind, keys=pair, access=access)
+        broker.open()
+        try:
+            _serve(broker, service.bind, where)
+        finally:
+            broker.report_rejects()
+            broker.close()
+            engine.stop()
+    finally:
+        journal.close()
+
+
+def _serve(broker: Broker, bind: str, where: config.ClientWorker) -> None:
+    def end(number: int, _frame: FrameType | None) -> None:
+        logger.info("%s: stopping", signal.Signals(number).name)
+        broker.stop()
+
+    read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    signal.signal(signal.SIGUSR1, lambda _number, _frame: broker.report_rejects())
+    logger.info("serving on %s, ports %d and %d", bind, where.publish_port, where.request_port)
+    _tell_systemd("READY=1")
+    try:
+        broker.serve(read_end)
+    finally:
+        _tell_systemd("STOPPING=1")
+        signal.set_wakeup_fd(-1)
+        os.close(read_end)
+        os.close(write_end)
+
+
+def _tell_systemd(state: str) -> None:
+    """Send a state to the service manager, when there is one (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+        try:
+            notify.connect("\0" + address[1:] if address[0] == "@" else address)
+            notify.send(state.encode("ascii"))
+        except OSError as error:
+            logger.warning("cannot notify systemd: %s", error)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

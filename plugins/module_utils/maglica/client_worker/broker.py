@@ -1,0 +1,219 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client worker's sockets and the loop that serves them; one thread does it all.
+
+Whose key a message or a subscription came with is libzmq's ``User-Id``, which the answer to ZAP set
+for the connection; a message without one is nobody's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from .._deps import need
+from ..config import ClientWorker
+from ..errors import ConfigInvalid
+from ..wire import sockets
+from ..wire.keys import KeyPair
+from ..wire.message import encode, topic
+from .access import AccessFile, Table, zap
+from .context import Context
+from .dispatch import Incoming, identify
+from .engine import Engine, Outcome
+
+logger = logging.getLogger(__name__)
+
+# What is taken at once from one socket before the others have their turn.
+MESSAGES_AT_ONCE = 256
+# Frames beyond these are read and dropped: routing id, empty delimiter, message, and some to spare.
+MAX_FRAMES = 8
+REBIND_SECONDS = 5.0
+REPORT_SECONDS = 600.0
+
+
+class Broker:
+    """Serves until ``stop``; ``access`` None means no CURVE."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        context: Context,
+        *,
+        where: ClientWorker,
+        bind: str,
+        keys: KeyPair | None,
+        access: AccessFile | None,
+    ) -> None:
+        self._engine = engine
+        self._context = context
+        self._where = where
+        self._bind = bind
+        self._keys = keys
+        self._access = access
+        self._running = True
+        self._reported: dict[str, int] = {}
+        self._next_report = 0.0
+        self._zmq = need("zmq")
+
+    def stop(self) -> None:
+        """Let ``serve`` return soon; may be called by a signal handler."""
+        self._running = False
+
+    def open(self) -> None:
+        """Bind the sockets. Raises ConfigInvalid when an address can't be bound."""
+        where, ctx = self._where, sockets.context()
+        self._ctx = ctx
+        # ZAP first: until somebody answers there, every handshake fails.
+        self._zap = sockets.bind_zap(ctx)
+        self._requests = sockets.bind_requests(ctx, self._keys, self._bind, where.request_port)
+        self._publisher = sockets.bind_publisher(ctx, self._keys, self._bind, where.publish_port)
+        self._poller = self._zmq.Poller()
+        for socket in (self._zap, self._requests, self._publisher):
+            self._poller.register(socket, self._zmq.POLLIN)
+
+    def close(self) -> None:
+        self._ctx.destroy(linger=0)
+
+    def serve(self, wakeup: int) -> None:
+        """Serve until ``stop``; data on the file descriptor ``wakeup`` ends a wait early."""
+        self._poller.register(wakeup, self._zmq.POLLIN)
+        while self._running:
+            patience = self._engine.patience()
+            ready = dict(self._poller.poll(max(1, int(patience * 1000)) if patience else 0))
+            self._refresh_access()
+            if wakeup in ready:
+                os.read(wakeup, 4096)
+            if self._zap in ready:
+                self._answer_zap()
+            if self._publisher in ready:
+                self._take_subscriptions()
+            messages = self._receive() if self._requests in ready else []
+            self._send(self._engine.handle(messages))
+            self._send(self._engine.tick())
+            if time.monotonic() >= self._next_report:
+                self._next_report = time.monotonic() + REPORT_SECONDS
+                self.report_rejects(only_news=True)
+
+    def report_rejects(self, only_news: bool = False) -> None:
+        """Log how often each kind of message was rejected."""
+        counts = dict(self._context.rejects)
+        if counts != self._reported or not only_news:
+            self._reported = counts
+            text = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+            logger.info("rejected so far: %s", text or "nothing")
+
+    def _refresh_access(self) -> None:
+        if self._access is None or not self._access.refresh():
+            return
+        before, self._context.table = self._context.table, self._access.table
+        self._engine.admit(self._access.table.hosts)
+        logger.info("read %s: %d keys", self._access.path, len(self._access.table.peers))
+        listeners = {k: p for k, p in (before.peers if before else {}).items() if p.is_host(p.name)}
+        if any(self._access.table.peers.get(key) != peer for key, peer in listeners.items()):
+            self._end_subscriptions()
+
+    def _end_subscriptions(self) -> None:
+        """Disconnect all hosts: libzmq can't end the one connection whose key was revoked.
+
+        Those whose keys are good are back within moments and get what they missed.
+        """
+        self._poller.unregister(self._publisher)
+        self._publisher.close(0)
+        end = time.monotonic() + REBIND_SECONDS
+        while True:
+            try:
+                self._publisher = sockets.bind_publisher(
+                    self._ctx, self._keys, self._bind, self._where.publish_port
+                )
+                break
+            except ConfigInvalid:
+                # The closed socket lets its port go a moment later, in libzmq's own thread.
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.005)
+        self._poller.register(self._publisher, self._zmq.POLLIN)
+
+    def _answer_zap(self) -> None:
+        frames = self._zap.recv_multipart()
+        verdict = zap(frames, self._context.table or Table())
+        if verdict.refusal:
+            self._context.rejects["connection"] += 1
+            logger.warning("refused a connection: %s", verdict.refusal)
+        self._zap.send_multipart(verdict.frames)
+
+    def _take_subscriptions(self) -> None:
+        zmq = self._zmq
+        for _ in range(MESSAGES_AT_ONCE):
+            try:
+                frame = self._publisher.recv(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            data = bytes(frame.buffer)
+            if data[:1] == b"\1":
+                self._subscribe(data[1:], self._user_id(frame))
+            elif data[:1] == b"\0" and self._user_id(frame):
+                # One from a connection that broke has no User-Id; libzmq has removed it already.
+                self._publisher.setsockopt(zmq.UNSUBSCRIBE, data[1:])
+
+    def _subscribe(self, wanted: bytes, key: str | None) -> None:
+        peer = identify(self._context, key)
+        host = wanted[:-1].decode("ascii", "replace")
+        try:
+            allowed = peer is not None and peer.is_host(host) and topic(host) == wanted
+        except UnicodeEncodeError:
+            allowed = False
+        if not allowed:
+            self._context.rejects["subscription"] += 1
+            logger.warning("refused a subscription of %s to %.100r", peer or "nobody", wanted)
+            return
+        self._publisher.setsockopt(self._zmq.SUBSCRIBE, wanted)
+        self._engine.subscribed(host)
+
+    def _receive(self) -> list[Incoming]:
+        messages = []
+        for _ in range(MESSAGES_AT_ONCE):
+            try:
+                first = self._requests.recv(self._zmq.NOBLOCK, copy=False)
+            except self._zmq.Again:
+                break
+            key = self._user_id(first)
+            frames = [bytes(first.buffer)]
+            while self._requests.getsockopt(self._zmq.RCVMORE):
+                frame = self._requests.recv()
+                if len(frames) <= MAX_FRAMES:
+                    frames.append(frame)
+            messages.append(_incoming(frames, key))
+        return messages
+
+    def _user_id(self, frame: Any) -> str | None:
+        try:
+            user_id: str = frame.get("User-Id")
+        except self._zmq.ZMQError:
+            return None
+        return user_id
+
+    def _send(self, outcome: Outcome) -> None:
+        for envelope, message in outcome.replies:
+            self._put(self._requests, [*envelope, *encode(message)])
+        for where, message in outcome.publications:
+            self._put(self._publisher, [where, *encode(message)])
+
+    def _put(self, socket: sockets.Socket, frames: Sequence[bytes]) -> None:
+        """Send without waiting: a peer that is gone, or does not read, asks again later."""
+        try:
+            socket.send_multipart(frames, self._zmq.NOBLOCK)
+        except self._zmq.Again:
+            self._context.rejects["unsent"] += 1
+
+
+def _incoming(frames: list[bytes], key: str | None) -> Incoming:
+    """Part a message into the way back (up to the empty delimiter) and what was sent."""
+    end = frames.index(b"", 1) + 1 if b"" in frames[1:3] else 0
+    if not end:
+        # Not from a REQ. The reply needs a delimiter all the same; the frames will be refused.
+        return Incoming((frames[0], b""), key, [])
+    return Incoming(tuple(frames[:end]), key, frames[end:])

@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the handlers of messages work on, and what several of them do."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import MaglicaError
+from ..model import Request, State
+from ..wire import schema
+from ..wire.message import MAX_FRAME, Message, encode
+from .access import Table
+from .delivery import Delivery
+from .hosts import Hosts
+from .requests import Requests
+from .waits import Envelope, Waits
+
+# A reply with a list leaves room for what stands around the list.
+LIST_BYTES = MAX_FRAME - 65536
+
+
+@dataclass
+class Context:
+    """The client worker's state. ``table`` None: no CURVE, so that everybody may do everything."""
+
+    requests: Requests
+    hosts: Hosts
+    table: Table | None
+    delivery: Delivery = field(default_factory=Delivery)
+    waits: Waits = field(default_factory=Waits)
+    rejects: Counter[str] = field(default_factory=Counter)
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+
+    def admits(self, host: str) -> bool:
+        """Tell whether a key lets this host in."""
+        return self.table is None or host in self.table.hosts
+
+
+@dataclass(frozen=True)
+class Call:
+    """A message as a handler gets it: who sent it, its checked values, and where to answer."""
+
+    name: str
+    key: str
+    body: dict[str, Any]
+    envelope: Envelope
+
+
+def reply(request: Request) -> Message:
+    """Return the reply that shows a request to a client: without secrets."""
+    return Message("request", {"request": shown(request)})
+
+
+def shown(request: Request) -> dict[str, Any]:
+    """Return the request as clients may see it."""
+    plain: dict[str, Any] = schema.plain(request)
+    plain["spec"] = schema.plain(request.spec.without_secrets())
+    return plain
+
+
+def error_message(error: MaglicaError) -> Message:
+    """Return the reply that reports ``error``, its text cut and cleaned as the schema asks."""
+    text = "".join(char if char.isprintable() or char == "\n" else "?" for char in str(error))
+    return Message("error", {"code": error.code, "text": text[:2000]})
+
+
+def fitting(values: Sequence[Any], limit: int = LIST_BYTES) -> list[Any]:
+    """Return as many of the plain ``values``, from the first on, as fit in ``limit`` bytes."""
+    size = 0
+    for index, value in enumerate(values):
+        size += len(encode(Message("", {"": value}))[2])
+        if size > limit:
+            return list(values[:index])
+    return list(values)
+
+
+def acknowledge(context: Context, request: Request) -> None:
+    """Take in that the host has the request in its own journal."""
+    if request.state in (State.QUEUED, State.SENT):
+        context.requests.change(request, state=State.RUNNING)
+    # A cancel is published until the request has ended.
+    if not request.cancelling:
+        context.delivery.drop(request.id)

@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a message's frames and the key that sent them to its handler, and always to a reply."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..errors import AccessDenied, JournalFailed, MaglicaError, MessageInvalid
+from ..wire import schema
+from ..wire.message import Message, decode
+from . import client_messages, host_messages
+from .access import ANYBODY, Peer
+from .context import Call, Context, error_message
+from .waits import Envelope
+
+logger = logging.getLogger(__name__)
+
+HANDLERS: dict[str, Callable[[Context, Call], Message | None]] = {
+    "submit": client_messages.submit,
+    "plan": client_messages.plan,
+    "status": client_messages.status,
+    "list": client_messages.list_requests,
+    "wait": client_messages.wait,
+    "cancel": client_messages.cancel,
+    "hosts": client_messages.hosts,
+    "hello": host_messages.hello,
+    "ack": host_messages.ack,
+    "progress": host_messages.progress,
+    "result": host_messages.result,
+}
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A message as it came. ``key``: the public key of its connection, None without CURVE."""
+
+    envelope: Envelope
+    key: str | None
+    frames: Sequence[bytes]
+
+
+def identify(context: Context, key: str | None) -> Peer | None:
+    """Return who has this key now, or None."""
+    if context.table is None:
+        return ANYBODY
+    return context.table.peers.get(key) if key else None
+
+
+def dispatch(context: Context, incoming: Incoming) -> Message | None:
+    """Handle a message; return the reply, or None when the handler will reply later.
+
+    What is wrong with the message becomes the reply. Raises JournalFailed only.
+    """
+    try:
+        return _handle(context, incoming)
+    except JournalFailed:
+        raise
+    except MaglicaError as error:
+        return error_message(error)
+
+
+def _handle(context: Context, incoming: Incoming) -> Message | None:
+    peer = identify(context, incoming.key)
+    if peer is None:
+        raise _rejected(context, "unknown_key", AccessDenied("this key has no role"))
+    try:
+        message = decode(incoming.frames)
+        if message.type not in HANDLERS:
+            raise MessageInvalid(f"unknown type {message.type[:40]!r}")
+    except MessageInvalid as error:
+        raise _rejected(context, "frames", error) from None
+    if not peer.may(message.type):
+        denied = AccessDenied(f"{peer} may not send {message.type}")
+        raise _rejected(context, "role", denied)
+    try:
+        body = schema.asked(message.type, message.body)
+    except MessageInvalid as error:
+        raise _rejected(context, "body", error) from None
+    if message.type in _FROM_HOSTS and not peer.is_host(body["host"]):
+        denied = AccessDenied(f"{peer} may not speak for host {body['host']}")
+        raise _rejected(context, "other_host", denied)
+    call = Call(peer.name, peer.key, body, incoming.envelope)
+    return HANDLERS[message.type](context, call)
+
+
+_FROM_HOSTS = frozenset({"hello", "ack", "progress", "result"})
+
+
+def _rejected(context: Context, reason: str, error: MaglicaError) -> MaglicaError:
+    context.rejects[reason] += 1
+    return error

@@ -1,0 +1,251 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many messages, one transaction: what arrived together is handled, committed, then answered.
+
+Knows no sockets: messages in, replies and publications out.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ..errors import JournalFailed, MaglicaError
+from ..model import Request, State
+from ..wire import schema
+from ..wire.message import Message, topic
+from .context import Context, error_message, reply
+from .dispatch import Incoming, dispatch
+from .journal import Journal
+from .reservations import SETTLE_SECONDS
+from .waits import Envelope
+
+logger = logging.getLogger(__name__)
+
+PUBLISH_AT_ONCE = 256
+PRUNE_AT_ONCE = 1000
+PRUNE_SECONDS = 60.0
+KEEP_SECONDS = 2.0
+SWEEP_SECONDS = 0.2
+# How long to leave a journal alone that just failed, when nobody waits for an answer.
+PAUSE_SECONDS = 1.0
+COMPLAIN_SECONDS = 10.0
+
+
+@dataclass
+class Outcome:
+    """What to send, in this order, once it is true: replies, then publications by topic."""
+
+    replies: list[tuple[Envelope, Message]] = field(default_factory=list)
+    publications: list[tuple[bytes, Message]] = field(default_factory=list)
+
+    def extend(self, other: Outcome) -> None:
+        self.replies += other.replies
+        self.publications += other.publications
+
+
+class Engine:
+    """The client worker without its sockets."""
+
+    def __init__(
+        self, context: Context, journal: Journal, retention: float, configured: frozenset[str]
+    ) -> None:
+        self._context = context
+        self._journal = journal
+        self._retention = retention
+        self._configured = configured
+        self._names: frozenset[str] | None = None
+        self._more = False
+        self._next_sweep = self._next_keep = self._next_prune = self._not_before = 0.0
+        self._complaint = ""
+        self._complain_again = 0.0
+
+    def start(self) -> None:
+        """Take in what the journal knows. Raises JournalFailed."""
+        context = self._context
+        context.hosts.recall(self._journal.hosts(), context.clock())
+        context.hosts.know(self._configured)
+        context.requests.load()
+        for request in self._journal.ended_since(context.wall() - SETTLE_SECONDS):
+            if request.state is State.DONE:
+                context.hosts.reserve(request)
+                context.hosts.release(request, context.clock())
+        for request in context.requests.open.values():
+            context.hosts.reserve(request)
+            if request.state is not State.RUNNING or request.cancelling:
+                context.delivery.add(request.id, request.host or "")
+
+    def stop(self) -> None:
+        """Keep what the next start should know of the hosts."""
+        self._by_the_way(lambda: self._keep_hosts(math.inf))
+
+    def admit(self, keyed: frozenset[str]) -> None:
+        """Take in which hosts have keys: all others are down.
+
+        Hosts that are not in the configuration either are forgotten when nothing of them is open.
+        """
+        self._names = keyed | self._configured
+        self._context.hosts.know(keyed)
+        self._context.hosts.retire(keyed)
+        self._next_prune = 0.0
+
+    def handle(self, messages: Sequence[Incoming]) -> Outcome:
+        """Handle messages, and publish what is due. What can't be committed is not accepted."""
+        try:
+            return self._transaction(messages)
+        except Exception as error:  # noqa: BLE001 - what breaks at one message stops no other
+            self._take_back()
+            if len(messages) <= 1:
+                self._complain(error)
+                self._not_before = self._context.clock() + PAUSE_SECONDS
+                return Outcome([(message.envelope, _failed(error)) for message in messages])
+        # One of them brought all down: each by itself, so that the others are not held up.
+        outcome = Outcome()
+        for message in messages:
+            outcome.extend(self.handle([message]))
+        return outcome
+
+    def subscribed(self, host: str) -> None:
+        """Publish again at once all that a host has not acknowledged: it listens from now on."""
+        for request in self._context.requests.of_host(host):
+            if request.state is not State.RUNNING or request.cancelling:
+                self._context.delivery.add(request.id, host)
+
+    def tick(self) -> Outcome:
+        """Do what is due by the clock; return what to send."""
+        context, now = self._context, self._context.clock()
+        outcome = Outcome()
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_SECONDS
+            context.hosts.sweep(now)
+        for wait in context.waits.expired(now):
+            outcome.replies.append((wait.envelope, self._now_known(wait.request_id)))
+        if now >= max(self._next_keep, self._not_before):
+            self._next_keep = now + KEEP_SECONDS
+            self._by_the_way(lambda: self._keep_hosts(now))
+        if now >= max(self._next_prune, self._not_before):
+            self._next_prune = now + PRUNE_SECONDS
+            self._by_the_way(self._prune)
+        return outcome
+
+    def patience(self) -> float:
+        """Return for how many seconds nothing will be due, unless a message comes."""
+        now = self._context.clock()
+        if self._more and now >= self._not_before:
+            return 0.0
+        times = [now + SWEEP_SECONDS]
+        times += [t for t in (self._context.waits.next_deadline(),) if t is not None]
+        due = self._context.delivery.next_time()
+        if due is not None:
+            times.append(max(due, self._not_before))
+        return max(0.0, min(times) - now)
+
+    def _transaction(self, messages: Sequence[Incoming]) -> Outcome:
+        context = self._context
+        outcome = Outcome()
+        context.requests.begin()
+        for message in messages:
+            answer = dispatch(context, message)
+            if answer is not None:
+                outcome.replies.append((message.envelope, answer))
+        if context.clock() >= self._not_before:
+            self._publish(outcome)
+        context.requests.commit()
+        for request in context.requests.changed.values():
+            if request.state.ended:
+                context.delivery.drop(request.id)
+                context.hosts.release(request, context.clock())
+            for envelope in context.waits.answered_by(request):
+                outcome.replies.append((envelope, reply(request)))
+        return outcome
+
+    def _publish(self, outcome: Outcome) -> None:
+        context = self._context
+        ids = context.delivery.due(context.clock(), PUBLISH_AT_ONCE, context.hosts.alive)
+        self._more = len(ids) == PUBLISH_AT_ONCE
+        for request_id in ids:
+            request = context.requests.open.get(request_id)
+            if request is None:
+                context.delivery.drop(request_id)
+                continue
+            acknowledged = request.state is State.RUNNING
+            if request.state is State.QUEUED:
+                request = context.requests.change(request, state=State.SENT)
+            outcome.publications += _published(request, acknowledged)
+
+    def _take_back(self) -> None:
+        context = self._context
+        new = list(context.requests.changed.values())
+        try:
+            context.requests.rollback()
+        except JournalFailed as error:
+            logger.error("%s", error)
+        for request in new:
+            if request.id not in context.requests.open:
+                context.hosts.unreserve(request)
+
+    def _now_known(self, request_id: str) -> Message:
+        try:
+            request = self._context.requests.get(request_id)
+        except JournalFailed as error:
+            return error_message(error)
+        if request is None:
+            return error_message(MaglicaError(f"request {request_id} was forgotten meanwhile"))
+        return reply(request)
+
+    def _keep_hosts(self, now: float) -> None:
+        rows = self._context.hosts.to_keep(now)
+        if not rows:
+            return
+        for name, seen, report in rows:
+            self._journal.keep_host(name, seen, report)
+        self._context.hosts.kept([name for name, _, _ in rows], now)
+
+    def _prune(self) -> None:
+        before = self._context.wall() - self._retention
+        if self._journal.prune(before, PRUNE_AT_ONCE) == PRUNE_AT_ONCE:
+            self._next_prune = 0.0
+        if self._names is not None:
+            for name in self._context.hosts.retain(self._names, self._context.requests.of_host):
+                self._journal.forget_host(name)
+
+    def _by_the_way(self, work: Callable[[], None]) -> None:
+        """Do upkeep in a transaction of its own; a failure waits for the next time."""
+        try:
+            self._context.requests.begin()
+            work()
+            self._context.requests.commit()
+            self._journal.wipe_log()
+        except JournalFailed as error:
+            self._take_back()
+            self._complain(error)
+            self._not_before = self._context.clock() + PAUSE_SECONDS
+
+    def _complain(self, error: Exception) -> None:
+        """Log a failure; one that goes on is logged now and then only."""
+        now = self._context.clock()
+        if isinstance(error, JournalFailed):
+            if (str(error), True) != (self._complaint, now < self._complain_again):
+                logger.error("%s", error)
+                self._complaint, self._complain_again = str(error), now + COMPLAIN_SECONDS
+        else:
+            logger.error("a message could not be handled", exc_info=error)
+
+
+def _published(request: Request, acknowledged: bool) -> list[tuple[bytes, Message]]:
+    """Return what tells a host of a request. A host that may not have it needs it to cancel it."""
+    where = topic(request.host or "")
+    messages = []
+    if not acknowledged:
+        messages.append((where, Message("request", {"request": schema.plain(request)})))
+    if request.cancelling:
+        messages.append((where, Message("cancel", {"id": request.id})))
+    return messages
+
+
+def _failed(error: Exception) -> Message:
+    if isinstance(error, MaglicaError):
+        return error_message(error)
+    return error_message(MaglicaError("the client worker failed at this message; see its log"))

@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What hosts report. That a host speaks for itself only has been checked before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import AccessDenied, MessageInvalid, RequestUnknown
+from ..model import Kind, Request, State, vm_uuid
+from ..wire import schema
+from ..wire.message import Message
+from .context import Call, Context, acknowledge, fitting
+
+# The most that a hello and a welcome hold (wire/schema.py).
+MAX_LISTED = 1000
+OK = Message("ok", {})
+
+
+def hello(context: Context, call: Call) -> Message:
+    """Take in a host's report; answer with the open requests that it does not have."""
+    host = call.body["host"]
+    context.hosts.hear(host, call.body["report"], context.clock(), context.wall())
+    held: dict[str, State] = {entry["id"]: entry["state"] for entry in call.body["requests"]}
+    cancel = [
+        request_id
+        for request_id, state in held.items()
+        if not state.ended and _compare(context, host, request_id)
+    ]
+    mine = context.requests.of_host(host)
+    cancel += [request.id for request in mine if request.cancelling]
+    # A full list may have left some out: then only what was never acknowledged is missing for sure.
+    complete = len(held) < MAX_LISTED
+    missing = [
+        request
+        for request in mine
+        if request.id not in held and (complete or request.state is not State.RUNNING)
+    ]
+    welcome = fitting([schema.plain(_sent(context, r)) for r in missing[:MAX_LISTED]])
+    return Message("welcome", {"requests": welcome, "cancel": cancel[:MAX_LISTED]})
+
+
+def ack(context: Context, call: Call) -> Message:
+    """Take in that a host has a request in its journal."""
+    request = _mine(context, call)
+    if not request.state.ended:
+        acknowledge(context, request)
+    return OK
+
+
+def progress(context: Context, call: Call) -> Message:
+    """Take in which phase a request is in and how long the phases before it took."""
+    request = _mine(context, call)
+    news: dict[str, Any] = {"phase": call.body["phase"], "phases": call.body["phases"]}
+    if request.state.ended:
+        return OK
+    if any(getattr(request, name) != value for name, value in news.items()):
+        request = context.requests.change(request, state=State.RUNNING, **news)
+    acknowledge(context, request)
+    return OK
+
+
+def result(context: Context, call: Call) -> Message:
+    """Take in how a request ended; what is told again changes nothing."""
+    request = _mine(context, call)
+    if request.state.ended:
+        return OK
+    _check_result(request, call.body)
+    ended = context.requests.change(
+        request,
+        state=call.body["state"],
+        phase=None,
+        phases=call.body.get("phases", request.phases),
+        failure=call.body.get("failure"),
+        vm=call.body.get("vm"),
+    )
+    if ended.kind is Kind.REMOVE and ended.state is State.DONE:
+        uuid = getattr(ended.spec, "uuid", "")
+        context.hosts.removed(call.body["host"], uuid, context.clock())
+    return OK
+
+
+def _compare(context: Context, host: str, request_id: str) -> bool:
+    """Note that the host has this request under way; tell whether it must drop it."""
+    request = context.requests.get(request_id)
+    if request is None or request.host != host:
+        return False
+    if not request.state.ended:
+        acknowledge(context, request)
+    return request.state is State.CANCELLED
+
+
+def _sent(context: Context, request: Request) -> Request:
+    if request.state is State.QUEUED:
+        request = context.requests.change(request, state=State.SENT)
+    context.delivery.published(request.id, context.clock())
+    return request
+
+
+def _mine(context: Context, call: Call) -> Request:
+    host, request_id = call.body["host"], call.body["id"]
+    request = context.requests.get(request_id)
+    if request is None:
+        raise RequestUnknown(f"no request {request_id} is known")
+    if request.host != host:
+        context.rejects["other_host"] += 1
+        raise AccessDenied(f"request {request_id} is not for host {host}")
+    return request
+
+
+def _check_result(request: Request, body: dict[str, Any]) -> None:
+    state, failure, vm = body["state"], body.get("failure"), body.get("vm")
+    if not state.ended:
+        raise MessageInvalid(f"result.state: {state.value} is no end of a request")
+    if state is State.FAILED and failure is None:
+        raise MessageInvalid("result.failure: missing, though the request has failed")
+    if vm is not None and (vm.host, vm.name) != (request.host, request.name):
+        raise MessageInvalid(f"result.vm: not {request.name} on host {request.host}")
+    if request.kind is not Kind.CLONE or state is not State.DONE:
+        return
+    if vm is None or vm.uuid != vm_uuid(request.id):
+        raise MessageInvalid("result.vm: not the vm that this request makes")

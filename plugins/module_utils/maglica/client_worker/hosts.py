@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known of the hosts: their last reports, who is alive, what clones under way will take."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ..model import HostReport, Kind, Request, State
+from ..placement import Candidate, Holdings
+from .reservations import SETTLE_SECONDS, Reservations
+
+logger = logging.getLogger(__name__)
+
+# Reports are kept in the journal this often, or as soon as a host's domains have changed.
+KEEP_SECONDS = 60.0
+
+
+@dataclass
+class _Host:
+    weight: float = 1.0
+    holdings: Holdings | None = None
+    seen: float = 0.0
+    heard: float | None = None
+    alive: bool = False
+    kept: float | None = None
+    reservations: Reservations = field(default_factory=Reservations)
+
+
+class Hosts:
+    """All known hosts. Times named ``now`` are monotonic, ``seen`` is the time of day."""
+
+    def __init__(self, weights: Mapping[str, float], timeout: float) -> None:
+        self._weights = weights
+        self._timeout = timeout
+        self._hosts: dict[str, _Host] = {}
+        self._promised: dict[str, str] = {}
+        self._removed: dict[str, float] = {}
+        self.candidates: dict[str, Candidate] = {}
+
+    def know(self, names: Iterable[str]) -> None:
+        """Take in hosts of these names that may not have reported yet."""
+        for name in names:
+            if name not in self._hosts:
+                self._hosts[name] = _Host(self._weights.get(name, 1.0))
+                self._renew(name)
+
+    def retire(self, names: frozenset[str]) -> None:
+        """Count all hosts but these as down: they have no key any more."""
+        for name, host in self._hosts.items():
+            if name not in names and host.alive:
+                host.alive = False
+                logger.warning("host %s is down: it is not in the access file any more", name)
+                self._renew(name)
+
+    def retain(
+        self, names: frozenset[str], open_of: Callable[[str], Sequence[Request]]
+    ) -> list[str]:
+        """Forget, and return, the hosts not in ``names`` that have no open request.
+
+        Their vms' names are free then, and their images gone.
+        """
+        gone = [name for name in self._hosts if name not in names and not open_of(name)]
+        for name in gone:
+            del self._hosts[name], self.candidates[name]
+        return gone
+
+    def recall(self, kept: Iterable[tuple[str, float, HostReport]], now: float) -> None:
+        """Take in what the journal kept, at the start.
+
+        Hosts that were alive when the worker stopped get the time of one timeout to say hello
+        again; until then their requests are accepted as if they had.
+        """
+        rows = list(kept)
+        newest = max((seen for _, seen, _ in rows), default=0.0)
+        for name, seen, report in rows:
+            self.know([name])
+            host = self._hosts[name]
+            host.holdings, host.seen, host.kept = Holdings.of(report), seen, now
+            if newest - seen <= KEEP_SECONDS + self._timeout:
+                host.heard, host.alive = now, True
+            self._renew(name)
+
+    def hear(self, name: str, report: HostReport, now: float, seen: float) -> None:
+        """Take in a host's report."""
+        self.know([name])
+        host = self._hosts[name]
+        if not host.alive:
+            logger.info("host %s is alive", name)
+        report = self._without_removed(report, now)
+        if host.holdings is None or report.domains != host.holdings.report.domains:
+            host.kept = None
+        if host.holdings is None or report != host.holdings.report:
+            host.holdings = Holdings.of(report)
+        host.seen, host.heard, host.alive = seen, now, True
+        for made in host.reservations.settle(host.holdings, now):
+            self._promised.pop(made, None)
+        self._renew(name)
+
+    def sweep(self, now: float) -> None:
+        """Find the hosts that have been silent for too long."""
+        for name, host in self._hosts.items():
+            if host.alive and (host.heard is None or now - host.heard > self._timeout):
+                host.alive = False
+                logger.warning("host %s is down: silent for %g s", name, self._timeout)
+                self._renew(name)
+        for uuid in [uuid for uuid, moment in self._removed.items() if moment <= now]:
+            del self._removed[uuid]
+
+    def alive(self, name: str) -> bool:
+        host = self._hosts.get(name)
+        return host is not None and host.alive
+
+    def known(self, name: str) -> bool:
+        return name in self._hosts
+
+    def names(self) -> list[str]:
+        return sorted(self._hosts)
+
+    def seen(self, name: str) -> float:
+        """Return the time of day of the host's last report, 0 if it has none."""
+        return self._hosts[name].seen
+
+    def owner(self, name: str) -> str | None:
+        """Return the host that has a domain ``name``, or where one was just made, or None."""
+        for host, candidate in self.candidates.items():
+            if candidate.holdings is not None and name in candidate.holdings.by_name:
+                return host
+        return self._promised.get(name)
+
+    def reserve(self, request: Request) -> None:
+        """Count what an open clone request will take of its host."""
+        host = self._hosts.get(request.host or "")
+        if host is None or request.host is None or request.kind is not Kind.CLONE:
+            return
+        self._promised[request.name] = request.host
+        host.reservations.add(request, host.holdings)
+        self._renew(request.host)
+
+    def release(self, request: Request, now: float) -> None:
+        """Take in that a clone request has ended: what it took is free, unless it made a vm."""
+        host = self._hosts.get(request.host or "")
+        if host is None or request.host is None or request.kind is not Kind.CLONE:
+            return
+        if request.state is State.DONE:
+            host.reservations.made(request.id, now)
+        else:
+            self.unreserve(request)
+
+    def unreserve(self, request: Request) -> None:
+        """Take back ``reserve``."""
+        host = self._hosts.get(request.host or "")
+        if host is None or request.host is None or request.kind is not Kind.CLONE:
+            return
+        host.reservations.drop(request.id)
+        self._promised.pop(request.name, None)
+        self._renew(request.host)
+
+    def removed(self, name: str, uuid: str, now: float) -> None:
+        """Take in that a host has removed a vm, before its next report says so."""
+        self._removed[uuid] = now + SETTLE_SECONDS
+        host = self._hosts.get(name)
+        if host is not None and host.holdings is not None:
+            host.holdings = Holdings.of(self._without_removed(host.holdings.report, now))
+            host.kept = None
+            self._renew(name)
+
+    def to_keep(self, now: float) -> list[tuple[str, float, HostReport]]:
+        """Return what the journal should keep now; ``kept`` says that it did."""
+        return [
+            (name, host.seen, host.holdings.report)
+            for name, host in self._hosts.items()
+            if host.holdings is not None
+            and host.alive
+            and (host.kept is None or now - host.kept >= KEEP_SECONDS)
+        ]
+
+    def kept(self, names: Iterable[str], now: float) -> None:
+        for name in names:
+            self._hosts[name].kept = now
+
+    def _without_removed(self, report: HostReport, now: float) -> HostReport:
+        gone = {uuid for uuid, moment in self._removed.items() if moment > now}
+        if not any(domain.uuid in gone for domain in report.domains):
+            return report
+        domains = tuple(domain for domain in report.domains if domain.uuid not in gone)
+        return replace(report, domains=domains)
+
+    def _renew(self, name: str) -> None:
+        host = self._hosts[name]
+        self.candidates[name] = Candidate(
+            name, host.holdings, host.alive, host.weight, host.reservations.total()
+        )

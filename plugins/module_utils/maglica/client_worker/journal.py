@@ -1,0 +1,278 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client worker's journal: every accepted request and what the hosts said last, in SQLite.
+
+What ``commit`` has returned for survives any crash: WAL with synchronous=FULL syncs the log with
+each commit (https://www.sqlite.org/pragma.html#pragma_synchronous). One transaction may hold the
+work of many messages; the caller replies after it. Every failure of SQLite is a JournalFailed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import JournalFailed, MessageInvalid
+from ..model import HostReport, Kind, Request, Spec, State
+from ..wire import schema
+
+# Each script takes the schema one version up; user_version counts the ones that have run.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE requests (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            digest TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            spec TEXT NOT NULL,
+            who TEXT NOT NULL,
+            host TEXT,
+            created REAL NOT NULL,
+            state TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            updated REAL NOT NULL,
+            detail TEXT NOT NULL)""",
+        "CREATE INDEX requests_by_state ON requests (state, seq)",
+        "CREATE INDEX requests_by_age ON requests (updated)",
+        """CREATE TABLE aliases (
+            id TEXT PRIMARY KEY,
+            digest TEXT NOT NULL,
+            request TEXT NOT NULL REFERENCES requests (id) ON DELETE CASCADE) WITHOUT ROWID""",
+        "CREATE INDEX aliases_by_request ON aliases (request)",
+        "CREATE TABLE hosts (name TEXT PRIMARY KEY, seen REAL NOT NULL, report TEXT NOT NULL)",
+    ),
+)
+
+_PLAIN = frozenset({"id", "kind", "who", "host", "created", "state", "version", "updated"})
+_DETAILS = ("phase", "phases", "cancelling", "failure", "vm")
+BUSY_SECONDS = 5.0
+
+
+def digest(kind: Kind, spec: Spec) -> str:
+    """Return what tells whether two submits ask for the same, secrets included."""
+    return hashlib.sha256(_json([kind, spec]).encode()).hexdigest()
+
+
+class Journal:
+    """An open journal. Changes come between ``begin`` and ``commit`` or ``rollback``."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._secrets_in_log = False
+
+    @classmethod
+    def open(cls, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> Journal:
+        """Open the file ``path``, make it (mode 0600) if it is missing, and migrate its schema.
+
+        Raises JournalFailed, also when another process has it open.
+        """
+        try:
+            _create(path)
+        except OSError as error:
+            raise JournalFailed(f"journal {path}: {error.strerror}") from error
+        with _failing(path):
+            connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+            connection.row_factory = sqlite3.Row
+            try:
+                _prepare(path, connection, migrations)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection)
+
+    def close(self) -> None:
+        with _failing(self.path):
+            self._connection.close()
+
+    def begin(self) -> None:
+        self._execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make everything since ``begin`` durable; on JournalFailed nothing of it is."""
+        self._execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Take back everything since ``begin``."""
+        # SQLite has rolled back by itself after some errors, a full disk among them.
+        if self._connection.in_transaction:
+            self._execute("ROLLBACK")
+
+    def add(self, request: Request, content: str) -> None:
+        """Keep a new request; ``content`` is its digest, against which a repetition is held."""
+        self._execute(
+            "INSERT INTO requests (id, digest, kind, spec, who, host, created, state, version,"
+            " updated, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            request.id,
+            content,
+            request.kind.value,
+            _json(request.spec),
+            request.who,
+            request.host,
+            request.created,
+            *_moving(request),
+        )
+
+    def update(self, request: Request) -> None:
+        """Keep the request's new state; its secrets are wiped when it has ended."""
+        self._execute(
+            "UPDATE requests SET state = ?, version = ?, updated = ?, detail = ? WHERE id = ?",
+            *_moving(request),
+            request.id,
+        )
+        if request.state.ended:
+            spec = _json(request.spec.without_secrets())
+            self._execute("UPDATE requests SET spec = ? WHERE id = ?", spec, request.id)
+            self._secrets_in_log = True
+
+    def add_alias(self, alias: str, content: str, request_id: str) -> None:
+        """Let ``alias``, the id of a submit that joined ``request_id``, stand for that request."""
+        self._execute("INSERT INTO aliases VALUES (?, ?, ?)", alias, content, request_id)
+
+    def find(self, request_id: str) -> tuple[str, str] | None:
+        """Return the request's own id and the digest submitted under ``request_id``, or None."""
+        rows = self._query("SELECT id, digest FROM requests WHERE id = ?", request_id)
+        rows += self._query("SELECT request, digest FROM aliases WHERE id = ?", request_id)
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def get(self, request_id: str) -> Request | None:
+        """Return the request with that id of its own, or None."""
+        rows = self._query("SELECT * FROM requests WHERE id = ?", request_id)
+        return self._request(rows[0]) if rows else None
+
+    def open_requests(self) -> Iterator[Request]:
+        """Yield the requests that have not ended, in the order in which they were accepted."""
+        query = "SELECT * FROM requests WHERE state IN ('queued', 'sent', 'running') ORDER BY seq"
+        return map(self._request, self._query(query))
+
+    def ended_since(self, moment: float) -> Iterator[Request]:
+        """Yield the requests that have ended after ``moment``."""
+        query = "SELECT * FROM requests WHERE updated > ? ORDER BY seq"
+        found = map(self._request, self._query(query, moment))
+        return (request for request in found if request.state.ended)
+
+    def newest(self, states: Iterable[State], limit: int) -> list[Request]:
+        """Return at most ``limit`` requests in one of ``states``, the newest first."""
+        query = "SELECT * FROM requests WHERE state = ? ORDER BY seq DESC LIMIT ?"
+        rows: list[Any] = []
+        for state in frozenset(states):
+            rows += self._query(query, state.value, limit)
+        newest = heapq.nlargest(limit, rows, key=lambda row: row["seq"])
+        return [self._request(row) for row in newest]
+
+    def prune(self, before: float, limit: int) -> int:
+        """Forget at most ``limit`` requests that ended before ``before``; return how many."""
+        return self._execute(
+            "DELETE FROM requests WHERE seq IN (SELECT seq FROM requests WHERE updated < ?"
+            " AND state IN ('done', 'failed', 'cancelled') LIMIT ?)",
+            before,
+            limit,
+        )
+
+    def keep_host(self, name: str, seen: float, report: HostReport) -> None:
+        """Keep what a host said last."""
+        self._execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?)", name, seen, _json(report))
+
+    def forget_host(self, name: str) -> None:
+        self._execute("DELETE FROM hosts WHERE name = ?", name)
+
+    def hosts(self) -> list[tuple[str, float, HostReport]]:
+        """Return name, time and report of every host that was kept."""
+        return [
+            (name, seen, self._report(name, text))
+            for name, seen, text in self._query("SELECT name, seen, report FROM hosts")
+        ]
+
+    def wipe_log(self) -> None:
+        """Empty the write-ahead log if it may still hold secrets of requests that have ended."""
+        if self._secrets_in_log:
+            self._query("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._secrets_in_log = False
+
+    def _execute(self, statement: str, *values: Any) -> int:
+        with _failing(self.path):
+            return self._connection.execute(statement, values).rowcount
+
+    def _query(self, statement: str, *values: Any) -> list[Any]:
+        with _failing(self.path):
+            return self._connection.execute(statement, values).fetchall()
+
+    def _request(self, row: sqlite3.Row) -> Request:
+        values = {name: row[name] for name in row.keys() if name in _PLAIN}  # noqa: SIM118
+        try:
+            values["spec"] = json.loads(row["spec"])
+            values.update(json.loads(row["detail"]))
+            return schema.request(values)
+        except (ValueError, MessageInvalid) as error:
+            raise JournalFailed(
+                f"journal {self.path}: request {row['id']} is unreadable: {error}"
+            ) from error
+
+    def _report(self, name: str, text: str) -> HostReport:
+        try:
+            hello = {"host": name, "report": json.loads(text), "requests": []}
+            report: HostReport = schema.asked("hello", hello)["report"]
+        except (ValueError, MessageInvalid) as error:
+            raise JournalFailed(
+                f"journal {self.path}: host {name} is unreadable: {error}"
+            ) from error
+        return report
+
+
+@contextmanager
+def _failing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise JournalFailed(f"journal {path}: {error}") from error
+
+
+def _create(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _prepare(
+    path: Path, connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]
+) -> None:
+    # A second worker on the same file would answer from memory that does not know of the first.
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(migrations):
+        raise JournalFailed(
+            f"journal {path}: its schema version {version} is newer than {len(migrations)},"
+            " the newest that this version of Maglica knows"
+        )
+    for script in migrations[version:]:
+        for statement in script:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(migrations)}")
+    connection.execute("COMMIT")
+
+
+def _moving(request: Request) -> tuple[Any, ...]:
+    detail = {name: getattr(request, name) for name in _DETAILS}
+    return request.state.value, request.version, request.updated, _json(detail)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(schema.plain(value), separators=(",", ":"), sort_keys=True)

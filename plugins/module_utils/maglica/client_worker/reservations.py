@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the clones under way on one host will take of it, as far as its report can't show it yet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from .. import placement
+from ..model import CloneSpec, Request, vm_uuid
+from ..placement import Holdings, Reserved
+
+# A report may be a little older than a result that came before it: so long what the result said
+# (a vm made, a vm removed) stands against a report that does not know it.
+SETTLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class _Reservation:
+    """``ended`` is the monotonic time at which the vm was made, if it was."""
+
+    request: Request
+    spec: CloneSpec
+    memory_mib: int
+    pool: str | None
+    pool_bytes: int
+    base: str | None
+    ended: float | None = None
+
+
+class Reservations:
+    """The reservations on one host, with running totals."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Reservation] = {}
+        self._memory_mib = 0
+        self._pools: Counter[str] = Counter()
+        self._bases: Counter[str] = Counter()
+
+    def total(self) -> Reserved:
+        """Return what all of them take together."""
+        return Reserved(self._memory_mib, dict(self._pools), frozenset(self._bases))
+
+    def add(self, request: Request, holdings: Holdings | None, ended: float | None = None) -> None:
+        """Reserve for a clone request, as its host's last report (``holdings``) makes necessary."""
+        spec = request.spec
+        if not isinstance(spec, CloneSpec):
+            return
+        self.drop(request.id)
+        reserved = self.total()
+        need = placement.need(spec, holdings, reserved.bases)
+        domain = holdings.by_uuid.get(vm_uuid(request.id)) if holdings else None
+        memory = 0 if domain and domain.active else need.memory_mib
+        pools = holdings.report.pools if holdings else ()
+        room = placement.roomiest(pools, reserved, spec.pool)
+        if room is None or domain is not None:
+            pool, size, base = None, 0, None
+        else:
+            pool, size, base = room[0].name, need.disk_bytes + need.base_bytes, spec.image
+        self._put(_Reservation(request, spec, memory, pool, size, base, ended))
+
+    def drop(self, request_id: str) -> None:
+        """Free what was reserved for this request, if anything was."""
+        entry = self._entries.pop(request_id, None)
+        if entry is not None:
+            self._add_up(entry, -1)
+
+    def made(self, request_id: str, now: float) -> None:
+        """Keep the reservation of a vm that is made until a report shows the vm."""
+        if request_id in self._entries:
+            self._entries[request_id] = replace(self._entries[request_id], ended=now)
+
+    def settle(self, holdings: Holdings, now: float) -> list[str]:
+        """Count anew against a new report; return the names of vms that it took over."""
+        entries, self._entries = self._entries, {}
+        self._memory_mib = 0
+        self._pools.clear()
+        self._bases.clear()
+        settled = []
+        for request_id, entry in entries.items():
+            shown = vm_uuid(request_id) in holdings.by_uuid
+            if entry.ended is not None and (shown or now - entry.ended > SETTLE_SECONDS):
+                settled.append(entry.spec.name)
+            else:
+                self.add(entry.request, holdings, entry.ended)
+        return settled
+
+    def _put(self, entry: _Reservation) -> None:
+        self._entries[entry.request.id] = entry
+        self._add_up(entry, 1)
+
+    def _add_up(self, entry: _Reservation, sign: int) -> None:
+        self._memory_mib += sign * entry.memory_mib
+        if entry.pool is not None:
+            self._pools[entry.pool] += sign * entry.pool_bytes
+        if entry.base is not None:
+            self._bases[entry.base] += sign
+            if not self._bases[entry.base]:
+                del self._bases[entry.base]
