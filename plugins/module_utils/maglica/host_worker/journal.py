@@ -264,10 +264,7 @@ class Journal:
             " WHERE ?1 IS NULL OR image_uuid = ?1 ORDER BY created, id",
             image_uuid,
         )
-        return tuple(
-            Base(*named, disks=json.loads(disks), facts=facts and json.loads(facts), created=created)
-            for *named, disks, facts, created in rows
-        )
+        return tuple(map(_base, rows))
 
     def remove_base(self, base_id: str) -> None:
         """Drop a base, after its volumes are gone."""
@@ -320,3 +317,10 @@ class Journal:
 
 def _json(request: Request) -> str:
     return json.dumps(schema.plain(request))
+
+
+def _base(row: tuple[Any, ...]) -> Base:
+    base_id, image, image_uuid, version, state, pool, disks, facts, created = row
+    known = None if facts is None else json.loads(facts)
+    values = (image, image_uuid, version, state, pool)
+    return Base(base_id, *values, json.loads(disks), known, created)
