@@ -86,6 +86,10 @@ class JobContext:
         """Commit that a request failed; with intents left it ends when they are undone."""
         self._end(request, State.FAILED, failure=failure_of(error))
 
+    def undone(self, request: Request, ending: State) -> None:
+        """Commit that a request that is undone has ended as it was to."""
+        self._end(request, ending)
+
     def _end(
         self, request: Request, state: State, failure: Failure | None = None, vm: Vm | None = None
     ) -> None:

@@ -35,6 +35,17 @@ def is_alive(connection: Any) -> bool:
     return True
 
 
+def is_active(domain: Any) -> bool:
+    """Tell whether a domain (virDomain) runs; a transient one that is gone does not."""
+    libvirt = need("libvirt")
+    try:
+        return bool(domain.isActive())
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return False
+        raise
+
+
 @contextmanager
 def errors(act: str, host: str) -> Iterator[None]:
     """Turn libvirt's errors into LibvirtFailed: "cannot ACT on host HOST: CAUSE"."""
@@ -43,6 +54,17 @@ def errors(act: str, host: str) -> Iterator[None]:
         yield
     except libvirt.libvirtError as error:
         raise LibvirtFailed(f"cannot {act} on host {host}: {error}") from error
+
+
+def find(connection: Any, uuid: str, host: str) -> Any:
+    """Return the domain (virDomain) with that UUID, or None. Raises LibvirtFailed."""
+    libvirt = need("libvirt")
+    try:
+        return connection.lookupByUUIDString(uuid)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise LibvirtFailed(f"cannot look for domain {uuid} on host {host}: {error}") from error
 
 
 def _be_silent(_context: Any, _error: Any) -> None:

@@ -90,6 +90,5 @@ class _FreeImages:
 
     def jobs(self) -> list[Job]:
         return [
-            Job(tuple(entry.id for entry in batch), image)
-            for image, batch in self._batches.items()
+            Job(tuple(entry.id for entry in batch), image) for image, batch in self._batches.items()
         ]

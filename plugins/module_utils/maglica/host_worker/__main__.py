@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host worker's command line: ``python3 -m maglica.host_worker``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import config
+from ..errors import ConfigInvalid, MaglicaError
+from ..wire import keys
+from .service import Service
+
+_log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the worker until it is told to stop; return the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format="%(levelname)s: %(message)s",
+    )
+    try:
+        settings, pair = _load(Path(options.config))
+        if options.check:
+            sys.stdout.write(f"{settings.path}: ok\n")
+            return 0
+        Service(settings, pair).run()
+    except MaglicaError as error:
+        _log.error("maglica host worker: %s", error)
+        return 1
+    return 0
+
+
+def _load(path: Path) -> tuple[config.Config, keys.KeyPair | None]:
+    """Return what the file says and this host's key, after everything is checked."""
+    loaded = config.load(path)
+    own = loaded.need_host_worker()
+    pair = None if loaded.need_client_worker().insecure else keys.read(own.secret_key_file)
+    if not own.state_dir.is_dir() or not os.access(own.state_dir, os.W_OK):
+        raise ConfigInvalid(
+            f"{path}: [host_worker] state_dir: {own.state_dir} is no folder that can be written to"
+        )
+    return loaded, pair
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m maglica.host_worker",
+        description="Do what the client worker asks of this host: clone, start, stop, resize and"
+        " remove vms through the local libvirtd. Runs in the foreground; SIGTERM ends it after the"
+        " jobs that run, or after half a minute, and the next start takes up what was left.",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=config.default_path(),
+        help="maglica.conf with the sections [client_worker] and [host_worker]"
+        " (default: $MAGLICA_CONFIG, else %(default)s)",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="check the configuration, the key and the state folder, and do nothing else",
+    )
+    parser.add_argument("--verbose", action="store_true", help="log more")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

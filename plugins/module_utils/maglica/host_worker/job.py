@@ -1,0 +1,143 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The process that does what requests ask for: ``python3 -m maglica.host_worker.job``.
+
+The worker writes one JSON line a job to its stdin, {"ids": [...]}; specs come from the journal and
+results go there. Its stdout has one JSON object a line: progress ({"id", "phase"}, and with
+"seconds" when the phase is over), {"id", "ended"} after a result, {"alive"} from long steps,
+{"idle": NUMBER} after each job, and last words: {"crash"} after a bug, {"blocked"} when it can't
+work at all. It keeps its
+connection to libvirtd from one job to the next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Callable
+
+from .. import config, domain_xml
+from ..errors import ConfigInvalid, JournalFailed, MaglicaError
+from ..model import Kind, Request, Vm, vm_uuid
+from . import clone, guard, libvirtd, locks, quick, undo
+from .context import JobContext
+from .journal import Entry, Journal
+
+_log = logging.getLogger(__name__)
+
+_QUICK: dict[Kind, Callable[[Request, JobContext], Vm]] = {
+    Kind.START: quick.start,
+    Kind.STOP: quick.stop,
+    Kind.REMOVE: quick.remove,
+    Kind.RESIZE: quick.resize,
+}
+
+
+def run(request_ids: Sequence[str], context: JobContext) -> None:
+    """Bring each of these requests to its end, or leave it open for another try.
+
+    What has ended meanwhile is left alone; what is to be undone is undone.
+    """
+    with locks.held(context.settings.state_dir, request_ids):
+        entries = [context.journal.entry(request_id) for request_id in request_ids]
+        waiting = [entry for entry in entries if entry and not entry.request.state.ended]
+        ready = [entry.request for entry in waiting if _prepare(entry, context)]
+        context.journal.begin([request.id for request in ready])
+        clones = [request for request in ready if request.kind is Kind.CLONE]
+        if clones:
+            clone.run(clones, context)
+        for request in ready:
+            if request.kind is not Kind.CLONE:
+                _run_quick(request, context)
+
+
+def _run_quick(request: Request, context: JobContext) -> None:
+    try:
+        vm = _QUICK[request.kind](request, context)
+    except MaglicaError as error:
+        context.failed(request, error)
+    else:
+        context.done(request, vm)
+
+
+def _prepare(entry: Entry, context: JobContext) -> bool:
+    """Undo what an earlier run has left; return whether the request is to run now."""
+    try:
+        if entry.ending is not None:
+            with context.phase(entry.id, "undo"):
+                undo.undo(entry.id, context)
+            context.undone(entry.request, entry.ending)
+            return False
+        if context.journal.intents(entry.id) and not _is_defined(entry.request, context):
+            undo.undo(entry.id, context)
+    except MaglicaError as error:
+        _log.warning("request %s: cannot undo: %s", entry.id, error)
+        context.failed(entry.request, error)
+        return False
+    return True
+
+
+def _is_defined(request: Request, context: JobContext) -> bool:
+    """Tell whether the request's vm was defined, which is the last step but its start."""
+    domain = libvirtd.find(context.connect(), vm_uuid(request.id), context.host)
+    if domain is None:
+        return False
+    with libvirtd.errors(f"read the definition of {request.name}", context.host):
+        made = domain_xml.describe(domain.XMLDesc()).made
+    return made is not None and made.request == request.id
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve the worker until it closes stdin."""
+    options = _parser().parse_args(arguments)
+    guard.fork(options.life)
+    # Programs and libraries that print must not disturb the channel to the worker.
+    channel = os.dup(1)
+    os.dup2(2, 1)
+
+    def emit(line: dict[str, Any]) -> None:
+        os.write(channel, json.dumps(line).encode("ascii") + b"\n")
+
+    logging.basicConfig(level=logging.INFO, format="job %(process)d: %(levelname)s: %(message)s")
+    try:
+        _serve(Path(options.config), emit)
+    except (ConfigInvalid, JournalFailed) as error:
+        emit({"blocked": str(error)})
+        return 1
+    except Exception as error:
+        emit({"crash": f"{type(error).__name__}: {error}"})
+        raise
+    return 0
+
+
+def _serve(config_path: Path, emit: Callable[[dict[str, Any]], None]) -> None:
+    settings = config.load(config_path).need_host_worker()
+    context = JobContext(Journal(settings.state_dir), settings, emit)
+    for number, line in enumerate(sys.stdin, start=1):
+        run(json.loads(line)["ids"], context)
+        emit({"idle": number})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m maglica.host_worker.job",
+        description="Run jobs for the host worker, which starts this itself.",
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="maglica.conf")
+    parser.add_argument(
+        "--life",
+        required=True,
+        type=int,
+        metavar="FD",
+        help="the pipe that closes when the worker ends",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The messages that a host sends, from its values; pure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from ..errors import MessageInvalid
+from ..model import HostReport, Phase, Request
+from ..wire import schema
+from ..wire.message import Message
+
+_log = logging.getLogger(__name__)
+
+# What the schema allows in one message.
+MAX_HELD = 1000
+MAX_PHASES = 64
+
+
+def hello(host: str, report: HostReport, held: Iterable[Request]) -> Message:
+    """Return what the host says of itself and which requests it has."""
+    requests = [{"id": each.id, "state": each.state.value} for each in islice(held, MAX_HELD)]
+    body = {"host": host, "report": schema.plain(report), "requests": requests}
+    return Message("hello", body)
+
+
+def ack(host: str, request_id: str) -> Message:
+    """Return that a request is committed to the host's journal."""
+    return Message("ack", {"host": host, "id": request_id})
+
+
+def progress(host: str, request_id: str, phase: str, phases: Sequence[Phase]) -> Message:
+    """Return which phase a request is in, and those that are over."""
+    body = {"host": host, "id": request_id, "phase": phase, "phases": phases[-MAX_PHASES:]}
+    return Message("progress", {key: schema.plain(value) for key, value in body.items()})
+
+
+def result(host: str, request: Request) -> Message:
+    """Return how a request ended.
+
+    That it ended must get through: if the vm can't be told (others may have edited its definition),
+    it is left out.
+    """
+    message = _result(host, request)
+    try:
+        schema.asked(message.type, message.body)
+    except MessageInvalid as error:
+        _log.warning("request %s: the vm in its result can't be told: %s", request.id, error)
+        return _result(host, replace(request, vm=None))
+    return message
+
+
+def _result(host: str, request: Request) -> Message:
+    body = {
+        "host": host,
+        "id": request.id,
+        "state": request.state,
+        "phases": request.phases[-MAX_PHASES:],
+        "failure": request.failure,
+        "vm": request.vm,
+    }
+    return Message("result", {key: schema.plain(value) for key, value in body.items()})

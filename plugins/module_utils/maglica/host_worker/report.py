@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host says of itself, read from libvirt in a few calls.
+
+A definition is read once and kept until the domain changes; for the few changes of which libvirt
+tells nothing, every one is read again now and then, some with each report.
+"""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ET
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import domain_xml
+from .._deps import need
+from ..config import HostWorker
+from ..errors import ImageUnsupported
+from ..model import DomainSummary, HostReport, PoolSummary
+from . import libvirtd
+from .journal import Journal
+
+# Pools whose volumes are files in a folder of this host.
+POOL_TYPES = frozenset({"dir", "fs", "netfs"})
+REREAD = 20
+_STAT_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a domain's definition says, as far as the report needs it; ``paths`` are its disks'."""
+
+    made: bool
+    vcpus: int
+    memory_mib: int
+    paths: tuple[str, ...]
+
+
+class Inspector:
+    """Reads one connection (virConnect); ``forget`` may be called by another thread."""
+
+    def __init__(self, connection: Any, journal: Journal, settings: HostWorker) -> None:
+        self._connection = connection
+        self._journal = journal
+        self._settings = settings
+        self._known: dict[str, _Known] = {}
+        self._changed: deque[str] = deque()
+        self._turn: deque[str] = deque()
+        self._pool_paths: dict[str, str | None] = {}
+
+    def forget(self, uuid: str) -> None:
+        """Read a domain's definition again for the next report."""
+        self._changed.append(uuid)
+
+    def report(self) -> HostReport:
+        """Return how the host is now. Raises LibvirtFailed and JournalFailed."""
+        self._drop_changed()
+        with libvirtd.errors("read the state", self._settings.name):
+            memory_mib, cpus = self._connection.getInfo()[1:3]
+            return HostReport(
+                cpus=cpus,
+                memory_total_mib=memory_mib,
+                memory_free_mib=min(memory_mib, self._free_memory_mib()),
+                domains=self._domains(),
+                pools=self._pools(),
+                networks=self._networks(),
+                bases=self._bases(),
+            )
+
+    def _drop_changed(self) -> None:
+        while self._changed:
+            self._known.pop(self._changed.popleft(), None)
+        if not self._turn:
+            self._turn.extend(self._known)
+        for _ in range(min(REREAD, len(self._turn))):
+            self._known.pop(self._turn.popleft(), None)
+
+    def _free_memory_mib(self) -> int:
+        libvirt = need("libvirt")
+        try:
+            stats = self._connection.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)
+        except libvirt.libvirtError:
+            return int(self._connection.getFreeMemory() >> 20)
+        return int(sum(stats.get(name, 0) for name in ("free", "buffers", "cached")) >> 10)
+
+    def _domains(self) -> tuple[DomainSummary, ...]:
+        libvirt = need("libvirt")
+        domains = self._connection.listAllDomains()
+        transient = {
+            domain.UUIDString()
+            for domain in self._connection.listAllDomains(
+                libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT
+            )
+        }
+        found = []
+        for domain in domains:
+            uuid = domain.UUIDString()
+            known = self._known.get(uuid) or self._read(domain)
+            if known is None:
+                continue
+            self._known[uuid] = known
+            is_active = domain.ID() != -1
+            summary = DomainSummary(
+                name=domain.name(),
+                uuid=uuid,
+                active=is_active,
+                persistent=uuid not in transient,
+                # An image is what Maglica did not make; the pattern narrows that further.
+                made=known.made or not self._may_be_image(domain.name()),
+                vcpus=known.vcpus,
+                memory_mib=known.memory_mib,
+                disk_bytes=0 if is_active or known.made else sum(map(_bytes, known.paths)),
+            )
+            found.append(summary)
+        gone = self._known.keys() - {summary.uuid for summary in found}
+        for uuid in gone:
+            del self._known[uuid]
+        return tuple(sorted(found, key=lambda summary: summary.name))
+
+    def _may_be_image(self, name: str) -> bool:
+        pattern = self._settings.image_pattern
+        return pattern is None or pattern.fullmatch(name) is not None
+
+    def _read(self, domain: Any) -> _Known | None:
+        """Return what a domain's definition says; None if the domain is gone."""
+        libvirt = need("libvirt")
+        try:
+            definition = domain_xml.describe(domain.XMLDesc())
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise
+        except ImageUnsupported:
+            # No image then, but its name is taken and it runs.
+            return _Known(True, 0, domain.maxMemory() >> 10, ())
+        paths = [self._path(disk) for disk in definition.copied_disks]
+        return _Known(
+            made=definition.made is not None,
+            vcpus=definition.vcpus,
+            memory_mib=definition.memory_mib,
+            paths=tuple(path for path in paths if path),
+        )
+
+    def _path(self, disk: domain_xml.Disk) -> str | None:
+        if disk.kind != "volume" or not disk.pool or not disk.volume:
+            return disk.source
+        libvirt = need("libvirt")
+        try:
+            pool = self._connection.storagePoolLookupByName(disk.pool)
+            return str(pool.storageVolLookupByName(disk.volume).path())
+        except libvirt.libvirtError:
+            return None
+
+    def _pools(self) -> tuple[PoolSummary, ...]:
+        libvirt = need("libvirt")
+        pools = self._connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
+        allowed = self._settings.pools
+        summaries = [self._pool(pool) for pool in pools if not allowed or pool.name() in allowed]
+        return tuple(sorted(filter(None, summaries), key=lambda summary: summary.name))
+
+    def _pool(self, pool: Any) -> PoolSummary | None:
+        uuid = pool.UUIDString()
+        if uuid not in self._pool_paths:
+            self._pool_paths[uuid] = _folder(pool.XMLDesc())
+        folder = self._pool_paths[uuid]
+        if folder is None:
+            return None
+        try:
+            # libvirt's own figure is from the pool's last refresh.
+            found = os.statvfs(folder)
+        except OSError:
+            _state, capacity, _allocation, free = pool.info()
+            return PoolSummary(pool.name(), capacity, free)
+        size = found.f_frsize
+        return PoolSummary(pool.name(), found.f_blocks * size, found.f_bavail * size)
+
+    def _networks(self) -> tuple[str, ...]:
+        libvirt = need("libvirt")
+        active = libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE
+        return tuple(sorted(each.name() for each in self._connection.listAllNetworks(active)))
+
+    def _bases(self) -> tuple[str, ...]:
+        return tuple(
+            sorted({base.image for base in self._journal.bases() if base.state == "ready"})
+        )
+
+
+def _folder(xml: str) -> str | None:
+    """Return the folder of a pool, from its definition; None for a pool of another kind."""
+    root = ET.fromstring(xml)  # noqa: S314 - written by libvirtd from its own tree
+    return root.findtext("target/path") if root.get("type") in POOL_TYPES else None
+
+
+def _bytes(path: str) -> int:
+    """Return what a copy of a disk's file may need; 0 for what can't be looked at."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return 0
+    return found.st_blocks * _STAT_BLOCK

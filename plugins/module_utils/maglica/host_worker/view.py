@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A domain of this host as the result of a request shows it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from .. import domain_xml
+from .._deps import need
+from ..model import Vm
+
+# virDomainState: https://libvirt.org/html/libvirt-libvirt-domain.html#virDomainState
+_STATES = {
+    1: "running",
+    2: "running",
+    3: "paused",
+    4: "stopping",
+    5: "stopped",
+    6: "crashed",
+    7: "suspended",
+}
+GONE = "absent"
+
+
+def state_of(domain: Any) -> str:
+    """Return the state of a domain (virDomain) in one word; costs one call."""
+    return _STATES.get(domain.state()[0], "unknown")
+
+
+def vm_of(domain: Any, host: str) -> Vm:
+    """Return what there is to say of a domain (virDomain) of this host; costs two calls.
+
+    Addresses and SSH host keys are not known here.
+    """
+    return replace(of_definition(domain.XMLDesc(), host), state=state_of(domain))
+
+
+def of_definition(xml: str, host: str) -> Vm:
+    """Return the vm that the domain XML ``xml`` defines, as gone."""
+    definition = domain_xml.describe(xml)
+    return Vm(
+        name=definition.name,
+        uuid=definition.uuid,
+        host=host,
+        state=GONE,
+        image=definition.made.image if definition.made else None,
+        vcpus=definition.vcpus,
+        memory_mib=definition.memory_mib,
+        interfaces=definition.interfaces,
+        disks=tuple(disk.source for disk in definition.copied_disks if disk.source),
+    )
+
+
+def inactive_xml(domain: Any) -> str:
+    """Return the definition that a domain has at its next start, with nothing left out."""
+    libvirt = need("libvirt")
+    flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+    return str(domain.XMLDesc(flags))
