@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from . import errors, fleet, vm_plan, vm_view
 from .config import HostEntry
-from .errors import LibvirtFailed, RequestCancelled, RequestTimeout, VmUnknown
+from .errors import LibvirtFailed, RequestCancelled, RequestConflict, RequestTimeout, VmUnknown
 from .fleet_values import Domain, Found
 from .model import CloneSpec, Kind, Placement, Request, Spec, State, new_request_id
 from .vm_plan import Plan, Presence, Step, Wanted
@@ -124,10 +124,11 @@ class Task:
         after = dict(plan.after)
         for step in plan.steps:
             if isinstance(step.spec, CloneSpec):
-                host = plan.joined.host if plan.joined else self._client.plan(step.spec).host
-                after["host"] = host
+                after["host"] = self._client.plan(step.spec).host
         vm = vm_view.of_domain(plan.existing) if plan.existing else None
-        if plan.changed and wanted.state is not Presence.ABSENT:
+        if wanted.state is Presence.ABSENT:
+            vm = None
+        elif plan.changed:
             vm = {**(vm or {"name": wanted.name}), **vm_view.planned(after)}
         return Outcome(plan.changed, plan.before, after, vm, plan.joined)
 
@@ -139,25 +140,26 @@ class Task:
         """
         plan = self._plan(wanted)
         changed, before = plan.changed, plan.before
+        request = None
         for _round in range(_ROUNDS):
-            if plan.joined is None or plan.steps:
+            if plan.joined is None:
                 break
             if plan.cancel:
                 self._client.cancel(plan.joined.id)
             if not self._waiting.wait:
-                return Outcome(changed, before, plan.after or before, None, plan.joined)
-            self._wait_for_end(plan.joined)
+                vm = _promised(wanted, plan.joined)
+                return Outcome(changed, before, plan.after, vm, plan.joined)
+            request = self._wait(plan.joined) if plan.ours else self._wait_for_end(plan.joined)
             plan = self._plan(wanted)
             changed = changed or plan.changed
-        if plan.joined is not None and not plan.steps:
-            raise RequestCancelled(f"vm {wanted.name} is changed by other requests all the time")
-        request = None
+        if plan.joined is not None:
+            raise RequestConflict(f"vm {wanted.name} is made anew by other requests all the time")
         for step in plan.steps:
             request = self._submit(step)
             if self._waiting.wait:
                 request = self._wait(request)
         after = dict(plan.after)
-        if request is not None and "host" in after:
+        if request is not None and wanted.state is not Presence.ABSENT:
             after["host"] = request.host
         vm = self._vm(wanted, plan, request)
         return Outcome(changed, before, after, vm, request)
@@ -168,14 +170,14 @@ class Task:
         # The requests first: one that ends in between has left its vm to be found.
         open_clones = [
             request
-            for request in self._client.list(OPEN, name=wanted.name)
+            for request in self._client.list(OPEN, 1000, wanted.name)
             if request.name == wanted.name and request.kind is Kind.CLONE
         ]
         found = self._hosts.find_vm(wanted.name)
         return vm_plan.decide(wanted, found, next(iter(open_clones), None))
 
     def _submit(self, step: Step) -> Request:
-        request = self._client.submit(step.kind, step.spec, step.request_id or new_request_id())
+        request = self._client.submit(step.kind, step.spec, new_request_id())
         if self._on_change:
             self._on_change(request)
         return request
@@ -218,7 +220,7 @@ class Task:
                 return None
             domain = plan.existing
         elif not self._waiting.wait:
-            return {"name": wanted.name, "host": request.host}
+            return _promised(wanted, request)
         elif self._waiting.until is WaitFor.CLONED and request.vm is not None:
             return vm_view.of_result(request.vm)
         else:
@@ -263,3 +265,10 @@ class Task:
 
     def _left(self) -> float:
         return max(self._ends - time.monotonic(), 0)
+
+
+def _promised(wanted: Wanted, request: Request) -> dict[str, Any] | None:
+    """Return what is known of a vm while the request for it goes on."""
+    if wanted.state is Presence.ABSENT:
+        return None
+    return {"name": wanted.name, "host": request.host}

@@ -7,7 +7,7 @@ or an error out; vm_apply.py looks and acts.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,32 +68,32 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Step:
-    """One request to submit. ``request_id`` is that of an open request which asks for this vm
-    already: submitting it again joins it, and is refused if it asks for something else.
-    """
+    """One request to submit."""
 
     kind: Kind
     spec: Spec
-    request_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do. ``joined`` is the open clone request for that name. With no ``steps`` it must end
-    first, cancelled if ``cancel``; then everything is looked at and planned anew. ``before`` and
-    ``after`` describe the vm for a diff.
+    """What to do. ``before`` and ``after`` describe the vm, for a diff.
+
+    ``joined`` is an open clone request for that name, which must end first; then everything is
+    looked at and planned anew. ``cancel``: it is to be cancelled. ``ours``: it asks for just this
+    vm, so that how it ends is how the task ends.
     """
 
     existing: Domain | None = None
     steps: tuple[Step, ...] = ()
     joined: Request | None = None
     cancel: bool = False
+    ours: bool = False
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
-        return bool(self.steps) or self.cancel
+        return self.before != self.after
 
 
 def validate(wanted: Wanted) -> None:
@@ -161,7 +161,7 @@ def _check_ours(wanted: Wanted, existing: Domain) -> None:
 def _remove(wanted: Wanted, existing: Domain | None, found: Found, pending: Request | None) -> Plan:
     gone = {"state": "absent"}
     if pending is not None:
-        before = {"state": pending.state.value, "image": _image(pending), "host": pending.host}
+        before = {"state": f"clone {pending.state.value}", "host": pending.host}
         return Plan(existing, joined=pending, cancel=True, before=before, after=gone)
     if existing is None:
         _need_all_hosts(wanted, found)
@@ -179,36 +179,48 @@ def _need_all_hosts(wanted: Wanted, found: Found) -> None:
 
 
 def _join(wanted: Wanted, pending: Request) -> Plan:
+    """Join the request that makes this very vm; one that makes another is in the way."""
     if wanted.image is None:
         return Plan(joined=pending)
-    if _image(pending) != wanted.image:
+    asked = _comparable(wanted.clone_spec(wanted.image))
+    there = _comparable(pending.spec)
+    other = [name for name in asked if asked[name] != there.get(name)]
+    if wanted.host not in (None, pending.host):
+        other.append("host")
+    if other:
         raise NameTaken(
-            f"vm {wanted.name} is being made from image {_image(pending)}, not {wanted.image}"
-            f" (request {pending.id})"
+            f"vm {wanted.name} is just being made on host {pending.host} with another"
+            f" {' and '.join(other)} (request {pending.id})"
         )
-    spec = wanted.clone_spec(wanted.image)
-    return _clone_plan(spec, pending)
+    before, after = _made({**asked, "host": pending.host})
+    return Plan(joined=pending, ours=True, before=before, after=after)
+
+
+def _comparable(spec: Spec) -> dict[str, Any]:
+    """Return what must be equal. A request that is shown has no secrets, and got its own host."""
+    fields: dict[str, Any] = schema.plain(spec.without_secrets())
+    del fields["host"]
+    return fields
 
 
 def _make(wanted: Wanted, found: Found) -> Plan:
     if wanted.image is None:
         _need_all_hosts(wanted, found)
         raise VmUnknown(f"no host has a vm {wanted.name}; to make it, say from which image")
-    return _clone_plan(wanted.clone_spec(wanted.image))
+    spec = wanted.clone_spec(wanted.image)
+    before, after = _made(schema.plain(spec))
+    return Plan(steps=(Step(Kind.CLONE, spec),), before=before, after=after)
 
 
-def _clone_plan(spec: CloneSpec, joined: Request | None = None) -> Plan:
+def _made(spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     after = {
-        "state": "running" if spec.start else "stopped",
-        "host": spec.host,
-        "image": spec.image,
-        "clone_mode": spec.clone_mode.value,
-        "vcpus": spec.vcpus,
-        "memory": spec.memory_mib,
+        "state": "running" if spec["start"] else "stopped",
+        "host": spec["host"],
+        "image": spec["image"],
+        "vcpus": spec["vcpus"],
+        "memory": spec["memory_mib"],
     }
-    known = {key: value for key, value in after.items() if value is not None}
-    step = Step(Kind.CLONE, spec, joined.id if joined else None)
-    return Plan(None, (step,), joined, before={"state": "absent"}, after=known)
+    return {"state": "absent"}, {name: value for name, value in after.items() if value is not None}
 
 
 def _adjust(wanted: Wanted, existing: Domain) -> Plan:
@@ -253,10 +265,6 @@ def _view(domain: Domain) -> dict[str, Any]:
         "vcpus": domain.vcpus,
         "memory": domain.memory_mib,
     }
-
-
-def _image(request: Request) -> str | None:
-    return request.spec.image if isinstance(request.spec, CloneSpec) else None
 
 
 def check_host(wanted: Wanted, known: Sequence[str]) -> None:
