@@ -242,3 +242,7 @@ def _request_id(text: str) -> str:
     if not _UUID.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no request id")
     return text
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,306 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real client worker process, and clients and hosts that speak to it by plain sockets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import zmq
+from maglica.config import ClientWorker
+from maglica.model import (
+    CloneSpec,
+    DomainSummary,
+    HostReport,
+    Kind,
+    PoolSummary,
+    Request,
+    Vm,
+    new_request_id,
+    vm_uuid,
+)
+from maglica.wire import keys, schema, sockets
+from maglica.wire.message import Message, decode, encode
+
+LIBRARY = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
+LOOPBACK = "127.0.0.1"
+IMAGE = "debian12.original"
+GIB = 1 << 30
+PATIENCE = 10.0
+
+Answer = tuple[str, dict[str, Any]]
+
+
+def image(**changes: Any) -> DomainSummary:
+    """An original image of 2 GiB as a host reports it."""
+    facts: dict[str, Any] = {
+        "name": IMAGE,
+        "uuid": "6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11",
+        "active": False,
+        "persistent": True,
+        "made": False,
+        "vcpus": 1,
+        "memory_mib": 512,
+        "disk_bytes": 2 * GIB,
+    }
+    return DomainSummary(**{**facts, **changes})
+
+
+def report(*domains: DomainSummary, **changes: Any) -> HostReport:
+    """The report of a host with 16 GiB of memory, 100 GiB of disk and these domains."""
+    facts: dict[str, Any] = {
+        "cpus": 8,
+        "memory_total_mib": 16384,
+        "memory_free_mib": 16384,
+        "domains": domains or (image(),),
+        "pools": (PoolSummary("default", 200 * GIB, 100 * GIB),),
+        "networks": ("default",),
+    }
+    return HostReport(**{**facts, **changes})
+
+
+class Worker:
+    """The client worker's process, its folder with configuration, keys and access file."""
+
+    def __init__(self, folder: Path, **service: object) -> None:
+        self.folder = folder
+        self.keys = keys.make(folder / "client_worker.key")
+        self.process: subprocess.Popen[bytes] | None = None
+        self.ports = [free_port(), free_port()]
+        self.access: dict[str, str] = {}
+        self.where = ClientWorker(LOOPBACK, *self.ports, self.keys.public.decode())
+        self._options = {
+            "bind": LOOPBACK,
+            "secret_key_file": "client_worker.key",
+            "access_file": "access",
+            "journal": "journal.sqlite",
+            **service,
+        }
+        self.context = sockets.context()
+        self.write_config()
+        self.write_access()
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "maglica.conf"
+
+    def write_config(self, *more: str) -> None:
+        lines = ["[client_worker]", f"address = {LOOPBACK}"]
+        lines += [f"publish_port = {self.ports[0]}", f"request_port = {self.ports[1]}"]
+        lines += ["[client_worker_service]"]
+        lines += [f"{name} = {value}" for name, value in self._options.items()]
+        self.config_file.write_text("\n".join([*lines, *more, ""]))
+
+    def grant(self, role: str, name: str) -> keys.KeyPair:
+        """Make a key and give it this role and name."""
+        pair = keys.make(self.folder / f"{role}.{name}.{len(self.access)}.key")
+        self.access[pair.public.decode()] = f"{role} {name}"
+        self.write_access()
+        return pair
+
+    def revoke(self, pair: keys.KeyPair) -> None:
+        del self.access[pair.public.decode()]
+        self.write_access()
+
+    def write_access(self) -> None:
+        lines = [f"{owner} {key}\n" for key, owner in self.access.items()]
+        draft = self.folder / "access.new"
+        draft.write_text("".join(lines))
+        draft.chmod(0o644)
+        draft.replace(self.folder / "access")
+
+    def command(self, *arguments: str) -> list[str]:
+        worker = [sys.executable, "-m", "maglica.client_worker.main", "--config", str(self.config_file)]
+        return [*worker, *arguments]
+
+    def start(self) -> None:
+        """Start the process and wait until it says that it is ready."""
+        ready = self.folder / "notify"
+        ready.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(str(ready))
+            notify.settimeout(PATIENCE)
+            with (self.folder / "log").open("ab") as log:
+                self.process = subprocess.Popen(
+                    self.command(), env=environment(NOTIFY_SOCKET=str(ready)), stderr=log
+                )
+            assert notify.recv(100) == b"READY=1", self.log
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End the process with this signal; return its exit code."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        code = self.process.wait(PATIENCE)
+        self.process = None
+        return code
+
+    def restart(self, number: int = signal.SIGTERM) -> None:
+        self.stop(number)
+        self.start()
+
+    def close(self) -> None:
+        self.stop(signal.SIGKILL)
+        self.context.destroy(0)
+
+    def peer(self, role: str, name: str) -> Peer:
+        return Peer(self, self.grant(role, name))
+
+    def host(self, name: str) -> Host:
+        return Host(self, name, self.grant("host", name))
+
+
+class Peer:
+    """The owner of a key with a REQ to the request port; ``request_keys`` None: no CURVE."""
+
+    def __init__(self, worker: Worker, pair: keys.KeyPair | None) -> None:
+        self.worker = worker
+        self.keys = pair
+        self._link: sockets.Link | None = None
+
+    def connect(self) -> zmq.Socket:
+        if self._link is None:
+            self._link = sockets.connect_requests(
+                self.worker.context, self.keys, self.worker.where
+            )
+        return self._link.socket
+
+    def disconnect(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def send(self, kind: str, body: dict[str, Any]) -> None:
+        self.connect().send_multipart(encode(Message(kind, schema.plain(body))))
+
+    def receive(self, timeout: float = PATIENCE) -> Answer:
+        """Return type and body of the reply; the body is checked as a client would."""
+        socket = self.connect()
+        if not socket.poll(timeout * 1000):
+            self.disconnect()
+            raise TimeoutError(f"no reply in {timeout:g} s")
+        message = decode(socket.recv_multipart())
+        return message.type, schema.answered(message.type, message.body)
+
+    def ask(self, kind: str, /, **body: Any) -> Answer:
+        self.send(kind, body)
+        return self.receive()
+
+    def error(self, kind: str, /, **body: Any) -> str:
+        """Ask, and return code and text of the error that must come."""
+        kind, answer = self.ask(kind, **body)
+        assert kind == "error", (kind, answer)
+        return f"{answer['code']}: {answer['text']}"
+
+    def request(self, kind: str, /, **body: Any) -> Request:
+        """Ask, and return the request that must come."""
+        kind, answer = self.ask(kind, **body)
+        assert kind == "request", (kind, answer)
+        found: Request = answer["request"]
+        return found
+
+    def clone(self, name: str, request_id: str | None = None, **fields: Any) -> Request:
+        return self.request("submit", **clone(name, request_id, **fields))
+
+    def clone_error(self, name: str, request_id: str | None = None, **fields: Any) -> str:
+        return self.error("submit", **clone(name, request_id, **fields))
+
+
+class Host(Peer):
+    """A host: also listens to what is published for it."""
+
+    def __init__(self, worker: Worker, name: str, pair: keys.KeyPair | None) -> None:
+        super().__init__(worker, pair)
+        self.name = name
+        self._listener: sockets.Link | None = None
+
+    def listen(self, topic: str | None = None) -> None:
+        """Subscribe to this host's topic, or to another one."""
+        self._listener = sockets.connect_subscriber(
+            self.worker.context, self.keys, self.worker.where, topic or self.name
+        )
+
+    def deaf(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def hear(self, timeout: float = PATIENCE) -> Answer | None:
+        """Return the next message that is published to this host, or None."""
+        assert self._listener is not None
+        if not self._listener.socket.poll(timeout * 1000):
+            return None
+        _, *frames = self._listener.socket.recv_multipart()
+        message = decode(frames)
+        return message.type, schema.published(message.type, message.body)
+
+    def heard_request(self) -> Request:
+        heard = self.hear()
+        assert heard is not None and heard[0] == "request", heard
+        found: Request = heard[1]["request"]
+        return found
+
+    def hello(self, said: HostReport | None = None, **held: str) -> dict[str, Any]:
+        """Say hello with the requests ``held`` (state by id); return the welcome."""
+        entries = [{"id": request_id, "state": state} for request_id, state in held.items()]
+        kind, body = self.ask(
+            "hello", host=self.name, report=said or report(), requests=entries
+        )
+        assert kind == "welcome", (kind, body)
+        return body
+
+    def tell(self, kind: str, request: Request, /, **body: Any) -> Answer:
+        return self.ask(kind, host=self.name, id=request.id, **body)
+
+    def done(self, request: Request) -> Answer:
+        return self.tell("result", request, state="done", phases=[], vm=vm(request))
+
+
+def vm(request: Request) -> Vm:
+    """The vm that a clone request makes."""
+    return Vm(request.name, vm_uuid(request.id), request.host or "", "running", image=IMAGE)
+
+
+def made(request: Request, **changes: Any) -> DomainSummary:
+    """That vm as a host reports it."""
+    facts = {"name": request.name, "uuid": vm_uuid(request.id), "active": True, "made": True}
+    return replace(image(), **{**facts, **changes})
+
+
+def clone(name: str, request_id: str | None = None, **fields: Any) -> dict[str, Any]:
+    """The body of a submit."""
+    spec = CloneSpec(name=name, **{"image": IMAGE, **fields})
+    return {"id": request_id or new_request_id(), "kind": Kind.CLONE, "spec": spec}
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(LIBRARY), "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(check: Any, timeout: float = PATIENCE) -> Any:
+    """Return the first true value of ``check()``; fail when there is none in time."""
+    end = time.monotonic() + timeout
+    while not (value := check()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+    return value
