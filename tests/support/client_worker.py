@@ -122,8 +122,8 @@ class Worker:
         draft.replace(self.folder / "access")
 
     def command(self, *arguments: str) -> list[str]:
-        worker = [sys.executable, "-m", "maglica.client_worker.main", "--config", str(self.config_file)]
-        return [*worker, *arguments]
+        worker = [sys.executable, "-m", "maglica.client_worker.main"]
+        return [*worker, "--config", str(self.config_file), *arguments]
 
     def start(self) -> None:
         """Start the process and wait until it says that it is ready."""
