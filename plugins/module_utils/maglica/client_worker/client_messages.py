@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from ..errors import (
     HostDown,
@@ -15,11 +14,11 @@ from ..errors import (
     RequestConflict,
     RequestUnknown,
 )
-from ..model import CloneSpec, Failure, HostReport, Request, Spec, State, VmSpec
+from ..model import CloneSpec, Failure, HostReport, HostStatus, Request, Spec, State, VmSpec
 from ..placement import place
 from ..wire import schema
 from ..wire.message import Message
-from .context import LIST_BYTES, Call, Context, fitting, reply, shown
+from .context import Call, Context, reply, shown
 from .waits import Wait
 
 DEFAULT_LIMIT = 100
@@ -64,8 +63,10 @@ def status(context: Context, call: Call) -> Message:
 def list_requests(context: Context, call: Call) -> Message:
     """List requests, the newest first; fewer than asked for when they would not fit a message."""
     limit = call.body.get("limit", DEFAULT_LIMIT)
-    found = context.requests.newest(call.body.get("states") or tuple(State), limit)
-    return Message("requests", {"requests": fitting([shown(request) for request in found])})
+    states = call.body.get("states") or tuple(State)
+    found = context.requests.newest(states, limit, call.body.get("name"))
+    listed, _ = schema.page(map(shown, found))
+    return Message("requests", {"requests": listed})
 
 
 def wait(context: Context, call: Call) -> Message | None:
@@ -99,25 +100,23 @@ def cancel(context: Context, call: Call) -> Message:
     return reply(request)
 
 
-def hosts(context: Context, _call: Call) -> Message:
-    """Show all hosts; without their domains when those would not fit a message."""
-    views = [_view(context, name) for name in context.hosts.names()]
-    if len(fitting(views, LIST_BYTES)) < len(views):
-        for view in views:
-            view["report"]["domains"] = []
-    return Message("hosts", {"hosts": fitting(views)})
+def hosts(context: Context, call: Call) -> Message:
+    """Show the hosts by name, from the one after ``after`` on, as many as fit."""
+    names = [name for name in context.hosts.names() if name > call.body.get("after", "")]
+    page, more = schema.page(_status(context, name) for name in names)
+    if names and not page:
+        # One host alone may have so many domains: what can be told of it is told.
+        first = _status(context, names[0])
+        report = replace(first.report, domains=())
+        page, more = schema.page([replace(first, report=report)])[0], len(names) > 1
+    return Message("hosts", {"hosts": page, "more": more})
 
 
-def _view(context: Context, name: str) -> dict[str, Any]:
+def _status(context: Context, name: str) -> HostStatus:
     candidate = context.hosts.candidates[name]
     report = candidate.holdings.report if candidate.holdings else HostReport()
-    return {
-        "host": name,
-        "alive": candidate.alive,
-        "seen": context.hosts.seen(name),
-        "weight": candidate.weight,
-        "report": schema.plain(report),
-    }
+    seen = context.hosts.seen(name)
+    return HostStatus(name, candidate.alive, seen, candidate.weight, report)
 
 
 def _find(context: Context, request_id: str) -> Request:

@@ -6,22 +6,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import MaglicaError
 from ..model import Request, State
 from ..wire import schema
-from ..wire.message import MAX_FRAME, Message, encode
+from ..wire.message import Message
 from .access import Table
 from .delivery import Delivery
 from .hosts import Hosts
 from .requests import Requests
 from .waits import Envelope, Waits
-
-# A reply with a list leaves room for what stands around the list.
-LIST_BYTES = MAX_FRAME - 65536
 
 
 @dataclass
@@ -68,16 +65,6 @@ def error_message(error: MaglicaError) -> Message:
     """Return the reply that reports ``error``, its text cut and cleaned as the schema asks."""
     text = "".join(char if char.isprintable() or char == "\n" else "?" for char in str(error))
     return Message("error", {"code": error.code, "text": text[:2000]})
-
-
-def fitting(values: Sequence[Any], limit: int = LIST_BYTES) -> list[Any]:
-    """Return as many of the plain ``values``, from the first on, as fit in ``limit`` bytes."""
-    size = 0
-    for index, value in enumerate(values):
-        size += len(encode(Message("", {"": value}))[2])
-        if size > limit:
-            return list(values[:index])
-    return list(values)
 
 
 def acknowledge(context: Context, request: Request) -> None:

@@ -10,7 +10,7 @@ from ..errors import AccessDenied, MessageInvalid, RequestUnknown
 from ..model import Kind, Request, State, vm_uuid
 from ..wire import schema
 from ..wire.message import Message
-from .context import Call, Context, acknowledge, fitting
+from .context import Call, Context, acknowledge
 
 # The most that a hello and a welcome hold (wire/schema.py).
 MAX_LISTED = 1000
@@ -36,7 +36,7 @@ def hello(context: Context, call: Call) -> Message:
         for request in mine
         if request.id not in held and (complete or request.state is not State.RUNNING)
     ]
-    welcome = fitting([schema.plain(_sent(context, r)) for r in missing[:MAX_LISTED]])
+    welcome, _ = schema.page(_sent(context, request) for request in missing[:MAX_LISTED])
     return Message("welcome", {"requests": welcome, "cancel": cancel[:MAX_LISTED]})
 
 

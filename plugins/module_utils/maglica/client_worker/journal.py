@@ -31,6 +31,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id TEXT NOT NULL UNIQUE,
             digest TEXT NOT NULL,
             kind TEXT NOT NULL,
+            name TEXT NOT NULL,
             spec TEXT NOT NULL,
             who TEXT NOT NULL,
             host TEXT,
@@ -40,6 +41,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             updated REAL NOT NULL,
             detail TEXT NOT NULL)""",
         "CREATE INDEX requests_by_state ON requests (state, seq)",
+        "CREATE INDEX requests_by_name ON requests (name, seq)",
         "CREATE INDEX requests_by_age ON requests (updated)",
         """CREATE TABLE aliases (
             id TEXT PRIMARY KEY,
@@ -108,11 +110,12 @@ class Journal:
     def add(self, request: Request, content: str) -> None:
         """Keep a new request; ``content`` is its digest, against which a repetition is held."""
         self._execute(
-            "INSERT INTO requests (id, digest, kind, spec, who, host, created, state, version,"
-            " updated, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO requests (id, digest, kind, name, spec, who, host, created, state,"
+            " version, updated, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             request.id,
             content,
             request.kind.value,
+            request.name,
             _json(request.spec),
             request.who,
             request.host,
@@ -158,12 +161,21 @@ class Journal:
         found = map(self._request, self._query(query, moment))
         return (request for request in found if request.state.ended)
 
-    def newest(self, states: Iterable[State], limit: int) -> list[Request]:
-        """Return at most ``limit`` requests in one of ``states``, the newest first."""
-        query = "SELECT * FROM requests WHERE state = ? ORDER BY seq DESC LIMIT ?"
-        rows: list[Any] = []
+    def newest(self, states: Iterable[State], limit: int, name: str | None) -> list[Request]:
+        """Return at most ``limit`` requests in one of ``states``, the newest first.
+
+        ``name``: only those about the vm of that name.
+        """
+        rows: list[sqlite3.Row] = []
         for state in frozenset(states):
-            rows += self._query(query, state.value, limit)
+            if name is None:
+                query = "SELECT * FROM requests WHERE state = ? ORDER BY seq DESC LIMIT ?"
+                rows += self._query(query, state.value, limit)
+            else:
+                query = (
+                    "SELECT * FROM requests WHERE name = ? AND state = ? ORDER BY seq DESC LIMIT ?"
+                )
+                rows += self._query(query, name, state.value, limit)
         newest = heapq.nlargest(limit, rows, key=lambda row: row["seq"])
         return [self._request(row) for row in newest]
 

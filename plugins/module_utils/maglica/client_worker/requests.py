@@ -73,9 +73,9 @@ class Requests:
         """Return the open requests of a host, the oldest first."""
         return [self.open[request_id] for request_id in self._by_host.get(host, ())]
 
-    def newest(self, states: Iterable[State], limit: int) -> list[Request]:
-        """Return at most ``limit`` requests in one of ``states``, the newest first."""
-        return self._journal.newest(states, limit)
+    def newest(self, states: Iterable[State], limit: int, name: str | None) -> list[Request]:
+        """Return at most ``limit`` requests in ``states`` and about vm ``name``, newest first."""
+        return self._journal.newest(states, limit, name)
 
     def add(self, request: Request) -> Request:
         """Accept a new request; return it with its times."""
