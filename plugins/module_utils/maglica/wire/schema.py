@@ -170,7 +170,7 @@ def _held_request(value: Any, path: str) -> dict[str, Any]:
 
 # Type → (checks of its body, required fields). Requests on port 5556, by the role that sends them:
 # client and observer.
-_ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
+ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
     "submit": (
         {"id": _uuid, "kind": choice(model.Kind), "spec": lambda value, path: value},
         {"id", "kind", "spec"},
@@ -219,7 +219,7 @@ _host_status = record(
 )
 
 # Replies, and what is published on port 5555 ("request", "cancel").
-_ANSWERED: dict[str, tuple[dict[str, Check], set[str]]] = {
+ANSWERED: dict[str, tuple[dict[str, Check], set[str]]] = {
     "request": ({"request": request}, {"request"}),
     "requests": ({"requests": list_of(request, 1000)}, {"requests"}),
     "placement": ({"host": _name, "load": number}, {"host", "load"}),
@@ -231,22 +231,22 @@ _ANSWERED: dict[str, tuple[dict[str, Check], set[str]]] = {
     "ok": ({}, set()),
     "error": ({"code": matching(_CODE, "error code"), "text": text()}, {"code", "text"}),
 }
-_PUBLISHED = {"request": _ANSWERED["request"], "cancel": _ASKED["cancel"]}
+PUBLISHED = {"request": ANSWERED["request"], "cancel": ASKED["cancel"]}
 
 
 def asked(kind: str, body: Any) -> dict[str, Any]:
     """Check the body of a message that a peer sends to port 5556; return its values."""
-    return _body(_ASKED, kind, body)
+    return _body(ASKED, kind, body)
 
 
 def answered(kind: str, body: Any) -> dict[str, Any]:
     """Check the body of a reply of port 5556; return its values."""
-    return _body(_ANSWERED, kind, body)
+    return _body(ANSWERED, kind, body)
 
 
 def published(kind: str, body: Any) -> dict[str, Any]:
     """Check the body of a message of port 5555; return its values."""
-    return _body(_PUBLISHED, kind, body)
+    return _body(PUBLISHED, kind, body)
 
 
 def _body(
