@@ -109,7 +109,7 @@ def cloud() -> Iterator[subprocess.Popen[bytes]]:
 
 def main() -> int:
     """Run the stages; 1 if one failed."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(1))
     report = Report()
     broken = None
     try:

@@ -211,7 +211,7 @@ def _find(hosts: Iterable[HostStatus], name: str, host: str | None) -> tuple[str
     where = f"host {host}" if host else "any host"
     vms = [(at, domain) for at, domain in found if not domain.is_image]
     if len(vms) > 1:
-        all_hosts = ", ".join(at for at, _ in vms)
+        all_hosts = ", ".join(at for at, _other in vms)
         raise NameTaken(f"vm {name} is on several hosts: {all_hosts}; name one with --host")
     if vms:
         return vms[0]

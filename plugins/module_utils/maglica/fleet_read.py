@@ -140,7 +140,7 @@ def read_one(session: Session, connection: Any, handle: Any, reading: Reading) -
     """Return the domain of ``handle`` (a ``virDomain``), None when it has just gone."""
     libvirt = _deps.need("libvirt")
     try:
-        ((_, statistics),) = connection.domainListGetStats(
+        ((_other, statistics),) = connection.domainListGetStats(
             [handle], libvirt.VIR_DOMAIN_STATS_STATE, 0
         )
     except (libvirt.libvirtError, ValueError):

@@ -170,7 +170,7 @@ def test_error_codes_become_classes(server: WireServer, cls: type[errors.Maglica
     server.answer = script([Message("error", {"code": cls.code, "text": "kvm0: no"})])
     with Client(server.config()) as client, pytest.raises(errors.MaglicaError) as caught:
         client.status(REQUEST.id)
-    assert type(caught.value) is cls
+    assert caught.type is cls
     assert str(caught.value) == "kvm0: no"
 
 
@@ -281,7 +281,7 @@ def test_list_plan_and_cancel(server: WireServer) -> None:
 def test_nothing_stays_after_the_client(server: WireServer) -> None:
     before = threading.active_count()
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
-    for _ in range(5):
+    for _turn in range(5):
         with Client(server.config()) as client:
             client.status(REQUEST.id)
     assert threading.active_count() == before

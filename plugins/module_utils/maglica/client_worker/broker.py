@@ -147,7 +147,7 @@ class Broker:
 
     def _take_subscriptions(self) -> None:
         zmq = self._zmq
-        for _ in range(MESSAGES_AT_ONCE):
+        for _turn in range(MESSAGES_AT_ONCE):
             try:
                 frame = self._publisher.recv(zmq.NOBLOCK, copy=False)
             except zmq.Again:
@@ -175,7 +175,7 @@ class Broker:
 
     def _receive(self) -> list[Incoming]:
         messages = []
-        for _ in range(MESSAGES_AT_ONCE):
+        for _turn in range(MESSAGES_AT_ONCE):
             try:
                 first = self._requests.recv(self._zmq.NOBLOCK, copy=False)
             except self._zmq.Again:

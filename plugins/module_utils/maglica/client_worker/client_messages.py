@@ -65,7 +65,7 @@ def list_requests(context: Context, call: Call) -> Message:
     limit = call.body.get("limit", DEFAULT_LIMIT)
     states = call.body.get("states") or tuple(State)
     found = context.requests.newest(states, limit, call.body.get("name"))
-    listed, _ = schema.page(map(shown, found))
+    listed, _other = schema.page(map(shown, found))
     return Message("requests", {"requests": listed})
 
 

@@ -201,7 +201,7 @@ class Engine:
             return
         for name, seen, report in rows:
             self._journal.keep_host(name, seen, report)
-        self._context.hosts.kept([name for name, _, _ in rows], now)
+        self._context.hosts.kept([name for name, _seen, _report in rows], now)
 
     def _prune(self) -> None:
         before = self._context.wall() - self._retention

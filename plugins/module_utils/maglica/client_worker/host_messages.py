@@ -36,7 +36,7 @@ def hello(context: Context, call: Call) -> Message:
         for request in mine
         if request.id not in held and (complete or request.state is not State.RUNNING)
     ]
-    welcome, _ = schema.page(_sent(context, request) for request in missing[:MAX_LISTED])
+    welcome, _other = schema.page(_sent(context, request) for request in missing[:MAX_LISTED])
     return Message("welcome", {"requests": welcome, "cancel": cancel[:MAX_LISTED]})
 
 

@@ -74,7 +74,7 @@ class Hosts:
         again; until then their requests are accepted as if they had.
         """
         rows = list(kept)
-        newest = max((seen for _, seen, _ in rows), default=0.0)
+        newest = max((seen for _name, seen, _report in rows), default=0.0)
         for name, seen, report in rows:
             self.know([name])
             host = self._hosts[name]

@@ -37,7 +37,7 @@ def fork(life: int) -> None:
 
 def _watch(job: int, life: int) -> int:
     threading.Thread(target=_kill_group_at_end, args=(life,), daemon=True).start()
-    _, status = os.waitpid(job, 0)
+    _other, status = os.waitpid(job, 0)
     return os.waitstatus_to_exitcode(status) & 0xFF
 
 

@@ -75,7 +75,7 @@ class Inspector:
             self._known.pop(self._changed.popleft(), None)
         if not self._turn:
             self._turn.extend(self._known)
-        for _ in range(min(REREAD, len(self._turn))):
+        for _turn in range(min(REREAD, len(self._turn))):
             self._known.pop(self._turn.popleft(), None)
 
     def _free_memory_mib(self) -> int:

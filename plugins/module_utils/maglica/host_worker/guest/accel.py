@@ -61,7 +61,7 @@ def _try(qemu: str) -> bool:
     command = [qemu, "-machine", f"{machine},accel=kvm", "-cpu", "host", "-m", "16", "-S"]
     command += ["-nodefaults", "-no-user-config", "-display", "none", "-qmp", "stdio"]
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # pylint: disable=ansible-bad-function
             command, input=_QMP, capture_output=True, timeout=_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -8,6 +8,7 @@ Pure but for ``examine``, which reads. The format is that of interfaces(5).
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -190,8 +191,7 @@ def _named(interfaces: tuple[GuestInterface, ...], count: int) -> Iterator[Guest
     taken = {interface.name for interface in interfaces}
     names = (f"{stem}{number}" for number in range(2 * count + len(taken)))
     free = (name for name in names if name not in taken)
-    for _ in range(count - len(interfaces)):
-        yield GuestInterface(next(free))
+    yield from map(GuestInterface, itertools.islice(free, max(count - len(interfaces), 0)))
 
 
 def _block(interface: GuestInterface, nic: NicIdentity) -> str:

@@ -74,7 +74,7 @@ def clean(findings: Findings) -> tuple[Edit, ...]:
 
 def lay_out(facts: GuestFacts) -> tuple[tuple[Edit, ...], GuestFacts]:
     """Return the edits that make, empty, each file that every clone will fill, and new facts."""
-    nics = tuple(NicIdentity("52:54:00:00:00:00") for _ in facts.interfaces or ("",))
+    nics = tuple(NicIdentity("52:54:00:00:00:00") for _turn in facts.interfaces or ("",))
     keys = tuple(HostKey(kind, b"", "") for kind in facts.ssh_host_keys)
     identity = Identity("localhost", "", nics, keys)
     files = [edit for edit in plan(facts, identity) if isinstance(edit, Write)]
