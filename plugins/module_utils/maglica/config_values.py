@@ -17,7 +17,8 @@ Reader = Callable[[str, Path], Any]
 ACCELS = ("auto", "kvm", "tcg")
 
 # The alphabet of ZeroMQ's RFC 32 (Z85); 40 of its characters are a CURVE key of 32 bytes.
-_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+_Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+_KEY_LENGTH = 40
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://[!-~]*")
 _BOOLEANS = {"yes": True, "true": True, "no": False, "false": False}
 
@@ -58,8 +59,15 @@ def uri(value: str, _folder: Path) -> str:
 
 
 def key(value: str, _folder: Path) -> str:
-    if not _KEY.fullmatch(value):
-        raise ValueError("not a public key of 40 Z85 characters")
+    if len(value) != _KEY_LENGTH or not set(value) <= set(_Z85):
+        raise ValueError(f"not a key of {_KEY_LENGTH} Z85 characters")
+    # Five characters are a number in base 85 that must fit in four bytes.
+    for first in range(0, _KEY_LENGTH, 5):
+        number = 0
+        for char in value[first : first + 5]:
+            number = number * len(_Z85) + _Z85.index(char)
+        if number >= 1 << 32:
+            raise ValueError(f"not a key: {value[first : first + 5]!r} is no Z85")
     return value
 
 

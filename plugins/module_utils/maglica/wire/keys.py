@@ -11,6 +11,7 @@ import argparse
 import os
 import stat
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,9 +88,9 @@ def _pair(text: bytes, path: Path) -> KeyPair:
 
 def _create(path: Path, text: bytes, mode: int) -> None:
     """Write a new file whole or not at all; one that somebody else made meanwhile stays."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    draft = Path(name)
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
             file.write(text + b"\n")
