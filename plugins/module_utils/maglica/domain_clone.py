@@ -8,7 +8,6 @@ the clone's own. The result is libvirt's domain XML, to be defined.
 
 from __future__ import annotations
 
-import posixpath
 import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
@@ -66,7 +65,8 @@ def check(xml: str, own_networks: bool = False) -> None:
 
 def nvram_path(image_path: str, name: str) -> str:
     """Return where the UEFI variables of the clone ``name`` are: beside the image's."""
-    return posixpath.join(posixpath.dirname(image_path), f"{name}_VARS.fd")
+    folder, slash, _base = image_path.rpartition("/")
+    return f"{folder}{slash}{name}_VARS.fd"
 
 
 def clone(xml: str, plan: ClonePlan) -> str:
@@ -82,6 +82,7 @@ def clone(xml: str, plan: ClonePlan) -> str:
     _metadata(root, plan)
     _disks(root, plan.disks)
     domain_nics.rewrite(root, plan.networks, plan.request)
+    _static_addresses(root, plan.networks or ())
     if plan.vcpus is not None:
         domain_size.set_vcpus(root, plan.vcpus)
     if plan.memory_mib is not None:
@@ -132,6 +133,16 @@ def _metadata(root: ET.Element, plan: ClonePlan) -> None:
         "clone_mode": plan.clone_mode.value,
     }
     ET.SubElement(_child(root, "metadata"), "maglica:vm", attributes)
+
+
+def _static_addresses(root: ET.Element, nics: Sequence[Nic]) -> None:
+    """Record the addresses that no DHCP server will know; interfaces and ``nics`` correspond."""
+    for nic, interface in zip(nics, root.iterfind("devices/interface")):
+        for _metadata, element in own_metadata(root):
+            for address in nic.addresses:
+                mac = _child(interface, "mac").get("address", "")
+                attributes = {"mac": mac, "address": address}
+                ET.SubElement(element, "maglica:address", attributes)
 
 
 def _disks(root: ET.Element, sources: Mapping[str, DiskSource]) -> None:
@@ -213,11 +224,11 @@ def own_path(path: str, old: str, new: str) -> str:
 
     The image's name in it becomes the clone's; if it is not in it, the clone's name is added.
     """
-    folder, base = posixpath.split(path)
+    folder, slash, base = path.rpartition("/")
     if old in base:
-        return posixpath.join(folder, base.replace(old, new))
-    stem, suffix = posixpath.splitext(base)
-    return posixpath.join(folder, f"{stem}-{new}{suffix}")
+        return f"{folder}{slash}{base.replace(old, new)}"
+    stem, dot, suffix = base.rpartition(".")
+    return f"{folder}{slash}{stem}-{new}{dot}{suffix}" if stem else f"{path}-{new}"
 
 
 def _socket(path: str, old: str, new: str) -> str:

@@ -47,13 +47,18 @@ _NAMED_BY = {"file": "file", "block": "dev", "dir": "dir"}
 
 @dataclass(frozen=True)
 class Made:
-    """What Maglica wrote into the metadata of a vm that it made; ``created`` is a Unix time."""
+    """What Maglica wrote into the metadata of a vm that it made; ``created`` is a Unix time.
+
+    ``addresses`` are pairs of a MAC address and a static address of that interface, with its
+    prefix length.
+    """
 
     image: str
     request: str
     created: int
     who: str
     clone_mode: str
+    addresses: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -223,6 +228,11 @@ def _made(root: ET.Element) -> Made | None:
             created=int(created) if created.isascii() and created.isdigit() else 0,
             who=element.get("who", ""),
             clone_mode=element.get("clone_mode", ""),
+            addresses=tuple(
+                (child.get("mac", ""), child.get("address", ""))
+                for child in element
+                if child.tag.rpartition(":")[2] == "address"
+            ),
         )
     return None
 

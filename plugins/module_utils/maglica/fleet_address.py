@@ -11,6 +11,7 @@ from typing import Any
 
 from . import _deps, addresses
 from .addresses import Lease
+from .errors import HostDown
 from .fleet_values import AddressSource, Domain
 from .model import Interface
 from .sessions import Session
@@ -25,11 +26,16 @@ _AGENTS_PATIENCE = 1.5
 
 @dataclass(frozen=True)
 class Guest:
-    """A domain with its handle (a ``virDomain``); ``agent``: its guest agent seems to run."""
+    """A domain with its handle (a ``virDomain``).
+
+    ``agent``: its guest agent seems to run. ``recorded``: pairs of a MAC address and a static
+    address with its prefix length.
+    """
 
     handle: Any
     domain: Domain
-    agent: bool
+    agent: bool = False
+    recorded: tuple[tuple[str, str], ...] = ()
 
     def on(self, interfaces: tuple[Interface, ...]) -> Guest:
         return replace(self, domain=replace(self.domain, interfaces=interfaces))
@@ -118,20 +124,36 @@ def _from_agents(session: Session, _connection: Any, guests: Sequence[Guest]) ->
         rest = [guest for guest in guests if guest.agent and guest.domain.uuid not in asked]
         return rest[:_AGENTS] if session.remaining() > budget else []
 
-    while todo():
-        # A group that is not through in time has ended the connection; go on with a new one.
-        with contextlib.suppress(TimeoutError), session.connected(read_only=False) as connection:
+    def ask_until_one_hangs() -> None:
+        with session.connected(read_only=False) as connection:
             while group := todo():
                 session.aside(
                     lambda: session.map(lambda guest: ask(connection, guest), group),
                     _AGENTS_PATIENCE,
                 )
+
+    # Who may not have such a connection does without the agents.
+    with contextlib.suppress(HostDown):
+        while todo():
+            # A group that is not through in time has ended the connection; go on with a new one.
+            with contextlib.suppress(TimeoutError):
+                ask_until_one_hangs()
     return [found.get(guest.domain.uuid, guest) for guest in guests]
 
 
 def _from_arp(session: Session, _connection: Any, guests: Sequence[Guest]) -> list[Guest]:
     source = _deps.need("libvirt").VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP
     return _asked(session, guests, source)
+
+
+def _recorded(_session: Session, _connection: Any, guests: Sequence[Guest]) -> list[Guest]:
+    found = []
+    for guest in guests:
+        by_mac: dict[str, list[str]] = {}
+        for mac, address in guest.recorded:
+            by_mac.setdefault(mac, []).append(address.partition("/")[0])
+        found.append(guest.on(addresses.with_addresses(guest.domain.interfaces, by_mac)))
+    return found
 
 
 def _asked(session: Session, guests: Sequence[Guest], source: int) -> list[Guest]:
@@ -175,4 +197,5 @@ _SOURCES: dict[AddressSource, _Source] = {
     AddressSource.LEASE: from_leases,
     AddressSource.AGENT: _from_agents,
     AddressSource.ARP: _from_arp,
+    AddressSource.RECORDED: _recorded,
 }

@@ -156,7 +156,12 @@ def _domains(
     if reading.gather is not Gather.FULL:
         return domains
     guests = [
-        Guest(record.handle, domain, _AGENT.search(record.xml or "") is not None)
+        Guest(
+            record.handle,
+            domain,
+            agent=_AGENT.search(record.xml or "") is not None,
+            recorded=_recorded(record, domain),
+        )
         for record, domain in zip(records, domains)
     ]
     return [
@@ -225,6 +230,11 @@ def _domain(record: Record, reading: Reading) -> Domain:
         interfaces=definition.interfaces,
         disks=_disks(definition, record.statistics),
     )
+
+
+def _recorded(record: Record, domain: Domain) -> tuple[tuple[str, str], ...]:
+    made = record.definition.made if record.definition and domain.made else None
+    return made.addresses if made else ()
 
 
 def genuine(definition: Definition) -> Made | None:

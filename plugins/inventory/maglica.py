@@ -1,0 +1,611 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventory plugin: options, the library's snapshot of the fleet, Ansible's inventory."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: maglica
+short_description: Original images and vms of all hosts
+version_added: 0.1.0
+author:
+  - Maglica contributors (@maglica)
+description:
+  - Lists what the libvirtd of every host shows, all hosts at the same time.
+  - An I(original image) is a persistent domain that does not run and that Maglica did not make; an
+    image that several hosts have is listed once. Every other domain is a I(vm).
+  - A host that does not answer within O(host_timeout) is named in a warning and in the variable
+    C(maglica_unreachable_hosts) of the group C(all), and costs no more time than that.
+  - Nothing is changed on any host, and libvirtd is asked over read-only connections, except for
+    V(agent) in O(address_sources).
+  - The inventory's file must be named C(maglica.yml), or end with C(.maglica.yml); C(.yaml) will
+    do as well.
+extends_documentation_fragment:
+  - ansible.builtin.constructed
+  - ansible.builtin.inventory_cache
+requirements:
+  - libvirt-python
+options:
+  plugin:
+    description:
+      - Says that the file is for this plugin.
+    type: str
+    required: true
+    choices:
+      - maglica.cloud.maglica
+  config:
+    description:
+      - The configuration file C(maglica.conf) with the hosts; a relative path is taken from the
+        folder of the inventory's file.
+      - It is not read when O(hosts) is given. Otherwise the default is
+        V(/etc/maglica/maglica.conf).
+      - Its absolute path becomes the variable C(maglica_config) of the group C(all), where the
+        modules of this collection find it.
+    type: str
+    env:
+      - name: MAGLICA_CONFIG
+  hosts:
+    description:
+      - The hosts, instead of those in the configuration file.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - The host's name.
+        type: str
+        required: true
+      uri:
+        description:
+          - The libvirt URI, with the transport tcp, tls, ssh or unix.
+          - The default is V(qemu+tcp://NAME/system).
+        type: str
+      weight:
+        description:
+          - The host's share of the work, shown as the variable C(maglica_weight).
+        type: float
+        default: 1.0
+  auth_file:
+    description:
+      - A file with user names and passwords for hosts that ask for them by SASL, in libvirt's own
+        form (see U(https://libvirt.org/auth.html#client-configuration)); a relative path is taken
+        from the folder of the inventory's file.
+    type: str
+  include:
+    description:
+      - What is listed. V(hosts) are the hosts themselves.
+    type: list
+    elements: str
+    choices:
+      - vms
+      - images
+      - hosts
+    default:
+      - vms
+      - images
+  image_pattern:
+    description:
+      - A regular expression that the whole name of an original image must match. A domain that
+        could be an image but has another name is listed as a vm.
+    type: str
+  include_filters:
+    description:
+      - List a domain only if it meets one of these filters.
+      - A filter is met when all its conditions are. In a list, one entry must match, as a shell
+        pattern, or as a regular expression for the whole text when it starts with V(~).
+      - What is known by name, host, state and UUID alone is decided before anything else is read,
+        and hosts that no filter admits are not asked.
+    type: list
+    elements: dict
+    default: []
+    suboptions: &filter
+      name:
+        description:
+          - The domain's name.
+        type: list
+        elements: str
+      host:
+        description:
+          - The host that the domain is on.
+        type: list
+        elements: str
+      state:
+        description:
+          - The state, as in the variable C(maglica_state).
+        type: list
+        elements: str
+      uuid:
+        description:
+          - The domain's UUID.
+        type: list
+        elements: str
+      kind:
+        description:
+          - V(vm) or V(image).
+        type: list
+        elements: str
+      image:
+        description:
+          - The original image that a vm was cloned from.
+        type: list
+        elements: str
+      request:
+        description:
+          - The id of the request that made a vm.
+        type: list
+        elements: str
+      who:
+        description:
+          - Who asked for a vm.
+        type: list
+        elements: str
+      clone_mode:
+        description:
+          - V(linked) or V(full).
+        type: list
+        elements: str
+      expression:
+        description:
+          - A Jinja expression on the domain's variables.
+        type: raw
+  exclude_filters:
+    description:
+      - Do not list a domain that meets one of these filters. See O(include_filters).
+    type: list
+    elements: dict
+    default: []
+    suboptions: *filter
+  gather:
+    description:
+      - V(full) reads the definition of each domain, its disks' sizes and its addresses.
+      - V(minimal) reads names, UUIDs and states in one call for each host, and looks at a
+        definition only where an image can't be told from a vm otherwise. Then C(ansible_host) is
+        not set.
+    type: str
+    choices:
+      - full
+      - minimal
+    default: full
+  definitions:
+    description:
+      - Whether to show each domain's XML as the variable C(maglica_xml).
+    type: bool
+    default: false
+  address_sources:
+    description:
+      - Where a running vm's addresses are looked for; the first that knows one is taken.
+      - V(lease) are the DHCP leases of libvirt's networks, V(agent) is the QEMU guest agent,
+        V(arp) is the host's ARP table, V(recorded) are the static addresses that the vm was cloned
+        with.
+      - Only V(agent) needs a connection that is not read-only. It asks the guest itself, which
+        can say what it wants.
+    type: list
+    elements: str
+    choices:
+      - lease
+      - agent
+      - arp
+      - recorded
+    default:
+      - lease
+      - agent
+      - arp
+      - recorded
+  address_networks:
+    description:
+      - When a vm has several addresses, take one on the first of these that it has one on. Each is
+        the name of a libvirt network, or a range such as V(192.0.2.0/24).
+    type: list
+    elements: str
+    default: []
+  address_family:
+    description:
+      - Which kind of address becomes C(ansible_host) when a vm has both; with V(ipv4_only) and
+        V(ipv6_only) the other kind never does.
+    type: str
+    choices:
+      - ipv4
+      - ipv6
+      - ipv4_only
+      - ipv6_only
+    default: ipv4
+  connection:
+    description:
+      - How Ansible connects to the vms.
+      - V(ssh) leaves it to Ansible's own settings and sets C(ansible_host).
+      - V(community.libvirt.libvirt_qemu) goes through libvirtd and the QEMU guest agent, and needs
+        no network in the guest.
+    type: str
+    choices:
+      - ssh
+      - community.libvirt.libvirt_qemu
+    default: ssh
+  hostnames:
+    description:
+      - What a domain is called in the inventory, in order of preference. Each is one of the
+        domain's variables without its prefix, such as V(name), V(address) or V(uuid), or a Jinja
+        expression on its variables; the first that is not empty is taken.
+      - Vms that would have the same name are called C(NAME@HOST), and a warning says so.
+    type: list
+    elements: str
+    default:
+      - name
+  host_timeout:
+    description:
+      - How many seconds a host may take for all its answers together.
+    type: float
+    default: 10.0
+  parallel:
+    description:
+      - How many hosts are asked at the same time; V(0) means all. With fewer than all, each round
+        may take O(host_timeout).
+    type: int
+    default: 0
+  on_host_error:
+    description:
+      - What happens when a host does not answer.
+      - V(warn) lists the others and warns. V(fail) makes the inventory fail.
+      - V(last_known) also lists what the host had when it last answered; that is kept by the
+        cache plugin (O(cache_plugin)) for as long as it takes, so choose one that writes to disk.
+    type: str
+    choices:
+      - warn
+      - fail
+      - last_known
+    default: warn
+  group_prefix:
+    description:
+      - What the names of the groups start with.
+      - The groups are C(maglica_vms), C(maglica_images), C(maglica_hosts),
+        C(maglica_host_HOST) for each host and C(maglica_state_STATE) for each state, with
+        characters that are not allowed in a group's name replaced by C(_).
+    type: str
+    default: maglica_
+  variable_prefix:
+    description:
+      - What the names of the variables start with.
+    type: str
+    default: maglica_
+notes:
+  - "Variables of each vm: C(maglica_kind) (V(vm)), C(maglica_name), C(maglica_uuid),
+    C(maglica_host), C(maglica_state) (V(running), V(stopped), V(paused), V(stopping), V(crashed),
+    V(suspended) or V(unknown)), C(maglica_vcpus), C(maglica_memory_mib),
+    C(maglica_interfaces) (a list of C(mac), C(network), C(addresses)), C(maglica_disks) (a list of
+    C(target), C(device), C(format), C(source), C(capacity_bytes), C(allocation_bytes)),
+    C(maglica_tags) and C(maglica_address). For a vm that Maglica cloned also C(maglica_image),
+    C(maglica_request), C(maglica_clone_mode), C(maglica_created) and C(maglica_who)."
+  - "Variables of each image: C(maglica_kind) (V(image)), C(maglica_name), C(maglica_state),
+    C(maglica_hosts) (the hosts that have it), C(maglica_copies) (for each of them C(host),
+    C(uuid), C(size_bytes)), C(maglica_size_bytes), C(maglica_vms) (the names of the vms cloned
+    from it), and C(maglica_vcpus), C(maglica_memory_mib), C(maglica_interfaces), C(maglica_disks),
+    C(maglica_tags) as for a vm."
+  - "Variables of each host: C(maglica_kind) (V(host)), C(maglica_name), C(maglica_uri),
+    C(maglica_weight), C(maglica_reachable), C(maglica_hostname), C(maglica_cpus),
+    C(maglica_memory_total_mib), C(maglica_memory_free_mib), C(maglica_libvirt_version),
+    C(maglica_hypervisor_version), C(maglica_pools) (a list of C(name), C(active),
+    C(capacity_bytes), C(free_bytes)), C(maglica_networks), and C(maglica_seconds), which reading
+    it took."
+  - What is not known is V(null); a list with nothing in it is empty.
+"""
+
+EXAMPLES = r"""
+# maglica.yml: the hosts of /etc/maglica/maglica.conf, or of the file in $MAGLICA_CONFIG
+plugin: maglica.cloud.maglica
+
+---
+# Hosts that are named here; one by TLS, one by SSH.
+plugin: maglica.cloud.maglica
+hosts:
+  - name: kvm0.example.jp
+    uri: qemu+tls://kvm0.example.jp/system
+  - name: kvm1.example.jp
+    uri: qemu+ssh://root@kvm1.example.jp/system
+    weight: 2
+
+---
+# Only running web servers, grouped by the image that they were cloned from.
+plugin: maglica.cloud.maglica
+config: maglica.conf
+include: [vms]
+include_filters:
+  - name: ["web*.example.jp"]
+    state: [running]
+exclude_filters:
+  - expression: maglica_vcpus > 8
+keyed_groups:
+  - key: maglica_image
+    prefix: image
+groups:
+  large: maglica_memory_mib >= 4096
+compose:
+  ansible_user: "'root'"
+
+---
+# A quick overview that is kept for ten minutes, and survives a host that is down.
+plugin: maglica.cloud.maglica
+config: maglica.conf
+gather: minimal
+include: [vms, images, hosts]
+cache: true
+cache_plugin: ansible.builtin.jsonfile
+cache_connection: ~/.cache/maglica
+cache_timeout: 600
+on_host_error: last_known
+
+---
+# Guests without a network, reached through libvirtd.
+plugin: maglica.cloud.maglica
+config: maglica.conf
+connection: community.libvirt.libvirt_qemu
+hostnames:
+  - maglica_name | split('.') | first
+"""
+
+import hashlib
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleParserError
+from ansible.plugins.cache import CachePluginAdjudicator
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.template import trust_as_template
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
+    addresses,
+    config,
+    fleet,
+    fleet_cache,
+    fleet_entries,
+    fleet_filter,
+    fleet_view,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.errors import MaglicaError
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_entries import Entry
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_filter import Filters
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_values import (
+    AddressSource,
+    Domain,
+    Gather,
+    Snapshot,
+)
+from jinja2 import Environment, TemplateSyntaxError, meta
+
+SUFFIXES = ("maglica.yml", "maglica.yaml")
+QEMU = "community.libvirt.libvirt_qemu"
+# What decides what is read of a host: the options by which cached data must differ.
+READING = (
+    "hosts",
+    "include",
+    "include_filters",
+    "exclude_filters",
+    "gather",
+    "definitions",
+    "address_sources",
+    "address_networks",
+    "address_family",
+)
+
+
+class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
+    """See DOCUMENTATION."""
+
+    NAME = "maglica.cloud.maglica"
+
+    def verify_file(self, path: str) -> bool:
+        """Say whether the file's name is one of this plugin's."""
+        name = Path(path).name
+        named = any(name == suffix or name.endswith("." + suffix) for suffix in SUFFIXES)
+        return named and super().verify_file(path)
+
+    def parse(self, inventory, loader, path, cache=True):
+        """Add what the hosts show to ``inventory``; ``cache`` says whether cached data will do."""
+        super().parse(inventory, loader, path, cache)
+        self._read_config_data(path)
+        self._templating = threading.Lock()
+        folder = Path(path).absolute().parent
+        try:
+            filters = self._filters()
+            hosts = [host for host in self._hosts(folder) if filters.may_want_host(host.name)]
+            snapshot = self._snapshot(path, folder, hosts, filters, cache)
+        except MaglicaError as error:
+            raise AnsibleParserError(f"{path}: {error}") from error
+        self._tell(snapshot)
+        snapshot = fleet_view.only_images(snapshot, self.get_option("image_pattern"))
+        self._populate(hosts, fleet_view.only_wanted(snapshot, filters.want))
+
+    def _hosts(self, folder: Path) -> list[config.HostEntry]:
+        listed = self.get_option("hosts")
+        if listed is not None:
+            return [
+                config.HostEntry(
+                    name=host["name"],
+                    uri=host.get("uri") or f"qemu+tcp://{host['name']}/system",
+                    weight=host.get("weight") or 1.0,
+                )
+                for host in listed
+            ]
+        path = folder / Path(self.get_option("config") or config.default_path()).expanduser()
+        hosts = config.load(path).hosts
+        self.inventory.set_variable("all", "maglica_config", str(path))
+        return list(hosts)
+
+    def _filters(self) -> Filters:
+        return Filters(
+            include=tuple(map(fleet_filter.rule, self.get_option("include_filters"))),
+            exclude=tuple(map(fleet_filter.rule, self.get_option("exclude_filters"))),
+            evaluate=self._evaluate,
+        )
+
+    def _evaluate(self, expression: str, domain: Domain, is_read: bool) -> bool | None:
+        prefix = self.get_option("variable_prefix")
+        known = {prefix + key for key in fleet_filter.EARLY_KEYS}
+        if not is_read and not _names_in(expression) <= known:
+            return None
+        kind = "image" if domain.is_image else "vm"
+        shown = self._variables({"kind": kind, **fleet_view.vm(domain)})
+        # Each host's thread comes here, and a templar is for one thread at a time.
+        with self._templating:
+            try:
+                return bool(self._compose(expression, shown))
+            except Exception as error:
+                if self.get_option("strict"):
+                    raise AnsibleParserError(
+                        f"cannot evaluate the filter {expression!r} for {domain.name}: {error}"
+                    ) from error
+                return False
+
+    def _snapshot(self, path, folder, hosts, filters, cache) -> Snapshot:
+        key = f"{self.get_cache_key(path)}_{self._digest(hosts)}"
+        is_cached = self.get_option("cache")
+        if is_cached and cache:
+            known = fleet_cache.load(self._cache.get(key))
+            if known is not None:
+                return known
+        snapshot = self._read(folder, hosts, filters)
+        on_error = self.get_option("on_host_error")
+        if on_error == "fail" and snapshot.unreachable:
+            raise MaglicaError("; ".join(_missing(snapshot)))
+        if on_error == "last_known":
+            snapshot = self._with_last_known(f"{key}_last", snapshot)
+        if is_cached:
+            self._cache[key] = fleet_cache.dump(snapshot)
+        return snapshot
+
+    def _read(self, folder, hosts, filters) -> Snapshot:
+        auth_file = self.get_option("auth_file")
+        return fleet.snapshot(
+            hosts,
+            self.get_option("host_timeout"),
+            gather=Gather(self.get_option("gather")),
+            sources=[AddressSource(source) for source in self.get_option("address_sources")],
+            preference=addresses.Preference(
+                addresses.Family(self.get_option("address_family")),
+                tuple(map(addresses.check_network, self.get_option("address_networks"))),
+            ),
+            wanted=filters.may_want,
+            details="hosts" in self.get_option("include"),
+            xml=self.get_option("definitions"),
+            parallel=self.get_option("parallel"),
+            auth_file=auth_file and str(folder / Path(auth_file).expanduser()),
+        )
+
+    def _with_last_known(self, key: str, snapshot: Snapshot) -> Snapshot:
+        """Fill in for hosts that did not answer what they had last, and keep what is known now."""
+        options = {"_uri": "cache_connection", "_prefix": "cache_prefix"}
+        values = {name: self.get_option(option) for name, option in options.items()}
+        kept = CachePluginAdjudicator(
+            self.get_option("cache_plugin"),
+            _timeout=0,
+            **{name: value for name, value in values.items() if value is not None},
+        )
+        known = fleet_cache.load(kept.get(key))
+        if known is not None:
+            snapshot = fleet_cache.merge(snapshot, known)
+        kept[key] = fleet_cache.dump(snapshot)
+        kept.set_cache()
+        return snapshot
+
+    def _digest(self, hosts) -> str:
+        reading = [[host.name, host.uri] for host in hosts]
+        reading += [[option, self.get_option(option)] for option in READING]
+        text = json.dumps(reading, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _tell(self, snapshot: Snapshot) -> None:
+        for text in (*_missing(snapshot), *snapshot.problems):
+            self.display.warning(text)
+        self.inventory.set_variable(
+            "all",
+            "maglica_unreachable_hosts",
+            _trusted(fleet_view.unreachable(snapshot.unreachable)),
+        )
+
+    def _populate(self, hosts, snapshot: Snapshot) -> None:
+        uris = {host.name: host.uri for host in hosts}
+        listed, warnings = fleet_entries.entries(
+            snapshot, hosts, self.get_option("include"), self._name
+        )
+        for text in warnings:
+            self.display.warning(text)
+        prefix = self.get_option("group_prefix")
+        groups = {prefix + kind for kind in self.get_option("include")}
+        groups.update(prefix + group for entry in listed for group in entry.groups)
+        names = {
+            group: self.inventory.add_group(self._sanitize_group_name(group)) for group in groups
+        }
+        for entry in listed:
+            self.inventory.add_host(entry.name)
+            for group in entry.groups:
+                self.inventory.add_child(names[prefix + group], entry.name)
+            variables = {**self._variables(entry.shown), **self._connection(entry, uris)}
+            for name, value in variables.items():
+                self.inventory.set_variable(entry.name, name, _trusted(value))
+            self._construct(entry.name, variables)
+
+    def _construct(self, name: str, variables: dict[str, Any]) -> None:
+        strict = self.get_option("strict")
+        known = {"inventory_hostname": name, **variables}
+        self._set_composite_vars(self.get_option("compose"), known, name, strict=strict)
+        self._add_host_to_composed_groups(self.get_option("groups"), known, name, strict=strict)
+        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), known, name, strict=strict)
+
+    def _variables(self, shown: dict[str, Any]) -> dict[str, Any]:
+        prefix = self.get_option("variable_prefix")
+        return {prefix + key: value for key, value in shown.items()}
+
+    def _connection(self, entry: Entry, uris: dict[str, str]) -> dict[str, Any]:
+        if entry.domain is None or entry.shown["kind"] != "vm":
+            return {}
+        if self.get_option("connection") == QEMU:
+            return {
+                "ansible_connection": QEMU,
+                "ansible_libvirt_uri": uris[entry.domain.host],
+                "ansible_host": entry.domain.name,
+            }
+        return {"ansible_host": entry.domain.address} if entry.domain.address else {}
+
+    def _name(self, shown: dict[str, Any]) -> str:
+        variables = self._variables(shown)
+        for wish in self.get_option("hostnames"):
+            name = shown.get(wish) if wish.isidentifier() else self._composed(wish, variables)
+            if name and isinstance(name, str):
+                return name
+        return shown["name"]
+
+    def _composed(self, expression: str, variables: dict[str, Any]) -> Any:
+        try:
+            return self._compose(expression, variables)
+        except Exception as error:
+            if self.get_option("strict"):
+                raise AnsibleParserError(f"cannot evaluate {expression!r}: {error}") from error
+            return None
+
+
+def _names_in(expression: str) -> set[str]:
+    """Return the names of the variables that a Jinja expression uses."""
+    try:
+        return meta.find_undeclared_variables(
+            Environment(autoescape=True).parse(f"{{{{ {expression} }}}}")
+        )
+    except TemplateSyntaxError as error:
+        raise AnsibleParserError(f"the filter {expression!r} is no expression: {error}") from error
+
+
+def _trusted(value: Any) -> Any:
+    """Mark text that has no brace, so that it can't be a template, as trusted.
+
+    It is then shown by ansible-inventory --list as it is. All other text that comes from hosts and
+    guests is never rendered.
+    """
+    if isinstance(value, str):
+        return value if "{" in value else trust_as_template(value)
+    if isinstance(value, list):
+        return [_trusted(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: _trusted(entry) for key, entry in value.items()}
+    return value
+
+
+def _missing(snapshot: Snapshot) -> list[str]:
+    return [f"host {entry.host} is left out: {entry.text}" for entry in snapshot.unreachable]

@@ -1,0 +1,127 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which domains are wanted; pure.
+
+A filter may ask for what is known of a domain only after its definition has been read. So each
+question has three answers, and a domain is left unread only when it is certain that it goes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Union
+
+from .errors import ConfigInvalid
+from .fleet_values import Domain
+
+# Evaluates an expression on a domain that has been read or not; None when that is too early.
+Evaluate = Callable[[str, Domain, bool], Union[bool, None]]
+KEYS = ("name", "host", "state", "kind", "image", "request", "who", "clone_mode", "uuid")
+EARLY_KEYS = ("name", "host", "state", "uuid")
+_REGEX = "~"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """All of its conditions must hold: for each key one of the patterns, and the expression.
+
+    A pattern is a shell glob, or after a tilde a regular expression for the whole text.
+    """
+
+    patterns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    expression: str | None = None
+
+    def holds(self, domain: Domain, is_read: bool, evaluate: Evaluate) -> bool | None:
+        """Say whether the rule holds for the domain; None when that is not known yet."""
+        answers = [self._matches(key, domain, is_read) for key in self.patterns]
+        if False in answers:
+            return False
+        if self.expression is not None:
+            answers.append(evaluate(self.expression, domain, is_read))
+        if False in answers:
+            return False
+        return None if None in answers else True
+
+    def _matches(self, key: str, domain: Domain, is_read: bool) -> bool | None:
+        if key not in EARLY_KEYS and not is_read:
+            return None
+        return any(_matches(pattern, _text(key, domain)) for pattern in self.patterns[key])
+
+    def may_hold_on(self, host: str) -> bool:
+        """Say whether the rule can hold for any domain of ``host``."""
+        patterns = self.patterns.get("host")
+        return patterns is None or any(_matches(pattern, host) for pattern in patterns)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """A domain is wanted when one of ``include`` holds (or there is none) and none of ``exclude``.
+
+    ``evaluate`` is what knows expressions.
+    """
+
+    include: tuple[Rule, ...] = ()
+    exclude: tuple[Rule, ...] = ()
+    evaluate: Evaluate = lambda expression, domain, is_read: None
+
+    def may_want(self, domain: Domain) -> bool:
+        """Say, before its definition is read, whether a domain may be wanted."""
+        return self._wants(domain, is_read=False) is not False
+
+    def want(self, domain: Domain) -> bool:
+        """Say whether a domain that was read is wanted."""
+        return self._wants(domain, is_read=True) is True
+
+    def may_want_host(self, host: str) -> bool:
+        """Say whether any domain of ``host`` may be wanted."""
+        return not self.include or any(rule.may_hold_on(host) for rule in self.include)
+
+    def _wants(self, domain: Domain, is_read: bool) -> bool | None:
+        included = self._any(self.include, domain, is_read) if self.include else True
+        excluded = self._any(self.exclude, domain, is_read)
+        if included is False or excluded is True:
+            return False
+        return None if included is None or excluded is None else True
+
+    def _any(self, rules: Sequence[Rule], domain: Domain, is_read: bool) -> bool | None:
+        answers = [rule.holds(domain, is_read, self.evaluate) for rule in rules]
+        if True in answers:
+            return True
+        return None if None in answers else False
+
+
+def rule(options: Mapping[str, Any]) -> Rule:
+    """Return the rule that a filter's options state. Raises ConfigInvalid."""
+    patterns = {}
+    for key in KEYS:
+        value = options.get(key)
+        if value is not None:
+            patterns[key] = tuple(str(entry) for entry in value)
+            for pattern in patterns[key]:
+                _check(pattern)
+    expression = options.get("expression")
+    if not patterns and expression is None:
+        raise ConfigInvalid("a filter has no condition")
+    return Rule(patterns, expression)
+
+
+def _check(pattern: str) -> None:
+    try:
+        re.compile(pattern[len(_REGEX) :] if pattern.startswith(_REGEX) else "")
+    except re.error as error:
+        raise ConfigInvalid(f"the filter's {pattern!r} is no regular expression: {error}") from None
+
+
+def _matches(pattern: str, text: str) -> bool:
+    if pattern.startswith(_REGEX):
+        return re.fullmatch(pattern[len(_REGEX) :], text) is not None
+    return fnmatchcase(text, pattern)
+
+
+def _text(key: str, domain: Domain) -> str:
+    if key == "kind":
+        return "image" if domain.is_image else "vm"
+    return str(getattr(domain, key) or "")

@@ -1,0 +1,131 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the fleet showed, as plain data: the inventory plugin and the info modules show it so.
+
+The inventory's variables are the keys of a vm, an image or a host with ``maglica_`` before them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
+from itertools import groupby
+from typing import Any
+
+from .fleet_values import Domain, Host, HostEntry, Snapshot, Unreachable
+
+
+def vm(domain: Domain) -> dict[str, Any]:
+    """Return a vm; what is not known is None, a list that has nothing is empty."""
+    return {
+        **_common(domain),
+        "host": domain.host,
+        "uuid": domain.uuid,
+        "state": domain.state,
+        "image": domain.image,
+        "request": domain.request,
+        "clone_mode": domain.clone_mode,
+        "created": _time(domain.created),
+        "who": domain.who,
+        "address": domain.address,
+    }
+
+
+def images(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return the images; one that several hosts have is one entry, with a copy for each."""
+    by_name = groupby(snapshot.images, key=lambda domain: domain.name)
+    return [_image(list(copies), snapshot.vms) for _name, copies in by_name]
+
+
+def _image(copies: Sequence[Domain], vms: Iterable[Domain]) -> dict[str, Any]:
+    first = copies[0]
+    return {
+        **_common(first),
+        "state": first.state,
+        "hosts": [domain.host for domain in copies],
+        "copies": [
+            {"host": domain.host, "uuid": domain.uuid, "size_bytes": _size(domain)}
+            for domain in copies
+        ],
+        "size_bytes": _size(first),
+        "vms": sorted(domain.name for domain in vms if domain.image == first.name),
+    }
+
+
+def host(entry: HostEntry, weight: float, found: Host | None) -> dict[str, Any]:
+    """Return a host; ``found`` is None when it is unreachable."""
+    if found is None:
+        found = Host(name=entry.name, uri=entry.uri, seconds=0.0)
+        return {**_host(found), "reachable": False, "weight": weight}
+    return {**_host(found), "reachable": True, "weight": weight}
+
+
+def unreachable(hosts: Iterable[Unreachable]) -> list[dict[str, str]]:
+    """Return the hosts that gave no answer, each with the reason."""
+    return [{"host": entry.host, "text": entry.text} for entry in hosts]
+
+
+def only_images(snapshot: Snapshot, pattern: str | None) -> Snapshot:
+    """Return the snapshot with those images that do not match ``pattern`` counted among the vms."""
+    if pattern is None:
+        return snapshot
+    matches = re.compile(pattern).fullmatch
+    others = tuple(domain for domain in snapshot.images if not matches(domain.name))
+    vms = sorted((*snapshot.vms, *others), key=lambda domain: (domain.name, domain.host))
+    kept = tuple(domain for domain in snapshot.images if matches(domain.name))
+    return replace(snapshot, vms=tuple(vms), images=kept)
+
+
+def only_wanted(snapshot: Snapshot, want: Callable[[Domain], bool]) -> Snapshot:
+    """Return the snapshot with those domains only for which ``want`` is true."""
+    return replace(
+        snapshot,
+        vms=tuple(filter(want, snapshot.vms)),
+        images=tuple(filter(want, snapshot.images)),
+    )
+
+
+def _common(domain: Domain) -> dict[str, Any]:
+    shown = {
+        "name": domain.name,
+        "vcpus": domain.vcpus,
+        "memory_mib": domain.memory_mib,
+        "interfaces": [
+            {"mac": nic.mac, "network": nic.network, "addresses": list(nic.addresses)}
+            for nic in domain.interfaces
+        ],
+        "disks": [asdict(disk) for disk in domain.disks],
+        "tags": list(domain.tags),
+    }
+    return shown if domain.xml is None else {**shown, "xml": domain.xml}
+
+
+def _host(found: Host) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "uri": found.uri,
+        "hostname": found.hostname,
+        "cpus": found.cpus,
+        "memory_total_mib": found.memory_total_mib,
+        "memory_free_mib": found.memory_free_mib,
+        "libvirt_version": found.libvirt_version,
+        "hypervisor_version": found.hypervisor_version,
+        "pools": [asdict(pool) for pool in found.pools],
+        "networks": list(found.networks),
+        "seconds": round(found.seconds, 3),
+    }
+
+
+def _size(domain: Domain) -> int | None:
+    sizes = [disk.capacity_bytes for disk in domain.disks if disk.device == "disk"]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if known and len(known) == len(sizes) else None
+
+
+def _time(seconds: float | None) -> str | None:
+    if not seconds:
+        return None
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
