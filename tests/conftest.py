@@ -9,6 +9,12 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--regenerate", action="store_true", help="write the golden files anew; look at the diff"
+    )
+
+
 @pytest.fixture(scope="session")
 def checkout() -> Path:
     """The root of the checkout under test."""

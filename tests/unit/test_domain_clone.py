@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Clones of the corpus against golden files (--regenerate writes them), and single decisions."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from maglica import domain_clone, domain_xml
+from maglica.domain_clone import DiskSource, clone, own_path
+from maglica.domain_xml import describe
+from maglica.errors import ImageUnsupported
+from maglica.model import CloneMode, Nic
+from support.domains import CORPUS, IMAGES, PLAN, definition, domain, plan
+
+GOLDEN = CORPUS.parent / "golden"
+# What is asked for beyond the image's own definition, by image.
+ASKED = {
+    "plain": {"vcpus": 2, "memory_mib": 512, "networks": (Nic(bridge="br0"), Nic(network="lab"))},
+    "tuned": {"vcpus": 2, "memory_mib": 6144},
+    "nics": {"networks": (Nic(network="lab", mac="52:54:00:00:00:01"), Nic(), Nic(bridge="br0"))},
+}
+
+
+def _indented(xml: str) -> str:
+    root = domain_xml.parse(xml)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _golden(path: Path, xml: str, regenerate: bool) -> None:
+    shown = _indented(xml)
+    if regenerate:
+        path.write_text(shown, encoding="utf-8")
+    assert shown == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_clone_as_the_image_is(image: str, pytestconfig: pytest.Config) -> None:
+    xml = definition(image)
+    made = clone(xml, plan(xml))
+    _golden(GOLDEN / f"{image}.xml", made, pytestconfig.getoption("--regenerate"))
+
+
+@pytest.mark.parametrize("image", sorted(ASKED))
+def test_clone_with_wishes(image: str, pytestconfig: pytest.Config) -> None:
+    xml = definition(image)
+    made = clone(xml, plan(xml, **ASKED[image]))
+    _golden(GOLDEN / f"{image}.asked.xml", made, pytestconfig.getoption("--regenerate"))
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_nothing_that_identifies_the_image_is_left(image: str) -> None:
+    xml = definition(image)
+    before = describe(xml)
+    made = clone(xml, plan(xml, image="other"))
+    assert before.uuid not in made.lower()
+    for nic in before.interfaces:
+        assert nic.mac not in made.lower()
+    for disk in before.copied_disks:
+        assert f"'{disk.source}'" not in made
+        assert f'"{disk.source}"' not in made
+    found = describe(made)
+    assert (found.name, found.uuid) == (PLAN.name, PLAN.uuid)
+    assert [disk.target for disk in found.disks] == [disk.target for disk in before.disks]
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_same_plan_gives_the_same_clone(image: str) -> None:
+    xml = definition(image)
+    assert clone(xml, plan(xml)) == clone(xml, plan(xml))
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_a_clone_can_be_cloned(image: str) -> None:
+    once = clone(definition(image), plan(definition(image)))
+    twice = describe(clone(once, plan(once, request="r2", name="vm1.example.jp")))
+    assert twice.name == "vm1.example.jp"
+    assert twice.made is not None
+    assert twice.made.request == "r2"
+
+
+def test_metadata_is_ours_and_that_of_others_stays() -> None:
+    xml = definition("foreign")
+    made = clone(xml, plan(xml, who="a<b&\"c'", clone_mode=CloneMode.FULL))
+    found = describe(made).made
+    assert found is not None
+    assert (found.image, found.request) == ("foreign.original", PLAN.request)
+    assert (found.who, found.clone_mode, found.created) == ("a<b&\"c'", "full", PLAN.created)
+    assert made.count("https://maglica.cloud/xmlns/vm/1.0") == 1
+    assert '<billing:cost-center id="42">R&amp;D &lt;north&gt;</billing:cost-center>' in made
+    assert '<plain xmlns="http://example.com/plain">' in made
+
+
+NASTY = ["</name><devices/>", "<!--", "]]>", "&lt;", "'", '"', "a\nb", "é", "<x xmlns='y'/>"]
+
+
+@pytest.mark.parametrize("text", NASTY)
+@pytest.mark.parametrize("field", ["name", "image", "request", "who"])
+def test_no_text_changes_the_structure(field: str, text: str) -> None:
+    xml = definition("plain")
+    usual = ET.fromstring(clone(xml, plan(xml)))
+    nasty = ET.fromstring(clone(xml, plan(xml, **{field: text})))
+    assert [element.tag for element in nasty.iter()] == [element.tag for element in usual.iter()]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_no_path_or_network_changes_the_structure(text: str) -> None:
+    xml = definition("plain")
+    wishes = {"disks": {"vda": DiskSource(text)}, "networks": (Nic(network=text),)}
+    root = ET.fromstring(clone(xml, plan(xml, **wishes)))
+    sources = [element for element in root.iter("source") if element.attrib]
+    assert [next(iter(source.attrib.values())) for source in sources] == [text, text]
+
+
+def test_every_copied_disk_must_be_planned() -> None:
+    xml = definition("disks")
+    with pytest.raises(ImageUnsupported, match="disk vda"):
+        clone(xml, plan(xml, disks={}))
+
+
+def test_nvram_where_it_is_wanted() -> None:
+    xml = definition("uefi")
+    assert describe(clone(xml, plan(xml, nvram="/n/own.fd"))).nvram == "/n/own.fd"
+    assert domain_clone.nvram_path("/n/image_VARS.fd", "vm0") == "/n/vm0_VARS.fd"
+
+
+def test_a_socket_path_that_gets_too_long_is_refused() -> None:
+    path = "/run/" + "x" * 95
+    serial = f"<serial type='unix'><source mode='bind' path='{path}'/></serial>"
+    with pytest.raises(ImageUnsupported, match="socket path"):
+        clone(domain(serial), PLAN)
+
+
+def test_displays_listen_on_sockets_of_their_own() -> None:
+    graphics = (
+        "<graphics type='vnc' socket='/run/old'><listen type='socket' socket='/run/old'/>"
+        "</graphics>"
+    )
+    assert "/run/old" not in clone(domain(graphics), PLAN)
+
+
+def test_passwords_of_displays_stay() -> None:
+    xml = definition("graphics")
+    assert 'passwd="secret"' in clone(xml, plan(xml))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/run/a.sock", "/run/a-new.sock"),
+        ("/run/old.sock", "/run/new.sock"),
+        ("/run/x-old-y", "/run/x-new-y"),
+        ("/run/old/a", "/run/old/a-new"),
+        ("/a", "/a-new"),
+        ("a", "a-new"),
+    ],
+)
+def test_own_path(path: str, expected: str) -> None:
+    assert own_path(path, "old", "new") == expected

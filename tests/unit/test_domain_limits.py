@@ -1,0 +1,186 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can't be cloned, each with its reason; and its harmless neighbour that can."""
+
+from __future__ import annotations
+
+import pytest
+from maglica.domain_clone import check, clone
+from maglica.errors import ImageUnsupported
+from maglica.model import Nic
+from support.domains import IMAGES, PLAN, definition, domain, plan
+
+
+def _disk(inner: str, attributes: str = "type='file' device='disk'") -> str:
+    return f"<disk {attributes}>{inner}<target dev='vda'/></disk>"
+
+
+def _argument(*values: str) -> str:
+    arguments = "".join(f"<qemu:arg value='{value}'/>" for value in values)
+    return f"<qemu:commandline>{arguments}</qemu:commandline>"
+
+
+DEVICES = {
+    "pci": ("<hostdev mode='subsystem' type='pci'/>", "passes a pci device"),
+    "usb": ("<hostdev mode='subsystem' type='usb'/>", "passes a usb device"),
+    "mdev": ("<hostdev mode='subsystem' type='mdev'/>", "passes a mdev device"),
+    "no-target": ("<disk type='file'><source file='/a'/></disk>", "without target"),
+    "nvme": (_disk("<source type='pci'/>", "type='nvme'"), "only one vm can own"),
+    "nvme-read-only": (
+        _disk("<source type='pci'/><readonly/>", "type='nvme'"),
+        "only one vm can own",
+    ),
+    "vhostuser-disk": (_disk("<source type='unix' path='/s'/>", "type='vhostuser'"), "type vhostu"),
+    "vdpa-disk": (_disk("<source dev='/dev/vhost-vdpa-0'/>", "type='vhostvdpa'"), "type vhostvdpa"),
+    "lun": (_disk("<source dev='/dev/sdz'/>", "type='block' device='lun'"), "SCSI device"),
+    "rbd": (_disk("<source protocol='rbd' name='a/b'/>", "type='network'"), "network source"),
+    "fat": (_disk("<source dir='/srv'/>", "type='dir'"), "dir source"),
+    "encrypted": (_disk("<source file='/a'><encryption format='luks'/></source>"), "encrypted"),
+    "encrypted-old": (_disk("<source file='/a'/><encryption format='luks'/>"), "encrypted"),
+    "fd": (_disk("<source file='/a' fdgroup='x'/>"), "file descriptor"),
+    "slices": (_disk("<source file='/a'><slices/></source>"), "<slices>"),
+    "reservations": (
+        _disk("<source dev='/dev/a'><reservations managed='yes'/></source>", "type='block'"),
+        "<reservations>",
+    ),
+    "twice": (
+        _disk("<source file='/a'/>") + "<disk type='file'><source file='/a'/>"
+        "<target dev='vdb'/></disk>",
+        "as two disks",
+    ),
+    "nic-hostdev": ("<interface type='hostdev'/>", "passes a device of the host"),
+    "nic-vdpa": ("<interface type='vdpa'/>", "vDPA"),
+    "nic-vhostuser": ("<interface type='vhostuser'/>", "vhost-user socket"),
+    "nic-server": ("<interface type='server'/>", "listens on a TCP port"),
+    "nic-udp": ("<interface type='udp'/>", "listens on a UDP port"),
+    "nic-passthrough": (
+        "<interface type='direct'><source dev='eth1' mode='passthrough'/></interface>",
+        "owns the host's interface eth1",
+    ),
+    "nic-tap": (
+        "<interface type='ethernet'><target dev='tap9' managed='no'/></interface>",
+        "prepared device tap9",
+    ),
+    "nic-ports": (
+        "<interface type='user'><portForward proto='tcp'/></interface>",
+        "forwards ports",
+    ),
+    "serial-dev": (
+        "<serial type='dev'><source path='/dev/ttyS0'/></serial>",
+        "owns /dev/ttyS0 of the host",
+    ),
+    "parallel-dev": (
+        "<parallel type='dev'><source path='/dev/parport0'/></parallel>",
+        "owns /dev/parport0",
+    ),
+    "pipe": ("<serial type='pipe'><source path='/p'/></serial>", "owns /p"),
+    "serial-tcp": (
+        "<serial type='tcp'><source mode='bind' host='0.0.0.0' service='4555'/></serial>",
+        "listens on port 4555",
+    ),
+    "console-udp": (
+        "<console type='udp'><source mode='connect' host='a' service='1'/>"
+        "<source mode='bind' host='b' service='2'/></console>",
+        "listens on port 2",
+    ),
+    "redirdev-tcp": (
+        "<redirdev bus='usb' type='tcp'><source mode='bind' service='4000'/></redirdev>",
+        "listens on port 4000",
+    ),
+    "rng-tcp": (
+        "<rng><backend model='egd' type='tcp'><source mode='bind' service='99'/></backend></rng>",
+        "listens on port 99",
+    ),
+    "smartcard": ("<smartcard mode='host'/>", "card reader"),
+    "tpm": (
+        "<tpm><backend type='passthrough'><device path='/dev/tpm0'/></backend></tpm>",
+        "TPM of type passthrough",
+    ),
+    "nvdimm": (
+        "<memory model='nvdimm'><source><path>/pm</path></source><target/></memory>",
+        "keeps memory in /pm",
+    ),
+    "virtiofs-socket": (
+        "<filesystem type='mount'><source socket='/run/fs.sock'/></filesystem>",
+        "behind the socket /run/fs.sock",
+    ),
+    "evdev": ("<input type='evdev'><source dev='/dev/input/event1'/></input>", "input device"),
+}
+OUTSIDE = {
+    "nvram-network": (
+        "<os><nvram type='network'><source protocol='iscsi'/></nvram></os>",
+        "UEFI variables with a network source",
+    ),
+    "drive": (_argument("-drive", "file=/srv/disk.img"), "option -drive"),
+    "drive-two-dashes": (_argument("--drive", "file=/srv/disk.img"), "option --drive"),
+    "netdev": (_argument("-cpu", "host", "-netdev", "user,id=n"), "option -netdev"),
+    "chardev": (_argument("-chardev", "socket,path=/s,server=on,id=c"), "option -chardev"),
+    "device": (_argument("-device", "vfio-pci,host=01:00.0"), "option -device"),
+}
+FINE = {
+    "serial-tcp-client": (
+        "<serial type='tcp'><source mode='connect' host='a' service='4555'/></serial>"
+    ),
+    "rng": "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>",
+    "tpm": "<tpm><backend type='emulator'/></tpm>",
+    "nvdimm-read-only": (
+        "<memory model='nvdimm'><source><path>/pm</path></source>"
+        "<target><readonly/></target></memory>"
+    ),
+    "macvtap": "<interface type='direct'><source dev='eth1' mode='bridge'/></interface>",
+    "filesystem": "<filesystem type='mount'><source dir='/srv'/><target dir='srv'/></filesystem>",
+    "read-only-rbd": _disk("<source protocol='rbd' name='a/b'/><readonly/>", "type='network'"),
+    "iso-twice": "".join(
+        f"<disk type='file'><source file='/a'/><target dev='{dev}'/><readonly/></disk>"
+        for dev in ("sda", "sdb")
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DEVICES)
+def test_devices_that_cannot_be_cloned(case: str) -> None:
+    devices, why = DEVICES[case]
+    with pytest.raises(ImageUnsupported, match=why) as caught:
+        clone(domain(devices), PLAN)
+    assert str(caught.value).startswith("the image ")
+
+
+@pytest.mark.parametrize("case", OUTSIDE)
+def test_settings_that_cannot_be_cloned(case: str) -> None:
+    outside, why = OUTSIDE[case]
+    with pytest.raises(ImageUnsupported, match=why):
+        check(domain(outside=outside))
+
+
+@pytest.mark.parametrize("kind", ["lxc", "xen", "openvz", ""])
+def test_other_kinds_of_domains(kind: str) -> None:
+    with pytest.raises(ImageUnsupported, match=f"domain of type '{kind}'"):
+        check(domain(kind=kind))
+
+
+@pytest.mark.parametrize("case", FINE)
+def test_what_can_be_cloned(case: str) -> None:
+    check(domain(FINE[case]))
+
+
+def test_harmless_options_of_qemu() -> None:
+    check(domain(outside=_argument("-cpu", "host,-vmx", "-fw_cfg", "name=opt/a,string=-drive")))
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_corpus_can_be_cloned(image: str) -> None:
+    check(definition(image))
+
+
+def test_interfaces_do_not_matter_when_others_are_asked_for() -> None:
+    xml = domain("<interface type='vhostuser'><mac address='52:54:00:00:00:01'/></interface>")
+    check(xml, own_networks=True)
+    assert "vhostuser" not in clone(xml, plan(xml, networks=(Nic(network="default"),)))
+    with pytest.raises(ImageUnsupported):
+        clone(xml, plan(xml, networks=(Nic(addresses=("192.0.2.7/24",)),)))
+
+
+def test_every_reason_is_given() -> None:
+    xml = domain("<hostdev type='pci'/><smartcard mode='host'/>")
+    with pytest.raises(ImageUnsupported, match=r"pci device.*; it has a smartcard"):
+        check(xml)
