@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A guest of a few files that libguestfs takes for a Debian system: made in a second, never booted."""
+"""A guest of a few files that libguestfs takes for a Debian system; it can not boot."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Member:
+class Guest:
     """A clone in a batch: its disks in the order of the definition, and what to edit in it."""
 
     key: str
@@ -53,7 +53,7 @@ def prepare_base(drives: Sequence[Drive], use_kvm: bool) -> GuestFacts:
 
 
 def customize(
-    members: Sequence[Member],
+    members: Sequence[Guest],
     facts: GuestFacts,
     use_kvm: bool,
     alive: Callable[[], None] = lambda: None,
@@ -72,12 +72,12 @@ def customize(
     return results
 
 
-def _group_size(member: Member, facts: GuestFacts) -> int:
+def _group_size(member: Guest, facts: GuestFacts) -> int:
     return max(1, MAX_DRIVES // len(member.drives)) if facts.shared else 1
 
 
 def _in_one_appliance(
-    group: Sequence[Member], facts: GuestFacts, use_kvm: bool, alive: Callable[[], None]
+    group: Sequence[Guest], facts: GuestFacts, use_kvm: bool, alive: Callable[[], None]
 ) -> dict[str, MaglicaError | None]:
     """Edit the members one after the other; those missing in the result are for a fresh one."""
     results: dict[str, MaglicaError | None] = {}
@@ -95,7 +95,7 @@ def _in_one_appliance(
 
 
 def _each(
-    appliance: Appliance, group: Sequence[Member], facts: GuestFacts
+    appliance: Appliance, group: Sequence[Guest], facts: GuestFacts
 ) -> Iterator[tuple[str, MaglicaError | None]]:
     first_drive = 0
     for member in group:

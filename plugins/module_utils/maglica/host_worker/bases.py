@@ -1,0 +1,246 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bases: immutable, prepared copies of one version of an image's disks, which clones build upon.
+
+A lock for each image (flock) is held alone while a base is looked for, made or removed, and shared
+while clones are built upon one. What is not in the journal and nothing builds upon is removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .. import domain_xml
+from .._deps import need
+from ..errors import ImageRunning, ImageUnsupported, JournalFailed, StorageFailed
+from . import images, libvirtd, qemu_img, storage
+from .context import JobContext
+from .guest import accel
+from .guest.appliance import Drive
+from .guest.customize import prepare_base
+from .guest.model import GuestFacts
+from .images import QCOW2
+from .journal import Base
+from .original import Image
+
+MAKING, READY = "making", "ready"
+INTENT = "base"
+_NAME = re.compile(r"maglica-base\.[0-9a-f]{12}\.[0-9a-f]{8}\.[a-z0-9]{1,16}\.qcow2")
+_LOCKS = "bases"
+_READ_ONLY = 0o400
+
+log = logging.getLogger(__name__)
+
+
+def facts_of(base: Base) -> GuestFacts:
+    """Return what is known of the guest on a base that is ready."""
+    return GuestFacts.from_json(base.facts or {})
+
+
+@contextmanager
+def held(
+    image: Image, context: JobContext, request_id: str, pool: str | None = None
+) -> Iterator[Base]:
+    """Find the base of the image's version, or make it, and keep it from being removed.
+
+    ``pool`` is preferred for a new one. ``request_id`` is whose undo removes a half-made base.
+    Raises NoRoom, StorageFailed, ImageRunning, GuestUnreadable or GuestUnsupported.
+    """
+    with _lock(context.settings.state_dir, image.uuid, fcntl.LOCK_EX) as descriptor:
+        base = _find(image, context) or _make(image, context, request_id, pool)
+        while True:
+            # Between the two kinds of locks another job may have come and removed the base.
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if base in context.journal.bases(image.uuid):
+                break
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            base = _find(image, context) or _make(image, context, request_id, pool)
+        yield base
+
+
+@contextmanager
+def _lock(state_dir: Path, image_uuid: str, kind: int) -> Iterator[int]:
+    """Hold an image's lock; raises BlockingIOError when ``kind`` has LOCK_NB and it is taken."""
+    folder = state_dir / _LOCKS
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(folder / image_uuid, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise JournalFailed(f"cannot lock {folder / image_uuid}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, kind)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _find(image: Image, context: JobContext) -> Base | None:
+    """Return the base of this version; remove what is left of bases that were never finished."""
+    found = None
+    for base in context.journal.bases(image.uuid):
+        if base.state != READY or not all(Path(d["path"]).exists() for d in base.disks.values()):
+            remove(base, context.connect(), context)
+        elif base.version == image.version:
+            found = base
+    return found
+
+
+def _make(image: Image, context: JobContext, request_id: str, preferred: str | None) -> Base:
+    begun = time.monotonic()
+    connection = context.connect()
+    base = _planned(image, _pool(image, context, preferred))
+    context.journal.intend(request_id, INTENT, {"id": base.id, "image_uuid": image.uuid})
+    context.journal.add_base(base)
+    pool = storage.Pool(base.pool, "", 0)
+    for target, chain in image.chains.items():
+        disk = base.disks[target]
+        storage.create(connection, pool, disk["name"], disk["bytes"])
+        qemu_img.copy(chain, disk["path"], context.alive)
+    _check_unchanged(image)
+    # From here on nothing touches the original's disks: it may be started again.
+    use_kvm = accel.kvm_works(context.settings.accel, context.settings.state_dir)
+    drives = [Drive(base.disks[target]["path"], QCOW2) for target in image.chains]
+    facts = prepare_base(drives, use_kvm)
+    for drive in drives:
+        _protect(drive.path)
+    context.journal.update_base(base.id, state=READY, facts=facts.to_json())
+    log.info("base made: image=%s seconds=%.1f", image.name, time.monotonic() - begun)
+    return next(made for made in context.journal.bases(image.uuid) if made.id == base.id)
+
+
+def _pool(image: Image, context: JobContext, preferred: str | None) -> storage.Pool:
+    known = storage.pools(context.connect(), context.settings.pools)
+    needed = image.allocated + storage.MIN_OVERLAY
+    named = [pool for pool in known if pool.name == preferred and pool.free >= needed]
+    return storage.choose(named or known, needed)
+
+
+def _planned(image: Image, pool: storage.Pool) -> Base:
+    base_id = uuid.uuid4().hex[:8]
+    # A version that can't be told from others is never found again: each clone has its own base.
+    version = image.version or f"{uuid.uuid4().hex}"
+    disks = {}
+    for target, chain in image.chains.items():
+        name = f"maglica-base.{version[:12]}.{base_id}.{storage.checked_target(target)}.qcow2"
+        path = storage.volume_path(pool, name)
+        disks[target] = {"name": name, "path": path, "format": QCOW2, "bytes": chain[0].size}
+    return Base(
+        id=base_id,
+        image=image.name,
+        image_uuid=image.uuid,
+        version=version,
+        state=MAKING,
+        pool=pool.name,
+        disks=disks,
+        created=time.time(),
+    )
+
+
+def _check_unchanged(image: Image) -> None:
+    """Raise ImageRunning if the image was started, or its disks written to, during the copy."""
+    now = {target: images.again(chain) for target, chain in image.chains.items()}
+    if image.domain.isActive() or images.version(image.uuid, now) != image.version:
+        raise ImageRunning("its disks were changed while they were copied")
+
+
+def _protect(path: str) -> None:
+    """Let nobody write to a base any more, by mistake; its clones only read it."""
+    try:
+        Path(path).chmod(_READ_ONLY)
+    except OSError as error:
+        raise StorageFailed(f"base {path} can't be made read-only: {error.strerror}") from error
+
+
+def remove(base: Base, connection: Any, context: JobContext) -> None:
+    """Remove a base's volumes, then its entry. Raises StorageFailed."""
+    for disk in base.disks.values():
+        storage.delete(connection, base.pool, disk["name"])
+    context.journal.remove_base(base.id)
+
+
+def undo(base_id: str, image_uuid: str, context: JobContext) -> None:
+    """Remove a base that was not finished; one that is ready serves others."""
+    with _lock(context.settings.state_dir, image_uuid, fcntl.LOCK_EX):
+        for base in context.journal.bases(image_uuid):
+            if base.id == base_id and base.state != READY:
+                remove(base, context.connect(), context)
+
+
+def collect(connection: Any, context: JobContext) -> None:
+    """Remove the bases that no volume builds upon, but for the newest of each image that exists.
+
+    Also those that the journal does not know: they are left of a journal that was lost. A base
+    whose image is being cloned is left for the next time. Raises StorageFailed.
+    """
+    known = context.journal.bases()
+    for image_uuid in dict.fromkeys(base.image_uuid for base in known):
+        try:
+            with _lock(context.settings.state_dir, image_uuid, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                _collect_image(image_uuid, connection, context)
+        except BlockingIOError:
+            log.info("the bases of image %s are in use", image_uuid)
+    _collect_unknown(connection, context)
+
+
+def _collect_image(image_uuid: str, connection: Any, context: JobContext) -> None:
+    bases = context.journal.bases(image_uuid)
+    ready = [base for base in bases if base.state == READY]
+    is_there = libvirtd.find(connection, image_uuid, context.host) is not None
+    newest = ready[-1:] if is_there else []
+    idle = [base for base in bases if base not in newest]
+    used = backing_files(connection) if idle else set()
+    for base in idle:
+        if not any(disk["path"] in used for disk in base.disks.values()):
+            log.info("removing base %s of image %s", base.id, base.image)
+            remove(base, connection, context)
+
+
+def _collect_unknown(connection: Any, context: JobContext) -> None:
+    volumes = {
+        storage.volume_path(pool, name): (pool, name)
+        for pool in storage.pools(connection)
+        for name in storage.volume_names(connection, pool)
+        if _NAME.fullmatch(name)
+    }
+    # Read after the volumes: a base is journaled before its first volume is made.
+    known = {disk["path"] for base in context.journal.bases() for disk in base.disks.values()}
+    unknown = volumes.keys() - known
+    for path in unknown - backing_files(connection) if unknown else ():
+        pool, name = volumes[path]
+        log.warning("removing base volume %s, which is in no journal", name)
+        storage.delete(connection, pool.name, name)
+
+
+def backing_files(connection: Any) -> set[str]:
+    """Return the paths of all files that another file builds upon: in pools, and below domains."""
+    libvirt = need("libvirt")
+    files = {path for pool in storage.pools(connection) for path in _files(pool.path)}
+    try:
+        for domain in connection.listAllDomains():
+            definition = domain_xml.describe(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+            files.update(disk.source for disk in definition.disks if disk.source)
+    except (libvirt.libvirtError, ImageUnsupported) as error:
+        raise StorageFailed(f"what uses the bases can't be found out: {error}") from error
+    found: set[str] = set()
+    while files:
+        below = {path for path in map(images.backing_of, files) if path}
+        files = below - found
+        found |= below
+    return found
+
+
+def _files(folder: str) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from (entry.path for entry in entries if entry.is_file())
+    except OSError as error:
+        log.warning("cannot read the folder %s of a storage pool: %s", folder, error)

@@ -1,0 +1,140 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes vms from original images: all waiting requests for one image together.
+
+Each step is done for all members before the next one, and a member that fails is undone and leaves
+the batch. What a step is about to leave behind is announced in the journal first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Callable
+
+from ..errors import MaglicaError
+from ..model import CloneSpec, Request, Vm
+from . import bases, libvirtd, member, original, undo
+from .context import JobContext
+from .guest import accel
+from .guest.customize import Guest, customize
+from .journal import Base
+from .member import Member
+from .original import Image
+
+_log = logging.getLogger(__name__)
+
+
+def run(requests: Sequence[Request], context: JobContext) -> None:
+    """Make the vms that clone requests ask for; each request ends in the context, done or failed.
+
+    A request whose vm is defined already, with its own metadata, goes on with the start.
+    """
+    by_image: dict[str, list[Member]] = {}
+    for request in requests:
+        if isinstance(request.spec, CloneSpec):
+            by_image.setdefault(request.spec.image, []).append(Member(request, request.spec))
+    for image, members in by_image.items():
+        _Batch(image, members, context).run()
+
+
+class _Batch:
+    """Clones of one image in the making; those that have ended are members no more."""
+
+    def __init__(self, image: str, members: list[Member], context: JobContext) -> None:
+        self._image = image
+        self._members = members
+        self._context = context
+
+    def run(self) -> None:
+        try:
+            self._each(self._take_up)
+            if self._members:
+                image = original.read(self._image, self._context)
+                for step in (self._make_disks, self._define, self._start):
+                    step(image)
+        except MaglicaError as error:
+            # What concerns the image or the host, and no single member, ends them all.
+            for vm in list(self._members):
+                self._fail(vm, error)
+
+    def _take_up(self, vm: Member) -> None:
+        """Finish a vm that an earlier run has defined; all others begin anew."""
+        if libvirtd.find(self._context.connect(), vm.uuid, self._context.host) is not None:
+            with self._context.phase(vm.request.id, "start"):
+                made = member.start(vm, self._context)
+            self._done(vm, made)
+
+    def _make_disks(self, image: Image) -> None:
+        self._each(lambda vm: member.check(vm, image, self._context))
+        if not self._members:
+            return
+        first = self._members[0]
+        with ExitStack() as stack:
+            with self._phase("base"):
+                held = bases.held(image, self._context, first.request.id, first.spec.pool)
+                base = stack.enter_context(held)
+            with self._phase("copy"):
+                self._each(lambda vm: member.copy(vm, image, base, self._context))
+        if self._members:
+            with self._phase("customize"):
+                self._customize(base, list(image.chains))
+
+    def _customize(self, base: Base, targets: Sequence[str]) -> None:
+        facts = bases.facts_of(base)
+        guests: dict[str, Guest] = {}
+
+        def plan(vm: Member) -> None:
+            member.make_keys(vm, facts, self._context)
+            guests[vm.request.id] = member.guest(vm, facts, targets)
+
+        def take_result(vm: Member) -> None:
+            error = results[vm.request.id]
+            if error is not None:
+                raise error
+
+        self._each(plan)
+        settings = self._context.settings
+        use_kvm = accel.kvm_works(settings.accel, settings.state_dir)
+        results = customize(list(guests.values()), facts, use_kvm, self._context.alive)
+        self._each(take_result)
+
+    def _define(self, image: Image) -> None:
+        with self._phase("define"):
+            self._each(lambda vm: member.define(vm, image, self._context))
+
+    def _start(self, _image: Image) -> None:
+        made: list[tuple[Member, Vm]] = []
+        with self._phase("start"):
+            self._each(lambda vm: made.append((vm, member.start(vm, self._context))))
+        for vm, result in made:
+            self._done(vm, result)
+
+    def _done(self, vm: Member, made: Vm) -> None:
+        self._context.done(vm.request, made)
+        self._members.remove(vm)
+
+    def _phase(self, name: str) -> AbstractContextManager[None]:
+        return self._context.phase([vm.request.id for vm in self._members], name)
+
+    def _each(self, step: Callable[[Member], None]) -> None:
+        """Do a step for each member; one that fails leaves the batch alone."""
+        for vm in list(self._members):
+            try:
+                step(vm)
+            except MaglicaError as error:
+                self._fail(vm, error)
+
+    def _fail(self, vm: Member, error: MaglicaError) -> None:
+        """Undo what was made for a member and end its request with the cause."""
+        self._members.remove(vm)
+        text = f"cannot clone {vm.spec.image} as {vm.spec.name} on host {self._context.host}: "
+        failure = type(error)(f"{text}{error}")
+        _log.error("request %s: %s", vm.request.id, failure)
+        try:
+            undo.undo(vm.request.id, self._context)
+        except MaglicaError as problem:
+            # The request stays open with its intents, until a later job has undone them.
+            _log.error("request %s: cannot undo: %s", vm.request.id, problem)
+        self._context.failed(vm.request, failure)

@@ -1,0 +1,204 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Storage pools and the volumes of vms and bases, by libvirt's storage API.
+
+Volumes of vms are named NAME.TARGET.UUID8.qcow2: the vm's name, the disk's target and the first
+eight digits of the domain's UUID. By its name alone it is certain whose a volume is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .._deps import need
+from ..errors import ImageUnsupported, NoRoom, StorageFailed
+from .images import QCOW2
+
+MIB = 1 << 20
+# Room for what a guest writes into a fresh overlay, and for what the file system needs.
+MIN_OVERLAY = 64 * MIB
+OVERLAY_SHARE = 10
+_TARGET = re.compile(r"[a-z0-9]{1,16}")
+_NO_SPACE = "No space left on device"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """An active pool whose volumes are files in the folder ``path``; ``free`` is in bytes."""
+
+    name: str
+    path: str
+    free: int
+
+
+def pools(connection: Any, names: Collection[str] = ()) -> tuple[Pool, ...]:
+    """Return the pools that can hold vms' disks: those in ``names``, or all. Raises StorageFailed.
+
+    Free bytes come from the file system: libvirt's own count is from the pool's last refresh.
+    """
+    libvirt = need("libvirt")
+    flags = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+    for kind in ("DIR", "FS", "NETFS"):
+        flags |= getattr(libvirt, f"VIR_CONNECT_LIST_STORAGE_POOLS_{kind}")
+    try:
+        found = [
+            (pool.name(), ET.fromstring(pool.XMLDesc()).findtext("target/path") or "")  # noqa: S314
+            for pool in connection.listAllStoragePools(flags)
+        ]
+    except libvirt.libvirtError as error:
+        raise StorageFailed(f"the storage pools can't be listed: {error}") from error
+    return tuple(
+        Pool(name, path, _free(path))
+        for name, path in sorted(found)
+        if path and (not names or name in names)
+    )
+
+
+def _free(path: str) -> int:
+    try:
+        status = os.statvfs(path)
+    except OSError:
+        return 0  # its folder is gone, so nothing has room there
+    return status.f_bavail * status.f_frsize
+
+
+def choose(known: Sequence[Pool], needed: int, named: str | None = None) -> Pool:
+    """Return the named pool, or the one with most room. Raises NoRoom, StorageFailed.
+
+    ``needed`` is in bytes.
+    """
+    if named is not None:
+        known = [pool for pool in known if pool.name == named]
+        if not known:
+            raise StorageFailed(f"it has no active storage pool {named} of files that may be used")
+    if not known:
+        raise StorageFailed("it has no active storage pool of files that may be used")
+    best = max(known, key=lambda pool: pool.free)
+    if best.free < needed:
+        raise NoRoom(f"pool {best.name} has {gib(best.free)} GiB free, {gib(needed)} GiB needed")
+    return best
+
+
+def gib(size: int) -> str:
+    """Return ``size`` bytes in GiB, as the texts of errors have them."""
+    return f"{size / (1 << 30):.1f}"
+
+
+def overlay_bytes(sizes: Collection[int]) -> int:
+    """Return what to have free for overlays of disks of those sizes."""
+    return max(MIN_OVERLAY, sum(sizes) // OVERLAY_SHARE)
+
+
+def volume_name(vm: str, target: str, uuid: str) -> str:
+    """Return the name of a vm's volume for the disk ``target`` (vda …)."""
+    return f"{vm}.{checked_target(target)}.{uuid[:8]}.qcow2"
+
+
+def checked_target(target: str) -> str:
+    """Return a disk's target, which becomes part of a file's name."""
+    if not _TARGET.fullmatch(target):
+        raise ImageUnsupported(f"it has a disk with the target {target[:40]!r}")
+    return target
+
+
+def volume_path(pool: Pool, name: str) -> str:
+    """Return the path that a volume of that name has in the pool."""
+    return str(Path(pool.path) / name)
+
+
+def create(connection: Any, pool: Pool, name: str, size: int, backing: str | None = None) -> None:
+    """Make a sparse qcow2 volume of ``size`` bytes, upon the qcow2 file ``backing`` if named.
+
+    A volume of that name that is there is a left-over of the same vm or base, and is replaced.
+    Raises NoRoom or StorageFailed.
+    """
+    libvirt = need("libvirt")
+    xml = _volume_xml(name, size, backing)
+    try:
+        handle = connection.storagePoolLookupByName(pool.name)
+        try:
+            handle.createXML(xml)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_STORAGE_VOL_EXIST:
+                raise
+            delete(connection, pool.name, name)
+            handle.createXML(xml)
+    except libvirt.libvirtError as error:
+        failure = NoRoom if _NO_SPACE in str(error) else StorageFailed
+        raise failure(f"volume {name} can't be made in pool {pool.name}: {error}") from error
+
+
+def _volume_xml(name: str, size: int, backing: str | None) -> str:
+    volume = ET.Element("volume")
+    ET.SubElement(volume, "name").text = name
+    ET.SubElement(volume, "capacity", unit="bytes").text = str(size)
+    ET.SubElement(volume, "allocation", unit="bytes").text = "0"
+    target = ET.SubElement(volume, "target")
+    ET.SubElement(target, "format", type=QCOW2)
+    ET.SubElement(target, "compat").text = "1.1"
+    if backing is not None:
+        store = ET.SubElement(volume, "backingStore")
+        ET.SubElement(store, "path").text = backing
+        ET.SubElement(store, "format", type=QCOW2)
+    return ET.tostring(volume, encoding="unicode")
+
+
+def delete(connection: Any, pool_name: str, name: str) -> None:
+    """Remove a volume; that it is not there is no error. Raises StorageFailed."""
+    libvirt = need("libvirt")
+    try:
+        pool = connection.storagePoolLookupByName(pool_name)
+        volume = _find(pool, name)
+        if volume is not None:
+            volume.delete()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+            raise StorageFailed(
+                f"volume {name} can't be removed from pool {pool_name}: {error}"
+            ) from error
+
+
+def _find(pool: Any, name: str) -> Any:
+    """Return the volume, also when libvirt has not seen its file yet; None if there is none."""
+    libvirt = need("libvirt")
+    try:
+        return pool.storageVolLookupByName(name)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+            raise
+    pool.refresh()
+    return pool.storageVolLookupByName(name) if name in pool.listVolumes() else None
+
+
+def delete_vm_volumes(connection: Any, uuid: str) -> None:
+    """Remove all volumes of the vm with that UUID, found by their names. Raises StorageFailed."""
+    pattern = re.compile(rf"(?P<vm>[a-z0-9.-]+)\.[a-z0-9]{{1,16}}\.{re.escape(uuid[:8])}\.qcow2")
+    for pool in pools(connection):
+        for name in volume_names(connection, pool):
+            match = pattern.fullmatch(name)
+            if match and not _belongs_to_another(connection, match["vm"], uuid):
+                delete(connection, pool.name, name)
+
+
+def volume_names(connection: Any, pool: Pool) -> tuple[str, ...]:
+    """Return the names of all volumes in a pool; costs two calls. Raises StorageFailed."""
+    libvirt = need("libvirt")
+    try:
+        return tuple(sorted(connection.storagePoolLookupByName(pool.name).listVolumes()))
+    except libvirt.libvirtError as error:
+        raise StorageFailed(f"the volumes of pool {pool.name} can't be listed: {error}") from error
+
+
+def _belongs_to_another(connection: Any, name: str, uuid: str) -> bool:
+    """Tell whether another domain has that name: eight digits of a UUID may be the same once."""
+    libvirt = need("libvirt")
+    try:
+        return str(connection.lookupByName(name).UUIDString()) != uuid
+    except libvirt.libvirtError:
+        return False
