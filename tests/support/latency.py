@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A TCP proxy that adds latency and counts the calls of libvirt's remote protocol that pass it.
+
+In a test: ``with proxied(port, delay=0.002) as proxy``. As a process of its own, for what is
+measured: ``python -m support.latency SECONDS PORT…`` prints its ports, one a line, and ends with
+its standard input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+# remote_protocol.x: the program of all calls to a hypervisor's driver. A packet begins with its
+# length, then program, version, procedure, type (0: a call), serial and status, 4 bytes each.
+_REMOTE_PROGRAM = 0x20008086
+_CALL = 0
+# The procedures that tests look for.
+PROCEDURES = {
+    1: "open",
+    2: "close",
+    14: "domain_xml",
+    60: "supports_feature",
+    66: "auth_list",
+    344: "all_domain_stats",
+}
+
+
+class Proxy:
+    """Passes connections on to ``target`` (a loopback port); each direction takes half of ``delay``."""
+
+    def __init__(self, target: int, delay: float) -> None:
+        self.target = target
+        self.delay = delay
+        self.port = 0
+        self.connections = 0
+        self.calls: Counter[int] = Counter()
+
+    async def start(self) -> asyncio.Server:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        return server
+
+    def named(self) -> dict[str, int]:
+        """Return the calls so far by name, those without one by number."""
+        return {PROCEDURES.get(number, str(number)): n for number, n in self.calls.items()}
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            writer.close()
+            return
+        counted = _Counted(self.calls)
+        await asyncio.gather(
+            self._pass(reader, far_writer, counted), self._pass(far_reader, writer, None)
+        )
+
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counted: _Counted | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                if counted:
+                    counted.feed(data)
+                # Data that follows on closely is not held up by what is still on its way.
+                loop.call_later(self.delay / 2, _write, writer, data)
+        loop.call_later(self.delay / 2, writer.close)
+
+
+def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
+    if not writer.is_closing():
+        writer.write(data)
+
+
+class _Counted:
+    """Finds the calls in a stream of packets."""
+
+    def __init__(self, calls: Counter[int]) -> None:
+        self._calls = calls
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= 4:
+            length = int.from_bytes(self._buffer[:4], "big")
+            if len(self._buffer) < length or length < 28:
+                return
+            words = [int.from_bytes(self._buffer[at : at + 4], "big") for at in range(4, 20, 4)]
+            if words[0] == _REMOTE_PROGRAM and words[3] == _CALL:
+                self._calls[words[2]] += 1
+            self._buffer = self._buffer[length:]
+
+
+@contextlib.contextmanager
+def proxied(target: int, delay: float = 0.0) -> Iterator[Proxy]:
+    """Run a proxy in a thread for the length of the block."""
+    loop = asyncio.new_event_loop()
+    proxy = Proxy(target, delay)
+    server = loop.run_until_complete(proxy.start())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        loop.call_soon_threadsafe(server.close)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                loop.run_until_complete(task)
+        loop.close()
+
+
+async def main(arguments: Sequence[str]) -> None:
+    delay, *targets = arguments
+    for target in targets:
+        proxy = Proxy(int(target), float(delay))
+        await proxy.start()
+        print(proxy.port, flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))
