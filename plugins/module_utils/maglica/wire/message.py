@@ -55,8 +55,9 @@ def decode(frames: Sequence[bytes]) -> Message:
     """
     if len(frames) != 3:
         raise MessageInvalid(f"{len(frames)} frames instead of 3")
-    if sum(len(frame) for frame in frames) > MAX_TOTAL:
-        raise MessageInvalid(f"more than {MAX_TOTAL} bytes")
+    sizes = [len(frame) for frame in frames]
+    if max(sizes) > MAX_FRAME or sum(sizes) > MAX_TOTAL:
+        raise MessageInvalid(f"more than {MAX_FRAME} bytes")
     version, kind, text = frames
     if version != VERSION:
         raise MessageInvalid(f"protocol version {version[:16]!r}, this side speaks {VERSION!r}")

@@ -1,0 +1,221 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hypothesis strategies for every value and every message of the protocol, all of them valid."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+from hypothesis import strategies as st
+from maglica import model
+
+uuids = st.uuids().map(str)
+labels = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+vm_names = st.lists(labels, min_size=1, max_size=4).map(".".join)
+object_names = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,30}", fullmatch=True)
+macs = st.from_regex(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}", fullmatch=True)
+addresses = st.ip_addresses().map(str)
+interface_addresses = st.builds("{}/{}".format, st.ip_addresses(v=4), st.integers(0, 32))
+ssh_keys = st.from_regex(
+    r"ssh-(ed25519|rsa) [A-Za-z0-9+/]{16,40}={0,2}( [!-~]{1,20})?", fullmatch=True
+)
+hashes = st.from_regex(r"\$[0-9a-z]{1,8}\$[A-Za-z0-9./,=$+-]{8,40}", fullmatch=True)
+numbers = st.floats(0, 1e10) | st.integers(0, 10**10).map(float)
+byte_counts = st.integers(0, 1 << 60)
+
+
+def texts(limit: int) -> st.SearchStrategy[str]:
+    # What str.isprintable refuses: "other" and "separator", but for the space.
+    allowed = st.characters(
+        codec="utf-8",
+        exclude_categories=("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"),
+        include_characters=" \n",
+    )
+    return st.text(allowed, max_size=min(limit, 30))
+
+
+def members(kind: type[enum.Enum]) -> st.SearchStrategy[Any]:
+    return st.sampled_from(list(kind))
+
+
+def tuples(item: st.SearchStrategy[Any], limit: int = 3) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(item, max_size=limit).map(tuple)
+
+
+def maybe(item: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | item
+
+
+vcpus = st.integers(1, 1024)
+memories = st.integers(16, 64 << 20)
+nics = st.builds(
+    model.Nic,
+    network=maybe(object_names),
+    bridge=maybe(object_names),
+    mac=maybe(macs),
+    addresses=tuples(interface_addresses),
+    gateways=tuples(addresses, 2),
+    nameservers=tuples(addresses),
+    search=tuples(vm_names),
+)
+clone_specs = st.builds(
+    model.CloneSpec,
+    name=vm_names,
+    image=object_names,
+    host=maybe(object_names),
+    clone_mode=members(model.CloneMode),
+    pool=maybe(object_names),
+    vcpus=maybe(vcpus),
+    memory_mib=maybe(memories),
+    networks=maybe(tuples(nics)),
+    ssh_authorized_keys=tuples(ssh_keys),
+    root_password=maybe(hashes),
+    start=st.booleans(),
+)
+vm_specs = st.builds(
+    model.VmSpec,
+    name=object_names,
+    uuid=uuids,
+    host=object_names,
+    force=st.booleans(),
+    timeout=st.integers(0, 86400),
+    vcpus=maybe(vcpus),
+    memory_mib=maybe(memories),
+)
+failures = st.builds(
+    model.Failure, code=st.from_regex("[a-z_]{1,40}", fullmatch=True), text=texts(2000)
+)
+phases = st.builds(model.Phase, name=texts(40), seconds=numbers)
+interfaces = st.builds(
+    model.Interface, mac=texts(40), network=maybe(texts(200)), addresses=tuples(texts(60))
+)
+vms = st.builds(
+    model.Vm,
+    name=object_names,
+    uuid=uuids,
+    host=object_names,
+    state=texts(40),
+    image=maybe(object_names),
+    vcpus=maybe(st.integers(0, 1 << 20)),
+    memory_mib=maybe(byte_counts),
+    interfaces=tuples(interfaces),
+    disks=tuples(texts(1000)),
+    ssh_host_keys=tuples(texts(8200)),
+    restart_needed=st.booleans(),
+)
+domains = st.builds(
+    model.DomainSummary,
+    name=texts(400),
+    uuid=uuids,
+    active=st.booleans(),
+    persistent=st.booleans(),
+    made=st.booleans(),
+    vcpus=st.integers(0, 1 << 20),
+    memory_mib=byte_counts,
+    disk_bytes=byte_counts,
+)
+pools = st.builds(
+    model.PoolSummary, name=texts(200), capacity_bytes=byte_counts, free_bytes=byte_counts
+)
+reports = st.builds(
+    model.HostReport,
+    cpus=st.integers(0, 1 << 20),
+    memory_total_mib=byte_counts,
+    memory_free_mib=byte_counts,
+    domains=tuples(domains),
+    pools=tuples(pools),
+    networks=tuples(texts(200)),
+    bases=tuples(texts(200)),
+    problem=maybe(texts(2000)),
+)
+host_statuses = st.builds(
+    model.HostStatus,
+    host=object_names,
+    alive=st.booleans(),
+    seen=numbers,
+    weight=numbers,
+    report=reports,
+)
+kinds_and_specs = st.tuples(st.just(model.Kind.CLONE), clone_specs) | st.tuples(
+    st.sampled_from([kind for kind in model.Kind if kind is not model.Kind.CLONE]), vm_specs
+)
+requests = kinds_and_specs.flatmap(
+    lambda pair: st.builds(
+        model.Request,
+        id=uuids,
+        kind=st.just(pair[0]),
+        spec=st.just(pair[1]),
+        state=members(model.State),
+        host=maybe(object_names),
+        who=texts(200),
+        version=st.integers(1, 1 << 53),
+        created=numbers,
+        updated=numbers,
+        phase=maybe(texts(40)),
+        phases=tuples(phases),
+        cancelling=st.booleans(),
+        failure=maybe(failures),
+        vm=maybe(vms),
+    )
+)
+held = st.fixed_dictionaries({"id": uuids, "state": members(model.State)})
+about_itself = {"host": object_names, "id": uuids}
+
+ASKED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "submit": st.tuples(uuids, kinds_and_specs).map(
+        lambda pair: {"id": pair[0], "kind": pair[1][0], "spec": pair[1][1]}
+    ),
+    "plan": st.fixed_dictionaries({"spec": clone_specs}),
+    "status": st.fixed_dictionaries({"id": uuids}),
+    "list": st.fixed_dictionaries(
+        {},
+        optional={
+            "states": tuples(members(model.State)),
+            "limit": st.integers(1, 1000),
+            "name": object_names,
+        },
+    ),
+    "wait": st.fixed_dictionaries(
+        {"id": uuids, "version": st.integers(0, 1 << 53), "timeout": st.integers(0, 60)}
+    ),
+    "cancel": st.fixed_dictionaries({"id": uuids}),
+    "hosts": st.fixed_dictionaries({}, optional={"after": object_names}),
+    "hello": st.fixed_dictionaries(
+        {"host": object_names, "report": reports, "requests": tuples(held)}
+    ),
+    "ack": st.fixed_dictionaries(about_itself),
+    "progress": st.fixed_dictionaries(
+        {**about_itself, "phase": texts(40), "phases": tuples(phases)}
+    ),
+    "result": st.fixed_dictionaries(
+        {**about_itself, "state": members(model.State)},
+        optional={"phases": tuples(phases), "failure": maybe(failures), "vm": maybe(vms)},
+    ),
+}
+ANSWERED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "request": st.fixed_dictionaries({"request": requests}),
+    "requests": st.fixed_dictionaries({"requests": tuples(requests)}),
+    "placement": st.fixed_dictionaries({"host": object_names, "load": numbers}),
+    "hosts": st.fixed_dictionaries(
+        {"hosts": tuples(host_statuses)}, optional={"more": st.booleans()}
+    ),
+    "welcome": st.fixed_dictionaries({"requests": tuples(requests), "cancel": tuples(uuids)}),
+    "ok": st.just({}),
+    "error": st.fixed_dictionaries(
+        {"code": st.from_regex("[a-z_]{1,40}", fullmatch=True), "text": texts(2000)}
+    ),
+}
+PUBLISHED = {"request": ANSWERED["request"], "cancel": ASKED["cancel"]}
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
