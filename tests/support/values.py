@@ -211,7 +211,7 @@ PUBLISHED = {"request": ANSWERED["request"], "cancel": ASKED["cancel"]}
 json_values = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers()
+    | st.integers(-(10**20) + 1, 10**20 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=20),
     lambda inner: (
