@@ -172,9 +172,7 @@ class Peer:
 
     def connect(self) -> zmq.Socket:
         if self._link is None:
-            self._link = sockets.connect_requests(
-                self.worker.context, self.keys, self.worker.where
-            )
+            self._link = sockets.connect_requests(self.worker.context, self.keys, self.worker.where)
         return self._link.socket
 
     def disconnect(self) -> None:
@@ -232,6 +230,10 @@ class Host(Peer):
             self.worker.context, self.keys, self.worker.where, topic or self.name
         )
 
+    @property
+    def listener(self) -> zmq.Socket | None:
+        return self._listener.socket if self._listener else None
+
     def deaf(self) -> None:
         if self._listener is not None:
             self._listener.close()
@@ -242,7 +244,7 @@ class Host(Peer):
         assert self._listener is not None
         if not self._listener.socket.poll(timeout * 1000):
             return None
-        _, *frames = self._listener.socket.recv_multipart()
+        _other, *frames = self._listener.socket.recv_multipart()
         message = decode(frames)
         return message.type, schema.published(message.type, message.body)
 
@@ -255,9 +257,7 @@ class Host(Peer):
     def hello(self, said: HostReport | None = None, **held: str) -> dict[str, Any]:
         """Say hello with the requests ``held`` (state by id); return the welcome."""
         entries = [{"id": request_id, "state": state} for request_id, state in held.items()]
-        kind, body = self.ask(
-            "hello", host=self.name, report=said or report(), requests=entries
-        )
+        kind, body = self.ask("hello", host=self.name, report=said or report(), requests=entries)
         assert kind == "welcome", (kind, body)
         return body
 

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 from maglica.model import State
-from support.client_worker import Host, Peer, Worker, made, report, image
+from support.client_worker import Host, Peer, Worker, image, made, report
 
 
 def test_a_request_from_submit_to_result(client: Peer, kvm0: Host) -> None:

@@ -173,8 +173,7 @@ class Hosts:
             (name, host.seen, host.holdings.report)
             for name, host in self._hosts.items()
             if host.holdings is not None
-            and host.alive
-            and (host.kept is None or now - host.kept >= KEEP_SECONDS)
+            and (host.kept is None or (host.alive and now - host.kept >= KEEP_SECONDS))
         ]
 
     def kept(self, names: Iterable[str], now: float) -> None:

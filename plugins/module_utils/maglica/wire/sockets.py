@@ -25,6 +25,10 @@ PUBLISH_DOMAIN = "maglica.publish"
 REQUEST_DOMAIN = "maglica.requests"
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 
+# What CURVE adds to a frame (ZeroMQ's RFC 26: command name, nonce, authenticator, flags) is 33
+# bytes, and libzmq's limit counts them.
+CURVE_OVERHEAD = 64
+
 # Milliseconds. A link that is cut without a word is found after HEARTBEAT_TIMEOUT.
 HEARTBEAT_INTERVAL = 2000
 HEARTBEAT_TIMEOUT = 6000
@@ -184,7 +188,7 @@ def _socket(ctx: Context, kind: int) -> Socket:
     socket = ctx.socket(kind)
     socket.linger = 0
     # Of one frame; message.decode limits their number and their sum.
-    socket.maxmsgsize = MAX_FRAME
+    socket.maxmsgsize = MAX_FRAME + CURVE_OVERHEAD
     socket.heartbeat_ivl = HEARTBEAT_INTERVAL
     socket.heartbeat_timeout = HEARTBEAT_TIMEOUT
     socket.heartbeat_ttl = HEARTBEAT_TIMEOUT

@@ -1,0 +1,283 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who gets in, and who may do what: keys, roles, topics, revocation."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from maglica.client_worker.dispatch import HANDLERS
+from maglica.errors import AccessDenied
+from maglica.model import Request, State
+from maglica.wire import keys, sockets
+from maglica.wire.message import VERSION
+from support.client_worker import Host, Peer, Worker, clone, environment, eventually, report
+
+OTHER = "kvm1.example.jp"
+
+# What each message says when it is right, made from an open request of the host kvm0.example.jp.
+BODIES: dict[str, Callable[[Request], dict[str, Any]]] = {
+    "submit": lambda request: clone("vm9.example.jp"),
+    "plan": lambda request: {"spec": clone("vm9.example.jp")["spec"]},
+    "status": lambda request: {"id": request.id},
+    "list": lambda request: {},
+    "wait": lambda request: {"id": request.id, "version": 0, "timeout": 0},
+    "cancel": lambda request: {"id": request.id},
+    "hosts": lambda request: {},
+    "hello": lambda request: {"host": request.host, "report": report(), "requests": []},
+    "ack": lambda request: {"host": request.host, "id": request.id},
+    "progress": lambda request: {
+        "host": request.host,
+        "id": request.id,
+        "phase": "copy",
+        "phases": [],
+    },
+    "result": lambda request: {
+        "host": request.host,
+        "id": request.id,
+        "state": "cancelled",
+    },
+}
+LOOK = {"status", "list", "wait", "hosts"}
+MAY = {
+    "client admin": LOOK | {"submit", "plan", "cancel"},
+    "observer eye": LOOK,
+    "host kvm0.example.jp": {"hello", "ack", "progress", "result"},
+    "host kvm1.example.jp": set(),
+}
+
+
+@pytest.mark.parametrize("owner", MAY)
+def test_matrix(worker: Worker, client: Peer, kvm0: Host, owner: str) -> None:
+    role, name = owner.split()
+    peer = worker.peer(role, name)
+    for kind, body_for in BODIES.items():
+        request = client.clone(f"vm-{kind}")
+        answer, body = peer.ask(kind, **body_for(request))
+        if kind in MAY[owner]:
+            assert answer != "error", (kind, body)
+            continue
+        assert (answer, body["code"]) == ("error", "access_denied"), kind
+        assert name in body["text"]
+        after = client.request("status", id=request.id)
+        assert (after.cancelling, after.phase, after.state.ended) == (False, None, False)
+    names = {request.name for request in client.ask("list")[1]["requests"]}
+    assert ("vm9.example.jp" in names) == ("submit" in MAY[owner])
+
+
+def test_every_message_is_in_the_matrix() -> None:
+    assert BODIES.keys() == HANDLERS.keys()
+
+
+def test_a_host_reports_only_its_own_requests(worker: Worker, client: Peer, kvm0: Host) -> None:
+    request = client.clone("vm0.example.jp")
+    other = worker.host(OTHER)
+    other.hello(report(memory_total_mib=1))
+    for kind in ("ack", "progress", "result"):
+        answer, body = other.ask(kind, **{**BODIES[kind](request), "host": OTHER})
+        assert (answer, body["code"]) == ("error", "access_denied")
+    assert not client.request("status", id=request.id).state.ended
+
+
+def test_unknown_key_is_refused(worker: Worker) -> None:
+    stranger = Peer(worker, keys.make(worker.folder / "stranger.key"))
+    refused(stranger)
+    assert "unknown key" in worker.log
+
+
+def test_no_curve_is_refused(worker: Worker) -> None:
+    plain = Peer(worker, None)
+    plain.send("hosts", {})
+    with pytest.raises(TimeoutError):
+        plain.receive(1)
+
+
+def test_other_server_key_gets_no_connection(worker: Worker) -> None:
+    """A client that expects another client worker is not fooled by this one."""
+    client = worker.peer("client", "admin")
+    other = keys.make(worker.folder / "other.key").public.decode()
+    worker.where = type(worker.where)(
+        worker.where.address, worker.where.publish_port, worker.where.request_port, other
+    )
+    client.send("hosts", {})
+    with pytest.raises(TimeoutError):
+        client.receive(1)
+
+
+@pytest.mark.parametrize("role", ["client", "observer"])
+def test_only_hosts_may_listen(worker: Worker, role: str) -> None:
+    pair = worker.grant(role, "kvm0.example.jp")
+    listener = Host(worker, "kvm0.example.jp", pair)
+    listener.listen()
+    eventually(lambda: "may not use maglica.publish" in worker.log)
+
+
+@pytest.mark.parametrize(
+    "wanted", [b"kvm1\0", b"kvm1", b"kvm10", b"kvm", b"", b"\0", b"kvm1\xff\0"]
+)
+def test_no_eavesdropping(worker: Worker, client: Peer, wanted: bytes) -> None:
+    """Neither another host's topic nor a prefix of several brings another host's requests."""
+    victims = [worker.host(name) for name in ("kvm1", "kvm10")]
+    for victim in victims:
+        victim.listen()
+        victim.hello()
+    spy = worker.host("spy")
+    spy.listen()
+    spy.hello(report(memory_total_mib=1))
+    assert spy.listener is not None
+    spy.listener.subscribe(wanted)
+    eventually(lambda: f"refused a subscription of host spy to {wanted!r}" in worker.log)
+    for victim in victims:
+        request = client.clone(f"{victim.name}-vm", host=victim.name)
+        assert victim.heard_request().id == request.id
+    assert spy.hear(0.2) is None
+
+
+def test_hosts_whose_names_begin_alike_hear_their_own(worker: Worker, client: Peer) -> None:
+    hosts = [worker.host(name) for name in ("kvm1", "kvm10")]
+    for host in hosts:
+        host.listen()
+        host.hello()
+    ids = [client.clone(f"{host.name}-vm", host=host.name).id for host in hosts]
+    assert [host.heard_request().id for host in hosts] == ids
+    assert [host.hear(0.2) for host in hosts] == [None, None]
+
+
+def test_a_spy_that_leaves_takes_nobody_else_along(
+    worker: Worker, client: Peer, kvm0: Host
+) -> None:
+    spy = worker.host(OTHER)
+    spy.listen(kvm0.name)
+    eventually(lambda: "refused a subscription" in worker.log)
+    spy.deaf()
+    request = client.clone("vm0.example.jp")
+    assert kvm0.heard_request().id == request.id
+
+
+def test_revoked_key_is_refused_at_its_next_message(worker: Worker) -> None:
+    client = worker.peer("client", "admin")
+    assert client.ask("hosts")[0] == "hosts"
+    assert client.keys is not None
+    worker.revoke(client.keys)
+    assert "access_denied" in client.error("hosts")
+    client.disconnect()
+    refused(client)
+    worker.access[client.keys.public.decode()] = "client admin"
+    worker.write_access()
+    client.disconnect()
+    assert client.ask("hosts")[0] == "hosts"
+
+
+def test_revoked_host_hears_nothing_more(worker: Worker, client: Peer, kvm0: Host) -> None:
+    """The old key's connection is open still; the same host's new key goes on."""
+    new = Host(worker, kvm0.name, worker.grant("host", kvm0.name))
+    new.hello()
+    new.listen()
+    assert kvm0.keys is not None
+    worker.revoke(kvm0.keys)
+    eventually(lambda: new.ask("hello", **hello_of(new))[0] == "welcome")
+    request = client.clone("vm0.example.jp")
+    while new.heard_request().id != request.id:
+        pass
+    assert kvm0.hear(0.5) is None
+    assert "access_denied" in kvm0.error("hello", **hello_of(kvm0))
+
+
+def test_two_keys_of_one_host_during_a_rotation(worker: Worker, client: Peer, kvm0: Host) -> None:
+    new = Host(worker, kvm0.name, worker.grant("host", kvm0.name))
+    new.listen()
+    new.hello()
+    request = client.clone("vm0.example.jp")
+    assert new.heard_request().id == kvm0.heard_request().id == request.id
+    assert kvm0.tell("ack", request)[0] == new.tell("ack", request)[0] == "ok"
+
+
+def test_bad_access_file_leaves_the_keys_in_force(worker: Worker, client: Peer) -> None:
+    assert client.ask("hosts")[0] == "hosts"
+    good = (worker.folder / "access").read_text()
+    (worker.folder / "access").write_text(good + "client admin nokey\n")
+    assert client.ask("hosts")[0] == "hosts"
+    eventually(lambda: "access:2: not a key of 40" in worker.log)
+    assert client.ask("hosts")[0] == "hosts"
+    assert worker.log.count("not a key of 40") == 1
+    (worker.folder / "access").unlink()
+    assert client.ask("hosts")[0] == "hosts"
+    eventually(lambda: "No such file" in worker.log)
+
+
+def test_host_without_a_key_is_down_and_its_requests_can_be_cancelled(
+    worker: Worker, client: Peer, kvm0: Host
+) -> None:
+    request = client.clone("vm0.example.jp")
+    kvm0.tell("ack", request)
+    assert kvm0.keys is not None
+    worker.revoke(kvm0.keys)
+    eventually(lambda: "not in the access file any more" in worker.log)
+    assert client.request("cancel", id=request.id).state is State.CANCELLED
+    # Allowed again, it is told to drop what was cancelled meanwhile.
+    worker.access[kvm0.keys.public.decode()] = f"host {kvm0.name}"
+    worker.write_access()
+    kvm0.disconnect()
+    assert kvm0.hello(**{request.id: "running"})["cancel"] == (request.id,)
+
+
+def test_insecure_serves_loopback_only(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, bind="0.0.0.0")
+    text = worker.config_file.read_text().replace(
+        "[client_worker]\n", "[client_worker]\ninsecure = yes\n"
+    )
+    worker.config_file.write_text(text)
+    done = subprocess.run(
+        worker.command(), check=False, env=environment(), capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == 1
+    assert "insecure is refused on 0.0.0.0" in done.stderr
+    worker.config_file.write_text(text.replace("bind = 0.0.0.0", "bind = 127.0.0.1"))
+    try:
+        worker.start()
+        host = Host(worker, "kvm0.example.jp", None)
+        host.listen()
+        host.hello()
+        request = Peer(worker, None).clone("vm0.example.jp")
+        assert host.heard_request().id == request.id
+    finally:
+        worker.close()
+
+
+def test_raw_bytes_on_both_ports_do_no_harm(worker: Worker, client: Peer) -> None:
+    for port in worker.ports:
+        for data in (
+            b"GET / HTTP/1.1\r\n\r\n",
+            bytes(range(256)) * 64,
+            b"\xff" + b"\0" * 8 + b"\x7f",
+        ):
+            with socket.create_connection(("127.0.0.1", port)) as raw:
+                raw.sendall(data)
+    assert client.ask("hosts")[0] == "hosts"
+    assert VERSION not in worker.log.encode()
+
+
+def hello_of(host: Host) -> dict[str, Any]:
+    return {"host": host.name, "report": report(), "requests": []}
+
+
+def refused(peer: Peer) -> None:
+    """Check that the peer's connection is refused by its key."""
+    link = sockets.connect_requests(peer.worker.context, peer.keys, peer.worker.where)
+
+    def check() -> bool:
+        try:
+            link.check()
+        except AccessDenied:
+            return True
+        return False
+
+    try:
+        eventually(check)
+    finally:
+        link.close()

@@ -1,0 +1,302 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Placement as tables: what hosts said in, a host or an error's text out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from maglica.errors import MaglicaError
+from maglica.model import CloneMode, CloneSpec, DomainSummary, HostReport, Nic, PoolSummary
+from maglica.placement import (
+    GIB,
+    MAX_NAMED,
+    MIB,
+    Candidate,
+    Holdings,
+    Reserved,
+    need,
+    place,
+    roomiest,
+)
+
+IMAGE = DomainSummary(
+    name="deb",
+    uuid="00000000-0000-0000-0000-000000000001",
+    active=False,
+    persistent=True,
+    made=False,
+    vcpus=1,
+    memory_mib=1024,
+    disk_bytes=4 * GIB,
+)
+RUNNING = replace(IMAGE, active=True)
+SPEC = CloneSpec(name="vm0", image="deb")
+
+
+def vm(memory_mib: int) -> DomainSummary:
+    return DomainSummary("other", "u", True, True, True, 1, memory_mib)
+
+
+def host(name: str, *domains: DomainSummary, **changes: Any) -> Candidate:
+    """A candidate with 8 GiB of memory and 100 GiB of disk free; changes are of both."""
+    kept = {k: changes.pop(k) for k in ("alive", "weight", "reserved") if k in changes}
+    said: dict[str, Any] = {
+        "memory_total_mib": 8192,
+        "memory_free_mib": 8192,
+        "domains": domains or (IMAGE,),
+        "pools": (PoolSummary("default", 200 * GIB, 100 * GIB),),
+        "networks": ("default",),
+    }
+    report = HostReport(**{**said, **changes})
+    return Candidate(name, Holdings.of(report), **{"alive": True, **kept})
+
+
+def chosen(spec: CloneSpec, *hosts: Candidate) -> str:
+    return place(spec, {candidate.name: candidate for candidate in hosts}).host
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        ((host("a"), host("b")), "a"),
+        ((host("b"), host("a")), "a"),
+        ((host("a", IMAGE, vm(1024)), host("b")), "b"),
+        ((host("a", memory_total_mib=16384), host("b")), "a"),
+        ((host("a"), host("b", weight=2.0)), "b"),
+        ((host("a", IMAGE, vm(1024)), host("b", weight=0.5)), "a"),
+        ((host("a", reserved=Reserved(memory_mib=512)), host("b")), "b"),
+        ((host("a", RUNNING), host("b", IMAGE, vm(4096))), "b"),
+        ((host("a", alive=False), host("b", IMAGE, vm(4096))), "b"),
+        ((Candidate("a"), host("b")), "b"),
+        ((host("a", problem="libvirtd does not answer"), host("b")), "b"),
+        ((host("a", memory_free_mib=1023), host("b", IMAGE, vm(4096))), "b"),
+        ((host("a", vm(1)), host("b", IMAGE, vm(4096))), "b"),
+    ],
+)
+def test_the_lowest_load_for_its_weight(hosts: tuple[Candidate, ...], expected: str) -> None:
+    assert chosen(SPEC, *hosts) == expected
+
+
+def test_load_counts_active_promised_and_own_memory() -> None:
+    candidate = host("a", IMAGE, vm(1024), weight=2.0, reserved=Reserved(memory_mib=2048))
+    assert place(SPEC, {"a": candidate}).load == (1024 + 2048 + 1024) / (8192 * 2)
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ({"a": 1.0, "b": 1.0}, {"a": 10, "b": 10}),
+        ({"a": 1.0, "b": 3.0}, {"a": 5, "b": 15}),
+        ({"a": 1.0, "b": 1.0, "c": 2.0}, {"a": 5, "b": 5, "c": 10}),
+    ],
+)
+def test_twenty_in_a_row_spread_by_weight(
+    weights: dict[str, float], expected: dict[str, int]
+) -> None:
+    reserved = dict.fromkeys(weights, 0)
+    counts: Counter[str] = Counter()
+    for number in range(20):
+        hosts = [
+            host(
+                name,
+                memory_total_mib=65536,
+                memory_free_mib=65536,
+                weight=weight,
+                reserved=Reserved(memory_mib=reserved[name]),
+            )
+            for name, weight in weights.items()
+        ]
+        name = chosen(replace(SPEC, name=f"vm{number}"), *hosts)
+        counts[name] += 1
+        reserved[name] += IMAGE.memory_mib
+    assert counts == expected
+
+
+ACT = "cannot clone vm0 from deb"
+POOL = PoolSummary("default", 9 * GIB, 3 * GIB)
+FULL = replace(SPEC, clone_mode=CloneMode.FULL)
+
+
+@pytest.mark.parametrize(
+    ("spec", "hosts", "code", "text"),
+    [
+        (SPEC, (), "image_unknown", f"{ACT}: no host has an original image deb"),
+        (
+            SPEC,
+            (Candidate("b"), Candidate("a")),
+            "image_unknown",
+            f"{ACT}: no host has an original image deb (not reported yet: a, b)",
+        ),
+        (
+            SPEC,
+            (host("a", replace(IMAGE, made=True)),),
+            "image_unknown",
+            f"{ACT}: host a: deb is a vm made by Maglica, no original image",
+        ),
+        (
+            SPEC,
+            (host("a", replace(IMAGE, persistent=False)),),
+            "image_unknown",
+            f"{ACT}: host a: deb is a transient domain, no original image",
+        ),
+        (
+            SPEC,
+            (host("a", RUNNING), host("b", RUNNING)),
+            "image_running",
+            f"{ACT}: host a: the original image deb is running; shut it down first;"
+            " host b: the original image deb is running; shut it down first",
+        ),
+        (
+            SPEC,
+            (host("a", alive=False), host("b", RUNNING)),
+            "host_down",
+            f"{ACT}: host a: its host worker does not answer;"
+            " host b: the original image deb is running; shut it down first",
+        ),
+        (
+            SPEC,
+            (host("a", problem="libvirtd does not answer"),),
+            "host_down",
+            f"{ACT}: host a: libvirtd does not answer",
+        ),
+        (
+            SPEC,
+            (host("a", memory_free_mib=2000, reserved=Reserved(memory_mib=1000)),),
+            "no_room",
+            f"{ACT}: host a: 1000 MiB of memory free, 1024 MiB needed",
+        ),
+        (
+            SPEC,
+            (host("a", pools=(POOL,)), host("b", alive=False)),
+            "no_room",
+            f"{ACT}: host a: pool default has 3.0 GiB free, 4.4 GiB needed;"
+            " host b: its host worker does not answer",
+        ),
+        (
+            FULL,
+            (host("a", pools=(POOL,), bases=("deb",)),),
+            "no_room",
+            f"{ACT}: host a: pool default has 3.0 GiB free, 4.0 GiB needed",
+        ),
+        (
+            SPEC,
+            (host("a", bases=("deb",), reserved=Reserved(0, {"default": 100 * GIB - MIB})),),
+            "no_room",
+            f"{ACT}: host a: pool default has 1 MiB free, 0.4 GiB needed",
+        ),
+        (
+            SPEC,
+            (host("a", pools=()),),
+            "pool_unknown",
+            f"{ACT}: host a: there is no storage pool that can hold disks",
+        ),
+        (
+            replace(SPEC, pool="fast"),
+            (host("a"),),
+            "pool_unknown",
+            f"{ACT}: host a: there is no storage pool fast that can hold disks",
+        ),
+        (
+            replace(SPEC, networks=(Nic("default"), Nic("dmz"))),
+            (host("a"),),
+            "network_unknown",
+            f"{ACT}: host a: there is no network dmz",
+        ),
+        (
+            replace(SPEC, host="z"),
+            (host("a"),),
+            "host_unknown",
+            f"{ACT}: no host z is known",
+        ),
+        (
+            replace(SPEC, host="a"),
+            (host("a", alive=False), host("b")),
+            "host_down",
+            f"{ACT} on host a: its host worker does not answer",
+        ),
+        (
+            replace(SPEC, host="a"),
+            (Candidate("a"), host("b")),
+            "host_down",
+            f"{ACT} on host a: its host worker has not reported yet",
+        ),
+        (
+            replace(SPEC, host="a"),
+            (host("a", vm(1)), host("b")),
+            "image_unknown",
+            f"{ACT} on host a: there is no original image deb",
+        ),
+        (
+            replace(SPEC, host="a", memory_mib=9000),
+            (host("a"), host("b", memory_free_mib=16384)),
+            "no_room",
+            f"{ACT} on host a: 8192 MiB of memory free, 9000 MiB needed",
+        ),
+    ],
+)
+def test_refusals(spec: CloneSpec, hosts: tuple[Candidate, ...], code: str, text: str) -> None:
+    with pytest.raises(MaglicaError) as caught:
+        chosen(spec, *hosts)
+    assert (caught.value.code, str(caught.value)) == (code, text)
+
+
+def test_a_refusal_by_many_hosts_stays_readable() -> None:
+    hosts = [host(f"h{number:03}", RUNNING) for number in range(MAX_NAMED + 92)]
+    with pytest.raises(MaglicaError) as caught:
+        chosen(SPEC, *hosts)
+    assert str(caught.value).endswith("; and 92 more")
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("spec", "bases", "counted", "expected"),
+    [
+        (SPEC, (), frozenset(), (1024, 4 * GIB // 10, 4 * GIB)),
+        (SPEC, ("deb",), frozenset(), (1024, 4 * GIB // 10, 0)),
+        (SPEC, (), frozenset({"deb"}), (1024, 4 * GIB // 10, 0)),
+        (FULL, (), frozenset(), (1024, 4 * GIB, 4 * GIB)),
+        (FULL, ("deb",), frozenset(), (1024, 4 * GIB, 0)),
+        (replace(SPEC, memory_mib=2048), ("deb",), frozenset(), (2048, 4 * GIB // 10, 0)),
+        (replace(SPEC, start=False), ("deb",), frozenset(), (0, 4 * GIB // 10, 0)),
+    ],
+)
+def test_need(
+    spec: CloneSpec,
+    bases: tuple[str, ...],
+    counted: frozenset[str],
+    expected: tuple[int, int, int],
+) -> None:
+    found = need(spec, Holdings.of(HostReport(domains=(IMAGE,), bases=bases)), counted)
+    assert (found.memory_mib, found.disk_bytes, found.base_bytes) == expected
+
+
+def test_an_overlay_of_a_small_image_has_room_to_grow() -> None:
+    small = replace(IMAGE, disk_bytes=MIB)
+    assert need(SPEC, Holdings.of(HostReport(domains=(small,))), frozenset()).disk_bytes == 64 * MIB
+
+
+POOLS = (PoolSummary("b", 9, 5), PoolSummary("a", 9, 5), PoolSummary("c", 9, 7))
+
+
+@pytest.mark.parametrize(
+    ("pools", "taken", "named", "expected"),
+    [
+        ((), {}, None, None),
+        (POOLS, {}, None, ("c", 7)),
+        (POOLS, {"c": 3}, None, ("a", 5)),
+        (POOLS, {"b": 6}, "b", ("b", -1)),
+        (POOLS, {}, "d", None),
+    ],
+)
+def test_roomiest(
+    pools: tuple[PoolSummary, ...],
+    taken: dict[str, int],
+    named: str | None,
+    expected: tuple[str, int] | None,
+) -> None:
+    found = roomiest(pools, Reserved(0, taken), named)
+    assert (found and (found[0].name, found[1])) == expected
