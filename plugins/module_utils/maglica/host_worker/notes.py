@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import islice
 
 from ..errors import MessageInvalid
-from ..model import HostReport, Phase, Request
+from ..model import HostReport, Phase, Request, Vm
 from ..wire import schema
 from ..wire.message import Message
 
@@ -43,14 +43,15 @@ def result(host: str, request: Request) -> Message:
     """Return how a request ended.
 
     That it ended must get through: if the vm can't be told (others may have edited its definition),
-    it is left out.
+    only its name is.
     """
     message = _result(host, request)
     try:
         schema.asked(message.type, message.body)
     except MessageInvalid as error:
         _log.warning("request %s: the vm in its result can't be told: %s", request.id, error)
-        return _result(host, replace(request, vm=None))
+        vm = request.vm and Vm(request.vm.name, request.vm.uuid, request.vm.host, request.vm.state)
+        return _result(host, replace(request, vm=vm))
     return message
 
 

@@ -79,7 +79,7 @@ def remove(request: Request, context: JobContext) -> Vm:
                 )
             removed = view.of_definition(xml, context.host)
             with context.phase(request.id, "undefine"):
-                _undefine(domain, xml)
+                undefine(domain, xml)
         with context.phase(request.id, "volumes"):
             storage.delete_vm_volumes(connection, spec.uuid)
             bases.collect(connection, context)
@@ -186,7 +186,8 @@ def _destroy(domain: Any) -> None:
             raise
 
 
-def _undefine(domain: Any, xml: str) -> None:
+def undefine(domain: Any, xml: str) -> None:
+    """End a domain and remove its definition, with NVRAM, saved state and TPM state."""
     libvirt = need("libvirt")
     if libvirtd.is_active(domain):
         _destroy(domain)

@@ -63,7 +63,7 @@ class Inspector:
             return HostReport(
                 cpus=cpus,
                 memory_total_mib=memory_mib,
-                memory_free_mib=min(memory_mib, self._free_memory_mib()),
+                memory_free_mib=self._free_memory_mib(memory_mib),
                 domains=self._domains(),
                 pools=self._pools(),
                 networks=self._networks(),
@@ -78,12 +78,14 @@ class Inspector:
         for _turn in range(min(REREAD, len(self._turn))):
             self._known.pop(self._turn.popleft(), None)
 
-    def _free_memory_mib(self) -> int:
+    def _free_memory_mib(self, total_mib: int) -> int:
         libvirt = need("libvirt")
         try:
             stats = self._connection.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)
-        except libvirt.libvirtError:
-            return int(self._connection.getFreeMemory() >> 20)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+                return total_mib
+            raise
         return int(sum(stats.get(name, 0) for name in ("free", "buffers", "cached")) >> 10)
 
     def _domains(self) -> tuple[DomainSummary, ...]:

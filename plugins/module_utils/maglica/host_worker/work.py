@@ -75,6 +75,8 @@ class Work:
                 self._open[entry.id] = entry
                 self._changed = True
             self._outbox.ack(request.id)
+            if request.cancelling:
+                self.cancel(request.id)
 
     def cancel(self, request_id: str) -> None:
         """End a request that has not ended: stop its job and undo what it did."""

@@ -1,0 +1,232 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests from their submission to their end; all processes and sockets are real."""
+
+from __future__ import annotations
+
+import pytest
+from maglica.model import Kind, State, VmSpec, new_request_id, vm_uuid
+from support.client_worker import IMAGE, eventually
+from support.host_worker import HOST, Cell
+from support.own_libvirtd import MADE
+
+NAME = "vm0.example.jp"
+UUID = "a1b2c3d4-0000-4000-8000-000000000001"
+
+
+@pytest.fixture
+def domain(cell: Cell) -> object:
+    """A domain that Maglica made, shut off."""
+    made = cell.libvirtd.define(NAME, UUID, MADE)
+    yield made
+    for each in cell.libvirtd.connection.listAllDomains():
+        if each.UUIDString() == UUID:
+            if each.isActive():
+                each.destroy()
+            each.undefine()
+
+
+def act(cell: Cell, kind: Kind, **fields: object) -> object:
+    spec = VmSpec(**{"name": NAME, "uuid": UUID, "host": HOST, **fields})
+    return cell.client.request("submit", id=new_request_id(), kind=kind, spec=spec)
+
+
+def test_a_host_says_what_it_is(cell: Cell) -> None:
+    cell.start()
+    report = cell.status().report
+    assert (report.cpus, report.memory_total_mib, report.problem) == (16, 3072, None)
+    assert report.networks == ("default",)
+    assert [pool.name for pool in report.pools] == ["default-pool"]
+    (image,) = [each for each in report.domains if each.is_image]
+    assert (image.name, image.vcpus, image.memory_mib) == (IMAGE, 1, 64)
+
+
+def test_a_domain_that_is_defined_or_started_is_told_at_once(cell: Cell) -> None:
+    cell.host.options["hello_interval"] = 60
+    cell.start()
+
+    def told() -> dict:
+        return {each.name: each for each in cell.status().report.domains}
+
+    domain = cell.libvirtd.define(NAME, UUID)
+    try:
+        eventually(lambda: NAME in told())
+        assert told()[NAME].is_image
+        domain.create()
+        eventually(lambda: told()[NAME].active)
+        domain.destroy()
+        cell.libvirtd.define(NAME, UUID, MADE)
+        eventually(lambda: told()[NAME].made)
+    finally:
+        domain.undefine()
+    eventually(lambda: NAME not in told())
+
+
+def test_a_clone_is_done(cell: Cell) -> None:
+    cell.start()
+    request = cell.ended(cell.clone(NAME))
+    assert request.state is State.DONE
+    assert (request.vm.name, request.vm.uuid, request.vm.host) == (NAME, vm_uuid(request.id), HOST)
+    assert [phase.name for phase in request.phases] == ["copy", "define"]
+    assert cell.host.effects == [f"made {NAME}"]
+    entry = cell.host.journal().entry(request.id)
+    eventually(lambda: cell.host.journal().entry(request.id).reported)
+    assert entry.request.state is State.DONE
+    assert cell.host.journal().intents(request.id) == ()
+
+
+def test_a_clone_fails_with_its_cause_and_leaves_nothing(cell: Cell) -> None:
+    cell.start()
+    request = cell.ended(cell.clone("fail0.example.jp"))
+    assert request.state is State.FAILED
+    assert request.failure.code == "storage_failed"
+    assert request.failure.text == f"cannot clone fail0.example.jp on host {HOST}: no"
+    assert (cell.host.made, cell.host.drafts) == ([], [])
+
+
+def test_secrets_are_wiped_when_a_request_ends(cell: Cell) -> None:
+    cell.start()
+    secret = "$6$saltsalt$" + "h" * 86
+    request = cell.ended(cell.clone(NAME, root_password=secret))
+    assert request.state is State.DONE
+    cell.host.stop()
+    kept = b"".join(path.read_bytes() for path in cell.host.state.rglob("*") if path.is_file())
+    assert secret.encode() not in kept
+    assert secret not in cell.host.log
+
+
+def test_progress_is_told_while_it_runs(cell: Cell) -> None:
+    cell.host.block(NAME, "copied")
+    cell.host.block(NAME, "defined")
+    cell.start()
+    request = cell.clone(NAME)
+    cell.wait_phase(request, "copy")
+    cell.host.unblock(NAME, "copied")
+    cell.wait_phase(request, "define")
+    assert [phase.name for phase in cell.now(request).phases] == ["copy"]
+    cell.host.unblock(NAME, "defined")
+    assert cell.ended(request).state is State.DONE
+
+
+def test_waiting_clones_of_one_image_share_a_job(cell: Cell) -> None:
+    cell.host.block("vm1.example.jp", "copied")
+    cell.start()
+    first = cell.clone("vm1.example.jp")
+    cell.wait_phase(first, "copy")
+    names = [f"vm{number}.example.jp" for number in range(2, 6)]
+    cell.host.block(names[-1], "done")
+    others = [cell.clone(name) for name in names]
+    cell.host.unblock("vm1.example.jp", "copied")
+    eventually(lambda: cell.host.made == ["vm1.example.jp", *names])
+    # The last one's job has not ended, and still all the others' results are there.
+    assert all(cell.ended(request).state is State.DONE for request in (first, *others))
+    cell.host.unblock(names[-1], "done")
+
+
+def test_quick_work_does_not_wait_for_clones(cell: Cell, domain: object) -> None:
+    cell.host.block("vm1.example.jp", "copied")
+    cell.start()
+    clone = cell.clone("vm1.example.jp")
+    cell.wait_phase(clone, "copy")
+    assert cell.ended(act(cell, Kind.START)).state is State.DONE
+    assert not cell.now(clone).state.ended
+
+
+def test_start_stop_start(cell: Cell, domain: object) -> None:
+    cell.start()
+    for kind, state in ((Kind.START, "running"), (Kind.START, "running"), (Kind.STOP, "stopped")):
+        request = cell.ended(act(cell, kind))
+        assert request.state is State.DONE, request.failure
+        assert request.vm.state == state
+        assert domain.isActive() == (state == "running")
+    assert cell.ended(act(cell, Kind.STOP)).vm.state == "stopped"
+
+
+def test_resize_changes_the_definition_and_tells_of_the_restart(cell: Cell, domain: object) -> None:
+    cell.start()
+    request = cell.ended(act(cell, Kind.RESIZE, vcpus=3, memory_mib=128))
+    assert request.state is State.DONE, request.failure
+    assert (request.vm.vcpus, request.vm.memory_mib) == (3, 128)
+    assert request.vm.restart_needed is False
+    domain.create()
+    running = cell.ended(act(cell, Kind.RESIZE, vcpus=2))
+    assert (running.vm.vcpus, running.vm.memory_mib) == (2, 128)
+    assert running.vm.restart_needed is True
+    same = cell.ended(act(cell, Kind.RESIZE, vcpus=2, memory_mib=128))
+    assert same.vm.restart_needed is True
+
+
+def test_remove(cell: Cell, domain: object) -> None:
+    cell.start()
+    domain.create()
+    removed = cell.ended(act(cell, Kind.REMOVE))
+    assert removed.state is State.DONE, removed.failure
+    assert (removed.vm.state, removed.vm.image) == ("absent", IMAGE)
+    assert NAME not in [each.name() for each in cell.libvirtd.connection.listAllDomains()]
+    again = cell.ended(act(cell, Kind.REMOVE))
+    assert again.vm.state == "absent"
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "text"),
+    [
+        (
+            Kind.START,
+            {"uuid": "a1b2c3d4-0000-4000-8000-000000000009"},
+            f"cannot start {NAME} on host {HOST}: no vm has the UUID"
+            " a1b2c3d4-0000-4000-8000-000000000009; it was removed, or another has taken its place",
+        ),
+        (
+            Kind.STOP,
+            {"name": "vm9.example.jp"},
+            f"the vm with the UUID {UUID} on host {HOST} is named {NAME!r}, not 'vm9.example.jp'",
+        ),
+    ],
+)
+def test_the_vm_that_is_meant_must_be_there(
+    cell: Cell, domain: object, kind: Kind, changes: dict, text: str
+) -> None:
+    cell.start()
+    request = cell.ended(act(cell, kind, **changes))
+    assert (request.failure.code, request.failure.text) == ("vm_unknown", text)
+
+
+@pytest.mark.parametrize("kind", [Kind.REMOVE, Kind.RESIZE])
+def test_what_maglica_did_not_make_is_left_alone(cell: Cell, kind: Kind) -> None:
+    cell.start()
+    image = cell.libvirtd.connection.lookupByName(IMAGE)
+    request = cell.ended(act(cell, kind, name=IMAGE, uuid=image.UUIDString(), vcpus=9))
+    assert request.failure.code == "vm_unknown"
+    assert f"cannot {kind.value} {IMAGE} on host {HOST}: Maglica did not make it" in (
+        request.failure.text
+    )
+    assert image.info()[3] == 1
+
+
+def test_requests_about_one_vm_run_in_order(cell: Cell) -> None:
+    cell.host.block(NAME, "copied")
+    cell.start()
+    clone = cell.clone(NAME)
+    cell.wait_phase(clone, "copy")
+    start = act(cell, Kind.START, uuid=vm_uuid(clone.id))
+    eventually(lambda: cell.now(start).state is State.RUNNING)
+    assert not cell.now(clone).state.ended
+    cell.host.unblock(NAME, "copied")
+    assert cell.ended(clone).state is State.DONE
+    # The cheap clone makes no domain; that it was looked for after the clone is what counts.
+    assert cell.ended(start).failure.code == "vm_unknown"
+
+
+def test_what_is_delivered_twice_runs_once(cell: Cell) -> None:
+    cell.host.block(NAME, "copied")
+    cell.start()
+    request = cell.clone(NAME)
+    cell.wait_phase(request, "copy")
+    # With another journal the host is asked again at its hello, and the subscription comes anew.
+    cell.worker.restart()
+    cell.wait_alive()
+    cell.host.unblock(NAME, "copied")
+    assert cell.ended(request).state is State.DONE
+    cell.worker.restart()
+    cell.wait_alive()
+    assert cell.host.effects == [f"made {NAME}"]

@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""With this folder on PYTHONPATH, a job's clones are cheap: files in $CHEAP_FOLDER instead of vms.
+
+All around them is real. A vm is a file ``made/NAME``; while it is made, it is ``draft/NAME``, and
+that is intended before. ``log`` has a line for each effect. A step waits as long as
+``stop/NAME.STEP`` exists; a vm named ``crash…`` kills its process, ``fail…`` fails, ``hang…`` stops
+in the middle of the first step.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import types
+from pathlib import Path
+
+FOLDER = Path(os.environ.get("CHEAP_FOLDER", "/nonexistent"))
+
+
+def note(text: str) -> None:
+    with (FOLDER / "log").open("a", encoding="ascii") as log:
+        log.write(f"{text}\n")
+
+
+def step(name: str, step_name: str) -> None:
+    while (FOLDER / "stop" / f"{name}.{step_name}").exists():
+        time.sleep(0.02)
+
+
+def run(requests: list, context: object) -> None:
+    for request in requests:
+        one(request, context)
+
+
+def one(request: object, context: object) -> None:
+    from maglica.errors import StorageFailed
+    from maglica.model import Vm, vm_uuid
+
+    name = request.name
+    draft, made = FOLDER / "draft" / name, FOLDER / "made" / name
+    with context.phase(request.id, "copy"):
+        step(name, "before")
+        context.journal.intend(request.id, "draft", {"name": name})
+        step(name, "intended")
+        draft.touch(exist_ok=False)
+        if name.startswith("crash"):
+            os.abort()
+        while name.startswith("hang"):
+            time.sleep(1)
+        step(name, "copied")
+    if name.startswith("fail"):
+        undo(request.id, context)
+        context.failed(request, StorageFailed(f"cannot clone {name} on host {context.host}: no"))
+        return
+    with context.phase(request.id, "define"):
+        draft.rename(made)
+        step(name, "defined")
+    note(f"made {name}")
+    vm = Vm(name, vm_uuid(request.id), context.host, "running", request.spec.image)
+    context.done(request, vm)
+    step(name, "done")
+
+
+def undo(request_id: str, context: object) -> None:
+    for intent in reversed(context.journal.intents(request_id)):
+        name = intent.data["name"]
+        step(name, "undo")
+        if (FOLDER / "stop" / f"{name}.undo-fails").exists():
+            from maglica.errors import StorageFailed
+
+            raise StorageFailed(f"cannot undo {name}")
+        for folder in ("draft", "made"):
+            (FOLDER / folder / name).unlink(missing_ok=True)
+        note(f"undone {name}")
+    context.journal.forget(request_id)
+
+
+if "CHEAP_FOLDER" in os.environ:
+    for module_name, content in (("clone", {"run": run}), ("undo", {"undo": undo})):
+        module = types.ModuleType(f"maglica.host_worker.{module_name}")
+        vars(module).update(content)
+        sys.modules[module.__name__] = module
