@@ -222,13 +222,12 @@ class Task:
         elif not self._waiting.wait:
             return _promised(wanted, request)
         elif self._waiting.until is WaitFor.CLONED and request.vm is not None:
-            return vm_view.of_result(request.vm)
+            return vm_view.of_result(request.vm, request)
         else:
             domain = self._read(request)
         if self._waits_for_run(wanted, plan, domain):
             domain = self._wait_ready(domain)
-        keys = request.vm.ssh_host_keys if request and request.vm else ()
-        return {**vm_view.of_domain(domain), "ssh_host_keys": list(keys)}
+        return vm_view.of_domain(domain, request)
 
     def _read(self, request: Request) -> Domain:
         found = self._hosts.find_vm(request.name)

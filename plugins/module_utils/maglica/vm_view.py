@@ -1,22 +1,20 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Vms and requests as plain data, in the names that the modules show to their users."""
+"""Vms and requests as plain data, in the names that the module maglica_vm shows to its users."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from .fleet_values import Domain
+from . import fleet_view
+from .fleet_values import Disk, Domain
 from .model import Request, Vm
 from .wire.schema import plain
 
-# The states of a domain in the words of this library, where libvirt has others.
-_STATES = {"shutoff": "stopped", "blocked": "running"}
-
 
 def of_request(request: Request) -> dict[str, Any]:
-    """Return a request as the modules show it: without its spec, with its whole time in seconds."""
+    """Return a request without its spec, and with its whole time in seconds."""
     shown: dict[str, Any] = plain(replace(request, vm=None))
     for key in ("spec", "vm", "version", "cancelling"):
         del shown[key]
@@ -24,27 +22,29 @@ def of_request(request: Request) -> dict[str, Any]:
     return shown
 
 
-def of_domain(domain: Domain) -> dict[str, Any]:
-    """Return a vm as its host shows it."""
-    return {
-        "name": domain.name,
-        "uuid": domain.uuid,
-        "host": domain.host,
-        "state": _STATES.get(domain.state, domain.state),
-        "image": domain.image,
-        "vcpus": domain.vcpus,
-        "memory_mib": domain.memory_mib,
-        "interfaces": plain(domain.interfaces),
-        "address": domain.address,
-        "addresses": [a for nic in domain.interfaces for a in nic.addresses],
-        "disks": [disk.source for disk in domain.disks if disk.source],
-    }
+def of_domain(domain: Domain, request: Request | None = None) -> dict[str, Any]:
+    """Return a vm as its host shows it, with all its addresses, and what ``request`` gave it."""
+    addresses = [address for nic in domain.interfaces for address in nic.addresses]
+    keys = request.vm.ssh_host_keys if request and request.vm else ()
+    return {**fleet_view.vm(domain), "addresses": addresses, "ssh_host_keys": list(keys)}
 
 
-def of_result(vm: Vm) -> dict[str, Any]:
-    """Return a vm as the result of a request has it."""
-    addresses = [address for nic in vm.interfaces for address in nic.addresses]
-    return {**plain(vm), "address": next(iter(addresses), None), "addresses": addresses}
+def of_result(vm: Vm, request: Request) -> dict[str, Any]:
+    """Return a vm as the result of ``request`` has it."""
+    domain = Domain(
+        name=vm.name,
+        uuid=vm.uuid,
+        host=vm.host,
+        state=vm.state,
+        active=vm.state == "running",
+        image=vm.image,
+        request=request.id,
+        vcpus=vm.vcpus,
+        memory_mib=vm.memory_mib,
+        interfaces=vm.interfaces,
+        disks=tuple(Disk(target="", source=path) for path in vm.disks),
+    )
+    return of_domain(domain, request)
 
 
 def planned(after: dict[str, Any]) -> dict[str, Any]:
