@@ -83,6 +83,7 @@ def _make(cloud: Layout) -> None:
     with ThreadPoolExecutor() as pool:
         jobs = pool.submit(_host_root, cloud), pool.submit(_guest_image, cloud, public_key)
         root, image = (job.result() for job in jobs)
+    roots.forget_older(cloud.cache, (root, image))
     virt_type = "kvm" if kvm_works(image / "vmlinuz") else "qemu"
     say(f"guests run on {'KVM' if virt_type == 'kvm' else 'TCG: KVM does not work here'}")
     with step(f"starting {', '.join(host.name for host in cloud.hosts)}"):
@@ -91,7 +92,7 @@ def _make(cloud: Layout) -> None:
         _write_access(cloud, keys)
         (cloud.state / "image.xml").write_text(texts.image_domain(virt_type))
         for host in cloud.hosts:
-            machines.start(cloud, host, virt_type == "kvm")
+            machines.start(cloud, host, root, virt_type == "kvm")
             network.route_guests(cloud, host)
         deadline = time.monotonic() + machines.BOOT_DEADLINE
         with ThreadPoolExecutor() as pool:

@@ -13,14 +13,14 @@ cat > "$root/etc/hosts" << 'EOF'
 
 ::1	localhost ip6-localhost ip6-loopback
 EOF
-echo '/dev/vda / ext4 errors=remount-ro 0 1' > "$root/etc/fstab"
+echo '/dev/vda / ext4 errors=remount-ro 0 0' > "$root/etc/fstab"
 cat > "$root/etc/network/interfaces" << 'EOF'
 source /etc/network/interfaces.d/*
 
 auto lo
 iface lo inet loopback
 
-allow-hotplug eth0
+auto eth0
 iface eth0 inet dhcp
 EOF
 install -d -m 700 "$root/root/.ssh"
@@ -46,19 +46,48 @@ EOF
 mkdir -p "$root/var/lib/systemd"
 head -c 512 /dev/urandom > "$root/var/lib/systemd/random-seed"
 
-# Every test that boots a clone waits for this boot, without KVM: leave out what nobody looks at.
+# Every test that boots a clone waits for this boot, mostly without KVM: do without what nobody
+# looks at. The initial RAM disk loads the drivers, so neither it nor the start waits for udev.
 chroot "$root" systemctl -q mask \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
-    e2scrub_reap.service systemd-timesyncd.service systemd-pstore.service getty@tty1.service \
-    systemd-update-utmp.service systemd-update-utmp-runlevel.service \
-    keyboard-setup.service console-setup.service ifupdown-wait-online.service
+    systemd-tmpfiles-clean.timer e2scrub_reap.service systemd-timesyncd.service \
+    systemd-pstore.service systemd-update-utmp.service systemd-update-utmp-runlevel.service \
+    systemd-binfmt.service proc-sys-fs-binfmt_misc.automount systemd-modules-load.service \
+    systemd-sysusers.service systemd-repart.service systemd-firstboot.service \
+    systemd-journal-flush.service systemd-journald-audit.socket systemd-initctl.socket \
+    systemd-fsckd.socket systemd-ask-password-console.path systemd-ask-password-wall.path \
+    dev-hugepages.mount dev-mqueue.mount sys-fs-fuse-connections.mount sys-kernel-config.mount \
+    sys-kernel-debug.mount sys-kernel-tracing.mount kmod-static-nodes.service \
+    modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service \
+    modprobe@fuse.service modprobe@loop.service ifupdown-pre.service getty@tty1.service
+mkdir -p "$root/etc/systemd/system/ssh.service.d" \
+    "$root/etc/systemd/system/systemd-udev-trigger.service.d" \
+    "$root/etc/systemd/system/systemd-logind.service.d" "$root/etc/systemd/system/dbus.service.d"
+cat > "$root/etc/systemd/system/ssh.service.d/testbed.conf" << 'EOF'
+[Service]
+ExecStartPre=
+EOF
+for service in systemd-logind dbus; do
+    printf '[Unit]\nAfter=ssh.service\n' > "$root/etc/systemd/system/$service.service.d/testbed.conf"
+done
+cat > "$root/etc/systemd/system/systemd-udev-trigger.service.d/testbed.conf" << 'EOF'
+[Service]
+ExecStart=
+ExecStart=udevadm trigger --action=add --subsystem-match=net --subsystem-match=block \
+    --subsystem-match=pci --subsystem-match=virtio --subsystem-match=virtio-ports
+ExecStart=udevadm trigger --action=add --sysname-match=ttyS0
+EOF
 cat > "$root/etc/initramfs-tools/conf.d/testbed" << 'EOF'
 MODULES=list
 BUSYBOX=n
-COMPRESS=lz4
+COMPRESS=gzip
 FSTYPE=ext4
 RESUME=none
 EOF
-printf 'virtio_pci\nvirtio_blk\next4\n' > "$root/etc/initramfs-tools/modules"
+printf 'virtio_pci\nvirtio_blk\nvirtio_net\n' > "$root/etc/initramfs-tools/modules"
+for stage in init-top init-bottom; do
+    mkdir -p "$root/etc/initramfs-tools/scripts/$stage"
+    printf '#!/bin/sh\nexit 0\n' > "$root/etc/initramfs-tools/scripts/$stage/udev"
+    chmod 755 "$root/etc/initramfs-tools/scripts/$stage/udev"
+done
 chroot "$root" update-initramfs -u
-rm -rf "$root"/var/cache/apt/*.bin "$root"/var/lib/apt/lists/*

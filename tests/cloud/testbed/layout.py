@@ -40,7 +40,7 @@ class Host:
 
     @property
     def root(self) -> Path:
-        """Where the host's file system is mounted."""
+        """Where the host's file system is mounted, for its own processes only."""
         return self.folder / "root"
 
     @property

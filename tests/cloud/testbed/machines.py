@@ -25,34 +25,41 @@ BOOT_DEADLINE = 180.0
 
 
 def lay_out(cloud: Layout, host: Host, root: Path, image: Path) -> str:
-    """Mount the host's file system and write into it what is its own; return its public key."""
+    """Write what is the host's own into its layer; return its public SSH host key."""
     for folder in (host.root, host.upper, host.folder / "work", host.images):
         folder.mkdir(parents=True)
-    run(
-        *("mount", "-t", "overlay", "overlay", "-o"),
-        f"lowerdir={root},upperdir={host.upper},workdir={host.folder / 'work'}",
-        host.root,
-    )
-    _write(host, "etc/hostname", f"{host.name}\n")
-    _write(host, "etc/hosts", texts.hosts_file(cloud))
-    _write(host, "etc/systemd/network/10-host0.network", texts.host_network(cloud, host))
-    key = host.root / "etc/ssh/ssh_host_ed25519_key"
+    layer = _Layer(host.upper, root)
+    layer.write("etc/hostname", f"{host.name}\n")
+    layer.write("etc/hosts", texts.hosts_file(cloud))
+    layer.write("etc/systemd/network/10-host0.network", texts.host_network(cloud, host))
+    layer.write("root/.ssh/authorized_keys", (cloud.state / "ssh_key.pub").read_text())
+    key = layer.path("etc/ssh/ssh_host_ed25519_key")
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", host.name, "-f", key)
-    _write(host, "root/.ssh/authorized_keys", (cloud.state / "ssh_key.pub").read_text())
     if host.guests is None:
         for unit in _LIBVIRTD_UNITS:
-            (host.root / "etc/systemd/system" / unit).unlink(missing_ok=True)
-            (host.root / "etc/systemd/system" / unit).symlink_to("/dev/null")
+            layer.path(f"etc/systemd/system/{unit}").symlink_to("/dev/null")
     else:
-        _write(host, "etc/libvirt/qemu/networks/default.xml", texts.guest_network(host))
+        layer.write("etc/libvirt/qemu/networks/default.xml", texts.guest_network(host))
         _place_image(host, image)
     return key.with_suffix(".pub").read_text()
 
 
-def _write(host: Host, path: str, text: str) -> None:
-    target = host.root / path
-    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    target.write_text(text)
+class _Layer:
+    """The upper layer of an overlay, whose folders must look like those that they cover."""
+
+    def __init__(self, upper: Path, lower: Path) -> None:
+        self._upper, self._lower = upper, lower
+
+    def path(self, name: str) -> Path:
+        """Return the path of the file `name` in the layer, its folder made."""
+        for parent in reversed(Path(name).parents):
+            folder, covered = self._upper / parent, self._lower / parent
+            folder.mkdir(exist_ok=True)
+            folder.chmod(covered.stat().st_mode & 0o7777 if covered.exists() else 0o755)
+        return self._upper / name
+
+    def write(self, name: str, text: str) -> None:
+        self.path(name).write_text(text)
 
 
 def _place_image(host: Host, image: Path) -> None:
@@ -62,10 +69,23 @@ def _place_image(host: Host, image: Path) -> None:
         run("cp", "--reflink=auto", "--sparse=always", image / source, target)
 
 
-def start(cloud: Layout, host: Host, kvm: bool) -> None:
-    """Start the host's machine. It lives on when this program ends."""
+_ENTER = """
+set -e
+for group in $CGROUPS; do echo $$ > "$group/cgroup.procs"; done
+mount -t overlay overlay -o "$OVERLAY" "$ROOT"
+exec "$@"
+"""
+
+
+def start(cloud: Layout, host: Host, root: Path, kvm: bool) -> None:
+    """Start the host's machine on the shared `root`. It lives on when this program ends.
+
+    Its file system is mounted in a mount namespace of its own, so it ends with its processes and
+    nobody who searches this machine's folders walks into it.
+    """
     devices = ["/dev/net/tun", *(["/dev/kvm"] if kvm else [])]
     command = [
+        *("unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER, "sh"),
         *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit"),
         f"--machine={host.machine}",
         f"--hostname={host.name}",
@@ -77,12 +97,16 @@ def start(cloud: Layout, host: Host, kvm: bool) -> None:
         "--system-call-filter=@module @raw-io @mount",
         *("--link-journal=no", "--resolv-conf=off", "--timezone=off"),
     ]
-    groups = " ".join(map(str, make_cgroups(host.machine)))
-    enter = 'for group in $CGROUPS; do echo $$ > "$group/cgroup.procs"; done; exec "$@"'
+    environment = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "CGROUPS": " ".join(map(str, make_cgroups(host.machine))),
+        "OVERLAY": f"lowerdir={root},upperdir={host.upper},workdir={host.folder / 'work'}",
+        "ROOT": str(host.root),
+    }
     with host.console.open("ab") as console:
         subprocess.Popen(
-            ["sh", "-c", enter, "sh", *command],
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "CGROUPS": groups},
+            command,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
@@ -138,7 +162,7 @@ def define_image(host: Host, definition: Path) -> None:
 
 def journal(host: Host) -> str:
     """Return the end of what the host said: its journal, or its console if it has none."""
-    folder = host.root / "var/log/journal"
+    folder = host.upper / "var/log/journal"
     if shutil.which("journalctl") and any(folder.glob("*/*.journal")):
         lines = run("journalctl", "--no-pager", "--quiet", "-n", "40", "-D", folder)
     else:

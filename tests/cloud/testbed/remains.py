@@ -3,8 +3,8 @@
 """Finding and removing all of a cloud, without any record of what was made.
 
 What a cloud leaves on a machine bears names that derive from its checkout: processes whose root is
-an overlay in its folder, container managers that were given such a root, mounts below the folder,
-the bridge, control groups. Nothing else is touched.
+an overlay in its folder, container managers that were given such a root, the bridge, control
+groups. Nothing else is touched. Mounts, cables and namespaces end with the processes.
 """
 
 from __future__ import annotations
@@ -57,16 +57,9 @@ def is_inside(cloud: Layout, mountinfo: str) -> bool:
     return False
 
 
-def mounts(cloud: Layout) -> list[str]:
-    """Return what is mounted below the cloud's folder, the innermost first."""
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return [point for point in reversed(points) if point.startswith(f"{cloud.state}/")]
-
-
 def remains(cloud: Layout) -> list[str]:
     """Return all that there is of the cloud outside its folder, in words."""
     found = [f"process {pid}" for pid in processes(cloud)]
-    found += [f"mount {point}" for point in mounts(cloud)]
     if bridge_exists(cloud):
         found.append(f"bridge {cloud.bridge}")
     groups = [path for root in hierarchies() for path in root.glob(f"{cloud.machine_prefix}*")]
@@ -76,8 +69,6 @@ def remains(cloud: Layout) -> list[str]:
 def remove(cloud: Layout) -> None:
     """Remove all of the cloud, running or half made; CloudError if something resists."""
     _kill(cloud)
-    for point in mounts(cloud):
-        run("umount", point)
     remove_bridge(cloud)
     remove_cgroups(cloud.machine_prefix)
     if _PROPAGATE.is_dir():

@@ -44,10 +44,27 @@ class Recipe:
     """Variables that the script reads."""
 
     @property
+    def command(self) -> list[str]:
+        """mmdebstrap and its options, but for what depends on the checkout's path."""
+        return [
+            *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
+            # The scripts decide what identity stays in a root.
+            "--skip=cleanup/reproducible",
+            "--include=" + ",".join(self.packages),
+            *(f"--dpkgopt=path-exclude={pattern}" for pattern in _UNREAD),
+            '--aptopt=APT::Install-Recommends "false"',
+        ]
+
+    @property
     def digest(self) -> str:
         """Changes with anything that the result depends on, but for the archive's versions."""
-        parts = [SUITE, *self.packages, *_UNREAD, (HERE / self.hook).read_text(), repr(self.env)]
-        parts.append(Path(__file__).read_text())
+        parts = [
+            *self.command,
+            SUITE,
+            (HERE / self.hook).read_text(),
+            repr(self.env),
+            GUEST_DISK_SIZE,
+        ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
@@ -71,7 +88,6 @@ def host_root(cache: Path) -> Path:
         _remove(partial)
         _mmdebstrap(recipe, partial)
         partial.rename(final)
-        _forget_older(cache, "host-*", final)
     return final
 
 
@@ -92,7 +108,6 @@ def guest_image(cache: Path, ssh_public_key: str) -> Path:
         raw.unlink()
         _remove(root)
         partial.rename(final)
-        _forget_older(cache, "guest-*", final)
     return final
 
 
@@ -101,14 +116,7 @@ def _mmdebstrap(recipe: Recipe, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     run(
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-        *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
-        # The scripts decide what identity stays in a root.
-        "--skip=cleanup/reproducible",
-        "--include=" + ",".join(recipe.packages),
-        *(f"--dpkgopt=path-exclude={pattern}" for pattern in _UNREAD),
-        '--aptopt=APT::Install-Recommends "false"',
-        f"--customize-hook={HERE / recipe.hook}",
-        *(SUITE, target),
+        *(*recipe.command, f"--customize-hook={HERE / recipe.hook}", SUITE, target),
         env={**os.environ, "LC_ALL": "C.UTF-8", **dict(recipe.env)},
     )
 
@@ -118,15 +126,11 @@ def _only(folder: Path, pattern: str) -> Path:
     return path
 
 
-def _forget_older(cache: Path, pattern: str, keep: Path) -> None:
-    """Remove what an earlier recipe made, unless a running cloud may stand on it."""
-    for path in cache.glob(pattern):
-        if path != keep and not _mounted(path):
+def forget_older(cache: Path, keep: tuple[Path, ...]) -> None:
+    """Remove what earlier recipes made. Nothing may run on it any more."""
+    for path in [*cache.glob("host-*"), *cache.glob("guest-*")]:
+        if path not in keep:
             _remove(path)
-
-
-def _mounted(path: Path) -> bool:
-    return f"lowerdir={path}," in Path("/proc/self/mountinfo").read_text()
 
 
 def _remove(path: Path) -> None:
