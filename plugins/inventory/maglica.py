@@ -1,5 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The inventory plugin: options, the library's snapshot of the fleet, Ansible's inventory."""
 
 from __future__ import annotations

@@ -192,19 +192,19 @@ class Peer:
         message = decode(socket.recv_multipart())
         return message.type, schema.answered(message.type, message.body)
 
-    def ask(self, kind: str, /, **body: Any) -> Answer:
-        self.send(kind, body)
+    def ask(self, asked: str, /, **body: Any) -> Answer:
+        self.send(asked, body)
         return self.receive()
 
-    def error(self, kind: str, /, **body: Any) -> str:
+    def error(self, asked: str, /, **body: Any) -> str:
         """Ask, and return code and text of the error that must come."""
-        kind, answer = self.ask(kind, **body)
+        kind, answer = self.ask(asked, **body)
         assert kind == "error", (kind, answer)
         return f"{answer['code']}: {answer['text']}"
 
-    def request(self, kind: str, /, **body: Any) -> Request:
+    def request(self, asked: str, /, **body: Any) -> Request:
         """Ask, and return the request that must come."""
-        kind, answer = self.ask(kind, **body)
+        kind, answer = self.ask(asked, **body)
         assert kind == "request", (kind, answer)
         found: Request = answer["request"]
         return found

@@ -165,7 +165,7 @@ class Cell:
 
     def status(self) -> HostStatus | None:
         """What the client worker knows of the host."""
-        _, body = self.client.ask("hosts")
+        _other, body = self.client.ask("hosts")
         return next(iter(body["hosts"]), None)
 
     def clone(self, name: str, **fields: object) -> Request:

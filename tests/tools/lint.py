@@ -38,6 +38,7 @@ OLDEST_PYTHON = (3, 9)
 CONTROL_SIDE_TESTS = ("cloud", "plugins", "modules", "inventory", "action", "test_imports.py")
 # The names under which ansible-core 2.19, and 2.20 or later, look for their pip bootstrap.
 GET_PIP_NAMES = ("get_pip_24_2.py", "get_pip_25_2.py")
+MAX_SHOWN = 40
 
 Version = tuple[int, int]
 
@@ -176,10 +177,13 @@ def sanity_checks(pythons: dict[Version, Path]) -> Iterator[Check]:
         python = pythons[usable[0]]
         venv = make_venv(WORK / f"core-{core}", python, [f"ansible-core=={core}"])
         tree = copy_tracked(WORK / f"tree-{core}" / COLLECTION)
-        folders = [p.parent for v, p in sorted(pythons.items()) if v >= (3, 9)]
+        folders = [p.parent for v, p in sorted(pythons.items()) if v >= OLDEST_PYTHON]
         env = environment(venv / "bin", *dict.fromkeys(folders))
         command: list[str | Path] = [venv / "bin" / "ansible-test", "sanity", "--requirements"]
         command += ["--color", "no"]
+        if core != next(iter(CORE_VERSIONS)):
+            # The imports on every Python are tried once, by the oldest ansible-core.
+            command += ["--python", f"{usable[0][0]}.{usable[0][1]}"]
         yield Check(name, command, tree, env, telling="^(ERROR|FATAL)")
 
 
@@ -214,9 +218,17 @@ def run(check: Check) -> Outcome:
 
 
 def telling_lines(outcome: Outcome) -> str:
-    """Return what to show of a failed check."""
+    """Return what to show of a failed check; all of it goes to a file."""
+    log = WORK / "logs" / f"{outcome.check.name.replace(' ', '-')}.log"
+    log.parent.mkdir(exist_ok=True)
+    log.write_text(outcome.output)
     lines = outcome.output.splitlines()
-    return "\n".join([x for x in lines if re.search(outcome.check.telling, x)] or lines)
+    telling = [line for line in lines if re.search(outcome.check.telling, line)] or lines
+    if len(telling) > MAX_SHOWN:
+        telling[MAX_SHOWN:] = [
+            f"... {len(telling) - MAX_SHOWN} more in {log.relative_to(CHECKOUT)}"
+        ]
+    return "\n".join(telling)
 
 
 def main(words: list[str]) -> int:

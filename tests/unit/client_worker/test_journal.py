@@ -194,7 +194,7 @@ def test_a_second_process_is_refused(
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("maglica.client_worker.journal.BUSY_SECONDS", 0.1)
-    with pytest.raises(JournalFailed, match=r"journal .*/journal.sqlite: database is locked"):
+    with pytest.raises(JournalFailed, match=r"journal .*/journal.sqlite: another process has it open"):
         Journal.open(path)
 
 
@@ -284,7 +284,7 @@ while True:
 
 def test_what_was_committed_survives_kill(path: Path) -> None:
     acknowledged: set[str] = set()
-    for _ in range(5):
+    for _turn in range(5):
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(path)],
             stdout=subprocess.PIPE,
@@ -292,7 +292,7 @@ def test_what_was_committed_survives_kill(path: Path) -> None:
         )
         assert process.stdout is not None
         with process:
-            lines = [process.stdout.readline() for _ in range(40)]
+            lines = [process.stdout.readline() for _turn in range(40)]
             process.kill()
             lines += process.stdout.readlines()
         acknowledged |= {line.decode().strip() for line in lines if line.endswith(b"\n")}

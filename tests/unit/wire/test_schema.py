@@ -21,7 +21,7 @@ SIDES: dict[str, tuple[Callable[[str, Any], dict[str, Any]], dict[str, Any], dic
     "answered": (schema.answered, schema.ANSWERED, values.ANSWERED),
     "published": (schema.published, schema.PUBLISHED, values.PUBLISHED),
 }
-MESSAGES = [(side, kind) for side, (_, table, _) in SIDES.items() for kind in table]
+MESSAGES = [(side, kind) for side, (_other, table, _other) in SIDES.items() for kind in table]
 UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 SPEC = {"name": "vm0.example.jp", "image": "debian12.original"}
 VM_SPEC = {"name": "vm0.example.jp", "uuid": UUID, "host": "kvm0.example.jp"}
@@ -40,7 +40,7 @@ def travel(kind: str, body: dict[str, Any]) -> Any:
 @given(data=st.data())
 @some
 def test_every_message_comes_back(side: str, kind: str, data: st.DataObject) -> None:
-    check, _, strategies = SIDES[side]
+    check, _other, strategies = SIDES[side]
     body = data.draw(strategies[kind])
     assert check(kind, travel(kind, body)) == body
 
@@ -51,7 +51,7 @@ def test_every_message_comes_back(side: str, kind: str, data: st.DataObject) -> 
 def test_a_message_with_something_changed_is_read_or_refused(
     side: str, kind: str, data: st.DataObject
 ) -> None:
-    check, _, strategies = SIDES[side]
+    check, _other, strategies = SIDES[side]
     body = travel(kind, data.draw(strategies[kind]))
     places = list(_places(body))
     if not places:
@@ -230,4 +230,4 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 def test_the_places_of_a_value_are_all_found() -> None:
     value = {"a": [1, {"b": 2}]}
     copies = copy.deepcopy(value)
-    assert [key for _, key in _places(copies)] == ["a", 0, 1, "b"]
+    assert [key for _other, key in _places(copies)] == ["a", 0, 1, "b"]

@@ -153,13 +153,20 @@ class Engine:
         if context.clock() >= self._not_before:
             self._publish(outcome)
         context.requests.commit()
+        for request in context.requests.added.values():
+            logger.info("accepted from %s: %s", request.who, _described(request))
         for request in context.requests.changed.values():
             if request.state.ended:
-                context.delivery.drop(request.id)
-                context.hosts.release(request, context.clock())
+                self._ended(request)
             for envelope in context.waits.answered_by(request):
                 outcome.replies.append((envelope, reply(request)))
         return outcome
+
+    def _ended(self, request: Request) -> None:
+        self._context.delivery.drop(request.id)
+        self._context.hosts.release(request, self._context.clock())
+        why = f": {request.failure.text}" if request.failure else ""
+        logger.info("%s: %s%s", request.state.value, _described(request), why)
 
     def _publish(self, outcome: Outcome) -> None:
         context = self._context
@@ -177,14 +184,12 @@ class Engine:
 
     def _take_back(self) -> None:
         context = self._context
-        new = list(context.requests.changed.values())
         try:
             context.requests.rollback()
         except JournalFailed as error:
-            logger.error("%s", error)
-        for request in new:
-            if request.id not in context.requests.open:
-                context.hosts.unreserve(request)
+            self._complain(error)
+        for request in context.requests.added.values():
+            context.hosts.unreserve(request)
 
     def _now_known(self, request_id: str) -> Message:
         try:
@@ -249,3 +254,7 @@ def _failed(error: Exception) -> Message:
     if isinstance(error, MaglicaError):
         return error_message(error)
     return error_message(MaglicaError("the client worker failed at this message; see its log"))
+
+
+def _described(request: Request) -> str:
+    return f"request {request.id}, {request.kind.value} {request.name} on host {request.host}"

@@ -54,7 +54,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 _PLAIN = frozenset({"id", "kind", "who", "host", "created", "state", "version", "updated"})
 _DETAILS = ("phase", "phases", "cancelling", "failure", "vm")
-BUSY_SECONDS = 5.0
+BUSY_SECONDS = 2.0
 
 
 def digest(kind: Kind, spec: Spec) -> str:
@@ -243,7 +243,9 @@ def _failing(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise JournalFailed(f"journal {path}: {error}") from error
+        locked = str(error) == "database is locked"
+        cause = "another process has it open" if locked else error
+        raise JournalFailed(f"journal {path}: {cause}") from error
 
 
 def _create(path: Path) -> None:

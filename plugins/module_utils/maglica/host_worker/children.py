@@ -154,7 +154,7 @@ class Children:
 
     def _spawn(self) -> Child:
         path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             [
                 *(sys.executable, "-m", f"{__package__}.job"),
                 *("--config", str(self._config_path), "--life", str(self._life)),

@@ -130,7 +130,7 @@ def guest(vm: Member, facts: GuestFacts, targets: Sequence[str]) -> Guest:
 
 def _identity(vm: Member) -> Identity:
     macs = [interface.mac for interface in domain_xml.describe(vm.xml).interfaces]
-    wanted = vm.spec.networks if vm.spec.networks is not None else [Nic() for _ in macs]
+    wanted = vm.spec.networks if vm.spec.networks is not None else [Nic() for _turn in macs]
     return Identity(
         hostname=vm.spec.name,
         machine_id=uuid.uuid4().hex,
