@@ -18,7 +18,7 @@ CLOUD = layout(Path("/srv/checkout"), 3)
 
 
 def _parse(text: str) -> ET.Element:
-    return ET.fromstring(text)  # noqa: S314 - our own text
+    return ET.fromstring(text)
 
 
 def test_guests_of_a_host_get_addresses_of_its_subnet_only() -> None:

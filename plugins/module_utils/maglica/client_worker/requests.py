@@ -15,13 +15,15 @@ from .journal import Journal, digest
 class Requests:
     """Finds requests and changes them; changes come between ``begin`` and ``commit``.
 
-    ``open`` has the open requests by id, ``changed`` what the transaction under way has changed.
+    ``open`` has the open requests by id; ``added`` and ``changed`` (which includes the former) have
+    what the transaction under way, or the last one, has added and changed.
     """
 
     def __init__(self, journal: Journal, clock: Callable[[], float]) -> None:
         self._journal = journal
         self._clock = clock
         self.open: dict[str, Request] = {}
+        self.added: dict[str, Request] = {}
         self.changed: dict[str, Request] = {}
         self._by_host: dict[str, dict[str, None]] = {}
         self._clones: dict[str, str] = {}
@@ -34,6 +36,7 @@ class Requests:
 
     def begin(self) -> None:
         self._undo.clear()
+        self.added.clear()
         self.changed.clear()
         self._journal.begin()
 
@@ -44,10 +47,9 @@ class Requests:
 
     def rollback(self) -> None:
         """Take back all changes since ``begin``."""
-        for old, new in reversed(self._undo):
-            self._swap(new, old)
+        for before, after in reversed(self._undo):
+            self._swap(after, before)
         self._undo.clear()
-        self.changed.clear()
         self._journal.rollback()
 
     def get(self, request_id: str) -> Request | None:
@@ -82,6 +84,7 @@ class Requests:
         now = self._clock()
         request = replace(request, created=now, updated=now)
         self._journal.add(request, digest(request.kind, request.spec))
+        self.added[request.id] = request
         self._note(None, request)
         return request
 
