@@ -32,14 +32,17 @@ PROCEDURES = {
 
 
 class Proxy:
-    """Passes connections on to ``target`` (a loopback port); each direction takes half of ``delay``."""
+    """Passes connections on to a loopback port; each direction takes half of ``delay`` seconds."""
 
     def __init__(self, target: int, delay: float) -> None:
         self.target = target
         self.delay = delay
         self.port = 0
+        # After so many calls, the proxy keeps each connection open and passes nothing on.
+        self.stop_after: int | None = None
         self.connections = 0
         self.calls: Counter[int] = Counter()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> asyncio.Server:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -58,9 +61,19 @@ class Proxy:
             writer.close()
             return
         counted = _Counted(self.calls)
-        await asyncio.gather(
-            self._pass(reader, far_writer, counted), self._pass(far_reader, writer, None)
-        )
+        ends = {writer, far_writer}
+        self._writers |= ends
+        try:
+            await asyncio.gather(
+                self._pass(reader, far_writer, counted), self._pass(far_reader, writer, None)
+            )
+        finally:
+            self._writers -= ends
+
+    def abort(self) -> None:
+        """Cut all connections."""
+        for writer in self._writers:
+            writer.transport.abort()
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counted: _Counted | None
@@ -70,6 +83,8 @@ class Proxy:
             while data := await reader.read(1 << 16):
                 if counted:
                     counted.feed(data)
+                if self.stop_after is not None and self.calls.total() > self.stop_after:
+                    continue
                 # Data that follows on closely is not held up by what is still on its way.
                 loop.call_later(self.delay / 2, _write, writer, data)
         loop.call_later(self.delay / 2, writer.close)
@@ -110,14 +125,19 @@ def proxied(target: int, delay: float = 0.0) -> Iterator[Proxy]:
     try:
         yield proxy
     finally:
-        loop.call_soon_threadsafe(server.close)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                loop.run_until_complete(task)
+        loop.run_until_complete(_end(proxy, server))
         loop.close()
+
+
+async def _end(proxy: Proxy, server: asyncio.Server) -> None:
+    server.close()
+    proxy.abort()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*others, return_exceptions=True)
+    # What was aborted is closed by the loop's next turn.
+    await asyncio.sleep(max(proxy.delay, 0.01))
 
 
 async def main(arguments: Sequence[str]) -> None:

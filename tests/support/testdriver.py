@@ -4,6 +4,8 @@
 
 ``test:///default`` of one daemon is one node that all its connections share and change; a path
 instead of "default" gives each connection a node of its own, as the file there describes.
+
+It runs as ``nobody``, as a session's daemon, so that it has nothing to do with the machine's own.
 """
 
 from __future__ import annotations
@@ -12,21 +14,19 @@ import contextlib
 import os
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-PROGRAM = "/usr/sbin/libvirtd"
+_NOBODY = 65534
 _CONFIG = """
 listen_tls = 0
 listen_tcp = 1
 listen_addr = "127.0.0.1"
 tcp_port = "{port}"
 auth_tcp = "{auth}"
-auth_unix_ro = "none"
-auth_unix_rw = "none"
-unix_sock_dir = "{folder}"
 log_outputs = "3:file:{folder}/libvirtd.log"
 """
 
@@ -43,41 +43,50 @@ class Libvirtd:
 
     @property
     def unix_uri(self) -> str:
-        return f"test+unix:///default?socket={self.folder}/libvirt-sock"
+        return f"test+unix:///default?socket={self.folder}/run/libvirt/libvirt-sock"
 
     def log(self) -> str:
         return (self.folder / "libvirtd.log").read_text()
 
 
 @contextlib.contextmanager
-def running(folder: Path, auth: str = "none", **environment: str) -> Iterator[Libvirtd]:
-    """Start a libvirtd that keeps its files in ``folder``, and end it at the end of the block."""
-    folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
-    config = folder / "libvirtd.conf"
-    config.write_text(_CONFIG.format(port=port, auth=auth, folder=folder))
-    private = {
-        "HOME": str(folder),
-        "XDG_RUNTIME_DIR": str(folder),
-        "XDG_CONFIG_HOME": str(folder),
-        "XDG_CACHE_HOME": str(folder),
-    }
-    process = subprocess.Popen(
-        [PROGRAM, "--listen", "--config", str(config), "--pid-file", str(folder / "pid")],
-        env={**os.environ, **private, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(port, process)
-        yield Libvirtd(folder, port)
-    finally:
-        process.terminate()
+def running(auth: str = "none", **environment: str) -> Iterator[Libvirtd]:
+    """Start a libvirtd with a folder of its own; it and the folder are gone after the block."""
+    # Not below pytest's folder, which is root's alone; and a socket's path must be short.
+    with tempfile.TemporaryDirectory(prefix="maglica-testdriver-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "run").mkdir()
+        for path in (folder, folder / "run"):
+            os.chown(path, _NOBODY, _NOBODY)
+        port = free_port()
+        (folder / "libvirtd.conf").write_text(_CONFIG.format(port=port, auth=auth, folder=folder))
+        process = subprocess.Popen(
+            ["libvirtd", "--listen", "--config", str(folder / "libvirtd.conf")],
+            user=_NOBODY,
+            group=_NOBODY,
+            extra_groups=[],
+            env={
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOME": str(folder),
+                "XDG_RUNTIME_DIR": str(folder / "run"),
+                **environment,
+            },
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        libvirtd = Libvirtd(folder, port)
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            _wait_for(libvirtd, process)
+            yield libvirtd
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def free_port() -> int:
@@ -85,15 +94,16 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(libvirtd: Libvirtd, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 20
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            raise AssertionError(f"libvirtd ended with {process.returncode}")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+    while time.monotonic() < until and process.poll() is None:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", libvirtd.port)),
+        ):
             return
         time.sleep(0.02)
-    raise AssertionError("libvirtd does not listen")
+    raise AssertionError(f"libvirtd does not listen:\n{libvirtd.log()}")
 
 
 def domain(

@@ -27,7 +27,7 @@ from .fleet_values import (
     Snapshot,
     Unreachable,
 )
-from .sessions import Options, Session
+from .session import Options, Session
 
 # How often a vm's lease is looked for, in seconds: soon after the start, then less often.
 _FIRST_LOOK = 0.25
@@ -76,7 +76,10 @@ def snapshot(
 def find_vm(
     hosts: Sequence[HostEntry], name: str, timeout: float = 10.0, auth_file: str | None = None
 ) -> Found:
-    """Return every domain of that name, image or vm, with its addresses from DHCP leases."""
+    """Return every domain of that name, image or vm, with its leased or else its fixed addresses.
+
+    What is said of its sizes and devices is what it has after its next start.
+    """
     found, unreachable = sessions.each(
         hosts, lambda session: _find(session, name), Options(timeout, auth_file=auth_file)
     )
@@ -155,4 +158,6 @@ def _named(
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             return None
         raise
-    return fleet_read.read_one(session, connection, handle, Reading(preference=preference))
+    return fleet_read.read_one(
+        session, connection, handle, Reading(preference=preference, inactive=True)
+    )

@@ -14,7 +14,7 @@ from .addresses import Lease
 from .errors import HostDown
 from .fleet_values import AddressSource, Domain
 from .model import Interface
-from .sessions import Session
+from .session import Session
 
 # All agents of a host together may take this part of what is left of the host's time.
 _AGENTS_PART = 0.5

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import _deps
 from .fleet_values import Host, Pool
-from .sessions import Session
+from .session import Session
 
 # virStoragePoolInfo's state of a pool that is in use: VIR_STORAGE_POOL_RUNNING.
 _RUNNING = 2

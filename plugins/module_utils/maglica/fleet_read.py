@@ -23,7 +23,7 @@ from .domain_xml import Definition, Made
 from .errors import ImageUnsupported
 from .fleet_address import Guest
 from .fleet_values import AddressSource, Disk, Domain, Gather, Host
-from .sessions import Session
+from .session import Session
 
 # virDomainState of libvirt/libvirt-domain.h in this library's words; "blocked" (2) is a running
 # domain that waits for something.
@@ -49,7 +49,8 @@ class Reading:
 
     ``wanted`` decides by a domain's name and state whether more of it is read; a domain that it
     refuses is left out. ``sources`` are tried in order until one knows an address. ``details``:
-    the host's memory, pools and networks too. ``xml``: keep each definition.
+    the host's memory, pools and networks too. ``xml``: keep each definition. ``inactive``: read
+    the definitions that the domains have at their next start, not what they run with.
     """
 
     gather: Gather = Gather.FULL
@@ -58,6 +59,7 @@ class Reading:
     wanted: Callable[[Domain], bool] | None = None
     details: bool = False
     xml: bool = False
+    inactive: bool = False
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def _looked_at(record: Record, reading: Reading) -> Record | None:
         return record
     libvirt = _deps.need("libvirt")
     try:
-        xml = record.handle.XMLDesc(0)
+        xml = record.handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if reading.inactive else 0)
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             return None

@@ -16,7 +16,7 @@ import ipaddress
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,9 +34,13 @@ class Older:
     children: frozenset[int]
 
     @classmethod
-    def now(cls) -> Older:
-        """Look; takes some milliseconds where many processes run."""
-        return cls(frozenset(inode for _fd, inode in _sockets()), frozenset(_children()))
+    def now(cls, peers: Iterable[Peer]) -> Older:
+        """Look; for processes, which takes some milliseconds, only if a peer needs them."""
+        children = any(peer.way is Way.CHILD for peer in peers)
+        return cls(
+            frozenset(inode for _fd, inode in _sockets()),
+            frozenset(_children() if children else ()),
+        )
 
 
 class Interrupter:

@@ -1,0 +1,201 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host's libvirt connections until a deadline, and several calls on one of them at once."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+from . import _deps, libvirt_uri
+from .errors import HostDown
+from .fleet_values import HostEntry
+from .interrupter import Interrupter, Older
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+# libvirtd works on so many requests of one client at once: max_client_requests in libvirtd.conf.
+CALLS_AT_ONCE = 5
+# How long an interrupted thread may take to notice it, and how often it is interrupted again (it
+# may just then open its next socket).
+GRACE = 2.0
+AGAIN = 0.02
+
+_silenced = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to connect. ``timeout`` is in seconds for each host, all its calls together.
+
+    ``parallel``: hosts at once, 0 for all. ``auth_file``: see libvirt_uri.for_unattended_use.
+    """
+
+    timeout: float = 10.0
+    parallel: int = 0
+    auth_file: str | None = None
+
+
+class Session:
+    """What a function that runs for a host gets: its connection, until the deadline."""
+
+    def __init__(self, host: HostEntry, options: Options, older: Older) -> None:
+        self.host = host
+        self.options = options
+        self._older = older
+        self.deadline = time.monotonic() + options.timeout
+        self._peer = libvirt_uri.peer(host.uri)
+        self._interrupters: list[Interrupter] = []
+        self._expired = threading.Event()
+
+    def remaining(self) -> float:
+        """Return the seconds until the deadline, never less than 0."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    def check(self) -> None:
+        """Raise HostDown when the deadline has passed."""
+        if self._expired.is_set() or not self.remaining():
+            raise HostDown(f"no answer within {self.options.timeout:g} s")
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but not beyond the deadline."""
+        self._expired.wait(min(seconds, self.remaining()))
+
+    @contextlib.contextmanager
+    def connected(self, read_only: bool = True) -> Iterator[Any]:
+        """Open a connection (a ``virConnect``) and close it at the end.
+
+        A second one may be opened while the first is: then an interruption is for the second.
+
+        Raises HostDown when there is none to be had before the deadline.
+        """
+        libvirt = binding()
+        older = Older.now([self._peer]) if self._interrupters else self._older
+        interrupter = Interrupter(self._peer, older)
+        try:
+            interrupter.resolve()
+            self.check()
+            self._interrupters.append(interrupter)
+            connection = self._open(libvirt, read_only)
+        except (OSError, libvirt.libvirtError) as error:
+            raise HostDown(words(error)) from error
+        try:
+            yield connection
+        finally:
+            with contextlib.suppress(libvirt.libvirtError):
+                connection.close()
+            self._interrupters.remove(interrupter)
+
+    def _open(self, libvirt: Any, read_only: bool) -> Any:
+        uri = libvirt_uri.for_unattended_use(self.host.uri, self.options.auth_file)
+        return libvirt.openReadOnly(uri) if read_only else libvirt.open(uri)
+
+    def aside(self, function: Callable[[], T], patience: float) -> T:
+        """Return what ``function`` does, run in a thread; give it ``patience`` seconds.
+
+        Then the connection that was opened last is ended, no longer of use, and TimeoutError is
+        raised.
+        """
+        outcome: list[T | Exception] = []
+
+        def run() -> None:
+            try:
+                outcome.append(function())
+            except Exception as error:  # noqa: BLE001 - raised again in the calling thread
+                outcome.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(min(patience, self.remaining()))
+        if thread.is_alive():
+            until = time.monotonic() + GRACE
+            while thread.is_alive() and time.monotonic() < until:
+                self._interrupters[-1].interrupt()
+                thread.join(AGAIN)
+            self.check()
+            raise TimeoutError
+        result = outcome[0]
+        if isinstance(result, Exception):
+            del result
+            _raise_only(outcome)
+        return result
+
+    def map(self, function: Callable[[Item], T], items: Iterable[Item]) -> list[T]:
+        """Return ``function`` of each item, in order; as many at once as libvirtd serves.
+
+        The first error ends it and is raised.
+        """
+        work = list(enumerate(items))
+        results: dict[int, T] = {}
+        errors: list[Exception] = []
+        todo = iter(work)
+        lock = threading.Lock()
+
+        def run() -> None:
+            while not errors:
+                with lock:
+                    index, item = next(todo, (-1, None))
+                if item is None:
+                    return
+                try:
+                    self.check()
+                    results[index] = function(item)
+                except Exception as error:  # noqa: BLE001 - raised again in the calling thread
+                    errors.append(error)
+
+        threads = [
+            threading.Thread(target=run, daemon=True)
+            for _thread in range(min(CALLS_AT_ONCE, len(work)) - 1)
+        ]
+        for thread in threads:
+            thread.start()
+        run()
+        for thread in threads:
+            thread.join()
+        if errors:
+            _raise_only(errors)
+        return [results[index] for index, _item in work]
+
+    def expire(self) -> None:
+        """End what the session waits for, now and for what it would begin later."""
+        self._expired.set()
+        for interrupter in tuple(self._interrupters):
+            interrupter.interrupt()
+
+    @property
+    def expired(self) -> bool:
+        return self._expired.is_set()
+
+
+def words(error: Exception) -> str:
+    """Return an error's text as one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def binding() -> Any:
+    """Return the binding, with its habit of printing each error to stderr switched off."""
+    libvirt = _deps.need("libvirt")
+    with _silenced:
+        libvirt.registerErrorHandler(_ignore, None)
+    return libvirt
+
+
+def _ignore(_context: object, _error: object) -> None:
+    """libvirt's errors are raised too; nothing else needs them."""
+
+
+def _raise_only(errors: list[Any]) -> NoReturn:
+    """Raise the first of ``errors`` and empty the list.
+
+    An error knows the frames that it passed. Where one of these knows the error in turn, it and
+    its domains live on until the garbage collector comes by, and their connection with them.
+    """
+    try:
+        raise errors[0]
+    finally:
+        errors.clear()

@@ -1,0 +1,208 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is read of hosts that answer: real libvirtd, real remote protocol, the test driver."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import libvirt
+import pytest
+from maglica import fleet, model
+from maglica.config import HostEntry
+from maglica.errors import ConfigInvalid, HostDown, VmUnknown
+from maglica.fleet_values import AddressSource, Gather
+from support import testdriver
+from support.latency import proxied
+from support.testdriver import Libvirtd
+
+REQUEST = "2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e"
+MADE = (
+    "<maglica:vm xmlns:maglica='https://maglica.cloud/xmlns/vm/1.0' image='debian12.original'"
+    f" request='{REQUEST}' created='1795500000' who='alice' clone_mode='linked'>"
+    "<maglica:address mac='52:54:00:00:00:01' address='192.0.2.7/24'/></maglica:vm>"
+)
+
+
+def test_vms_and_images_of_two_hosts(libvirtd: Libvirtd, node: Path) -> None:
+    hosts = [HostEntry(name, libvirtd.uri(node)) for name in ("kvm1", "kvm0")]
+    seen = fleet.snapshot(hosts)
+    assert seen.unreachable == seen.problems == ()
+    assert [host.name for host in seen.hosts] == ["kvm0", "kvm1"]
+    assert [(image.name, image.host, image.state) for image in seen.images] == [
+        ("debian12.original", "kvm0", "stopped"),
+        ("debian12.original", "kvm1", "stopped"),
+        ("rocky9.original", "kvm0", "stopped"),
+        ("rocky9.original", "kvm1", "stopped"),
+    ]
+    assert len(seen.vms) == 20
+    vm = seen.vms[0]
+    assert (vm.name, vm.host, vm.state, vm.active) == ("vm0", "kvm0", "running", True)
+    assert (vm.vcpus, vm.memory_mib, vm.made, vm.xml) == (2, 512, False, None)
+    (nic,) = vm.interfaces
+    assert (nic.mac, nic.network) == ("52:54:00:00:00:00", "default")
+    assert vm.address in nic.addresses
+    (disk,) = vm.disks
+    assert (disk.target, disk.format) == ("vda", "qcow2")
+    assert disk.source == "/var/lib/libvirt/images/vm0.qcow2"
+
+
+def test_minimal_takes_six_calls(libvirtd: Libvirtd, node: Path) -> None:
+    with proxied(libvirtd.port) as proxy:
+        host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{node}")
+        seen = fleet.snapshot([host], gather=Gather.MINIMAL)
+        assert (len(seen.vms), len(seen.images)) == (10, 2)
+        assert proxy.calls.total() <= 6, proxy.named()
+        assert seen.vms[0].interfaces == ()
+
+
+def test_full_takes_one_call_more_for_each_domain(libvirtd: Libvirtd, node: Path) -> None:
+    with proxied(libvirtd.port) as proxy:
+        host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{node}")
+        fleet.snapshot([host], sources=())
+        assert proxy.named()["domain_xml"] == 12
+        assert proxy.calls.total() <= 6 + 12, proxy.named()
+
+
+def test_the_definition_tells_what_maglica_made(libvirtd: Libvirtd, folder: Path) -> None:
+    own = model.vm_uuid(REQUEST)
+    foreign = model.vm_uuid("00000000-0000-0000-0000-000000000000")
+    path = testdriver.node(
+        folder / "made.xml",
+        [
+            testdriver.domain("vm0.example.jp", 1, identity=own, metadata=MADE, state=5),
+            # Somebody copied the vm with its metadata, or just likes UUIDs of version 5.
+            testdriver.domain("copy", 2, metadata=MADE, state=5),
+            testdriver.domain("image5", 3, identity=foreign, state=5),
+        ],
+    )
+    for gather in Gather:
+        seen = fleet.snapshot([HostEntry("kvm0", libvirtd.uri(path))], gather=gather)
+        assert [domain.name for domain in seen.images] == ["copy", "image5"]
+        (vm,) = seen.vms
+        assert (vm.name, vm.made, vm.image, vm.request) == (
+            "vm0.example.jp",
+            True,
+            "debian12.original",
+            REQUEST,
+        )
+        assert (vm.created, vm.who, vm.clone_mode) == (1795500000, "alice", "linked")
+
+
+def test_a_recorded_address_counts_where_nothing_else_is_known(
+    libvirtd: Libvirtd, folder: Path
+) -> None:
+    own = model.vm_uuid(REQUEST)
+    path = testdriver.node(
+        folder / "made.xml", [testdriver.domain("vm0", 1, identity=own, metadata=MADE)]
+    )
+    host = HostEntry("kvm0", libvirtd.uri(path))
+    (vm,) = fleet.snapshot([host], sources=[AddressSource.RECORDED]).vms
+    assert vm.address == "192.0.2.7"
+    (vm,) = fleet.snapshot([host], sources=[AddressSource.ARP, AddressSource.RECORDED]).vms
+    assert vm.address not in (None, "192.0.2.7")
+
+
+def test_only_what_is_wanted_is_read(libvirtd: Libvirtd, node: Path) -> None:
+    with proxied(libvirtd.port) as proxy:
+        host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{node}")
+        seen = fleet.snapshot([host], wanted=lambda domain: domain.name == "vm3", xml=True)
+        assert [vm.name for vm in seen.vms] == ["vm3"]
+        assert "<name>vm3</name>" in (seen.vms[0].xml or "")
+        assert proxy.named()["domain_xml"] == 1
+
+
+def test_a_definition_that_is_no_use_spoils_nothing_else(libvirtd: Libvirtd, folder: Path) -> None:
+    huge = f"<x:note xmlns:x='urn:x'>{'y' * (1 << 20)}</x:note>"
+    path = testdriver.node(
+        folder / "huge.xml",
+        [testdriver.domain("huge", 1, metadata=huge), testdriver.domain("vm0", 2)],
+    )
+    seen = fleet.snapshot([HostEntry("kvm0", libvirtd.uri(path))])
+    assert [(vm.name, vm.vcpus) for vm in seen.vms] == [("huge", None), ("vm0", 2)]
+    (problem,) = seen.problems
+    assert problem.startswith("huge on host kvm0: the definition is longer than")
+
+
+def test_find_vm(libvirtd: Libvirtd, node: Path) -> None:
+    dead = HostEntry("kvm9", f"test+tcp://127.0.0.1:{testdriver.free_port()}/default")
+    hosts = [HostEntry("kvm0", libvirtd.uri(node)), HostEntry("kvm1", libvirtd.uri()), dead]
+    found = fleet.find_vm(hosts, "vm3", 5)
+    assert [(vm.name, vm.host) for vm in found.domains] == [("vm3", "kvm0")]
+    assert found.domains[0].address
+    assert [missing.host for missing in found.unreachable] == ["kvm9"]
+    assert fleet.find_vm(hosts[:2], "nobody", 5) == fleet.Found()
+
+
+def test_wait_address(libvirtd: Libvirtd, node: Path) -> None:
+    host = HostEntry("kvm0", libvirtd.uri(node))
+    (vm,) = fleet.find_vm([host], "vm3", 5).domains
+    assert fleet.wait_address(host, vm.uuid, 5).address
+    (image,) = fleet.find_vm([host], "rocky9.original", 5).domains
+    started = time.monotonic()
+    assert fleet.wait_address(host, image.uuid, 1).address is None
+    assert time.monotonic() - started < 2
+    with pytest.raises(VmUnknown, match="no vm with the UUID 0"):
+        fleet.wait_address(host, "00000000-0000-4000-8000-000000000000", 1)
+
+
+def test_host_status(libvirtd: Libvirtd, node: Path) -> None:
+    (host,), unreachable = fleet.host_status([HostEntry("kvm0", libvirtd.uri(node))])
+    assert unreachable == ()
+    assert (host.cpus, host.memory_total_mib, host.networks) == (16, 3072, ("default",))
+    assert host.libvirt_version and host.libvirt_version.count(".") == 2
+
+
+def test_a_unix_socket(libvirtd: Libvirtd) -> None:
+    seen = fleet.snapshot([HostEntry("kvm0", libvirtd.unix_uri)])
+    assert [vm.name for vm in seen.vms] == ["test"]
+
+
+def test_a_uri_that_is_none(libvirtd: Libvirtd) -> None:
+    hosts = [HostEntry("kvm0", libvirtd.uri()), HostEntry("kvm1", "qemu+pigeon://kvm1/system")]
+    with pytest.raises(ConfigInvalid, match="unknown transport 'pigeon'"):
+        fleet.snapshot(hosts)
+
+
+@contextlib.contextmanager
+def _changing(uri: str) -> Iterator[None]:
+    """Define and destroy domains all the time, until the block ends."""
+    stop = threading.Event()
+
+    def change(own: int) -> None:
+        connection = libvirt.open(uri)
+        number = 0
+        while not stop.is_set():
+            number += 1
+            domain = connection.createXML(testdriver.domain(f"short{own}-{number}", number))
+            domain.destroy()
+        connection.close()
+
+    threads = [threading.Thread(target=change, args=(own,)) for own in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_domains_that_come_and_go_meanwhile(libvirtd: Libvirtd) -> None:
+    host = HostEntry("kvm0", libvirtd.uri())
+    with _changing(libvirtd.uri()):
+        for _turn in range(60):
+            seen = fleet.snapshot([host])
+            assert seen.unreachable == seen.problems == ()
+            assert "test" in [vm.name for vm in seen.vms]
+
+
+def test_wait_address_of_a_host_that_is_down() -> None:
+    host = HostEntry("kvm9", f"test+tcp://127.0.0.1:{testdriver.free_port()}/default")
+    with pytest.raises(HostDown, match=r"host kvm9: .*Connection refused"):
+        fleet.wait_address(host, "00000000-0000-4000-8000-000000000000", 1)
