@@ -21,7 +21,7 @@ from typing import Any
 
 from .. import domain_xml
 from .._deps import need
-from ..errors import ImageRunning, ImageUnsupported, JournalFailed, StorageFailed
+from ..errors import ImageRunning, ImageUnsupported, JournalFailed, MaglicaError, StorageFailed
 from . import images, libvirtd, qemu_img, storage
 from .context import JobContext
 from .guest import accel
@@ -88,7 +88,10 @@ def _find(image: Image, context: JobContext) -> Base | None:
     found = None
     for base in context.journal.bases(image.uuid):
         if base.state != READY or not all(Path(d["path"]).exists() for d in base.disks.values()):
-            remove(base, context.connect(), context)
+            try:
+                remove(base, context.connect(), context)
+            except StorageFailed as error:
+                log.warning("base %s of image %s is left: %s", base.id, image.name, error)
         elif base.version == image.version:
             found = base
     return found
@@ -109,7 +112,10 @@ def _make(image: Image, context: JobContext, request_id: str, preferred: str | N
     # From here on nothing touches the original's disks: it may be started again.
     use_kvm = accel.kvm_works(context.settings.accel, context.settings.state_dir)
     drives = [Drive(base.disks[target]["path"], QCOW2) for target in image.chains]
-    facts = prepare_base(drives, use_kvm)
+    try:
+        facts = prepare_base(drives, use_kvm)
+    except MaglicaError as error:
+        raise storage.explained(error, [drive.path for drive in drives]) from error
     for drive in drives:
         _protect(drive.path)
     context.journal.update_base(base.id, state=READY, facts=facts.to_json())
@@ -168,11 +174,13 @@ def remove(base: Base, connection: Any, context: JobContext) -> None:
 
 
 def undo(base_id: str, image_uuid: str, context: JobContext) -> None:
-    """Remove a base that was not finished; one that is ready serves others."""
-    with _lock(context.settings.state_dir, image_uuid, fcntl.LOCK_EX):
-        for base in context.journal.bases(image_uuid):
-            if base.id == base_id and base.state != READY:
-                remove(base, context.connect(), context)
+    """Remove a base that was not finished; one that is ready serves others.
+
+    A base that is being made belongs to the request that undoes it, so that nobody else has it.
+    """
+    for base in context.journal.bases(image_uuid):
+        if base.id == base_id and base.state != READY:
+            remove(base, context.connect(), context)
 
 
 def collect(connection: Any, context: JobContext) -> None:

@@ -15,7 +15,7 @@ from typing import Callable
 
 from ..errors import MaglicaError
 from ..model import CloneSpec, Request, Vm
-from . import bases, libvirtd, member, original, undo
+from . import bases, libvirtd, member, original, storage, undo
 from .context import JobContext
 from .guest import accel
 from .guest.customize import Guest, customize
@@ -54,10 +54,19 @@ class _Batch:
                 image = original.read(self._image, self._context)
                 for step in (self._make_disks, self._define, self._start):
                     step(image)
+                self._collect(image)
         except MaglicaError as error:
             # What concerns the image or the host, and no single member, ends them all.
             for vm in list(self._members):
                 self._fail(vm, error)
+
+    def _collect(self, image: Image) -> None:
+        """Remove what a new base has made superfluous; the next clone tries again."""
+        if len(self._context.journal.bases(image.uuid)) > 1:
+            try:
+                bases.collect(self._context.connect(), self._context)
+            except MaglicaError as error:
+                _log.warning("bases of image %s can't be collected: %s", image.name, error)
 
     def _take_up(self, vm: Member) -> None:
         """Finish a vm that an earlier run has defined; all others begin anew."""
@@ -92,7 +101,7 @@ class _Batch:
         def take_result(vm: Member) -> None:
             error = results[vm.request.id]
             if error is not None:
-                raise error
+                raise storage.explained(error, vm.disks.values()) from error
 
         self._each(plan)
         settings = self._context.settings

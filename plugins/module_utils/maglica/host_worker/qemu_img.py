@@ -7,9 +7,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from pathlib import Path
 from typing import Callable
 
 from ..errors import NoRoom, StorageFailed
+from . import storage
 from .images import QCOW2, Chain, source
 
 # What qemu-img needs of address space, whatever an image's header asks for, in bytes.
@@ -27,7 +29,7 @@ def copy(chain: Chain, target: str, alive: Callable[[], None]) -> None:
     command = ["prlimit", f"--as={_ADDRESS_SPACE}", "--core=0", "qemu-img", "convert", "-p", "-n"]
     command += ["-t", "writeback", "-O", QCOW2, source(chain), target]
     try:
-        with subprocess.Popen(
+        with subprocess.Popen(  # pylint: disable=ansible-bad-function
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -39,7 +41,9 @@ def copy(chain: Chain, target: str, alive: Callable[[], None]) -> None:
         raise StorageFailed(f"qemu-img can't be run: {error}") from error
     if process.returncode:
         failure = NoRoom if any(text in words for text in _NO_SPACE) else StorageFailed
-        raise failure(f"disk {chain[0].path} can't be copied to {target}: {words}")
+        size = storage.gib(sum(layer.allocated for layer in chain))
+        text = f"disk {chain[0].path} ({size} GiB) can't be copied to {target}"
+        raise failure(f"{text}, {storage.gib(storage.free_bytes(target))} GiB free: {words}")
     _sync(target)
 
 
@@ -59,10 +63,8 @@ def _follow(process: subprocess.Popen[bytes], alive: Callable[[], None]) -> str:
 
 
 def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        with Path(path).open("rb") as file:
+            os.fsync(file.fileno())
     except OSError as error:
         raise StorageFailed(f"{path} can't be written to the disk: {error.strerror}") from error
-    finally:
-        os.close(descriptor)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .._deps import need
-from ..errors import ImageUnsupported, NoRoom, StorageFailed
+from ..errors import ImageUnsupported, MaglicaError, NoRoom, StorageFailed
 from .images import QCOW2
 
 MIB = 1 << 20
@@ -54,17 +54,18 @@ def pools(connection: Any, names: Collection[str] = ()) -> tuple[Pool, ...]:
     except libvirt.libvirtError as error:
         raise StorageFailed(f"the storage pools can't be listed: {error}") from error
     return tuple(
-        Pool(name, path, _free(path))
+        Pool(name, path, free_bytes(path))
         for name, path in sorted(found)
         if path and (not names or name in names)
     )
 
 
-def _free(path: str) -> int:
+def free_bytes(path: str) -> int:
+    """Return what is free on the file system of a path; 0 when it is not there."""
     try:
         status = os.statvfs(path)
     except OSError:
-        return 0  # its folder is gone, so nothing has room there
+        return 0
     return status.f_bavail * status.f_frsize
 
 
@@ -88,6 +89,17 @@ def choose(known: Sequence[Pool], needed: int, named: str | None = None) -> Pool
 def gib(size: int) -> str:
     """Return ``size`` bytes in GiB, as the texts of errors have them."""
     return f"{size / (1 << 30):.1f}"
+
+
+def explained(error: MaglicaError, paths: Collection[str]) -> MaglicaError:
+    """Return the error of a step that wrote to ``paths``: NoRoom when there is none left.
+
+    A full disk stops the appliance, which then looks like one that hangs.
+    """
+    for path in paths:
+        if free_bytes(path) < MIB:
+            return NoRoom(f"{path} has no room to grow: {error}")
+    return error
 
 
 def overlay_bytes(sizes: Collection[int]) -> int:

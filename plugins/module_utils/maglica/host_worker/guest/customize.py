@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Callable
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Guest:
-    """A clone in a batch: its disks in the order of the definition, and what to edit in it."""
+    """A clone of the base: its disks in the order of the definition, and what to edit in it."""
 
     key: str
     drives: tuple[Drive, ...]
@@ -53,62 +53,67 @@ def prepare_base(drives: Sequence[Drive], use_kvm: bool) -> GuestFacts:
 
 
 def customize(
-    members: Sequence[Guest],
+    guests: Sequence[Guest],
     facts: GuestFacts,
     use_kvm: bool,
     alive: Callable[[], None] = lambda: None,
 ) -> dict[str, MaglicaError | None]:
-    """Make each member's edits; return, by key, None or why that member failed.
+    """Make each guest's edits; return, by key, None or why that guest failed.
 
-    One appliance serves all members, unless the guest's volume manager would confuse its copies. A
+    One appliance serves all guests, unless the guest's volume manager would confuse its copies. A
     fresh one takes over the rest when an appliance ends. ``alive`` is called after each step.
     """
     results: dict[str, MaglicaError | None] = {}
-    rest = list(members)
+    rest = list(guests)
     while rest:
         group = rest[: _group_size(rest[0], facts)]
         results.update(_in_one_appliance(group, facts, use_kvm, alive))
-        rest = [member for member in rest if member.key not in results]
+        rest = [guest for guest in rest if guest.key not in results]
     return results
 
 
-def _group_size(member: Guest, facts: GuestFacts) -> int:
-    return max(1, MAX_DRIVES // len(member.drives)) if facts.shared else 1
+def _group_size(guest: Guest, facts: GuestFacts) -> int:
+    return max(1, MAX_DRIVES // len(guest.drives)) if facts.shared else 1
 
 
 def _in_one_appliance(
     group: Sequence[Guest], facts: GuestFacts, use_kvm: bool, alive: Callable[[], None]
 ) -> dict[str, MaglicaError | None]:
-    """Edit the members one after the other; those missing in the result are for a fresh one."""
+    """Edit the guests one after the other.
+
+    When the appliance ends before its time, only the guest that it had mounted has a result: what
+    it did before may not have reached the disks, and is done again.
+    """
     results: dict[str, MaglicaError | None] = {}
-    drives = [drive for member in group for drive in member.drives]
+    drives = [drive for guest in group for drive in guest.drives]
+    first_drive = 0
     try:
         with launched(drives, use_kvm) as appliance:
             alive()
-            for key, error in _each(appliance, group, facts):
-                results[key] = error
+            for guest in group:
+                try:
+                    results[guest.key] = _edit(appliance, guest, facts, first_drive)
+                except ApplianceDied as error:
+                    return {guest.key: error}
+                first_drive += len(guest.drives)
                 alive()
     except GuestUnreadable as error:
-        # The appliance did not start, or lost what it should have written when it stopped.
-        return {member.key: results.get(member.key) or error for member in group}
+        # The appliance did not start, or could not write back what was changed.
+        return {guest.key: results.get(guest.key) or error for guest in group}
     return results
 
 
-def _each(
-    appliance: Appliance, group: Sequence[Guest], facts: GuestFacts
-) -> Iterator[tuple[str, MaglicaError | None]]:
-    first_drive = 0
-    for member in group:
-        begun = time.monotonic()
-        try:
-            mounts = moved(facts.mounts, first_drive)
-            with appliance.mounted(mounts, CUSTOMIZE_SECONDS) as filesystem:
-                apply(member.edits, filesystem, facts.laid_out)
-            yield member.key, None
-        except ApplianceDied as error:
-            yield member.key, error
-            return
-        except MaglicaError as error:
-            yield member.key, error
-        log.info("guest customized: key=%s seconds=%.2f", member.key, time.monotonic() - begun)
-        first_drive += len(member.drives)
+def _edit(
+    appliance: Appliance, guest: Guest, facts: GuestFacts, first_drive: int
+) -> MaglicaError | None:
+    begun = time.monotonic()
+    mounts = moved(facts.mounts, first_drive)
+    try:
+        with appliance.mounted(mounts, CUSTOMIZE_SECONDS) as filesystem:
+            apply(guest.edits, filesystem, facts.laid_out)
+    except ApplianceDied:
+        raise
+    except MaglicaError as error:
+        return error
+    log.info("guest customized: key=%s seconds=%.2f", guest.key, time.monotonic() - begun)
+    return None
