@@ -1,0 +1,206 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A client worker and two hosts in memory; vm_suite.py holds it to what the real ones do.
+
+A request is done as soon as somebody waits for it, unless the hosts are held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Callable
+
+from maglica import domain_nics, errors
+from maglica.fleet_values import Domain, Found, Unreachable
+from maglica.model import (
+    CloneSpec,
+    Failure,
+    Interface,
+    Kind,
+    Nic,
+    Phase,
+    Placement,
+    Request,
+    Spec,
+    State,
+    Vm,
+    VmSpec,
+    new_request_id,
+    vm_uuid,
+)
+from maglica.wire import schema
+from support.vm_suite import HOSTS, IMAGE
+
+_VM = {"vcpus": 1, "memory_mib": 64}
+
+
+class FakeCell:
+    """The cell; it is its own client and its own hosts."""
+
+    def __init__(self) -> None:
+        self.client = self
+        self.hosts = self
+        self.domains: dict[tuple[str, str], Domain] = {}
+        self.requests: dict[str, Request] = {}
+        self._held = False
+        self._failure: Failure | None = None
+        self._silent: set[str] = set()
+        self._times = count(1)
+        for host in HOSTS:
+            self.add(host, IMAGE, active=False, image=None)
+
+    # --- what the suite does to it
+
+    def hold(self) -> None:
+        self._held = True
+
+    def release(self) -> None:
+        self._held = False
+
+    def fail_next(self, code: str, text: str) -> None:
+        self._failure = Failure(code, text)
+
+    def add(self, host: str, name: str, active: bool, image: str | None) -> None:
+        uuid = vm_uuid(f"{host}/{name}")
+        state = "running" if active else "stopped"
+        made = image is not None
+        self.domains[host, name] = Domain(
+            name, uuid, host, state, active, made, image, interfaces=_nics(None, uuid), **_VM
+        )
+
+    def silence(self, host: str) -> None:
+        self._silent.add(host)
+
+    def defined(self, host: str) -> list[str]:
+        return sorted(name for where, name in self.domains if where == host)
+
+    # --- the hosts
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return HOSTS
+
+    def find_vm(self, name: str) -> Found:
+        found = (self.domains.get((host, name)) for host in HOSTS if host not in self._silent)
+        silent = tuple(Unreachable(host, "no answer") for host in sorted(self._silent))
+        return Found(tuple(domain for domain in found if domain), silent)
+
+    def wait_address(self, host: str, uuid: str, timeout: float) -> Domain:  # noqa: ARG002
+        return next(domain for domain in self.domains.values() if domain.uuid == uuid)
+
+    # --- the client worker
+
+    def submit(self, kind: Kind, spec: Spec, request_id: str | None = None) -> Request:
+        body = {"id": request_id or new_request_id(), "kind": kind, "spec": spec}
+        schema.asked("submit", schema.plain(body))
+        host = spec.host
+        if isinstance(spec, CloneSpec):
+            host = self.plan(spec).host
+        request = Request(body["id"], kind, spec, State.SENT, host, created=next(self._times))
+        self.requests[request.id] = request
+        return self._shown(request)
+
+    def plan(self, spec: CloneSpec) -> Placement:
+        with_image = [h for h in HOSTS if (h, spec.image) in self.domains]
+        if not with_image:
+            raise errors.ImageUnknown(f"no host has an image {spec.image}")
+        load = {host: len(self.defined(host)) for host in with_image}
+        return Placement(spec.host or min(load, key=load.__getitem__), 0.5)
+
+    def list(
+        self, states: tuple[State, ...] = (), limit: int = 100, name: str | None = None
+    ) -> tuple[Request, ...]:
+        found = [
+            self._shown(request)
+            for request in reversed(self.requests.values())
+            if request.state in (states or tuple(State)) and name in (None, request.name)
+        ]
+        return tuple(found[:limit])
+
+    def cancel(self, request_id: str) -> Request:
+        return self._change(self.requests[request_id], state=State.CANCELLED)
+
+    def wait(
+        self,
+        request_id: str,
+        timeout: float,  # noqa: ARG002
+        on_change: Callable[[Request], None] | None = None,
+    ) -> Request:
+        tell = on_change or (lambda request: None)
+        request = self.requests[request_id]
+        tell(self._shown(request))
+        if self._held:
+            raise errors.RequestTimeout(f"request {request_id} is still {request.state.value}")
+        if not request.state.ended:
+            tell(self._change(request, state=State.RUNNING, phase="copy"))
+            self._work(self.requests[request_id])
+            tell(self._shown(self.requests[request_id]))
+        return self._shown(self.requests[request_id])
+
+    def _change(self, request: Request, **changes: object) -> Request:
+        changes = {"version": request.version + 1, "updated": next(self._times), **changes}
+        self.requests[request.id] = replace(request, **changes)
+        return self._shown(self.requests[request.id])
+
+    def _shown(self, request: Request) -> Request:
+        return replace(request, spec=request.spec.without_secrets())
+
+    def _work(self, request: Request) -> None:
+        failure, self._failure = self._failure, None
+        phases = (Phase("copy", 0.1),)
+        if failure is not None:
+            self._change(request, state=State.FAILED, failure=failure, phase=None)
+            return
+        if isinstance(request.spec, CloneSpec):
+            domain = self._made(request, request.spec)
+        else:
+            domain = self._altered(request.kind, request.spec)
+        vm = Vm(
+            domain.name,
+            domain.uuid,
+            domain.host,
+            domain.state,
+            image=domain.image,
+            interfaces=domain.interfaces,
+        )
+        self._change(request, state=State.DONE, phases=phases, phase=None, vm=vm)
+
+    def _made(self, request: Request, spec: CloneSpec) -> Domain:
+        host = str(request.host)
+        self.add(host, spec.name, active=spec.start, image=spec.image)
+        sizes = {"vcpus": spec.vcpus or 1, "memory_mib": spec.memory_mib or 64}
+        nics = _nics(spec.networks, request.id)
+        domain = replace(
+            self.domains[host, spec.name], uuid=vm_uuid(request.id), interfaces=nics, **sizes
+        )
+        address = next((a for nic in nics for a in nic.addresses), None)
+        domain = replace(domain, address=address)
+        self.domains[host, spec.name] = domain
+        return domain
+
+    def _altered(self, kind: Kind, spec: VmSpec) -> Domain:
+        key = (spec.host, spec.name)
+        domain = self.domains[key]
+        if kind is Kind.REMOVE:
+            return replace(self.domains.pop(key), state="absent")
+        if kind is Kind.RESIZE:
+            sizes = {"vcpus": spec.vcpus, "memory_mib": spec.memory_mib}
+            domain = replace(domain, **{name: size for name, size in sizes.items() if size})
+        else:
+            active = kind is Kind.START
+            domain = replace(domain, active=active, state="running" if active else "stopped")
+        self.domains[key] = domain
+        return domain
+
+
+def _nics(nics: Sequence[Nic] | None, seed: str) -> tuple[Interface, ...]:
+    return tuple(
+        Interface(
+            nic.mac or domain_nics.mac_address(seed, index),
+            nic.network or "default",
+            tuple(address.partition("/")[0] for address in nic.addresses),
+        )
+        for index, nic in enumerate(nics or (Nic(),))
+    )

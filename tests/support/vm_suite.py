@@ -1,0 +1,269 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What bringing a vm to a state must do: one suite for the fake cell and for the real one.
+
+A cell is a client worker and two hosts, both with the original image IMAGE, inactive.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import pytest
+from maglica import errors
+from maglica.model import Nic, Request, State
+from maglica.vm_apply import Hosts, Outcome, Requests, Task, WaitFor, Waiting
+from maglica.vm_plan import Presence, Wanted
+
+IMAGE = "debian12.original"
+KVM0, KVM1 = HOSTS = ("kvm0.example.jp", "kvm1.example.jp")
+NAME = "vm0.example.jp"
+PATIENT = Waiting(timeout=30)
+FIXED = Nic(network="default", addresses=("192.0.2.7/24",))
+
+
+class Cell(Protocol):
+    """What the suite needs of a cell; the hosts work unless they are held."""
+
+    client: Requests
+    hosts: Hosts
+
+    def hold(self) -> None:
+        """Let no host go on with a request."""
+
+    def release(self) -> None: ...
+
+    def fail_next(self, code: str, text: str) -> None:
+        """Let the next request fail."""
+
+    def add(self, host: str, name: str, active: bool, image: str | None) -> None:
+        """Define a domain on a host; ``image`` None: others made it."""
+
+    def silence(self, host: str) -> None:
+        """Let the libvirtd of the host be down."""
+
+    def defined(self, host: str) -> list[str]:
+        """Return the names of the host's domains, sorted."""
+
+
+def bring(cell: Cell, waiting: Waiting = PATIENT, **fields: object) -> Outcome:
+    wanted = Wanted(**{"name": NAME, "image": IMAGE, **fields})
+    return Task(cell.client, cell.hosts, waiting).bring(wanted)
+
+
+def foresee(cell: Cell, **fields: object) -> Outcome:
+    wanted = Wanted(**{"name": NAME, "image": IMAGE, **fields})
+    return Task(cell.client, cell.hosts, Waiting()).foresee(wanted)
+
+
+class VmSuite:
+    def test_a_vm_is_made_and_runs(self, cell: Cell) -> None:
+        made = bring(cell)
+        assert made.changed
+        assert made.vm is not None
+        assert made.request is not None
+        assert made.request.state is State.DONE
+        assert made.request.phases
+        assert (made.vm["name"], made.vm["state"], made.vm["image"]) == (NAME, "running", IMAGE)
+        assert made.vm["host"] == made.request.host == made.after["host"]
+        assert made.before == {"state": "absent"}
+        assert made.after["state"] == "running"
+        assert NAME in cell.defined(made.vm["host"])
+
+    def test_the_second_time_nothing_changes(self, cell: Cell) -> None:
+        first = bring(cell)
+        again = bring(cell)
+        assert not again.changed
+        assert again.before == again.after
+        assert again.request is None
+        assert again.vm is not None
+        assert first.vm is not None
+        assert again.vm["uuid"] == first.vm["uuid"]
+
+    def test_check_mode_tells_the_host_and_changes_nothing(self, cell: Cell) -> None:
+        foreseen = foresee(cell, vcpus=2)
+        assert foreseen.changed
+        assert foreseen.vm is not None
+        assert foreseen.vm["host"] in HOSTS
+        assert foreseen.after["vcpus"] == foreseen.vm["vcpus"] == 2
+        assert cell.client.list() == ()
+        made = bring(cell, vcpus=2)
+        assert (made.before, made.after) == (foreseen.before, foreseen.after)
+        assert not foresee(cell).changed
+
+    def test_check_mode_fails_as_the_real_run_would(self, cell: Cell) -> None:
+        with pytest.raises(errors.ImageUnknown):
+            foresee(cell, image="other.original")
+
+    def test_the_host_that_is_asked_for(self, cell: Cell) -> None:
+        made = bring(cell, host=KVM1)
+        assert made.vm is not None
+        assert made.vm["host"] == KVM1
+        with pytest.raises(errors.NameTaken, match=f"on host {KVM1}, not on {KVM0}"):
+            bring(cell, host=KVM0)
+
+    def test_removal(self, cell: Cell) -> None:
+        bring(cell)
+        gone = bring(cell, state=Presence.ABSENT)
+        assert gone.changed
+        assert gone.vm is None
+        assert gone.before["state"] == "running"
+        assert gone.after == {"state": "absent"}
+        assert [NAME in cell.defined(host) for host in HOSTS] == [False, False]
+        assert not bring(cell, state=Presence.ABSENT).changed
+
+    def test_stopped_and_running(self, cell: Cell) -> None:
+        made = bring(cell, state=Presence.STOPPED)
+        assert made.vm is not None
+        assert made.vm["state"] == "stopped"
+        assert not bring(cell, state=Presence.STOPPED).changed
+        assert not bring(cell, state=Presence.PRESENT).changed
+        started = bring(cell, state=Presence.RUNNING, image=None)
+        assert started.vm is not None
+        assert (started.changed, started.vm["state"]) == (True, "running")
+        assert not bring(cell, state=Presence.RUNNING).changed
+        stopped = bring(cell, state=Presence.STOPPED)
+        assert stopped.vm is not None
+        assert (stopped.changed, stopped.vm["state"]) == (True, "stopped")
+
+    def test_the_size_of_a_vm_that_is_there(self, cell: Cell) -> None:
+        bring(cell)
+        sizes = {"vcpus": 3, "memory_mib": 96}
+        foreseen = foresee(cell, **sizes)
+        changed = bring(cell, **sizes)
+        assert changed.vm is not None
+        assert changed.changed
+        assert (foreseen.before, foreseen.after) == (changed.before, changed.after)
+        assert (changed.after["vcpus"], changed.after["memory"]) == (3, 96)
+        assert (changed.vm["vcpus"], changed.vm["memory_mib"]) == (3, 96)
+        assert not bring(cell, **sizes).changed
+
+    def test_a_run_that_does_not_wait_is_joined_by_the_next(self, cell: Cell) -> None:
+        cell.hold()
+        first = bring(cell, Waiting(wait=False))
+        assert first.changed
+        assert first.request is not None
+        assert first.vm == {"name": NAME, "host": first.request.host}
+        assert not first.request.state.ended
+        second = bring(cell, Waiting(wait=False))
+        assert second.request is not None
+        assert second.request.id == first.request.id
+        assert foresee(cell).after["host"] == first.request.host
+        cell.release()
+        third = bring(cell)
+        assert third.vm is not None
+        assert third.vm["state"] == "running"
+        assert len(cell.client.list()) == 1
+
+    def test_a_run_that_waits_too_long_says_so_and_is_joined(self, cell: Cell) -> None:
+        cell.hold()
+        with pytest.raises(errors.RequestTimeout) as caught:
+            bring(cell, Waiting(timeout=0.3))
+        (request,) = cell.client.list()
+        text = str(caught.value)
+        assert request.id in text
+        assert "0.3 s" in text
+        assert "joins it" in text
+        assert str(request.host) in text
+        cell.release()
+        joined = bring(cell)
+        assert joined.changed
+        assert joined.request is not None
+        assert joined.request.id == request.id
+
+    def test_a_request_for_another_vm_of_that_name_is_not_joined(self, cell: Cell) -> None:
+        cell.hold()
+        bring(cell, Waiting(wait=False), host=KVM0)
+        with pytest.raises(errors.NameTaken, match="another vcpus and memory_mib "):
+            bring(cell, vcpus=7, memory_mib=77)
+        with pytest.raises(errors.NameTaken, match="another host "):
+            bring(cell, host=KVM1)
+        with pytest.raises(errors.NameTaken, match="another image "):
+            bring(cell, image="other.original")
+
+    def test_what_others_make_is_waited_for_without_an_image(self, cell: Cell) -> None:
+        cell.hold()
+        bring(cell, Waiting(wait=False), state=Presence.STOPPED)
+        cell.release()
+        started = bring(cell, state=Presence.RUNNING, image=None)
+        assert started.vm is not None
+        assert (started.changed, started.vm["state"]) == (True, "running")
+
+    def test_removal_cancels_what_is_being_made(self, cell: Cell) -> None:
+        cell.hold()
+        made = bring(cell, Waiting(wait=False))
+        foreseen = foresee(cell, state=Presence.ABSENT)
+        assert foreseen.changed
+        cell.release()
+        gone = bring(cell, state=Presence.ABSENT)
+        assert gone.changed
+        assert gone.request is not None
+        assert made.request is not None
+        assert [NAME in cell.defined(host) for host in HOSTS] == [False, False]
+
+    def test_names_that_are_taken(self, cell: Cell) -> None:
+        bring(cell)
+        cell.add(KVM0, "other.example.jp", active=True, image=None)
+        cell.add(KVM0, "twice.example.jp", active=False, image=IMAGE)
+        cell.add(KVM1, "twice.example.jp", active=False, image=IMAGE)
+        with pytest.raises(errors.NameTaken, match=f"from image {IMAGE}, not other"):
+            bring(cell, image="other.original")
+        with pytest.raises(errors.NameTaken, match=f"original image on host {KVM0}|say which"):
+            bring(cell, name=IMAGE, image="other.original", host=KVM0)
+        with pytest.raises(errors.NameTaken, match="not made by Maglica"):
+            bring(cell, name="other.example.jp")
+        with pytest.raises(errors.NameTaken, match=f"{KVM0} and {KVM1}: say which host"):
+            bring(cell, name="twice.example.jp")
+        assert not bring(cell, name="twice.example.jp", host=KVM1).changed
+
+    def test_images_and_vms_of_others_are_never_removed(self, cell: Cell) -> None:
+        cell.add(KVM0, "other.example.jp", active=True, image=None)
+        for name in (IMAGE, "other.example.jp"):
+            with pytest.raises(errors.NameTaken):
+                bring(cell, name=name, state=Presence.ABSENT, image=None, host=KVM0)
+        assert cell.defined(KVM0) == [IMAGE, "other.example.jp"]
+
+    def test_what_is_not_there(self, cell: Cell) -> None:
+        with pytest.raises(errors.ImageUnknown):
+            bring(cell, image="other.original")
+        with pytest.raises(errors.VmUnknown, match="from which image"):
+            bring(cell, image=None, state=Presence.RUNNING)
+        with pytest.raises(errors.HostUnknown, match=r"kvm9\.example\.jp"):
+            bring(cell, host="kvm9.example.jp")
+
+    def test_a_request_that_fails(self, cell: Cell) -> None:
+        cell.fail_next("no_room", "pool default on the host has no room")
+        with pytest.raises(errors.NoRoom, match="pool default on the host has no room"):
+            bring(cell)
+        assert bring(cell).changed
+
+    def test_progress(self, cell: Cell) -> None:
+        seen: list[Request] = []
+        task = Task(cell.client, cell.hosts, Waiting(timeout=30), seen.append)
+        task.bring(Wanted(name=NAME, image=IMAGE))
+        assert seen[-1].state is State.DONE
+        assert len({request.id for request in seen}) == 1
+        assert [request.version for request in seen] == sorted(r.version for r in seen)
+
+    @pytest.mark.parametrize("until", list(WaitFor))
+    def test_what_is_waited_for(self, cell: Cell, until: WaitFor) -> None:
+        made = bring(cell, Waiting(until=until, timeout=30), networks=(FIXED,))
+        assert made.vm is not None
+        assert made.vm["state"] == "running"
+        assert made.vm["interfaces"][0]["mac"]
+        if until is WaitFor.ADDRESS:
+            assert made.vm["address"] == "192.0.2.7"
+
+    def test_an_address_that_does_not_come(self, cell: Cell) -> None:
+        with pytest.raises(errors.RequestTimeout, match="has no address after 2 s"):
+            bring(cell, Waiting(until=WaitFor.ADDRESS, timeout=2))
+
+    def test_a_host_that_is_down(self, cell: Cell) -> None:
+        bring(cell, host=KVM0)
+        cell.silence(KVM1)
+        assert not bring(cell).changed
+        with pytest.raises(errors.HostDown, match=f"whether vm other is there: host {KVM1}"):
+            bring(cell, name="other", state=Presence.ABSENT)
+        with pytest.raises(errors.HostDown):
+            bring(cell, name="other", image=None)
+        assert not bring(cell, name="other", state=Presence.ABSENT, host=KVM0).changed
