@@ -183,6 +183,12 @@ def _limits() -> list[Any]:
 
 @pytest.mark.parametrize(("check", "form"), _limits())
 def test_a_field_has_the_type_that_is_written(check: Check, form: str) -> None:
+    _probe(check, form)
+
+
+def _probe(check: Check, form: str) -> None:
+    """Try values at the limits of the type that is written as ``form``."""
+
     def refused(value: Any) -> str:
         with pytest.raises(MessageInvalid) as error:
             check(value)
@@ -193,9 +199,10 @@ def test_a_field_has_the_type_that_is_written(check: Check, form: str) -> None:
         check(None)
     elif "Spec" not in form:
         refused(None)
-    if listed := re.match(r"list of (\d+) ", whole):
+    if listed := re.fullmatch(r"list of (\d+) (.+)", whole):
         check([])
         assert f"at most {listed[1]}" in refused([None] * (int(listed[1]) + 1))
+        _probe(lambda value: check([value]), listed[2])
     elif limits := re.fullmatch(r"int (\d+)\.\.(\S+)", whole):
         low, high = int(limits[1]), _number(limits[2])
         check(low)
@@ -214,7 +221,7 @@ def test_a_field_has_the_type_that_is_written(check: Check, form: str) -> None:
         for value in (*bad, 1.5 if whole != "number" else "1", [], {}):
             refused(value)
     else:
-        assert re.fullmatch(r"\*\w+\*.*", whole), form
+        assert re.match(r"\*\w+\*", whole), form
         if "Spec" not in form:
             refused("x")
 
@@ -224,6 +231,9 @@ SAMPLES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "uuid": (UUID, (UUID.upper(), UUID[1:], UUID + "\n")),
     "name": ("a.b:c", ("a/b", "-a", "", "a" * 201)),
     "vm name": ("a.b", ("A", "a_b", "a.1", "a" * 65)),
+    "address": ("192.0.2.7", ("192.0.2.7/24", "fe80::1%eth0")),
+    "address/prefix": ("192.0.2.7/24", ("192.0.2.7", "fe80::1%eth0/64")),
+    "ssh key": ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5", ("ssh-ed25519",)),
     "mac": ("52:54:00:12:34:56", ("53:54:00:12:34:56",)),
     "hash": ("$6$salt$0123456789", ("secret",)),
     "code": ("a_b", ("A", "")),
