@@ -202,5 +202,5 @@ def _nics(nics: Sequence[Nic] | None, seed: str) -> tuple[Interface, ...]:
             nic.network or "default",
             tuple(address.partition("/")[0] for address in nic.addresses),
         )
-        for index, nic in enumerate(nics or (Nic(),))
+        for index, nic in enumerate((Nic(),) if nics is None else nics)
     )

@@ -95,7 +95,7 @@ def wait_address(
     preference: Preference = ANY,
     auth_file: str | None = None,
 ) -> Domain:
-    """Wait until the vm with that UUID has an address by DHCP; return it then.
+    """Wait until the vm with that UUID has an address, leased or fixed; return it then.
 
     After ``timeout`` seconds it is returned without address. Raises VmUnknown when it is not
     there, HostDown when the host can't be read.
@@ -158,6 +158,6 @@ def _named(
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             return None
         raise
-    return fleet_read.read_one(
-        session, connection, handle, Reading(preference=preference, inactive=True)
-    )
+    sources = (AddressSource.LEASE, AddressSource.RECORDED)
+    reading = Reading(sources=sources, preference=preference, inactive=True)
+    return fleet_read.read_one(session, connection, handle, reading)

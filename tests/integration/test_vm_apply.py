@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The suite on a real client worker and real libvirtds; tests/unit has it on a fake cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from support import testdriver
+from support.simulated_host import SimulatedCell
+from support.vm_suite import HOSTS, VmSuite
+
+
+@pytest.fixture(scope="module")
+def libvirtds() -> Iterator[list[testdriver.Libvirtd]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(testdriver.running()) for _host in HOSTS]
+
+
+@pytest.fixture
+def cell(tmp_path: Path, libvirtds: list[testdriver.Libvirtd]) -> Iterator[SimulatedCell]:
+    made = SimulatedCell(tmp_path, libvirtds)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()
+
+
+class TestRealCell(VmSuite):
+    pass

@@ -1,0 +1,265 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host whose worker is a thread of the test: real messages to a real client worker, and real
+domains in libvirt's test driver, but no disks and no guests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import libvirt
+from maglica import config, domain_size, domain_xml
+from maglica.config import Config
+from maglica.domain_clone import ClonePlan, DiskSource
+from maglica.domain_clone import clone as cloned
+from maglica.fleet_values import Domain
+from maglica.model import CloneSpec, DomainSummary, Kind, Request, Vm, VmSpec, vm_uuid
+from maglica.vm_apply import Fleet
+from maglica.wire.client import Client
+from support import testdriver
+from support.client_worker import Worker, report
+from support.vm_suite import HOSTS, IMAGE
+
+_MADE = (
+    "<maglica:vm xmlns:maglica='https://maglica.cloud/xmlns/vm/1.0' image='{image}'"
+    " request='{request}' created='1' who='alice' clone_mode='linked'/>"
+)
+_PAUSE = 0.02
+_HELLO = 0.2
+
+
+class SimulatedHost:
+    """The host ``name``; ``held`` keeps it from working, ``failure`` ends its next request."""
+
+    def __init__(self, worker: Worker, name: str, libvirtd: testdriver.Libvirtd) -> None:
+        self.name = name
+        self.uri = libvirtd.uri()
+        self.held = False
+        self.failure: dict[str, str] | None = None
+        self._peer = worker.host(name)
+        # The test driver forgets all when its last connection closes.
+        self._connection = libvirt.open(self.uri)
+        for domain in self._connection.listAllDomains():
+            domain.destroy()
+            domain.undefine()
+        self.add(IMAGE, active=False, image=None)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._connection.close()
+
+    def add(self, name: str, active: bool, image: str | None) -> None:
+        """Define a domain; ``image`` None: others made it."""
+        request = f"{self.name}/{name}"
+        metadata = _MADE.format(image=image, request=request) if image else ""
+        uuid = vm_uuid(request) if image else None
+        domain = self._connection.defineXML(
+            testdriver.domain(name, len(name), identity=uuid, metadata=metadata)
+        )
+        if active:
+            domain.create()
+
+    def names(self) -> list[str]:
+        return sorted(domain.name() for domain in self._connection.listAllDomains())
+
+    # --- the worker
+
+    def _run(self) -> None:
+        self._peer.listen()
+        said = 0.0
+        working: dict[str, Request] = {}
+        while not self._ended.is_set():
+            if time.monotonic() - said > _HELLO:
+                said = time.monotonic()
+                states = dict.fromkeys(working, "running")
+                welcome = self._peer.hello(report(*self._domains()), **states)
+                working.update({request.id: request for request in welcome["requests"]})
+                self._cancel(working, welcome["cancel"])
+            heard = self._peer.hear(_PAUSE)
+            if heard is not None and heard[0] == "request":
+                working[heard[1]["request"].id] = heard[1]["request"]
+            elif heard is not None:
+                self._cancel(working, [heard[1]["id"]])
+            if not self.held:
+                for request in list(working.values()):
+                    self._work(request)
+                    del working[request.id]
+        self._peer.deaf()
+        self._peer.disconnect()
+
+    def _cancel(self, working: dict[str, Request], ids: list[str]) -> None:
+        for request_id in ids:
+            request = working.pop(request_id, None)
+            if request is not None:
+                self._peer.tell("result", request, state="cancelled", phases=[])
+
+    def _domains(self) -> Iterator[DomainSummary]:
+        for domain in self._connection.listAllDomains():
+            found = domain_xml.describe(domain.XMLDesc())
+            yield DomainSummary(
+                found.name,
+                found.uuid,
+                bool(domain.isActive()),
+                True,
+                found.made is not None,
+                found.vcpus,
+                found.memory_mib,
+            )
+
+    def _work(self, request: Request) -> None:
+        self._peer.tell("ack", request)
+        failure, self.failure = self.failure, None
+        phases: list[dict[str, Any]] = [{"name": "copy", "seconds": 0.01}]
+        self._peer.tell("progress", request, phase="copy", phases=[])
+        if failure is not None:
+            self._peer.tell("result", request, state="failed", phases=phases, failure=failure)
+            return
+        vm = self._cloned(request) if request.kind is Kind.CLONE else self._altered(request)
+        self._peer.tell("result", request, state="done", phases=phases, vm=vm)
+
+    def _cloned(self, request: Request) -> Vm:
+        spec = request.spec
+        assert isinstance(spec, CloneSpec)
+        xml = self._connection.lookupByName(spec.image).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        plan = ClonePlan(
+            name=spec.name,
+            uuid=vm_uuid(request.id),
+            image=spec.image,
+            request=request.id,
+            created=1,
+            who=request.who,
+            clone_mode=spec.clone_mode,
+            disks={
+                disk.target: DiskSource(f"/pool/{spec.name}.{disk.target}.qcow2")
+                for disk in domain_xml.describe(xml).copied_disks
+            },
+            networks=spec.networks,
+            vcpus=spec.vcpus,
+            memory_mib=spec.memory_mib,
+        )
+        # The image's definition names its type; "test" is in the list of those that are cloned.
+        domain = self._connection.defineXML(cloned(xml, plan))
+        if spec.start:
+            domain.create()
+        return self._vm(domain)
+
+    def _altered(self, request: Request) -> Vm:
+        spec = request.spec
+        assert isinstance(spec, VmSpec)
+        domain = self._connection.lookupByUUIDString(spec.uuid)
+        shown = self._vm(domain)
+        if request.kind is Kind.START:
+            domain.create()
+        if request.kind in (Kind.STOP, Kind.REMOVE) and domain.isActive():
+            domain.destroy()
+        if request.kind is Kind.REMOVE:
+            domain.undefine()
+            return shown
+        if request.kind is Kind.RESIZE:
+            root = domain_xml.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+            if spec.vcpus:
+                domain_size.set_vcpus(root, spec.vcpus)
+            if spec.memory_mib:
+                domain_size.set_memory(root, spec.memory_mib)
+            self._connection.defineXML(domain_size.ET.tostring(root, encoding="unicode"))
+        return self._vm(domain)
+
+    def _vm(self, domain: libvirt.virDomain) -> Vm:
+        found = domain_xml.describe(domain.XMLDesc())
+        state = "running" if domain.isActive() else "stopped"
+        image = found.made.image if found.made else None
+        return Vm(
+            found.name, found.uuid, self.name, state, image=image, interfaces=found.interfaces
+        )
+
+
+class SimulatedCell:
+    """A real client worker with two simulated hosts, and what vm_suite.py wants of them."""
+
+    def __init__(self, folder: Path, libvirtds: list[testdriver.Libvirtd]) -> None:
+        self.worker = Worker(folder)
+        self.worker.start()
+        self.by_name = {
+            name: SimulatedHost(self.worker, name, libvirtd)
+            for name, libvirtd in zip(HOSTS, libvirtds)
+        }
+        self.config = self._write_config(folder)
+        self.hosts = Fleet(self.config.hosts, timeout=5)
+        self.client = Client(self.config)
+
+    def _write_config(self, folder: Path) -> Config:
+        where = self.worker.where
+        pair = self.worker.grant("client", "alice")
+        path = folder / "library.conf"
+        secret = next(
+            key
+            for key in folder.glob("client.alice.*.key")
+            if key.with_suffix(".pub").read_text().strip() == pair.public.decode()
+        )
+        lines = ["[client_worker]", f"address = {where.address}"]
+        lines += [f"publish_port = {where.publish_port}", f"request_port = {where.request_port}"]
+        lines += [f"public_key = {where.public_key}", "[library]", f"secret_key_file = {secret}"]
+        for host in self.by_name.values():
+            lines += [f"[host {host.name}]", f"uri = {host.uri}"]
+        path.write_text("\n".join([*lines, ""]))
+        return config.load(path)
+
+    def start(self) -> None:
+        """Let the hosts say hello, and wait until the client worker has heard them."""
+        for host in self.by_name.values():
+            host.start()
+        self.client.__enter__()
+        until = time.monotonic() + 10
+        while sum(host.alive for host in self.client.hosts()) < len(HOSTS):
+            assert time.monotonic() < until, "the hosts are not alive"
+            time.sleep(_PAUSE)
+
+    def close(self) -> None:
+        with contextlib.suppress(AttributeError):
+            self.client.__exit__(None, None, None)
+        for host in self.by_name.values():
+            host.stop()
+        self.worker.close()
+
+    def hold(self) -> None:
+        for host in self.by_name.values():
+            host.held = True
+
+    def release(self) -> None:
+        for host in self.by_name.values():
+            host.held = False
+
+    def fail_next(self, code: str, text: str) -> None:
+        for host in self.by_name.values():
+            host.failure = {"code": code, "text": text}
+
+    def add(self, host: str, name: str, active: bool, image: str | None) -> None:
+        self.by_name[host].add(name, active, image)
+
+    def silence(self, host: str) -> None:
+        """Let the host's libvirtd be one that nobody serves."""
+        entries = [
+            config.HostEntry(entry.name, "test+tcp://127.0.0.1:1/default")
+            if entry.name == host
+            else entry
+            for entry in self.config.hosts
+        ]
+        self.hosts = Fleet(tuple(entries), timeout=5)
+
+    def defined(self, host: str) -> list[str]:
+        return self.by_name[host].names()
+
+    def find(self, name: str) -> Domain | None:
+        return next(iter(self.hosts.find_vm(name).domains), None)
