@@ -67,6 +67,7 @@ class Library:
 class HostWorker:
     """What a host worker needs. ``hello_interval`` is in seconds, the jobs are how many at once.
 
+    ``job_silence`` is how many seconds a job may show no progress before it is taken for hung.
     ``image_pattern`` must match an original image's whole name; ``pools`` empty means all.
     """
 
@@ -77,6 +78,7 @@ class HostWorker:
     hello_interval: float = 5
     clone_jobs: int = 1
     quick_jobs: int = 4
+    job_silence: float = 300
     accel: str = "auto"
     image_pattern: re.Pattern[str] | None = None
     pools: tuple[str, ...] = ()
@@ -275,6 +277,7 @@ _SECTIONS: dict[str, tuple[type, dict[str, values.Reader]]] = {
             "hello_interval": values.positive,
             "clone_jobs": values.whole(1, 64),
             "quick_jobs": values.whole(1, 256),
+            "job_silence": values.positive,
             "accel": values.accel,
             "image_pattern": values.pattern,
             "pools": values.words,

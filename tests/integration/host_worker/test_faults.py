@@ -125,6 +125,24 @@ def test_cancel_of_a_hung_child(cell: Cell) -> None:
     nothing_is_left(cell, request)
 
 
+def test_a_job_without_progress_is_ended(cell: Cell) -> None:
+    cell.host.options["job_silence"] = 0.5
+    cell.start()
+    request = cell.ended(cell.clone("hang0.example.jp"))
+    assert request.failure.code == "job_died"
+    assert request.failure.text.endswith("the last time: no progress for 0.5 s")
+    nothing_is_left(cell, request)
+
+
+def test_a_silent_job_that_moves_bytes_goes_on(cell: Cell) -> None:
+    cell.host.options["job_silence"] = 0.5
+    cell.start()
+    request = cell.ended(cell.clone("busy0.example.jp"))
+    assert request.state is State.DONE
+    assert request.phases[0].seconds > 2
+    assert cell.host.journal().entry(request.id).attempts == 0
+
+
 def test_cancel_of_one_leaves_its_mates(cell: Cell) -> None:
     first = blocked_at(cell, "copied", "vm1.example.jp")
     second, third = (cell.clone(name) for name in ("vm2.example.jp", "vm3.example.jp"))
@@ -220,7 +238,7 @@ def test_a_key_that_is_refused_and_later_allowed(cell: Cell) -> None:
     cell.worker.write_access()
     cell.worker.start()
     cell.host.start()
-    eventually(lambda: "refuses this key" in cell.host.log)
+    eventually(lambda: "refuses the public key" in cell.host.log)
     assert cell.status() is None
     cell.host.allow()
     cell.wait_alive()

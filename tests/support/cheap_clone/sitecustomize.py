@@ -5,7 +5,7 @@
 All around them is real. A vm is a file ``made/NAME``; while it is made, it is ``draft/NAME``, and
 that is intended before. ``log`` has a line for each effect. A step waits as long as
 ``stop/NAME.STEP`` exists; a vm named ``crash…`` kills its process, ``fail…`` fails, ``hang…`` stops
-in the middle of the first step.
+in the middle of the first step, ``busy…`` writes for a while there and says nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +29,14 @@ def step(name: str, step_name: str) -> None:
         time.sleep(0.02)
 
 
+def move_bytes(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    with Path("/dev/null").open("wb") as sink:
+        while time.monotonic() < end:
+            sink.write(bytes(1 << 20))
+            time.sleep(0.01)
+
+
 def run(requests: list, context: object) -> None:
     for request in requests:
         one(request, context)
@@ -49,6 +57,8 @@ def one(request: object, context: object) -> None:
             os.abort()
         while name.startswith("hang"):
             time.sleep(1)
+        if name.startswith("busy"):
+            move_bytes(seconds=2.5)
         step(name, "copied")
     if name.startswith("fail"):
         undo(request.id, context)

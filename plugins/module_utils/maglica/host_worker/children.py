@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .activity import moved_bytes
 from .scheduler import Job
 
 _log = logging.getLogger(__name__)
@@ -27,11 +28,13 @@ MAX_IDLE = 2
 # A child is replaced now and then, so that no library's leak grows for ever.
 MAX_JOBS = 500
 MAX_LINE = 1 << 16
+# Less than this is what an idle appliance and its clock move anyway.
+MOVING_BYTES = 1 << 20
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
 class Child:
-    """One child process. ``heard`` is when it last said something (monotonic seconds).
+    """One child process. ``heard`` is when it last said something or was seen to move bytes.
 
     ``stopped`` says why the worker killed it, ``crash`` what it said of its own end, ``blocked``
     what keeps it from working at all (a journal that can't be written). ``is_to_blame`` is false
@@ -48,6 +51,8 @@ class Child:
         self.blocked: str | None = None
         self.is_to_blame = True
         self._rest = b""
+        self._looked = self.heard
+        self._moved = 0
 
     @property
     def descriptor(self) -> int:
@@ -72,6 +77,16 @@ class Child:
         with contextlib.suppress(BrokenPipeError):
             # It waits with its pipe empty, and a job's line is shorter than a pipe.
             os.write(self._stdin(), line)
+
+    def look(self, now: float, pause: float) -> None:
+        """See whether a child that is silent moves bytes; look again after ``pause`` seconds."""
+        if now - max(self.heard, self._looked) < pause:
+            return
+        self._looked = now
+        moved = moved_bytes(self.process.pid)
+        if abs(moved - self._moved) >= MOVING_BYTES:
+            self.heard = now
+        self._moved = moved
 
     def kill(self, why: str, *, blame: bool = False) -> None:
         """End the child and every program that it has started."""

@@ -11,32 +11,31 @@ from __future__ import annotations
 import os
 import xml.etree.ElementTree as ET
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from .. import domain_xml
 from .._deps import need
 from ..config import HostWorker
-from ..errors import ImageUnsupported
+from ..errors import ImageUnsupported, MaglicaError
 from ..model import DomainSummary, HostReport, PoolSummary
-from . import libvirtd
+from . import images, libvirtd
 from .journal import Journal
 
 # Pools whose volumes are files in a folder of this host.
 POOL_TYPES = frozenset({"dir", "fs", "netfs"})
 REREAD = 20
-_STAT_BLOCK = 512
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What a domain's definition says, as far as the report needs it; ``paths`` are its disks'."""
+    """What a domain's definition says, as far as the report needs it; ``disks``: path, format."""
 
     made: bool
     vcpus: int
     memory_mib: int
-    paths: tuple[str, ...]
+    disks: tuple[tuple[str, str], ...]
 
 
 class Inspector:
@@ -64,8 +63,9 @@ class Inspector:
                 cpus=cpus,
                 memory_total_mib=memory_mib,
                 memory_free_mib=self._free_memory_mib(memory_mib),
-                domains=self._domains(),
+                # Before the domains, whose disks lie in the pools' folders.
                 pools=self._pools(),
+                domains=self._domains(),
                 networks=self._networks(),
                 bases=self._bases(),
             )
@@ -114,7 +114,7 @@ class Inspector:
                 made=known.made or not self._may_be_image(domain.name()),
                 vcpus=known.vcpus,
                 memory_mib=known.memory_mib,
-                disk_bytes=0 if is_active or known.made else sum(map(_bytes, known.paths)),
+                disk_bytes=0 if is_active or known.made else self._disk_bytes(known),
             )
             found.append(summary)
         gone = self._known.keys() - {summary.uuid for summary in found}
@@ -138,13 +138,17 @@ class Inspector:
         except ImageUnsupported:
             # No image then, but its name is taken and it runs.
             return _Known(True, 0, domain.maxMemory() >> 10, ())
-        paths = [self._path(disk) for disk in definition.copied_disks]
+        disks = [(self._path(disk), disk.format) for disk in definition.copied_disks]
         return _Known(
             made=definition.made is not None,
             vcpus=definition.vcpus,
             memory_mib=definition.memory_mib,
-            paths=tuple(path for path in paths if path),
+            disks=tuple((path, kind) for path, kind in disks if path),
         )
+
+    def _disk_bytes(self, known: _Known) -> int:
+        folders = [folder for folder in self._pool_paths.values() if folder]
+        return sum(_copy_bytes(path, kind, folders) for path, kind in known.disks)
 
     def _path(self, disk: domain_xml.Disk) -> str | None:
         if disk.kind != "volume" or not disk.pool or not disk.volume:
@@ -196,10 +200,13 @@ def _folder(xml: str) -> str | None:
     return root.findtext("target/path") if root.get("type") in POOL_TYPES else None
 
 
-def _bytes(path: str) -> int:
-    """Return what a copy of a disk's file may need; 0 for what can't be looked at."""
+def _copy_bytes(path: str, kind: str, folders: Collection[str]) -> int:
+    """Return what a copy of a disk with all its layers may need at most.
+
+    0 for what can't be read: the clone will say why.
+    """
     try:
-        found = Path(path).stat()
-    except OSError:
+        chain = images.inspect(path, kind, folders)
+    except MaglicaError:
         return 0
-    return found.st_blocks * _STAT_BLOCK
+    return min(chain[0].size, sum(layer.allocated for layer in chain))

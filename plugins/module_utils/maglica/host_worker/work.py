@@ -23,8 +23,8 @@ from .scheduler import Limits, plan
 _log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-# A child that says nothing for so long hangs; long steps say that they are alive.
-SILENT_SECONDS = 600.0
+# As often, in the time in which a job must show progress, it is looked at.
+LOOKS = 10
 FIRST_HOLD = 1.0
 LONGEST_HOLD = 60.0
 # As many of the oldest requests are looked at for the next jobs.
@@ -41,6 +41,7 @@ class Work:
         self, settings: HostWorker, config_path: Path, journal: Journal, outbox: Outbox
     ) -> None:
         self._host = settings.name
+        self._patience = settings.job_silence
         self._limits = Limits(settings.clone_jobs, settings.quick_jobs)
         self._journal = journal
         self._outbox = outbox
@@ -103,8 +104,10 @@ class Work:
         """Take in what children said, and the ends of children; end those that hang."""
         for child in self._children:
             self._listen(child)
-            if child.job is not None and now - child.heard >= SILENT_SECONDS:
-                child.kill(f"no progress for {SILENT_SECONDS:g} s", blame=True)
+            if child.job is not None:
+                child.look(now, self._patience / LOOKS)
+                if now - child.heard >= self._patience:
+                    child.kill(f"no progress for {self._patience:g} s", blame=True)
         for child in self._children.reap():
             self._listen(child)
             child.close()
@@ -231,8 +234,8 @@ class Work:
 
     def wake_at(self) -> float:
         """Return when ``look_after`` and ``start`` have something to do at the latest."""
-        hangs = (child.heard + SILENT_SECONDS for child in self._children.busy)
-        return min(chain(hangs, self._held_until.values(), (math.inf,)))
+        look = time.monotonic() + self._patience / LOOKS if self._children.busy else math.inf
+        return min(chain(self._held_until.values(), (look,)))
 
     def close(self) -> None:
         """End all children, and wait for that; their requests are taken up by the next start."""

@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every message that a host sends is one that the schema accepts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from maglica.host_worker import notes
+from maglica.model import (
+    CloneSpec,
+    DomainSummary,
+    Failure,
+    HostReport,
+    Kind,
+    Phase,
+    PoolSummary,
+    Request,
+    State,
+    Vm,
+    new_request_id,
+)
+from maglica.wire import message, schema
+
+HOST = "kvm0.example.jp"
+REQUEST = Request(new_request_id(), Kind.CLONE, CloneSpec("vm0.example.jp", "sl6"), State.RUNNING)
+VM = Vm("vm0.example.jp", new_request_id(), HOST, "running", "sl6", 1, 512)
+
+
+def asked(made: message.Message) -> dict:
+    """The body as the client worker gets it."""
+    received = message.decode(message.encode(made))
+    return schema.asked(received.type, received.body)
+
+
+def test_hello() -> None:
+    report = HostReport(
+        8,
+        16384,
+        1024,
+        (DomainSummary("sl6", new_request_id(), False, True, False, 1, 512, 1 << 30),),
+        (PoolSummary("default", 1 << 40, 1 << 39),),
+        ("default",),
+        ("sl6",),
+        "libvirtd is slow",
+    )
+    body = asked(notes.hello(HOST, report, [REQUEST]))
+    assert body["report"] == report
+    assert body["requests"] == ({"id": REQUEST.id, "state": State.RUNNING},)
+
+
+def test_hello_lists_as_many_requests_as_a_message_may() -> None:
+    held = [replace(REQUEST, id=new_request_id()) for _ in range(notes.MAX_HELD + 5)]
+    assert len(asked(notes.hello(HOST, HostReport(), held))["requests"]) == notes.MAX_HELD
+
+
+def test_ack_and_progress() -> None:
+    assert asked(notes.ack(HOST, REQUEST.id)) == {"host": HOST, "id": REQUEST.id}
+    phases = tuple(Phase(f"p{number}", 1.0) for number in range(100))
+    body = asked(notes.progress(HOST, REQUEST.id, "copy", phases))
+    assert body["phases"] == phases[-notes.MAX_PHASES :]
+
+
+def test_results() -> None:
+    done = replace(REQUEST, state=State.DONE, vm=VM, phases=(Phase("copy", 0.5),))
+    assert asked(notes.result(HOST, done))["vm"] == VM
+    failed = replace(REQUEST, state=State.FAILED, failure=Failure("no_room", "full"))
+    assert asked(notes.result(HOST, failed))["failure"] == Failure("no_room", "full")
+
+
+def test_a_vm_that_can_not_be_told_is_told_by_its_name() -> None:
+    odd = replace(VM, disks=("\x1b[2J",))
+    body = asked(notes.result(HOST, replace(REQUEST, state=State.DONE, vm=odd)))
+    assert body["vm"] == Vm(VM.name, VM.uuid, HOST, "running")
