@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The access file, the roles and the answers to ZAP."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+from maglica.client_worker import access
+from maglica.client_worker.access import ALLOWED, ANYBODY, AccessFile, Peer, Table, parse, zap
+from maglica.errors import ConfigInvalid
+from maglica.model import Role
+from maglica.wire.sockets import PUBLISH_DOMAIN, REQUEST_DOMAIN
+from zmq.utils import z85
+
+PATH = Path("/etc/maglica/access")
+PUBLIC = bytes(range(32))
+KEY = z85.encode(PUBLIC).decode()
+OTHER = z85.encode(PUBLIC[::-1]).decode()
+
+
+def test_a_file_with_all_roles() -> None:
+    text = f"# who\n\nclient admin {KEY}\n  host\tkvm0.example.jp   {OTHER}\n"
+    table = parse(text, PATH)
+    assert table.peers == {
+        KEY: Peer("admin", Role.CLIENT, KEY),
+        OTHER: Peer("kvm0.example.jp", Role.HOST, OTHER),
+    }
+    assert table.hosts == {"kvm0.example.jp"}
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("client admin", "2 words instead of ROLE NAME KEY"),
+        (f"client admin {KEY} # mine", "5 words instead of ROLE NAME KEY"),
+        (f"root admin {KEY}", "'root' is no role, which are client, observer, host"),
+        ("client admin short", "not a key of 40 Z85 characters"),
+        (f"client admin {KEY[:-1]}~", "not a key of 40 Z85 characters"),
+        (f"host ../kvm0 {KEY}", "'../kvm0' is no name"),
+        (f"observer eye {OTHER}", "the key of host kvm0 stands here again"),
+        (f"# host kvm0 {KEY}\nclient admin {KEY}\nhost kvm0", "2 words"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(line: str, text: str) -> None:
+    number = 2 + line.count("\n")
+    with pytest.raises(ConfigInvalid) as caught:
+        parse(f"host kvm0 {OTHER}\n{line}\n", PATH)
+    assert str(caught.value).startswith(f"{PATH}:{number}: {text}")
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_may_only_what_stands_there(role: Role) -> None:
+    peer = Peer("kvm0", role, KEY)
+    every = {kind for kinds in ALLOWED.values() for kind in kinds}
+    assert {kind for kind in every | {"shutdown"} if peer.may(kind)} == ALLOWED[role]
+    assert peer.is_host("kvm0") == (role is Role.HOST)
+    assert not peer.is_host("kvm1")
+
+
+def test_anybody_may_everything() -> None:
+    assert ANYBODY.may("submit")
+    assert ANYBODY.is_host("kvm0")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> AccessFile:
+    path = tmp_path / "access"
+    path.write_text(f"client admin {KEY}\n")
+    path.chmod(0o640)
+    found = AccessFile(path)
+    found.load()
+    return found
+
+
+def test_it_is_read_again_when_it_changes(file: AccessFile) -> None:
+    assert not file.refresh()
+    file.path.write_text(f"client admin {OTHER}\n")
+    assert file.refresh()
+    assert list(file.table.peers) == [OTHER]
+    assert not file.refresh()
+
+
+def test_a_change_without_a_new_time_stamp_or_size_is_seen(file: AccessFile) -> None:
+    status = file.path.stat()
+    file.path.write_text(f"client admin {OTHER}\n")
+    os.utime(file.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert file.refresh()
+
+
+def test_an_old_file_is_not_read_again(file: AccessFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.utime(file.path, (1, 1))
+    assert not file.refresh()
+    monkeypatch.setattr(access, "parse", None)
+    assert not file.refresh()
+
+
+def test_a_bad_file_is_logged_once_and_the_table_stays(
+    file: AccessFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.path.write_text("client admin\n")
+    with caplog.at_level(logging.ERROR):
+        assert not file.refresh()
+        assert not file.refresh()
+        file.path.unlink()
+        assert not file.refresh()
+        assert not file.refresh()
+    assert list(file.table.peers) == [KEY]
+    assert [record.message.split(":")[0] for record in caplog.records] == [
+        str(file.path),
+        f"cannot read {file.path}",
+    ]
+    file.path.write_text(f"client admin {OTHER}\n")
+    assert file.refresh()
+
+
+@pytest.mark.parametrize("mode", [0o660, 0o646])
+def test_a_file_that_others_may_write_is_refused(file: AccessFile, mode: int) -> None:
+    file.path.chmod(mode)
+    with pytest.raises(ConfigInvalid, match="others than its owner may write to it"):
+        file.load()
+
+
+def question(domain: str, public: bytes = PUBLIC) -> list[bytes]:
+    return [b"1.0", b"7", domain.encode(), b"192.0.2.7", b"", b"CURVE", public]
+
+
+def table(role: Role) -> Table:
+    return Table({KEY: Peer("kvm0", role, KEY)})
+
+
+@pytest.mark.parametrize(
+    ("role", "domain", "let_in"),
+    [
+        (Role.CLIENT, REQUEST_DOMAIN, True),
+        (Role.OBSERVER, REQUEST_DOMAIN, True),
+        (Role.HOST, REQUEST_DOMAIN, True),
+        (Role.HOST, PUBLISH_DOMAIN, True),
+        (Role.CLIENT, PUBLISH_DOMAIN, False),
+        (Role.OBSERVER, PUBLISH_DOMAIN, False),
+        (Role.CLIENT, "", False),
+        (Role.HOST, "maglica", False),
+    ],
+)
+def test_zap_by_role_and_domain(role: Role, domain: str, let_in: bool) -> None:
+    verdict = zap(question(domain), table(role))
+    if let_in:
+        assert verdict.frames == [b"1.0", b"7", b"200", b"OK", KEY.encode(), b""]
+        assert verdict.refusal is None
+    else:
+        assert verdict.frames == [b"1.0", b"7", b"400", b"refused", b"", b""]
+        assert verdict.refusal == f"{role.value} kvm0 from 192.0.2.7 may not use {domain}"
+
+
+@pytest.mark.parametrize(
+    ("frames", "status", "refusal"),
+    [
+        (question(REQUEST_DOMAIN, PUBLIC[::-1]), b"400", f"unknown key {OTHER} from 192.0.2.7"),
+        (question(REQUEST_DOMAIN, PUBLIC[:31]), b"400", "no CURVE key, from 192.0.2.7"),
+        ([*question(REQUEST_DOMAIN)[:6], b"a", b"b"], b"500", "no ZAP request for CURVE"),
+        ([*question(REQUEST_DOMAIN)[:5], b"NULL"], b"500", "no ZAP request for CURVE"),
+        ([*question(REQUEST_DOMAIN)[:5], b"PLAIN", PUBLIC], b"400", "no CURVE key, from 192.0.2.7"),
+        ([b"2.0", *question(REQUEST_DOMAIN)[1:]], b"500", "no ZAP request for CURVE"),
+        ([b"1.0"], b"500", "no ZAP request for CURVE"),
+        ([], b"500", "no ZAP request for CURVE"),
+    ],
+)
+def test_zap_refuses_the_rest(frames: list[bytes], status: bytes, refusal: str) -> None:
+    verdict = zap(frames, table(Role.HOST))
+    assert verdict.frames[2:] == [status, b"refused", b"", b""]
+    assert verdict.refusal == refusal
