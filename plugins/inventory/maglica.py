@@ -408,11 +408,13 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         try:
             filters = self._filters()
             hosts = [host for host in self._hosts(folder) if filters.may_want_host(host.name)]
-            snapshot = self._snapshot(path, folder, hosts, filters, cache)
+            snapshot = fleet_view.only_images(
+                self._snapshot(path, folder, hosts, filters, cache),
+                self.get_option("image_pattern"),
+            )
         except MaglicaError as error:
             raise AnsibleParserError(f"{path}: {error}") from error
         self._tell(snapshot)
-        snapshot = fleet_view.only_images(snapshot, self.get_option("image_pattern"))
         self._populate(hosts, fleet_view.only_wanted(snapshot, filters.want))
 
     def _hosts(self, folder: Path) -> list[config.HostEntry]:
@@ -428,15 +430,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             ]
         path = folder / Path(self.get_option("config") or config.default_path()).expanduser()
         hosts = config.load(path).hosts
-        self.inventory.set_variable("all", "maglica_config", str(path))
+        self.inventory.set_variable("all", "maglica_config", _trusted(str(path)))
         return list(hosts)
 
     def _filters(self) -> Filters:
-        return Filters(
-            include=tuple(map(fleet_filter.rule, self.get_option("include_filters"))),
-            exclude=tuple(map(fleet_filter.rule, self.get_option("exclude_filters"))),
-            evaluate=self._evaluate,
+        include, exclude = (
+            tuple(map(fleet_filter.rule, self.get_option(option)))
+            for option in ("include_filters", "exclude_filters")
         )
+        for rule in (*include, *exclude):
+            _names_in(rule.expression or "true")
+        return Filters(include, exclude, self._evaluate)
 
     def _evaluate(self, expression: str, domain: Domain, is_read: bool) -> bool | None:
         prefix = self.get_option("variable_prefix")

@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
 
+from .errors import ConfigInvalid
 from .fleet_values import Domain, Host, HostEntry, Snapshot, Unreachable
 
 
@@ -68,10 +69,18 @@ def unreachable(hosts: Iterable[Unreachable]) -> list[dict[str, str]]:
 
 
 def only_images(snapshot: Snapshot, pattern: str | None) -> Snapshot:
-    """Return the snapshot with those images that do not match ``pattern`` counted among the vms."""
+    """Return the snapshot with those images that do not match ``pattern`` counted among the vms.
+
+    Raises ConfigInvalid when it is no regular expression.
+    """
     if pattern is None:
         return snapshot
-    matches = re.compile(pattern).fullmatch
+    try:
+        matches = re.compile(pattern).fullmatch
+    except re.error as error:
+        raise ConfigInvalid(
+            f"image_pattern {pattern!r} is no regular expression: {error}"
+        ) from None
     others = tuple(domain for domain in snapshot.images if not matches(domain.name))
     vms = sorted((*snapshot.vms, *others), key=lambda domain: (domain.name, domain.host))
     kept = tuple(domain for domain in snapshot.images if matches(domain.name))

@@ -82,7 +82,9 @@ class Session:
             self.check()
             self._interrupters.append(interrupter)
             connection = self._open(libvirt, read_only)
-        except (OSError, libvirt.libvirtError) as error:
+        except OSError as error:
+            raise HostDown(f"cannot resolve {self._peer.host}: {error.strerror}") from error
+        except libvirt.libvirtError as error:
             raise HostDown(words(error)) from error
         try:
             yield connection

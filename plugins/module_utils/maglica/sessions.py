@@ -14,13 +14,13 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from . import libvirt_uri
-from .errors import HostDown
+from .errors import ConfigInvalid, HostDown
 from .fleet_values import HostEntry, Unreachable
 from .interrupter import Older
 from .session import AGAIN, GRACE, Options, Session, binding, words
@@ -46,10 +46,11 @@ def each(
     """Run ``work`` for each host at once; return the results by host, and who gave none and why.
 
     Takes at most ``options.timeout`` (for each wave of ``options.parallel`` hosts) and a moment.
-    Raises ConfigInvalid for a URI that is none, and what ``work`` raises; but HostDown and errors
-    of libvirt make the host unreachable.
+    Raises ConfigInvalid for hosts or options that can't be, and what ``work`` raises; but HostDown
+    and errors of libvirt make the host unreachable.
     """
     binding()
+    _check(hosts, options)
     waiting = deque(hosts)
     running: list[_Run[T]] = []
     ended: list[_Run[T]] = []
@@ -81,6 +82,16 @@ def one(host: HostEntry, work: Callable[[Session], T], options: Options) -> T:
     for missing in unreachable:
         raise HostDown(f"host {missing.host}: {missing.text}")
     return results[host.name]
+
+
+def _check(hosts: Sequence[HostEntry], options: Options) -> None:
+    if options.timeout <= 0:
+        raise ConfigInvalid(f"host_timeout {options.timeout:g} is not more than 0 seconds")
+    if options.parallel < 0:
+        raise ConfigInvalid(f"parallel {options.parallel} is less than 0")
+    for name, count in Counter(host.name for host in hosts).items():
+        if count > 1:
+            raise ConfigInvalid(f"host {name} is there twice")
 
 
 def _start(

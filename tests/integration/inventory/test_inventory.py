@@ -1,0 +1,259 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventory plugin through ansible-inventory, on real libvirtds."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from maglica import model
+
+from .conftest import REQUEST, Inventory
+
+
+def _hosts(**uris: str) -> dict[str, Any]:
+    return {"hosts": [{"name": name, "uri": uri} for name, uri in uris.items()]}
+
+
+def test_groups_and_variables(inventory: Inventory, kvm0: str) -> None:
+    listed = inventory.list(_hosts(**{"kvm0.example.jp": kvm0}))
+    assert listed.warnings == ""
+    vms = ["db.example.jp", "idle.example.jp", "vm0.example.jp"]
+    assert listed.group("maglica_vms") == vms
+    assert listed.group("maglica_images") == ["debian12.original"]
+    assert listed.group("maglica_host_kvm0_example_jp") == sorted([*vms, "debian12.original"])
+    assert listed.group("maglica_state_running") == ["db.example.jp", "vm0.example.jp"]
+    assert listed.group("maglica_state_paused") == ["idle.example.jp"]
+    assert listed.group("maglica_state_stopped") == ["debian12.original"]
+    vm = listed.hosts["vm0.example.jp"]
+    (nic,) = vm.pop("maglica_interfaces")
+    assert (nic["mac"], nic["network"]) == ("52:54:00:00:00:01", "default")
+    assert vm["ansible_host"] == vm["maglica_address"] == nic["addresses"][0]
+    expected = {
+        "maglica_kind": "vm",
+        "maglica_name": "vm0.example.jp",
+        "maglica_uuid": model.vm_uuid(REQUEST),
+        "maglica_host": "kvm0.example.jp",
+        "maglica_state": "running",
+        "maglica_image": "debian12.original",
+        "maglica_request": REQUEST,
+        "maglica_clone_mode": "linked",
+        "maglica_created": "2026-11-24T06:00:00Z",
+        "maglica_who": "alice",
+        "maglica_vcpus": 2,
+        "maglica_memory_mib": 512,
+        "maglica_tags": [],
+        "maglica_unreachable_hosts": [],
+    }
+    assert {key: vm[key] for key in expected} == expected
+    assert vm.keys() == {*expected, "ansible_host", "maglica_address", "maglica_disks"}
+    image = listed.hosts["debian12.original"]
+    assert image["maglica_hosts"] == ["kvm0.example.jp"]
+    assert image["maglica_vms"] == ["vm0.example.jp"]
+    assert "ansible_host" not in image
+
+
+def test_one_image_on_two_hosts_and_two_vms_of_one_name(
+    inventory: Inventory, kvm0: str, kvm1: str
+) -> None:
+    listed = inventory.list(_hosts(kvm0=kvm0, kvm1=kvm1))
+    assert listed.group("maglica_images") == ["debian12.original", "draft"]
+    image = listed.hosts["debian12.original"]
+    assert image["maglica_hosts"] == ["kvm0", "kvm1"]
+    assert [copy["host"] for copy in image["maglica_copies"]] == ["kvm0", "kvm1"]
+    assert "debian12.original" in listed.group("maglica_host_kvm0")
+    assert "debian12.original" in listed.group("maglica_host_kvm1")
+    assert listed.group("maglica_vms") == [
+        "db.example.jp@kvm0",
+        "db.example.jp@kvm1",
+        "idle.example.jp",
+        "vm0.example.jp",
+    ]
+    assert (
+        "several have the name db.example.jp: vm db.example.jp on kvm0, vm db.example.jp on kvm1"
+        in listed.warnings
+    )
+
+
+def test_an_image_that_runs_on_another_host(inventory: Inventory, kvm0: str, kvm1: str) -> None:
+    # On kvm1 the name belongs to an image, on kvm0 to a vm, once the pattern says so.
+    options = {**_hosts(kvm0=kvm0, kvm1=kvm1), "image_pattern": r".*\.original"}
+    listed = inventory.list(options)
+    assert listed.group("maglica_images") == ["debian12.original"]
+    assert "draft" in listed.group("maglica_vms")
+
+
+def test_graph_yaml_and_vars(inventory: Inventory, kvm0: str) -> None:
+    path = inventory.write(_hosts(kvm0=kvm0), "lab.maglica.yml")
+    graph = inventory.list(path, "--graph").text
+    assert "|--@maglica_vms:\n  |  |--db.example.jp\n" in graph
+    assert "{maglica_state = running}" in inventory.list(path, "--graph", "--vars").text
+    assert "maglica_name: vm0.example.jp" in inventory.list(path, "--list", "--yaml").text
+    shown = inventory.list(path, "--host", "vm0.example.jp").text
+    assert '"maglica_image": "debian12.original"' in shown
+
+
+def test_a_dead_and_a_silent_host_cost_one_deadline(
+    inventory: Inventory, kvm0: str, dead: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        silent = f"qemu+tcp://127.0.0.1:{server.getsockname()[1]}/system"
+        options = {**_hosts(kvm0=kvm0, dead=dead, silent=silent), "host_timeout": 1}
+        started = time.monotonic()
+        listed = inventory.list(options)
+        assert time.monotonic() - started < 1 + 4
+    assert len(listed.group("maglica_vms")) == 3
+    assert "host silent is left out: no answer within 1 s" in listed.warnings
+    assert "host dead is left out: unable to connect to server" in listed.warnings
+    missing = listed.hosts["vm0.example.jp"]["maglica_unreachable_hosts"]
+    assert [host["host"] for host in missing] == ["dead", "silent"]
+
+
+def test_on_host_error_fail(inventory: Inventory, kvm0: str, dead: str) -> None:
+    listed = inventory.list({**_hosts(kvm0=kvm0, dead=dead), "on_host_error": "fail"})
+    assert listed.hosts == {}
+    assert "host dead is left out: unable to connect" in listed.warnings
+
+
+def test_hosts_of_the_configuration_file(inventory: Inventory, kvm0: str, kvm1: str) -> None:
+    (inventory.folder / "etc").mkdir()
+    config = inventory.folder / "etc" / "maglica.conf"
+    config.write_text(f"[host kvm0]\nuri = {kvm0}\n[host kvm1]\nuri = {kvm1}\nweight = 2\n")
+    listed = inventory.list({"config": "etc/maglica.conf", "include": ["hosts"]})
+    assert listed.group("maglica_hosts") == ["kvm0", "kvm1"]
+    assert listed.hosts["kvm0"]["maglica_config"] == str(config)
+    assert listed.hosts["kvm1"]["maglica_weight"] == 2
+    inventory.environment["MAGLICA_CONFIG"] = str(config)
+    listed = inventory.list({})
+    assert "vm0.example.jp" in listed.group("maglica_vms")
+    assert listed.hosts["vm0.example.jp"]["maglica_config"] == str(config)
+
+
+def test_what_is_shown_of_a_host(inventory: Inventory, kvm0: str, dead: str) -> None:
+    listed = inventory.list({**_hosts(kvm0=kvm0, kvm9=dead), "include": ["hosts", "vms"]})
+    host = listed.hosts["kvm0"]
+    assert (host["maglica_kind"], host["maglica_reachable"]) == ("host", True)
+    assert (host["maglica_cpus"], host["maglica_memory_total_mib"]) == (16, 3072)
+    assert host["maglica_networks"] == ["default"]
+    assert listed.hosts["kvm9"]["maglica_reachable"] is False
+    assert listed.group("maglica_images") == []
+    assert "debian12.original" not in listed.hosts
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "vms"),
+    [
+        ([{"name": ["db*"]}], [], ["db.example.jp"]),
+        ([{"name": ["~(db|vm0).*"]}], [{"state": ["paused"]}], ["db.example.jp", "vm0.example.jp"]),
+        ([{"kind": ["vm"], "image": ["debian*"]}], [], ["vm0.example.jp"]),
+        ([{"who": ["alice"]}, {"state": ["paused"]}], [], ["idle.example.jp", "vm0.example.jp"]),
+        ([], [{"expression": "maglica_image is none"}], ["vm0.example.jp"]),
+        (
+            [],
+            [{"expression": "maglica_name.startswith('vm')"}],
+            ["db.example.jp", "idle.example.jp"],
+        ),
+        ([{"host": ["kvm1"]}], [], []),
+    ],
+)
+def test_filters(
+    inventory: Inventory,
+    kvm0: str,
+    include: list[dict[str, Any]],
+    exclude: list[dict[str, Any]],
+    vms: list[str],
+) -> None:
+    options = {**_hosts(kvm0=kvm0), "include_filters": include, "exclude_filters": exclude}
+    listed = inventory.list(options)
+    assert listed.warnings == ""
+    assert listed.group("maglica_vms") == vms
+
+
+def test_constructed_features(inventory: Inventory, kvm0: str) -> None:
+    listed = inventory.list(
+        {
+            **_hosts(kvm0=kvm0),
+            "compose": {"ansible_user": "'root'", "size": "maglica_memory_mib * 2"},
+            "groups": {"cloned": "maglica_image"},
+            "keyed_groups": [{"key": "maglica_image", "prefix": "from"}],
+        }
+    )
+    vm = listed.hosts["vm0.example.jp"]
+    # Ansible itself marks what an expression gave as no template.
+    assert (vm["ansible_user"], vm["size"]) == ({"__ansible_unsafe": "root"}, 1024)
+    assert listed.group("from_debian12_original") == ["vm0.example.jp"]
+    strict = {**_hosts(kvm0=kvm0), "strict": True, "compose": {"size": "no_such_thing"}}
+    assert "Could not set size for host" in inventory.list(strict).warnings
+
+
+def test_names_and_prefixes(inventory: Inventory, kvm0: str) -> None:
+    listed = inventory.list(
+        {
+            **_hosts(kvm0=kvm0),
+            "group_prefix": "lab_",
+            "variable_prefix": "lab_",
+            "hostnames": ["nonsense", "(lab_name | split('.') | first) ~ '.lab'"],
+        }
+    )
+    assert listed.group("lab_vms") == ["db.lab", "idle.lab", "vm0.lab"]
+    assert listed.hosts["vm0.lab"]["lab_name"] == "vm0.example.jp"
+    by_uuid = inventory.list({**_hosts(kvm0=kvm0), "hostnames": ["uuid"]})
+    assert model.vm_uuid(REQUEST) in by_uuid.group("maglica_vms")
+    # The image is called so by all: the vms get the host's name, and their UUID where that is
+    # not enough.
+    constant = inventory.list({**_hosts(kvm0=kvm0), "hostnames": ["'same'"]})
+    assert len(constant.group("maglica_vms")) == 3
+    assert "several have the name same" in constant.warnings
+
+
+def test_the_qemu_connection(inventory: Inventory, kvm0: str) -> None:
+    options = {**_hosts(kvm0=kvm0), "connection": "community.libvirt.libvirt_qemu"}
+    vm = inventory.list(options).hosts["vm0.example.jp"]
+    assert vm["ansible_connection"] == "community.libvirt.libvirt_qemu"
+    assert (vm["ansible_libvirt_uri"], vm["ansible_host"]) == (kvm0, "vm0.example.jp")
+
+
+def test_minimal(inventory: Inventory, kvm0: str) -> None:
+    listed = inventory.list({**_hosts(kvm0=kvm0), "gather": "minimal"})
+    assert listed.group("maglica_images") == ["debian12.original"]
+    vm = listed.hosts["vm0.example.jp"]
+    assert "ansible_host" not in vm
+    assert (vm["maglica_state"], vm["maglica_vcpus"], vm["maglica_interfaces"]) == (
+        "running",
+        None,
+        [],
+    )
+
+
+def test_definitions_on_request(inventory: Inventory, kvm0: str) -> None:
+    listed = inventory.list({**_hosts(kvm0=kvm0), "definitions": True})
+    assert "<name>vm0.example.jp</name>" in listed.hosts["vm0.example.jp"]["maglica_xml"]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"config": "nothing.conf"}, "maglica.yml: cannot read {folder}/nothing.conf"),
+        ({"hosts": [{"name": "a", "uri": "nonsense"}]}, "'nonsense' is no libvirt URI"),
+        ({"hosts": [], "include_filters": [{}]}, "a filter has no condition"),
+        ({"hosts": [], "include_filters": [{"name": ["~("]}]}, "'~(' is no regular expression"),
+        ({"hosts": [], "exclude_filters": [{"expression": "1 +"}]}, "'1 +' is no expression"),
+        ({"hosts": [], "image_pattern": "("}, "'(' is no regular expression"),
+        ({"hosts": [], "address_networks": ["10.0.0.1/8"]}, "'10.0.0.1/8' is no range"),
+        ({"hosts": [], "host_timeout": 0}, "host_timeout"),
+        ({"hosts": [{"name": "a"}, {"name": "a"}]}, "host a is there twice"),
+    ],
+)
+def test_bad_options_are_named(inventory: Inventory, options: dict[str, Any], text: str) -> None:
+    listed = inventory.list(options)
+    assert text.format(folder=inventory.folder) in listed.warnings
+    assert listed.hosts == {}
+
+
+def test_other_files_are_not_for_this_plugin(inventory: Inventory, kvm0: str) -> None:
+    path = inventory.write(_hosts(kvm0=kvm0), "cloud.yml")
+    assert inventory.list(Path(path)).hosts == {}
