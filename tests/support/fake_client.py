@@ -1,0 +1,159 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A client worker in memory behind the methods of wire.client.Client.
+
+tests/integration/wire/test_client_contract.py holds it to the same contract as the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from maglica import placement
+from maglica.errors import (
+    HostUnknown,
+    MaglicaError,
+    NameTaken,
+    RequestConflict,
+    RequestTimeout,
+    RequestUnknown,
+)
+from maglica.model import (
+    CloneSpec,
+    Failure,
+    HostStatus,
+    Kind,
+    Placement,
+    Request,
+    Spec,
+    State,
+    new_request_id,
+)
+
+
+class FakeClient:
+    """``story`` has the changes that the next wait sees, in their order; what comes is kept."""
+
+    def __init__(
+        self, hosts: Iterable[HostStatus] = (), refusal: MaglicaError | None = None
+    ) -> None:
+        self._hosts = {status.host: status for status in hosts}
+        self._refusal = refusal
+        self._ids: dict[str, tuple[str, Kind, Spec]] = {}
+        self.requests: dict[str, Request] = {}
+        self.story: list[dict[str, Any] | BaseException] = []
+
+    def __enter__(self) -> FakeClient:
+        if self._refusal:
+            raise self._refusal
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, kind: Kind, spec: Spec, request_id: str | None = None) -> Request:
+        request_id = request_id or new_request_id()
+        if request_id in self._ids:
+            known, *content = self._ids[request_id]
+            if content != [kind, spec]:
+                raise RequestConflict(f"request {request_id} is there already")
+            return self.requests[known]
+        if isinstance(spec, CloneSpec):
+            joined = self._same_clone(spec)
+            if joined:
+                self._ids[request_id] = (joined.id, kind, spec)
+                return joined
+            host = self.plan(spec).host
+        elif spec.host in self._hosts:
+            host = spec.host
+        else:
+            raise HostUnknown(f"no host {spec.host}")
+        request = Request(request_id, kind, spec.without_secrets(), host=host, who="admin")
+        self._ids[request_id] = (request_id, kind, spec)
+        self.requests[request_id] = request
+        return request
+
+    def plan(self, spec: CloneSpec) -> Placement:
+        candidates = {
+            status.host: placement.Candidate(
+                status.host, placement.Holdings.of(status.report), status.alive, status.weight
+            )
+            for status in self._hosts.values()
+        }
+        joined = self._same_clone(spec)
+        choice = placement.place(replace(spec, host=joined.host) if joined else spec, candidates)
+        return Placement(choice.host, choice.load)
+
+    def status(self, request_id: str) -> Request:
+        if request_id not in self._ids:
+            raise RequestUnknown(f"no request {request_id} is known")
+        return self.requests[self._ids[request_id][0]]
+
+    def list(
+        self, states: Iterable[State] = (), limit: int = 100, name: str | None = None
+    ) -> tuple[Request, ...]:
+        wanted = tuple(states) or tuple(State)
+        found = [
+            request
+            for request in reversed(self.requests.values())
+            if request.state in wanted and name in (None, request.name)
+        ]
+        return tuple(found[:limit])
+
+    def cancel(self, request_id: str) -> Request:
+        request = self.status(request_id)
+        if request.state.ended or request.cancelling:
+            return request
+        return self.change(request, cancelling=True)
+
+    def hosts(self) -> tuple[HostStatus, ...]:
+        return tuple(self._hosts[name] for name in sorted(self._hosts))
+
+    def wait(
+        self,
+        request_id: str,
+        timeout: float,
+        on_change: Callable[[Request], None] | None = None,
+    ) -> Request:
+        request = self.status(request_id)
+        while True:
+            if on_change:
+                on_change(request)
+            if request.state.ended:
+                return request
+            if not self.story:
+                raise RequestTimeout(
+                    f"request {request_id} is still {request.state.value}; it goes on"
+                )
+            step = self.story.pop(0)
+            if isinstance(step, BaseException):
+                raise step
+            request = self.change(request, **step)
+
+    def change(self, request: Request, **fields: Any) -> Request:
+        """Move a request on, as its host would."""
+        request = self.requests[request.id]
+        self.requests[request.id] = replace(
+            request, version=request.version + 1, updated=request.updated + 1, **fields
+        )
+        return self.requests[request.id]
+
+    def fail(self, request: Request, failure: Failure, state: State = State.FAILED) -> Request:
+        return self.change(request, state=state, failure=failure)
+
+    def _same_clone(self, spec: CloneSpec) -> Request | None:
+        for request in self.requests.values():
+            held = request.spec
+            if request.state.ended or not isinstance(held, CloneSpec) or held.name != spec.name:
+                continue
+            if spec.host in (None, request.host) and replace(held, host=None) == replace(
+                spec.without_secrets(), host=None
+            ):
+                return request
+            raise NameTaken(f"request {request.id} makes another {spec.name}")
+        for status in self._hosts.values():
+            if any(domain.name == spec.name for domain in status.report.domains):
+                raise NameTaken(f"host {status.host} has a domain {spec.name}")
+        return None
