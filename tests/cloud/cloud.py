@@ -1,4 +1,3 @@
-# SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bring up and take down the test cloud of this checkout: real hosts, a real original image."""
 
@@ -125,7 +124,8 @@ def _guest_image(cloud: Layout, public_key: str) -> Path:
 def _write_access(cloud: Layout, host_keys: dict[str, str]) -> None:
     (cloud.state / "known_hosts").write_text(texts.known_hosts(host_keys))
     (cloud.state / "ssh_config").write_text(texts.ssh_config(cloud))
-    (cloud.state / "hosts.yml").write_text(texts.inventory(cloud))
+    (cloud.state / "hosts.yml").write_text(texts.deploying_inventory(cloud))
+    (cloud.state / "maglica.yml").write_text(texts.users_inventory(cloud))
 
 
 def _finish(cloud: Layout, host: Host, deadline: float) -> None:

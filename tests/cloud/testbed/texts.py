@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from testbed.layout import IMAGE, Host, Layout
 
@@ -123,8 +124,11 @@ def known_hosts(public_keys: dict[str, str]) -> str:
     return "".join(f"{name} {' '.join(key.split()[:2])}\n" for name, key in public_keys.items())
 
 
-def inventory(cloud: Layout) -> str:
-    """Return the Ansible inventory that the deployment uses. YAML: JSON is a subset of it."""
+def deploying_inventory(cloud: Layout) -> str:
+    """Return the Ansible inventory that the deployment uses. YAML: JSON is a subset of it.
+
+    This machine's own key and maglica.conf belong to the cloud, so they go to its folder.
+    """
 
     def entry(host: Host) -> dict[str, str]:
         return {"ansible_host": str(host.address)}
@@ -132,14 +136,38 @@ def inventory(cloud: Layout) -> str:
     ssh = {
         "ansible_user": "root",
         "ansible_python_interpreter": "/usr/bin/python3",
-        "ansible_ssh_common_args": f"-F {cloud.state}/ssh_config",
+        "ansible_ssh_common_args": _ssh_arguments(cloud),
+    }
+    here = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "library_config_dir": str(cloud.state),
     }
     members = {"maglica_client_worker": (cloud.client,), "maglica_hosts": cloud.kvm}
     groups = {
         group: {"hosts": {host.name: entry(host) for host in hosts}, "vars": ssh}
         for group, hosts in members.items()
     }
-    return json.dumps({"all": {"children": groups}}, indent=2) + "\n"
+    return _json({"all": {"hosts": {"localhost": here}, "children": groups}})
+
+
+def users_inventory(cloud: Layout) -> str:
+    """Return maglica.yml, the inventory of whoever uses the cloud from this checkout."""
+    return f"""\
+plugin: maglica.cloud.maglica
+config: maglica.conf
+compose:
+  ansible_user: "'root'"
+  ansible_ssh_common_args: "'{_ssh_arguments(cloud)}'"
+"""
+
+
+def _ssh_arguments(cloud: Layout) -> str:
+    return f"-F {cloud.state}/ssh_config"
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2) + "\n"
 
 
 def description(cloud: Layout, virt_type: str, root: Path, image: Path) -> str:
@@ -154,22 +182,18 @@ def description(cloud: Layout, virt_type: str, root: Path, image: Path) -> str:
             "folder": str(host.folder),
         }
 
-    return (
-        json.dumps(
-            {
-                "id": cloud.id,
-                "bridge": cloud.bridge,
-                "network": str(cloud.network),
-                "gateway": str(cloud.gateway.ip),
-                "image": IMAGE,
-                "virt_type": virt_type,
-                "ssh_config": f"{cloud.state}/ssh_config",
-                "client": entry(cloud.client),
-                "hosts": [entry(host) for host in cloud.kvm],
-                "host_root": str(root),
-                "guest_image": str(image),
-            },
-            indent=2,
-        )
-        + "\n"
+    return _json(
+        {
+            "id": cloud.id,
+            "bridge": cloud.bridge,
+            "network": str(cloud.network),
+            "gateway": str(cloud.gateway.ip),
+            "image": IMAGE,
+            "virt_type": virt_type,
+            "ssh_config": f"{cloud.state}/ssh_config",
+            "client": entry(cloud.client),
+            "hosts": [entry(host) for host in cloud.kvm],
+            "host_root": str(root),
+            "guest_image": str(image),
+        }
     )

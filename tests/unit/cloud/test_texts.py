@@ -86,7 +86,7 @@ def test_known_hosts_has_names_and_keys_without_comments() -> None:
 
 
 def test_inventory_has_the_groups_of_the_playbook() -> None:
-    groups = json.loads(texts.inventory(CLOUD))["all"]["children"]
+    groups = json.loads(texts.deploying_inventory(CLOUD))["all"]["children"]
     assert list(groups["maglica_client_worker"]["hosts"]) == ["client.example.jp"]
     assert list(groups["maglica_hosts"]["hosts"]) == [host.name for host in CLOUD.kvm]
     assert groups["maglica_hosts"]["hosts"]["kvm0.example.jp"] == {
