@@ -78,7 +78,7 @@ build: venv ## build the collection's archive into build/
 
 .PHONY: clean
 clean: ## remove what was built, but not the cloud and its cached roots
-	@rm -rf $(VENV) build/archive build/cache build/figures build/lint build/*.log build/*.tar.gz \
+	@rm -rf $(VENV) build/archive build/cache/{mypy,pytest,ruff} build/figures build/lint build/*.log build/*.tar.gz \
 		.collections tests/output
 
 .PHONY: clean-all
