@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Union
 
 # Domain UUIDs derive from request ids in this name space, so that the same request can't make two.
@@ -71,7 +71,10 @@ class Nic:
 
 @dataclass(frozen=True)
 class CloneSpec:
-    """A vm to be made from an original image. ``None`` means: as in the image, or chosen."""
+    """A vm to be made from an original image. ``None`` means: as in the image, or chosen.
+
+    ``root_password``, a hash of crypt(5), is secret: no repr shows it, so no log and no traceback.
+    """
 
     name: str
     image: str
@@ -82,7 +85,7 @@ class CloneSpec:
     memory_mib: int | None = None
     networks: tuple[Nic, ...] | None = None
     ssh_authorized_keys: tuple[str, ...] = ()
-    root_password: str | None = None
+    root_password: str | None = field(default=None, repr=False)
     start: bool = True
 
     def without_secrets(self) -> CloneSpec:

@@ -286,3 +286,15 @@ def test_nothing_stays_after_the_client(server: WireServer) -> None:
             client.status(REQUEST.id)
     assert threading.active_count() == before
     assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors + 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"insecure": True, "address": "192.0.2.1"}, {"public_key": None}],
+    ids=["plain to another machine", "no public key"],
+)
+def test_an_unsafe_connection_is_not_made_and_nothing_hangs(
+    server: WireServer, changes: dict[str, object]
+) -> None:
+    with Client(server.config(**changes)) as client, pytest.raises(errors.ConfigInvalid):
+        client.status(REQUEST.id)

@@ -88,7 +88,7 @@ def connect_requests(ctx: Context, keys: KeyPair | None, peer: ClientWorker) -> 
 
     After a timeout close it and make a new one: a REQ without its reply can't send again.
     """
-    return Link(_socket(ctx, need("zmq").REQ), keys, peer, peer.request_port)
+    return _connect(_socket(ctx, need("zmq").REQ), keys, peer, peer.request_port)
 
 
 def connect_subscriber(ctx: Context, keys: KeyPair | None, peer: ClientWorker, host: str) -> Link:
@@ -97,7 +97,7 @@ def connect_subscriber(ctx: Context, keys: KeyPair | None, peer: ClientWorker, h
     socket = _socket(ctx, zmq.SUB)
     socket.rcvhwm = WAKE_UPS_PER_HOST
     socket.setsockopt(zmq.SUBSCRIBE, topic(host))
-    return Link(socket, keys, peer, peer.publish_port)
+    return _connect(socket, keys, peer, peer.publish_port)
 
 
 class Link:
@@ -107,16 +107,14 @@ class Link:
     libzmq never tries again: close the link and make another one later.
     """
 
-    def __init__(self, socket: Socket, keys: KeyPair | None, peer: ClientWorker, port: int) -> None:
+    def __init__(self, socket: Socket, where: str, public: str) -> None:
         zmq = need("zmq")
         self.socket = socket
-        self.endpoint = endpoint(peer.address, port)
-        self._public = keys.public.decode("ascii") if keys else ""
+        self.endpoint = where
         self.connected = False
         self.lost = False
+        self._public = public
         self._broken_handshakes = 0
-        self._secure(keys, peer)
-        socket.ipv6 = ":" in peer.address
         # The monitor first, so that no event is missed.
         self.monitor = socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED
@@ -125,17 +123,7 @@ class Link:
             | zmq.EVENT_HANDSHAKE_FAILED_AUTH
             | zmq.EVENT_DISCONNECTED
         )
-        socket.connect(self.endpoint)
-
-    def _secure(self, keys: KeyPair | None, peer: ClientWorker) -> None:
-        if keys is None:
-            _refuse_plain(peer.address)
-            return
-        if peer.public_key is None:
-            raise ConfigInvalid("[client_worker] public_key is missing")
-        self.socket.curve_secretkey = keys.secret
-        self.socket.curve_publickey = keys.public
-        self.socket.curve_serverkey = peer.public_key.encode("ascii")
+        socket.connect(where)
 
     def check(self) -> None:
         """Take in what the monitor has to say; return at once.
@@ -196,6 +184,25 @@ def _socket(ctx: Context, kind: int) -> Socket:
     socket.reconnect_ivl = RECONNECT_FIRST
     socket.reconnect_ivl_max = RECONNECT_MAX
     return socket
+
+
+def _connect(socket: Socket, keys: KeyPair | None, peer: ClientWorker, port: int) -> Link:
+    where = endpoint(peer.address, port)
+    try:
+        if keys is None:
+            _refuse_plain(peer.address)
+        elif peer.public_key is None:
+            raise ConfigInvalid("[client_worker] public_key is missing")
+        else:
+            socket.curve_secretkey = keys.secret
+            socket.curve_publickey = keys.public
+            socket.curve_serverkey = peer.public_key.encode("ascii")
+        socket.ipv6 = ":" in peer.address
+        return Link(socket, where, keys.public.decode("ascii") if keys else "")
+    except Exception:
+        # An open socket would keep the context from ever ending.
+        socket.close(0)
+        raise
 
 
 def _bind(socket: Socket, keys: KeyPair | None, domain: str, address: str, port: int) -> Socket:
