@@ -50,7 +50,7 @@ class FakeClient:
             raise self._refusal
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_rest: object) -> None:
         pass
 
     def submit(self, kind: Kind, spec: Spec, request_id: str | None = None) -> Request:

@@ -87,7 +87,7 @@ class FakeCell:
         silent = tuple(Unreachable(host, "no answer") for host in sorted(self._silent))
         return Found(tuple(domain for domain in found if domain), silent)
 
-    def wait_address(self, host: str, uuid: str, timeout: float) -> Domain:  # noqa: ARG002
+    def wait_address(self, host: str, uuid: str, timeout: float) -> Domain:
         return next(domain for domain in self.domains.values() if domain.uuid == uuid)
 
     # --- the client worker
@@ -125,7 +125,7 @@ class FakeCell:
     def wait(
         self,
         request_id: str,
-        timeout: float,  # noqa: ARG002
+        timeout: float,
         on_change: Callable[[Request], None] | None = None,
     ) -> Request:
         tell = on_change or (lambda request: None)

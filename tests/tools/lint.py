@@ -181,7 +181,7 @@ def sanity_checks(pythons: dict[Version, Path]) -> Iterator[Check]:
         env = environment(venv / "bin", *dict.fromkeys(folders))
         command: list[str | Path] = [venv / "bin" / "ansible-test", "sanity", "--requirements"]
         command += ["--color", "no"]
-        if core != next(iter(CORE_VERSIONS)):
+        if core != min(CORE_VERSIONS):
             # The imports on every Python are tried once, by the oldest ansible-core.
             command += ["--python", f"{usable[0][0]}.{usable[0][1]}"]
         yield Check(name, command, tree, env, telling="^(ERROR|FATAL)")

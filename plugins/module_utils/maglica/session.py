@@ -108,7 +108,7 @@ class Session:
         def run() -> None:
             try:
                 outcome.append(function())
-            except Exception as error:  # noqa: BLE001 - raised again in the calling thread
+            except Exception as error:
                 outcome.append(error)
 
         thread = threading.Thread(target=run, daemon=True)
@@ -147,7 +147,7 @@ class Session:
                 try:
                     self.check()
                     results[index] = function(item)
-                except Exception as error:  # noqa: BLE001 - raised again in the calling thread
+                except Exception as error:
                     errors.append(error)
 
         threads = [

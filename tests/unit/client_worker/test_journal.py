@@ -194,7 +194,9 @@ def test_a_second_process_is_refused(
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("maglica.client_worker.journal.BUSY_SECONDS", 0.1)
-    with pytest.raises(JournalFailed, match=r"journal .*/journal.sqlite: another process has it open"):
+    with pytest.raises(
+        JournalFailed, match=r"journal .*/journal.sqlite: another process has it open"
+    ):
         Journal.open(path)
 
 

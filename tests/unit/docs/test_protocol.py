@@ -125,9 +125,9 @@ def test_every_type_is_there() -> None:
 def test_every_field_of_a_message_is_there(side: str, kind: str) -> None:
     checks, required = TABLES[side][kind]
     written = MESSAGES[side, kind]
-    assert {name for name, *_ in written} == set(checks)
-    assert {name for name, _, needed, _ in written if needed == "yes"} == set(required)
-    assert {needed for _, _, needed, _ in written} <= {"yes", "no"}
+    assert {name for name, *_rest in written} == set(checks)
+    assert {name for name, _other, needed, _other in written if needed == "yes"} == set(required)
+    assert {needed for _other, _other, needed, _other in written} <= {"yes", "no"}
 
 
 def test_every_record_is_there() -> None:
@@ -135,7 +135,7 @@ def test_every_record_is_there() -> None:
     used = {
         name
         for fields in [*MESSAGES.values(), *RECORD_FIELDS.values()]
-        for _, kind, *_ in fields
+        for _other, kind, *_rest in fields
         for name in re.findall(r"\*(\w+)\*", kind)
     }
     assert used | {"Request"} == set(RECORDS)
@@ -144,7 +144,7 @@ def test_every_record_is_there() -> None:
 @pytest.mark.parametrize("record", RECORDS)
 def test_every_field_of_a_record_is_there(record: str) -> None:
     check, least = RECORDS[record]
-    written = {name: needed for name, _, needed, _ in RECORD_FIELDS[record]}
+    written = {name: needed for name, _other, needed, _other in RECORD_FIELDS[record]}
     assert {name for name, needed in written.items() if needed == "yes"} == set(least)
     check(least)
     for name in least:
@@ -159,7 +159,7 @@ def _limits() -> list[Any]:
     """Return a case for each field: where it stands, what checks it, and its type as written."""
     cases = []
     for (side, kind), written in MESSAGES.items():
-        for name, form, *_ in written:
+        for name, form, *_rest in written:
             check = TABLES[side][kind][0][name]
             cases.append(
                 pytest.param(
@@ -168,7 +168,7 @@ def _limits() -> list[Any]:
             )
     for record, written in RECORD_FIELDS.items():
         check, least = RECORDS[record]
-        for name, form, *_ in written:
+        for name, form, *_rest in written:
             cases.append(
                 pytest.param(
                     lambda value, check=check, least=least, name=name: check(
@@ -253,7 +253,7 @@ def _number(text: str) -> int:
 
 def test_every_error_code_is_there() -> None:
     rows = _rows(CHAPTERS["Errors"], "code", "meaning")
-    assert [code.strip("`") for code, _ in rows] == [cls.code for cls in errors.CLASSES]
+    assert [code.strip("`") for code, _other in rows] == [cls.code for cls in errors.CLASSES]
 
 
 def test_every_code_that_is_named_exists() -> None:
@@ -266,7 +266,7 @@ def test_every_code_that_is_named_exists() -> None:
 
 def test_the_roles_are_those_of_the_client_worker() -> None:
     rows = _rows(CHAPTERS["Security"], "role", "may send", "may subscribe to")
-    written = {role.strip("`"): frozenset(re.findall("`(.+?)`", may)) for role, may, _ in rows}
+    written = {role.strip("`"): frozenset(re.findall("`(.+?)`", may)) for role, may, _other in rows}
     assert written == {role.value: types for role, types in ALLOWED.items()}
 
 
@@ -313,7 +313,7 @@ def test_the_example_has_the_real_bytes(side: str, text: str) -> None:
 
 def test_the_example_is_whole() -> None:
     kinds = [(side, text.split("\n")[side == "published" :][1]) for side, text in EXAMPLES]
-    assert {kind for _, kind in kinds} == {
+    assert {kind for _other, kind in kinds} == {
         *("hello", "welcome", "submit", "request", "ack", "progress", "result", "ok"),
         *("wait", "error"),
     }

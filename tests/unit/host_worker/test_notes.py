@@ -50,7 +50,7 @@ def test_hello() -> None:
 
 
 def test_hello_lists_as_many_requests_as_a_message_may() -> None:
-    held = [replace(REQUEST, id=new_request_id()) for _ in range(notes.MAX_HELD + 5)]
+    held = [replace(REQUEST, id=new_request_id()) for _turn in range(notes.MAX_HELD + 5)]
     assert len(asked(notes.hello(HOST, HostReport(), held))["requests"]) == notes.MAX_HELD
 
 

@@ -106,7 +106,7 @@ def test_a_result_makes_ack_and_progress_needless() -> None:
 
 def test_the_same_thing_is_told_once() -> None:
     outbox = greeted()
-    for _ in range(3):
+    for _turn in range(3):
         outbox.ack("a")
         outbox.result("r")
     assert drain(outbox, 1.0) == [("ack", "a"), ("result", "r")]
