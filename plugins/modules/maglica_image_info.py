@@ -1,0 +1,190 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: Maglica contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: maglica_image_info
+short_description: Tell which original images there are on all hosts
+version_added: 0.1.0
+description:
+  - Lists the original images of every host, which are the persistent domains that do not run and
+    that Maglica did not make. An image that several hosts have is listed once.
+  - A host that does not answer is named in the result and never takes longer than O(host_timeout).
+author:
+  - Maglica contributors (@maglica)
+extends_documentation_fragment:
+  - maglica.cloud.listing
+options:
+  name:
+    description:
+      - The names of the images, as shell patterns, or as regular expressions for the whole name
+        when they start with V(~); all when this is empty.
+    type: list
+    elements: str
+    default: []
+  image_pattern:
+    description:
+      - A regular expression that the whole name of an original image must match.
+    type: str
+  definitions:
+    description:
+      - Whether to return each image's XML.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Look at all original images
+  maglica.cloud.maglica_image_info:
+  register: all
+
+- name: Show which vms came from an image
+  maglica.cloud.maglica_image_info:
+    name: debian12.original
+  register: debian
+
+- name: Print their names
+  ansible.builtin.debug:
+    msg: "{{ debian.images | map(attribute='vms') | flatten }}"
+"""
+
+RETURN = r"""
+images:
+  description:
+    - The images, sorted by name. What is not known is none.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - name: debian12.original
+      state: stopped
+      hosts: [kvm0.example.jp, kvm1.example.jp]
+      copies:
+        - host: kvm0.example.jp
+          uuid: 6a1f7d0e-6c3c-4a41-9a0e-6a7f2a4e9c11
+          size_bytes: 1073741824
+        - host: kvm1.example.jp
+          uuid: 0c7e6a52-52a4-4b0b-8a5e-2f1f0f6f7f22
+          size_bytes: 1073741824
+      size_bytes: 1073741824
+      vms: [vm0.example.jp]
+      vcpus: 1
+      memory_mib: 512
+      interfaces:
+        - mac: "52:54:00:3d:12:07"
+          network: default
+          addresses: []
+      disks:
+        - target: vda
+          device: disk
+          format: qcow2
+          source: /var/lib/libvirt/images/debian12.qcow2
+          capacity_bytes: 1073741824
+          allocation_bytes: 398458880
+      tags: []
+  contains:
+    name:
+      description: Its name.
+      type: str
+      returned: always
+    state:
+      description: Its state, which is V(stopped).
+      type: str
+      returned: always
+    hosts:
+      description: The hosts that have it.
+      type: list
+      elements: str
+      returned: always
+    copies:
+      description: For each host that has it, the domain's UUID and the size of its disks.
+      type: list
+      elements: dict
+      returned: always
+    size_bytes:
+      description: What a guest sees of its disks, all together, on the first of its hosts.
+      type: int
+      returned: always
+    vms:
+      description: The names of the vms that were cloned from it.
+      type: list
+      elements: str
+      returned: always
+    vcpus:
+      description: The number of virtual CPUs.
+      type: int
+      returned: always
+    memory_mib:
+      description: The memory in MiB.
+      type: int
+      returned: always
+    interfaces:
+      description: The network interfaces, each with its MAC address.
+      type: list
+      elements: dict
+      returned: always
+    disks:
+      description: The disks on the first of its hosts.
+      type: list
+      elements: dict
+      returned: always
+    tags:
+      description: Its tags.
+      type: list
+      elements: str
+      returned: always
+    xml:
+      description: The definition on the first of its hosts.
+      type: str
+      returned: when O(definitions=true)
+unreachable_hosts:
+  description:
+    - The hosts that did not answer, and why.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+  contains:
+    host:
+      description: The name of the host.
+      type: str
+      returned: always
+    text:
+      description: The reason.
+      type: str
+      returned: always
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
+    errors_as_failure,
+    exit_listing,
+    listing_spec,
+    question,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica import fleet_info
+
+
+def argument_spec() -> dict:
+    return {
+        "name": {"type": "list", "elements": "str", "default": []},
+        "image_pattern": {"type": "str"},
+        "definitions": {"type": "bool", "default": False},
+        **listing_spec(),
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    with errors_as_failure(module, dict):
+        answer = fleet_info.images(
+            question(module.params), module.params["image_pattern"], module.params["definitions"]
+        )
+    exit_listing(module, answer)
+
+
+if __name__ == "__main__":
+    main()

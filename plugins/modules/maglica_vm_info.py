@@ -1,0 +1,219 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: Maglica contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: maglica_vm_info
+short_description: Tell which vms there are on all hosts
+version_added: 0.1.0
+description:
+  - Lists the vms of every host, which are all domains that are no original image, whoever made
+    them.
+  - A host that does not answer is named in the result and never takes longer than O(host_timeout).
+author:
+  - Maglica contributors (@maglica)
+extends_documentation_fragment:
+  - maglica.cloud.listing
+options:
+  name:
+    description:
+      - The names of the vms, as shell patterns, or as regular expressions for the whole name when
+        they start with V(~); all when this is empty.
+    type: list
+    elements: str
+    default: []
+  address_sources:
+    description:
+      - Where a running vm's addresses are looked for; the first that knows one is taken.
+      - V(lease) are the DHCP leases of libvirt's networks, V(agent) is the QEMU guest agent,
+        V(arp) is the host's ARP table, V(recorded) are the static addresses that the vm was cloned
+        with.
+    type: list
+    elements: str
+    choices: [lease, agent, arp, recorded]
+    default: [lease, agent, arp, recorded]
+  definitions:
+    description:
+      - Whether to return each vm's XML.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Look at all vms
+  maglica.cloud.maglica_vm_info:
+  register: all
+
+- name: Show where the web servers are
+  maglica.cloud.maglica_vm_info:
+    name: web*.example.jp
+  register: web
+
+- name: Print their hosts
+  ansible.builtin.debug:
+    msg: "{{ web.vms | items2dict(key_name='name', value_name='host') }}"
+"""
+
+RETURN = r"""
+vms:
+  description:
+    - The vms, sorted by name and host. What is not known is none.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - name: vm0.example.jp
+      uuid: 5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11
+      host: kvm0.example.jp
+      state: running
+      image: debian12.original
+      request: 2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e
+      clone_mode: linked
+      created: "2026-11-24T06:00:00Z"
+      who: root
+      vcpus: 1
+      memory_mib: 512
+      address: 192.168.122.101
+      interfaces:
+        - mac: "52:54:00:6b:3c:58"
+          network: default
+          addresses: [192.168.122.101]
+      disks:
+        - target: vda
+          device: disk
+          format: qcow2
+          source: /var/lib/libvirt/images/vm0.example.jp.vda.5e0c9b1e.qcow2
+          capacity_bytes: 1073741824
+          allocation_bytes: 2097152
+      tags: []
+  contains:
+    name:
+      description: Its name.
+      type: str
+      returned: always
+    uuid:
+      description: The UUID of the domain.
+      type: str
+      returned: always
+    host:
+      description: The host that it is on.
+      type: str
+      returned: always
+    state:
+      description:
+        - V(running), V(stopped), V(paused), V(stopping), V(crashed), V(suspended) or V(unknown).
+      type: str
+      returned: always
+    image:
+      description: The original image that it was cloned from; none if Maglica did not make it.
+      type: str
+      returned: always
+    request:
+      description: The id of the request that made it.
+      type: str
+      returned: always
+    clone_mode:
+      description: V(linked) or V(full).
+      type: str
+      returned: always
+    created:
+      description: When it was made.
+      type: str
+      returned: always
+    who:
+      description: The name of the key of who asked for it.
+      type: str
+      returned: always
+    vcpus:
+      description: The number of virtual CPUs.
+      type: int
+      returned: always
+    memory_mib:
+      description: The memory in MiB.
+      type: int
+      returned: always
+    address:
+      description: The address to reach it at.
+      type: str
+      returned: always
+    interfaces:
+      description: The network interfaces, each with its MAC address and known addresses.
+      type: list
+      elements: dict
+      returned: always
+    disks:
+      description: The disks; what the guest sees is C(capacity_bytes).
+      type: list
+      elements: dict
+      returned: always
+    tags:
+      description: Its tags.
+      type: list
+      elements: str
+      returned: always
+    xml:
+      description: The definition.
+      type: str
+      returned: when O(definitions=true)
+unreachable_hosts:
+  description:
+    - The hosts that did not answer, and why.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+  contains:
+    host:
+      description: The name of the host.
+      type: str
+      returned: always
+    text:
+      description: The reason.
+      type: str
+      returned: always
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
+    errors_as_failure,
+    exit_listing,
+    listing_spec,
+    question,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica import fleet_info
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_values import (
+    AddressSource,
+)
+
+
+def argument_spec() -> dict:
+    sources = [source.value for source in AddressSource]
+    return {
+        "name": {"type": "list", "elements": "str", "default": []},
+        "address_sources": {
+            "type": "list",
+            "elements": "str",
+            "choices": sources,
+            "default": sources,
+        },
+        "definitions": {"type": "bool", "default": False},
+        **listing_spec(),
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    with errors_as_failure(module, dict):
+        answer = fleet_info.vms(
+            question(module.params),
+            [AddressSource(source) for source in module.params["address_sources"]],
+            module.params["definitions"],
+        )
+    exit_listing(module, answer)
+
+
+if __name__ == "__main__":
+    main()

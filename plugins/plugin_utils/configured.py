@@ -1,0 +1,32 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the action plugins share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+
+class ConfiguredAction(ActionBase):
+    """Runs the module of the task with the configuration file that the inventory names."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict:
+        """Run the module once; its option ``config`` defaults to the variable maglica_config."""
+        result = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        arguments = dict(self._task.args)
+        if arguments.get("config") is None and "maglica_config" in variables:
+            arguments["config"] = self._templar.template(variables["maglica_config"])
+        executed = self._execute_module(
+            module_name=self._task.action,
+            module_args=arguments,
+            task_vars=task_vars,
+            wrap_async=self._task.async_val,
+        )
+        return {**result, **executed}
