@@ -7,7 +7,6 @@ The file system was written by a stranger: what is read is bounded, and what is 
 
 from __future__ import annotations
 
-import posixpath
 import re
 from dataclasses import dataclass
 
@@ -145,12 +144,7 @@ def _key_types(filesystem: Filesystem) -> tuple[str, ...]:
 
 
 def _first_file(filesystem: Filesystem, paths: tuple[str, ...]) -> str | None:
-    for path in paths:
-        if filesystem.kind(path) is Kind.FILE or (
-            filesystem.kind(posixpath.dirname(path)) is Kind.DIRECTORY
-        ):
-            return path
-    return None
+    return next((path for path in paths if filesystem.kind(path) is Kind.FILE), None)
 
 
 def _enforces_selinux(config: str) -> bool:

@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether KVM works: by a QEMU that is a script here, and a /dev/kvm that is a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from maglica.host_worker.guest import accel
+from maglica.host_worker.guest.accel import kvm_works
+
+
+@pytest.fixture
+def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the QEMU to be found; each run of it adds a line to ``runs`` beside it."""
+    made = tmp_path / "bin" / "qemu-kvm"
+    made.parent.mkdir()
+    device = tmp_path / "kvm"
+    device.touch()
+    monkeypatch.setenv("PATH", str(made.parent))
+    monkeypatch.setattr(accel, "KVM", str(device))
+    return made
+
+
+def script(path: Path, status: int) -> None:
+    path.write_text(f"#!/bin/sh\necho run >> {path.parent}/runs\nexit {status}\n")
+    path.chmod(0o755)
+
+
+def runs(qemu: Path) -> int:
+    log = qemu.parent / "runs"
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+@pytest.mark.parametrize(("setting", "expected"), [("kvm", True), ("tcg", False)])
+def test_a_setting_is_not_tried(qemu: Path, tmp_path: Path, setting: str, expected: bool) -> None:
+    script(qemu, 1)
+    assert kvm_works(setting, tmp_path) is expected
+    assert runs(qemu) == 0
+
+
+@pytest.mark.parametrize(("status", "expected"), [(0, True), (1, False)])
+def test_auto_tries_once(qemu: Path, tmp_path: Path, status: int, expected: bool) -> None:
+    script(qemu, status)
+    assert [kvm_works("auto", tmp_path) for _turn in range(2)] == [expected] * 2
+    assert runs(qemu) == 1
+
+
+def test_another_qemu_is_tried_again(qemu: Path, tmp_path: Path) -> None:
+    script(qemu, 1)
+    assert not kvm_works("auto", tmp_path)
+    script(qemu, 0)
+    os.utime(qemu, (1, 1))
+    assert kvm_works("auto", tmp_path)
+
+
+@pytest.mark.parametrize("rubbish", ["", "[]", '{"x": 1}', "\0"])
+def test_a_damaged_cache_is_made_anew(qemu: Path, tmp_path: Path, rubbish: str) -> None:
+    script(qemu, 0)
+    (tmp_path / "kvm.json").write_text(rubbish)
+    assert kvm_works("auto", tmp_path)
+    assert kvm_works("auto", tmp_path)
+    assert runs(qemu) == 1
+
+
+def test_no_qemu(qemu: Path, tmp_path: Path) -> None:
+    assert not kvm_works("auto", tmp_path)
+
+
+def test_no_device(qemu: Path, tmp_path: Path) -> None:
+    script(qemu, 0)
+    Path(accel.KVM).unlink()
+    assert not kvm_works("auto", tmp_path)
+    assert runs(qemu) == 0
+
+
+def test_a_folder_that_can_not_be_written_to(qemu: Path, tmp_path: Path) -> None:
+    script(qemu, 0)
+    assert kvm_works("auto", tmp_path / "missing")
