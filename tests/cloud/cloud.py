@@ -174,7 +174,7 @@ def ssh(arguments: argparse.Namespace) -> None:
     """Become ssh to a host."""
     config = str(_layout(1).state / "ssh_config")
     command = ["ssh", "-F", config, arguments.host, *arguments.words]
-    os.execvp("ssh", command)
+    os.execvp("ssh", command)  # noqa: S606
 
 
 def _running(cloud: Layout) -> bool:

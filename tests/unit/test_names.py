@@ -70,7 +70,7 @@ HOSTILE = [
     "a*",
     "a?",
     "ä",
-    "а",
+    "а",  # noqa: RUF001 - Cyrillic, which looks like a Latin letter
     "a\u202eb",
     "a\u2028b",
     "\ud800",

@@ -51,7 +51,7 @@ class ClientWorkerService:
     secret_key_file: Path
     access_file: Path
     journal: Path = Path("/var/lib/maglica/client_worker.sqlite")
-    bind: str = "0.0.0.0"
+    bind: str = "0.0.0.0"  # noqa: S104 - hosts on other machines connect to it
     host_timeout: float = 15
     retention: float = 604800
 

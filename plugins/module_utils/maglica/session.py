@@ -108,7 +108,7 @@ class Session:
         def run() -> None:
             try:
                 outcome.append(function())
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - raised again in the calling thread
                 outcome.append(error)
 
         thread = threading.Thread(target=run, daemon=True)
@@ -147,7 +147,7 @@ class Session:
                 try:
                     self.check()
                     results[index] = function(item)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - raised again in the calling thread
                     errors.append(error)
 
         threads = [

@@ -102,7 +102,7 @@ def _start(
     def body() -> None:
         try:
             run.result = work(run.session)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - sorted and raised again in the calling thread
             run.error = error
         finished.put(run)
 

@@ -51,7 +51,7 @@ def test_kill_in_the_middle_keeps_what_was_accepted(worker: Worker, kvm0: Host) 
     try:
         for _turn in range(3):
             count = len(accepted)
-            eventually(lambda: len(accepted) > count + 50)
+            eventually(lambda: len(accepted) > count + 50)  # noqa: B023 - called at once
             worker.restart(signal.SIGKILL)
             kvm0.disconnect()
             kvm0.hello()

@@ -95,7 +95,7 @@ class Engine:
         """Handle messages, and publish what is due. What can't be committed is not accepted."""
         try:
             return self._transaction(messages)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what breaks at one message stops no other
             self._take_back()
             if len(messages) <= 1:
                 self._complain(error)

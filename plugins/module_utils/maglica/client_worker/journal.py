@@ -217,7 +217,7 @@ class Journal:
             return self._connection.execute(statement, values).fetchall()
 
     def _request(self, row: sqlite3.Row) -> Request:
-        values = {name: row[name] for name in row.keys() if name in _PLAIN}
+        values = {name: row[name] for name in row.keys() if name in _PLAIN}  # noqa: SIM118
         try:
             values["spec"] = json.loads(row["spec"])
             values.update(json.loads(row["detail"]))

@@ -51,7 +51,7 @@ class _Line:
         self.renew(now)
         # Many hosts that lost the same client worker must not come back in the same moment.
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures, 10))
-        self.retry_at = now + pause * random.uniform(0.75, 1.25)
+        self.retry_at = now + pause * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
         self._failures += 1
         if why != self._complaint:
             self._complaint = why

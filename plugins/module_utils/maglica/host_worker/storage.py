@@ -48,7 +48,7 @@ def pools(connection: Any, names: Collection[str] = ()) -> tuple[Pool, ...]:
         flags |= getattr(libvirt, f"VIR_CONNECT_LIST_STORAGE_POOLS_{kind}")
     try:
         found = [
-            (pool.name(), ET.fromstring(pool.XMLDesc()).findtext("target/path") or "")
+            (pool.name(), ET.fromstring(pool.XMLDesc()).findtext("target/path") or "")  # noqa: S314
             for pool in connection.listAllStoragePools(flags)
         ]
     except libvirt.libvirtError as error:
