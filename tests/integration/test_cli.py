@@ -1,0 +1,129 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line as a process against a real client worker, with a host that a test plays."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.client_worker import IMAGE, Host, Worker, environment, eventually
+
+HOST = "kvm0.example.jp"
+CLONE = ("vm", "clone", f"--image={IMAGE}", "--hostname=vm0.example.jp")
+
+
+class Shell:
+    """Runs command lines with a key of their own."""
+
+    def __init__(self, worker: Worker) -> None:
+        worker.grant("client", "admin")
+        (key,) = worker.folder.glob("client.admin.*.key")
+        self.path = worker.folder / "library.conf"
+        self.path.write_text(
+            f"[client_worker]\naddress = {worker.where.address}\n"
+            f"publish_port = {worker.ports[0]}\nrequest_port = {worker.ports[1]}\n"
+            f"public_key = {worker.keys.public.decode()}\n[library]\nsecret_key_file = {key}\n"
+        )
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "maglica.cli", *words],
+            env=environment(MAGLICA_CONFIG=str(self.path)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        with self.start(*words) as process:
+            out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    worker = Worker(tmp_path)
+    try:
+        worker.start()
+        yield worker
+    finally:
+        worker.close()
+
+
+@pytest.fixture
+def kvm0(worker: Worker) -> Host:
+    host = worker.host(HOST)
+    host.listen()
+    host.hello()
+    return host
+
+
+@pytest.fixture
+def shell(worker: Worker) -> Shell:
+    return Shell(worker)
+
+
+def test_images_are_listed(shell: Shell, kvm0: Host) -> None:
+    status, out, err = shell.run("image", "list")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[2].split() == [IMAGE, HOST]
+
+
+def test_a_clone_is_followed_to_its_end(shell: Shell, kvm0: Host) -> None:
+    def play() -> None:
+        request = kvm0.heard_request()
+        kvm0.tell("ack", request)
+        kvm0.tell("progress", request, phase="copy", phases=[])
+        kvm0.done(request)
+
+    player = threading.Thread(target=play)
+    player.start()
+    status, out, err = shell.run(*CLONE)
+    player.join()
+    assert (status, out.split(" (")[0]) == (0, f"vm0.example.jp is running on {HOST}")
+    assert f": clone vm0.example.jp on {HOST}\n" in err
+    status, out, _other = shell.run("request", "list", "--state", "done")
+    assert out.splitlines()[2].split()[1:4] == ["clone", "vm0.example.jp", HOST]
+
+
+def test_an_interrupted_clone_goes_on(shell: Shell, kvm0: Host) -> None:
+    with shell.start(*CLONE) as process:
+        request = kvm0.heard_request()
+        kvm0.tell("ack", request)
+        assert process.stderr is not None
+        while "running" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (130, "")
+    assert f"request {request.id} goes on" in err
+    assert "Traceback" not in err
+    assert shell.run("request", "cancel", "--no-wait", request.id)[0] == 0
+    assert eventually(lambda: (kvm0.hear() or ("",))[0] == "cancel")
+
+
+def test_errors_have_their_status(shell: Shell, worker: Worker, kvm0: Host) -> None:
+    status, out, err = shell.run("vm", "clone", "--image=none", "--hostname=vm0.example.jp")
+    assert (status, out) == (1, "")
+    assert err.count("\n") == 1
+    assert "none" in err
+    worker.access.clear()
+    worker.write_access()
+    status, out, err = shell.run("image", "list")
+    assert (status, out) == (5, "")
+    assert "refuses the public key" in err
+    assert err.count("\n") == 1
+
+
+def test_a_reader_that_has_enough_is_no_error(shell: Shell, kvm0: Host) -> None:
+    with shell.start("image", "list") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
