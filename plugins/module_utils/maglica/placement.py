@@ -141,6 +141,14 @@ def roomiest(
     return min(rooms, key=lambda room: (-room[1], room[0].name)) if rooms else None
 
 
+def load(candidate: Candidate, more_mib: int = 0) -> float:
+    """Return the memory of running vms and clones under way, and ``more_mib``, for its weight."""
+    if candidate.holdings is None:
+        return 0.0
+    memory = candidate.holdings.active_memory_mib + candidate.reserved.memory_mib + more_mib
+    return memory / (max(candidate.holdings.report.memory_total_mib, 1) * candidate.weight)
+
+
 def _weigh(spec: CloneSpec, candidate: Candidate) -> Choice:
     holdings, reserved = candidate.holdings, candidate.reserved
     if holdings is None:
@@ -161,9 +169,7 @@ def _weigh(spec: CloneSpec, candidate: Candidate) -> Choice:
             f"{max(free_memory, 0)} MiB of memory free, {taken.memory_mib} MiB needed"
         )
     pool = _pool(holdings, reserved, taken)
-    memory = holdings.active_memory_mib + reserved.memory_mib + taken.memory_mib
-    load = memory / (max(report.memory_total_mib, 1) * candidate.weight)
-    return Choice(candidate.name, load, pool, taken)
+    return Choice(candidate.name, load(candidate, taken.memory_mib), pool, taken)
 
 
 def _check_image(name: str, holdings: Holdings) -> None:

@@ -183,9 +183,11 @@ class Broker:
             key = self._user_id(first)
             frames = [bytes(first.buffer)]
             while self._requests.getsockopt(self._zmq.RCVMORE):
-                frame = self._requests.recv()
+                frame = self._requests.recv(copy=False)
+                # libzmq 4.3.4 leaves the id off the first frame when the socket was polled.
+                key = key or self._user_id(frame)
                 if len(frames) <= MAX_FRAMES:
-                    frames.append(frame)
+                    frames.append(bytes(frame.buffer))
             messages.append(_incoming(frames, key))
         return messages
 

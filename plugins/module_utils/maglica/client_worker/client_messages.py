@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from ..errors import (
@@ -15,11 +16,13 @@ from ..errors import (
     RequestUnknown,
 )
 from ..model import CloneSpec, Failure, HostReport, HostStatus, Request, Spec, State, VmSpec
-from ..placement import place
+from ..placement import load, place
 from ..wire import schema
 from ..wire.message import Message
 from .context import Call, Context, reply, shown
 from .waits import Wait
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_LIMIT = 100
 
@@ -51,8 +54,11 @@ def plan(context: Context, call: Call) -> Message:
     """Say where a clone would be made, and change nothing."""
     spec: CloneSpec = call.body["spec"]
     joined = _same_clone(context, spec)
-    wanted = spec if joined is None else replace(spec, host=joined.host)
-    choice = place(wanted, context.hosts.candidates)
+    if joined is not None:
+        # It is counted already.
+        host = joined.host or ""
+        return Message("placement", {"host": host, "load": load(context.hosts.candidates[host])})
+    choice = place(spec, context.hosts.candidates)
     return Message("placement", {"host": choice.host, "load": choice.load})
 
 
@@ -95,6 +101,7 @@ def cancel(context: Context, call: Call) -> Message:
         )
         failure = Failure(RequestCancelled.code, text)
         return reply(context.requests.change(request, state=State.CANCELLED, failure=failure))
+    logger.info("%s cancels request %s, %s on host %s", call.name, request.id, request.name, host)
     request = context.requests.change(request, cancelling=True)
     context.delivery.add(request.id, host)
     return reply(request)

@@ -229,14 +229,14 @@ class Engine:
             self._not_before = self._context.clock() + PAUSE_SECONDS
 
     def _complain(self, error: Exception) -> None:
-        """Log a failure; one that goes on is logged now and then only."""
-        now = self._context.clock()
-        if isinstance(error, JournalFailed):
-            if (str(error), True) != (self._complaint, now < self._complain_again):
-                logger.error("%s", error)
-                self._complaint, self._complain_again = str(error), now + COMPLAIN_SECONDS
-        else:
+        """Log a failure; a journal that goes on failing the same way is logged now and then."""
+        if not isinstance(error, JournalFailed):
             logger.error("a message could not be handled", exc_info=error)
+            return
+        now = self._context.clock()
+        if str(error) != self._complaint or now >= self._complain_again:
+            logger.error("%s", error)
+            self._complaint, self._complain_again = str(error), now + COMPLAIN_SECONDS
 
 
 def _published(request: Request, acknowledged: bool) -> list[tuple[bytes, Message]]:

@@ -65,6 +65,7 @@ class Hosts:
         gone = [name for name in self._hosts if name not in names and not open_of(name)]
         for name in gone:
             del self._hosts[name], self.candidates[name]
+        self._promised = {vm: host for vm, host in self._promised.items() if host not in gone}
         return gone
 
     def recall(self, kept: Iterable[tuple[str, float, HostReport]], now: float) -> None:
@@ -92,8 +93,7 @@ class Hosts:
         report = self._without_removed(report, now)
         if host.holdings is None or report.domains != host.holdings.report.domains:
             host.kept = None
-        if host.holdings is None or report != host.holdings.report:
-            host.holdings = Holdings.of(report)
+        host.holdings = Holdings.of(report)
         host.seen, host.heard, host.alive = seen, now, True
         for made in host.reservations.settle(host.holdings, now):
             self._promised.pop(made, None)

@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client worker without its sockets, with a clock that the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from maglica.client_worker.context import Context
+from maglica.client_worker.dispatch import Incoming
+from maglica.client_worker.engine import Engine, Outcome
+from maglica.client_worker.hosts import Hosts
+from maglica.client_worker.journal import Journal
+from maglica.client_worker.requests import Requests
+from maglica.model import Request
+from maglica.wire import schema
+from maglica.wire.message import Message, encode
+from support.client_worker import clone, report
+
+PEER = (b"peer", b"")
+
+
+class Cell:
+    """An engine over a real journal; every peer may do everything."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now = 1000.0
+        self.open()
+
+    def open(self) -> None:
+        self.journal = Journal.open(self.path)
+        clock = lambda: self.now  # noqa: E731
+        self.context = Context(
+            Requests(self.journal, clock), Hosts({}, 15.0), None, clock=clock, wall=clock
+        )
+        self.engine = Engine(self.context, self.journal, 600.0, frozenset())
+        self.engine.start()
+
+    def reopen(self) -> None:
+        self.journal.close()
+        self.open()
+
+    def send(self, kind: str, peer: tuple[bytes, ...] = PEER, /, **body: Any) -> Outcome:
+        return self.handle((kind, body), peer=peer)
+
+    def handle(
+        self, *messages: tuple[str, dict[str, Any]], peer: tuple[bytes, ...] = PEER
+    ) -> Outcome:
+        return self.engine.handle(
+            [
+                Incoming(peer, None, encode(Message(kind, schema.plain(body))))
+                for kind, body in messages
+            ]
+        )
+
+    def ask(self, kind: str, /, **body: Any) -> tuple[str, dict[str, Any]]:
+        _, answer = self.send(kind, **body).replies[0]
+        return answer.type, schema.answered(answer.type, schema.plain(answer.body))
+
+    def clone(self, name: str, **fields: Any) -> Request:
+        kind, body = self.ask("submit", **clone(name, **fields))
+        assert kind == "request", body
+        found: Request = body["request"]
+        return found
+
+    def hello(self, host: str = "kvm0", said: Any = None, **held: str) -> dict[str, Any]:
+        entries = [{"id": request_id, "state": state} for request_id, state in held.items()]
+        kind, body = self.ask("hello", host=host, report=said or report(), requests=entries)
+        assert kind == "welcome", body
+        return body
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Iterator[Cell]:
+    cell = Cell(tmp_path / "journal.sqlite")
+    yield cell
+    cell.journal.close()

@@ -1,0 +1,312 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Transactions, failures of the journal, reservations, liveness and upkeep, by a moved clock."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from maglica.client_worker import engine as engine_module
+from maglica.client_worker.reservations import SETTLE_SECONDS
+from maglica.errors import JournalFailed
+from maglica.model import Kind, PoolSummary, State, VmSpec, new_request_id, vm_uuid
+from support.client_worker import GIB, clone, image, made, report, vm
+
+if TYPE_CHECKING:
+    from .conftest import Cell
+
+
+def fail(*_: Any) -> None:
+    raise JournalFailed("journal x: database or disk is full")
+
+
+def reserved(cell: Cell, host: str = "kvm0") -> tuple[int, float, set[str]]:
+    """Memory in MiB, disk in GiB and bases that are reserved on a host."""
+    found = cell.context.hosts.candidates[host].reserved
+    return found.memory_mib, round(sum(found.pool_bytes.values()) / GIB, 1), set(found.bases)
+
+
+def result(cell: Cell, request: Any, **body: Any) -> None:
+    kind, answer = cell.ask("result", host=request.host, id=request.id, **body)
+    assert kind == "ok", answer
+
+
+def test_many_messages_are_one_commit(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell.hello()
+    commits = []
+    commit = cell.journal.commit
+    monkeypatch.setattr(cell.journal, "commit", lambda: commits.append(commit()))
+    outcome = cell.handle(*[("submit", clone(f"vm{number}")) for number in range(20)])
+    assert len(commits) == 1
+    assert [message.type for _, message in outcome.replies] == ["request"] * 20
+    assert [message.type for _, message in outcome.publications] == ["request"] * 20
+
+
+@pytest.mark.parametrize("step", ["begin", "add", "commit", "find"])
+def test_a_failing_journal_accepts_nothing(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch, step: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    cell.hello()
+    bodies = [("submit", clone(f"vm{number}")) for number in range(3)]
+    with monkeypatch.context() as broken, caplog.at_level(logging.ERROR):
+        broken.setattr(cell.journal, step, fail)
+        outcome = cell.handle(*bodies)
+        assert [message.body["code"] for _, message in outcome.replies] == ["journal_failed"] * 3
+        assert outcome.publications == []
+        assert reserved(cell) == (0, 0.0, set())
+        assert cell.context.requests.open == {}
+        assert cell.engine.handle([]).publications == []
+    assert [record.message for record in caplog.records] == ["journal x: database or disk is full"]
+    cell.now += engine_module.PAUSE_SECONDS
+    outcome = cell.handle(*bodies)
+    assert [message.type for _, message in outcome.replies] == ["request"] * 3
+    assert {message.body["request"]["spec"]["name"] for _, message in outcome.publications} == {
+        "vm0",
+        "vm1",
+        "vm2",
+    }
+
+
+def test_what_could_not_be_marked_as_sent_is_not_sent(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that is published while it counts as never sent could be cancelled, and yet run."""
+    cell.hello()
+    with monkeypatch.context() as broken:
+        broken.setattr(cell.journal, "update", fail)
+        outcome = cell.handle(*[("submit", clone(f"vm{number}")) for number in range(3)])
+        assert outcome.publications == []
+        accepted = {
+            message.body["request"]["id"]
+            for _, message in outcome.replies
+            if message.type == "request"
+        }
+        assert cell.context.requests.open.keys() == accepted
+    cell.now += engine_module.PAUSE_SECONDS
+    outcome = cell.engine.handle([])
+    assert {message.body["request"]["id"] for _, message in outcome.publications} == accepted
+
+
+def test_one_that_fails_does_not_hold_up_the_others(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell.hello()
+    add = cell.journal.add
+
+    def add_some(request: Any, content: str) -> None:
+        if request.name == "big":
+            fail()
+        add(request, content)
+
+    monkeypatch.setattr(cell.journal, "add", add_some)
+    outcome = cell.handle(*[("submit", clone(name)) for name in ("vm0", "big", "vm1")])
+    answers = [message.body.get("code", "accepted") for _, message in outcome.replies]
+    assert answers == ["accepted", "journal_failed", "accepted"]
+    cell.reopen()
+    assert {request.name for request in cell.context.requests.open.values()} == {"vm0", "vm1"}
+
+
+def test_a_bug_at_one_message_is_an_error_reply(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cell.hello()
+    monkeypatch.setattr("maglica.client_worker.client_messages.place", lambda *_: 1 / 0)
+    outcome = cell.handle(("submit", clone("vm0")), ("hosts", {}))
+    assert [message.type for _, message in outcome.replies] == ["error", "hosts"]
+    assert outcome.replies[0][1].body["text"].endswith("failed at this message; see its log")
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_clones_under_way_are_reserved_until_a_report_shows_them(cell: Cell) -> None:
+    cell.hello()
+    first, second = cell.clone("vm0"), cell.clone("vm1")
+    # The base is counted once.
+    assert reserved(cell) == (1024, 2.4, {image().name})
+    assert cell.ask("plan", spec=clone("vm2")["spec"])[1]["load"] == 3 * 512 / 16384
+    assert cell.ask("plan", spec=clone("vm1")["spec"])[1]["load"] == 2 * 512 / 16384
+    cell.hello("kvm0", report(image(), made(first, active=False), bases=(image().name,)))
+    assert reserved(cell) == (1024, 0.2, {image().name})
+    result(cell, first, state="done", vm=vm(first))
+    cell.hello("kvm0", report(image(), made(first), bases=(image().name,)))
+    assert reserved(cell) == (512, 0.2, {image().name})
+    # The result came before a report that is older than it.
+    result(cell, second, state="done", vm=vm(second))
+    cell.hello("kvm0", report(image(), made(first), bases=(image().name,)))
+    assert reserved(cell) == (512, 0.2, {image().name})
+    cell.now += SETTLE_SECONDS + 1
+    cell.hello("kvm0", report(image(), made(first), bases=(image().name,)))
+    assert reserved(cell) == (0, 0.0, set())
+    assert cell.clone("vm1").state is State.QUEUED
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_a_clone_that_was_not_made_frees_its_reservation(cell: Cell, state: str) -> None:
+    cell.hello()
+    request = cell.clone("vm0")
+    result(cell, request, state=state, failure={"code": "no_room", "text": "full"})
+    assert reserved(cell) == (0, 0.0, set())
+    assert cell.clone("vm0").id != request.id
+
+
+def test_reservations_survive_a_restart(cell: Cell) -> None:
+    cell.hello()
+    cell.clone("vm0")
+    done = cell.clone("vm1")
+    result(cell, done, state="done", vm=vm(done))
+    before = reserved(cell)
+    cell.engine.stop()
+    cell.reopen()
+    assert reserved(cell) == before == (1024, 2.4, {image().name})
+    assert "name_taken" in str(cell.ask("submit", **clone("vm1")))
+
+
+def test_disk_is_reserved_in_the_pool_with_most_room(cell: Cell) -> None:
+    pools = (PoolSummary("a", 9 * GIB, 5 * GIB), PoolSummary("b", 9 * GIB, 4 * GIB))
+    cell.hello("kvm0", report(pools=pools, bases=(image().name,)))
+    for name in ("vm0", "vm1", "vm2"):
+        cell.clone(name, clone_mode="full")
+    found = cell.context.hosts.candidates["kvm0"].reserved.pool_bytes
+    assert found == {"a": 4 * GIB, "b": 2 * GIB}
+    cell.clone("vm3", clone_mode="full", pool="b")
+    kind, body = cell.ask("submit", **clone("vm4", clone_mode="full"))
+    assert (kind, body["code"]) == ("error", "no_room")
+    assert "pool a has 1.0 GiB free, 2.0 GiB needed" in body["text"]
+
+
+def test_a_host_is_down_after_its_timeout(cell: Cell, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    cell.hello()
+    cell.now += 15.0
+    cell.engine.tick()
+    assert cell.context.hosts.alive("kvm0")
+    cell.now += 0.3
+    cell.engine.tick()
+    assert not cell.context.hosts.alive("kvm0")
+    assert "host kvm0 is down: silent for 15 s" in caplog.text
+    cell.hello()
+    assert cell.context.hosts.alive("kvm0")
+    assert caplog.text.count("host kvm0 is alive") == 2
+
+
+def test_hosts_that_were_alive_get_one_timeout_after_a_restart(cell: Cell) -> None:
+    cell.hello("old")
+    cell.now += 100.0
+    cell.engine.tick()
+    cell.hello("new")
+    cell.now += engine_module.KEEP_SECONDS
+    cell.engine.tick()
+    cell.reopen()
+    hosts = cell.context.hosts
+    assert (hosts.alive("new"), hosts.alive("old")) == (True, False)
+    cell.now += 15.5
+    cell.engine.tick()
+    assert not hosts.alive("new")
+
+
+def test_hosts_without_key_and_configuration_are_forgotten(cell: Cell) -> None:
+    for name in ("kvm0", "kvm1"):
+        cell.hello(name, report(image(), image(name=f"vm-{name}", uuid=new_request_id())))
+    request = cell.clone("vm0", host="kvm1")
+    cell.engine.tick()
+    cell.engine.admit(frozenset({"kvm2"}))
+    cell.engine.tick()
+    assert cell.context.hosts.names() == ["kvm1", "kvm2"]
+    assert not cell.context.hosts.alive("kvm1")
+    result(cell, request, state="cancelled")
+    cell.now += engine_module.PRUNE_SECONDS
+    cell.engine.tick()
+    assert cell.context.hosts.names() == ["kvm2"]
+    assert cell.journal.hosts() == []
+
+
+def test_a_removed_vm_is_gone_at_once(cell: Cell) -> None:
+    cell.hello()
+    request = cell.clone("vm0")
+    result(cell, request, state="done", vm=vm(request))
+    said = report(image(), made(request))
+    cell.hello("kvm0", said)
+    spec = VmSpec("vm0", vm_uuid(request.id), "kvm0")
+    remove = cell.ask("submit", id=new_request_id(), kind=Kind.REMOVE, spec=spec)[1]["request"]
+    result(cell, remove, state="done")
+    # A report that is older than the result does not bring it back.
+    cell.hello("kvm0", said)
+    assert cell.ask("plan", spec=clone("vm0")["spec"])[0] == "placement"
+    cell.now += SETTLE_SECONDS + 1
+    cell.engine.tick()
+    cell.hello("kvm0", said)
+    assert cell.ask("plan", spec=clone("vm0")["spec"])[1]["code"] == "name_taken"
+
+
+def test_a_waiter_gets_what_the_same_commit_changed(cell: Cell) -> None:
+    cell.hello()
+    request = cell.clone("vm0")
+    waiter = (b"waiter", b"")
+    assert cell.send("wait", waiter, id=request.id, version=2, timeout=30).replies == []
+    outcome = cell.send("ack", host="kvm0", id=request.id)
+    assert [(envelope, message.type) for envelope, message in outcome.replies] == [
+        ((b"peer", b""), "ok"),
+        (waiter, "request"),
+    ]
+    assert cell.send("wait", waiter, id=request.id, version=3, timeout=30).replies == []
+    cell.now += 30.0
+    assert [envelope for envelope, _ in cell.engine.tick().replies] == [waiter]
+
+
+def test_a_waiter_is_told_that_its_request_was_forgotten(cell: Cell) -> None:
+    cell.hello()
+    request = cell.clone("vm0")
+    cell.send("wait", id=request.id, version=9, timeout=30)
+    cell.journal.begin()
+    cell.journal._execute("DELETE FROM requests")
+    cell.journal.commit()
+    cell.context.requests.open.clear()
+    cell.now += 30.0
+    assert cell.engine.tick().replies[0][1].body["text"].endswith("was forgotten meanwhile")
+
+
+def test_upkeep_goes_on_after_a_failure(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell.hello()
+    with monkeypatch.context() as broken:
+        broken.setattr(cell.journal, "keep_host", fail)
+        cell.engine.tick()
+    assert cell.journal.hosts() == []
+    cell.now += engine_module.KEEP_SECONDS
+    cell.engine.tick()
+    assert [name for name, _, _ in cell.journal.hosts()] == ["kvm0"]
+
+
+def test_patience_ends_when_something_is_due(cell: Cell) -> None:
+    assert cell.engine.patience() == pytest.approx(engine_module.SWEEP_SECONDS)
+    cell.hello()
+    request = cell.clone("vm0")
+    cell.now += 1.95
+    assert cell.engine.patience() == pytest.approx(0.05)
+    cell.now += 0.1
+    assert cell.engine.patience() == 0.0
+    assert len(cell.engine.handle([]).publications) == 1
+    cell.send("ack", host="kvm0", id=request.id)
+    cell.send("wait", id=request.id, version=9, timeout=1)
+    cell.now += 0.9
+    assert cell.engine.patience() == pytest.approx(0.1)
+
+
+def test_more_than_a_welcome_holds_comes_with_the_next(cell: Cell) -> None:
+    cell.hello("kvm0", report(image(memory_mib=16, disk_bytes=0), memory_free_mib=1 << 30))
+    spec = [VmSpec(f"vm{number}", new_request_id(), "kvm0") for number in range(1200)]
+    ids = [new_request_id() for _ in spec]
+    cell.handle(
+        *[
+            ("submit", {"id": request_id, "kind": Kind.START, "spec": each})
+            for request_id, each in zip(ids, spec)
+        ]
+    )
+    first = [request.id for request in cell.hello()["requests"]]
+    assert first == ids[:1000]
+    rest = cell.hello("kvm0", None, **dict.fromkeys(first, "running"))["requests"]
+    assert [request.id for request in rest] == ids[1000:]
+    # A host whose list is full may have more than it says: what it acknowledged is not repeated.
+    for request in rest:
+        cell.send("ack", host="kvm0", id=request.id)
+    assert cell.hello("kvm0", None, **dict.fromkeys(first, "running"))["requests"] == ()
