@@ -131,7 +131,8 @@ def inspect(path: str, disk_format: str, folders: Collection[str]) -> Chain:
     reason, StorageFailed when a file can't be read.
     """
     layers: list[Layer] = []
-    allowed = {Path(folder).resolve() for folder in folders} | {Path(path).resolve().parent}
+    allowed = {Path(os.path.realpath(folder)) for folder in folders}
+    allowed.add(Path(os.path.realpath(path)).parent)
     next_path: str | None = path
     next_format: str | None = disk_format
     while next_path is not None:
@@ -182,7 +183,8 @@ def _backing(layer: Layer, header: Header, allowed: Collection[Path]) -> str:
         )
     if _PROTOCOL.match(name):
         raise ImageUnsupported(_about(layer.path, "has a backing file that is no local file"))
-    path = (Path(layer.path).parent / name).resolve()
+    # Path.resolve would raise for a loop of links.
+    path = Path(os.path.realpath(Path(layer.path).parent / name))
     if path.parent not in allowed:
         raise ImageUnsupported(_about(layer.path, "has a backing file outside the storage pools"))
     return str(path)
@@ -252,9 +254,12 @@ def backing_of(path: str) -> str | None:
             if len(head) < _V2.size or not head.startswith(_MAGIC):
                 return None
             _magic, _version, offset, length, *_rest = _V2.unpack(head)
-            name = os.pread(descriptor, min(length, _MAX_BACKING), offset) if offset else b""
+            if not 0 < offset < _READ * 32:
+                return None
+            file.seek(offset)
+            name = file.read(min(length, _MAX_BACKING))
     except OSError:
         return None
     if not name or b"\0" in name:
         return None
-    return str((Path(path).parent / os.fsdecode(name)).resolve())
+    return os.path.realpath(Path(path).parent / os.fsdecode(name))
