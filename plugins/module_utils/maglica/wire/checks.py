@@ -125,9 +125,9 @@ def fields(
     """Check the object ``value`` against a table of checks; return the fields that are there."""
     if not isinstance(value, dict):
         raise MessageInvalid(f"{path}: no object")
-    unknown = sorted(str(key) for key in value.keys() - checks.keys())
-    if unknown:
-        raise MessageInvalid(f"{path}: unknown field {unknown[0][:60]!r}")
+    for key in value:
+        if key not in checks:
+            raise MessageInvalid(f"{path}: unknown field {key[:60]!r}")
     missing = sorted(required - value.keys())
     if missing:
         raise MessageInvalid(f"{path}: field {missing[0]!r} is missing")
