@@ -9,6 +9,7 @@ name holds one of the words.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -231,8 +233,22 @@ def telling_lines(outcome: Outcome) -> str:
     return "\n".join(telling)
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait for another run in this checkout to end: both would use the same copies."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (WORK / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def main(words: list[str]) -> int:
     """Run the checks; return 1 if one failed."""
+    with alone():
+        return run_all(words)
+
+
+def run_all(words: list[str]) -> int:
     start = time.monotonic()
     pythons = find_pythons()
     controllers = [v for v in sorted(pythons) if v >= OLDEST_CONTROLLER_PYTHON]
