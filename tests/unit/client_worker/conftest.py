@@ -33,12 +33,13 @@ class Cell:
 
     def open(self) -> None:
         self.journal = Journal.open(self.path)
-        clock = lambda: self.now  # noqa: E731
-        self.context = Context(
-            Requests(self.journal, clock), Hosts({}, 15.0), None, clock=clock, wall=clock
-        )
+        requests = Requests(self.journal, self.clock)
+        self.context = Context(requests, Hosts({}, 15.0), None, clock=self.clock, wall=self.clock)
         self.engine = Engine(self.context, self.journal, 600.0, frozenset())
         self.engine.start()
+
+    def clock(self) -> float:
+        return self.now
 
     def reopen(self) -> None:
         self.journal.close()
@@ -58,7 +59,7 @@ class Cell:
         )
 
     def ask(self, kind: str, /, **body: Any) -> tuple[str, dict[str, Any]]:
-        _, answer = self.send(kind, **body).replies[0]
+        _peer, answer = self.send(kind, **body).replies[0]
         return answer.type, schema.answered(answer.type, schema.plain(answer.body))
 
     def clone(self, name: str, **fields: Any) -> Request:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .conftest import Cell
 
 
-def fail(*_: Any) -> None:
+def fail(*_args: Any) -> None:
     raise JournalFailed("journal x: database or disk is full")
 
 
@@ -40,8 +40,8 @@ def test_many_messages_are_one_commit(cell: Cell, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(cell.journal, "commit", lambda: commits.append(commit()))
     outcome = cell.handle(*[("submit", clone(f"vm{number}")) for number in range(20)])
     assert len(commits) == 1
-    assert [message.type for _, message in outcome.replies] == ["request"] * 20
-    assert [message.type for _, message in outcome.publications] == ["request"] * 20
+    assert [message.type for _peer, message in outcome.replies] == ["request"] * 20
+    assert [message.type for _peer, message in outcome.publications] == ["request"] * 20
 
 
 @pytest.mark.parametrize("step", ["begin", "add", "commit", "find"])
@@ -53,7 +53,9 @@ def test_a_failing_journal_accepts_nothing(
     with monkeypatch.context() as broken, caplog.at_level(logging.ERROR):
         broken.setattr(cell.journal, step, fail)
         outcome = cell.handle(*bodies)
-        assert [message.body["code"] for _, message in outcome.replies] == ["journal_failed"] * 3
+        assert [message.body["code"] for _peer, message in outcome.replies] == [
+            "journal_failed"
+        ] * 3
         assert outcome.publications == []
         assert reserved(cell) == (0, 0.0, set())
         assert cell.context.requests.open == {}
@@ -61,8 +63,8 @@ def test_a_failing_journal_accepts_nothing(
     assert [record.message for record in caplog.records] == ["journal x: database or disk is full"]
     cell.now += engine_module.PAUSE_SECONDS
     outcome = cell.handle(*bodies)
-    assert [message.type for _, message in outcome.replies] == ["request"] * 3
-    assert {message.body["request"]["spec"]["name"] for _, message in outcome.publications} == {
+    assert [message.type for _peer, message in outcome.replies] == ["request"] * 3
+    assert {message.body["request"]["spec"]["name"] for _peer, message in outcome.publications} == {
         "vm0",
         "vm1",
         "vm2",
@@ -80,13 +82,13 @@ def test_what_could_not_be_marked_as_sent_is_not_sent(
         assert outcome.publications == []
         accepted = {
             message.body["request"]["id"]
-            for _, message in outcome.replies
+            for _peer, message in outcome.replies
             if message.type == "request"
         }
         assert cell.context.requests.open.keys() == accepted
     cell.now += engine_module.PAUSE_SECONDS
     outcome = cell.engine.handle([])
-    assert {message.body["request"]["id"] for _, message in outcome.publications} == accepted
+    assert {message.body["request"]["id"] for _peer, message in outcome.publications} == accepted
 
 
 def test_one_that_fails_does_not_hold_up_the_others(
@@ -102,7 +104,7 @@ def test_one_that_fails_does_not_hold_up_the_others(
 
     monkeypatch.setattr(cell.journal, "add", add_some)
     outcome = cell.handle(*[("submit", clone(name)) for name in ("vm0", "big", "vm1")])
-    answers = [message.body.get("code", "accepted") for _, message in outcome.replies]
+    answers = [message.body.get("code", "accepted") for _peer, message in outcome.replies]
     assert answers == ["accepted", "journal_failed", "accepted"]
     cell.reopen()
     assert {request.name for request in cell.context.requests.open.values()} == {"vm0", "vm1"}
@@ -112,9 +114,9 @@ def test_a_bug_at_one_message_is_an_error_reply(
     cell: Cell, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     cell.hello()
-    monkeypatch.setattr("maglica.client_worker.client_messages.place", lambda *_: 1 / 0)
+    monkeypatch.setattr("maglica.client_worker.client_messages.place", lambda *_args: 1 / 0)
     outcome = cell.handle(("submit", clone("vm0")), ("hosts", {}))
-    assert [message.type for _, message in outcome.replies] == ["error", "hosts"]
+    assert [message.type for _peer, message in outcome.replies] == ["error", "hosts"]
     assert outcome.replies[0][1].body["text"].endswith("failed at this message; see its log")
     assert "ZeroDivisionError" in caplog.text
 
@@ -251,7 +253,7 @@ def test_a_waiter_gets_what_the_same_commit_changed(cell: Cell) -> None:
     ]
     assert cell.send("wait", waiter, id=request.id, version=3, timeout=30).replies == []
     cell.now += 30.0
-    assert [envelope for envelope, _ in cell.engine.tick().replies] == [waiter]
+    assert [envelope for envelope, _message in cell.engine.tick().replies] == [waiter]
 
 
 def test_a_waiter_is_told_that_its_request_was_forgotten(cell: Cell) -> None:
@@ -274,7 +276,7 @@ def test_upkeep_goes_on_after_a_failure(cell: Cell, monkeypatch: pytest.MonkeyPa
     assert cell.journal.hosts() == []
     cell.now += engine_module.KEEP_SECONDS
     cell.engine.tick()
-    assert [name for name, _, _ in cell.journal.hosts()] == ["kvm0"]
+    assert [name for name, _seen, _report in cell.journal.hosts()] == ["kvm0"]
 
 
 def test_patience_ends_when_something_is_due(cell: Cell) -> None:
