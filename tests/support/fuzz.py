@@ -103,7 +103,9 @@ class Fuzz:
             if not dealer.poll(REPLY_SECONDS * 1000):
                 self.unanswered.append(frames)
                 return
-            reply = decode(dealer.recv_multipart()[1:])
+            answer = dealer.recv_multipart()
+            # What stood before the first empty frame comes back as the way to answer.
+            reply = decode(answer[answer.index(b"") + 1 :])
             self.answers[schema.answered(reply.type, reply.body).get("code", reply.type)] += 1
 
     def strangers(self, count: int) -> None:
