@@ -1,0 +1,169 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host in memory: libvirt, QEMU's and libguestfs's work are fakes; journal and files are real."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from maglica import _deps
+from maglica.config import HostWorker
+from maglica.errors import MaglicaError
+from maglica.host_worker import bases, clone, images, qemu_img
+from maglica.host_worker.context import JobContext
+from maglica.host_worker.guest import accel, keys
+from maglica.host_worker.guest.appliance import Drive
+from maglica.host_worker.guest.customize import Guest
+from maglica.host_worker.guest.model import GuestFacts, HostKey, Mount
+from maglica.host_worker.journal import Journal
+from maglica.model import CloneSpec, Kind, Request, State, new_request_id
+from support import fake_libvirt
+from support.fake_libvirt import Connection, Domain
+
+IMAGE = "debian.original"
+FACTS = GuestFacts((Mount("/", "/dev/sda"),), "debian", "12", "ifupdown", "i", "", shared=True)
+DEFINITION = """
+<domain type='qemu'>
+  <name>{name}</name>
+  <memory unit='MiB'>64</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64'>hvm</type>{nvram}</os>
+  <devices>{disks}<interface type='network'><source network='default'/></interface></devices>
+</domain>
+"""
+DISK = """
+<disk type='file' device='disk'>
+  <driver name='qemu' type='{format}'/><source file='{path}'/><target dev='{target}' bus='virtio'/>
+</disk>
+"""
+
+
+class Killed(BaseException):
+    """The process is gone: nothing that would clean up runs."""
+
+
+class FakeHost:
+    """The host of a test. ``copied``, ``prepared`` and ``batches`` tell what was done on it.
+
+    ``events`` counts the side effects and what announces them; at number ``kill_at`` the process
+    ends. ``broken`` maps a step ("copy", "prepare", "keys", "customize") to the error it raises.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state_dir = folder / "state"
+        self.state_dir.mkdir()
+        self.connection = Connection()
+        self.pool = self.connection.add_pool("default", folder / "pool").path
+        self.copied: list[str] = []
+        self.prepared: list[list[str]] = []
+        self.batches: list[list[str]] = []
+        self.guests: dict[str, Guest] = {}
+        self.broken: dict[str, MaglicaError] = {}
+        self.unlucky: dict[str, MaglicaError] = {}
+        self.events = 0
+        self.kill_at = 0
+        self.settings = HostWorker("kvm0.example.jp", Path("/key"), state_dir=self.state_dir)
+        self.context = self.new_context()
+        called = self.connection.called
+        self.connection.called = lambda name: (self.event(), called(name))
+
+    def new_context(self) -> JobContext:
+        """Return what the next job process has."""
+        journal = Journal(self.state_dir)
+        context = JobContext(journal, self.settings, lambda line: None)
+        context.connect = lambda: self.connection
+        intend = journal.intend
+        journal.intend = lambda *values: (self.event(), intend(*values))
+        return context
+
+    def event(self) -> None:
+        self.events += 1
+        if self.events == self.kill_at:
+            raise Killed
+
+    def step(self, name: str) -> None:
+        self.event()
+        if name in self.broken:
+            raise self.broken[name]
+
+    def add_image(
+        self, targets: Sequence[str] = ("vda",), name: str = IMAGE, nvram: str = ""
+    ) -> Domain:
+        disks = ""
+        for target in targets:
+            path = self.folder / f"{name}.{target}.img"
+            path.write_bytes(b"x" * 4096)
+            disks += DISK.format(format="raw", path=path, target=target)
+        return self.connection.defineXML(DEFINITION.format(name=name, disks=disks, nvram=nvram))
+
+    def request(self, name: str = "vm0.example.jp", **changes: Any) -> Request:
+        spec = replace(CloneSpec(name, IMAGE), **changes)
+        request = Request(new_request_id(), Kind.CLONE, spec, host="kvm0.example.jp", who="alice")
+        self.context.journal.accept([request])
+        return request
+
+    def run(self, *requests: Request) -> list[Request]:
+        """Run a job; return the requests as they are afterwards."""
+        clone.run(requests, self.context)
+        return [self.now(request) for request in requests]
+
+    def now(self, request: Request) -> Request:
+        return self.context.journal.entry(request.id).request
+
+    def state(self, request: Request) -> State:
+        return self.now(request).state
+
+    def volumes(self) -> list[str]:
+        return sorted(path.name for path in self.pool.iterdir())
+
+    def clones(self) -> list[str]:
+        return [domain.name() for domain in self.connection.domains if domain.name() != IMAGE]
+
+    def bases(self) -> list[str]:
+        return [name for name in self.volumes() if name.startswith("maglica-base.")]
+
+    # --- what stands for QEMU, ssh-keygen and libguestfs
+
+    def copy(self, chain: images.Chain, target: str, alive: Callable[[], None]) -> None:
+        self.copied.append(chain[0].path)
+        self.step("copy")
+
+    def prepare(self, drives: Sequence[Drive], use_kvm: bool) -> GuestFacts:
+        self.prepared.append([drive.path for drive in drives])
+        self.step("prepare")
+        return replace(FACTS, ssh_host_keys=("ed25519",))
+
+    def customize(
+        self, guests: Sequence[Guest], facts: GuestFacts, use_kvm: bool, alive: Callable[[], None]
+    ) -> dict[str, MaglicaError | None]:
+        self.batches.append([guest.key for guest in guests])
+        self.step("customize")
+        self.guests.update({guest.key: guest for guest in guests})
+        return {guest.key: self.unlucky.get(guest.key) for guest in guests}
+
+    def host_keys(self, types: Sequence[str], hostname: str, folder: Path) -> tuple[HostKey, ...]:
+        (folder / "left-over").touch()
+        self.step("keys")
+        return tuple(HostKey(kind, b"PRIVATE", f"ssh-{kind} AAAA {hostname}") for kind in types)
+
+
+@pytest.fixture
+def own_libvirt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the libvirt in memory in the place of the binding, which need not be installed."""
+    monkeypatch.setitem(_deps._PACKAGES, "libvirt", (fake_libvirt, "the fake"))
+
+
+@pytest.fixture
+def host(tmp_path: Path, own_libvirt: None, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    made = FakeHost(tmp_path)
+    monkeypatch.setattr(qemu_img, "copy", made.copy)
+    monkeypatch.setattr(bases, "prepare_base", made.prepare)
+    monkeypatch.setattr(clone, "customize", made.customize)
+    monkeypatch.setattr(keys, "host_keys", made.host_keys)
+    monkeypatch.setattr(accel, "kvm_works", lambda setting, state_dir: False)
+    return made

@@ -1,0 +1,221 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The part of libvirt's Python binding that clones use, in memory; volumes are small real files.
+
+``failures`` maps a method's name to the errors that its next calls raise.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid as uuids
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from .qcow2 import BACKING_FORMAT, header
+
+VIR_ERR_NO_DOMAIN = 42
+VIR_ERR_NO_STORAGE_POOL = 49
+VIR_ERR_NO_STORAGE_VOL = 50
+VIR_ERR_STORAGE_VOL_EXIST = 90
+VIR_ERR_OPERATION_FAILED = 9
+VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE = 2
+VIR_CONNECT_LIST_STORAGE_POOLS_DIR = 64
+VIR_CONNECT_LIST_STORAGE_POOLS_FS = 128
+VIR_CONNECT_LIST_STORAGE_POOLS_NETFS = 256
+VIR_DOMAIN_XML_SECURE = 1
+VIR_DOMAIN_XML_INACTIVE = 2
+VIR_DOMAIN_UNDEFINE_MANAGED_SAVE = 1
+VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA = 2
+VIR_DOMAIN_UNDEFINE_NVRAM = 4
+VIR_DOMAIN_UNDEFINE_TPM = 32
+RUNNING, SHUTOFF = 1, 5
+
+
+class libvirtError(Exception):  # noqa: N801 - the binding's name
+    """What the binding raises."""
+
+    def __init__(self, text: str, code: int = VIR_ERR_OPERATION_FAILED) -> None:
+        super().__init__(text)
+        self._code = code
+
+    def get_error_code(self) -> int:
+        return self._code
+
+
+class Connection:
+    """A libvirtd (virConnect) with its domains and pools."""
+
+    def __init__(self) -> None:
+        self.domains: list[Domain] = []
+        self.pools: list[Pool] = []
+        self.failures: dict[str, list[libvirtError]] = {}
+        self.calls: list[str] = []
+
+    def called(self, name: str) -> None:
+        self.calls.append(name)
+        errors = self.failures.get(name)
+        if errors:
+            raise errors.pop(0)
+
+    def getLibVersion(self) -> int:  # noqa: N802
+        return 9000000
+
+    def add_pool(self, name: str, path: Path) -> Pool:
+        path.mkdir(exist_ok=True)
+        self.pools.append(Pool(self, name, path))
+        return self.pools[-1]
+
+    def lookupByName(self, name: str) -> Domain:  # noqa: N802
+        self.called("lookupByName")
+        return self._domain(lambda domain: domain.name() == name)
+
+    def lookupByUUIDString(self, uuid: str) -> Domain:  # noqa: N802
+        self.called("lookupByUUIDString")
+        return self._domain(lambda domain: domain.UUIDString() == uuid)
+
+    def _domain(self, matches) -> Domain:
+        for domain in self.domains:
+            if matches(domain):
+                return domain
+        raise libvirtError("Domain not found", VIR_ERR_NO_DOMAIN)
+
+    def listAllDomains(self) -> list[Domain]:  # noqa: N802
+        return list(self.domains)
+
+    def defineXML(self, xml: str) -> Domain:  # noqa: N802
+        self.called("defineXML")
+        domain = Domain(self, xml)
+        for other in self.domains:
+            if other.name() == domain.name():
+                raise libvirtError(f"domain '{domain.name()}' already exists")
+        self.domains.append(domain)
+        return domain
+
+    def listAllStoragePools(self, flags: int = 0) -> list[Pool]:  # noqa: N802
+        self.called("listAllStoragePools")
+        return [pool for pool in self.pools if pool.active]
+
+    def storagePoolLookupByName(self, name: str) -> Pool:  # noqa: N802
+        for pool in self.pools:
+            if pool.name() == name:
+                return pool
+        raise libvirtError(f"no storage pool '{name}'", VIR_ERR_NO_STORAGE_POOL)
+
+
+class Domain:
+    """A persistent domain (virDomain)."""
+
+    def __init__(self, connection: Connection, xml: str) -> None:
+        self._connection = connection
+        root = ET.fromstring(xml)
+        if root.find("uuid") is None:
+            ET.SubElement(root, "uuid").text = str(uuids.uuid4())
+            xml = ET.tostring(root, encoding="unicode")
+        self.xml = xml
+        self._name = root.findtext("name") or ""
+        self._uuid = root.findtext("uuid") or ""
+        self.active = False
+        self.persistent = True
+        self.saved = False
+        self.undefined_with = 0
+
+    def name(self) -> str:
+        return self._name
+
+    def UUIDString(self) -> str:  # noqa: N802
+        return self._uuid
+
+    def XMLDesc(self, flags: int = 0) -> str:  # noqa: N802
+        return self.xml
+
+    def isActive(self) -> bool:  # noqa: N802
+        return self.active
+
+    def isPersistent(self) -> bool:  # noqa: N802
+        return self.persistent
+
+    def hasManagedSaveImage(self) -> bool:  # noqa: N802
+        return self.saved
+
+    def state(self) -> list[int]:
+        return [RUNNING if self.active else SHUTOFF, 0]
+
+    def create(self) -> None:
+        self._connection.called("create")
+        self.active = True
+
+    def destroy(self) -> None:
+        self._connection.called("destroy")
+        self.active = False
+
+    def listAllCheckpoints(self) -> list[object]:  # noqa: N802
+        return []
+
+    def undefineFlags(self, flags: int) -> None:  # noqa: N802
+        self._connection.called("undefineFlags")
+        self.undefined_with = flags
+        self._connection.domains.remove(self)
+
+
+class Pool:
+    """A storage pool of type dir (virStoragePool); it knows only the files that it has seen."""
+
+    def __init__(self, connection: Connection, name: str, path: Path) -> None:
+        self.connection = connection
+        self._name = name
+        self.path = path
+        self.active = True
+        self.seen: set[str] = set()
+
+    def name(self) -> str:
+        return self._name
+
+    def XMLDesc(self) -> str:  # noqa: N802
+        return f"<pool type='dir'><target><path>{self.path}</path></target></pool>"
+
+    def refresh(self) -> None:
+        self.seen = {path.name for path in self.path.iterdir()}
+
+    def listVolumes(self) -> list[str]:  # noqa: N802
+        return sorted(self.seen)
+
+    def storageVolLookupByName(self, name: str) -> Volume:  # noqa: N802
+        if name not in self.seen:
+            raise libvirtError(
+                f"no storage vol with matching name '{name}'", VIR_ERR_NO_STORAGE_VOL
+            )
+        return Volume(self, name)
+
+    def createXML(self, xml: str) -> Volume:  # noqa: N802
+        self.connection.called("createXML")
+        root = ET.fromstring(xml)
+        name = root.findtext("name") or ""
+        if not re.fullmatch(r"[^/]+", name):
+            raise libvirtError("volume name can't contain '/'")
+        if name in self.seen or (self.path / name).exists():
+            raise libvirtError(f"storage volume '{name}' exists", VIR_ERR_STORAGE_VOL_EXIST)
+        backing = root.findtext("backingStore/path")
+        kind = root.find("backingStore/format")
+        extensions = [] if kind is None else [(BACKING_FORMAT, (kind.get("type") or "").encode())]
+        size = int(root.findtext("capacity") or 0)
+        data = header(size, backing=backing.encode() if backing else None, extensions=extensions)
+        (self.path / name).write_bytes(data)
+        self.seen.add(name)
+        return Volume(self, name)
+
+
+class Volume:
+    """A file in a pool (virStorageVol)."""
+
+    def __init__(self, pool: Pool, name: str) -> None:
+        self._pool = pool
+        self._name = name
+
+    def path(self) -> str:
+        return str(self._pool.path / self._name)
+
+    def delete(self) -> None:
+        self._pool.connection.called("delete")
+        self._pool.seen.discard(self._name)
+        (self._pool.path / self._name).unlink(missing_ok=True)

@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pools and volumes, with libvirt in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from maglica.errors import ImageUnsupported, NoRoom, StorageFailed
+from maglica.host_worker import storage
+from maglica.host_worker.storage import MIB, Pool, choose
+from support.fake_libvirt import Connection, libvirtError
+from support.storage_contract import UUID, StorageContract
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def connection(own_libvirt: None) -> Connection:
+    return Connection()
+
+
+@pytest.fixture
+def pool(connection: Connection, tmp_path: Path) -> Path:
+    return connection.add_pool("default", tmp_path / "pool").path
+
+
+class TestWithFakeLibvirt(StorageContract):
+    pass
+
+
+def test_a_volume_of_another_domain_with_the_same_digits_stays(
+    connection: Connection, pool: Path
+) -> None:
+    connection.defineXML(f"<domain><name>vm0</name><uuid>{UUID[:8]}-0000</uuid></domain>")
+    (known,) = storage.pools(connection)
+    storage.create(connection, known, storage.volume_name("vm0", "vda", UUID), MIB)
+    storage.delete_vm_volumes(connection, UUID)
+    assert len(list(pool.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("pools", "needed", "named", "expected"),
+    [
+        ([Pool("a", "/a", 5 * GIB), Pool("b", "/b", 9 * GIB)], GIB, None, "b"),
+        ([Pool("a", "/a", 5 * GIB), Pool("b", "/b", 9 * GIB)], GIB, "a", "a"),
+        ([Pool("a", "/a", GIB)], GIB, None, "a"),
+    ],
+)
+def test_choose(pools: list[Pool], needed: int, named: str | None, expected: str) -> None:
+    assert choose(pools, needed, named).name == expected
+
+
+@pytest.mark.parametrize(
+    ("pools", "named", "error", "text"),
+    [
+        ([], None, StorageFailed, "no active storage pool of files"),
+        ([Pool("a", "/a", 9 * GIB)], "b", StorageFailed, "no active storage pool b"),
+        (
+            [Pool("default", "/a", int(1.2 * GIB)), Pool("b", "/b", GIB)],
+            None,
+            NoRoom,
+            "pool default has 1.2 GiB free, 4.0 GiB needed",
+        ),
+        ([Pool("a", "/a", GIB), Pool("b", "/b", 9 * GIB)], "a", NoRoom, "pool a has 1.0 GiB free"),
+    ],
+)
+def test_no_pool(pools: list[Pool], named: str | None, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        choose(pools, 4 * GIB, named)
+
+
+@pytest.mark.parametrize("target", ["", "../x", "vda.qcow2", "vda/", "VDA", "x" * 17, "vda\n"])
+def test_targets_that_are_no_part_of_a_file_name(target: str) -> None:
+    with pytest.raises(ImageUnsupported, match="target"):
+        storage.volume_name("vm0", target, UUID)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"), [([], 64 * MIB), ([GIB], GIB // 10), ([GIB, 9 * GIB], GIB)]
+)
+def test_room_for_overlays(sizes: list[int], expected: int) -> None:
+    assert storage.overlay_bytes(sizes) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("qemu-img: error while writing: No space left on device", NoRoom),
+        ("internal error: permission denied", StorageFailed),
+    ],
+)
+def test_a_volume_that_can_not_be_made(
+    connection: Connection, pool: Path, text: str, error: type[Exception]
+) -> None:
+    connection.failures["createXML"] = [libvirtError(text)]
+    (known,) = storage.pools(connection)
+    with pytest.raises(error, match=f"volume x can't be made in pool default: {text}"):
+        storage.create(connection, known, "x", MIB)
+
+
+def test_pools_that_can_not_be_listed(connection: Connection) -> None:
+    connection.failures["listAllStoragePools"] = [libvirtError("gone")]
+    with pytest.raises(StorageFailed, match="can't be listed: gone"):
+        storage.pools(connection)
+
+
+def test_a_pool_whose_folder_is_gone_has_no_room(connection: Connection, pool: Path) -> None:
+    pool.rmdir()
+    assert storage.pools(connection) == (Pool("default", str(pool), 0),)
+
+
+def test_a_full_disk_explains_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    error = StorageFailed("the appliance ended")
+    assert storage.explained(error, [str(tmp_path)]) is error
+    monkeypatch.setattr(storage, "free_bytes", lambda path: 1000)
+    explained = storage.explained(error, ["/pool/x"])
+    assert isinstance(explained, NoRoom)
+    assert str(explained) == "/pool/x has no room to grow: the appliance ended"
