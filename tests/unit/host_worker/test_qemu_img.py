@@ -29,7 +29,8 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def make(folder: Path, body: str) -> None:
     program = folder / "qemu-img"
-    lines = ["#!/bin/sh", 'for a; do printf '%s\\n' "$a"; done > "${0%/*}/arguments"', "env > ${0%/*}/env"]
+    note = """for a; do printf '%s\\n' "$a"; done > "${0%/*}/arguments"; env > "${0%/*}"/env"""
+    lines = ["#!/bin/sh", note]
     program.write_text("\n".join([*lines, body, ""]))
     program.chmod(0o755)
 
