@@ -361,7 +361,10 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
     fleet_filter,
     fleet_view,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.errors import MaglicaError
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.errors import (
+    HostDown,
+    MaglicaError,
+)
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_entries import Entry
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_filter import Filters
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_values import (
@@ -470,7 +473,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         snapshot = self._read(folder, hosts, filters)
         on_error = self.get_option("on_host_error")
         if on_error == "fail" and snapshot.unreachable:
-            raise MaglicaError("; ".join(_missing(snapshot)))
+            missing = (f"host {entry.host}: {entry.text}" for entry in snapshot.unreachable)
+            raise HostDown("; ".join(missing))
         if on_error == "last_known":
             snapshot = self._with_last_known(f"{key}_last", snapshot)
         if is_cached:
@@ -518,7 +522,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _tell(self, snapshot: Snapshot) -> None:
-        for text in (*_missing(snapshot), *snapshot.problems):
+        is_known = self.get_option("on_host_error") == "last_known"
+        what = "is shown as it was last known" if is_known else "is left out"
+        for missing in snapshot.unreachable:
+            self.display.warning(f"host {missing.host} {what}: {missing.text}")
+        for text in snapshot.problems:
             self.display.warning(text)
         self.inventory.set_variable(
             "all",
@@ -537,7 +545,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         groups = {prefix + kind for kind in self.get_option("include")}
         groups.update(prefix + group for entry in listed for group in entry.groups)
         names = {
-            group: self.inventory.add_group(self._sanitize_group_name(group)) for group in groups
+            group: self.inventory.add_group(self._sanitize_group_name(group))
+            for group in sorted(groups)
         }
         for entry in listed:
             self.inventory.add_host(entry.name)
@@ -610,7 +619,3 @@ def _trusted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _trusted(entry) for key, entry in value.items()}
     return value
-
-
-def _missing(snapshot: Snapshot) -> list[str]:
-    return [f"host {entry.host} is left out: {entry.text}" for entry in snapshot.unreachable]

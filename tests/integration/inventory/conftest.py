@@ -118,6 +118,17 @@ def kvm1(libvirtd: Libvirtd) -> str:
     return libvirtd.uri(testdriver.node(libvirtd.folder / "kvm1.xml", domains))
 
 
+@pytest.fixture(scope="session")
+def web(libvirtd: Libvirtd) -> str:
+    """The URI of a host with web servers."""
+    domains = [
+        testdriver.domain("web0.example.jp", 1, identity=model.vm_uuid(REQUEST), metadata=MADE),
+        testdriver.domain("web1.example.jp", 2, state=3),
+        testdriver.domain("db.example.jp", 3),
+    ]
+    return libvirtd.uri(testdriver.node(libvirtd.folder / "web.xml", domains))
+
+
 @pytest.fixture
 def dead() -> str:
     return f"qemu+tcp://127.0.0.1:{testdriver.free_port()}/system"

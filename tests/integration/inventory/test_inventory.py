@@ -116,7 +116,7 @@ def test_a_dead_and_a_silent_host_cost_one_deadline(
 def test_on_host_error_fail(inventory: Inventory, kvm0: str, dead: str) -> None:
     listed = inventory.list({**_hosts(kvm0=kvm0, dead=dead), "on_host_error": "fail"})
     assert listed.hosts == {}
-    assert "host dead is left out: unable to connect" in listed.warnings
+    assert "maglica.yml: host dead: unable to connect" in listed.warnings
 
 
 def test_hosts_of_the_configuration_file(inventory: Inventory, kvm0: str, kvm1: str) -> None:
