@@ -44,10 +44,10 @@ def peer(uri: str) -> Peer:
     if not parts.scheme or any(char.isspace() or not char.isprintable() for char in uri):
         raise ConfigInvalid(f"{uri!r} is no libvirt URI, such as qemu+tcp://kvm0.example.jp/system")
     driver, _plus, transport = parts.scheme.partition("+")
+    if driver == "test" and not transport and not host:
+        return Peer(Way.INSIDE)
     if not transport:
         transport = "tls" if host else "unix"
-    if driver == "test" and transport == "unix":
-        return Peer(Way.INSIDE)
     if transport == "unix":
         return Peer(Way.UNIX, socket=_option(parts.query, "socket"))
     if transport in _CHILD_TRANSPORTS:
@@ -72,7 +72,9 @@ def for_unattended_use(uri: str, auth_file: str | None = None) -> str:
         added.append("no_tty=1")
     if auth_file and _option(parts.query, "authfile") is None:
         added.append("authfile=" + quote(auth_file))
-    return parts._replace(query="&".join(filter(None, (parts.query, *added)))).geturl()
+    if not added:
+        return uri
+    return uri + ("&" if parts.query else "?") + "&".join(added)
 
 
 def _option(query: str, name: str) -> str | None:

@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from maglica.errors import ConfigInvalid
+from maglica.fleet_filter import Filters, Rule, rule
+from maglica.fleet_values import Domain
+
+UNREAD = Domain("vm0", "u", "kvm0", "running", active=True)
+VM = replace(UNREAD, made=True, image="debian", who="alice")
+IMAGE = Domain("debian", "u", "kvm1", "stopped", active=False, made=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "unread", "vm", "image"),
+    [
+        ({"name": ["vm*"]}, True, True, False),
+        ({"name": ["~vm"]}, False, False, False),
+        ({"name": ["~vm[0-9]"]}, True, True, False),
+        ({"name": ["x", "debian"]}, False, False, True),
+        ({"state": ["running"], "host": ["kvm0"]}, True, True, False),
+        ({"state": ["running"], "host": ["kvm1"]}, False, False, False),
+        ({"image": ["deb*"]}, None, True, False),
+        ({"image": ["deb*"], "name": ["x"]}, False, False, False),
+        ({"kind": ["image"]}, None, False, True),
+        ({"who": ["bob"]}, None, False, False),
+        ({"image": [""]}, None, False, True),
+        ({"name": []}, False, False, False),
+    ],
+)
+def test_rule(options: dict[str, Any], unread: bool | None, vm: bool, image: bool) -> None:
+    def never(expression: str, domain: Domain, is_read: bool) -> bool:
+        raise AssertionError
+
+    found = rule(options)
+    assert found.holds(UNREAD, False, never) is unread
+    assert found.holds(VM, True, never) is vm
+    assert found.holds(IMAGE, True, never) is image
+
+
+def test_an_expression_may_be_early_or_late() -> None:
+    def evaluate(expression: str, domain: Domain, is_read: bool) -> bool | None:
+        return domain.image == "debian" if is_read else None
+
+    late = rule({"expression": "image == 'debian'", "name": ["vm*"]})
+    assert late.holds(UNREAD, False, evaluate) is None
+    assert late.holds(VM, True, evaluate) is True
+    assert late.holds(replace(VM, image=None), True, evaluate) is False
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "may", "want"),
+    [
+        ([], [], True, True),
+        ([{"name": ["vm0"]}], [], True, True),
+        ([{"name": ["x"]}], [], False, False),
+        ([{"name": ["x"]}, {"image": ["debian"]}], [], True, True),
+        ([{"image": ["x"]}], [], True, False),
+        ([], [{"name": ["vm0"]}], False, False),
+        ([], [{"image": ["debian"]}], True, False),
+        ([], [{"image": ["x"]}], True, True),
+        ([{"name": ["vm0"]}], [{"state": ["running"]}], False, False),
+    ],
+)
+def test_filters(
+    include: list[dict[str, Any]], exclude: list[dict[str, Any]], may: bool, want: bool
+) -> None:
+    filters = Filters(tuple(map(rule, include)), tuple(map(rule, exclude)))
+    assert filters.may_want(UNREAD) is may
+    assert filters.want(VM) is want
+
+
+def test_hosts_that_need_not_be_asked() -> None:
+    assert Filters().may_want_host("kvm0")
+    filters = Filters((Rule({"host": ("kvm1*",)}), Rule({"host": ("kvm2",), "name": ("x",)})))
+    asked = [host for host in ("kvm0", "kvm1", "kvm10", "kvm2") if filters.may_want_host(host)]
+    assert asked == ["kvm1", "kvm10", "kvm2"]
+    assert Filters((Rule({"host": ("kvm1",)}), Rule({"name": ("x",)}))).may_want_host("kvm0")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"), [({}, "no condition"), ({"name": ["~["]}, "no regular expression")]
+)
+def test_no_rule(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigInvalid, match=text):
+        rule(options)

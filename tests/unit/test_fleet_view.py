@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from maglica import fleet_view
+from maglica.errors import ConfigInvalid
+from maglica.fleet_values import Disk, Domain, Snapshot
+
+VM = Domain(
+    "vm0", "u", "kvm0", "running", active=True, made=True, image="debian", created=1795500000
+)
+IMAGE = Domain(
+    "debian",
+    "u2",
+    "kvm0",
+    "stopped",
+    active=False,
+    made=False,
+    disks=(Disk("vda", capacity_bytes=10), Disk("vdb", capacity_bytes=5), Disk("sda", "cdrom")),
+)
+
+
+def test_a_vm() -> None:
+    shown = fleet_view.vm(VM)
+    assert shown["created"] == "2026-11-24T06:00:00Z"
+    assert (shown["name"], shown["image"], shown["disks"]) == ("vm0", "debian", [])
+    assert "xml" not in shown
+    assert fleet_view.vm(replace(VM, xml="<x/>", created=None))["xml"] == "<x/>"
+
+
+def test_an_image_on_two_hosts_is_one() -> None:
+    unsized = replace(IMAGE, host="kvm1", disks=(Disk("vda"), Disk("vdb", capacity_bytes=5)))
+    other = replace(IMAGE, name="rocky", disks=())
+    (debian, rocky) = fleet_view.images(Snapshot((VM,), (IMAGE, unsized, other)))
+    assert debian["hosts"] == ["kvm0", "kvm1"]
+    assert [copy["size_bytes"] for copy in debian["copies"]] == [15, None]
+    assert (debian["size_bytes"], debian["vms"]) == (15, ["vm0"])
+    assert (rocky["size_bytes"], rocky["vms"], rocky["hosts"]) == (None, [], ["kvm0"])
+
+
+def test_images_by_pattern() -> None:
+    seen = Snapshot((VM,), (IMAGE, replace(IMAGE, name="draft")))
+    assert fleet_view.only_images(seen, None) == seen
+    narrowed = fleet_view.only_images(seen, "deb.*")
+    assert [image.name for image in narrowed.images] == ["debian"]
+    assert [vm.name for vm in narrowed.vms] == ["draft", "vm0"]
+    # All of the name must match.
+    assert fleet_view.only_images(seen, "deb").images == ()
+    with pytest.raises(ConfigInvalid, match="image_pattern"):
+        fleet_view.only_images(seen, "(")
