@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import Popen
 
 from testbed import machines, network, remains, roots, texts
 from testbed.kvm import kvm_works
@@ -36,6 +37,9 @@ def main() -> int:
     except (CloudError, LayoutError) as error:
         print(f"cloud.py {arguments.command}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"cloud.py {arguments.command}: interrupted; down removes the rest", file=sys.stderr)
+        return 130
 
 
 def _arguments() -> argparse.Namespace:
@@ -90,12 +94,18 @@ def _make(cloud: Layout) -> None:
         keys = {host.name: machines.lay_out(cloud, host, root, image) for host in cloud.hosts}
         _write_access(cloud, keys)
         (cloud.state / "image.xml").write_text(texts.image_domain(virt_type))
+        managers = []
         for host in cloud.hosts:
-            machines.start(cloud, host, root, virt_type == "kvm")
+            managers.append(machines.start(cloud, host, root, virt_type == "kvm"))
             network.route_guests(cloud, host)
         deadline = time.monotonic() + machines.BOOT_DEADLINE
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda host: _finish(cloud, host, deadline), cloud.hosts))
+            jobs = [
+                pool.submit(_finish, cloud, host, manager, deadline)
+                for host, manager in zip(cloud.hosts, managers)
+            ]
+        for job in jobs:
+            job.result()
     # Written last: a cloud that has it is complete.
     (cloud.state / "cloud.json").write_text(texts.description(cloud, virt_type, root, image))
 
@@ -128,8 +138,8 @@ def _write_access(cloud: Layout, host_keys: dict[str, str]) -> None:
     (cloud.state / "maglica.yml").write_text(texts.users_inventory(cloud))
 
 
-def _finish(cloud: Layout, host: Host, deadline: float) -> None:
-    machines.wait(cloud, host, deadline)
+def _finish(cloud: Layout, host: Host, manager: Popen[bytes], deadline: float) -> None:
+    machines.wait(cloud, host, manager, deadline)
     if host.guests is not None:
         machines.define_image(host, cloud.state / "image.xml")
 

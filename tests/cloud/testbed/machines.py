@@ -77,8 +77,10 @@ exec "$@"
 """
 
 
-def start(cloud: Layout, host: Host, root: Path, kvm: bool) -> None:
-    """Start the host's machine on the shared `root`. It lives on when this program ends.
+def start(cloud: Layout, host: Host, root: Path, kvm: bool) -> subprocess.Popen[bytes]:
+    """Start the host's machine on the shared `root`; return its container manager.
+
+    It lives on when this program ends.
 
     Its file system is mounted in a mount namespace of its own, so it ends with its processes and
     nobody who searches this machine's folders walks into it.
@@ -104,7 +106,7 @@ def start(cloud: Layout, host: Host, root: Path, kvm: bool) -> None:
         "ROOT": str(host.root),
     }
     with host.console.open("ab") as console:
-        subprocess.Popen(
+        return subprocess.Popen(
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -114,41 +116,41 @@ def start(cloud: Layout, host: Host, root: Path, kvm: bool) -> None:
         )
 
 
-def wait(cloud: Layout, host: Host, deadline: float) -> None:
-    """Return once all of the host's services run; CloudError with its journal at `deadline`.
+def wait(cloud: Layout, host: Host, manager: subprocess.Popen[bytes], deadline: float) -> None:
+    """Return once all of the host's services run.
 
-    `deadline` is a value of time.monotonic().
+    CloudError with its journal at `deadline`, a value of time.monotonic(), or when its container
+    manager ends.
     """
     try:
-        _wait_for_ssh(host, deadline)
+        while not _ssh_answers(host):
+            if manager.poll() is not None:
+                raise CloudError(f"systemd-nspawn ended with status {manager.returncode}")
+            if time.monotonic() > deadline:
+                raise CloudError(f"nobody answers on port 22 of {host.address}")
+            # A new address says neither yes nor no until the host is there: ask again.
+            time.sleep(0.1)
         left = max(deadline - time.monotonic(), 1)
         ssh(cloud, host.name, "systemctl", "is-system-running", "--wait", timeout=left)
-    except (CloudError, TimeoutError) as error:
+    except CloudError as error:
         raise CloudError(f"host {host.name} did not come up: {error}\n{journal(host)}") from error
 
 
-def _wait_for_ssh(host: Host, deadline: float) -> None:
-    """A new address answers neither with yes nor with no until the host is there: ask again."""
-    while True:
-        try:
-            with socket.create_connection((str(host.address), 22), timeout=1) as connection:
-                connection.settimeout(5)
-                if connection.recv(4) == b"SSH-":
-                    return
-        except OSError:
-            pass
-        if time.monotonic() > deadline:
-            raise TimeoutError("nobody answers on its SSH port")
-        time.sleep(0.1)
+def _ssh_answers(host: Host) -> bool:
+    try:
+        with socket.create_connection((str(host.address), 22), timeout=1) as connection:
+            connection.settimeout(5)
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
 
 
 def answers(host: Host) -> bool:
-    """Tell whether the host's SSH daemon is there."""
-    try:
-        _wait_for_ssh(host, time.monotonic() + 5)
-    except TimeoutError:
-        return False
-    return True
+    """Tell whether the host's SSH daemon is there, also if it is busy for some seconds."""
+    deadline = time.monotonic() + 5
+    while not (there := _ssh_answers(host)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return there
 
 
 def define_image(host: Host, definition: Path) -> None:

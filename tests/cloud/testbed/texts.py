@@ -135,6 +135,7 @@ def deploying_inventory(cloud: Layout) -> str:
 
     ssh = {
         "ansible_user": "root",
+        "ansible_ssh_pipelining": True,
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_ssh_common_args": _ssh_arguments(cloud),
     }
