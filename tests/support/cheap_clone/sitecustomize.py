@@ -87,7 +87,52 @@ def undo(request_id: str, context: object) -> None:
     context.journal.forget(request_id)
 
 
+def plant_failpoint() -> None:
+    """Let one write of the journal go wrong, in whichever process it comes.
+
+    The file ``failpoint`` says which, counted from 1, and how: "3 kill-before", "3 kill-after",
+    "3 EIO", "3 ENOSPC". It is removed when that has happened.
+    """
+    import fcntl
+    import signal
+    import sqlite3
+    from contextlib import contextmanager
+
+    from maglica.host_worker.database import Database
+
+    plan = FOLDER / "failpoint"
+    texts = {"EIO": "disk I/O error", "ENOSPC": "database or disk is full"}
+    real = Database.write
+
+    def due() -> str:
+        with (FOLDER / "failpoint.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not plan.exists():
+                return ""
+            count, how = plan.read_text().split()
+            if int(count) > 1:
+                plan.write_text(f"{int(count) - 1} {how}")
+                return ""
+            plan.unlink()
+            return how
+
+    @contextmanager
+    def write(self: Database):
+        how = due()
+        if how == "kill-before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        with real(self):
+            yield
+            if how in texts:
+                raise sqlite3.OperationalError(texts[how])
+        if how == "kill-after":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Database.write = write
+
+
 if "CHEAP_FOLDER" in os.environ:
+    plant_failpoint()
     for module_name, content in (("clone", {"run": run}), ("undo", {"undo": undo})):
         module = types.ModuleType(f"maglica.host_worker.{module_name}")
         vars(module).update(content)

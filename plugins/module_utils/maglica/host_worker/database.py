@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -25,9 +26,7 @@ class Database:
     def __init__(self, path: Path, schema: str, version: int) -> None:
         self.path = path
         with self._errors("open"):
-            # The journal holds password hashes: the file is made before SQLite, which would make
-            # it readable for others.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            _create(path)
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -85,3 +84,14 @@ class Database:
             yield
         except (OSError, sqlite3.Error) as error:
             raise JournalFailed(f"cannot {act} the journal {self.path}: {error}") from error
+
+
+def _create(path: Path) -> None:
+    """Make the file readable for its owner only, which SQLite would not; it holds secrets.
+
+    A file that is there is not opened: closing it would drop the locks that another connection of
+    this process has on it (https://www.sqlite.org/howtocorrupt.html, 2.2), and the journal would
+    be taken away from under it.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

@@ -104,6 +104,11 @@ class Journal:
     def close(self) -> None:
         self._db.close()
 
+    def probe(self) -> None:
+        """Write something that changes nothing, to learn whether that is possible."""
+        with self._db.write():
+            self._db.change(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
     # --- requests
 
     def accept(self, requests: Iterable[Request]) -> None:

@@ -40,7 +40,7 @@ FLUSH_SECONDS = 2.0
 FIRST_REPORT_SECONDS = 2.0
 RETENTION_SECONDS = 7 * 86400.0
 PRUNE_SECONDS = 3600.0
-JOURNAL_PAUSE = 5.0
+JOURNAL_PAUSE = 2.0
 LONGEST_WAIT = 5.0
 
 
@@ -69,8 +69,7 @@ class Service:
         self._catch_signals()
         self._reporter.start()
         self._reporter.wait(FIRST_REPORT_SECONDS)
-        with self._survive():
-            self._work.resume()
+        self._work.resume()
         systemd.notify("READY=1", f"STATUS=host {self._settings.name}")
         _log.info(
             "host %s: serving, %d open requests", self._settings.name, len(self._work.open_ids)
@@ -118,18 +117,20 @@ class Service:
             self._work.wake_at(),
             self._outbox.wake_at() if self._peer.can_send() else math.inf,
             self._stop_at if self._stop_at is not None else math.inf,
+            self._journal_retry_at if self._journal_problem is not None else math.inf,
             now + longest,
         )
         self._poll(max(0.0, until - now))
         now = time.monotonic()
         self._peer.tick(now)
+        self._try_journal(now)
         if (reply := self._peer.reply(now)) is not None:
             self._answered(reply, now)
         with self._survive():
             self._heard(self._peer.published())
         with self._survive():
             self._work.look_after(now)
-            if self._stop_at is None and now >= self._journal_retry_at:
+            if self._stop_at is None and self._journal_problem is None:
                 self._work.start(now)
         if self._reporter.has_news():
             self._outbox.hello(now)
@@ -211,16 +212,26 @@ class Service:
                 self._accept(reply.body["requests"])
                 self._cancel(reply.body["cancel"])
 
+    def _try_journal(self, now: float) -> None:
+        """After a failure see now and then whether the journal can be written again."""
+        if self._journal_problem is None or now < self._journal_retry_at:
+            return
+        with self._survive():
+            self._journal.probe()
+            _log.info("host %s: the journal can be written again", self._settings.name)
+            self._journal_problem = None
+            self._work.tell_again()
+            self._outbox.hello(now)
+
     @contextmanager
     def _survive(self) -> Iterator[None]:
         """Let a journal that fails (a full disk) stop new work, but not the worker."""
         try:
             yield
         except JournalFailed as error:
+            now = time.monotonic()
+            self._journal_retry_at = now + JOURNAL_PAUSE
             if self._journal_problem is None:
                 _log.error("host %s: %s", self._settings.name, error)
+                self._outbox.hello(now)
             self._journal_problem = str(error)
-            self._journal_retry_at = time.monotonic() + JOURNAL_PAUSE
-        else:
-            if time.monotonic() >= self._journal_retry_at:
-                self._journal_problem = None

@@ -199,18 +199,24 @@ class Work:
 
     def _ended(self, request_id: str) -> None:
         """Tell the result of a request that has ended, unless that is under way."""
-        if self._open.pop(request_id, None) is None:
+        if request_id not in self._open:
             return
+        entry = self._journal.entry(request_id)
+        del self._open[request_id]
         self._held_until.pop(request_id, None)
         self._held_times.pop(request_id, None)
         self._changed = True
-        entry = self._journal.entry(request_id)
         if entry is not None:
             self._tell(entry)
 
     def _tell(self, entry: Entry) -> None:
         self._unreported[entry.id] = entry.request
         self._outbox.result(entry.id)
+
+    def tell_again(self) -> None:
+        """Tell every result of which the journal does not say that the client worker has it."""
+        for request_id in self._unreported:
+            self._outbox.result(request_id)
 
     # --- questions
 
