@@ -220,6 +220,14 @@ def test_the_client_worker_restarts(cell: Cell, number: int) -> None:
     assert cell.ended(again).state is State.DONE
 
 
+def test_a_client_worker_that_was_restarted_knows_the_host_at_once(cell: Cell) -> None:
+    cell.host.options["hello_interval"] = 60
+    cell.start()
+    for _ in range(2):
+        cell.worker.restart(signal.SIGKILL)
+        eventually(lambda: cell.status().alive, timeout=4)
+
+
 def test_the_client_worker_hangs(cell: Cell) -> None:
     cell.start()
     cell.worker.process.send_signal(signal.SIGSTOP)

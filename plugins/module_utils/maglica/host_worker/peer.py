@@ -84,6 +84,7 @@ class Peer:
             lambda: sockets.connect_subscriber(self._context, keys, address, host)
         )
         self._reply_until = math.inf
+        self._was_connected = False
         self.is_busy = False
 
     def close(self) -> None:
@@ -114,10 +115,20 @@ class Peer:
         if self._published.link is not None and self._published.link.connected:
             self._published.succeeded()
         link = self._requests.link
-        if self.is_busy and link is not None and link.lost:
-            self._drop(self._requests, now, "the connection to the client worker was lost")
+        if link is not None and link.lost:
+            if self.is_busy:
+                self._drop(self._requests, now, "the connection to the client worker was lost")
+            else:
+                self._requests.renew(now)
+                self._requests.ensure(now)
         elif self.is_busy and now >= self._reply_until:
             self._drop(self._requests, now, f"the client worker is silent for {REPLY_SECONDS:g} s")
+
+    def is_new(self) -> bool:
+        """Tell whether a connection has come about since the last call."""
+        link = self._requests.link
+        was, self._was_connected = self._was_connected, link is not None and link.connected
+        return self._was_connected and not was
 
     def can_send(self) -> bool:
         return not self.is_busy and self._requests.link is not None

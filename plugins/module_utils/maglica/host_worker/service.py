@@ -132,7 +132,8 @@ class Service:
             self._work.look_after(now)
             if self._stop_at is None and self._journal_problem is None:
                 self._work.start(now)
-        if self._reporter.has_news():
+        # A client worker that was started anew knows nothing of this host.
+        if self._reporter.has_news() or self._peer.is_new():
             self._outbox.hello(now)
         if self._peer.can_send():
             self._send(now)
