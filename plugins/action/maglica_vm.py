@@ -40,12 +40,9 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         if arguments.get("config") is None and "maglica_config" in variables:
             arguments["config"] = self._templar.template(variables["maglica_config"])
-        with _printed_progress() as address:
+        with _printed_progress() as environment:
             # The task of this process is a copy: no other task gets this variable.
-            self._task.environment = [
-                *(self._task.environment or []),
-                {PROGRESS_VARIABLE: address},
-            ]
+            self._task.environment = [*(self._task.environment or []), environment]
             executed = self._execute_module(
                 module_name=self._task.action,
                 module_args=arguments,
@@ -56,18 +53,26 @@ class ActionModule(ActionBase):
 
 
 @contextlib.contextmanager
-def _printed_progress() -> Iterator[str]:
-    """Print what is sent to the socket whose path this yields, until the block ends."""
+def _printed_progress() -> Iterator[dict[str, str]]:
+    """Print what is sent to a socket until the block ends; yield the variable that names it.
+
+    Without a socket, as when its path would be too long, there is nothing to print.
+    """
     with (
-        tempfile.TemporaryDirectory(prefix="maglica-", dir=constants.DEFAULT_LOCAL_TMP) as folder,
+        tempfile.TemporaryDirectory(prefix="maglica-") as folder,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver,
     ):
         address = str(Path(folder, "progress"))
-        receiver.bind(address)
+        try:
+            receiver.bind(address)
+        except OSError as error:
+            display.vv(f"no progress is shown: {address}: {error}")
+            yield {}
+            return
         printer = threading.Thread(target=_print_all, args=(receiver,))
         printer.start()
         try:
-            yield address
+            yield {PROGRESS_VARIABLE: address}
         finally:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
                 end.sendto(b"", address)

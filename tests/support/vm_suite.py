@@ -51,6 +51,12 @@ def bring(cell: Cell, waiting: Waiting = PATIENT, **fields: object) -> Outcome:
     return Task(cell.client, cell.hosts, waiting).bring(wanted)
 
 
+def release_and_bring(cell: Cell, **fields: object) -> Outcome:
+    """Bring the vm to its state, and release the hosts only when that waits for them."""
+    wanted = Wanted(**{"name": NAME, "image": IMAGE, **fields})
+    return Task(cell.client, cell.hosts, PATIENT, lambda _request: cell.release()).bring(wanted)
+
+
 def foresee(cell: Cell, **fields: object) -> Outcome:
     wanted = Wanted(**{"name": NAME, "image": IMAGE, **fields})
     return Task(cell.client, cell.hosts, Waiting()).foresee(wanted)
@@ -149,10 +155,9 @@ class VmSuite:
         assert second.request is not None
         assert second.request.id == first.request.id
         assert foresee(cell).after["host"] == first.request.host
-        cell.release()
-        third = bring(cell)
+        third = release_and_bring(cell)
         assert third.vm is not None
-        assert third.vm["state"] == "running"
+        assert (third.changed, third.vm["state"]) == (True, "running")
         assert len(cell.client.list()) == 1
 
     def test_a_run_that_waits_too_long_says_so_and_is_joined(self, cell: Cell) -> None:
@@ -165,8 +170,7 @@ class VmSuite:
         assert "0.3 s" in text
         assert "joins it" in text
         assert str(request.host) in text
-        cell.release()
-        joined = bring(cell)
+        joined = release_and_bring(cell)
         assert joined.changed
         assert joined.request is not None
         assert joined.request.id == request.id
@@ -184,8 +188,7 @@ class VmSuite:
     def test_what_others_make_is_waited_for_without_an_image(self, cell: Cell) -> None:
         cell.hold()
         bring(cell, Waiting(wait=False), state=Presence.STOPPED)
-        cell.release()
-        started = bring(cell, state=Presence.RUNNING, image=None)
+        started = release_and_bring(cell, state=Presence.RUNNING, image=None)
         assert started.vm is not None
         assert (started.changed, started.vm["state"]) == (True, "running")
 
@@ -194,11 +197,12 @@ class VmSuite:
         made = bring(cell, Waiting(wait=False))
         foreseen = foresee(cell, state=Presence.ABSENT)
         assert foreseen.changed
-        cell.release()
-        gone = bring(cell, state=Presence.ABSENT)
+        gone = release_and_bring(cell, state=Presence.ABSENT)
         assert gone.changed
         assert gone.request is not None
         assert made.request is not None
+        assert gone.request.id == made.request.id
+        assert gone.request.state is State.CANCELLED
         assert [NAME in cell.defined(host) for host in HOSTS] == [False, False]
 
     def test_names_that_are_taken(self, cell: Cell) -> None:

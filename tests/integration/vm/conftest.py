@@ -1,7 +1,5 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The suite on a real client worker and real libvirtds; tests/unit has it on a fake cell."""
-
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -11,10 +9,10 @@ from pathlib import Path
 import pytest
 from support import testdriver
 from support.simulated_host import SimulatedCell
-from support.vm_suite import HOSTS, VmSuite
+from support.vm_suite import HOSTS
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def libvirtds() -> Iterator[list[testdriver.Libvirtd]]:
     with ExitStack() as stack:
         yield [stack.enter_context(testdriver.running()) for _host in HOSTS]
@@ -22,13 +20,10 @@ def libvirtds() -> Iterator[list[testdriver.Libvirtd]]:
 
 @pytest.fixture
 def cell(tmp_path: Path, libvirtds: list[testdriver.Libvirtd]) -> Iterator[SimulatedCell]:
+    """A client worker and two hosts with an original image."""
     made = SimulatedCell(tmp_path, libvirtds)
     try:
         made.start()
         yield made
     finally:
         made.close()
-
-
-class TestRealCell(VmSuite):
-    pass
