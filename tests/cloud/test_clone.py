@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two vms are cloned from one image and boot; then everything that must be their own is looked at."""
+"""Two vms are cloned from one image and boot; then all that must be their own is looked at."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Twenty vms at once: spread over the hosts, none made twice, nothing left when they are removed."""
+"""Twenty vms at once: spread over the hosts, none made twice, nothing left after their removal."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _HOST_PACKAGES = (
     "linux-image-cloud-amd64 xfsprogs btrfs-progs e2fsprogs"
 )
 _GUEST_PACKAGES = (
-    "systemd-sysv dbus udev ifupdown isc-dhcp-client iproute2 openssh-server python3-minimal "
+    "systemd-sysv dbus udev ifupdown isc-dhcp-client iproute2 openssh-server python3 "
     "qemu-guest-agent linux-image-cloud-amd64"
 )
 _UNREAD = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
