@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable
 
-from .. import config, domain_xml
+from .. import config, domain_xml, systemd
 from ..errors import ConfigInvalid, JournalFailed, MaglicaError
 from ..model import Kind, Request, Vm, vm_uuid
 from . import clone, guard, libvirtd, locks, quick, undo
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def emit(line: dict[str, Any]) -> None:
         os.write(channel, json.dumps(line).encode("ascii") + b"\n")
 
-    logging.basicConfig(level=logging.INFO, format="job %(process)d: %(levelname)s: %(message)s")
+    systemd.log_to_stderr(who=f"job {os.getpid()}")
     try:
         _serve(Path(options.config), emit)
     except (ConfigInvalid, JournalFailed) as error:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import config
+from .. import config, systemd
 from ..errors import ConfigInvalid, MaglicaError
 from ..wire import keys
 from .service import Service
@@ -22,10 +22,7 @@ _log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker until it is told to stop; return the exit status."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.DEBUG if options.verbose else logging.INFO,
-        format="%(levelname)s: %(message)s",
-    )
+    systemd.log_to_stderr(logging.DEBUG if options.verbose else logging.INFO)
     try:
         settings, pair = _load(Path(options.config))
         if options.check:
@@ -33,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         Service(settings, pair).run()
     except MaglicaError as error:
-        _log.error("maglica host worker: %s", error)
+        _log.error("%s", error)
         return 1
     return 0
 
