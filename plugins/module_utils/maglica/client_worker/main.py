@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -104,6 +105,7 @@ def _check(settings: config.Config) -> None:
 def _run(settings: config.Config) -> None:
     where, service = settings.need_client_worker(), settings.need_client_worker_service()
     pair, access = _read_keys(settings)
+    _allow_many_connections()
     journal = Journal.open(service.journal)
     try:
         weights = {host.name: host.weight for host in settings.hosts}
@@ -125,6 +127,12 @@ def _run(settings: config.Config) -> None:
             engine.stop()
     finally:
         journal.close()
+
+
+def _allow_many_connections() -> None:
+    """Raise the limit of open files as far as it goes: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _serve(broker: Broker, bind: str, where: config.ClientWorker) -> None:

@@ -22,10 +22,11 @@ class _Reservation:
 
     request: Request
     spec: CloneSpec
-    memory_mib: int
-    pool: str | None
-    pool_bytes: int
-    base: str | None
+    uuid: str
+    memory_mib: int = 0
+    pool: str | None = None
+    pool_bytes: int = 0
+    base: str | None = None
     ended: float | None = None
 
 
@@ -42,23 +43,12 @@ class Reservations:
         """Return what all of them take together."""
         return Reserved(self._memory_mib, dict(self._pools), frozenset(self._bases))
 
-    def add(self, request: Request, holdings: Holdings | None, ended: float | None = None) -> None:
+    def add(self, request: Request, holdings: Holdings | None) -> None:
         """Reserve for a clone request, as its host's last report (``holdings``) makes necessary."""
-        spec = request.spec
-        if not isinstance(spec, CloneSpec):
-            return
-        self.drop(request.id)
-        reserved = self.total()
-        need = placement.need(spec, holdings, reserved.bases)
-        domain = holdings.by_uuid.get(vm_uuid(request.id)) if holdings else None
-        memory = 0 if domain and domain.active else need.memory_mib
-        pools = holdings.report.pools if holdings else ()
-        room = placement.roomiest(pools, reserved, spec.pool)
-        if room is None or domain is not None:
-            pool, size, base = None, 0, None
-        else:
-            pool, size, base = room[0].name, need.disk_bytes + need.base_bytes, spec.image
-        self._put(_Reservation(request, spec, memory, pool, size, base, ended))
+        if isinstance(request.spec, CloneSpec):
+            self.drop(request.id)
+            entry = _Reservation(request, request.spec, vm_uuid(request.id))
+            self._put(self._counted(entry, holdings))
 
     def drop(self, request_id: str) -> None:
         """Free what was reserved for this request, if anything was."""
@@ -79,12 +69,25 @@ class Reservations:
         self._bases.clear()
         settled = []
         for request_id, entry in entries.items():
-            shown = vm_uuid(request_id) in holdings.by_uuid
+            shown = entry.uuid in holdings.by_uuid
             if entry.ended is not None and (shown or now - entry.ended > SETTLE_SECONDS):
                 settled.append(entry.spec.name)
             else:
-                self.add(entry.request, holdings, entry.ended)
+                self._put(self._counted(entry, holdings))
         return settled
+
+    def _counted(self, entry: _Reservation, holdings: Holdings | None) -> _Reservation:
+        reserved = self.total()
+        need = placement.need(entry.spec, holdings, reserved.bases)
+        domain = holdings.by_uuid.get(entry.uuid) if holdings else None
+        memory = 0 if domain and domain.active else need.memory_mib
+        entry = replace(entry, memory_mib=memory, pool=None, pool_bytes=0, base=None)
+        pools = holdings.report.pools if holdings else ()
+        room = placement.roomiest(pools, reserved, entry.spec.pool)
+        if room is None or domain is not None:
+            return entry
+        size = need.disk_bytes + need.base_bytes
+        return replace(entry, pool=room[0].name, pool_bytes=size, base=entry.spec.image)
 
     def _put(self, entry: _Reservation) -> None:
         self._entries[entry.request.id] = entry
