@@ -69,3 +69,55 @@ def make_disk(path: Path, tree: Path, mib: int = 24, kind: str = "ext4") -> Path
     command = ["mke2fs", "-q", "-t", kind, "-d", str(tree), "-E", "root_owner=0:0", str(path)]
     subprocess.run([*command, f"{mib}M"], check=True, capture_output=True)
     return path
+
+
+def leave_unclean(disk: Path, mountpoint: Path) -> None:
+    """Make ``disk`` look as after a power cut: its journal has what the file system lacks."""
+    mountpoint.mkdir()
+    live = disk.with_suffix(".live")
+    disk.rename(live)
+    subprocess.run(["mount", "-o", "loop", str(live), str(mountpoint)], check=True)
+    try:
+        (mountpoint / "etc/late").write_text("written last\n")
+        subprocess.run(["sync", "-f", str(mountpoint / "etc/late")], check=True)
+        subprocess.run(["cp", "--sparse=always", str(live), str(disk)], check=True)
+    finally:
+        subprocess.run(["umount", str(mountpoint)], check=True)
+    live.unlink()
+
+
+class Disk:
+    """A vm's disk to look into: a raw copy of it, read with debugfs."""
+
+    def __init__(self, volume: str, copy: Path) -> None:
+        command = ["qemu-img", "convert", "-U", "-f", "qcow2", "-O", "raw", volume, str(copy)]
+        subprocess.run(command, check=True)
+        self._copy = copy
+
+    def text(self, path: str) -> str:
+        """Return a file's content; a file that is not there has none."""
+        return self._debugfs(f"cat {path}")
+
+    def mode(self, path: str) -> str:
+        """Return "MODE UID GID", the mode in octal."""
+        words = self._debugfs(f"stat {path}").replace(":", ": ").split()
+        found = {word: words[i + 1] for i, word in enumerate(words) if word.endswith(":")}
+        return f"{found['Mode:']} {found['User:']} {found['Group:']}"
+
+    def names(self, folder: str) -> list[str]:
+        lines = self._debugfs(f"ls -p {folder}").splitlines()
+        names = [line.split("/")[5] for line in lines if line.startswith("/")]
+        return sorted(name for name in names if name not in (".", ".."))
+
+    def problems(self) -> str:
+        """Return what e2fsck finds; empty when the file system is clean."""
+        done = subprocess.run(
+            ["e2fsck", "-fn", str(self._copy)], capture_output=True, text=True, check=False
+        )
+        return done.stdout if done.returncode else ""
+
+    def _debugfs(self, request: str) -> str:
+        done = subprocess.run(
+            ["debugfs", "-R", request, str(self._copy)], capture_output=True, check=True
+        )
+        return done.stdout.decode("utf-8", "surrogateescape")

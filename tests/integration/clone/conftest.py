@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host with a real libvirtd, real QEMU and real appliances; the guest of the image can't boot."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import pytest
+from maglica.config import HostWorker
+from maglica.host_worker import clone
+from maglica.host_worker.context import JobContext
+from maglica.host_worker.journal import Journal
+from maglica.model import CloneSpec, Kind, Request, new_request_id
+from support import guest, qemu_libvirtd
+
+IMAGE = "debian.original"
+DEFINITION = """
+<domain type='qemu'>
+  <name>{name}</name>
+  <memory unit='MiB'>64</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64'>hvm</type></os>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='{format}'/>
+      <source file='{disk}'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    <interface type='user'><model type='virtio'/></interface>
+  </devices>
+</domain>
+"""
+POOL = "<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>"
+
+
+@dataclass
+class Host:
+    """The host: its folder, its libvirtd, and what jobs said of their progress."""
+
+    folder: Path
+    uri: str
+    connection: libvirt.virConnect
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        state_dir = self.folder / "state"
+        state_dir.mkdir()
+        self.settings = HostWorker(
+            "kvm0.example.jp", Path("/key"), uri=self.uri, state_dir=state_dir
+        )
+        self.context = JobContext(Journal(state_dir), self.settings, self.lines.append)
+
+    def add_pool(self, name: str, path: Path) -> Path:
+        path.mkdir(exist_ok=True)
+        self.connection.storagePoolDefineXML(POOL.format(name=name, path=path)).create()
+        return path
+
+    def add_image(self, disk: Path, name: str = IMAGE, disk_format: str = "raw") -> Any:
+        xml = DEFINITION.format(name=name, disk=disk, format=disk_format)
+        return self.connection.defineXML(xml)
+
+    def request(self, name: str, **changes: Any) -> Request:
+        spec = replace(CloneSpec(name, IMAGE, start=False), **changes)
+        request = Request(new_request_id(), Kind.CLONE, spec, host="kvm0.example.jp", who="alice")
+        self.context.journal.accept([request])
+        return request
+
+    def run(self, *requests: Request) -> list[Request]:
+        clone.run(requests, self.context)
+        entries = [self.context.journal.entry(request.id) for request in requests]
+        return [entry.request for entry in entries]
+
+    def files(self, pool: str = "pool") -> list[str]:
+        return sorted(path.name for path in (self.folder / pool).iterdir())
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A short path: sockets lie in it."""
+    made = Path(tempfile.mkdtemp(prefix="maglica-clone-"))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def libvirtd(folder: Path) -> Iterator[str]:
+    with qemu_libvirtd.running(folder / "libvirtd") as uri:
+        yield uri
+
+
+@pytest.fixture(scope="module")
+def connection(libvirtd: str) -> Iterator[libvirt.virConnect]:
+    opened = libvirt.open(libvirtd)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def host(folder: Path, libvirtd: str, connection: libvirt.virConnect) -> Host:
+    """A host with the pool "default" and an image that was not shut down cleanly."""
+    made = Host(folder, libvirtd, connection)
+    made.add_pool("default", folder / "pool")
+    disk = guest.make_disk(folder / "image.raw", guest.make_tree(folder / "tree"))
+    guest.leave_unclean(disk, folder / "mnt")
+    made.add_image(disk)
+    return made

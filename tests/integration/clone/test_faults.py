@@ -1,0 +1,270 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes wrong with real disks, appliances and processes; nothing of it is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from maglica.errors import GuestUnreadable
+from maglica.host_worker import storage, undo
+from maglica.host_worker.guest import customize as customizing
+from maglica.host_worker.guest.appliance import Drive
+from maglica.host_worker.guest.customize import Guest, customize
+from maglica.host_worker.guest.filesystem import ApplianceDied
+from maglica.host_worker.guest.model import GuestFacts, Mount, Write
+from maglica.model import Request, State
+from support import guest as debian
+from support.guest import Disk
+
+from .conftest import IMAGE, Host
+
+pytestmark = pytest.mark.timeout(600)
+
+FACTS = GuestFacts((Mount("/", "/dev/sda"),), "debian", "12", "ifupdown", "i", "", shared=True)
+JOB = """
+import sys
+from pathlib import Path
+from maglica.config import HostWorker
+from maglica.host_worker import clone
+from maglica.host_worker.context import JobContext
+from maglica.host_worker.journal import Journal
+uri, state_dir, request_id = sys.argv[1:]
+settings = HostWorker("kvm0.example.jp", Path("/key"), uri=uri, state_dir=Path(state_dir))
+context = JobContext(Journal(state_dir), settings, lambda line: print(line, flush=True))
+clone.run([context.journal.entry(request_id).request], context)
+"""
+
+
+def assert_nothing_is_left(host: Host, request: Request, pool: str = "pool") -> None:
+    assert host.files(pool) == []
+    assert host.context.journal.bases() == ()
+    assert host.context.journal.intents(request.id) == ()
+    names = [domain.name() for domain in host.connection.listAllDomains()]
+    assert request.name not in names
+
+
+def children(command: str) -> list[int]:
+    """Return the processes below this one whose command line has that in it."""
+    lines = subprocess.run(
+        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()[1:]
+    rows = [line.split(None, 2) for line in lines]
+    below = {os.getpid()}
+    for _ in rows:
+        below |= {int(pid) for pid, parent, _ in rows if int(parent) in below}
+    return [int(pid) for pid, _, text in rows if int(pid) in below and command in text]
+
+
+# --- guests in one appliance
+
+
+class Deadly(tuple):
+    """Edits that end the appliance when they are about to be made."""
+
+    def __iter__(self) -> Iterator[Write]:
+        for pid in children("guestfs"):
+            if b"qemu-system" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+        return super().__iter__()
+
+
+@pytest.fixture(scope="module")
+def overlays(folder: Path) -> list[Path]:
+    """Four overlays of one guest; the second one's file system is destroyed."""
+    raw = debian.make_disk(folder / "base.raw", debian.make_tree(folder / "base.tree"))
+    made = [folder / f"overlay{number}.qcow2" for number in range(4)]
+    for path in made:
+        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(raw), "-F", "raw"]
+        subprocess.run([*command, str(path)], check=True)
+    destroy = ["qemu-io", "-f", "qcow2", "-c", "write -P 0 0 1M", str(made[1])]
+    subprocess.run(destroy, check=True, capture_output=True)
+    return made
+
+
+def test_each_guest_s_failure_is_its_own(overlays: list[Path], folder: Path) -> None:
+    edits = (Write("/etc/hostname", b"new\n"),)
+    guests = [Guest(path.name, (Drive(str(path)),), edits) for path in overlays]
+    guests[2] = Guest(overlays[2].name, guests[2].drives, Deadly(edits))
+    results = customize(guests, FACTS, use_kvm=False)
+    kinds = {name: type(error) for name, error in results.items() if error is not None}
+    assert kinds == {"overlay1.qcow2": GuestUnreadable, "overlay2.qcow2": ApplianceDied}
+    assert "mount its file systems" in str(results["overlay1.qcow2"])
+    for number in (0, 3):
+        disk = Disk(str(overlays[number]), folder / f"look{number}")
+        assert disk.text("/etc/hostname") == "new\n"
+        assert disk.problems() == ""
+    assert children("guestfs") == []
+
+
+# --- images that can't be cloned
+
+
+def test_a_disk_without_a_system(host: Host, folder: Path) -> None:
+    empty = folder / "empty"
+    empty.mkdir()
+    host.add_image(debian.make_disk(folder / "empty.raw", empty), "empty.original")
+    request = host.request("vm0.example.jp", image="empty.original")
+    (failed,) = host.run(request)
+    assert failed.failure.code == "guest_unreadable"
+    assert failed.failure.text == (
+        "cannot clone empty.original as vm0.example.jp on host kvm0.example.jp:"
+        " libguestfs finds no operating system on its disks"
+    )
+    assert_nothing_is_left(host, request)
+
+
+@pytest.mark.parametrize(
+    ("header", "problem"),
+    [
+        (["-b", "/etc/hostname", "-F", "raw"], "has a backing file outside the storage pools"),
+        (["-o", "data_file={}/data,data_file_raw=on"], "keeps its data in another file"),
+    ],
+)
+def test_crafted_disks(host: Host, folder: Path, header: list[str], problem: str) -> None:
+    disk = folder / "evil.qcow2"
+    disk.unlink(missing_ok=True)
+    options = [word.format(folder) for word in header]
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", *options, str(disk), "1M"]
+    subprocess.run(command, check=True)
+    host.add_image(disk, "evil.original", "qcow2")
+    request = host.request("vm0.example.jp", image="evil.original")
+    (failed,) = host.run(request)
+    assert failed.failure.code == "image_unsupported"
+    assert problem in failed.failure.text
+    assert_nothing_is_left(host, request)
+
+
+def test_a_qcow2_header_in_a_raw_disk_is_data(host: Host, folder: Path) -> None:
+    """The copy must have the header's bytes, and not the file that they name."""
+    disk = folder / "trojan.raw"
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", "/etc/hostname", "-F", "raw"]
+    subprocess.run([*command, str(disk), "1M"], check=True)
+    host.add_image(disk, "trojan.original")
+    request = host.request("vm0.example.jp", image="trojan.original")
+    (failed,) = host.run(request)
+    assert failed.failure.code == "guest_unreadable"
+    assert_nothing_is_left(host, request)
+
+
+def test_a_running_image(host: Host) -> None:
+    image = host.connection.lookupByName(IMAGE)
+    image.create()
+    try:
+        (failed,) = host.run(host.request("vm0.example.jp"))
+    finally:
+        image.destroy()
+    assert failed.failure.code == "image_running"
+
+
+# --- a disk that is full
+
+
+@contextmanager
+def small_pool(host: Host, mib: int) -> Iterator[Path]:
+    """A pool of its own on a file system of that size."""
+    path = host.folder / "small"
+    path.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(path)], check=True)
+    try:
+        host.add_pool("small", path)
+        host.context.settings = host.settings.__class__(
+            **{**vars(host.settings), "pools": ("small",)}
+        )
+        yield path
+        pool = host.connection.storagePoolLookupByName("small")
+        pool.destroy()
+        pool.undefine()
+    finally:
+        host.context.settings = host.settings
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_no_room_is_noticed_before_anything_is_made(host: Host) -> None:
+    with small_pool(host, 40):
+        request = host.request("vm0.example.jp")
+        (failed,) = host.run(request)
+        assert failed.failure.code == "no_room"
+        assert "pool small has 0.0 GiB free, 0.1 GiB needed" in failed.failure.text
+        assert_nothing_is_left(host, request, "small")
+
+
+def test_a_disk_that_fills_up_during_the_copy(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = host.folder / "noise.raw"
+    noise.write_bytes(os.urandom(8 << 20))
+    host.add_image(noise, "noise.original")
+    monkeypatch.setattr(storage, "choose", lambda known, needed, named=None: known[0])
+    with small_pool(host, 4):
+        request = host.request("vm0.example.jp", image="noise.original")
+        (failed,) = host.run(request)
+        assert failed.failure.code == "no_room"
+        assert "noise.raw (0.0 GiB) can't be copied to" in failed.failure.text
+        assert "No space left on device" in failed.failure.text
+        assert_nothing_is_left(host, request, "small")
+
+
+def test_a_disk_that_fills_up_under_the_appliance(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "choose", lambda known, needed, named=None: known[0])
+    monkeypatch.setattr(customizing, "PREPARE_SECONDS", 40)
+    with small_pool(host, 4) as path:
+        copy = storage.MIB
+        (path / "ballast").write_bytes(b"x" * (3 * copy - 64 * 1024))
+        request = host.request("vm0.example.jp")
+        (failed,) = host.run(request)
+        (path / "ballast").unlink()
+        assert failed.failure.code == "no_room", failed.failure
+        assert_nothing_is_left(host, request, "small")
+
+
+# --- a job that is killed
+
+
+@pytest.mark.parametrize("phase", ["base", "customize"])
+def test_a_job_that_is_killed_with_its_appliance(host: Host, phase: str) -> None:
+    request = host.request("killed.example.jp")
+    command = [sys.executable, "-c", JOB, host.uri, str(host.settings.state_dir), request.id]
+    library = str(Path(undo.__file__).parents[2])
+    job = subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": library},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        for line in job.stdout or ():
+            if f"'phase': '{phase}'" in line and "seconds" not in line:
+                break
+        wait_for_appliance(job.pid)
+    finally:
+        os.killpg(job.pid, signal.SIGKILL)
+        job.wait()
+    assert host.context.journal.intents(request.id) != ()
+    undo.undo(request.id, host.context)
+    undo.undo(request.id, host.context)
+    assert host.context.journal.intents(request.id) == ()
+    kept = [disk["name"] for base in host.context.journal.bases() for disk in base.disks.values()]
+    assert host.files() == kept
+    assert len(kept) == (0 if phase == "base" else 1)
+    assert children("guestfs") == []
+    if phase == "customize":
+        (done,) = host.run(request)
+        assert done.state is State.DONE
+
+
+def wait_for_appliance(job: int, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not any(os.getpgid(pid) == job for pid in children("qemu-system")):
+        assert time.monotonic() < end, "the job starts no appliance"
+        time.sleep(0.05)
+    time.sleep(1)
