@@ -14,8 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 from testbed import machines, network, remains, roots, texts
+from testbed.deployment import deploy
 from testbed.kvm import kvm_works
 from testbed.layout import IMAGE, Host, Layout, LayoutError, layout
 from testbed.run import CloudError, run, say, step
@@ -84,8 +86,9 @@ def _make(cloud: Layout) -> None:
     _make_key(cloud)
     public_key = (cloud.state / "ssh_key.pub").read_text().strip()
     with ThreadPoolExecutor() as pool:
-        jobs = pool.submit(_host_root, cloud), pool.submit(_guest_image, cloud, public_key)
-        root, image = (job.result() for job in jobs)
+        host_job = pool.submit(_host_root, cloud)
+        guest_job = pool.submit(_guest_image, cloud, public_key)
+    root, image = host_job.result(), guest_job.result()
     roots.forget_older(cloud.cache, (root, image))
     virt_type = "kvm" if kvm_works(image / "vmlinuz") else "qemu"
     say(f"guests run on {'KVM' if virt_type == 'kvm' else 'TCG: KVM does not work here'}")
@@ -144,17 +147,6 @@ def _finish(cloud: Layout, host: Host, manager: Popen[bytes], deadline: float) -
         machines.define_image(host, cloud.state / "image.xml")
 
 
-def deploy(cloud: Layout) -> None:
-    """Deploy the workers with the collection's own roles. The hook between testbed and product."""
-    playbook = cloud.checkout / "playbooks/deploy.yml"
-    if not playbook.exists():
-        return
-    with step("deploying the workers"):
-        command = [cloud.build / "venv/bin/ansible-playbook", "-i", cloud.state / "hosts.yml"]
-        log = run(*command, playbook, cwd=cloud.checkout, timeout=600)
-        (cloud.state / "deploy.log").write_text(log)
-
-
 def down(_arguments: argparse.Namespace) -> None:
     """Remove all of the cloud but the cache."""
     with _lock(), step("taking the cloud down"):
@@ -201,7 +193,7 @@ def _running(cloud: Layout) -> bool:
     return all(machines.answers(host) for host in cloud.hosts)
 
 
-def _described() -> dict | None:
+def _described() -> dict[str, Any] | None:
     file = CHECKOUT / "build/cloud/cloud.json"
     return json.loads(file.read_text()) if file.exists() else None
 

@@ -20,7 +20,7 @@ IMAGE = "debian12.original"
 MAX_KVM_HOSTS = 14
 """The guest subnets are the /24s after the first one of a /20."""
 
-_NETWORKS = list(ipaddress.ip_network("10.0.0.0/8").subnets(new_prefix=20))
+_NETWORKS = list(ipaddress.IPv4Network("10.0.0.0/8").subnets(new_prefix=20))
 _SAFE_PATH = re.compile(r"[A-Za-z0-9._/@+-]+")
 
 
@@ -96,7 +96,7 @@ class Layout:
     @property
     def gateway(self) -> ipaddress.IPv4Interface:
         """This machine's address on the bridge."""
-        return ipaddress.ip_interface((self.network[1], 24))
+        return ipaddress.IPv4Interface((int(self.network[1]), 24))
 
     @property
     def build(self) -> Path:

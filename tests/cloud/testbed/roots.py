@@ -116,7 +116,10 @@ def _mmdebstrap(recipe: Recipe, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     run(
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-        *(*recipe.command, f"--customize-hook={HERE / recipe.hook}", SUITE, target),
+        *recipe.command,
+        f"--customize-hook={HERE / recipe.hook}",
+        SUITE,
+        target,
         env={**os.environ, "LC_ALL": "C.UTF-8", **dict(recipe.env)},
     )
 
