@@ -63,6 +63,11 @@ class OwnLibvirtd:
     def uri(self) -> str:
         return f"test+unix:///default?socket={self.socket}"
 
+    @property
+    def qemu_uri(self) -> str:
+        """Connects to real QEMU guests of nobody's session."""
+        return f"qemu+unix:///session?socket={self.socket}"
+
     def start(self) -> None:
         """Start it, wait until it listens, and define the original image.
 

@@ -54,6 +54,33 @@ def test_hello_lists_as_many_requests_as_a_message_may() -> None:
     assert len(asked(notes.hello(HOST, HostReport(), held))["requests"]) == notes.MAX_HELD
 
 
+def test_hello_gets_through_with_any_names_on_the_host() -> None:
+    domain = DomainSummary("a\nb\x1b", new_request_id(), True, True, False, 1, 512)
+    long = replace(domain, name="n" * 900)
+    report = HostReport(
+        domains=(domain, long),
+        pools=(PoolSummary("p\t", 1, 1),) * 300,
+        networks=("n\0",) * 300,
+        problem="x\n" * 3000,
+    )
+    told = asked(notes.hello(HOST, report, []))["report"]
+    assert [each.name for each in told.domains] == ["a\\nb\\x1b", "n" * 400]
+    assert (len(told.pools), told.pools[0].name) == (256, "p\\t")
+    assert set(told.networks) == {"n\\x00"}
+    assert len(told.problem) == 2000
+
+
+def test_hello_of_too_many_domains_has_the_images() -> None:
+    vm = DomainSummary("vm", new_request_id(), True, True, True, 1, 512)
+    image = DomainSummary("sl6", new_request_id(), False, True, False, 1, 512)
+    domains = (*[vm] * notes.MAX_DOMAINS, image)
+    made = notes.hello(HOST, HostReport(domains=domains), [])
+    told = asked(made)["report"].domains
+    assert len(told) == notes.MAX_DOMAINS
+    assert image in told
+    assert len(message.encode(made)[-1]) < message.MAX_FRAME
+
+
 def test_ack_and_progress() -> None:
     assert asked(notes.ack(HOST, REQUEST.id)) == {"host": HOST, "id": REQUEST.id}
     phases = tuple(Phase(f"p{number}", 1.0) for number in range(100))

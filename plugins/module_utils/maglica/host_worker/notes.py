@@ -19,13 +19,41 @@ _log = logging.getLogger(__name__)
 # What the schema allows in one message.
 MAX_HELD = 1000
 MAX_PHASES = 64
+MAX_DOMAINS = schema.MAX_DOMAINS
 
 
 def hello(host: str, report: HostReport, held: Iterable[Request]) -> Message:
     """Return what the host says of itself and which requests it has."""
     requests = [{"id": each.id, "state": each.state.value} for each in islice(held, MAX_HELD)]
-    body = {"host": host, "report": schema.plain(report), "requests": requests}
+    body = {"host": host, "report": schema.plain(fitting(report)), "requests": requests}
     return Message("hello", body)
+
+
+def fitting(report: HostReport) -> HostReport:
+    """Return a report that the schema accepts, whatever names there are on the host.
+
+    Names of more or other characters than a message may have are escaped or cut; of more domains
+    than it may have, the images come first.
+    """
+    domains = report.domains
+    if len(domains) > MAX_DOMAINS:
+        _log.warning("of %d domains only %d are told", len(domains), MAX_DOMAINS)
+        domains = tuple(sorted(domains, key=lambda domain: not domain.is_image))[:MAX_DOMAINS]
+    problem = report.problem
+    return replace(
+        report,
+        domains=tuple(replace(each, name=_shown(each.name, 400)) for each in domains),
+        pools=tuple(replace(each, name=_shown(each.name, 200)) for each in report.pools[:256]),
+        networks=tuple(_shown(name, 200) for name in report.networks[:256]),
+        bases=tuple(_shown(name, 200) for name in report.bases[:1000]),
+        problem=None if problem is None else _shown(problem, 2000),
+    )
+
+
+def _shown(text: str, limit: int) -> str:
+    if text.isprintable() and len(text) <= limit:
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)[:limit]
 
 
 def ack(host: str, request_id: str) -> Message:

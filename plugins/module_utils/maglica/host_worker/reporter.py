@@ -90,6 +90,10 @@ class Reporter:
                         pause = FIRST_PAUSE
             except MaglicaError as error:
                 self._publish(replace(self._latest, problem=str(error)))
+            except Exception as error:  # noqa: BLE001 - without its thread the last report would stand
+                _log.exception("no report can be made")
+                problem = f"its worker has a bug: {type(error).__name__}: {error}"
+                self._publish(replace(self._latest, problem=problem))
             self._poked.clear()
             self._poked.wait(pause)
             pause = min(LONGEST_PAUSE, 2 * pause)
@@ -119,8 +123,12 @@ class Reporter:
 def _connection(settings: HostWorker, poked: threading.Event) -> Iterator[Inspector]:
     """Open a connection that tells of changes; close it and the journal at the end."""
     libvirt = need("libvirt")
-    connection = libvirtd.connect(settings.uri, settings.name)
     journal = Journal(settings.state_dir)
+    try:
+        connection = libvirtd.connect(settings.uri, settings.name)
+    except MaglicaError:
+        journal.close()
+        raise
     try:
         inspector = Inspector(connection, journal, settings)
 
@@ -144,4 +152,8 @@ def _connection(settings: HostWorker, poked: threading.Event) -> Iterator[Inspec
 def _run_events() -> None:
     libvirt = need("libvirt")
     while True:
-        libvirt.virEventRunDefaultImpl()
+        try:
+            libvirt.virEventRunDefaultImpl()
+        except libvirt.libvirtError as error:
+            _log.warning("libvirt's events: %s", error)
+            time.sleep(FIRST_PAUSE)
