@@ -1,3 +1,4 @@
+# SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bring up and take down the test cloud of this checkout: real hosts, a real original image."""
 

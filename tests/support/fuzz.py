@@ -91,11 +91,11 @@ class Fuzz:
 
     def messages(self, count: int) -> None:
         """Send ``count`` messages with valid keys, each after the reply to the one before."""
-        for _ in range(count):
+        for _turn in range(count):
             kind = self._random.choice(list(VALID))
             frames = self._frames(kind)
             # Most come from a role that may send this type, to get further.
-            client, _, host = self._sockets
+            client, _other, host = self._sockets
             allowed = host if "host" in VALID[kind] else client
             dealer = self._random.choice([*self._sockets, *[allowed] * 4])
             dealer.send_multipart(frames)
@@ -110,7 +110,7 @@ class Fuzz:
 
     def strangers(self, count: int) -> None:
         """Open ``count`` connections without a key and send rubbish on them, to both ports."""
-        for _ in range(count):
+        for _turn in range(count):
             port = self._random.choice(self._worker.ports)
             with suppress(OSError), socket.create_connection((LOOPBACK, port), 5) as peer:
                 peer.settimeout(0.02)
@@ -126,7 +126,7 @@ class Fuzz:
             link = sockets.connect_subscriber(
                 self._context, pair, self._worker.where, f"kvm{start}"
             )
-            for _ in range(100):
+            for _turn in range(100):
                 link.socket.setsockopt(zmq.SUBSCRIBE, self._random.randbytes(20))
                 self.counts["subscriptions"] += 1
             link.socket.poll(20)
@@ -141,7 +141,7 @@ class Fuzz:
             return [b"", VERSION, kind.encode(), choose.choice(JSON_RUBBISH)]
         if shape < 0.85:
             text = bytearray(json.dumps(VALID[kind]).encode())
-            for _ in range(choose.randint(1, 5)):
+            for _turn in range(choose.randint(1, 5)):
                 text[choose.randrange(len(text))] = choose.randrange(256)
             return [b"", VERSION, kind.encode(), bytes(text)]
         if shape < 0.9:
@@ -150,13 +150,13 @@ class Fuzz:
             name = choose.choice([b"", b"__init__", b"ok", b"\xff", b"x" * 5000, b"error"])
             return [b"", VERSION, name, b"{}"]
         count = choose.choice([0, 1, 2, 4, 5, 50, 1000])
-        frames = [choose.randbytes(choose.randrange(30)) for _ in range(count)]
+        frames = [choose.randbytes(choose.randrange(30)) for _turn in range(count)]
         # A REQ's empty frame may be missing, too.
         return [b"", *frames] if choose.random() < 0.7 else [b"x", *frames]
 
     def _body(self, kind: str) -> bytes:
         body = copy.deepcopy(VALID[kind])
-        for _ in range(self._random.choice([0, 1, 1, 2, 5])):
+        for _turn in range(self._random.choice([0, 1, 1, 2, 5])):
             places = list(_places(body))
             if not places:
                 break
@@ -234,7 +234,7 @@ def _all(fuzz: Fuzz, host_key: KeyPair, messages: int, connections: int) -> None
         lambda: fuzz.strangers(connections // 10),
         lambda: fuzz.subscriptions(host_key, connections // 10),
     ]
-    for _ in range(10):
+    for _turn in range(10):
         for step in steps:
             if not fuzz.unanswered:
                 step()

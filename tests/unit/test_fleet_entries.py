@@ -51,7 +51,7 @@ def test_names_and_groups() -> None:
 def test_only_what_is_included() -> None:
     snapshot = Snapshot(vms=(_vm("a", "kvm0"),), images=(_image("i", "kvm0"),))
     for kind, name in (("vms", "a"), ("images", "i")):
-        listed, _ = entries(snapshot, HOSTS, (kind,), _name)
+        listed, _other = entries(snapshot, HOSTS, (kind,), _name)
         assert [entry.name for entry in listed] == [name]
 
 

@@ -59,9 +59,9 @@ def children(command: str) -> list[int]:
     ).stdout.splitlines()[1:]
     rows = [line.split(None, 2) for line in lines]
     below = {os.getpid()}
-    for _ in rows:
-        below |= {int(pid) for pid, parent, _ in rows if int(parent) in below}
-    return [int(pid) for pid, _, text in rows if int(pid) in below and command in text]
+    for _turn in rows:
+        below |= {int(pid) for pid, parent, _other in rows if int(parent) in below}
+    return [int(pid) for pid, _other, text in rows if int(pid) in below and command in text]
 
 
 # --- guests in one appliance

@@ -223,7 +223,7 @@ def test_the_client_worker_restarts(cell: Cell, number: int) -> None:
 def test_a_client_worker_that_was_restarted_knows_the_host_at_once(cell: Cell) -> None:
     cell.host.options["hello_interval"] = 60
     cell.start()
-    for _ in range(2):
+    for _turn in range(2):
         cell.worker.restart(signal.SIGKILL)
         eventually(lambda: cell.status().alive, timeout=4)
 

@@ -73,7 +73,7 @@ def test_systemd_is_told_of_start_and_stop_and_kept_awake(cell: Cell) -> None:
         cell.host.environment = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "400000"}
         cell.start()
         assert manager.recv(100) == f"READY=1\nSTATUS=host {HOST}".encode()
-        assert {manager.recv(100) for _ in range(3)} == {b"WATCHDOG=1"}
+        assert {manager.recv(100) for _turn in range(3)} == {b"WATCHDOG=1"}
         assert cell.host.stop() == 0
         told = []
         while told[-1:] != [b"STOPPING=1"]:

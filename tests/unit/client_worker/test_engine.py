@@ -297,7 +297,7 @@ def test_patience_ends_when_something_is_due(cell: Cell) -> None:
 def test_more_than_a_welcome_holds_comes_with_the_next(cell: Cell) -> None:
     cell.hello("kvm0", report(image(memory_mib=16, disk_bytes=0), memory_free_mib=1 << 30))
     spec = [VmSpec(f"vm{number}", new_request_id(), "kvm0") for number in range(1200)]
-    ids = [new_request_id() for _ in spec]
+    ids = [new_request_id() for _turn in spec]
     cell.handle(
         *[
             ("submit", {"id": request_id, "kind": Kind.START, "spec": each})

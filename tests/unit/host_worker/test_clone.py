@@ -230,7 +230,7 @@ def test_an_image_that_is_started_during_the_copy(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = host.add_image()
-    monkeypatch.setattr(clone.bases.qemu_img, "copy", lambda *_: setattr(image, "active", True))
+    monkeypatch.setattr(clone.bases.qemu_img, "copy", lambda *_rest: setattr(image, "active", True))
     refused(host, "image_running", "changed while they were copied")
     assert host.prepared == []
 
@@ -240,7 +240,7 @@ def test_an_image_that_is_written_to_during_the_copy(
 ) -> None:
     host.add_image()
     disk = host.folder / f"{IMAGE}.vda.img"
-    monkeypatch.setattr(clone.bases.qemu_img, "copy", lambda *_: disk.write_bytes(b"new"))
+    monkeypatch.setattr(clone.bases.qemu_img, "copy", lambda *_rest: disk.write_bytes(b"new"))
     refused(host, "image_running", "changed while they were copied")
 
 

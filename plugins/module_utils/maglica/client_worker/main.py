@@ -131,7 +131,7 @@ def _run(settings: config.Config) -> None:
 
 def _allow_many_connections() -> None:
     """Raise the limit of open files as far as it goes: each connection is one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _other, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 

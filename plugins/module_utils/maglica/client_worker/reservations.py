@@ -68,7 +68,7 @@ class Reservations:
         self._pools.clear()
         self._bases.clear()
         settled = []
-        for request_id, entry in entries.items():
+        for entry in entries.values():
             shown = entry.uuid in holdings.by_uuid
             if entry.ended is not None and (shown or now - entry.ended > SETTLE_SECONDS):
                 settled.append(entry.spec.name)
