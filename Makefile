@@ -32,10 +32,12 @@ $(VENV)/.ready: requirements-dev.txt
 		|| { cat build/venv.log >&2; exit 1; }
 	@mkdir -p .collections/ansible_collections/maglica
 	@ln -sfn ../../.. .collections/ansible_collections/maglica/cloud
+	@sed 's|@CHECKOUT@|$(CURDIR)|' tests/tools/maglica.sh > $(VENV)/bin/maglica
+	@chmod +x $(VENV)/bin/maglica
 	@touch $@
 
 .PHONY: demo
-demo: venv ## clone and boot a vm on real hosts, and show how long each phase took
+demo: cloud ## bring up a real cloud on this machine, clone and boot a vm, and show how long it took
 	@tests/cloud/demo
 
 .PHONY: test
