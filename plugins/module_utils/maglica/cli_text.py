@@ -113,7 +113,7 @@ def request_text(request: Request) -> str:
             ("interface", " ".join((interface.mac, *interface.addresses)))
             for interface in request.vm.interfaces
         ]
-    return "".join(f"{name + ':':16}{value}\n" for name, value in facts if value)
+    return "".join(f"{name + ':':18}{value}\n" for name, value in facts if value)
 
 
 def moment(seconds: float) -> str:
