@@ -340,7 +340,7 @@ def test_requests_are_listed_shown_and_followed(run: Callable[..., Ran], fake: F
     assert ran.status == 0
     assert "  base: 1.0 s" in ran.err
     assert ran.out.startswith("vm0.example.jp is running on host0.example.jp")
-    assert "phase base:     1.00 s" in run("request", "show", request.id).out
+    assert "phase base:       1.00 s" in run("request", "show", request.id).out
 
 
 def test_cancel_waits_for_the_end(run: Callable[..., Ran], fake: FakeClient) -> None:
