@@ -18,38 +18,23 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.maglica.cloud.plugins.module_utils._ansible import PROGRESS_VARIABLE
+from ansible_collections.maglica.cloud.plugins.plugin_utils.configured import ConfiguredAction
 
 display = Display()
 _MAX_MESSAGE = 1 << 16
 
 
-class ActionModule(ActionBase):
-    """The action plugin of the module maglica_vm."""
+class ActionModule(ConfiguredAction):
+    """Runs the module with the inventory's configuration file, and listens to it meanwhile."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-    _supports_async = True
-
-    def run(self, tmp: str | None = None, task_vars: dict | None = None) -> dict:
-        """Run the module once, with the configuration file that the inventory names."""
-        result = super().run(tmp, task_vars)
-        variables = task_vars or {}
-        arguments = dict(self._task.args)
-        if arguments.get("config") is None and "maglica_config" in variables:
-            arguments["config"] = self._templar.template(variables["maglica_config"])
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict:
+        """Run the module once, and print what it tells of its requests."""
         with _printed_progress() as environment:
             # The task of this process is a copy: no other task gets this variable.
             self._task.environment = [*(self._task.environment or []), environment]
-            executed = self._execute_module(
-                module_name=self._task.action,
-                module_args=arguments,
-                task_vars=task_vars,
-                wrap_async=self._task.async_val,
-            )
-        return {**result, **executed}
+            return super().run(tmp, task_vars)
 
 
 @contextlib.contextmanager

@@ -257,6 +257,10 @@ vm:
     host: kvm0.example.jp
     state: running
     image: debian12.original
+    request: 2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e
+    clone_mode: linked
+    created: "2026-11-24T06:00:00Z"
+    who: root
     vcpus: 1
     memory_mib: 512
     interfaces:
@@ -265,7 +269,14 @@ vm:
         addresses: [192.168.122.101]
     address: 192.168.122.101
     addresses: [192.168.122.101]
-    disks: [/var/lib/libvirt/images/vm0.example.jp.vda.5e0c9b1e.qcow2]
+    disks:
+      - target: vda
+        device: disk
+        format: qcow2
+        source: /var/lib/libvirt/images/vm0.example.jp.vda.5e0c9b1e.qcow2
+        capacity_bytes: null
+        allocation_bytes: null
+    tags: []
     ssh_host_keys: []
   contains:
     name:
@@ -287,6 +298,27 @@ vm:
     image:
       description: The original image from which it was made.
       type: str
+      returned: when it exists
+    request:
+      description: The id of the request that made it.
+      type: str
+      returned: when it exists
+    clone_mode:
+      description: Whether its disks are overlays of a base, V(linked), or independent, V(full).
+      type: str
+      returned: when it exists
+    created:
+      description: When it was made (UTC).
+      type: str
+      returned: when it exists
+    who:
+      description: The name of the key of the user who made it.
+      type: str
+      returned: when it exists
+    tags:
+      description: Its tags.
+      type: list
+      elements: str
       returned: when it exists
     vcpus:
       description: The number of virtual CPUs.
@@ -311,9 +343,9 @@ vm:
       elements: str
       returned: when it exists
     disks:
-      description: The files of its disks on the host.
+      description: Its disks, each with its target in the guest, its format and its file on the host.
       type: list
-      elements: str
+      elements: dict
       returned: when it exists
     ssh_host_keys:
       description: The public SSH host keys that it was given.
@@ -471,7 +503,8 @@ def wanted(parameters: dict) -> Wanted:
     """Return the vm that the module's parameters describe."""
     networks = parameters["networks"]
     return Wanted(
-        name=parameters["name"],
+        # A required option may still be null.
+        name=parameters["name"] or "",
         state=Presence(parameters["state"]),
         image=parameters["image"],
         host=parameters["host"],

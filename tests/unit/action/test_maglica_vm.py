@@ -1,0 +1,142 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action plugin without Ansible around it: what it prints, and what it gives the module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.maglica.cloud.plugins.action import maglica_vm
+from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
+    PROGRESS_VARIABLE,
+    Progress,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import (
+    CloneSpec,
+    Kind,
+    Phase,
+    Request,
+    State,
+)
+from ansible_collections.maglica.cloud.plugins.plugin_utils.configured import ConfiguredAction
+
+NAME, HOST = "vm0.example.jp", "kvm0.example.jp"
+REQUEST = {
+    "name": NAME,
+    "kind": "clone",
+    "state": "queued",
+    "host": None,
+    "phase": None,
+    "phases": [],
+}
+COPY = {"name": "copy", "seconds": 1.24}
+BASE = {"name": "base", "seconds": 20.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, f"{NAME}: clone: queued"),
+        ({"host": HOST, "state": "sent"}, f"{NAME}: clone on {HOST}: sent"),
+        ({"host": HOST, "state": "running"}, f"{NAME}: clone on {HOST}: running"),
+        (
+            {"host": HOST, "state": "running", "phase": "copy", "phases": [BASE]},
+            f"{NAME}: clone on {HOST}: copy (base 20.0 s)",
+        ),
+        (
+            {"host": HOST, "state": "done", "phases": [BASE, COPY]},
+            f"{NAME}: clone on {HOST}: done (base 20.0 s, copy 1.2 s)",
+        ),
+        ({"kind": "remove", "host": HOST, "state": "done"}, f"{NAME}: remove on {HOST}: done"),
+    ],
+)
+def test_lines(changes: dict[str, Any], text: str) -> None:
+    assert maglica_vm.line({**REQUEST, **changes}) == text
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    lines: list[str] = []
+    monkeypatch.setattr(maglica_vm.display, "display", lambda text, **_how: lines.append(text))
+    return lines
+
+
+class FakeTask:
+    def __init__(self, environment: list[dict[str, str]] | None) -> None:
+        self.environment = environment
+
+
+class FakeAction(maglica_vm.ActionModule):
+    def __init__(self, environment: list[dict[str, str]] | None = None) -> None:
+        self._task = FakeTask(environment)
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """Let the module be one that tells of these requests, by what its environment says."""
+    told: list[Request] = []
+
+    def run(self: FakeAction, _tmp: object, _variables: object) -> dict[str, Any]:
+        for entry in self._task.environment or []:
+            for name, value in entry.items():
+                monkeypatch.setenv(name, value)
+        progress = Progress()
+        for request in told:
+            progress(request)
+        return {"changed": True, **progress.seen()}
+
+    monkeypatch.setattr(ConfiguredAction, "run", run)
+    return told
+
+
+def test_each_change_is_printed_once(printed: list[str], module: list[Request]) -> None:
+    request = Request("r", Kind.CLONE, CloneSpec(NAME, "image"), host=HOST)
+    running = Request("r", Kind.CLONE, CloneSpec(NAME, "image"), State.RUNNING, HOST, phase="copy")
+    done = Request(
+        "r", Kind.CLONE, CloneSpec(NAME, "image"), State.DONE, HOST, phases=(Phase("copy", 2.0),)
+    )
+    module += [request, request, running, done]
+    result = FakeAction([{"A": "b"}]).run(None, {})
+    assert result["request"]["state"] == "done"
+    where = f"{NAME}: clone on {HOST}"
+    assert printed == [f"{where}: queued", f"{where}: copy", f"{where}: done (copy 2.0 s)"]
+
+
+def test_a_module_without_requests_prints_nothing(printed: list[str], module: list) -> None:
+    assert FakeAction().run(None, {})["changed"]
+    assert printed == []
+
+
+def test_without_a_socket_the_task_runs_all_the_same(
+    printed: list[str], module: list[Request], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.delenv(PROGRESS_VARIABLE, raising=False)
+    monkeypatch.setattr(maglica_vm.tempfile, "tempdir", str(long))
+    module.append(Request("r", Kind.CLONE, CloneSpec(NAME, "image")))
+    assert FakeAction().run(None, {})["changed"]
+    assert printed == []
+
+
+def test_a_module_that_fails_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    def fail(*_arguments: object) -> dict[str, Any]:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(ConfiguredAction, "run", fail)
+    monkeypatch.setattr(maglica_vm.tempfile, "tempdir", str(tmp_path))
+    before = maglica_vm.threading.active_count()
+    with pytest.raises(RuntimeError, match="no"):
+        FakeAction().run(None, {})
+    assert list(tmp_path.iterdir()) == []
+    assert maglica_vm.threading.active_count() == before
+
+
+def test_nobody_listens_any_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv(PROGRESS_VARIABLE, str(tmp_path / "gone"))
+    progress = Progress()
+    progress(Request("r", Kind.CLONE, CloneSpec(NAME, "image")))
+    assert progress.seen()["request"]["id"] == "r"

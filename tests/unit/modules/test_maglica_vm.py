@@ -1,0 +1,261 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module's main function with a fake cell: parameters in, result or failure out."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+import yaml
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.maglica.cloud.plugins.module_utils import _ansible
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
+    errors,
+    model,
+    vm_apply,
+    vm_plan,
+)
+from ansible_collections.maglica.cloud.plugins.modules import maglica_vm
+
+NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
+CONFIG = """
+[client_worker]
+address = 127.0.0.1
+insecure = yes
+[host kvm0.example.jp]
+uri = test:///default
+"""
+REQUEST = model.Request(
+    id="2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e",
+    kind=model.Kind.CLONE,
+    spec=model.CloneSpec(NAME, IMAGE, root_password="$6$salt$hashhash"),
+    state=model.State.RUNNING,
+    host=HOST,
+    created=100.0,
+    updated=101.5,
+    phase="copy",
+)
+VM = {"name": NAME, "host": HOST, "state": "running"}
+
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "maglica.conf"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture
+def bring(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the task was asked for; ``outcome`` or ``error`` is what it answers."""
+    seen: dict[str, Any] = {"outcome": vm_apply.Outcome(False)}
+
+    class FakeTask:
+        def __init__(self, client: object, hosts: object, waiting: object, tell: Any) -> None:
+            seen.update(hosts=hosts, waiting=waiting)
+            self.tell = tell
+
+        def _answer(self, how: str, wanted: vm_plan.Wanted) -> vm_apply.Outcome:
+            seen.update(how=how, wanted=wanted)
+            if "told" in seen:
+                self.tell(seen["told"])
+            if "error" in seen:
+                raise seen["error"]
+            return seen["outcome"]
+
+        def bring(self, wanted: vm_plan.Wanted) -> vm_apply.Outcome:
+            return self._answer("bring", wanted)
+
+        def foresee(self, wanted: vm_plan.Wanted) -> vm_apply.Outcome:
+            return self._answer("foresee", wanted)
+
+    monkeypatch.setattr(maglica_vm, "Task", FakeTask)
+    return seen
+
+
+@pytest.fixture
+def run(config: Path, capsys: pytest.CaptureFixture[str], bring: dict[str, Any]) -> Run:
+    """Run the module with arguments; return its result."""
+
+    def run_with(**arguments: object) -> dict[str, Any]:
+        given = {"config": str(config), "name": NAME, **arguments}
+        with patch_module_args(given), pytest.raises(SystemExit) as ended:
+            maglica_vm.main()
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert bool(ended.value.code) is bool(result.get("failed"))
+        return result
+
+    return run_with
+
+
+def test_the_least(run: Run, bring: dict[str, Any]) -> None:
+    assert run(image=IMAGE)["changed"] is False
+    assert bring["wanted"] == vm_plan.Wanted(NAME, image=IMAGE)
+    assert bring["waiting"] == vm_apply.Waiting()
+    assert [host.name for host in bring["hosts"].hosts] == [HOST]
+    assert bring["how"] == "bring"
+
+
+def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me"
+    run(
+        image=IMAGE,
+        state="stopped",
+        host=HOST,
+        clone_mode="full",
+        pool="fast",
+        vcpus="2",
+        memory=1024,
+        networks=[
+            {"network": "default", "mac": "52:54:00:AA:BB:CC"},
+            {
+                "bridge": "br0",
+                "addresses": ["192.0.2.7/24"],
+                "gateways": ["192.0.2.1"],
+                "nameservers": ["192.0.2.2"],
+                "search": ["example.jp"],
+            },
+        ],
+        ssh_authorized_keys=[key],
+        root_password="$6$salt$hashhash",
+        force=True,
+        stop_timeout=7,
+        wait=False,
+        wait_for="address",
+        wait_timeout=9,
+        host_timeout=3,
+    )
+    assert bring["wanted"] == vm_plan.Wanted(
+        name=NAME,
+        state=vm_plan.Presence.STOPPED,
+        image=IMAGE,
+        host=HOST,
+        clone_mode=model.CloneMode.FULL,
+        pool="fast",
+        vcpus=2,
+        memory_mib=1024,
+        networks=(
+            model.Nic(network="default", mac="52:54:00:aa:bb:cc"),
+            model.Nic(
+                bridge="br0",
+                addresses=("192.0.2.7/24",),
+                gateways=("192.0.2.1",),
+                nameservers=("192.0.2.2",),
+                search=("example.jp",),
+            ),
+        ),
+        ssh_authorized_keys=(key,),
+        root_password="$6$salt$hashhash",
+        force=True,
+        stop_timeout=7,
+    )
+    assert bring["waiting"] == vm_apply.Waiting(False, vm_apply.WaitFor.ADDRESS, 9)
+    assert bring["hosts"].timeout == 3
+
+
+def test_no_interfaces_are_not_the_image_s(run: Run, bring: dict[str, Any]) -> None:
+    run(networks=[])
+    assert bring["wanted"].networks == ()
+    run()
+    assert bring["wanted"].networks is None
+
+
+def test_the_result(run: Run, bring: dict[str, Any]) -> None:
+    before, after = {"state": "absent"}, {"state": "running"}
+    bring["outcome"] = vm_apply.Outcome(True, before, after, VM, REQUEST)
+    result = run(image=IMAGE)
+    assert result["changed"] is True
+    assert result["diff"] == {"before": before, "after": after}
+    assert result["vm"] == VM
+    assert result["request"]["seconds"] == 1.5
+    assert "hashhash" not in json.dumps({**result, "invocation": None})
+
+
+def test_a_vm_that_is_gone_is_not_in_the_result(run: Run) -> None:
+    assert {"vm", "request"} & run(state="absent").keys() == set()
+
+
+def test_check_mode_only_foresees(run: Run, bring: dict[str, Any]) -> None:
+    run(image=IMAGE, _ansible_check_mode=True)
+    assert bring["how"] == "foresee"
+
+
+@pytest.mark.parametrize("error", errors.CLASSES)
+def test_every_error_fails_with_its_code(
+    run: Run, bring: dict[str, Any], error: type[errors.MaglicaError]
+) -> None:
+    bring["error"] = error("cannot do X on host Y: no room")
+    bring["told"] = REQUEST
+    result = run(image=IMAGE)
+    assert result["failed"]
+    assert result["code"] == error.code
+    assert result["msg"].startswith("cannot do X on host Y: no room")
+    assert result["request"]["id"] == REQUEST.id
+
+
+def test_a_missing_package_says_which_python(run: Run, bring: dict[str, Any]) -> None:
+    bring["error"] = errors.DependencyMissing("this Python lacks pyzmq")
+    assert "ansible_python_interpreter" in run(image=IMAGE)["msg"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (CONFIG.partition("[host")[0], r"section \[host NAME\] is missing"),
+        ("[client_worker]\nadress = x\n", "maglica.conf:2"),
+        ("nonsense", "maglica.conf"),
+    ],
+)
+def test_a_bad_configuration(run: Run, config: Path, text: str, why: str) -> None:
+    config.write_text(text)
+    result = run(image=IMAGE)
+    assert result["code"] == "config_invalid"
+    assert re.search(why, result["msg"]), result["msg"]
+
+
+def test_the_configuration_of_the_environment(
+    run: Run, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAGLICA_CONFIG", str(config))
+    assert "failed" not in run(config=None)
+    monkeypatch.setenv("MAGLICA_CONFIG", "/nonexistent")
+    assert "/nonexistent" in run(config=None)["msg"]
+
+
+def test_a_name_that_is_null(run: Run, bring: dict[str, Any]) -> None:
+    run(name=None)
+    assert bring["wanted"].name == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"state": "paused"}, "state"),
+        ({"wait_for": "boot"}, "wait_for"),
+        ({"vcpus": "many"}, "vcpus"),
+        ({"networks": [{"adress": "x"}]}, "adress"),
+        ({"unknown": 1}, "unknown"),
+    ],
+)
+def test_bad_parameters(run: Run, arguments: dict[str, object], why: str) -> None:
+    result = run(**arguments)
+    assert result["failed"]
+    assert why in result["msg"]
+
+
+def test_what_is_returned_is_documented() -> None:
+    documented = yaml.safe_load(maglica_vm.RETURN)
+    shown = _ansible.vm_view.of_request(REQUEST)
+    assert documented["request"]["contains"].keys() == shown.keys()
+    assert documented["request"]["sample"].keys() == shown.keys()
+    domain = vm_apply.Domain(NAME, "u", HOST, "running", True)
+    vm = _ansible.vm_view.of_domain(domain)
+    assert documented["vm"]["contains"].keys() == vm.keys()
+    assert documented["vm"]["sample"].keys() == vm.keys()
