@@ -343,7 +343,7 @@ vm:
       elements: str
       returned: when it exists
     disks:
-      description: Its disks, each with its target in the guest, its format and its file on the host.
+      description: Its disks, each with its target in the guest, its format and its file.
       type: list
       elements: dict
       returned: when it exists
