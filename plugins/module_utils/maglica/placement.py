@@ -9,6 +9,7 @@ suitable hosts the one with the lowest load for its weight is chosen, then the f
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -99,17 +100,20 @@ def place(spec: CloneSpec, candidates: Mapping[str, Candidate]) -> Choice:
             return _weigh(spec, candidates[spec.host])
         except errors.MaglicaError as error:
             raise type(error)(f"{_act(spec)} on host {spec.host}: {error}") from None
-    choices = []
+    # Only as many hosts are looked at closely as it takes: there may be a thousand.
+    holders = [
+        (load(candidate, _memory(spec, candidate.holdings)), candidate.name)
+        for candidate in candidates.values()
+        if candidate.holdings is not None and spec.image in candidate.holdings.by_name
+    ]
+    heapq.heapify(holders)
     refusals = []
-    for candidate in candidates.values():
-        if candidate.holdings is None or spec.image not in candidate.holdings.by_name:
-            continue
+    while holders:
+        _, name = heapq.heappop(holders)
         try:
-            choices.append(_weigh(spec, candidate))
+            return _weigh(spec, candidates[name])
         except errors.MaglicaError as error:
-            refusals.append((candidate.name, error))
-    if choices:
-        return min(choices, key=lambda choice: (choice.load, choice.host))
+            refusals.append((name, error))
     raise _refusal(spec, refusals, candidates)
 
 
@@ -117,14 +121,21 @@ def need(spec: CloneSpec, holdings: Holdings | None, counted: frozenset[str]) ->
     """Return what ``spec`` takes on a host; ``counted`` are images whose base is reserved there."""
     image = holdings.by_name.get(spec.image) if holdings else None
     image_bytes = image.disk_bytes if image else 0
-    memory = spec.memory_mib or (image.memory_mib if image else 0)
     if spec.clone_mode is CloneMode.FULL:
         disk = image_bytes
     else:
         disk = max(OVERLAY_MIN_BYTES, image_bytes // OVERLAY_SHARE)
     has_base = spec.image in counted or (holdings and spec.image in holdings.report.bases)
     base = 0 if has_base else image_bytes
-    return Need(memory if spec.start else 0, disk, base, spec.pool)
+    return Need(_memory(spec, holdings), disk, base, spec.pool)
+
+
+def _memory(spec: CloneSpec, holdings: Holdings | None) -> int:
+    """Return the memory in MiB that the clone takes at once."""
+    if not spec.start:
+        return 0
+    image = holdings.by_name.get(spec.image) if holdings else None
+    return spec.memory_mib or (image.memory_mib if image else 0)
 
 
 def roomiest(

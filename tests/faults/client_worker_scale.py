@@ -1,0 +1,297 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the client worker does in a second, with real processes: dispatch, cold start, many hosts.
+
+Prints a table and writes build/figures/client_worker.json. ``--short`` takes a tenth of the load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(CHECKOUT / "plugins" / "module_utils"), str(CHECKOUT / "tests")]
+
+import zmq  # noqa: E402 - after the import path is set
+from maglica.client_worker.journal import Journal, digest  # noqa: E402
+from maglica.model import CloneSpec, Kind, Request, new_request_id  # noqa: E402
+from maglica.wire import keys, schema  # noqa: E402
+from maglica.wire.message import Message, encode  # noqa: E402
+from support.client_worker import (  # noqa: E402
+    IMAGE,
+    LOOPBACK,
+    Peer,
+    Worker,
+    clone,
+    environment,
+    eventually,
+    free_port,
+)
+from support.many_hosts import key_file, roomy  # noqa: E402
+
+PATIENCE = 300.0
+ECHO = """
+import sys, zmq
+router = zmq.Context().socket(zmq.ROUTER)
+router.curve_server = True
+router.curve_secretkey, router.curve_publickey = (half.encode() for half in sys.argv[2:4])
+router.bind(sys.argv[1])
+while True:
+    router.send_multipart(router.recv_multipart())
+"""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number; ``met`` None: reported only."""
+
+    figure: str
+    value: float
+    goal: str
+    met: bool | None
+    how: str
+
+
+def dispatch(folder: Path, rounds: int) -> list[Figure]:
+    """From a submit to its host, against a raw ping-pong and one commit, alternating."""
+    pings, commits, submits = [], [], []
+    with running(folder) as worker, echo(worker) as ping, table(folder) as commit:
+        host, client = worker.host("kvm0"), worker.peer("client", "admin")
+        host.listen()
+        host.hello(roomy())
+        for number in range(rounds):
+            body = clone(f"vm{number}")
+            frames = encode(Message("submit", schema.plain(body)))
+            pings.append(seconds(lambda: ping(frames)))  # noqa: B023 - called at once
+            commits.append(seconds(commit))
+
+            def submit() -> None:
+                client.connect().send_multipart(frames)  # noqa: B023 - called at once
+                client.connect().recv_multipart()
+                assert host.listener is not None
+                host.listener.recv_multipart()
+
+            submits.append(seconds(submit))
+            host.ask("ack", host=host.name, id=body["id"])
+    limit = statistics.median(pings) + statistics.median(commits)
+    ratio = statistics.median(submits) / limit
+    how = (
+        f"median of {rounds}, alternating: submit, its reply and its arrival at the host"
+        f" {1e6 * statistics.median(submits):.0f} us; CURVE REQ/ROUTER ping-pong"
+        f" {1e6 * statistics.median(pings):.0f} us; SQLite WAL FULL commit of one row"
+        f" {1e6 * statistics.median(commits):.0f} us"
+    )
+    return [Figure("dispatch p50 / (ping-pong + commit)", round(ratio, 2), "<= 2", ratio <= 2, how)]
+
+
+def cold_start(folder: Path, requests: int, hosts: int) -> list[Figure]:
+    """A worker that finds so many queued requests in its journal."""
+    names = [f"kvm{number}" for number in range(hosts)]
+    journal = Journal.open(folder / "journal.sqlite")
+    journal.begin()
+    for number in range(requests):
+        request = Request(
+            new_request_id(),
+            Kind.CLONE,
+            CloneSpec(f"vm{number}", IMAGE),
+            host=names[number % hosts],
+            created=time.time(),
+            updated=time.time(),
+        )
+        journal.add(request, digest(request.kind, request.spec))
+    journal.commit()
+    journal.close()
+    begun = time.monotonic()
+    with running(folder, names) as worker:
+        ready = time.monotonic() - begun
+        with many_hosts(worker, names) as done:
+            eventually(lambda: done()[1] >= requests, PATIENCE)
+            taken = time.monotonic() - begun
+            memory, cpu = usage(worker)
+    how = f"{requests} queued requests, {hosts} hosts, from the start of the process"
+    return [
+        Figure("cold start: ready, seconds", round(ready, 2), "reported", None, how),
+        Figure("cold start: all redelivered, seconds", round(taken, 2), "reported", None, how),
+        Figure("cold start: CPU seconds", cpu, "reported", None, how),
+        Figure("cold start: peak memory, MiB", memory, "reported", None, how),
+    ]
+
+
+def crowd(folder: Path, hosts: int, requests: int, clients: int = 20) -> list[Figure]:
+    """So many hosts that say hello every 5 s, while twenty clients submit."""
+    names = [f"kvm{number}" for number in range(hosts)]
+    with running(folder, names) as worker, many_hosts(worker, names) as done:
+        begun = time.monotonic()
+        eventually(lambda: done()[0] >= hosts, PATIENCE)
+        connected = time.monotonic() - begun
+        pair = worker.grant("client", "admin")
+        numbers = iter(range(requests))
+        lock = threading.Lock()
+        begun = time.monotonic()
+
+        def submit() -> None:
+            client = Peer(worker, pair)
+            while True:
+                with lock:
+                    number = next(numbers, None)
+                if number is None:
+                    return
+                client.clone(f"vm{number}")
+
+        threads = [threading.Thread(target=submit) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        submitted = time.monotonic() - begun
+        eventually(lambda: done()[1] >= requests, PATIENCE)
+        memory, cpu = usage(worker)
+    how = f"{hosts} hosts, {clients} clients, {requests} submits, hosts and clients on this machine"
+    rate = round(requests / submitted)
+    return [
+        Figure("hosts: all connected and welcomed, seconds", round(connected, 2), "", None, how),
+        Figure("hosts: submits accepted a second", rate, "reported", None, how),
+        Figure("hosts: CPU seconds", cpu, "reported", None, how),
+        Figure("hosts: peak memory, MiB", memory, "reported", None, how),
+    ]
+
+
+@contextmanager
+def running(folder: Path, hosts: list[str] | None = None) -> Iterator[Worker]:
+    worker = Worker(folder, host_timeout=60)
+    try:
+        for name in hosts or []:
+            pair = keys.make(key_file(folder, name))
+            worker.access[pair.public.decode()] = f"host {name}"
+        worker.write_access()
+        worker.start()
+        yield worker
+    finally:
+        worker.close()
+
+
+@contextmanager
+def many_hosts(worker: Worker, names: list[str]) -> Iterator[Callable[[], tuple[int, int]]]:
+    """Run these hosts in a process of their own; yields how many are welcomed and acks are out."""
+    ports = [str(port) for port in worker.ports]
+    program = str(CHECKOUT / "tests" / "support" / "many_hosts.py")
+    path = environment()["PYTHONPATH"]
+    process = subprocess.Popen(
+        [sys.executable, program, str(worker.folder), *ports, worker.keys.public.decode(), *names],
+        env=environment(PYTHONPATH=f"{path}:{CHECKOUT / 'tests'}"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    latest = [(0, 0)]
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            welcomed, acknowledged = line.split()
+            latest[0] = (int(welcomed), int(acknowledged))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield lambda: latest[0]
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+
+
+@contextmanager
+def echo(worker: Worker) -> Iterator[Callable[[list[bytes]], object]]:
+    """A raw CURVE server in a process of its own; yields what sends frames and gets them back."""
+    server, client = (keys.make(worker.folder / f"{name}.key") for name in ("echo", "ping"))
+    where = f"tcp://{LOOPBACK}:{free_port()}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", ECHO, where, server.secret.decode(), server.public.decode()]
+    )
+    socket = worker.context.socket(zmq.REQ)
+    socket.curve_secretkey, socket.curve_publickey = client.secret, client.public
+    socket.curve_serverkey = server.public
+    socket.connect(where)
+
+    def ping(frames: list[bytes]) -> object:
+        socket.send_multipart(frames)
+        return socket.recv_multipart()
+
+    try:
+        ping([b"warm"])
+        yield ping
+    finally:
+        socket.close(0)
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def table(folder: Path) -> Iterator[Callable[[], None]]:
+    """A SQLite file as the journal's; yields what commits one row of a request's size."""
+    connection = sqlite3.connect(folder / "raw.sqlite", isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, text TEXT)")
+
+    def commit() -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO rows (text) VALUES (?)", ("x" * 400,))
+        connection.execute("COMMIT")
+
+    try:
+        yield commit
+    finally:
+        connection.close()
+
+
+def seconds(act: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    act()
+    return time.perf_counter() - begun
+
+
+def usage(worker: Worker) -> tuple[float, float]:
+    """Return the process's peak memory in MiB and its CPU seconds."""
+    assert worker.process is not None
+    proc = Path("/proc", str(worker.process.pid))
+    peak = next(line for line in (proc / "status").read_text().split("\n") if "VmHWM" in line)
+    times = (proc / "stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    return round(int(peak.split()[1]) / 1024, 1), sum(map(int, times)) / 100
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a tenth of the load")
+    share = 10 if parser.parse_args().short else 1
+    figures: list[Figure] = []
+    for measure in (
+        lambda folder: dispatch(folder, 1000 // share),
+        lambda folder: cold_start(folder, 10000 // share, 100 // share),
+        lambda folder: crowd(folder, 1000 // share, 5000 // share),
+    ):
+        with tempfile.TemporaryDirectory(prefix="maglica-scale-") as folder:
+            figures += measure(Path(folder))
+    for figure in figures:
+        met = {True: "met", False: "NOT MET", None: ""}[figure.met]
+        print(f"{figure.figure:45} {figure.value:>9} {figure.goal:>9} {met:8} {figure.how}")
+    target = CHECKOUT / "build" / "figures" / "client_worker.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    return 1 if any(figure.met is False for figure in figures) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
