@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -102,6 +103,10 @@ class HostWorker:
             block.unlink()
         if self.process is not None:
             self.stop(signal.SIGKILL)
+        # Those that a test has stopped don't notice that their worker is gone.
+        for process in self.children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         eventually(lambda: not self.children())
 
     # --- cheap clones

@@ -125,6 +125,30 @@ def test_cancel_of_a_hung_child(cell: Cell) -> None:
     nothing_is_left(cell, request)
 
 
+def test_cancel_of_a_child_that_hangs_in_a_write_of_the_journal(cell: Cell) -> None:
+    cell.start()
+    request = cell.clone("lock0.example.jp")
+    cell.wait_phase(request, "copy")
+    eventually(lambda: cell.host.drafts)
+    cell.client.request("cancel", id=request.id)
+    assert cell.ended(request).state is State.CANCELLED
+    nothing_is_left(cell, request)
+
+
+def test_a_child_that_hangs_in_a_write_is_ended_and_the_host_stays_alive(cell: Cell) -> None:
+    cell.host.options["job_silence"] = 3
+    cell.start()
+    stuck = cell.clone("lock0.example.jp")
+    cell.wait_phase(stuck, "copy")
+    eventually(lambda: cell.host.drafts)
+    request = cell.clone(NAME)
+    eventually(lambda: "database is locked" in (cell.status().report.problem or ""))
+    assert cell.status().alive
+    eventually(lambda: cell.now(stuck).state.ended, timeout=30)
+    assert cell.now(stuck).failure.code == "job_died"
+    made_once(cell, request)
+
+
 def test_a_job_without_progress_is_ended(cell: Cell) -> None:
     cell.host.options["job_silence"] = 0.5
     cell.start()

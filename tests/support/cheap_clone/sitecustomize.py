@@ -5,7 +5,8 @@
 All around them is real. A vm is a file ``made/NAME``; while it is made, it is ``draft/NAME``, and
 that is intended before. ``log`` has a line for each effect. A step waits as long as
 ``stop/NAME.STEP`` exists; a vm named ``crash…`` kills its process, ``fail…`` fails, ``hang…`` stops
-in the middle of the first step, ``busy…`` writes for a while there and says nothing.
+in the middle of the first step, ``busy…`` writes for a while there and says nothing,
+``lock…`` hangs there with the journal's lock.
 """
 
 from __future__ import annotations
@@ -57,6 +58,9 @@ def one(request: object, context: object) -> None:
             os.abort()
         while name.startswith("hang"):
             time.sleep(1)
+        if name.startswith("lock"):
+            with context.journal._db.write():
+                time.sleep(1000)
         if name.startswith("busy"):
             move_bytes(seconds=2.5)
         step(name, "copied")

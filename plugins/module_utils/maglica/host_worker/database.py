@@ -14,20 +14,19 @@ from typing import Any
 
 from ..errors import JournalFailed
 
-BUSY_SECONDS = 10
-
 
 class Database:
     """The SQLite file at ``path``, made there (mode 0600) with ``schema`` when it is missing.
 
-    ``version`` is the schema's; a file with a later one is refused. Belongs to one thread.
+    ``version`` is the schema's; a file with a later one is refused. ``patience`` is how many
+    seconds to wait for another process that writes. Belongs to one thread.
     """
 
-    def __init__(self, path: Path, schema: str, version: int) -> None:
+    def __init__(self, path: Path, schema: str, version: int, patience: float) -> None:
         self.path = path
         with self._errors("open"):
             _create(path)
-            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+            self._db = sqlite3.connect(path, timeout=patience, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA secure_delete = ON")

@@ -21,6 +21,7 @@ from .database import Database
 
 FILE_NAME = "host_worker.sqlite"
 SCHEMA_VERSION = 1
+PATIENCE_SECONDS = 10.0
 _SCHEMA = """
 CREATE TABLE requests (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -96,10 +97,13 @@ class Base:
 
 
 class Journal:
-    """The journal in the folder ``state_dir``, made there when it is missing."""
+    """The journal in the folder ``state_dir``, made there when it is missing.
 
-    def __init__(self, state_dir: str | Path) -> None:
-        self._db = Database(Path(state_dir) / FILE_NAME, _SCHEMA, SCHEMA_VERSION)
+    A write waits for other processes' writes, at most ``patience`` seconds.
+    """
+
+    def __init__(self, state_dir: str | Path, patience: float = PATIENCE_SECONDS) -> None:
+        self._db = Database(Path(state_dir) / FILE_NAME, _SCHEMA, SCHEMA_VERSION, patience)
 
     def close(self) -> None:
         self._db.close()

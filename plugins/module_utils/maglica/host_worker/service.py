@@ -41,6 +41,8 @@ FIRST_REPORT_SECONDS = 2.0
 RETENTION_SECONDS = 7 * 86400.0
 PRUNE_SECONDS = 3600.0
 JOURNAL_PAUSE = 2.0
+# The main loop waits for nothing else; hellos must not be late because a child hangs in a write.
+JOURNAL_PATIENCE = 2.0
 LONGEST_WAIT = 5.0
 
 
@@ -49,7 +51,7 @@ class Service:
 
     def __init__(self, config: Config, keys: KeyPair | None) -> None:
         self._settings = config.need_host_worker()
-        self._journal = Journal(self._settings.state_dir)
+        self._journal = Journal(self._settings.state_dir, JOURNAL_PATIENCE)
         self._wake, self._waker = socket.socketpair()
         for end in (self._wake, self._waker):
             end.setblocking(False)

@@ -86,8 +86,10 @@ class Work:
             return
         child = self._children.running(request_id)
         if child is not None:
-            self._journal.cancel(request_id)
+            # First of all: a child that hangs may hold the journal's lock. Should the commit fail,
+            # the client worker asks again.
             child.kill("cancelled")
+            self._journal.cancel(request_id)
         elif self._journal.end(request_id, State.CANCELLED):
             self._ended(request_id)
             return
