@@ -119,6 +119,12 @@ def test_before_and_after() -> None:
     ("domains", "fields", "error", "text"),
     [
         ((replace(OFF, made=False),), {}, errors.NameTaken, "is an original image on host kvm0"),
+        (
+            (replace(OFF, made=False), replace(OFF, made=False, host="kvm1")),
+            {},
+            errors.NameTaken,
+            f"is an original image on {HOST} and kvm1",
+        ),
         ((replace(RUNNING, made=False),), {}, errors.NameTaken, "was not made by Maglica"),
         ((replace(RUNNING, made=None),), {}, errors.NameTaken, "was not made by Maglica"),
         ((RUNNING,), {"image": "b"}, errors.NameTaken, f"from image {IMAGE}, not b"),

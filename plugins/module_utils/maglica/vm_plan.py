@@ -140,6 +140,8 @@ def _the_one(wanted: Wanted, domains: Sequence[Domain]) -> Domain | None:
     chosen = [domain for domain in domains if domain.host == wanted.host]
     if len(domains) > 1 and len(chosen) != 1:
         hosts = " and ".join(sorted(domain.host for domain in domains))
+        if all(domain.is_image for domain in domains):
+            raise NameTaken(f"{wanted.name} is an original image on {hosts}, not a vm")
         raise NameTaken(f"the name {wanted.name} is on several hosts, {hosts}: say which host")
     return next(iter(chosen or domains), None)
 
