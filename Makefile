@@ -32,8 +32,6 @@ $(VENV)/.ready: requirements-dev.txt
 		|| { cat build/venv.log >&2; exit 1; }
 	@mkdir -p .collections/ansible_collections/maglica
 	@ln -sfn ../../.. .collections/ansible_collections/maglica/cloud
-	@sed 's|@CHECKOUT@|$(CURDIR)|' tests/tools/maglica.sh > $(VENV)/bin/maglica
-	@chmod +x $(VENV)/bin/maglica
 	@touch $@
 
 .PHONY: demo
