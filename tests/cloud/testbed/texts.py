@@ -143,7 +143,7 @@ def deploying_inventory(cloud: Layout) -> str:
         "ansible_connection": "local",
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
         "library_config_dir": str(cloud.state),
-        "library_command": str(cloud.build / "venv/bin/maglica"),
+        "library_command": str(cloud.state / "maglica"),
     }
     members = {"maglica_client_worker": (cloud.client,), "maglica_hosts": cloud.kvm}
     groups = {
