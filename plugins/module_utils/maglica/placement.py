@@ -109,7 +109,7 @@ def place(spec: CloneSpec, candidates: Mapping[str, Candidate]) -> Choice:
     heapq.heapify(holders)
     refusals = []
     while holders:
-        _, name = heapq.heappop(holders)
+        _load, name = heapq.heappop(holders)
         try:
             return _weigh(spec, candidates[name])
         except errors.MaglicaError as error:
