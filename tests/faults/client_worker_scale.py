@@ -150,7 +150,7 @@ def crowd(folder: Path, hosts: int, requests: int, clients: int = 20) -> list[Fi
                     return
                 client.clone(f"vm{number}")
 
-        threads = [threading.Thread(target=submit) for _ in range(clients)]
+        threads = [threading.Thread(target=submit) for _turn in range(clients)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -136,7 +136,7 @@ def key_file(folder: Path, name: str) -> Path:
 
 
 def main(folder: str, publish_port: str, request_port: str, key: str, *names: str) -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _other, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     where = ClientWorker(LOOPBACK, int(publish_port), int(request_port), key)
     hosts = ManyHosts(Path(folder), where, list(names))
