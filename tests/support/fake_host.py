@@ -133,7 +133,9 @@ class FakeHost:
         self.copied.append(chain[0].path)
         self.step("copy")
 
-    def prepare(self, drives: Sequence[Drive], use_kvm: bool) -> GuestFacts:
+    def prepare(
+        self, drives: Sequence[Drive], use_kvm: bool, alive: Callable[[], None]
+    ) -> GuestFacts:
         self.prepared.append([drive.path for drive in drives])
         self.step("prepare")
         return replace(FACTS, ssh_host_keys=("ed25519",))

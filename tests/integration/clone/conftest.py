@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -62,6 +63,10 @@ class Host:
         self.connection.storagePoolDefineXML(POOL.format(name=name, path=path)).create()
         return path
 
+    def use_pool(self, name: str) -> None:
+        """Let jobs have this pool alone."""
+        self.context.settings = replace(self.settings, pools=(name,))
+
     def add_image(self, disk: Path, name: str = IMAGE, disk_format: str = "raw") -> Any:
         xml = DEFINITION.format(name=name, disk=disk, format=disk_format)
         return self.connection.defineXML(xml)
@@ -90,7 +95,17 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def libvirtd(folder: Path) -> Iterator[str]:
+def small(folder: Path) -> Iterator[Path]:
+    """A file system of 4 MiB, mounted before the libvirtd that must see it starts."""
+    path = folder / "small"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(path)], check=True)
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@pytest.fixture(scope="module")
+def libvirtd(folder: Path, small: Path) -> Iterator[str]:
     with qemu_libvirtd.running(folder / "libvirtd") as uri:
         yield uri
 
@@ -107,6 +122,8 @@ def host(folder: Path, libvirtd: str, connection: libvirt.virConnect) -> Host:
     """A host with the pool "default" and an image that was not shut down cleanly."""
     made = Host(folder, libvirtd, connection)
     made.add_pool("default", folder / "pool")
+    made.add_pool("small", folder / "small")
+    made.use_pool("default")
     disk = guest.make_disk(folder / "image.raw", guest.make_tree(folder / "tree"))
     guest.leave_unclean(disk, folder / "mnt")
     made.add_image(disk)

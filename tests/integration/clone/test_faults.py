@@ -4,18 +4,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Callable
 
 import pytest
 from maglica.errors import GuestUnreadable
-from maglica.host_worker import storage, undo
+from maglica.host_worker import bases, storage, undo
 from maglica.host_worker.guest import customize as customizing
 from maglica.host_worker.guest.appliance import Drive
 from maglica.host_worker.guest.customize import Guest, customize
@@ -52,28 +53,30 @@ def assert_nothing_is_left(host: Host, request: Request, pool: str = "pool") -> 
     assert request.name not in names
 
 
-def children(command: str) -> list[int]:
-    """Return the processes below this one whose command line has that in it."""
-    lines = subprocess.run(
-        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()[1:]
-    rows = [line.split(None, 2) for line in lines]
-    below = {os.getpid()}
-    for _turn in rows:
-        below |= {int(pid) for pid, parent, _other in rows if int(parent) in below}
-    return [int(pid) for pid, _other, text in rows if int(pid) in below and command in text]
+def appliances(folder: Path) -> list[int]:
+    """Return the appliances that have disks in ``folder``."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"guestfsd.sock" in command and str(folder).encode() in command:
+            found.append(int(process.name))
+    return found
 
 
 # --- guests in one appliance
 
 
 class Deadly(tuple):
-    """Edits that end the appliance when they are about to be made."""
+    """Edits that end the appliance when they are about to be made; ``folder`` has its disks."""
+
+    folder: Path
 
     def __iter__(self) -> Iterator[Write]:
-        for pid in children("guestfs"):
-            if b"qemu-system" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
+        for pid in appliances(self.folder):
+            os.kill(pid, signal.SIGKILL)
         return super().__iter__()
 
 
@@ -93,7 +96,9 @@ def overlays(folder: Path) -> list[Path]:
 def test_each_guest_s_failure_is_its_own(overlays: list[Path], folder: Path) -> None:
     edits = (Write("/etc/hostname", b"new\n"),)
     guests = [Guest(path.name, (Drive(str(path)),), edits) for path in overlays]
-    guests[2] = Guest(overlays[2].name, guests[2].drives, Deadly(edits))
+    deadly = Deadly(edits)
+    deadly.folder = folder
+    guests[2] = Guest(overlays[2].name, guests[2].drives, deadly)
     results = customize(guests, FACTS, use_kvm=False)
     kinds = {name: type(error) for name, error in results.items() if error is not None}
     assert kinds == {"overlay1.qcow2": GuestUnreadable, "overlay2.qcow2": ApplianceDied}
@@ -102,7 +107,7 @@ def test_each_guest_s_failure_is_its_own(overlays: list[Path], folder: Path) -> 
         disk = Disk(str(overlays[number]), folder / f"look{number}")
         assert disk.text("/etc/hostname") == "new\n"
         assert disk.problems() == ""
-    assert children("guestfs") == []
+    assert appliances(folder) == []
 
 
 # --- images that can't be cloned
@@ -131,7 +136,6 @@ def test_a_disk_without_a_system(host: Host, folder: Path) -> None:
 )
 def test_crafted_disks(host: Host, folder: Path, header: list[str], problem: str) -> None:
     disk = folder / "evil.qcow2"
-    disk.unlink(missing_ok=True)
     options = [word.format(folder) for word in header]
     command = ["qemu-img", "create", "-q", "-f", "qcow2", *options, str(disk), "1M"]
     subprocess.run(command, check=True)
@@ -141,6 +145,7 @@ def test_crafted_disks(host: Host, folder: Path, header: list[str], problem: str
     assert failed.failure.code == "image_unsupported"
     assert problem in failed.failure.text
     assert_nothing_is_left(host, request)
+    host.connection.lookupByName("evil.original").undefine()
 
 
 def test_a_qcow2_header_in_a_raw_disk_is_data(host: Host, folder: Path) -> None:
@@ -168,62 +173,59 @@ def test_a_running_image(host: Host) -> None:
 # --- a disk that is full
 
 
-@contextmanager
-def small_pool(host: Host, mib: int) -> Iterator[Path]:
-    """A pool of its own on a file system of that size."""
-    path = host.folder / "small"
-    path.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(path)], check=True)
-    try:
-        host.add_pool("small", path)
-        host.context.settings = host.settings.__class__(
-            **{**vars(host.settings), "pools": ("small",)}
-        )
-        yield path
-        pool = host.connection.storagePoolLookupByName("small")
-        pool.destroy()
-        pool.undefine()
-    finally:
-        host.context.settings = host.settings
-        subprocess.run(["umount", "-l", str(path)], check=True)
+@pytest.fixture
+def full(host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The small pool, with nobody who looks before whether there is room."""
+    monkeypatch.setattr(storage, "choose", lambda known, needed, named=None: known[0])
+    host.use_pool("small")
+    yield host.folder / "small"
+    host.use_pool("default")
 
 
 def test_no_room_is_noticed_before_anything_is_made(host: Host) -> None:
-    with small_pool(host, 40):
-        request = host.request("vm0.example.jp")
-        (failed,) = host.run(request)
-        assert failed.failure.code == "no_room"
-        assert "pool small has 0.0 GiB free, 0.1 GiB needed" in failed.failure.text
-        assert_nothing_is_left(host, request, "small")
+    host.use_pool("small")
+    request = host.request("vm0.example.jp")
+    (failed,) = host.run(request)
+    host.use_pool("default")
+    assert failed.failure.code == "no_room"
+    assert "pool small has 0.0 GiB free, 0.1 GiB needed" in failed.failure.text
+    assert_nothing_is_left(host, request, "small")
 
 
-def test_a_disk_that_fills_up_during_the_copy(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_during_the_copy(host: Host, full: Path) -> None:
     noise = host.folder / "noise.raw"
     noise.write_bytes(os.urandom(8 << 20))
     host.add_image(noise, "noise.original")
-    monkeypatch.setattr(storage, "choose", lambda known, needed, named=None: known[0])
-    with small_pool(host, 4):
-        request = host.request("vm0.example.jp", image="noise.original")
-        (failed,) = host.run(request)
-        assert failed.failure.code == "no_room"
-        assert "noise.raw (0.0 GiB) can't be copied to" in failed.failure.text
-        assert "No space left on device" in failed.failure.text
-        assert_nothing_is_left(host, request, "small")
+    request = host.request("vm0.example.jp", image="noise.original")
+    (failed,) = host.run(request)
+    assert failed.failure.code == "no_room", failed.failure
+    assert "noise.raw (0.0 GiB) can't be copied to" in failed.failure.text
+    assert "No space left on device" in failed.failure.text
+    assert_nothing_is_left(host, request, "small")
 
 
 def test_a_disk_that_fills_up_under_the_appliance(
-    host: Host, monkeypatch: pytest.MonkeyPatch
+    host: Host, full: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "choose", lambda known, needed, named=None: known[0])
-    monkeypatch.setattr(customizing, "PREPARE_SECONDS", 40)
-    with small_pool(host, 4) as path:
-        copy = storage.MIB
-        (path / "ballast").write_bytes(b"x" * (3 * copy - 64 * 1024))
-        request = host.request("vm0.example.jp")
-        (failed,) = host.run(request)
-        (path / "ballast").unlink()
-        assert failed.failure.code == "no_room", failed.failure
-        assert_nothing_is_left(host, request, "small")
+    monkeypatch.setattr(customizing, "PREPARE_SECONDS", 45)
+    ballast = full / "ballast"
+    prepare_base = bases.prepare_base
+
+    def fill_and_prepare(
+        drives: Sequence[Drive], use_kvm: bool, alive: Callable[[], None]
+    ) -> GuestFacts:
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        return prepare_base(drives, use_kvm, alive)
+
+    monkeypatch.setattr(bases, "prepare_base", fill_and_prepare)
+    request = host.request("vm0.example.jp")
+    (failed,) = host.run(request)
+    ballast.unlink()
+    assert failed.failure.code == "no_room", failed.failure
+    assert "has no room to grow" in failed.failure.text
+    assert_nothing_is_left(host, request, "small")
 
 
 # --- a job that is killed
@@ -245,7 +247,7 @@ def test_a_job_that_is_killed_with_its_appliance(host: Host, phase: str) -> None
         for line in job.stdout or ():
             if f"'phase': '{phase}'" in line and "seconds" not in line:
                 break
-        wait_for_appliance(job.pid)
+        wait_for_appliance(host.folder)
     finally:
         os.killpg(job.pid, signal.SIGKILL)
         job.wait()
@@ -256,15 +258,15 @@ def test_a_job_that_is_killed_with_its_appliance(host: Host, phase: str) -> None
     kept = [disk["name"] for base in host.context.journal.bases() for disk in base.disks.values()]
     assert host.files() == kept
     assert len(kept) == (0 if phase == "base" else 1)
-    assert children("guestfs") == []
+    assert appliances(host.folder) == []
     if phase == "customize":
         (done,) = host.run(request)
         assert done.state is State.DONE
 
 
-def wait_for_appliance(job: int, seconds: float = 120) -> None:
+def wait_for_appliance(folder: Path, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
-    while not any(os.getpgid(pid) == job for pid in children("qemu-system")):
+    while not appliances(folder):
         assert time.monotonic() < end, "the job starts no appliance"
         time.sleep(0.05)
     time.sleep(1)

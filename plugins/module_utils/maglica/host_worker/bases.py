@@ -113,7 +113,7 @@ def _make(image: Image, context: JobContext, request_id: str, preferred: str | N
     use_kvm = accel.kvm_works(context.settings.accel, context.settings.state_dir)
     drives = [Drive(base.disks[target]["path"], QCOW2) for target in image.chains]
     try:
-        facts = prepare_base(drives, use_kvm)
+        facts = prepare_base(drives, use_kvm, context.alive)
     except MaglicaError as error:
         raise storage.explained(error, [drive.path for drive in drives]) from error
     for drive in drives:

@@ -8,6 +8,7 @@ appliance are clones of one base, so that none can reach what it did not have be
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -45,10 +46,11 @@ class Drive:
 
 
 class Appliance:
-    """A running appliance; ``handle`` is libguestfs's own (guestfs(3))."""
+    """A running appliance: libguestfs's ``handle`` (guestfs(3)) and the process of its QEMU."""
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: Any, pid: int) -> None:
         self.handle = handle
+        self._pid = pid
 
     @contextmanager
     def mounted(self, mounts: Sequence[Mount], seconds: float) -> Iterator[GuestfsFilesystem]:
@@ -95,8 +97,10 @@ class Appliance:
         return bool(self.handle.is_ready())
 
     def _kill(self) -> None:
+        # The handle can't be asked: it is locked by the call that hangs.
         log.warning("ending an appliance that takes too long")
-        os.kill(self.handle.get_pid(), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -118,7 +122,7 @@ def launched(drives: Sequence[Drive], use_kvm: bool) -> Iterator[Appliance]:
             raise GuestUnreadable(f"libguestfs can't start its appliance: {error}") from error
         seconds = time.monotonic() - begun
         log.info("appliance launched: drives=%d seconds=%.1f", len(drives), seconds)
-        appliance = Appliance(handle)
+        appliance = Appliance(handle, handle.get_pid())
         yield appliance
         if appliance.is_alive():
             with appliance.asking("write back what was changed on its disks"):

@@ -19,8 +19,9 @@ from .plan import AUTHORIZED_KEYS
 from .prepare import clean, lay_out
 from .system import find_system, holding
 
-# A replay of a big journal and an inspection under emulation take minutes at worst.
-PREPARE_SECONDS = 900
+# A replay of a big journal and an inspection under emulation take minutes at worst. Less than the
+# silence after which the worker takes a job for hung, so that the cause can be told.
+PREPARE_SECONDS = 400
 # A clone takes a second; whatever takes so much longer hangs.
 CUSTOMIZE_SECONDS = 120
 
@@ -36,13 +37,16 @@ class Guest:
     edits: tuple[Edit, ...]
 
 
-def prepare_base(drives: Sequence[Drive], use_kvm: bool) -> GuestFacts:
+def prepare_base(
+    drives: Sequence[Drive], use_kvm: bool, alive: Callable[[], None] = lambda: None
+) -> GuestFacts:
     """Take the image's identity off its base and return what clones need to know of the guest.
 
     Mounting for writing replays the journals of file systems that were not unmounted cleanly.
     Raises GuestUnreadable or GuestUnsupported.
     """
     with launched(drives, use_kvm) as appliance, appliance.within(PREPARE_SECONDS):
+        alive()
         system = find_system(appliance)
         with appliance.mounted(system.mounts, PREPARE_SECONDS) as filesystem:
             findings = examine(filesystem, system)
