@@ -8,6 +8,7 @@ from typing import Any
 
 from . import _deps
 from .fleet_values import Host, Pool
+from .libvirt_facts import memory_mib
 from .session import Session
 
 # virStoragePoolInfo's state of a pool that is in use: VIR_STORAGE_POOL_RUNNING.
@@ -21,21 +22,21 @@ def read(session: Session, connection: Any, details: bool) -> Host:
         return host
     calls = (
         connection.getInfo,
-        lambda: _free_memory_mib(connection),
+        lambda: memory_mib(connection),
         connection.getLibVersion,
         connection.getVersion,
         connection.getHostname,
         lambda: _pools(connection),
         lambda: _networks(connection),
     )
-    information, free, library, hypervisor, hostname, pools, networks = session.map(_known, calls)
+    information, memory, library, hypervisor, hostname, pools, networks = session.map(_known, calls)
     return Host(
         name=host.name,
         uri=host.uri,
         seconds=0.0,
         cpus=information and information[2],
-        memory_total_mib=information and information[1],
-        memory_free_mib=free,
+        memory_total_mib=memory and memory[0],
+        memory_free_mib=memory and memory[1],
         libvirt_version=library and version(library),
         hypervisor_version=hypervisor and version(hypervisor),
         hostname=hostname,
@@ -58,18 +59,6 @@ def _known(call: Any) -> Any:
         if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
             return None
         raise
-
-
-def _free_memory_mib(connection: Any) -> int:
-    """Return what domains could get: caches count as free, as far as the driver tells them."""
-    libvirt = _deps.need("libvirt")
-    try:
-        statistics = connection.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS, 0)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
-            raise
-        return int(connection.getFreeMemory() >> 20)
-    return int(sum(statistics.get(name, 0) for name in ("free", "buffers", "cached")) >> 10)
 
 
 def _pools(connection: Any) -> tuple[Pool, ...]:

@@ -23,20 +23,9 @@ from .domain_xml import Definition, Made
 from .errors import ImageUnsupported
 from .fleet_address import Guest
 from .fleet_values import AddressSource, Disk, Domain, Gather, Host
+from .libvirt_facts import state_name
 from .session import Session
 
-# virDomainState of libvirt/libvirt-domain.h in this library's words; "blocked" (2) is a running
-# domain that waits for something.
-STATES = (
-    "unknown",
-    "running",
-    "running",
-    "paused",
-    "stopping",
-    "stopped",
-    "crashed",
-    "suspended",
-)
 # The version of a UUID that derives from a name: RFC 9562, section 5.5.
 _DERIVED = 5
 # A live definition tells whether something in the guest holds the agent's channel open.
@@ -180,7 +169,7 @@ def _record(handle: Any, statistics: Mapping[str, Any], host: str) -> Record:
         name=handle.name(),
         uuid=handle.UUIDString(),
         host=host,
-        state=STATES[state] if 0 <= state < len(STATES) else "unknown",
+        state=state_name(state),
         active=active,
     )
     if not active and uuid.UUID(domain.uuid).version != _DERIVED:

@@ -9,13 +9,11 @@ import logging
 import os
 import resource
 import signal
-import socket
-import sys
 import time
 from collections.abc import Sequence
 from types import FrameType
 
-from .. import config
+from .. import config, systemd
 from .._deps import need
 from ..errors import ConfigInvalid, MaglicaError
 from ..wire import keys
@@ -30,18 +28,10 @@ from .requests import Requests
 logger = logging.getLogger("maglica.client_worker")
 
 
-class _OneLine(logging.Formatter):
-    """A record is one line, whatever a peer put in it: control characters come out escaped."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the client worker until SIGTERM; return the exit code."""
     options = _parser().parse_args(arguments)
-    _log_to_stderr()
+    systemd.log_to_stderr()
     try:
         settings = config.load(options.config)
         if options.check:
@@ -73,13 +63,6 @@ def _parser() -> argparse.ArgumentParser:
         help="check the configuration, keys and access file, and end",
     )
     return parser
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    # The level as sd-daemon(3) has it, so that journald knows it; it adds the time by itself.
-    handler.setFormatter(_OneLine("%(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 def _read_keys(settings: config.Config) -> tuple[keys.KeyPair | None, AccessFile | None]:
@@ -146,27 +129,14 @@ def _serve(broker: Broker, bind: str, where: config.ClientWorker) -> None:
         signal.signal(number, end)
     signal.signal(signal.SIGUSR1, lambda _number, _frame: broker.report_rejects())
     logger.info("serving on %s, ports %d and %d", bind, where.publish_port, where.request_port)
-    _tell_systemd("READY=1")
+    systemd.notify("READY=1")
     try:
         broker.serve(read_end)
     finally:
-        _tell_systemd("STOPPING=1")
+        systemd.notify("STOPPING=1")
         signal.set_wakeup_fd(-1)
         os.close(read_end)
         os.close(write_end)
-
-
-def _tell_systemd(state: str) -> None:
-    """Send a state to the service manager, when there is one (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")):
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-        try:
-            notify.connect("\0" + address[1:] if address[0] == "@" else address)
-            notify.send(state.encode("ascii"))
-        except OSError as error:
-            logger.warning("cannot notify systemd: %s", error)
 
 
 if __name__ == "__main__":

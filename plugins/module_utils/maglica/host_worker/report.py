@@ -19,6 +19,7 @@ from .. import domain_xml
 from .._deps import need
 from ..config import HostWorker
 from ..errors import ImageUnsupported, MaglicaError
+from ..libvirt_facts import memory_mib
 from ..model import DomainSummary, HostReport, PoolSummary
 from . import images, libvirtd
 from .journal import Journal
@@ -58,11 +59,11 @@ class Inspector:
         """Return how the host is now. Raises LibvirtFailed and JournalFailed."""
         self._drop_changed()
         with libvirtd.errors("read the state", self._settings.name):
-            memory_mib, cpus = self._connection.getInfo()[1:3]
+            total_mib, free_mib = memory_mib(self._connection)
             return HostReport(
-                cpus=cpus,
-                memory_total_mib=memory_mib,
-                memory_free_mib=self._free_memory_mib(memory_mib),
+                cpus=self._connection.getInfo()[2],
+                memory_total_mib=total_mib,
+                memory_free_mib=free_mib,
                 # Before the domains, whose disks lie in the pools' folders.
                 pools=self._pools(),
                 domains=self._domains(),
@@ -77,16 +78,6 @@ class Inspector:
             self._turn.extend(self._known)
         for _turn in range(min(REREAD, len(self._turn))):
             self._known.pop(self._turn.popleft(), None)
-
-    def _free_memory_mib(self, total_mib: int) -> int:
-        libvirt = need("libvirt")
-        try:
-            stats = self._connection.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
-                return total_mib
-            raise
-        return int(sum(stats.get(name, 0) for name in ("free", "buffers", "cached")) >> 10)
 
     def _domains(self) -> tuple[DomainSummary, ...]:
         libvirt = need("libvirt")

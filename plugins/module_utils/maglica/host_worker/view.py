@@ -9,24 +9,15 @@ from typing import Any
 
 from .. import domain_xml
 from .._deps import need
+from ..libvirt_facts import state_name
 from ..model import Vm
 
-# virDomainState: https://libvirt.org/html/libvirt-libvirt-domain.html#virDomainState
-_STATES = {
-    1: "running",
-    2: "running",
-    3: "paused",
-    4: "stopping",
-    5: "stopped",
-    6: "crashed",
-    7: "suspended",
-}
 GONE = "absent"
 
 
 def state_of(domain: Any) -> str:
     """Return the state of a domain (virDomain) in one word; costs one call."""
-    return _STATES.get(domain.state()[0], "unknown")
+    return state_name(domain.state()[0])
 
 
 def vm_of(domain: Any, host: str) -> Vm:
