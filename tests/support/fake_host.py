@@ -157,7 +157,7 @@ class FakeHost:
 @pytest.fixture
 def own_libvirt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the libvirt in memory in the place of the binding, which need not be installed."""
-    monkeypatch.setitem(_deps._PACKAGES, "libvirt", (fake_libvirt, "the fake"))
+    monkeypatch.setitem(_deps._PACKAGES, "libvirt", (lambda: fake_libvirt, "the fake"))
 
 
 @pytest.fixture

@@ -3,36 +3,43 @@
 """The one place where the library imports packages from outside the standard library.
 
 A machine needs only what its part uses: the control machine has no ``guestfs``, a client worker no
-``libvirt``. So a missing package is no error at import time, but when it is asked for.
+``libvirt``. So each is imported when it is first asked for: a missing one is no error before, and
+one that is not needed costs no time (libvirt and zmq take longer to import than a host to read).
 """
 
+# ruff: noqa: PLC0415
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .errors import DependencyMissing
 
-try:
+
+def _zmq() -> Any:
     import zmq
     import zmq.utils.monitor
     import zmq.utils.z85
-except ImportError:
-    zmq = None  # type: ignore[assignment]
 
-try:
+    return zmq
+
+
+def _libvirt() -> Any:
     import libvirt
-except ImportError:
-    libvirt = None
 
-try:
+    return libvirt
+
+
+def _guestfs() -> Any:
     import guestfs
-except ImportError:
-    guestfs = None
 
-_PACKAGES = {
-    "zmq": (zmq, "pyzmq (Debian: python3-zmq)"),
-    "libvirt": (libvirt, "libvirt-python (Debian: python3-libvirt)"),
-    "guestfs": (guestfs, "the libguestfs binding (Debian: python3-guestfs)"),
+    return guestfs
+
+
+_PACKAGES: dict[str, tuple[Callable[[], Any], str]] = {
+    "zmq": (_zmq, "pyzmq (Debian: python3-zmq)"),
+    "libvirt": (_libvirt, "libvirt-python (Debian: python3-libvirt)"),
+    "guestfs": (_guestfs, "the libguestfs binding (Debian: python3-guestfs)"),
 }
 
 
@@ -41,7 +48,8 @@ def need(name: str) -> Any:
 
     Raises DependencyMissing, which says what to install, when it is not there.
     """
-    package, origin = _PACKAGES[name]
-    if package is None:
-        raise DependencyMissing(f"this Python lacks {origin}")
-    return package
+    imported, origin = _PACKAGES[name]
+    try:
+        return imported()
+    except ImportError as error:
+        raise DependencyMissing(f"this Python lacks {origin}") from error
