@@ -66,7 +66,8 @@ options:
   host:
     description:
       - The host on which the vm is made. Without it the client worker chooses the one with the
-        lowest load for its weight, of those that have the image and room.
+        lowest load for its weight, of those that have the image and room; among equals the one with
+        the fewest vms.
       - A vm that is on another host is an error. Vms are not moved.
     type: str
   clone_mode:

@@ -54,7 +54,7 @@ def test_each_lease_bears_the_new_name(cloud: Cloud, pair: list[Result]) -> None
 def test_differs_between_the_clones(
     cloud: Cloud, pair: list[Result], what: str, command: str
 ) -> None:
-    told = [cloud.ssh(_address(vm), command) for vm in pair]
+    told = [cloud.in_guest(_address(vm), command) for vm in pair]
     assert all(told), what
     assert told[0] != told[1], what
 
@@ -62,14 +62,14 @@ def test_differs_between_the_clones(
 def test_the_guests_are_as_asked_for(cloud: Cloud, pair: list[Result]) -> None:
     for name, result in zip(NAMES, pair):
         address = _address(result)
-        assert cloud.ssh(address, "hostname -f") == name
-        assert cloud.ssh(address, "cat /etc/hostname") == name
-        assert name in cloud.ssh(address, "cat /etc/hosts")
-        assert KEY in cloud.ssh(address, "cat /root/.ssh/authorized_keys")
-        assert cloud.ssh(address, "systemctl is-system-running --wait") == "running"
-        assert 200 < int(cloud.ssh(address, "free -m").split()[7]) <= 320
+        assert cloud.in_guest(address, "hostname -f") == name
+        assert cloud.in_guest(address, "cat /etc/hostname") == name
+        assert name in cloud.in_guest(address, "cat /etc/hosts")
+        assert KEY in cloud.in_guest(address, "cat /root/.ssh/authorized_keys")
+        assert cloud.in_guest(address, "systemctl is-system-running --wait") == "running"
+        assert 200 < int(cloud.in_guest(address, "free -m").split()[7]) <= 320
         keys = {line.split()[1] for line in result["vm"]["ssh_host_keys"]}
-        seen = cloud.ssh(address, "cat /etc/ssh/ssh_host_*_key.pub").splitlines()
+        seen = cloud.in_guest(address, "cat /etc/ssh/ssh_host_*_key.pub").splitlines()
         assert keys == {line.split()[1] for line in seen}
 
 
@@ -112,4 +112,4 @@ def test_stop_and_start(cloud: Cloud, pair: list[Result]) -> None:
     assert (resized.status, resized["vm"]["vcpus"]) == ("CHANGED", 2)
     started = cloud.vm(NAMES[1], state="running", wait_for="address")
     assert (started.status, started["vm"]["state"]) == ("CHANGED", "running")
-    assert cloud.ssh(_address(started), "nproc") == "2"
+    assert cloud.in_guest(_address(started), "nproc") == "2"

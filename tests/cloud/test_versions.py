@@ -74,9 +74,9 @@ def test_a_new_version_of_the_original(cloud: Cloud, clone, owner) -> None:
     _shut_down(owner)
 
     after = clone("new0.example.jp", host=host, wait_for="address")
-    assert cloud.ssh(after["vm"]["interfaces"][0]["addresses"][0], f"cat {MARK}") == "yes"
+    assert cloud.in_guest(after["vm"]["interfaces"][0]["addresses"][0], f"cat {MARK}") == "yes"
     started = cloud.vm("old0.example.jp", state="running", wait_for="address")
     address = started["vm"]["interfaces"][0]["addresses"][0]
-    assert cloud.ssh(address, f"test -e {MARK} || echo absent") == "absent"
-    assert cloud.ssh(address, "hostname") == "old0.example.jp"
+    assert cloud.in_guest(address, f"test -e {MARK} || echo absent") == "absent"
+    assert cloud.in_guest(address, "hostname") == "old0.example.jp"
     assert started["vm"]["uuid"] == before["vm"]["uuid"]

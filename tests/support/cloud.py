@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import time
 import xml.etree.ElementTree as ET
@@ -93,6 +94,17 @@ class Cloud:
         output = self.run("ansible-inventory", "--list")
         return json.loads(output[output.index("{") :])
 
+    def in_guest(self, address: str, command: str) -> str:
+        """Run a shell command in a guest, as soon as it has booted as far as its sshd."""
+        deadline = time.monotonic() + 240
+        while True:
+            try:
+                socket.create_connection((address, 22), timeout=10).close()
+                return self.ssh(address, command)
+            except OSError:
+                assert time.monotonic() < deadline, f"no sshd at {address}"
+                time.sleep(0.5)
+
     def ssh(self, target: str, command: str, check: bool = True) -> str:
         """Run a shell command on a host (by name) or a guest (by address)."""
         return self.run(
@@ -117,9 +129,13 @@ class Cloud:
         return set(self.ssh(host, "ls /var/lib/libvirt/images").split())
 
     def lease(self, host: str, name: str) -> dict | None:
-        """Return the DHCP lease that bears the host name ``name``, if there is one."""
+        """Return the DHCP lease that bears the host name ``name``, if there is one.
+
+        dnsmasq keeps the first label of what the guest sent: libvirt's network has no domain.
+        """
         leases = self.libvirt(host).networkLookupByName("default").DHCPLeases()
-        return next((lease for lease in leases if lease["hostname"] == name), None)
+        label = name.partition(".")[0]
+        return next((lease for lease in leases if lease["hostname"] == label), None)
 
     def image_digest(self, host: str) -> str:
         """Return the SHA-256 of the original image's disk."""

@@ -41,6 +41,9 @@ def vm(memory_mib: int) -> DomainSummary:
     return DomainSummary("other", "u", True, True, True, 1, memory_mib)
 
 
+OFF = replace(vm(512), active=False)
+
+
 def host(name: str, *domains: DomainSummary, **changes: Any) -> Candidate:
     """A candidate with 8 GiB of memory and 100 GiB of disk free; changes are of both."""
     kept = {k: changes.pop(k) for k in ("alive", "weight", "reserved") if k in changes}
@@ -69,6 +72,9 @@ def chosen(spec: CloneSpec, *hosts: Candidate) -> str:
         ((host("a"), host("b", weight=2.0)), "b"),
         ((host("a", IMAGE, vm(1024)), host("b", weight=0.5)), "a"),
         ((host("a", reserved=Reserved(memory_mib=512)), host("b")), "b"),
+        # Vms that are off are no load; among equal loads the host with fewer vms is taken.
+        ((host("a", IMAGE, OFF), host("b")), "b"),
+        ((host("a", reserved=Reserved(vms=1)), host("b")), "b"),
         ((host("a", RUNNING), host("b", IMAGE, vm(4096))), "b"),
         ((host("a", alive=False), host("b", IMAGE, vm(4096))), "b"),
         ((Candidate("a"), host("b")), "b"),

@@ -33,6 +33,7 @@ class Holdings:
     by_name: Mapping[str, DomainSummary]
     by_uuid: Mapping[str, DomainSummary]
     active_memory_mib: int
+    vms: int
 
     @classmethod
     def of(cls, report: HostReport) -> Holdings:
@@ -42,6 +43,7 @@ class Holdings:
             {domain.name: domain for domain in domains},
             {domain.uuid: domain for domain in domains},
             sum(domain.memory_mib for domain in domains if domain.active),
+            sum(not domain.is_image for domain in domains),
         )
 
 
@@ -59,11 +61,15 @@ class Need:
 
 @dataclass(frozen=True)
 class Reserved:
-    """What clones under way will take of a host: by pool, and the images whose base that counts."""
+    """What clones under way will take of a host: by pool, and the images whose base that counts.
+
+    ``vms`` is how many of them the host's report does not show.
+    """
 
     memory_mib: int = 0
     pool_bytes: Mapping[str, int] = field(default_factory=dict)
     bases: frozenset[str] = frozenset()
+    vms: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,14 +108,14 @@ def place(spec: CloneSpec, candidates: Mapping[str, Candidate]) -> Choice:
             raise type(error)(f"{_act(spec)} on host {spec.host}: {error}") from None
     # Only as many hosts are looked at closely as it takes: there may be a thousand.
     holders = [
-        (load(candidate, _memory(spec, candidate.holdings)), candidate.name)
+        (load(candidate, _memory(spec, candidate.holdings)), _crowd(candidate), candidate.name)
         for candidate in candidates.values()
         if candidate.holdings is not None and spec.image in candidate.holdings.by_name
     ]
     heapq.heapify(holders)
     refusals = []
     while holders:
-        _load, name = heapq.heappop(holders)
+        *_burden, name = heapq.heappop(holders)
         try:
             return _weigh(spec, candidates[name])
         except errors.MaglicaError as error:
@@ -158,6 +164,12 @@ def load(candidate: Candidate, more_mib: int = 0) -> float:
         return 0.0
     memory = candidate.holdings.active_memory_mib + candidate.reserved.memory_mib + more_mib
     return memory / (max(candidate.holdings.report.memory_total_mib, 1) * candidate.weight)
+
+
+def _crowd(candidate: Candidate) -> float:
+    """Return the number of vms for the host's weight: vms that are off are no load, but may be."""
+    vms = candidate.holdings.vms if candidate.holdings else 0
+    return (vms + candidate.reserved.vms + 1) / candidate.weight
 
 
 def _weigh(spec: CloneSpec, candidate: Candidate) -> Choice:
