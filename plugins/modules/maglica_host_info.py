@@ -15,7 +15,7 @@ description:
   - A host that does not answer is listed without all that, and never takes longer than
     O(host_timeout).
 author:
-  - Maglica contributors (@maglica)
+  - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.listing
 """

@@ -17,7 +17,7 @@ description:
   - The work is done by a request to the client worker, which is kept until it is done. A task that
     was interrupted or timed out can be run again, and joins the request that is under way.
 author:
-  - Maglica contributors (@maglica)
+  - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.connection
 attributes:

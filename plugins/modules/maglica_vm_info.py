@@ -14,7 +14,7 @@ description:
     them.
   - A host that does not answer is named in the result and never takes longer than O(host_timeout).
 author:
-  - Maglica contributors (@maglica)
+  - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.listing
 options:
