@@ -60,6 +60,18 @@ test-integration: venv ## run the tests against a real libvirtd and real sockets
 test-cloud: cloud ## run the tests that clone and boot on the real hosts of `make cloud`
 	@$(PYTEST) tests/cloud
 
+.PHONY: bench-listing
+bench-listing: venv build/bench/venv/.ready ## time the inventory beside community.libvirt's; writes docs/performance-listing.md
+	@tests/tools/debian-packages libvirt-daemon-system
+	@cd tests && $(CURDIR)/build/bench/venv/bin/python -m bench.listing
+
+build/bench/venv/.ready: requirements-bench.txt
+	@echo "bench: installing $< into build/bench/venv"
+	@$(PYTHON) -m venv --system-site-packages build/bench/venv
+	@build/bench/venv/bin/python -m pip install --quiet --disable-pip-version-check -r $< 2> build/bench/venv.log \
+		|| { cat build/bench/venv.log >&2; exit 1; }
+	@touch $@
+
 .PHONY: cloud
 cloud: venv ## bring up the test hosts (HOSTS=2) with an original image and both workers
 	@$(CLOUD) up --hosts $(HOSTS)
@@ -78,7 +90,7 @@ build: venv ## build the collection's archive into build/
 
 .PHONY: clean
 clean: ## remove what was built, but not the cloud and its cached roots
-	@rm -rf $(VENV) build/archive build/cache/{mypy,pytest,ruff} build/figures build/lint build/*.log build/*.tar.gz \
+	@rm -rf $(VENV) build/archive build/bench build/cache/{mypy,pytest,ruff} build/figures build/lint build/*.log build/*.tar.gz \
 		.collections tests/output
 
 .PHONY: clean-all

@@ -10,7 +10,7 @@ name: maglica
 short_description: Original images and vms of all hosts
 version_added: 0.1.0
 author:
-  - Maglica contributors (@maglica)
+  - Maglica contributors (!UNKNOWN)
 description:
   - Lists what the libvirtd of every host shows, all hosts at the same time.
   - An I(original image) is a persistent domain that does not run and that Maglica did not make; an
@@ -342,6 +342,7 @@ hostnames:
   - maglica_name | split('.') | first
 """
 
+import functools
 import hashlib
 import json
 import threading
@@ -613,9 +614,15 @@ def _trusted(value: Any) -> Any:
     guests is never rendered.
     """
     if isinstance(value, str):
-        return value if "{" in value else trust_as_template(value)
+        return value if "{" in value else _trusted_text(value)
     if isinstance(value, list):
         return [_trusted(entry) for entry in value]
     if isinstance(value, dict):
         return {key: _trusted(entry) for key, entry in value.items()}
     return value
+
+
+# Most text of a listing is the same for many domains: states, networks, formats.
+@functools.lru_cache(maxsize=1024)
+def _trusted_text(value: str) -> str:
+    return trust_as_template(value)

@@ -11,6 +11,7 @@ It runs as ``nobody``, as a session's daemon, so that it has nothing to do with 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import subprocess
@@ -21,6 +22,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _NOBODY = 65534
+# Below the kernel's own range (ip_local_port_range); each process of tests has its own place.
+_ports = itertools.count(20000 + os.getpid() % 100 * 100)
 _CONFIG = """
 listen_tls = 0
 listen_tcp = 1
@@ -90,8 +93,14 @@ def running(auth: str = "none", **environment: str) -> Iterator[Libvirtd]:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """Return a loopback port on which nobody listens, another one each time.
+
+    Not one that the kernel would give: it could give it to somebody else before it is used.
+    """
+    while True:
+        port = next(_ports)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _wait_for(libvirtd: Libvirtd, process: subprocess.Popen[bytes]) -> None:

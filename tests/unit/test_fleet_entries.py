@@ -82,3 +82,11 @@ def test_the_uuid_is_the_last_resort() -> None:
     listed, warnings = entries(snapshot, HOSTS, ("vms",), lambda shown: "same")
     assert [entry.name for entry in listed] == ["u1", "u2"]
     assert len(warnings) == 1
+
+
+def test_many_shared_names_make_few_warnings() -> None:
+    vms = [_vm(f"a{number}", host) for number in range(9) for host in ("kvm0", "kvm1")]
+    listed, warnings = entries(Snapshot(vms=tuple(vms)), HOSTS, ("vms",), _name)
+    assert len({entry.name for entry in listed}) == 18
+    assert len(warnings) == 6
+    assert warnings[-1].endswith("NAME@HOST: a5, a6, a7, a8")

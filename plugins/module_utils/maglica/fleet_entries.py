@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,8 @@ from . import fleet_view
 from .config import HostEntry
 from .fleet_values import Domain, Snapshot
 
+# So many shared names are explained one by one.
+_WARNINGS = 5
 VMS, IMAGES, HOSTS = "vms", "images", "hosts"
 
 Naming = Callable[[dict[str, Any]], str]
@@ -50,7 +52,7 @@ def entries(
     used = Counter(entry.name for entry in (*fixed, *vms))
     shared = {name for name, count in used.items() if count > 1}
     named = _distinct([_on_its_host(vm) if vm.name in shared else vm for vm in vms])
-    return [*fixed, *named], [_warning(name, (*fixed, *vms)) for name in sorted(shared)]
+    return [*fixed, *named], list(_warnings(sorted(shared), (*fixed, *vms)))
 
 
 def _hosts(snapshot: Snapshot, hosts: Iterable[HostEntry]) -> list[Entry]:
@@ -94,6 +96,14 @@ def _distinct(vms: Sequence[Entry]) -> list[Entry]:
     return [
         replace(entry, name=entry.shown["uuid"]) if used[entry.name] > 1 else entry for entry in vms
     ]
+
+
+def _warnings(shared: Sequence[str], every: Sequence[Entry]) -> Iterator[str]:
+    for name in shared[:_WARNINGS]:
+        yield _warning(name, every)
+    if len(shared) > _WARNINGS:
+        rest = ", ".join(shared[_WARNINGS:])
+        yield f"several have each of these names too, and are listed as NAME@HOST: {rest}"
 
 
 def _warning(name: str, every: Iterable[Entry]) -> str:

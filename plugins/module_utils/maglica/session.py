@@ -19,8 +19,9 @@ from .interrupter import Interrupter, Older
 T = TypeVar("T")
 Item = TypeVar("Item")
 
-# libvirtd works on so many requests of one client at once: max_client_requests in libvirtd.conf.
-CALLS_AT_ONCE = 5
+# libvirtd works on five requests of one client at once (max_client_requests in libvirtd.conf), and
+# writes a warning to its log when a client makes use of that.
+CALLS_AT_ONCE = 4
 # How long an interrupted thread may take to notice it, and how often it is interrupted again (it
 # may just then open its next socket).
 GRACE = 2.0
