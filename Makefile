@@ -58,7 +58,7 @@ test-integration: venv ## run the tests against a real libvirtd and real sockets
 
 .PHONY: test-cloud
 test-cloud: cloud ## run the tests that clone and boot on the real hosts of `make cloud`
-	@$(PYTEST) tests/cloud
+	@$(PYTEST) --timeout 900 tests/cloud
 
 .PHONY: bench-listing
 bench-listing: venv build/bench/venv/.ready ## time the inventory beside community.libvirt's; writes docs/performance-listing.md
