@@ -40,6 +40,8 @@ class Proxy:
         self.port = 0
         # After so many calls, the proxy keeps each connection open and passes nothing on.
         self.stop_after: int | None = None
+        # Calls that are never passed on: those of this procedure that have these bytes in them.
+        self.lost: tuple[int, tuple[bytes, ...]] = (0, ())
         self.connections = 0
         self.calls: Counter[int] = Counter()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -60,7 +62,7 @@ class Proxy:
         except OSError:
             writer.close()
             return
-        counted = _Counted(self.calls)
+        counted = _Calls(self.calls)
         ends = {writer, far_writer}
         self._writers |= ends
         try:
@@ -76,13 +78,13 @@ class Proxy:
             writer.transport.abort()
 
     async def _pass(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counted: _Counted | None
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counted: _Calls | None
     ) -> None:
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError):
             while data := await reader.read(1 << 16):
                 if counted:
-                    counted.feed(data)
+                    data = counted.feed(data, *self.lost)
                 if self.stop_after is not None and self.calls.total() > self.stop_after:
                     continue
                 # Data that follows on closely is not held up by what is still on its way.
@@ -95,23 +97,29 @@ def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
         writer.write(data)
 
 
-class _Counted:
+class _Calls:
     """Finds the calls in a stream of packets."""
 
     def __init__(self, calls: Counter[int]) -> None:
         self._calls = calls
         self._buffer = b""
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes, lost: int, bodies: Sequence[bytes]) -> bytes:
+        """Count the calls that are complete now; return what to pass on."""
         self._buffer += data
+        passed = b""
         while len(self._buffer) >= 4:
             length = int.from_bytes(self._buffer[:4], "big")
             if len(self._buffer) < length or length < 28:
-                return
-            words = [int.from_bytes(self._buffer[at : at + 4], "big") for at in range(4, 20, 4)]
+                break
+            packet, self._buffer = self._buffer[:length], self._buffer[length:]
+            words = [int.from_bytes(packet[at : at + 4], "big") for at in range(4, 20, 4)]
             if words[0] == _REMOTE_PROGRAM and words[3] == _CALL:
                 self._calls[words[2]] += 1
-            self._buffer = self._buffer[length:]
+                if words[2] == lost and any(body in packet for body in bodies):
+                    continue
+            passed += packet
+        return passed
 
 
 @contextlib.contextmanager

@@ -12,26 +12,19 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import socket
 import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 _NOBODY = 65534
 # Below the kernel's own range (ip_local_port_range); each process of tests has its own place.
 _ports = itertools.count(20000 + os.getpid() % 100 * 100)
-_CONFIG = """
-listen_tls = 0
-listen_tcp = 1
-listen_addr = "127.0.0.1"
-tcp_port = "{port}"
-auth_tcp = "{auth}"
-log_outputs = "3:file:{folder}/libvirtd.log"
-"""
 
 
 class Libvirtd:
@@ -53,8 +46,13 @@ class Libvirtd:
 
 
 @contextlib.contextmanager
-def running(auth: str = "none", **environment: str) -> Iterator[Libvirtd]:
-    """Start a libvirtd with a folder of its own; it and the folder are gone after the block."""
+def running(
+    settings: Mapping[str, str | int] | None = None, **environment: str
+) -> Iterator[Libvirtd]:
+    """Start a libvirtd with a folder of its own; it and the folder are gone after the block.
+
+    ``settings`` are for libvirtd.conf, beside or instead of those for TCP without authentication.
+    """
     # Not below pytest's folder, which is root's alone; and a socket's path must be short.
     with tempfile.TemporaryDirectory(prefix="maglica-testdriver-") as name:
         folder = Path(name)
@@ -63,7 +61,17 @@ def running(auth: str = "none", **environment: str) -> Iterator[Libvirtd]:
         for path in (folder, folder / "run"):
             os.chown(path, _NOBODY, _NOBODY)
         port = free_port()
-        (folder / "libvirtd.conf").write_text(_CONFIG.format(port=port, auth=auth, folder=folder))
+        every = {
+            "listen_tls": 0,
+            "listen_tcp": 1,
+            "listen_addr": "127.0.0.1",
+            "tcp_port": str(port),
+            "auth_tcp": "none",
+            "log_outputs": f"3:file:{folder}/libvirtd.log",
+            **(settings or {}),
+        }
+        lines = (f"{name} = {json.dumps(value)}\n" for name, value in every.items())
+        (folder / "libvirtd.conf").write_text("".join(lines))
         process = subprocess.Popen(
             ["libvirtd", "--listen", "--config", str(folder / "libvirtd.conf")],
             user=_NOBODY,
@@ -81,7 +89,8 @@ def running(auth: str = "none", **environment: str) -> Iterator[Libvirtd]:
         )
         libvirtd = Libvirtd(folder, port)
         try:
-            _wait_for(libvirtd, process)
+            for number in (port, int(every.get("tls_port", port))):
+                _wait_for(number, libvirtd, process)
             yield libvirtd
         finally:
             process.terminate()
@@ -103,12 +112,12 @@ def free_port() -> int:
             return port
 
 
-def _wait_for(libvirtd: Libvirtd, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(port: int, libvirtd: Libvirtd, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 20
     while time.monotonic() < until and process.poll() is None:
         with (
             contextlib.suppress(OSError),
-            socket.create_connection(("127.0.0.1", libvirtd.port)),
+            socket.create_connection(("127.0.0.1", port)),
         ):
             return
         time.sleep(0.02)
@@ -116,7 +125,13 @@ def _wait_for(libvirtd: Libvirtd, process: subprocess.Popen[bytes]) -> None:
 
 
 def domain(
-    name: str, number: int = 0, *, identity: str | None = None, metadata: str = "", state: int = 1
+    name: str,
+    number: int = 0,
+    *,
+    identity: str | None = None,
+    metadata: str = "",
+    devices: str = "",
+    state: int = 1,
 ) -> str:
     """Return a domain for a node file; ``state`` is a virDomainState, 5 for off."""
     mac = f"52:54:00:00:{number // 256:02x}:{number % 256:02x}"
@@ -138,6 +153,7 @@ def domain(
       <mac address='{mac}'/>
       <source network='default'/>
     </interface>
+    {devices}
   </devices>
   <test:runstate>{state}</test:runstate>
 </domain>"""

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from . import _deps, addresses
@@ -14,14 +16,12 @@ from .addresses import Lease
 from .errors import HostDown
 from .fleet_values import AddressSource, Domain
 from .model import Interface
-from .session import Session
+from .session import CALLS_AT_ONCE, Session
 
 # All agents of a host together may take this part of what is left of the host's time.
 _AGENTS_PART = 0.5
-# So many agents are asked together, and those that have not answered after so many seconds hang:
-# one that works needs milliseconds.
-_AGENTS = 20
-_AGENTS_PATIENCE = 1.5
+# An agent that has not answered after so many seconds hangs: one that works needs milliseconds.
+_AGENT_PATIENCE = 1.5
 
 
 @dataclass(frozen=True)
@@ -107,38 +107,40 @@ def network_leases(network: Any) -> tuple[Lease, ...]:
 
 def _from_agents(session: Session, _connection: Any, guests: Sequence[Guest]) -> list[Guest]:
     """Ask the guests' agents, on connections of their own: libvirt lets only those ask who may
-    write, and agents that hang take a connection's places until it is ended."""
-    libvirt = _deps.need("libvirt")
-    source = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT
+    write, and one that hangs is left by ending its connection."""
+    waiting = deque(guest for guest in guests if guest.agent)
     found: dict[str, Guest] = {}
-    asked: set[str] = set()
-    budget = session.remaining() * _AGENTS_PART
-
-    def ask(connection: Any, guest: Guest) -> None:
-        asked.add(guest.domain.uuid)
-        found[guest.domain.uuid] = _asked_one(
-            guest, connection.lookupByUUIDString(guest.domain.uuid), source
-        )
-
-    def todo() -> list[Guest]:
-        rest = [guest for guest in guests if guest.agent and guest.domain.uuid not in asked]
-        return rest[:_AGENTS] if session.remaining() > budget else []
+    until = session.remaining() * (1 - _AGENTS_PART)
 
     def ask_until_one_hangs() -> None:
         with session.connected(read_only=False) as connection:
-            while group := todo():
-                session.aside(
-                    lambda: session.map(lambda guest: ask(connection, guest), group),
-                    _AGENTS_PATIENCE,
+            while session.remaining() > until:
+                guest = waiting.popleft()
+                found[guest.domain.uuid] = session.aside(
+                    connection, partial(_agent, connection, guest), _AGENT_PATIENCE
                 )
 
-    # Who may not have such a connection does without the agents.
-    with contextlib.suppress(HostDown):
-        while todo():
-            # A group that is not through in time has ended the connection; go on with a new one.
-            with contextlib.suppress(TimeoutError):
-                ask_until_one_hangs()
+    def ask(_number: int) -> None:
+        # The end is when none is waiting. Who may not have such a connection does without agents.
+        with contextlib.suppress(IndexError, HostDown):
+            while waiting and session.remaining() > until:
+                with contextlib.suppress(TimeoutError):
+                    ask_until_one_hangs()
+
+    session.map(ask, range(min(CALLS_AT_ONCE, len(waiting))))
+    session.check()
     return [found.get(guest.domain.uuid, guest) for guest in guests]
+
+
+def _agent(connection: Any, guest: Guest) -> Guest:
+    libvirt = _deps.need("libvirt")
+    try:
+        handle = connection.lookupByUUIDString(guest.domain.uuid)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return guest
+        raise
+    return _asked_one(guest, handle, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
 
 
 def _from_arp(session: Session, _connection: Any, guests: Sequence[Guest]) -> list[Guest]:

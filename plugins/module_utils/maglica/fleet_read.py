@@ -29,7 +29,7 @@ from .session import Session
 # The version of a UUID that derives from a name: RFC 9562, section 5.5.
 _DERIVED = 5
 # A live definition tells whether something in the guest holds the agent's channel open.
-_AGENT = re.compile(r"name='org\.qemu\.guest_agent\.0' state='connected'")
+AGENT_RUNS = re.compile(r"name='org\.qemu\.guest_agent\.0' state='connected'")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def read(session: Session, reading: Reading) -> Contents:
         # hold up the whole answer: then do without sizes.
         with contextlib.suppress(TimeoutError), session.connected() as connection:
             statistics = session.aside(
-                lambda: _statistics(libvirt, connection), session.remaining() / 2
+                connection, lambda: _statistics(libvirt, connection), session.remaining() / 2
             )
             return _read(session, reading, connection, statistics, started)
     with session.connected() as connection:
@@ -150,7 +150,7 @@ def _domains(
         Guest(
             record.handle,
             domain,
-            agent=_AGENT.search(record.xml or "") is not None,
+            agent=AGENT_RUNS.search(record.xml or "") is not None,
             recorded=_recorded(record, domain),
         )
         for record, domain in zip(records, domains)

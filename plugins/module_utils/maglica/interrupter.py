@@ -46,36 +46,45 @@ class Older:
 class Interrupter:
     """Ends what one connection waits for. ``older`` is what there was before it was begun.
 
-    A second connection of this process to the same peer, begun later, would be ended with it.
+    Until ``pin``, a connection of this process to the same peer that was begun later would be
+    ended with it.
     """
 
     def __init__(self, peer: Peer, older: Older) -> None:
         self._peer = peer
         self._older = older
         self._addresses: frozenset[str] = frozenset()
+        self._own: Older | None = None
 
     def resolve(self) -> None:
         """Look the peer's addresses up, which libvirt itself will do again. Raises OSError."""
         if self._peer.way is Way.INET and self._peer.host:
-            found = socket.getaddrinfo(
-                self._peer.host,
-                self._peer.port,
-                type=socket.SOCK_STREAM,
-                flags=socket.AI_ADDRCONFIG,
-            )
+            found = socket.getaddrinfo(self._peer.host, self._peer.port, type=socket.SOCK_STREAM)
             self._addresses = frozenset(str(entry[4][0]) for entry in found)
+
+    def pin(self) -> None:
+        """Say that the connection is open now, and none to this peer was begun meanwhile."""
+        now = Older.now([self._peer])
+        older = self._older
+        self._own = Older(now.sockets - older.sockets, now.children - older.children)
 
     def interrupt(self) -> None:
         """Shut the peer's sockets down or end the peer's processes, if there are any now."""
         if self._peer.way is Way.CHILD:
             for pid in _children():
-                if pid not in self._older.children and self._peer.host in _arguments(pid):
+                if self._is_own_child(pid) and self._peer.host in _arguments(pid):
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGTERM)
             return
         for descriptor, inode in _sockets():
-            if inode not in self._older.sockets:
+            if self._is_own_socket(inode):
                 self._shut(descriptor, inode)
+
+    def _is_own_child(self, pid: int) -> bool:
+        return pid in self._own.children if self._own else pid not in self._older.children
+
+    def _is_own_socket(self, inode: str) -> bool:
+        return inode in self._own.sockets if self._own else inode not in self._older.sockets
 
     def _shut(self, descriptor: int, inode: str) -> None:
         # A duplicate: should libvirt close its own meanwhile, the number can't come to mean

@@ -52,6 +52,8 @@ class Session:
         self.deadline = time.monotonic() + options.timeout
         self._peer = libvirt_uri.peer(host.uri)
         self._interrupters: list[Interrupter] = []
+        self._by_connection: dict[int, Interrupter] = {}
+        self._opening = threading.Lock()
         self._expired = threading.Event()
 
     def remaining(self) -> float:
@@ -69,15 +71,26 @@ class Session:
 
     @contextlib.contextmanager
     def connected(self, read_only: bool = True) -> Iterator[Any]:
-        """Open a connection (a ``virConnect``) and close it at the end.
-
-        A second one may be opened while the first is: then an interruption is for the second.
+        """Open a connection (a ``virConnect``) and close it at the end; there may be several.
 
         Raises HostDown when there is none to be had before the deadline.
         """
         libvirt = binding()
-        older = Older.now([self._peer]) if self._interrupters else self._older
-        interrupter = Interrupter(self._peer, older)
+        # One after the other: that tells whose socket is whose.
+        with self._opening:
+            interrupter, connection = self._connect(libvirt, read_only)
+        self._by_connection[id(connection)] = interrupter
+        try:
+            yield connection
+        finally:
+            with contextlib.suppress(libvirt.libvirtError):
+                connection.close()
+            del self._by_connection[id(connection)]
+            self._interrupters.remove(interrupter)
+
+    def _connect(self, libvirt: Any, read_only: bool) -> tuple[Interrupter, Any]:
+        is_first = not self._interrupters
+        interrupter = Interrupter(self._peer, self._older if is_first else Older.now([self._peer]))
         try:
             interrupter.resolve()
             self.check()
@@ -86,23 +99,23 @@ class Session:
         except OSError as error:
             raise HostDown(f"cannot resolve {self._peer.host}: {error.strerror}") from error
         except libvirt.libvirtError as error:
-            raise HostDown(words(error)) from error
-        try:
-            yield connection
-        finally:
-            with contextlib.suppress(libvirt.libvirtError):
-                connection.close()
             self._interrupters.remove(interrupter)
+            raise HostDown(words(error)) from error
+        if not is_first:
+            interrupter.pin()
+        return interrupter, connection
 
     def _open(self, libvirt: Any, read_only: bool) -> Any:
         uri = libvirt_uri.for_unattended_use(self.host.uri, self.options.auth_file)
-        return libvirt.openReadOnly(uri) if read_only else libvirt.open(uri)
+        # libvirt offers SASL only to those who could be asked, although its file has the answers.
+        kinds = [libvirt.VIR_CRED_AUTHNAME, libvirt.VIR_CRED_PASSPHRASE]
+        flags = libvirt.VIR_CONNECT_RO if read_only else 0
+        return libvirt.openAuth(uri, [kinds, _know_nothing, None], flags)
 
-    def aside(self, function: Callable[[], T], patience: float) -> T:
+    def aside(self, connection: Any, function: Callable[[], T], patience: float) -> T:
         """Return what ``function`` does, run in a thread; give it ``patience`` seconds.
 
-        Then the connection that was opened last is ended, no longer of use, and TimeoutError is
-        raised.
+        Then ``connection``, which it uses, is ended, no longer of use, and TimeoutError is raised.
         """
         outcome: list[T | Exception] = []
 
@@ -118,8 +131,9 @@ class Session:
         if thread.is_alive():
             until = time.monotonic() + GRACE
             while thread.is_alive() and time.monotonic() < until:
-                self._interrupters[-1].interrupt()
+                self._by_connection[id(connection)].interrupt()
                 thread.join(AGAIN)
+            outcome.clear()
             self.check()
             raise TimeoutError
         result = outcome[0]
@@ -142,12 +156,12 @@ class Session:
         def run() -> None:
             while not errors:
                 with lock:
-                    index, item = next(todo, (-1, None))
-                if item is None:
+                    place = next(todo, None)
+                if place is None:
                     return
                 try:
                     self.check()
-                    results[index] = function(item)
+                    results[place[0]] = function(place[1])
                 except Exception as error:  # noqa: BLE001 - raised again in the calling thread
                     errors.append(error)
 
@@ -186,6 +200,11 @@ def binding() -> Any:
     with _silenced:
         libvirt.registerErrorHandler(_ignore, None)
     return libvirt
+
+
+def _know_nothing(_credentials: object, _context: object) -> int:
+    """Refuse to answer for what the file with the credentials does not have."""
+    return -1
 
 
 def _ignore(_context: object, _error: object) -> None:

@@ -17,6 +17,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from . import libvirt_uri
@@ -89,6 +90,11 @@ def _check(hosts: Sequence[HostEntry], options: Options) -> None:
         raise ConfigInvalid(f"host_timeout {options.timeout:g} is not more than 0 seconds")
     if options.parallel < 0:
         raise ConfigInvalid(f"parallel {options.parallel} is less than 0")
+    if options.auth_file:
+        try:
+            Path(options.auth_file).read_bytes()
+        except OSError as error:
+            raise ConfigInvalid(f"cannot read {options.auth_file}: {error.strerror}") from error
     for name, count in Counter(host.name for host in hosts).items():
         if count > 1:
             raise ConfigInvalid(f"host {name} is there twice")
