@@ -93,6 +93,8 @@ def test_a_clone_is_followed_to_its_end(shell: Shell, kvm0: Host) -> None:
 
 
 def test_an_interrupted_clone_goes_on(shell: Shell, kvm0: Host) -> None:
+    # What a shell runs in the background ignores this signal, and hands that down.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with shell.start(*CLONE) as process:
         request = kvm0.heard_request()
         kvm0.tell("ack", request)

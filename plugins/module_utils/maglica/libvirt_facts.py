@@ -30,8 +30,9 @@ def state_name(state: int) -> str:
 def memory_mib(connection: Any) -> tuple[int, int]:
     """Return a host's memory in MiB: all of it, and what domains could get of it.
 
-    Caches count as free, as far as the driver tells them. Both come from one call where there is
-    one: the total of virNodeInfo is that of the NUMA cells, which misses memory added later.
+    Caches count as free. Both come from one call: the total of virNodeInfo is that of the NUMA
+    cells, which misses memory added later. A driver without that call (QEMU's has it) does not tell
+    what is free either, so all of it counts.
     """
     libvirt = need("libvirt")
     try:
@@ -39,6 +40,7 @@ def memory_mib(connection: Any) -> tuple[int, int]:
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
             raise
-        return int(connection.getInfo()[1]), int(connection.getFreeMemory() >> 20)
+        total = int(connection.getInfo()[1])
+        return total, total
     free = sum(stats.get(name, 0) for name in ("free", "buffers", "cached"))
     return int(stats["total"] >> 10), int(free >> 10)

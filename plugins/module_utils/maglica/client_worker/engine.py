@@ -122,7 +122,8 @@ class Engine:
             context.hosts.sweep(now)
         for wait in context.waits.expired(now):
             outcome.replies.append((wait.envelope, self._now_known(wait.request_id)))
-        if now >= max(self._next_keep, self._not_before):
+        keep_at = 0.0 if context.hosts.first_to_keep else self._next_keep
+        if now >= max(keep_at, self._not_before):
             self._next_keep = now + KEEP_SECONDS
             self._by_the_way(lambda: self._keep_hosts(now))
         if now >= max(self._next_prune, self._not_before):

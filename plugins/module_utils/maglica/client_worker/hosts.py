@@ -39,6 +39,8 @@ class Hosts:
         self._promised: dict[str, str] = {}
         self._removed: dict[str, float] = {}
         self.candidates: dict[str, Candidate] = {}
+        # A host that has reported for the first time: to be kept before a clone is placed on it.
+        self.first_to_keep = False
 
     def know(self, names: Iterable[str]) -> None:
         """Take in hosts of these names that may not have reported yet."""
@@ -91,6 +93,7 @@ class Hosts:
         if not host.alive:
             logger.info("host %s is alive", name)
         report = self._without_removed(report, now)
+        self.first_to_keep |= host.holdings is None
         if host.holdings is None or report.domains != host.holdings.report.domains:
             host.kept = None
         host.holdings = Holdings.of(report)
@@ -177,6 +180,7 @@ class Hosts:
         ]
 
     def kept(self, names: Iterable[str], now: float) -> None:
+        self.first_to_keep = False
         for name in names:
             self._hosts[name].kept = now
 
