@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts that ask who is there: by SASL, with a password from a file, or TLS with certificates."""
+"""Hosts that ask who is there: by SASL, TLS and ssh."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
@@ -102,3 +103,34 @@ def test_tls(shared: Path) -> None:
         (shared / "clientcert.pem").unlink()
         (shared / "clientkey.pem").unlink()
         assert _reasons(f"{uri}?pkipath={shared}", None) != []
+
+
+_SSH = """#!/usr/bin/python3
+# Stands for ssh: what it is asked to run on the other side would connect to this socket.
+import json, os, select, socket, sys
+with open({log!r}, "w") as log:
+    json.dump(sys.argv[1:], log)
+far = socket.socket(socket.AF_UNIX)
+far.connect({socket!r})
+while True:
+    for ready in select.select([0, far], [], [])[0]:
+        data = os.read(0, 65536) if ready == 0 else far.recv(65536)
+        if not data:
+            sys.exit()
+        far.sendall(data) if ready == 0 else os.write(1, data)
+"""
+
+
+def test_ssh(shared: Path) -> None:
+    with testdriver.running() as libvirtd:
+        program, log = shared / "ssh", shared / "arguments"
+        socket = f"{libvirtd.folder}/run/libvirt/libvirt-sock"
+        program.write_text(_SSH.format(log=str(log), socket=socket))
+        program.chmod(0o755)
+        uri = f"test+ssh://root@kvm0.example.jp/default?command={program}"
+        assert _reasons(uri, None) == []
+        arguments = json.loads(log.read_text())
+        assert arguments[arguments.index("-l") + 1] == "root"
+        assert "kvm0.example.jp" in arguments
+        # It must never ask: nobody may be there, and the others wait for it.
+        assert "BatchMode=yes" in arguments
