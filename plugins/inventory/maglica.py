@@ -286,6 +286,8 @@ notes:
     C(maglica_hypervisor_version), C(maglica_pools) (a list of C(name), C(active),
     C(capacity_bytes), C(free_bytes)), C(maglica_networks), and C(maglica_seconds), which reading
     it took."
+  - What the cache has (see O(cache)) is not used after a task of the same user has changed a vm by
+    M(maglica.cloud.maglica_vm), nor with C(meta=refresh_inventory) or C(--flush-cache).
   - What is not known is V(null); a list with nothing in it is empty.
 """
 
@@ -346,6 +348,7 @@ import functools
 import hashlib
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -374,6 +377,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_values
     Gather,
     Snapshot,
 )
+from ansible_collections.maglica.cloud.plugins.plugin_utils import changes
 from jinja2 import Environment, TemplateSyntaxError, meta
 
 SUFFIXES = ("maglica.yml", "maglica.yaml")
@@ -468,9 +472,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         key = f"{self.get_cache_key(path)}_{self._digest(hosts)}"
         is_cached = self.get_option("cache")
         if is_cached and cache:
-            known = fleet_cache.load(self._cache.get(key))
-            if known is not None:
+            kept = self._cache.get(key)
+            known = fleet_cache.load(kept)
+            if known is not None and kept.get("read", 0) >= changes.last():
                 return known
+        started = time.time()
         snapshot = self._read(folder, hosts, filters)
         on_error = self.get_option("on_host_error")
         if on_error == "fail" and snapshot.unreachable:
@@ -479,7 +485,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if on_error == "last_known":
             snapshot = self._with_last_known(f"{key}_last", snapshot)
         if is_cached:
-            self._cache[key] = fleet_cache.dump(snapshot)
+            self._cache[key] = {**fleet_cache.dump(snapshot), "read": started}
         return snapshot
 
     def _read(self, folder, hosts, filters) -> Snapshot:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.maglica.cloud.plugins.plugin_utils import changes
 
 
 class ConfiguredAction(ActionBase):
@@ -17,7 +18,10 @@ class ConfiguredAction(ActionBase):
     _supports_async = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict:
-        """Run the module once; its option ``config`` defaults to the variable maglica_config."""
+        """Run the module once; its option ``config`` defaults to the variable maglica_config.
+
+        What it changed makes the inventory's cache stale.
+        """
         result = super().run(tmp, task_vars)
         variables = task_vars or {}
         arguments = dict(self._task.args)
@@ -29,4 +33,6 @@ class ConfiguredAction(ActionBase):
             task_vars=task_vars,
             wrap_async=self._task.async_val,
         )
+        if executed.get("changed") and not self._task.check_mode:
+            changes.note()
         return {**result, **executed}

@@ -88,6 +88,11 @@ class Inventory:
         # Warnings are wrapped to the terminal's width.
         return Listed(done.stdout, " ".join(done.stderr.split()))
 
+    def python(self, *lines: str) -> None:
+        """Run a few lines of Python as the same user."""
+        command = [sys.executable, "-c", "\n".join(lines)]
+        subprocess.run(command, env=self.environment, cwd=self.folder, check=True)
+
 
 @pytest.fixture(scope="session")
 def libvirtd() -> Iterator[Libvirtd]:

@@ -82,6 +82,21 @@ def test_flush_cache_reads_again(
     assert proxy.calls.total() == 2 * calls
 
 
+def test_a_change_by_a_task_makes_the_cache_stale(
+    inventory: Inventory, options: dict[str, Any], proxy: Proxy
+) -> None:
+    inventory.list({**options, **CACHE})
+    calls = proxy.calls.total()
+    note = "from ansible_collections.maglica.cloud.plugins.plugin_utils import changes"
+    inventory.python(
+        "import ansible.plugins.loader as l; l.init_plugin_loader([])", note, "changes.note()"
+    )
+    inventory.list({**options, **CACHE})
+    assert proxy.calls.total() == 2 * calls
+    inventory.list({**options, **CACHE})
+    assert proxy.calls.total() == 2 * calls
+
+
 def test_without_cache_each_listing_asks(
     inventory: Inventory, options: dict[str, Any], proxy: Proxy
 ) -> None:
