@@ -68,9 +68,9 @@ class Hosts:
 def running(count: int) -> Iterator[Hosts]:
     """Start so many hosts and end them after the block."""
     with contextlib.ExitStack() as stack:
+        starting = [testdriver.running() for _ in range(count)]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            enter = lambda _number: stack.enter_context(testdriver.running())  # noqa: E731
-            daemons = list(pool.map(enter, range(count)))
+            daemons = list(pool.map(stack.enter_context, starting))
         hosts = Hosts(daemons)
         stack.callback(hosts.close)
         yield hosts

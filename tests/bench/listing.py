@@ -93,7 +93,7 @@ class Bench:
         )
         if done.returncode:
             raise SystemExit(done.stderr)
-        return [(first, second) for first, second in json.loads(done.stdout)]
+        return list(map(tuple, json.loads(done.stdout)))
 
     def process(self, *files: str) -> Process:
         """Run ansible-inventory --list on the files."""
@@ -214,6 +214,7 @@ def growth(bench: Bench) -> tuple[list[Figure], dict[str, list[tuple[int, float]
 def document(found: Sequence[Figure], grown: dict[str, list[tuple[int, float]]]) -> None:
     """Write the table and the plot."""
     plot.draw(PLOT, grown)
+    load = os.getloadavg()[2]
     DOCUMENT.write_text(
         f"""<!--
 SPDX-FileCopyrightText: Maglica contributors
@@ -225,7 +226,7 @@ Written by `make bench-listing`.
 Measured with {os.cpu_count()} CPUs, Python {platform.python_version()}, ansible-core 2.19: the
 inventory plugin of this collection beside `community.libvirt`'s, on the same real libvirtds (with
 libvirt's test driver), through proxies that add the latency of a network. Hosts, proxies and
-Ansible share the CPUs. Ratios are medians of the rounds' ratios.
+Ansible share the CPUs. Ratios are medians of the rounds' ratios. Load while it ran: {load:.1f}.
 
 {figures.table(found)}
 
