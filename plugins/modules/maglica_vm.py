@@ -66,8 +66,8 @@ options:
   host:
     description:
       - The host on which the vm is made. Without it the client worker chooses the one with the
-        lowest load for its weight, of those that have the image and room; among equals the one with
-        the fewest vms.
+        lowest load for its weight, of those that have the image and room. The load is the memory of
+        all running vms, and of those made by Maglica that are off, since they may be started.
       - A vm that is on another host is an error. Vms are not moved.
     type: str
   clone_mode:

@@ -71,10 +71,9 @@ def chosen(spec: CloneSpec, *hosts: Candidate) -> str:
         ((host("a", memory_total_mib=16384), host("b")), "a"),
         ((host("a"), host("b", weight=2.0)), "b"),
         ((host("a", IMAGE, vm(1024)), host("b", weight=0.5)), "a"),
-        ((host("a", reserved=Reserved(memory_mib=512)), host("b")), "b"),
-        # Vms that are off are no load; among equal loads the host with fewer vms is taken.
+        ((host("a", reserved=Reserved(committed_mib=512)), host("b")), "b"),
+        # A vm that is off can be started at any time.
         ((host("a", IMAGE, OFF), host("b")), "b"),
-        ((host("a", reserved=Reserved(vms=1)), host("b")), "b"),
         ((host("a", RUNNING), host("b", IMAGE, vm(4096))), "b"),
         ((host("a", alive=False), host("b", IMAGE, vm(4096))), "b"),
         ((Candidate("a"), host("b")), "b"),
@@ -88,7 +87,7 @@ def test_the_lowest_load_for_its_weight(hosts: tuple[Candidate, ...], expected: 
 
 
 def test_load_counts_active_promised_and_own_memory() -> None:
-    candidate = host("a", IMAGE, vm(1024), weight=2.0, reserved=Reserved(memory_mib=2048))
+    candidate = host("a", IMAGE, vm(1024), weight=2.0, reserved=Reserved(committed_mib=2048))
     assert place(SPEC, {"a": candidate}).load == (1024 + 2048 + 1024) / (8192 * 2)
 
 
@@ -112,7 +111,7 @@ def test_twenty_in_a_row_spread_by_weight(
                 memory_total_mib=65536,
                 memory_free_mib=65536,
                 weight=weight,
-                reserved=Reserved(memory_mib=reserved[name]),
+                reserved=Reserved(committed_mib=reserved[name]),
             )
             for name, weight in weights.items()
         ]

@@ -32,8 +32,7 @@ class Holdings:
     report: HostReport
     by_name: Mapping[str, DomainSummary]
     by_uuid: Mapping[str, DomainSummary]
-    active_memory_mib: int
-    vms: int
+    committed_mib: int
 
     @classmethod
     def of(cls, report: HostReport) -> Holdings:
@@ -42,8 +41,7 @@ class Holdings:
             report,
             {domain.name: domain for domain in domains},
             {domain.uuid: domain for domain in domains},
-            sum(domain.memory_mib for domain in domains if domain.active),
-            sum(not domain.is_image for domain in domains),
+            sum(domain.memory_mib for domain in domains if domain.active or domain.made),
         )
 
 
@@ -63,13 +61,14 @@ class Need:
 class Reserved:
     """What clones under way will take of a host: by pool, and the images whose base that counts.
 
-    ``vms`` is how many of them the host's report does not show.
+    ``memory_mib`` is what they take at once, ``committed_mib`` the memory of those that the host's
+    report does not show, started or not.
     """
 
     memory_mib: int = 0
     pool_bytes: Mapping[str, int] = field(default_factory=dict)
     bases: frozenset[str] = frozenset()
-    vms: int = 0
+    committed_mib: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,14 +107,14 @@ def place(spec: CloneSpec, candidates: Mapping[str, Candidate]) -> Choice:
             raise type(error)(f"{_act(spec)} on host {spec.host}: {error}") from None
     # Only as many hosts are looked at closely as it takes: there may be a thousand.
     holders = [
-        (load(candidate, _memory(spec, candidate.holdings)), _crowd(candidate), candidate.name)
+        (load(candidate, memory(spec, candidate.holdings)), candidate.name)
         for candidate in candidates.values()
         if candidate.holdings is not None and spec.image in candidate.holdings.by_name
     ]
     heapq.heapify(holders)
     refusals = []
     while holders:
-        *_burden, name = heapq.heappop(holders)
+        _load, name = heapq.heappop(holders)
         try:
             return _weigh(spec, candidates[name])
         except errors.MaglicaError as error:
@@ -133,13 +132,12 @@ def need(spec: CloneSpec, holdings: Holdings | None, counted: frozenset[str]) ->
         disk = max(OVERLAY_MIN_BYTES, image_bytes // OVERLAY_SHARE)
     has_base = spec.image in counted or (holdings and spec.image in holdings.report.bases)
     base = 0 if has_base else image_bytes
-    return Need(_memory(spec, holdings), disk, base, spec.pool)
+    at_once = memory(spec, holdings) if spec.start else 0
+    return Need(at_once, disk, base, spec.pool)
 
 
-def _memory(spec: CloneSpec, holdings: Holdings | None) -> int:
-    """Return the memory in MiB that the clone takes at once."""
-    if not spec.start:
-        return 0
+def memory(spec: CloneSpec, holdings: Holdings | None) -> int:
+    """Return the memory in MiB of the vm when it runs."""
     image = holdings.by_name.get(spec.image) if holdings else None
     return spec.memory_mib or (image.memory_mib if image else 0)
 
@@ -159,17 +157,14 @@ def roomiest(
 
 
 def load(candidate: Candidate, more_mib: int = 0) -> float:
-    """Return the memory of running vms and clones under way, and ``more_mib``, for its weight."""
+    """Return the committed memory of a host, and ``more_mib``, for its size and weight.
+
+    A vm that Maglica made counts when it is off, too: it can be started at any time.
+    """
     if candidate.holdings is None:
         return 0.0
-    memory = candidate.holdings.active_memory_mib + candidate.reserved.memory_mib + more_mib
-    return memory / (max(candidate.holdings.report.memory_total_mib, 1) * candidate.weight)
-
-
-def _crowd(candidate: Candidate) -> float:
-    """Return the number of vms for the host's weight: vms that are off are no load, but may be."""
-    vms = candidate.holdings.vms if candidate.holdings else 0
-    return (vms + candidate.reserved.vms + 1) / candidate.weight
+    committed = candidate.holdings.committed_mib + candidate.reserved.committed_mib + more_mib
+    return committed / (max(candidate.holdings.report.memory_total_mib, 1) * candidate.weight)
 
 
 def _weigh(spec: CloneSpec, candidate: Candidate) -> Choice:
@@ -192,7 +187,7 @@ def _weigh(spec: CloneSpec, candidate: Candidate) -> Choice:
             f"{max(free_memory, 0)} MiB of memory free, {taken.memory_mib} MiB needed"
         )
     pool = _pool(holdings, reserved, taken)
-    return Choice(candidate.name, load(candidate, taken.memory_mib), pool, taken)
+    return Choice(candidate.name, load(candidate, memory(spec, holdings)), pool, taken)
 
 
 def _check_image(name: str, holdings: Holdings) -> None:

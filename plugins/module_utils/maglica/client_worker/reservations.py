@@ -18,7 +18,7 @@ SETTLE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class _Reservation:
-    """``shown``: the host's report has the vm. ``ended``: the monotonic time when it was made."""
+    """``ended``: the monotonic time when the vm was made."""
 
     request: Request
     spec: CloneSpec
@@ -27,7 +27,7 @@ class _Reservation:
     pool: str | None = None
     pool_bytes: int = 0
     base: str | None = None
-    shown: bool = False
+    committed_mib: int = 0
     ended: float | None = None
 
 
@@ -37,13 +37,15 @@ class Reservations:
     def __init__(self) -> None:
         self._entries: dict[str, _Reservation] = {}
         self._memory_mib = 0
-        self._vms = 0
+        self._committed_mib = 0
         self._pools: Counter[str] = Counter()
         self._bases: Counter[str] = Counter()
 
     def total(self) -> Reserved:
         """Return what all of them take together."""
-        return Reserved(self._memory_mib, dict(self._pools), frozenset(self._bases), self._vms)
+        return Reserved(
+            self._memory_mib, dict(self._pools), frozenset(self._bases), self._committed_mib
+        )
 
     def add(self, request: Request, holdings: Holdings | None) -> None:
         """Reserve for a clone request, as its host's last report (``holdings``) makes necessary."""
@@ -67,7 +69,7 @@ class Reservations:
         """Count anew against a new report; return the names of vms that it took over."""
         entries, self._entries = self._entries, {}
         self._memory_mib = 0
-        self._vms = 0
+        self._committed_mib = 0
         self._pools.clear()
         self._bases.clear()
         settled = []
@@ -84,11 +86,13 @@ class Reservations:
         need = placement.need(entry.spec, holdings, reserved.bases)
         domain = holdings.by_uuid.get(entry.uuid) if holdings else None
         memory = 0 if domain and domain.active else need.memory_mib
-        shown = domain is not None
-        entry = replace(entry, memory_mib=memory, pool=None, pool_bytes=0, base=None, shown=shown)
+        committed = 0 if domain else placement.memory(entry.spec, holdings)
+        entry = replace(
+            entry, memory_mib=memory, committed_mib=committed, pool=None, pool_bytes=0, base=None
+        )
         pools = holdings.report.pools if holdings else ()
         room = placement.roomiest(pools, reserved, entry.spec.pool)
-        if room is None or shown:
+        if room is None or domain is not None:
             return entry
         size = need.disk_bytes + need.base_bytes
         return replace(entry, pool=room[0].name, pool_bytes=size, base=entry.spec.image)
@@ -99,7 +103,7 @@ class Reservations:
 
     def _add_up(self, entry: _Reservation, sign: int) -> None:
         self._memory_mib += sign * entry.memory_mib
-        self._vms += sign * (not entry.shown)
+        self._committed_mib += sign * entry.committed_mib
         if entry.pool is not None:
             self._pools[entry.pool] += sign * entry.pool_bytes
         if entry.base is not None:
