@@ -68,7 +68,7 @@ class Hosts:
 def running(count: int) -> Iterator[Hosts]:
     """Start so many hosts and end them after the block."""
     with contextlib.ExitStack() as stack:
-        starting = [testdriver.running() for _ in range(count)]
+        starting = [testdriver.running() for _number in range(count)]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             daemons = list(pool.map(stack.enter_context, starting))
         hosts = Hosts(daemons)
