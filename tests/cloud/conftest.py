@@ -37,7 +37,7 @@ def clone(cloud: Cloud) -> Iterator[Callable[..., Result]]:
 
 @pytest.fixture
 def nothing_left(cloud: Cloud) -> Iterator[None]:
-    """Check that a test leaves no domain and no volume on any host, but one base at the most."""
+    """Check that a test leaves no domain and no volume on any host, but one base of the image."""
 
     def there() -> dict[str, tuple[set[str], set[str]]]:
         return {host: (cloud.domains(host), cloud.volumes(host)) for host in cloud.hosts}
@@ -45,7 +45,8 @@ def nothing_left(cloud: Cloud) -> Iterator[None]:
     before = there()
     yield
     for host, (domains, volumes) in there().items():
-        bases = {name for name in volumes if name.startswith("maglica-base.")}
-        assert len(bases) <= 1
-        kept = {name for name in before[host][1] if not name.startswith("maglica-base.")}
-        assert (domains, volumes - bases) == (before[host][0], kept)
+        bases, kept = (
+            {v for v in one if v.startswith("maglica-base.")} for one in (volumes, before[host][1])
+        )
+        assert len(bases - kept) <= 1
+        assert (domains, volumes - bases) == (before[host][0], before[host][1] - kept)
