@@ -7,7 +7,7 @@ tests/integration/wire/test_client_contract.py holds it to the same contract as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -75,6 +75,17 @@ class FakeClient:
         self.requests[request_id] = request
         return request
 
+    def submit_all(self, requests: Sequence[Request]) -> tuple[Request, ...]:
+        before = dict(self._ids), dict(self.requests)
+        try:
+            return tuple(self.submit(each.kind, each.spec, each.id) for each in requests)
+        except MaglicaError:
+            self._ids, self.requests = before
+            raise
+
+    def plan_all(self, specs: Sequence[CloneSpec]) -> tuple[Placement, ...]:
+        return tuple(map(self.plan, specs))
+
     def plan(self, spec: CloneSpec) -> Placement:
         candidates = {
             status.host: placement.Candidate(
@@ -131,6 +142,20 @@ class FakeClient:
             if isinstance(step, BaseException):
                 raise step
             request = self.change(request, **step)
+
+    def wait_all(
+        self,
+        request_ids: Iterable[str],
+        timeout: float,
+        on_change: Callable[[Request], None] | None = None,
+    ) -> dict[str, Request]:
+        found = {}
+        for request_id in request_ids:
+            try:
+                found[request_id] = self.wait(request_id, timeout, on_change)
+            except RequestTimeout:
+                found[request_id] = self.status(request_id)
+        return found
 
     def change(self, request: Request, **fields: Any) -> Request:
         """Move a request on, as its host would."""

@@ -43,9 +43,20 @@ VALID: dict[str, dict[str, Any]] = {
         },
     },
     "plan": {"spec": {"name": "vm0.example.jp", "image": "nowhere.original", "vcpus": 2}},
+    "submit_all": {
+        "requests": [
+            {
+                "id": UUID,
+                "kind": "clone",
+                "spec": {"name": "vm0.example.jp", "image": "nowhere.original"},
+            }
+        ]
+    },
+    "plan_all": {"specs": [{"name": "vm0.example.jp", "image": "nowhere.original"}]},
     "status": {"id": UUID},
-    "list": {"states": ["queued"], "limit": 10},
+    "list": {"states": ["queued"], "limit": 10, "before": UUID},
     "wait": {"id": UUID, "version": 0, "timeout": 0},
+    "wait_all": {"requests": [{"id": UUID, "version": 0}], "timeout": 0},
     "cancel": {"id": UUID},
     "hosts": {"after": "a"},
     "hello": {"host": HOST, "report": {"cpus": 1, "pools": [], "domains": []}, "requests": []},

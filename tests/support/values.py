@@ -162,11 +162,17 @@ requests = kinds_and_specs.flatmap(
 held = st.fixed_dictionaries({"id": uuids, "state": members(model.State)})
 about_itself = {"host": object_names, "id": uuids}
 
+submitted = st.tuples(uuids, kinds_and_specs).map(
+    lambda pair: {"id": pair[0], "kind": pair[1][0], "spec": pair[1][1]}
+)
+watched = {"id": uuids, "version": st.integers(0, 1 << 53)}
+placements = st.builds(model.Placement, host=object_names, load=numbers)
+
 ASKED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    "submit": st.tuples(uuids, kinds_and_specs).map(
-        lambda pair: {"id": pair[0], "kind": pair[1][0], "spec": pair[1][1]}
-    ),
+    "submit": submitted,
+    "submit_all": st.fixed_dictionaries({"requests": tuples(submitted)}),
     "plan": st.fixed_dictionaries({"spec": clone_specs}),
+    "plan_all": st.fixed_dictionaries({"specs": tuples(clone_specs)}),
     "status": st.fixed_dictionaries({"id": uuids}),
     "list": st.fixed_dictionaries(
         {},
@@ -174,10 +180,12 @@ ASKED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "states": tuples(members(model.State)),
             "limit": st.integers(1, 1000),
             "name": object_names,
+            "before": uuids,
         },
     ),
-    "wait": st.fixed_dictionaries(
-        {"id": uuids, "version": st.integers(0, 1 << 53), "timeout": st.integers(0, 60)}
+    "wait": st.fixed_dictionaries({**watched, "timeout": st.integers(0, 60)}),
+    "wait_all": st.fixed_dictionaries(
+        {"requests": tuples(st.fixed_dictionaries(watched)), "timeout": st.integers(0, 60)}
     ),
     "cancel": st.fixed_dictionaries({"id": uuids}),
     "hosts": st.fixed_dictionaries({}, optional={"after": object_names}),
@@ -195,8 +203,11 @@ ASKED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 }
 ANSWERED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "request": st.fixed_dictionaries({"request": requests}),
-    "requests": st.fixed_dictionaries({"requests": tuples(requests)}),
+    "requests": st.fixed_dictionaries(
+        {"requests": tuples(requests)}, optional={"more": st.booleans()}
+    ),
     "placement": st.fixed_dictionaries({"host": object_names, "load": numbers}),
+    "placements": st.fixed_dictionaries({"placements": tuples(placements)}),
     "hosts": st.fixed_dictionaries(
         {"hosts": tuples(host_statuses)}, optional={"more": st.booleans()}
     ),

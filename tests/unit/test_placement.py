@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from maglica import placement
 from maglica.errors import MaglicaError
 from maglica.model import CloneMode, CloneSpec, DomainSummary, HostReport, Nic, PoolSummary
 from maglica.placement import (
@@ -20,6 +21,7 @@ from maglica.placement import (
     Reserved,
     need,
     place,
+    place_all,
     roomiest,
 )
 
@@ -305,3 +307,55 @@ def test_roomiest(
 ) -> None:
     found = roomiest(pools, Reserved(0, taken), named)
     assert (found and (found[0].name, found[1])) == expected
+
+
+def test_all_are_placed_each_counting_those_before_it() -> None:
+    hosts = {name: host(name) for name in ("a", "b")}
+    specs = [replace(SPEC, name=f"vm{number}") for number in range(6)]
+    choices = place_all(specs, hosts)
+    assert [choice.host for choice in choices] == ["a", "b", "a", "b", "a", "b"]
+    assert [choice.load for choice in choices] == [1 / 8, 1 / 8, 2 / 8, 2 / 8, 3 / 8, 3 / 8]
+    # The base is made once a host.
+    assert [choice.need.base_bytes // GIB for choice in choices] == [4, 4, 0, 0, 0, 0]
+    assert hosts == {name: host(name) for name in ("a", "b")}
+
+
+def test_those_that_name_a_host_come_first_then_the_largest() -> None:
+    hosts = {name: host(name, memory_free_mib=4096) for name in ("a", "b")}
+    small = [replace(SPEC, name=f"small{number}", memory_mib=1024) for number in range(2)]
+    large = replace(SPEC, name="large", memory_mib=4096)
+    pinned = replace(SPEC, name="pinned", memory_mib=2048, host="a")
+    choices = place_all([*small, large, pinned], hosts)
+    assert [choice.host for choice in choices] == ["a", "a", "b", "a"]
+
+
+def test_all_or_none_names_the_one_that_has_no_place() -> None:
+    hosts = {"a": host("a", memory_free_mib=3000)}
+    specs = [replace(SPEC, name=f"vm{number}") for number in range(5)]
+    with pytest.raises(MaglicaError) as refused:
+        place_all(specs, hosts)
+    assert refused.value.code == "no_room"
+    assert str(refused.value) == (
+        "cannot clone vm2 from deb: host a: 952 MiB of memory free, 1024 MiB needed,"
+        " after 2 others of the list"
+    )
+    with pytest.raises(MaglicaError, match=r"no host has an original image deb$"):
+        place_all(specs, {})
+    assert place_all([], hosts) == ()
+
+
+def test_the_work_grows_with_specs_times_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: Counter[str] = Counter()
+    original = placement.load
+
+    def count(*args: Any) -> float:
+        counted["load"] += 1
+        return original(*args)
+
+    monkeypatch.setattr(placement, "load", count)
+    hosts = {f"h{number:02}": host(f"h{number:02}") for number in range(20)}
+    for size in (10, 20, 40):
+        counted.clear()
+        place_all([replace(SPEC, name=f"vm{number}") for number in range(size)], hosts)
+        # Each host once, and the one that is chosen once more.
+        assert counted["load"] == size * (len(hosts) + 1)

@@ -10,8 +10,8 @@ suitable hosts the one with the lowest load for its weight is chosen, then the f
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from . import errors
 from .model import CloneMode, CloneSpec, DomainSummary, HostReport, PoolSummary
@@ -120,6 +120,62 @@ def place(spec: CloneSpec, candidates: Mapping[str, Candidate]) -> Choice:
         except errors.MaglicaError as error:
             refusals.append((name, error))
     raise _refusal(spec, refusals, candidates)
+
+
+def place_all(
+    specs: Sequence[CloneSpec], candidates: Mapping[str, Candidate]
+) -> tuple[Choice, ...]:
+    """Choose the hosts for all of ``specs`` together, in their order: each counts those before it.
+
+    Those that name a host get their place first, then the largest, so that what can go anywhere
+    takes nothing from what can't. Raises what ``place`` raises for the first that does not fit.
+    """
+    candidates = dict(candidates)
+    sizes = _sizes(specs, candidates)
+    choices: dict[int, Choice] = {}
+    for index in sorted(range(len(specs)), key=lambda at: (specs[at].host is None, -sizes[at])):
+        spec = specs[index]
+        try:
+            choice = place(spec, candidates)
+        except errors.MaglicaError as error:
+            if choices:
+                text = f"{error}, after {len(choices)} others of the list"
+                raise type(error)(text) from None
+            raise
+        choices[index] = choice
+        candidates[choice.host] = _occupied(candidates[choice.host], spec, choice)
+    return tuple(choices[index] for index in range(len(specs)))
+
+
+def _sizes(specs: Sequence[CloneSpec], candidates: Mapping[str, Candidate]) -> list[int]:
+    """Return each spec's memory in MiB, the most where hosts' images differ."""
+    of_image = {
+        image: max(
+            (
+                candidate.holdings.by_name[image].memory_mib
+                for candidate in candidates.values()
+                if candidate.holdings is not None and image in candidate.holdings.by_name
+            ),
+            default=0,
+        )
+        for image in {spec.image for spec in specs if not spec.memory_mib}
+    }
+    return [spec.memory_mib or of_image[spec.image] for spec in specs]
+
+
+def _occupied(candidate: Candidate, spec: CloneSpec, choice: Choice) -> Candidate:
+    """Return the host as it is with that clone under way there."""
+    before, taken = candidate.reserved, choice.need
+    pool_bytes = dict(before.pool_bytes)
+    size = taken.disk_bytes + taken.base_bytes
+    pool_bytes[choice.pool] = pool_bytes.get(choice.pool, 0) + size
+    reserved = Reserved(
+        before.memory_mib + taken.memory_mib,
+        pool_bytes,
+        before.bases | {spec.image},
+        before.committed_mib + memory(spec, candidate.holdings),
+    )
+    return replace(candidate, reserved=reserved)
 
 
 def need(spec: CloneSpec, holdings: Holdings | None, counted: frozenset[str]) -> Need:

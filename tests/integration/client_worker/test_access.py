@@ -23,10 +23,16 @@ OTHER = "kvm1.example.jp"
 # What each message says when it is right, made from an open request of the host kvm0.example.jp.
 BODIES: dict[str, Callable[[Request], dict[str, Any]]] = {
     "submit": lambda request: clone("vm9.example.jp"),
+    "submit_all": lambda request: {"requests": [clone("vm8.example.jp")]},
     "plan": lambda request: {"spec": clone("vm9.example.jp")["spec"]},
+    "plan_all": lambda request: {"specs": [clone("vm9.example.jp")["spec"]]},
     "status": lambda request: {"id": request.id},
     "list": lambda request: {},
     "wait": lambda request: {"id": request.id, "version": 0, "timeout": 0},
+    "wait_all": lambda request: {
+        "requests": [{"id": request.id, "version": 0}],
+        "timeout": 0,
+    },
     "cancel": lambda request: {"id": request.id},
     "hosts": lambda request: {},
     "hello": lambda request: {"host": request.host, "report": report(), "requests": []},
@@ -43,9 +49,9 @@ BODIES: dict[str, Callable[[Request], dict[str, Any]]] = {
         "state": "cancelled",
     },
 }
-LOOK = {"status", "list", "wait", "hosts"}
+LOOK = {"status", "list", "wait", "wait_all", "hosts"}
 MAY = {
-    "client admin": LOOK | {"submit", "plan", "cancel"},
+    "client admin": LOOK | {"submit", "submit_all", "plan", "plan_all", "cancel"},
     "observer eye": LOOK,
     "host kvm0.example.jp": {"hello", "ack", "progress", "result"},
     "host kvm1.example.jp": set(),
@@ -57,7 +63,7 @@ def test_matrix(worker: Worker, client: Peer, kvm0: Host, owner: str) -> None:
     role, name = owner.split()
     peer = worker.peer(role, name)
     for kind, body_for in BODIES.items():
-        request = client.clone(f"vm-{kind}")
+        request = client.clone(f"vm-{kind.replace('_', '-')}")
         answer, body = peer.ask(kind, **body_for(request))
         if kind in MAY[owner]:
             assert answer != "error", (kind, body)
@@ -68,6 +74,7 @@ def test_matrix(worker: Worker, client: Peer, kvm0: Host, owner: str) -> None:
         assert (after.cancelling, after.phase, after.state.ended) == (False, None, False)
     names = {request.name for request in client.ask("list")[1]["requests"]}
     assert ("vm9.example.jp" in names) == ("submit" in MAY[owner])
+    assert ("vm8.example.jp" in names) == ("submit_all" in MAY[owner])
 
 
 def test_every_message_is_in_the_matrix() -> None:

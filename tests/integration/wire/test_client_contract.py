@@ -235,3 +235,51 @@ def test_hosts_are_told_by_name_with_their_reports(world: World) -> None:
     assert [status.host for status in hosts] == list(HOSTS)
     assert all(status.alive and status.weight == 1 and status.seen for status in hosts)
     assert [status.report for status in hosts] == [report()] * 2
+
+
+def listed(*names: str, **changes: object) -> list[Request]:
+    return [
+        Request(new_request_id(), Kind.CLONE, replace(SPEC, name=name, **changes)) for name in names
+    ]
+
+
+def test_a_list_is_accepted_as_a_whole(world: World) -> None:
+    asked = listed("vm1.example.jp", "vm2.example.jp")
+    planned = world.client.plan_all([each.spec for each in asked])
+    assert {each.host for each in planned} <= set(HOSTS)
+    assert world.client.list() == ()
+    accepted = world.client.submit_all(asked)
+    assert [(each.id, each.name) for each in accepted] == [(each.id, each.name) for each in asked]
+    again = world.client.submit_all([*asked, *listed("vm3.example.jp")])
+    assert [each.id for each in again[:2]] == [each.id for each in asked]
+    assert len(world.client.list()) == 3
+
+
+def test_of_a_list_that_does_not_fit_nothing_is_accepted(world: World) -> None:
+    asked = listed("vm1.example.jp", "vm2.example.jp", IMAGE)
+    with pytest.raises(errors.NameTaken):
+        world.client.submit_all(asked)
+    with pytest.raises(errors.NameTaken):
+        world.client.plan_all([each.spec for each in asked])
+    with pytest.raises(errors.NoRoom):
+        world.client.submit_all(listed("vm1.example.jp", memory_mib=1 << 20))
+    assert world.client.list() == ()
+    with pytest.raises(errors.RequestUnknown):
+        world.client.status(asked[0].id)
+
+
+def test_many_are_waited_for_together(world: World) -> None:
+    first, second = world.client.submit_all(listed("vm1.example.jp", "vm2.example.jp"))
+    world.end(first, State.FAILED)
+    world.run(second)
+    seen: list[Request] = []
+    found = world.client.wait_all([first.id, second.id], 0, seen.append)
+    assert found[first.id].failure == FAILURE
+    assert found[second.id].state is State.RUNNING
+    assert sorted(each.id for each in seen) == sorted(found)
+    world.end(second, State.DONE)
+    found = world.client.wait_all([first.id, second.id], 10)
+    assert [found[each.id].state for each in (first, second)] == [State.FAILED, State.DONE]
+    assert world.client.wait_all([], 10) == {}
+    with pytest.raises(errors.RequestUnknown):
+        world.client.wait_all([new_request_id()], 10)

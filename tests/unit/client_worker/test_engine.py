@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -114,7 +115,7 @@ def test_a_bug_at_one_message_is_an_error_reply(
     cell: Cell, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     cell.hello()
-    monkeypatch.setattr("maglica.client_worker.client_messages.place", lambda *_args: 1 / 0)
+    monkeypatch.setattr("maglica.client_worker.admission.place_all", lambda *_args: 1 / 0)
     outcome = cell.handle(("submit", clone("vm0")), ("hosts", {}))
     assert [message.type for _peer, message in outcome.replies] == ["error", "hosts"]
     assert outcome.replies[0][1].body["text"].endswith("failed at this message; see its log")
@@ -312,3 +313,128 @@ def test_more_than_a_welcome_holds_comes_with_the_next(cell: Cell) -> None:
     for request in rest:
         cell.send("ack", host="kvm0", id=request.id)
     assert cell.hello("kvm0", None, **dict.fromkeys(first, "running"))["requests"] == ()
+
+
+def listed(*names: str, **fields: Any) -> list[dict[str, Any]]:
+    return [clone(name, **fields) for name in names]
+
+
+def test_a_list_is_one_commit_and_one_answer(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell.hello("kvm0")
+    cell.hello("kvm1")
+    commits = []
+    commit = cell.journal.commit
+    monkeypatch.setattr(cell.journal, "commit", lambda: commits.append(commit()))
+    asked = listed("vm0", "vm1", "vm2", "vm3")
+    kind, body = cell.ask("submit_all", requests=asked)
+    assert kind == "requests"
+    assert len(commits) == 1
+    assert [request.id for request in body["requests"]] == [each["id"] for each in asked]
+    assert [request.host for request in body["requests"]] == ["kvm0", "kvm1", "kvm0", "kvm1"]
+    # Again, with one more: the requests as they stand.
+    more = [*asked, *listed("vm4")]
+    again = cell.ask("submit_all", requests=more)[1]["requests"]
+    assert [request.id for request in again] == [each["id"] for each in more]
+    assert [request.state for request in again] == [State.SENT] * 4 + [State.QUEUED]
+    assert len(cell.context.requests.open) == 5
+
+
+def test_a_list_joins_what_is_there(cell: Cell) -> None:
+    cell.hello()
+    there = cell.clone("vm0")
+    asked = listed("vm1", "vm0")
+    first, second = cell.ask("submit_all", requests=asked)[1]["requests"]
+    assert (first.id, second.id) == (asked[0]["id"], there.id)
+    assert cell.ask("status", id=asked[1]["id"])[1]["request"].id == there.id
+
+
+def refused(cell: Cell, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    before = (reserved(cell), dict(cell.context.requests.open))
+    outcome = cell.send("submit_all", requests=entries)
+    assert (reserved(cell), cell.context.requests.open) == before
+    assert [message.type for _peer, message in outcome.publications] == []
+    ((_peer, message),) = outcome.replies
+    assert message.type == "error"
+    for entry in entries:
+        if entry["id"] not in cell.context.requests.open:
+            assert cell.ask("status", id=entry["id"])[0] == "error"
+    return message.body
+
+
+def test_of_a_list_all_or_none_is_accepted(cell: Cell) -> None:
+    cell.hello(said=report(image(), image(name="other", uuid=vm_uuid("other"))))
+    there = clone("vm9")
+    cell.send("submit", **there)
+    spec = VmSpec("vm0", vm_uuid("x"), "nowhere")
+    cases = [
+        (listed("vm0", "other", "vm1"), "name_taken", "cannot clone other from"),
+        (listed("vm0", "vm1", "vm0"), "name_taken", "cannot clone vm0 .* twice in one list"),
+        (listed("vm0", *(f"big{n}" for n in range(3)), memory_mib=6000), "no_room", "big"),
+        ([*listed("vm0"), clone("vm1", image="none")], "image_unknown", "cannot clone vm1 from"),
+        (
+            [*listed("vm0"), {"id": new_request_id(), "kind": Kind.START, "spec": spec}],
+            "host_unknown",
+            "cannot start vm0: no host nowhere",
+        ),
+        ([*listed("vm0"), clone("vm7", there["id"])], "request_conflict", there["id"]),
+        (listed("vm0") * 2, "request_conflict", "twice"),
+    ]
+    for entries, code, text in cases:
+        body = refused(cell, entries)
+        assert body["code"] == code, body
+        assert re.match(rf"none of {len(entries)} requests is accepted: .*{text}", body["text"])
+
+
+def test_a_list_is_planned_as_it_would_be_placed(cell: Cell) -> None:
+    cell.hello("kvm0")
+    cell.hello("kvm1")
+    entries = listed("vm0", "vm1", "vm2")
+    kind, body = cell.ask("plan_all", specs=[entry["spec"] for entry in entries])
+    assert kind == "placements"
+    assert [each.host for each in body["placements"]] == ["kvm0", "kvm1", "kvm0"]
+    made_there = cell.ask("submit_all", requests=entries)[1]["requests"]
+    assert [request.host for request in made_there] == ["kvm0", "kvm1", "kvm0"]
+    again = cell.ask("plan_all", specs=[entry["spec"] for entry in entries])[1]["placements"]
+    assert [each.host for each in again] == ["kvm0", "kvm1", "kvm0"]
+    body = cell.ask("plan_all", specs=[entries[0]["spec"]] * 2)[1]
+    assert body["text"].startswith("not all of 2 fit: cannot clone vm0")
+
+
+def test_a_wait_for_many_is_answered_with_what_is_new(cell: Cell) -> None:
+    cell.hello()
+    entries = listed("vm0", "vm1", "vm2")
+    cell.send("submit_all", requests=entries)
+    waiter = (b"waiter", b"")
+
+    def wait(*versions: int) -> list[Any]:
+        watched = [{"id": e["id"], "version": v} for e, v in zip(entries, versions)]
+        return cell.send("wait_all", waiter, requests=watched, timeout=30).replies
+
+    def names(replies: list[Any]) -> list[str]:
+        (message,) = [message for envelope, message in replies if envelope == waiter]
+        return [found["spec"]["name"] for found in message.body["requests"]]
+
+    assert names(wait(0, 9, 0)) == ["vm0", "vm2"]
+    assert wait(2, 2, 2) == []
+    asked = [("ack", {"host": "kvm0", "id": entry["id"]}) for entry in entries[:2]]
+    assert names(cell.handle(*asked).replies) == ["vm0", "vm1"]
+    # What came before the next wait is told at once.
+    assert names(wait(2, 3, 2)) == ["vm0"]
+    assert wait(3, 3, 2) == []
+    cell.now += 31
+    assert names(cell.engine.tick().replies) == []
+    body = cell.ask("wait_all", requests=[{"id": new_request_id(), "version": 0}], timeout=1)[1]
+    assert body["code"] == "request_unknown"
+
+
+def test_a_long_list_comes_in_pages(cell: Cell) -> None:
+    cell.hello()
+    key = "ssh-ed25519 " + "A" * 8000
+    for number in range(200):
+        cell.send("submit", **clone(f"vm{number}", ssh_authorized_keys=(key,), memory_mib=16))
+    first = cell.ask("list", limit=1000)[1]
+    assert first["more"]
+    rest = cell.ask("list", limit=1000, before=first["requests"][-1].id)[1]
+    assert not rest["more"]
+    found = [request.name for request in (*first["requests"], *rest["requests"])]
+    assert found == [f"vm{number}" for number in reversed(range(200))]

@@ -5,21 +5,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ..errors import (
-    HostDown,
-    HostUnknown,
-    NameTaken,
-    RequestCancelled,
-    RequestConflict,
-    RequestUnknown,
-)
-from ..model import CloneSpec, Failure, HostReport, HostStatus, Request, Spec, State, VmSpec
-from ..placement import load, place
+from ..errors import RequestCancelled, RequestUnknown
+from ..model import Failure, HostReport, HostStatus, Request, State
 from ..wire import schema
 from ..wire.message import Message
-from .context import Call, Context, reply, shown
+from .admission import accept, foresee
+from .context import Call, Context, replies, reply
 from .waits import Wait
 
 logger = logging.getLogger(__name__)
@@ -29,37 +23,23 @@ DEFAULT_LIMIT = 100
 
 def submit(context: Context, call: Call) -> Message:
     """Accept a request, or find the one that is there already under this id or for this vm."""
-    request_id, kind, spec = call.body["id"], call.body["kind"], call.body["spec"]
-    repeated = context.requests.repeated(request_id, kind, spec)
-    if repeated is not None:
-        request, same = repeated
-        if not same:
-            raise RequestConflict(f"request {request_id} is there already, with other content")
-        return reply(request)
-    if isinstance(spec, CloneSpec):
-        joined = _same_clone(context, spec)
-        if joined is not None:
-            context.requests.join(request_id, spec, joined)
-            return reply(joined)
-        host = place(spec, context.hosts.candidates).host
-    else:
-        host = _host_of(context, spec, kind.value)
-    request = context.requests.add(Request(request_id, kind, spec, host=host, who=call.name))
-    context.hosts.reserve(request)
-    context.delivery.add(request.id, host)
-    return reply(request)
+    return reply(accept(context, [call.body], call.name)[0])
+
+
+def submit_all(context: Context, call: Call) -> Message:
+    """Accept a list of requests, or none of them; show as many of them as fit."""
+    accepted = accept(context, call.body["requests"], call.name)
+    return replies(accepted)
 
 
 def plan(context: Context, call: Call) -> Message:
     """Say where a clone would be made, and change nothing."""
-    spec: CloneSpec = call.body["spec"]
-    joined = _same_clone(context, spec)
-    if joined is not None:
-        # It is counted already.
-        host = joined.host or ""
-        return Message("placement", {"host": host, "load": load(context.hosts.candidates[host])})
-    choice = place(spec, context.hosts.candidates)
-    return Message("placement", {"host": choice.host, "load": choice.load})
+    return Message("placement", schema.plain(foresee(context, [call.body["spec"]])[0]))
+
+
+def plan_all(context: Context, call: Call) -> Message:
+    """Say where each of a list of clones would be made, and change nothing."""
+    return Message("placements", {"placements": schema.plain(foresee(context, call.body["specs"]))})
 
 
 def status(context: Context, call: Call) -> Message:
@@ -70,19 +50,37 @@ def list_requests(context: Context, call: Call) -> Message:
     """List requests, the newest first; fewer than asked for when they would not fit a message."""
     limit = call.body.get("limit", DEFAULT_LIMIT)
     states = call.body.get("states") or tuple(State)
-    found = context.requests.newest(states, limit, call.body.get("name"))
-    listed, _other = schema.page(map(shown, found))
-    return Message("requests", {"requests": listed})
+    name, before = call.body.get("name"), call.body.get("before")
+    return replies(context.requests.newest(states, limit, name, before))
 
 
 def wait(context: Context, call: Call) -> Message | None:
     """Answer when the request is newer than the version that the client has."""
     request = _find(context, call.body["id"])
-    version, timeout = call.body["version"], call.body["timeout"]
-    if request.version > version or request.state.ended or not timeout:
-        return reply(request)
+    return _wait(context, call, {request.id: call.body["version"]}, [request], many=False)
+
+
+def wait_all(context: Context, call: Call) -> Message | None:
+    """Answer with those of some requests that are newer than the versions that the client has."""
+    versions: dict[str, int] = {}
+    watched: dict[str, Request] = {}
+    for entry in call.body["requests"]:
+        request = _find(context, entry["id"])
+        # Two ids may stand for one request, which is news if it is so to one of them.
+        versions[request.id] = min(entry["version"], versions.get(request.id, entry["version"]))
+        watched[request.id] = request
+    return _wait(context, call, versions, list(watched.values()), many=True)
+
+
+def _wait(
+    context: Context, call: Call, versions: dict[str, int], watched: Sequence[Request], many: bool
+) -> Message | None:
+    news = [each for each in watched if each.version > versions[each.id] or each.state.ended]
+    timeout = call.body["timeout"]
+    if news or not timeout or not watched:
+        return replies(news) if many else reply(watched[0])
     deadline = context.clock() + timeout
-    context.waits.add(Wait(call.envelope, call.key, request.id, version, deadline))
+    context.waits.add(Wait(call.envelope, call.key, versions, deadline, many))
     return None
 
 
@@ -131,38 +129,3 @@ def _find(context: Context, request_id: str) -> Request:
     if request is None:
         raise RequestUnknown(f"no request {request_id} is known")
     return request
-
-
-def _same_clone(context: Context, spec: CloneSpec) -> Request | None:
-    """Return the open request that makes this very vm, if any.
-
-    Raises NameTaken when the name is not free.
-    """
-    held = context.requests.clone_named(spec.name)
-    if held is not None:
-        if spec.host in (None, held.host) and _anywhere(held.spec) == _anywhere(spec):
-            return held
-        raise NameTaken(
-            f"cannot clone {spec.name} from {spec.image}: request {held.id} of {held.who}"
-            f" is making another vm of that name on host {held.host}"
-        )
-    owner = context.hosts.owner(spec.name)
-    if owner is not None:
-        raise NameTaken(
-            f"cannot clone {spec.name} from {spec.image}: host {owner} has a domain of that name"
-        )
-    return None
-
-
-def _anywhere(spec: Spec) -> Spec:
-    return replace(spec, host=None) if isinstance(spec, CloneSpec) else spec
-
-
-def _host_of(context: Context, spec: VmSpec, act: str) -> str:
-    if not context.hosts.known(spec.host):
-        raise HostUnknown(f"cannot {act} {spec.name}: no host {spec.host} is known")
-    if not context.hosts.alive(spec.host):
-        raise HostDown(
-            f"cannot {act} {spec.name} on host {spec.host}: its host worker does not answer"
-        )
-    return spec.host

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,12 @@ class Call:
 def reply(request: Request) -> Message:
     """Return the reply that shows a request to a client: without secrets."""
     return Message("request", {"request": shown(request)})
+
+
+def replies(requests: Iterable[Request]) -> Message:
+    """Return the reply that shows requests to a client: as many as fit in a message."""
+    fitting, more = schema.page(map(shown, requests))
+    return Message("requests", {"requests": fitting, "more": more})
 
 
 def shown(request: Request) -> dict[str, Any]:

@@ -20,10 +20,13 @@ logger = logging.getLogger(__name__)
 
 HANDLERS: dict[str, Callable[[Context, Call], Message | None]] = {
     "submit": client_messages.submit,
+    "submit_all": client_messages.submit_all,
     "plan": client_messages.plan,
+    "plan_all": client_messages.plan_all,
     "status": client_messages.status,
     "list": client_messages.list_requests,
     "wait": client_messages.wait,
+    "wait_all": client_messages.wait_all,
     "cancel": client_messages.cancel,
     "hosts": client_messages.hosts,
     "hello": host_messages.hello,

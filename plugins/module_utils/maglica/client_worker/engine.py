@@ -16,11 +16,11 @@ from ..errors import JournalFailed, MaglicaError
 from ..model import Request, State
 from ..wire import schema
 from ..wire.message import Message, topic
-from .context import Context, error_message, reply
+from .context import Context, error_message, replies, reply
 from .dispatch import Incoming, dispatch
 from .journal import Journal
 from .reservations import SETTLE_SECONDS
-from .waits import Envelope
+from .waits import Envelope, Wait
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class Engine:
             self._next_sweep = now + SWEEP_SECONDS
             context.hosts.sweep(now)
         for wait in context.waits.expired(now):
-            outcome.replies.append((wait.envelope, self._now_known(wait.request_id)))
+            outcome.replies.append((wait.envelope, self._now_known(wait)))
         keep_at = 0.0 if context.hosts.first_to_keep else self._next_keep
         if now >= max(keep_at, self._not_before):
             self._next_keep = now + KEEP_SECONDS
@@ -159,8 +159,9 @@ class Engine:
         for request in context.requests.changed.values():
             if request.state.ended:
                 self._ended(request)
-            for envelope in context.waits.answered_by(request):
-                outcome.replies.append((envelope, reply(request)))
+        for wait, news in context.waits.answered_by(context.requests.changed.values()):
+            answer = replies(news) if wait.many else reply(news[0])
+            outcome.replies.append((wait.envelope, answer))
         return outcome
 
     def _ended(self, request: Request) -> None:
@@ -192,7 +193,11 @@ class Engine:
         for request in context.requests.added.values():
             context.hosts.unreserve(request)
 
-    def _now_known(self, request_id: str) -> Message:
+    def _now_known(self, wait: Wait) -> Message:
+        """Return the answer to a wait whose time is over: nothing that it is for has changed."""
+        if wait.many:
+            return replies(())
+        (request_id,) = wait.versions
         try:
             request = self._context.requests.get(request_id)
         except JournalFailed as error:

@@ -161,21 +161,25 @@ class Journal:
         found = map(self._request, self._query(query, moment))
         return (request for request in found if request.state.ended)
 
-    def newest(self, states: Iterable[State], limit: int, name: str | None) -> list[Request]:
+    def newest(
+        self, states: Iterable[State], limit: int, name: str | None, before: str | None = None
+    ) -> list[Request]:
         """Return at most ``limit`` requests in one of ``states``, the newest first.
 
-        ``name``: only those about the vm of that name.
+        ``name``: only those about the vm of that name; ``before``: only those that are older than
+        the request of this id (of one that was forgotten, nothing is).
         """
+        narrowed, values = "", []
+        if name is not None:
+            narrowed += " AND name = ?"
+            values.append(name)
+        if before is not None:
+            narrowed += " AND seq < (SELECT seq FROM requests WHERE id = ?)"
+            values.append(before)
+        query = f"SELECT * FROM requests WHERE state = ?{narrowed} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - of our own words only
         rows: list[sqlite3.Row] = []
         for state in frozenset(states):
-            if name is None:
-                query = "SELECT * FROM requests WHERE state = ? ORDER BY seq DESC LIMIT ?"
-                rows += self._query(query, state.value, limit)
-            else:
-                query = (
-                    "SELECT * FROM requests WHERE name = ? AND state = ? ORDER BY seq DESC LIMIT ?"
-                )
-                rows += self._query(query, name, state.value, limit)
+            rows += self._query(query, state.value, *values, limit)
         newest = heapq.nlargest(limit, rows, key=lambda row: row["seq"])
         return [self._request(row) for row in newest]
 

@@ -75,9 +75,14 @@ class Requests:
         """Return the open requests of a host, the oldest first."""
         return [self.open[request_id] for request_id in self._by_host.get(host, ())]
 
-    def newest(self, states: Iterable[State], limit: int, name: str | None) -> list[Request]:
-        """Return at most ``limit`` requests in ``states`` and about vm ``name``, newest first."""
-        return self._journal.newest(states, limit, name)
+    def newest(
+        self, states: Iterable[State], limit: int, name: str | None, before: str | None = None
+    ) -> list[Request]:
+        """Return at most ``limit`` requests in ``states`` and about vm ``name``, newest first.
+
+        ``before``: only those that are older than the request of this id.
+        """
+        return self._journal.newest(states, limit, name, before)
 
     def add(self, request: Request) -> Request:
         """Accept a new request; return it with its times."""

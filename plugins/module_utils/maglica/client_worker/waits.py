@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who waits for a request to change, and until when."""
+"""Who waits for requests to change, and until when."""
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..errors import LimitExceeded
@@ -13,19 +14,23 @@ from ..model import Request
 
 # A peer's place to answer to: the frames before its message.
 Envelope = tuple[bytes, ...]
-# Each fork of a play waits on a connection of its own, with the same key.
-MAX_PER_KEY = 1000
+# How many requests the waits of one key may be for. Each fork of a play waits on a connection of
+# its own, with the same key.
+MAX_PER_KEY = 10000
 
 
 @dataclass(frozen=True)
 class Wait:
-    """A long poll: answered when the request's version is above ``version``, or at ``deadline``."""
+    """A long poll: answered when a request passes its version in ``versions``, or at ``deadline``.
+
+    ``many``: the answer is a list of requests.
+    """
 
     envelope: Envelope
     key: str
-    request_id: str
-    version: int
+    versions: Mapping[str, int]
     deadline: float
+    many: bool = False
 
 
 class Waits:
@@ -44,26 +49,28 @@ class Waits:
     def add(self, wait: Wait) -> None:
         """Keep a wait; it takes the place of an earlier one of the same peer.
 
-        Raises LimitExceeded when its key has too many.
+        Raises LimitExceeded when its key would wait for too many requests.
         """
         self._drop(wait.envelope)
-        if self._by_key[wait.key] >= self._limit:
-            raise LimitExceeded(f"this key has {self._limit} waits under way already")
+        if self._by_key[wait.key] + len(wait.versions) > self._limit:
+            raise LimitExceeded(f"this key waits for {self._by_key[wait.key]} requests already")
         self._waits[wait.envelope] = wait
-        self._by_request.setdefault(wait.request_id, set()).add(wait.envelope)
-        self._by_key[wait.key] += 1
+        for request_id in wait.versions:
+            self._by_request.setdefault(request_id, set()).add(wait.envelope)
+        self._by_key[wait.key] += len(wait.versions)
         heapq.heappush(self._deadlines, (wait.deadline, wait.envelope))
 
-    def answered_by(self, request: Request) -> list[Envelope]:
-        """Take out the waits that the request's new version answers; return where to answer."""
-        due = [
-            envelope
-            for envelope in self._by_request.get(request.id, ())
-            if request.version > self._waits[envelope].version
-        ]
+    def answered_by(self, changed: Iterable[Request]) -> list[tuple[Wait, list[Request]]]:
+        """Take out the waits that new versions answer; return each with those that it is for."""
+        due: dict[Envelope, list[Request]] = {}
+        for request in changed:
+            for envelope in self._by_request.get(request.id, ()):
+                if request.version > self._waits[envelope].versions[request.id]:
+                    due.setdefault(envelope, []).append(request)
+        answered = [(self._waits[envelope], news) for envelope, news in due.items()]
         for envelope in due:
             self._drop(envelope)
-        return due
+        return answered
 
     def expired(self, now: float) -> list[Wait]:
         """Take out and return the waits whose deadline has come."""
@@ -84,9 +91,10 @@ class Waits:
         wait = self._waits.pop(envelope, None)
         if wait is None:
             return
-        self._by_request[wait.request_id].discard(envelope)
-        if not self._by_request[wait.request_id]:
-            del self._by_request[wait.request_id]
-        self._by_key[wait.key] -= 1
+        for request_id in wait.versions:
+            self._by_request[request_id].discard(envelope)
+            if not self._by_request[request_id]:
+                del self._by_request[request_id]
+        self._by_key[wait.key] -= len(wait.versions)
         if not self._by_key[wait.key]:
             del self._by_key[wait.key]

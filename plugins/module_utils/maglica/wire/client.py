@@ -8,8 +8,9 @@ that an answer that was lost makes nothing happen twice.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Callable
 
@@ -24,6 +25,8 @@ from .message import Message, decode, encode
 # Seconds.
 REPLY_TIMEOUT = 5.0
 LONG_POLL = 30
+# While many requests go on, news of them are asked for no more often than this.
+GATHER = 0.1
 # A waiting client outlasts a restart of the client worker, and gives up after this.
 MAX_SILENCE = 120.0
 _FIRST_PAUSE = 0.1
@@ -33,10 +36,13 @@ ATTEMPTS = 4
 Frames = list[bytes]
 _REPLIES = {
     "submit": "request",
+    "submit_all": "requests",
     "status": "request",
     "wait": "request",
+    "wait_all": "requests",
     "cancel": "request",
     "plan": "placement",
+    "plan_all": "placements",
     "list": "requests",
     "hosts": "hosts",
 }
@@ -85,9 +91,26 @@ class Client:
         body = {"id": request_id or new_request_id(), "kind": kind, "spec": spec}
         return self._request("submit", body)
 
+    def submit_all(self, requests: Sequence[Request]) -> tuple[Request, ...]:
+        """Hand in up to 1000 requests, of which all are accepted or none; return what they became.
+
+        Of each, ``id``, ``kind`` and ``spec`` count. The clones are placed together. Raises what
+        stands against one of them.
+        """
+        asked = [{"id": each.id, "kind": each.kind, "spec": each.spec} for each in requests]
+        reply = self.call("submit_all", {"requests": asked})
+        # Those that did not fit in the answer are asked for one by one: there are few.
+        missing = requests[len(reply["requests"]) :]
+        return (*reply["requests"], *(self.status(each.id) for each in missing))
+
     def plan(self, spec: CloneSpec) -> Placement:
         """Tell where a clone would be made now; nothing is reserved."""
         return Placement(**self.call("plan", {"spec": spec}))
+
+    def plan_all(self, specs: Sequence[CloneSpec]) -> tuple[Placement, ...]:
+        """Tell where up to 1000 clones, handed in together, would be made now."""
+        found: tuple[Placement, ...] = self.call("plan_all", {"specs": specs})["placements"]
+        return found
 
     def status(self, request_id: str) -> Request:
         """Return the request as it stands."""
@@ -96,17 +119,25 @@ class Client:
     def list(
         self, states: Iterable[State] = (), limit: int = 100, name: str | None = None
     ) -> tuple[Request, ...]:
-        """Return the newest requests, at most ``limit`` (1000), in these states or in all.
+        """Return the newest requests, at most ``limit``, in these states or in all.
 
         ``name``: only those about the vm of that name.
         """
-        body: dict[str, Any] = {"limit": limit}
+        body: dict[str, Any] = {}
         if name is not None:
             body["name"] = name
         if chosen := tuple(states):
             body["states"] = chosen
-        found: tuple[Request, ...] = self.call("list", body)["requests"]
-        return found
+        found: list[Request] = []
+        while len(found) < limit:
+            asked = min(limit - len(found), schema.MAX_LISTED)
+            reply = self.call("list", {**body, "limit": asked})
+            found += reply["requests"]
+            full = len(reply["requests"]) == asked
+            if not reply["requests"] or not (reply.get("more") or full):
+                break
+            body["before"] = found[-1].id
+        return tuple(found)
 
     def cancel(self, request_id: str) -> Request:
         """Ask for the request to be cancelled; wait for it to know that it was."""
@@ -138,7 +169,7 @@ class Client:
         version = 0
         while True:
             left = max(end - time.monotonic(), 0)
-            poll = min(int(left), LONG_POLL)
+            poll = min(math.ceil(left), LONG_POLL)
             body = {"id": request_id, "version": version, "timeout": poll}
             silence = max(min(left, MAX_SILENCE), self._reply_timeout)
             request = self._exchange("wait", body, poll + self._reply_timeout, silence + poll)
@@ -154,6 +185,41 @@ class Client:
                     f"request {request_id} ({found.kind.value} {found.name}) is still"
                     f" {found.state.value} after {timeout:g} s; it goes on"
                 )
+
+    def wait_all(
+        self,
+        request_ids: Iterable[str],
+        timeout: float,
+        on_change: Callable[[Request], None] | None = None,
+    ) -> dict[str, Request]:
+        """Wait until up to 1000 requests have ended, at most ``timeout`` seconds; return them.
+
+        The ids are those that the requests have themselves. ``on_change`` gets what changes, as
+        with ``wait``. What has not ended when the time is over is returned as it stands.
+        """
+        end = time.monotonic() + timeout
+        seen: dict[str, Request] = {}
+        waiting = dict.fromkeys(request_ids, 0)
+        while waiting:
+            left = max(end - time.monotonic(), 0)
+            poll = min(math.ceil(left), LONG_POLL)
+            watched = [{"id": each, "version": version} for each, version in waiting.items()]
+            body = {"requests": watched, "timeout": poll}
+            silence = max(min(left, MAX_SILENCE), self._reply_timeout)
+            reply = self._exchange("wait_all", body, poll + self._reply_timeout, silence + poll)
+            for found in reply["requests"]:
+                seen[found.id] = found
+                waiting[found.id] = found.version
+                if found.state.ended:
+                    del waiting[found.id]
+                if on_change:
+                    on_change(found)
+            if time.monotonic() >= end and not reply.get("more"):
+                break
+            if waiting and len(seen) > 1:
+                # What else changes meanwhile comes in one answer.
+                time.sleep(GATHER)
+        return seen
 
     def call(self, kind: str, body: dict[str, Any], timeout: float | None = None) -> dict[str, Any]:
         """Send a message of type ``kind`` until it is answered; return the checked reply's body.

@@ -37,6 +37,8 @@ _CODE = re.compile(r"[a-z_]{1,40}")
 MAX_NICS = 16
 MAX_KEYS = 64
 MAX_DOMAINS = 4000
+# Of everything that is listed by request, what one message holds at most.
+MAX_LISTED = 1000
 # What a body has besides the list that fills it.
 _PAGE_MARGIN = 1024
 
@@ -47,6 +49,7 @@ _vm = named(names.vm_name)
 _vcpus = integer(1, 1024)
 _memory = integer(16, 64 << 20)
 _bytes = integer(0, 1 << 60)
+_patience = integer(0, 60)
 
 _nic = record(
     model.Nic,
@@ -168,28 +171,50 @@ def _held_request(value: Any, path: str) -> dict[str, Any]:
     return fields(value, path, _held, frozenset(_held))
 
 
+def _submitted(value: Any, path: str) -> dict[str, Any]:
+    known = fields(value, path, _SUBMIT, frozenset(_SUBMIT))
+    known["spec"] = spec(known["spec"], f"{path}.spec", known["kind"])
+    return known
+
+
+def _watched(value: Any, path: str) -> dict[str, Any]:
+    return fields(value, path, _WATCHED, frozenset(_WATCHED))
+
+
+_SUBMIT: dict[str, Check] = {
+    "id": _uuid,
+    "kind": choice(model.Kind),
+    "spec": lambda value, path: value,
+}
+_WATCHED: dict[str, Check] = {"id": _uuid, "version": integer(0, 1 << 53)}
+
 # Type → (checks of its body, required fields). Requests on port 5556, by the role that sends them:
 # client and observer.
 ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
-    "submit": (
-        {"id": _uuid, "kind": choice(model.Kind), "spec": lambda value, path: value},
-        {"id", "kind", "spec"},
-    ),
+    "submit": (_SUBMIT, set(_SUBMIT)),
+    "submit_all": ({"requests": list_of(_submitted, MAX_LISTED)}, {"requests"}),
     "plan": ({"spec": _clone_spec}, {"spec"}),
+    "plan_all": ({"specs": list_of(_clone_spec, MAX_LISTED)}, {"specs"}),
     "status": ({"id": _uuid}, {"id"}),
     "list": (
-        {"states": list_of(choice(model.State), 6), "limit": integer(1, 1000), "name": _name},
+        {
+            "states": list_of(choice(model.State), 6),
+            "limit": integer(1, MAX_LISTED),
+            "name": _name,
+            "before": _uuid,
+        },
         set(),
     ),
-    "wait": (
-        {"id": _uuid, "version": integer(0, 1 << 53), "timeout": integer(0, 60)},
-        {"id", "version", "timeout"},
+    "wait": ({**_WATCHED, "timeout": _patience}, {"id", "version", "timeout"}),
+    "wait_all": (
+        {"requests": list_of(_watched, MAX_LISTED), "timeout": _patience},
+        {"requests", "timeout"},
     ),
     "cancel": ({"id": _uuid}, {"id"}),
     "hosts": ({"after": _name}, set()),
     # host
     "hello": (
-        {"host": _name, "report": _report, "requests": list_of(_held_request, 1000)},
+        {"host": _name, "report": _report, "requests": list_of(_held_request, MAX_LISTED)},
         {"host", "report", "requests"},
     ),
     "ack": ({"host": _name, "id": _uuid}, {"host", "id"}),
@@ -209,6 +234,7 @@ ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
         {"host", "id", "state"},
     ),
 }
+_placement = record(model.Placement, host=_name, load=number)
 _host_status = record(
     model.HostStatus,
     host=_name,
@@ -221,11 +247,12 @@ _host_status = record(
 # Replies, and what is published on port 5555 ("request", "cancel").
 ANSWERED: dict[str, tuple[dict[str, Check], set[str]]] = {
     "request": ({"request": request}, {"request"}),
-    "requests": ({"requests": list_of(request, 1000)}, {"requests"}),
+    "requests": ({"requests": list_of(request, MAX_LISTED), "more": boolean}, {"requests"}),
     "placement": ({"host": _name, "load": number}, {"host", "load"}),
+    "placements": ({"placements": list_of(_placement, MAX_LISTED)}, {"placements"}),
     "hosts": ({"hosts": list_of(_host_status, 10000), "more": boolean}, {"hosts"}),
     "welcome": (
-        {"requests": list_of(request, 1000), "cancel": list_of(_uuid, 1000)},
+        {"requests": list_of(request, MAX_LISTED), "cancel": list_of(_uuid, MAX_LISTED)},
         {"requests", "cancel"},
     ),
     "ok": ({}, set()),

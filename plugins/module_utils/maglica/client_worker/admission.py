@@ -1,0 +1,143 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes requests in, all of a list or none: first all are looked at and placed, then all are kept.
+
+Until the last one has its place nothing is changed, so that a list which is refused leaves nothing
+behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..errors import HostDown, HostUnknown, MaglicaError, NameTaken, RequestConflict
+from ..model import CloneSpec, Placement, Request, Spec, VmSpec
+from ..placement import load, place_all
+from .context import Context
+
+
+def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> list[Request]:
+    """Return the request of each entry (``id``, ``kind``, ``spec``): accepted, repeated or joined.
+
+    Raises, with nothing changed, what stands against one of them; the text names its vm.
+    """
+    try:
+        _unique([entry["id"] for entry in entries], [entry["spec"] for entry in entries])
+        known = {entry["id"]: _repeated(context, entry) for entry in entries}
+        fresh = [entry for entry in entries if known[entry["id"]] is None]
+        joined = {entry["id"]: _joined(context, entry["spec"]) for entry in fresh}
+        new = [entry for entry in fresh if joined[entry["id"]] is None]
+        hosts = _hosts(context, new)
+    except MaglicaError as error:
+        if len(entries) > 1:
+            raise type(error)(f"none of {len(entries)} requests is accepted: {error}") from error
+        raise
+    for entry, host in zip(new, hosts):
+        request = Request(entry["id"], entry["kind"], entry["spec"], host=host, who=who)
+        known[request.id] = context.requests.add(request)
+        context.hosts.reserve(request)
+        context.delivery.add(request.id, host)
+    for entry in fresh:
+        other = joined[entry["id"]]
+        if other is not None:
+            context.requests.join(entry["id"], entry["spec"], other)
+            known[entry["id"]] = other
+    return [request for request in map(known.get, [e["id"] for e in entries]) if request]
+
+
+def foresee(context: Context, specs: Sequence[CloneSpec]) -> list[Placement]:
+    """Return where ``accept`` would have these clones made now. Raises what it would raise."""
+    try:
+        _unique([], specs)
+        joined = [_joined(context, spec) for spec in specs]
+        new = [spec for spec, other in zip(specs, joined) if other is None]
+        choices = iter(place_all(new, context.hosts.candidates))
+    except MaglicaError as error:
+        if len(specs) > 1:
+            raise type(error)(f"not all of {len(specs)} fit: {error}") from error
+        raise
+    placements = []
+    for other in joined:
+        if other is None:
+            choice = next(choices)
+            placements.append(Placement(choice.host, choice.load))
+        else:
+            # It is counted already.
+            host = other.host or ""
+            placements.append(Placement(host, load(context.hosts.candidates[host])))
+    return placements
+
+
+def _unique(ids: Sequence[str], specs: Sequence[Spec]) -> None:
+    if len(set(ids)) < len(ids):
+        twice = next(each for number, each in enumerate(ids) if each in ids[:number])
+        raise RequestConflict(f"request {twice} stands twice in one list")
+    clones: set[str] = set()
+    for spec in specs:
+        if isinstance(spec, CloneSpec):
+            if spec.name in clones:
+                raise NameTaken(f"{_act(spec)}: that name stands twice in one list")
+            clones.add(spec.name)
+
+
+def _repeated(context: Context, entry: Mapping[str, Any]) -> Request | None:
+    """Return the request that was submitted with this entry's id before, if any."""
+    found = context.requests.repeated(entry["id"], entry["kind"], entry["spec"])
+    if found is None:
+        return None
+    request, same = found
+    if not same:
+        raise RequestConflict(f"request {request.id} is there already, with other content")
+    return request
+
+
+def _joined(context: Context, spec: Spec) -> Request | None:
+    """Return the open request that makes this very vm, if any.
+
+    Raises NameTaken when the name is not free.
+    """
+    if not isinstance(spec, CloneSpec):
+        return None
+    held = context.requests.clone_named(spec.name)
+    if held is not None:
+        if spec.host in (None, held.host) and _anywhere(held.spec) == _anywhere(spec):
+            return held
+        raise NameTaken(
+            f"{_act(spec)}: request {held.id} of {held.who}"
+            f" is making another vm of that name on host {held.host}"
+        )
+    owner = context.hosts.owner(spec.name)
+    if owner is not None:
+        raise NameTaken(f"{_act(spec)}: host {owner} has a domain of that name")
+    return None
+
+
+def _anywhere(spec: Spec) -> Spec:
+    return replace(spec, host=None) if isinstance(spec, CloneSpec) else spec
+
+
+def _hosts(context: Context, entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    clones = [entry["spec"] for entry in entries if isinstance(entry["spec"], CloneSpec)]
+    choices = iter(place_all(clones, context.hosts.candidates))
+    return [
+        next(choices).host
+        if isinstance(entry["spec"], CloneSpec)
+        else _host_of(context, entry["spec"], entry["kind"].value)
+        for entry in entries
+    ]
+
+
+def _host_of(context: Context, spec: VmSpec, act: str) -> str:
+    if not context.hosts.known(spec.host):
+        raise HostUnknown(f"cannot {act} {spec.name}: no host {spec.host} is known")
+    if not context.hosts.alive(spec.host):
+        raise HostDown(
+            f"cannot {act} {spec.name} on host {spec.host}: its host worker does not answer"
+        )
+    return spec.host
+
+
+def _act(spec: CloneSpec) -> str:
+    return f"cannot clone {spec.name} from {spec.image}"
