@@ -11,11 +11,8 @@ from pathlib import Path
 import pytest
 from maglica.errors import ImageUnsupported, StorageFailed
 from maglica.host_worker import images
-from maglica.host_worker.images import Header, backing_of, inspect, parse_header, source, version
-from support.qcow2 import BACKING_FORMAT, DATA_FILE, FEATURE_NAMES, LUKS, MIB, header
-
-QCOW2_FORMAT = (BACKING_FORMAT, b"qcow2")
-RAW_FORMAT = (BACKING_FORMAT, b"raw")
+from maglica.host_worker.images import backing_of, inspect, source, version
+from support.qcow2 import BACKING_FORMAT, header, whole
 
 
 def make(path: Path, data: bytes, backing: str | None = None, kind: bytes = b"qcow2") -> str:
@@ -24,83 +21,6 @@ def make(path: Path, data: bytes, backing: str | None = None, kind: bytes = b"qc
         data = header(extensions=[(BACKING_FORMAT, kind)], backing=backing.encode())
     path.write_bytes(data)
     return str(path)
-
-
-@pytest.mark.parametrize(
-    ("data", "expected"),
-    [
-        (header(), Header(64 * MIB)),
-        (header(version=2), Header(64 * MIB)),
-        (header(size=0), Header(0)),
-        (header(size=1 << 50), Header(1 << 50)),
-        (header(cluster_bits=9), Header(64 * MIB)),
-        (header(cluster_bits=21), Header(64 * MIB)),
-        (header(incompatible=1), Header(64 * MIB)),
-        (header(incompatible=8, header_length=112), Header(64 * MIB)),
-        (header(incompatible=16), Header(64 * MIB)),
-        (header(incompatible=25), Header(64 * MIB)),
-        (header(extensions=[(FEATURE_NAMES, b"\0" * 48)]), Header(64 * MIB)),
-        (header(extensions=[(0x12345678, b"unknown")]), Header(64 * MIB)),
-        (header(extensions=[QCOW2_FORMAT]), Header(64 * MIB)),
-        (header(backing=b"b.qcow2"), Header(64 * MIB, "b.qcow2")),
-        (header(version=2, backing=b"b"), Header(64 * MIB, "b")),
-        (
-            header(backing=b"b.qcow2", extensions=[QCOW2_FORMAT]),
-            Header(64 * MIB, "b.qcow2", "qcow2"),
-        ),
-        (
-            header(backing=b"/x/b", extensions=[(FEATURE_NAMES, b"\0" * 96), RAW_FORMAT]),
-            Header(64 * MIB, "/x/b", "raw"),
-        ),
-        (header(backing=b"x" * 1023), Header(64 * MIB, "x" * 1023)),
-        (header(backing=b"caf\xe9"), Header(64 * MIB, "caf\udce9")),
-        (header() + b"\xff" * 4096, Header(64 * MIB)),
-    ],
-)
-def test_good_headers(data: bytes, expected: Header) -> None:
-    assert parse_header(data) == expected
-
-
-@pytest.mark.parametrize(
-    "data", [b"", b"QFI\xfb", b"\0" * 4096, header(magic=b"QED\0"), b"KDMV" + b"\0" * 100]
-)
-def test_what_is_no_qcow2(data: bytes) -> None:
-    assert parse_header(data) is None
-
-
-@pytest.mark.parametrize(
-    ("data", "problem"),
-    [
-        (header(version=1), "new version"),
-        (header(version=4), "new version"),
-        (header(version=0xFFFFFFFF), "new version"),
-        (header(cluster_bits=8), "damaged"),
-        (header(cluster_bits=22), "damaged"),
-        (header(cluster_bits=0xFFFFFFFF), "damaged"),
-        (header(size=1 << 62), "damaged"),
-        (header(encrypted=1), "encrypted"),
-        (header(encrypted=2), "encrypted"),
-        (header(incompatible=2), "corrupt"),
-        (header(incompatible=4), "another file"),
-        (header(incompatible=32), "unknown qcow2 features"),
-        (header(incompatible=1 << 63), "unknown qcow2 features"),
-        (header()[:80], "cut off"),
-        (header(header_length=96), "damaged"),
-        (header(header_length=105), "damaged"),
-        (header(header_length=0xFFFFFFF8), "damaged"),
-        (header(extensions=[(DATA_FILE, b"/etc/shadow")]), "another file"),
-        (header(extensions=[(LUKS, b"\0" * 16)]), "encrypted"),
-        (header(backing=b"b", backing_length=0), "backing file is damaged"),
-        (header(backing=b"x" * 1024), "backing file is damaged"),
-        (header(backing=b"b", backing_length=0xFFFFFFFF), "backing file is damaged"),
-        (header(backing=b"b", backing_offset=1 << 40), "backing file is damaged"),
-        (header(backing=b"a\0b"), "backing file is damaged"),
-        (header()[:104] + b"\x12\x34\x56\x78\xff\xff\xff\xff" + b"\0" * 64, "damaged"),
-    ],
-)
-def test_bad_headers(data: bytes, problem: str) -> None:
-    with pytest.raises(ImageUnsupported, match=problem):
-        parse_header(data)
 
 
 def test_a_raw_disk_is_raw_whatever_is_in_it(tmp_path: Path) -> None:
@@ -140,6 +60,40 @@ def test_a_link_to_a_backing_file_is_judged_by_where_it_leads(tmp_path: Path) ->
     top = make(tmp_path / "top", b"", backing="innocent", kind=b"raw")
     with pytest.raises(ImageUnsupported, match="outside the storage pools"):
         inspect(top, "qcow2", [])
+
+
+def test_a_link_to_a_disk_is_judged_by_where_it_leads(tmp_path: Path) -> None:
+    pool, other = tmp_path / "pool", tmp_path / "other"
+    for folder in (pool, other):
+        folder.mkdir()
+        make(folder / "disk", b"x" * 512)
+    (pool / "inside").symlink_to("disk")
+    (pool / "outside").symlink_to(other / "disk")
+    (tmp_path / "folder").symlink_to(pool)
+    assert inspect(str(pool / "inside"), "raw", [])[0].size == 512
+    assert inspect(str(tmp_path / "folder" / "disk"), "raw", [])[0].size == 512
+    assert inspect(str(pool / "outside"), "raw", [str(other)])[0].size == 512
+    with pytest.raises(ImageUnsupported, match=r"outside can't be used: it is a link that leads"):
+        inspect(str(pool / "outside"), "raw", [])
+
+
+@pytest.mark.parametrize("name", ["line\nbreak", "caf\udce9", "\x1b[2J"])
+def test_a_name_that_can_not_be_stated(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ImageUnsupported, match="characters that are not shown") as caught:
+        inspect(make(tmp_path / name, b""), "raw", [])
+    assert str(caught.value).isprintable()
+
+
+def test_what_a_copy_takes(tmp_path: Path) -> None:
+    raw = inspect(make(tmp_path / "raw", b"x" * 8192), "raw", [])
+    assert images.content_bytes(raw) == 8192
+    plain = make(tmp_path / "plain", whole([5 << 16, 6 << 16]))
+    assert images.content_bytes(inspect(plain, "qcow2", [])) == 2 << 16
+    small = make(tmp_path / "small", whole([1 << 62 | 5 << 16] * 512))
+    assert images.content_bytes(inspect(small, "qcow2", [])) == 512 << 16
+    bad = make(tmp_path / "bad", whole([99 << 16]))
+    with pytest.raises(ImageUnsupported, match=rf"disk {bad} can't be used: it is cut off"):
+        images.content_bytes(inspect(bad, "qcow2", []))
 
 
 @pytest.mark.parametrize(

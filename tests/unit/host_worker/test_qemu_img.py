@@ -21,7 +21,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     prlimit = folder / "prlimit"
-    prlimit.write_text('#!/bin/sh\necho "$1 $2" > "${0%/*}/limits"\nshift 2\nexec "$@"\n')
+    prlimit.write_text('#!/bin/sh\necho "$1 $2 $3" > "${0%/*}/limits"\nshift 3\nexec "$@"\n')
     prlimit.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     return folder
@@ -52,7 +52,7 @@ def test_all_is_stated_and_limited(script: Path, tmp_path: Path, monkeypatch) ->
     assert options == ["convert", "-p", "-n", "-t", "writeback", "-O", "qcow2"]
     assert target == str(tmp_path / "target.qcow2")
     assert json.loads(source[5:])["driver"] == "raw"
-    assert (script / "limits").read_text() == "--as=4294967296 --core=0\n"
+    assert (script / "limits").read_text() == "--as=4294967296 --core=0 --cpu=600\n"
     environment = (script / "env").read_text()
     assert "LC_ALL=C" in environment
     assert "SECRET" not in environment
@@ -83,6 +83,16 @@ def test_failures(script: Path, tmp_path: Path, words: str, error: type[MaglicaE
     assert text.startswith("disk /images/disk.raw (0.5 GiB) can't be copied to /")
     assert text.endswith(words or "qemu-img ended with 3")
     assert " GiB free: " in text
+
+
+def test_no_room_is_found_before_anything_is_written(
+    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(script, "exit 0")
+    monkeypatch.setattr(qemu_img.storage, "free_bytes", lambda _path: 1 << 28)
+    with pytest.raises(NoRoom, match=r"disk.raw \(0.5 GiB\) can't be copied .*, 0.2 GiB free"):
+        copy(tmp_path)
+    assert not (script / "arguments").exists()
 
 
 def test_no_program(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

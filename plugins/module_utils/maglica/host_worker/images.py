@@ -4,7 +4,7 @@
 
 A disk may have been made by a stranger. Its format is the one that the definition states and is
 never guessed; of qcow2 only what is harmless is accepted, so that no header can name a file of
-this host. The format is that of QEMU's docs/interop/qcow2.rst.
+this host.
 """
 
 from __future__ import annotations
@@ -14,39 +14,18 @@ import json
 import os
 import re
 import stat
-import struct
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import ImageUnsupported, StorageFailed
+from . import qcow2
+from .qcow2 import Header
 
 RAW, QCOW2 = "raw", "qcow2"
 MAX_LAYERS = 32
-_MAGIC = b"QFI\xfb"
-# magic, version, backing offset and size, cluster bits, size, encryption method
-_V2 = struct.Struct(">4sIQIIQI")
-_V2_LENGTH, _V3_LENGTH = 72, 104
-_INCOMPATIBLE = struct.Struct(">Q")  # at byte 72 of version 3
-_HEADER_LENGTH = struct.Struct(">I")  # at byte 100 of version 3
-_EXTENSION = struct.Struct(">II")
-_BACKING_FORMAT, _DATA_FILE, _ENCRYPTION = 0xE2792ACA, 0x44415441, 0x0537BE77
-_MAX_BACKING = 1023
-_CORRUPT, _EXTERNAL_DATA = 1 << 1, 1 << 2
-# Dirty, compression type and extended L2 entries change nothing in what a reader may do.
-_HARMLESS = 1 << 0 | 1 << 3 | 1 << 4
-_READ = 64 * 1024
 _PROTOCOL = re.compile(r"[A-Za-z0-9+.-]*:")
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a qcow2 header says; ``backing`` is the name that it has of its backing file."""
-
-    size: int
-    backing: str | None = None
-    backing_format: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,72 +46,17 @@ class Layer:
 Chain = tuple[Layer, ...]
 
 
-def parse_header(data: bytes) -> Header | None:
-    """Return what the qcow2 header at the start of ``data`` says; None if there is none.
-
-    ``data`` should be a file's first 64 KiB, or all of it. Raises ImageUnsupported for what is
-    damaged, encrypted, split over several files or unknown.
-    """
-    if len(data) < _V2_LENGTH or not data.startswith(_MAGIC):
-        return None
-    _other, version, offset, length, cluster_bits, size, encrypted = _V2.unpack_from(data)
-    if version not in (2, 3) or not 9 <= cluster_bits <= 21 or size >= 1 << 62:
-        raise ImageUnsupported(f"its qcow2 header is damaged or of a new version ({version})")
-    if encrypted:
-        raise ImageUnsupported("it is encrypted")
-    start = _V2_LENGTH if version == 2 else _check_version_3(data)
-    extensions = _extensions(data, start, offset or min(len(data), 1 << cluster_bits))
-    if _DATA_FILE in extensions or _ENCRYPTION in extensions:
-        raise ImageUnsupported("it keeps its data in another file, or is encrypted")
-    if not offset:
-        return Header(size)
-    name = data[offset : offset + length]
-    if not 0 < length <= _MAX_BACKING or len(name) != length or b"\0" in name:
-        raise ImageUnsupported("the name of its backing file is damaged")
-    return Header(size, os.fsdecode(name), extensions.get(_BACKING_FORMAT))
-
-
-def _check_version_3(data: bytes) -> int:
-    """Return where the header of version 3 ends."""
-    if len(data) < _V3_LENGTH:
-        raise ImageUnsupported("its qcow2 header is cut off")
-    (features,) = _INCOMPATIBLE.unpack_from(data, 72)
-    if features & _CORRUPT:
-        raise ImageUnsupported("it is marked as corrupt: repair it with qemu-img check -r")
-    if features & _EXTERNAL_DATA:
-        raise ImageUnsupported("it keeps its data in another file")
-    if features & ~_HARMLESS:
-        raise ImageUnsupported(f"it has unknown qcow2 features ({features & ~_HARMLESS:#x})")
-    (length,) = _HEADER_LENGTH.unpack_from(data, 100)
-    if not _V3_LENGTH <= length <= 4096 or length % 8:
-        raise ImageUnsupported("its qcow2 header is damaged")
-    return int(length)
-
-
-def _extensions(data: bytes, start: int, end: int) -> dict[int, str]:
-    found: dict[int, str] = {}
-    while start + _EXTENSION.size <= min(end, len(data)):
-        kind, length = _EXTENSION.unpack_from(data, start)
-        if kind == 0:
-            break
-        start += _EXTENSION.size
-        if length > end - start:
-            raise ImageUnsupported("its qcow2 header is damaged")
-        found[kind] = data[start : start + length].decode("ascii", "replace")
-        start += -(-length // 8) * 8
-    return found
-
-
 def inspect(path: str, disk_format: str, folders: Collection[str]) -> Chain:
     """Return the disk's file and all its backing files, the top first.
 
-    A backing file must have its format stated and lie in one of ``folders`` or beside the top
-    file: a header could otherwise name any file of this host. Raises ImageUnsupported with the
-    reason, StorageFailed when a file can't be read.
+    A backing file must have its format stated, and it must lie in one of ``folders`` or beside the
+    top file, as must what a link in the top file's place leads to: a header or a link could
+    otherwise name any file of this host. Raises ImageUnsupported with the reason, StorageFailed
+    when a file can't be read.
     """
     layers: list[Layer] = []
     allowed = {Path(os.path.realpath(folder)) for folder in folders}
-    allowed.add(Path(os.path.realpath(path)).parent)
+    allowed.add(Path(os.path.realpath(Path(path).parent)))
     next_path: str | None = path
     next_format: str | None = disk_format
     while next_path is not None:
@@ -141,6 +65,8 @@ def inspect(path: str, disk_format: str, folders: Collection[str]) -> Chain:
         if len(layers) >= MAX_LAYERS:
             raise ImageUnsupported(_about(path, f"has more than {MAX_LAYERS} layers, or a loop"))
         layer, header = _open(next_path, next_format)
+        if layer.identity is not None and Path(os.path.realpath(next_path)).parent not in allowed:
+            raise ImageUnsupported(_about(path, "is a link that leads outside the storage pools"))
         layers.append(layer)
         if header is None or header.backing is None:
             return tuple(layers)
@@ -150,6 +76,9 @@ def inspect(path: str, disk_format: str, folders: Collection[str]) -> Chain:
 
 
 def _open(path: str, disk_format: str) -> tuple[Layer, Header | None]:
+    if not path.isprintable():
+        # Also bytes that are no UTF-8: QEMU's JSON can't state such a name.
+        raise ImageUnsupported(_about(repr(path), "has a name with characters that are not shown"))
     try:
         # Without O_NONBLOCK a pipe in the place of a disk would hold this process for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -158,16 +87,19 @@ def _open(path: str, disk_format: str) -> tuple[Layer, Header | None]:
             is_block = stat.S_ISBLK(status.st_mode)
             if not is_block and not stat.S_ISREG(status.st_mode):
                 raise ImageUnsupported(_about(path, "is neither a file nor a block device"))
-            data = file.read(_READ) if disk_format == QCOW2 else b""
+            data = file.read(qcow2.HEAD) if disk_format == QCOW2 else b""
             size = file.seek(0, os.SEEK_END)
     except OSError as error:
         raise StorageFailed(f"disk {path} can't be read: {error.strerror}") from error
+    if size > qcow2.MAX_SIZE:
+        limit = f"{qcow2.MAX_SIZE >> 40} TiB"
+        raise ImageUnsupported(_about(path, f"claims to have {size} bytes, more than {limit}"))
     identity = None if is_block else _identity(path, status)
     allocated = size if is_block else status.st_blocks * 512
     if disk_format == RAW:
         return Layer(path, RAW, size, allocated, identity), None
     try:
-        header = parse_header(data)
+        header = qcow2.parse_header(data)
     except ImageUnsupported as error:
         raise ImageUnsupported(f"disk {path} can't be used: {error}") from None
     if header is None:
@@ -242,6 +174,33 @@ def _identity_now(layer: Layer) -> tuple[Any, ...] | None:
         raise StorageFailed(f"disk {layer.path} can't be read: {error.strerror}") from error
 
 
+def content_bytes(chain: Chain) -> int:
+    """Return what a copy of a disk takes, in bytes, having looked at the tables of all its files.
+
+    What is compressed grows. Raises ImageUnsupported for a file that is cut off or whose tables
+    are damaged, StorageFailed when it can't be read.
+    """
+    return min(chain[0].size, sum(map(_content_bytes, chain)))
+
+
+def _content_bytes(layer: Layer) -> int:
+    if layer.format == RAW:
+        return layer.allocated
+    try:
+        with Path(layer.path).open("rb") as file:
+            header = qcow2.parse_header(file.read(qcow2.HEAD))
+            length = file.seek(0, os.SEEK_END)
+            if header is None:
+                raise ImageUnsupported("it has no qcow2 header any more")
+            usage = qcow2.scan(file, header, length)
+    except ImageUnsupported as error:
+        raise ImageUnsupported(f"disk {layer.path} can't be used: {error}") from None
+    except OSError as error:
+        raise StorageFailed(f"disk {layer.path} can't be read: {error.strerror}") from error
+    # Clusters that were allocated ahead are holes in the file.
+    return min(usage.plain, layer.allocated) + usage.compressed
+
+
 def backing_of(path: str) -> str | None:
     """Return the path that a qcow2 file names as its backing file, whatever else its header says.
 
@@ -250,14 +209,12 @@ def backing_of(path: str) -> str | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
-            head = file.read(_V2.size)
-            if len(head) < _V2.size or not head.startswith(_MAGIC):
+            place = qcow2.backing_name(file.read(qcow2.HEAD))
+            if place is None:
                 return None
-            _magic, _version, offset, length, *_rest = _V2.unpack(head)
-            if not 0 < offset < _READ * 32:
-                return None
+            offset, length = place
             file.seek(offset)
-            name = file.read(min(length, _MAX_BACKING))
+            name = file.read(length)
     except OSError:
         return None
     if not name or b"\0" in name:

@@ -12,10 +12,12 @@ from typing import Callable
 
 from ..errors import NoRoom, StorageFailed
 from . import storage
-from .images import QCOW2, Chain, source
+from .images import QCOW2, Chain, content_bytes, source
 
 # What qemu-img needs of address space, whatever an image's header asks for, in bytes.
 _ADDRESS_SPACE = 4 << 30
+# Seconds of processor time, and those for each GiB: ten times what zlib takes on a slow machine.
+_CPU, _CPU_GIB = 600, 120
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 _PERCENT = re.compile(rb"\(([0-9.]+)/100%\)")
 
@@ -24,9 +26,13 @@ def copy(chain: Chain, target: str, alive: Callable[[], None]) -> None:
     """Copy a disk, all layers in one, into the empty qcow2 file ``target``; holes stay holes.
 
     ``chain`` is opened read-only. ``alive`` is called whenever there was progress. The copy is on
-    the disk when this returns. Raises NoRoom or StorageFailed.
+    the disk when this returns. Raises NoRoom, StorageFailed, or ImageUnsupported for a damaged one.
     """
-    command = ["prlimit", f"--as={_ADDRESS_SPACE}", "--core=0", "qemu-img", "convert", "-p", "-n"]
+    needed = content_bytes(chain)
+    if needed > storage.free_bytes(target):
+        raise NoRoom(_about(chain, needed, target))
+    command = ["prlimit", f"--as={_ADDRESS_SPACE}", "--core=0", f"--cpu={_cpu_seconds(needed)}"]
+    command += ["qemu-img", "convert", "-p", "-n"]
     command += ["-t", "writeback", "-O", QCOW2, source(chain), target]
     try:
         with subprocess.Popen(  # pylint: disable=ansible-bad-function
@@ -41,10 +47,17 @@ def copy(chain: Chain, target: str, alive: Callable[[], None]) -> None:
         raise StorageFailed(f"qemu-img can't be run: {error}") from error
     if process.returncode:
         failure = NoRoom if any(text in words for text in _NO_SPACE) else StorageFailed
-        size = storage.gib(sum(layer.allocated for layer in chain))
-        text = f"disk {chain[0].path} ({size} GiB) can't be copied to {target}"
-        raise failure(f"{text}, {storage.gib(storage.free_bytes(target))} GiB free: {words}")
+        raise failure(f"{_about(chain, needed, target)}: {words}")
     _sync(target)
+
+
+def _about(chain: Chain, needed: int, target: str) -> str:
+    text = f"disk {chain[0].path} ({storage.gib(needed)} GiB) can't be copied to {target}"
+    return f"{text}, {storage.gib(storage.free_bytes(target))} GiB free"
+
+
+def _cpu_seconds(needed: int) -> int:
+    return _CPU + _CPU_GIB * (needed >> 30)
 
 
 def _follow(process: subprocess.Popen[bytes], alive: Callable[[], None]) -> str:
