@@ -60,6 +60,18 @@ test-integration: venv ## run the tests against a real libvirtd and real sockets
 test-cloud: cloud ## run the tests that clone and boot on the real hosts of `make cloud`
 	@$(PYTEST) --timeout 900 tests/cloud
 
+FAULT_PACKAGES := libvirt-daemon-system libguestfs-tools qemu-system-x86 qemu-utils iproute2 iptables e2fsprogs
+
+.PHONY: test-faults
+test-faults: cloud ## kill, cut off, fill up and attack everything, and count the damage (AREAS="..." SEED=n)
+	@tests/tools/debian-packages $(FAULT_PACKAGES)
+	@cd tests && $(CURDIR)/$(VENV)/bin/python -m faults.run $(if $(SEED),--seed $(SEED)) $(AREAS)
+
+.PHONY: test-faults-short
+test-faults-short: cloud ## the short form of test-faults, which is a part of test
+	@tests/tools/debian-packages $(FAULT_PACKAGES)
+	@cd tests && $(CURDIR)/$(VENV)/bin/python -m faults.run --short $(if $(SEED),--seed $(SEED)) $(AREAS)
+
 .PHONY: bench-listing
 bench-listing: venv build/bench/venv/.ready ## time the inventory beside community.libvirt's; writes docs/performance-listing.md
 	@tests/tools/debian-packages libvirt-daemon-system

@@ -26,10 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from support import figures
+from support.figures import CHECKOUT, Figure
 from support.latency import proxied
 
-from . import figures, hosts, plot
-from .figures import CHECKOUT, Figure
+from . import hosts, plot
 
 DOCUMENT = CHECKOUT / "docs" / "performance-listing.md"
 PLOT = CHECKOUT / "docs" / "performance-listing.svg"

@@ -119,6 +119,7 @@ def main() -> int:
             # Integration tests measure time: they want the machine for themselves.
             report.wait("cloud", coming_up)
             report.run("test-integration", "make", "test-integration")
+            report.run("test-faults", "make", "test-faults-short")
             report.run("test-cloud", "make", "test-cloud")
     except StageFailedError as error:
         broken = error

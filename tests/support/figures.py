@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a benchmark found: written for programs to build/figures, and as a table for people."""
+"""What was measured: written for programs to build/figures, and as a table for people."""
 
 from __future__ import annotations
 
@@ -50,3 +50,8 @@ def table(figures: Sequence[Figure]) -> str:
         for entry in figures
     ]
     return "\n".join(["| figure | value | goal | met | how |", "|---|---|---|---|---|", *rows])
+
+
+def control(figure: str, value: float, how: str) -> Figure:
+    """A negative control: with the protection switched off, the same run must show failures."""
+    return Figure(f"{figure} (control)", value, "> 0", value > 0, how)

@@ -1,0 +1,36 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every area of the fault tests gets: how much to do, its seed, and a folder of its own."""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one area.
+
+    ``short`` is the form that fits into `make test`. All that is random derives from ``seed``, so
+    that a run can be repeated. ``folder`` has a short path, for sockets lie in it, and is removed
+    with all that is in it.
+    """
+
+    area: str
+    short: bool
+    seed: int
+    folder: Path
+    begun: float = field(default_factory=time.monotonic)
+
+    def random(self, *what: object) -> random.Random:
+        """Return a source of randomness for one part of the area."""
+        return random.Random(f"{self.seed} {self.area} {what}")  # noqa: S311 - to be repeated
+
+    def say(self, text: str) -> None:
+        """Print a line of progress."""
+        seconds = time.monotonic() - self.begun
+        print(f"[{self.area} {seconds:6.1f} s] {text}", file=sys.stderr, flush=True)
