@@ -38,7 +38,7 @@ def measure(area: str, short: bool, seed: int) -> Iterator[Figure]:
     try:
         module = importlib.import_module(f".{area}", __package__)
         yield from module.figures(run)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other areas run
         traceback.print_exc()
         yield Figure(f"area {area}", "broken", "runs to its end", False, f"{error!r:.200}")
     finally:
