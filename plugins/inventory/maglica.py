@@ -614,13 +614,14 @@ def _names_in(expression: str) -> set[str]:
 
 
 def _trusted(value: Any) -> Any:
-    """Mark text that has no brace, so that it can't be a template, as trusted.
+    """Mark text that can't be a template as trusted: it has no brace, and no ``#`` as in the header
+    ``#jinja2:``, by which a template can choose other marks.
 
     It is then shown by ansible-inventory --list as it is. All other text that comes from hosts and
     guests is never rendered.
     """
     if isinstance(value, str):
-        return value if "{" in value else _trusted_text(value)
+        return value if "{" in value or "#" in value else _trusted_text(value)
     if isinstance(value, list):
         return [_trusted(entry) for entry in value]
     if isinstance(value, dict):
