@@ -69,7 +69,9 @@ def _external_data(shop: Workshop, raw: str) -> Disk:
 def _external_data_extension(shop: Workshop) -> Disk:
     path = shop.pool / "disk"
     extension = (qcow2.DATA_FILE, str(shop.secret).encode())
-    path.write_bytes(qcow2.header(3 * MIB, incompatible=4, extensions=[extension]).ljust(MIB, b"\0"))
+    path.write_bytes(
+        qcow2.header(3 * MIB, incompatible=4, extensions=[extension]).ljust(MIB, b"\0")
+    )
     return Disk(path)
 
 

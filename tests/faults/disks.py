@@ -75,7 +75,9 @@ class Workshop:
             file.truncate(len(content))
         return path
 
-    def convert(self, content: bytes, *options: str, name: str = "disk", kind: str = "qcow2") -> Path:
+    def convert(
+        self, content: bytes, *options: str, name: str = "disk", kind: str = "qcow2"
+    ) -> Path:
         """Make a disk of ``kind`` with that content."""
         source, path = self.raw(content, "source.raw"), self.pool / name
         self.run(QEMU_IMG, "convert", "-f", "raw", "-O", kind, *options, source, path)
@@ -116,4 +118,6 @@ def first_table(path: Path) -> int:
 
 
 def json_name(path: Path) -> str:
-    return "json:" + json.dumps({"driver": "raw", "file": {"driver": "file", "filename": str(path)}})
+    return "json:" + json.dumps(
+        {"driver": "raw", "file": {"driver": "file", "filename": str(path)}}
+    )

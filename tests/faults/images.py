@@ -101,7 +101,7 @@ def _try(disk: Disk, shop: Workshop, counts: Counter[str], say) -> None:
         if disk.content is None:
             counts["accepted bad"] += 1
             say("accepted")
-        elif _content(target, shop) != disk.content.ljust(-(-len(disk.content) // 512) * 512, b"\0"):
+        elif _content(target, shop) != _whole_sectors(disk.content):
             counts["differs"] += 1
             say("differs")
     made = target.read_bytes() if target.exists() else b""
@@ -130,6 +130,10 @@ def _copy(disk: Disk, shop: Workshop, target: Path) -> None:
 
 def _is_clear(text: str, disk: Disk) -> bool:
     return text.isprintable() and (disk.named or str(disk.path)) in text and "Traceback" not in text
+
+
+def _whole_sectors(content: bytes) -> bytes:
+    return content.ljust(-(-len(content) // 512) * 512, b"\0")
 
 
 def _content(target: Path, shop: Workshop) -> bytes:
