@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .qcow2 import BACKING_FORMAT, header
 
+VIR_FROM_RPC = 7
 VIR_ERR_NO_DOMAIN = 42
 VIR_ERR_NO_STORAGE_POOL = 49
 VIR_ERR_NO_STORAGE_VOL = 50
@@ -35,9 +36,13 @@ RUNNING, SHUTOFF = 1, 5
 class libvirtError(Exception):  # noqa: N801 - the binding's name
     """What the binding raises."""
 
-    def __init__(self, text: str, code: int = VIR_ERR_OPERATION_FAILED) -> None:
+    def __init__(self, text: str, code: int = VIR_ERR_OPERATION_FAILED, domain: int = 0) -> None:
         super().__init__(text)
         self._code = code
+        self._domain = domain
+
+    def get_error_domain(self) -> int:
+        return self._domain
 
     def get_error_code(self) -> int:
         return self._code

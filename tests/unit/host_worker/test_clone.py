@@ -11,6 +11,7 @@ import pytest
 from maglica import domain_xml
 from maglica.errors import (
     GuestUnreadable,
+    HostDown,
     ImageUnsupported,
     MaglicaError,
     NoRoom,
@@ -20,7 +21,7 @@ from maglica.host_worker import clone, storage, undo
 from maglica.host_worker.guest.model import SetPassword, Write
 from maglica.model import CloneMode, Nic, Request, State, vm_uuid
 from support.fake_host import IMAGE, FakeHost, Killed
-from support.fake_libvirt import libvirtError
+from support.fake_libvirt import VIR_FROM_RPC, libvirtError
 
 NAMES = ("vm0.example.jp", "vm1.example.jp", "vm2.example.jp")
 
@@ -494,6 +495,37 @@ def test_killed_at_every_step(host: FakeHost, ends: str) -> None:
             assert len(host.volumes()) == 4, number
             assert host.context.journal.intents(request.id) == ()
         _sweep(host)
+
+
+def test_libvirtd_gone_at_every_call_fails_nothing(host: FakeHost) -> None:
+    real = host.connection.called
+    calls = gone_at = 0
+
+    def called(name: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == gone_at:
+            raise libvirtError("client socket is closed", code=1, domain=VIR_FROM_RPC)
+        real(name)
+
+    host.connection.called = called
+    host.add_image(["vda", "vdb"])
+    host.run(host.request())
+    total = calls - 1
+    assert total > 10
+    for number in range(1, total + 1):
+        _sweep(host)
+        host.add_image(["vda", "vdb"])
+        request = host.request()
+        calls, gone_at = 0, number
+        with pytest.raises(HostDown, match="client socket is closed"):
+            host.run(request)
+        assert host.state(request) is State.RUNNING
+        resume(host, request)
+        (done,) = host.run(request)
+        assert done.state is State.DONE, (number, done.failure)
+        assert len(host.volumes()) == 4, number
+        assert host.context.journal.intents(request.id) == ()
 
 
 def _sweep(host: FakeHost) -> None:

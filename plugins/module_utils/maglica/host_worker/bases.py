@@ -108,7 +108,7 @@ def _make(image: Image, context: JobContext, request_id: str, preferred: str | N
         disk = base.disks[target]
         storage.create(connection, pool, disk["name"], disk["bytes"])
         qemu_img.copy(chain, disk["path"], context.alive)
-    _check_unchanged(image)
+    _check_unchanged(image, context)
     # From here on nothing touches the original's disks: it may be started again.
     use_kvm = accel.kvm_works(context.settings.accel, context.settings.state_dir)
     drives = [Drive(base.disks[target]["path"], QCOW2) for target in image.chains]
@@ -151,10 +151,12 @@ def _planned(image: Image, pool: storage.Pool) -> Base:
     )
 
 
-def _check_unchanged(image: Image) -> None:
+def _check_unchanged(image: Image, context: JobContext) -> None:
     """Raise ImageRunning if the image was started, or its disks written to, during the copy."""
     now = {target: images.again(chain) for target, chain in image.chains.items()}
-    if image.domain.isActive() or images.version(image.uuid, now) != image.version:
+    with libvirtd.errors(f"see whether {image.name} runs", context.host):
+        is_running = image.domain.isActive()
+    if is_running or images.version(image.uuid, now) != image.version:
         raise ImageRunning("its disks were changed while they were copied")
 
 
@@ -234,9 +236,11 @@ def backing_files(connection: Any) -> set[str]:
     files = {path for pool in storage.pools(connection) for path in _files(pool.path)}
     try:
         for domain in connection.listAllDomains():
-            definition = domain_xml.describe(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-            files.update(disk.source for disk in definition.disks if disk.source)
-    except (libvirt.libvirtError, ImageUnsupported) as error:
+            files.update(_sources(domain))
+    except libvirt.libvirtError as error:
+        failure = libvirtd.kind_of(error, StorageFailed)
+        raise failure(f"what uses the bases can't be found out: {error}") from error
+    except ImageUnsupported as error:
         raise StorageFailed(f"what uses the bases can't be found out: {error}") from error
     found: set[str] = set()
     while files:
@@ -244,6 +248,18 @@ def backing_files(connection: Any) -> set[str]:
         files = below - found
         found |= below
     return found
+
+
+def _sources(domain: Any) -> set[str]:
+    """Return the paths of a domain's disks; one that vanishes meanwhile has none."""
+    libvirt = need("libvirt")
+    try:
+        xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return set()
+        raise
+    return {disk.source for disk in domain_xml.describe(xml).disks if disk.source}
 
 
 def _files(folder: str) -> Iterator[str]:

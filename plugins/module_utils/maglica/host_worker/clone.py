@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Callable
 
-from ..errors import MaglicaError
+from ..errors import HostDown, MaglicaError
 from ..model import CloneSpec, Request, Vm
 from . import bases, libvirtd, member, original, storage, undo
 from .context import JobContext
@@ -29,7 +29,8 @@ _log = logging.getLogger(__name__)
 def run(requests: Sequence[Request], context: JobContext) -> None:
     """Make the vms that clone requests ask for; each request ends in the context, done or failed.
 
-    A request whose vm is defined already, with its own metadata, goes on with the start.
+    A request whose vm is defined already, with its own metadata, goes on with the start. Raises
+    HostDown when libvirtd is gone: the requests that have not ended are to be run again.
     """
     by_image: dict[str, list[Member]] = {}
     for request in requests:
@@ -55,6 +56,8 @@ class _Batch:
                 for step in (self._make_disks, self._define, self._start):
                     step(image)
                 self._collect(image)
+        except HostDown:
+            raise
         except MaglicaError as error:
             # What concerns the image or the host, and no single member, ends them all.
             for vm in list(self._members):
@@ -132,6 +135,8 @@ class _Batch:
         for vm in list(self._members):
             try:
                 step(vm)
+            except HostDown:
+                raise
             except MaglicaError as error:
                 self._fail(vm, error)
 

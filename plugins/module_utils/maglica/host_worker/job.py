@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from .. import config, domain_xml, systemd
-from ..errors import ConfigInvalid, JournalFailed, MaglicaError
+from ..errors import ConfigInvalid, HostDown, JournalFailed, MaglicaError
 from ..model import Kind, Request, Vm, vm_uuid
 from . import clone, guard, libvirtd, locks, quick, undo
 from .context import JobContext
@@ -41,7 +41,8 @@ _QUICK: dict[Kind, Callable[[Request, JobContext], Vm]] = {
 def run(request_ids: Sequence[str], context: JobContext) -> None:
     """Bring each of these requests to its end, or leave it open for another try.
 
-    What has ended meanwhile is left alone; what is to be undone is undone.
+    What has ended meanwhile is left alone; what is to be undone is undone. Raises HostDown when
+    libvirtd is gone: no request fails for that.
     """
     with locks.held(context.settings.state_dir, request_ids):
         entries = [context.journal.entry(request_id) for request_id in request_ids]
@@ -59,6 +60,8 @@ def run(request_ids: Sequence[str], context: JobContext) -> None:
 def _run_quick(request: Request, context: JobContext) -> None:
     try:
         vm = _QUICK[request.kind](request, context)
+    except HostDown:
+        raise
     except MaglicaError as error:
         context.failed(request, error)
     else:
@@ -75,6 +78,8 @@ def _prepare(entry: Entry, context: JobContext) -> bool:
             return False
         if context.journal.intents(entry.id) and not _is_defined(entry.request, context):
             undo.undo(entry.id, context)
+    except HostDown:
+        raise
     except MaglicaError as error:
         _log.warning("request %s: cannot undo: %s", entry.id, error)
         context.failed(entry.request, error)
@@ -106,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     systemd.log_to_stderr(who=f"job {os.getpid()}")
     try:
         _serve(Path(options.config), emit)
-    except (ConfigInvalid, JournalFailed) as error:
+    except (ConfigInvalid, HostDown, JournalFailed) as error:
         emit({"blocked": str(error)})
         return 1
     except Exception as error:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .._deps import need
-from ..errors import HostDown, LibvirtFailed
+from ..errors import HostDown, LibvirtFailed, MaglicaError
 
 
 def connect(uri: str, host: str) -> Any:
@@ -48,23 +48,33 @@ def is_active(domain: Any) -> bool:
 
 @contextmanager
 def errors(act: str, host: str) -> Iterator[None]:
-    """Turn libvirt's errors into LibvirtFailed: "cannot ACT on host HOST: CAUSE"."""
+    """Turn libvirt's errors into LibvirtFailed or HostDown: "cannot ACT on host HOST: CAUSE"."""
     libvirt = need("libvirt")
     try:
         yield
     except libvirt.libvirtError as error:
-        raise LibvirtFailed(f"cannot {act} on host {host}: {error}") from error
+        raise kind_of(error, LibvirtFailed)(f"cannot {act} on host {host}: {error}") from error
+
+
+def kind_of(error: Any, otherwise: type[MaglicaError]) -> type[MaglicaError]:
+    """Return HostDown when a libvirtError says that libvirtd itself is gone, else ``otherwise``.
+
+    Such a call may be made again when libvirtd is back: nothing is known of what it did. Errors of
+    the connection have the domain VIR_FROM_RPC (libvirt/virterror.h).
+    """
+    return HostDown if error.get_error_domain() == need("libvirt").VIR_FROM_RPC else otherwise
 
 
 def find(connection: Any, uuid: str, host: str) -> Any:
-    """Return the domain (virDomain) with that UUID, or None. Raises LibvirtFailed."""
+    """Return the domain (virDomain) with that UUID, or None. Raises LibvirtFailed, HostDown."""
     libvirt = need("libvirt")
     try:
         return connection.lookupByUUIDString(uuid)
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             return None
-        raise LibvirtFailed(f"cannot look for domain {uuid} on host {host}: {error}") from error
+        failure = kind_of(error, LibvirtFailed)
+        raise failure(f"cannot look for domain {uuid} on host {host}: {error}") from error
 
 
 def _be_silent(_context: Any, _error: Any) -> None:

@@ -59,7 +59,8 @@ def check(vm: Member, image: Image, context: JobContext) -> None:
         context.connect().lookupByName(vm.spec.name)
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-            raise LibvirtFailed(f"its name can't be looked up: {error}") from error
+            failure = libvirtd.kind_of(error, LibvirtFailed)
+            raise failure(f"its name can't be looked up: {error}") from error
     else:
         raise NameTaken(f"a domain named {vm.spec.name} is there already")
     for nic in vm.spec.networks or ():

@@ -82,7 +82,8 @@ def _domain(connection: Any, name: str) -> Any:
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             raise ImageUnknown("there is no such image") from error
-        raise LibvirtFailed(f"it can't be looked up: {error}") from error
+        failure = libvirtd.kind_of(error, LibvirtFailed)
+        raise failure(f"it can't be looked up: {error}") from error
 
 
 def _need_original(
@@ -112,4 +113,5 @@ def _volume_path(connection: Any, disk: Disk) -> str:
         pool = connection.storagePoolLookupByName(disk.pool)
         return str(pool.storageVolLookupByName(disk.volume).path())
     except libvirt.libvirtError as error:
-        raise StorageFailed(f"disk {disk.target} can't be found: {error}") from error
+        failure = libvirtd.kind_of(error, StorageFailed)
+        raise failure(f"disk {disk.target} can't be found: {error}") from error

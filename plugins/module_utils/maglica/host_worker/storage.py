@@ -18,6 +18,7 @@ from typing import Any
 
 from .._deps import need
 from ..errors import ImageUnsupported, MaglicaError, NoRoom, StorageFailed
+from . import libvirtd
 from .images import QCOW2
 
 MIB = 1 << 20
@@ -52,7 +53,8 @@ def pools(connection: Any, names: Collection[str] = ()) -> tuple[Pool, ...]:
             for pool in connection.listAllStoragePools(flags)
         ]
     except libvirt.libvirtError as error:
-        raise StorageFailed(f"the storage pools can't be listed: {error}") from error
+        failure = libvirtd.kind_of(error, StorageFailed)
+        raise failure(f"the storage pools can't be listed: {error}") from error
     return tuple(
         Pool(name, path, free_bytes(path))
         for name, path in sorted(found)
@@ -142,7 +144,7 @@ def create(connection: Any, pool: Pool, name: str, size: int, backing: str | Non
             delete(connection, pool.name, name)
             handle.createXML(xml)
     except libvirt.libvirtError as error:
-        failure = NoRoom if _NO_SPACE in str(error) else StorageFailed
+        failure = libvirtd.kind_of(error, NoRoom if _NO_SPACE in str(error) else StorageFailed)
         raise failure(f"volume {name} can't be made in pool {pool.name}: {error}") from error
 
 
@@ -171,7 +173,8 @@ def delete(connection: Any, pool_name: str, name: str) -> None:
             volume.delete()
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
-            raise StorageFailed(
+            failure = libvirtd.kind_of(error, StorageFailed)
+            raise failure(
                 f"volume {name} can't be removed from pool {pool_name}: {error}"
             ) from error
 
@@ -204,7 +207,8 @@ def volume_names(connection: Any, pool: Pool) -> tuple[str, ...]:
     try:
         return tuple(sorted(connection.storagePoolLookupByName(pool.name).listVolumes()))
     except libvirt.libvirtError as error:
-        raise StorageFailed(f"the volumes of pool {pool.name} can't be listed: {error}") from error
+        failure = libvirtd.kind_of(error, StorageFailed)
+        raise failure(f"the volumes of pool {pool.name} can't be listed: {error}") from error
 
 
 def _belongs_to_another(connection: Any, name: str, uuid: str) -> bool:
@@ -212,5 +216,8 @@ def _belongs_to_another(connection: Any, name: str, uuid: str) -> bool:
     libvirt = need("libvirt")
     try:
         return str(connection.lookupByName(name).UUIDString()) != uuid
-    except libvirt.libvirtError:
-        return False
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return False
+        failure = libvirtd.kind_of(error, StorageFailed)
+        raise failure(f"whose volumes {name}'s are can't be found out: {error}") from error
