@@ -95,8 +95,10 @@ class Disk:
         self._copy = copy
 
     def text(self, path: str) -> str:
-        """Return a file's content; a file that is not there has none."""
-        return self._debugfs(f"cat {path}")
+        """Return a file's content, without the empty lines at its end; none if it is not there."""
+        content = self._debugfs(f"cat {path}")
+        stripped = content.rstrip("\n")
+        return stripped + content[len(stripped) :][:1]
 
     def mode(self, path: str) -> str:
         """Return "MODE UID GID", the mode in octal."""

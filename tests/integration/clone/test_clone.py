@@ -82,19 +82,38 @@ def test_all_are_done(host: Host, done: dict[str, Request]) -> None:
     assert host.connection.lookupByName(LINKED).isActive()
 
 
-def test_one_appliance_for_the_base_and_one_for_the_batch(
+def test_an_appliance_for_the_base_and_for_who_sets_a_password(
     done: dict[str, Request], launches: list[str]
 ) -> None:
-    pattern = re.compile(r"appliance launched: drives=\d+|guest \w+")
-    kinds = [match[0] for match in map(pattern.match, launches) if match]
-    assert kinds == [
+    assert kinds(launches) == [
         "appliance launched: drives=1",
         "guest inspected",
-        "appliance launched: drives=3",
+        "areas found",
+        "guest needs an appliance",
         "guest customized",
         "guest customized",
+        "appliance launched: drives=1",
         "guest customized",
     ]
+
+
+def kinds(messages: list[str]) -> list[str]:
+    pattern = re.compile(r"appliance launched: drives=\d+|guest inspected|[a-z ]+(?=:)")
+    return [match[0] for match in map(pattern.match, messages) if match]
+
+
+def test_a_clone_of_a_base_that_is_there_launches_no_appliance(
+    host: Host, done: dict[str, Request], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "maglica.host_worker")
+    (quick,) = host.run(host.request("quick.example.jp", ssh_authorized_keys=(KEY,)))
+    assert quick.state is State.DONE, quick.failure
+    assert kinds(caplog.messages) == ["guest customized"]
+    disk = Disk(quick.vm.disks[0], host.folder / "quick.look")
+    assert disk.text("/etc/hostname") == "quick.example.jp\n"
+    assert Path(quick.vm.disks[0]).stat().st_blocks * 512 < 4 << 20
+    host.connection.lookupByName("quick.example.jp").undefine()
+    Path(quick.vm.disks[0]).unlink()
 
 
 def test_the_original_is_unchanged_and_free(

@@ -18,7 +18,9 @@ from ..model import CloneSpec, Request, Vm
 from . import bases, libvirtd, member, original, storage, undo
 from .context import JobContext
 from .guest import accel
-from .guest.customize import Guest, customize
+from .guest.appliance import Drive
+from .guest.customize import Guest, customize, write_areas
+from .images import QCOW2
 from .journal import Base
 from .member import Member
 from .original import Image
@@ -108,8 +110,12 @@ class _Batch:
 
         self._each(plan)
         settings = self._context.settings
-        use_kvm = accel.kvm_works(settings.accel, settings.state_dir)
-        results = customize(list(guests.values()), facts, use_kvm, self._context.alive)
+        drives = [Drive(base.disks[target]["path"], QCOW2) for target in targets]
+        results = write_areas(list(guests.values()), facts, drives)
+        rest = [guest for key, guest in guests.items() if key not in results]
+        if rest:
+            use_kvm = accel.kvm_works(settings.accel, settings.state_dir)
+            results.update(customize(rest, facts, use_kvm, self._context.alive))
         self._each(take_result)
 
     def _define(self, image: Image) -> None:

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Callable
 
 from ...errors import GuestUnreadable, MaglicaError
+from . import areas, blocks
 from .appliance import MAX_DRIVES, Appliance, Drive, launched, moved
 from .filesystem import SHADOW, ApplianceDied, apply
 from .inspect import examine
@@ -24,6 +27,8 @@ from .system import find_system, holding
 PREPARE_SECONDS = 400
 # A clone takes a second; whatever takes so much longer hangs.
 CUSTOMIZE_SECONDS = 120
+# Guests whose areas are written at once.
+_WRITERS = 4
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +47,7 @@ def prepare_base(
 ) -> GuestFacts:
     """Take the image's identity off its base and return what clones need to know of the guest.
 
+    Files that clones write are laid out as areas where the guest's disks allow that.
     Mounting for writing replays the journals of file systems that were not unmounted cleanly.
     Raises GuestUnreadable or GuestUnsupported.
     """
@@ -50,10 +56,53 @@ def prepare_base(
         system = find_system(appliance)
         with appliance.mounted(system.mounts, PREPARE_SECONDS) as filesystem:
             findings = examine(filesystem, system)
-            edits, facts = lay_out(findings.facts)
+            edits, facts = lay_out(findings, _new_fill() if system.is_plain else "")
             apply((*clean(findings), *edits), filesystem)
     paths = (*facts.laid_out, AUTHORIZED_KEYS, SHADOW)
-    return replace(facts, mounts=holding(facts.mounts, paths))
+    facts = replace(facts, mounts=holding(facts.mounts, paths))
+    if not facts.areas:
+        return facts
+    found = areas.located(facts, blocks.hits(drives, facts.fill, alive))
+    log.info("areas found: %d of %d", len(found), len(facts.areas))
+    return replace(facts, areas=found)
+
+
+def _new_fill() -> str:
+    return secrets.token_hex(areas.FILL_LENGTH // 2)
+
+
+def write_areas(
+    guests: Sequence[Guest], facts: GuestFacts, base: Sequence[Drive]
+) -> dict[str, MaglicaError | None]:
+    """Make the edits of those guests that can do without an appliance; return results by key.
+
+    ``base`` are the base's disks. A guest that is missing in the results is as it was, or has been
+    written to in areas only, and can be customized in an appliance.
+    """
+    if not facts.areas or not blocks.is_untouched(base, facts):
+        return {}
+    plans: dict[str, tuple[Sequence[Drive], Sequence[areas.Patch]]] = {}
+    for guest in guests:
+        planned = areas.patches(facts, guest.edits)
+        if isinstance(planned, str):
+            log.info("guest needs an appliance: key=%s: %s", guest.key, planned)
+        else:
+            plans[guest.key] = (guest.drives, planned)
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        jobs = {key: pool.submit(_write_areas, key, *plan) for key, plan in plans.items()}
+    return {key: None for key, job in jobs.items() if job.result()}
+
+
+def _write_areas(key: str, drives: Sequence[Drive], patches: Sequence[areas.Patch]) -> bool:
+    begun = time.monotonic()
+    try:
+        blocks.write(drives, patches)
+    except GuestUnreadable as error:
+        log.warning("guest needs an appliance: key=%s: %s", key, error)
+        return False
+    seconds = time.monotonic() - begun
+    log.info("guest customized: key=%s patches=%d seconds=%.3f", key, len(patches), seconds)
+    return True
 
 
 def customize(

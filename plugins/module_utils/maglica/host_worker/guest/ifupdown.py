@@ -103,8 +103,10 @@ def plan(facts: GuestFacts, nics: tuple[NicIdentity, ...]) -> tuple[Edit, ...]:
         Write(INTERFACES, ("\n\n".join(blocks) + "\n").encode("utf-8", "surrogateescape")),
         Write(RULES, "".join(rules).encode()),
     ]
-    if facts.resolver == "file" and any(nic.nameservers for nic in nics):
-        edits.append(Write(RESOLV_CONF, _resolv_conf(nics).encode()))
+    has_servers = any(nic.nameservers for nic in nics)
+    if facts.resolver == "file" and (has_servers or RESOLV_CONF in facts.laid_out):
+        text = _resolv_conf(nics) if has_servers else facts.resolv_conf
+        edits.append(Write(RESOLV_CONF, text.encode("utf-8", "surrogateescape")))
     return tuple(edits)
 
 

@@ -27,9 +27,13 @@ RANDOM_SEEDS = (
     "/var/lib/random-seed",
 )
 _READ_LIMIT = 1024 * 1024
+_MAX_DROP_INS = 20
 _KEY = re.compile(r"/etc/ssh/ssh_host_(rsa|ecdsa|ed25519)_key")
 _SSHD = ("/usr/sbin/sshd", "/usr/local/sbin/sshd")
-_DEFAULT_KEYS = ("ecdsa", "ed25519", "rsa")
+_DEFAULT_KEYS = ("ecdsa", "ed25519")
+_SSHD_CONFIG = "/etc/ssh/sshd_config"
+_SSHD_DROP_INS = "/etc/ssh/sshd_config.d/*.conf"
+_NAMED_KEY = re.compile(r"(?im)^[ \t]*HostKey[ \t=]+\"?/etc/ssh/ssh_host_rsa_key\"?[ \t]*$")
 _OLD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 # Families that are not supported yet, and what shows that a guest is configured by them.
 _OTHER_NETWORKS = (
@@ -42,12 +46,16 @@ _OTHER_NETWORKS = (
 
 @dataclass(frozen=True)
 class OperatingSystem:
-    """What libguestfs says of the system on the disks: the part of GuestFacts that needs it."""
+    """What libguestfs says of the system on the disks: the part of GuestFacts that needs it.
+
+    ``is_plain``: a file's bytes lie on the disks as they are, with nothing else that tells of them.
+    """
 
     mounts: tuple[Mount, ...]
     distro: str
     version: str
     shared: bool
+    is_plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,8 @@ class Findings:
     """The facts that clones need, and what only the preparation of the base needs.
 
     ``network_files`` were taken over into the facts and are to be removed. ``dhclient`` is the
-    content of dhclient.conf(5) when there is one.
+    content of dhclient.conf(5) when there is one. ``optional`` are the files that only some clones
+    change and that can be laid out.
     """
 
     facts: GuestFacts
@@ -64,6 +73,7 @@ class Findings:
     selinux: bool = False
     dbus_machine_id: bool = False
     dhclient: str | None = None
+    optional: tuple[str, ...] = ()
 
 
 def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
@@ -83,6 +93,7 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
         loopback=network.loopback,
         addresses=network.addresses,
         resolver="file" if _is_plain(filesystem, RESOLV_CONF) else "managed",
+        resolv_conf=_text_of_plain(filesystem, RESOLV_CONF),
         ssh_host_keys=_key_types(filesystem),
         random_seed=_first_file(filesystem, RANDOM_SEEDS),
         authorized_keys=_text(filesystem, AUTHORIZED_KEYS) or "",
@@ -95,6 +106,7 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
         selinux=_enforces_selinux(_text(filesystem, SELINUX) or ""),
         dbus_machine_id=filesystem.kind(DBUS_MACHINE_ID) is Kind.FILE,
         dhclient=dhclient,
+        optional=_optional(filesystem),
     )
 
 
@@ -139,8 +151,32 @@ def _key_types(filesystem: Filesystem) -> tuple[str, ...]:
     found = tuple(match[1] for match in matches if match)
     # An image whose keys were removed beforehand has no one to make them at its first boot.
     if not found and any(filesystem.kind(path) is Kind.FILE for path in _SSHD):
-        return _DEFAULT_KEYS
-    return found
+        found = _DEFAULT_KEYS
+    if _names_rsa_key(filesystem):
+        return tuple(sorted({*found, "rsa"}))
+    # To make a key of RSA takes longer than all else that a clone needs; sshd does without.
+    return tuple(kind for kind in found if kind != "rsa") or found
+
+
+def _names_rsa_key(filesystem: Filesystem) -> bool:
+    """Tell whether sshd_config(5) has a line for the RSA host key, which sshd would miss."""
+    paths = (_SSHD_CONFIG, *filesystem.glob(_SSHD_DROP_INS)[:_MAX_DROP_INS])
+    plain = (path for path in paths if filesystem.kind(path) is Kind.FILE)
+    return any(_NAMED_KEY.search(_text(filesystem, path) or "") for path in plain)
+
+
+def _text_of_plain(filesystem: Filesystem, path: str) -> str:
+    return (_text(filesystem, path) or "") if _is_plain(filesystem, path) else ""
+
+
+def _optional(filesystem: Filesystem) -> tuple[str, ...]:
+    found = [RESOLV_CONF] if filesystem.kind(RESOLV_CONF) is Kind.FILE else []
+    folder = filesystem.kind(AUTHORIZED_KEYS.rpartition("/")[0])
+    if folder is Kind.ABSENT or (
+        folder is Kind.DIRECTORY and _is_plain(filesystem, AUTHORIZED_KEYS)
+    ):
+        found.append(AUTHORIZED_KEYS)
+    return tuple(found)
 
 
 def _first_file(filesystem: Filesystem, paths: tuple[str, ...]) -> str | None:

@@ -36,12 +36,40 @@ class GuestInterface:
 
 
 @dataclass(frozen=True)
+class Extent:
+    """Bytes of a file that lie together: ``length`` from ``offset`` on, of disk number ``drive``.
+
+    ``place`` is where they begin in the base's own qcow2 file.
+    """
+
+    drive: int
+    offset: int
+    length: int
+    place: int
+
+
+@dataclass(frozen=True)
+class Area:
+    """A file of the base that clones write into from outside the guest: ``size`` bytes, fixed.
+
+    ``extents`` are its bytes in their order; they hold a known fill until a clone replaces it.
+    """
+
+    path: str
+    size: int
+    extents: tuple[Extent, ...] = ()
+
+
+@dataclass(frozen=True)
 class GuestFacts:
     """What an inspection found; kept as JSON with the base, so that no clone inspects again.
 
     ``shared``: overlays of this guest can be attached to one appliance together.
     ``laid_out``: files that exist on the base with their final owner and mode, to be filled.
+    ``areas``: the same files, when all their bytes were found on the disks; with none, clones are
+    customized in an appliance. ``fill`` begins each sector of what areas hold on the base.
     ``resolver``: "file" when /etc/resolv.conf is a plain file of the guest, else "managed".
+    ``resolv_conf``: what it says then.
     ``addresses``: static addresses that the guest had, which no clone may take over.
     """
 
@@ -56,10 +84,13 @@ class GuestFacts:
     loopback: GuestInterface = GuestInterface("lo")
     addresses: tuple[str, ...] = ()
     resolver: str = "file"
+    resolv_conf: str = ""
     ssh_host_keys: tuple[str, ...] = ()
     random_seed: str | None = None
     authorized_keys: str = ""
     laid_out: tuple[str, ...] = ()
+    areas: tuple[Area, ...] = ()
+    fill: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as what JSON can hold."""
@@ -72,11 +103,17 @@ class GuestFacts:
         known["mounts"] = tuple(Mount(**entry) for entry in data["mounts"])
         known["interfaces"] = tuple(_interface(entry) for entry in data["interfaces"])
         known["loopback"] = _interface(data["loopback"])
+        known["areas"] = tuple(_area(entry) for entry in data.get("areas", ()))
         return cls(**known)
 
 
 def _interface(data: dict[str, Any]) -> GuestInterface:
     return GuestInterface(**{key: _tuples(value) for key, value in data.items()})
+
+
+def _area(data: dict[str, Any]) -> Area:
+    extents = tuple(Extent(**entry) for entry in data["extents"])
+    return Area(data["path"], data["size"], extents)
 
 
 def _tuples(value: Any) -> Any:

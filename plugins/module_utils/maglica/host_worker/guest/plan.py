@@ -22,7 +22,7 @@ _NETWORKS = {"ifupdown": ifupdown.plan}
 
 
 def plan(facts: GuestFacts, identity: Identity) -> tuple[Edit, ...]:
-    """Return the edits that give a clone its identity.
+    """Return the edits that give a clone its identity: all that is laid out on its base is written.
 
     Raises GuestUnsupported for what this guest's network configuration can't express.
     """
@@ -40,8 +40,10 @@ def plan(facts: GuestFacts, identity: Identity) -> tuple[Edit, ...]:
         edits.append(Write(f"{path}.pub", f"{key.public}\n".encode()))
     if facts.random_seed is not None:
         edits.append(Write(facts.random_seed, identity.random_seed, 0o600))
-    if identity.authorized_keys:
+    is_laid_out = AUTHORIZED_KEYS in facts.laid_out
+    if identity.authorized_keys and not is_laid_out:
         edits.append(MakeDirectory(AUTHORIZED_KEYS.rpartition("/")[0], 0o700))
+    if identity.authorized_keys or is_laid_out:
         edits.append(Write(AUTHORIZED_KEYS, _encode(_authorized_keys(facts, identity)), 0o600))
     if identity.root_password is not None:
         edits.append(SetPassword("root", identity.root_password, identity.day))

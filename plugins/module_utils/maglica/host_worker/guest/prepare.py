@@ -10,9 +10,20 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from . import areas
 from .inspect import CLOUD_INIT, DBUS_MACHINE_ID, DHCLIENT, RANDOM_SEEDS, Findings
-from .model import Edit, GuestFacts, HostKey, Identity, NicIdentity, Remove, Write
-from .plan import plan
+from .model import (
+    Area,
+    Edit,
+    GuestFacts,
+    HostKey,
+    Identity,
+    MakeDirectory,
+    NicIdentity,
+    Remove,
+    Write,
+)
+from .plan import AUTHORIZED_KEYS, plan
 
 RELABEL = "/.autorelabel"
 # What tells one guest from another and is made anew: by the guest itself, or by each clone's edits.
@@ -72,14 +83,28 @@ def clean(findings: Findings) -> tuple[Edit, ...]:
     return tuple(edits)
 
 
-def lay_out(facts: GuestFacts) -> tuple[tuple[Edit, ...], GuestFacts]:
-    """Return the edits that make, empty, each file that every clone will fill, and new facts."""
+def lay_out(findings: Findings, fill: str = "") -> tuple[tuple[Edit, ...], GuestFacts]:
+    """Return the edits that make each file that every clone will write, and new facts.
+
+    With ``fill`` (16 random hexadecimal digits) the files are areas: they have room and that fill;
+    and with them are files that only some clones change. Else the files are empty.
+    """
+    facts = findings.facts
+    if fill:
+        facts = replace(facts, laid_out=findings.optional)
     nics = tuple(NicIdentity("52:54:00:00:00:00") for _turn in facts.interfaces or ("",))
     keys = tuple(HostKey(kind, b"", "") for kind in facts.ssh_host_keys)
     identity = Identity("localhost", "", nics, keys)
     files = [edit for edit in plan(facts, identity) if isinstance(edit, Write)]
-    edits = tuple(Write(file.path, b"", file.mode) for file in files)
-    return edits, replace(facts, laid_out=tuple(file.path for file in files))
+    facts = replace(facts, laid_out=tuple(file.path for file in files))
+    if not fill:
+        return tuple(Write(file.path, b"", file.mode) for file in files), facts
+    made = tuple(Area(file.path, areas.size(file, facts.random_seed)) for file in files)
+    edits: list[Edit] = []
+    if AUTHORIZED_KEYS in findings.optional:
+        edits.append(MakeDirectory(AUTHORIZED_KEYS.rpartition("/")[0], 0o700))
+    edits += [Write(f.path, areas.fill(fill, area), f.mode) for f, area in zip(files, made)]
+    return tuple(edits), replace(facts, areas=made, fill=fill)
 
 
 def dhclient(text: str) -> str:

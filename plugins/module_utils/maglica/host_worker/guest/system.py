@@ -8,6 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from ...errors import GuestUnreadable, GuestUnsupported
 from .appliance import Appliance
@@ -16,6 +17,8 @@ from .model import Mount
 
 # File systems of which several with the same UUID may be attached, and mounted one after the other.
 _INDEPENDENT = frozenset({"ext2", "ext3", "ext4", "vfat", "swap", "unknown", ""})
+# File systems that keep no checksums of a file's bytes, and never compress them.
+_UNCHECKED = frozenset({"ext2", "ext3", "ext4", "xfs"})
 _PLAIN_DEVICE = re.compile(r"/dev/sd[a-z]+\d*")
 # Where the files lie that are read, cleared or written; /home and /srv need not be mounted.
 _MOUNTPOINTS = re.compile(
@@ -55,7 +58,31 @@ def find_system(appliance: Appliance) -> OperatingSystem:
             version=version,
             shared=_is_independent(handle.list_filesystems(), handle.list_md_devices())
             and all(_PLAIN_DEVICE.fullmatch(mount.device) for mount in mounts),
+            is_plain=_is_plain(handle, mounts),
         )
+
+
+def _is_plain(handle: Any, mounts: Iterable[Mount]) -> bool:
+    """Tell whether a file's bytes lie on the disks as they are, and nothing else depends on them.
+
+    So it is with ext2 to 4 and xfs, on partitions and on logical volumes that are linear or
+    striped: these have no parity, mirrors, checksums or snapshots of data.
+    """
+    kinds = handle.list_filesystems()
+    return all(
+        kinds.get(mount.device) in _UNCHECKED
+        and (_PLAIN_DEVICE.fullmatch(mount.device) or _is_linear(handle, mount.device))
+        for mount in mounts
+    )
+
+
+def _is_linear(handle: Any, device: str) -> bool:
+    """Tell whether a device is a logical volume that lvs(8) shows as linear or striped."""
+    if device not in handle.lvs():
+        return False
+    own = handle.lvuuid(device).replace("-", "")
+    attributes = {each["lv_uuid"].replace("-", ""): each["lv_attr"] for each in handle.lvs_full()}
+    return str(attributes.get(own, "")).startswith("-")
 
 
 def _is_independent(filesystems: dict[str, str], md_devices: Iterable[str]) -> bool:
