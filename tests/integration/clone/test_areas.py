@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Clones that are customized by writing into areas of their disks, looked at through real mounts."""
+"""Clones customized by writing into areas of their disks, looked at through real mounts."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ Each has a fixed size and, on the base, a fill that occurs nowhere else, by whic
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Union
@@ -48,8 +49,17 @@ class Patch:
     content: bytes = field(repr=False)
 
 
-def size(file: Write, random_seed: str | None) -> int:
-    """Return the size in bytes that a file is laid out with; ``file`` is a sample of a clone's."""
+def new_fill() -> str:
+    """Return what the fill of a new base's areas begins with: 16 random hexadecimal digits."""
+    return secrets.token_hex(FILL_LENGTH // 2)
+
+
+def area_for(file: Write, random_seed: str | None) -> Area:
+    """Return the area, not yet placed, for files like ``file``, which is a sample of a clone's."""
+    return Area(file.path, _size(file, random_seed))
+
+
+def _size(file: Write, random_seed: str | None) -> int:
     if file.path == random_seed:
         return SECTOR
     if file.path in _SIZES:

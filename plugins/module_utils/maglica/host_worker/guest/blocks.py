@@ -10,6 +10,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Callable
 
 from ...errors import GuestUnreadable, StorageFailed
@@ -33,7 +34,7 @@ def hits(drives: Sequence[Drive], start: str, alive: Callable[[], None]) -> Iter
     mark = start.encode("ascii")
     for number, drive in enumerate(drives):
         try:
-            with open(drive.path, "rb") as file:
+            with Path(drive.path).open("rb") as file:
                 for extent in _allocated(drive.path):
                     yield from _search(file.fileno(), number, extent, mark, alive)
         except OSError as error:
@@ -66,7 +67,7 @@ def is_untouched(drives: Sequence[Drive], facts: GuestFacts) -> bool:
     """Tell whether a base's areas still hold their fill where they are said to be."""
     try:
         with ExitStack() as stack:
-            files = [stack.enter_context(open(drive.path, "rb")) for drive in drives]
+            files = [stack.enter_context(Path(drive.path).open("rb")) for drive in drives]
             for area in facts.areas:
                 content = b"".join(
                     os.pread(files[extent.drive].fileno(), extent.length, extent.place)
@@ -118,8 +119,7 @@ def _run(command: Sequence[str], descriptors: Sequence[int] = ()) -> str:
         done = subprocess.run(  # pylint: disable=ansible-bad-function
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             pass_fds=descriptors,
             env=_ENV,
             timeout=_SECONDS,

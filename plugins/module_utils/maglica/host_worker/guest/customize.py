@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Callable
 
 from ...errors import GuestUnreadable, MaglicaError
-from . import areas, blocks
 from .appliance import MAX_DRIVES, Appliance, Drive, launched, moved
+from .areas import Patch, located, new_fill, patches
+from .blocks import hits, is_untouched, write
 from .filesystem import SHADOW, ApplianceDied, apply
 from .inspect import examine
 from .model import Edit, GuestFacts
@@ -56,19 +56,15 @@ def prepare_base(
         system = find_system(appliance)
         with appliance.mounted(system.mounts, PREPARE_SECONDS) as filesystem:
             findings = examine(filesystem, system)
-            edits, facts = lay_out(findings, _new_fill() if system.is_plain else "")
+            edits, facts = lay_out(findings, new_fill() if system.is_plain else "")
             apply((*clean(findings), *edits), filesystem)
     paths = (*facts.laid_out, AUTHORIZED_KEYS, SHADOW)
     facts = replace(facts, mounts=holding(facts.mounts, paths))
     if not facts.areas:
         return facts
-    found = areas.located(facts, blocks.hits(drives, facts.fill, alive))
+    found = located(facts, hits(drives, facts.fill, alive))
     log.info("areas found: %d of %d", len(found), len(facts.areas))
     return replace(facts, areas=found)
-
-
-def _new_fill() -> str:
-    return secrets.token_hex(areas.FILL_LENGTH // 2)
 
 
 def write_areas(
@@ -79,11 +75,11 @@ def write_areas(
     ``base`` are the base's disks. A guest that is missing in the results is as it was, or has been
     written to in areas only, and can be customized in an appliance.
     """
-    if not facts.areas or not blocks.is_untouched(base, facts):
+    if not facts.areas or not is_untouched(base, facts):
         return {}
-    plans: dict[str, tuple[Sequence[Drive], Sequence[areas.Patch]]] = {}
+    plans: dict[str, tuple[Sequence[Drive], Sequence[Patch]]] = {}
     for guest in guests:
-        planned = areas.patches(facts, guest.edits)
+        planned = patches(facts, guest.edits)
         if isinstance(planned, str):
             log.info("guest needs an appliance: key=%s: %s", guest.key, planned)
         else:
@@ -93,15 +89,15 @@ def write_areas(
     return {key: None for key, job in jobs.items() if job.result()}
 
 
-def _write_areas(key: str, drives: Sequence[Drive], patches: Sequence[areas.Patch]) -> bool:
+def _write_areas(key: str, drives: Sequence[Drive], planned: Sequence[Patch]) -> bool:
     begun = time.monotonic()
     try:
-        blocks.write(drives, patches)
+        write(drives, planned)
     except GuestUnreadable as error:
         log.warning("guest needs an appliance: key=%s: %s", key, error)
         return False
     seconds = time.monotonic() - begun
-    log.info("guest customized: key=%s patches=%d seconds=%.3f", key, len(patches), seconds)
+    log.info("guest customized: key=%s patches=%d seconds=%.3f", key, len(planned), seconds)
     return True
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from . import areas
+from .areas import area_for
+from .areas import fill as filled
 from .inspect import CLOUD_INIT, DBUS_MACHINE_ID, DHCLIENT, RANDOM_SEEDS, Findings
 from .model import (
-    Area,
     Edit,
     GuestFacts,
     HostKey,
@@ -99,11 +99,11 @@ def lay_out(findings: Findings, fill: str = "") -> tuple[tuple[Edit, ...], Guest
     facts = replace(facts, laid_out=tuple(file.path for file in files))
     if not fill:
         return tuple(Write(file.path, b"", file.mode) for file in files), facts
-    made = tuple(Area(file.path, areas.size(file, facts.random_seed)) for file in files)
+    made = tuple(area_for(file, facts.random_seed) for file in files)
     edits: list[Edit] = []
     if AUTHORIZED_KEYS in findings.optional:
         edits.append(MakeDirectory(AUTHORIZED_KEYS.rpartition("/")[0], 0o700))
-    edits += [Write(f.path, areas.fill(fill, area), f.mode) for f, area in zip(files, made)]
+    edits += [Write(f.path, filled(fill, area), f.mode) for f, area in zip(files, made)]
     return tuple(edits), replace(facts, areas=made, fill=fill)
 
 
