@@ -20,6 +20,7 @@ from typing import Any
 from ansible import constants
 from ansible.utils.display import Display
 from ansible_collections.maglica.cloud.plugins.module_utils._ansible import PROGRESS_VARIABLE
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line
 from ansible_collections.maglica.cloud.plugins.plugin_utils.configured import ConfiguredAction
 
 display = Display()
@@ -67,7 +68,7 @@ def _printed_progress() -> Iterator[dict[str, str]]:
 def _print_all(receiver: socket.socket) -> None:
     last = None
     while message := receiver.recv(_MAX_MESSAGE):
-        text = line(json.loads(message))
+        text = one_line(line(json.loads(message)))
         if text != last:
             display.display(text, color=constants.COLOR_VERBOSE, stderr=True)
         last = text

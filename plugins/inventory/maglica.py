@@ -377,6 +377,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_values
     Gather,
     Snapshot,
 )
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line
 from ansible_collections.maglica.cloud.plugins.plugin_utils import changes
 from jinja2 import Environment, TemplateSyntaxError, meta
 
@@ -421,7 +422,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 self.get_option("image_pattern"),
             )
         except MaglicaError as error:
-            raise AnsibleParserError(f"{path}: {error}") from error
+            raise AnsibleParserError(one_line(f"{path}: {error}")) from error
         self._tell(snapshot)
         self._populate(hosts, fleet_view.only_wanted(snapshot, filters.want))
 
@@ -532,9 +533,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         is_known = self.get_option("on_host_error") == "last_known"
         what = "is shown as it was last known" if is_known else "is left out"
         for missing in snapshot.unreachable:
-            self.display.warning(f"host {missing.host} {what}: {missing.text}")
+            self.display.warning(one_line(f"host {missing.host} {what}: {missing.text}"))
         for text in snapshot.problems:
-            self.display.warning(text)
+            self.display.warning(one_line(text))
         self.inventory.set_variable(
             "all",
             "maglica_unreachable_hosts",
@@ -547,7 +548,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             snapshot, hosts, self.get_option("include"), self._name
         )
         for text in warnings:
-            self.display.warning(text)
+            self.display.warning(one_line(text))
         prefix = self.get_option("group_prefix")
         groups = {prefix + kind for kind in self.get_option("include")}
         groups.update(prefix + group for entry in listed for group in entry.groups)

@@ -19,6 +19,7 @@ from ansible.module_utils.basic import AnsibleModule
 from .maglica import config, fleet_info, vm_view
 from .maglica.errors import ConfigInvalid, DependencyMissing, MaglicaError
 from .maglica.model import Request
+from .maglica.printable import one_line
 
 # Where the action plugin listens, if there is one and it is on this machine.
 PROGRESS_VARIABLE = "MAGLICA_PROGRESS_SOCKET"
@@ -61,9 +62,9 @@ def question(parameters: Mapping[str, Any]) -> fleet_info.Question:
 def exit_listing(module: AnsibleModule, answer: dict[str, Any]) -> NoReturn:
     """End an info module with what fleet_info answered; warn of what is missing in it."""
     for missing in answer["unreachable_hosts"]:
-        module.warn(f"host {missing['host']} is left out: {missing['text']}")
+        module.warn(one_line(f"host {missing['host']} is left out: {missing['text']}"))
     for problem in answer.pop("problems"):
-        module.warn(problem)
+        module.warn(one_line(problem))
     module.exit_json(changed=False, **answer)
 
 
@@ -94,7 +95,7 @@ def errors_as_failure(module: AnsibleModule, seen: Callable[[], dict[str, Any]])
             **seen(),
         )
     except MaglicaError as error:
-        module.fail_json(msg=str(error), code=error.code, **seen())
+        module.fail_json(msg=one_line(str(error)), code=error.code, **seen())
 
 
 class Progress:

@@ -343,6 +343,24 @@ def test_requests_are_listed_shown_and_followed(run: Callable[..., Ran], fake: F
     assert "phase base:       1.00 s" in run("request", "show", request.id).out
 
 
+def test_what_hosts_say_forges_no_line(run: Callable[..., Ran], fake: FakeClient) -> None:
+    run(*CLONE, "--no-wait")
+    (request,) = fake.list()
+    lie = "x\nstate:             done"
+    fake.story = [
+        {"phases": (Phase(lie, 1.0),), "phase": lie},
+        {**DONE, "vm": replace(VM, state=lie)},
+    ]
+    ran = run("request", "wait", request.id)
+    shown = run("request", "show", request.id).out
+    assert [line for line in ran.err.splitlines() if line.startswith("state:")] == []
+    assert ran.out.count("\n") == 1
+    assert [line for line in shown.splitlines() if line.startswith("state:")] == [
+        "state:            done"
+    ]
+    assert "phase x\\nstate:" in shown
+
+
 def test_cancel_waits_for_the_end(run: Callable[..., Ran], fake: FakeClient) -> None:
     run(*CLONE, "--no-wait")
     (request,) = fake.list()

@@ -29,6 +29,7 @@ PURE = (
     "model.py",
     "errors.py",
     "names.py",
+    "printable.py",
     "placement.py",
     "domain_*.py",
     "fleet_values.py",

@@ -25,6 +25,7 @@ from .model import (
     State,
     VmSpec,
 )
+from .printable import one_line
 from .wire import schema
 from .wire.client import Client
 
@@ -51,7 +52,7 @@ class Console:
         self.out.write(text)
 
     def say(self, line: str) -> None:
-        self.err.write(line + "\n")
+        self.err.write(one_line(line) + "\n")
         self.err.flush()
 
 
@@ -157,8 +158,9 @@ def _follow(client: Client, request: Request, timeout: float, console: Console) 
     try:
         return client.wait(request.id, timeout, tell)
     except KeyboardInterrupt:
+        console.say("")
         console.say(
-            f"\nrequest {request.id} goes on; `maglica request wait {request.id}` waits for it,"
+            f"request {request.id} goes on; `maglica request wait {request.id}` waits for it,"
             f" `maglica request cancel {request.id}` stops it"
         )
         raise
@@ -167,7 +169,7 @@ def _follow(client: Client, request: Request, timeout: float, console: Console) 
 def _end(request: Request, console: Console) -> None:
     """Show the request; raise what it failed with."""
     if request.state is State.DONE:
-        console.show(request, cli_text.outcome(request) + "\n")
+        console.show(request, one_line(cli_text.outcome(request)) + "\n")
         return
     if not request.state.ended:
         console.show(request, f"request {request.id} is {request.state.value}\n")

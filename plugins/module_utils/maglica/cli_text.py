@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from .model import HostStatus, Request
+from .printable import one_line
 
 _FIRST_COLUMN = 40
 _LINE = 57
@@ -23,7 +24,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None or value == "" else str(value).replace("\n", " ")
+    return "-" if value is None or value == "" else one_line(str(value))
 
 
 def image_table(hosts: Iterable[HostStatus]) -> str:
@@ -113,7 +114,8 @@ def request_text(request: Request) -> str:
             ("interface", " ".join((interface.mac, *interface.addresses)))
             for interface in request.vm.interfaces
         ]
-    return "".join(f"{name + ':':18}{value}\n" for name, value in facts if value)
+    lines = (f"{one_line(name) + ':':18}{one_line(value)}\n" for name, value in facts if value)
+    return "".join(lines)
 
 
 def moment(seconds: float) -> str:

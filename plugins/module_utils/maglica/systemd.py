@@ -13,6 +13,8 @@ import os
 import socket
 import sys
 
+from .printable import one_line
+
 
 def notify(*lines: str) -> None:
     """Send assignments such as ``READY=1``; a systemd that does not listen is no error."""
@@ -56,8 +58,7 @@ class _OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
-        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-        return f"{self._start(record)}{line}"
+        return f"{self._start(record)}{one_line(text)}"
 
     def _start(self, record: logging.LogRecord) -> str:
         if not self._in_journal:

@@ -11,6 +11,7 @@ from itertools import islice
 
 from ..errors import MessageInvalid
 from ..model import HostReport, Phase, Request, Vm
+from ..printable import one_line
 from ..wire import schema
 from ..wire.message import Message
 
@@ -51,9 +52,7 @@ def fitting(report: HostReport) -> HostReport:
 
 
 def _shown(text: str, limit: int) -> str:
-    if text.isprintable() and len(text) <= limit:
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)[:limit]
+    return one_line(text)[:limit]
 
 
 def ack(host: str, request_id: str) -> Message:

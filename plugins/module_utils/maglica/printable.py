@@ -1,0 +1,15 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Text of strangers as it may be shown: it can't command a terminal, nor forge a line. Pure."""
+
+from __future__ import annotations
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` with every character that is not shown as an escape: ``\\n``, ``\\x1b``.
+
+    These are control characters, line ends, marks of direction, and what is no character at all.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
