@@ -1,35 +1,25 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the client worker does in a second, with real processes: dispatch, cold start, many hosts.
-
-Prints a table and writes build/figures/client_worker.json. ``--short`` takes a tenth of the load.
-"""
+"""What the client worker does in a second, all real processes: dispatch, cold start, many hosts."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import sqlite3
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(CHECKOUT / "plugins" / "module_utils"), str(CHECKOUT / "tests")]
-
-import zmq  # noqa: E402 - after the import path is set
-from maglica.client_worker.journal import Journal, digest  # noqa: E402
-from maglica.model import CloneSpec, Kind, Request, new_request_id  # noqa: E402
-from maglica.wire import keys, schema  # noqa: E402
-from maglica.wire.message import Message, encode  # noqa: E402
-from support.client_worker import (  # noqa: E402
+import zmq
+from maglica.client_worker.journal import Journal, digest
+from maglica.model import CloneSpec, Kind, Request, new_request_id
+from maglica.wire import keys, schema
+from maglica.wire.message import Message, encode
+from support.client_worker import (
     IMAGE,
     LOOPBACK,
     Peer,
@@ -39,8 +29,12 @@ from support.client_worker import (  # noqa: E402
     eventually,
     free_port,
 )
-from support.many_hosts import key_file, roomy  # noqa: E402
+from support.figures import Figure, at_most, reported
+from support.many_hosts import key_file, roomy
 
+from .frame import Run
+
+TESTS = Path(__file__).resolve().parents[1]
 PATIENCE = 300.0
 ECHO = """
 import sys, zmq
@@ -53,18 +47,7 @@ while True:
 """
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured number; ``met`` None: reported only."""
-
-    figure: str
-    value: float
-    goal: str
-    met: bool | None
-    how: str
-
-
-def dispatch(folder: Path, rounds: int) -> list[Figure]:
+def dispatch(folder: Path, rounds: int) -> Iterator[Figure]:
     """From a submit to its host, against a raw ping-pong and one commit, alternating."""
     pings, commits, submits = [], [], []
     with running(folder) as worker, echo(worker) as ping, table(folder) as commit:
@@ -93,10 +76,10 @@ def dispatch(folder: Path, rounds: int) -> list[Figure]:
         f" {1e6 * statistics.median(pings):.0f} us; SQLite WAL FULL commit of one row"
         f" {1e6 * statistics.median(commits):.0f} us"
     )
-    return [Figure("dispatch p50 / (ping-pong + commit)", round(ratio, 2), "<= 2", ratio <= 2, how)]
+    yield at_most("dispatch p50 / (ping-pong + commit)", ratio, 2, how)
 
 
-def cold_start(folder: Path, requests: int, hosts: int) -> list[Figure]:
+def cold_start(folder: Path, requests: int, hosts: int) -> Iterator[Figure]:
     """A worker that finds so many queued requests in its journal."""
     names = [f"kvm{number}" for number in range(hosts)]
     journal = Journal.open(folder / "journal.sqlite")
@@ -120,16 +103,15 @@ def cold_start(folder: Path, requests: int, hosts: int) -> list[Figure]:
             eventually(lambda: done()[1] >= requests, PATIENCE)
             taken = time.monotonic() - begun
             memory, cpu = usage(worker)
-    how = f"{requests} queued requests, {hosts} hosts, from the start of the process"
-    return [
-        Figure("cold start: ready, seconds", round(ready, 2), "reported", None, how),
-        Figure("cold start: all redelivered, seconds", round(taken, 2), "reported", None, how),
-        Figure("cold start: CPU seconds", cpu, "reported", None, how),
-        Figure("cold start: peak memory, MiB", memory, "reported", None, how),
-    ]
+    how = f"{requests} queued requests, from the start of the process"
+    which = f"cold start, {hosts} host{'s' * (hosts > 1)}"
+    yield reported(f"{which}: ready, seconds", ready, how)
+    yield reported(f"{which}: all redelivered, seconds", taken, how)
+    yield reported(f"{which}: CPU seconds", cpu, how)
+    yield reported(f"{which}: peak memory, MiB", memory, how)
 
 
-def crowd(folder: Path, hosts: int, requests: int, clients: int = 20) -> list[Figure]:
+def crowd(folder: Path, hosts: int, requests: int, clients: int = 20) -> Iterator[Figure]:
     """So many hosts that say hello every 5 s, while twenty clients submit."""
     names = [f"kvm{number}" for number in range(hosts)]
     with running(folder, names) as worker, many_hosts(worker, names) as done:
@@ -159,13 +141,10 @@ def crowd(folder: Path, hosts: int, requests: int, clients: int = 20) -> list[Fi
         eventually(lambda: done()[1] >= requests, PATIENCE)
         memory, cpu = usage(worker)
     how = f"{hosts} hosts, {clients} clients, {requests} submits, hosts and clients on this machine"
-    rate = round(requests / submitted)
-    return [
-        Figure("hosts: all connected and welcomed, seconds", round(connected, 2), "", None, how),
-        Figure("hosts: submits accepted a second", rate, "reported", None, how),
-        Figure("hosts: CPU seconds", cpu, "reported", None, how),
-        Figure("hosts: peak memory, MiB", memory, "reported", None, how),
-    ]
+    yield reported("many hosts: all connected and welcomed, seconds", connected, how)
+    yield reported("many hosts: submits accepted a second", requests / submitted, how)
+    yield reported("many hosts: CPU seconds", cpu, how)
+    yield reported("many hosts: peak memory, MiB", memory, how)
 
 
 @contextmanager
@@ -186,11 +165,11 @@ def running(folder: Path, hosts: list[str] | None = None) -> Iterator[Worker]:
 def many_hosts(worker: Worker, names: list[str]) -> Iterator[Callable[[], tuple[int, int]]]:
     """Run these hosts in a process of their own; yields how many are welcomed and acks are out."""
     ports = [str(port) for port in worker.ports]
-    program = str(CHECKOUT / "tests" / "support" / "many_hosts.py")
+    program = str(TESTS / "support" / "many_hosts.py")
     path = environment()["PYTHONPATH"]
     process = subprocess.Popen(
         [sys.executable, program, str(worker.folder), *ports, worker.keys.public.decode(), *names],
-        env=environment(PYTHONPATH=f"{path}:{CHECKOUT / 'tests'}"),
+        env=environment(PYTHONPATH=f"{path}:{TESTS}"),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -272,26 +251,15 @@ def usage(worker: Worker) -> tuple[float, float]:
     return round(int(peak.split()[1]) / 1024, 1), sum(map(int, times)) / 100
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a tenth of the load")
-    share = 10 if parser.parse_args().short else 1
-    figures: list[Figure] = []
-    for measure in (
-        lambda folder: dispatch(folder, 1000 // share),
-        lambda folder: cold_start(folder, 10000 // share, 100 // share),
-        lambda folder: crowd(folder, 1000 // share, 5000 // share),
+def figures(run: Run) -> Iterator[Figure]:
+    share = 10 if run.short else 1
+    for name, measure in (
+        ("dispatch", lambda folder: dispatch(folder, 1000 // share)),
+        ("cold", lambda folder: cold_start(folder, 10_000 // share, 100 // share)),
+        ("one-host", lambda folder: cold_start(folder, 10_000 // share, 1)),
+        ("crowd", lambda folder: crowd(folder, 1000 // share, 5000 // share)),
     ):
-        with tempfile.TemporaryDirectory(prefix="maglica-scale-") as folder:
-            figures += measure(Path(folder))
-    for figure in figures:
-        met = {True: "met", False: "NOT MET", None: ""}[figure.met]
-        print(f"{figure.figure:45} {figure.value:>9} {figure.goal:>9} {met:8} {figure.how}")
-    target = CHECKOUT / "build" / "figures" / "client_worker.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
-    return 1 if any(figure.met is False for figure in figures) else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+        folder = run.folder / name
+        folder.mkdir()
+        run.say(name)
+        yield from measure(folder)
