@@ -1,88 +1,11 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the module maglica_vm, and prints the progress of its requests while it waits.
-
-A module can't print while it runs. So it sends each change to a socket on which this plugin
-listens; where the module runs on another machine it can't reach it, and nothing is printed.
-"""
+"""The action plugin of the module maglica_vm."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import socket
-import tempfile
-import threading
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-from ansible import constants
-from ansible.utils.display import Display
-from ansible_collections.maglica.cloud.plugins.module_utils._ansible import PROGRESS_VARIABLE
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line
-from ansible_collections.maglica.cloud.plugins.plugin_utils.configured import ConfiguredAction
-
-display = Display()
-_MAX_MESSAGE = 1 << 16
+from ansible_collections.maglica.cloud.plugins.plugin_utils.progress import ProgressAction
 
 
-class ActionModule(ConfiguredAction):
-    """Runs the module with the inventory's configuration file, and listens to it meanwhile."""
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict:
-        """Run the module once, and print what it tells of its requests."""
-        with _printed_progress() as environment:
-            # The task of this process is a copy: no other task gets this variable.
-            self._task.environment = [*(self._task.environment or []), environment]
-            return super().run(tmp, task_vars)
-
-
-@contextlib.contextmanager
-def _printed_progress() -> Iterator[dict[str, str]]:
-    """Print what is sent to a socket until the block ends; yield the variable that names it.
-
-    Without a socket, as when its path would be too long, there is nothing to print.
-    """
-    with (
-        tempfile.TemporaryDirectory(prefix="maglica-") as folder,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver,
-    ):
-        address = str(Path(folder, "progress"))
-        try:
-            receiver.bind(address)
-        except OSError as error:
-            display.vv(f"no progress is shown: {address}: {error}")
-            yield {}
-            return
-        printer = threading.Thread(target=_print_all, args=(receiver,))
-        printer.start()
-        try:
-            yield {PROGRESS_VARIABLE: address}
-        finally:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
-                end.sendto(b"", address)
-            printer.join()
-
-
-def _print_all(receiver: socket.socket) -> None:
-    last = None
-    while message := receiver.recv(_MAX_MESSAGE):
-        text = one_line(line(json.loads(message)))
-        if text != last:
-            display.display(text, color=constants.COLOR_VERBOSE, stderr=True)
-        last = text
-
-
-def line(request: dict[str, Any]) -> str:
-    """Return what is printed of a request as the module sends it."""
-    where = f" on {request['host']}" if request["host"] else ""
-    what = f"{request['name']}: {request['kind']}{where}: "
-    if request["state"] == "running" and request["phase"]:
-        what += request["phase"]
-    else:
-        what += request["state"]
-    if request["phases"]:
-        done = ", ".join(f"{phase['name']} {phase['seconds']:.1f} s" for phase in request["phases"])
-        what += f" ({done})"
-    return what
+class ActionModule(ProgressAction):
+    """Runs the module, and prints the progress of its requests."""

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -20,9 +20,14 @@ from .maglica import config, fleet_info, vm_view
 from .maglica.errors import ConfigInvalid, DependencyMissing, MaglicaError
 from .maglica.model import Request
 from .maglica.printable import one_line
+from .maglica.vms_progress import Tally
 
 # Where the action plugin listens, if there is one and it is on this machine.
 PROGRESS_VARIABLE = "MAGLICA_PROGRESS_SOCKET"
+# Seconds.
+_PATIENCE = 0.2
+# So many vms at once have a line for each change.
+_FEW = 4
 
 
 def connection_spec() -> dict[str, dict[str, Any]]:
@@ -98,28 +103,75 @@ def errors_as_failure(module: AnsibleModule, seen: Callable[[], dict[str, Any]])
         module.fail_json(msg=one_line(str(error)), code=error.code, **seen())
 
 
+class Listener:
+    """The action plugin that listens, if there is one and it is on this machine."""
+
+    def __init__(self) -> None:
+        self._address = os.environ.get(PROGRESS_VARIABLE)
+
+    def tell(self, request: Request) -> None:
+        """Tell it how a request stands."""
+        if self._address:
+            self._send({"name": request.name, **vm_view.of_request(request)})
+
+    def say(self, text: str) -> None:
+        """Have it print a line."""
+        self._send({"text": text})
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.settimeout(_PATIENCE)
+                sender.sendto(json.dumps(message).encode(), self._address)
+        except TimeoutError:
+            # It is behind with its printing, which is no reason to wait for it.
+            pass
+        except OSError:
+            # Nobody is listening, as when the task runs asynchronously: only the show is lost.
+            self._address = None
+
+
 class Progress:
     """Keeps the newest state of a module's request, and tells the action plugin each change."""
 
     def __init__(self) -> None:
         self.request: Request | None = None
-        self._address = os.environ.get(PROGRESS_VARIABLE)
+        self._listener = Listener()
 
     def __call__(self, request: Request) -> None:
         self.request = request
-        if self._address:
-            message = json.dumps({"name": request.name, **vm_view.of_request(request)})
-            self._send(message.encode())
-
-    def _send(self, message: bytes) -> None:
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-                sender.setblocking(False)
-                sender.sendto(message, self._address)
-        except OSError:
-            # Nobody is listening, as when the task runs asynchronously: only the show is lost.
-            self._address = None
+        self._listener.tell(request)
 
     def seen(self) -> dict[str, Any]:
         """Return the request for the module's result, if there is one."""
         return {"request": vm_view.of_request(self.request)} if self.request else {}
+
+
+class ManyProgress:
+    """Tells the action plugin of many requests: each change of a few, how many are how far of more.
+
+    ``verbose``: each change of any number.
+    """
+
+    def __init__(self, verbose: bool) -> None:
+        self._verbose = verbose
+        self._listener = Listener()
+        self._tally = Tally(self._listener.say)
+        self._each = True
+
+    def submitted(self, requests: Sequence[Request]) -> None:
+        """Take in requests that were handed in together."""
+        self._each = self._verbose or len(requests) <= _FEW
+        if self._each:
+            for request in requests:
+                self._listener.tell(request)
+        else:
+            self._tally.expect(requests)
+
+    def __call__(self, request: Request) -> None:
+        if self._each:
+            self._listener.tell(request)
+        else:
+            self._tally(request)

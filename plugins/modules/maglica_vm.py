@@ -437,132 +437,57 @@ code:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.maglica.cloud.plugins.module_utils import _vm_options as options
 from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     Progress,
     connection_spec,
     errors_as_failure,
     load_config,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import CloneMode, Nic
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_apply import (
-    Fleet,
-    Outcome,
-    Task,
-    WaitFor,
-    Waiting,
-)
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_plan import Presence, Wanted
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_apply import Task
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_member import Member
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_parts import Fleet
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_view import of_request
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
 
 
 def argument_spec() -> dict:
     """Return the options of the module."""
-    strings = {"type": "list", "elements": "str", "default": []}
     return {
         "name": {"type": "str", "required": True},
-        "image": {"type": "str"},
-        "state": {
-            "type": "str",
-            "choices": ["present", "running", "stopped", "absent"],
-            "default": "present",
-        },
-        "host": {"type": "str"},
-        "clone_mode": {"type": "str", "choices": ["linked", "full"], "default": "linked"},
-        "pool": {"type": "str"},
-        "vcpus": {"type": "int"},
-        "memory": {"type": "int"},
-        "networks": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                "network": {"type": "str"},
-                "bridge": {"type": "str"},
-                "mac": {"type": "str"},
-                "addresses": strings,
-                "gateways": strings,
-                "nameservers": strings,
-                "search": strings,
-            },
-        },
-        "ssh_authorized_keys": {**strings, "no_log": False},
-        "root_password": {"type": "str", "no_log": True},
-        "force": {"type": "bool", "default": False},
-        "stop_timeout": {"type": "int", "default": 120},
-        "wait": {"type": "bool", "default": True},
-        "wait_for": {
-            "type": "str",
-            "choices": ["cloned", "running", "address"],
-            "default": "running",
-        },
-        "wait_timeout": {"type": "int", "default": 1800},
+        **options.with_defaults(options.vm_spec()),
+        **options.wait_spec(),
         **connection_spec(),
     }
 
 
-def wanted(parameters: dict) -> Wanted:
-    """Return the vm that the module's parameters describe."""
-    networks = parameters["networks"]
-    return Wanted(
-        # A required option may still be null.
-        name=parameters["name"] or "",
-        state=Presence(parameters["state"]),
-        image=parameters["image"],
-        host=parameters["host"],
-        clone_mode=CloneMode(parameters["clone_mode"]),
-        pool=parameters["pool"],
-        vcpus=parameters["vcpus"],
-        memory_mib=parameters["memory"],
-        networks=None if networks is None else tuple(map(_nic, networks)),
-        ssh_authorized_keys=tuple(parameters["ssh_authorized_keys"]),
-        root_password=parameters["root_password"],
-        force=parameters["force"],
-        stop_timeout=parameters["stop_timeout"],
-    )
-
-
-def _nic(parameters: dict) -> Nic:
-    mac = parameters["mac"]
-    return Nic(
-        network=parameters["network"],
-        bridge=parameters["bridge"],
-        mac=mac.lower() if mac else None,
-        addresses=tuple(parameters["addresses"]),
-        gateways=tuple(parameters["gateways"]),
-        nameservers=tuple(parameters["nameservers"]),
-        search=tuple(parameters["search"]),
-    )
-
-
-def run(parameters: dict, check_mode: bool, progress: Progress) -> Outcome:
+def run(parameters: dict, check_mode: bool, progress: Progress) -> Member:
     """Do, or in check mode foresee, what the parameters ask for."""
-    waiting = Waiting(
-        wait=parameters["wait"],
-        until=WaitFor(parameters["wait_for"]),
-        timeout=parameters["wait_timeout"],
-    )
     config = load_config(parameters)
     fleet = Fleet(config.hosts, parameters["host_timeout"])
+    spec = {name: parameters[name] for name in options.vm_spec()}
+    asked = [options.wanted(parameters["name"], spec)]
     with Client(config, reply_timeout=parameters["client_worker_timeout"]) as client:
-        task = Task(client, fleet, waiting, progress)
-        if check_mode:
-            return task.foresee(wanted(parameters))
-        return task.bring(wanted(parameters))
+        task = Task(client, fleet, options.waiting(parameters), progress)
+        (member,) = task.foresee(asked) if check_mode else task.bring(asked)
+    if member.error:
+        raise member.error
+    return member
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     progress = Progress()
     with errors_as_failure(module, progress.seen):
-        outcome = run(module.params, module.check_mode, progress)
+        member = run(module.params, module.check_mode, progress)
     result = {
-        "changed": outcome.changed,
-        "diff": {"before": outcome.before, "after": outcome.after},
+        "changed": member.changed,
+        "diff": {"before": member.before, "after": member.after},
     }
-    if outcome.vm is not None:
-        result["vm"] = outcome.vm
-    if outcome.request is not None:
-        result["request"] = of_request(outcome.request)
+    if member.vm is not None:
+        result["vm"] = member.vm
+    if member.request is not None:
+        result["request"] = of_request(member.request)
     module.exit_json(**result)
 
 

@@ -20,7 +20,7 @@ from maglica.domain_clone import ClonePlan, DiskSource
 from maglica.domain_clone import clone as cloned
 from maglica.fleet_values import Domain
 from maglica.model import CloneSpec, DomainSummary, Kind, Request, Vm, VmSpec, vm_uuid
-from maglica.vm_apply import Fleet
+from maglica.vm_parts import Fleet
 from maglica.wire.client import Client
 from support import testdriver
 from support.client_worker import Worker, report
@@ -262,4 +262,4 @@ class SimulatedCell:
         return self.by_name[host].names()
 
     def find(self, name: str) -> Domain | None:
-        return next(iter(self.hosts.find_vm(name).domains), None)
+        return next(iter(self.hosts.find_vms({name}).domains), None)

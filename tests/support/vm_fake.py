@@ -7,7 +7,8 @@ A request is done as soon as somebody waits for it, unless the hosts are held.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Callable
@@ -23,11 +24,9 @@ from maglica.model import (
     Phase,
     Placement,
     Request,
-    Spec,
     State,
     Vm,
     VmSpec,
-    new_request_id,
     vm_uuid,
 )
 from maglica.wire import schema
@@ -82,32 +81,56 @@ class FakeCell:
     def names(self) -> tuple[str, ...]:
         return HOSTS
 
-    def find_vm(self, name: str) -> Found:
-        found = (self.domains.get((host, name)) for host in HOSTS if host not in self._silent)
+    def find_vms(self, names: Container[str]) -> Found:
+        found = (
+            domain
+            for (host, name), domain in sorted(self.domains.items())
+            if name in names and host not in self._silent
+        )
         silent = tuple(Unreachable(host, "no answer") for host in sorted(self._silent))
-        return Found(tuple(domain for domain in found if domain), silent)
+        return Found(tuple(found), silent)
 
-    def wait_address(self, host: str, uuid: str, timeout: float) -> Domain:
-        return next(domain for domain in self.domains.values() if domain.uuid == uuid)
+    def wait_addresses(self, hosts: Container[str], uuids: Container[str], timeout: float) -> Found:
+        found = (
+            domain
+            for domain in self.domains.values()
+            if domain.host in hosts and domain.uuid in uuids
+        )
+        return Found(tuple(found))
 
     # --- the client worker
 
-    def submit(self, kind: Kind, spec: Spec, request_id: str | None = None) -> Request:
-        body = {"id": request_id or new_request_id(), "kind": kind, "spec": spec}
-        schema.asked("submit", schema.plain(body))
-        host = spec.host
-        if isinstance(spec, CloneSpec):
-            host = self.plan(spec).host
-        request = Request(body["id"], kind, spec, State.SENT, host, created=next(self._times))
-        self.requests[request.id] = request
-        return self._shown(request)
+    def submit_all(self, requests: Sequence[Request]) -> tuple[Request, ...]:
+        bodies = [{"id": each.id, "kind": each.kind, "spec": each.spec} for each in requests]
+        schema.asked("submit_all", schema.plain({"requests": bodies}))
+        clones = [each.spec for each in requests if isinstance(each.spec, CloneSpec)]
+        placements = iter(self.plan_all(clones))
+        accepted = []
+        for each in requests:
+            is_clone = isinstance(each.spec, CloneSpec)
+            host = next(placements).host if is_clone else each.spec.host
+            request = replace(each, state=State.SENT, host=host, created=next(self._times))
+            self.requests[request.id] = request
+            accepted.append(self._shown(request))
+        return tuple(accepted)
 
-    def plan(self, spec: CloneSpec) -> Placement:
-        with_image = [h for h in HOSTS if (h, spec.image) in self.domains]
-        if not with_image:
-            raise errors.ImageUnknown(f"no host has an image {spec.image}")
-        load = {host: len(self.defined(host)) for host in with_image}
-        return Placement(spec.host or min(load, key=load.__getitem__), 0.5)
+    def plan_all(self, specs: Sequence[CloneSpec]) -> tuple[Placement, ...]:
+        load = Counter({host: len(self.defined(host)) for host in HOSTS})
+        placements = []
+        for spec in specs:
+            with_image = [h for h in HOSTS if (h, spec.image) in self.domains]
+            if not with_image:
+                raise errors.ImageUnknown(
+                    f"cannot clone {spec.name}: no host has an image {spec.image}"
+                )
+            if any((h, spec.name) in self.domains for h in HOSTS):
+                raise errors.NameTaken(f"cannot clone {spec.name}: it is there")
+            if (spec.memory_mib or 0) > 1 << 20:
+                raise errors.NoRoom(f"cannot clone {spec.name}: not enough memory")
+            host = spec.host or min(with_image, key=load.__getitem__)
+            load[host] += 1
+            placements.append(Placement(host, 0.5))
+        return tuple(placements)
 
     def list(
         self, states: tuple[State, ...] = (), limit: int = 100, name: str | None = None
@@ -122,22 +145,24 @@ class FakeCell:
     def cancel(self, request_id: str) -> Request:
         return self._change(self.requests[request_id], state=State.CANCELLED)
 
-    def wait(
+    def wait_all(
         self,
-        request_id: str,
+        request_ids: Iterable[str],
         timeout: float,
         on_change: Callable[[Request], None] | None = None,
-    ) -> Request:
+    ) -> dict[str, Request]:
         tell = on_change or (lambda request: None)
-        request = self.requests[request_id]
-        tell(self._shown(request))
-        if self._held:
-            raise errors.RequestTimeout(f"request {request_id} is still {request.state.value}")
-        if not request.state.ended:
-            tell(self._change(request, state=State.RUNNING, phase="copy"))
-            self._work(self.requests[request_id])
-            tell(self._shown(self.requests[request_id]))
-        return self._shown(self.requests[request_id])
+        ids = list(request_ids)
+        for request_id in ids:
+            request = self.requests[request_id]
+            tell(self._shown(request))
+            if self._held:
+                continue
+            if not request.state.ended:
+                tell(self._change(request, state=State.RUNNING, phase="copy"))
+                self._work(self.requests[request_id])
+                tell(self._shown(self.requests[request_id]))
+        return {request_id: self._shown(self.requests[request_id]) for request_id in ids}
 
     def _change(self, request: Request, **changes: object) -> Request:
         changes = {"version": request.version + 1, "updated": next(self._times), **changes}

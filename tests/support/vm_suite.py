@@ -12,7 +12,9 @@ from typing import Protocol
 import pytest
 from maglica import errors
 from maglica.model import Nic, Request, State
-from maglica.vm_apply import Hosts, Outcome, Requests, Task, WaitFor, Waiting
+from maglica.vm_apply import Task
+from maglica.vm_member import Member, WaitFor, Waiting
+from maglica.vm_parts import Hosts, Requests
 from maglica.vm_plan import Presence, Wanted
 
 IMAGE = "debian12.original"
@@ -46,20 +48,29 @@ class Cell(Protocol):
         """Return the names of the host's domains, sorted."""
 
 
-def bring(cell: Cell, waiting: Waiting = PATIENT, **fields: object) -> Outcome:
+def only(members: list[Member]) -> Member:
+    """Return the one member; raise its error."""
+    (member,) = members
+    if member.error:
+        raise member.error
+    return member
+
+
+def bring(cell: Cell, waiting: Waiting = PATIENT, **fields: object) -> Member:
     wanted = Wanted(**{"name": NAME, "image": IMAGE, **fields})
-    return Task(cell.client, cell.hosts, waiting).bring(wanted)
+    return only(Task(cell.client, cell.hosts, waiting).bring([wanted]))
 
 
-def release_and_bring(cell: Cell, **fields: object) -> Outcome:
+def release_and_bring(cell: Cell, **fields: object) -> Member:
     """Bring the vm to its state, and release the hosts only when that waits for them."""
     wanted = Wanted(**{"name": NAME, "image": IMAGE, **fields})
-    return Task(cell.client, cell.hosts, PATIENT, lambda _request: cell.release()).bring(wanted)
+    task = Task(cell.client, cell.hosts, PATIENT, lambda _request: cell.release())
+    return only(task.bring([wanted]))
 
 
-def foresee(cell: Cell, **fields: object) -> Outcome:
+def foresee(cell: Cell, **fields: object) -> Member:
     wanted = Wanted(**{"name": NAME, "image": IMAGE, **fields})
-    return Task(cell.client, cell.hosts, Waiting()).foresee(wanted)
+    return only(Task(cell.client, cell.hosts, Waiting()).foresee([wanted]))
 
 
 class VmSuite:
@@ -246,7 +257,7 @@ class VmSuite:
     def test_progress(self, cell: Cell) -> None:
         seen: list[Request] = []
         task = Task(cell.client, cell.hosts, Waiting(timeout=30), seen.append)
-        task.bring(Wanted(name=NAME, image=IMAGE))
+        task.bring([Wanted(name=NAME, image=IMAGE)])
         assert seen[-1].state is State.DONE
         assert len({request.id for request in seen}) == 1
         assert [request.version for request in seen] == sorted(r.version for r in seen)

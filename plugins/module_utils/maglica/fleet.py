@@ -9,13 +9,12 @@ the reason, and never takes longer than ``timeout`` seconds (all its calls toget
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from typing import Any
 
 from . import _deps, fleet_host, fleet_read, sessions
 from .addresses import ANY, Preference
-from .errors import VmUnknown
 from .fleet_read import Reading
 from .fleet_values import (
     AddressSource,
@@ -32,6 +31,7 @@ from .session import Options, Session
 # How often a vm's lease is looked for, in seconds: soon after the start, then less often.
 _FIRST_LOOK = 0.25
 _LAST_LOOK = 2.0
+_KNOWN = (AddressSource.LEASE, AddressSource.RECORDED)
 
 
 def snapshot(
@@ -73,40 +73,45 @@ def snapshot(
     )
 
 
-def find_vm(
-    hosts: Sequence[HostEntry], name: str, timeout: float = 10.0, auth_file: str | None = None
+def find_vms(
+    hosts: Sequence[HostEntry],
+    names: Container[str],
+    timeout: float = 10.0,
+    auth_file: str | None = None,
 ) -> Found:
-    """Return every domain of that name, image or vm, with its leased or else its fixed addresses.
+    """Return every domain of those names, image or vm, with its leased or else its fixed addresses.
 
     What is said of its sizes and devices is what it has after its next start.
     """
     found, unreachable = sessions.each(
-        hosts, lambda session: _find(session, name), Options(timeout, auth_file=auth_file)
+        hosts, lambda session: _find(session, names), Options(timeout, auth_file=auth_file)
     )
-    domains = (domain for _host, domain in sorted(found.items()) if domain is not None)
+    domains = (domain for _host, domains in sorted(found.items()) for domain in domains)
     return Found(tuple(domains), unreachable)
 
 
-def wait_address(
-    host: HostEntry,
-    uuid: str,
+def wait_addresses(
+    hosts: Sequence[HostEntry],
+    uuids: Container[str],
     timeout: float,
     *,
     preference: Preference = ANY,
     auth_file: str | None = None,
-) -> Domain:
-    """Wait until the vm with that UUID has an address, leased or fixed; return it then.
+) -> Found:
+    """Wait until all vms of ``hosts`` with those UUIDs have addresses, leased or fixed.
 
-    After ``timeout`` seconds it is returned without address. Raises VmUnknown when it is not
-    there, HostDown when the host can't be read.
+    After ``timeout`` seconds those without one are returned so. One that is not there, or on a host
+    that can't be read, is not in the answer.
     """
     ends = time.monotonic() + timeout
-    return sessions.one(
-        host,
-        lambda session: _wait(session, uuid, preference, ends),
+    found, unreachable = sessions.each(
+        hosts,
+        lambda session: _wait(session, uuids, preference, ends),
         # The last look may begin just before the end: leave it time to return.
         Options(timeout + _LAST_LOOK, auth_file=auth_file),
     )
+    domains = (domain for _host, domains in sorted(found.items()) for domain in domains)
+    return Found(tuple(domains), unreachable)
 
 
 def host_status(
@@ -128,36 +133,47 @@ def host_status(
     return tuple(found[name] for name in sorted(found)), unreachable
 
 
-def _find(session: Session, name: str) -> Domain | None:
+def _find(session: Session, names: Container[str]) -> tuple[Domain, ...]:
+    reading = Reading(
+        sources=_KNOWN, wanted=lambda domain: domain.name in names, preference=ANY, inactive=True
+    )
     with session.connected() as connection:
-        return _named(session, connection, lambda: connection.lookupByName(name), ANY)
+        if isinstance(names, (set, frozenset)) and len(names) == 1:
+            # Without a word about the others, of which there may be thousands.
+            (name,) = names
+            domain = _named(session, connection, name, reading)
+            return () if domain is None else (domain,)
+        return fleet_read.read_some(session, connection, reading)
 
 
-def _wait(session: Session, uuid: str, preference: Preference, ends: float) -> Domain:
+def _wait(
+    session: Session, uuids: Container[str], preference: Preference, ends: float
+) -> tuple[Domain, ...]:
+    done: dict[str, Domain] = {}
+    reading = Reading(
+        sources=_KNOWN,
+        wanted=lambda domain: domain.uuid in uuids and domain.uuid not in done,
+        preference=preference,
+        inactive=True,
+    )
     pause = _FIRST_LOOK
     with session.connected() as connection:
         while True:
-            domain = _named(
-                session, connection, lambda: connection.lookupByUUIDString(uuid), preference
-            )
-            if domain is None:
-                raise VmUnknown(f"no vm with the UUID {uuid}")
-            if domain.address or time.monotonic() + pause > ends:
-                return domain
+            found = fleet_read.read_some(session, connection, reading)
+            done.update((domain.uuid, domain) for domain in found if domain.address)
+            lacking = [domain for domain in found if not domain.address]
+            if not lacking or time.monotonic() + pause > ends:
+                return (*done.values(), *lacking)
             session.sleep(pause)
             pause = min(pause * 1.5, _LAST_LOOK)
 
 
-def _named(
-    session: Session, connection: Any, look_up: Callable[[], Any], preference: Preference
-) -> Domain | None:
+def _named(session: Session, connection: Any, name: str, reading: Reading) -> Domain | None:
     libvirt = _deps.need("libvirt")
     try:
-        handle = look_up()
+        handle = connection.lookupByName(name)
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             return None
         raise
-    sources = (AddressSource.LEASE, AddressSource.RECORDED)
-    reading = Reading(sources=sources, preference=preference, inactive=True)
     return fleet_read.read_one(session, connection, handle, reading)

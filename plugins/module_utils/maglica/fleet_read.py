@@ -113,16 +113,13 @@ def _read(
     statistics: Sequence[tuple[Any, Mapping[str, Any]]],
     started: float,
 ) -> Contents:
-    host = session.host.name
-    seen = [_record(handle, values, host) for handle, values in statistics]
-    records = [record for record in seen if reading.wanted is None or reading.wanted(record.domain)]
-    records = list(filter(None, session.map(lambda record: _looked_at(record, reading), records)))
+    records, domains = _wanted(session, connection, reading, statistics)
     return Contents(
         host=replace(
             fleet_host.read(session, connection, reading.details),
             seconds=time.monotonic() - started,
         ),
-        domains=tuple(_domains(session, connection, records, reading)),
+        domains=tuple(domains),
         problems=tuple(record.problem for record in records if record.problem),
     )
 
@@ -138,6 +135,26 @@ def read_one(session: Session, connection: Any, handle: Any, reading: Reading) -
         return None
     record = _looked_at(_record(handle, statistics, session.host.name), reading)
     return None if record is None else _domains(session, connection, [record], reading)[0]
+
+
+def read_some(session: Session, connection: Any, reading: Reading) -> tuple[Domain, ...]:
+    """Return the domains that ``reading.wanted`` lets pass, without their disks' sizes."""
+    libvirt = _deps.need("libvirt")
+    statistics = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+    return tuple(_wanted(session, connection, reading, statistics)[1])
+
+
+def _wanted(
+    session: Session,
+    connection: Any,
+    reading: Reading,
+    statistics: Sequence[tuple[Any, Mapping[str, Any]]],
+) -> tuple[list[Record], list[Domain]]:
+    host = session.host.name
+    seen = [_record(handle, values, host) for handle, values in statistics]
+    records = [record for record in seen if reading.wanted is None or reading.wanted(record.domain)]
+    records = list(filter(None, session.map(lambda record: _looked_at(record, reading), records)))
+    return records, _domains(session, connection, records, reading)
 
 
 def _domains(

@@ -1,273 +1,216 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings a vm to the wanted state: looks at the hosts and the open requests, has vm_plan.py decide,
-submits what it says and waits for it.
+"""Brings vms, one or many, to the wanted state: looks at the hosts and the open requests, has
+vm_plan.py decide for each, submits all that is to do in one message and waits for it together.
 
 Nothing is changed but by requests to the client worker, so that a caller which dies, or is run
-again, finds the work where it stands.
+again, finds the work where it stands. What can't be planned or placed for one vm stops all before
+anything is done; what fails later for one fails that one only.
 """
 
 from __future__ import annotations
 
-import enum
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Union
 
-from . import errors, fleet, vm_plan, vm_view
-from .config import HostEntry
-from .errors import LibvirtFailed, RequestCancelled, RequestConflict, RequestTimeout, VmUnknown
+from . import vm_plan, vm_view, vms_plan
+from .errors import HostDown, MaglicaError, RequestConflict
 from .fleet_values import Domain, Found
-from .model import CloneSpec, Kind, Placement, Request, Spec, State, new_request_id
-from .vm_plan import Plan, Presence, Step, Wanted
+from .model import CloneSpec, Kind, Request, State, new_request_id
+from .vm_member import Member, Waiting, failure_of, together
+from .vm_parts import Hosts, OnChange, Requests
+from .vm_plan import Presence, Wanted
+from .vm_ready import Readiness
+from .vms_plan import Group
 
 OPEN = tuple(state for state in State if not state.ended)
-# How often what other requests do to the vm is waited for before that is an error.
+# How often what other requests do to a vm is waited for before that is an error.
 _ROUNDS = 3
+# How many open requests are looked through for those that are about many vms.
+_LISTED = 10000
 
-OnChange = Callable[[Request], None]
-
-
-class WaitFor(str, enum.Enum):
-    """When a vm that shall run is ready: its request is done, the vm is seen to run on its host,
-    or it has an address."""
-
-    CLONED = "cloned"
-    RUNNING = "running"
-    ADDRESS = "address"
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """How long to wait for what; ``timeout`` is in seconds for all together."""
-
-    wait: bool = True
-    until: WaitFor = WaitFor.RUNNING
-    timeout: float = 1800
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What was done, or in check mode would be. ``vm`` and ``request`` are plain data."""
-
-    changed: bool
-    before: dict[str, Any] = field(default_factory=dict)
-    after: dict[str, Any] = field(default_factory=dict)
-    vm: dict[str, Any] | None = None
-    request: Request | None = None
-
-
-class Requests(Protocol):
-    """What is needed of ``wire.client.Client``."""
-
-    def submit(self, kind: Kind, spec: Spec, request_id: str | None = None) -> Request: ...
-
-    def plan(self, spec: CloneSpec) -> Placement: ...
-
-    def list(
-        self, states: tuple[State, ...] = (), limit: int = 100, name: str | None = None
-    ) -> tuple[Request, ...]: ...
-
-    def cancel(self, request_id: str) -> Request: ...
-
-    def wait(
-        self, request_id: str, timeout: float, on_change: OnChange | None = None
-    ) -> Request: ...
-
-
-class Hosts(Protocol):
-    """What is needed of the hosts' libvirtds; ``Fleet`` is the real one."""
-
-    @property
-    def names(self) -> tuple[str, ...]: ...
-
-    def find_vm(self, name: str) -> Found: ...
-
-    def wait_address(self, host: str, uuid: str, timeout: float) -> Domain: ...
-
-
-@dataclass(frozen=True)
-class Fleet:
-    """The hosts of the configuration, each read within ``timeout`` seconds."""
-
-    hosts: tuple[HostEntry, ...]
-    timeout: float = 10.0
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(host.name for host in self.hosts)
-
-    def find_vm(self, name: str) -> Found:
-        return fleet.find_vm(self.hosts, name, self.timeout)
-
-    def wait_address(self, host: str, uuid: str, timeout: float) -> Domain:
-        entry = next(entry for entry in self.hosts if entry.name == host)
-        return fleet.wait_address(entry, uuid, timeout)
+Asked = Union[Group, Sequence[Wanted]]
 
 
 class Task:
-    """One run for one vm: what it uses, and its deadline from now on."""
+    """One run: what it uses, and its deadline from now on.
+
+    ``on_submit`` gets the requests that were handed in or joined together, ``on_change`` each
+    change of one (without ``on_submit``, those too).
+    """
 
     def __init__(
-        self, client: Requests, hosts: Hosts, waiting: Waiting, on_change: OnChange | None = None
+        self,
+        client: Requests,
+        hosts: Hosts,
+        waiting: Waiting,
+        on_change: OnChange = lambda request: None,
+        on_submit: Callable[[Sequence[Request]], None] | None = None,
     ) -> None:
         self._client = client
         self._hosts = hosts
         self._waiting = waiting
         self._on_change = on_change
+        self._on_submit = on_submit or self._tell_each
         self._ends = time.monotonic() + waiting.timeout
 
-    def foresee(self, wanted: Wanted) -> Outcome:
-        """Return what ``bring`` would do, with the host that a clone would be made on."""
-        plan = self._plan(wanted)
-        after = dict(plan.after)
-        for step in plan.steps:
-            if isinstance(step.spec, CloneSpec):
-                after["host"] = self._client.plan(step.spec).host
-        vm = vm_view.of_domain(plan.existing) if plan.existing else None
-        if wanted.state is Presence.ABSENT:
-            vm = None
-        elif plan.changed:
-            vm = {**(vm or {"name": wanted.name}), **vm_view.planned(after)}
-        return Outcome(plan.changed, plan.before, after, vm, plan.joined)
-
-    def bring(self, wanted: Wanted) -> Outcome:
-        """Make the vm as ``wanted``; wait for it as asked.
-
-        Raises the error that a request failed with, RequestTimeout when the time is over (what was
-        submitted goes on), and what vm_plan.decide raises.
-        """
-        plan = self._plan(wanted)
-        changed, before = plan.changed, plan.before
-        request = None
-        for _round in range(_ROUNDS):
-            if plan.joined is None:
-                break
-            if plan.cancel:
-                self._client.cancel(plan.joined.id)
-            if not self._waiting.wait:
-                vm = _promised(wanted, plan.joined)
-                return Outcome(changed, before, plan.after, vm, plan.joined)
-            request = self._wait(plan.joined) if plan.ours else self._wait_for_end(plan.joined)
-            plan = self._plan(wanted)
-            changed = changed or plan.changed
-        if plan.joined is not None:
-            raise RequestConflict(f"vm {wanted.name} is made anew by other requests all the time")
-        for step in plan.steps:
-            request = self._submit(step)
-            if self._waiting.wait:
-                request = self._wait(request)
-        after = dict(plan.after)
-        if request is not None and wanted.state is not Presence.ABSENT:
-            after["host"] = request.host
-        vm = self._vm(wanted, plan, request)
-        return Outcome(changed, before, after, vm, request)
-
-    def _plan(self, wanted: Wanted) -> Plan:
-        vm_plan.validate(wanted)
-        vm_plan.check_host(wanted, self._hosts.names)
-        # The requests first: one that ends in between has left its vm to be found.
-        open_clones = [
-            request
-            for request in self._client.list(OPEN, 1000, wanted.name)
-            if request.name == wanted.name and request.kind is Kind.CLONE
+    def foresee(self, asked: Asked) -> list[Member]:
+        """Return what ``bring`` would do, with the hosts that clones would be made on."""
+        members = self._look(asked)
+        cloned = [
+            (member, step.spec)
+            for member in members
+            for step in member.steps
+            if isinstance(step.spec, CloneSpec)
         ]
-        found = self._hosts.find_vm(wanted.name)
-        return vm_plan.decide(wanted, found, next(iter(open_clones), None))
+        placements = self._client.plan_all([spec for _member, spec in cloned]) if cloned else ()
+        for (member, _spec), placement in zip(cloned, placements):
+            member.after["host"] = placement.host
+        for member in members:
+            member.request = member.plan.joined
+            if member.wanted.state is not Presence.ABSENT:
+                member.vm = _foreseen(member)
+        return members
 
-    def _submit(self, step: Step) -> Request:
-        request = self._client.submit(step.kind, step.spec, new_request_id())
-        if self._on_change:
+    def bring(self, asked: Asked) -> list[Member]:
+        """Make the vms as wanted; wait for them as asked. Return them all, each with its error.
+
+        Such an error is what a request failed with, or RequestTimeout when the time is over (what
+        was submitted goes on). Raises, before anything is done, what vm_plan.decide or the client
+        worker has against one of them.
+        """
+        members = self._look(asked)
+        going = self._go(members, first=True)
+        while going and self._waiting.wait:
+            self._wait(going)
+            self._plan_again([member for member in going if member.plan.joined])
+            going = self._go(going)
+        Readiness(self._hosts, self._waiting, self._ends).show(members)
+        return members
+
+    def _tell_each(self, requests: Sequence[Request]) -> None:
+        for request in requests:
             self._on_change(request)
-        return request
 
-    def _wait(self, request: Request) -> Request:
-        ended = self._wait_for_end(request)
-        if ended.failure is not None:
-            raise errors.from_code(ended.failure.code, ended.failure.text)
-        if ended.state is State.CANCELLED:
-            raise RequestCancelled(
-                f"request {ended.id} ({ended.kind.value} {ended.name}) was cancelled"
-            )
-        return ended
-
-    def _wait_for_end(self, request: Request) -> Request:
-        seen = request
-
-        def note(newer: Request) -> None:
-            nonlocal seen
-            seen = newer
-            if self._on_change:
-                self._on_change(newer)
-
-        try:
-            return self._client.wait(request.id, self._left(), note)
-        except RequestTimeout:
-            where = f" on host {seen.host}" if seen.host else ""
-            phase = f" in phase {seen.phase}" if seen.phase else ""
-            raise RequestTimeout(
-                f"cannot wait longer for vm {seen.name}: request {seen.id} is"
-                f" {seen.state.value}{phase}{where} after {self._waiting.timeout:g} s; it goes on,"
-                " and the same task joins it when it is run again"
-            ) from None
-
-    def _vm(self, wanted: Wanted, plan: Plan, request: Request | None) -> dict[str, Any] | None:
-        if wanted.state is Presence.ABSENT:
-            return None
-        if request is None:
-            if plan.existing is None:
-                return None
-            domain = plan.existing
-        elif not self._waiting.wait:
-            return _promised(wanted, request)
-        elif self._waiting.until is WaitFor.CLONED and request.vm is not None:
-            return vm_view.of_result(request.vm, request)
+    def _look(self, asked: Asked) -> list[Member]:
+        """Read what there is, and plan for each vm."""
+        if isinstance(asked, Group):
+            self._check([replace(asked.model, name=asked.pattern.name(asked.first))])
+            pending, found = self._read(asked)
+            asked = _chosen(asked, pending, found)
         else:
-            domain = self._read(request)
-        if self._waits_for_run(wanted, plan, domain):
-            domain = self._wait_ready(domain)
-        return vm_view.of_domain(domain, request)
+            self._check(asked)
+            pending, found = self._read({wanted.name for wanted in asked})
+        vms_plan.check(asked)
+        members = [Member(wanted) for wanted in asked]
+        _decide(members, pending, found)
+        refused = [member for member in members if member.error]
+        if refused:
+            raise together(refused, len(members))
+        return members
 
-    def _read(self, request: Request) -> Domain:
-        found = self._hosts.find_vm(request.name)
-        for domain in found.domains:
-            if domain.host == request.host:
-                return domain
-        silent = "; ".join(f"host {host.host}: {host.text}" for host in found.unreachable)
-        raise VmUnknown(
-            f"request {request.id} is done, but vm {request.name} is not seen on host"
-            f" {request.host}" + (f" ({silent})" if silent else "")
-        )
+    def _check(self, asked: Sequence[Wanted]) -> None:
+        for wanted in asked:
+            vm_plan.validate(wanted)
+            vm_plan.check_host(wanted, self._hosts.names)
 
-    def _waits_for_run(self, wanted: Wanted, plan: Plan, domain: Domain) -> bool:
-        if not self._waiting.wait or wanted.state is Presence.STOPPED:
+    def _read(self, names: Container[str]) -> tuple[dict[str, Request], Found]:
+        only = next(iter(names)) if isinstance(names, set) and len(names) == 1 else None
+        # The requests first: one that ends in between has left its vm to be found.
+        pending = {
+            request.name: request
+            for request in self._client.list(OPEN, _LISTED, only)
+            if request.kind is Kind.CLONE and request.name in names
+        }
+        return pending, self._hosts.find_vms(names)
+
+    def _plan_again(self, members: Sequence[Member]) -> None:
+        """Plan anew for those whose vm another request was making, which has ended now."""
+        again = [member for member in members if not member.error]
+        if again:
+            pending, found = self._read({member.name for member in again})
+            _decide(again, pending, found)
+
+    def _go(self, members: Sequence[Member], first: bool = False) -> list[Member]:
+        """Let each member take its next step; return those that wait for a request now."""
+        able = [member for member in members if not member.error]
+        joining = [member for member in able if member.plan.joined and self._joins(member)]
+        acting = [member for member in able if not member.plan.joined and member.steps]
+        try:
+            self._submit(acting)
+        except MaglicaError as error:
+            if first:
+                raise
+            for member in acting:
+                member.error = error
+            acting = []
+        going = joining + acting
+        self._on_submit([member.request for member in going if member.request])
+        return going
+
+    def _joins(self, member: Member) -> bool:
+        if member.rounds > _ROUNDS:
+            member.error = RequestConflict(
+                f"vm {member.name} is made anew by other requests all the time"
+            )
             return False
-        made_to_run = any(step.kind in (Kind.CLONE, Kind.START) for step in plan.steps)
-        return wanted.state is Presence.RUNNING or made_to_run or domain.active
+        joined = member.plan.joined
+        if joined is not None and member.plan.cancel:
+            joined = self._client.cancel(joined.id)
+        member.request = joined
+        return True
 
-    def _wait_ready(self, domain: Domain) -> Domain:
-        if not domain.active:
-            raise LibvirtFailed(
-                f"vm {domain.name} was started on host {domain.host}, but is {domain.state}"
-            )
-        if self._waiting.until is not WaitFor.ADDRESS or domain.address:
-            return domain
-        addressed = self._hosts.wait_address(domain.host, domain.uuid, self._left())
-        if not addressed.address:
-            raise RequestTimeout(
-                f"vm {domain.name} runs on host {domain.host}, but has no address after"
-                f" {self._waiting.timeout:g} s; its first boot may take longer, or its network"
-                " has no DHCP server that libvirt knows of"
-            )
-        return addressed
+    def _submit(self, members: Sequence[Member]) -> None:
+        """Hand in the next step of each of these; all of its steps if nobody waits."""
+        if not members:
+            return
+        asked = []
+        for member in members:
+            steps = member.steps[:1] if self._waiting.wait else member.steps
+            asked += [(member, Request(new_request_id(), step.kind, step.spec)) for step in steps]
+        accepted = self._client.submit_all([request for _member, request in asked])
+        for (member, _request), request in zip(asked, accepted):
+            member.request = request
+            member.steps = member.steps[1:]
 
-    def _left(self) -> float:
-        return max(self._ends - time.monotonic(), 0)
+    def _wait(self, members: Sequence[Member]) -> None:
+        """Wait until the requests of all these have ended; note how."""
+        ids = {member.name: member.request.id for member in members if member.request}
+        left = max(self._ends - time.monotonic(), 0)
+        newest = self._client.wait_all(ids.values(), left, self._on_change)
+        for member in members:
+            request = member.request = newest[ids[member.name]]
+            in_the_way = member.plan.joined is not None and not member.plan.ours
+            if not (in_the_way and request.state.ended):
+                member.error = failure_of(request, self._waiting.timeout)
 
 
-def _promised(wanted: Wanted, request: Request) -> dict[str, Any] | None:
-    """Return what is known of a vm while the request for it goes on."""
-    if wanted.state is Presence.ABSENT:
-        return None
-    return {"name": wanted.name, "host": request.host}
+def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple[Wanted, ...]:
+    for silent in found.unreachable:
+        raise HostDown(
+            f"cannot count the vms {group.pattern.text}: host {silent.host}: {silent.text}"
+        )
+    made = {domain.name for domain in found.domains if domain.made}.union(pending)
+    taken = {domain.name for domain in found.domains if not domain.made}
+    return vms_plan.choose(group, made, taken)
+
+
+def _decide(members: Sequence[Member], pending: Mapping[str, Request], found: Found) -> None:
+    """Plan for each member; what stands against one is its error."""
+    by_name: dict[str, list[Domain]] = {}
+    for domain in found.domains:
+        by_name.setdefault(domain.name, []).append(domain)
+    for member in members:
+        there = Found(tuple(by_name.get(member.name, ())), found.unreachable)
+        try:
+            member.take(vm_plan.decide(member.wanted, there, pending.get(member.name)))
+        except MaglicaError as error:
+            member.error = error
+
+
+def _foreseen(member: Member) -> dict[str, Any]:
+    existing = member.plan.existing
+    shown: dict[str, Any] = vm_view.of_domain(existing) if existing else {"name": member.name}
+    return {**shown, **vm_view.planned(member.after)} if member.changed else shown

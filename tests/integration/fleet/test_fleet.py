@@ -14,7 +14,7 @@ import libvirt
 import pytest
 from maglica import fleet, model
 from maglica.config import HostEntry
-from maglica.errors import ConfigInvalid, HostDown, VmUnknown
+from maglica.errors import ConfigInvalid
 from maglica.fleet_values import AddressSource, Gather
 from support import testdriver
 from support.latency import proxied
@@ -128,26 +128,36 @@ def test_a_definition_that_is_no_use_spoils_nothing_else(libvirtd: Libvirtd, fol
     assert problem.startswith("huge on host kvm0: the definition is longer than")
 
 
-def test_find_vm(libvirtd: Libvirtd, node: Path) -> None:
+def test_find_vms(libvirtd: Libvirtd, node: Path) -> None:
     dead = HostEntry("kvm9", f"test+tcp://127.0.0.1:{testdriver.free_port()}/default")
     hosts = [HostEntry("kvm0", libvirtd.uri(node)), HostEntry("kvm1", libvirtd.uri()), dead]
-    found = fleet.find_vm(hosts, "vm3", 5)
-    assert [(vm.name, vm.host) for vm in found.domains] == [("vm3", "kvm0")]
-    assert found.domains[0].address
-    assert [missing.host for missing in found.unreachable] == ["kvm9"]
-    assert fleet.find_vm(hosts[:2], "nobody", 5) == fleet.Found()
+    # One name is looked up, several are looked for among all.
+    for names in ({"vm3"}, {"vm3", "nobody"}):
+        found = fleet.find_vms(hosts, names, 5)
+        assert [(vm.name, vm.host) for vm in found.domains] == [("vm3", "kvm0")]
+        assert found.domains[0].address
+        assert [missing.host for missing in found.unreachable] == ["kvm9"]
+        one = fleet.find_vms(hosts[:1], {"vm3"}, 5).domains
+        assert found.domains == one
+    found = fleet.find_vms(hosts[:2], {"vm3", "test"}, 5)
+    assert [(vm.name, vm.host) for vm in found.domains] == [("vm3", "kvm0"), ("test", "kvm1")]
+    assert fleet.find_vms(hosts[:2], {"nobody"}, 5) == fleet.Found()
 
 
-def test_wait_address(libvirtd: Libvirtd, node: Path) -> None:
-    host = HostEntry("kvm0", libvirtd.uri(node))
-    (vm,) = fleet.find_vm([host], "vm3", 5).domains
-    assert fleet.wait_address(host, vm.uuid, 5).address
-    (image,) = fleet.find_vm([host], "rocky9.original", 5).domains
+def test_wait_addresses(libvirtd: Libvirtd, node: Path) -> None:
+    hosts = [HostEntry("kvm0", libvirtd.uri(node))]
+    (vm,) = fleet.find_vms(hosts, {"vm3"}, 5).domains
+    (image,) = fleet.find_vms(hosts, {"rocky9.original"}, 5).domains
+    assert fleet.wait_addresses(hosts, {vm.uuid}, 5).domains[0].address
     started = time.monotonic()
-    assert fleet.wait_address(host, image.uuid, 1).address is None
+    found = fleet.wait_addresses(hosts, {image.uuid, vm.uuid}, 1).domains
     assert time.monotonic() - started < 2
-    with pytest.raises(VmUnknown, match="no vm with the UUID 0"):
-        fleet.wait_address(host, "00000000-0000-4000-8000-000000000000", 1)
+    assert {domain.name: domain.address is None for domain in found} == {
+        "rocky9.original": True,
+        "vm3": False,
+    }
+    nobody = {"00000000-0000-4000-8000-000000000000"}
+    assert fleet.wait_addresses(hosts, nobody, 1) == fleet.Found()
 
 
 def test_host_status(libvirtd: Libvirtd, node: Path) -> None:
@@ -202,7 +212,8 @@ def test_domains_that_come_and_go_meanwhile(libvirtd: Libvirtd) -> None:
             assert "test" in [vm.name for vm in seen.vms]
 
 
-def test_wait_address_of_a_host_that_is_down() -> None:
+def test_wait_addresses_of_a_host_that_is_down() -> None:
     host = HostEntry("kvm9", f"test+tcp://127.0.0.1:{testdriver.free_port()}/default")
-    with pytest.raises(HostDown, match=r"host kvm9: .*Connection refused"):
-        fleet.wait_address(host, "00000000-0000-4000-8000-000000000000", 1)
+    found = fleet.wait_addresses([host], {"00000000-0000-4000-8000-000000000000"}, 1)
+    assert [missing.host for missing in found.unreachable] == ["kvm9"]
+    assert "Connection refused" in found.unreachable[0].text

@@ -438,3 +438,14 @@ def test_a_long_list_comes_in_pages(cell: Cell) -> None:
     assert not rest["more"]
     found = [request.name for request in (*first["requests"], *rest["requests"])]
     assert found == [f"vm{number}" for number in reversed(range(200))]
+
+
+def test_a_vm_that_is_removed_before_it_was_reported_leaves_its_name(cell: Cell) -> None:
+    cell.hello()
+    request = cell.clone("vm0")
+    result(cell, request, state="done", vm=vm(request))
+    spec = VmSpec("vm0", vm_uuid(request.id), "kvm0")
+    remove = cell.ask("submit", id=new_request_id(), kind=Kind.REMOVE, spec=spec)[1]["request"]
+    result(cell, remove, state="done")
+    assert reserved(cell) == (0, 0.0, set())
+    assert cell.clone("vm0").id != request.id

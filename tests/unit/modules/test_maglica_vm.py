@@ -15,8 +15,9 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.maglica.cloud.plugins.module_utils import _ansible
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
     errors,
+    fleet_values,
     model,
-    vm_apply,
+    vm_member,
     vm_plan,
 )
 from ansible_collections.maglica.cloud.plugins.modules import maglica_vm
@@ -55,26 +56,27 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def bring(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the task was asked for; ``outcome`` or ``error`` is what it answers."""
-    seen: dict[str, Any] = {"outcome": vm_apply.Outcome(False)}
+    seen: dict[str, Any] = {"member": {}}
 
     class FakeTask:
         def __init__(self, client: object, hosts: object, waiting: object, tell: Any) -> None:
             seen.update(hosts=hosts, waiting=waiting)
             self.tell = tell
 
-        def _answer(self, how: str, wanted: vm_plan.Wanted) -> vm_apply.Outcome:
+        def _answer(self, how: str, asked: list[vm_plan.Wanted]) -> list[vm_member.Member]:
+            (wanted,) = asked
             seen.update(how=how, wanted=wanted)
             if "told" in seen:
                 self.tell(seen["told"])
             if "error" in seen:
                 raise seen["error"]
-            return seen["outcome"]
+            return [vm_member.Member(wanted, **seen["member"])]
 
-        def bring(self, wanted: vm_plan.Wanted) -> vm_apply.Outcome:
-            return self._answer("bring", wanted)
+        def bring(self, asked: list[vm_plan.Wanted]) -> list[vm_member.Member]:
+            return self._answer("bring", asked)
 
-        def foresee(self, wanted: vm_plan.Wanted) -> vm_apply.Outcome:
-            return self._answer("foresee", wanted)
+        def foresee(self, asked: list[vm_plan.Wanted]) -> list[vm_member.Member]:
+            return self._answer("foresee", asked)
 
     monkeypatch.setattr(maglica_vm, "Task", FakeTask)
     return seen
@@ -98,7 +100,7 @@ def run(config: Path, capsys: pytest.CaptureFixture[str], bring: dict[str, Any])
 def test_the_least(run: Run, bring: dict[str, Any]) -> None:
     assert run(image=IMAGE)["changed"] is False
     assert bring["wanted"] == vm_plan.Wanted(NAME, image=IMAGE)
-    assert bring["waiting"] == vm_apply.Waiting()
+    assert bring["waiting"] == vm_member.Waiting()
     assert [host.name for host in bring["hosts"].hosts] == [HOST]
     assert bring["how"] == "bring"
 
@@ -156,7 +158,7 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
         force=True,
         stop_timeout=7,
     )
-    assert bring["waiting"] == vm_apply.Waiting(False, vm_apply.WaitFor.ADDRESS, 9)
+    assert bring["waiting"] == vm_member.Waiting(False, vm_member.WaitFor.ADDRESS, 9)
     assert bring["hosts"].timeout == 3
 
 
@@ -169,7 +171,13 @@ def test_no_interfaces_are_not_the_image_s(run: Run, bring: dict[str, Any]) -> N
 
 def test_the_result(run: Run, bring: dict[str, Any]) -> None:
     before, after = {"state": "absent"}, {"state": "running"}
-    bring["outcome"] = vm_apply.Outcome(True, before, after, VM, REQUEST)
+    bring["member"] = {
+        "changed": True,
+        "before": before,
+        "after": after,
+        "vm": VM,
+        "request": REQUEST,
+    }
     result = run(image=IMAGE)
     assert result["changed"] is True
     assert result["diff"] == {"before": before, "after": after}
@@ -198,6 +206,13 @@ def test_every_error_fails_with_its_code(
     assert result["code"] == error.code
     assert result["msg"].startswith("cannot do X on host Y: no room")
     assert result["request"]["id"] == REQUEST.id
+
+
+def test_an_error_of_the_vm_itself_fails_too(run: Run, bring: dict[str, Any]) -> None:
+    bring["member"] = {"changed": True, "error": errors.NoRoom("cannot clone it: no room")}
+    result = run(image=IMAGE)
+    assert (result["failed"], result["code"]) == (True, "no_room")
+    assert result["msg"] == "cannot clone it: no room"
 
 
 def test_a_missing_package_says_which_python(run: Run, bring: dict[str, Any]) -> None:
@@ -255,7 +270,7 @@ def test_what_is_returned_is_documented() -> None:
     shown = _ansible.vm_view.of_request(REQUEST)
     assert documented["request"]["contains"].keys() == shown.keys()
     assert documented["request"]["sample"].keys() == shown.keys()
-    domain = vm_apply.Domain(NAME, "u", HOST, "running", True)
+    domain = fleet_values.Domain(NAME, "u", HOST, "running", True)
     vm = _ansible.vm_view.of_domain(domain)
     assert documented["vm"]["contains"].keys() == vm.keys()
     assert documented["vm"]["sample"].keys() == vm.keys()

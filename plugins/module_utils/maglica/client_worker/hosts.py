@@ -165,7 +165,13 @@ class Hosts:
         """Take in that a host has removed a vm, before its next report says so."""
         self._removed[uuid] = now + SETTLE_SECONDS
         host = self._hosts.get(name)
-        if host is not None and host.holdings is not None:
+        if host is None:
+            return
+        # One that was made and removed before a report has shown it.
+        for vm in host.reservations.gone(uuid):
+            self._promised.pop(vm, None)
+            self._renew(name)
+        if host.holdings is not None:
             host.holdings = Holdings.of(self._without_removed(host.holdings.report, now))
             host.kept = None
             self._renew(name)

@@ -65,6 +65,13 @@ class Reservations:
         if request_id in self._entries:
             self._entries[request_id] = replace(self._entries[request_id], ended=now)
 
+    def gone(self, uuid: str) -> list[str]:
+        """Free what was reserved for the vm of that UUID, which was removed; return its name."""
+        found = [entry for entry in self._entries.values() if entry.uuid == uuid]
+        for entry in found:
+            self.drop(entry.request.id)
+        return [entry.spec.name for entry in found]
+
     def settle(self, holdings: Holdings, now: float) -> list[str]:
         """Count anew against a new report; return the names of vms that it took over."""
         entries, self._entries = self._entries, {}

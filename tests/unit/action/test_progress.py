@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.maglica.cloud.plugins.action import maglica_vm
 from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     PROGRESS_VARIABLE,
     Progress,
@@ -19,6 +18,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import
     Request,
     State,
 )
+from ansible_collections.maglica.cloud.plugins.plugin_utils import progress as plugin
 from ansible_collections.maglica.cloud.plugins.plugin_utils.configured import ConfiguredAction
 
 NAME, HOST = "vm0.example.jp", "kvm0.example.jp"
@@ -52,13 +52,13 @@ BASE = {"name": "base", "seconds": 20.0}
     ],
 )
 def test_lines(changes: dict[str, Any], text: str) -> None:
-    assert maglica_vm.line({**REQUEST, **changes}) == text
+    assert plugin.line({**REQUEST, **changes}) == text
 
 
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
-    monkeypatch.setattr(maglica_vm.display, "display", lambda text, **_how: lines.append(text))
+    monkeypatch.setattr(plugin.display, "display", lambda text, **_how: lines.append(text))
     return lines
 
 
@@ -67,7 +67,7 @@ class FakeTask:
         self.environment = environment
 
 
-class FakeAction(maglica_vm.ActionModule):
+class FakeAction(plugin.ProgressAction):
     def __init__(self, environment: list[dict[str, str]] | None = None) -> None:
         self._task = FakeTask(environment)
 
@@ -114,7 +114,7 @@ def test_without_a_socket_the_task_runs_all_the_same(
     long = tmp_path / ("x" * 100)
     long.mkdir()
     monkeypatch.delenv(PROGRESS_VARIABLE, raising=False)
-    monkeypatch.setattr(maglica_vm.tempfile, "tempdir", str(long))
+    monkeypatch.setattr(plugin.tempfile, "tempdir", str(long))
     module.append(Request("r", Kind.CLONE, CloneSpec(NAME, "image")))
     assert FakeAction().run(None, {})["changed"]
     assert printed == []
@@ -127,12 +127,12 @@ def test_a_module_that_fails_leaves_nothing_behind(
         raise RuntimeError("no")
 
     monkeypatch.setattr(ConfiguredAction, "run", fail)
-    monkeypatch.setattr(maglica_vm.tempfile, "tempdir", str(tmp_path))
-    before = maglica_vm.threading.active_count()
+    monkeypatch.setattr(plugin.tempfile, "tempdir", str(tmp_path))
+    before = plugin.threading.active_count()
     with pytest.raises(RuntimeError, match="no"):
         FakeAction().run(None, {})
     assert list(tmp_path.iterdir()) == []
-    assert maglica_vm.threading.active_count() == before
+    assert plugin.threading.active_count() == before
 
 
 def test_nobody_listens_any_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

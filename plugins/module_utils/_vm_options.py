@@ -1,0 +1,123 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options by which modules describe vms, and what they say about waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .maglica.model import CloneMode, Nic
+from .maglica.vm_member import WaitFor, Waiting
+from .maglica.vm_plan import Presence, Wanted
+
+# What holds where nothing is said.
+DEFAULTS: dict[str, Any] = {
+    "state": "present",
+    "clone_mode": "linked",
+    "ssh_authorized_keys": [],
+    "force": False,
+    "stop_timeout": 120,
+}
+
+
+def vm_spec() -> dict[str, dict[str, Any]]:
+    """Return the options of one vm, but for its name, without defaults."""
+    strings = {"type": "list", "elements": "str", "default": []}
+    return {
+        "image": {"type": "str"},
+        "state": {"type": "str", "choices": ["present", "running", "stopped", "absent"]},
+        "host": {"type": "str"},
+        "clone_mode": {"type": "str", "choices": ["linked", "full"]},
+        "pool": {"type": "str"},
+        "vcpus": {"type": "int"},
+        "memory": {"type": "int"},
+        "networks": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "network": {"type": "str"},
+                "bridge": {"type": "str"},
+                "mac": {"type": "str"},
+                "addresses": strings,
+                "gateways": strings,
+                "nameservers": strings,
+                "search": strings,
+            },
+        },
+        "ssh_authorized_keys": {"type": "list", "elements": "str", "no_log": False},
+        "root_password": {"type": "str", "no_log": True},
+        "force": {"type": "bool"},
+        "stop_timeout": {"type": "int"},
+    }
+
+
+def with_defaults(spec: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the options with the defaults that hold."""
+    return {
+        name: {**option, "default": DEFAULTS[name]} if name in DEFAULTS else option
+        for name, option in spec.items()
+    }
+
+
+def wait_spec() -> dict[str, dict[str, Any]]:
+    """Return the options that say what is waited for."""
+    return {
+        "wait": {"type": "bool", "default": True},
+        "wait_for": {
+            "type": "str",
+            "choices": ["cloned", "running", "address"],
+            "default": "running",
+        },
+        "wait_timeout": {"type": "int", "default": 1800},
+    }
+
+
+def waiting(parameters: Mapping[str, Any]) -> Waiting:
+    """Return what the parameters of ``wait_spec`` say."""
+    return Waiting(
+        wait=parameters["wait"],
+        until=WaitFor(parameters["wait_for"]),
+        timeout=parameters["wait_timeout"],
+    )
+
+
+def wanted(name: str | None, *said: Mapping[str, Any]) -> Wanted:
+    """Return the vm that parameters of ``vm_spec`` describe; the first that says something counts.
+
+    A required name may still be null.
+    """
+    merged: dict[str, Any] = {}
+    for parameters in (*said, DEFAULTS):
+        for option, value in parameters.items():
+            if merged.get(option) is None:
+                merged[option] = value
+    networks = merged["networks"]
+    return Wanted(
+        name=name or "",
+        state=Presence(merged["state"]),
+        image=merged["image"],
+        host=merged["host"],
+        clone_mode=CloneMode(merged["clone_mode"]),
+        pool=merged["pool"],
+        vcpus=merged["vcpus"],
+        memory_mib=merged["memory"],
+        networks=None if networks is None else tuple(map(_nic, networks)),
+        ssh_authorized_keys=tuple(merged["ssh_authorized_keys"]),
+        root_password=merged["root_password"],
+        force=merged["force"],
+        stop_timeout=merged["stop_timeout"],
+    )
+
+
+def _nic(parameters: Mapping[str, Any]) -> Nic:
+    mac = parameters["mac"]
+    return Nic(
+        network=parameters["network"],
+        bridge=parameters["bridge"],
+        mac=mac.lower() if mac else None,
+        addresses=tuple(parameters["addresses"]),
+        gateways=tuple(parameters["gateways"]),
+        nameservers=tuple(parameters["nameservers"]),
+        search=tuple(parameters["search"]),
+    )

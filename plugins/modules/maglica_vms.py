@@ -1,0 +1,620 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: Maglica contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: maglica_vms
+short_description: Make many vms from original images at once, run, stop and remove them
+version_added: 0.1.0
+description:
+  - Brings a list of vms, or a number of vms whose names differ by a number, to a state in one task,
+    as M(maglica.cloud.maglica_vm) does with one.
+  - All that are to be made are placed as a whole. When one of them fits nowhere, or something else
+    stands against one of them from the start, none is made and nothing is changed.
+  - What then fails for one vm fails that one only. The others are finished, and the module fails at
+    the end and names all that failed with the causes.
+author:
+  - Maglica contributors (!UNKNOWN)
+extends_documentation_fragment:
+  - maglica.cloud.connection
+attributes:
+  check_mode:
+    description: Can run in check mode and tell what would change without changing it.
+    support: full
+    details:
+      - Tells the host on which each vm would be made now. Nothing is reserved there.
+  diff_mode:
+    description: Will return details on what has changed, or would change in check mode.
+    support: full
+    details:
+      - Has the vms that change.
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
+    details:
+      - Nothing is printed while an asynchronous task runs.
+  action:
+    description: Has an action plugin, so that some of it runs on the controller.
+    support: full
+    details:
+      - Prints how many requests are in which phase, on standard error, when the module runs on the
+        controller; of up to four vms, or with C(-v), each phase of each vm.
+options:
+  name:
+    description:
+      - The names of the vms, with C(%d) for the number, or C(%02d) for a number of at least two
+        digits. So V(web%02d.example.jp) stands for C(web01.example.jp), C(web02.example.jp) and so
+        on.
+    type: str
+  count:
+    description:
+      - How many vms of O(name) there shall be. Needed with O(name), but for O(state=absent).
+      - Those that are there count, whatever their numbers, if they were made by Maglica. Those that
+        lack get the lowest numbers that are free.
+    type: int
+  first:
+    description:
+      - The lowest number that a new vm gets.
+    type: int
+    default: 1
+  exact:
+    description:
+      - Whether vms of O(name) that are more than O(count) are removed, those with the highest
+        numbers first. Otherwise they are left alone.
+    type: bool
+    default: false
+  image: &image
+    description:
+      - The original image, the name of an inactive domain, from which a vm is made if it is not
+        there.
+      - A vm of that name that was made from another image is an error.
+      - Not needed when the vm is there.
+    type: str
+  state: &state
+    description:
+      - V(present), the default, makes a vm and starts it if it is not there, else leaves it on or
+        off.
+      - V(running) makes it if it is not there, and starts it if it is off.
+      - V(stopped) makes it if it is not there, without starting it. A running vm is shut down.
+      - V(absent) removes it, running or not, with its disks and all that belongs to it. A request
+        that is just making it is cancelled. Of O(name), all vms that were made are removed.
+    type: str
+    choices: [present, running, stopped, absent]
+  host: &host
+    description:
+      - The host on which a vm is made. Without it the client worker spreads them by the hosts' load
+        and weight, with all that is asked for at once in mind.
+      - A vm that is on another host is an error. Vms are not moved.
+    type: str
+  clone_mode: &clone_mode
+    description:
+      - V(linked), the default, makes disks that are overlays of a base, a prepared copy of the
+        image that the host keeps.
+      - V(full) makes disks that depend on nothing.
+      - Only used when a vm is made.
+    type: str
+    choices: [linked, full]
+  pool: &pool
+    description:
+      - The storage pool for a vm's disks. Without it the one with most room is used.
+      - Only used when a vm is made.
+    type: str
+  vcpus: &vcpus
+    description:
+      - The number of virtual CPUs. Without it a vm is made with as many as the image has.
+      - A running vm gets another number at its next start.
+    type: int
+  memory: &memory
+    description:
+      - The memory, in MiB. Without it a vm is made with as much as the image has.
+      - A running vm gets another size at its next start.
+    type: int
+  networks: &networks
+    description:
+      - The network interfaces of a vm. Without it a vm has those of the image, with MAC
+        addresses of its own, and uses DHCP.
+      - Only used when a vm is made.
+    type: list
+    elements: dict
+    suboptions:
+      network:
+        description: A libvirt network. Not together with a bridge.
+        type: str
+      bridge:
+        description:
+          - A bridge of the host.
+          - Without bridge and network the interface is connected as the one of the
+            image at the same place.
+        type: str
+      mac:
+        description:
+          - The MAC address. Without it one is made up.
+        type: str
+      addresses:
+        description: IPv4 and IPv6 addresses with their prefix length. Without them DHCP is used.
+        type: list
+        elements: str
+        default: []
+      gateways:
+        description: The default gateways, at most one for each of IPv4 and IPv6.
+        type: list
+        elements: str
+        default: []
+      nameservers:
+        description: The addresses of name servers.
+        type: list
+        elements: str
+        default: []
+      search:
+        description: The domains in which names are looked up.
+        type: list
+        elements: str
+        default: []
+  ssh_authorized_keys: &ssh_authorized_keys
+    description:
+      - Public SSH keys that may log in as root, each a line of the form C(type base64 comment).
+      - Only used when a vm is made.
+    type: list
+    elements: str
+  root_password: &root_password
+    description:
+      - The hash of root's password, such as the filter P(ansible.builtin.password_hash#filter)
+        makes it. A password in clear is refused.
+      - Only used when a vm is made.
+    type: str
+  force: &force
+    description:
+      - With V(stopped), end a vm that did not shut down in time, as if its power plug was pulled.
+        By default it is not.
+    type: bool
+  stop_timeout: &stop_timeout
+    description:
+      - How many seconds a guest may take to shut down. By default 120.
+    type: int
+
+
+
+  vms:
+    description:
+      - The vms, at most 1000. What an entry does not say is as the module's option of the same name
+        says.
+      - Just one of this and O(name) must be given.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - The name of the vm, which is its host name too.
+        type: str
+        required: true
+      image: *image
+      state: *state
+      host: *host
+      clone_mode: *clone_mode
+      pool: *pool
+      vcpus: *vcpus
+      memory: *memory
+      networks: *networks
+      ssh_authorized_keys: *ssh_authorized_keys
+      root_password: *root_password
+      force: *force
+      stop_timeout: *stop_timeout
+  wait:
+    description:
+      - Whether to wait until the work is done. With V(false), the module returns as soon as the
+        client worker has the requests.
+    type: bool
+    default: true
+  wait_for:
+    description:
+      - What to wait for when a vm is to run.
+      - V(cloned) is when its host says that the request is done.
+      - V(running) is when libvirt shows it as running as well.
+      - V(address) is when it has got an address by DHCP as well.
+    type: str
+    choices: [cloned, running, address]
+    default: running
+  wait_timeout:
+    description:
+      - How many seconds to wait for all of that, for all vms together. Afterwards the module fails,
+        but the requests go on, and the same task joins them when it is run again.
+    type: int
+    default: 1800
+seealso:
+  - module: maglica.cloud.maglica_vm
+  - module: maglica.cloud.maglica_vm_info
+"""
+
+EXAMPLES = r"""
+- name: Have ten web servers, on the hosts that suit best
+  maglica.cloud.maglica_vms:
+    name: web%02d.example.jp
+    count: 10
+    image: debian12.original
+  register: web
+
+- name: Use their addresses in this play
+  ansible.builtin.add_host:
+    name: "{{ item.name }}"
+    groups: web
+    ansible_host: "{{ item.address }}"
+  loop: "{{ web.vms }}"
+  loop_control:
+    label: "{{ item.name }}"
+  changed_when: false
+
+- name: Have exactly four of them, and stop those
+  maglica.cloud.maglica_vms:
+    name: web%02d.example.jp
+    count: 4
+    exact: true
+    image: debian12.original
+    state: stopped
+    force: true
+
+- name: Have a list of vms that differ
+  maglica.cloud.maglica_vms:
+    image: debian12.original
+    memory: 512
+    vms:
+      - name: db.example.jp
+        memory: 1024
+        host: kvm0.example.jp
+      - name: cache.example.jp
+      - name: old.example.jp
+        state: absent
+
+- name: Remove all web servers
+  maglica.cloud.maglica_vms:
+    name: web%02d.example.jp
+    state: absent
+"""
+
+RETURN = r"""
+vms:
+  description:
+    - The vms, in the order of the list, or of their numbers.
+  returned: always, but for errors that stand against the task as a whole
+  type: list
+  elements: dict
+  sample:
+    - name: web01.example.jp
+      changed: true
+      uuid: 5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11
+      host: kvm0.example.jp
+      state: running
+      image: debian12.original
+      request: 2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e
+      clone_mode: linked
+      created: "2026-11-24T06:00:00Z"
+      who: root
+      vcpus: 1
+      memory_mib: 512
+      interfaces:
+        - mac: "52:54:00:6b:3c:58"
+          network: default
+          addresses: [192.168.122.101]
+      address: 192.168.122.101
+      addresses: [192.168.122.101]
+      disks:
+        - target: vda
+          device: disk
+          format: qcow2
+          source: /var/lib/libvirt/images/web01.example.jp.vda.5e0c9b1e.qcow2
+          capacity_bytes: null
+          allocation_bytes: null
+      tags: []
+      ssh_host_keys: []
+    - name: web02.example.jp
+      changed: false
+      failed: true
+      host: kvm1.example.jp
+      code: guest_unreadable
+      msg: cannot clone web02.example.jp on host kvm1.example.jp, no operating system was found
+  contains:
+    name:
+      description: Its name.
+      type: str
+      returned: always
+    uuid:
+      description: The UUID of the domain.
+      type: str
+      returned: when it exists
+    host:
+      description: The host that it is, or was, or would be on.
+      type: str
+      returned: when there is one
+    changed:
+      description: Whether it was changed, or would be in check mode.
+      type: bool
+      returned: always
+    state:
+      description:
+        - What the host says of it, V(running), V(stopped) or another state of libvirt; V(absent)
+          when it was to be removed.
+      type: str
+      returned: when it exists or was to be absent
+    failed:
+      description: That the vm could not be brought to the state.
+      type: bool
+      returned: when it failed
+    code:
+      description: What kind of error that was.
+      type: str
+      returned: when it failed
+    msg:
+      description: What went wrong.
+      type: str
+      returned: when it failed
+    image:
+      description: The original image from which it was made.
+      type: str
+      returned: when it exists
+    request:
+      description: The id of the request that made it.
+      type: str
+      returned: when it exists
+    clone_mode:
+      description: Whether its disks are overlays of a base, V(linked), or independent, V(full).
+      type: str
+      returned: when it exists
+    created:
+      description: When it was made (UTC).
+      type: str
+      returned: when it exists
+    who:
+      description: The name of the key of the user who made it.
+      type: str
+      returned: when it exists
+    tags:
+      description: Its tags.
+      type: list
+      elements: str
+      returned: when it exists
+    vcpus:
+      description: The number of virtual CPUs.
+      type: int
+      returned: when it exists
+    memory_mib:
+      description: The memory in MiB.
+      type: int
+      returned: when it exists
+    interfaces:
+      description: The network interfaces, each with its MAC address and known addresses.
+      type: list
+      elements: dict
+      returned: when it exists
+    address:
+      description: The address to reach it at, or none when it is not known.
+      type: str
+      returned: when it exists
+    addresses:
+      description: All addresses that are known.
+      type: list
+      elements: str
+      returned: when it exists
+    disks:
+      description: Its disks, each with its target in the guest, its format and its file.
+      type: list
+      elements: dict
+      returned: when it exists
+    ssh_host_keys:
+      description: The public SSH host keys that it was given.
+      type: list
+      elements: str
+      returned: when it was just made
+requests:
+  description:
+    - The requests that did the work, one for each vm about which something was asked of a host, the
+      last one if there were several. As RV(maglica.cloud.maglica_vm#module:request), with the vm's
+      name.
+  returned: always, but for errors that stand against the task as a whole
+  type: list
+  elements: dict
+  sample:
+    - name: web01.example.jp
+      id: 2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e
+      kind: clone
+      state: done
+      host: kvm0.example.jp
+      who: root
+      created: 1795500000.0
+      updated: 1795500003.1
+      seconds: 3.1
+      phase: null
+      phases:
+        - name: base
+          seconds: 0.01
+      failure: null
+  contains:
+    name:
+      description: The name of the vm.
+      type: str
+      returned: always
+    id:
+      description: The id of the request.
+      type: str
+      returned: always
+    kind:
+      description: What was asked for.
+      type: str
+      returned: always
+    state:
+      description:
+        - Where it stands, V(queued), V(sent), V(running), V(done), V(failed) or V(cancelled).
+      type: str
+      returned: always
+    host:
+      description: The host that does it.
+      type: str
+      returned: always
+    who:
+      description: The name of the user's key.
+      type: str
+      returned: always
+    created:
+      description: When it was accepted, in seconds since 1970.
+      type: float
+      returned: always
+    updated:
+      description: When it last changed, in seconds since 1970.
+      type: float
+      returned: always
+    seconds:
+      description: How long it took so far.
+      type: float
+      returned: always
+    phase:
+      description: The phase that it is in.
+      type: str
+      returned: always
+    phases:
+      description: The phases that are done, and how many seconds each took.
+      type: list
+      elements: dict
+      returned: always
+    failure:
+      description: Why it failed, with an error code and a text.
+      type: dict
+      returned: always
+code:
+  description:
+    - What kind of error it was, of several the first one's, such as V(name_taken), V(no_room) or
+      V(request_timeout). It does not change with the text in RV(ignore:msg).
+  returned: on failure
+  type: str
+  sample: no_room
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.maglica.cloud.plugins.module_utils import _vm_options as options
+from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
+    ManyProgress,
+    connection_spec,
+    errors_as_failure,
+    load_config,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_apply import Asked, Task
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_member import Member
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_parts import Fleet
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_plan import Presence
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_view import of_request
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vms_plan import Group, Pattern
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
+
+
+def argument_spec() -> dict:
+    """Return the options of the module."""
+    return {
+        "vms": {
+            "type": "list",
+            "elements": "dict",
+            "options": {"name": {"type": "str", "required": True}, **options.vm_spec()},
+        },
+        "name": {"type": "str"},
+        "count": {"type": "int"},
+        "first": {"type": "int", "default": 1},
+        "exact": {"type": "bool", "default": False},
+        **options.vm_spec(),
+        **options.wait_spec(),
+        **connection_spec(),
+    }
+
+
+def asked(parameters: dict) -> Asked:
+    """Return the vms that the parameters describe. Raises NameInvalid."""
+    common = {name: parameters[name] for name in options.vm_spec()}
+    if parameters["name"] is None:
+        return [
+            options.wanted(entry["name"], {name: entry[name] for name in common}, common)
+            for entry in parameters["vms"] or []
+        ]
+    pattern = Pattern.parse(parameters["name"])
+    return Group(
+        pattern,
+        options.wanted(None, common),
+        count=parameters["count"] or 0,
+        exact=parameters["exact"],
+        first=parameters["first"],
+    )
+
+
+def shown(member: Member) -> dict:
+    """Return what the result has of a vm."""
+    result = {"name": member.name, "changed": member.changed and not member.error}
+    if member.error is not None:
+        result.update(failed=True, code=member.error.code, msg=str(member.error))
+    elif member.vm is not None:
+        return {**member.vm, **result}
+    elif member.wanted.state is Presence.ABSENT:
+        result["state"] = "absent"
+    host = member.request.host if member.request else member.before.get("host")
+    return {**result, "host": host} if host else result
+
+
+def result_of(members: list) -> dict:
+    """Return the result of the module, or of its failure."""
+    changed = [member for member in members if member.changed and not member.error]
+    result = {
+        "changed": bool(changed),
+        "vms": [shown(member) for member in members],
+        "requests": [
+            {"name": member.name, **of_request(member.request)}
+            for member in members
+            if member.request
+        ],
+        "diff": {
+            "before": {member.name: member.before for member in changed},
+            "after": {member.name: member.after for member in changed},
+        },
+    }
+    failed = [member for member in members if member.error]
+    if failed:
+        causes = "; ".join(f"{member.name}: {member.error}" for member in failed)
+        result["msg"] = f"{len(failed)} of {len(members)} vms failed: {causes}"
+        result["code"] = failed[0].error.code
+    return result
+
+
+def run(parameters: dict, check_mode: bool, progress: ManyProgress) -> dict:
+    """Do, or in check mode foresee, what the parameters ask for; return the result."""
+    wanted = asked(parameters)
+    config = load_config(parameters)
+    fleet = Fleet(config.hosts, parameters["host_timeout"])
+    with Client(config, reply_timeout=parameters["client_worker_timeout"]) as client:
+        waiting = options.waiting(parameters)
+        task = Task(client, fleet, waiting, progress, progress.submitted)
+        return result_of(task.foresee(wanted) if check_mode else task.bring(wanted))
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=argument_spec(),
+        supports_check_mode=True,
+        mutually_exclusive=[("vms", "name"), ("vms", "count")],
+        required_one_of=[("vms", "name")],
+        required_by={"count": "name"},
+    )
+    parameters = module.params
+    if parameters["name"] is not None and parameters["state"] != "absent":
+        if parameters["count"] is None:
+            module.fail_json(msg="count is needed with name, but for state=absent")
+    elif parameters["name"] is not None and parameters["count"] is not None:
+        module.fail_json(msg="count makes no sense with state=absent, which removes all of name")
+    for option in ("count", "first"):
+        if (parameters[option] or 0) < 0:
+            module.fail_json(msg=f"{option} is below 0")
+    # What ansible-playbook -v shows more of.
+    progress = ManyProgress(verbose=module._verbosity > 0)  # pylint: disable=protected-access
+    with errors_as_failure(module, dict):
+        result = run(parameters, module.check_mode, progress)
+    if "msg" in result:
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
