@@ -80,6 +80,7 @@ class SimulatedHost:
         self._peer.listen()
         said = 0.0
         working: dict[str, Request] = {}
+        over: set[str] = set()
         while not self._ended.is_set():
             if time.monotonic() - said > _HELLO:
                 said = time.monotonic()
@@ -87,15 +88,18 @@ class SimulatedHost:
                 welcome = self._peer.hello(report(*self._domains()), **states)
                 working.update({request.id: request for request in welcome["requests"]})
                 self._cancel(working, welcome["cancel"])
-            heard = self._peer.hear(_PAUSE)
+            heard = self._peer.hear(0 if working and not self.held else _PAUSE)
             if heard is not None and heard[0] == "request":
-                working[heard[1]["request"].id] = heard[1]["request"]
+                request = heard[1]["request"]
+                # What a welcome has told may be published, too.
+                if request.id not in over:
+                    working[request.id] = request
             elif heard is not None:
                 self._cancel(working, [heard[1]["id"]])
-            if not self.held:
-                for request in list(working.values()):
-                    self._work(request)
-                    del working[request.id]
+            if working and not self.held:
+                request = working.pop(next(iter(working)))
+                over.add(request.id)
+                self._work(request)
         self._peer.deaf()
         self._peer.disconnect()
 

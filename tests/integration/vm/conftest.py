@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import testdriver
+from support.ansible_runs import Ansible
 from support.simulated_host import SimulatedCell
 from support.vm_suite import HOSTS
 
@@ -27,3 +28,8 @@ def cell(tmp_path: Path, libvirtds: list[testdriver.Libvirtd]) -> Iterator[Simul
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture
+def ansible(checkout: Path, tmp_path: Path, cell: SimulatedCell) -> Ansible:
+    return Ansible(checkout, tmp_path, cell)

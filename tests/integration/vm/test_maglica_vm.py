@@ -5,87 +5,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from support.ansible_runs import Ansible, examples
 from support.simulated_host import SimulatedCell
 from support.vm_suite import HOSTS, IMAGE, NAME
 
-BIN = Path(sys.executable).parent
-MODULE = "plugins/modules/maglica_vm.py"
-
-
-class Run:
-    """A finished Ansible command; ``results`` are those of its tasks, by host."""
-
-    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
-        self.code = done.returncode
-        self.errors = done.stderr
-        self.output = done.stdout
-
-    def results(self) -> list[tuple[str, dict[str, Any]]]:
-        lines = self.output.splitlines()
-        return [json.loads(line[7:]) for line in lines if line.startswith("RESULT ")]
-
-    def result(self) -> dict[str, Any]:
-        ((_host, result),) = self.results()
-        return result
-
-
-class Ansible:
-    """Runs commands in the checkout, for a cell."""
-
-    def __init__(self, checkout: Path, folder: Path, cell: SimulatedCell) -> None:
-        self.checkout = checkout
-        self.folder = folder
-        self.config = str(cell.config.path)
-        # Not the checkout's own cloud; and "localhost" is then the implicit one.
-        self.inventory = folder / "nobody.ini"
-        self.inventory.write_text("[nobody]\n")
-        self.variables = {"ansible_python_interpreter": sys.executable}
-
-    def run(self, *command: str, **environment: str) -> Run:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "MAGLI"))}
-        done = subprocess.run(
-            [str(BIN / command[0]), *command[1:]],
-            cwd=self.checkout,
-            env={
-                **inherited,
-                "ANSIBLE_CONFIG": str(self.checkout / "ansible.cfg"),
-                "ANSIBLE_STDOUT_CALLBACK": "results",
-                "ANSIBLE_CALLBACK_PLUGINS": str(self.checkout / "tests" / "support" / "callbacks"),
-                "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
-                "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
-                "ANSIBLE_INVENTORY": str(self.inventory),
-                "ANSIBLE_LOCALHOST_WARNING": "0",
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=100,
-        )
-        return Run(done)
-
-    def ad_hoc(self, module: str, *options: str, **arguments: object) -> Run:
-        given = json.dumps({"config": self.config, **arguments})
-        local = ["-c", "local", "-e", json.dumps(self.variables)]
-        return self.run("ansible", "localhost", "-m", module, *local, *options, "-a", given)
-
-    def play(self, content: list[dict[str, Any]], *options: str, **environment: str) -> Run:
-        path = self.folder / "play.yml"
-        path.write_text(yaml.safe_dump(content, sort_keys=False))
-        return self.run("ansible-playbook", str(path), *options, **environment)
-
-
-@pytest.fixture
-def ansible(checkout: Path, tmp_path: Path, cell: SimulatedCell) -> Ansible:
-    return Ansible(checkout, tmp_path, cell)
+MODULE = "maglica_vm"
 
 
 @pytest.mark.parametrize("module", ["maglica_vm", "maglica.cloud.maglica_vm"])
@@ -232,18 +160,10 @@ def test_a_secret_is_shown_nowhere(ansible: Ansible, cell: SimulatedCell) -> Non
         assert "abcdefghijklmnop" not in shown
 
 
-def _examples(checkout: Path) -> list[dict[str, Any]]:
-    source = (checkout / MODULE).read_text(encoding="utf-8")
-    examples: list[dict[str, Any]] = yaml.safe_load(
-        source.split('EXAMPLES = r"""')[1].split('"""')[0]
-    )
-    return examples
-
-
 def test_the_examples_of_the_documentation(ansible: Ansible, checkout: Path) -> None:
-    examples = _examples(checkout)
-    tasks = [entry for entry in examples if "hosts" not in entry]
-    plays = [entry for entry in examples if "hosts" in entry]
+    entries = examples(checkout, MODULE)
+    tasks = [entry for entry in entries if "hosts" not in entry]
+    plays = [entry for entry in entries if "hosts" in entry]
     assert len(tasks) >= 5
     inventory = ansible.folder / "hosts.yml"
     variables = {**ansible.variables, "maglica_config": ansible.config}

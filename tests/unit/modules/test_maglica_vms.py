@@ -1,0 +1,252 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module's main function with a fake task: parameters in, result or failure out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+import yaml
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.maglica.cloud.plugins.module_utils import _ansible
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
+    errors,
+    fleet_values,
+    model,
+    vm_member,
+    vm_plan,
+    vms_plan,
+)
+from ansible_collections.maglica.cloud.plugins.modules import maglica_vm, maglica_vms
+
+IMAGE, HOST = "debian12.original", "kvm0.example.jp"
+CONFIG = """
+[client_worker]
+address = 127.0.0.1
+insecure = yes
+[host kvm0.example.jp]
+uri = test:///default
+"""
+REQUEST = model.Request(
+    id="2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e",
+    kind=model.Kind.CLONE,
+    spec=model.CloneSpec("a", IMAGE, root_password="$6$salt$hashhash"),
+    state=model.State.DONE,
+    host=HOST,
+    created=100.0,
+    updated=101.5,
+)
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def task(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the task was asked for; ``members`` or ``error`` is what it answers."""
+    seen: dict[str, Any] = {"members": []}
+
+    class FakeTask:
+        def __init__(self, *_parts: object) -> None:
+            seen["waiting"] = _parts[2]
+
+        def _answer(self, how: str, asked: object) -> list[vm_member.Member]:
+            seen.update(how=how, asked=asked)
+            if "error" in seen:
+                raise seen["error"]
+            return seen["members"]
+
+        def bring(self, asked: object) -> list[vm_member.Member]:
+            return self._answer("bring", asked)
+
+        def foresee(self, asked: object) -> list[vm_member.Member]:
+            return self._answer("foresee", asked)
+
+    monkeypatch.setattr(maglica_vms, "Task", FakeTask)
+    return seen
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], task: dict[str, Any]) -> Run:
+    config = tmp_path / "maglica.conf"
+    config.write_text(CONFIG)
+
+    def run_with(**arguments: object) -> dict[str, Any]:
+        with (
+            patch_module_args({"config": str(config), **arguments}),
+            pytest.raises(SystemExit) as ended,
+        ):
+            maglica_vms.main()
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert bool(ended.value.code) is bool(result.get("failed"))
+        return result
+
+    return run_with
+
+
+def test_a_pattern_with_a_count(run: Run, task: dict[str, Any]) -> None:
+    result = run(name="web%02d.example.jp", count=3, image=IMAGE, memory=64)
+    assert result["vms"] == []
+    assert task["how"] == "bring"
+    assert task["waiting"] == vm_member.Waiting()
+    assert task["asked"] == vms_plan.Group(
+        vms_plan.Pattern("web%02d.example.jp", "web", 2, ".example.jp"),
+        vm_plan.Wanted("", image=IMAGE, memory_mib=64),
+        3,
+    )
+    run(name="web%d", count=0, exact=True, first=0, state="stopped")
+    asked = task["asked"]
+    assert (asked.count, asked.exact, asked.first) == (0, True, 0)
+    assert asked.model.state is vm_plan.Presence.STOPPED
+    run(name="web%d", state="absent", _ansible_check_mode=True)
+    assert task["how"] == "foresee"
+
+
+def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
+    nic = {"network": "default", "mac": "52:54:00:AA:BB:CC"}
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me"
+    run(
+        vms=[
+            {"name": "a", "memory": 1024, "networks": [], "force": False},
+            {"name": "b", "state": "absent"},
+            {"name": "c", "clone_mode": "full", "ssh_authorized_keys": [], "host": HOST},
+        ],
+        image=IMAGE,
+        memory=512,
+        networks=[nic],
+        ssh_authorized_keys=[key],
+        root_password="$6$salt$hashhash",
+        force=True,
+        stop_timeout=7,
+        state="running",
+        wait=False,
+        wait_for="address",
+        wait_timeout=9,
+    )
+    common: dict[str, Any] = {
+        "state": vm_plan.Presence.RUNNING,
+        "image": IMAGE,
+        "memory_mib": 512,
+        "networks": (model.Nic(network="default", mac="52:54:00:aa:bb:cc"),),
+        "ssh_authorized_keys": (key,),
+        "root_password": "$6$salt$hashhash",
+        "force": True,
+        "stop_timeout": 7,
+    }
+    assert task["asked"] == [
+        vm_plan.Wanted("a", **{**common, "memory_mib": 1024, "networks": (), "force": False}),
+        vm_plan.Wanted("b", **{**common, "state": vm_plan.Presence.ABSENT}),
+        vm_plan.Wanted(
+            "c",
+            **{**common, "ssh_authorized_keys": (), "host": HOST},
+            clone_mode=model.CloneMode.FULL,
+        ),
+    ]
+    assert task["waiting"] == vm_member.Waiting(False, vm_member.WaitFor.ADDRESS, 9)
+
+
+def member(name: str, state: str = "present", **fields: Any) -> vm_member.Member:
+    return vm_member.Member(vm_plan.Wanted(name, vm_plan.Presence(state)), **fields)
+
+
+MEMBERS = (
+    member("a", changed=True, vm={"name": "a", "host": HOST}, request=REQUEST, after={"x": 1}),
+    member("b", vm={"name": "b", "host": HOST}),
+    member("c", "absent", changed=True, before={"host": HOST}),
+    member("d", "absent"),
+)
+
+
+def test_the_result(run: Run, task: dict[str, Any]) -> None:
+    task["members"] = list(MEMBERS)
+    result = run(vms=[{"name": "a"}])
+    assert result["changed"] is True
+    assert result["vms"] == [
+        {"name": "a", "host": HOST, "changed": True},
+        {"name": "b", "host": HOST, "changed": False},
+        {"name": "c", "host": HOST, "state": "absent", "changed": True},
+        {"name": "d", "state": "absent", "changed": False},
+    ]
+    assert [(each["name"], each["seconds"]) for each in result["requests"]] == [("a", 1.5)]
+    assert result["diff"] == {
+        "before": {"a": {}, "c": {"host": HOST}},
+        "after": {"a": {"x": 1}, "c": {}},
+    }
+    assert "hashhash" not in json.dumps({**result, "invocation": None})
+    task["members"] = [MEMBERS[1], MEMBERS[3]]
+    assert run(vms=[{"name": "a"}])["changed"] is False
+
+
+def test_the_failed_ones_are_named_with_their_causes(run: Run, task: dict[str, Any]) -> None:
+    lost: Sequence[vm_member.Member] = [
+        member("e", changed=True, request=REQUEST, error=errors.NoRoom("pool x is full")),
+        member("f", error=errors.RequestTimeout("cannot wait longer")),
+    ]
+    task["members"] = [*MEMBERS, *lost]
+    result = run(vms=[{"name": "a"}])
+    assert result["failed"]
+    assert result["changed"]
+    assert result["code"] == "no_room"
+    assert result["msg"] == "2 of 6 vms failed: e: pool x is full; f: cannot wait longer"
+    assert result["vms"][4] == {
+        "name": "e",
+        "changed": False,
+        "failed": True,
+        "code": "no_room",
+        "msg": "pool x is full",
+        "host": HOST,
+    }
+    assert len(result["vms"]) == 6
+
+
+def test_an_error_against_all(run: Run, task: dict[str, Any]) -> None:
+    task["error"] = errors.NoRoom("none of 3 requests is accepted: no room")
+    result = run(vms=[{"name": "a"}])
+    assert (result["code"], result["msg"]) == ("no_room", str(task["error"]))
+    assert "vms" not in result
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({}, "one of the following is required: vms, name"),
+        ({"vms": [], "name": "w%d", "count": 1}, "mutually exclusive: vms|name"),
+        ({"vms": [], "count": 1}, "mutually exclusive: vms|count"),
+        ({"name": "w%d"}, "count is needed with name"),
+        ({"name": "w%d", "count": 1, "state": "absent"}, "count makes no sense"),
+        ({"name": "w%d", "count": -1}, "count is below 0"),
+        ({"name": "w%d", "count": 1, "first": -1}, "first is below 0"),
+        ({"name": "web", "count": 1}, "'web' is no pattern of names"),
+        ({"vms": [{"image": "x"}]}, "missing required arguments: name found in vms"),
+        ({"vms": [{"name": "x", "wait": True}]}, "vms.wait"),
+    ],
+)
+def test_bad_parameters(run: Run, arguments: dict[str, object], why: str) -> None:
+    result = run(**arguments)
+    assert result["failed"]
+    assert why in result["msg"]
+
+
+def test_what_is_returned_is_documented() -> None:
+    documented = yaml.safe_load(maglica_vms.RETURN)
+    request = {"name", *_ansible.vm_view.of_request(REQUEST)}
+    assert documented["requests"]["contains"].keys() == request
+    assert documented["requests"]["sample"][0].keys() == request
+    domain = fleet_values.Domain("a", "u", HOST, "running", True)
+    vm = {"changed", *_ansible.vm_view.of_domain(domain)}
+    assert documented["vms"]["contains"].keys() == vm | {"failed", "code", "msg"}
+    assert documented["vms"]["sample"][0].keys() == vm
+
+
+def test_the_options_are_those_of_one_vm() -> None:
+    many = yaml.safe_load(maglica_vms.DOCUMENTATION)["options"]
+    one = yaml.safe_load(maglica_vm.DOCUMENTATION)["options"]
+    assert many.keys() == {*one, "vms", "count", "first", "exact"}
+    for name, option in one.items():
+        if name in many["vms"]["suboptions"] and name != "name":
+            shown = many["vms"]["suboptions"][name]
+            assert shown == many[name]
+            for field in ("type", "elements", "choices"):
+                assert shown.get(field) == option.get(field), name
