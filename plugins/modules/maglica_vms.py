@@ -497,6 +497,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     errors_as_failure,
     load_config,
 )
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_apply import Asked, Task
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_member import Member
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_parts import Fleet
@@ -546,7 +547,7 @@ def shown(member: Member) -> dict:
     """Return what the result has of a vm."""
     result = {"name": member.name, "changed": member.changed and not member.error}
     if member.error is not None:
-        result.update(failed=True, code=member.error.code, msg=str(member.error))
+        result.update(failed=True, code=member.error.code, msg=one_line(str(member.error)))
     elif member.vm is not None:
         return {**member.vm, **result}
     elif member.wanted.state is Presence.ABSENT:
@@ -574,7 +575,7 @@ def result_of(members: list) -> dict:
     failed = [member for member in members if member.error]
     if failed:
         causes = "; ".join(f"{member.name}: {member.error}" for member in failed)
-        result["msg"] = f"{len(failed)} of {len(members)} vms failed: {causes}"
+        result["msg"] = one_line(f"{len(failed)} of {len(members)} vms failed: {causes}")
         result["code"] = failed[0].error.code
     return result
 
