@@ -28,7 +28,12 @@ from support.figures import Figure  # noqa: E402
 
 from .frame import Run  # noqa: E402
 
-AREAS = ("kills", "scale", "images")
+AREAS = (
+    "kills",
+    "scale",
+    "images",
+    "access",
+)
 
 
 def measure(area: str, short: bool, seed: int) -> Iterator[Figure]:

@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start a worker with one of its protections taken out, for the negative controls.
+
+    python without.py PROTECTION MODULE ARGUMENT…
+
+The product has no switch for any of them, so each is patched before the module's ``main``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+LIBRARY = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
+
+
+def access() -> None:
+    """Let everybody in, and do everything."""
+    from maglica.client_worker import access, broker, dispatch
+
+    def admit(frames: list[bytes], _table: object) -> access.Verdict:
+        return access.Verdict([b"1.0", frames[1], b"200", b"OK", b"anybody", b""], None)
+
+    def anybody(_context: object, _key: object) -> access.Peer:
+        return access.ANYBODY
+
+    broker.zap = admit
+    broker.identify = dispatch.identify = anybody
+
+
+def types() -> None:
+    """Let a message's type name any function of the handlers' modules, with any body."""
+    from maglica.client_worker import client_messages, dispatch
+    from maglica.client_worker.host_messages import OK
+    from maglica.wire import schema
+
+    checked = schema.asked
+
+    class Everything(dict):
+        def __contains__(self, name: object) -> bool:
+            return True
+
+        def __missing__(self, name: str) -> Any:
+            getattr(client_messages, name)
+            return lambda _context, _call: OK
+
+    dispatch.HANDLERS = Everything(dispatch.HANDLERS)
+    dispatch.Peer.may = lambda _peer, _type: True
+    schema.asked = lambda kind, body: checked(kind, body) if kind in schema.ASKED else body
+
+
+def revocation() -> None:
+    """Keep the connections of hosts whose key is gone."""
+    from maglica.client_worker.broker import Broker
+
+    Broker._end_subscriptions = lambda _broker: None
+
+
+def subscriptions() -> None:
+    """Let every host subscribe to whatever it likes."""
+    import zmq
+    from maglica.client_worker.broker import Broker
+
+    Broker._subscribe = lambda broker, wanted, _key: broker._publisher.setsockopt(
+        zmq.SUBSCRIBE, wanted
+    )
+
+
+def heartbeats() -> None:
+    """Send none, and expect none."""
+    from maglica.wire import sockets
+
+    sockets.HEARTBEAT_INTERVAL = 0
+    sockets.HEARTBEAT_TIMEOUT = 0
+
+
+def strictness() -> None:
+    """Read messages as they come, and let what breaks at one end the worker."""
+    import json
+
+    from maglica.client_worker import dispatch, engine
+    from maglica.wire.message import Message
+
+    dispatch.decode = lambda frames: Message(frames[1].decode(), json.loads(frames[2]))
+    engine.Engine.handle = engine.Engine._transaction
+
+
+PROTECTIONS: dict[str, Callable[[], None]] = {
+    "access": access,
+    "types": types,
+    "revocation": revocation,
+    "subscriptions": subscriptions,
+    "heartbeats": heartbeats,
+    "strictness": strictness,
+}
+
+
+def command(protection: str, worker: list[str]) -> list[str]:
+    """Return the command that starts ``python -m MODULE ARGUMENT…`` without this protection."""
+    python, _m, *rest = worker
+    return [python, str(Path(__file__).resolve()), protection, *rest]
+
+
+def main(words: list[str]) -> int:
+    protection, module, *arguments = words
+    # In place of this file's own folder.
+    sys.path[0] = str(LIBRARY)
+    PROTECTIONS[protection]()
+    return int(importlib.import_module(module).main(arguments))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
