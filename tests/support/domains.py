@@ -40,11 +40,16 @@ def plan(xml: str, **changes: object) -> ClonePlan:
     return replace(PLAN, **{"image": described.name, "disks": disks, **changes})
 
 
-def domain(devices: str = "", outside: str = "", kind: str = "kvm") -> str:
+def domain(
+    devices: str = "",
+    outside: str = "",
+    kind: str = "kvm",
+    uuid: str = "11111111-2222-4333-8444-0000000000ff",
+) -> str:
     """Return a small definition with ``devices`` and, beside them, what is ``outside``."""
     return f"""<domain type='{kind}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
       <name>small.original</name>
-      <uuid>11111111-2222-4333-8444-0000000000ff</uuid>
+      <uuid>{uuid}</uuid>
       <memory>1048576</memory>
       {outside}
       <devices>{devices}</devices>

@@ -20,6 +20,7 @@ interface_addresses = st.builds("{}/{}".format, st.ip_addresses(v=4), st.integer
 ssh_keys = st.from_regex(
     r"ssh-(ed25519|rsa) [A-Za-z0-9+/]{16,40}={0,2}( [!-~]{1,20})?", fullmatch=True
 )
+tags = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.:=+@/-]{0,20}", fullmatch=True)
 hashes = st.from_regex(r"\$[0-9a-z]{1,8}\$[A-Za-z0-9./,=$+-]{8,40}", fullmatch=True)
 numbers = st.floats(0, 1e10) | st.integers(0, 10**10).map(float)
 byte_counts = st.integers(0, 1 << 60)
@@ -71,6 +72,7 @@ clone_specs = st.builds(
     networks=maybe(tuples(nics)),
     ssh_authorized_keys=tuples(ssh_keys),
     root_password=maybe(hashes),
+    tags=tuples(tags),
     start=st.booleans(),
 )
 vm_specs = st.builds(
@@ -82,6 +84,7 @@ vm_specs = st.builds(
     timeout=st.integers(0, 86400),
     vcpus=maybe(vcpus),
     memory_mib=maybe(memories),
+    tags=tuples(tags),
 )
 failures = st.builds(
     model.Failure, code=st.from_regex("[a-z_]{1,40}", fullmatch=True), text=texts(2000)
@@ -102,6 +105,7 @@ vms = st.builds(
     interfaces=tuples(interfaces),
     disks=tuples(texts(1000)),
     ssh_host_keys=tuples(texts(8200)),
+    tags=tuples(texts(80)),
     restart_needed=st.booleans(),
 )
 domains = st.builds(

@@ -12,7 +12,7 @@ from maglica import domain_clone, domain_xml
 from maglica.domain_clone import DiskSource, clone, own_path
 from maglica.domain_xml import describe
 from maglica.errors import ImageUnsupported
-from maglica.model import CloneMode, Nic
+from maglica.model import CloneMode, Nic, vm_uuid
 from support.domains import CORPUS, IMAGES, PLAN, definition, domain, plan
 
 GOLDEN = CORPUS.parent / "golden"
@@ -76,7 +76,8 @@ def test_the_same_plan_gives_the_same_clone(image: str) -> None:
 @pytest.mark.parametrize("image", IMAGES)
 def test_a_clone_can_be_cloned(image: str) -> None:
     once = clone(definition(image), plan(definition(image)))
-    twice = describe(clone(once, plan(once, request="r2", name="vm1.example.jp")))
+    changes = {"request": "r2", "uuid": vm_uuid("r2"), "name": "vm1.example.jp"}
+    twice = describe(clone(once, plan(once, **changes)))
     assert twice.name == "vm1.example.jp"
     assert twice.made is not None
     assert twice.made.request == "r2"
@@ -84,9 +85,10 @@ def test_a_clone_can_be_cloned(image: str) -> None:
 
 def test_metadata_is_ours_and_that_of_others_stays() -> None:
     xml = definition("foreign")
-    made = clone(xml, plan(xml, who="a<b&\"c'", clone_mode=CloneMode.FULL))
+    made = clone(xml, plan(xml, who="a<b&\"c'", clone_mode=CloneMode.FULL, tags=("web", "a")))
     found = describe(made).made
     assert found is not None
+    assert found.tags == ("a", "web")
     assert (found.image, found.request) == ("foreign.original", PLAN.request)
     assert (found.who, found.clone_mode, found.created) == ("a<b&\"c'", "full", PLAN.created)
     assert made.count("https://maglica.cloud/xmlns/vm/1.0") == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from maglica import domain_xml
+from maglica import domain_xml, model
 from maglica.domain_xml import Disk, Made, describe
 from maglica.errors import ImageUnsupported
 from support.domains import IMAGES, definition, domain
@@ -93,7 +93,11 @@ def test_transient_disk_that_shares_its_backing_is_shared() -> None:
 
 
 def test_what_maglica_made() -> None:
-    assert describe(definition("foreign")).made == Made(
+    xml = definition("foreign")
+    # The image has it from a vm, of which it is a copy that others made.
+    assert describe(xml).made is None
+    own = model.vm_uuid("00000000-0000-4000-8000-00000000000f")
+    assert describe(xml.replace("11111111-2222-4333-8444-000000000009", own)).made == Made(
         image="older.original",
         request="00000000-0000-4000-8000-00000000000f",
         created=1,
@@ -123,8 +127,17 @@ def test_metadata_of_others_is_not_ours(metadata: str) -> None:
     ],
 )
 def test_our_metadata_by_its_name_space(metadata: str) -> None:
-    made = describe(domain(outside=f"<metadata>{metadata}</metadata>")).made
+    made = describe(domain(outside=f"<metadata>{metadata}</metadata>", uuid=model.vm_uuid(""))).made
     assert made == Made("i", "", 0, "", "")
+
+
+def test_tags_are_sorted_and_each_is_there_once() -> None:
+    tags = "".join(f"<m:tag name='{name}'/>" for name in ("web", "a", "web")) + "<m:tag/>"
+    metadata = f"<m:vm xmlns:m='https://maglica.cloud/xmlns/vm/1.0' request='r'>{tags}</m:vm>"
+    xml = domain(outside=f"<metadata>{metadata}</metadata>", uuid=model.vm_uuid("r"))
+    made = describe(xml).made
+    assert made is not None
+    assert made.tags == ("a", "web")
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ class ClonePlan:
     vcpus: int | None = None
     memory_mib: int | None = None
     nvram: str | None = None
+    tags: Sequence[str] = ()
 
 
 def check(xml: str, own_networks: bool = False) -> None:
@@ -132,7 +133,9 @@ def _metadata(root: ET.Element, plan: ClonePlan) -> None:
         "who": plan.who,
         "clone_mode": plan.clone_mode.value,
     }
-    ET.SubElement(_child(root, "metadata"), "maglica:vm", attributes)
+    made = ET.SubElement(_child(root, "metadata"), "maglica:vm", attributes)
+    for tag in plan.tags:
+        ET.SubElement(made, "maglica:tag", {"name": tag})
 
 
 def _static_addresses(root: ET.Element, nics: Sequence[Nic]) -> None:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from xml.parsers import expat
 
 from .errors import ImageUnsupported
-from .model import Interface
+from .model import Interface, vm_uuid
 
 METADATA_NAMESPACE = "https://maglica.cloud/xmlns/vm/1.0"
+METADATA_PREFIX = "maglica"
 QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 # libvirtd's own limit for a string is 4 MiB; a definition has a few KiB.
 MAX_SIZE = 1 << 20
@@ -49,7 +50,7 @@ _NAMED_BY = {"file": "file", "block": "dev", "dir": "dir"}
 class Made:
     """What Maglica wrote into the metadata of a vm that it made; ``created`` is a Unix time.
 
-    ``addresses`` are pairs of a MAC address and a static address of that interface, with its
+    ``tags`` are sorted. ``addresses`` are pairs of a MAC address and a static address of that interface, with its
     prefix length.
     """
 
@@ -59,6 +60,7 @@ class Made:
     who: str
     clone_mode: str
     addresses: tuple[tuple[str, str], ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Disk:
 class Definition:
     """A domain's definition. ``memory_mib`` and ``vcpus`` are what it starts with.
 
-    ``made`` is None for a domain that others made. ``nvram`` is the path of a UEFI guest's
+    ``made`` is None for a domain that others made, be it a copy of a vm of Maglica's. ``nvram`` is the path of a UEFI guest's
     variables, when it is stated.
     """
 
@@ -116,11 +118,12 @@ def describe(xml: str) -> Definition:
     Raises ImageUnsupported for what is no definition of a domain, or isn't safe to parse.
     """
     root = parse(xml)
+    name, uuid = text(root, "name"), text(root, "uuid").lower()
     return Definition(
-        name=text(root, "name"),
-        uuid=text(root, "uuid").lower(),
+        name=name,
+        uuid=uuid,
         kind=root.get("type", ""),
-        made=_made(root),
+        made=_made(root, uuid),
         vcpus=_vcpus(root),
         memory_mib=memory_bytes(root, "memory") >> 20,
         disks=tuple(describe_disk(element) for element in root.iterfind("devices/disk")),
@@ -219,8 +222,12 @@ def namespace(prefix: str, *scopes: ET.Element) -> str | None:
     return next((scope.get(attribute) for scope in scopes if scope.get(attribute)), None)
 
 
-def _made(root: ET.Element) -> Made | None:
+def _made(root: ET.Element, uuid: str) -> Made | None:
     for _metadata, element in own_metadata(root):
+        # A copy that something else made of a vm has the vm's metadata, but not the UUID that goes
+        # with the request there.
+        if vm_uuid(element.get("request", "")) != uuid:
+            return None
         created = element.get("created", "0")
         return Made(
             image=element.get("image", ""),
@@ -233,8 +240,16 @@ def _made(root: ET.Element) -> Made | None:
                 for child in element
                 if child.tag.rpartition(":")[2] == "address"
             ),
+            tags=tuple(
+                sorted({child.get("name", "") for child in element if is_tag(child)} - {""})
+            ),
         )
     return None
+
+
+def is_tag(element: ET.Element) -> bool:
+    """Say whether an element in Maglica's metadata is a tag of the vm."""
+    return element.tag.rpartition(":")[2] == "tag"
 
 
 def describe_disk(element: ET.Element) -> Disk:

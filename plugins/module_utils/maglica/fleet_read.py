@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import _deps, addresses, domain_xml, fleet_address, fleet_host, model
+from . import _deps, addresses, domain_xml, fleet_address, fleet_host
 from .addresses import ANY, Preference
-from .domain_xml import Definition, Made
+from .domain_xml import Definition
 from .errors import ImageUnsupported
 from .fleet_address import Guest
 from .fleet_values import AddressSource, Disk, Domain, Gather, Host
@@ -218,7 +218,7 @@ def _domain(record: Record, reading: Reading) -> Domain:
     definition = record.definition
     if definition is None:
         return domain
-    made = genuine(definition)
+    made = definition.made
     if made is None:
         domain = replace(domain, made=False)
     else:
@@ -230,6 +230,7 @@ def _domain(record: Record, reading: Reading) -> Domain:
             created=made.created,
             who=made.who,
             clone_mode=made.clone_mode,
+            tags=made.tags,
         )
     return replace(
         domain,
@@ -243,18 +244,6 @@ def _domain(record: Record, reading: Reading) -> Domain:
 def _recorded(record: Record, domain: Domain) -> tuple[tuple[str, str], ...]:
     made = record.definition.made if record.definition and domain.made else None
     return made.addresses if made else ()
-
-
-def genuine(definition: Definition) -> Made | None:
-    """Return what Maglica recorded about the domain, None if it did not make it.
-
-    A copy that something else made of a vm has the vm's metadata, but not the UUID that goes
-    with the request there.
-    """
-    made = definition.made
-    if made is None or model.vm_uuid(made.request) != definition.uuid:
-        return None
-    return made
 
 
 def _disks(definition: Definition, statistics: Mapping[str, Any]) -> tuple[Disk, ...]:

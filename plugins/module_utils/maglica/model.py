@@ -47,6 +47,7 @@ class Kind(str, enum.Enum):
     STOP = "stop"
     REMOVE = "remove"
     RESIZE = "resize"
+    TAG = "tag"
 
 
 class CloneMode(str, enum.Enum):
@@ -86,6 +87,7 @@ class CloneSpec:
     networks: tuple[Nic, ...] | None = None
     ssh_authorized_keys: tuple[str, ...] = ()
     root_password: str | None = field(default=None, repr=False)
+    tags: tuple[str, ...] = ()
     start: bool = True
 
     def without_secrets(self) -> CloneSpec:
@@ -99,6 +101,7 @@ class VmSpec:
 
     ``force`` and ``timeout`` (seconds) are for stop: after the timeout of a shutdown that the guest
     did not follow, pull the plug if forced, else fail. ``vcpus`` and ``memory_mib`` are for resize.
+    ``tags``, all that the vm shall have, are for tag.
     """
 
     name: str
@@ -108,6 +111,7 @@ class VmSpec:
     timeout: int = 120
     vcpus: int | None = None
     memory_mib: int | None = None
+    tags: tuple[str, ...] = ()
 
     def without_secrets(self) -> VmSpec:
         return self
@@ -158,6 +162,7 @@ class Vm:
     interfaces: tuple[Interface, ...] = ()
     disks: tuple[str, ...] = ()
     ssh_host_keys: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     restart_needed: bool = False
 
 

@@ -19,6 +19,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _VM_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # libvirt allows nearly anything as a domain's, pool's or network's name; these are the ones served.
 _OBJECT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,199}")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:=+@/-]{0,62}")
 _MAC = re.compile(r"[0-9a-f][02468ace](?::[0-9a-f]{2}){5}")
 # crypt(5): $id$[parameters$]salt$hash, in the alphabet that shadow(5) can hold.
 _PASSWORD_HASH = re.compile(r"\$[0-9a-z]{1,8}\$[A-Za-z0-9./,=$+-]{8,500}")
@@ -50,6 +51,16 @@ def object_name(name: str) -> str:
             " the first a letter, a digit or _"
         )
     return name
+
+
+def tag(text: str) -> str:
+    """Check a tag of a vm."""
+    if not _TAG.fullmatch(text):
+        raise NameInvalid(
+            f"{text[:80]!r} is no tag: use at most 63 letters, digits and _ . : = + @ / -,"
+            " the first a letter, a digit or _"
+        )
+    return text
 
 
 def mac(text: str) -> str:

@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+import libvirt
 import pytest
+from maglica import domain_xml
 from maglica.model import Kind, State, VmSpec, new_request_id, vm_uuid
 from support.client_worker import IMAGE, eventually
 from support.host_worker import HOST, Cell
 from support.own_libvirtd import MADE
 
 NAME = "vm0.example.jp"
-UUID = "a1b2c3d4-0000-4000-8000-000000000001"
+UUID = vm_uuid("r")
 
 
 @pytest.fixture
@@ -39,6 +41,17 @@ def test_a_host_says_what_it_is(cell: Cell) -> None:
     assert [pool.name for pool in report.pools] == ["default-pool"]
     (image,) = [each for each in report.domains if each.is_image]
     assert (image.name, image.vcpus, image.memory_mib) == (IMAGE, 1, 64)
+
+
+def test_a_copy_that_others_made_of_a_vm_is_theirs(cell: Cell) -> None:
+    cell.libvirtd.define("copy.example.jp", "a1b2c3d4-0000-4000-8000-000000000003", MADE)
+    cell.start()
+    try:
+        told = {each.name: each for each in cell.status().report.domains}
+        assert not told["copy.example.jp"].made
+        assert told["copy.example.jp"].is_image
+    finally:
+        cell.libvirtd.connection.lookupByName("copy.example.jp").undefine()
 
 
 def test_a_domain_that_is_defined_or_started_is_told_at_once(cell: Cell) -> None:
@@ -156,6 +169,22 @@ def test_resize_changes_the_definition_and_tells_of_the_restart(cell: Cell, doma
     assert same.vm.restart_needed is True
 
 
+@pytest.mark.parametrize("runs", [True, False])
+def test_tags_are_changed_in_place(cell: Cell, domain: object, runs: bool) -> None:
+    cell.start()
+    if runs:
+        domain.create()
+    for tags in (("web", "a"), ("a", "role:db"), ("a", "role:db"), ()):
+        request = cell.ended(act(cell, Kind.TAG, tags=tags))
+        assert request.state is State.DONE, request.failure
+        assert request.vm.tags == tuple(sorted(tags))
+        assert request.vm.restart_needed is False
+        for flags in (0, libvirt.VIR_DOMAIN_XML_INACTIVE):
+            made = domain_xml.describe(domain.XMLDesc(flags)).made
+            assert (made.tags, made.image, made.who) == (tuple(sorted(tags)), IMAGE, "alice")
+    assert domain.isActive() == runs
+
+
 def test_remove(cell: Cell, domain: object) -> None:
     cell.start()
     domain.create()
@@ -191,7 +220,7 @@ def test_the_vm_that_is_meant_must_be_there(
     assert (request.failure.code, request.failure.text) == ("vm_unknown", text)
 
 
-@pytest.mark.parametrize("kind", [Kind.REMOVE, Kind.RESIZE])
+@pytest.mark.parametrize("kind", [Kind.REMOVE, Kind.RESIZE, Kind.TAG])
 def test_what_maglica_did_not_make_is_left_alone(cell: Cell, kind: Kind) -> None:
     cell.start()
     image = cell.libvirtd.connection.lookupByName(IMAGE)

@@ -35,6 +35,7 @@ _QUICK: dict[Kind, Callable[[Request, JobContext], Vm]] = {
     Kind.STOP: quick.stop,
     Kind.REMOVE: quick.remove,
     Kind.RESIZE: quick.resize,
+    Kind.TAG: quick.tag,
 }
 
 

@@ -109,6 +109,7 @@ def _plan(vm: Member) -> domain_clone.ClonePlan:
         networks=vm.spec.networks,
         vcpus=vm.spec.vcpus,
         memory_mib=vm.spec.memory_mib,
+        tags=vm.spec.tags,
     )
 
 

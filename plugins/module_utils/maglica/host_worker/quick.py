@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The short kinds of requests: start, stop, remove, resize.
+"""The short kinds of requests: start, stop, remove, resize, tag.
 
 Each finds the vm by UUID *and* name, does nothing that is done already, so that it may be run again
 after any interruption, and returns the vm as it is then. Raises a MaglicaError that names the vm,
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -119,6 +120,39 @@ def _set_size(root: ET.Element, spec: VmSpec, host: str) -> None:
             domain_size.set_memory(root, spec.memory_mib)
     except ImageUnsupported as error:
         raise ImageUnsupported(f"cannot resize {spec.name} on host {host}: {error}") from error
+
+
+def tag(request: Request, context: JobContext) -> Vm:
+    """Give a vm these tags and no others, whether it runs or not."""
+    domain = _find(request, context)
+    spec = _spec(request)
+    with libvirtd.errors(f"tag {spec.name}", context.host):
+        made = domain_xml.describe(domain.XMLDesc()).made
+        if made is None:
+            raise VmUnknown(
+                f"cannot tag {spec.name} on host {context.host}: Maglica did not make it, and it"
+                " changes no other definitions"
+            )
+        if made.tags != tuple(sorted(set(spec.tags))):
+            with context.phase(request.id, "define"):
+                _set_tags(domain, spec.tags)
+        return view.vm_of(domain, context.host)
+
+
+def _set_tags(domain: Any, tags: Sequence[str]) -> None:
+    libvirt = need("libvirt")
+    kind, uri = libvirt.VIR_DOMAIN_METADATA_ELEMENT, domain_xml.METADATA_NAMESPACE
+    # libvirt gives and takes the element without its prefix.
+    element = ET.fromstring(domain.metadata(kind, uri))  # noqa: S314 - bounded, from libvirtd
+    for child in [child for child in element if domain_xml.is_tag(child)]:
+        element.remove(child)
+    for name in sorted(set(tags)):
+        ET.SubElement(element, "tag", {"name": name})
+    flags = libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
+    if domain.isPersistent():
+        flags |= libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    text = ET.tostring(element, encoding="unicode")
+    domain.setMetadata(kind, text, domain_xml.METADATA_PREFIX, uri, flags)
 
 
 def _spec(request: Request) -> VmSpec:

@@ -40,6 +40,7 @@ def of_definition(xml: str, host: str) -> Vm:
         vcpus=definition.vcpus,
         memory_mib=definition.memory_mib,
         interfaces=definition.interfaces,
+        tags=definition.made.tags if definition.made else (),
         disks=tuple(disk.source for disk in definition.copied_disks if disk.source),
     )
 

@@ -36,6 +36,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _CODE = re.compile(r"[a-z_]{1,40}")
 MAX_NICS = 16
 MAX_KEYS = 64
+MAX_TAGS = 64
 MAX_DOMAINS = 4000
 # Of everything that is listed by request, what one message holds at most.
 MAX_LISTED = 1000
@@ -50,6 +51,7 @@ _vcpus = integer(1, 1024)
 _memory = integer(16, 64 << 20)
 _bytes = integer(0, 1 << 60)
 _patience = integer(0, 60)
+_tags = list_of(named(names.tag), MAX_TAGS)
 
 _nic = record(
     model.Nic,
@@ -73,6 +75,7 @@ _clone_spec = record(
     networks=optional(list_of(_nic, MAX_NICS)),
     ssh_authorized_keys=list_of(named(names.ssh_key), MAX_KEYS),
     root_password=optional(named(names.password_hash)),
+    tags=_tags,
     start=boolean,
 )
 _vm_spec = record(
@@ -84,6 +87,7 @@ _vm_spec = record(
     timeout=integer(0, 86400),
     vcpus=optional(_vcpus),
     memory_mib=optional(_memory),
+    tags=_tags,
 )
 _failure = record(model.Failure, code=matching(_CODE, "error code"), text=text())
 _phase = record(model.Phase, name=text(40), seconds=number)
@@ -105,6 +109,7 @@ _vm_result = record(
     interfaces=list_of(_interface, 64),
     disks=list_of(text(1000), 64),
     ssh_host_keys=list_of(text(8200), 8),
+    tags=list_of(text(80), MAX_TAGS),
     restart_needed=boolean,
 )
 _domain = record(
