@@ -50,8 +50,8 @@ _NAMED_BY = {"file": "file", "block": "dev", "dir": "dir"}
 class Made:
     """What Maglica wrote into the metadata of a vm that it made; ``created`` is a Unix time.
 
-    ``tags`` are sorted. ``addresses`` are pairs of a MAC address and a static address of that interface, with its
-    prefix length.
+    ``tags`` are sorted. ``addresses`` are pairs of a MAC address and a static address of that
+    interface, with its prefix length.
     """
 
     image: str
@@ -90,8 +90,8 @@ class Disk:
 class Definition:
     """A domain's definition. ``memory_mib`` and ``vcpus`` are what it starts with.
 
-    ``made`` is None for a domain that others made, be it a copy of a vm of Maglica's. ``nvram`` is the path of a UEFI guest's
-    variables, when it is stated.
+    ``made`` is None for a domain that others made, be it a copy of a vm of Maglica's. ``nvram`` is
+    the path of a UEFI guest's variables, when it is stated.
     """
 
     name: str
