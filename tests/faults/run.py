@@ -33,6 +33,7 @@ AREAS = (
     "scale",
     "images",
     "access",
+    "partitions",
 )
 
 

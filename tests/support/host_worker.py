@@ -25,6 +25,9 @@ HOST = "kvm0.example.jp"
 class HostWorker:
     """The host worker's process, its folder with configuration, key, journal, and cheap clones."""
 
+    # Where it reaches the client worker.
+    address = LOOPBACK
+
     def __init__(self, folder: Path, worker: Worker, uri: str, **options: object) -> None:
         self.folder = folder
         self.worker = worker
@@ -52,7 +55,7 @@ class HostWorker:
 
     def write_config(self) -> Path:
         where = self.worker.where
-        lines = ["[client_worker]", f"address = {LOOPBACK}", f"public_key = {where.public_key}"]
+        lines = ["[client_worker]", f"address = {self.address}", f"public_key = {where.public_key}"]
         lines += [f"publish_port = {where.publish_port}", f"request_port = {where.request_port}"]
         lines += ["[host_worker]", *(f"{key} = {value}" for key, value in self.options.items())]
         path = self.folder / "maglica.conf"
@@ -64,17 +67,15 @@ class HostWorker:
         self.worker.access[self.keys.public.decode()] = f"host {self.options['name']}"
         self.worker.write_access()
 
+    def command(self) -> list[str]:
+        worker = [sys.executable, "-m", "maglica.host_worker.main"]
+        return [*worker, "--config", str(self.write_config())]
+
     def start(self) -> None:
         path = [str(CHEAP_CLONE), str(LIBRARY)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "maglica.host_worker.main",
-                    "--config",
-                    str(self.write_config()),
-                ],
+                self.command(),
                 env={
                     **os.environ,
                     "PYTHONPATH": os.pathsep.join(path),

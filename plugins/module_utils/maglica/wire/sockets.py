@@ -29,9 +29,10 @@ ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 # bytes, and libzmq's limit counts them.
 CURVE_OVERHEAD = 64
 
-# Milliseconds. A link that is cut without a word is found after HEARTBEAT_TIMEOUT.
-HEARTBEAT_INTERVAL = 2000
-HEARTBEAT_TIMEOUT = 6000
+# Milliseconds. A link that is cut without a word is found when the next heartbeat has had no answer
+# for HEARTBEAT_TIMEOUT: after the sum of both at the latest.
+HEARTBEAT_INTERVAL = 1500
+HEARTBEAT_TIMEOUT = 5000
 HANDSHAKE_TIMEOUT = 5000
 RECONNECT_FIRST = 100
 RECONNECT_MAX = 2000

@@ -1,0 +1,290 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Links between the client worker and hosts are cut in every way, with requests under way.
+
+Each host is a network namespace with a wire of its own to the client worker's. A cut is **found**
+when neither side holds a connection any more that was up before; what comes after is **resumed**
+when every request that was handed in before or meanwhile has ended.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from maglica.model import Request
+from support.client_worker import Host, Worker, eventually
+from support.figures import Figure, at_least, at_most, control
+from support.host_worker import HostWorker
+from support.netns import Star, connections, gate, inside
+from support.own_libvirtd import OwnLibvirtd
+
+from . import without
+from .frame import Run
+from .stage import UnprotectedWorker
+
+FOUND_SECONDS = 7.0
+RESUMED_SECONDS = 10.0
+DOWN_SECONDS = 15.0
+# How long is looked for what is not found; and how long a cut lasts at least.
+PATIENCE = 9.0
+GIVE_UP_SECONDS = 40.0
+# The rules of the host's packet filter while the link is cut; none: another address instead.
+CUTS: dict[str, tuple[str, ...]] = {
+    "nothing passes": ("INPUT -i wire -j DROP", "OUTPUT -o wire -j DROP"),
+    "the host's packets are lost": ("OUTPUT -o wire -j DROP",),
+    "packets to the host are lost": ("INPUT -i wire -j DROP",),
+    "connections are reset": (
+        "INPUT -i wire -p tcp -j REJECT --reject-with tcp-reset",
+        "OUTPUT -o wire -p tcp -j REJECT --reject-with tcp-reset",
+    ),
+    "only first packets pass": (
+        "INPUT -i wire -p tcp ! --syn -j DROP",
+        "OUTPUT -o wire -p tcp ! --syn -j DROP",
+    ),
+    "the host's address changes": (),
+}
+
+
+@dataclass
+class Found:
+    """What was measured; times in seconds, one a cycle."""
+
+    found: list[float] = field(default_factory=list)
+    resumed: list[float] = field(default_factory=list)
+    down: list[float] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+
+
+class WiredHost(HostWorker):
+    """A host worker in a namespace of a star, with the intervals that the product sets."""
+
+    protection = ""
+
+    def __init__(self, folder: Path, worker: Worker, uri: str, star: Star, number: int) -> None:
+        self.star = star
+        self.number = number
+        self.address = gate(number)
+        self.host_part = 2
+        super().__init__(folder, worker, uri, name=f"kvm{number}.example.jp", hello_interval=5)
+        self.allow()
+
+    def command(self) -> list[str]:
+        worker = super().command()
+        if self.protection:
+            worker = without.command(self.protection, worker)
+        return self.star.command(self.number, worker)
+
+    def held(self) -> set[tuple[int, str, str]]:
+        """Return the connections that either side takes for established."""
+        found = set()
+        assert self.process is not None and self.worker.process is not None
+        for process in (self.process.pid, self.worker.process.pid):
+            for port in self.worker.ports:
+                found |= {(process, *ends) for ends in connections(process, self.number, port)}
+        return found
+
+    def cut(self, how: str) -> None:
+        if CUTS[how]:
+            self.star.filter(self.number, *CUTS[how])
+        else:
+            old, self.host_part = self.host_part, self.host_part + 1
+            self.star.move(self.number, old, self.host_part)
+
+    def heal(self) -> None:
+        self.star.filter(self.number)
+
+
+class Cutter:
+    """Cuts the link of one host, again and again, and measures."""
+
+    def __init__(self, host: WiredHost, admin: Host) -> None:
+        self.host = host
+        self.admin = admin
+        self.name = str(host.options["name"])
+        self.measured = Found()
+        self._numbers = itertools.count()
+
+    def clone(self, name: str = "") -> Request:
+        """Hand in a clone; what is not accepted can't be lost."""
+        request = self.admin.clone(name or self.new_name(), host=self.name, memory_mib=16)
+        self.measured.requests.append(request)
+        return request
+
+    def new_name(self) -> str:
+        return f"vm{next(self._numbers)}.{self.name}"
+
+    def insist(self) -> Request:
+        """Hand in a clone as soon as the host does not count as down any more."""
+        while True:
+            with suppress(AssertionError):
+                return self.clone()
+            time.sleep(0.1)
+
+    def now(self, request: Request) -> Request:
+        return self.admin.request("status", id=request.id)
+
+    def alive(self) -> bool:
+        statuses = self.admin.ask("hosts")[1]["hosts"]
+        return any(each.alive for each in statuses if each.host == self.name)
+
+    def cycle(self, how: str, seconds: float) -> None:
+        """Cut the link for so many seconds at least, and wait until all is well again."""
+        slow = self.new_name()
+        self.host.block(slow, "copied")
+        pending = [self.clone(slow)]
+        eventually(lambda: self.now(pending[0]).phase == "copy", GIVE_UP_SECONDS)
+        before = self.host.held()
+        pending.append(self.clone())
+        self.host.cut(how)
+        start = time.monotonic()
+        pending.append(self.clone())
+        self.measured.found.append(self.find(before, start))
+        self.host.unblock(slow, "copied")
+        pending.append(self.clone())
+        if CUTS[how]:
+            self.wait_cut(start, seconds)
+            self.host.heal()
+        # An address that has changed is there from the beginning.
+        healed = time.monotonic() if CUTS[how] else start
+        pending.append(self.insist())
+        while pending and time.monotonic() < healed + GIVE_UP_SECONDS:
+            pending = [request for request in pending if not self.now(request).state.ended]
+            time.sleep(0.05)
+        self.measured.resumed.append(time.monotonic() - healed)
+
+    def find(self, before: set[tuple[int, str, str]], start: float) -> float:
+        """Return how long it took both sides to give up what was cut."""
+        while (passed := time.monotonic() - start) < PATIENCE:
+            if not before & self.host.held():
+                return passed
+            time.sleep(0.05)
+        return passed
+
+    def wait_cut(self, start: float, seconds: float) -> None:
+        """Wait for the end of the cut; note when the host counts as down, if it does."""
+        down = False
+        while (passed := time.monotonic() - start) < seconds:
+            if not down and not self.alive():
+                down = True
+                self.measured.down.append(passed)
+            time.sleep(0.1)
+
+    def run(self, cuts: list[tuple[str, float]]) -> None:
+        for how, seconds in cuts:
+            self.cycle(how, seconds)
+
+
+def figures(run: Run) -> Iterator[Figure]:
+    count, cycles = (len(CUTS), 1) if run.short else (10, 10)
+    with ExitStack() as stack:
+        cutters, still_held = _run(run, stack, count, cycles)
+    total = [cutter.measured for cutter in cutters]
+    found = [seconds for each in total for seconds in each.found]
+    resumed = [seconds for each in total for seconds in each.resumed]
+    down = [seconds for each in total for seconds in each.down]
+    how = f"{len(found)} cuts of {len(CUTS)} kinds, {count} hosts, seed {run.seed}"
+    yield at_least("partitions: cycles", len(found), count * cycles, how)
+    yield at_most("partitions: found by both sides, seconds", max(found), FOUND_SECONDS, how)
+    yield at_most("partitions: resumed, seconds", max(resumed), RESUMED_SECONDS, how)
+    if down:
+        text = f"host_timeout {DOWN_SECONDS:g} s after the last hello; {len(down)} long cuts"
+        yield at_most("partitions: counted as down, seconds", max(down), DOWN_SECONDS + 1, text)
+    requests = sum(len(each.requests) for each in total)
+    how = f"{requests} requests handed in before, during and after the cuts"
+    yield at_most("partitions: requests lost", sum(map(_lost, cutters)), 0, how)
+    yield at_most("partitions: requests run twice", sum(map(_twice, cutters)), 0, how)
+    how = f"connections still held after {FOUND_SECONDS:g} s without heartbeats"
+    yield control("partitions: not found", still_held, how)
+
+
+def _run(run: Run, stack: ExitStack, count: int, cycles: int) -> tuple[list[Cutter], int]:
+    libvirtd = OwnLibvirtd()
+    stack.callback(libvirtd.close)
+    libvirtd.start()
+    star = Star(count + 1)
+    stack.callback(star.close)
+    star.open()
+    stack.enter_context(inside(star.middle))
+    (run.folder / "worker").mkdir()
+    worker = Worker(run.folder / "worker", bind="0.0.0.0")
+    stack.callback(worker.close)
+    (run.folder / "deaf").mkdir()
+    deaf = UnprotectedWorker(run.folder / "deaf", bind="0.0.0.0")
+    stack.callback(deaf.close)
+    deaf.protection = "heartbeats"
+    cutters = []
+    for number in star.hosts:
+        its = worker if number <= count else deaf
+        host = WiredHost(run.folder / f"h{number}", its, libvirtd.uri, star, number)
+        stack.callback(host.close)
+        host.protection = its.protection if its is deaf else ""
+        cutters.append(Cutter(host, Host(its, "admin", its.grant("client", f"admin{number}"))))
+    for started in (worker, deaf):
+        started.start()
+    for cutter in cutters:
+        cutter.host.start()
+    for cutter in cutters:
+        eventually(cutter.alive, GIVE_UP_SECONDS)
+    run.say(f"{count} hosts are up")
+    *cut, control_host = cutters
+    kinds = run.random("cuts")
+    with ThreadPoolExecutor(len(cutters)) as pool:
+        without_heartbeats = pool.submit(_still_held, control_host.host)
+        done = [
+            pool.submit(each.run, _schedule(run, kinds, n, cycles)) for n, each in enumerate(cut)
+        ]
+        for cutter, future in zip(cut, done):
+            future.result()
+            run.say(f"{cutter.name}: {_rounded(cutter.measured)}")
+    return cut, without_heartbeats.result()
+
+
+def _schedule(run: Run, kinds: random.Random, number: int, cycles: int) -> list[tuple[str, float]]:
+    """Return the cuts of one host: in the short form each has another kind."""
+    if run.short:
+        return [(list(CUTS)[number], kinds.uniform(7.5, 8.5))]
+    cuts = [list(CUTS)[(number + turn) % len(CUTS)] for turn in range(cycles)]
+    kinds.shuffle(cuts)
+    # Every fourth lasts until the host counts as down.
+    return [
+        (how, kinds.uniform(7.5, 10) if turn % 4 else DOWN_SECONDS + 2)
+        for turn, how in enumerate(cuts)
+    ]
+
+
+def _still_held(host: WiredHost) -> int:
+    time.sleep(1)
+    before = host.held()
+    host.cut("nothing passes")
+    time.sleep(FOUND_SECONDS)
+    return len(before & host.held())
+
+
+def _rounded(measured: Found) -> str:
+    words = [
+        f"{name} {' '.join(f'{seconds:.1f}' for seconds in getattr(measured, name))}"
+        for name in ("found", "resumed", "down")
+    ]
+    return ", ".join(words)
+
+
+def _lost(cutter: Cutter) -> int:
+    """Count what was accepted and is not there."""
+    made = set(cutter.host.made)
+    return sum(request.name not in made for request in cutter.measured.requests)
+
+
+def _twice(cutter: Cutter) -> int:
+    """Count what was made more often than it was undone, and once."""
+    effects = cutter.host.effects
+    return sum(
+        effects.count(f"made {name}") > 1 + effects.count(f"undone {name}")
+        for name in {request.name for request in cutter.measured.requests}
+    )
