@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,6 +43,7 @@ GET_PIP_NAMES = ("get_pip_24_2.py", "get_pip_25_2.py")
 MAX_SHOWN = 40
 
 Version = tuple[int, int]
+Wanted = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def importer_check(tree: Path) -> Check:
     return Check("galaxy-importer", command, WORK / "archive", env, bad=r"^(ERROR|WARNING)")
 
 
-def sanity_checks(pythons: dict[Version, Path]) -> Iterator[Check]:
+def sanity_checks(pythons: dict[Version, Path], wanted: Wanted) -> Iterator[Check]:
     """Yield ansible-test sanity for each ansible-core that a Python here can run."""
     cache = HOME / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
@@ -172,6 +173,8 @@ def sanity_checks(pythons: dict[Version, Path]) -> Iterator[Check]:
         shutil.copy2(CHECKOUT / "tests" / "tools" / "get_pip.py", cache / name)
     for core, oldest in CORE_VERSIONS.items():
         name = f"sanity {core}"
+        if not wanted(name):
+            continue
         usable = [v for v in sorted(pythons) if oldest <= v <= NEWEST_CONTROLLER_PYTHON]
         if not usable:
             print(f"skip  {name}: no Python >= {oldest[0]}.{oldest[1]} here", flush=True)
@@ -189,9 +192,13 @@ def sanity_checks(pythons: dict[Version, Path]) -> Iterator[Check]:
         yield Check(name, command, tree, env, telling="^(ERROR|FATAL)")
 
 
-def oldest_python_check(pythons: dict[Version, Path], tree: Path) -> Iterator[Check]:
+def oldest_python_check(
+    pythons: dict[Version, Path], tree: Path, wanted: Wanted
+) -> Iterator[Check]:
     """Yield the library's unit tests on the oldest Python that hosts may have."""
     name = f"unit tests {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]}"
+    if not wanted(name):
+        return
     if OLDEST_PYTHON not in pythons:
         print(f"skip  {name}: no such Python here", flush=True)
         return
@@ -256,9 +263,16 @@ def run_all(words: list[str]) -> int:
         raise SystemExit("the linters need a Python >= 3.11, with its venv module")
     make_venv(LINT_VENV, pythons[controllers[0]], [CHECKOUT / "requirements-lint.txt"])
     tree = copy_tracked(WORK / "tree" / COLLECTION)
-    checks = [*sanity_checks(pythons), importer_check(tree)]
-    checks += [*oldest_python_check(pythons, tree), *quick_checks(tree)]
-    chosen = [c for c in checks if not words or any(word in c.name for word in words)]
+
+    def wanted(name: str) -> bool:
+        return not words or any(word in name for word in words)
+
+    # What is not wanted is not even installed.
+    chosen = [*sanity_checks(pythons, wanted)]
+    if wanted("galaxy-importer"):
+        chosen.append(importer_check(tree))
+    chosen += [*oldest_python_check(pythons, tree, wanted)]
+    chosen += [check for check in quick_checks(tree) if wanted(check.name)]
     failed = 0
     with ThreadPoolExecutor(max_workers=2) as pool:
         for future in as_completed([pool.submit(run, check) for check in chosen]):
