@@ -77,6 +77,12 @@ bench-listing: venv build/bench/venv/.ready ## time the inventory beside communi
 	@tests/tools/debian-packages libvirt-daemon-system
 	@cd tests && $(CURDIR)/build/bench/venv/bin/python -m bench.listing
 
+.PHONY: bench-clone
+bench-clone: venv build/bench/venv/.ready cloud ## time cloning beside virt-clone with virt-customize, and kcli; writes docs/performance.md
+	@tests/tools/debian-packages libvirt-daemon-system libguestfs-tools qemu-system-x86 qemu-utils virtinst xorriso \
+		openssh-client e2fsprogs
+	@cd tests && PYTHONPATH=../plugins/module_utils $(CURDIR)/build/bench/venv/bin/python -m bench.clone
+
 build/bench/venv/.ready: requirements-bench.txt
 	@echo "bench: installing $< into build/bench/venv"
 	@$(PYTHON) -m venv --system-site-packages build/bench/venv

@@ -25,3 +25,16 @@ def draw(path: Path, series: Mapping[str, Sequence[tuple[int, float]]]) -> None:
         panel.set_ylim(bottom=0)
         panel.grid(alpha=0.3)
     picture.savefig(path, metadata={"Date": None})
+
+
+def bars(path: Path, ways: Mapping[str, float]) -> None:
+    """Draw seconds, on a scale of powers of ten, into an SVG file."""
+    picture = Figure(figsize=(9, 3.2), layout="constrained")
+    panel = picture.subplots()
+    marks = panel.barh(list(ways), list(ways.values()))
+    panel.bar_label(marks, [f"{seconds:.3g} s" for seconds in ways.values()], padding=4)
+    panel.set_xscale("log")
+    panel.set_xlabel("seconds")
+    panel.invert_yaxis()
+    panel.margins(x=0.1)
+    picture.savefig(path, metadata={"Date": None})

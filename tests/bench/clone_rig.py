@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One host for the clone benchmark: a real libvirtd, both workers, and images of real Debian."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import libvirt
+from maglica.config import Config, Library
+from maglica.host_worker.guest import accel
+from maglica.model import CloneSpec, Kind, Request, State
+from maglica.wire.client import Client
+from support import qemu_libvirtd
+from support.client_worker import Worker, eventually
+from support.host_worker import LIBRARY, HostWorker
+
+DEFINITION = """
+<domain type='qemu'>
+  <name>{name}</name>
+  <memory unit='MiB'>{memory}</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64'>hvm</type></os>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/>
+      <source file='{disk}'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    <interface type='network'><source network='default'/><model type='virtio'/></interface>
+    <serial type='pty'/>
+  </devices>
+</domain>
+"""
+NETWORK = "<network><name>default</name></network>"
+POOL = "<pool type='dir'><name>default</name><target><path>{path}</path></target></pool>"
+IMAGE = "debian12.original"
+PATIENCE = 1800.0
+MEMORY_MIB = 32
+
+
+class Rig:
+    """The host, its pool, and a client of the client worker."""
+
+    def __init__(self, folder: Path, uri: str) -> None:
+        self.folder = folder
+        self.uri = uri
+        self.pool = folder / "pool"
+        self.pool.mkdir()
+        self.connection = libvirt.open(uri)
+        self.connection.networkDefineXML(NETWORK)
+        self.connection.storagePoolDefineXML(POOL.format(path=self.pool)).create()
+        self.worker = Worker(folder)
+        self.host = HostWorker(folder / "host", self.worker, uri)
+        # Each call of libguestfs is on record, so that launches and inspections can be counted.
+        self.host.environment = {"PYTHONPATH": str(LIBRARY), "LIBGUESTFS_TRACE": "1"}
+        self.host.allow()
+        pair = self.worker.grant("client", "bench")
+        key = folder / "library.key"
+        key.write_bytes(pair.secret)
+        key.chmod(0o600)
+        self.client = Client(
+            Config(folder / "maglica.conf", self.worker.where, library=Library(key))
+        )
+        self.client.__enter__()
+
+    def start(self, *images: str) -> None:
+        """Start both workers, and wait until the host has told of these images."""
+        self.worker.start()
+        self.host.start()
+        eventually(lambda: set(images) <= self._reported(), 60)
+
+    def _reported(self) -> set[str]:
+        hosts = self.client.hosts()
+        return {domain.name for host in hosts if host.alive for domain in host.report.domains}
+
+    def close(self) -> None:
+        self.client.__exit__(None, None, None)
+        self.host.close()
+        self.worker.close()
+        self.connection.close()
+
+    def add_image(self, name: str, disk: Path) -> None:
+        self.connection.defineXML(DEFINITION.format(name=name, disk=disk, memory=MEMORY_MIB))
+
+    def clone(self, *specs: CloneSpec) -> tuple[list[Request], float]:
+        """Make vms; return their requests when all are done, and the seconds that it took."""
+        begun = time.perf_counter()
+        requests = [self.client.submit(Kind.CLONE, spec) for spec in specs]
+        ended = [self.client.wait(request.id, PATIENCE) for request in requests]
+        seconds = time.perf_counter() - begun
+        for request in ended:
+            if request.state is not State.DONE:
+                raise SystemExit(f"clone of {request.name}: {request.failure}")
+        return ended, seconds
+
+    def remove(self, requests: Sequence[Request]) -> None:
+        """Remove vms and their disks by hand: this is no part of what is measured."""
+        for request in requests:
+            vm = request.vm
+            if vm is None:
+                raise SystemExit(f"request {request.id} made no vm")
+            self.connection.lookupByUUIDString(vm.uuid).undefine()
+            for disk in vm.disks:
+                Path(disk).unlink()
+
+    def traced(self, call: str) -> int:
+        """Return how often this call of libguestfs was made so far."""
+        return self.host.log.count(f"libguestfs: trace: {call}\n")
+
+
+def debian(cache: Path) -> Path:
+    """Return the disk of the test cloud's original image."""
+    found = sorted(cache.glob("cloud/guest-*/disk.qcow2"))
+    if not found:
+        raise SystemExit("there is no image of the test cloud yet: make cloud")
+    return found[-1]
+
+
+def grown(disk: Path, target: Path, gib: int) -> Path:
+    """Make a copy of ``disk`` whose file system has ``gib`` GiB."""
+    raw = target.with_suffix(".raw")
+    run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(disk), str(raw))
+    run("truncate", "-s", f"{gib}G", str(raw))
+    run("e2fsck", "-fp", str(raw))
+    run("resize2fs", str(raw))
+    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(target))
+    raw.unlink()
+    return target
+
+
+def run(*command: str) -> float:
+    """Run a program to its end; return the seconds."""
+    begun = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: {done.stderr or done.stdout}")
+    return time.perf_counter() - begun
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Rig]:
+    """Have the host, in a folder of a short name, for sockets lie in it."""
+    folder = Path(tempfile.mkdtemp(prefix="maglica-bench-"))
+    # libguestfs's own tools get the back end that the host worker uses too.
+    os.environ["LIBGUESTFS_BACKEND"] = "direct"
+    if not accel.kvm_works("auto", folder):
+        os.environ["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"
+    try:
+        with qemu_libvirtd.running(folder / "libvirtd") as uri:
+            rig = Rig(folder, uri)
+            try:
+                yield rig
+            except BaseException:
+                sys.stderr.write(rig.host.log[-4000:] if (folder / "host/log").exists() else "")
+                raise
+            finally:
+                rig.close()
+    finally:
+        shutil.rmtree(folder)
+
+
+class Peak(threading.Thread):
+    """The peak memory, in MiB, of the host worker and its children of Python, none of QEMU."""
+
+    def __init__(self, rig: Rig) -> None:
+        super().__init__(daemon=True)
+        self._rig = rig
+        self._over = threading.Event()
+        self.mib = 0.0
+
+    def __enter__(self) -> Peak:
+        self.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._over.wait(0.1):
+            process = self._rig.host.process
+            if process is not None:
+                known = [process.pid, *self._rig.host.children()]
+                self.mib = max(self.mib, sum(map(_resident, known)) / 1024)
+
+
+def _resident(pid: int) -> int:
+    """Return the memory of a process in KiB; one that has ended has none."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in status.splitlines() if "VmRSS" in line), 0)
