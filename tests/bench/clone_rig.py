@@ -18,7 +18,7 @@ from pathlib import Path
 import libvirt
 from maglica.config import Config, Library
 from maglica.host_worker.guest import accel
-from maglica.model import CloneSpec, Kind, Request, State
+from maglica.model import CloneSpec, Kind, Request, State, new_request_id
 from maglica.wire.client import Client
 from support import qemu_libvirtd
 from support.client_worker import Worker, eventually
@@ -95,7 +95,8 @@ class Rig:
     def clone(self, *specs: CloneSpec) -> tuple[list[Request], float]:
         """Make vms; return their requests when all are done, and the seconds that it took."""
         begun = time.perf_counter()
-        requests = [self.client.submit(Kind.CLONE, spec) for spec in specs]
+        asked = [Request(new_request_id(), Kind.CLONE, spec) for spec in specs]
+        requests = self.client.submit_all(asked)
         ended = [self.client.wait(request.id, PATIENCE) for request in requests]
         seconds = time.perf_counter() - begun
         for request in ended:
