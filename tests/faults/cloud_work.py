@@ -1,0 +1,206 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does one case after the other on one host of the cloud, and counts what came of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from threading import Lock
+from types import TracebackType
+
+from maglica import config
+from maglica.errors import RequestTimeout
+from maglica.model import CloneMode, CloneSpec, Kind, Request, State, VmSpec, vm_uuid
+from maglica.wire.client import Client
+from support.cloud import IMAGE, STATE
+from support.points import FOLDER, Site
+
+from .cloud_cases import Case, Step
+from .frame import Run
+
+# A clone, killed, and begun anew, on a machine whose cores are all busy.
+PATIENCE = 420
+
+
+@dataclass
+class Count:
+    """What all hosts together did and left; the lists have what is wrong."""
+
+    requests: int = 0
+    kills: int = 0
+    not_done: list[str] = field(default_factory=list)
+    not_cancelled: list[str] = field(default_factory=list)
+    domains: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+    leftovers: list[str] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)
+
+
+class Worker:
+    """Works through cases on one host, with a client of its own."""
+
+    def __init__(self, site: Site, count: Count, run: Run) -> None:
+        self._site = site
+        self._count = count
+        self._run = run
+        self._client = Client(config.load(str(STATE / "maglica.conf")))
+        self._number = 0
+        self._label = site.host.partition(".")[0]
+        seen = site.look()
+        self._domains = seen.domains
+        self._files = {name for name in seen.files if not name.startswith("maglica-base.")}
+
+    def __enter__(self) -> Worker:
+        self._client.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove what an area that broke has left."""
+        self._site.go_on()
+        if kind is not None:
+            for request in self._client.list(self._site.host):
+                if not request.state.ended and request.kind is Kind.CLONE:
+                    self._client.cancel(request.id)
+                    self._client.wait(request.id, PATIENCE)
+            for name in self._site.look().domains - self._domains:
+                uuid = self._site.shell(f"virsh domuuid {name}")
+                spec = VmSpec(name, uuid, self._site.host)
+                self._client.wait(self._client.submit(Kind.REMOVE, spec).id, PATIENCE)
+        self._client.__exit__(kind, error, trace)
+
+    # --- cases
+
+    def probe(self) -> tuple[list[str], list[str]]:
+        """Clone, with a new base, and remove; return the points that each passes, once each."""
+        self._site.new_version(IMAGE)
+        self._site.passed()
+        request = self._submit(Case())
+        self._end(request, State.DONE)
+        made = self._site.passed()
+        self._remove(request, ())
+        removed = self._site.passed()
+        return list(dict.fromkeys(made)), list(dict.fromkeys(removed))
+
+    def do(self, case: Case) -> None:
+        """Do a case and count what it leaves."""
+        begun = time.monotonic()
+        if case.is_new:
+            self._site.new_version(IMAGE)
+        self._arm([*case.steps, *([("", case.cancel)] if case.cancel else [])])
+        request = self._submit(case)
+        self._kill_along(request, case.steps, case.cancel)
+        if case.cancel:
+            self._cancel(request, case)
+        else:
+            self._end(request, State.DONE)
+            self._remove(request, case.removal)
+        self._look(request)
+        text = ", ".join(f"{victim} at {point}" for victim, point in (*case.steps, *case.removal))
+        cancelled = f"cancelled at {case.cancel}; " if case.cancel else ""
+        seconds = time.monotonic() - begun
+        self._run.say(f"{self._label}: {cancelled}{text} ({seconds:.0f} s)")
+
+    def without_undo(self, *points: str) -> tuple[int, int]:
+        """Cancel at each point with undoing switched off; return orphan volumes and domains."""
+        volumes = domains = 0
+        self._site.shell(f"touch {FOLDER}/without-undo")
+        for point in points:
+            self._arm([("", point)])
+            request = self._submit(Case())
+            self._reach(request, point)
+            self._client.cancel(request.id)
+            self._end(request, State.CANCELLED)
+            seen = self._site.look()
+            mine = {name for name in seen.files if name.startswith(f"{request.name}.")}
+            volumes += len(mine)
+            if request.name in seen.domains:
+                domains += 1
+                self._site.shell(f"virsh undefine {request.name}")
+            self._site.shell(f"cd /var/lib/libvirt/images; rm {' '.join(mine)}")
+        self._site.shell(f"rm {FOLDER}/without-undo; virsh pool-refresh default")
+        return volumes, domains
+
+    def _submit(self, case: Case) -> Request:
+        self._number += 1
+        spec = CloneSpec(
+            f"kill{self._number}-{self._label}.example.jp",
+            IMAGE,
+            host=self._site.host,
+            clone_mode=CloneMode.FULL if case.is_full else CloneMode.LINKED,
+        )
+        with self._count.lock:
+            self._count.requests += 1
+        return self._client.submit(Kind.CLONE, spec)
+
+    def _remove(self, made: Request, steps: tuple[Step, ...]) -> None:
+        self._arm(steps)
+        spec = VmSpec(made.name, vm_uuid(made.id), self._site.host)
+        with self._count.lock:
+            self._count.requests += 1
+        request = self._client.submit(Kind.REMOVE, spec)
+        self._kill_along(request, steps)
+        self._end(request, State.DONE)
+
+    def _cancel(self, request: Request, case: Case) -> None:
+        self._reach(request, case.cancel or "")
+        self._arm(case.removal)
+        self._client.cancel(request.id)
+        self._kill_along(request, case.removal)
+        self._end(request, State.CANCELLED)
+
+    # --- kills
+
+    def _arm(self, steps: tuple[Step, ...] | list[Step]) -> None:
+        if steps:
+            self._site.stop_at(steps[0][1])
+
+    def _kill_along(
+        self, request: Request, steps: tuple[Step, ...], then: str | None = None
+    ) -> None:
+        """Kill at each point in turn; the next one is armed before the victim is back."""
+        following = [point for _victim, point in steps[1:]] + ([then] if then else [])
+        for number, (victim, point) in enumerate(steps):
+            self._reach(request, point)
+            self._site.kill(victim, following[number] if number < len(following) else None)
+            with self._count.lock:
+                self._count.kills += 1
+
+    def _reach(self, request: Request, point: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not self._site.is_reached():
+            now = self._client.status(request.id)
+            if now.state.ended or time.monotonic() > deadline:
+                raise AssertionError(f"{request.name} never came to {point}: {now}")
+
+    def _end(self, request: Request, state: State) -> None:
+        wrong = self._count.not_done if state is State.DONE else self._count.not_cancelled
+        try:
+            ended = self._client.wait(request.id, PATIENCE)
+        except RequestTimeout as error:
+            self._wrong(wrong, [f"{request.name}: {error}"])
+        else:
+            if ended.state is not state:
+                self._wrong(wrong, [f"{request.name}: {ended.state.value}, {ended.failure}"])
+
+    def _look(self, request: Request) -> None:
+        seen = self._site.settled()
+        files = {name for name in seen.files if not name.startswith("maglica-base.")}
+        bases = seen.files - files
+        self._wrong(self._count.domains, seen.domains - self._domains)
+        self._wrong(self._count.volumes, (files - self._files) | (bases ^ seen.bases))
+        self._wrong(self._count.leftovers, seen.leftovers)
+        gone = (self._domains - seen.domains) | (self._files - files)
+        if gone:
+            raise AssertionError(f"{request.name}: somebody else's things are gone: {gone}")
+
+    def _wrong(self, found: list[str], what: object) -> None:
+        for text in what:
+            self._run.say(f"{self._label}: WRONG: {text}")
+            with self._count.lock:
+                found.append(text)

@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""With this folder on a real host worker's PYTHONPATH, its work can be stopped at named points.
+
+Each point that is passed is a line of the file ``passed``. Where ``stop`` names a point, the
+process that comes there writes its number to ``reached`` and waits until ``stop`` names it no more.
+``without-undo`` is the negative control: then nothing is undone. All in the folder FOLDER.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+FOLDER = Path("/run/maglica-points")
+_phases: list[str] = []
+
+
+def point(name: str) -> None:
+    """Say that the work has come to a point, and wait there if that is asked for."""
+    name = "/".join((*_phases[-1:], name))
+    with (FOLDER / "passed").open("a", encoding="ascii") as passed:
+        passed.write(f"{name}\n")
+    if _stop() == name:
+        draft = FOLDER / f"reached.{os.getpid()}"
+        draft.write_text(str(os.getpid()), encoding="ascii")
+        draft.rename(FOLDER / "reached")
+        while _stop() == name:
+            time.sleep(0.02)
+
+
+def _stop() -> str:
+    try:
+        return (FOLDER / "stop").read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def plant_in_job() -> None:
+    plant_in_steps()
+    plant_in_programs()
+    plant_in_undo()
+
+
+def plant_in_steps() -> None:
+    """Points at the begin and end of each phase, after each announcement, and around the end."""
+    from maglica.host_worker import context, journal, locks
+
+    real_phase = context.JobContext.phase
+    real_end = context.JobContext._end
+    real_intend = journal.Journal.intend
+    real_held = locks.held
+
+    @contextmanager
+    def phase(self, request_ids, name):
+        with real_phase(self, request_ids, name):
+            _phases.append(name)
+            try:
+                point("begin")
+                yield
+                point("end")
+            finally:
+                _phases.pop()
+
+    def end(self, *values, **options):
+        point("ending")
+        real_end(self, *values, **options)
+        point("ended")
+
+    def intend(self, request_id, kind, data):
+        real_intend(self, request_id, kind, data)
+        point(f"announced-{kind}")
+
+    @contextmanager
+    def held(*values):
+        with real_held(*values):
+            point("taken")
+            yield
+
+    context.JobContext.phase = phase
+    context.JobContext._end = end
+    journal.Journal.intend = intend
+    locks.held = held
+
+
+def plant_in_programs() -> None:
+    """Points in the middle of a copy, and when an appliance is up."""
+    from maglica.host_worker import qemu_img
+    from maglica.host_worker.guest import appliance
+
+    real_copy = qemu_img.copy
+    real_appliance = appliance.Appliance.__init__
+
+    def copy(chain, target, alive):
+        told = []
+
+        def first_alive():
+            if not told:
+                told.append(True)
+                point("copying")
+            alive()
+
+        return real_copy(chain, target, first_alive)
+
+    def launched(self, *values, **options):
+        real_appliance(self, *values, **options)
+        point("appliance")
+
+    qemu_img.copy = copy
+    appliance.Appliance.__init__ = launched
+
+
+def plant_in_undo() -> None:
+    from maglica.host_worker import undo
+
+    real_undo = undo.undo
+
+    def take_back(request_id, context):
+        point("undo")
+        if (FOLDER / "without-undo").exists():
+            context.journal.forget(request_id)
+        else:
+            real_undo(request_id, context)
+
+    undo.undo = take_back
+
+
+def plant_in_worker() -> None:
+    """A point between the commit of a request and its acknowledgement."""
+    from maglica.host_worker import journal
+
+    real_accept = journal.Journal.accept
+
+    def accept(self, requests):
+        real_accept(self, requests)
+        if requests:
+            point("committed")
+
+    journal.Journal.accept = accept
+
+
+if FOLDER.is_dir():
+    if "maglica.host_worker.job" in sys.orig_argv:
+        plant_in_job()
+    elif "maglica.host_worker.main" in sys.orig_argv:
+        plant_in_worker()

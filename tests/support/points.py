@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real host whose worker can be stopped at named points, and killed there."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cloud import STATE, Cloud
+
+CODE = Path(__file__).resolve().parent / "cloud_points"
+FOLDER = "/run/maglica-points"
+UNITS = {"host worker": "maglica-host-worker", "libvirtd": "libvirtd"}
+_DROP_IN = "/run/systemd/system/maglica-host-worker.service.d"
+_INSTALL = f"""
+set -e
+mkdir -p {FOLDER} {_DROP_IN}
+library=$(systemctl show -P Environment maglica-host-worker | tr ' ' '\\n' | grep ^PYTHONPATH=)
+path="{FOLDER}:${{library#PYTHONPATH=}}"
+printf '[Service]\\nEnvironment=PYTHONPATH=%s\\n' "$path" > {_DROP_IN}/points.conf
+systemctl daemon-reload
+systemctl restart maglica-host-worker
+"""
+_REMOVE = f"""
+rm -rf {_DROP_IN}/points.conf {FOLDER}
+systemctl daemon-reload
+systemctl restart maglica-host-worker
+"""
+_WAIT = "for turn in $(seq 60); do test -e {folder}/reached && exit; sleep 0.05; done; echo no"
+_KILL_REACHED = f"kill -9 $(cat {FOLDER}/reached)"
+_KILL_UNIT = """
+while test $(systemctl show -P MainPID {unit}) = 0; do sleep 0.1; done
+kill -9 $(systemctl show -P MainPID {unit})"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is on a host: names of files and domains, and all that a job may have left."""
+
+    domains: frozenset[str]
+    files: frozenset[str]
+    bases: frozenset[str]
+    leftovers: tuple[str, ...]
+
+
+class Site:
+    """A host of the cloud, by SSH: its points, its processes, and what is on it."""
+
+    def __init__(self, cloud: Cloud, host: str) -> None:
+        self.cloud = cloud
+        self.host = host
+
+    def shell(self, script: str, check: bool = True) -> str:
+        return self.cloud.ssh(self.host, script, check=check)
+
+    # --- points
+
+    @contextmanager
+    def points(self) -> Iterator[None]:
+        """Let the host's worker pass points during the block."""
+        self.shell(f"mkdir -p {FOLDER}")
+        code = f"{self.host}:{FOLDER}/sitecustomize.py"
+        self.cloud.run(
+            "scp", "-q", "-F", str(STATE / "ssh_config"), str(CODE / "sitecustomize.py"), code
+        )
+        self.shell(_INSTALL)
+        try:
+            self.cloud.wait_alive(self.host, alive=True)
+            yield
+        finally:
+            self.shell(_REMOVE)
+            self.cloud.wait_alive(self.host, alive=True)
+
+    def passed(self) -> list[str]:
+        """Return the points passed since the last call."""
+        return self.shell(
+            f"cat {FOLDER}/passed 2>/dev/null; rm -f {FOLDER}/passed", check=False
+        ).split()
+
+    def stop_at(self, point: str) -> None:
+        """Let the next that comes to a point wait there; who waits elsewhere goes on."""
+        self.shell(
+            f"rm -f {FOLDER}/reached; echo {point} > {FOLDER}/next; mv {FOLDER}/next {FOLDER}/stop"
+        )
+
+    def is_reached(self) -> bool:
+        """Wait some seconds for somebody at the point."""
+        return self.shell(_WAIT.format(folder=FOLDER)) != "no"
+
+    def go_on(self) -> None:
+        self.shell(f"rm -f {FOLDER}/stop {FOLDER}/reached")
+
+    def kill(self, victim: str, following: str | None = None) -> None:
+        """End a process with SIGKILL, and let go on what is left of who waits at the point.
+
+        Whoever takes up the work stops at the point ``following``, if there is one.
+        """
+        go_on = f"rm -f {FOLDER}/stop {FOLDER}/reached"
+        if following:
+            arm = f"echo {following} > {FOLDER}/next; mv {FOLDER}/next {FOLDER}/stop"
+            go_on = f"rm -f {FOLDER}/reached; {arm}"
+        if victim == "client worker":
+            self.cloud.ssh(self.cloud.client, _KILL_UNIT.format(unit="maglica-client-worker"))
+            self.shell(go_on)
+            return
+        kill = _KILL_UNIT.format(unit=UNITS[victim]) if victim in UNITS else _KILL_REACHED
+        self.shell(f"{kill}\n{go_on}")
+
+    # --- what is there
+
+    def look(self) -> Look:
+        code = (CODE / "look.py").read_text()
+        seen = json.loads(self.shell(f"python3 - <<'END'\n{code}\nEND"))
+        sound = [text for text in seen["sound"] if text != "ok"]
+        kinds = ("unready", "intents", "open", "locks", "programs", "scratch")
+        left = [f"{kind}: {text}" for kind in kinds for text in seen[kind]] + sound
+        names = (frozenset(seen[kind]) for kind in ("domains", "files", "bases"))
+        return Look(*names, tuple(left))
+
+    def settled(self, seconds: float = 15) -> Look:
+        """Look until nothing is left of jobs, or until some seconds are over."""
+        deadline = time.monotonic() + seconds
+        while (seen := self.look()).leftovers and time.monotonic() < deadline:
+            time.sleep(0.5)
+        return seen
+
+    def new_version(self, image: str) -> None:
+        """Let the image's disk look as if its owner had used it, so that it needs a new base."""
+        self.shell(f"touch /var/lib/libvirt/images/{image}.qcow2")
