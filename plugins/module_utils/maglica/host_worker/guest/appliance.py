@@ -17,14 +17,15 @@ import stat
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable
 
 from ..._deps import need
-from ...errors import GuestUnreadable, GuestUnsupported
+from ...errors import GuestUnreadable, GuestUnsupported, MaglicaError, StorageFailed
 from .filesystem import ApplianceDied, Kind
 from .model import Mount
+from .watch import Watch, watching
 
 MAX_DRIVES = 250  # libguestfs: 255, less the appliance's own
 _MOUNT_OPTIONS = "nodev,nosuid,noexec"
@@ -46,11 +47,17 @@ class Drive:
 
 
 class Appliance:
-    """A running appliance: libguestfs's ``handle`` (guestfs(3)) and the process of its QEMU."""
+    """A running appliance: libguestfs's ``handle`` (guestfs(3)), its QEMU, and who watches that."""
 
-    def __init__(self, handle: Any, pid: int) -> None:
+    def __init__(self, handle: Any, pid: int, watch: Watch) -> None:
         self.handle = handle
         self._pid = pid
+        self._watch = watch
+
+    @property
+    def failure(self) -> MaglicaError | None:
+        """The write to a disk that failed and ended the appliance, if one did."""
+        return self._watch.failure
 
     @contextmanager
     def mounted(self, mounts: Sequence[Mount], seconds: float) -> Iterator[GuestfsFilesystem]:
@@ -107,28 +114,53 @@ class Appliance:
 def launched(drives: Sequence[Drive], use_kvm: bool) -> Iterator[Appliance]:
     """Start an appliance with these disks attached, for writing, and stop it after the block.
 
-    Raises GuestUnreadable when it does not start, or when stopping it shows a failed write.
+    Raises GuestUnreadable when it does not start, NoRoom or StorageFailed when a write to a disk
+    failed, which is found out at the latest when it is stopped.
     """
     handle = need("guestfs").GuestFS(python_return_dict=True)
-    try:
+    with ExitStack() as stack:
+        watch = stack.enter_context(_watched(handle, drives))
+        # Before the watch ends, for it waits for the end of QEMU.
+        stack.callback(handle.close)
         handle.set_backend("direct")
         handle.set_backend_settings([] if use_kvm else ["force_tcg"])
-        begun = time.monotonic()
         try:
-            for drive in drives:
-                handle.add_drive_opts(drive.path, format=drive.format, readonly=False)
-            handle.launch()
-        except RuntimeError as error:
-            raise GuestUnreadable(f"libguestfs can't start its appliance: {error}") from error
+            _launch(handle, drives, watch)
+            appliance = Appliance(handle, handle.get_pid(), watch)
+            yield appliance
+            if appliance.is_alive():
+                with appliance.asking("write back what was changed on its disks"):
+                    handle.shutdown()
+                watch.stop()
+                if watch.failure is not None:
+                    raise watch.failure
+        except MaglicaError as error:
+            if watch.failure in (None, error):
+                raise
+            raise watch.failure from error
+
+
+def _watched(handle: Any, drives: Sequence[Drive]) -> AbstractContextManager[Watch]:
+    try:
+        return watching([drive.path for drive in drives], handle.get_tmpdir())
+    except OSError as error:
+        raise StorageFailed(f"{handle.get_tmpdir()} can't be used: {error.strerror}") from error
+
+
+def _launch(handle: Any, drives: Sequence[Drive], watch: Watch) -> None:
+    begun = time.monotonic()
+    try:
+        for drive in drives:
+            handle.add_drive_opts(drive.path, format=drive.format, readonly=False)
+        handle.config(*watch.options)
+        handle.launch()
+    except RuntimeError as error:
         seconds = time.monotonic() - begun
-        log.info("appliance launched: drives=%d seconds=%.1f", len(drives), seconds)
-        appliance = Appliance(handle, handle.get_pid())
-        yield appliance
-        if appliance.is_alive():
-            with appliance.asking("write back what was changed on its disks"):
-                handle.shutdown()
-    finally:
-        handle.close()
+        text = f"libguestfs can't start its appliance, after {seconds:.0f} s: {error}"
+        raise GuestUnreadable(text) from error
+    watch.launched()
+    seconds = time.monotonic() - begun
+    log.info("appliance launched: drives=%d seconds=%.1f", len(drives), seconds)
 
 
 def moved(mounts: Sequence[Mount], first_drive: int) -> tuple[Mount, ...]:

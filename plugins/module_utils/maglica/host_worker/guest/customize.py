@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Callable
 
-from ...errors import GuestUnreadable, MaglicaError
+from ...errors import GuestUnreadable, MaglicaError, NoRoom, StorageFailed
 from .appliance import MAX_DRIVES, Appliance, Drive, launched, moved
 from .areas import Patch, located, new_fill, patches
 from .blocks import hits, is_untouched, write
@@ -143,10 +143,10 @@ def _in_one_appliance(
                 try:
                     results[guest.key] = _edit(appliance, guest, facts, first_drive)
                 except ApplianceDied as error:
-                    return {guest.key: error}
+                    return {guest.key: appliance.failure or error}
                 first_drive += len(guest.drives)
                 alive()
-    except GuestUnreadable as error:
+    except (GuestUnreadable, NoRoom, StorageFailed) as error:
         # The appliance did not start, or could not write back what was changed.
         return {guest.key: results.get(guest.key) or error for guest in group}
     return results
