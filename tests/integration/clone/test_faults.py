@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Callable
 import pytest
 from maglica.errors import GuestUnreadable
 from maglica.host_worker import bases, images, qemu_img, storage, undo
-from maglica.host_worker.guest import customize as customizing
+from maglica.host_worker.guest import watch
 from maglica.host_worker.guest.appliance import Drive
 from maglica.host_worker.guest.customize import Guest, customize
 from maglica.host_worker.guest.filesystem import ApplianceDied
@@ -193,7 +194,10 @@ def test_no_room_is_noticed_before_anything_is_made(host: Host) -> None:
     assert_nothing_is_left(host, request, "small")
 
 
-def test_a_disk_that_fills_up_during_the_copy(host: Host, full: Path) -> None:
+def test_a_disk_that_fills_up_during_the_copy(
+    host: Host, full: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "free_bytes", lambda path: 1 << 40)
     noise = host.folder / "noise.raw"
     noise.write_bytes(os.urandom(8 << 20))
     host.add_image(noise, "noise.original")
@@ -205,12 +209,12 @@ def test_a_disk_that_fills_up_during_the_copy(host: Host, full: Path) -> None:
     assert_nothing_is_left(host, request, "small")
 
 
-def test_a_disk_that_fills_up_under_the_appliance(
+def test_a_disk_that_fills_up_under_the_appliance_is_found_at_once(
     host: Host, full: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(customizing, "PREPARE_SECONDS", 45)
     ballast = full / "ballast"
     prepare_base = bases.prepare_base
+    launched: list[float] = []
 
     def fill_and_prepare(
         drives: Sequence[Drive], use_kvm: bool, alive: Callable[[], None]
@@ -218,15 +222,46 @@ def test_a_disk_that_fills_up_under_the_appliance(
         with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
             while file.write(bytes(4096)):
                 pass
-        return prepare_base(drives, use_kvm, alive)
+        return prepare_base(drives, use_kvm, lambda: launched.append(time.monotonic()))
 
     monkeypatch.setattr(bases, "prepare_base", fill_and_prepare)
     request = host.request("vm0.example.jp")
     (failed,) = host.run(request)
     ballast.unlink()
     assert failed.failure.code == "no_room", failed.failure
-    assert "has no room to grow" in failed.failure.text
+    assert "pool small is full, 0.0 GiB are free: " in failed.failure.text
+    assert failed.failure.text.endswith("can't be written: No space left on device")
+    # Far from the time that a hanging appliance is given.
+    assert time.monotonic() - launched[0] < 100
     assert_nothing_is_left(host, request, "small")
+
+
+# --- an appliance that hangs
+
+
+def test_a_launch_that_hangs_is_ended(
+    folder: Path, overlays: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hypervisor = folder / "hanging-qemu"
+    hypervisor.write_text(
+        '#!/bin/sh\ncase "$*" in *guestfsd.sock*) exec sleep 987;; esac\n'
+        f'exec {shutil.which("qemu-system-x86_64")} "$@"\n'
+    )
+    hypervisor.chmod(0o755)
+    monkeypatch.setenv("LIBGUESTFS_HV", str(hypervisor))
+    monkeypatch.setattr(watch, "LAUNCH_SECONDS", 3)
+    guests = [Guest("a", (Drive(str(overlays[0])),), (Write("/etc/hostname", b"late\n"),))]
+    (error,) = customize(guests, FACTS, use_kvm=False).values()
+    assert isinstance(error, GuestUnreadable)
+    assert "can't start its appliance, after " in str(error)
+    assert [path for path in Path("/proc").glob("[0-9]*") if is_child_of_ours(path)] == []
+
+
+def is_child_of_ours(process: Path) -> bool:
+    try:
+        return (process / "cmdline").read_bytes() == b"sleep\x00987\x00"
+    except OSError:
+        return False
 
 
 # --- a job that is killed

@@ -115,7 +115,7 @@ def _make(image: Image, context: JobContext, request_id: str, preferred: str | N
     try:
         facts = prepare_base(drives, use_kvm, context.alive)
     except MaglicaError as error:
-        raise storage.explained(error, [drive.path for drive in drives]) from error
+        raise storage.explained(error, base.pool, [drive.path for drive in drives]) from error
     for drive in drives:
         _protect(drive.path)
     context.journal.update_base(base.id, state=READY, facts=facts.to_json())

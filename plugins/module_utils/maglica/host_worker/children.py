@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from . import scratch
 from .activity import moved_bytes
 from .scheduler import Job
 
@@ -38,11 +39,12 @@ class Child:
 
     ``stopped`` says why the worker killed it, ``crash`` what it said of its own end, ``blocked``
     what keeps it from working at all (a journal that can't be written). ``is_to_blame`` is false
-    when it was killed for a reason that its job has not given.
+    when it was killed for a reason that its job has not given. ``folder`` is removed with it.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         self.process = process
+        self._folder = folder
         self.job: Job | None = None
         self.jobs = 0
         self.heard = time.monotonic()
@@ -114,6 +116,8 @@ class Child:
         return pipe.fileno() if pipe else -1
 
     def close(self) -> None:
+        """Remove what is left of a child that has ended."""
+        scratch.remove(self._folder)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
                 with contextlib.suppress(OSError):
@@ -121,10 +125,15 @@ class Child:
 
 
 class Children:
-    """All children of a worker; ``config_path`` is the file that they read too."""
+    """All children of a worker; ``config_path`` is the file that they read too.
 
-    def __init__(self, config_path: Path) -> None:
+    ``state_dir`` is where each gets a folder for what it needs for a while.
+    """
+
+    def __init__(self, config_path: Path, state_dir: Path) -> None:
         self._config_path = config_path
+        self._state_dir = state_dir
+        scratch.sweep(state_dir)
         self._all: list[Child] = []
         # Every child's guard holds the reading end: it closes when this process is gone, however.
         self._life, self._own_end = os.pipe()
@@ -169,18 +178,23 @@ class Children:
 
     def _spawn(self) -> Child:
         path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
-        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-            [
-                *(sys.executable, "-m", f"{__package__}.job"),
-                *("--config", str(self._config_path), "--life", str(self._life)),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=[self._life],
-            env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,
-        )
-        child = Child(process)
+        folder = scratch.make(self._state_dir)
+        try:
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+                [
+                    *(sys.executable, "-m", f"{__package__}.job"),
+                    *("--config", str(self._config_path), "--life", str(self._life)),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[self._life],
+                env={**os.environ, "PYTHONPATH": path, **scratch.environment(folder)},
+                start_new_session=True,
+            )
+        except OSError:
+            scratch.remove(folder)
+            raise
+        child = Child(process, folder)
         os.set_blocking(child.descriptor, False)
         self._all.append(child)
         return child

@@ -35,11 +35,13 @@ _DAY = 86400
 class Member:
     """A clone request and what has been made for it so far.
 
-    ``disks`` has the paths of its volumes by target; ``xml`` is the definition that it will have.
+    ``disks`` has the paths of its volumes, all of ``pool``, by target; ``xml`` is the definition
+    that it will have.
     """
 
     request: Request
     spec: CloneSpec
+    pool: str = ""
     disks: dict[str, str] = field(default_factory=dict)
     xml: str = ""
     host_keys: tuple[HostKey, ...] = ()
@@ -85,6 +87,7 @@ def copy(vm: Member, image: Image, base: Base, context: JobContext) -> None:
     known = storage.pools(connection, context.settings.pools)
     needed = storage.overlay_bytes(sizes) if is_linked else full
     pool = storage.choose(known, needed, vm.spec.pool)
+    vm.pool = pool.name
     for target, chain in copied.items():
         name = storage.volume_name(vm.spec.name, target, vm.uuid)
         context.journal.intend(vm.request.id, undo.VOLUME, {"pool": pool.name, "name": name})

@@ -93,14 +93,11 @@ def gib(size: int) -> str:
     return f"{size / (1 << 30):.1f}"
 
 
-def explained(error: MaglicaError, paths: Collection[str]) -> MaglicaError:
-    """Return the error of a step that wrote to ``paths``: NoRoom when there is none left.
-
-    A full disk stops the appliance, which then looks like one that hangs.
-    """
-    for path in paths:
-        if free_bytes(path) < MIB:
-            return NoRoom(f"{path} has no room to grow: {error}")
+def explained(error: MaglicaError, pool: str, paths: Collection[str]) -> MaglicaError:
+    """Return the error of a step that wrote to ``paths``: NoRoom when their pool is full."""
+    free = min((free_bytes(path) for path in paths), default=MIB)
+    if isinstance(error, NoRoom) or free < MIB:
+        return NoRoom(f"pool {pool} is full, {gib(free)} GiB are free: {error}")
     return error
 
 

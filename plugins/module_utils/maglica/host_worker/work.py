@@ -45,7 +45,7 @@ class Work:
         self._limits = Limits(settings.clone_jobs, settings.quick_jobs)
         self._journal = journal
         self._outbox = outbox
-        self._children = Children(config_path)
+        self._children = Children(config_path, settings.state_dir)
         self._open: dict[str, Entry] = {}
         self._unreported: dict[str, Request] = {}
         # Requests that wait before their next try: until when, and how often they have done so.

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
-from maglica.errors import GuestUnreadable, MaglicaError
+from maglica.errors import GuestUnreadable, MaglicaError, NoRoom
 from maglica.host_worker.guest import customize as module
 from maglica.host_worker.guest.appliance import Drive, moved
 from maglica.host_worker.guest.customize import Guest, customize
@@ -31,6 +31,7 @@ class World:
     mounts: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     deadly: set[str] = field(default_factory=set)
+    full: set[str] = field(default_factory=set)
     refuses_to_start: bool = False
     fails_to_stop: bool = False
 
@@ -39,6 +40,7 @@ class FakeAppliance:
     def __init__(self, world: World, drives: Sequence[Drive]) -> None:
         self._world = world
         self._drives = drives
+        self.failure: MaglicaError | None = None
 
     @contextmanager
     def mounted(self, mounts: Sequence[Mount], seconds: float) -> Iterator[FakeFilesystem]:
@@ -46,6 +48,9 @@ class FakeAppliance:
         paths = [f"/dev/sd{chr(ord('a') + number)}1" for number in range(len(self._drives))]
         path = self._drives[paths.index(mounts[0].device)].path
         self._world.mounts.append(path)
+        if path in self._world.full:
+            self.failure = NoRoom(f"{path} can't be written")
+            raise ApplianceDied("the appliance ended")
         if path in self._world.deadly:
             raise ApplianceDied("the appliance ended")
         if path in self._world.broken:
@@ -119,6 +124,16 @@ def test_a_fresh_appliance_does_all_but_the_deadly_guest(world: World) -> None:
     assert results == {"a": None, "b": ApplianceDied, "c": None, "d": ApplianceDied}
     assert world.launches == [["a", "b", "c", "d"], ["a", "c", "d"], ["a", "c"]]
     assert world.mounts == ["a", "b", "a", "c", "d", "a", "c"]
+
+
+def test_a_full_disk_fails_all_that_lie_on_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = {"a": 1, "b": 2, "c": 1, "d": 2}
+    monkeypatch.setattr(module, "_devices", lambda guest: {devices[guest.key]})
+    world.full = {"b"}
+    assert outcome(world, "abcd") == {"a": None, "b": NoRoom, "c": None, "d": NoRoom}
+    assert world.launches == [["a", "b", "c", "d"], ["a", "c"]]
 
 
 def test_an_appliance_that_does_not_start_fails_all(world: World) -> None:

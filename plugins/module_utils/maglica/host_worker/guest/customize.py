@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Callable
 
 from ...errors import GuestUnreadable, MaglicaError, NoRoom, StorageFailed
@@ -117,8 +118,29 @@ def customize(
     while rest:
         group = rest[: _group_size(rest[0], facts)]
         results.update(_in_one_appliance(group, facts, use_kvm, alive))
+        _fail_all_without_room(guests, results)
         rest = [guest for guest in rest if guest.key not in results]
     return results
+
+
+def _fail_all_without_room(
+    guests: Sequence[Guest], results: dict[str, MaglicaError | None]
+) -> None:
+    """Spare the guests on a file system that was full for one of them an appliance each."""
+    full = {
+        device: error
+        for guest in guests
+        if isinstance(error := results.get(guest.key), NoRoom)
+        for device in _devices(guest)
+    }
+    for guest in guests if full else ():
+        for device in full.keys() & _devices(guest):
+            results.setdefault(guest.key, full[device])
+
+
+def _devices(guest: Guest) -> set[int]:
+    """Return the file systems, by their devices' numbers, that a guest's disks lie on."""
+    return {Path(drive.path).stat().st_dev for drive in guest.drives}
 
 
 def _group_size(guest: Guest, facts: GuestFacts) -> int:

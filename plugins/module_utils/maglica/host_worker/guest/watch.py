@@ -54,6 +54,7 @@ class Watch:
         self._deadline = time.monotonic() + LAUNCH_SECONDS
         self._launched = threading.Event()
         self._over = threading.Event()
+        self._others = set(_children())
         self._pid = 0
         self._thread = threading.Thread(target=self._run, daemon=True, name="watch")
 
@@ -122,7 +123,7 @@ class Watch:
             return
         log.warning("ending an appliance that does not start within %g s", LAUNCH_SECONDS)
         self._deadline += LAUNCH_SECONDS
-        for pid in _children():
+        for pid in set(_children()) - self._others:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
