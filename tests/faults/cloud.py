@@ -18,7 +18,7 @@ from support.cloud import Cloud
 from support.figures import Figure, at_least, at_most, control, reported
 from support.points import Site
 
-from .cloud_cases import SHORT, Case, cancels, clones, full_copies
+from .cloud_cases import SHORT, Case, cancels, clones, other_ways
 from .cloud_work import Count, Worker
 from .frame import Run
 
@@ -61,7 +61,7 @@ def _all_cases(workers: Sequence[Worker], run: Run) -> list[Case]:
     """Make the cases from what an undisturbed clone passes; the order is the seed's."""
     made, removed = workers[0].probe()
     run.say(f"a clone passes {' '.join(made)}; its removal {' '.join(removed)}")
-    cases = [*clones(made, removed), *full_copies(made), *cancels(made)]
+    cases = [*clones(made, removed), *other_ways(made), *cancels(made)]
     run.random("order").shuffle(cases)
     return cases
 

@@ -20,6 +20,7 @@ class Case:
 
     ``cancel``: instead of a removal the request is cancelled at this point, and ``removal`` has
     who is killed while it is undone. ``is_new``: the image has a version without a base.
+    ``is_plain``: nothing is asked for that needs an appliance beyond the base's.
     """
 
     steps: tuple[Step, ...] = ()
@@ -27,12 +28,15 @@ class Case:
     cancel: str | None = None
     is_full: bool = False
     is_new: bool = False
+    is_plain: bool = False
 
     @property
     def kills(self) -> int:
         return len(self.steps) + len(self.removal)
 
 
+# A clone with a base and an appliance of its own, which passes the most points.
+WHOLE = Case(is_new=True)
 SHORT = (Case((("host worker", "customize/appliance"),), (("child", "volumes/begin"),)),)
 
 
@@ -46,10 +50,15 @@ def clones(made: Sequence[str], removed: Sequence[str]) -> list[Case]:
     return cases
 
 
-def full_copies(made: Sequence[str]) -> list[Case]:
-    """Return cases that kill every victim in the middle of a full copy."""
+def other_ways(made: Sequence[str]) -> list[Case]:
+    """Return cases that kill every victim in full copies, and in clones that need no appliance."""
     assert "base/copying" in made
-    return [Case(((victim, "copy/copying"),), is_full=True) for victim in KILLS]
+    full = [Case(((victim, "copy/copying"),), is_full=True, is_plain=True) for victim in KILLS]
+    plain = [
+        Case(((victim, "customize/begin"), (victim, "customize/end")), is_plain=True)
+        for victim in KILLS
+    ]
+    return full + plain
 
 
 def cancels(made: Sequence[str]) -> list[Case]:
@@ -60,6 +69,7 @@ def cancels(made: Sequence[str]) -> list[Case]:
         Case(cancel="base/copying", is_new=True),
         Case(cancel="base/appliance", is_new=True),
         Case(cancel="customize/appliance"),
+        Case(cancel="customize/end", is_plain=True),
     ]
     killed = [
         Case(cancel="customize/begin", removal=((victim, "undo/undo"),))
