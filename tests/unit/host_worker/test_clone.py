@@ -332,7 +332,7 @@ def test_a_full_disk_is_told_from_a_hung_appliance(
     monkeypatch.setattr(clone, "customize", fill)
     (failed,) = host.run(request)
     assert failed.failure.code == "no_room"
-    assert "pool default is full: the appliance ended" in failed.failure.text
+    assert "pool default is full, 0.0 GiB are free: the appliance ended" in failed.failure.text
 
 
 def test_a_failure_that_can_not_be_undone_stays_open(host: FakeHost) -> None:
