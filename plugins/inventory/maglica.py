@@ -226,7 +226,9 @@ options:
       - What a domain is called in the inventory, in order of preference. Each is one of the
         domain's variables without its prefix, such as V(name), V(address) or V(uuid), or a Jinja
         expression on its variables; the first that is not empty is taken.
-      - Vms that would have the same name are called C(NAME@HOST), and a warning says so.
+      - Vms that would have the same name are called C(NAME@HOST), and a warning says so. So are
+        those that would be called C(localhost), C(127.0.0.1) or C(::1), as Ansible calls the
+        control machine.
     type: list
     elements: str
     default:

@@ -28,7 +28,7 @@ from support.figures import Figure  # noqa: E402
 
 from .frame import Run  # noqa: E402
 
-AREAS = ("kills", "scale", "images", "access", "partitions", "cloud")
+AREAS = ("kills", "scale", "injection", "images", "access", "partitions", "cloud")
 
 
 def measure(area: str, short: bool, seed: int) -> Iterator[Figure]:

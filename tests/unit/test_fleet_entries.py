@@ -77,6 +77,20 @@ def test_shared_names_are_made_distinct() -> None:
     ]
 
 
+def test_no_domain_takes_the_place_of_the_control_machine() -> None:
+    snapshot = Snapshot(
+        vms=(_vm("127.0.0.1", "kvm1"), _vm("localhost", "kvm0")), images=(_image("::1", "kvm0"),)
+    )
+    listed, warnings = entries(snapshot, HOSTS, ("vms", "images"), _name)
+    assert [entry.name for entry in listed] == ["::1@kvm0", "127.0.0.1@kvm1", "localhost@kvm0"]
+    assert warnings == [
+        "the control machine itself has the name 127.0.0.1: vm 127.0.0.1 on kvm1;"
+        " the vms are listed as 127.0.0.1@HOST",
+        "the control machine itself has the name localhost: vm localhost on kvm0;"
+        " the vms are listed as localhost@HOST",
+    ]
+
+
 def test_the_uuid_is_the_last_resort() -> None:
     snapshot = Snapshot(vms=(_vm("a", "kvm0", "u1"), _vm("b", "kvm0", "u2")))
     listed, warnings = entries(snapshot, HOSTS, ("vms",), lambda shown: "same")

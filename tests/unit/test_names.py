@@ -97,6 +97,7 @@ REFUSED: list[tuple[Callable[[str], str], str]] = [
             "10.0.0.1",
             "vm0.1",
             "a:b",
+            "localhost",
         )
     ],
     *[(names.object_name, name) for name in HOSTILE],

@@ -16,6 +16,9 @@ from .fleet_values import Domain, Snapshot
 # So many shared names are explained one by one.
 _WARNINGS = 5
 VMS, IMAGES, HOSTS = "vms", "images", "hosts"
+# What Ansible takes for the control machine (its constant LOCALHOST): as an inventory's host, a
+# stranger's domain of such a name would get the tasks that are delegated to it.
+OWN = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Naming = Callable[[dict[str, Any]], str]
 
@@ -50,7 +53,7 @@ def entries(
         return fixed, []
     vms = [_vm(domain, naming) for domain in snapshot.vms]
     used = Counter(entry.name for entry in (*fixed, *vms))
-    shared = {name for name, count in used.items() if count > 1}
+    shared = {name for name, count in used.items() if count > 1 or name in OWN}
     named = _distinct([_on_its_host(vm) if vm.name in shared else vm for vm in vms])
     return [*fixed, *named], list(_warnings(sorted(shared), (*fixed, *vms)))
 
@@ -71,13 +74,18 @@ def _images(snapshot: Snapshot, naming: Naming) -> list[Entry]:
     first = {domain.name: domain for domain in reversed(snapshot.images)}
     return [
         Entry(
-            naming(shown),
+            _image_name(shown, naming),
             {"kind": "image", **shown},
             (IMAGES, f"state_{shown['state']}", *(f"host_{host}" for host in shown["hosts"])),
             first[shown["name"]],
         )
         for shown in fleet_view.images(snapshot)
     ]
+
+
+def _image_name(shown: dict[str, Any], naming: Naming) -> str:
+    name = naming(shown)
+    return f"{name}@{shown['hosts'][0]}" if name in OWN else name
 
 
 def _vm(domain: Domain, naming: Naming) -> Entry:
@@ -113,4 +121,5 @@ def _warning(name: str, every: Iterable[Entry]) -> str:
         if entry.name == name
         for place in entry.shown.get("hosts") or [entry.shown.get("host", "no host")]
     )
-    return f"several have the name {name}: {places}; the vms are listed as {name}@HOST"
+    who = "the control machine itself has" if name in OWN else "several have"
+    return f"{who} the name {name}: {places}; the vms are listed as {name}@HOST"

@@ -40,6 +40,8 @@ def vm_name(name: str) -> str:
         )
     if name.rsplit(".", 1)[-1].isdigit():
         raise NameInvalid(f"{name!r} is no host name: its last label is a number")
+    if name == "localhost":
+        raise NameInvalid(f"{name!r} is the name that every machine has for itself")
     return name
 
 

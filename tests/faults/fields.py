@@ -1,0 +1,198 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A full sample of every message, made from the schema's and the model's own fields.
+
+A field that has no sample raises here, so that none can be forgotten.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import enum
+import json
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from maglica import model
+from maglica.errors import MessageInvalid
+from maglica.wire import message, schema
+
+UUID = "6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11"
+Path = tuple[typing.Union[str, int], ...]
+# Strings, by the name of their field; "Class.field" where one name has two meanings.
+_STRINGS = {
+    "name": "vm0.example.jp",
+    "image": "debian12.original",
+    "host": "kvm0.example.jp",
+    "pool": "default",
+    "network": "default",
+    "bridge": "br0",
+    "mac": "52:54:00:00:00:07",
+    "addresses": "192.0.2.7/24",
+    "Interface.addresses": "192.0.2.7",
+    "gateways": "192.0.2.1",
+    "nameservers": "192.0.2.53",
+    "search": "example.jp",
+    "ssh_authorized_keys": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA admin",
+    "tags": "web",
+    "root_password": "$6$salt$0123456789",
+    "uuid": UUID,
+    "id": UUID,
+    "who": "alice",
+    "Vm.state": "running",
+    "phase": "copy",
+    "Phase.name": "copy",
+    "code": "no_room",
+    "text": "no room",
+    "disks": "/pool/vm0.qcow2",
+    "ssh_host_keys": "ssh-ed25519 AAAA",
+    "networks": "default",
+    "bases": "debian12.original",
+    "problem": "libvirtd does not answer",
+}
+# What a body has besides records.
+_PLAIN: dict[str, Any] = {
+    "kind": "clone",
+    "states": ["queued"],
+    "state": "done",
+    "limit": 10,
+    "version": 1,
+    "timeout": 1,
+    "load": 0.5,
+    "more": False,
+    "after": "kvm0.example.jp",
+    "before": UUID,
+    "cancel": [UUID],
+}
+# The second interface of a clone: no list of its guest has the same entry twice.
+_OTHER_NIC = {
+    "network": None,
+    "bridge": "br0",
+    "mac": "52:54:00:00:00:09",
+    "addresses": ["198.51.100.7/24"],
+    "gateways": ["198.51.100.1"],
+    "nameservers": ["198.51.100.53"],
+    "search": ["example.com"],
+}
+_HELD = {"id": UUID, "state": "running"}
+_WATCHED = {"id": UUID, "version": 1}
+
+
+def record(cls: type) -> dict[str, Any]:
+    """Return a plain ``cls`` with every field filled."""
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: _value(cls, field.name, hints[field.name]) for field in _fields(cls)}
+    if cls is model.Nic:
+        fields["bridge"] = None  # or a network, not both
+    if cls is model.CloneSpec:
+        fields["networks"].append({**record(model.Nic), **_OTHER_NIC})
+    return fields
+
+
+def _fields(cls: type) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(cls)
+
+
+def _value(cls: type, name: str, hint: Any) -> Any:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        options = [option for option in typing.get_args(hint) if option is not type(None)]
+        return _value(cls, name, options[0])
+    if typing.get_origin(hint) is tuple:
+        return [_value(cls, name, typing.get_args(hint)[0])]
+    if dataclasses.is_dataclass(hint):
+        return record(hint)
+    if issubclass(hint, enum.Enum):
+        return next(iter(hint)).value
+    if hint is str:
+        known = _STRINGS.get(f"{cls.__name__}.{name}") or _STRINGS.get(name)
+        if known is None:
+            raise LookupError(f"field {name} of {cls.__name__} has no sample: add one")
+        return known
+    return {bool: True, int: 64, float: 1.0}[hint]
+
+
+def specs() -> Iterator[tuple[model.Kind, dict[str, Any]]]:
+    """Yield a spec of each kind of request."""
+    for kind in model.Kind:
+        for cls in typing.get_args(model.Spec):
+            plain = record(cls)
+            try:
+                schema.spec(plain, "spec", kind)
+            except MessageInvalid:
+                continue
+            yield kind, plain
+            break
+        else:
+            raise LookupError(f"requests of kind {kind.value} have no sample")
+
+
+def messages() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield (direction, type, body) of every message, all fields filled, each kind of request."""
+    for direction, table in (("asked", schema.ASKED), ("answered", schema.ANSWERED)):
+        for kind, (checks, _required) in table.items():
+            body = {name: _body_field(kind, name) for name in checks}
+            check(direction, kind, body)
+            yield direction, kind, body
+    for kind, spec in specs():
+        request = {**record(model.Request), "kind": kind.value, "spec": spec}
+        yield "asked", "submit", {"id": UUID, "kind": kind.value, "spec": spec}
+        yield "published", "request", {"request": request}
+
+
+def _body_field(kind: str, name: str) -> Any:
+    clone = {"id": UUID, "kind": "clone", "spec": record(model.CloneSpec)}
+    records: dict[str, Any] = {
+        "spec": clone["spec"],
+        "specs": [clone["spec"]],
+        "request": record(model.Request),
+        "requests": [record(model.Request)],
+        "report": record(model.HostReport),
+        "phases": [record(model.Phase)],
+        "failure": record(model.Failure),
+        "vm": record(model.Vm),
+        "placements": [record(model.Placement)],
+        "hosts": [record(model.HostStatus)],
+        "submit_all.requests": [clone],
+        "hello.requests": [_HELD],
+        "wait_all.requests": [_WATCHED],
+    }
+    for table in (records, _PLAIN, _STRINGS):
+        for key in (f"{kind}.{name}", name):
+            if key in table:
+                return copy.deepcopy(table[key])
+    raise LookupError(f"field {name} of message {kind} has no sample: add one")
+
+
+def check(direction: str, kind: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Take a body the whole way of a message that was received. Raises MessageInvalid."""
+    text = json.dumps(body).encode("ascii")
+    received = message.decode([message.VERSION, kind.encode("ascii"), text])
+    checks = {"asked": schema.asked, "answered": schema.answered, "published": schema.published}
+    return checks[direction](received.type, received.body)
+
+
+def strings_in(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Yield the place of each string in a plain value."""
+    if isinstance(value, str):
+        yield path
+    elif isinstance(value, (dict, list)):
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, entry in entries:
+            yield from strings_in(entry, (*path, key))
+
+
+def at(value: Any, path: Path) -> Any:
+    """Return what stands at a place of a plain value."""
+    for key in path:
+        value = value[key]
+    return value
+
+
+def put(value: Any, path: Path, text: str) -> Any:
+    """Return a plain value with another string at one place."""
+    changed = copy.deepcopy(value)
+    at(changed, path[:-1])[path[-1]] = text
+    return changed

@@ -1,0 +1,185 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every string of the corpus in every string field of every message, and what becomes of it.
+
+What the checks let through goes on to where it has an effect: file names, definitions, guests'
+files, journals, output. The control is the same without the checks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from unittest import mock
+
+from maglica import vm_plan
+from maglica.errors import MaglicaError, MessageInvalid
+from maglica.host_worker.journal import Journal
+from maglica.model import CloneMode, CloneSpec, Kind, Nic, Request
+from support.figures import Figure, at_least, at_most, control, reported
+
+from . import corpus, output
+from .effects import Effects, Host, harmless
+from .fields import UUID, Path, at, check, messages, put, record, strings_in
+from .frame import Run
+
+
+def figures(run: Run) -> Iterator[Figure]:
+    """Inject everywhere; then what comes from hosts and guests goes to the output."""
+    texts = corpus.strings(str(run.folder / "mark"))
+    # In the short form some of them, but all that Ansible could render.
+    some = list(texts)
+    if run.short:
+        some = [text for text in texts if "lookup(" in text]
+        some += run.random("texts").sample(sorted(set(texts) - set(some)), 50)
+    run.say(f"{len(texts)} strings, {len(some)} of them in each field")
+    yield at_least("injection: distinct strings", len(set(texts)), 200, "tests/faults/corpus.py")
+    yield from _schema(run, some)
+    run.say("clones")
+    yield from _clones(run, some)
+    run.say("output")
+    yield from output.figures(run, some)
+    mark = run.folder / "mark"
+    yield at_most("injection: commands run", mark.exists(), 0, "the file that they would make")
+
+
+def _schema(run: Run, texts: Sequence[str]) -> Iterator[Figure]:
+    counts: Counter[str] = Counter()
+    for direction, kind, body in messages():
+        for path in strings_in(body):
+            counts["fields"] += 1
+            for text in texts:
+                counts["messages"] += 1
+                try:
+                    checked = check(direction, kind, put(body, path, text))
+                except MessageInvalid as error:
+                    counts["unclear"] += kind not in str(error)
+                except Exception as error:  # noqa: BLE001 - it must be counted
+                    counts["broken"] += 1
+                    run.say(f"{kind} {path} {text[:60]!r}: {error!r}")
+                else:
+                    counts["let in"] += 1
+                    del checked
+                    counts["control"] += not text.replace("\n", "").isprintable()
+    how = f"{counts['fields']} string fields of all messages, as received by either worker"
+    yield reported("injection: messages", counts["messages"], how)
+    yield reported("injection: messages let in", counts["let in"], how)
+    yield at_most("injection: control characters let in", counts["control"], 0, "all but newline")
+    yield at_most("injection: checks that broke", counts["broken"], 0, "not message_invalid")
+    yield at_most("injection: refusals without a place", counts["unclear"], 0, "no path to it")
+
+
+def _clones(run: Run, texts: Sequence[str]) -> Iterator[Figure]:
+    host = Host(run.folder / "host")
+    journal = Journal(run.folder / "host" / "state")
+    spec = record(CloneSpec)
+    counts: Counter[str] = Counter()
+    let_in: list[CloneSpec] = []
+    try:
+        for path in strings_in(spec):
+            for text in texts:
+                wanted = _let_in(put(spec, path, text))
+                counts["differ"] += (wanted is None) != _module_refuses(put(spec, path, text))
+                if wanted is not None:
+                    counts["clones"] += 1
+                    counts.update(_compare(host, spec, wanted, path, text))
+                    counts["xml"] += not host.act(wanted, UUID)
+                    let_in.append(wanted)
+        counts["stored"] += _stored_otherwise(journal, let_in)
+        made = [file for file in run.folder.rglob("*.qcow2") if file.parent != host.pool]
+        counts["outside"] += len(made)
+        without = _without_checks(host, spec, run.random("control").sample(texts, 50))
+    finally:
+        host.close()
+    how = f"{counts['clones']} clones whose request was let in"
+    yield at_most("injection: files outside the pool", counts["outside"], 0, how)
+    yield at_most("injection: changed XML structure", counts["xml"], 0, f"{how}; and by libvirt")
+    yield at_most("injection: changed lines in guests' files", counts["guest"], 0, how)
+    yield at_most("injection: clones that broke", counts["broken"], 0, how)
+    yield at_most("injection: not the same in the journal", counts["stored"], 0, how)
+    yield at_most(
+        "injection: module and client worker differ", counts["differ"], 0, "let in by one"
+    )
+    how = "names not checked"
+    yield control("injection: files outside the pool", without["outside"], how)
+    yield control("injection: changed XML structure", without["xml"], f"{how}, XML not escaped")
+    yield control("injection: changed lines in guests' files", without["guest"], how)
+
+
+def _let_in(plain: dict) -> CloneSpec | None:
+    """Return the spec as the host worker gets it, None if one of the workers refuses it."""
+    try:
+        check("asked", "submit", {"id": UUID, "kind": "clone", "spec": plain})
+        request = {"id": UUID, "kind": "clone", "spec": plain}
+        return check("published", "request", {"request": request})["request"].spec
+    except MessageInvalid:
+        return None
+
+
+def _module_refuses(plain: dict) -> bool:
+    spec = _unchecked(plain)
+    fields = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
+    del fields["start"]
+    try:
+        vm_plan.validate(vm_plan.Wanted(**fields))
+    except MaglicaError:
+        return True
+    return False
+
+
+def _unchecked(plain: dict) -> CloneSpec:
+    nics = tuple(
+        Nic(**{key: _tuple(value) for key, value in nic.items()}) for nic in plain["networks"]
+    )
+    known = {key: _tuple(value) for key, value in plain.items() if key != "networks"}
+    try:
+        known["clone_mode"] = CloneMode(plain["clone_mode"])
+    except ValueError:
+        known["clone_mode"] = plain["clone_mode"]
+    return CloneSpec(**known, networks=nics)
+
+
+def _tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _compare(host: Host, usual: dict, spec: CloneSpec, path: Path, text: str) -> Counter[str]:
+    """Count what differs from the clone that has a harmless string in that place."""
+    counts: Counter[str] = Counter()
+    plain = put(usual, path, harmless(text, at(usual, path)))
+    expected = host.effects(_unchecked(plain), UUID)
+    try:
+        found: Effects = host.effects(spec, UUID)
+    except ET.ParseError:
+        counts["xml"] += 1
+    except Exception as error:  # noqa: BLE001 - it must be counted
+        counts["broken"] += 1
+        counts[f"broken by {error!r:.300}"] += 1
+    else:
+        counts["outside"] += host.outside(expected, found) > 0
+        counts["xml"] += found.xml_shape != expected.xml_shape
+        counts["guest"] += found.guest_shape != expected.guest_shape
+    return counts
+
+
+def _without_checks(host: Host, spec: dict, texts: Sequence[str]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    with mock.patch.multiple(ET, _escape_cdata=str, _escape_attrib=str):
+        for path in (("name",), ("networks", 0, "search", 0), ("ssh_authorized_keys", 0)):
+            for text in texts:
+                changed = _unchecked(put(spec, path, text))
+                counts.update(_compare(host, spec, changed, path, text))
+    return counts
+
+
+def _stored_otherwise(journal: Journal, specs: Sequence[CloneSpec]) -> int:
+    """Count the specs that a journal does not give back as they were."""
+    requests = [
+        Request(f"{number:08x}-0000-4000-8000-000000000000", Kind.CLONE, spec)
+        for number, spec in enumerate(specs)
+    ]
+    journal.accept(requests)
+    entries = {request: journal.entry(request.id) for request in requests}
+    return sum(not entry or entry.request.spec != each.spec for each, entry in entries.items())
