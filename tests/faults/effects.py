@@ -95,6 +95,7 @@ class Host:
             clone_mode=spec.clone_mode,
             disks=disks,
             networks=spec.networks,
+            tags=spec.tags,
         )
         return domain_clone.clone(xml, wanted)
 

@@ -18,12 +18,17 @@ from maglica import vm_plan
 from maglica.errors import MaglicaError, MessageInvalid
 from maglica.host_worker.journal import Journal
 from maglica.model import CloneMode, CloneSpec, Kind, Nic, Request
+from maglica.vm_plan import Wanted
 from support.figures import Figure, at_least, at_most, control, reported
 
 from . import corpus, output
 from .effects import Effects, Host, harmless
 from .fields import UUID, Path, at, check, messages, put, record, strings_in
 from .frame import Run
+
+_ASKED_OF_MODULE = {field.name for field in dataclasses.fields(CloneSpec)} & {
+    field.name for field in dataclasses.fields(Wanted)
+}
 
 
 def figures(run: Run) -> Iterator[Figure]:
@@ -81,7 +86,9 @@ def _clones(run: Run, texts: Sequence[str]) -> Iterator[Figure]:
         for path in strings_in(spec):
             for text in texts:
                 wanted = _let_in(put(spec, path, text))
-                counts["differ"] += (wanted is None) != _module_refuses(put(spec, path, text))
+                if path[0] in _ASKED_OF_MODULE:
+                    is_refused = _module_refuses(put(spec, path, text))
+                    counts["differ"] += (wanted is None) != is_refused
                 if wanted is not None:
                     counts["clones"] += 1
                     counts.update(_compare(host, spec, wanted, path, text))
@@ -120,10 +127,8 @@ def _let_in(plain: dict) -> CloneSpec | None:
 
 def _module_refuses(plain: dict) -> bool:
     spec = _unchecked(plain)
-    fields = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
-    del fields["start"]
     try:
-        vm_plan.validate(vm_plan.Wanted(**fields))
+        vm_plan.validate(Wanted(**{name: getattr(spec, name) for name in _ASKED_OF_MODULE}))
     except MaglicaError:
         return True
     return False
