@@ -39,7 +39,7 @@ def address(value: str, _folder: Path) -> str:
     try:
         return str(ipaddress.ip_address(value))
     except ValueError:
-        return names.vm_name(value)
+        return names.host_name(value)
 
 
 def bind(value: str, _folder: Path) -> str:

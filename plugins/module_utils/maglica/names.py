@@ -30,7 +30,14 @@ _SSH_KEY = re.compile(
 
 
 def vm_name(name: str) -> str:
-    """Check the name of a vm, which is also its host name (lower case, RFC 1123)."""
+    """Check the name of a vm, which is also its host name: no guest works without localhost."""
+    if name == "localhost":
+        raise NameInvalid(f"{name!r} is no name for a vm: every machine has it for itself")
+    return host_name(name)
+
+
+def host_name(name: str) -> str:
+    """Check a host name (lower case, RFC 1123)."""
     if len(name) > HOST_NAME_MAX:
         raise NameInvalid(f"{name[:20]!r}… is no host name: longer than {HOST_NAME_MAX} characters")
     if not _VM_NAME.fullmatch(name):
@@ -40,8 +47,6 @@ def vm_name(name: str) -> str:
         )
     if name.rsplit(".", 1)[-1].isdigit():
         raise NameInvalid(f"{name!r} is no host name: its last label is a number")
-    if name == "localhost":
-        raise NameInvalid(f"{name!r} is the name that every machine has for itself")
     return name
 
 
