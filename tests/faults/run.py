@@ -28,7 +28,16 @@ from support.figures import Figure  # noqa: E402
 
 from .frame import Run  # noqa: E402
 
-AREAS = ("kills", "scale", "injection", "images", "access", "partitions", "cloud")
+AREAS = (
+    "kills",
+    "scale",
+    "injection",
+    "images",
+    "access",
+    "partitions",
+    "cloud",
+    "eavesdrop",
+)
 
 
 def measure(area: str, short: bool, seed: int) -> Iterator[Figure]:

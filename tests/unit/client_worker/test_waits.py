@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from maglica.client_worker.waits import Wait, Waits
 from maglica.errors import LimitExceeded
-from maglica.model import CloneSpec, Kind, Request
+from maglica.model import CloneSpec, Kind, Request, State
 
 
 def wait(peer: bytes, request_id: str = "r", version: int = 1, deadline: float = 10.0) -> Wait:
@@ -32,6 +34,22 @@ def test_answered_by_a_newer_version_only() -> None:
     assert answered(waits, request(3)) == [(b"b", b"")]
     assert answered(waits, request(4)) == []
     assert len(waits) == 1
+
+
+def test_answered_by_the_end_whatever_version_was_named() -> None:
+    waits = Waits()
+    waits.add(wait(b"a", version=9))
+    assert answered(waits, request(2)) == []
+    assert answered(waits, replace(request(3), state=State.DONE)) == [(b"a", b"")]
+
+
+def test_those_of_a_key_that_is_gone_are_taken_out() -> None:
+    waits = Waits()
+    waits.add(wait(b"a"))
+    waits.add(replace(wait(b"b"), key="gone"))
+    assert waits.revoked(lambda key: True) == []
+    assert [found.envelope for found in waits.revoked(lambda key: key != "gone")] == [(b"b", b"")]
+    assert answered(waits, request(2)) == [(b"a", b"")]
 
 
 def test_answered_at_the_deadline() -> None:

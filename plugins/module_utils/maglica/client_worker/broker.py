@@ -111,6 +111,7 @@ class Broker:
             return
         before, self._context.table = self._context.table, self._access.table
         self._engine.admit(self._access.table.hosts)
+        self._send(self._engine.revoke())
         logger.info("read %s: %d keys", self._access.path, len(self._access.table.peers))
         listeners = {k: p for k, p in (before.peers if before else {}).items() if p.is_host(p.name)}
         if any(self._access.table.peers.get(key) != peer for key, peer in listeners.items()):

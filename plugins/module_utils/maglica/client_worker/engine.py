@@ -12,10 +12,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import JournalFailed, MaglicaError
+from ..errors import AccessDenied, JournalFailed, MaglicaError
 from ..model import Request, State
 from ..wire import schema
 from ..wire.message import Message, topic
+from .access import ANYBODY
 from .context import Context, error_message, replies, reply
 from .dispatch import Incoming, dispatch
 from .journal import Journal
@@ -90,6 +91,20 @@ class Engine:
         self._context.hosts.know(keyed)
         self._context.hosts.retire(keyed)
         self._next_prune = 0.0
+
+    def revoke(self) -> Outcome:
+        """End the waits of those who may not wait any more."""
+        table = self._context.table
+
+        def admitted(key: str) -> bool:
+            peer = table.peers.get(key) if table is not None else ANYBODY
+            return peer is not None and peer.may("wait")
+
+        denied = error_message(AccessDenied("this key has no role any more that may wait"))
+        revoked = self._context.waits.revoked(admitted)
+        if revoked:
+            self._context.rejects["revoked"] += len(revoked)
+        return Outcome([(wait.envelope, denied) for wait in revoked])
 
     def handle(self, messages: Sequence[Incoming]) -> Outcome:
         """Handle messages, and publish what is due. What can't be committed is not accepted."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..errors import LimitExceeded
@@ -65,12 +65,21 @@ class Waits:
         due: dict[Envelope, list[Request]] = {}
         for request in changed:
             for envelope in self._by_request.get(request.id, ()):
-                if request.version > self._waits[envelope].versions[request.id]:
+                seen = self._waits[envelope].versions[request.id]
+                if request.version > seen or request.state.ended:
                     due.setdefault(envelope, []).append(request)
         answered = [(self._waits[envelope], news) for envelope, news in due.items()]
         for envelope in due:
             self._drop(envelope)
         return answered
+
+    def revoked(self, admitted: Callable[[str], bool]) -> list[Wait]:
+        """Take out and return the waits of keys that are not ``admitted``."""
+        keys = {key for key in self._by_key if not admitted(key)}
+        found = [wait for wait in self._waits.values() if wait.key in keys] if keys else []
+        for wait in found:
+            self._drop(wait.envelope)
+        return found
 
     def expired(self, now: float) -> list[Wait]:
         """Take out and return the waits whose deadline has come."""
