@@ -12,18 +12,17 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .maglica import config, fleet_info, vm_view
+from ._progress import PROGRESS_VARIABLE
+from .maglica import config, vm_view
 from .maglica.errors import ConfigInvalid, DependencyMissing, MaglicaError
 from .maglica.model import Request
 from .maglica.printable import one_line
 from .maglica.vms_progress import Tally
 
-# Where the action plugin listens, if there is one and it is on this machine.
-PROGRESS_VARIABLE = "MAGLICA_PROGRESS_SOCKET"
 # Seconds.
 _PATIENCE = 0.2
 # So many vms at once have a line for each change.
@@ -37,40 +36,6 @@ def connection_spec() -> dict[str, dict[str, Any]]:
         "client_worker_timeout": {"type": "float", "default": 5.0},
         "host_timeout": {"type": "float", "default": 10.0},
     }
-
-
-def listing_spec() -> dict[str, dict[str, Any]]:
-    """Return the options of the documentation fragment maglica.cloud.listing."""
-    return {
-        "config": {"type": "path"},
-        "host": {"type": "list", "elements": "str", "default": []},
-        "host_timeout": {"type": "float", "default": 10.0},
-        "parallel": {"type": "int", "default": 0},
-        "auth_file": {"type": "path"},
-        "on_host_error": {"type": "str", "choices": ["warn", "fail"], "default": "warn"},
-    }
-
-
-def question(parameters: Mapping[str, Any]) -> fleet_info.Question:
-    """Return the question that a module's options of ``listing_spec`` state."""
-    return fleet_info.Question(
-        hosts=load_config(parameters).hosts,
-        names=tuple(parameters["name"]) if "name" in parameters else (),
-        on_hosts=tuple(parameters["host"]),
-        timeout=parameters["host_timeout"],
-        parallel=parameters["parallel"],
-        auth_file=parameters["auth_file"],
-        fail=parameters["on_host_error"] == "fail",
-    )
-
-
-def exit_listing(module: AnsibleModule, answer: dict[str, Any]) -> NoReturn:
-    """End an info module with what fleet_info answered; warn of what is missing in it."""
-    for missing in answer["unreachable_hosts"]:
-        module.warn(one_line(f"host {missing['host']} is left out: {missing['text']}"))
-    for problem in answer.pop("problems"):
-        module.warn(one_line(problem))
-    module.exit_json(changed=False, **answer)
 
 
 def load_config(parameters: Mapping[str, Any]) -> config.Config:

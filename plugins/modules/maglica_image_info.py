@@ -159,8 +159,8 @@ unreachable_hosts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
-    errors_as_failure,
+from ansible_collections.maglica.cloud.plugins.module_utils._ansible import errors_as_failure
+from ansible_collections.maglica.cloud.plugins.module_utils._listing import (
     exit_listing,
     listing_spec,
     question,

@@ -18,7 +18,6 @@ from .errors import DependencyMissing
 
 def _zmq() -> Any:
     import zmq
-    import zmq.utils.monitor
     import zmq.utils.z85
 
     return zmq

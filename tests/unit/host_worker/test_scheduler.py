@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from maglica.host_worker.journal import Entry
 from maglica.host_worker.scheduler import Job, Limits, plan
@@ -37,7 +39,7 @@ CASES = {
     "a batch has an end": (
         [clone("a"), clone("b"), clone("c")],
         [],
-        Limits(batch=2),
+        Limits(batches=(2,)),
         [],
         [cloning("a", "b")],
     ),
@@ -118,14 +120,28 @@ CASES = {
         [],
         [Job(("b",)), cloning("a")],
     ),
-    "a request whose job died runs alone": (
-        [clone("a", attempts=1), clone("b"), clone("c")],
+    "requests whose job died run in smaller batches": (
+        [clone(name, attempts=1) for name in "abcdefghij"],
+        [],
+        Limits(),
+        [],
+        [cloning(*"abcdefgh")],
+    ),
+    "in the end alone": (
+        [clone("a", attempts=2), clone("b", attempts=2)],
         [],
         Limits(),
         [],
         [cloning("a")],
     ),
-    "and joins nobody": (
+    "and not with others": (
+        [clone("a", attempts=1), clone("b"), clone("c", attempts=1)],
+        [],
+        Limits(),
+        [],
+        [cloning("a", "c")],
+    ),
+    "who do not wait for them": (
         [clone("a"), clone("b", attempts=1), clone("c")],
         [],
         Limits(),
@@ -146,7 +162,7 @@ def test_nothing_is_started_twice_and_all_is_started() -> None:
     waiting = [
         clone(f"c{number}", f"image{number % 3}", f"vm{number % 7}") for number in range(40)
     ] + [stop(f"s{number}", f"vm{number % 7}") for number in range(40)]
-    limits = Limits(clone_jobs=2, quick_jobs=3, batch=4)
+    limits = Limits(clone_jobs=2, quick_jobs=3, batches=(4,))
     running: list[Job] = []
     order: list[str] = []
     while waiting:
@@ -163,3 +179,20 @@ def test_nothing_is_started_twice_and_all_is_started() -> None:
         numbers = [int(request[1:]) for request in order if request[0] == "s"]
         mine = [number for number in numbers if number % 7 == vm]
         assert mine == sorted(mine)
+
+
+def test_one_that_kills_its_job_takes_nobody_with_it() -> None:
+    """Of 100 clones one lets its job die each time: it alone has three attempts."""
+    waiting = {f"c{number}": clone(f"c{number}") for number in range(100)}
+    jobs = 0
+    while waiting:
+        (job,) = plan(waiting.values(), [], Limits())
+        jobs += 1
+        for request_id in job.ids:
+            entry = waiting.pop(request_id)
+            if "c40" in job.ids:
+                waiting[request_id] = replace(entry, attempts=entry.attempts + 1)
+        if "c40" in waiting and waiting["c40"].attempts == 3:
+            assert job.ids == ("c40",)
+            del waiting["c40"]
+    assert jobs <= 4 + 4 + 8

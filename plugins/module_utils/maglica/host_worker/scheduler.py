@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from ..model import CloneSpec
 from .journal import Entry
 
-MAX_BATCH = 64
+# How many clones are a batch at most, by how often a job has died with one of them: what kills its
+# job shall be found in few rounds, and have no mates at its last attempt.
+BATCHES = (32, 8, 1)
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Limits:
-    """How many jobs may run at once, by kind, and how many requests are a batch at most."""
+    """How many jobs may run at once, by kind, and how large batches may be (see BATCHES)."""
 
     clone_jobs: int = 1
     quick_jobs: int = 4
-    batch: int = MAX_BATCH
+    batches: tuple[int, ...] = BATCHES
 
 
 def plan(
@@ -72,7 +74,7 @@ class _FreeImages:
     """Batches in the making, by image; an image that a running job clones takes none."""
 
     def __init__(self, running: Collection[Job], limits: Limits) -> None:
-        self._batch = limits.batch
+        self._limits = limits.batches
         self._busy = {job.image for job in running if job.image is not None}
         self._free = limits.clone_jobs - len(self._busy)
         self._batches: dict[str, list[Entry]] = {}
@@ -83,9 +85,10 @@ class _FreeImages:
         if image not in self._batches and len(self._batches) >= self._free:
             return
         batch = self._batches.setdefault(image, [])
-        # A request whose job has died runs alone: its mates shall not die with it again.
-        alone = entry.attempts or (batch and batch[0].attempts)
-        if len(batch) < (1 if alone else self._batch):
+        # Those that have died as often run together, and no others with them.
+        if batch and batch[0].attempts != entry.attempts:
+            return
+        if len(batch) < self._limits[min(entry.attempts, len(self._limits) - 1)]:
             batch.append(entry)
 
     def jobs(self) -> list[Job]:

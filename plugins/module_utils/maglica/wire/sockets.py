@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from typing import Any
 
 from .. import config_values
@@ -40,6 +41,7 @@ RECONNECT_MAX = 2000
 REQUESTS_PER_PEER = 4
 WAKE_UPS_PER_HOST = 1000
 BACKLOG = 1024
+_MONITORED = struct.Struct("=Hi")
 # So many handshakes that the peer broke off without a word mean that it has another key.
 BROKEN_HANDSHAKES = 3
 
@@ -136,7 +138,9 @@ class Link:
         """
         zmq = need("zmq")
         while self.monitor.poll(0):
-            event = zmq.utils.monitor.recv_monitor_message(self.monitor)["event"]
+            # zmq_socket_monitor(3): the event's number and its value, then the endpoint. pyzmq's
+            # own reader of this loads asyncio, which takes longer than all else here.
+            event, _value = _MONITORED.unpack(self.monitor.recv_multipart()[0])
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.connected = True
                 self._broken_handshakes = 0

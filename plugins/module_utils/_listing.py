@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the info modules share: their options, the question that these state, and their end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from ._ansible import load_config
+from .maglica import fleet_info
+from .maglica.printable import one_line
+
+
+def listing_spec() -> dict[str, dict[str, Any]]:
+    """Return the options of the documentation fragment maglica.cloud.listing."""
+    return {
+        "config": {"type": "path"},
+        "host": {"type": "list", "elements": "str", "default": []},
+        "host_timeout": {"type": "float", "default": 10.0},
+        "parallel": {"type": "int", "default": 0},
+        "auth_file": {"type": "path"},
+        "on_host_error": {"type": "str", "choices": ["warn", "fail"], "default": "warn"},
+    }
+
+
+def question(parameters: Mapping[str, Any]) -> fleet_info.Question:
+    """Return the question that a module's options of ``listing_spec`` state."""
+    return fleet_info.Question(
+        hosts=load_config(parameters).hosts,
+        names=tuple(parameters["name"]) if "name" in parameters else (),
+        on_hosts=tuple(parameters["host"]),
+        timeout=parameters["host_timeout"],
+        parallel=parameters["parallel"],
+        auth_file=parameters["auth_file"],
+        fail=parameters["on_host_error"] == "fail",
+    )
+
+
+def exit_listing(module: Any, answer: dict[str, Any]) -> NoReturn:
+    """End an info module with what fleet_info answered; warn of what is missing in it."""
+    for missing in answer["unreachable_hosts"]:
+        module.warn(one_line(f"host {missing['host']} is left out: {missing['text']}"))
+    for problem in answer.pop("problems"):
+        module.warn(one_line(problem))
+    module.exit_json(changed=False, **answer)
