@@ -72,6 +72,11 @@ test-faults-short: cloud ## the short form of test-faults, which is a part of te
 	@tests/tools/debian-packages $(FAULT_PACKAGES)
 	@cd tests && $(CURDIR)/$(VENV)/bin/python -m faults.run --short $(if $(SEED),--seed $(SEED)) $(AREAS)
 
+.PHONY: bench-control
+bench-control: venv ## time the control side: one vm and 100 vms whose clones cost nothing
+	@tests/tools/debian-packages libvirt-daemon-system
+	@cd tests && PYTHONPATH=$(CURDIR)/plugins/module_utils:. $(CURDIR)/$(VENV)/bin/python -m bench.control
+
 .PHONY: bench-listing
 bench-listing: venv build/bench/venv/.ready ## time the inventory beside community.libvirt's; writes docs/performance-listing.md
 	@tests/tools/debian-packages libvirt-daemon-system
