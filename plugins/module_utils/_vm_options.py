@@ -47,6 +47,7 @@ def vm_spec() -> dict[str, dict[str, Any]]:
         },
         "ssh_authorized_keys": {"type": "list", "elements": "str", "no_log": False},
         "root_password": {"type": "str", "no_log": True},
+        "tags": {"type": "list", "elements": "str"},
         "force": {"type": "bool"},
         "stop_timeout": {"type": "int"},
     }
@@ -105,6 +106,7 @@ def wanted(name: str | None, *said: Mapping[str, Any]) -> Wanted:
         networks=None if networks is None else tuple(map(_nic, networks)),
         ssh_authorized_keys=tuple(merged["ssh_authorized_keys"]),
         root_password=merged["root_password"],
+        tags=None if merged["tags"] is None else tuple(merged["tags"]),
         force=merged["force"],
         stop_timeout=merged["stop_timeout"],
     )

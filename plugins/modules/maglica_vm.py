@@ -148,6 +148,15 @@ options:
         makes it. A password in clear is refused.
       - Only used when the vm is made.
     type: str
+  tags:
+    description:
+      - The tags of the vm, all of them; an empty list takes them away. Without this the vm keeps
+        those that it has.
+      - A tag has at most 63 letters, digits and characters of C(_.:=+@/-), the first of them a
+        letter, a digit or C(_). A running vm gets them at once.
+      - The inventory plugin shows them as C(maglica_tags).
+    type: list
+    elements: str
   force:
     description:
       - With O(state=stopped), end a vm that did not shut down within O(stop_timeout), as if its
@@ -219,6 +228,11 @@ EXAMPLES = r"""
     state: running
     wait_for: address
   register: result
+
+- name: Say what it is for
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    tags: [web, "stage:test"]
 
 - name: Shut it down, by force after a minute
   maglica.cloud.maglica_vm:

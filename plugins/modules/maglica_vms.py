@@ -165,6 +165,15 @@ options:
         makes it. A password in clear is refused.
       - Only used when a vm is made.
     type: str
+  tags: &tags
+    description:
+      - The tags of a vm, all of them; an empty list takes them away. Without this a vm keeps
+        those that it has.
+      - A tag has at most 63 letters, digits and characters of C(_.:=+@/-), the first of them a
+        letter, a digit or C(_). A running vm gets them at once.
+      - The inventory plugin shows them as C(maglica_tags).
+    type: list
+    elements: str
   force: &force
     description:
       - With V(stopped), end a vm that did not shut down in time, as if its power plug was pulled.
@@ -200,6 +209,7 @@ options:
       networks: *networks
       ssh_authorized_keys: *ssh_authorized_keys
       root_password: *root_password
+      tags: *tags
       force: *force
       stop_timeout: *stop_timeout
   wait:

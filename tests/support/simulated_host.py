@@ -19,6 +19,7 @@ from maglica.config import Config
 from maglica.domain_clone import ClonePlan, DiskSource
 from maglica.domain_clone import clone as cloned
 from maglica.fleet_values import Domain
+from maglica.host_worker.quick import set_tags
 from maglica.model import CloneSpec, DomainSummary, Kind, Request, Vm, VmSpec, vm_uuid
 from maglica.vm_parts import Fleet
 from maglica.wire.client import Client
@@ -152,6 +153,7 @@ class SimulatedHost:
             networks=spec.networks,
             vcpus=spec.vcpus,
             memory_mib=spec.memory_mib,
+            tags=spec.tags,
         )
         # The image's definition names its type; "test" is in the list of those that are cloned.
         domain = self._connection.defineXML(cloned(xml, plan))
@@ -171,6 +173,8 @@ class SimulatedHost:
         if request.kind is Kind.REMOVE:
             domain.undefine()
             return shown
+        if request.kind is Kind.TAG:
+            set_tags(domain, spec.tags)
         if request.kind is Kind.RESIZE:
             root = domain_xml.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
             if spec.vcpus:

@@ -198,7 +198,11 @@ class FakeCell:
         sizes = {"vcpus": spec.vcpus or 1, "memory_mib": spec.memory_mib or 64}
         nics = _nics(spec.networks, request.id)
         domain = replace(
-            self.domains[host, spec.name], uuid=vm_uuid(request.id), interfaces=nics, **sizes
+            self.domains[host, spec.name],
+            uuid=vm_uuid(request.id),
+            interfaces=nics,
+            tags=spec.tags,
+            **sizes,
         )
         address = next((a for nic in nics for a in nic.addresses), None)
         domain = replace(domain, address=address)
@@ -213,6 +217,8 @@ class FakeCell:
         if kind is Kind.RESIZE:
             sizes = {"vcpus": spec.vcpus, "memory_mib": spec.memory_mib}
             domain = replace(domain, **{name: size for name, size in sizes.items() if size})
+        elif kind is Kind.TAG:
+            domain = replace(domain, tags=spec.tags)
         else:
             active = kind is Kind.START
             domain = replace(domain, active=active, state="running" if active else "stopped")

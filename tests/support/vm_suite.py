@@ -155,6 +155,26 @@ class VmSuite:
         assert (changed.vm["vcpus"], changed.vm["memory_mib"]) == (3, 96)
         assert not bring(cell, **sizes).changed
 
+    def test_tags_are_given_with_the_clone_changed_and_taken_away(self, cell: Cell) -> None:
+        made = bring(cell, tags=("web", "a"))
+        assert made.vm is not None
+        assert made.vm["tags"] == made.after["tags"] == ["a", "web"]
+        for tags in (("a", "web"), None):
+            assert not bring(cell, tags=tags).changed
+        for tags in (("stage:test",), ()):
+            foreseen = foresee(cell, tags=tags)
+            changed = bring(cell, tags=tags)
+            assert changed.vm is not None
+            assert changed.changed
+            assert (foreseen.before, foreseen.after) == (changed.before, changed.after)
+            assert changed.vm["tags"] == list(tags)
+            assert changed.vm["state"] == "running"
+            assert not bring(cell, tags=tags).changed
+
+    def test_a_tag_must_be_one(self, cell: Cell) -> None:
+        with pytest.raises(errors.MessageInvalid, match=r"tags.*'a b' is no tag"):
+            bring(cell, tags=("a b",))
+
     def test_a_run_that_does_not_wait_is_joined_by_the_next(self, cell: Cell) -> None:
         cell.hold()
         first = bring(cell, Waiting(wait=False))

@@ -266,13 +266,24 @@ def test_an_interrupt_says_how_to_go_on(run: Callable[..., Ran], fake: FakeClien
     assert not request.cancelling
 
 
-@pytest.mark.parametrize("act", ["start", "stop", "remove", "resize"])
+@pytest.mark.parametrize("act", ["start", "stop", "remove", "resize", "tag"])
 def test_acts_on_a_vm_pin_its_uuid(run: Callable[..., Ran], fake: FakeClient, act: str) -> None:
     fake.story = [DONE]
     assert run("vm", act, "vm1.example.jp").status == 0
     (request,) = fake.list()
     assert request.kind is Kind(act)
     assert request.spec == VmSpec("vm1.example.jp", UUID, "host0.example.jp")
+
+
+def test_tags_are_said_with_the_clone_or_later(run: Callable[..., Ran], fake: FakeClient) -> None:
+    run(*CLONE, "--tag", "web", "--tag", "a", "--no-wait")
+    run("vm", "tag", "vm1.example.jp", "web", "stage:test", "web", "--no-wait")
+    tag, clone = fake.list()
+    assert clone.spec.tags == ("a", "web")
+    assert (tag.kind, tag.spec.tags) == (Kind.TAG, ("stage:test", "web"))
+    bad = run("vm", "tag", "vm1.example.jp", "a b")
+    assert bad.status == 2
+    assert "'a b' is no tag" in bad.err
 
 
 def test_stop_and_resize_have_options(run: Callable[..., Ran], fake: FakeClient) -> None:

@@ -57,6 +57,11 @@ def _decide(domains: tuple[Domain, ...], pending: Request | None = None, **field
         (RUNNING, STOPPED, {"vcpus": 2}, [STOP, RESIZE]),
         (OFF, ON, {"vcpus": 2}, [RESIZE, START]),
         (RUNNING, ABSENT, {"vcpus": 2}, [REMOVE]),
+        (RUNNING, PRESENT, {"tags": ("b", "a")}, [Kind.TAG]),
+        (RUNNING, PRESENT, {"tags": ()}, []),
+        (replace(OFF, tags=("a", "b")), PRESENT, {"tags": ("b", "a", "b")}, []),
+        (replace(OFF, tags=("a", "b")), PRESENT, {"tags": None}, []),
+        (replace(OFF, tags=("a", "b")), ON, {"tags": (), "vcpus": 2}, [RESIZE, Kind.TAG, START]),
         (None, ABSENT, {"vcpus": 2}, []),
     ],
 )
@@ -99,6 +104,8 @@ def test_the_spec_of_a_clone() -> None:
 def test_the_spec_of_a_vm_pins_it() -> None:
     (step,) = _decide((RUNNING,), state=STOPPED, force=True, stop_timeout=7).steps
     assert step.spec == VmSpec(NAME, UUID, HOST, force=True, timeout=7)
+    (step,) = _decide((RUNNING,), tags=("web", "a")).steps
+    assert step.spec == VmSpec(NAME, UUID, HOST, tags=("a", "web"))
     (step,) = _decide((RUNNING,), vcpus=1, memory_mib=1024).steps
     assert step.spec == VmSpec(NAME, UUID, HOST, memory_mib=1024)
 
@@ -111,8 +118,13 @@ def test_before_and_after() -> None:
         "image": IMAGE,
         "vcpus": 1,
         "memory": 512,
+        "tags": [],
     }
     assert plan.after == {**plan.before, "state": "running", "vcpus": 4}
+    plan = _decide((replace(OFF, tags=("b",)),), tags=("web", "a"))
+    assert plan.before["tags"] == ["b"]
+    assert plan.after == {**plan.before, "tags": ["a", "web"]}
+    assert _decide((), tags=("web", "a")).after["tags"] == ["a", "web"]
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,14 @@ def _vm(group: _Group) -> None:
         "--ssh-authorized-keys", type=Path, metavar="FILE", help="public keys for root to log in"
     )
     clone.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        dest="tags",
+        metavar="TAG",
+        help="a tag of the vm; once for each",
+    )
+    clone.add_argument(
         "--no-start", dest="start", action="store_false", help="leave the vm stopped"
     )
     _wait_options(clone)
@@ -164,6 +172,7 @@ def _vm(group: _Group) -> None:
         ("stop", "shut a vm down and wait until it is off"),
         ("remove", "remove a clone with its disks, also when it runs"),
         ("resize", "change a vm's vCPUs and memory"),
+        ("tag", "give a vm these tags and no others"),
     ):
         parser = group.add(name, commands.vm_act, what)
         parser.add_argument("name", metavar="NAME", help="the vm")
@@ -183,6 +192,8 @@ def _vm(group: _Group) -> None:
         elif name == "resize":
             parser.add_argument("--vcpus", type=_positive, metavar="N")
             parser.add_argument("--memory", type=_positive, metavar="MIB")
+        elif name == "tag":
+            parser.add_argument("tags", nargs="*", metavar="TAG", help="none: take all away")
 
 
 def _request(group: _Group) -> None:

@@ -34,6 +34,7 @@ _KINDS = {
     "stop": Kind.STOP,
     "remove": Kind.REMOVE,
     "resize": Kind.RESIZE,
+    "tag": Kind.TAG,
 }
 
 
@@ -97,6 +98,7 @@ def vm_clone(client: Client, options: argparse.Namespace, console: Console) -> N
         memory_mib=options.memory,
         networks=networks,
         ssh_authorized_keys=_authorized_keys(options.ssh_authorized_keys),
+        tags=_tags(options.tags),
         start=options.start,
     )
     _submit(client, Kind.CLONE, spec, options, console)
@@ -109,6 +111,8 @@ def vm_act(client: Client, options: argparse.Namespace, console: Console) -> Non
         spec = replace(spec, force=options.force, timeout=options.shutdown_timeout)
     elif options.command == "resize":
         spec = replace(spec, vcpus=options.vcpus, memory_mib=options.memory)
+    elif options.command == "tag":
+        spec = replace(spec, tags=_tags(options.tags))
     _submit(client, _KINDS[options.command], spec, options, console)
 
 
@@ -220,6 +224,10 @@ def _find(hosts: Iterable[HostStatus], name: str, host: str | None) -> tuple[str
     if found:
         raise VmUnknown(f"{name} on host {found[0][0]} is an original image, no vm")
     raise VmUnknown(f"no vm {name} is on {where}")
+
+
+def _tags(said: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({names.tag(tag) for tag in said}))
 
 
 def _authorized_keys(path: Path | None) -> tuple[str, ...]:

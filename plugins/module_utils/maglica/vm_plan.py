@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import names
@@ -32,7 +32,8 @@ class Wanted:
     """A vm as the user wants it. What is None is not asked for.
 
     ``clone_mode``, ``pool``, ``networks``, ``ssh_authorized_keys`` and ``root_password`` count when
-    the vm is made, and are not compared with a vm that is there. ``stop_timeout`` is in seconds.
+    the vm is made, and are not compared with a vm that is there. ``tags`` are all that it shall
+    have. ``stop_timeout`` is in seconds.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Wanted:
     networks: tuple[Nic, ...] | None = None
     ssh_authorized_keys: tuple[str, ...] = ()
     root_password: str | None = field(default=None, repr=False)
+    tags: tuple[str, ...] | None = None
     force: bool = False
     stop_timeout: int = 120
 
@@ -62,6 +64,7 @@ class Wanted:
             networks=self.networks,
             ssh_authorized_keys=self.ssh_authorized_keys,
             root_password=self.root_password,
+            tags=_distinct(self.tags or ()),
             start=self.state is not Presence.STOPPED,
         )
 
@@ -221,6 +224,7 @@ def _made(spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         "image": spec["image"],
         "vcpus": spec["vcpus"],
         "memory": spec["memory_mib"],
+        "tags": spec["tags"] or None,
     }
     return {"state": "absent"}, {name: value for name, value in after.items() if value is not None}
 
@@ -238,24 +242,29 @@ def _adjust(wanted: Wanted, existing: Domain) -> Plan:
     if vcpus is not None or memory_mib is not None:
         after["vcpus"] = vcpus or existing.vcpus
         after["memory"] = memory_mib or existing.memory_mib
-        steps.append(Step(Kind.RESIZE, _vm_spec(wanted, existing, vcpus, memory_mib)))
+        resized = replace(spec, vcpus=vcpus, memory_mib=memory_mib)
+        steps.append(Step(Kind.RESIZE, resized))
+    if wanted.tags is not None and _distinct(wanted.tags) != existing.tags:
+        tags = _distinct(wanted.tags)
+        after["tags"] = list(tags)
+        steps.append(Step(Kind.TAG, replace(spec, tags=tags)))
     if wanted.state is Presence.RUNNING and not existing.active:
         steps.append(Step(Kind.START, spec))
         after["state"] = "running"
     return Plan(existing, tuple(steps), before=before, after=after)
 
 
-def _vm_spec(
-    wanted: Wanted, existing: Domain, vcpus: int | None = None, memory_mib: int | None = None
-) -> VmSpec:
+def _distinct(tags: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(tags)))
+
+
+def _vm_spec(wanted: Wanted, existing: Domain) -> VmSpec:
     return VmSpec(
         name=existing.name,
         uuid=existing.uuid,
         host=existing.host,
         force=wanted.force,
         timeout=wanted.stop_timeout,
-        vcpus=vcpus,
-        memory_mib=memory_mib,
     )
 
 
@@ -266,6 +275,7 @@ def _view(domain: Domain) -> dict[str, Any]:
         "image": domain.image,
         "vcpus": domain.vcpus,
         "memory": domain.memory_mib,
+        "tags": list(domain.tags),
     }
 
 

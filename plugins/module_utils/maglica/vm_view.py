@@ -42,6 +42,7 @@ def of_result(vm: Vm, request: Request) -> dict[str, Any]:
         vcpus=vm.vcpus,
         memory_mib=vm.memory_mib,
         interfaces=vm.interfaces,
+        tags=vm.tags,
         disks=tuple(Disk(target="", source=path) for path in vm.disks),
     )
     return of_domain(domain, request)

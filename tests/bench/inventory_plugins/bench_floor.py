@@ -6,6 +6,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+from ansible.plugins.inventory import BaseInventoryPlugin
+
 DOCUMENTATION = r"""
 name: bench_floor
 short_description: Gives Ansible an inventory that was listed before
@@ -19,11 +24,6 @@ options:
     type: path
     required: true
 """
-
-import json
-from pathlib import Path
-
-from ansible.plugins.inventory import BaseInventoryPlugin
 
 
 class InventoryModule(BaseInventoryPlugin):

@@ -127,6 +127,7 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
         ],
         ssh_authorized_keys=[key],
         root_password="$6$salt$hashhash",
+        tags=["web"],
         force=True,
         stop_timeout=7,
         wait=False,
@@ -155,6 +156,7 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
         ),
         ssh_authorized_keys=(key,),
         root_password="$6$salt$hashhash",
+        tags=("web",),
         force=True,
         stop_timeout=7,
     )

@@ -135,11 +135,12 @@ def tag(request: Request, context: JobContext) -> Vm:
             )
         if made.tags != tuple(sorted(set(spec.tags))):
             with context.phase(request.id, "define"):
-                _set_tags(domain, spec.tags)
+                set_tags(domain, spec.tags)
         return view.vm_of(domain, context.host)
 
 
-def _set_tags(domain: Any, tags: Sequence[str]) -> None:
+def set_tags(domain: Any, tags: Sequence[str]) -> None:
+    """Write the tags into the metadata of a domain (virDomain), whether it runs or not."""
     libvirt = need("libvirt")
     kind, uri = libvirt.VIR_DOMAIN_METADATA_ELEMENT, domain_xml.METADATA_NAMESPACE
     # libvirt gives and takes the element without its prefix.
