@@ -37,6 +37,7 @@ AREAS = (
     "partitions",
     "cloud",
     "eavesdrop",
+    "fuzz",
 )
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from faults import matrix
+from faults import matrix, rubbish
 from maglica.client_worker.access import ALLOWED
 from maglica.client_worker.dispatch import HANDLERS
 from maglica.model import Role
@@ -12,6 +12,7 @@ from maglica.wire import schema
 def test_no_type_is_left_out() -> None:
     types = schema.ASKED.keys()
     assert matrix.EXPECTED.keys() == matrix.BODIES.keys() == HANDLERS.keys() == types
+    assert rubbish.VALID.keys() == types
 
 
 def test_every_type_that_speaks_for_a_host_is_held_to_it() -> None:
