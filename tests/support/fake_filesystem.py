@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from maglica.errors import GuestUnreadable, GuestUnsupported
-from maglica.host_worker.guest.filesystem import Kind
+from maglica.host_worker.guest.filesystem import Kind, few
 
 _MAX_LINKS = 40
 
@@ -113,12 +113,13 @@ class FakeFilesystem:
             posixpath.basename(path) for path in self.nodes if posixpath.dirname(path) == place
         )
         is_hidden = name.startswith(".")
-        return tuple(
-            sorted(
+        return few(
+            pattern,
+            (
                 posixpath.join(folder, base)
                 for base in found
                 if base and fnmatch.fnmatchcase(base, name) and base.startswith(".") == is_hidden
-            )
+            ),
         )
 
     def _resolved(self, path: str, last: bool = True) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 from maglica.errors import GuestUnreadable, GuestUnsupported
-from maglica.host_worker.guest.filesystem import Filesystem, Kind
+from maglica.host_worker.guest.filesystem import MAX_MATCHES, Filesystem, Kind
 
 FILES = {
     "etc/hostname": "old\n",
@@ -19,6 +19,7 @@ FILES = {
     "var/lib/one.lease": "1",
     "var/lib/two.lease": "2",
     "var/lib/other": "3",
+    **{f"srv/many/{number}": "" for number in range(MAX_MATCHES + 1)},
 }
 # Where they lead must be inside the guest: /etc/hostname of the machine is not "old".
 LINKS = {
@@ -145,3 +146,8 @@ class FilesystemContract:
         assert filesystem.glob("/var/lib/nothing*") == ()
         assert filesystem.glob("/nowhere/*") == ()
         assert filesystem.glob("/etc/*idden") == ()
+
+    def test_globs_no_crowd(self, filesystem: Filesystem) -> None:
+        assert len(filesystem.glob("/srv/many/*00")) == 10
+        with pytest.raises(GuestUnsupported, match=r"/srv/many/\* in the guest matches more than"):
+            filesystem.glob("/srv/many/*")

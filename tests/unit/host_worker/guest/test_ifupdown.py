@@ -110,6 +110,12 @@ def test_sourced_files(line: str) -> None:
     assert found.files == ("/etc/network/interfaces.d/eth1",)
 
 
+def test_a_crowd_of_sourced_files_is_not_read() -> None:
+    crowd = {f"file{number}": "" for number in range(65)}
+    with pytest.raises(GuestUnsupported, match="it sources 65 files, more than 64"):
+        read(SOURCE, **crowd)
+
+
 def test_files_that_are_not_sourced_do_not_count() -> None:
     found = read("iface eth0 inet dhcp\n", eth1="iface br0 inet dhcp\n bridge_ports eth0\n")
     assert (found.interfaces, found.files) == ((GuestInterface("eth0"),), ())

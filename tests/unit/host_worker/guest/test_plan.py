@@ -151,6 +151,22 @@ def test_hosts(hostname: str, old: str, addresses: tuple[str, ...], new: str) ->
     assert written(facts)["/etc/hosts"].content == new.encode("utf-8", "surrogateescape")
 
 
+def test_no_name_takes_localhost_away() -> None:
+    text = hosts(FACTS, "localhost.example.jp")
+    assert "127.0.0.1 localhost\n" in text or "127.0.0.1\tlocalhost\n" in text
+    assert "127.0.1.1\tlocalhost.example.jp\n" in text
+
+
+def test_only_the_end_of_a_line_ends_it() -> None:
+    odd = "192.0.2.1 a # \x0b \x0c \x1c \x85 \u2028 \r\n"
+    assert odd in hosts(replace(FACTS, hosts=odd), "vm0")
+    key = "ssh-ed25519 AAAA a\x0cb\u2028c"
+    facts = replace(FACTS, authorized_keys=f"{key}\n")
+    edits = plan(facts, Identity("vm0", "0" * 32, authorized_keys=("ssh-ed25519 BBBB",)))
+    (file,) = [edit for edit in edits if getattr(edit, "path", "") == "/root/.ssh/authorized_keys"]
+    assert file.content.decode() == f"{key}\nssh-ed25519 BBBB\n"
+
+
 def test_a_name_without_domain_stands_once() -> None:
     assert "127.0.1.1\tvm0\n" in hosts(FACTS, "vm0")
 

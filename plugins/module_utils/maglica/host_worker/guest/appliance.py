@@ -23,10 +23,12 @@ from typing import Any, Callable
 
 from ..._deps import need
 from ...errors import GuestUnreadable, GuestUnsupported, MaglicaError, StorageFailed
-from .filesystem import ApplianceDied, Kind
+from .filesystem import ApplianceDied, Kind, few
 from .model import Mount
 from .watch import Watch, watching
 
+# What was written may be as much as a guest's journal, on a slow disk.
+SHUTDOWN_SECONDS = 120
 MAX_DRIVES = 250  # libguestfs: 255, less the appliance's own
 _MOUNT_OPTIONS = "nodev,nosuid,noexec"
 # Files are exchanged in messages of at most 4 MiB (guestfs(3), "PROTOCOL LIMITS").
@@ -81,9 +83,14 @@ class Appliance:
 
     @contextmanager
     def asking(self, act: str) -> Iterator[None]:
-        """Turn libguestfs's errors into GuestUnreadable ("cannot ACT"), or ApplianceDied."""
+        """Turn libguestfs's errors into GuestUnreadable ("cannot ACT"), or ApplianceDied.
+
+        A name that its binding can't hand over is GuestUnsupported.
+        """
         try:
             yield
+        except UnicodeDecodeError as error:
+            raise GuestUnsupported(f"cannot {act}: it has a name that is no UTF-8") from error
         except RuntimeError as error:
             if not self.is_alive():
                 raise ApplianceDied(f"cannot {act}: the appliance ended: {error}") from error
@@ -129,7 +136,8 @@ def launched(drives: Sequence[Drive], use_kvm: bool) -> Iterator[Appliance]:
             appliance = Appliance(handle, handle.get_pid(), watch)
             yield appliance
             if appliance.is_alive():
-                with appliance.asking("write back what was changed on its disks"):
+                act = "write back what was changed on its disks"
+                with appliance.within(SHUTDOWN_SECONDS), appliance.asking(act):
                     handle.shutdown()
                 watch.stop()
                 if watch.failure is not None:
@@ -247,7 +255,7 @@ class GuestfsFilesystem:
 
     def glob(self, pattern: str) -> tuple[str, ...]:
         with self._appliance.asking(f"list {pattern} in the guest"):
-            return tuple(sorted(self._handle.glob_expand(pattern, directoryslash=False)))
+            return few(pattern, self._handle.glob_expand(pattern, directoryslash=False))
 
     def _stat(self, call: Callable[[str], dict[str, int]], path: str) -> dict[str, int] | None:
         try:

@@ -18,6 +18,8 @@ from .model import Edit, MakeDirectory, Remove, SetPassword, Write
 
 SHADOW = "/etc/shadow"
 _SHADOW_LIMIT = 1024 * 1024
+# No folder that is looked into has so many entries, unless it is there to keep this host busy.
+MAX_MATCHES = 1000
 
 
 class ApplianceDied(GuestUnreadable):
@@ -63,7 +65,18 @@ class Filesystem(Protocol):
         """Remove what stands at ``path`` and is no directory; a directory is GuestUnsupported."""
 
     def glob(self, pattern: str) -> tuple[str, ...]:
-        """Return the paths that match (glob(7)), sorted."""
+        """Return the paths that match (glob(7)), sorted.
+
+        Raises GuestUnsupported for more than ``MAX_MATCHES``.
+        """
+
+
+def few(pattern: str, paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the paths that match ``pattern``, sorted. Raises GuestUnsupported for too many."""
+    found = tuple(sorted(paths))
+    if len(found) > MAX_MATCHES:
+        raise GuestUnsupported(f"{pattern} in the guest matches more than {MAX_MATCHES} files")
+    return found
 
 
 def apply(edits: Iterable[Edit], filesystem: Filesystem, laid_out: Collection[str] = ()) -> None:

@@ -22,6 +22,7 @@ DROP_INS = "/etc/network/interfaces.d/*"
 RULES = "/etc/udev/rules.d/70-maglica-net.rules"
 RESOLV_CONF = "/etc/resolv.conf"
 _READ_LIMIT = 256 * 1024
+_MAX_DROP_INS = 64
 _IFUP = ("/usr/sbin/ifup", "/sbin/ifup")
 _SOURCED = re.compile(r"(?:/etc/network/)?interfaces\.d(?:/\*)?/?")
 # The kernel's limit is 15; what else it would allow could end the string in the rule for udev.
@@ -78,6 +79,8 @@ def examine(filesystem: Filesystem) -> Findings:
         if len(stanza.words) != 1 or not _SOURCED.fullmatch(stanza.words[0]):
             raise _unsupported(f"it sources {' '.join(stanza.words)[:100]!r}")
     files = filesystem.glob(DROP_INS) if sources else ()
+    if len(files) > _MAX_DROP_INS:
+        raise _unsupported(f"it sources {len(files)} files, more than {_MAX_DROP_INS}")
     for path in files:
         stanzas.extend(_parse(_text(filesystem, path)))
     return replace(_findings(stanzas), files=files)

@@ -57,20 +57,25 @@ def hosts(facts: GuestFacts, hostname: str) -> str:
     other lines stay as they are.
     """
     own = {facts.hostname, facts.hostname.partition(".")[0]} - {"", "localhost"}
-    for line in facts.hosts.splitlines():
+    for line in _lines(facts.hosts):
         words = line.partition("#")[0].split()
         # The canonical name of a host whose host name is short stands only here.
         if words and words[0] == OWN_ADDRESS and own.intersection(words):
             own.update(words[1:])
-    own.discard("localhost")
-    short = hostname.partition(".")[0]
-    entry = f"{OWN_ADDRESS}\t{' '.join(dict.fromkeys((hostname, short)))}"
+    new = dict.fromkeys((hostname, hostname.partition(".")[0]))
+    new.pop("localhost", None)
+    entry = f"{OWN_ADDRESS}\t{' '.join(new)}"
     lines = []
-    for line in facts.hosts.splitlines():
-        lines += _without(line, own | {hostname, short}, facts.addresses)
+    for line in _lines(facts.hosts):
+        lines += _without(line, (own | new.keys()) - {"localhost"}, facts.addresses)
     place = next((i + 1 for i, line in enumerate(lines) if line.startswith("127.0.0.1")), 0)
     lines.insert(place, entry)
     return "\n".join(lines) + "\n"
+
+
+def _lines(text: str) -> list[str]:
+    # str.splitlines would also split at what is within a line for everything that reads the file.
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _without(line: str, own: set[str], addresses: tuple[str, ...]) -> list[str]:
@@ -91,7 +96,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _authorized_keys(facts: GuestFacts, identity: Identity) -> str:
-    present = facts.authorized_keys.splitlines()
+    present = _lines(facts.authorized_keys)
     added = [key for key in identity.authorized_keys if key not in present]
     return "\n".join(present + added) + "\n"
 

@@ -24,6 +24,7 @@ _PLAIN_DEVICE = re.compile(r"/dev/sd[a-z]+\d*")
 _MOUNTPOINTS = re.compile(
     r"/|/etc(/.*)?|/root(/.*)?|/var|/var/lib(/.*)?|/usr|/usr/local|/boot(/efi)?|/efi"
 )
+_MAX_MOUNTS = 32
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +42,18 @@ def find_system(appliance: Appliance) -> OperatingSystem:
         if not roots:
             raise GuestUnreadable("libguestfs finds no operating system on its disks")
         if len(roots) > 1:
-            raise GuestUnsupported(f"it has {len(roots)} operating systems, on {', '.join(roots)}")
+            where = ", ".join(roots)
+            raise GuestUnsupported(f"it has {len(roots)} operating systems, on {where:.200}")
         root = roots[0]
         if handle.inspect_get_type(root) != "linux":
-            raise GuestUnsupported(f"its system is {handle.inspect_get_product_name(root)!r}")
+            raise GuestUnsupported(f"its system is {handle.inspect_get_product_name(root)!r:.200}")
         mounts = tuple(
             # fstab(5) may name /dev/vda1; the appliance has all disks as /dev/sd…
             Mount(mountpoint, root if mountpoint == "/" else handle.canonical_device_name(device))
             for mountpoint, device in sorted(handle.inspect_get_mountpoints(root).items())
             if _MOUNTPOINTS.fullmatch(mountpoint)
         )
+        _check_mounts(mounts)
         version = f"{handle.inspect_get_major_version(root)}"
         return OperatingSystem(
             mounts=mounts,
@@ -83,6 +86,14 @@ def _is_linear(handle: Any, device: str) -> bool:
     own = handle.lvuuid(device).replace("-", "")
     attributes = {each["lv_uuid"].replace("-", ""): each["lv_attr"] for each in handle.lvs_full()}
     return str(attributes.get(own, "")).startswith("-")
+
+
+def _check_mounts(mounts: tuple[Mount, ...]) -> None:
+    """Refuse what fstab(5) of the guest says when it leads out of the guest, or nowhere near."""
+    odd = [mount.mountpoint for mount in mounts if ".." in mount.mountpoint.split("/")]
+    if odd or len(mounts) > _MAX_MOUNTS:
+        what = f"a file system at {odd[0]!r:.100}" if odd else f"{len(mounts)} file systems"
+        raise GuestUnsupported(f"its /etc/fstab has {what}")
 
 
 def _is_independent(filesystems: dict[str, str], md_devices: Iterable[str]) -> bool:
