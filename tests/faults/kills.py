@@ -51,14 +51,7 @@ class Party:
             host = HostWorker(folder / f"host{number}", self.worker, libvirtd.uri, name=name)
             host.allow()
             self.hosts.append(host)
-        pair = self.worker.grant("client", "alice")
-        (folder / "library.key").write_bytes(pair.secret)
-        (folder / "library.key").chmod(0o600)
-        where = (folder / "maglica.conf").read_text()
-        public = f"public_key = {self.worker.where.public_key}\n"
-        head, _service = where.split("[client_worker_service]")
-        library = f"{head}{public}[library]\nsecret_key_file = library.key\n"
-        (folder / "library.conf").write_text(library)
+        self.library_config = self.worker.library("alice")
         self.names = {new_request_id(): f"vm{number}.example.jp" for number in range(requests)}
         plan = "".join(
             json.dumps({"id": request_id, "name": name}) + "\n"
@@ -76,11 +69,11 @@ class Party:
         self.start_library()
 
     def start_library(self) -> None:
-        arguments = [str(self.folder / name) for name in ("library.conf", "plan", "ended")]
+        files = (self.library_config, self.folder / "plan", self.folder / "ended")
         path = os.pathsep.join([environment()["PYTHONPATH"], str(TESTS)])
         with (self.folder / "library.log").open("ab") as log:
             self.library = subprocess.Popen(
-                [sys.executable, "-m", "faults.submitter", *arguments],
+                [sys.executable, "-m", "faults.submitter", *map(str, files)],
                 env=environment(PYTHONPATH=path),
                 stdout=log,
                 stderr=log,

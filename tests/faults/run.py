@@ -30,6 +30,7 @@ from .frame import Run  # noqa: E402
 
 AREAS = (
     "kills",
+    "failpoints",
     "scale",
     "injection",
     "images",

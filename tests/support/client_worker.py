@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -85,6 +86,7 @@ class Worker:
             **service,
         }
         self.context = sockets.context()
+        self.environment: dict[str, str] = {}
         self.write_config()
         self.write_access()
 
@@ -114,6 +116,18 @@ class Worker:
         del self.access[pair.public.decode()]
         self.write_access()
 
+    def library(self, name: str) -> Path:
+        """Write the configuration of a library whose key has the role client; return its path."""
+        pair = self.grant("client", name)
+        key, path = self.folder / "library.key", self.folder / "library.conf"
+        key.write_bytes(pair.secret)
+        key.chmod(0o600)
+        lines = ["[client_worker]", f"address = {LOOPBACK}"]
+        lines += [f"publish_port = {self.ports[0]}", f"request_port = {self.ports[1]}"]
+        lines += [f"public_key = {self.where.public_key}", "[library]", f"secret_key_file = {key}"]
+        path.write_text("\n".join([*lines, ""]))
+        return path
+
     def write_access(self) -> None:
         lines = [f"{owner} {key}\n" for key, owner in self.access.items()]
         draft = self.folder / "access.new"
@@ -131,12 +145,22 @@ class Worker:
         ready.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(ready))
-            notify.settimeout(PATIENCE)
+            notify.settimeout(0.1)
             with (self.folder / "log").open("ab") as log:
                 self.process = subprocess.Popen(
-                    self.command(), env=environment(NOTIFY_SOCKET=str(ready)), stderr=log
+                    self.command(),
+                    env=environment(NOTIFY_SOCKET=str(ready), **self.environment),
+                    stderr=log,
                 )
-            assert notify.recv(100) == b"READY=1", self.log
+
+            def ready_or_dead() -> bool:
+                with contextlib.suppress(TimeoutError):
+                    return notify.recv(100) == b"READY=1"
+                assert self.process is not None
+                assert self.process.poll() is None, self.log
+                return False
+
+            eventually(ready_or_dead)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End the process with this signal; return its exit code."""

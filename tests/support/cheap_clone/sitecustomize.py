@@ -6,7 +6,9 @@ All around them is real. A vm is a file ``made/NAME``; while it is made, it is `
 that is intended before. ``log`` has a line for each effect. A step waits as long as
 ``stop/NAME.STEP`` exists; a vm named ``crash…`` kills its process, ``fail…`` fails, ``hang…`` stops
 in the middle of the first step, ``busy…`` writes for a while there and says nothing,
-``lock…`` hangs there with the journal's lock. With $CHEAP_DEFINE, libvirt gets a domain as well.
+``lock…`` hangs there with the journal's lock, ``base…`` makes a base and removes it again.
+With $CHEAP_DEFINE, libvirt gets a domain as well; with $FAILPOINT_FILE, a write of the journal goes
+wrong (support/failpoint.py).
 """
 
 from __future__ import annotations
@@ -38,6 +40,17 @@ def move_bytes(seconds: float) -> None:
             time.sleep(0.01)
 
 
+def make_base(context: object) -> None:
+    from maglica.host_worker.journal import Base
+
+    left = context.journal.bases()
+    base = Base("1", "image", "uuid", "version", "making", "default", {})
+    if not left:
+        context.journal.add_base(base)
+    context.journal.update_base(base.id, state="ready", facts={})
+    context.journal.remove_base(base.id)
+
+
 def run(requests: list, context: object) -> None:
     for request in requests:
         one(request, context)
@@ -51,13 +64,16 @@ def one(request: object, context: object) -> None:
     draft, made = FOLDER / "draft" / name, FOLDER / "made" / name
     with context.phase(request.id, "copy"):
         step(name, "before")
-        context.journal.intend(request.id, "draft", {"name": name})
+        if "CHEAP_WITHOUT_INTENTS" not in os.environ:
+            context.journal.intend(request.id, "draft", {"name": name})
         step(name, "intended")
         draft.touch(exist_ok=False)
         if name.startswith("crash"):
             os.abort()
         while name.startswith("hang"):
             time.sleep(1)
+        if name.startswith("base"):
+            make_base(context)
         if name.startswith("lock"):
             with context.journal._db.write():
                 time.sleep(1000)
@@ -120,52 +136,12 @@ def undo(request_id: str, context: object) -> None:
     context.journal.forget(request_id)
 
 
-def plant_failpoint() -> None:
-    """Let one write of the journal go wrong, in whichever process it comes.
+if "FAILPOINT_FILE" in os.environ:
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
+    from support import failpoint
 
-    The file ``failpoint`` says which, counted from 1, and how: "3 kill-before", "3 kill-after",
-    "3 EIO", "3 ENOSPC". It is removed when that has happened.
-    """
-    import fcntl
-    import signal
-    import sqlite3
-    from contextlib import contextmanager
-
-    from maglica.host_worker.database import Database
-
-    plan = FOLDER / "failpoint"
-    texts = {"EIO": "disk I/O error", "ENOSPC": "database or disk is full"}
-    real = Database.write
-
-    def due() -> str:
-        with (FOLDER / "failpoint.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not plan.exists():
-                return ""
-            count, how = plan.read_text().split()
-            if int(count) > 1:
-                plan.write_text(f"{int(count) - 1} {how}")
-                return ""
-            plan.unlink()
-            return how
-
-    @contextmanager
-    def write(self: Database):
-        how = due()
-        if how == "kill-before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        with real(self):
-            yield
-            if how in texts:
-                raise sqlite3.OperationalError(texts[how])
-        if how == "kill-after":
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    Database.write = write
-
-
+    failpoint.plant(Path(os.environ["FAILPOINT_FILE"]), os.environ["FAILPOINT_JOURNAL"])
 if "CHEAP_FOLDER" in os.environ:
-    plant_failpoint()
     for module_name, content in (("clone", {"run": run}), ("undo", {"undo": undo})):
         module = types.ModuleType(f"maglica.host_worker.{module_name}")
         vars(module).update(content)
