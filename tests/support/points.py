@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cloud import STATE, Cloud
+from .cloud import Cloud
 
-CODE = Path(__file__).resolve().parent / "cloud_points"
+_CODE = Path(__file__).resolve().parent / "cloud_points"
+POINTS, LOOK = ((_CODE / name).read_text() for name in ("sitecustomize.py", "look.py"))
 FOLDER = "/run/maglica-points"
 UNITS = {"host worker": "maglica-host-worker", "libvirtd": "libvirtd"}
 _DROP_IN = "/run/systemd/system/maglica-host-worker.service.d"
@@ -63,11 +64,8 @@ class Site:
     @contextmanager
     def points(self) -> Iterator[None]:
         """Let the host's worker pass points during the block."""
-        self.shell(f"mkdir -p {FOLDER}")
-        code = f"{self.host}:{FOLDER}/sitecustomize.py"
-        self.cloud.run(
-            "scp", "-q", "-F", str(STATE / "ssh_config"), str(CODE / "sitecustomize.py"), code
-        )
+        write = f"mkdir -p {FOLDER}; cat > {FOLDER}/sitecustomize.py <<'END'"
+        self.shell(f"{write}\n{POINTS}\nEND")
         self.shell(_INSTALL)
         try:
             self.cloud.wait_alive(self.host, alive=True)
@@ -114,8 +112,7 @@ class Site:
     # --- what is there
 
     def look(self) -> Look:
-        code = (CODE / "look.py").read_text()
-        seen = json.loads(self.shell(f"python3 - <<'END'\n{code}\nEND"))
+        seen = json.loads(self.shell(f"python3 - <<'END'\n{LOOK}\nEND"))
         sound = [text for text in seen["sound"] if text != "ok"]
         kinds = ("unready", "intents", "open", "locks", "programs", "scratch")
         left = [f"{kind}: {text}" for kind in kinds for text in seen[kind]] + sound
