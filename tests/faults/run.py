@@ -36,9 +36,10 @@ AREAS = (
     "images",
     "access",
     "partitions",
-    "cloud",
     "eavesdrop",
     "fuzz",
+    "disk_full",
+    "cloud",
 )
 
 

@@ -89,6 +89,23 @@ def strictness() -> None:
     engine.Engine.handle = engine.Engine._transaction
 
 
+def commits() -> None:
+    """Reply as if a commit that failed had not."""
+    from contextlib import suppress
+
+    from maglica.client_worker.journal import Journal
+    from maglica.errors import JournalFailed
+
+    real = Journal.commit
+
+    def commit(self: Journal) -> None:
+        with suppress(JournalFailed):
+            real(self)
+        self.rollback()
+
+    Journal.commit = commit
+
+
 PROTECTIONS: dict[str, Callable[[], None]] = {
     "access": access,
     "types": types,
@@ -96,6 +113,7 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "subscriptions": subscriptions,
     "heartbeats": heartbeats,
     "strictness": strictness,
+    "commits": commits,
 }
 
 

@@ -10,12 +10,13 @@ process that comes there writes its number to ``reached`` and waits until ``stop
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
-FOLDER = Path("/run/maglica-points")
+FOLDER = Path(os.environ.get("MAGLICA_POINTS", "/run/maglica-points"))
 _phases: list[str] = []
 
 
@@ -87,11 +88,12 @@ def plant_in_steps() -> None:
 
 
 def plant_in_programs() -> None:
-    """Points in the middle of a copy, and when an appliance is up."""
+    """Points before and in the middle of a copy, and when an appliance is up."""
     from maglica.host_worker import qemu_img
     from maglica.host_worker.guest import appliance
 
     real_copy = qemu_img.copy
+    real_popen = subprocess.Popen
     real_appliance = appliance.Appliance.__init__
 
     def copy(chain, target, alive):
@@ -105,11 +107,17 @@ def plant_in_programs() -> None:
 
         return real_copy(chain, target, first_alive)
 
+    def started(command, *values, **options):
+        if "convert" in command:
+            point("before-copy")
+        return real_popen(command, *values, **options)
+
     def launched(self, *values, **options):
         real_appliance(self, *values, **options)
         point("appliance")
 
     qemu_img.copy = copy
+    subprocess.Popen = started
     appliance.Appliance.__init__ = launched
 
 

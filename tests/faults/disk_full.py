@@ -1,0 +1,50 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every disk that the parts write to is filled to the last byte: both journals, and a pool.
+
+Small file systems on loop devices. What can't be kept is refused before it is accepted, or undone;
+when there is room again all goes on by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from support.figures import Figure, at_most, control
+
+from . import full_journals, full_pool
+from .frame import Run
+
+
+def figures(run: Run) -> Iterator[Figure]:
+    found = full_journals.client_side(run)
+    how = f"{found.accepted} accepted, {found.refused} refused on a full disk, kill -9"
+    yield at_most("disk full: accepted requests lost", found.lost, 0, how)
+    yield at_most("disk full: refused requests that are there", found.kept, 0, how)
+    yield at_most("disk full: refusals that don't name the journal", found.unclear, 0, how)
+    yield at_most(
+        "disk full: seconds until accepted again", found.seconds, 2, "after room was made"
+    )
+    open_found = full_journals.client_side(run, "commits")
+    how = "replies although the commit failed"
+    yield control("disk full: accepted requests lost", open_found.lost, how)
+    damaged = found.damaged
+
+    host = full_journals.host_side(run)
+    damaged += host.damaged
+    how = f"{host.accepted} requests for a host whose state's disk is full"
+    yield at_most("disk full: acknowledged, not in the host's journal", host.lost, 0, how)
+    yield at_most("disk full: hosts that don't tell", host.unclear, 0, "problem in their hello")
+    yield at_most("disk full: requests not done when there was room", host.unfinished, 0, how)
+    yield at_most("disk full: damaged journals", damaged, 0, "PRAGMA integrity_check")
+
+    pool = full_pool.figures_of(run)
+    how = f"{pool.count} clones on a pool that fills up at: {', '.join(pool.points)}"
+    yield at_most("disk full: clones that don't name pool and room", len(pool.unclear), 0, how)
+    yield at_most(
+        "disk full: left behind", len(pool.left), 0, "volumes, domains, intents, programs"
+    )
+    yield at_most("disk full: clones not done when there was room", pool.unfinished, 0, how)
+    if not run.short:
+        how = "from the last byte to the failed request, appliances running"
+        yield at_most("disk full: seconds until found", max(pool.seconds), 20, how)

@@ -1,0 +1,164 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Journals on a disk that is full: the client worker's, and a host worker's."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from maglica.model import State, new_request_id
+from support.client_worker import Peer, Worker, clone, eventually, image, report
+from support.host_worker import Cell, HostWorker
+from support.own_libvirtd import OwnLibvirtd
+from support.small_disk import SmallDisk, small_disk
+
+from .frame import Run
+from .stage import UnprotectedWorker
+
+REFUSALS = 20
+MOST = 2000
+
+
+@dataclass
+class Found:
+    """What was counted; ``seconds`` from the moment that there was room again."""
+
+    accepted: int = 0
+    refused: int = 0
+    lost: int = 0
+    kept: int = 0
+    unclear: int = 0
+    unfinished: int = 0
+    damaged: int = 0
+    seconds: float = 0.0
+
+
+def client_side(run: Run, without: str = "") -> Found:
+    """Hand in requests until they are refused, then kill; compare with what the journal has."""
+    folder = run.folder / f"client{without}"
+    folder.mkdir()
+    found = Found()
+    with small_disk(folder / "disk", 6) as disk:
+        kind = UnprotectedWorker if without else Worker
+        worker = kind(folder, journal=str(disk.path / "journal.sqlite"))
+        if isinstance(worker, UnprotectedWorker):
+            worker.protection = without
+        try:
+            _fill_client(worker, disk, found, is_whole=not without)
+        finally:
+            worker.close()
+    run.say(f"client worker{' without ' if without else ''}{without}: {found}")
+    return found
+
+
+def _fill_client(worker: Worker, disk: SmallDisk, found: Found, is_whole: bool) -> None:
+    worker.start()
+    host = worker.host("kvm0.example.jp")
+    host.hello(
+        report(
+            image(memory_mib=16, disk_bytes=0), memory_total_mib=1 << 20, memory_free_mib=1 << 20
+        )
+    )
+    client = worker.peer("client", "alice")
+    accepted = {client.clone(f"early{number}").id for number in range(5)}
+    disk.fill()
+    refused = _submit(client, worker, accepted, found)
+    disk.empty()
+    begun = time.monotonic()
+    if is_whole:
+        later = eventually(lambda: _accepted(client, "later"))
+        found.seconds = time.monotonic() - begun
+        accepted.add(later)
+    worker.stop(signal.SIGKILL)
+    known = _ids(disk.path / "journal.sqlite", found)
+    found.accepted, found.refused = len(accepted), len(refused)
+    found.lost, found.kept = len(accepted - known), len(refused & known)
+
+
+def _submit(client: Peer, worker: Worker, accepted: set[str], found: Found) -> set[str]:
+    """Hand in requests on a full disk; return the ids of those that were refused."""
+    refused: set[str] = set()
+    for number in range(MOST):
+        body = clone(f"vm{number}", new_request_id(), memory_mib=16)
+        kind, answer = client.ask("submit", **body)
+        if kind == "request":
+            accepted.add(body["id"])
+        else:
+            refused.add(body["id"])
+            text = f"{answer['code']}: {answer['text']}"
+            path = f"journal {worker.folder}/disk/journal.sqlite"
+            found.unclear += not (text.startswith("journal_failed: ") and path in text)
+        if len(refused) >= REFUSALS:
+            break
+    return refused
+
+
+def _accepted(client: Peer, name: str) -> str | None:
+    kind, answer = client.ask("submit", **clone(name, memory_mib=16))
+    return answer["request"].id if kind == "request" else None
+
+
+def _ids(path: Path, found: Found) -> set[str]:
+    with closing(sqlite3.connect(path)) as database:
+        found.damaged += database.execute("PRAGMA integrity_check").fetchone()[0] != "ok"
+        return {row[0] for row in database.execute("SELECT id FROM requests")}
+
+
+def host_side(run: Run) -> Found:
+    """Let the disk of a host worker's state be full when requests come."""
+    folder = run.folder / "host-side"
+    folder.mkdir()
+    found = Found()
+    libvirtd = OwnLibvirtd()
+    worker = Worker(folder)
+    host = HostWorker(folder / "host", worker, libvirtd.uri)
+    try:
+        libvirtd.start()
+        host.allow()
+        with small_disk(host.state, 4) as disk:
+            with closing(Cell(worker, host, libvirtd)) as cell:
+                _fill_host(cell, disk, found)
+            host.close()
+    finally:
+        host.close()
+        worker.close()
+        libvirtd.close()
+    run.say(f"host worker: {found}")
+    return found
+
+
+def _fill_host(cell: Cell, disk: SmallDisk, found: Found) -> None:
+    cell.start()
+    assert cell.ended(cell.clone("early.example.jp", memory_mib=16)).state is State.DONE
+    disk.fill()
+    requests = [cell.clone(f"vm{number}.example.jp", memory_mib=16) for number in range(5)]
+    problem = ""
+    end = time.monotonic() + 10
+    while "full" not in problem and time.monotonic() < end:
+        problem = cell.status().report.problem or ""
+        time.sleep(0.1)
+    found.unclear = int(not ("full" in problem and str(disk.path) in problem))
+    # As long as a redelivery takes.
+    time.sleep(2)
+    journaled = _ids(disk.path / "host_worker.sqlite", found)
+    acknowledged = {each.id for each in map(cell.now, requests) if each.state is not State.SENT}
+    found.lost = len(acknowledged - journaled)
+    found.accepted = len(requests)
+    disk.empty()
+    begun = time.monotonic()
+    for request in requests:
+        found.unfinished += eventually(lambda each=request: _state(cell, each), 60) != State.DONE
+    found.seconds = time.monotonic() - begun
+    eventually(lambda: cell.status().report.problem is None)
+    cell.host.stop(signal.SIGKILL)
+    _ids(disk.path / "host_worker.sqlite", found)
+
+
+def _state(cell: Cell, request: object) -> State | None:
+    now = cell.now(request)
+    return now.state if now.state.ended else None
