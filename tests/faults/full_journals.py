@@ -21,7 +21,7 @@ from .frame import Run
 from .stage import UnprotectedWorker
 
 REFUSALS = 20
-MOST = 2000
+MOST = 400
 
 
 @dataclass

@@ -187,7 +187,7 @@ def _fill_at(stage: Stage, point: str, fields: dict[str, Any], found: Found) -> 
 
 
 def _check_text(point: str, text: str, found: Found) -> None:
-    if not (text.startswith("no_room: ") and POOL in text and re.search(r"[0-9.]+ GiB", text)):
+    if not (text.startswith("no_room: ") and POOL in text and re.search(r"[0-9.]+ [GM]iB", text)):
         found.unclear.append(f"{point}: {text}")
 
 

@@ -113,8 +113,10 @@ def test_a_pool_whose_folder_is_gone_has_no_room(connection: Connection, pool: P
 
 def test_a_full_disk_explains_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     error = StorageFailed("the appliance ended")
-    assert storage.explained(error, "default", [str(tmp_path)]) is error
+    with pytest.raises(StorageFailed) as raised, storage.explained("default", [str(tmp_path)]):
+        raise error
+    assert raised.value is error
     monkeypatch.setattr(storage, "free_bytes", lambda path: 1000)
-    explained = storage.explained(error, "default", ["/pool/x"])
-    assert isinstance(explained, NoRoom)
-    assert str(explained) == "pool default is full, 0.0 GiB are free: the appliance ended"
+    text = "^pool default is full, 0.0 GiB are free: the appliance ended$"
+    with pytest.raises(NoRoom, match=text), storage.explained("default", ["/pool/x"]):
+        raise error

@@ -21,7 +21,7 @@ from typing import Any
 
 from .. import domain_xml
 from .._deps import need
-from ..errors import ImageRunning, ImageUnsupported, JournalFailed, MaglicaError, StorageFailed
+from ..errors import ImageRunning, ImageUnsupported, JournalFailed, StorageFailed
 from . import images, libvirtd, qemu_img, storage
 from .context import JobContext
 from .guest import accel
@@ -107,15 +107,14 @@ def _make(image: Image, context: JobContext, request_id: str, preferred: str | N
     for target, chain in image.chains.items():
         disk = base.disks[target]
         storage.create(connection, pool, disk["name"], disk["bytes"])
-        qemu_img.copy(chain, disk["path"], context.alive)
+        with storage.explained(base.pool, [disk["path"]]):
+            qemu_img.copy(chain, disk["path"], context.alive)
     _check_unchanged(image, context)
     # From here on nothing touches the original's disks: it may be started again.
     use_kvm = accel.kvm_works(context.settings.accel, context.settings.state_dir)
     drives = [Drive(base.disks[target]["path"], QCOW2) for target in image.chains]
-    try:
+    with storage.explained(base.pool, [drive.path for drive in drives]):
         facts = prepare_base(drives, use_kvm, context.alive)
-    except MaglicaError as error:
-        raise storage.explained(error, base.pool, [drive.path for drive in drives]) from error
     for drive in drives:
         _protect(drive.path)
     context.journal.update_base(base.id, state=READY, facts=facts.to_json())

@@ -106,7 +106,8 @@ class _Batch:
         def take_result(vm: Member) -> None:
             error = results[vm.request.id]
             if error is not None:
-                raise storage.explained(error, vm.pool, vm.disks.values()) from error
+                with storage.explained(vm.pool, vm.disks.values()):
+                    raise error
 
         self._each(plan)
         settings = self._context.settings

@@ -95,7 +95,8 @@ def copy(vm: Member, image: Image, base: Base, context: JobContext) -> None:
         storage.create(connection, pool, name, chain[0].size, backing)
         vm.disks[target] = storage.volume_path(pool, name)
         if not is_linked:
-            qemu_img.copy(chain, vm.disks[target], context.alive)
+            with storage.explained(pool.name, [vm.disks[target]]):
+                qemu_img.copy(chain, vm.disks[target], context.alive)
     vm.xml = domain_clone.clone(image.xml, _plan(vm))
 
 

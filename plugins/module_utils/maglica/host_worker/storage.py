@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,12 +94,20 @@ def gib(size: int) -> str:
     return f"{size / (1 << 30):.1f}"
 
 
-def explained(error: MaglicaError, pool: str, paths: Collection[str]) -> MaglicaError:
-    """Return the error of a step that wrote to ``paths``: NoRoom when their pool is full."""
-    free = min((free_bytes(path) for path in paths), default=MIB)
-    if isinstance(error, NoRoom) or free < MIB:
-        return NoRoom(f"pool {pool} is full, {gib(free)} GiB are free: {error}")
-    return error
+@contextmanager
+def explained(pool: str, paths: Collection[str]) -> Iterator[None]:
+    """Turn an error of the block, which writes to ``paths``, into NoRoom when their pool is full.
+
+    A full disk stops an appliance, which then looks like one that hangs.
+    """
+    try:
+        yield
+    except MaglicaError as error:
+        free = min((free_bytes(path) for path in paths), default=MIB)
+        if isinstance(error, NoRoom) or free < MIB:
+            text = f"pool {pool} is full, {gib(free)} GiB are free: {error}"
+            raise NoRoom(text) from error
+        raise
 
 
 def overlay_bytes(sizes: Collection[int]) -> int:
