@@ -25,6 +25,9 @@ PATIENCE = 420
 PASSWORD = "$6$maglicafaults$" + "x" * 86
 
 
+OPEN = [state for state in State if not state.ended]
+
+
 @dataclass
 class Count:
     """What all hosts together did and left; the lists have what is wrong."""
@@ -66,8 +69,8 @@ class Worker:
         """Remove what an area that broke has left."""
         self._site.go_on()
         if kind is not None:
-            for request in self._client.list(self._site.host):
-                if not request.state.ended and request.kind is Kind.CLONE:
+            for request in self._client.list(OPEN):
+                if request.host == self._site.host and request.kind is Kind.CLONE:
                     self._client.cancel(request.id)
                     self._client.wait(request.id, PATIENCE)
             for name in self._site.look().domains - self._domains:
@@ -139,6 +142,8 @@ class Worker:
         )
         with self._count.lock:
             self._count.requests += 1
+        # A host whose libvirtd was killed a moment ago takes nothing new until it answers again.
+        self._site.cloud.wait_alive(self._site.host, alive=True, is_sound=True)
         return self._client.submit(Kind.CLONE, spec)
 
     def _remove(self, made: Request, steps: tuple[Step, ...]) -> None:

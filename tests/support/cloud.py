@@ -145,10 +145,14 @@ class Cloud:
         xml = self.libvirt(host).lookupByName(name).XMLDesc()
         return [node.get("address", "") for node in ET.fromstring(xml).iter("mac")]
 
-    def wait_alive(self, host: str, alive: bool) -> None:
-        """Wait until the client worker counts a host as alive, or as down."""
+    def wait_alive(self, host: str, alive: bool, is_sound: bool = False) -> None:
+        """Wait until the client worker counts a host as alive (and without problem), or as down."""
         deadline = time.monotonic() + 60
         with Client(config.load(str(STATE / "maglica.conf"))) as client:
-            while {known.host: known.alive for known in client.hosts()}.get(host) is not alive:
+            while not any(
+                known.alive is alive and not (is_sound and known.report.problem)
+                for known in client.hosts()
+                if known.host == host
+            ):
                 assert time.monotonic() < deadline, f"{host} is still not {alive=}"
                 time.sleep(0.5)

@@ -229,7 +229,7 @@ def test_a_disk_that_fills_up_under_the_appliance_is_found_at_once(
     (failed,) = host.run(request)
     ballast.unlink()
     assert failed.failure.code == "no_room", failed.failure
-    assert "pool small is full, 0.0 GiB are free: " in failed.failure.text
+    assert "pool small has 0.0 GiB free: " in failed.failure.text
     assert failed.failure.text.endswith("can't be written: No space left on device")
     # Far from the time that a hanging appliance is given.
     assert time.monotonic() - launched[0] < 100

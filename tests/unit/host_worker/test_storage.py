@@ -117,6 +117,6 @@ def test_a_full_disk_explains_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path
         raise error
     assert raised.value is error
     monkeypatch.setattr(storage, "free_bytes", lambda path: 1000)
-    text = "^pool default is full, 0.0 GiB are free: the appliance ended$"
+    text = "^pool default has 0.0 GiB free: the appliance ended$"
     with pytest.raises(NoRoom, match=text), storage.explained("default", ["/pool/x"]):
         raise error

@@ -105,7 +105,7 @@ def explained(pool: str, paths: Collection[str]) -> Iterator[None]:
     except MaglicaError as error:
         free = min((free_bytes(path) for path in paths), default=MIB)
         if isinstance(error, NoRoom) or free < MIB:
-            text = f"pool {pool} is full, {gib(free)} GiB are free: {error}"
+            text = f"pool {pool} has {gib(free)} GiB free: {error}"
             raise NoRoom(text) from error
         raise
 
