@@ -42,12 +42,12 @@ SHORT: tuple[tuple[str, dict[str, Any]], ...] = (
     ("base/before-copy", {}),
 )
 LONG: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("base/appliance", {}),
+    ("base/mounting", {}),
     ("", {}),
     ("copy/begin", {}),
     ("copy/before-copy", {"clone_mode": CloneMode.FULL}),
     ("customize/begin", {}),
-    ("customize/appliance", {"root_password": PASSWORD}),
+    ("customize/mounting", {"root_password": PASSWORD}),
 )
 
 
@@ -175,7 +175,7 @@ def _fill_at(stage: Stage, point: str, fields: dict[str, Any], found: Found) -> 
     begun = time.monotonic()
     stage.go_on()
     ended = eventually(lambda: _ended(stage, request), 300)
-    if point.endswith("appliance"):
+    if point.endswith("mounting"):
         found.seconds.append(time.monotonic() - begun)
     if ended.state is not State.FAILED:
         found.unclear.append(f"{point}: {ended.state.value}")

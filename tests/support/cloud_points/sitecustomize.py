@@ -88,13 +88,14 @@ def plant_in_steps() -> None:
 
 
 def plant_in_programs() -> None:
-    """Points before and in the middle of a copy, and when an appliance is up."""
+    """Points before and in the middle of a copy, when an appliance is up, before it mounts."""
     from maglica.host_worker import qemu_img
     from maglica.host_worker.guest import appliance
 
     real_copy = qemu_img.copy
     real_popen = subprocess.Popen
     real_appliance = appliance.Appliance.__init__
+    real_mounted = appliance.Appliance.mounted
 
     def copy(chain, target, alive):
         told = []
@@ -116,6 +117,11 @@ def plant_in_programs() -> None:
         real_appliance(self, *values, **options)
         point("appliance")
 
+    def mounted(self, *values):
+        point("mounting")
+        return real_mounted(self, *values)
+
+    appliance.Appliance.mounted = mounted
     qemu_img.copy = copy
     subprocess.Popen = started
     appliance.Appliance.__init__ = launched
