@@ -14,6 +14,7 @@ import pytest
 from maglica.host_worker import bases
 from maglica.model import CloneMode, Nic, Request, State
 from support.guest import MACHINE_ID, Disk
+from support.process_spy import ProcessSpy
 
 from .conftest import Host
 
@@ -54,12 +55,16 @@ def done(host: Host, original: dict[str, object], launches: list[str]) -> dict[s
     logger = logging.getLogger("maglica.host_worker.guest")
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
-    requests = host.run(
-        host.request(LINKED, start=True),
-        host.request(FULL, clone_mode=CloneMode.FULL, networks=(STATIC,)),
-        host.request(OTHER, ssh_authorized_keys=(KEY,), root_password=PASSWORD),
-    )
+    with ProcessSpy(PASSWORD.encode()) as spy:
+        requests = host.run(
+            host.request(LINKED, start=True),
+            host.request(FULL, clone_mode=CloneMode.FULL, networks=(STATIC,)),
+            host.request(OTHER, ssh_authorized_keys=(KEY,), root_password=PASSWORD),
+        )
     logger.removeHandler(handler)
+    # Not in the arguments of an appliance or of qemu-img, nor in a log.
+    assert spy.seen == set()
+    assert not any(PASSWORD in text for text in launches)
     return {request.name: request for request in requests}
 
 
