@@ -148,7 +148,7 @@ WORK: dict[str, dict[str, Callable[[Task], None]]] = {
         "add_base": base,
         "update_base": base,
         "remove_base": base,
-        "_make": new_host_journal,
+        "_migrate": new_host_journal,
     },
 }
 # Some steps come only after another one has failed.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from maglica.errors import JournalFailed
-from maglica.host_worker.journal import FILE_NAME, Base, Journal
+from maglica.host_worker.journal import FILE_NAME, MIGRATIONS, Base, Journal
 from maglica.model import (
     CloneSpec,
     Failure,
@@ -193,6 +193,24 @@ def test_a_journal_of_a_later_version_is_refused(journal: Journal, tmp_path: Pat
         database.execute("PRAGMA user_version = 99")
     with pytest.raises(JournalFailed, match=r"host_worker.sqlite has schema version 99"):
         Journal(tmp_path)
+
+
+def test_schema_migrates_and_keeps_what_is_there(journal: Journal, tmp_path: Path) -> None:
+    request = accepted(journal)
+    newer = (*MIGRATIONS, ("ALTER TABLE intents ADD COLUMN tag TEXT DEFAULT 'none'",))
+    for _turn in range(2):
+        migrated = Journal(tmp_path, migrations=newer)
+        assert migrated.entry(request.id) == journal.entry(request.id)
+        migrated.close()
+    with pytest.raises(JournalFailed, match="has schema version 2; this worker knows up to 1"):
+        Journal(tmp_path)
+
+
+def test_a_migration_that_fails_changes_nothing(journal: Journal, tmp_path: Path) -> None:
+    broken = (*MIGRATIONS, ("CREATE TABLE tags (name TEXT)", "CREATE TABLE requests (id TEXT)"))
+    with pytest.raises(JournalFailed, match="already exists"):
+        Journal(tmp_path, migrations=broken)
+    Journal(tmp_path).close()
 
 
 def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:

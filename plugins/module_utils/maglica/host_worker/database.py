@@ -7,8 +7,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from ..errors import JournalFailed
 
 
 class Database:
-    """The SQLite file at ``path``, made there (mode 0600) with ``schema`` when it is missing.
+    """The SQLite file at ``path``, made there (mode 0600) when it is missing.
 
-    ``version`` is the schema's; a file with a later one is refused. ``patience`` is how many
-    seconds to wait for another process that writes. Belongs to one thread.
+    Each of ``migrations`` takes its schema one version up; those that have not run yet do so. A
+    file of a later version is refused. ``patience`` is how many seconds to wait for another process
+    that writes. Belongs to one thread.
     """
 
-    def __init__(self, path: Path, schema: str, version: int, patience: float) -> None:
+    def __init__(self, path: Path, migrations: Sequence[Sequence[str]], patience: float) -> None:
         self.path = path
         with self._errors("open"):
             _create(path)
@@ -31,13 +33,13 @@ class Database:
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA secure_delete = ON")
             found = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if found > version:
+        if found > len(migrations):
             raise JournalFailed(
-                f"journal {path} has schema version {found}; this worker knows up to {version}:"
-                " install the newer version again"
+                f"journal {path} has schema version {found}; this worker knows up to"
+                f" {len(migrations)}: install the newer version again"
             )
-        if found < version:
-            self._make(schema, version)
+        if found < len(migrations):
+            self._migrate(migrations)
 
     def close(self) -> None:
         self._db.close()
@@ -69,13 +71,13 @@ class Database:
         with self._errors("checkpoint"):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _make(self, schema: str, version: int) -> None:
+    def _migrate(self, migrations: Sequence[Sequence[str]]) -> None:
         with self.write():
             # Another process may have been faster.
-            if self._db.execute("PRAGMA user_version").fetchone()[0] < version:
-                for statement in schema.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {version}")
+            (found,) = self._db.execute("PRAGMA user_version").fetchone()
+            for statement in chain.from_iterable(migrations[found:]):
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {max(found, len(migrations))}")
 
     @contextmanager
     def _errors(self, act: str) -> Iterator[None]:

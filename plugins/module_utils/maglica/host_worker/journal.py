@@ -20,38 +20,37 @@ from ..wire import schema
 from .database import Database
 
 FILE_NAME = "host_worker.sqlite"
-SCHEMA_VERSION = 1
 PATIENCE_SECONDS = 10.0
-_SCHEMA = """
-CREATE TABLE requests (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    request TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    ending TEXT,
-    open INTEGER NOT NULL,
-    reported INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX requests_to_do ON requests (seq) WHERE open = 1 OR reported = 0;
-CREATE TABLE intents (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    request_id TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    data TEXT NOT NULL
-);
-CREATE INDEX intents_of_request ON intents (request_id, seq);
-CREATE TABLE bases (
-    id TEXT PRIMARY KEY,
-    image TEXT NOT NULL,
-    image_uuid TEXT NOT NULL,
-    version TEXT NOT NULL,
-    state TEXT NOT NULL,
-    pool TEXT NOT NULL,
-    disks TEXT NOT NULL,
-    facts TEXT,
-    created REAL NOT NULL
-);
-"""
+# Each script takes the schema one version up; user_version counts the ones that have run.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE requests (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            request TEXT NOT NULL,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            ending TEXT,
+            open INTEGER NOT NULL,
+            reported INTEGER NOT NULL DEFAULT 0)""",
+        "CREATE INDEX requests_to_do ON requests (seq) WHERE open = 1 OR reported = 0",
+        """CREATE TABLE intents (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            request_id TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            data TEXT NOT NULL)""",
+        "CREATE INDEX intents_of_request ON intents (request_id, seq)",
+        """CREATE TABLE bases (
+            id TEXT PRIMARY KEY,
+            image TEXT NOT NULL,
+            image_uuid TEXT NOT NULL,
+            version TEXT NOT NULL,
+            state TEXT NOT NULL,
+            pool TEXT NOT NULL,
+            disks TEXT NOT NULL,
+            facts TEXT,
+            created REAL NOT NULL)""",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -97,13 +96,18 @@ class Base:
 
 
 class Journal:
-    """The journal in the folder ``state_dir``, made there when it is missing.
+    """The journal in the folder ``state_dir``: made when it is missing, migrated when it is old.
 
     A write waits for other processes' writes, at most ``patience`` seconds.
     """
 
-    def __init__(self, state_dir: str | Path, patience: float = PATIENCE_SECONDS) -> None:
-        self._db = Database(Path(state_dir) / FILE_NAME, _SCHEMA, SCHEMA_VERSION, patience)
+    def __init__(
+        self,
+        state_dir: str | Path,
+        patience: float = PATIENCE_SECONDS,
+        migrations: Sequence[Sequence[str]] = MIGRATIONS,
+    ) -> None:
+        self._db = Database(Path(state_dir) / FILE_NAME, migrations, patience)
 
     def close(self) -> None:
         self._db.close()
@@ -111,7 +115,7 @@ class Journal:
     def probe(self) -> None:
         """Write something that changes nothing, to learn whether that is possible."""
         with self._db.write():
-            self._db.change(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._db.change(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     # --- requests
 
