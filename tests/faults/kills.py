@@ -18,7 +18,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Callable
 
 from maglica.model import new_request_id
 from support.client_worker import Worker, environment, eventually
@@ -26,6 +25,7 @@ from support.figures import Figure, at_least, at_most, control
 from support.host_worker import HostWorker
 from support.own_libvirtd import OwnLibvirtd
 
+from . import without
 from .frame import Run
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -59,8 +59,12 @@ class Party:
         )
         (folder / "plan").write_text(plan)
         self.library: subprocess.Popen[bytes] | None = None
-        # What is to be done before a killed process starts again; the controls destroy journals.
-        self.before_start: Callable[[Path], None] = lambda folder: None
+
+    def weaken(self, protection: str) -> None:
+        """Let the worker that has this protection run without it."""
+        for worker in [self.worker] if protection == "durability" else self.hosts:
+            weak = without.command(protection, worker.command())
+            worker.command = lambda weak=weak: weak  # type: ignore[method-assign]
 
     def start(self) -> None:
         self.worker.start()
@@ -84,11 +88,9 @@ class Party:
         host = self.hosts[number % HOSTS]
         if victim == "client worker":
             self.worker.stop(signal.SIGKILL)
-            self.before_start(self.folder)
             self.worker.start()
         elif victim == "host worker":
             host.stop(signal.SIGKILL)
-            self.before_start(host.state)
             host.start()
         elif victim == "job":
             children = host.children()
@@ -201,25 +203,22 @@ def figures_of_mayhem(run: Run) -> Iterator[Figure]:
     yield at_most("random kill -9: drafts and intents left", left, 0, how)
 
 
-def without_journal(run: Run, what: str, journal: str, measure: int) -> Iterator[Figure]:
-    """Do the same with a worker whose journal is gone with each kill."""
+def without_protection(run: Run, protection: str) -> Iterator[Figure]:
+    """Do the same with workers that lack one protection."""
     requests, kills = CONTROL
-
-    def forget(folder: Path) -> None:
-        for path in folder.glob(f"{journal}*"):
-            path.unlink()
-
-    with party(run, what.replace(" ", "-"), requests) as them:
-        them.before_start = forget
-        mayhem(run, them, kills)
-        found = outcome(them)[measure]
-    what_counts = ("requests lost", "vms made twice")[measure]
-    how = f"{what} without its journal, {requests} requests, {kills} kills"
-    yield control(f"random kill -9: {what_counts}", found, how)
+    with party(run, protection, requests) as them:
+        them.weaken(protection)
+        killed = mayhem(run, them, kills)
+        lost, twice, _left = outcome(them)
+    how = f"without {protection}, {requests} requests, {killed.total()} kills"
+    if protection == "durability":
+        yield control("random kill -9: requests lost", lost, how)
+    else:
+        yield control("random kill -9: vms made twice", twice, how)
 
 
 def figures(run: Run) -> Iterator[Figure]:
     yield from figures_of_mayhem(run)
     if not run.short:
-        yield from without_journal(run, "client worker", "journal.sqlite", 0)
-        yield from without_journal(run, "host worker", "host_worker.sqlite", 1)
+        yield from without_protection(run, "durability")
+        yield from without_protection(run, "known_ids")

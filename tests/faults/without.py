@@ -106,6 +106,39 @@ def commits() -> None:
     Journal.commit = commit
 
 
+def durability() -> None:
+    """Reply before what is accepted is on the disk: it gets there when the worker is stopped."""
+    from maglica.client_worker.journal import Journal
+
+    really_begin, really_close = Journal.begin, Journal.close
+
+    def begin(journal: Journal) -> None:
+        if not journal._connection.in_transaction:
+            really_begin(journal)
+
+    def close(journal: Journal) -> None:
+        journal._connection.commit()
+        really_close(journal)
+
+    Journal.begin, Journal.close = begin, close
+    Journal.commit = Journal.rollback = Journal.wipe_log = lambda _journal: None
+
+
+def known_ids() -> None:
+    """Let a host run a request again that it has run, whenever it is handed over again."""
+    from maglica.host_worker.journal import Journal
+
+    accept = Journal.accept
+
+    def forgetful(journal: Journal, requests: list[Any]) -> None:
+        with journal._db.write():
+            for request in requests:
+                journal._db.change("DELETE FROM requests WHERE id = ?", request.id)
+        accept(journal, requests)
+
+    Journal.accept = forgetful
+
+
 PROTECTIONS: dict[str, Callable[[], None]] = {
     "access": access,
     "types": types,
@@ -114,6 +147,8 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "heartbeats": heartbeats,
     "strictness": strictness,
     "commits": commits,
+    "durability": durability,
+    "known_ids": known_ids,
 }
 
 

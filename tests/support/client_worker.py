@@ -105,6 +105,12 @@ class Worker:
         lines += [f"{name} = {value}" for name, value in self._options.items()]
         self.config_file.write_text("\n".join([*lines, *more, ""]))
 
+    def move(self, address: str) -> None:
+        """Let the next start serve at another address of this machine."""
+        self._options["bind"] = address
+        self.where = replace(self.where, address=address)
+        self.write_config()
+
     def grant(self, role: str, name: str) -> keys.KeyPair:
         """Make a key and give it this role and name."""
         pair = keys.make(self.folder / f"{role}.{name}.{len(self.access)}.key")

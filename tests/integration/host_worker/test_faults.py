@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from maglica.model import State
@@ -159,7 +160,7 @@ def test_a_job_without_progress_is_ended(cell: Cell) -> None:
 
 
 def test_a_silent_job_that_moves_bytes_goes_on(cell: Cell) -> None:
-    cell.host.options["job_silence"] = 0.5
+    cell.host.options["job_silence"] = 1.5
     cell.start()
     request = cell.ended(cell.clone("busy0.example.jp"))
     assert request.state is State.DONE
@@ -275,6 +276,41 @@ def test_a_key_that_is_refused_and_later_allowed(cell: Cell) -> None:
     cell.host.allow()
     cell.wait_alive()
     made_once(cell, cell.clone(NAME))
+
+
+def test_a_key_that_is_taken_away_and_given_back(cell: Cell) -> None:
+    request = blocked_at(cell, "copied")
+    cell.worker.revoke(cell.host.keys)
+    eventually(lambda: not cell.status().alive)
+    eventually(lambda: "refuses the public key" in cell.host.log)
+    cell.host.unblock(NAME, "copied")
+    eventually(lambda: cell.host.made == [NAME])
+    assert not cell.now(request).state.ended
+    cell.host.allow()
+    cell.wait_alive()
+    made_once(cell, request)
+    assert cell.ended(cell.clone("vm1.example.jp")).state is State.DONE
+
+
+def test_the_client_worker_moves_to_another_address(cell: Cell, tmp_path: Path) -> None:
+    """Its name is looked up anew; the host worker has an /etc/hosts of its own."""
+    names = tmp_path / "hosts"
+    worker = cell.host.command()
+    bind = 'mount --bind "$0" /etc/hosts && exec "$@"'
+    own_names = ["unshare", "--mount", "sh", "-c", bind, str(names)]
+    cell.host.address = "client.example.jp"
+    cell.host.command = lambda: [*own_names, *worker]
+    cell.host.write_config()
+    for number, address in enumerate(("127.0.0.2", "127.0.0.3")):
+        names.write_text(f"{address} client.example.jp\n")
+        cell.client.disconnect()
+        cell.worker.stop()
+        cell.worker.move(address)
+        cell.worker.start()
+        if cell.host.process is None:
+            cell.host.start()
+        cell.wait_alive()
+        assert cell.ended(cell.clone(f"vm{number}.example.jp")).state is State.DONE
 
 
 def test_libvirtd_dies_and_comes_back(fragile_cell: Cell) -> None:
