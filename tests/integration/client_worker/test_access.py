@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from maglica.errors import AccessDenied
 from maglica.model import State
 from maglica.wire import keys, sockets
 from maglica.wire.message import VERSION
+from support import zmtp
 from support.client_worker import Host, Peer, Worker, environment, eventually, report
 
 OTHER = "kvm1.example.jp"
@@ -195,6 +198,46 @@ def test_raw_bytes_on_both_ports_do_no_harm(worker: Worker, client: Peer) -> Non
                 raw.sendall(data)
     assert client.ask("hosts")[0] == "hosts"
     assert VERSION not in worker.log.encode()
+
+
+def test_each_kind_of_reject_is_counted(worker: Worker, client: Peer, kvm0: Host) -> None:
+    """SIGUSR1 lets the client worker say how often what was rejected."""
+    rejected(worker)
+    for port in worker.ports:
+        for data in zmtp.downgrades("REQ", [b"", VERSION, b"hosts", b"{}"]).values():
+            with socket.create_connection(("127.0.0.1", port)) as raw, suppress(OSError):
+                raw.sendall(data)
+                raw.settimeout(0.05)
+                raw.recv(1000)
+    refused(Peer(worker, keys.make(worker.folder / "stranger.key")))
+    gone = worker.peer("client", "gone")
+    gone.ask("hosts")
+    assert gone.keys is not None
+    worker.revoke(gone.keys)
+    gone.error("hosts")
+    client.error("hosts", after=1)
+    client.error("nothing")
+    client.error("ack", host=kvm0.name, id="0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e")
+    kvm0.error("hello", **{**hello_of(kvm0), "host": OTHER})
+    assert kvm0.listener is not None
+    kvm0.listener.subscribe(b"")
+    expected = {"body": 1, "connection": 1, "frames": 1, "other_host": 1, "role": 1}
+    expected |= {"subscription": 1, "unknown_key": 1}
+    eventually(lambda: (found := rejected(worker)).items() >= expected.items() and found)
+    # Not those that went away before they had said anything wrong.
+    assert rejected(worker)["handshake"] >= 10
+
+
+def rejected(worker: Worker) -> dict[str, int]:
+    """How many messages of which kind the client worker has rejected."""
+    assert worker.process is not None
+    mark = "rejected so far: "
+    before = worker.log.count(mark)
+    worker.process.send_signal(signal.SIGUSR1)
+    eventually(lambda: worker.log.count(mark) > before)
+    text = worker.log.rsplit(mark, 1)[1].splitlines()[0]
+    words = [] if text == "nothing" else text.split(", ")
+    return {reason: int(count) for reason, count in (word.split(" ") for word in words)}
 
 
 def hello_of(host: Host) -> dict[str, Any]:

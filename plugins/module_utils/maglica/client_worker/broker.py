@@ -74,8 +74,13 @@ class Broker:
         self._poller = self._zmq.Poller()
         for socket in (self._zap, self._requests, self._publisher):
             self._poller.register(socket, self._zmq.POLLIN)
+        self._watches = {
+            socket: self._watch(socket) for socket in (self._requests, self._publisher)
+        }
 
     def close(self) -> None:
+        for socket in (self._requests, self._publisher):
+            self._end(socket)
         self._ctx.destroy(linger=0)
 
     def serve(self, wakeup: int) -> None:
@@ -91,6 +96,9 @@ class Broker:
                 self._answer_zap()
             if self._publisher in ready:
                 self._take_subscriptions()
+            for watch in self._watches.values():
+                if watch in ready:
+                    self._count_handshakes(watch)
             messages = self._receive() if self._requests in ready else []
             self._send(self._engine.handle(messages))
             self._send(self._engine.tick())
@@ -123,7 +131,7 @@ class Broker:
         Those whose keys are good are back within moments and get what they missed.
         """
         self._poller.unregister(self._publisher)
-        self._publisher.close(0)
+        self._end(self._publisher)
         end = time.monotonic() + REBIND_SECONDS
         while True:
             try:
@@ -137,6 +145,28 @@ class Broker:
                     raise
                 time.sleep(0.005)
         self._poller.register(self._publisher, self._zmq.POLLIN)
+        self._watches[self._publisher] = self._watch(self._publisher)
+
+    def _watch(self, socket: sockets.Socket) -> sockets.Socket:
+        watch = sockets.watch_handshakes(self._ctx, socket)
+        self._poller.register(watch, self._zmq.POLLIN)
+        return watch
+
+    def _end(self, socket: sockets.Socket) -> None:
+        """Close a bound socket and what watches it."""
+        watch = self._watches.pop(socket)
+        self._poller.unregister(watch)
+        socket.disable_monitor()
+        watch.close(0)
+        socket.close(0)
+
+    def _count_handshakes(self, watch: sockets.Socket) -> None:
+        for _turn in range(MESSAGES_AT_ONCE):
+            try:
+                watch.recv_multipart(self._zmq.NOBLOCK)
+            except self._zmq.Again:
+                return
+            self._context.rejects["handshake"] += 1
 
     def _answer_zap(self) -> None:
         frames = self._zap.recv_multipart()

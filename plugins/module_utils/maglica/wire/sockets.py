@@ -86,6 +86,22 @@ def bind_publisher(ctx: Context, keys: KeyPair | None, address: str, port: int) 
     return _bind(socket, keys, PUBLISH_DOMAIN, address, port)
 
 
+def watch_handshakes(ctx: Context, bound: Socket) -> Socket:
+    """Return a PAIR that gets an event for each connection to ``bound`` that is no valid CURVE.
+
+    For those libzmq asks nobody. Call ``disable_monitor`` of ``bound`` before closing the PAIR:
+    libzmq would wait for ever with an event for nobody.
+    """
+    zmq = need("zmq")
+    where = f"inproc://handshakes.{bound.underlying}"
+    bound.monitor(where, zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
+    watch = _socket(ctx, zmq.PAIR)
+    # Nor may it wait while strangers connect faster than events are read.
+    watch.rcvhwm = 0
+    watch.connect(where)
+    return watch
+
+
 def connect_requests(ctx: Context, keys: KeyPair | None, peer: ClientWorker) -> Link:
     """Return a link with a REQ, which connects in the background, and again when it is cut off.
 
