@@ -134,11 +134,9 @@ def test_a_job_that_dies_is_counted_up_to_the_limit(journal: Journal) -> None:
 
 def test_phases(journal: Journal) -> None:
     request = accepted(journal)
-    journal.add_phase([request.id], Phase("copy", 1.5))
-    journal.add_phase([request.id], Phase("define", 0.1))
-    assert journal.entry(request.id).request.phases == (Phase("copy", 1.5), Phase("define", 0.1))
-    journal.begin([request.id])
-    assert journal.entry(request.id).request.phases == ()
+    phases = (Phase("copy", 1.5), Phase("define", 0.1))
+    journal.end(request.id, State.DONE, phases=phases)
+    assert journal.entry(request.id).request.phases == phases
 
 
 def test_reported_requests_are_pruned_by_age(journal: Journal) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from typing import Callable
 
@@ -19,11 +20,16 @@ from . import bases, libvirtd, member, original, storage, undo
 from .context import JobContext
 from .guest import accel
 from .guest.appliance import Drive
+from .guest.blocks import Writer
 from .guest.customize import Guest, customize, write_areas
+from .guest.model import GuestFacts
 from .images import QCOW2
 from .journal import Base
 from .member import Member
 from .original import Image
+
+# Members for which a step is done at once: as many calls of one client libvirtd serves.
+AT_ONCE = 5
 
 _log = logging.getLogger(__name__)
 
@@ -75,9 +81,11 @@ class _Batch:
 
     def _take_up(self, vm: Member) -> None:
         """Finish a vm that an earlier run has defined; all others begin anew."""
-        if libvirtd.find(self._context.connect(), vm.uuid, self._context.host) is not None:
+        connection = self._context.connect()
+        if libvirtd.find(connection, vm.uuid, self._context.host) is not None:
             with self._context.phase(vm.request.id, "start"):
-                made = member.start(vm, self._context)
+                member.recall(vm, self._context)
+                made = member.start(vm, connection, self._context.host)
             self._done(vm, made)
 
     def _make_disks(self, image: Image) -> None:
@@ -89,30 +97,44 @@ class _Batch:
             with self._phase("base"):
                 held = bases.held(image, self._context, first.request.id, first.spec.pool)
                 base = stack.enter_context(held)
+            facts = bases.facts_of(base)
+            writer = Writer()
+            if facts.areas:
+                stack.enter_context(writer)
             with self._phase("copy"):
-                self._each(lambda vm: member.copy(vm, image, base, self._context))
-        if self._members:
-            with self._phase("customize"):
-                self._customize(base, list(image.chains))
+                self._copy(image, base, facts)
+            if self._members:
+                with self._phase("customize"):
+                    self._customize(base, facts, list(image.chains), writer)
 
-    def _customize(self, base: Base, targets: Sequence[str]) -> None:
-        facts = bases.facts_of(base)
+    def _copy(self, image: Image, base: Base, facts: GuestFacts) -> None:
+        context = self._context
+        connection = context.connect()
+        source = member.source(base, context)
+        self._each(lambda vm: member.place(vm, source, image, context))
+        self._at_once(
+            lambda vm: member.copy(vm, source, connection, context),
+            lambda vm: member.make_keys(vm, facts, context),
+        )
+
+    def _customize(
+        self, base: Base, facts: GuestFacts, targets: Sequence[str], writer: Writer
+    ) -> None:
         guests: dict[str, Guest] = {}
 
         def plan(vm: Member) -> None:
-            member.make_keys(vm, facts, self._context)
             guests[vm.request.id] = member.guest(vm, facts, targets)
 
         def take_result(vm: Member) -> None:
             error = results[vm.request.id]
             if error is not None:
-                with storage.explained(vm.pool, vm.disks.values()):
+                with storage.explained(vm.pool_name, vm.disks.values()):
                     raise error
 
         self._each(plan)
         settings = self._context.settings
         drives = [Drive(base.disks[target]["path"], QCOW2) for target in targets]
-        results = write_areas(list(guests.values()), facts, drives)
+        results = write_areas(list(guests.values()), facts, drives, writer)
         rest = [guest for key, guest in guests.items() if key not in results]
         if rest:
             use_kvm = accel.kvm_works(settings.accel, settings.state_dir)
@@ -120,15 +142,23 @@ class _Batch:
         self._each(take_result)
 
     def _define(self, image: Image) -> None:
+        context = self._context
         with self._phase("define"):
-            self._each(lambda vm: member.define(vm, image, self._context))
+            self._each(lambda vm: member.announce(vm, image, context))
+            connection = context.connect()
+            self._at_once(lambda vm: member.define(vm, connection, context.host))
 
     def _start(self, _image: Image) -> None:
-        made: list[tuple[Member, Vm]] = []
+        made: dict[str, Vm] = {}
+        connection = self._context.connect()
+
+        def start(vm: Member) -> None:
+            made[vm.request.id] = member.start(vm, connection, self._context.host)
+
         with self._phase("start"):
-            self._each(lambda vm: made.append((vm, member.start(vm, self._context))))
-        for vm, result in made:
-            self._done(vm, result)
+            self._at_once(start)
+        for vm in list(self._members):
+            self._done(vm, made[vm.request.id])
 
     def _done(self, vm: Member, made: Vm) -> None:
         self._context.done(vm.request, made)
@@ -146,6 +176,19 @@ class _Batch:
                 raise
             except MaglicaError as error:
                 self._fail(vm, error)
+
+    def _at_once(self, *steps: Callable[[Member], None]) -> None:
+        """Do steps for all members side by side, which must be such as can run in any thread."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            jobs = [(vm, pool.submit(step, vm)) for vm in self._members for step in steps]
+        for vm, job in jobs:
+            try:
+                job.result()
+            except HostDown:
+                raise
+            except MaglicaError as error:
+                if vm in self._members:
+                    self._fail(vm, error)
 
     def _fail(self, vm: Member, error: MaglicaError) -> None:
         """Undo what was made for a member and end its request with the cause."""

@@ -29,6 +29,8 @@ from . import libvirtd
 from .journal import Journal
 
 MAX_FAILURE_TEXT = 2000
+# A connection that worked as recently is taken to work still.
+_TRUST_SECONDS = 1.0
 
 
 class JobContext:
@@ -44,6 +46,8 @@ class JobContext:
         self.settings = settings
         self._emit = emit
         self._connection: Any = None
+        self._alive_at = 0.0
+        self._phases: dict[str, list[Phase]] = {}
 
     @property
     def host(self) -> str:
@@ -54,15 +58,19 @@ class JobContext:
 
         Raises HostDown.
         """
-        if self._connection is None or not libvirtd.is_alive(self._connection):
+        now = time.monotonic()
+        if self._connection is None or (
+            now - self._alive_at > _TRUST_SECONDS and not libvirtd.is_alive(self._connection)
+        ):
             self._connection = libvirtd.connect(self.settings.uri, self.host)
+        self._alive_at = now
         return self._connection
 
     @contextmanager
     def phase(self, request_ids: str | Sequence[str], name: str) -> Iterator[None]:
         """Name the work of the block, for one request or several at once, and measure it.
 
-        The phase is journaled when the block ends without an error.
+        The phase is journaled with the request's end, if the block ends without an error.
         """
         ids = [request_ids] if isinstance(request_ids, str) else list(request_ids)
         for request_id in ids:
@@ -70,8 +78,8 @@ class JobContext:
         begun = time.monotonic()
         yield
         seconds = round(time.monotonic() - begun, 3)
-        self.journal.add_phase(ids, Phase(name, seconds))
         for request_id in ids:
+            self._phases.setdefault(request_id, []).append(Phase(name, seconds))
             self._emit({"id": request_id, "phase": name, "seconds": seconds})
 
     def alive(self) -> None:
@@ -93,7 +101,8 @@ class JobContext:
     def _end(
         self, request: Request, state: State, failure: Failure | None = None, vm: Vm | None = None
     ) -> None:
-        if self.journal.end(request.id, state, failure=failure, vm=vm):
+        phases = self._phases.pop(request.id, ())
+        if self.journal.end(request.id, state, failure=failure, vm=vm, phases=phases):
             self._emit({"id": request.id, "ended": state.value})
 
 

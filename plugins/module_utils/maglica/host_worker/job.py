@@ -13,6 +13,7 @@ connection to libvirtd from one job to the next.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -49,7 +50,6 @@ def run(request_ids: Sequence[str], context: JobContext) -> None:
         entries = [context.journal.entry(request_id) for request_id in request_ids]
         waiting = [entry for entry in entries if entry and not entry.request.state.ended]
         ready = [entry.request for entry in waiting if _prepare(entry, context)]
-        context.journal.begin([request.id for request in ready])
         clones = [request for request in ready if request.kind is Kind.CLONE]
         if clones:
             clone.run(clones, context)
@@ -124,6 +124,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(config_path: Path, emit: Callable[[dict[str, Any]], None]) -> None:
     settings = config.load(config_path).need_host_worker()
     context = JobContext(Journal(settings.state_dir), settings, emit)
+    # Before the first job waits for it; should libvirtd be down, that job tells.
+    with contextlib.suppress(MaglicaError):
+        context.connect()
     for number, line in enumerate(sys.stdin, start=1):
         run(json.loads(line)["ids"], context)
         emit({"idle": number})

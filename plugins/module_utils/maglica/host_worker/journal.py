@@ -161,25 +161,18 @@ class Journal:
                 if attempts >= limit:
                     self._doom([entry.id], State.FAILED, failure)
 
-    def begin(self, request_ids: Iterable[str]) -> None:
-        """Forget the phases of an earlier run of these requests."""
-        with self._db.write():
-            for request_id in request_ids:
-                self._change(request_id, phase=None, phases=())
-
-    def add_phase(self, request_ids: Iterable[str], phase: Phase) -> None:
-        """Note a finished phase of open requests."""
-        with self._db.write():
-            for request_id in request_ids:
-                entry = self.entry(request_id)
-                if entry is not None:
-                    self._change(request_id, phases=(*entry.request.phases, phase))
-
     def end(
-        self, request_id: str, state: State, *, failure: Failure | None = None, vm: Vm | None = None
+        self,
+        request_id: str,
+        state: State,
+        *,
+        failure: Failure | None = None,
+        vm: Vm | None = None,
+        phases: Iterable[Phase] = (),
     ) -> bool:
         """Commit a request's result; return whether it has ended with that.
 
+        ``phases`` are those of its last run.
         A request that is done forgets its intents. One that is not, and has intents left, does not
         end yet: its next job undoes them. A request that has ended stays as it ended.
         """
@@ -194,7 +187,8 @@ class Journal:
                 return False
             elif entry.ending is not None:
                 state, failure = entry.ending, entry.request.failure
-            self._change(request_id, state=state, failure=failure, vm=vm, phase=None)
+            result = {"failure": failure, "vm": vm, "phases": tuple(phases)}
+            self._change(request_id, state=state, phase=None, **result)
         if getattr(entry.request.spec, "root_password", None):
             self._db.wipe_log()
         return True

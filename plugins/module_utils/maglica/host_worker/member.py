@@ -12,18 +12,20 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from .. import domain_clone, domain_xml
 from .._deps import need
 from ..errors import GuestUnsupported, LibvirtFailed, NameTaken, NoRoom, StorageFailed
 from ..model import CloneMode, CloneSpec, Nic, Request, Vm, vm_uuid
-from . import images, libvirtd, qemu_img, storage, undo, view
+from . import copies, images, libvirtd, qemu_img, storage, undo, view
 from .context import JobContext
 from .guest import keys
 from .guest.appliance import Drive
 from .guest.customize import Guest
 from .guest.model import GuestFacts, HostKey, Identity, NicIdentity
 from .guest.plan import plan
+from .images import Chain
 from .journal import Base
 from .original import Image
 
@@ -35,16 +37,21 @@ _DAY = 86400
 class Member:
     """A clone request and what has been made for it so far.
 
-    ``disks`` has the paths of its volumes, all of ``pool``, by target; ``xml`` is the definition
+    ``disks`` has the paths of its volumes by target, all in ``pool``; ``xml`` is the definition
     that it will have.
     """
 
     request: Request
     spec: CloneSpec
-    pool: str = ""
     disks: dict[str, str] = field(default_factory=dict)
     xml: str = ""
     host_keys: tuple[HostKey, ...] = ()
+    public_keys: tuple[str, ...] = ()
+    pool: storage.Pool | None = None
+
+    @property
+    def pool_name(self) -> str:
+        return self.pool.name if self.pool else ""
 
     @property
     def uuid(self) -> str:
@@ -73,31 +80,62 @@ def check(vm: Member, image: Image, context: JobContext) -> None:
     domain_clone.check(image.xml, own_networks)
 
 
-def copy(vm: Member, image: Image, base: Base, context: JobContext) -> None:
-    """Make the vm's volumes: overlays of the base, or full copies of it.
+@dataclass(frozen=True)
+class Source:
+    """What the vms of a batch are made from: the base's disks by target, and the pools there are.
 
-    Raises NoRoom, StorageFailed or ImageUnsupported.
+    ``size`` is the sum of the disks' bytes as guests see them, ``allocated`` of those in the files.
     """
-    connection = context.connect()
+
+    chains: dict[str, Chain]
+    pools: tuple[storage.Pool, ...]
+
+    @property
+    def sizes(self) -> list[int]:
+        return [chain[0].size for chain in self.chains.values()]
+
+    @property
+    def allocated(self) -> int:
+        return sum(chain[0].allocated for chain in self.chains.values())
+
+
+def source(base: Base, context: JobContext) -> Source:
+    """Look at the base and the pools, once for a batch. Raises StorageFailed, ImageUnsupported."""
+    chains = {
+        target: images.inspect(disk["path"], images.QCOW2, ())
+        for target, disk in base.disks.items()
+    }
+    return Source(chains, storage.pools(context.connect(), context.settings.pools))
+
+
+def place(vm: Member, base: Source, image: Image, context: JobContext) -> None:
+    """Choose where the vm's volumes are made, and announce them. Raises NoRoom, StorageFailed."""
     is_linked = vm.spec.clone_mode is CloneMode.LINKED
-    paths = {target: disk["path"] for target, disk in base.disks.items()}
-    copied = {target: images.inspect(path, images.QCOW2, ()) for target, path in paths.items()}
-    sizes = [chain[0].size for chain in copied.values()]
-    full = sum(chain[0].allocated for chain in copied.values()) + storage.MIN_OVERLAY
-    known = storage.pools(connection, context.settings.pools)
-    needed = storage.overlay_bytes(sizes) if is_linked else full
-    pool = storage.choose(known, needed, vm.spec.pool)
-    vm.pool = pool.name
-    for target, chain in copied.items():
+    full = base.allocated + storage.MIN_OVERLAY
+    needed = storage.overlay_bytes(base.sizes) if is_linked else full
+    vm.pool = storage.choose(storage.with_free(base.pools), needed, vm.spec.pool)
+    for target in base.chains:
         name = storage.volume_name(vm.spec.name, target, vm.uuid)
-        context.journal.intend(vm.request.id, undo.VOLUME, {"pool": pool.name, "name": name})
-        backing = chain[0].path if is_linked else None
-        storage.create(connection, pool, name, chain[0].size, backing)
-        vm.disks[target] = storage.volume_path(pool, name)
-        if not is_linked:
-            with storage.explained(pool.name, [vm.disks[target]]):
-                qemu_img.copy(chain, vm.disks[target], context.alive)
+        context.journal.intend(vm.request.id, undo.VOLUME, {"pool": vm.pool.name, "name": name})
+        vm.disks[target] = storage.volume_path(vm.pool, name)
     vm.xml = domain_clone.clone(image.xml, _plan(vm))
+
+
+def copy(vm: Member, base: Source, connection: Any, context: JobContext) -> None:
+    """Make the vm's volumes: overlays of the base, or full copies of it. May run in any thread.
+
+    Raises NoRoom or StorageFailed.
+    """
+    if vm.pool is None:
+        return
+    is_linked = vm.spec.clone_mode is CloneMode.LINKED
+    for target, chain in base.chains.items():
+        backing = chain[0].path if is_linked else None
+        name = Path(vm.disks[target]).name
+        storage.create(connection, vm.pool, name, chain[0].size, backing)
+        if not is_linked:
+            with copies.slot(context.settings.state_dir, vm.pool.name, context.alive):
+                qemu_img.copy(chain, vm.disks[target], context.alive)
 
 
 def _plan(vm: Member) -> domain_clone.ClonePlan:
@@ -118,7 +156,10 @@ def _plan(vm: Member) -> domain_clone.ClonePlan:
 
 
 def make_keys(vm: Member, facts: GuestFacts, context: JobContext) -> None:
-    """Make the SSH host keys of the types that the image had. Raises StorageFailed."""
+    """Make the SSH host keys of the types that the image had. May run in any thread.
+
+    Raises StorageFailed.
+    """
     folder = undo.key_folder(context, vm.request.id)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -152,14 +193,21 @@ def _identity(vm: Member) -> Identity:
     )
 
 
-def define(vm: Member, image: Image, context: JobContext) -> None:
-    """Define the vm: the last step that a clone can't do without. Raises LibvirtFailed."""
+def announce(vm: Member, image: Image, context: JobContext) -> None:
+    """Do what comes before the definition. Raises NoRoom or StorageFailed."""
     _copy_nvram(vm, image, context)
-    public = [key.public for key in vm.host_keys]
-    data = {"uuid": vm.uuid, "name": vm.spec.name, "ssh_host_keys": public}
+    vm.public_keys = tuple(key.public for key in vm.host_keys)
+    data = {"uuid": vm.uuid, "name": vm.spec.name, "ssh_host_keys": vm.public_keys}
     context.journal.intend(vm.request.id, undo.DOMAIN, data)
-    with libvirtd.errors(f"define {vm.spec.name}", context.host):
-        context.connect().defineXML(vm.xml)
+
+
+def define(vm: Member, connection: Any, host: str) -> None:
+    """Define the vm: the last step that a clone can't do without. May run in any thread.
+
+    Raises LibvirtFailed.
+    """
+    with libvirtd.errors(f"define {vm.spec.name}", host):
+        connection.defineXML(vm.xml)
 
 
 def _copy_nvram(vm: Member, image: Image, context: JobContext) -> None:
@@ -180,16 +228,21 @@ def _copy_nvram(vm: Member, image: Image, context: JobContext) -> None:
         raise failure(f"UEFI variables {source} can't be copied: {error.strerror}") from error
 
 
-def start(vm: Member, context: JobContext) -> Vm:
+def recall(vm: Member, context: JobContext) -> None:
+    """Take from the journal what an earlier run has announced of a vm that is defined."""
+    intents = context.journal.intents(vm.request.id)
+    known = [intent.data["ssh_host_keys"] for intent in intents if intent.kind == undo.DOMAIN]
+    vm.public_keys = tuple(known[-1]) if known else ()
+
+
+def start(vm: Member, connection: Any, host: str) -> Vm:
     """Start the vm if that is asked for, and return what there is to say of it.
 
-    Raises LibvirtFailed.
+    May run in any thread. Raises LibvirtFailed.
     """
-    intents = context.journal.intents(vm.request.id)
-    host_keys = [intent.data["ssh_host_keys"] for intent in intents if intent.kind == undo.DOMAIN]
-    with libvirtd.errors(f"start {vm.spec.name}", context.host):
-        domain = context.connect().lookupByUUIDString(vm.uuid)
+    with libvirtd.errors(f"start {vm.spec.name}", host):
+        domain = connection.lookupByUUIDString(vm.uuid)
         if vm.spec.start and not domain.isActive():
             domain.create()
-        made = view.vm_of(domain, context.host)
-    return replace(made, ssh_host_keys=tuple(host_keys[-1]) if host_keys else ())
+        made = view.vm_of(domain, host)
+    return replace(made, ssh_host_keys=vm.public_keys)

@@ -13,7 +13,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,11 @@ def pools(connection: Any, names: Collection[str] = ()) -> tuple[Pool, ...]:
         for name, path in sorted(found)
         if path and (not names or name in names)
     )
+
+
+def with_free(known: Sequence[Pool]) -> tuple[Pool, ...]:
+    """Return the pools with what they have free now."""
+    return tuple(replace(pool, free=free_bytes(pool.path)) for pool in known)
 
 
 def free_bytes(path: str) -> int:

@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Callable
 
-from ...errors import GuestUnreadable, StorageFailed
+from ...errors import StorageFailed
 from .appliance import Drive
 from .areas import SECTOR, Hit, Patch, fill
 from .model import GuestFacts
@@ -21,6 +24,9 @@ from .model import GuestFacts
 _CHUNK = 16 << 20
 # qemu-io and qemu-img need a second; they read a header that this host made.
 _SECONDS = 60
+# As many guests by one qemu-io, so that the files that are open stay few.
+_TOGETHER = 16
+_PROMPT = "qemu-io> "
 _ENV = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 
 log = logging.getLogger(__name__)
@@ -82,45 +88,116 @@ def is_untouched(drives: Sequence[Drive], facts: GuestFacts) -> bool:
     return True
 
 
-def write(drives: Sequence[Drive], patches: Sequence[Patch]) -> None:
-    """Write to a clone's disks; it is on them when this returns.
+class Writer:
+    """Writes to clones' disks by qemu-io, which is started at once and needed later.
 
-    What is written is handed over in memory: it has private keys. Raises GuestUnreadable.
+    A context manager; what was started and not needed is ended.
     """
-    for number, drive in enumerate(drives):
-        mine = [patch for patch in patches if patch.drive == number]
-        if mine:
-            _write(drive, mine)
+
+    def __init__(self) -> None:
+        self._ready: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Writer:
+        with contextlib.suppress(OSError):
+            self._ready = _start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._ready is not None:
+            _end(self._ready)
+
+    def write(self, guests: Mapping[str, Sequence[Write]]) -> dict[str, str]:
+        """Write to the disks of guests; return what went wrong by their keys, "" for nothing.
+
+        What was written is on the disks when this returns. The bytes, among them private keys, are
+        handed over in memory, not in arguments or files.
+        """
+        results: dict[str, str] = {}
+        keys = list(guests)
+        for first in range(0, len(keys), _TOGETHER):
+            group = {key: guests[key] for key in keys[first : first + _TOGETHER]}
+            try:
+                process, self._ready = self._ready or _start(), None
+                results.update(_write(process, group))
+            except (OSError, subprocess.TimeoutExpired) as error:
+                results.update(dict.fromkeys(group, f"qemu-io can't be used: {error}"))
+        return results
 
 
-def _write(drive: Drive, patches: Sequence[Patch]) -> None:
-    command = ["qemu-io", "-f", drive.format, "-t", "writeback"]
+@dataclass(frozen=True)
+class Write:
+    """What to write to one disk of a guest."""
+
+    drive: Drive
+    patches: Sequence[Patch]
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # pylint: disable=ansible-bad-function
+        ["qemu-io"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=_ENV,
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def _write(
+    process: subprocess.Popen[bytes], guests: Mapping[str, Sequence[Write]]
+) -> dict[str, str]:
     with ExitStack() as stack:
-        descriptors = []
-        for patch in patches:
-            descriptor = os.memfd_create("maglica")
-            stack.callback(os.close, descriptor)
-            os.write(descriptor, patch.content)
-            descriptors.append(descriptor)
-            source = f"-s /dev/fd/{descriptor}"
-            command += ["-c", f"write -q {source} {patch.offset} {len(patch.content)}"]
-        try:
-            words = _run([*command, drive.path], descriptors)
-        except StorageFailed as error:
-            raise GuestUnreadable(f"{drive.path} can't be written to: {error}") from error
-    # qemu-io says what went wrong, and ends well all the same in older versions.
-    if words.strip():
-        raise GuestUnreadable(f"{drive.path} can't be written to: {_last_line(words)}")
+        stack.callback(_end, process)
+        files: list[int] = []
+        commands: list[str] = []
+        owners: list[str] = []
+        for key, writes in guests.items():
+            for write in writes:
+                files.append(os.open(write.drive.path, os.O_RDWR | os.O_CLOEXEC))
+                stack.callback(os.close, files[-1])
+                # By number: qemu-io knows no quotes, so that a path with a space is two words.
+                options = f"driver={write.drive.format},cache.no-flush=on"
+                mine = [f"open -o {options} {_open_file(files[-1])}"]
+                for patch in write.patches:
+                    source = _in_memory(patch.content, stack)
+                    mine.append(f"write -q -s {source} {patch.offset} {len(patch.content)}")
+                mine.append("close")
+                commands += mine
+                owners += [key] * len(mine)
+        output, _none = process.communicate("\n".join([*commands, ""]).encode(), _SECONDS)
+        for file in files:
+            os.fsync(file)
+    # It prints a prompt before each command, and after it nothing unless something went wrong.
+    answers = output.decode("utf-8", "replace").split(_PROMPT)[1 : len(commands) + 1]
+    results = dict.fromkeys(guests, "")
+    for key, answer in zip_longest(owners, answers, fillvalue="qemu-io ended early"):
+        if answer.strip():
+            results[key] = results[key] or _last_line(answer)
+    return results
 
 
-def _run(command: Sequence[str], descriptors: Sequence[int] = ()) -> str:
+def _open_file(descriptor: int) -> str:
+    return f"/proc/{os.getpid()}/fd/{descriptor}"
+
+
+def _in_memory(content: bytes, stack: ExitStack) -> str:
+    descriptor = os.memfd_create("maglica")
+    stack.callback(os.close, descriptor)
+    os.write(descriptor, content)
+    return _open_file(descriptor)
+
+
+def _run(command: Sequence[str]) -> str:
     """Return what a program printed; raises StorageFailed when it failed."""
     try:
         done = subprocess.run(  # pylint: disable=ansible-bad-function
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            pass_fds=descriptors,
             env=_ENV,
             timeout=_SECONDS,
             check=False,

@@ -7,15 +7,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable
 
 from ...errors import GuestUnreadable, MaglicaError, NoRoom, StorageFailed
 from .appliance import MAX_DRIVES, Appliance, Drive, launched, moved
-from .areas import Patch, located, new_fill, patches
-from .blocks import hits, is_untouched, write
+from .areas import located, new_fill, patches
+from .blocks import Write, Writer, hits, is_untouched
 from .filesystem import SHADOW, ApplianceDied, apply
 from .inspect import examine
 from .model import Edit, GuestFacts
@@ -28,8 +27,6 @@ from .system import find_system, holding
 PREPARE_SECONDS = 400
 # A clone takes a second; whatever takes so much longer hangs.
 CUSTOMIZE_SECONDS = 120
-# Guests whose areas are written at once.
-_WRITERS = 4
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +66,7 @@ def prepare_base(
 
 
 def write_areas(
-    guests: Sequence[Guest], facts: GuestFacts, base: Sequence[Drive]
+    guests: Sequence[Guest], facts: GuestFacts, base: Sequence[Drive], writer: Writer
 ) -> dict[str, MaglicaError | None]:
     """Make the edits of those guests that can do without an appliance; return results by key.
 
@@ -78,28 +75,27 @@ def write_areas(
     """
     if not facts.areas or not is_untouched(base, facts):
         return {}
-    plans: dict[str, tuple[Sequence[Drive], Sequence[Patch]]] = {}
+    begun = time.monotonic()
+    writes: dict[str, list[Write]] = {}
     for guest in guests:
         planned = patches(facts, guest.edits)
         if isinstance(planned, str):
             log.info("guest needs an appliance: key=%s: %s", guest.key, planned)
         else:
-            plans[guest.key] = (guest.drives, planned)
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        jobs = {key: pool.submit(_write_areas, key, *plan) for key, plan in plans.items()}
-    return {key: None for key, job in jobs.items() if job.result()}
-
-
-def _write_areas(key: str, drives: Sequence[Drive], planned: Sequence[Patch]) -> bool:
-    begun = time.monotonic()
-    try:
-        write(drives, planned)
-    except GuestUnreadable as error:
-        log.warning("guest needs an appliance: key=%s: %s", key, error)
-        return False
-    seconds = time.monotonic() - begun
-    log.info("guest customized: key=%s patches=%d seconds=%.3f", key, len(planned), seconds)
-    return True
+            writes[guest.key] = [
+                Write(drive, [patch for patch in planned if patch.drive == number])
+                for number, drive in enumerate(guest.drives)
+                if any(patch.drive == number for patch in planned)
+            ]
+    results = writer.write(writes)
+    for key, problem in results.items():
+        if problem:
+            log.warning("guest needs an appliance: key=%s: %s", key, problem)
+    done = [key for key, problem in results.items() if not problem]
+    if done:
+        seconds = time.monotonic() - begun
+        log.info("guests customized by their areas: count=%d seconds=%.3f", len(done), seconds)
+    return dict.fromkeys(done)
 
 
 def customize(

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ...errors import DependencyMissing, StorageFailed
@@ -18,24 +19,38 @@ def host_keys(types: Iterable[str], hostname: str, folder: Path) -> tuple[HostKe
     ``folder`` must be private; the keys' files are removed from it again. Raises StorageFailed
     or DependencyMissing.
     """
-    return tuple(_host_key(kind, hostname, folder / kind) for kind in types)
+    kinds = list(types)
+    with ExitStack() as stack:
+        # Side by side: each takes a while, of another core.
+        started = [stack.enter_context(_started(kind, hostname, folder / kind)) for kind in kinds]
+        return tuple(_finished(kind, *made) for kind, made in zip(kinds, started))
 
 
-def _host_key(kind: str, hostname: str, path: Path) -> HostKey:
-    public = path.with_suffix(".pub")
+@contextmanager
+def _started(kind: str, hostname: str, path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     path.unlink(missing_ok=True)
     command = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", f"root@{hostname}", "-f", str(path)]
     try:
-        done = subprocess.run(  # pylint: disable=ansible-bad-function
-            command, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise StorageFailed(f"ssh-keygen can't make a {kind} key: {done.stderr.strip()[:300]}")
-        return HostKey(kind, path.read_bytes(), public.read_text(encoding="ascii").strip())
+        with subprocess.Popen(  # pylint: disable=ansible-bad-function
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            yield process, path
     except FileNotFoundError as error:
         raise DependencyMissing(
             "this host lacks ssh-keygen (Debian: openssh-client), which makes SSH host keys"
         ) from error
     finally:
         path.unlink(missing_ok=True)
-        public.unlink(missing_ok=True)
+        path.with_suffix(".pub").unlink(missing_ok=True)
+
+
+def _finished(kind: str, process: subprocess.Popen[str], path: Path) -> HostKey:
+    words, _none = process.communicate()
+    if process.returncode:
+        raise StorageFailed(f"ssh-keygen can't make a {kind} key: {words.strip()[:300]}")
+    public = path.with_suffix(".pub").read_text(encoding="ascii").strip()
+    return HostKey(kind, path.read_bytes(), public)
