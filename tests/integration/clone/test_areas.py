@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from maglica.host_worker.guest import keys
 from maglica.host_worker.guest.appliance import Drive
+from maglica.host_worker.guest.blocks import Writer
 from maglica.host_worker.guest.customize import Guest, prepare_base, write_areas
 from maglica.host_worker.guest.model import GuestFacts, Identity, NicIdentity
 from maglica.host_worker.guest.plan import plan
@@ -110,7 +111,8 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         (KEY,),
     )
     guest = Guest(NAME, (Drive(str(overlay)),), plan(facts, identity))
-    assert write_areas([guest], facts, [base]) == {NAME: None}
+    with Writer() as writer:
+        assert write_areas([guest], facts, [base], writer) == {NAME: None}
     return Made(facts, base, overlay, identity, layout.parts)
 
 
@@ -178,7 +180,7 @@ def test_what_was_written_to_the_base_is_noticed(
     overlay = overlay_of(made.base, "other")
     before = overlay.read_bytes()
     guest = Guest(NAME, (Drive(str(overlay)),), plan(made.facts, made.identity))
-    assert write_areas([guest], made.facts, [Drive(str(changed))]) == {}
+    assert write_areas([guest], made.facts, [Drive(str(changed))], Writer()) == {}
     assert "is not as made" in caplog.text
     assert overlay.read_bytes() == before
 
@@ -201,4 +203,4 @@ def test_files_inside_inodes_have_no_areas(tmp_path: Path) -> None:
     assert facts.fill
     overlay = overlay_of(base, "clone")
     guest = Guest(NAME, (Drive(str(overlay)),), plan(facts, Identity(NAME, "0" * 32)))
-    assert write_areas([guest], facts, [base]) == {}
+    assert write_areas([guest], facts, [base], Writer()) == {}

@@ -1,12 +1,13 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Limits how many disks are copied into one pool at once, by all jobs of the host together.
+"""Full copies of a base's disks: shared blocks where the file system has them, else few at once.
 
-More than a few copies at a time make one disk slower, not faster.
+More than a few copies into one pool at a time make its disk slower, not faster.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -15,11 +16,50 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable
 
-from ..errors import JournalFailed
+from ..errors import JournalFailed, NoRoom, StorageFailed
+from . import qemu_img
+from .images import Chain
 
 AT_ONCE = 2
 FOLDER = "copies"
 _PAUSE = 0.1
+# ioctl_ficlone(2): _IOW(0x94, 9, int)
+_FICLONE = 0x40049409
+# What file systems answer that can't, or not from there to here.
+_CANNOT = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM)
+
+
+def copy(chain: Chain, target: str, pool: str, state_dir: Path, alive: Callable[[], None]) -> None:
+    """Copy a base's disk into the empty qcow2 file ``target``, in the pool of that name.
+
+    It is on the disk when this returns. Raises NoRoom, StorageFailed or JournalFailed.
+    """
+    if len(chain) == 1 and reflink(chain[0].path, target):
+        return
+    with slot(state_dir, pool, alive):
+        qemu_img.copy(chain, target, alive)
+
+
+def reflink(source: str, target: str) -> bool:
+    """Let the file ``target`` have the content of ``source`` by sharing its blocks (copy on write).
+
+    False, with nothing changed, where the file system can't: that is found by trying, because
+    neither its name nor its version tells. Raises NoRoom or StorageFailed.
+    """
+    try:
+        with Path(source).open("rb") as old, Path(target).open("rb+") as new:
+            try:
+                fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+            except OSError as error:
+                if error.errno in _CANNOT:
+                    return False
+                raise
+            new.truncate(os.fstat(old.fileno()).st_size)
+            os.fsync(new.fileno())
+    except OSError as error:
+        failure = NoRoom if error.errno == errno.ENOSPC else StorageFailed
+        raise failure(f"{source} can't be copied to {target}: {error.strerror}") from error
+    return True
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from .. import domain_clone, domain_xml
 from .._deps import need
 from ..errors import GuestUnsupported, LibvirtFailed, NameTaken, NoRoom, StorageFailed
 from ..model import CloneMode, CloneSpec, Nic, Request, Vm, vm_uuid
-from . import copies, images, libvirtd, qemu_img, storage, undo, view
+from . import copies, images, libvirtd, storage, undo, view
 from .context import JobContext
 from .guest import keys
 from .guest.appliance import Drive
@@ -134,8 +134,8 @@ def copy(vm: Member, base: Source, connection: Any, context: JobContext) -> None
         name = Path(vm.disks[target]).name
         storage.create(connection, vm.pool, name, chain[0].size, backing)
         if not is_linked:
-            with copies.slot(context.settings.state_dir, vm.pool.name, context.alive):
-                qemu_img.copy(chain, vm.disks[target], context.alive)
+            state_dir = context.settings.state_dir
+            copies.copy(chain, vm.disks[target], vm.pool.name, state_dir, context.alive)
 
 
 def _plan(vm: Member) -> domain_clone.ClonePlan:
