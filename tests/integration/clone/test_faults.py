@@ -269,7 +269,8 @@ def is_child_of_ours(process: Path) -> bool:
 
 @pytest.mark.parametrize("phase", ["base", "customize"])
 def test_a_job_that_is_killed_with_its_appliance(host: Host, phase: str) -> None:
-    request = host.request("killed.example.jp")
+    # A password is what needs an appliance when all else is written into areas.
+    request = host.request("killed.example.jp", root_password="$6$saltsalt$hashhashhash")
     command = [sys.executable, "-c", JOB, host.uri, str(host.settings.state_dir), request.id]
     library = str(Path(undo.__file__).parents[2])
     job = subprocess.Popen(

@@ -127,6 +127,7 @@ def _serve(config_path: Path, emit: Callable[[dict[str, Any]], None]) -> None:
     # Before the first job waits for it; should libvirtd be down, that job tells.
     with contextlib.suppress(MaglicaError):
         context.connect()
+    emit({"alive": True})
     for number, line in enumerate(sys.stdin, start=1):
         run(json.loads(line)["ids"], context)
         emit({"idle": number})
