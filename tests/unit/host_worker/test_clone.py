@@ -223,6 +223,17 @@ def test_no_room(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(host, "no_room", "pool default has 0.0 GiB free, 0.1 GiB needed")
 
 
+def test_full_copies_of_a_batch_do_not_take_the_same_room(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.add_image()
+    monkeypatch.setattr(storage, "free_bytes", lambda path: 150 << 20)
+    requests = [host.request(name, clone_mode=CloneMode.FULL) for name in NAMES]
+    states = [done.state for done in host.run(*requests)]
+    assert states == [State.DONE, State.DONE, State.FAILED]
+    assert host.now(requests[2]).failure.code == "no_room"
+
+
 def test_unknown_pool(host: FakeHost) -> None:
     host.add_image()
     refused(host, "storage_failed", "no active storage pool fast", pool="fast")

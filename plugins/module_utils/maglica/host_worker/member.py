@@ -84,11 +84,13 @@ def check(vm: Member, image: Image, context: JobContext) -> None:
 class Source:
     """What the vms of a batch are made from: the base's disks by target, and the pools there are.
 
-    ``size`` is the sum of the disks' bytes as guests see them, ``allocated`` of those in the files.
+    ``sizes`` are the disks' bytes as guests see them, ``allocated`` is the sum of those in the
+    files. ``taken`` are the bytes by pool that copies which are still to be made will take.
     """
 
     chains: dict[str, Chain]
     pools: tuple[storage.Pool, ...]
+    taken: dict[str, int] = field(default_factory=dict)
 
     @property
     def sizes(self) -> list[int]:
@@ -113,7 +115,9 @@ def place(vm: Member, base: Source, image: Image, context: JobContext) -> None:
     is_linked = vm.spec.clone_mode is CloneMode.LINKED
     full = base.allocated + storage.MIN_OVERLAY
     needed = storage.overlay_bytes(base.sizes) if is_linked else full
-    vm.pool = storage.choose(storage.with_free(base.pools), needed, vm.spec.pool)
+    vm.pool = storage.choose(storage.with_free(base.pools, base.taken), needed, vm.spec.pool)
+    if not is_linked:
+        base.taken[vm.pool.name] = base.taken.get(vm.pool.name, 0) + needed
     for target in base.chains:
         name = storage.volume_name(vm.spec.name, target, vm.uuid)
         context.journal.intend(vm.request.id, undo.VOLUME, {"pool": vm.pool.name, "name": name})
@@ -135,7 +139,8 @@ def copy(vm: Member, base: Source, connection: Any, context: JobContext) -> None
         storage.create(connection, vm.pool, name, chain[0].size, backing)
         if not is_linked:
             state_dir = context.settings.state_dir
-            copies.copy(chain, vm.disks[target], vm.pool.name, state_dir, context.alive)
+            with storage.explained(vm.pool.name, [vm.disks[target]]):
+                copies.copy(chain, vm.disks[target], vm.pool.name, state_dir, context.alive)
 
 
 def _plan(vm: Member) -> domain_clone.ClonePlan:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,9 +63,12 @@ def pools(connection: Any, names: Collection[str] = ()) -> tuple[Pool, ...]:
     )
 
 
-def with_free(known: Sequence[Pool]) -> tuple[Pool, ...]:
-    """Return the pools with what they have free now."""
-    return tuple(replace(pool, free=free_bytes(pool.path)) for pool in known)
+def with_free(known: Sequence[Pool], taken: Mapping[str, int]) -> tuple[Pool, ...]:
+    """Return the pools with what they have free now, less the bytes that are taken, by pool."""
+    return tuple(
+        replace(pool, free=max(0, free_bytes(pool.path) - taken.get(pool.name, 0)))
+        for pool in known
+    )
 
 
 def free_bytes(path: str) -> int:
