@@ -17,6 +17,7 @@ from typing import Any, Callable, NoReturn
 
 from . import cli_commands as commands
 from . import config
+from .cli_console import Console
 from .config import Config
 from .errors import MaglicaError
 from .model import CloneMode, State
@@ -51,7 +52,7 @@ def main(
 ) -> int:
     """Run one command line and return its exit status."""
     options = _parser().parse_args(arguments)
-    console = commands.Console(sys.stdout, sys.stderr, getattr(options, "json", False))
+    console = Console(sys.stdout, sys.stderr, getattr(options, "json", False))
     try:
         path = getattr(options, "config", None) or config.default_path()
         with make_client(config.load(path)) as client:
@@ -134,7 +135,22 @@ def _vm(group: _Group) -> None:
 
     clone = group.add("clone", commands.vm_clone, "make a vm from an original image")
     clone.add_argument("--image", required=True, help="the original image")
-    clone.add_argument("--hostname", required=True, help="the vm's name, also inside the guest")
+    clone.add_argument(
+        "--hostname",
+        required=True,
+        action="append",
+        metavar="NAME",
+        help="the vm's name, also inside the guest; may be given again, for one more vm",
+    )
+    clone.add_argument(
+        "--count",
+        type=_positive,
+        metavar="N",
+        help="make N vms, of which all fit or none is made; NAME has %%d for the number, or %%02d",
+    )
+    clone.add_argument(
+        "--first", type=_number, default=1, metavar="N", help="the first number (default: 1)"
+    )
     _host_option(clone, "make it there (default: the host that suits best)")
     clone.add_argument(
         "--mode",
@@ -247,6 +263,10 @@ def _positive(text: str) -> int:
     if not re.fullmatch("[0-9]{1,9}", text) or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return int(text)
+
+
+def _number(text: str) -> int:
+    return 0 if text == "0" else _positive(text)
 
 
 def _request_id(text: str) -> str:

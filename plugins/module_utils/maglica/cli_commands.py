@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
 
-from . import cli_text, errors, names
+from . import cli_many, cli_text, errors, names
+from .cli_console import Console
 from .errors import ConfigInvalid, NameTaken, RequestCancelled, VmUnknown
 from .model import (
     CloneMode,
@@ -36,25 +35,6 @@ _KINDS = {
     "resize": Kind.RESIZE,
     "tag": Kind.TAG,
 }
-
-
-@dataclass(frozen=True)
-class Console:
-    """Where results (``out``) and what is said besides (``err``) go, and in which form."""
-
-    out: TextIO
-    err: TextIO
-    as_json: bool
-
-    def show(self, value: Any, text: str) -> None:
-        """Write ``value`` as JSON or ``text``, as the user asked."""
-        if self.as_json:
-            text = json.dumps(schema.plain(value), indent=2) + "\n"
-        self.out.write(text)
-
-    def say(self, line: str) -> None:
-        self.err.write(one_line(line) + "\n")
-        self.err.flush()
 
 
 def image_list(client: Client, options: argparse.Namespace, console: Console) -> None:
@@ -85,11 +65,19 @@ def host_list(client: Client, options: argparse.Namespace, console: Console) -> 
 
 
 def vm_clone(client: Client, options: argparse.Namespace, console: Console) -> None:
+    specs = [_clone_spec(name, options) for name in cli_many.names(options)]
+    if len(specs) == 1:
+        _submit(client, Kind.CLONE, specs[0], options, console)
+    else:
+        cli_many.clone(client, specs, options, console)
+
+
+def _clone_spec(name: str, options: argparse.Namespace) -> CloneSpec:
     networks = None
     if options.network:
         networks = tuple(Nic(network=names.object_name(name)) for name in options.network)
-    spec = CloneSpec(
-        name=names.vm_name(options.hostname),
+    return CloneSpec(
+        name=names.vm_name(name),
         image=names.object_name(options.image),
         host=options.host and names.object_name(options.host),
         clone_mode=CloneMode(options.mode),
@@ -101,7 +89,6 @@ def vm_clone(client: Client, options: argparse.Namespace, console: Console) -> N
         tags=_tags(options.tags),
         start=options.start,
     )
-    _submit(client, Kind.CLONE, spec, options, console)
 
 
 def vm_act(client: Client, options: argparse.Namespace, console: Console) -> None:
