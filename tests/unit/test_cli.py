@@ -464,7 +464,7 @@ def test_a_pattern_and_a_count_are_many_vms(run: Callable[..., Ran], fake: FakeC
     assert [line.split(" is done")[0] for line in ran.out.splitlines()] == [
         f"clone of {request.name} on {request.host}" for request in reversed(fake.list())
     ]
-    assert ran.err.splitlines()[0] == "0 of 3 done, 3 queued"
+    assert ran.err.splitlines()[0] == "0 of 3 done, 3 waiting"
     assert ran.err.splitlines()[-1] == "3 of 3 done"
 
 

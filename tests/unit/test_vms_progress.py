@@ -17,7 +17,7 @@ def request(number: int, state: State = State.SENT, phase: str | None = None) ->
 
 def test_line() -> None:
     requests = [request(0), request(1), request(2, State.RUNNING, "copy"), request(3, State.DONE)]
-    assert line(requests) == "1 of 4 done, 2 sent, 1 copy"
+    assert line(requests) == "1 of 4 done, 2 waiting, 1 copy"
     requests[0] = request(0, State.FAILED)
     requests[1] = request(1, State.CANCELLED)
     assert line(requests) == "1 of 4 done, 1 failed, 1 cancelled, 1 copy"
@@ -32,13 +32,13 @@ def test_news_are_told_now_and_then_and_the_end_always() -> None:
     tally.expect(requests)
     for number in range(50):
         tally(request(number, State.RUNNING, "copy"))
-    assert said == ["0 of 100 done, 100 sent"]
+    assert said == ["0 of 100 done, 100 waiting"]
     now[0] += PAUSE
     tally(request(0, State.DONE))
     failure = Failure("no_room", "cannot clone vm1 on host kvm0: no room")
     tally(replace(request(1, State.FAILED), failure=failure))
     assert said[1:] == [
-        "1 of 100 done, 50 sent, 49 copy",
+        "1 of 100 done, 50 waiting, 49 copy",
         "vm1: clone: cannot clone vm1 on host kvm0: no room",
     ]
     for number in range(2, 100):

@@ -65,4 +65,5 @@ def line(requests: Collection[Request]) -> str:
 
 
 def _phase(request: Request) -> str:
-    return request.phase or request.state.value
+    # One that its host has, but has not begun, waits as much as one that it does not have yet.
+    return request.phase or "waiting"
