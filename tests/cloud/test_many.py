@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Twenty vms at once, by one task and by a group with forks: spread over the hosts, none made twice,
+"""Many vms at once, by one task and by a group with forks: spread over the hosts, none made twice,
 nothing left after their removal."""
 
 from __future__ import annotations
