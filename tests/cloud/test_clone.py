@@ -73,6 +73,13 @@ def test_the_guests_are_as_asked_for(cloud: Cloud, pair: list[Result]) -> None:
         assert keys == {line.split()[1] for line in seen if line}
 
 
+def test_their_identity_was_written_without_an_appliance(cloud: Cloud, pair: list[Result]) -> None:
+    log = cloud.ssh(cloud.hosts[0], "journalctl -q -o cat -u maglica-host-worker")
+    for result in pair:
+        assert f"guest customized by areas: key={result['request']['id']}" in log
+        assert f"guest needs an appliance: key={result['request']['id']}" not in log
+
+
 def test_the_original_is_unchanged(
     cloud: Cloud, pair: list[Result], digests: dict[str, str]
 ) -> None:

@@ -95,7 +95,9 @@ def test_an_appliance_for_the_base_and_for_who_sets_a_password(
         "guest inspected",
         "areas found",
         "guest needs an appliance",
-        "guests customized by their areas",
+        "guest customized by areas",
+        "guest customized by areas",
+        "areas written",
         "appliance launched: drives=1",
         "guest customized",
     ]
@@ -112,7 +114,7 @@ def test_a_clone_of_a_base_that_is_there_launches_no_appliance(
     caplog.set_level(logging.INFO, "maglica.host_worker")
     (quick,) = host.run(host.request("quick.example.jp", ssh_authorized_keys=(KEY,)))
     assert quick.state is State.DONE, quick.failure
-    assert kinds(caplog.messages) == ["guests customized by their areas"]
+    assert kinds(caplog.messages) == ["guest customized by areas", "areas written"]
     disk = Disk(quick.vm.disks[0], host.folder / "quick.look")
     assert disk.text("/etc/hostname") == "quick.example.jp\n"
     assert Path(quick.vm.disks[0]).stat().st_blocks * 512 < 4 << 20

@@ -91,11 +91,10 @@ def write_areas(
     for key, problem in results.items():
         if problem:
             log.warning("guest needs an appliance: key=%s: %s", key, problem)
-    done = [key for key, problem in results.items() if not problem]
-    if done:
-        seconds = time.monotonic() - begun
-        log.info("guests customized by their areas: count=%d seconds=%.3f", len(done), seconds)
-    return dict.fromkeys(done)
+        else:
+            log.info("guest customized by areas: key=%s", key)
+    log.info("areas written: guests=%d seconds=%.3f", len(results), time.monotonic() - begun)
+    return dict.fromkeys(key for key, problem in results.items() if not problem)
 
 
 def customize(
