@@ -59,11 +59,10 @@ class JobContext:
         Raises HostDown.
         """
         now = time.monotonic()
-        if self._connection is None or (
-            now - self._alive_at > _TRUST_SECONDS and not libvirtd.is_alive(self._connection)
-        ):
-            self._connection = libvirtd.connect(self.settings.uri, self.host)
-        self._alive_at = now
+        if self._connection is None or now - self._alive_at > _TRUST_SECONDS:
+            if self._connection is None or not libvirtd.is_alive(self._connection):
+                self._connection = libvirtd.connect(self.settings.uri, self.host)
+            self._alive_at = now
         return self._connection
 
     @contextmanager
