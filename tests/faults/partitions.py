@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -104,11 +104,13 @@ class WiredHost(HostWorker):
 class Cutter:
     """Cuts the link of one host, again and again, and measures."""
 
-    def __init__(self, host: WiredHost, admin: Host) -> None:
+    def __init__(self, host: WiredHost, admin: Host, say: Callable[[str], None]) -> None:
         self.host = host
         self.admin = admin
+        self.say = say
         self.name = str(host.options["name"])
         self.measured = Found()
+        self.late = ""
         self._numbers = itertools.count()
 
     def clone(self, name: str = "") -> Request:
@@ -162,8 +164,10 @@ class Cutter:
     def find(self, before: set[tuple[int, str, str]], start: float) -> float:
         """Return how long it took both sides to give up what was cut."""
         while (passed := time.monotonic() - start) < PATIENCE:
-            if not before & self.host.held():
+            if not (left := before & self.host.held()):
                 return passed
+            if passed > FOUND_SECONDS:
+                self.late = f"{passed:.1f} s, still held: {sorted(left)}"
             time.sleep(0.05)
         return passed
 
@@ -179,6 +183,9 @@ class Cutter:
     def run(self, cuts: list[tuple[str, float]]) -> None:
         for how, seconds in cuts:
             self.cycle(how, seconds)
+            if self.late:
+                self.say(f"{self.name}, {how}: {self.late}")
+                self.late = ""
 
 
 def figures(run: Run) -> Iterator[Figure]:
@@ -225,7 +232,8 @@ def _run(run: Run, stack: ExitStack, count: int, cycles: int) -> tuple[list[Cutt
         host = WiredHost(run.folder / f"h{number}", its, libvirtd.uri, star, number)
         stack.callback(host.close)
         host.protection = its.protection if its is deaf else ""
-        cutters.append(Cutter(host, Host(its, "admin", its.grant("client", f"admin{number}"))))
+        admin = Host(its, "admin", its.grant("client", f"admin{number}"))
+        cutters.append(Cutter(host, admin, run.say))
     for started in (worker, deaf):
         started.start()
     for cutter in cutters:

@@ -33,7 +33,7 @@ CURVE_OVERHEAD = 64
 # Milliseconds. A link that is cut without a word is found when the next heartbeat has had no answer
 # for HEARTBEAT_TIMEOUT: after the sum of both at the latest.
 HEARTBEAT_INTERVAL = 1000
-HEARTBEAT_TIMEOUT = 5000
+HEARTBEAT_TIMEOUT = 4000
 HANDSHAKE_TIMEOUT = 5000
 RECONNECT_FIRST = 100
 RECONNECT_MAX = 2000
