@@ -48,7 +48,7 @@ EXAMPLES = r"""
 
 - name: Print their names
   ansible.builtin.debug:
-    msg: "{{ debian.images | map(attribute='vms') | flatten }}"
+    msg: "{{ debian.images | map(attribute='dependents') | flatten | map(attribute='name') }}"
 """
 
 RETURN = r"""
@@ -70,7 +70,11 @@ images:
           uuid: 0c7e6a52-52a4-4b0b-8a5e-2f1f0f6f7f22
           size_bytes: 1073741824
       size_bytes: 1073741824
-      vms: [vm0.example.jp]
+      dependents:
+        - name: vm0.example.jp
+          host: kvm0.example.jp
+          clone_mode: linked
+          image_version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
       vcpus: 1
       memory_mib: 512
       interfaces:
@@ -108,11 +112,30 @@ images:
       description: What a guest sees of its disks, all together, on the first of its hosts.
       type: int
       returned: always
-    vms:
-      description: The names of the vms that were cloned from it.
+    dependents:
+      description:
+        - The vms that were cloned from it. Those with the same C(image_version) were cloned from
+          the same state of its disks; it is none where it was not recorded.
       type: list
-      elements: str
+      elements: dict
       returned: always
+      contains:
+        name:
+          description: The name of the vm.
+          type: str
+          returned: always
+        host:
+          description: The host that it is on.
+          type: str
+          returned: always
+        clone_mode:
+          description: V(linked) if its disks are overlays of a base, or V(full).
+          type: str
+          returned: always
+        image_version:
+          description: The version of the image.
+          type: str
+          returned: always
     vcpus:
       description: The number of virtual CPUs.
       type: int

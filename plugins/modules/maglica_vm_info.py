@@ -70,6 +70,7 @@ vms:
       host: kvm0.example.jp
       state: running
       image: debian12.original
+      image_version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
       request: 2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e
       clone_mode: linked
       created: "2026-11-24T06:00:00Z"
@@ -109,6 +110,12 @@ vms:
       returned: always
     image:
       description: The original image that it was cloned from; none if Maglica did not make it.
+      type: str
+      returned: always
+    image_version:
+      description:
+        - The version of the image at that time. Vms with the same version were cloned from the same
+          disks.
       type: str
       returned: always
     request:

@@ -85,10 +85,16 @@ def test_a_clone_can_be_cloned(image: str) -> None:
 
 def test_metadata_is_ours_and_that_of_others_stays() -> None:
     xml = definition("foreign")
-    made = clone(xml, plan(xml, who="a<b&\"c'", clone_mode=CloneMode.FULL, tags=("web", "a")))
+    made = clone(
+        xml,
+        plan(
+            xml, who="a<b&\"c'", clone_mode=CloneMode.FULL, tags=("web", "a"), image_version="3f7a"
+        ),
+    )
     found = describe(made).made
     assert found is not None
     assert found.tags == ("a", "web")
+    assert found.image_version == "3f7a"
     assert (found.image, found.request) == ("foreign.original", PLAN.request)
     assert (found.who, found.clone_mode, found.created) == ("a<b&\"c'", "full", PLAN.created)
     assert made.count("https://maglica.cloud/xmlns/vm/1.0") == 1

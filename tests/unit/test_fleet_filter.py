@@ -11,7 +11,7 @@ from maglica.fleet_filter import Filters, Rule, rule
 from maglica.fleet_values import Domain
 
 UNREAD = Domain("vm0", "u", "kvm0", "running", active=True)
-VM = replace(UNREAD, made=True, image="debian", who="alice")
+VM = replace(UNREAD, made=True, image="debian", who="alice", tags=("a", "web"))
 IMAGE = Domain("debian", "u", "kvm1", "stopped", active=False, made=False)
 
 
@@ -30,6 +30,10 @@ IMAGE = Domain("debian", "u", "kvm1", "stopped", active=False, made=False)
         ({"who": ["bob"]}, None, False, False),
         ({"image": [""]}, None, False, True),
         ({"name": []}, False, False, False),
+        ({"tag": ["w*"]}, None, True, False),
+        ({"tag": ["db", "a"]}, None, True, False),
+        ({"tag": ["db"], "state": ["running"]}, None, False, False),
+        ({"tag": ["w*"], "name": ["x"]}, False, False, False),
     ],
 )
 def test_rule(options: dict[str, Any], unread: bool | None, vm: bool, image: bool) -> None:

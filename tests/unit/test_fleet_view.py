@@ -10,7 +10,16 @@ from maglica.errors import ConfigInvalid
 from maglica.fleet_values import Disk, Domain, Snapshot
 
 VM = Domain(
-    "vm0", "u", "kvm0", "running", active=True, made=True, image="debian", created=1795500000
+    "vm0",
+    "u",
+    "kvm0",
+    "running",
+    active=True,
+    made=True,
+    image="debian",
+    image_version="3f7a",
+    clone_mode="linked",
+    created=1795500000,
 )
 IMAGE = Domain(
     "debian",
@@ -37,8 +46,11 @@ def test_an_image_on_two_hosts_is_one() -> None:
     (debian, rocky) = fleet_view.images(Snapshot((VM,), (IMAGE, unsized, other)))
     assert debian["hosts"] == ["kvm0", "kvm1"]
     assert [copy["size_bytes"] for copy in debian["copies"]] == [15, None]
-    assert (debian["size_bytes"], debian["vms"]) == (15, ["vm0"])
-    assert (rocky["size_bytes"], rocky["vms"], rocky["hosts"]) == (None, [], ["kvm0"])
+    assert debian["size_bytes"] == 15
+    assert debian["dependents"] == [
+        {"name": "vm0", "host": "kvm0", "clone_mode": "linked", "image_version": "3f7a"}
+    ]
+    assert (rocky["size_bytes"], rocky["dependents"], rocky["hosts"]) == (None, [], ["kvm0"])
 
 
 def test_images_by_pattern() -> None:

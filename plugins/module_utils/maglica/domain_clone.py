@@ -36,9 +36,9 @@ class DiskSource:
 class ClonePlan:
     """What a clone shall be. ``disks`` has an entry for each of ``Definition.copied_disks``.
 
-    ``created`` is a Unix time. ``networks``, ``vcpus`` and ``memory_mib`` are the image's when
-    None. ``nvram`` is the path of the clone's UEFI variables when the image has a stated one, by
-    default ``nvram_path`` of it.
+    ``created`` is a Unix time, ``image_version`` is that of the base. ``networks``, ``vcpus`` and
+    ``memory_mib`` are the image's when None. ``nvram`` is the path of the clone's UEFI variables
+    when the image has a stated one, by default ``nvram_path`` of it.
     """
 
     name: str
@@ -53,6 +53,7 @@ class ClonePlan:
     vcpus: int | None = None
     memory_mib: int | None = None
     nvram: str | None = None
+    image_version: str = ""
     tags: Sequence[str] = ()
 
 
@@ -133,6 +134,8 @@ def _metadata(root: ET.Element, plan: ClonePlan) -> None:
         "who": plan.who,
         "clone_mode": plan.clone_mode.value,
     }
+    if plan.image_version:
+        attributes["image_version"] = plan.image_version
     made = ET.SubElement(_child(root, "metadata"), "maglica:vm", attributes)
     for tag in plan.tags:
         ET.SubElement(made, "maglica:tag", {"name": tag})

@@ -50,8 +50,9 @@ _NAMED_BY = {"file": "file", "block": "dev", "dir": "dir"}
 class Made:
     """What Maglica wrote into the metadata of a vm that it made; ``created`` is a Unix time.
 
-    ``tags`` are sorted. ``addresses`` are pairs of a MAC address and a static address of that
-    interface, with its prefix length.
+    ``image_version`` is the version of the image that it has a clone of, empty for a vm of before
+    that was recorded. ``tags`` are sorted. ``addresses`` are pairs of a MAC address and a static
+    address of that interface, with its prefix length.
     """
 
     image: str
@@ -59,6 +60,7 @@ class Made:
     created: int
     who: str
     clone_mode: str
+    image_version: str = ""
     addresses: tuple[tuple[str, str], ...] = ()
     tags: tuple[str, ...] = ()
 
@@ -235,6 +237,7 @@ def _made(root: ET.Element, uuid: str) -> Made | None:
             created=int(created) if created.isascii() and created.isdigit() else 0,
             who=element.get("who", ""),
             clone_mode=element.get("clone_mode", ""),
+            image_version=element.get("image_version", ""),
             addresses=tuple(
                 (child.get("mac", ""), child.get("address", ""))
                 for child in element

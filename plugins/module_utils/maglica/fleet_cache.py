@@ -12,7 +12,7 @@ from .fleet_values import Disk, Domain, Host, Pool, Snapshot, Unreachable
 from .model import Interface
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
-VERSION = 1
+VERSION = 2
 
 
 def dump(snapshot: Snapshot) -> dict[str, Any]:

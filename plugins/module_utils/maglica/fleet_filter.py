@@ -19,7 +19,7 @@ from .fleet_values import Domain
 
 # Evaluates an expression on a domain that has been read or not; None when that is too early.
 Evaluate = Callable[[str, Domain, bool], Union[bool, None]]
-KEYS = ("name", "host", "state", "kind", "image", "request", "who", "clone_mode", "uuid")
+KEYS = ("name", "host", "state", "kind", "image", "request", "who", "clone_mode", "uuid", "tag")
 EARLY_KEYS = ("name", "host", "state", "uuid")
 _REGEX = "~"
 
@@ -48,7 +48,8 @@ class Rule:
     def _matches(self, key: str, domain: Domain, is_read: bool) -> bool | None:
         if key not in EARLY_KEYS and not is_read:
             return None
-        return any(_matches(pattern, _text(key, domain)) for pattern in self.patterns[key])
+        texts = _texts(key, domain)
+        return any(_matches(pattern, text) for pattern in self.patterns[key] for text in texts)
 
     def may_hold_on(self, host: str) -> bool:
         """Say whether the rule can hold for any domain of ``host``."""
@@ -121,7 +122,9 @@ def _matches(pattern: str, text: str) -> bool:
     return fnmatchcase(text, pattern)
 
 
-def _text(key: str, domain: Domain) -> str:
+def _texts(key: str, domain: Domain) -> tuple[str, ...]:
     if key == "kind":
-        return "image" if domain.is_image else "vm"
-    return str(getattr(domain, key) or "")
+        return ("image" if domain.is_image else "vm",)
+    if key == "tag":
+        return domain.tags
+    return (str(getattr(domain, key) or ""),)

@@ -226,6 +226,7 @@ def _domain(record: Record, reading: Reading) -> Domain:
             domain,
             made=True,
             image=made.image,
+            image_version=made.image_version or None,
             request=made.request,
             created=made.created,
             who=made.who,

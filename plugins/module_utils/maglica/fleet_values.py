@@ -58,8 +58,8 @@ class Domain:
     """A domain on a host. What was not read is None or empty.
 
     ``made``: Maglica made it (None: not known, which happens to active domains read minimally).
-    ``image`` and ``request`` are what it was cloned from and by; ``created`` is in seconds since
-    1970. ``xml`` is the definition, only if it was asked for.
+    ``image``, ``image_version`` and ``request`` are what it was cloned from and by; ``created`` is
+    in seconds since 1970. ``xml`` is the definition, only if it was asked for.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Domain:
     active: bool
     made: bool | None = None
     image: str | None = None
+    image_version: str | None = None
     request: str | None = None
     created: float | None = None
     who: str | None = None

@@ -26,6 +26,7 @@ def vm(domain: Domain) -> dict[str, Any]:
         "uuid": domain.uuid,
         "state": domain.state,
         "image": domain.image,
+        "image_version": domain.image_version,
         "request": domain.request,
         "clone_mode": domain.clone_mode,
         "created": _time(domain.created),
@@ -51,7 +52,16 @@ def _image(copies: Sequence[Domain], vms: Iterable[Domain]) -> dict[str, Any]:
             for domain in copies
         ],
         "size_bytes": _size(first),
-        "vms": sorted(domain.name for domain in vms if domain.image == first.name),
+        "dependents": [_dependent(domain) for domain in vms if domain.image == first.name],
+    }
+
+
+def _dependent(vm: Domain) -> dict[str, Any]:
+    return {
+        "name": vm.name,
+        "host": vm.host,
+        "clone_mode": vm.clone_mode,
+        "image_version": vm.image_version,
     }
 
 

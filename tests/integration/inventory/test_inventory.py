@@ -46,14 +46,22 @@ def test_groups_and_variables(inventory: Inventory, kvm0: str) -> None:
         "maglica_who": "alice",
         "maglica_vcpus": 2,
         "maglica_memory_mib": 512,
-        "maglica_tags": [],
+        "maglica_tags": ["stage:test", "web"],
+        "maglica_image_version": "3f7a",
         "maglica_unreachable_hosts": [],
     }
     assert {key: vm[key] for key in expected} == expected
     assert vm.keys() == {*expected, "ansible_host", "maglica_address", "maglica_disks"}
     image = listed.hosts["debian12.original"]
     assert image["maglica_hosts"] == ["kvm0.example.jp"]
-    assert image["maglica_vms"] == ["vm0.example.jp"]
+    assert image["maglica_dependents"] == [
+        {
+            "name": "vm0.example.jp",
+            "host": "kvm0.example.jp",
+            "clone_mode": "linked",
+            "image_version": "3f7a",
+        }
+    ]
     assert "ansible_host" not in image
 
 

@@ -153,7 +153,7 @@ def _check_images(result: dict[str, Any]) -> None:
     assert [image["name"] for image in result["images"]] == ["debian12.original", "draft"]
     image = result["images"][0]
     assert image["hosts"] == [copy["host"] for copy in image["copies"]] == ["kvm0", "kvm1"]
-    assert image["vms"] == ["vm0.example.jp"]
+    assert [(vm["name"], vm["host"]) for vm in image["dependents"]] == [("vm0.example.jp", "kvm0")]
 
 
 def _check_hosts(result: dict[str, Any]) -> None:

@@ -84,12 +84,14 @@ def check(vm: Member, image: Image, context: JobContext) -> None:
 class Source:
     """What the vms of a batch are made from: the base's disks by target, and the pools there are.
 
+    ``version`` is that of the image.
     ``sizes`` are the disks' bytes as guests see them, ``allocated`` is the sum of those in the
     files. ``taken`` are the bytes by pool that copies which are still to be made will take.
     """
 
     chains: dict[str, Chain]
     pools: tuple[storage.Pool, ...]
+    version: str
     taken: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -107,7 +109,8 @@ def source(base: Base, context: JobContext) -> Source:
         target: images.inspect(disk["path"], images.QCOW2, ())
         for target, disk in base.disks.items()
     }
-    return Source(chains, storage.pools(context.connect(), context.settings.pools))
+    pools = storage.pools(context.connect(), context.settings.pools)
+    return Source(chains, pools, base.version)
 
 
 def place(vm: Member, base: Source, image: Image, context: JobContext) -> None:
@@ -122,7 +125,7 @@ def place(vm: Member, base: Source, image: Image, context: JobContext) -> None:
         name = storage.volume_name(vm.spec.name, target, vm.uuid)
         context.journal.intend(vm.request.id, undo.VOLUME, {"pool": vm.pool.name, "name": name})
         vm.disks[target] = storage.volume_path(vm.pool, name)
-    vm.xml = domain_clone.clone(image.xml, _plan(vm))
+    vm.xml = domain_clone.clone(image.xml, _plan(vm, base.version))
 
 
 def copy(vm: Member, base: Source, connection: Any, context: JobContext) -> None:
@@ -143,7 +146,7 @@ def copy(vm: Member, base: Source, connection: Any, context: JobContext) -> None
                 copies.copy(chain, vm.disks[target], vm.pool.name, state_dir, context.alive)
 
 
-def _plan(vm: Member) -> domain_clone.ClonePlan:
+def _plan(vm: Member, image_version: str) -> domain_clone.ClonePlan:
     return domain_clone.ClonePlan(
         name=vm.spec.name,
         uuid=vm.uuid,
@@ -156,6 +159,7 @@ def _plan(vm: Member) -> domain_clone.ClonePlan:
         networks=vm.spec.networks,
         vcpus=vm.spec.vcpus,
         memory_mib=vm.spec.memory_mib,
+        image_version=image_version,
         tags=vm.spec.tags,
     )
 
