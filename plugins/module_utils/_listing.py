@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the info modules share: their options, the question that these state, and their end."""
+"""The frame of the info modules: their options, the question that these state, and their end."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from ._ansible import load_config
+from ._ansible import errors_as_failure, load_config
 from .maglica import fleet_info
 from .maglica.printable import one_line
 
@@ -37,10 +37,17 @@ def question(parameters: Mapping[str, Any]) -> fleet_info.Question:
     )
 
 
-def exit_listing(module: Any, answer: dict[str, Any]) -> NoReturn:
-    """End an info module with what fleet_info answered; warn of what is missing in it."""
-    for missing in answer["unreachable_hosts"]:
+def answer(
+    module: Any, ask: Callable[[fleet_info.Question, Mapping[str, Any]], dict[str, Any]]
+) -> NoReturn:
+    """Run an info module to its end: ``ask`` what its options state, and warn of what is missing.
+
+    ``ask`` gets the question, and all of the module's parameters.
+    """
+    with errors_as_failure(module, dict):
+        answered = ask(question(module.params), module.params)
+    for missing in answered["unreachable_hosts"]:
         module.warn(one_line(f"host {missing['host']} is left out: {missing['text']}"))
-    for problem in answer.pop("problems"):
+    for problem in answered.pop("problems"):
         module.warn(one_line(problem))
-    module.exit_json(changed=False, **answer)
+    module.exit_json(changed=False, **answered)

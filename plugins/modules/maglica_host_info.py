@@ -141,21 +141,20 @@ unreachable_hosts:
       returned: always
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.maglica.cloud.plugins.module_utils._ansible import errors_as_failure
-from ansible_collections.maglica.cloud.plugins.module_utils._listing import (
-    exit_listing,
-    listing_spec,
-    question,
-)
+from ansible_collections.maglica.cloud.plugins.module_utils._listing import answer, listing_spec
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica import fleet_info
 
 
+def ask(question: fleet_info.Question, _parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return fleet_info.hosts(question)
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=listing_spec(), supports_check_mode=True)
-    with errors_as_failure(module, dict):
-        answer = fleet_info.hosts(question(module.params))
-    exit_listing(module, answer)
+    answer(AnsibleModule(argument_spec=listing_spec(), supports_check_mode=True), ask)
 
 
 if __name__ == "__main__":

@@ -183,13 +183,11 @@ unreachable_hosts:
       returned: always
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.maglica.cloud.plugins.module_utils._ansible import errors_as_failure
-from ansible_collections.maglica.cloud.plugins.module_utils._listing import (
-    exit_listing,
-    listing_spec,
-    question,
-)
+from ansible_collections.maglica.cloud.plugins.module_utils._listing import answer, listing_spec
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica import fleet_info
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_values import (
     AddressSource,
@@ -211,15 +209,13 @@ def argument_spec() -> dict:
     }
 
 
+def ask(question: fleet_info.Question, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    sources = [AddressSource(source) for source in parameters["address_sources"]]
+    return fleet_info.vms(question, sources, parameters["definitions"])
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    with errors_as_failure(module, dict):
-        answer = fleet_info.vms(
-            question(module.params),
-            [AddressSource(source) for source in module.params["address_sources"]],
-            module.params["definitions"],
-        )
-    exit_listing(module, answer)
+    answer(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), ask)
 
 
 if __name__ == "__main__":

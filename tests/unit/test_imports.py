@@ -33,6 +33,7 @@ PURE = (
     "placement.py",
     "domain_*.py",
     "fleet_values.py",
+    "vm_identity.py",
     "vm_plan.py",
     "wire/message.py",
     "wire/checks.py",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Union
 
 from .errors import ConfigInvalid
-from .model import Interface
+from .vm_identity import Interface
 
 IpAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 

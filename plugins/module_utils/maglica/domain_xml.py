@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from xml.parsers import expat
 
 from .errors import ImageUnsupported
-from .model import Interface, vm_uuid
+from .vm_identity import Interface, vm_uuid
 
 METADATA_NAMESPACE = "https://maglica.cloud/xmlns/vm/1.0"
 METADATA_PREFIX = "maglica"

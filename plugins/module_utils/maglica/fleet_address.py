@@ -15,8 +15,8 @@ from . import _deps, addresses
 from .addresses import Lease
 from .errors import HostDown
 from .fleet_values import AddressSource, Domain
-from .model import Interface
 from .session import CALLS_AT_ONCE, Session
+from .vm_identity import Interface
 
 # All agents of a host together may take this part of what is left of the host's time.
 _AGENTS_PART = 0.5

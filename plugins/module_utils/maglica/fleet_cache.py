@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .fleet_values import Disk, Domain, Host, Pool, Snapshot, Unreachable
-from .model import Interface
+from .vm_identity import Interface
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
 VERSION = 2

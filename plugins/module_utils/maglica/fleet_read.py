@@ -4,7 +4,7 @@
 
 libvirt has one call for the names, UUIDs, states and disk sizes of all domains, and none for their
 definitions. What tells an image from a vm is in the definition; but a domain that Maglica made has
-a UUID of version 5 (model.vm_uuid), so a stopped one of another version needs no look.
+a UUID of version 5 (vm_identity.vm_uuid), so a stopped one of another version needs no look.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
-from .model import Interface
+from .vm_identity import Interface
 
 
 class Gather(str, enum.Enum):

@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any
 
 from .errors import ConfigInvalid
-from .fleet_values import Domain, Host, HostEntry, Snapshot, Unreachable
+from .fleet_values import Disk, Domain, Host, HostEntry, Snapshot, Unreachable
 
 
 def vm(domain: Domain) -> dict[str, Any]:
@@ -115,10 +115,22 @@ def _common(domain: Domain) -> dict[str, Any]:
             {"mac": nic.mac, "network": nic.network, "addresses": list(nic.addresses)}
             for nic in domain.interfaces
         ],
-        "disks": [asdict(disk) for disk in domain.disks],
+        "disks": [_disk(disk) for disk in domain.disks],
         "tags": list(domain.tags),
     }
     return shown if domain.xml is None else {**shown, "xml": domain.xml}
+
+
+def _disk(disk: Disk) -> dict[str, Any]:
+    # dataclasses.asdict would copy each value deeply.
+    return {
+        "target": disk.target,
+        "device": disk.device,
+        "format": disk.format,
+        "source": disk.source,
+        "capacity_bytes": disk.capacity_bytes,
+        "allocation_bytes": disk.allocation_bytes,
+    }
 
 
 def _host(found: Host) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import Union
 
-# Domain UUIDs derive from request ids in this name space, so that the same request can't make two.
-_VM_NAMESPACE = uuid.UUID("0d4ee5a0-63a5-4f55-a6cf-2b3f8a1f5f0e")
+# Values too, so they are to be had here.
+from .vm_identity import Interface as Interface  # noqa: PLC0414
+from .vm_identity import vm_uuid as vm_uuid  # noqa: PLC0414
 
 
 class State(str, enum.Enum):
@@ -137,15 +138,6 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Interface:
-    """A network interface of a vm, with the addresses that are known."""
-
-    mac: str
-    network: str | None = None
-    addresses: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Vm:
     """A vm as the result of a request and as the modules show it.
 
@@ -257,8 +249,3 @@ class Placement:
 def new_request_id() -> str:
     """Return a fresh request id, to be kept for all retries."""
     return str(uuid.uuid4())
-
-
-def vm_uuid(request_id: str) -> str:
-    """Return the UUID of the domain that the clone request ``request_id`` makes."""
-    return str(uuid.uuid5(_VM_NAMESPACE, request_id))
