@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from maglica import errors, model
+from maglica import errors, model, vm_identity
 from maglica.client_worker.access import ALLOWED
 from maglica.errors import MessageInvalid
 from maglica.wire import schema, sockets
@@ -297,7 +297,7 @@ def test_numbers_are_those_of_the_code() -> None:
         f"{sockets.HANDSHAKE_TIMEOUT} ms",
         f"{sockets.RECONNECT_FIRST}, {sockets.RECONNECT_MAX} ms",
     ]
-    assert str(model._VM_NAMESPACE) in DOCUMENT
+    assert str(vm_identity._VM_NAMESPACE) in DOCUMENT
 
 
 EXAMPLES = re.findall(r"^```text (\w+)\n(.*?)\n```$", CHAPTERS["An example"], re.M | re.S)
