@@ -84,9 +84,9 @@ def check(vm: Member, image: Image, context: JobContext) -> None:
 class Source:
     """What the vms of a batch are made from: the base's disks by target, and the pools there are.
 
-    ``version`` is that of the image.
-    ``sizes`` are the disks' bytes as guests see them, ``allocated`` is the sum of those in the
-    files. ``taken`` are the bytes by pool that copies which are still to be made will take.
+    ``version`` is that of the image, ``sizes`` are the disks' bytes as guests see them,
+    ``allocated`` is the sum of those in the files. ``taken`` are the bytes by pool that copies
+    which are still to be made will take.
     """
 
     chains: dict[str, Chain]
