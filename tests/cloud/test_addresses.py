@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A vm's address from each source, and hosts that are reached by ssh."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from support.cloud import IMAGE, STATE, Cloud, Result
+
+NAME = "addressed.example.jp"
+STATIC = "static.example.jp"
+MAC = "52:54:00:5a:5a:01"
+
+
+@pytest.fixture(scope="module")
+def booted(cloud: Cloud, clone) -> Result:
+    return clone(NAME, host=cloud.hosts[0], wait_for="address")
+
+
+@pytest.fixture(scope="module")
+def static_address(cloud: Cloud, clone) -> str:
+    """Return the address that a vm was cloned with; it need not boot for that."""
+    guests = next(host["guests"] for host in cloud.description["hosts"] if host["guests"])
+    address = guests.rpartition(".")[0] + ".201"
+    nic = {"network": "default", "addresses": [f"{address}/24"], "mac": MAC}
+    clone(STATIC, host=cloud.hosts[0], networks=[nic])
+    return address
+
+
+def _listed(cloud: Cloud, folder: Path, **options: object) -> dict:
+    """Return the variables by host that an inventory with these options lists."""
+    source = folder / "asked.maglica.yml"
+    options = {"plugin": "maglica.cloud.maglica", "strict": True, **options}
+    source.write_text(json.dumps(options))
+    output = cloud.run("ansible-inventory", "-i", str(source), "--list")
+    return json.loads(output[output.index("{") :])["_meta"]["hostvars"]
+
+
+def _by(cloud: Cloud, folder: Path, source: str, name: str) -> str | None:
+    config = str(STATE / "maglica.conf")
+    found = _listed(cloud, folder, config=config, gather="full", address_sources=[source])
+    return found[name].get("ansible_host")
+
+
+@pytest.mark.parametrize("source", ["lease", "arp", "agent"])
+def test_the_address_of_a_booted_guest(
+    cloud: Cloud, booted: Result, tmp_path: Path, source: str
+) -> None:
+    (address,) = booted["vm"]["interfaces"][0]["addresses"]
+    # The guest's agent is among the last that start, and the host forgets whom it never hears.
+    deadline = time.monotonic() + 240
+    while _by(cloud, tmp_path, source, NAME) != address:
+        assert time.monotonic() < deadline, source
+        cloud.ssh(cloud.hosts[0], f"ping -c 1 -w 2 {address}", check=False)
+
+
+def test_the_address_that_was_recorded(cloud: Cloud, static_address: str, tmp_path: Path) -> None:
+    assert _by(cloud, tmp_path, "recorded", STATIC) == static_address
+
+
+@pytest.fixture
+def by_ssh(cloud: Cloud, tmp_path: Path) -> dict[str, str]:
+    """Return URIs of the hosts by ssh, which reads the cloud's own ssh_config."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f'#!/bin/sh\nexec ssh -F {STATE}/ssh_config "$@"\n')
+    ssh.chmod(0o755)
+    return {host: f"qemu+ssh://root@{host}/system?command={ssh}" for host in cloud.hosts}
+
+
+def test_the_inventory_by_ssh(
+    cloud: Cloud, booted: Result, by_ssh: dict[str, str], tmp_path: Path
+) -> None:
+    hosts = [{"name": host, "uri": uri} for host, uri in by_ssh.items()]
+    found = _listed(cloud, tmp_path, hosts=hosts, on_host_error="fail", host_timeout=20)
+    assert found[NAME]["ansible_host"] == booted["vm"]["interfaces"][0]["addresses"][0]
+    assert found[NAME]["maglica_host"] == cloud.hosts[0]
+
+
+def test_the_module_by_ssh(
+    cloud: Cloud, booted: Result, by_ssh: dict[str, str], tmp_path: Path
+) -> None:
+    lines = (STATE / "maglica.conf").read_text().replace("= library.key", f"= {STATE}/library.key")
+    uris = iter(by_ssh.values())
+    config = tmp_path / "maglica.conf"
+    config.write_text(
+        "\n".join(
+            f"uri = {next(uris)}" if line.startswith("uri = ") else line
+            for line in lines.splitlines()
+        )
+    )
+    again = cloud.vm(NAME, image=IMAGE, config=str(config))
+    assert again.status == "SUCCESS", again.output
+    assert again["vm"]["uuid"] == booted["vm"]["uuid"]
