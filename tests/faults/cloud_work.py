@@ -39,6 +39,7 @@ class Count:
     domains: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
 
@@ -110,6 +111,22 @@ class Worker:
         cancelled = f"cancelled at {case.cancel}; " if case.cancel else ""
         seconds = time.monotonic() - begun
         self._run.say(f"{self._label}: {cancelled}{text} ({seconds:.0f} s)")
+
+    def with_full(self, place: str) -> None:
+        """Clone while a folder of the host has no room; that must do, or fail for that reason."""
+        fill = f"cat /dev/zero > {place}/filling 2>/dev/null"
+        self._site.shell(f"mount -t tmpfs -o size=4k,mode=1777 tmpfs {place}; {fill}; true")
+        try:
+            request = self._submit(Case())
+            ended = self._client.wait(request.id, PATIENCE)
+        finally:
+            self._site.shell(f"umount --lazy {place}")
+        if ended.state is State.DONE:
+            self._remove(request, ())
+        elif ended.failure is None or "No space left" not in ended.failure.text:
+            self._wrong(self._count.unclear, [f"{place}: {ended.failure}"])
+        self._look(request)
+        self._run.say(f"{self._label}: {place} full: {ended.state.value} {ended.failure or ''}")
 
     def without_undo(self, *points: str) -> tuple[int, int]:
         """Cancel at each point with undoing switched off; return orphan volumes and domains."""
