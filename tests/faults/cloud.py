@@ -22,7 +22,7 @@ from .cloud_cases import SHORT, Case, cancels, clones, other_ways
 from .cloud_work import Count, Worker
 from .frame import Run
 
-FULL = ("/tmp", "/var/log/libvirt/qemu")  # noqa: S108 - on the test hosts
+FULL = ("/tmp", "/var/log/libvirt/qemu")
 
 
 def figures(run: Run) -> Iterator[Figure]:
