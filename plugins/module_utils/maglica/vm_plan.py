@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import names
-from .errors import HostDown, HostUnknown, NameInvalid, NameTaken, VmUnknown
+from .errors import HostDown, HostUnknown, MessageInvalid, NameInvalid, NameTaken, VmUnknown
 from .fleet_values import Domain, Found
 from .model import CloneMode, CloneSpec, Kind, Nic, Request, Spec, VmSpec
 from .wire import schema
@@ -102,7 +102,7 @@ class Plan:
 def validate(wanted: Wanted) -> None:
     """Check the form of everything that is wanted, as the client worker does.
 
-    Raises NameInvalid or MessageInvalid, which name the parameter.
+    Raises NameInvalid, which names the parameter, or NameTaken.
     """
     names.vm_name(wanted.name)
     for what, value in (("image", wanted.image), ("host", wanted.host), ("pool", wanted.pool)):
@@ -116,8 +116,16 @@ def validate(wanted: Wanted) -> None:
     for index, nic in enumerate(wanted.networks or ()):
         if nic.network and nic.bridge:
             raise NameInvalid(f"networks[{index}]: names both a network and a bridge")
+        if not nic.addresses and (nic.gateways or nic.nameservers or nic.search):
+            raise NameInvalid(
+                f"networks[{index}]: gateways, nameservers and search need an address there, too"
+            )
     spec = wanted.clone_spec(wanted.image or "none")
-    schema.spec(schema.plain(spec), "parameters", Kind.CLONE)
+    try:
+        schema.spec(schema.plain(spec), "", Kind.CLONE)
+    except MessageInvalid as error:
+        # The user knows the parameter, and no message.
+        raise NameInvalid(str(error).lstrip(".").replace("memory_mib:", "memory:")) from None
 
 
 def decide(wanted: Wanted, found: Found, pending: Request | None) -> Plan:
@@ -282,4 +290,6 @@ def _view(domain: Domain) -> dict[str, Any]:
 def check_host(wanted: Wanted, known: Sequence[str]) -> None:
     """Raise HostUnknown unless the host that is named is one of ``known``."""
     if wanted.host is not None and wanted.host not in known:
-        raise HostUnknown(f"host {wanted.host} is not in the configuration")
+        raise HostUnknown(
+            f"host {wanted.host} is not in the configuration, which has {', '.join(sorted(known))}"
+        )

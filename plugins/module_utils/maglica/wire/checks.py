@@ -26,7 +26,9 @@ def integer(low: int, high: int) -> Check:
 
     def check(value: Any, path: str) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise MessageInvalid(f"{path}: not a whole number from {low} to {high}")
+            is_short = isinstance(value, (int, float)) and abs(value) < 1e20
+            shown = f": {value!r}" if is_short else ""
+            raise MessageInvalid(f"{path}: not a whole number from {low} to {high}{shown}")
         return value
 
     return check
