@@ -23,16 +23,27 @@ def strings(node: ast.AST) -> set[str]:
 
 
 def guesses(source: str) -> Iterator[int]:
-    """Yield the line of each function that starts such a program and states no format."""
+    """Yield the line of each function that has a disk opened and states no format."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef) and strings(node) & PROGRAMS:
-            calls = {
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        # What qemu-io is told to open after its start.
+        for text in strings(node):
+            if text.startswith("open ") and not text.startswith("open -o "):
+                yield node.lineno
+        if any(map(opens_disks, ast.walk(node))):
+            called = {
                 ast.unparse(each.func) for each in ast.walk(node) if isinstance(each, ast.Call)
             }
             # images.source() states the format of each layer; -O is that of what is written.
-            is_whole = "source" in calls and "-O" in strings(node)
+            is_whole = "source" in called and "-O" in strings(node)
             if not ("-f" in strings(node) or is_whole):
                 yield node.lineno
+
+
+def opens_disks(node: ast.AST) -> bool:
+    """Tell whether this is a command line; one that is the program alone opens nothing."""
+    return isinstance(node, ast.List) and bool(strings(node) & PROGRAMS) and len(node.elts) > 1
 
 
 def calls() -> list[Path]:
@@ -54,6 +65,8 @@ def test_no_format_is_guessed(path: Path) -> None:
         ('run(["qemu-img", "convert", "-O", "qcow2", path, target])', True),
         ('run(["qemu-img", "convert", "-O", "qcow2", source(chain), target])', False),
         ('run(["qemu-io", "-c", "read 0 1", path])', True),
+        ('run(["qemu-io"], "open disk.qcow2")', True),
+        ('run(["qemu-io"], f"open -o driver={kind} {path}")', False),
     ],
 )
 def test_the_rule_complains(line: str, bad: bool) -> None:
