@@ -172,7 +172,7 @@ class VmSuite:
             assert not bring(cell, tags=tags).changed
 
     def test_a_tag_must_be_one(self, cell: Cell) -> None:
-        with pytest.raises(errors.MessageInvalid, match=r"tags.*'a b' is no tag"):
+        with pytest.raises(errors.NameInvalid, match=r"tags.*'a b' is no tag"):
             bring(cell, tags=("a b",))
 
     def test_a_run_that_does_not_wait_is_joined_by_the_next(self, cell: Cell) -> None:
