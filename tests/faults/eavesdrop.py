@@ -24,7 +24,7 @@ from support.figures import Figure, at_least, at_most, control
 from support.tap import Tap
 
 from .frame import Run
-from .stage import Stage, staged
+from .stage import Stage, roomy, staged
 
 # The one that is spied upon, and one whose name begins alike.
 VICTIM, LIKE = "kvm1", "kvm10"
@@ -90,6 +90,8 @@ def listen(stage: Stage, rounds: int) -> Listened:
         heard, seen, requests = 0, 0, []
         for turn in range(rounds):
             time.sleep(SETTLE_SECONDS)
+            for victim in victims:
+                victim.hello(roomy())
             sent = [stage.clone(victim.name, root_password=SECRET) for victim in victims]
             for victim, request in zip(victims, sent):
                 heard += _hears(victim, request)

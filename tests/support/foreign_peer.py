@@ -65,6 +65,7 @@ class Cloud:
     def socket(self, kind: int, key: tuple[bytes, bytes]) -> zmq.Socket:
         made = self.context.socket(kind)
         made.heartbeat_ivl, made.heartbeat_timeout, made.heartbeat_ttl = 1000, 4000, 4000
+        made.tcp_maxrt = 4000
         made.handshake_ivl, made.linger = 5000, 0
         made.reconnect_ivl, made.reconnect_ivl_max = 100, 2000
         made.maxmsgsize = MAX_FRAME + 64

@@ -201,6 +201,8 @@ def _socket(ctx: Context, kind: int) -> Socket:
     socket.heartbeat_ivl = HEARTBEAT_INTERVAL
     socket.heartbeat_timeout = HEARTBEAT_TIMEOUT
     socket.heartbeat_ttl = HEARTBEAT_TIMEOUT
+    # When only what this side sends is lost, what it hears may go on to look like an answer.
+    socket.tcp_maxrt = HEARTBEAT_TIMEOUT
     socket.handshake_ivl = HANDSHAKE_TIMEOUT
     socket.reconnect_ivl = RECONNECT_FIRST
     socket.reconnect_ivl_max = RECONNECT_MAX
