@@ -34,6 +34,12 @@ options:
       - Whether to return each image's XML.
     type: bool
     default: false
+  bases:
+    description:
+      - Whether to return each image's bases, the prepared copies that vms build upon. They are what
+        the hosts last reported to the client worker, which must answer then.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -75,6 +81,7 @@ images:
           host: kvm0.example.jp
           clone_mode: linked
           image_version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
+          base: 0a1b2c3d
       vcpus: 1
       memory_mib: 512
       interfaces:
@@ -132,6 +139,10 @@ images:
           description: V(linked) if its disks are overlays of a base, or V(full).
           type: str
           returned: always
+        base:
+          description: The id of the base that it builds upon; none of one that is independent.
+          type: str
+          returned: always
         image_version:
           description: The version of the image.
           type: str
@@ -159,6 +170,60 @@ images:
       type: list
       elements: str
       returned: always
+    bases:
+      description: Its bases that are ready, on all hosts.
+      type: list
+      elements: dict
+      returned: when O(bases=true)
+      sample:
+        - host: kvm0.example.jp
+          id: 0a1b2c3d
+          version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
+          pool: default
+          allocated_bytes: 402653184
+          created: 1795510800.0
+          current: true
+          areas: true
+          vms: 1
+      contains:
+        host:
+          description: The host that it is on.
+          type: str
+          returned: always
+        id:
+          description: What names it in the data of its vms.
+          type: str
+          returned: always
+        version:
+          description: The state of the image's disks that it was made from.
+          type: str
+          returned: always
+        pool:
+          description: The storage pool that it lies in.
+          type: str
+          returned: always
+        allocated_bytes:
+          description: What it takes there.
+          type: int
+          returned: always
+        created:
+          description: When it was made, in seconds since 1970.
+          type: float
+          returned: always
+        current:
+          description:
+            - Whether the image is in that state now. None when that can't be told, as of an image
+              that is running.
+          type: bool
+          returned: always
+        areas:
+          description: Whether clones of it are customized without an appliance.
+          type: bool
+          returned: always
+        vms:
+          description: How many vms build upon it.
+          type: int
+          returned: always
     xml:
       description: The definition on the first of its hosts.
       type: str
@@ -185,8 +250,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.maglica.cloud.plugins.module_utils._ansible import load_config
 from ansible_collections.maglica.cloud.plugins.module_utils._listing import answer, listing_spec
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica import fleet_info
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica import fleet_info, image_apply
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
 
 
 def argument_spec() -> dict:
@@ -194,12 +261,19 @@ def argument_spec() -> dict:
         "name": {"type": "list", "elements": "str", "default": []},
         "image_pattern": {"type": "str"},
         "definitions": {"type": "bool", "default": False},
+        "bases": {"type": "bool", "default": False},
         **listing_spec(),
     }
 
 
 def ask(question: fleet_info.Question, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return fleet_info.images(question, parameters["image_pattern"], parameters["definitions"])
+    shown = fleet_info.images(question, parameters["image_pattern"], parameters["definitions"])
+    if parameters["bases"]:
+        with Client(load_config(parameters)) as client:
+            known = image_apply.bases(client)
+        for image in shown["images"]:
+            image["bases"] = known.get(image["name"], [])
+    return shown
 
 
 def main() -> None:

@@ -94,7 +94,8 @@ options:
       - V(linked), the default, makes disks that are overlays of a base, a prepared copy of the
         image that the host keeps.
       - V(full) makes disks that depend on nothing.
-      - Only used when a vm is made.
+      - A linked vm that is there is made independent of its base with V(full), whether it runs or
+        not. A full one stays so.
     type: str
     choices: [linked, full]
   pool: &pool
@@ -300,6 +301,7 @@ vms:
       image_version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
       request: 2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e
       clone_mode: linked
+      base: 0a1b2c3d
       created: "2026-11-24T06:00:00Z"
       who: root
       vcpus: 1
@@ -376,6 +378,10 @@ vms:
       returned: when it exists
     clone_mode:
       description: Whether its disks are overlays of a base, V(linked), or independent, V(full).
+      type: str
+      returned: when it exists
+    base:
+      description: The id of the base that it builds upon; none of one that is independent.
       type: str
       returned: when it exists
     created:

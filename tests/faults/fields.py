@@ -50,7 +50,8 @@ _STRINGS = {
     "disks": "/pool/vm0.qcow2",
     "ssh_host_keys": "ssh-ed25519 AAAA",
     "networks": "default",
-    "bases": "debian12.original",
+    "BaseSummary.id": "0a1b2c3d",
+    "BaseSummary.version": "0123456789ab",
     "problem": "libvirtd does not answer",
 }
 # What a body has besides records.

@@ -18,6 +18,7 @@ from typing import Any
 import zmq
 from maglica.config import ClientWorker
 from maglica.model import (
+    BaseSummary,
     CloneSpec,
     DomainSummary,
     HostReport,
@@ -53,6 +54,22 @@ def image(**changes: Any) -> DomainSummary:
         "disk_bytes": 2 * GIB,
     }
     return DomainSummary(**{**facts, **changes})
+
+
+def base(image_name: str = IMAGE, **changes: Any) -> BaseSummary:
+    """A base of the present version of an image."""
+    facts: dict[str, Any] = {
+        "id": "0a1b2c3d",
+        "image": image_name,
+        "version": "0123456789ab",
+        "pool": "default",
+        "allocated_bytes": GIB,
+        "created": 1.0,
+        "current": True,
+        "areas": True,
+        "vms": 0,
+    }
+    return BaseSummary(**{**facts, **changes})
 
 
 def report(*domains: DomainSummary, **changes: Any) -> HostReport:

@@ -86,6 +86,7 @@ vm_specs = st.builds(
     memory_mib=maybe(memories),
     tags=tuples(tags),
 )
+image_specs = st.builds(model.ImageSpec, image=object_names, host=object_names)
 failures = st.builds(
     model.Failure, code=st.from_regex("[a-z_]{1,40}", fullmatch=True), text=texts(2000)
 )
@@ -122,6 +123,18 @@ domains = st.builds(
 pools = st.builds(
     model.PoolSummary, name=texts(200), capacity_bytes=byte_counts, free_bytes=byte_counts
 )
+bases = st.builds(
+    model.BaseSummary,
+    id=texts(40),
+    image=texts(200),
+    version=texts(64),
+    pool=texts(200),
+    allocated_bytes=byte_counts,
+    created=numbers,
+    current=maybe(st.booleans()),
+    areas=st.booleans(),
+    vms=st.integers(0, 1 << 20),
+)
 reports = st.builds(
     model.HostReport,
     cpus=st.integers(0, 1 << 20),
@@ -130,7 +143,7 @@ reports = st.builds(
     domains=tuples(domains),
     pools=tuples(pools),
     networks=tuples(texts(200)),
-    bases=tuples(texts(200)),
+    bases=tuples(bases),
     problem=maybe(texts(2000)),
 )
 host_statuses = st.builds(
@@ -141,8 +154,12 @@ host_statuses = st.builds(
     weight=numbers,
     report=reports,
 )
-kinds_and_specs = st.tuples(st.just(model.Kind.CLONE), clone_specs) | st.tuples(
-    st.sampled_from([kind for kind in model.Kind if kind is not model.Kind.CLONE]), vm_specs
+_image_kinds = (model.Kind.PREPARE, model.Kind.RELEASE)
+_vm_kinds = [kind for kind in model.Kind if kind not in (model.Kind.CLONE, *_image_kinds)]
+kinds_and_specs = (
+    st.tuples(st.just(model.Kind.CLONE), clone_specs)
+    | st.tuples(st.sampled_from(_image_kinds), image_specs)
+    | st.tuples(st.sampled_from(_vm_kinds), vm_specs)
 )
 requests = kinds_and_specs.flatmap(
     lambda pair: st.builds(

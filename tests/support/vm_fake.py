@@ -219,6 +219,8 @@ class FakeCell:
             domain = replace(domain, **{name: size for name, size in sizes.items() if size})
         elif kind is Kind.TAG:
             domain = replace(domain, tags=spec.tags)
+        elif kind is Kind.FLATTEN:
+            domain = replace(domain, clone_mode="full", base=None)
         else:
             active = kind is Kind.START
             domain = replace(domain, active=active, state="running" if active else "stopped")

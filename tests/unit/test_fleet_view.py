@@ -19,6 +19,7 @@ VM = Domain(
     image="debian",
     image_version="3f7a",
     clone_mode="linked",
+    base="0a1b",
     created=1795500000,
 )
 IMAGE = Domain(
@@ -48,7 +49,13 @@ def test_an_image_on_two_hosts_is_one() -> None:
     assert [copy["size_bytes"] for copy in debian["copies"]] == [15, None]
     assert debian["size_bytes"] == 15
     assert debian["dependents"] == [
-        {"name": "vm0", "host": "kvm0", "clone_mode": "linked", "image_version": "3f7a"}
+        {
+            "name": "vm0",
+            "host": "kvm0",
+            "clone_mode": "linked",
+            "image_version": "3f7a",
+            "base": "0a1b",
+        }
     ]
     assert (rocky["size_bytes"], rocky["dependents"], rocky["hosts"]) == (None, [], ["kvm0"])
 

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 from maglica import placement
 from maglica.errors import MaglicaError
-from maglica.model import CloneMode, CloneSpec, DomainSummary, HostReport, Nic, PoolSummary
+from maglica.model import (
+    BaseSummary,
+    CloneMode,
+    CloneSpec,
+    DomainSummary,
+    HostReport,
+    Nic,
+    PoolSummary,
+)
 from maglica.placement import (
     GIB,
     MAX_NAMED,
@@ -24,6 +32,7 @@ from maglica.placement import (
     place_all,
     roomiest,
 )
+from support.client_worker import base
 
 IMAGE = DomainSummary(
     name="deb",
@@ -185,13 +194,13 @@ FULL = replace(SPEC, clone_mode=CloneMode.FULL)
         ),
         (
             FULL,
-            (host("a", pools=(POOL,), bases=("deb",)),),
+            (host("a", pools=(POOL,), bases=(base("deb"),)),),
             "no_room",
             f"{ACT}: host a: pool default has 3.0 GiB free, 4.0 GiB needed",
         ),
         (
             SPEC,
-            (host("a", bases=("deb",), reserved=Reserved(0, {"default": 100 * GIB - MIB})),),
+            (host("a", bases=(base("deb"),), reserved=Reserved(0, {"default": 100 * GIB - MIB})),),
             "no_room",
             f"{ACT}: host a: pool default has 1 MiB free, 0.4 GiB needed",
         ),
@@ -263,17 +272,17 @@ def test_a_refusal_by_many_hosts_stays_readable() -> None:
     ("spec", "bases", "counted", "expected"),
     [
         (SPEC, (), frozenset(), (1024, 4 * GIB // 10, 4 * GIB)),
-        (SPEC, ("deb",), frozenset(), (1024, 4 * GIB // 10, 0)),
+        (SPEC, (base("deb"),), frozenset(), (1024, 4 * GIB // 10, 0)),
         (SPEC, (), frozenset({"deb"}), (1024, 4 * GIB // 10, 0)),
         (FULL, (), frozenset(), (1024, 4 * GIB, 4 * GIB)),
-        (FULL, ("deb",), frozenset(), (1024, 4 * GIB, 0)),
-        (replace(SPEC, memory_mib=2048), ("deb",), frozenset(), (2048, 4 * GIB // 10, 0)),
-        (replace(SPEC, start=False), ("deb",), frozenset(), (0, 4 * GIB // 10, 0)),
+        (FULL, (base("deb"),), frozenset(), (1024, 4 * GIB, 0)),
+        (replace(SPEC, memory_mib=2048), (base("deb"),), frozenset(), (2048, 4 * GIB // 10, 0)),
+        (replace(SPEC, start=False), (base("deb"),), frozenset(), (0, 4 * GIB // 10, 0)),
     ],
 )
 def test_need(
     spec: CloneSpec,
-    bases: tuple[str, ...],
+    bases: tuple[BaseSummary, ...],
     counted: frozenset[str],
     expected: tuple[int, int, int],
 ) -> None:

@@ -123,6 +123,15 @@ def _image(group: _Group) -> None:
     listing = group.add("list", commands.image_list, "list the original images of all hosts")
     _host_option(listing, "only those on this host")
 
+    for name, what in (
+        ("prepare", "make an image's base ahead of the first clone"),
+        ("release", "remove the bases of an image that no vm builds upon"),
+    ):
+        parser = group.add(name, commands.image_act, what)
+        parser.add_argument("name", metavar="NAME", help="the original image")
+        _host_option(parser, "only there (default: every host that has it)")
+        _wait_options(parser)
+
 
 def _host(group: _Group) -> None:
     listing = group.add("list", commands.host_list, "list hosts: what is free, what is wrong")
@@ -189,6 +198,7 @@ def _vm(group: _Group) -> None:
         ("remove", "remove a clone with its disks, also when it runs"),
         ("resize", "change a vm's vCPUs and memory"),
         ("tag", "give a vm these tags and no others"),
+        ("flatten", "copy what a linked vm has of its base, so that it depends on nothing"),
     ):
         parser = group.add(name, commands.vm_act, what)
         parser.add_argument("name", metavar="NAME", help="the vm")

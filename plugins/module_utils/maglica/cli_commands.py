@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from . import cli_many, cli_text, errors, names
+from . import cli_many, cli_text, errors, image_apply, names
 from .cli_console import Console
 from .errors import ConfigInvalid, NameTaken, RequestCancelled, VmUnknown
+from .image_apply import Readiness
 from .model import (
     CloneMode,
     CloneSpec,
@@ -34,6 +35,7 @@ _KINDS = {
     "remove": Kind.REMOVE,
     "resize": Kind.RESIZE,
     "tag": Kind.TAG,
+    "flatten": Kind.FLATTEN,
 }
 
 
@@ -101,6 +103,29 @@ def vm_act(client: Client, options: argparse.Namespace, console: Console) -> Non
     elif options.command == "tag":
         spec = replace(spec, tags=_tags(options.tags))
     _submit(client, _KINDS[options.command], spec, options, console)
+
+
+def image_act(client: Client, options: argparse.Namespace, console: Console) -> None:
+    """Prepare or release an image on the hosts that have it; show what was done on each."""
+    state = Readiness.PREPARED if options.command == "prepare" else Readiness.RELEASED
+    hosts = (options.host,) if options.host else ()
+    wanted = image_apply.Wanted(names.object_name(options.name), state, hosts)
+    told: dict[str, Request] = {}
+
+    def tell(now: Request) -> None:
+        for line in cli_text.progress(told.get(now.id), now):
+            console.say(line)
+        told[now.id] = now
+
+    timeout = options.timeout if options.wait else 0
+    places = image_apply.bring(client, wanted, timeout, tell)
+    console.show(
+        [{"host": place.host, "changed": place.changed} for place in places],
+        cli_text.places(options.command, places),
+    )
+    failed = [place.error for place in places if place.error]
+    if failed:
+        raise type(failed[0])("; ".join(map(str, failed)))
 
 
 def request_list(client: Client, options: argparse.Namespace, console: Console) -> None:

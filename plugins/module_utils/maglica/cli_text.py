@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
+from .image_apply import Place
 from .model import HostStatus, Request
 from .printable import one_line
 
@@ -35,6 +36,16 @@ def image_table(hosts: Iterable[HostStatus]) -> str:
         if domain.is_image
     ]
     return table(("Name", "Host"), rows)
+
+
+def places(act: str, done: Sequence[Place]) -> str:
+    """Return what was done for an image on each host."""
+    words = {"prepare": "prepared", "release": "released"}
+    rows = [
+        (place.host, "failed" if place.error else words[act] if place.changed else "nothing to do")
+        for place in done
+    ]
+    return table(("Host", "Done"), rows)
 
 
 def vm_table(hosts: Iterable[HostStatus]) -> str:

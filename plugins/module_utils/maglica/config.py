@@ -69,6 +69,7 @@ class HostWorker:
 
     ``job_silence`` is how many seconds a job may show no progress before it is taken for hung.
     ``image_pattern`` must match an original image's whole name; ``pools`` empty means all.
+    ``prepare`` names the images whose bases are made ahead of the first clone.
     """
 
     name: str
@@ -82,6 +83,7 @@ class HostWorker:
     accel: str = "auto"
     image_pattern: re.Pattern[str] | None = None
     pools: tuple[str, ...] = ()
+    prepare: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,7 @@ _SECTIONS: dict[str, tuple[type, dict[str, values.Reader]]] = {
             "accel": values.accel,
             "image_pattern": values.pattern,
             "pools": values.words,
+            "prepare": values.words,
         },
     ),
 }

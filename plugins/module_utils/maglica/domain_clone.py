@@ -55,6 +55,7 @@ class ClonePlan:
     nvram: str | None = None
     image_version: str = ""
     tags: Sequence[str] = ()
+    base: str | None = None
 
 
 def check(xml: str, own_networks: bool = False) -> None:
@@ -136,6 +137,8 @@ def _metadata(root: ET.Element, plan: ClonePlan) -> None:
     }
     if plan.image_version:
         attributes["image_version"] = plan.image_version
+    if plan.base is not None:
+        attributes["base"] = plan.base
     made = ET.SubElement(_child(root, "metadata"), "maglica:vm", attributes)
     for tag in plan.tags:
         ET.SubElement(made, "maglica:tag", {"name": tag})

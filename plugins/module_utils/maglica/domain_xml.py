@@ -51,8 +51,9 @@ class Made:
     """What Maglica wrote into the metadata of a vm that it made; ``created`` is a Unix time.
 
     ``image_version`` is the version of the image that it has a clone of, empty for a vm of before
-    that was recorded. ``tags`` are sorted. ``addresses`` are pairs of a MAC address and a static
-    address of that interface, with its prefix length.
+    that was recorded. ``base`` is the id of the base that a linked vm builds upon. ``tags`` are
+    sorted. ``addresses`` are pairs of a MAC address and a static address of that interface, with
+    its prefix length.
     """
 
     image: str
@@ -63,6 +64,7 @@ class Made:
     image_version: str = ""
     addresses: tuple[tuple[str, str], ...] = ()
     tags: tuple[str, ...] = ()
+    base: str | None = None
 
 
 @dataclass(frozen=True)
@@ -238,6 +240,7 @@ def _made(root: ET.Element, uuid: str) -> Made | None:
             who=element.get("who", ""),
             clone_mode=element.get("clone_mode", ""),
             image_version=element.get("image_version", ""),
+            base=element.get("base"),
             addresses=tuple(
                 (child.get("mac", ""), child.get("address", ""))
                 for child in element

@@ -231,6 +231,7 @@ def _domain(record: Record, reading: Reading) -> Domain:
             created=made.created,
             who=made.who,
             clone_mode=made.clone_mode,
+            base=made.base,
             tags=made.tags,
         )
     return replace(

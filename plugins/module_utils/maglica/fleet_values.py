@@ -74,6 +74,7 @@ class Domain:
     created: float | None = None
     who: str | None = None
     clone_mode: str | None = None
+    base: str | None = None
     vcpus: int | None = None
     memory_mib: int | None = None
     interfaces: tuple[Interface, ...] = ()

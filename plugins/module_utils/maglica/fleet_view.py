@@ -29,6 +29,7 @@ def vm(domain: Domain) -> dict[str, Any]:
         "image_version": domain.image_version,
         "request": domain.request,
         "clone_mode": domain.clone_mode,
+        "base": domain.base,
         "created": _time(domain.created),
         "who": domain.who,
         "address": domain.address,
@@ -62,6 +63,7 @@ def _dependent(vm: Domain) -> dict[str, Any]:
         "host": vm.host,
         "clone_mode": vm.clone_mode,
         "image_version": vm.image_version,
+        "base": vm.base,
     }
 
 

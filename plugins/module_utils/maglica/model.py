@@ -49,6 +49,9 @@ class Kind(str, enum.Enum):
     REMOVE = "remove"
     RESIZE = "resize"
     TAG = "tag"
+    FLATTEN = "flatten"
+    PREPARE = "prepare"
+    RELEASE = "release"
 
 
 class CloneMode(str, enum.Enum):
@@ -118,7 +121,22 @@ class VmSpec:
         return self
 
 
-Spec = Union[CloneSpec, VmSpec]
+@dataclass(frozen=True)
+class ImageSpec:
+    """An act on an original image of one host: have its base made, or its unused bases removed."""
+
+    image: str
+    host: str
+
+    @property
+    def name(self) -> str:
+        return self.image
+
+    def without_secrets(self) -> ImageSpec:
+        return self
+
+
+Spec = Union[CloneSpec, VmSpec, ImageSpec]
 
 
 @dataclass(frozen=True)
@@ -214,6 +232,26 @@ class PoolSummary:
 
 
 @dataclass(frozen=True)
+class BaseSummary:
+    """A base that is ready. ``version`` names the state of the image's disks that it was made from.
+
+    ``current``: whether the image is in that state now; None when that can't be told, because the
+    image runs or is gone. ``areas``: whether clones of it need no appliance. ``vms`` counts the
+    vms that build upon it.
+    """
+
+    id: str
+    image: str
+    version: str
+    pool: str
+    allocated_bytes: int
+    created: float
+    current: bool | None
+    areas: bool
+    vms: int
+
+
+@dataclass(frozen=True)
 class HostReport:
     """What a host says of itself with every hello. ``problem``: why it can't work now."""
 
@@ -223,8 +261,12 @@ class HostReport:
     domains: tuple[DomainSummary, ...] = ()
     pools: tuple[PoolSummary, ...] = ()
     networks: tuple[str, ...] = ()
-    bases: tuple[str, ...] = ()
+    bases: tuple[BaseSummary, ...] = ()
     problem: str | None = None
+
+    def has_base(self, image: str) -> bool:
+        """Tell whether a clone of ``image`` finds its base made, as far as that can be told."""
+        return any(base.image == image and base.current is not False for base in self.bases)
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def need(spec: CloneSpec, holdings: Holdings | None, counted: frozenset[str]) ->
         disk = image_bytes
     else:
         disk = max(OVERLAY_MIN_BYTES, image_bytes // OVERLAY_SHARE)
-    has_base = spec.image in counted or (holdings and spec.image in holdings.report.bases)
+    has_base = spec.image in counted or (holdings and holdings.report.has_base(spec.image))
     base = 0 if has_base else image_bytes
     at_once = memory(spec, holdings) if spec.start else 0
     return Need(at_once, disk, base, spec.pool)

@@ -31,9 +31,9 @@ class Presence(str, enum.Enum):
 class Wanted:
     """A vm as the user wants it. What is None is not asked for.
 
-    ``clone_mode``, ``pool``, ``networks``, ``ssh_authorized_keys`` and ``root_password`` count when
-    the vm is made, and are not compared with a vm that is there. ``tags`` are all that it shall
-    have. ``stop_timeout`` is in seconds.
+    ``pool``, ``networks``, ``ssh_authorized_keys`` and ``root_password`` count when the vm is made,
+    and are not compared with a vm that is there. A linked vm that shall be full is flattened; a
+    full one stays so. ``tags`` are all that it shall have. ``stop_timeout`` is in seconds.
     """
 
     name: str
@@ -256,6 +256,10 @@ def _adjust(wanted: Wanted, existing: Domain) -> Plan:
         tags = _distinct(wanted.tags)
         after["tags"] = list(tags)
         steps.append(Step(Kind.TAG, replace(spec, tags=tags)))
+    if wanted.clone_mode is CloneMode.FULL and existing.clone_mode == CloneMode.LINKED.value:
+        before["clone_mode"] = existing.clone_mode
+        after["clone_mode"] = CloneMode.FULL.value
+        steps.append(Step(Kind.FLATTEN, spec))
     if wanted.state is Presence.RUNNING and not existing.active:
         steps.append(Step(Kind.START, spec))
         after["state"] = "running"

@@ -13,7 +13,7 @@ from maglica.client_worker import engine as engine_module
 from maglica.client_worker.reservations import SETTLE_SECONDS
 from maglica.errors import JournalFailed
 from maglica.model import Kind, PoolSummary, State, VmSpec, new_request_id, vm_uuid
-from support.client_worker import GIB, clone, image, made, report, vm
+from support.client_worker import GIB, base, clone, image, made, report, vm
 
 if TYPE_CHECKING:
     from .conftest import Cell
@@ -129,17 +129,17 @@ def test_clones_under_way_are_reserved_until_a_report_shows_them(cell: Cell) -> 
     assert reserved(cell) == (1024, 2.4, {image().name})
     assert cell.ask("plan", spec=clone("vm2")["spec"])[1]["load"] == 3 * 512 / 16384
     assert cell.ask("plan", spec=clone("vm1")["spec"])[1]["load"] == 2 * 512 / 16384
-    cell.hello("kvm0", report(image(), made(first, active=False), bases=(image().name,)))
+    cell.hello("kvm0", report(image(), made(first, active=False), bases=(base(),)))
     assert reserved(cell) == (1024, 0.2, {image().name})
     result(cell, first, state="done", vm=vm(first))
-    cell.hello("kvm0", report(image(), made(first), bases=(image().name,)))
+    cell.hello("kvm0", report(image(), made(first), bases=(base(),)))
     assert reserved(cell) == (512, 0.2, {image().name})
     # The result came before a report that is older than it.
     result(cell, second, state="done", vm=vm(second))
-    cell.hello("kvm0", report(image(), made(first), bases=(image().name,)))
+    cell.hello("kvm0", report(image(), made(first), bases=(base(),)))
     assert reserved(cell) == (512, 0.2, {image().name})
     cell.now += SETTLE_SECONDS + 1
-    cell.hello("kvm0", report(image(), made(first), bases=(image().name,)))
+    cell.hello("kvm0", report(image(), made(first), bases=(base(),)))
     assert reserved(cell) == (0, 0.0, set())
     assert cell.clone("vm1").state is State.QUEUED
 
@@ -167,7 +167,7 @@ def test_reservations_survive_a_restart(cell: Cell) -> None:
 
 def test_disk_is_reserved_in_the_pool_with_most_room(cell: Cell) -> None:
     pools = (PoolSummary("a", 9 * GIB, 5 * GIB), PoolSummary("b", 9 * GIB, 4 * GIB))
-    cell.hello("kvm0", report(pools=pools, bases=(image().name,)))
+    cell.hello("kvm0", report(pools=pools, bases=(base(),)))
     for name in ("vm0", "vm1", "vm2"):
         cell.clone(name, clone_mode="full")
     found = cell.context.hosts.candidates["kvm0"].reserved.pool_bytes

@@ -30,6 +30,7 @@ from maglica.model import (
     VmSpec,
     new_request_id,
 )
+from support.client_worker import base
 
 SECRET = "$6$saltsaltsalt$0123456789abcdef"
 LIBRARY = Path(__file__).resolve().parents[3] / "plugins" / "module_utils"
@@ -180,7 +181,7 @@ def test_prune_forgets_what_has_ended_long_ago(journal: Journal) -> None:
 
 def test_hosts_are_kept(journal: Journal, path: Path) -> None:
     domain = DomainSummary("vm0", new_request_id(), True, True, True, 2, 512, 7)
-    report = HostReport(cpus=2, domains=(domain,), bases=("deb",), problem="slow")
+    report = HostReport(cpus=2, domains=(domain,), bases=(base("deb"),), problem="slow")
     journal.begin()
     journal.keep_host("kvm0", 3.0, HostReport())
     journal.keep_host("kvm0", 4.0, report)

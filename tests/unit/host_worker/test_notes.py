@@ -21,6 +21,7 @@ from maglica.model import (
     new_request_id,
 )
 from maglica.wire import message, schema
+from support.client_worker import base
 
 HOST = "kvm0.example.jp"
 REQUEST = Request(new_request_id(), Kind.CLONE, CloneSpec("vm0.example.jp", "sl6"), State.RUNNING)
@@ -41,7 +42,7 @@ def test_hello() -> None:
         (DomainSummary("sl6", new_request_id(), False, True, False, 1, 512, 1 << 30),),
         (PoolSummary("default", 1 << 40, 1 << 39),),
         ("default",),
-        ("sl6",),
+        (base("sl6"),),
         "libvirtd is slow",
     )
     body = asked(notes.hello(HOST, report, [REQUEST]))

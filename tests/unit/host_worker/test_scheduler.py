@@ -9,12 +9,17 @@ from dataclasses import replace
 import pytest
 from maglica.host_worker.journal import Entry
 from maglica.host_worker.scheduler import Job, Limits, plan
-from maglica.model import CloneSpec, Kind, Request, State, VmSpec
+from maglica.model import CloneSpec, ImageSpec, Kind, Request, State, VmSpec
 
 
 def clone(request_id: str, image: str = "sl6", name: str | None = None, **entry: object) -> Entry:
     spec = CloneSpec(name or f"vm-{request_id}", image)
     return Entry(Request(request_id, Kind.CLONE, spec, State.RUNNING), **entry)
+
+
+def prepare(request_id: str, image: str = "sl6") -> Entry:
+    spec = ImageSpec(image, "kvm0.example.jp")
+    return Entry(Request(request_id, Kind.PREPARE, spec, State.RUNNING))
 
 
 def stop(request_id: str, name: str | None = None, **entry: object) -> Entry:
@@ -42,6 +47,20 @@ CASES = {
         Limits(batches=(2,)),
         [],
         [cloning("a", "b")],
+    ),
+    "an image that is prepared goes with its clones": (
+        [prepare("a"), clone("b")],
+        [],
+        Limits(),
+        [],
+        [cloning("b", "a")],
+    ),
+    "what is prepared waits for what is needed now": (
+        [prepare("a", "deb"), clone("b")],
+        [],
+        Limits(),
+        [],
+        [cloning("b")],
     ),
     "another image waits for its turn": (
         [clone("a"), clone("b", "deb"), clone("c")],

@@ -26,7 +26,7 @@ UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 SPEC = {"name": "vm0.example.jp", "image": "debian12.original"}
 VM_SPEC = {"name": "vm0.example.jp", "uuid": UUID, "host": "kvm0.example.jp"}
 REPORT: dict[str, Any] = {}
-some = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+some = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def travel(kind: str, body: dict[str, Any]) -> Any:
@@ -77,7 +77,7 @@ def test_any_json_is_read_or_refused(side: str, kind: str, body: Any) -> None:
 
 @pytest.mark.parametrize(("side", "kind"), MESSAGES)
 @given(data=st.data())
-@settings(max_examples=2, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_an_unknown_field_is_refused_and_a_missing_one_too(
     side: str, kind: str, data: st.DataObject
 ) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import HostDown, HostUnknown, MaglicaError, NameTaken, RequestConflict
-from ..model import CloneSpec, Placement, Request, Spec, VmSpec
+from ..model import CloneSpec, ImageSpec, Placement, Request, Spec, VmSpec
 from ..placement import load, place_all
 from .context import Context
 
@@ -129,7 +129,7 @@ def _hosts(context: Context, entries: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _host_of(context: Context, spec: VmSpec, act: str) -> str:
+def _host_of(context: Context, spec: VmSpec | ImageSpec, act: str) -> str:
     if not context.hosts.known(spec.host):
         raise HostUnknown(f"cannot {act} {spec.name}: no host {spec.host} is known")
     if not context.hosts.alive(spec.host):

@@ -29,11 +29,12 @@ from .guest.appliance import Drive
 from .guest.customize import prepare_base
 from .guest.model import GuestFacts
 from .images import QCOW2
-from .journal import Base
+from .journal import MAKING, READY, Base
 from .original import Image
 
-MAKING, READY = "making", "ready"
 INTENT = "base"
+# Announces that a vm leaves what its disk builds upon, the file "backing".
+PULL = "pull"
 _NAME = re.compile(r"maglica-base\.[0-9a-f]{12}\.[0-9a-f]{8}\.[a-z0-9]{1,16}\.qcow2")
 _LOCKS = "bases"
 _READ_ONLY = 0o400
@@ -44,6 +45,12 @@ log = logging.getLogger(__name__)
 def facts_of(base: Base) -> GuestFacts:
     """Return what is known of the guest on a base that is ready."""
     return GuestFacts.from_json(base.facts or {})
+
+
+def is_ready(image: Image, context: JobContext) -> bool:
+    """Tell whether the base of the image's present version is there."""
+    known = context.journal.bases(image.uuid)
+    return any(base.state == READY and base.version == image.version for base in known)
 
 
 @contextmanager
@@ -200,13 +207,34 @@ def collect(connection: Any, context: JobContext) -> None:
     _collect_unknown(connection, context)
 
 
-def _collect_image(image_uuid: str, connection: Any, context: JobContext) -> None:
+def release(image: str, connection: Any, context: JobContext) -> int:
+    """Remove the bases of an image that no volume builds upon; return how many these are.
+
+    Raises StorageFailed, also when one is just being made or cloned from.
+    """
+    before = len(context.journal.bases())
+    uuids = {base.image_uuid for base in context.journal.bases() if base.image == image}
+    for image_uuid in sorted(uuids):
+        try:
+            with _lock(context.settings.state_dir, image_uuid, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                _collect_image(image_uuid, connection, context, keep_newest=False)
+        except BlockingIOError as error:
+            raise StorageFailed("its base is in use by a request that is under way") from error
+    return before - len(context.journal.bases())
+
+
+def _collect_image(
+    image_uuid: str, connection: Any, context: JobContext, keep_newest: bool = True
+) -> None:
     bases = context.journal.bases(image_uuid)
     ready = [base for base in bases if base.state == READY]
-    is_there = libvirtd.find(connection, image_uuid, context.host) is not None
-    newest = ready[-1:] if is_there else []
+    if keep_newest:
+        keep_newest = libvirtd.find(connection, image_uuid, context.host) is not None
+    newest = ready[-1:] if keep_newest else []
     idle = [base for base in bases if base not in newest]
     used = backing_files(connection) if idle else set()
+    # What a vm is just leaving may be needed again if that is interrupted.
+    used |= {intent.data["backing"] for intent in context.journal.announced(PULL)}
     for base in idle:
         if not any(disk["path"] in used for disk in base.disks.values()):
             log.info("removing base %s of image %s", base.id, base.image)

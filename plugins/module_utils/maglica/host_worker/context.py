@@ -78,14 +78,18 @@ class JobContext:
         yield
         seconds = round(time.monotonic() - begun, 3)
         for request_id in ids:
-            self._phases.setdefault(request_id, []).append(Phase(name, seconds))
-            self._emit({"id": request_id, "phase": name, "seconds": seconds})
+            self.measured(request_id, name, seconds)
+
+    def measured(self, request_id: str, name: str, seconds: float) -> None:
+        """Note a phase that is over."""
+        self._phases.setdefault(request_id, []).append(Phase(name, seconds))
+        self._emit({"id": request_id, "phase": name, "seconds": seconds})
 
     def alive(self) -> None:
         """Tell the worker that a long step goes on; silence is taken for a hung job."""
         self._emit({"alive": True})
 
-    def done(self, request: Request, vm: Vm) -> None:
+    def done(self, request: Request, vm: Vm | None = None) -> None:
         """Commit that a request is done; its intents are forgotten with that."""
         self._end(request, State.DONE, vm=vm)
 

@@ -201,6 +201,15 @@ def _content_bytes(layer: Layer) -> int:
     return min(usage.plain, layer.allocated) + usage.compressed
 
 
+def has_snapshots(path: str) -> bool:
+    """Tell whether a qcow2 file has snapshots inside. Raises StorageFailed."""
+    try:
+        with Path(path).open("rb") as file:
+            return qcow2.snapshots(file.read(qcow2.HEAD)) > 0
+    except OSError as error:
+        raise StorageFailed(f"disk {path} can't be read: {error.strerror}") from error
+
+
 def backing_of(path: str) -> str | None:
     """Return the path that a qcow2 file names as its backing file, whatever else its header says.
 

@@ -25,17 +25,20 @@ from typing import Any, Callable
 from .. import config, domain_xml, systemd
 from ..errors import ConfigInvalid, HostDown, JournalFailed, MaglicaError
 from ..model import Kind, Request, Vm, vm_uuid
-from . import clone, guard, libvirtd, locks, quick, undo
+from . import clone, flatten, guard, libvirtd, locks, prepare, quick, undo
 from .context import JobContext
 from .journal import Entry, Journal
 
 _log = logging.getLogger(__name__)
 
-_QUICK: dict[Kind, Callable[[Request, JobContext], Vm]] = {
+_SINGLE: dict[Kind, Callable[[Request, JobContext], Vm | None]] = {
     Kind.START: quick.start,
     Kind.STOP: quick.stop,
     Kind.REMOVE: quick.remove,
     Kind.RESIZE: quick.resize,
+    Kind.FLATTEN: flatten.flatten,
+    Kind.PREPARE: prepare.prepare,
+    Kind.RELEASE: prepare.release,
     Kind.TAG: quick.tag,
 }
 
@@ -55,12 +58,12 @@ def run(request_ids: Sequence[str], context: JobContext) -> None:
             clone.run(clones, context)
         for request in ready:
             if request.kind is not Kind.CLONE:
-                _run_quick(request, context)
+                _run_single(request, context)
 
 
-def _run_quick(request: Request, context: JobContext) -> None:
+def _run_single(request: Request, context: JobContext) -> None:
     try:
-        vm = _QUICK[request.kind](request, context)
+        vm = _SINGLE[request.kind](request, context)
     except HostDown:
         raise
     except MaglicaError as error:

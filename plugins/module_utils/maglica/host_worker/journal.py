@@ -80,6 +80,10 @@ class Intent:
     data: dict[str, Any]
 
 
+# The states of a base.
+MAKING, READY = "making", "ready"
+
+
 @dataclass(frozen=True)
 class Base:
     """A base as journaled; ``disks`` has by disk target the volume's name, path, format, bytes."""
@@ -229,6 +233,11 @@ class Journal:
         rows = self._db.read(
             "SELECT seq, kind, data FROM intents WHERE request_id = ? ORDER BY seq", request_id
         )
+        return tuple(Intent(seq, kind, json.loads(data)) for seq, kind, data in rows)
+
+    def announced(self, kind: str) -> tuple[Intent, ...]:
+        """Return the intents of one kind, of all requests."""
+        rows = self._db.read("SELECT seq, kind, data FROM intents WHERE kind = ?", kind)
         return tuple(Intent(seq, kind, json.loads(data)) for seq, kind, data in rows)
 
     def forget(self, request_id: str) -> None:

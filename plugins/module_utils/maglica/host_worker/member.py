@@ -84,11 +84,12 @@ def check(vm: Member, image: Image, context: JobContext) -> None:
 class Source:
     """What the vms of a batch are made from: the base's disks by target, and the pools there are.
 
-    ``version`` is that of the image, ``sizes`` are the disks' bytes as guests see them,
-    ``allocated`` is the sum of those in the files. ``taken`` are the bytes by pool that copies
-    which are still to be made will take.
+    ``id`` is the base's, ``version`` that of the image, ``sizes`` are the disks' bytes as guests
+    see them, ``allocated`` is the sum of those in the files. ``taken`` are the bytes by pool that
+    copies which are still to be made will take.
     """
 
+    id: str
     chains: dict[str, Chain]
     pools: tuple[storage.Pool, ...]
     version: str
@@ -110,7 +111,7 @@ def source(base: Base, context: JobContext) -> Source:
         for target, disk in base.disks.items()
     }
     pools = storage.pools(context.connect(), context.settings.pools)
-    return Source(chains, pools, base.version)
+    return Source(base.id, chains, pools, base.version)
 
 
 def place(vm: Member, base: Source, image: Image, context: JobContext) -> None:
@@ -125,7 +126,7 @@ def place(vm: Member, base: Source, image: Image, context: JobContext) -> None:
         name = storage.volume_name(vm.spec.name, target, vm.uuid)
         context.journal.intend(vm.request.id, undo.VOLUME, {"pool": vm.pool.name, "name": name})
         vm.disks[target] = storage.volume_path(vm.pool, name)
-    vm.xml = domain_clone.clone(image.xml, _plan(vm, base.version))
+    vm.xml = domain_clone.clone(image.xml, _plan(vm, base))
 
 
 def copy(vm: Member, base: Source, connection: Any, context: JobContext) -> None:
@@ -146,7 +147,7 @@ def copy(vm: Member, base: Source, connection: Any, context: JobContext) -> None
                 copies.copy(chain, vm.disks[target], vm.pool.name, state_dir, context.alive)
 
 
-def _plan(vm: Member, image_version: str) -> domain_clone.ClonePlan:
+def _plan(vm: Member, base: Source) -> domain_clone.ClonePlan:
     return domain_clone.ClonePlan(
         name=vm.spec.name,
         uuid=vm.uuid,
@@ -159,8 +160,9 @@ def _plan(vm: Member, image_version: str) -> domain_clone.ClonePlan:
         networks=vm.spec.networks,
         vcpus=vm.spec.vcpus,
         memory_mib=vm.spec.memory_mib,
-        image_version=image_version,
+        image_version=base.version,
         tags=vm.spec.tags,
+        base=base.id if vm.spec.clone_mode is CloneMode.LINKED else None,
     )
 
 

@@ -46,7 +46,10 @@ def fitting(report: HostReport) -> HostReport:
         domains=tuple(replace(each, name=_shown(each.name, 400)) for each in domains),
         pools=tuple(replace(each, name=_shown(each.name, 200)) for each in report.pools[:256]),
         networks=tuple(_shown(name, 200) for name in report.networks[:256]),
-        bases=tuple(_shown(name, 200) for name in report.bases[:1000]),
+        bases=tuple(
+            replace(each, image=_shown(each.image, 200), pool=_shown(each.pool, 200))
+            for each in report.bases[:1000]
+        ),
         problem=None if problem is None else _shown(problem, 2000),
     )
 

@@ -207,3 +207,10 @@ def backing_name(data: bytes) -> tuple[int, int] | None:
         return None
     _magic, _version, offset, length, *_rest = _V2.unpack_from(data)
     return (offset, min(length, MAX_BACKING)) if 0 < offset < HEAD * 32 else None
+
+
+def snapshots(data: bytes) -> int:
+    """Return how many snapshots are in a qcow2 file that begins with ``data``; 0 for others."""
+    if len(data) < _V2_LENGTH or not data.startswith(MAGIC):
+        return 0
+    return int(_V2.unpack_from(data)[11])

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Callable
 
@@ -31,9 +32,38 @@ def copy(chain: Chain, target: str, alive: Callable[[], None]) -> None:
     needed = content_bytes(chain)
     if needed > storage.free_bytes(target):
         raise NoRoom(_about(chain, needed, target))
+    words = ["qemu-img", "convert", "-p", "-n", "-t", "writeback"]
+    words += ["-O", QCOW2, source(chain), target]
+    _run(words, needed, _about(chain, needed, target), alive)
+    _sync(target)
+
+
+def flatten(path: str, needed: int, alive: Callable[[], None]) -> None:
+    """Copy into the qcow2 file ``path`` what it has of the files below it, then forget those.
+
+    ``needed`` are the bytes that these hold. All is on the disk when this returns; before, the
+    header may have forgotten what the tables still need. Raises NoRoom, StorageFailed.
+    """
+    about = f"disk {path} can't be made independent of its base"
+    # The formats of the files below are in the headers that Maglica wrote, as was checked before.
+    _run(["qemu-img", "rebase", "-p", "-f", QCOW2, "-b", "", path], needed, about, alive)
+    _sync(path)
+
+
+def lay_upon(path: str, backing: str, backing_format: str) -> None:
+    """Write into the header of the qcow2 file ``path`` what it builds upon.
+
+    Raises StorageFailed.
+    """
+    words = ["qemu-img", "rebase", "-u", "-f", QCOW2, "-F", backing_format, "-b", backing, path]
+    _run(words, 0, f"disk {path} can't be laid upon its base", lambda: None)
+    _sync(path)
+
+
+def _run(words: Sequence[str], needed: int, about: str, alive: Callable[[], None]) -> None:
+    """Run qemu-img under limits for a copy of ``needed`` bytes; ``about`` begins an error."""
     command = ["prlimit", f"--as={_ADDRESS_SPACE}", "--core=0", f"--cpu={_cpu_seconds(needed)}"]
-    command += ["qemu-img", "convert", "-p", "-n"]
-    command += ["-t", "writeback", "-O", QCOW2, source(chain), target]
+    command += words
     try:
         with subprocess.Popen(  # pylint: disable=ansible-bad-function
             command,
@@ -42,13 +72,12 @@ def copy(chain: Chain, target: str, alive: Callable[[], None]) -> None:
             stderr=subprocess.PIPE,
             env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
         ) as process:
-            words = _follow(process, alive)
+            said = _follow(process, alive)
     except OSError as error:
         raise StorageFailed(f"qemu-img can't be run: {error}") from error
     if process.returncode:
-        failure = NoRoom if any(text in words for text in _NO_SPACE) else StorageFailed
-        raise failure(f"{_about(chain, needed, target)}: {words}")
-    _sync(target)
+        failure = NoRoom if any(text in said for text in _NO_SPACE) else StorageFailed
+        raise failure(f"{about}: {said}")
 
 
 def _about(chain: Chain, needed: int, target: str) -> str:

@@ -30,7 +30,7 @@ ALIVE_SECONDS = 5
 
 def start(request: Request, context: JobContext) -> Vm:
     """Start a vm that is off, resume one that is paused."""
-    domain = _find(request, context)
+    domain = find(request, context)
     libvirt = need("libvirt")
     with libvirtd.errors(f"start {request.name}", context.host):
         state = domain.state()[0]
@@ -46,7 +46,7 @@ def start(request: Request, context: JobContext) -> Vm:
 
 def stop(request: Request, context: JobContext) -> Vm:
     """Ask the guest to shut down and wait until it is off; after the timeout end it, if forced."""
-    domain = _find(request, context)
+    domain = find(request, context)
     spec = _spec(request)
     with libvirtd.errors(f"stop {spec.name}", context.host):
         # The last view of a vm that is transient: it is gone when it is off.
@@ -89,7 +89,7 @@ def remove(request: Request, context: JobContext) -> Vm:
 
 def resize(request: Request, context: JobContext) -> Vm:
     """Give a vm's definition other vcpus or memory; a running guest has them after a restart."""
-    domain = _find(request, context)
+    domain = find(request, context)
     spec = _spec(request)
     with libvirtd.errors(f"resize {spec.name}", context.host):
         root = domain_xml.parse(view.inactive_xml(domain))
@@ -124,7 +124,7 @@ def _set_size(root: ET.Element, spec: VmSpec, host: str) -> None:
 
 def tag(request: Request, context: JobContext) -> Vm:
     """Give a vm these tags and no others, whether it runs or not."""
-    domain = _find(request, context)
+    domain = find(request, context)
     spec = _spec(request)
     with libvirtd.errors(f"tag {spec.name}", context.host):
         made = domain_xml.describe(domain.XMLDesc()).made
@@ -162,7 +162,7 @@ def _spec(request: Request) -> VmSpec:
     return request.spec
 
 
-def _find(request: Request, context: JobContext) -> Any:
+def find(request: Request, context: JobContext) -> Any:
     spec = _spec(request)
     domain = libvirtd.find(context.connect(), spec.uuid, context.host)
     if domain is None:

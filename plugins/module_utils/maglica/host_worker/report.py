@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 import xml.etree.ElementTree as ET
-from collections import deque
-from collections.abc import Collection
+from collections import Counter, deque
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .. import domain_xml
@@ -20,9 +20,9 @@ from .._deps import need
 from ..config import HostWorker
 from ..errors import ImageUnsupported, MaglicaError
 from ..libvirt_facts import memory_mib
-from ..model import DomainSummary, HostReport, PoolSummary
+from ..model import BaseSummary, DomainSummary, HostReport, PoolSummary
 from . import images, libvirtd
-from .journal import Journal
+from .journal import READY, Base, Journal
 
 # Pools whose volumes are files in a folder of this host.
 POOL_TYPES = frozenset({"dir", "fs", "netfs"})
@@ -31,12 +31,16 @@ REREAD = 20
 
 @dataclass(frozen=True)
 class _Known:
-    """What a domain's definition says, as far as the report needs it; ``disks``: path, format."""
+    """What a domain's definition says, as far as the report needs it.
+
+    ``disks``: target, path, format. ``base``: the base that the vm builds upon.
+    """
 
     made: bool
     vcpus: int
     memory_mib: int
-    disks: tuple[tuple[str, str], ...]
+    disks: tuple[tuple[str, str, str], ...]
+    base: str | None = None
 
 
 class Inspector:
@@ -50,6 +54,9 @@ class Inspector:
         self._changed: deque[str] = deque()
         self._turn: deque[str] = deque()
         self._pool_paths: dict[str, str | None] = {}
+        # The present versions of the images that are off, by UUID.
+        self._versions: dict[str, str | None] = {}
+        self.unprepared: tuple[str, ...] = ()
 
     def forget(self, uuid: str) -> None:
         """Read a domain's definition again for the next report."""
@@ -60,7 +67,7 @@ class Inspector:
         self._drop_changed()
         with libvirtd.errors("read the state", self._settings.name):
             total_mib, free_mib = memory_mib(self._connection)
-            return HostReport(
+            report = HostReport(
                 cpus=self._connection.getInfo()[2],
                 memory_total_mib=total_mib,
                 memory_free_mib=free_mib,
@@ -68,8 +75,18 @@ class Inspector:
                 pools=self._pools(),
                 domains=self._domains(),
                 networks=self._networks(),
+                # After the domains, whose versions and bases are counted.
                 bases=self._bases(),
             )
+        self.unprepared = self._unprepared(report)
+        return report
+
+    def _unprepared(self, report: HostReport) -> tuple[str, ...]:
+        """Return the images that shall be prepared, and whose present version has no base."""
+        off = {domain.name: domain.uuid for domain in report.domains if domain.is_image}
+        versions = {name: self._versions.get(off.get(name, "")) for name in self._settings.prepare}
+        prepared = {base.image for base in report.bases if base.current}
+        return tuple(name for name, found in versions.items() if found and name not in prepared)
 
     def _drop_changed(self) -> None:
         while self._changed:
@@ -89,6 +106,7 @@ class Inspector:
             )
         }
         found = []
+        self._versions.clear()
         for domain in domains:
             uuid = domain.UUIDString()
             known = self._known.get(uuid) or self._read(domain)
@@ -96,16 +114,17 @@ class Inspector:
                 continue
             self._known[uuid] = known
             is_active = domain.ID() != -1
+            made = known.made or not self._may_be_image(domain.name())
             summary = DomainSummary(
                 name=domain.name(),
                 uuid=uuid,
                 active=is_active,
                 persistent=uuid not in transient,
                 # An image is what Maglica did not make; the pattern narrows that further.
-                made=known.made or not self._may_be_image(domain.name()),
+                made=made,
                 vcpus=known.vcpus,
                 memory_mib=known.memory_mib,
-                disk_bytes=0 if is_active or known.made else self._disk_bytes(known),
+                disk_bytes=0 if is_active or known.made else self._look_at_disks(uuid, known),
             )
             found.append(summary)
         gone = self._known.keys() - {summary.uuid for summary in found}
@@ -129,17 +148,30 @@ class Inspector:
         except ImageUnsupported:
             # No image then, but its name is taken and it runs.
             return _Known(True, 0, domain.maxMemory() >> 10, ())
-        disks = [(self._path(disk), disk.format) for disk in definition.copied_disks]
+        made = definition.made
+        disks = [(disk.target, self._path(disk), disk.format) for disk in definition.copied_disks]
         return _Known(
-            made=definition.made is not None,
+            made=made is not None,
             vcpus=definition.vcpus,
             memory_mib=definition.memory_mib,
-            disks=tuple((path, kind) for path, kind in disks if path),
+            disks=tuple((target, path, kind) for target, path, kind in disks if path),
+            base=made.base if made else None,
         )
 
-    def _disk_bytes(self, known: _Known) -> int:
+    def _look_at_disks(self, uuid: str, known: _Known) -> int:
+        """Note which version of an image its disks are; return what a copy of them may need.
+
+        0, and no version, for what can't be read: the clone will say why.
+        """
         folders = [folder for folder in self._pool_paths.values() if folder]
-        return sum(_copy_bytes(path, kind, folders) for path, kind in known.disks)
+        try:
+            chains = {
+                target: images.inspect(path, kind, folders) for target, path, kind in known.disks
+            }
+        except MaglicaError:
+            return 0
+        self._versions[uuid] = images.version(uuid, chains)
+        return sum(map(_copy_bytes, chains.values()))
 
     def _path(self, disk: domain_xml.Disk) -> str | None:
         if disk.kind != "volume" or not disk.pool or not disk.volume:
@@ -179,9 +211,23 @@ class Inspector:
         active = libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE
         return tuple(sorted(each.name() for each in self._connection.listAllNetworks(active)))
 
-    def _bases(self) -> tuple[str, ...]:
-        return tuple(
-            sorted({base.image for base in self._journal.bases() if base.state == "ready"})
+    def _bases(self) -> tuple[BaseSummary, ...]:
+        vms = Counter(known.base for known in self._known.values() if known.made)
+        ready = [base for base in self._journal.bases() if base.state == READY]
+        return tuple(self._base(base, vms[base.id]) for base in ready)
+
+    def _base(self, base: Base, vms: int) -> BaseSummary:
+        version = self._versions.get(base.image_uuid)
+        return BaseSummary(
+            id=base.id,
+            image=base.image,
+            version=base.version,
+            pool=base.pool,
+            allocated_bytes=sum(_allocated(disk["path"]) for disk in base.disks.values()),
+            created=base.created,
+            current=None if version is None else base.version == version,
+            areas=bool((base.facts or {}).get("areas")),
+            vms=vms,
         )
 
 
@@ -191,13 +237,14 @@ def _folder(xml: str) -> str | None:
     return root.findtext("target/path") if root.get("type") in POOL_TYPES else None
 
 
-def _copy_bytes(path: str, kind: str, folders: Collection[str]) -> int:
-    """Return what a copy of a disk with all its layers may need at most.
-
-    0 for what can't be read: the clone will say why.
-    """
+def _allocated(path: str) -> int:
+    """Return what a file takes on its disk, in bytes; 0 when it is not there."""
     try:
-        chain = images.inspect(path, kind, folders)
-    except MaglicaError:
+        return Path(path).stat().st_blocks * 512
+    except OSError:
         return 0
+
+
+def _copy_bytes(chain: images.Chain) -> int:
+    """Return what a copy of a disk with all its layers may need at most."""
     return min(chain[0].size, sum(layer.allocated for layer in chain))

@@ -48,6 +48,8 @@ class Reporter:
         self._latest = HostReport(problem="its worker has just started")
         self._told: HostReport | None = None
         self._busy_since: float | None = None
+        # Images to prepare, as the newest report found them.
+        self.unprepared: tuple[str, ...] = ()
 
     def start(self) -> None:
         """Start the threads; they end with the process."""
@@ -104,6 +106,7 @@ class Reporter:
             report = inspector.report()
         finally:
             self._busy_since = None
+        self.unprepared = inspector.unprepared
         self._publish(report)
         if self._poked.wait(self._settings.hello_interval):
             time.sleep(SETTLE_SECONDS)

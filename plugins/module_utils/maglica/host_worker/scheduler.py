@@ -3,8 +3,8 @@
 """Which jobs to start now; pure.
 
 Clone requests of one image that wait are one job, because an appliance's start costs more than a
-member. All other work is short and runs beside them, one request a job. Requests about the same vm
-run one after the other, as they came.
+member; so are those that prepare it. All other work is short and runs beside them, one request a
+job. Requests about the same vm run one after the other, as they came.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from ..model import CloneSpec
+from ..model import CloneSpec, ImageSpec, Kind
 from .journal import Entry
 
 # How many clones are a batch at most, by how often a job has died with one of them: what kills its
@@ -50,6 +50,7 @@ def plan(
     free_quick = limits.quick_jobs - sum(job.image is None for job in running)
     taken_names: set[str] = set()
     quick: list[Job] = []
+    ahead: list[Entry] = []
     for entry in entries:
         name = entry.request.name
         behind_another = name in taken_names
@@ -57,17 +58,24 @@ def plan(
         if behind_another or entry.id in busy or entry.id in held:
             continue
         image = _image(entry)
-        if image is not None:
+        if image is not None and entry.request.kind is Kind.PREPARE:
+            ahead.append(entry)
+        elif image is not None:
             free_images.offer(image, entry)
         elif len(quick) < free_quick:
             quick.append(Job((entry.id,)))
+    # What is made ahead waits for those who need something now.
+    for entry in ahead:
+        free_images.offer(entry.request.name, entry)
     return (*quick, *free_images.jobs())
 
 
 def _image(entry: Entry) -> str | None:
-    """Return what the next job of a request is to clone; None if it has other work to do."""
+    """Return the image whose base the next job of a request needs; None for other work."""
     spec = entry.request.spec
-    return spec.image if isinstance(spec, CloneSpec) and entry.ending is None else None
+    if entry.ending is not None or entry.request.kind not in (Kind.CLONE, Kind.PREPARE):
+        return None
+    return spec.image if isinstance(spec, (CloneSpec, ImageSpec)) else None
 
 
 class _FreeImages:

@@ -133,6 +133,7 @@ class Service:
         with self._survive():
             self._work.look_after(now)
             if self._stop_at is None and self._journal_problem is None:
+                self._work.keep_prepared(self._reporter.unprepared, now)
                 self._work.start(now)
         # A client worker that was started anew knows nothing of this host.
         if self._reporter.has_news() or self._peer.is_new():

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 from .. import domain_xml
+from .._deps import need
 from ..errors import StorageFailed
-from . import bases, libvirtd, quick, storage, view
+from . import bases, images, libvirtd, qemu_img, quick, storage, view
 from .context import JobContext
 
 VOLUME, FILE, DOMAIN = "volume", "file", "domain"
@@ -63,9 +64,40 @@ def _base(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
     bases.undo(data["id"], data["image_uuid"], context)
 
 
+def _pull(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """End a copy of what is below a disk; what it has copied so far does no harm."""
+    libvirt = need("libvirt")
+    domain = libvirtd.find(context.connect(), data["uuid"], context.host)
+    if domain is None:
+        return
+    try:
+        if libvirtd.is_active(domain):
+            if domain.blockJobInfo(data["target"]):
+                domain.blockJobAbort(data["target"])
+            # Also when it ended in the same moment, QEMU writes all that it keeps.
+            domain.suspend()
+            domain.resume()
+            return
+    except libvirt.libvirtError as error:
+        if libvirtd.is_active(domain):
+            failure = libvirtd.kind_of(error, StorageFailed)
+            raise failure(f"the copy of disk {data['target']} can't be ended: {error}") from error
+    lay_upon(data["path"], data["backing"], data["format"])
+
+
+def lay_upon(path: str, backing: str, backing_format: str) -> None:
+    """Let a vm's disk build upon its base again, if its header has forgotten it too early.
+
+    A base that is gone was not needed any more. Raises StorageFailed.
+    """
+    if Path(path).exists() and Path(backing).exists() and images.backing_of(path) is None:
+        qemu_img.lay_upon(path, backing, backing_format)
+
+
 _UNDOERS: dict[str, Callable[[str, dict[str, Any], JobContext], None]] = {
     VOLUME: _volume,
     FILE: _file,
     DOMAIN: _domain,
+    bases.PULL: _pull,
     bases.INTENT: _base,
 }

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ..config import HostWorker
-from ..model import Failure, Phase, Request, State
+from ..model import Failure, Kind, Phase, Request, State
 from .children import Child, Children
 from .journal import Entry, Journal
+from .keeper import OWN, Keeper
 from .outbox import Outbox
 from .scheduler import Limits, plan
 
@@ -52,6 +53,7 @@ class Work:
         self._held_until: dict[str, float] = {}
         self._held_times: dict[str, int] = {}
         self._changed = True
+        self._keeper = Keeper(settings.name)
 
     # --- what the client worker says
 
@@ -75,7 +77,8 @@ class Work:
                     continue
                 self._open[entry.id] = entry
                 self._changed = True
-            self._outbox.ack(request.id)
+            if request.who != OWN:
+                self._outbox.ack(request.id)
             if request.cancelling:
                 self.cancel(request.id)
 
@@ -95,6 +98,16 @@ class Work:
             return
         self._reread(request_id)
         self._held_until.pop(request_id, None)
+
+    def keep_prepared(self, images: Sequence[str], now: float) -> None:
+        """Have bases made of these images, unless that is under way."""
+        preparing = [
+            entry.request.name
+            for entry in self._open.values()
+            if entry.request.kind is Kind.PREPARE
+        ]
+        if requests := self._keeper.requests(images, preparing, now):
+            self.accept(requests)
 
     # --- what the children say
 
@@ -154,7 +167,7 @@ class Work:
         if "seconds" in line:
             phases = (*entry.request.phases, Phase(line["phase"], line["seconds"]))
             self._open[entry.id] = replace(entry, request=replace(entry.request, phases=phases))
-        else:
+        elif entry.request.who != OWN:
             self._outbox.progress(entry.id, line["phase"], entry.request.phases)
 
     def _job_over(self, child: Child, now: float) -> None:
@@ -212,6 +225,11 @@ class Work:
             self._tell(entry)
 
     def _tell(self, entry: Entry) -> None:
+        if entry.request.who == OWN:
+            self._journal.reported(entry.id)
+            if entry.request.failure is not None:
+                _log.error("host %s: %s", self._host, entry.request.failure.text)
+            return
         self._unreported[entry.id] = entry.request
         self._outbox.result(entry.id)
 
@@ -233,7 +251,9 @@ class Work:
 
     def held(self) -> Iterator[Request]:
         """Yield the requests that this host has, as far as the client worker must know."""
-        return chain((entry.request for entry in self._open.values()), self._unreported.values())
+        requests = (entry.request for entry in self._open.values())
+        told = (request for request in requests if request.who != OWN)
+        return chain(told, self._unreported.values())
 
     def reported(self, request_id: str) -> None:
         """Note that the client worker has a request's result."""

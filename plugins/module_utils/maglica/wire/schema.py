@@ -89,6 +89,7 @@ _vm_spec = record(
     memory_mib=optional(_memory),
     tags=_tags,
 )
+_image_spec = record(model.ImageSpec, image=_name, host=_name)
 _failure = record(model.Failure, code=matching(_CODE, "error code"), text=text())
 _phase = record(model.Phase, name=text(40), seconds=number)
 _interface = record(
@@ -124,6 +125,18 @@ _domain = record(
     disk_bytes=_bytes,
 )
 _pool = record(model.PoolSummary, name=text(200), capacity_bytes=_bytes, free_bytes=_bytes)
+_base = record(
+    model.BaseSummary,
+    id=text(40),
+    image=text(200),
+    version=text(64),
+    pool=text(200),
+    allocated_bytes=_bytes,
+    created=number,
+    current=optional(boolean),
+    areas=boolean,
+    vms=integer(0, 1 << 20),
+)
 _report = record(
     model.HostReport,
     cpus=integer(0, 1 << 20),
@@ -132,14 +145,21 @@ _report = record(
     domains=list_of(_domain, MAX_DOMAINS),
     pools=list_of(_pool, 256),
     networks=list_of(text(200), 256),
-    bases=list_of(text(200), 1000),
+    bases=list_of(_base, 1000),
     problem=optional(text()),
 )
 
 
+_SPECS = {
+    model.Kind.CLONE: _clone_spec,
+    model.Kind.PREPARE: _image_spec,
+    model.Kind.RELEASE: _image_spec,
+}
+
+
 def spec(value: Any, path: str, kind: model.Kind) -> model.Spec:
     """Check the spec of a request of ``kind``."""
-    check = _clone_spec if kind is model.Kind.CLONE else _vm_spec
+    check = _SPECS.get(kind, _vm_spec)
     checked: model.Spec = check(value, path)
     return checked
 

@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes a linked vm independent of its base, whether it runs or not.
+
+What the vm's disks have not of their own is copied into them, and their headers forget the base
+last of all. After an interruption the header names the base again, as what was copied may not be
+written yet, and all is done again.
+"""
+
+from __future__ import annotations
+
+import time
+import xml.etree.ElementTree as ET
+from typing import Any
+
+from .. import domain_xml
+from .._deps import need
+from ..errors import LibvirtFailed, NoRoom, StorageFailed, VmUnknown
+from ..model import CloneMode, Request, Vm
+from . import bases, images, libvirtd, qemu_img, quick, storage, undo, view
+from .context import JobContext
+
+POLL_SECONDS = 0.25
+
+
+def flatten(request: Request, context: JobContext) -> Vm:
+    """Copy what the vm's disks have below them; return the vm as it is then.
+
+    A guest that runs goes on, libvirt copies beside it. Raises NoRoom, StorageFailed, VmUnknown,
+    LibvirtFailed.
+    """
+    domain = quick.find(request, context)
+    with libvirtd.errors(f"flatten {request.name}", context.host):
+        definition = domain_xml.describe(view.inactive_xml(domain))
+        if definition.made is None:
+            raise VmUnknown(
+                f"cannot flatten {request.name} on host {context.host}: Maglica did not make it"
+            )
+        disks = {disk.target: disk.source for disk in definition.copied_disks if disk.source}
+        with context.phase(request.id, "copy"):
+            for target, path in disks.items():
+                _flatten_disk(domain, target, path, request, context)
+        _note(domain)
+        vm = view.vm_of(domain, context.host)
+    # All is on the disks: nothing is to be put back any more.
+    context.journal.forget(request.id)
+    bases.collect(context.connect(), context)
+    return vm
+
+
+def _flatten_disk(
+    domain: Any, target: str, path: str, request: Request, context: JobContext
+) -> None:
+    """Do one disk; a guest that starts or ends meanwhile only changes the way."""
+    while (chain := _layers(path, context))[1:]:
+        about = f"cannot flatten {request.name} on host {context.host}: disk {path}"
+        if images.has_snapshots(path):
+            raise StorageFailed(f"{about} has snapshots, which would lose what is below them")
+        needed = sum(images.content_bytes((layer,)) for layer in chain[1:])
+        free = storage.free_bytes(path)
+        if needed > free:
+            raise NoRoom(
+                f"{about}: {storage.gib(free)} GiB are free beside it,"
+                f" {storage.gib(needed)} GiB needed"
+            )
+        # QEMU lets the header forget the base before the tables that name the copies are written.
+        data = {"uuid": domain.UUIDString(), "target": target, "path": path}
+        below = {"backing": chain[1].path, "format": chain[1].format}
+        context.journal.intend(request.id, bases.PULL, {**data, **below})
+        if not libvirtd.is_active(domain):
+            qemu_img.flatten(path, needed, context.alive)
+        elif not _pull(domain, target, about, context):
+            undo.lay_upon(path, chain[1].path, chain[1].format)
+
+
+def _layers(path: str, context: JobContext) -> images.Chain:
+    folders = {pool.path for pool in storage.pools(context.connect())}
+    return images.inspect(path, images.QCOW2, folders)
+
+
+def _pull(domain: Any, target: str, about: str, context: JobContext) -> bool:
+    """Have libvirt copy beside the guest, and QEMU write all of it; False when the guest ended."""
+    libvirt = need("libvirt")
+    try:
+        if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+            raise LibvirtFailed(f"{about}: the vm is paused; resume or stop it first")
+        if not domain.blockJobInfo(target):
+            domain.blockPull(target)
+        while (now := domain.blockJobInfo(target)) and now.get("type"):
+            context.alive()
+            time.sleep(POLL_SECONDS)
+        # A guest that stands still for a moment is how libvirt has QEMU write what it keeps.
+        domain.suspend()
+        domain.resume()
+    except libvirt.libvirtError as error:
+        # A guest that has ended meanwhile is done as one that is off.
+        if libvirtd.is_active(domain):
+            raise LibvirtFailed(f"{about}: {error}") from error
+        return False
+    if _is_linked(domain, target):
+        raise LibvirtFailed(f"{about}: QEMU could not copy what is below it")
+    return True
+
+
+def _is_linked(domain: Any, target: str) -> bool:
+    """Tell whether a guest that runs still has something below a disk."""
+    root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - from libvirtd
+    disks = [
+        disk for disk in root.iter("disk") if disk.find(f"target[@dev='{target}']") is not None
+    ]
+    return any(disk.find("backingStore/source") is not None for disk in disks)
+
+
+def _note(domain: Any) -> None:
+    """Write into the vm's metadata that it depends on nothing."""
+    libvirt = need("libvirt")
+    kind, uri = libvirt.VIR_DOMAIN_METADATA_ELEMENT, domain_xml.METADATA_NAMESPACE
+    element = ET.fromstring(domain.metadata(kind, uri))  # noqa: S314 - bounded, from libvirtd
+    element.set("clone_mode", CloneMode.FULL.value)
+    element.attrib.pop("base", None)
+    flags = libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
+    if domain.isPersistent():
+        flags |= libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    text = ET.tostring(element, encoding="unicode")
+    domain.setMetadata(kind, text, domain_xml.METADATA_PREFIX, uri, flags)

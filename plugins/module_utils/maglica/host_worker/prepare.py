@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests about an original image: have its base ready before the first clone, or remove it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import nullcontext
+
+from ..errors import MaglicaError, MessageInvalid
+from ..model import ImageSpec, Request
+from . import bases, original
+from .context import JobContext
+
+_log = logging.getLogger(__name__)
+
+
+def prepare(request: Request, context: JobContext) -> None:
+    """Make the base of the image's present version, unless it is there; remove unused older ones.
+
+    Raises what a clone of it would, with image and host named.
+    """
+    name = _image(request)
+    try:
+        image = original.read(name, context)
+        # The phase tells that something was to do.
+        is_made = bases.is_ready(image, context)
+        phase = nullcontext() if is_made else context.phase(request.id, "base")
+        with phase, bases.held(image, context, request.id):
+            pass
+    except MaglicaError as error:
+        raise type(error)(f"cannot prepare image {name} on host {context.host}: {error}") from error
+    if len(context.journal.bases(image.uuid)) > 1:
+        try:
+            bases.collect(context.connect(), context)
+        except MaglicaError as error:
+            _log.warning("bases of image %s can't be collected: %s", name, error)
+
+
+def release(request: Request, context: JobContext) -> None:
+    """Remove the bases of the image that no vm builds upon, the newest too. Raises StorageFailed.
+
+    The image itself may be gone by now.
+    """
+    name = _image(request)
+    try:
+        begun = time.monotonic()
+        removed = bases.release(name, context.connect(), context)
+    except MaglicaError as error:
+        text = f"cannot remove the bases of image {name} on host {context.host}: {error}"
+        raise type(error)(text) from error
+    if removed:
+        context.measured(request.id, "volumes", round(time.monotonic() - begun, 3))
+    _log.info("image %s: %d bases removed", name, removed)
+
+
+def _image(request: Request) -> str:
+    if not isinstance(request.spec, ImageSpec):
+        raise MessageInvalid(f"request {request.id} names no image")
+    return request.spec.image

@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings an original image's bases to the wanted state on its hosts, by requests to their workers.
+
+What the hosts have comes from their reports to the client worker.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from . import errors, names
+from .errors import HostDown, HostUnknown, ImageUnknown, MaglicaError, RequestTimeout
+from .model import HostStatus, ImageSpec, Kind, Request, State, new_request_id
+
+# The phase of a request that did something, by kind; one that found all done has none.
+_DOING = {Kind.PREPARE: "base", Kind.RELEASE: "volumes"}
+
+
+class Readiness(str, enum.Enum):
+    """Whether the base of the image's present version shall be there, or no unused base at all."""
+
+    PREPARED = "prepared"
+    RELEASED = "released"
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.PREPARE if self is Readiness.PREPARED else Kind.RELEASE
+
+
+class Requests(Protocol):
+    """What is needed of ``wire.client.Client``."""
+
+    def hosts(self) -> tuple[HostStatus, ...]: ...
+
+    def submit_all(self, requests: Sequence[Request]) -> tuple[Request, ...]: ...
+
+    def wait_all(
+        self,
+        request_ids: Sequence[str],
+        timeout: float,
+        on_change: Callable[[Request], None] | None = None,
+    ) -> dict[str, Request]: ...
+
+
+@dataclass
+class Place:
+    """An image on one host: what is, or was, done there."""
+
+    host: str
+    changed: bool
+    request: Request | None = None
+    error: MaglicaError | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What shall be with the image ``name``; no ``hosts`` means all that are up and have it."""
+
+    name: str
+    state: Readiness = Readiness.PREPARED
+    hosts: tuple[str, ...] = field(default=())
+
+
+def bases(client: Requests) -> dict[str, list[dict[str, Any]]]:
+    """Return the bases on all hosts, also on those that are down, by image, as plain data."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for status in client.hosts():
+        for base in status.report.bases:
+            shown = {"host": status.host, **asdict(base)}
+            found.setdefault(shown.pop("image"), []).append(shown)
+    return found
+
+
+def foresee(client: Requests, wanted: Wanted) -> list[Place]:
+    """Return what is to do on which host.
+
+    Raises NameInvalid, HostUnknown, HostDown, or ImageUnknown when a host lacks the image.
+    """
+    names.object_name(wanted.name)
+    known = {status.host: status for status in client.hosts()}
+    chosen = [_named(known, host) for host in wanted.hosts] or _those_with_it(known, wanted)
+    return [Place(status.host, _is_to_do(status, wanted)) for status in chosen]
+
+
+def bring(
+    client: Requests,
+    wanted: Wanted,
+    timeout: float,
+    on_change: Callable[[Request], None] = lambda request: None,
+) -> list[Place]:
+    """Do it, and wait for at most ``timeout`` seconds, 0 for not at all; return what was done.
+
+    What fails on one host is that place's error. Raises what ``foresee`` does.
+    """
+    places = foresee(client, wanted)
+    going = [place for place in places if place.changed]
+    asked = [
+        Request(new_request_id(), wanted.state.kind, ImageSpec(wanted.name, place.host))
+        for place in going
+    ]
+    accepted = client.submit_all(asked) if asked else ()
+    for place, request in zip(going, accepted):
+        place.request = request
+        on_change(request)
+    if timeout and accepted:
+        newest = client.wait_all([request.id for request in accepted], timeout, on_change)
+        for place, request in zip(going, accepted):
+            _end(place, newest[request.id], timeout)
+    return places
+
+
+def _named(known: dict[str, HostStatus], host: str) -> HostStatus:
+    if host not in known:
+        raise HostUnknown(f"no host {host} is known to the client worker")
+    if not known[host].alive:
+        raise HostDown(f"host {host} is down: its host worker does not answer")
+    return known[host]
+
+
+def _those_with_it(known: dict[str, HostStatus], wanted: Wanted) -> list[HostStatus]:
+    """Return the hosts that are up and have the image, or bases of it to remove."""
+    alive = [status for status in known.values() if status.alive]
+    found = [status for status in alive if _has(status, wanted)]
+    if not found and wanted.state is Readiness.PREPARED:
+        active = [status.host for status in alive if _runs(status, wanted.name)]
+        why = f"it is running on {' and '.join(active)}" if active else "no host that is up has it"
+        raise ImageUnknown(f"cannot prepare image {wanted.name}: {why}")
+    return found
+
+
+def _has(status: HostStatus, wanted: Wanted) -> bool:
+    if wanted.state is Readiness.RELEASED:
+        return any(base.image == wanted.name for base in status.report.bases)
+    return any(domain.name == wanted.name and domain.is_image for domain in status.report.domains)
+
+
+def _runs(status: HostStatus, name: str) -> bool:
+    return any(domain.name == name and domain.active for domain in status.report.domains)
+
+
+def _is_to_do(status: HostStatus, wanted: Wanted) -> bool:
+    bases = [base for base in status.report.bases if base.image == wanted.name]
+    if wanted.state is Readiness.RELEASED:
+        return any(not base.vms for base in bases)
+    return not any(base.current for base in bases)
+
+
+def _end(place: Place, request: Request, timeout: float) -> None:
+    place.request = request
+    if not request.state.ended:
+        place.error = RequestTimeout(
+            f"cannot wait longer for image {request.name} on host {place.host}: request"
+            f" {request.id} is {request.state.value} after {timeout:g} s; it goes on"
+        )
+    elif request.failure is not None:
+        place.error = errors.from_code(request.failure.code, request.failure.text)
+    elif request.state is State.CANCELLED:
+        place.error = errors.RequestCancelled(f"request {request.id} was cancelled")
+    place.changed = any(phase.name == _DOING[request.kind] for phase in request.phases)

@@ -1,0 +1,262 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A base from its making ahead of the first clone to its end, and vms that leave theirs.
+
+The tests of one module share a host and are in the order of such a life.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from maglica import domain_xml
+from maglica.host_worker import bases, job, undo
+from maglica.model import ImageSpec, Kind, Request, State, VmSpec, new_request_id, vm_uuid
+
+from .conftest import IMAGE, Host
+
+pytestmark = pytest.mark.timeout(900)
+
+HOST = "kvm0.example.jp"
+
+
+def ask(host: Host, kind: Kind, spec: ImageSpec | VmSpec) -> Request:
+    request = Request(new_request_id(), kind, spec, host=HOST, who="alice")
+    host.context.journal.accept([request])
+    job.run([request.id], host.context)
+    return host.context.journal.entry(request.id).request
+
+
+def about_image(host: Host, kind: Kind) -> Request:
+    return ask(host, kind, ImageSpec(IMAGE, HOST))
+
+
+def about_vm(host: Host, kind: Kind, made: Request) -> Request:
+    spec = VmSpec(name=made.name, host=HOST, uuid=vm_uuid(made.id))
+    return ask(host, kind, spec)
+
+
+def base_files(host: Host) -> list[str]:
+    return [name for name in host.files() if name.startswith("maglica-base.")]
+
+
+def layers(path: str) -> list[str]:
+    words = ["qemu-img", "info", "-U", "-f", "qcow2", "--backing-chain", "--output=json", path]
+    found = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+    return [layer["filename"] for layer in found]
+
+
+def content(path: str, folder: Path) -> bytes:
+    """What a guest would read from a disk."""
+    copy = folder / "content.raw"
+    words = ["qemu-img", "convert", "-U", "-f", "qcow2", "-O", "raw", path, str(copy)]
+    subprocess.run(words, check=True)
+    found = copy.read_bytes()
+    copy.unlink()
+    return found
+
+
+def made_of(host: Host, request: Request) -> Any:
+    domain = host.connection.lookupByUUIDString(vm_uuid(request.id))
+    return domain_xml.describe(domain.XMLDesc()).made
+
+
+def cloned(host: Host, name: str, **changes: Any) -> Request:
+    (request,) = host.run(host.request(name, **changes))
+    assert request.state is State.DONE, request.failure
+    return request
+
+
+def test_a_base_is_made_ahead_and_once(host: Host) -> None:
+    first = about_image(host, Kind.PREPARE)
+    assert first.state is State.DONE, first.failure
+    assert [phase.name for phase in first.phases] == ["base"]
+    made = base_files(host)
+    assert len(made) == 1
+    assert about_image(host, Kind.PREPARE).state is State.DONE
+    assert base_files(host) == made
+    # The first clone finds it.
+    cloned(host, "web0.example.jp")
+    assert base_files(host) == made
+
+
+def test_an_undone_preparation_leaves_a_ready_base(host: Host) -> None:
+    """A job may be killed between its base's last commit and its own end."""
+    (base,) = host.context.journal.bases()
+    request = Request(new_request_id(), Kind.PREPARE, ImageSpec(IMAGE, HOST), host=HOST, who="a")
+    host.context.journal.accept([request])
+    data = {"id": base.id, "image_uuid": base.image_uuid}
+    host.context.journal.intend(request.id, "base", data)
+    undo.undo(request.id, host.context)
+    assert host.context.journal.bases() == (base,)
+
+
+def test_release_keeps_what_a_vm_builds_upon(host: Host) -> None:
+    made = base_files(host)
+    assert about_image(host, Kind.RELEASE).state is State.DONE
+    assert base_files(host) == made
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_flattened_vm_has_all_of_its_own(host: Host, tmp_path: Path, running: bool) -> None:
+    vm = cloned(host, f"flat{int(running)}.example.jp")
+    path = vm.vm.disks[0]
+    before = content(path, tmp_path)
+    assert len(layers(path)) == 2
+    domain = host.connection.lookupByUUIDString(vm_uuid(vm.id))
+    if running:
+        domain.create()
+    ended = about_vm(host, Kind.FLATTEN, vm)
+    assert ended.state is State.DONE, ended.failure
+    assert ended.vm.state == ("running" if running else "stopped")
+    if running:
+        kill_qemu(host, vm)
+    assert layers(path) == [path]
+    assert content(path, tmp_path) == before
+    assert made_of(host, vm).clone_mode == "full"
+    assert host.context.journal.intents(ended.id) == ()
+    # A second time there is nothing to do.
+    blocks = Path(path).stat().st_blocks
+    assert about_vm(host, Kind.FLATTEN, vm).state is State.DONE
+    assert Path(path).stat().st_blocks == blocks
+    with without_bases(host):
+        domain.create()
+        domain.destroy()
+
+
+def test_a_guest_that_is_killed_while_it_leaves_its_base_loses_nothing(
+    host: Host, tmp_path: Path
+) -> None:
+    """QEMU changes the header before it writes where the copied blocks are."""
+    vm = cloned(host, "killed.example.jp")
+    path = vm.vm.disks[0]
+    before = content(path, tmp_path)
+    spec = VmSpec(name=vm.name, host=HOST, uuid=vm_uuid(vm.id))
+    request = Request(new_request_id(), Kind.FLATTEN, spec, host=HOST, who="alice")
+    host.context.journal.accept([request])
+    _top, base = layers(path)
+    data = {"uuid": spec.uuid, "target": "vda", "path": path, "backing": base, "format": "qcow2"}
+    host.context.journal.intend(request.id, bases.PULL, data)
+    domain = host.connection.lookupByUUIDString(spec.uuid)
+    domain.create()
+    domain.blockPull("vda")
+    while domain.blockJobInfo("vda"):
+        time.sleep(0.05)
+    kill_qemu(host, vm)
+    assert layers(path) == [path]
+    assert content(path, tmp_path) != before
+    job.run([request.id], host.context)
+    ended = host.context.journal.entry(request.id).request
+    assert ended.state is State.DONE, ended.failure
+    assert layers(path) == [path]
+    assert content(path, tmp_path) == before
+
+
+def kill_qemu(host: Host, vm: Request) -> None:
+    domain = host.connection.lookupByUUIDString(vm_uuid(vm.id))
+    pid = host.folder / f"libvirtd/run/qemu/{vm.name}.pid"
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    while domain.isActive():
+        time.sleep(0.05)
+
+
+@contextmanager
+def without_bases(host: Host) -> Iterator[None]:
+    names = base_files(host)
+    for name in names:
+        (host.folder / "pool" / name).rename(host.folder / name)
+    try:
+        yield
+    finally:
+        for name in names:
+            (host.folder / name).rename(host.folder / "pool" / name)
+
+
+def test_a_saved_vm_is_restored_after_it_was_flattened(host: Host) -> None:
+    vm = cloned(host, "saved.example.jp", start=True)
+    domain = host.connection.lookupByUUIDString(vm_uuid(vm.id))
+    domain.managedSave()
+    assert about_vm(host, Kind.FLATTEN, vm).state is State.DONE
+    with without_bases(host):
+        domain.create()
+        domain.destroy()
+
+
+def test_a_vm_with_snapshots_keeps_its_base(host: Host, tmp_path: Path) -> None:
+    """What a snapshot in the disk has below it would be lost with the base."""
+    vm = cloned(host, "snap.example.jp")
+    path = vm.vm.disks[0]
+    before = content(path, tmp_path)
+    subprocess.run(["qemu-img", "snapshot", "-c", "s", path], check=True)
+    ended = about_vm(host, Kind.FLATTEN, vm)
+    assert ended.state is State.FAILED
+    assert "has snapshots" in ended.failure.text
+    assert len(layers(path)) == 2
+    subprocess.run(["qemu-img", "snapshot", "-a", "s", path], check=True)
+    assert content(path, tmp_path) == before
+
+
+def test_another_version_has_another_base_and_the_old_one_goes_with_its_last_vm(
+    host: Host,
+) -> None:
+    old = set(base_files(host))
+    image = host.folder / "image.raw"
+    with image.open("r+b") as file:
+        file.seek(0, os.SEEK_END)
+        file.truncate(file.tell() + 4096)
+    prepared = about_image(host, Kind.PREPARE)
+    assert prepared.state is State.DONE, prepared.failure
+    both = set(base_files(host))
+    assert old < both and len(both) == 2
+    for domain in host.connection.listAllDomains():
+        made = domain_xml.describe(domain.XMLDesc()).made
+        if made is not None:
+            spec = VmSpec(name=domain.name(), host=HOST, uuid=domain.UUIDString(), force=True)
+            ended = ask(host, Kind.REMOVE, spec)
+            assert ended.state is State.DONE, ended.failure
+    assert set(base_files(host)) == both - old
+    assert about_image(host, Kind.RELEASE).state is State.DONE
+    assert host.files() == []
+    assert host.context.journal.bases() == ()
+
+
+def test_a_release_beside_clones_takes_nothing_from_them(host: Host) -> None:
+    """Whoever comes first: every clone is whole, and no base is left without an entry."""
+    assert about_image(host, Kind.PREPARE).state is State.DONE
+    over = threading.Event()
+    ends: list[State] = []
+
+    def release_again_and_again() -> None:
+        other = Host.__new__(Host)
+        other.__dict__ = dict(host.__dict__)
+        other.context = job.JobContext(
+            type(host.context.journal)(host.settings.state_dir), host.context.settings, print
+        )
+        while not over.is_set():
+            ends.append(about_image(other, Kind.RELEASE).state)
+
+    thread = threading.Thread(target=release_again_and_again)
+    thread.start()
+    try:
+        made = [cloned(host, f"race{number}.example.jp") for number in range(4)]
+    finally:
+        over.set()
+        thread.join()
+    assert ends
+    for request in made:
+        chain = layers(request.vm.disks[0])
+        assert len(chain) == 2
+        assert all(Path(layer).exists() for layer in chain)
+    known = host.context.journal.bases()
+    journaled = {disk["name"] for base in known for disk in base.disks.values()}
+    assert set(base_files(host)) == journaled
