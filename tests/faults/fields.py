@@ -99,7 +99,7 @@ def _fields(cls: type) -> tuple[dataclasses.Field[Any], ...]:
 
 def _value(cls: type, name: str, hint: Any) -> Any:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        options = [option for option in typing.get_args(hint) if option is not type(None)]
+        options = [option for option in typing.get_args(hint) if option is not types.NoneType]
         return _value(cls, name, options[0])
     if typing.get_origin(hint) is tuple:
         return [_value(cls, name, typing.get_args(hint)[0])]

@@ -12,9 +12,11 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import Union
 
+from . import vm_identity
+
 # Values too, so they are to be had here.
-from .vm_identity import Interface as Interface  # noqa: PLC0414
-from .vm_identity import vm_uuid as vm_uuid  # noqa: PLC0414
+Interface = vm_identity.Interface
+vm_uuid = vm_identity.vm_uuid
 
 
 class State(str, enum.Enum):

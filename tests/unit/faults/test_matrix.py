@@ -16,7 +16,7 @@ def test_no_type_is_left_out() -> None:
 
 
 def test_every_type_that_speaks_for_a_host_is_held_to_it() -> None:
-    assert {kind for kind, (checks, _) in schema.ASKED.items() if "host" in checks} == (
+    assert {kind for kind, (checks, _required) in schema.ASKED.items() if "host" in checks} == (
         matrix.FROM_HOSTS
     )
 
