@@ -24,7 +24,7 @@ def test_prepared_ahead_and_flattened(cloud: Cloud, clone) -> None:
     eventually(lambda: {base["host"] for base in bases(cloud) if base["current"]} == {*cloud.hosts})
     assert cloud.module("maglica_image", name=IMAGE).status == "SUCCESS"
 
-    made = clone("own0.example.jp", image=IMAGE, wait_for="running")
+    made = clone("own0.example.jp", wait_for="running")
     phases = made["request"]["phases"]
     # No appliance was launched, so this took no time to speak of.
     assert sum(phase["seconds"] for phase in phases if phase["name"] != "start") < 5, phases
@@ -34,7 +34,6 @@ def test_prepared_ahead_and_flattened(cloud: Cloud, clone) -> None:
 
     flat = cloud.vm("own0.example.jp", clone_mode="full")
     assert flat.status == "CHANGED"
-    assert flat["diff"]["after"]["clone_mode"] == "full"
     assert (flat["vm"]["clone_mode"], flat["vm"]["base"]) == ("full", None)
     (disk,) = [disk["source"] for disk in flat["vm"]["disks"]]
     told = cloud.ssh(made["vm"]["host"], f"qemu-img info -U --output=json {disk}")
