@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Below a service of systemd, programs of these tests would log for the journal.
+os.environ.pop("JOURNAL_STREAM", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

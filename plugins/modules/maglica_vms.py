@@ -184,9 +184,6 @@ options:
     description:
       - How many seconds a guest may take to shut down. By default 120.
     type: int
-
-
-
   vms:
     description:
       - The vms, at most 1000. What an entry does not say is as the module's option of the same name
