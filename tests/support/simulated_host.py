@@ -19,7 +19,7 @@ from maglica.config import Config
 from maglica.domain_clone import ClonePlan, DiskSource
 from maglica.domain_clone import clone as cloned
 from maglica.fleet_values import Domain
-from maglica.host_worker.quick import set_tags
+from maglica.host_worker.metadata import set_tags
 from maglica.model import CloneSpec, DomainSummary, Kind, Request, Vm, VmSpec, vm_uuid
 from maglica.vm_parts import Fleet
 from maglica.wire.client import Client

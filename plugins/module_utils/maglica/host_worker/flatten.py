@@ -16,8 +16,8 @@ from typing import Any
 from .. import domain_xml
 from .._deps import need
 from ..errors import LibvirtFailed, NoRoom, StorageFailed, VmUnknown
-from ..model import CloneMode, Request, Vm
-from . import bases, images, libvirtd, qemu_img, quick, storage, undo, view
+from ..model import Request, Vm
+from . import bases, images, libvirtd, metadata, qemu_img, quick, storage, undo, view
 from .context import JobContext
 
 POLL_SECONDS = 0.25
@@ -40,7 +40,7 @@ def flatten(request: Request, context: JobContext) -> Vm:
         with context.phase(request.id, "copy"):
             for target, path in disks.items():
                 _flatten_disk(domain, target, path, request, context)
-        _note(domain)
+        metadata.set_independent(domain)
         vm = view.vm_of(domain, context.host)
     # All is on the disks: nothing is to be put back any more.
     context.journal.forget(request.id)
@@ -109,17 +109,3 @@ def _is_linked(domain: Any, target: str) -> bool:
         disk for disk in root.iter("disk") if disk.find(f"target[@dev='{target}']") is not None
     ]
     return any(disk.find("backingStore/source") is not None for disk in disks)
-
-
-def _note(domain: Any) -> None:
-    """Write into the vm's metadata that it depends on nothing."""
-    libvirt = need("libvirt")
-    kind, uri = libvirt.VIR_DOMAIN_METADATA_ELEMENT, domain_xml.METADATA_NAMESPACE
-    element = ET.fromstring(domain.metadata(kind, uri))  # noqa: S314 - bounded, from libvirtd
-    element.set("clone_mode", CloneMode.FULL.value)
-    element.attrib.pop("base", None)
-    flags = libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
-    if domain.isPersistent():
-        flags |= libvirt.VIR_DOMAIN_AFFECT_CONFIG
-    text = ET.tostring(element, encoding="unicode")
-    domain.setMetadata(kind, text, domain_xml.METADATA_PREFIX, uri, flags)

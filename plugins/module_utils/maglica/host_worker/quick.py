@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +18,7 @@ from .. import domain_size, domain_xml
 from .._deps import need
 from ..errors import ImageUnsupported, LibvirtFailed, VmUnknown
 from ..model import Request, Vm, VmSpec
-from . import bases, libvirtd, storage, view
+from . import bases, libvirtd, metadata, storage, view
 from .context import JobContext
 
 POLL_SECONDS = 0.25
@@ -135,25 +134,8 @@ def tag(request: Request, context: JobContext) -> Vm:
             )
         if made.tags != tuple(sorted(set(spec.tags))):
             with context.phase(request.id, "define"):
-                set_tags(domain, spec.tags)
+                metadata.set_tags(domain, spec.tags)
         return view.vm_of(domain, context.host)
-
-
-def set_tags(domain: Any, tags: Sequence[str]) -> None:
-    """Write the tags into the metadata of a domain (virDomain), whether it runs or not."""
-    libvirt = need("libvirt")
-    kind, uri = libvirt.VIR_DOMAIN_METADATA_ELEMENT, domain_xml.METADATA_NAMESPACE
-    # libvirt gives and takes the element without its prefix.
-    element = ET.fromstring(domain.metadata(kind, uri))  # noqa: S314 - bounded, from libvirtd
-    for child in [child for child in element if domain_xml.is_tag(child)]:
-        element.remove(child)
-    for name in sorted(set(tags)):
-        ET.SubElement(element, "tag", {"name": name})
-    flags = libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
-    if domain.isPersistent():
-        flags |= libvirt.VIR_DOMAIN_AFFECT_CONFIG
-    text = ET.tostring(element, encoding="unicode")
-    domain.setMetadata(kind, text, domain_xml.METADATA_PREFIX, uri, flags)
 
 
 def _spec(request: Request) -> VmSpec:
