@@ -282,12 +282,13 @@ notes:
     C(target), C(device), C(format), C(source), C(capacity_bytes), C(allocation_bytes)),
     C(maglica_tags) and C(maglica_address). For a vm that Maglica cloned also C(maglica_image),
     C(maglica_image_version) (two vms with the same have clones of the same disks),
-    C(maglica_request), C(maglica_clone_mode), C(maglica_created) and C(maglica_who)."
+    C(maglica_request), C(maglica_clone_mode), C(maglica_base) (the base that a linked one builds
+    upon), C(maglica_created) and C(maglica_who)."
   - "Variables of each image: C(maglica_kind) (V(image)), C(maglica_name), C(maglica_state),
     C(maglica_hosts) (the hosts that have it), C(maglica_copies) (for each of them C(host),
     C(uuid), C(size_bytes)), C(maglica_size_bytes), C(maglica_dependents) (the
     vms of the inventory that were cloned from it, a list of C(name), C(host), C(clone_mode),
-    C(image_version)), and C(maglica_vcpus), C(maglica_memory_mib), C(maglica_interfaces),
+    C(image_version), C(base)), and C(maglica_vcpus), C(maglica_memory_mib), C(maglica_interfaces),
     C(maglica_disks), C(maglica_tags) as for a vm."
   - "Variables of each host: C(maglica_kind) (V(host)), C(maglica_name), C(maglica_uri),
     C(maglica_weight), C(maglica_reachable), C(maglica_hostname), C(maglica_cpus),

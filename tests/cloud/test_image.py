@@ -39,3 +39,22 @@ def test_prepared_ahead_and_flattened(cloud: Cloud, clone) -> None:
     told = cloud.ssh(made["vm"]["host"], f"qemu-img info -U --output=json {disk}")
     assert "backing-filename" not in told
     assert cloud.vm("own0.example.jp", clone_mode="full").status == "SUCCESS"
+
+
+def test_a_host_prepares_by_itself_what_its_configuration_names(cloud: Cloud) -> None:
+    host = cloud.hosts[0]
+    conf, unit = "/etc/maglica/host_worker.conf", "maglica-host-worker.service"
+    cloud.module("maglica_image", name=IMAGE, state="released", hosts=[host])
+    eventually(lambda: host not in {base["host"] for base in bases(cloud) if not base["vms"]})
+    cloud.ssh(
+        host, f"cp -p {conf} /root/kept.conf; sed -i 's/^prepare =.*/prepare = {IMAGE}/' {conf}"
+    )
+    try:
+        cloud.ssh(host, f"systemctl restart {unit}")
+        eventually(lambda: host in {base["host"] for base in bases(cloud) if base["current"]}, 120)
+        # Nobody asked the client worker for it.
+        journal = cloud.ssh(host, f"journalctl -u {unit} -b --since=-5min -o cat")
+        assert f"base made: image={IMAGE}" in journal
+    finally:
+        cloud.ssh(host, f"cp -p /root/kept.conf {conf}; systemctl restart {unit}")
+        cloud.wait_alive(host, alive=True)
