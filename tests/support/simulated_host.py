@@ -20,7 +20,7 @@ from maglica.domain_clone import ClonePlan, DiskSource
 from maglica.domain_clone import clone as cloned
 from maglica.fleet_values import Domain
 from maglica.host_worker.metadata import set_tags
-from maglica.model import CloneSpec, DomainSummary, Kind, Request, Vm, VmSpec, vm_uuid
+from maglica.model import CloneSpec, DomainSummary, Kind, Request, State, Vm, VmSpec, vm_uuid
 from maglica.vm_parts import Fleet
 from maglica.wire.client import Client
 from support import testdriver
@@ -31,6 +31,7 @@ _MADE = (
     "<maglica:vm xmlns:maglica='https://maglica.cloud/xmlns/vm/1.0' image='{image}'"
     " request='{request}' created='1' who='alice' clone_mode='linked'/>"
 )
+_OPEN = tuple(state for state in State if not state.ended)
 _PAUSE = 0.02
 _HELLO = 0.2
 
@@ -246,6 +247,11 @@ class SimulatedCell:
             host.held = True
 
     def release(self) -> None:
+        """Let the hosts work, once they have heard of all that was cancelled meanwhile."""
+        until = time.monotonic() + 10
+        while any(request.cancelling for request in self.client.list(_OPEN)):
+            assert time.monotonic() < until, "a cancelled request does not end"
+            time.sleep(_PAUSE)
         for host in self.by_name.values():
             host.held = False
 

@@ -48,6 +48,7 @@ def test_groups_and_variables(inventory: Inventory, kvm0: str) -> None:
         "maglica_memory_mib": 512,
         "maglica_tags": ["stage:test", "web"],
         "maglica_image_version": "3f7a",
+        "maglica_base": None,
         "maglica_unreachable_hosts": [],
     }
     assert {key: vm[key] for key in expected} == expected
