@@ -48,7 +48,7 @@ def test_groups_and_variables(inventory: Inventory, kvm0: str) -> None:
         "maglica_memory_mib": 512,
         "maglica_tags": ["stage:test", "web"],
         "maglica_image_version": "3f7a",
-        "maglica_base": None,
+        "maglica_base": "0a1b2c3d",
         "maglica_unreachable_hosts": [],
     }
     assert {key: vm[key] for key in expected} == expected
@@ -61,6 +61,7 @@ def test_groups_and_variables(inventory: Inventory, kvm0: str) -> None:
             "host": "kvm0.example.jp",
             "clone_mode": "linked",
             "image_version": "3f7a",
+            "base": "0a1b2c3d",
         }
     ]
     assert "ansible_host" not in image
