@@ -181,7 +181,11 @@ def many(rig: Rig) -> list[Figure]:
         reported(f"{MANY} clones on one host, all defined: seconds", seconds, "one host"),
         at_most(
             f"peak memory of the host worker with {MANY} clones, MiB",
-            *(peak.mib, 150, "worker and job processes, resident, without the appliance"),
+            *(
+                peak.mib,
+                150,
+                "worker and job processes, what they share counted once, without the appliance",
+            ),
         ),
     ]
 

@@ -27,7 +27,8 @@ NAMES = "bench%03d.example.jp"
 def ansible(cloud: Cloud, module: str, **arguments: Any) -> float:
     """Run a module on localhost, as a user does; return the seconds of the whole process."""
     begun = time.perf_counter()
-    cloud.run("ansible", "localhost", "-m", module, "-a", json.dumps(arguments))
+    words = ["-a", json.dumps(arguments)] if arguments else []
+    cloud.run("ansible", "localhost", "-m", module, *words)
     return time.perf_counter() - begun
 
 

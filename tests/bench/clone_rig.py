@@ -192,13 +192,16 @@ class Peak(threading.Thread):
             process = self._rig.host.process
             if process is not None:
                 known = [process.pid, *self._rig.host.children()]
-                self.mib = max(self.mib, sum(map(_resident, known)) / 1024)
+                self.mib = max(self.mib, sum(map(_proportional, known)) / 1024)
 
 
-def _resident(pid: int) -> int:
-    """Return the memory of a process in KiB; one that has ended has none."""
+def _proportional(pid: int) -> int:
+    """Return the memory of a process in KiB, what it shares counted by its share.
+
+    One that has ended has none. See proc(5), smaps_rollup.
+    """
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) for line in status.splitlines() if "VmRSS" in line), 0)
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)

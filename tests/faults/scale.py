@@ -34,6 +34,7 @@ from support.many_hosts import key_file, roomy
 
 from .frame import Run
 
+ROUNDS = 1000
 TESTS = Path(__file__).resolve().parents[1]
 PATIENCE = 300.0
 ECHO = """
@@ -76,7 +77,9 @@ def dispatch(folder: Path, rounds: int) -> Iterator[Figure]:
         f" {1e6 * statistics.median(pings):.0f} us; SQLite WAL FULL commit of one row"
         f" {1e6 * statistics.median(commits):.0f} us"
     )
-    yield at_most("dispatch p50 / (ping-pong + commit)", ratio, 2, how)
+    name = "dispatch p50 / (ping-pong + commit)"
+    # No test depends on how fast a machine that does other things is in one second.
+    yield at_most(name, ratio, 2, how) if rounds >= ROUNDS else reported(name, ratio, how)
 
 
 def cold_start(folder: Path, requests: int, hosts: int) -> Iterator[Figure]:
@@ -254,7 +257,7 @@ def usage(worker: Worker) -> tuple[float, float]:
 def figures(run: Run) -> Iterator[Figure]:
     share = 10 if run.short else 1
     for name, measure in (
-        ("dispatch", lambda folder: dispatch(folder, 1000 // share)),
+        ("dispatch", lambda folder: dispatch(folder, ROUNDS // share)),
         ("cold", lambda folder: cold_start(folder, 10_000 // share, 100 // share)),
         ("one-host", lambda folder: cold_start(folder, 10_000 // share, 1)),
         ("crowd", lambda folder: crowd(folder, 1000 // share, 5000 // share)),
