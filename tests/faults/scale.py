@@ -34,8 +34,8 @@ from support.many_hosts import key_file, roomy
 
 from .frame import Run
 
-ROUNDS = 1000
 TESTS = Path(__file__).resolve().parents[1]
+ROUNDS = 1000
 PATIENCE = 300.0
 ECHO = """
 import sys, zmq
