@@ -21,7 +21,7 @@ from pathlib import Path
 
 from maglica.model import new_request_id
 from support.client_worker import Worker, environment, eventually
-from support.figures import Figure, at_least, at_most, control
+from support.figures import Figure, at_least, at_most, control, reported
 from support.host_worker import HostWorker
 from support.own_libvirtd import OwnLibvirtd
 
@@ -169,8 +169,10 @@ def outcome(them: Party) -> tuple[int, int, int]:
     """Return how many requests are lost, how many vms were made twice, and what is left over."""
     made, undone = them.effects("made"), them.effects("undone")
     there = Counter(name for host in them.hosts for name in host.made)
-    lost = sum(name not in there for name in them.names.values())
-    lost = max(lost, len(them.names) - them.ended()["done"])
+    ended = them.ended()
+    # Whose job was killed at each of its tries has failed, says so, and must have left nothing.
+    expected = len(them.names) - ended["job_died"]
+    lost = max(expected - len(there.keys() & set(them.names.values())), expected - ended["done"])
     twice = sum(made[name] > 1 + undone[name] or there[name] > 1 for name in made)
     left = sum(len(host.drafts) for host in them.hosts)
     for host in them.hosts:
@@ -199,6 +201,8 @@ def figures_of_mayhem(run: Run) -> Iterator[Figure]:
     how += f"; ended: {dict(states)}"
     yield at_least("random kill -9: kills", killed.total(), kills, how)
     yield at_most("random kill -9: requests lost", lost, 0, how)
+    killed_thrice = states["job_died"]
+    yield reported("random kill -9: failed, as each try was killed", killed_thrice, how)
     yield at_most("random kill -9: vms made twice", twice, 0, how)
     yield at_most("random kill -9: drafts and intents left", left, 0, how)
 
