@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import pytest
 from maglica.errors import NameInvalid
+from maglica.model import Nic
 from maglica.vm_plan import Presence, Wanted
-from maglica.vms_plan import MAX_VMS, Group, Pattern, check, choose
+from maglica.vms_plan import MAX_NUMBER, MAX_VMS, Group, Pattern, check, choose
 
 IMAGE = "debian12.original"
 
@@ -19,6 +20,8 @@ IMAGE = "debian12.original"
         ("%d", {}),
         ("vm%d", {0: "vm0", 7: "vm7", 10: "vm10"}),
         ("a-%03d.b", {7: "a-007.b", 1000: "a-1000.b"}),
+        ("web%06d", {1: "web000001", 99999: "web099999"}),
+        ("web%09d", {1: "web000000001"}),
     ],
 )
 def test_names_and_numbers(text: str, names: dict[int, str]) -> None:
@@ -42,7 +45,8 @@ def test_names_and_numbers(text: str, names: dict[int, str]) -> None:
             "web+1.example.jp",
             "web\u0661\u0662.example.jp",
         ),
-        *("web0123456.example.jp", "web01.example.jp.example.jp", "", "web%02d.example.jp"),
+        *("web0123456.example.jp", "web100000.example.jp"),
+        *("web01.example.jp.example.jp", "", "web%02d.example.jp"),
     ],
 )
 def test_other_names_have_no_number(name: str) -> None:
@@ -63,7 +67,7 @@ def test_what_is_no_pattern(text: str) -> None:
 
 
 def group(count: int = 0, **fields: object) -> Group:
-    wanted = {name: fields.pop(name) for name in ("state",) if name in fields}
+    wanted = {name: fields.pop(name) for name in ("state", "networks") if name in fields}
     return Group(Pattern.parse("w%d"), Wanted("", image=IMAGE, **wanted), count, **fields)
 
 
@@ -91,6 +95,29 @@ def test_who_is_wanted(asked: Group, made: str, taken: str, wanted: str, absent:
     assert [each.name for each in chosen if each not in gone] == wanted.split()
     assert [each.name for each in gone] == absent.split()
     assert all(each.image == IMAGE for each in chosen if each not in gone)
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        (group(10**9), "w%d: 1000000000 vms are more than 1000"),
+        (group(MAX_VMS + 1), "w%d: 1001 vms are more than 1000"),
+        (group(2, first=MAX_NUMBER), "w%d: number 100000 is above 99999"),
+        (group(1, first=10**30), "is above 99999"),
+        (group(2, networks=(Nic(mac="52:54:00:00:00:01"),)), "all 2 vms w%d .* same MAC "),
+        (group(2, networks=(Nic(), Nic(addresses=("10.0.0.2/24",)))), r"networks\[1\]: .*addres"),
+    ],
+)
+def test_a_group_has_an_end_and_no_address_twice(asked: Group, text: str) -> None:
+    with pytest.raises(NameInvalid, match=text):
+        choose(asked, (), ())
+
+
+def test_one_vm_of_a_group_may_have_an_address() -> None:
+    nics = (Nic(mac="52:54:00:00:00:01", addresses=("10.0.0.2/24",)),)
+    assert [each.networks for each in choose(group(1, networks=nics), (), ())] == [nics]
+    assert choose(group(10**9, state=Presence.ABSENT, networks=nics), ["w1"], ())
+    assert choose(group(1, first=MAX_NUMBER), (), ())
 
 
 def test_a_list_has_an_end_and_no_name_twice() -> None:

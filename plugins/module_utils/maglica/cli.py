@@ -158,7 +158,7 @@ def _vm(group: _Group) -> None:
         help="make N vms, of which all fit or none is made; NAME has %%d for the number, or %%02d",
     )
     clone.add_argument(
-        "--first", type=_number, default=1, metavar="N", help="the first number (default: 1)"
+        "--first", type=_number, metavar="N", help="the first number of --count (default: 1)"
     )
     _host_option(clone, "make it there (default: the host that suits best)")
     clone.add_argument(

@@ -22,13 +22,16 @@ def names(options: argparse.Namespace) -> list[str]:
     """Return the names that the command line gives, or the pattern and its count stand for."""
     given: list[str] = options.hostname
     if options.count is None:
+        if options.first is not None:
+            raise NameInvalid("--first goes with --count")
         return given
     if len(given) > 1:
         raise NameInvalid("--count goes with one --hostname, which is a pattern such as web%02d")
     if options.count > MAX_VMS:
         raise NameInvalid(f"--count {options.count} is more than {MAX_VMS}")
     pattern = Pattern.parse(given[0])
-    return [pattern.name(options.first + number) for number in range(options.count)]
+    first = 1 if options.first is None else options.first
+    return [pattern.name(first + number) for number in range(options.count)]
 
 
 def clone(

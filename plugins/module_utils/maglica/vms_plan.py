@@ -45,6 +45,9 @@ class Pattern:
         return pattern
 
     def name(self, number: int) -> str:
+        """Return the name with that number. Raises NameInvalid when it is above MAX_NUMBER."""
+        if number > MAX_NUMBER:
+            raise NameInvalid(f"{self.text}: number {number} is above {MAX_NUMBER}, the last one")
         return f"{self.before}{number:0{self.digits}}{self.after}"
 
     def number(self, name: str) -> int | None:
@@ -52,10 +55,11 @@ class Pattern:
         if not (name.startswith(self.before) and name.endswith(self.after)):
             return None
         digits = name[len(self.before) : len(name) - len(self.after)]
-        if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(MAX_NUMBER))):
+        longest = max(self.digits, len(str(MAX_NUMBER)))
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= longest):
             return None
         number = int(digits)
-        return number if self.name(number) == name else None
+        return number if number <= MAX_NUMBER and self.name(number) == name else None
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,14 @@ def choose(group: Group, made: Collection[str], taken: Collection[str]) -> tuple
 
     ``made`` are the names of vms that Maglica has made or is making, ``taken`` those of other
     domains. What is there of the pattern counts, the lowest numbers first; what lacks gets the
-    lowest numbers that are free.
+    lowest numbers that are free. Raises NameInvalid when that is more than one task may have, or
+    when all would get the same MAC or IP address.
     """
     there = dict(_numbered(group.pattern, made))
     kept = sorted(there)
     if group.model.state is Presence.ABSENT:
         return tuple(replace(group.model, name=there[number]) for number in kept)
+    _check_group(group)
     used = {number for number, _name in _numbered(group.pattern, taken)}.union(kept)
     free = (number for number in count(group.first) if number not in used)
     chosen = kept[: group.count]
@@ -98,6 +104,20 @@ def choose(group: Group, made: Collection[str], taken: Collection[str]) -> tuple
             Wanted(name=there[number], state=Presence.ABSENT) for number in kept[group.count :]
         ]
     return tuple(wanted)
+
+
+def _check_group(group: Group) -> None:
+    if group.count > MAX_VMS:
+        raise NameInvalid(
+            f"{group.pattern.text}: {group.count} vms are more than {MAX_VMS}, which one task"
+            " may have"
+        )
+    for index, nic in enumerate(group.model.networks or ()):
+        if group.count > 1 and (nic.mac or nic.addresses):
+            raise NameInvalid(
+                f"networks[{index}]: all {group.count} vms {group.pattern.text} would have the same"
+                f" {'addresses' if nic.addresses else 'MAC address'}"
+            )
 
 
 def _numbered(pattern: Pattern, of: Collection[str]) -> Iterator[tuple[int, str]]:
