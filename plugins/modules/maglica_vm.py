@@ -471,6 +471,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     errors_as_failure,
     load_config,
 )
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_apply import Task
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_member import Member
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_parts import Fleet
@@ -497,9 +498,19 @@ def run(parameters: dict, check_mode: bool, progress: Progress) -> Member:
     with Client(config, reply_timeout=parameters["client_worker_timeout"]) as client:
         task = Task(client, fleet, options.waiting(parameters), progress)
         (member,) = task.foresee(asked) if check_mode else task.bring(asked)
-    if member.error:
-        raise member.error
     return member
+
+
+def result_of(member: Member) -> dict:
+    """Return the result of the module, or of its failure."""
+    result = {"changed": member.has_changed}
+    if member.has_changed or not member.error:
+        result["diff"] = {"before": member.before, "after": member.after}
+    if member.vm is not None:
+        result["vm"] = member.vm
+    if member.request is not None:
+        result["request"] = of_request(member.request)
+    return result
 
 
 def main() -> None:
@@ -507,14 +518,9 @@ def main() -> None:
     progress = Progress()
     with errors_as_failure(module, progress.seen):
         member = run(module.params, module.check_mode, progress)
-    result = {
-        "changed": member.changed,
-        "diff": {"before": member.before, "after": member.after},
-    }
-    if member.vm is not None:
-        result["vm"] = member.vm
-    if member.request is not None:
-        result["request"] = of_request(member.request)
+    result = result_of(member)
+    if member.error:
+        module.fail_json(msg=one_line(str(member.error)), code=member.error.code, **result)
     module.exit_json(**result)
 
 

@@ -565,7 +565,7 @@ def asked(parameters: dict) -> Asked:
 
 def shown(member: Member) -> dict:
     """Return what the result has of a vm."""
-    result = {"name": member.name, "changed": member.changed and not member.error}
+    result = {"name": member.name, "changed": member.has_changed}
     if member.error is not None:
         result.update(failed=True, code=member.error.code, msg=one_line(str(member.error)))
     elif member.vm is not None:
@@ -578,7 +578,7 @@ def shown(member: Member) -> dict:
 
 def result_of(members: list) -> dict:
     """Return the result of the module, or of its failure."""
-    changed = [member for member in members if member.changed and not member.error]
+    changed = [member for member in members if member.has_changed]
     result = {
         "changed": bool(changed),
         "vms": [shown(member) for member in members],
@@ -615,7 +615,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=argument_spec(),
         supports_check_mode=True,
-        mutually_exclusive=[("vms", "name"), ("vms", "count")],
+        mutually_exclusive=[("vms", name) for name in ("name", "count", "first", "exact")],
         required_one_of=[("vms", "name")],
         required_by={"count": "name"},
     )
@@ -623,8 +623,12 @@ def main() -> None:
     if parameters["name"] is not None and parameters["state"] != "absent":
         if parameters["count"] is None:
             module.fail_json(msg="count is needed with name, but for state=absent")
-    elif parameters["name"] is not None and parameters["count"] is not None:
-        module.fail_json(msg="count makes no sense with state=absent, which removes all of name")
+    elif parameters["name"] is not None:
+        for option, nothing in (("count", None), ("first", 1), ("exact", False)):
+            if parameters[option] != nothing:
+                module.fail_json(
+                    msg=f"{option} makes no sense with state=absent, which removes all of name"
+                )
     for option in ("count", "first"):
         if (parameters[option] or 0) < 0:
             module.fail_json(msg=f"{option} is below 0")

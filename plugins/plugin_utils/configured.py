@@ -20,7 +20,8 @@ class ConfiguredAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict:
         """Run the module once; its option ``config`` defaults to the variable maglica_config.
 
-        What it changed makes the inventory's cache stale.
+        What it changed makes the inventory's cache stale. One that failed may have changed much
+        before, as when a vm was made whose address did not come in time.
         """
         result = super().run(tmp, task_vars)
         variables = task_vars or {}
@@ -33,6 +34,7 @@ class ConfiguredAction(ActionBase):
             task_vars=task_vars,
             wrap_async=self._task.async_val,
         )
-        if executed.get("changed") and not self._task.check_mode:
+        may_have_changed = executed.get("changed") or executed.get("failed")
+        if may_have_changed and not self._task.check_mode:
             changes.note()
         return {**result, **executed}

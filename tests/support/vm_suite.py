@@ -270,8 +270,10 @@ class VmSuite:
 
     def test_a_request_that_fails(self, cell: Cell) -> None:
         cell.fail_next("no_room", "pool default on the host has no room")
-        with pytest.raises(errors.NoRoom, match="pool default on the host has no room"):
-            bring(cell)
+        (lost,) = Task(cell.client, cell.hosts, PATIENT).bring([Wanted(NAME, image=IMAGE)])
+        assert isinstance(lost.error, errors.NoRoom)
+        assert str(lost.error) == "pool default on the host has no room"
+        assert (lost.changed, lost.has_changed) == (True, False)
         assert bring(cell).changed
 
     def test_progress(self, cell: Cell) -> None:
@@ -293,8 +295,14 @@ class VmSuite:
             assert made.vm["address"] in made.vm["addresses"]
 
     def test_an_address_that_does_not_come(self, cell: Cell) -> None:
+        waiting = Waiting(until=WaitFor.ADDRESS, timeout=2)
+        task = Task(cell.client, cell.hosts, waiting)
+        (member,) = task.bring([Wanted(NAME, image=IMAGE, networks=())])
+        assert isinstance(member.error, errors.RequestTimeout)
+        assert "has no address after 2 s" in str(member.error)
+        assert member.has_changed
         with pytest.raises(errors.RequestTimeout, match="has no address after 2 s"):
-            bring(cell, Waiting(until=WaitFor.ADDRESS, timeout=2), networks=())
+            bring(cell, waiting, networks=())
 
     def test_a_host_that_is_down(self, cell: Cell) -> None:
         bring(cell, host=KVM0)

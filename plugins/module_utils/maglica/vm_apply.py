@@ -183,6 +183,10 @@ class Task:
         for member in members:
             request = member.request = newest[ids[member.name]]
             in_the_way = member.plan.joined is not None and not member.plan.ours
+            if not in_the_way:
+                member.done = member.done or request.state is State.DONE
+            elif member.plan.cancel:
+                member.done = request.state is State.CANCELLED
             if not (in_the_way and request.state.ended):
                 member.error = failure_of(request, self._waiting.timeout)
 

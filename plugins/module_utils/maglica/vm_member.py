@@ -40,7 +40,8 @@ class Waiting:
 class Member:
     """What is wanted of a vm, and what was done for it, or in check mode would be.
 
-    ``request`` is the newest that is about it. ``vm``, ``before`` and ``after`` are plain data.
+    ``request`` is the newest that is about it; ``done``: one that was its own has ended as it
+    should. ``vm``, ``before`` and ``after`` are plain data.
     """
 
     wanted: Wanted
@@ -51,12 +52,18 @@ class Member:
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
     request: Request | None = None
+    done: bool = False
     error: MaglicaError | None = None
     vm: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
         return self.wanted.name
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the vm was changed, or in check mode would be; also if something failed later."""
+        return self.changed and (self.error is None or self.done)
 
     def take(self, plan: Plan) -> None:
         """Go on as ``plan`` says; the first one tells how the vm was before."""

@@ -53,7 +53,8 @@ def test_config(args: dict[str, Any], variables: dict[str, str], config: str | N
         ({"changed": True}, False, True),
         ({"changed": True}, True, False),
         ({"changed": False}, False, False),
-        ({"failed": True}, False, False),
+        ({"failed": True, "changed": False}, False, True),
+        ({"failed": True}, True, False),
     ],
 )
 def test_changes_are_noted(answer: dict[str, Any], check_mode: bool, noted: bool) -> None:

@@ -215,6 +215,17 @@ def test_an_error_of_the_vm_itself_fails_too(run: Run, bring: dict[str, Any]) ->
     result = run(image=IMAGE)
     assert (result["failed"], result["code"]) == (True, "no_room")
     assert result["msg"] == "cannot clone it: no room"
+    assert result["changed"] is False
+
+
+def test_what_fails_after_the_vm_was_made_has_changed_it(run: Run, bring: dict[str, Any]) -> None:
+    timeout = errors.RequestTimeout("vm0 has no address\nafter 1 s")
+    fields = {"changed": True, "done": True, "after": {"state": "running"}, "request": REQUEST}
+    bring["member"] = {**fields, "error": timeout}
+    result = run(image=IMAGE, wait_for="address")
+    assert (result["failed"], result["changed"], result["code"]) == (True, True, timeout.code)
+    assert result["diff"]["after"] == {"state": "running"}
+    assert result["request"]["id"] == REQUEST.id
 
 
 def test_a_missing_package_says_which_python(run: Run, bring: dict[str, Any]) -> None:

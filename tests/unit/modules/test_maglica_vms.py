@@ -182,7 +182,7 @@ def test_the_result(run: Run, task: dict[str, Any]) -> None:
 def test_the_failed_ones_are_named_with_their_causes(run: Run, task: dict[str, Any]) -> None:
     lost: Sequence[vm_member.Member] = [
         member("e", changed=True, request=REQUEST, error=errors.NoRoom("pool x is full")),
-        member("f", error=errors.RequestTimeout("cannot wait longer")),
+        member("f", changed=True, done=True, error=errors.RequestTimeout("cannot wait longer")),
     ]
     task["members"] = [*MEMBERS, *lost]
     result = run(vms=[{"name": "a"}])
@@ -198,7 +198,8 @@ def test_the_failed_ones_are_named_with_their_causes(run: Run, task: dict[str, A
         "msg": "pool x is full",
         "host": HOST,
     }
-    assert len(result["vms"]) == 6
+    assert [each["changed"] for each in result["vms"]] == [True, False, True, False, False, True]
+    assert result["diff"]["after"].keys() == {"a", "c", "f"}
 
 
 def test_an_error_against_all(run: Run, task: dict[str, Any]) -> None:
@@ -214,7 +215,11 @@ def test_an_error_against_all(run: Run, task: dict[str, Any]) -> None:
         ({}, "one of the following is required: vms, name"),
         ({"vms": [], "name": "w%d", "count": 1}, "mutually exclusive: vms|name"),
         ({"vms": [], "count": 1}, "mutually exclusive: vms|count"),
+        ({"vms": [], "first": 0}, "mutually exclusive: vms|first"),
+        ({"vms": [], "exact": True}, "mutually exclusive: vms|exact"),
         ({"name": "w%d"}, "count is needed with name"),
+        ({"name": "w%d", "first": 0, "state": "absent"}, "first makes no sense"),
+        ({"name": "w%d", "exact": True, "state": "absent"}, "exact makes no sense"),
         ({"name": "w%d", "count": 1, "state": "absent"}, "count makes no sense"),
         ({"name": "w%d", "count": -1}, "count is below 0"),
         ({"name": "w%d", "count": 1, "first": -1}, "first is below 0"),
