@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,6 +109,7 @@ def play(checkout: Path, folder: Path, config: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -138,14 +140,20 @@ def test_secrets_are_seen_nowhere(debugged: Cell, checkout: Path, tmp_path: Path
     seen: dict[str, str] = {}
     with ProcessSpy(MARK.encode(), *(key.encode() for key in keys)) as spy:
         ansible = play(checkout, tmp_path, config)
-        request = eventually(lambda: working(cell), 60)
-        # The request is under way, with its secret, and a child works at it.
-        seen["list"] = listing(config, "request", "list")
-        seen["list as JSON"] = listing(config, "--json", "request", "list")
-        seen["status"] = json.dumps(repr(cell.now(request)))
-        eventually(lambda: {ansible.pid, *cell.host.children()} <= spy.looks)
-        cell.host.unblock(NAME, "copied")
-        seen["ansible -vvv"], _errors = ansible.communicate(timeout=100)
+        try:
+            request = eventually(lambda: working(cell), 60)
+            # The request is under way, with its secret, and a child works at it.
+            seen["list"] = listing(config, "request", "list")
+            seen["list as JSON"] = listing(config, "--json", "request", "list")
+            seen["status"] = json.dumps(repr(cell.now(request)))
+            eventually(lambda: {ansible.pid, *cell.host.children()} <= spy.looks)
+            cell.host.unblock(NAME, "copied")
+            seen["ansible -vvv"], _errors = ansible.communicate(timeout=100)
+        finally:
+            # Its workers and their tasks are in its process group.
+            if ansible.poll() is None:
+                os.killpg(ansible.pid, signal.SIGKILL)
+            ansible.wait()
     assert ansible.returncode == 0, seen["ansible -vvv"]
     assert NAME in seen["list"]
     states = [each.state for each in cell.client.ask("list")[1]["requests"]]
@@ -169,7 +177,7 @@ def test_the_spy_sees_arguments_and_environments() -> None:
     asleep = [sys.executable, "-c", "import time; time.sleep(20)"]
     with ProcessSpy(MARK.encode()) as spy:
         for more, environ in (([MARK], {}), ([], {"HASH": MARK})):
+            count = len(spy.seen)
             with subprocess.Popen([*asleep, *more], env={**os.environ, **environ}) as process:
-                count = len(spy.seen)
                 eventually(lambda count=count: len(spy.seen) > count)
                 process.kill()
