@@ -73,8 +73,8 @@ def cancel(task: Task) -> None:
     request = task.clone(state=State.CANCELLED)
     eventually(lambda: name in host.drafts, PATIENCE)
     task.strike()
+    # It stays blocked: a job that went on could be done before it is told.
     task.tended.ask(lambda client: client.cancel(request.id))
-    host.unblock(name, "copied")
 
 
 def join(task: Task) -> None:
