@@ -115,12 +115,14 @@ class Worker:
     def with_full(self, place: str) -> None:
         """Clone while a folder of the host has no room; that must do, or fail for that reason."""
         fill = f"cat /dev/zero > {place}/filling 2>/dev/null"
-        self._site.shell(f"mount -t tmpfs -o size=4k,mode=1777 tmpfs {place}; {fill}; true")
         try:
+            self._site.shell(
+                f"mount -t tmpfs -o size=4k,mode=1777 tmpfs {place} && {{ {fill}; true; }}"
+            )
             request = self._submit(Case())
             ended = self._client.wait(request.id, PATIENCE)
         finally:
-            self._site.shell(f"umount --lazy {place}")
+            self._site.shell(f"! mountpoint -q {place} || umount --lazy {place}")
         if ended.state is State.DONE:
             self._remove(request, ())
         elif ended.failure is None or "No space left" not in ended.failure.text:
@@ -132,20 +134,22 @@ class Worker:
         """Cancel at each point with undoing switched off; return orphan volumes and domains."""
         volumes = domains = 0
         self._site.shell(f"touch {FOLDER}/without-undo")
-        for point in points:
-            self._arm([("", point)])
-            request = self._submit(Case(is_plain=True))
-            self._reach(request, point)
-            self._client.cancel(request.id)
-            self._end(request, State.CANCELLED)
-            seen = self._site.look()
-            mine = {name for name in seen.files if name.startswith(f"{request.name}.")}
-            volumes += len(mine)
-            if request.name in seen.domains:
-                domains += 1
-                self._site.shell(f"virsh undefine {request.name}")
-            self._site.shell(f"cd /var/lib/libvirt/images; rm {' '.join(mine)}")
-        self._site.shell(f"rm {FOLDER}/without-undo; virsh pool-refresh default")
+        try:
+            for point in points:
+                self._arm([("", point)])
+                request = self._submit(Case(is_plain=True))
+                self._reach(request, point)
+                self._client.cancel(request.id)
+                self._end(request, State.CANCELLED)
+                seen = self._site.look()
+                mine = {name for name in seen.files if name.startswith(f"{request.name}.")}
+                volumes += len(mine)
+                if request.name in seen.domains:
+                    domains += 1
+                    self._site.shell(f"virsh undefine {request.name}")
+                self._site.shell(f"cd /var/lib/libvirt/images && rm -f {' '.join(mine)}")
+        finally:
+            self._site.shell(f"rm -f {FOLDER}/without-undo; virsh pool-refresh default")
         return volumes, domains
 
     def _submit(self, case: Case) -> Request:
