@@ -9,177 +9,103 @@ request that the library has begun to hand in ended well, and how often each vm 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from maglica.model import new_request_id
-from support.client_worker import Worker, environment, eventually
-from support.figures import Figure, at_least, at_most, control, reported
-from support.host_worker import HostWorker
-from support.own_libvirtd import OwnLibvirtd
+from maglica.host_worker.scheduler import BATCHES
+from maglica.model import State
+from support.client_worker import eventually
+from support.figures import Figure, at_least, at_most, control
 
-from . import without
 from .frame import Run
+from .party import HOSTS, Party, party
 
-TESTS = Path(__file__).resolve().parents[1]
-HOSTS = 2
 PATIENCE = 300.0
+# No longer than this may nothing end while there is something to do.
+PAUSE_SECONDS = 15.0
 # Requests and kills.
 FULL = (10_000, 200)
 SHORT = (400, 12)
 CONTROL = (240, 16)
+HANDED_OVER = 20
 VICTIMS = {"client worker": 2, "host worker": 3, "job": 4, "library": 1}
 
 
-class Party:
-    """All processes of one run."""
+@dataclass
+class Mayhem:
+    """Who was killed, and how long nothing ended at most (in seconds)."""
 
-    def __init__(self, folder: Path, libvirtd: OwnLibvirtd, requests: int) -> None:
-        folder.mkdir()
-        self.folder = folder
-        self.worker = Worker(folder)
-        self.hosts = []
-        for number in range(HOSTS):
-            name = f"kvm{number}.example.jp"
-            host = HostWorker(folder / f"host{number}", self.worker, libvirtd.uri, name=name)
-            host.allow()
-            self.hosts.append(host)
-        self.library_config = self.worker.library("alice")
-        self.names = {new_request_id(): f"vm{number}.example.jp" for number in range(requests)}
-        plan = "".join(
-            json.dumps({"id": request_id, "name": name}) + "\n"
-            for request_id, name in self.names.items()
-        )
-        (folder / "plan").write_text(plan)
-        self.library: subprocess.Popen[bytes] | None = None
-
-    def weaken(self, protection: str) -> None:
-        """Let the worker that has this protection run without it."""
-        for worker in [self.worker] if protection == "durability" else self.hosts:
-            weak = without.command(protection, worker.command())
-            worker.command = lambda weak=weak: weak  # type: ignore[method-assign]
-
-    def start(self) -> None:
-        self.worker.start()
-        for host in self.hosts:
-            host.start()
-        self.start_library()
-
-    def start_library(self) -> None:
-        files = (self.library_config, self.folder / "plan", self.folder / "ended")
-        path = os.pathsep.join([environment()["PYTHONPATH"], str(TESTS)])
-        with (self.folder / "library.log").open("ab") as log:
-            self.library = subprocess.Popen(
-                [sys.executable, "-m", "faults.submitter", *map(str, files)],
-                env=environment(PYTHONPATH=path),
-                stdout=log,
-                stderr=log,
-            )
-
-    def kill(self, victim: str, number: int) -> bool:
-        """Kill one process, and start it again as systemd does; return whether it was there."""
-        host = self.hosts[number % HOSTS]
-        if victim == "client worker":
-            self.worker.stop(signal.SIGKILL)
-            self.worker.start()
-        elif victim == "host worker":
-            host.stop(signal.SIGKILL)
-            host.start()
-        elif victim == "job":
-            children = host.children()
-            if not children:
-                return False
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(children[number % len(children)], signal.SIGKILL)
-        elif self.library is not None:
-            self.library.kill()
-            self.library.wait()
-            self.start_library()
-        return True
-
-    def ended(self) -> Counter[str]:
-        """Return how many requests have ended, by state."""
-        path = self.folder / "ended"
-        lines = path.read_text().splitlines() if path.exists() else []
-        last = dict(line.split() for line in lines if len(line.split()) == 2)
-        return Counter(last.values())
-
-    def effects(self, what: str) -> Counter[str]:
-        """Return how often each vm was "made" or "undone"."""
-        lines = (line.split() for host in self.hosts for line in host.effects)
-        return Counter(name for effect, name in lines if effect == what)
-
-    def close(self) -> None:
-        if self.library is not None:
-            self.library.kill()
-            self.library.wait()
-        for host in self.hosts:
-            host.close()
-        self.worker.close()
+    killed: Counter[str] = field(default_factory=Counter)
+    pause: float = 0.0
 
 
-@contextlib.contextmanager
-def party(run: Run, what: str, requests: int) -> Iterator[Party]:
-    libvirtd = OwnLibvirtd()
-    try:
-        libvirtd.start()
-        made = Party(run.folder / what, libvirtd, requests)
-        try:
-            yield made
-        finally:
-            made.close()
-    finally:
-        libvirtd.close()
+def mayhem(run: Run, them: Party, kills: int, first: str = "") -> Mayhem:
+    """Kill until all requests have ended, spread over all of them.
 
-
-def mayhem(run: Run, them: Party, kills: int) -> Counter[str]:
-    """Kill until all requests have ended, spread over all of them; return who was killed."""
+    ``first`` is killed first, as soon as some requests have ended and others are under way.
+    """
     random = run.random(them.folder.name)
     total = len(them.names)
-    killed: Counter[str] = Counter()
+    found = Mayhem()
+    killed = found.killed
     them.start()
-    end = time.monotonic() + PATIENCE
+    them.start_library()
+    last = time.monotonic()
     seen = 0
     while them.library is not None and them.library.poll() is None:
-        now = sum(them.ended().values())
+        now = len(them.ended())
+        found.pause = max(found.pause, time.monotonic() - last)
         if now > seen:
-            seen, end = now, time.monotonic() + PATIENCE
-        if time.monotonic() > end:
+            seen, last = now, time.monotonic()
+        if time.monotonic() > last + PATIENCE:
             break
-        if killed.total() < kills and now >= killed.total() * total // (kills + 2):
+        due = killed.total() * total // (kills + 2)
+        if first and not killed.total():
+            due = 1
+        if killed.total() < kills and now >= due:
             (victim,) = random.choices([*VICTIMS], [*VICTIMS.values()])
-            time.sleep(random.uniform(0, 0.3))
+            if first and not killed.total():
+                victim = first
+            else:
+                time.sleep(random.uniform(0, 0.3))
             if them.kill(victim, random.randrange(1000)):
                 killed[victim] += 1
                 if killed.total() % 20 == 0:
                     run.say(f"{killed.total()} kills, {now} of {total} requests ended")
         else:
             time.sleep(0.02)
-    return killed
+    return found
 
 
-def outcome(them: Party) -> tuple[int, int, int]:
-    """Return how many requests are lost, how many vms were made twice, and what is left over."""
-    made, undone = them.effects("made"), them.effects("undone")
-    there = Counter(name for host in them.hosts for name in host.made)
+def most_died(kills: int) -> int:
+    """Return how many requests can have had each of their jobs killed by so many kills.
+
+    A kill counts against all of a batch, and batches get smaller (scheduler.BATCHES).
+    """
+    died = 0
+    while sum(-(-(died + 1) // size) for size in BATCHES) <= kills:
+        died += 1
+    return died
+
+
+def outcome(them: Party) -> tuple[int, int]:
+    """Return how many requests are lost, and what is left over."""
+    there = them.there()
     ended = them.ended()
     # Whose job was killed at each of its tries has failed, says so, and must have left nothing.
-    expected = len(them.names) - ended["job_died"]
-    lost = max(expected - len(there.keys() & set(them.names.values())), expected - ended["done"])
-    twice = sum(made[name] > 1 + undone[name] or there[name] > 1 for name in made)
-    left = sum(len(host.drafts) for host in them.hosts)
+    died = {name for each, name in them.names.items() if ended.get(each) == "job_died"}
+    wanted = {each: name for each, name in them.names.items() if name not in died}
+    done = [each for each in wanted if ended.get(each) == "done"]
+    lost = max(len(set(wanted.values()) - there.keys()), len(wanted) - len(done))
+    left = sum(len(host.drafts) for host in them.hosts) + len(died & there.keys())
     for host in them.hosts:
         journal = host.journal()
         left += sum(bool(journal.intents(request_id)) for request_id in them.names)
         journal.close()
-    return lost, twice, left
+    return lost, left
 
 
 def settled(them: Party) -> bool:
@@ -190,39 +116,82 @@ def settled(them: Party) -> bool:
 def figures_of_mayhem(run: Run) -> Iterator[Figure]:
     requests, kills = SHORT if run.short else FULL
     with party(run, "kills", requests) as them:
-        killed = mayhem(run, them, kills)
+        found = mayhem(run, them, kills)
         with contextlib.suppress(AssertionError):
             eventually(lambda: settled(them), 30)
-        lost, twice, left = outcome(them)
-        states = them.ended()
+        lost, left = outcome(them)
+        twice = them.twice()
+        states = Counter(them.ended().values())
+    killed = found.killed
     how = f"{requests} requests, {killed.total()} kills: " + ", ".join(
         f"{count} of {victim}" for victim, count in sorted(killed.items())
     )
     how += f"; ended: {dict(states)}"
     yield at_least("random kill -9: kills", killed.total(), kills, how)
     yield at_most("random kill -9: requests lost", lost, 0, how)
-    killed_thrice = states["job_died"]
-    yield reported("random kill -9: failed, as each try was killed", killed_thrice, how)
+    most = most_died(killed["job"])
+    told = f"no more than {killed['job']} kills of jobs, in batches of {BATCHES}, can let fail"
+    yield at_most("random kill -9: failed, as each try was killed", states["job_died"], most, told)
     yield at_most("random kill -9: vms made twice", twice, 0, how)
     yield at_most("random kill -9: drafts and intents left", left, 0, how)
+    told = "the longest time in which no request ended"
+    yield at_most("random kill -9: pause, seconds", found.pause, PAUSE_SECONDS, told)
 
 
-def without_protection(run: Run, protection: str) -> Iterator[Figure]:
-    """Do the same with workers that lack one protection."""
+def without_durability(run: Run) -> Iterator[Figure]:
+    """Do the same with a client worker that replies first; it is the first to be killed."""
     requests, kills = CONTROL
-    with party(run, protection, requests) as them:
-        them.weaken(protection)
-        killed = mayhem(run, them, kills)
-        lost, twice, _left = outcome(them)
-    how = f"without {protection}, {requests} requests, {killed.total()} kills"
-    if protection == "durability":
-        yield control("random kill -9: requests lost", lost, how)
-    else:
-        yield control("random kill -9: vms made twice", twice, how)
+    with party(run, "durability", requests) as them:
+        them.weaken("durability")
+        found = mayhem(run, them, kills, first="client worker")
+        lost, _left = outcome(them)
+    how = f"without durability, {requests} requests, {found.killed.total()} kills"
+    yield control("random kill -9: requests lost", lost, how)
+
+
+def handed_over_again(run: Run, protection: str = "") -> int:
+    """Hand requests that are done over once more; return how many vms were made twice.
+
+    The client worker gets back its journal as it was before it heard of the hosts' results.
+    """
+    with party(run, f"again{protection}", HANDED_OVER) as them:
+        if protection:
+            them.weaken(protection)
+        them.start()
+        client = them.worker.peer("client", "carol")
+        eventually(lambda: sum(each.alive for each in client.ask("hosts")[1]["hosts"]) == HOSTS)
+        for host in them.hosts:
+            host.process.send_signal(signal.SIGSTOP)
+        requests = [client.clone(name, memory_mib=16, start=False) for name in them.names.values()]
+        them.worker.stop(signal.SIGKILL)
+        journal = [*them.worker.folder.glob("journal.sqlite*")]
+        kept = {path: path.read_bytes() for path in journal}
+        them.worker.start()
+        for host in them.hosts:
+            host.process.send_signal(signal.SIGCONT)
+
+        def are_done() -> bool:
+            states = [client.request("status", id=each.id).state for each in requests]
+            return states == [State.DONE] * HANDED_OVER
+
+        eventually(are_done, PAUSE_SECONDS)
+        them.worker.stop(signal.SIGKILL)
+        for path in them.worker.folder.glob("journal.sqlite*"):
+            path.unlink()
+        for path, content in kept.items():
+            path.write_bytes(content)
+        them.worker.start()
+        eventually(are_done, PAUSE_SECONDS)
+        return them.twice()
 
 
 def figures(run: Run) -> Iterator[Figure]:
     yield from figures_of_mayhem(run)
-    if not run.short:
-        yield from without_protection(run, "durability")
-        yield from without_protection(run, "known_ids")
+    if run.short:
+        return
+    yield from without_durability(run)
+    how = f"{HANDED_OVER} requests that are done, handed over by an older journal"
+    twice = handed_over_again(run)
+    yield at_most("handed over again: vms made twice", twice, 0, how)
+    twice = handed_over_again(run, "known_ids")
+    yield control("handed over again: vms made twice", twice, f"without known_ids, {how}")

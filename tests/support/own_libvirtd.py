@@ -101,6 +101,14 @@ class OwnLibvirtd:
         """Define a domain."""
         return self.connection.defineXML(DOMAIN.format(name=name, uuid=uuid, metadata=metadata))
 
+    def add_pools(self, count: int) -> None:
+        """Define and start so many more pools; each of the test driver's has 100 GiB."""
+        for number in range(count):
+            name = f"more{number}"
+            target = f"<target><path>/{name}</path></target>"
+            xml = f"<pool type='dir'><name>{name}</name>{target}</pool>"
+            self.connection.storagePoolDefineXML(xml).create()
+
     def kill(self) -> None:
         """End it at once, as a crash would."""
         if self.process is not None:
