@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import libvirt
 import pytest
 from maglica import domain_xml
 from maglica.host_worker import bases, job, undo
@@ -105,6 +106,25 @@ def test_release_keeps_what_a_vm_builds_upon(host: Host) -> None:
     made = base_files(host)
     assert about_image(host, Kind.RELEASE).state is State.DONE
     assert base_files(host) == made
+
+
+def test_a_guest_that_somebody_paused_is_left_alone(host: Host) -> None:
+    vm = cloned(host, "paused0.example.jp")
+    domain = host.connection.lookupByUUIDString(vm_uuid(vm.id))
+    domain.create()
+    domain.suspend()
+    try:
+        ended = about_vm(host, Kind.FLATTEN, vm)
+        assert ended.state is State.FAILED
+        assert ended.failure.text == (
+            "cannot flatten paused0.example.jp on host kvm0.example.jp: it is paused: let it run,"
+            " or stop it"
+        )
+        assert domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED
+        assert host.context.journal.intents(ended.id) == ()
+        assert len(layers(vm.vm.disks[0])) == 2
+    finally:
+        domain.destroy()
 
 
 @pytest.mark.parametrize("running", [False, True])

@@ -14,7 +14,7 @@ import pytest
 from maglica.host_worker import copies, images
 from maglica.host_worker.guest.appliance import Drive
 from maglica.host_worker.guest.areas import Patch
-from maglica.host_worker.guest.blocks import Write, Writer
+from maglica.host_worker.guest.blocks import DiskPatches, Writer
 from maglica.host_worker.images import QCOW2
 
 MIB = 1 << 20
@@ -107,6 +107,25 @@ def test_few_copies_into_a_pool_at_once(tmp_path: Path) -> None:
         assert len(list((tmp_path / copies.FOLDER).iterdir())) == 3
 
 
+def test_one_that_waits_is_alive_as_long_as_others_make_progress(tmp_path: Path) -> None:
+    alive = threading.Event()
+    got = threading.Event()
+
+    def wait() -> None:
+        with copies.slot(tmp_path, "p", alive.set):
+            got.set()
+
+    with copies.slot(tmp_path, "p", alive.set) as mark:
+        with copies.slot(tmp_path, "p", alive.set):
+            thread = threading.Thread(target=wait)
+            thread.start()
+            assert not alive.wait(0.5)
+            mark()
+            assert alive.wait(5)
+        assert got.wait(5)
+    thread.join()
+
+
 def test_what_a_linked_clone_takes_is_independent_of_the_image_s_size(tmp_path: Path) -> None:
     taken = {}
     patches = [Patch(0, 100 * MIB + number * 1000 * 512, b"x" * 1024) for number in range(12)]
@@ -116,7 +135,7 @@ def test_what_a_linked_clone_takes_is_independent_of_the_image_s_size(tmp_path: 
         command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "qcow2"]
         subprocess.run([*command, str(overlay)], check=True)
         with Writer() as writer:
-            assert writer.write({"a": [Write(Drive(str(overlay)), patches)]}) == {"a": ""}
+            assert writer.write({"a": [DiskPatches(Drive(str(overlay)), patches)]}) == {"a": ""}
         taken[size] = overlay.stat().st_blocks * 512
     assert taken["1G"] == taken["20G"] < 2 * MIB
 
@@ -126,15 +145,18 @@ def test_what_goes_wrong_with_one_disk_is_told_of_that_one(tmp_path: Path) -> No
     make_base(good)
     bad.write_bytes(b"no qcow2")
     patch = Patch(0, 4096, b"hello" * 100 + b"\n" * 12)
-    guests = {path.stem: [Write(Drive(str(path)), [patch])] for path in (good, bad)}
-    guests["small"] = [Write(Drive(str(good)), [Patch(0, 1 << 40, b"x" * 512)])]
+    guests = {path.stem: [DiskPatches(Drive(str(path)), [patch])] for path in (good, bad)}
+    guests["small"] = [DiskPatches(Drive(str(good)), [Patch(0, 1 << 40, b"x" * 512)])]
     with Writer() as writer:
         results = writer.write(guests)
     assert results["good"] == ""
     assert "not in qcow2 format" in results["bad"]
     assert "Input/output error" in results["small"]
     with Writer() as writer:
-        assert "No such file" in writer.write({"gone": [Write(Drive(str(gone)), [patch])]})["gone"]
+        assert (
+            "No such file"
+            in writer.write({"gone": [DiskPatches(Drive(str(gone)), [patch])]})["gone"]
+        )
     read = subprocess.run(
         ["qemu-io", "-f", "qcow2", "-c", "read -v 4096 16", str(good)],
         check=True,

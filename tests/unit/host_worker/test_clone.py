@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -423,6 +424,59 @@ def test_a_base_below_an_overlay_outside_the_pools_stays(host: FakeHost) -> None
     host.connection.domains.remove(image)
     clone.bases.collect(host.connection, host.context)
     assert host.bases() == [name]
+
+
+def old_base_in_use(host: FakeHost) -> str:
+    """Make a vm of an image that changes afterwards; return the name of the base below the vm."""
+    host.add_image()
+    host.run(host.request(NAMES[0]))
+    (name,) = host.bases()
+    change(host)
+    host.run(host.request(NAMES[1], clone_mode=CloneMode.FULL))
+    return name
+
+
+def test_a_pool_behind_a_link_hides_no_use(host: FakeHost) -> None:
+    real = host.pool.with_name("real")
+    host.pool.rename(real)
+    host.pool.symlink_to(real)
+    name = old_base_in_use(host)
+    clone.bases.collect(host.connection, host.context)
+    assert name in host.bases()
+    assert clone.bases.release(IMAGE, host.connection, host.context) == 1
+    assert host.bases() == [name]
+
+
+def test_a_base_that_a_vm_says_it_needs_stays_without_its_disk(host: FakeHost) -> None:
+    name = old_base_in_use(host)
+    for path in host.pool.glob(f"{NAMES[0]}.*"):
+        path.unlink()
+    clone.bases.collect(host.connection, host.context)
+    assert name in host.bases()
+
+
+def test_what_can_not_be_read_is_not_taken_for_unused(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = old_base_in_use(host)
+
+    def stale(_path: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(clone.bases.os, "scandir", stale)
+    with pytest.raises(StorageFailed, match=f"{host.pool} of a storage pool can't be read: Stale"):
+        clone.bases.collect(host.connection, host.context)
+    # Work that is done does not fail for it.
+    clone.bases.tidy(host.context)
+    assert name in host.bases()
+
+
+def test_releasing_one_image_counts_its_own_bases(host: FakeHost) -> None:
+    host.add_image()
+    host.run(host.request(clone_mode=CloneMode.FULL))
+    assert clone.bases.release("other.original", host.connection, host.context) == 0
+    assert clone.bases.release(IMAGE, host.connection, host.context) == 1
+    assert host.bases() == []
 
 
 def test_bases_of_a_lost_journal(host: FakeHost) -> None:

@@ -14,14 +14,16 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import domain_xml
 from .._deps import need
-from ..errors import ImageRunning, ImageUnsupported, JournalFailed, StorageFailed
+from ..domain_xml import Definition
+from ..errors import ImageRunning, ImageUnsupported, JournalFailed, MaglicaError, StorageFailed
 from . import images, libvirtd, qemu_img, storage
 from .context import JobContext
 from .guest import accel
@@ -50,7 +52,11 @@ def facts_of(base: Base) -> GuestFacts:
 def is_ready(image: Image, context: JobContext) -> bool:
     """Tell whether the base of the image's present version is there."""
     known = context.journal.bases(image.uuid)
-    return any(base.state == READY and base.version == image.version for base in known)
+    return any(_is_whole(base) and base.version == image.version for base in known)
+
+
+def _is_whole(base: Base) -> bool:
+    return base.state == READY and all(Path(disk["path"]).exists() for disk in base.disks.values())
 
 
 @contextmanager
@@ -94,7 +100,7 @@ def _find(image: Image, context: JobContext) -> Base | None:
     """Return the base of this version; remove what is left of bases that were never finished."""
     found = None
     for base in context.journal.bases(image.uuid):
-        if base.state != READY or not all(Path(d["path"]).exists() for d in base.disks.values()):
+        if not _is_whole(base):
             try:
                 remove(base, context.connect(), context)
             except StorageFailed as error:
@@ -207,63 +213,99 @@ def collect(connection: Any, context: JobContext) -> None:
     _collect_unknown(connection, context)
 
 
+def tidy(context: JobContext) -> None:
+    """Collect after work whose result does not depend on it; the next one tries again."""
+    try:
+        collect(context.connect(), context)
+    except MaglicaError as error:
+        log.warning("bases can't be collected: %s", error)
+
+
 def release(image: str, connection: Any, context: JobContext) -> int:
     """Remove the bases of an image that no volume builds upon; return how many these are.
 
     Raises StorageFailed, also when one is just being made or cloned from.
     """
-    before = len(context.journal.bases())
+    removed = 0
     uuids = {base.image_uuid for base in context.journal.bases() if base.image == image}
     for image_uuid in sorted(uuids):
         try:
             with _lock(context.settings.state_dir, image_uuid, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                _collect_image(image_uuid, connection, context, keep_newest=False)
+                removed += _collect_image(image_uuid, connection, context, keep_newest=False)
         except BlockingIOError as error:
             raise StorageFailed("its base is in use by a request that is under way") from error
-    return before - len(context.journal.bases())
+    return removed
 
 
 def _collect_image(
     image_uuid: str, connection: Any, context: JobContext, keep_newest: bool = True
-) -> None:
+) -> int:
+    """Remove an image's bases that nothing builds upon; return how many."""
     bases = context.journal.bases(image_uuid)
     ready = [base for base in bases if base.state == READY]
     if keep_newest:
         keep_newest = libvirtd.find(connection, image_uuid, context.host) is not None
     newest = ready[-1:] if keep_newest else []
     idle = [base for base in bases if base not in newest]
-    used = backing_files(connection) if idle else set()
-    # What a vm is just leaving may be needed again if that is interrupted.
-    used |= {intent.data["backing"] for intent in context.journal.announced(PULL)}
+    used = in_use(connection, context) if idle else None
+    removed = 0
     for base in idle:
-        if not any(disk["path"] in used for disk in base.disks.values()):
+        paths = [disk["path"] for disk in base.disks.values()]
+        if used is not None and not used.has(base.id, paths):
             log.info("removing base %s of image %s", base.id, base.image)
             remove(base, connection, context)
+            removed += 1
+    return removed
 
 
 def _collect_unknown(connection: Any, context: JobContext) -> None:
     volumes = {
-        storage.volume_path(pool, name): (pool, name)
+        os.path.realpath(storage.volume_path(pool, name)): (pool, name)
         for pool in storage.pools(connection)
         for name in storage.volume_names(connection, pool)
         if _NAME.fullmatch(name)
     }
     # Read after the volumes: a base is journaled before its first volume is made.
-    known = {disk["path"] for base in context.journal.bases() for disk in base.disks.values()}
+    known = {
+        os.path.realpath(disk["path"])
+        for base in context.journal.bases()
+        for disk in base.disks.values()
+    }
     unknown = volumes.keys() - known
-    for path in unknown - backing_files(connection) if unknown else ():
+    used = in_use(connection, context) if unknown else None
+    for path in unknown:
         pool, name = volumes[path]
-        log.warning("removing base volume %s, which is in no journal", name)
-        storage.delete(connection, pool.name, name)
+        base_id = name.split(".")[2]
+        if used is not None and not used.has(base_id, [path]):
+            log.warning("removing base volume %s, which is in no journal", name)
+            storage.delete(connection, pool.name, name)
 
 
-def backing_files(connection: Any) -> set[str]:
-    """Return the paths of all files that another file builds upon: in pools, and below domains."""
+@dataclass(frozen=True)
+class Uses:
+    """Files that others build upon, by their real paths, and the bases that vms say they need."""
+
+    paths: frozenset[str]
+    ids: frozenset[str]
+
+    def has(self, base_id: str, paths: Collection[str]) -> bool:
+        """Tell whether a base of that id, with files at these paths, is needed."""
+        return base_id in self.ids or any(os.path.realpath(path) in self.paths for path in paths)
+
+
+def in_use(connection: Any, context: JobContext) -> Uses:
+    """Find out what the files in the pools and the disks of domains build upon.
+
+    What can't be found out is an error, StorageFailed, and never "nothing".
+    """
     libvirt = need("libvirt")
     files = {path for pool in storage.pools(connection) for path in _files(pool.path)}
+    ids = set()
     try:
-        for domain in connection.listAllDomains():
-            files.update(_sources(domain))
+        for definition in filter(None, map(_described, connection.listAllDomains())):
+            files.update(disk.source for disk in definition.disks if disk.source)
+            if definition.made is not None and definition.made.base is not None:
+                ids.add(definition.made.base)
     except libvirt.libvirtError as error:
         failure = libvirtd.kind_of(error, StorageFailed)
         raise failure(f"what uses the bases can't be found out: {error}") from error
@@ -274,19 +316,20 @@ def backing_files(connection: Any) -> set[str]:
         below = {path for path in map(images.backing_of, files) if path}
         files = below - found
         found |= below
-    return found
+    # What a vm is just leaving may be needed again if that is interrupted.
+    leaving = {intent.data["backing"] for intent in context.journal.announced(PULL)}
+    return Uses(frozenset(found | set(map(os.path.realpath, leaving))), frozenset(ids))
 
 
-def _sources(domain: Any) -> set[str]:
-    """Return the paths of a domain's disks; one that vanishes meanwhile has none."""
+def _described(domain: Any) -> Definition | None:
+    """Return a domain's definition; one that vanishes meanwhile has none."""
     libvirt = need("libvirt")
     try:
-        xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        return domain_xml.describe(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-            return set()
+            return None
         raise
-    return {disk.source for disk in domain_xml.describe(xml).disks if disk.source}
 
 
 def _files(folder: str) -> Iterator[str]:
@@ -294,4 +337,6 @@ def _files(folder: str) -> Iterator[str]:
         with os.scandir(folder) as entries:
             yield from (entry.path for entry in entries if entry.is_file())
     except OSError as error:
-        log.warning("cannot read the folder %s of a storage pool: %s", folder, error)
+        raise StorageFailed(
+            f"the folder {folder} of a storage pool can't be read: {error.strerror}"
+        ) from error

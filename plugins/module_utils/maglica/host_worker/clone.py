@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from typing import Callable
 
 from ..errors import HostDown, MaglicaError
@@ -63,21 +64,15 @@ class _Batch:
                 image = original.read(self._image, self._context)
                 for step in (self._make_disks, self._define, self._start):
                     step(image)
-                self._collect(image)
+                if len(self._context.journal.bases(image.uuid)) > 1:
+                    # What a new base has made superfluous.
+                    bases.tidy(self._context)
         except HostDown:
             raise
         except MaglicaError as error:
             # What concerns the image or the host, and no single member, ends them all.
             for vm in list(self._members):
                 self._fail(vm, error)
-
-    def _collect(self, image: Image) -> None:
-        """Remove what a new base has made superfluous; the next clone tries again."""
-        if len(self._context.journal.bases(image.uuid)) > 1:
-            try:
-                bases.collect(self._context.connect(), self._context)
-            except MaglicaError as error:
-                _log.warning("bases of image %s can't be collected: %s", image.name, error)
 
     def _take_up(self, vm: Member) -> None:
         """Finish a vm that an earlier run has defined; all others begin anew."""
@@ -170,25 +165,24 @@ class _Batch:
     def _each(self, step: Callable[[Member], None]) -> None:
         """Do a step for each member; one that fails leaves the batch alone."""
         for vm in list(self._members):
-            try:
-                step(vm)
-            except HostDown:
-                raise
-            except MaglicaError as error:
-                self._fail(vm, error)
+            self._settle(vm, partial(step, vm))
 
     def _at_once(self, *steps: Callable[[Member], None]) -> None:
         """Do steps for all members side by side, which must be such as can run in any thread."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             jobs = [(vm, pool.submit(step, vm)) for vm in self._members for step in steps]
         for vm, job in jobs:
-            try:
-                job.result()
-            except HostDown:
-                raise
-            except MaglicaError as error:
-                if vm in self._members:
-                    self._fail(vm, error)
+            self._settle(vm, job.result)
+
+    def _settle(self, vm: Member, act: Callable[[], None]) -> None:
+        """Do something for a member, and end its request if that fails."""
+        try:
+            act()
+        except HostDown:
+            raise
+        except MaglicaError as error:
+            if vm in self._members:
+                self._fail(vm, error)
 
     def _fail(self, vm: Member, error: MaglicaError) -> None:
         """Undo what was made for a member and end its request with the cause."""

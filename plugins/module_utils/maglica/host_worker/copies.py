@@ -36,8 +36,13 @@ def copy(chain: Chain, target: str, pool: str, state_dir: Path, alive: Callable[
     """
     if len(chain) == 1 and reflink(chain[0].path, target):
         return
-    with slot(state_dir, pool, alive):
-        qemu_img.copy(chain, target, alive)
+    with slot(state_dir, pool, alive) as mark:
+
+        def moved() -> None:
+            mark()
+            alive()
+
+        qemu_img.copy(chain, target, moved)
 
 
 def reflink(source: str, target: str) -> bool:
@@ -63,20 +68,39 @@ def reflink(source: str, target: str) -> bool:
 
 
 @contextmanager
-def slot(state_dir: Path, pool: str, alive: Callable[[], None]) -> Iterator[None]:
-    """Hold one of the pool's slots during the block; wait for one, calling ``alive`` meanwhile.
+def slot(state_dir: Path, pool: str, alive: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Hold one of the pool's slots during the block; yield what its holder calls at each progress.
 
-    The kernel frees a slot when its holder is gone. Raises JournalFailed when there can't be any.
+    ``alive`` is called when those make progress that are waited for, so that one which waits for
+    what hangs is found to hang too. The kernel frees a slot when its holder is gone. Raises
+    JournalFailed when there can't be any.
     """
+    seen = _progress(state_dir, pool)
     descriptor = _taken(state_dir, pool)
     while descriptor is None:
         time.sleep(_PAUSE)
-        alive()
+        if (now := _progress(state_dir, pool)) != seen:
+            seen = now
+            alive()
         descriptor = _taken(state_dir, pool)
     try:
-        yield
+        yield lambda: os.utime(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _progress(state_dir: Path, pool: str) -> int:
+    """Return when a holder of one of the pool's slots last made progress, in nanoseconds."""
+    try:
+        return max(path.stat().st_mtime_ns for path in _slots(state_dir, pool))
+    except OSError:
+        return 0
+
+
+def _slots(state_dir: Path, pool: str) -> list[Path]:
+    # A pool's name may have characters that a file's name can't.
+    name = pool.encode().hex()[:200]
+    return [state_dir / FOLDER / f"{name}.{number}" for number in range(AT_ONCE)]
 
 
 def _taken(state_dir: Path, pool: str) -> int | None:
@@ -84,9 +108,7 @@ def _taken(state_dir: Path, pool: str) -> int | None:
     folder = state_dir / FOLDER
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        for number in range(AT_ONCE):
-            # A pool's name may have characters that a file's name can't.
-            path = folder / f"{pool.encode().hex()[:200]}.{number}"
+        for path in _slots(state_dir, pool):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import domain_xml
 from .._deps import need
-from ..errors import LibvirtFailed, NoRoom, StorageFailed, VmUnknown
+from ..errors import LibvirtFailed, MaglicaError, NoRoom, StorageFailed, VmUnknown
 from ..model import Request, Vm
 from . import bases, images, libvirtd, metadata, qemu_img, quick, storage, undo, view
 from .context import JobContext
@@ -31,45 +31,53 @@ def flatten(request: Request, context: JobContext) -> Vm:
     """
     domain = quick.find(request, context)
     with libvirtd.errors(f"flatten {request.name}", context.host):
-        definition = domain_xml.describe(view.inactive_xml(domain))
-        if definition.made is None:
-            raise VmUnknown(
-                f"cannot flatten {request.name} on host {context.host}: Maglica did not make it"
-            )
-        disks = {disk.target: disk.source for disk in definition.copied_disks if disk.source}
-        with context.phase(request.id, "copy"):
-            for target, path in disks.items():
-                _flatten_disk(domain, target, path, request, context)
+        try:
+            _flatten_all(domain, request, context)
+        except MaglicaError as error:
+            text = f"cannot flatten {request.name} on host {context.host}: {error}"
+            raise type(error)(text) from error
+        # All is on the disks: nothing is to be put back any more.
+        context.journal.forget(request.id)
         metadata.set_independent(domain)
         vm = view.vm_of(domain, context.host)
-    # All is on the disks: nothing is to be put back any more.
-    context.journal.forget(request.id)
-    bases.collect(context.connect(), context)
+    bases.tidy(context)
     return vm
 
 
+def _flatten_all(domain: Any, request: Request, context: JobContext) -> None:
+    definition = domain_xml.describe(view.inactive_xml(domain))
+    if definition.made is None:
+        raise VmUnknown("Maglica did not make it")
+    disks = {disk.target: disk.source for disk in definition.copied_disks if disk.source}
+    with context.phase(request.id, "copy"):
+        for target, path in disks.items():
+            _flatten_disk(domain, target, path, request.id, context)
+
+
 def _flatten_disk(
-    domain: Any, target: str, path: str, request: Request, context: JobContext
+    domain: Any, target: str, path: str, request_id: str, context: JobContext
 ) -> None:
     """Do one disk; a guest that starts or ends meanwhile only changes the way."""
     while (chain := _layers(path, context))[1:]:
-        about = f"cannot flatten {request.name} on host {context.host}: disk {path}"
         if images.has_snapshots(path):
-            raise StorageFailed(f"{about} has snapshots, which would lose what is below them")
+            raise StorageFailed(f"disk {path} has snapshots, which would lose what is below them")
         needed = sum(images.content_bytes((layer,)) for layer in chain[1:])
         free = storage.free_bytes(path)
         if needed > free:
             raise NoRoom(
-                f"{about}: {storage.gib(free)} GiB are free beside it,"
-                f" {storage.gib(needed)} GiB needed"
+                f"{storage.gib(free)} GiB are free beside disk {path}, {storage.gib(needed)} GiB"
+                " needed"
             )
+        is_active = libvirtd.is_active(domain)
+        if is_active:
+            undo.need_running(domain)
         # QEMU lets the header forget the base before the tables that name the copies are written.
         data = {"uuid": domain.UUIDString(), "target": target, "path": path}
         below = {"backing": chain[1].path, "format": chain[1].format}
-        context.journal.intend(request.id, bases.PULL, {**data, **below})
-        if not libvirtd.is_active(domain):
+        context.journal.intend(request_id, bases.PULL, {**data, **below})
+        if not is_active:
             qemu_img.flatten(path, needed, context.alive)
-        elif not _pull(domain, target, about, context):
+        elif not _pull(domain, target, request_id, context):
             undo.lay_upon(path, chain[1].path, chain[1].format)
 
 
@@ -78,27 +86,30 @@ def _layers(path: str, context: JobContext) -> images.Chain:
     return images.inspect(path, images.QCOW2, folders)
 
 
-def _pull(domain: Any, target: str, about: str, context: JobContext) -> bool:
+def _pull(domain: Any, target: str, request_id: str, context: JobContext) -> bool:
     """Have libvirt copy beside the guest, and QEMU write all of it; False when the guest ended."""
     libvirt = need("libvirt")
+    pull = libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_PULL
     try:
-        if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
-            raise LibvirtFailed(f"{about}: the vm is paused; resume or stop it first")
-        if not domain.blockJobInfo(target):
+        now = domain.blockJobInfo(target)
+        if now and now["type"] != pull:
+            raise LibvirtFailed(f"disk {target} has another block job under way")
+        if not now:
             domain.blockPull(target)
-        while (now := domain.blockJobInfo(target)) and now.get("type"):
-            context.alive()
+        copied = -1
+        while (now := domain.blockJobInfo(target)) and now["type"] == pull:
+            if now["cur"] != copied:
+                copied = now["cur"]
+                context.alive()
             time.sleep(POLL_SECONDS)
-        # A guest that stands still for a moment is how libvirt has QEMU write what it keeps.
-        domain.suspend()
-        domain.resume()
+        undo.write_back(domain, request_id, context)
     except libvirt.libvirtError as error:
         # A guest that has ended meanwhile is done as one that is off.
         if libvirtd.is_active(domain):
-            raise LibvirtFailed(f"{about}: {error}") from error
+            raise LibvirtFailed(f"disk {target}: {error}") from error
         return False
     if _is_linked(domain, target):
-        raise LibvirtFailed(f"{about}: QEMU could not copy what is below it")
+        raise LibvirtFailed(f"disk {target}: QEMU could not copy what is below it")
     return True
 
 

@@ -9,6 +9,7 @@ this host.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -25,6 +26,10 @@ from .qcow2 import Header
 
 RAW, QCOW2 = "raw", "qcow2"
 MAX_LAYERS = 32
+# Of a path that leads to no file, or to a drive that is empty.
+_NO_FILE = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ENODEV, errno.ENOMEDIUM}
+)
 _PROTOCOL = re.compile(r"[A-Za-z0-9+.-]*:")
 
 
@@ -213,7 +218,7 @@ def has_snapshots(path: str) -> bool:
 def backing_of(path: str) -> str | None:
     """Return the path that a qcow2 file names as its backing file, whatever else its header says.
 
-    None for any other file, and for one that is gone.
+    None for any other file, and for one that is gone. Raises StorageFailed when it can't be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -224,8 +229,10 @@ def backing_of(path: str) -> str | None:
             offset, length = place
             file.seek(offset)
             name = file.read(length)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise StorageFailed(f"{path} can't be read: {error.strerror}") from error
     if not name or b"\0" in name:
         return None
     return os.path.realpath(Path(path).parent / os.fsdecode(name))

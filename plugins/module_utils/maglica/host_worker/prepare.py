@@ -8,7 +8,7 @@ import logging
 import time
 from contextlib import nullcontext
 
-from ..errors import MaglicaError, MessageInvalid
+from ..errors import ImageUnsupported, MaglicaError, MessageInvalid
 from ..model import ImageSpec, Request
 from . import bases, original
 from .context import JobContext
@@ -24,6 +24,11 @@ def prepare(request: Request, context: JobContext) -> None:
     name = _image(request)
     try:
         image = original.read(name, context)
+        if image.version is None:
+            raise ImageUnsupported(
+                "it has a block device, which does not tell when it was written to: each clone of"
+                " it makes a base of its own"
+            )
         # The phase tells that something was to do.
         is_made = bases.is_ready(image, context)
         phase = nullcontext() if is_made else context.phase(request.id, "base")
@@ -32,10 +37,7 @@ def prepare(request: Request, context: JobContext) -> None:
     except MaglicaError as error:
         raise type(error)(f"cannot prepare image {name} on host {context.host}: {error}") from error
     if len(context.journal.bases(image.uuid)) > 1:
-        try:
-            bases.collect(context.connect(), context)
-        except MaglicaError as error:
-            _log.warning("bases of image %s can't be collected: %s", name, error)
+        bases.tidy(context)
 
 
 def release(request: Request, context: JobContext) -> None:

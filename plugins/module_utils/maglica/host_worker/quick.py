@@ -82,7 +82,7 @@ def remove(request: Request, context: JobContext) -> Vm:
                 undefine(domain, xml)
         with context.phase(request.id, "volumes"):
             storage.delete_vm_volumes(connection, spec.uuid)
-            bases.collect(connection, context)
+            bases.tidy(context)
     return removed
 
 

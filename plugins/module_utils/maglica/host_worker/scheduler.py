@@ -22,7 +22,7 @@ BATCHES = (32, 8, 1)
 
 @dataclass(frozen=True)
 class Job:
-    """Requests that one child process runs; ``image`` is set when it clones."""
+    """Requests that one child process runs; ``image`` is set when they need the base of an image."""
 
     ids: tuple[str, ...]
     image: str | None = None
@@ -79,7 +79,7 @@ def _image(entry: Entry) -> str | None:
 
 
 class _FreeImages:
-    """Batches in the making, by image; an image that a running job clones takes none."""
+    """Batches in the making, by image; an image that a running job works with takes none."""
 
     def __init__(self, running: Collection[Job], limits: Limits) -> None:
         self._limits = limits.batches

@@ -14,11 +14,11 @@ from typing import Any, Callable
 
 from .. import domain_xml
 from .._deps import need
-from ..errors import StorageFailed
+from ..errors import LibvirtFailed, StorageFailed
 from . import bases, images, libvirtd, qemu_img, quick, storage, view
 from .context import JobContext
 
-VOLUME, FILE, DOMAIN = "volume", "file", "domain"
+VOLUME, FILE, DOMAIN, PAUSE = "volume", "file", "domain", "pause"
 _KEYS = "keys"
 
 
@@ -64,7 +64,7 @@ def _base(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
     bases.undo(data["id"], data["image_uuid"], context)
 
 
-def _pull(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
+def _pull(request_id: str, data: dict[str, Any], context: JobContext) -> None:
     """End a copy of what is below a disk; what it has copied so far does no harm."""
     libvirt = need("libvirt")
     domain = libvirtd.find(context.connect(), data["uuid"], context.host)
@@ -72,17 +72,46 @@ def _pull(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
         return
     try:
         if libvirtd.is_active(domain):
-            if domain.blockJobInfo(data["target"]):
+            job = domain.blockJobInfo(data["target"])
+            if job and job["type"] == libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_PULL:
                 domain.blockJobAbort(data["target"])
             # Also when it ended in the same moment, QEMU writes all that it keeps.
-            domain.suspend()
-            domain.resume()
+            write_back(domain, request_id, context)
             return
     except libvirt.libvirtError as error:
         if libvirtd.is_active(domain):
             failure = libvirtd.kind_of(error, StorageFailed)
             raise failure(f"the copy of disk {data['target']} can't be ended: {error}") from error
     lay_upon(data["path"], data["backing"], data["format"])
+
+
+def need_running(domain: Any) -> None:
+    """Raise LibvirtFailed for a guest that is on and does not run, paused by somebody."""
+    libvirt = need("libvirt")
+    if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
+        raise LibvirtFailed(f"it is {view.state_of(domain)}: let it run, or stop it")
+
+
+def write_back(domain: Any, request_id: str, context: JobContext) -> None:
+    """Have QEMU write all that it keeps: it does so when a guest stands still for a moment.
+
+    Raises LibvirtFailed when somebody has paused the guest, and libvirt's own error.
+    """
+    need_running(domain)
+    context.journal.intend(request_id, PAUSE, {"uuid": domain.UUIDString()})
+    domain.suspend()
+    domain.resume()
+
+
+def _pause(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """Let a guest run again that was to stand still for a moment."""
+    libvirt = need("libvirt")
+    domain = libvirtd.find(context.connect(), data["uuid"], context.host)
+    if domain is None:
+        return
+    with libvirtd.errors("resume a vm", context.host):
+        if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+            domain.resume()
 
 
 def lay_upon(path: str, backing: str, backing_format: str) -> None:
@@ -99,5 +128,6 @@ _UNDOERS: dict[str, Callable[[str, dict[str, Any], JobContext], None]] = {
     FILE: _file,
     DOMAIN: _domain,
     bases.PULL: _pull,
+    PAUSE: _pause,
     bases.INTENT: _base,
 }

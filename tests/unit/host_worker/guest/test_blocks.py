@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from maglica.host_worker.guest.appliance import Drive
 from maglica.host_worker.guest.areas import fill
-from maglica.host_worker.guest.blocks import Write as DiskWrite
-from maglica.host_worker.guest.blocks import Writer, is_untouched
+from maglica.host_worker.guest.blocks import DiskPatches, Writer, is_untouched
 from maglica.host_worker.guest.customize import Guest, write_areas
 from maglica.host_worker.guest.model import Area, Extent, GuestFacts, Mount, SetPassword, Write
 
@@ -34,10 +33,10 @@ class FakeWriter(Writer):
 
     def __init__(self, problems: Mapping[str, str]) -> None:
         super().__init__()
-        self.written: dict[str, Sequence[DiskWrite]] = {}
+        self.written: dict[str, Sequence[DiskPatches]] = {}
         self._problems = problems
 
-    def write(self, guests: Mapping[str, Sequence[DiskWrite]]) -> dict[str, str]:
+    def write(self, guests: Mapping[str, Sequence[DiskPatches]]) -> dict[str, str]:
         self.written.update(guests)
         return {key: self._problems.get(key, "") for key in guests}
 

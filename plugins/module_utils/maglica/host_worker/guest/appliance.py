@@ -17,12 +17,12 @@ import stat
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable
 
 from ..._deps import need
-from ...errors import GuestUnreadable, GuestUnsupported, MaglicaError, StorageFailed
+from ...errors import GuestUnreadable, GuestUnsupported, MaglicaError
 from .filesystem import ApplianceDied, Kind, few
 from .model import Mount
 from .watch import Watch, watching
@@ -126,7 +126,8 @@ def launched(drives: Sequence[Drive], use_kvm: bool) -> Iterator[Appliance]:
     """
     handle = need("guestfs").GuestFS(python_return_dict=True)
     with ExitStack() as stack:
-        watch = stack.enter_context(_watched(handle, drives))
+        paths = [drive.path for drive in drives]
+        watch = stack.enter_context(watching(paths, handle.get_tmpdir()))
         # Before the watch ends, for it waits for the end of QEMU.
         stack.callback(handle.close)
         handle.set_backend("direct")
@@ -146,13 +147,6 @@ def launched(drives: Sequence[Drive], use_kvm: bool) -> Iterator[Appliance]:
             if watch.failure in (None, error):
                 raise
             raise watch.failure from error
-
-
-def _watched(handle: Any, drives: Sequence[Drive]) -> AbstractContextManager[Watch]:
-    try:
-        return watching([drive.path for drive in drives], handle.get_tmpdir())
-    except OSError as error:
-        raise StorageFailed(f"{handle.get_tmpdir()} can't be used: {error.strerror}") from error
 
 
 def _launch(handle: Any, drives: Sequence[Drive], watch: Watch) -> None:

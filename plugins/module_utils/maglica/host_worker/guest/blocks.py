@@ -106,7 +106,7 @@ class Writer:
         if self._ready is not None:
             _end(self._ready)
 
-    def write(self, guests: Mapping[str, Sequence[Write]]) -> dict[str, str]:
+    def write(self, guests: Mapping[str, Sequence[DiskPatches]]) -> dict[str, str]:
         """Write to the disks of guests; return what went wrong by their keys, "" for nothing.
 
         What was written is on the disks when this returns. The bytes, among them private keys, are
@@ -125,7 +125,7 @@ class Writer:
 
 
 @dataclass(frozen=True)
-class Write:
+class DiskPatches:
     """What to write to one disk of a guest."""
 
     drive: Drive
@@ -148,7 +148,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _write(
-    process: subprocess.Popen[bytes], guests: Mapping[str, Sequence[Write]]
+    process: subprocess.Popen[bytes], guests: Mapping[str, Sequence[DiskPatches]]
 ) -> dict[str, str]:
     with ExitStack() as stack:
         stack.callback(_end, process)

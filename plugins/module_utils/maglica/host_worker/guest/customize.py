@@ -14,7 +14,7 @@ from typing import Callable
 from ...errors import GuestUnreadable, MaglicaError, NoRoom, StorageFailed
 from .appliance import MAX_DRIVES, Appliance, Drive, launched, moved
 from .areas import located, new_fill, patches
-from .blocks import Write, Writer, hits, is_untouched
+from .blocks import DiskPatches, Writer, hits, is_untouched
 from .filesystem import SHADOW, ApplianceDied, apply
 from .inspect import examine
 from .model import Edit, GuestFacts
@@ -76,14 +76,14 @@ def write_areas(
     if not facts.areas or not is_untouched(base, facts):
         return {}
     begun = time.monotonic()
-    writes: dict[str, list[Write]] = {}
+    writes: dict[str, list[DiskPatches]] = {}
     for guest in guests:
         planned = patches(facts, guest.edits)
         if isinstance(planned, str):
             log.info("guest needs an appliance: key=%s: %s", guest.key, planned)
         else:
             writes[guest.key] = [
-                Write(drive, [patch for patch in planned if patch.drive == number])
+                DiskPatches(drive, [patch for patch in planned if patch.drive == number])
                 for number, drive in enumerate(guest.drives)
                 if any(patch.drive == number for patch in planned)
             ]

@@ -31,18 +31,20 @@ def _started(kind: str, hostname: str, path: Path) -> Iterator[tuple[subprocess.
     path.unlink(missing_ok=True)
     command = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", f"root@{hostname}", "-f", str(path)]
     try:
-        with subprocess.Popen(  # pylint: disable=ansible-bad-function
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        ) as process:
-            yield process, path
+        )
     except FileNotFoundError as error:
         raise DependencyMissing(
             "this host lacks ssh-keygen (Debian: openssh-client), which makes SSH host keys"
         ) from error
+    try:
+        with process:
+            yield process, path
     finally:
         path.unlink(missing_ok=True)
         path.with_suffix(".pub").unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from .model import Mount
 # File systems of which several with the same UUID may be attached, and mounted one after the other.
 _INDEPENDENT = frozenset({"ext2", "ext3", "ext4", "vfat", "swap", "unknown", ""})
 # File systems that keep no checksums of a file's bytes, and never compress them.
-_UNCHECKED = frozenset({"ext2", "ext3", "ext4", "xfs"})
+_UNCHECKED = frozenset({"ext2", "ext3", "ext4", "xfs", "vfat"})
 _PLAIN_DEVICE = re.compile(r"/dev/sd[a-z]+\d*")
 # Where the files lie that are read, cleared or written; /home and /srv need not be mounted.
 _MOUNTPOINTS = re.compile(

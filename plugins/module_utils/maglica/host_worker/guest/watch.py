@@ -153,9 +153,12 @@ class Watch:
 def watching(paths: Sequence[str], scratch: str) -> Iterator[Watch]:
     """Watch an appliance during the block, from a folder in ``scratch``.
 
-    Its QEMU has ended when the block ends.
+    Its QEMU has ended when the block ends. Raises StorageFailed.
     """
-    folder = Path(tempfile.mkdtemp(prefix="appliance.", dir=scratch))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="appliance.", dir=scratch))
+    except OSError as error:
+        raise StorageFailed(f"{scratch} can't be used: {error.strerror}") from error
     watch = Watch(paths, folder)
     watch.start()
     try:
