@@ -62,10 +62,6 @@ class Reporter:
         """Wait until the first report is there, or so long."""
         self._made.wait(seconds)
 
-    def poke(self) -> None:
-        """Have a report made soon."""
-        self._poked.set()
-
     def report(self, problem: str | None) -> HostReport:
         """Return the newest report, ``problem`` added to it."""
         self._told = self._latest

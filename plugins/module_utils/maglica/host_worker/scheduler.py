@@ -22,7 +22,7 @@ BATCHES = (32, 8, 1)
 
 @dataclass(frozen=True)
 class Job:
-    """Requests that one child process runs; ``image`` is set when they need the base of an image."""
+    """Requests that one child process runs; ``image``: whose base they need."""
 
     ids: tuple[str, ...]
     image: str | None = None
