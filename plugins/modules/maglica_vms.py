@@ -188,6 +188,10 @@ options:
     description:
       - The vms, at most 1000. What an entry does not say is as the module's option of the same name
         says.
+      - All that is to do for them is sent to the client worker in one message of at most 1 MiB and
+        1000 requests. Long lists of keys or networks for each vm can reach the first limit, and
+        several requests for each with O(wait=false) the second. The module fails then before
+        anything is done.
       - Just one of this and O(name) must be given.
     type: list
     elements: dict

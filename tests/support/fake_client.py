@@ -173,9 +173,8 @@ class FakeClient:
             held = request.spec
             if request.state.ended or not isinstance(held, CloneSpec) or held.name != spec.name:
                 continue
-            if spec.host in (None, request.host) and replace(held, host=None) == replace(
-                spec.without_secrets(), host=None
-            ):
+            same = replace(held, host=None) == replace(spec.without_secrets(), host=None)
+            if spec.host in (None, request.host) and same and not request.cancelling:
                 return request
             raise NameTaken(f"request {request.id} makes another {spec.name}")
         for status in self._hosts.values():

@@ -143,7 +143,10 @@ class FakeCell:
         return tuple(found[:limit])
 
     def cancel(self, request_id: str) -> Request:
-        return self._change(self.requests[request_id], state=State.CANCELLED)
+        request = self.requests[request_id]
+        if self._held:
+            return self._change(request, cancelling=True)
+        return self._change(request, state=State.CANCELLED)
 
     def wait_all(
         self,
@@ -175,6 +178,9 @@ class FakeCell:
     def _work(self, request: Request) -> None:
         failure, self._failure = self._failure, None
         phases = (Phase("copy", 0.1),)
+        if request.cancelling:
+            self._change(request, state=State.CANCELLED, phase=None)
+            return
         if failure is not None:
             self._change(request, state=State.FAILED, failure=failure, phase=None)
             return

@@ -199,7 +199,7 @@ class VmSuite:
         text = str(caught.value)
         assert request.id in text
         assert "0.3 s" in text
-        assert "joins it" in text
+        assert "it goes on" in text
         assert str(request.host) in text
         joined = release_and_bring(cell)
         assert joined.changed

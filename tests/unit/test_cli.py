@@ -251,9 +251,11 @@ def test_a_cancelled_clone_is_told(run: Callable[..., Ran], fake: FakeClient) ->
     fake.story = [{"cancelling": True}, {"state": State.CANCELLED}]
     ran = run(*CLONE)
     assert ran.status == 1
+    (request,) = fake.requests
     assert ran.err.splitlines()[-2:] == [
         "  cancelling",
-        "maglica: clone of vm0.example.jp was cancelled",
+        "maglica: clone of vm0.example.jp on host host0.example.jp was cancelled"
+        f" (request {request})",
     ]
 
 

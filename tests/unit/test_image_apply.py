@@ -77,10 +77,25 @@ def test_prepare_where_the_image_is_and_no_base_of_its_version() -> None:
 def test_a_host_that_is_down_is_left_out_unless_it_is_named() -> None:
     hosts = (status("a"), status("b", alive=False))
     assert to_do(PREPARED, *hosts) == {"a": True}
-    with pytest.raises(HostDown, match="host b is down"):
+    with pytest.raises(HostDown, match=f"cannot prepare image {IMAGE} on host b: its host worker"):
         to_do(replace(PREPARED, hosts=("b",)), *hosts)
-    with pytest.raises(HostUnknown, match="no host z"):
+    with pytest.raises(HostUnknown, match=f"cannot prepare image {IMAGE} on host z: the client"):
         to_do(replace(PREPARED, hosts=("z",)), *hosts)
+
+
+def test_a_named_host_must_have_the_image_to_prepare() -> None:
+    hosts = (status("a"), status("b", domains=()), status("c", domains=(image(active=True),)))
+    with pytest.raises(ImageUnknown, match=f"image {IMAGE} on host b: it has no such image"):
+        to_do(replace(PREPARED, hosts=("a", "b")), *hosts)
+    with pytest.raises(ImageUnknown, match=f"image {IMAGE} on host c: the image is running"):
+        to_do(replace(PREPARED, hosts=("c",)), *hosts)
+    assert to_do(replace(RELEASED, hosts=("b", "c")), *hosts) == {"b": False, "c": False}
+
+
+def test_a_host_that_is_named_twice_is_asked_once() -> None:
+    client = Client(status("a"), status("b"))
+    assert len(bring(client, replace(PREPARED, hosts=("a", "b", "a")), 10)) == 2
+    assert [each.spec.host for each in client.asked] == ["a", "b"]
 
 
 def test_an_image_that_nobody_has() -> None:

@@ -231,6 +231,15 @@ def test_an_open_request_is_waited_for_when_no_image_is_named() -> None:
     assert (plan.joined, plan.ours, plan.changed) == (_pending(), False, False)
 
 
+@pytest.mark.parametrize("vcpus", [None, 2])
+def test_an_open_request_that_is_being_cancelled_is_not_joined(vcpus: int | None) -> None:
+    pending = replace(_pending(), cancelling=True)
+    plan = _decide((), pending, vcpus=vcpus)
+    assert (plan.joined, plan.ours, plan.steps) == (pending, False, ())
+    assert (plan.before, plan.after["state"]) == ({"state": "absent"}, "running")
+    assert "host" not in plan.after
+
+
 @pytest.mark.parametrize("domains", [(), (OFF,)])
 def test_an_open_request_is_cancelled_to_remove(domains: tuple[Domain, ...]) -> None:
     plan = _decide(domains, _pending(), state=ABSENT)

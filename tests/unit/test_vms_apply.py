@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import pytest
+from maglica import errors
+from maglica.vm_member import Waiting
+from maglica.vm_plan import Presence
 from support.vm_fake import FakeCell
-from support.vms_suite import VmsSuite
+from support.vms_suite import VmsSuite, bring, changed, group
 
 
 @pytest.fixture
@@ -16,3 +19,14 @@ def cell() -> FakeCell:
 
 class TestFakeCell(VmsSuite):
     pass
+
+
+def test_what_is_too_much_for_one_message_is_told_before_it_is_sent(cell: FakeCell) -> None:
+    asked = group(501, state=Presence.STOPPED)
+    bring(cell, asked)
+    resized = group(501, state=Presence.RUNNING, vcpus=2)
+    before = len(cell.requests)
+    with pytest.raises(errors.LimitExceeded, match="1002 requests for 501 vms are more than 1000"):
+        bring(cell, resized, Waiting(wait=False))
+    assert len(cell.requests) == before
+    assert len(changed(bring(cell, resized))) == 501

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import cli_many, cli_text, errors, image_apply, names
 from .cli_console import Console
-from .errors import ConfigInvalid, NameTaken, RequestCancelled, VmUnknown
+from .errors import ConfigInvalid, NameTaken, VmUnknown
 from .image_apply import Readiness
 from .model import (
     CloneMode,
@@ -26,6 +26,7 @@ from .model import (
     VmSpec,
 )
 from .printable import one_line
+from .request_end import ended_with
 from .wire import schema
 from .wire.client import Client
 
@@ -192,9 +193,9 @@ def _end(request: Request, console: Console) -> None:
         return
     if console.as_json:
         console.show(request, "")
-    if request.failure:
-        raise errors.from_code(request.failure.code, request.failure.text)
-    raise RequestCancelled(f"{request.kind.value} of {request.name} was cancelled")
+    error = ended_with(request)
+    if error is not None:
+        raise error
 
 
 def _hosts(client: Client, options: argparse.Namespace, console: Console) -> list[HostStatus]:

@@ -12,7 +12,7 @@ from .cli_console import Console
 from .errors import NameInvalid
 from .model import CloneSpec, Kind, Request, new_request_id
 from .printable import one_line
-from .vm_member import failure_of
+from .request_end import failure_of
 from .vms_plan import MAX_VMS, Pattern
 from .vms_progress import Tally
 from .wire.client import Client
@@ -49,7 +49,8 @@ def clone(
         for failure in [failure_of(request, options.timeout)]
         if failure
     ]
-    done = [request for request in ended if request not in [each for each, _failure in failed]]
+    lost = {request.id for request, _failure in failed}
+    done = [request for request in ended if request.id not in lost]
     console.show(ended, "".join(one_line(cli_text.outcome(request)) + "\n" for request in done))
     if failed:
         causes = "; ".join(f"{request.name}: {failure}" for request, failure in failed)

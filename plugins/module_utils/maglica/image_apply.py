@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from . import errors, names
-from .errors import HostDown, HostUnknown, ImageUnknown, MaglicaError, RequestTimeout
-from .model import HostStatus, ImageSpec, Kind, Request, State, new_request_id
+from . import names
+from .errors import HostDown, HostUnknown, ImageUnknown, MaglicaError
+from .model import HostStatus, ImageSpec, Kind, Request, new_request_id
+from .request_end import failure_of
 
 # The phase of a request that did something, by kind; one that found all done has none.
 _DOING = {Kind.PREPARE: "base", Kind.RELEASE: "volumes"}
@@ -82,7 +83,8 @@ def foresee(client: Requests, wanted: Wanted) -> list[Place]:
     """
     names.object_name(wanted.name)
     known = {status.host: status for status in client.hosts()}
-    chosen = [_named(known, host) for host in wanted.hosts] or _those_with_it(known, wanted)
+    named = [_named(known, host, wanted) for host in dict.fromkeys(wanted.hosts)]
+    chosen = named or _those_with_it(known, wanted)
     return [Place(status.host, _is_to_do(status, wanted)) for status in chosen]
 
 
@@ -113,12 +115,17 @@ def bring(
     return places
 
 
-def _named(known: dict[str, HostStatus], host: str) -> HostStatus:
+def _named(known: dict[str, HostStatus], host: str, wanted: Wanted) -> HostStatus:
+    act = f"cannot {wanted.state.kind.value} image {wanted.name} on host {host}"
     if host not in known:
-        raise HostUnknown(f"no host {host} is known to the client worker")
-    if not known[host].alive:
-        raise HostDown(f"host {host} is down: its host worker does not answer")
-    return known[host]
+        raise HostUnknown(f"{act}: the client worker knows no such host")
+    status = known[host]
+    if not status.alive:
+        raise HostDown(f"{act}: its host worker does not answer")
+    if wanted.state is Readiness.PREPARED and not _has(status, wanted):
+        why = "the image is running" if _runs(status, wanted.name) else "it has no such image"
+        raise ImageUnknown(f"{act}: {why}")
+    return status
 
 
 def _those_with_it(known: dict[str, HostStatus], wanted: Wanted) -> list[HostStatus]:
@@ -151,13 +158,5 @@ def _is_to_do(status: HostStatus, wanted: Wanted) -> bool:
 
 def _end(place: Place, request: Request, timeout: float) -> None:
     place.request = request
-    if not request.state.ended:
-        place.error = RequestTimeout(
-            f"cannot wait longer for image {request.name} on host {place.host}: request"
-            f" {request.id} is {request.state.value} after {timeout:g} s; it goes on"
-        )
-    elif request.failure is not None:
-        place.error = errors.from_code(request.failure.code, request.failure.text)
-    elif request.state is State.CANCELLED:
-        place.error = errors.RequestCancelled(f"request {request.id} was cancelled")
+    place.error = failure_of(request, timeout)
     place.changed = any(phase.name == _DOING[request.kind] for phase in request.phases)

@@ -16,10 +16,11 @@ from dataclasses import replace
 from typing import Any, Union
 
 from . import vm_plan, vm_view, vms_plan
-from .errors import HostDown, MaglicaError, RequestConflict
+from .errors import HostDown, LimitExceeded, MaglicaError, RequestConflict
 from .fleet_values import Domain, Found
 from .model import CloneSpec, Kind, Request, State, new_request_id
-from .vm_member import Member, Waiting, failure_of, together
+from .request_end import failure_of
+from .vm_member import Member, Waiting, together
 from .vm_parts import Hosts, OnChange, Requests
 from .vm_plan import Presence, Wanted
 from .vm_ready import Readiness
@@ -136,7 +137,6 @@ class Task:
     def _go(self, members: Sequence[Member], first: bool = False) -> list[Member]:
         """Let each member take its next step; return those that wait for a request now."""
         able = [member for member in members if not member.error]
-        joining = [member for member in able if member.plan.joined and self._joins(member)]
         acting = [member for member in able if not member.plan.joined and member.steps]
         try:
             self._submit(acting)
@@ -146,6 +146,7 @@ class Task:
             for member in acting:
                 member.error = error
             acting = []
+        joining = [member for member in able if member.plan.joined and self._joins(member)]
         going = joining + acting
         self._on_submit([member.request for member in going if member.request])
         return going
@@ -159,6 +160,12 @@ class Task:
         joined = member.plan.joined
         if joined is not None and member.plan.cancel:
             joined = self._client.cancel(joined.id)
+        elif joined is not None and joined.cancelling and not self._waiting.wait:
+            member.error = RequestConflict(
+                f"cannot make vm {member.name} yet: request {joined.id} for it on host"
+                f" {joined.host} is being cancelled"
+            )
+            return False
         member.request = joined
         return True
 
@@ -170,6 +177,12 @@ class Task:
         for member in members:
             steps = member.steps[:1] if self._waiting.wait else member.steps
             asked += [(member, Request(new_request_id(), step.kind, step.spec)) for step in steps]
+        if len(asked) > vms_plan.MAX_VMS:
+            raise LimitExceeded(
+                f"{len(asked)} requests for {len(members)} vms are more than {vms_plan.MAX_VMS},"
+                " which can be handed in together; a task that waits hands in one for each vm at a"
+                " time"
+            )
         accepted = self._client.submit_all([request for _member, request in asked])
         for (member, _request), request in zip(asked, accepted):
             member.request = request

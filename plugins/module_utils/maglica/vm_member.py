@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import errors
-from .errors import MaglicaError, RequestCancelled, RequestTimeout
-from .model import Request, State
+from .errors import MaglicaError
+from .model import Request
 from .vm_plan import Plan, Step, Wanted
 
 # An error that is about many names this many.
@@ -72,25 +71,6 @@ class Member:
         self.rounds += 1
         self.plan, self.steps, self.after = plan, plan.steps, dict(plan.after)
         self.changed = self.changed or plan.changed
-
-
-def failure_of(request: Request, timeout: float) -> MaglicaError | None:
-    """Return why a request is not done, ``timeout`` seconds after the task began; None if it is."""
-    if not request.state.ended:
-        where = f" on host {request.host}" if request.host else ""
-        phase = f" in phase {request.phase}" if request.phase else ""
-        return RequestTimeout(
-            f"cannot wait longer for vm {request.name}: request {request.id} is"
-            f" {request.state.value}{phase}{where} after {timeout:g} s; it goes on,"
-            " and the same task joins it when it is run again"
-        )
-    if request.failure is not None:
-        return errors.from_code(request.failure.code, request.failure.text)
-    if request.state is State.CANCELLED:
-        return RequestCancelled(
-            f"request {request.id} ({request.kind.value} {request.name}) was cancelled"
-        )
-    return None
 
 
 def together(refused: Sequence[Member], of: int) -> MaglicaError:

@@ -192,10 +192,16 @@ def _need_all_hosts(wanted: Wanted, found: Found) -> None:
 
 
 def _join(wanted: Wanted, pending: Request) -> Plan:
-    """Join the request that makes this very vm; one that makes another is in the way."""
+    """Join the request that makes this very vm; one that makes another is in the way.
+
+    One that is being cancelled is only waited for: then the vm is made.
+    """
     if wanted.image is None:
         return Plan(joined=pending)
     asked = _comparable(wanted.clone_spec(wanted.image))
+    if pending.cancelling:
+        before, after = _made({**asked, "host": wanted.host})
+        return Plan(joined=pending, before=before, after=after)
     there = _comparable(pending.spec)
     other = [name for name in asked if asked[name] != there.get(name)]
     if wanted.host not in (None, pending.host):

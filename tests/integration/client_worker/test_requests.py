@@ -192,7 +192,10 @@ def test_cancel_of_a_sent_request(client: Peer, kvm0: Host) -> None:
     kvm0.tell("ack", request)
     assert kvm0.hello(**{request.id: "running"})["cancel"] == (request.id,)
     # Until the host says so, it is not cancelled, and the name is not free.
-    assert client.clone("vm0.example.jp").id == request.id
+    assert client.clone_error("vm0.example.jp") == (
+        f"name_taken: cannot clone vm0.example.jp from {IMAGE}: request {request.id} of admin"
+        " is making that vm on host kvm0.example.jp (being cancelled)"
+    )
     kvm0.tell("result", request, state="cancelled")
     assert client.request("status", id=request.id).state is State.CANCELLED
     assert client.clone("vm0.example.jp").id != request.id

@@ -194,6 +194,8 @@ def test_a_cancel_is_passed_on_and_ends_with_the_host_s_result(world: World) -> 
     assert cancelled.cancelling
     assert cancelled.state is State.RUNNING
     assert world.client.cancel(request.id).version == cancelled.version
+    with pytest.raises(errors.NameTaken):
+        world.client.submit(Kind.CLONE, SPEC)
     world.end(request, State.CANCELLED)
     ended = world.client.wait(request.id, 10)
     assert ended.state is State.CANCELLED

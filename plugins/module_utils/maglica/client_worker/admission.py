@@ -102,11 +102,13 @@ def _joined(context: Context, spec: Spec) -> Request | None:
         return None
     held = context.requests.clone_named(spec.name)
     if held is not None:
-        if spec.host in (None, held.host) and _anywhere(held.spec) == _anywhere(spec):
+        same = spec.host in (None, held.host) and _anywhere(held.spec) == _anywhere(spec)
+        if same and not held.cancelling:
             return held
+        which = "that vm" if same else "another vm of that name"
         raise NameTaken(
-            f"{_act(spec)}: request {held.id} of {held.who}"
-            f" is making another vm of that name on host {held.host}"
+            f"{_act(spec)}: request {held.id} of {held.who} is making {which}"
+            f" on host {held.host}{' (being cancelled)' if held.cancelling else ''}"
         )
     owner = context.hosts.owner(spec.name)
     if owner is not None:
