@@ -119,7 +119,7 @@ hosts:
     seconds:
       description: How long the work took.
       type: float
-      returned: when there was a request that was waited for
+      returned: when its request has ended
     failed:
       description: V(true).
       type: bool
@@ -132,6 +132,13 @@ hosts:
       description: The kind of the error.
       type: str
       returned: when it failed on that host
+code:
+  description:
+    - What kind of error it was, of several the first one's, such as V(image_unknown), V(no_room) or
+      V(request_timeout). It does not change with the text in RV(ignore:msg).
+  returned: on failure
+  type: str
+  sample: no_room
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -207,9 +214,9 @@ def main() -> None:
         "hosts": [shown(place) for place in places],
         "diff": diff(places, module.params["state"]),
     }
-    failed = [one_line(str(place.error)) for place in places if place.error]
+    failed = [place.error for place in places if place.error]
     if failed:
-        module.fail_json(msg="; ".join(failed), **result)
+        module.fail_json(msg=one_line("; ".join(map(str, failed))), code=failed[0].code, **result)
     module.exit_json(**result)
 
 

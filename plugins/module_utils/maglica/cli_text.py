@@ -40,12 +40,16 @@ def image_table(hosts: Iterable[HostStatus]) -> str:
 
 def places(act: str, done: Sequence[Place]) -> str:
     """Return what was done for an image on each host."""
+    return table(("Host", "Done"), [(place.host, _done(act, place)) for place in done])
+
+
+def _done(act: str, place: Place) -> str:
+    if place.request is not None and not place.request.state.ended:
+        return place.request.state.value
+    if place.error is not None:
+        return "failed"
     words = {"prepare": "prepared", "release": "released"}
-    rows = [
-        (place.host, "failed" if place.error else words[act] if place.changed else "nothing to do")
-        for place in done
-    ]
-    return table(("Host", "Done"), rows)
+    return words[act] if place.changed else "nothing to do"
 
 
 def vm_table(hosts: Iterable[HostStatus]) -> str:
