@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from support.figures import Figure, at_most, control
+from support.figures import Figure, at_least, at_most, control
 
 from . import full_journals, full_pool
 from .frame import Run
@@ -19,6 +19,7 @@ from .frame import Run
 def figures(run: Run) -> Iterator[Figure]:
     found = full_journals.client_side(run)
     how = f"{found.accepted} accepted, {found.refused} refused on a full disk, kill -9"
+    yield at_least("disk full: requests refused", found.refused, full_journals.REFUSALS, how)
     yield at_most("disk full: accepted requests lost", found.lost, 0, how)
     yield at_most("disk full: refused requests that are there", found.kept, 0, how)
     yield at_most("disk full: refusals that don't name the journal", found.unclear, 0, how)
@@ -30,10 +31,15 @@ def figures(run: Run) -> Iterator[Figure]:
     yield control("disk full: accepted requests lost", open_found.lost, how)
     damaged = found.damaged
 
-    host = full_journals.host_side(run)
+    hasty = full_journals.host_side(run, 10, "acceptance")
+    what = "disk full: acknowledged, not in the host's journal"
+    yield control(what, hasty.lost, f"acknowledged at once, seen after {hasty.seconds:.1f} s")
+    # Long enough that what should not come would have come, and been published again.
+    host = full_journals.host_side(run, 3 + 3 * hasty.seconds)
     damaged += host.damaged
     how = f"{host.accepted} requests for a host whose state's disk is full"
-    yield at_most("disk full: acknowledged, not in the host's journal", host.lost, 0, how)
+    yield at_least("disk full: requests not acknowledged", host.refused, host.accepted, how)
+    yield at_most(what, host.lost, 0, how)
     yield at_most("disk full: hosts that don't tell", host.unclear, 0, "problem in their hello")
     yield at_most("disk full: requests not done when there was room", host.unfinished, 0, how)
     yield at_most("disk full: damaged journals", damaged, 0, "PRAGMA integrity_check")

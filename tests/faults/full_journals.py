@@ -11,12 +11,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from maglica.model import State, new_request_id
+from maglica.model import Request, State, new_request_id
 from support.client_worker import Peer, Worker, clone, eventually, image, report
 from support.host_worker import Cell, HostWorker
 from support.own_libvirtd import OwnLibvirtd
 from support.small_disk import SmallDisk, small_disk
 
+from . import without
 from .frame import Run
 from .stage import UnprotectedWorker
 
@@ -38,21 +39,21 @@ class Found:
     seconds: float = 0.0
 
 
-def client_side(run: Run, without: str = "") -> Found:
+def client_side(run: Run, protection: str = "") -> Found:
     """Hand in requests until they are refused, then kill; compare with what the journal has."""
-    folder = run.folder / f"client{without}"
+    folder = run.folder / f"client{protection}"
     folder.mkdir()
     found = Found()
     with small_disk(folder / "disk", 6) as disk:
-        kind = UnprotectedWorker if without else Worker
+        kind = UnprotectedWorker if protection else Worker
         worker = kind(folder, journal=str(disk.path / "journal.sqlite"))
         if isinstance(worker, UnprotectedWorker):
-            worker.protection = without
+            worker.protection = protection
         try:
-            _fill_client(worker, disk, found, is_whole=not without)
+            _fill_client(worker, disk, found, is_whole=not protection)
         finally:
             worker.close()
-    run.say(f"client worker{' without ' if without else ''}{without}: {found}")
+    run.say(f"client worker{' without ' if protection else ''}{protection}: {found}")
     return found
 
 
@@ -109,9 +110,13 @@ def _ids(path: Path, found: Found) -> set[str]:
         return {row[0] for row in database.execute("SELECT id FROM requests")}
 
 
-def host_side(run: Run) -> Found:
-    """Let the disk of a host worker's state be full when requests come."""
-    folder = run.folder / "host-side"
+def host_side(run: Run, settle: float, protection: str = "") -> Found:
+    """Let the disk of a host worker's state be full when requests come.
+
+    For ``settle`` seconds no request may be acknowledged. Without a protection it ends with the
+    first that is, and ``seconds`` is when that was.
+    """
+    folder = run.folder / f"host{protection}"
     folder.mkdir()
     found = Found()
     libvirtd = OwnLibvirtd()
@@ -120,19 +125,26 @@ def host_side(run: Run) -> Found:
     try:
         libvirtd.start()
         host.allow()
+        if protection:
+            weak = without.command(protection, host.command())
+            host.command = lambda: weak  # type: ignore[method-assign]
         with small_disk(host.state, 4) as disk:
             with closing(Cell(worker, host, libvirtd)) as cell:
-                _fill_host(cell, disk, found)
+                requests = _fill_host(cell, disk, found)
+                _watch_host(cell, disk, requests, found, settle)
+                if not protection:
+                    _empty_host(cell, disk, requests, found)
             host.close()
     finally:
         host.close()
         worker.close()
         libvirtd.close()
-    run.say(f"host worker: {found}")
+    run.say(f"host worker{' without ' if protection else ''}{protection}: {found}")
     return found
 
 
-def _fill_host(cell: Cell, disk: SmallDisk, found: Found) -> None:
+def _fill_host(cell: Cell, disk: SmallDisk, found: Found) -> list[Request]:
+    """Hand in requests while the disk is full, and wait until the host says so."""
     cell.start()
     assert cell.ended(cell.clone("early.example.jp", memory_mib=16)).state is State.DONE
     disk.fill()
@@ -143,12 +155,27 @@ def _fill_host(cell: Cell, disk: SmallDisk, found: Found) -> None:
         problem = cell.status().report.problem or ""
         time.sleep(0.1)
     found.unclear = int(not ("full" in problem and str(disk.path) in problem))
-    # As long as a redelivery takes.
-    time.sleep(2)
-    journaled = _ids(disk.path / "host_worker.sqlite", found)
-    acknowledged = {each.id for each in map(cell.now, requests) if each.state is not State.SENT}
-    found.lost = len(acknowledged - journaled)
     found.accepted = len(requests)
+    return requests
+
+
+def _watch_host(
+    cell: Cell, disk: SmallDisk, requests: list[Request], found: Found, settle: float
+) -> None:
+    """Count what was acknowledged and is not in the journal, and what is still to be taken."""
+    begun = time.monotonic()
+    while not found.lost and found.seconds < settle:
+        journaled = _ids(disk.path / "host_worker.sqlite", found)
+        states = {each.id: each.state for each in map(cell.now, requests)}
+        sent = {request_id for request_id, state in states.items() if state is State.SENT}
+        found.lost = len(states.keys() - sent - journaled)
+        found.refused = len(sent)
+        found.seconds = time.monotonic() - begun
+        time.sleep(0.1)
+
+
+def _empty_host(cell: Cell, disk: SmallDisk, requests: list[Request], found: Found) -> None:
+    """Make room, and wait until all is done."""
     disk.empty()
     begun = time.monotonic()
     for request in requests:

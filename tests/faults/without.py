@@ -106,6 +106,20 @@ def commits() -> None:
     Journal.commit = commit
 
 
+def acceptance() -> None:
+    """Acknowledge what comes for a host before it is in the host's journal."""
+    from maglica.host_worker.work import Work
+
+    really_accept = Work.accept
+
+    def accept(work: Work, requests: Any) -> None:
+        for request in requests:
+            work._outbox.ack(request.id)
+        really_accept(work, requests)
+
+    Work.accept = accept
+
+
 def durability() -> None:
     """Reply before what is accepted is on the disk: it gets there when the worker is stopped."""
     from maglica.client_worker.journal import Journal
@@ -147,6 +161,7 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "heartbeats": heartbeats,
     "strictness": strictness,
     "commits": commits,
+    "acceptance": acceptance,
     "durability": durability,
     "known_ids": known_ids,
 }
