@@ -46,7 +46,7 @@ def figures(run: Run) -> Iterator[Figure]:
     how += f", seed {run.seed}"
     yield at_least("fuzz: messages", found.sent.total(), sum(counts), how)
     yield at_most("fuzz: crashes", found.crashes, 0, how)
-    yield at_most("fuzz: hangs", found.hangs, 0, "messages without an answer, or a wrong one")
+    yield at_most("fuzz: hangs", found.hangs, 0, "no connection, no answer, or a wrong one")
     yield at_most("fuzz: memory growth", found.growth, 0.1, f"{found.mib:.1f} MiB after all")
     yield at_least("fuzz: kinds of answers", len(found.answers), 5, str(sorted(found.answers)))
     yield at_most("fuzz: refusals not met", len(EXPECTED - found.answers.keys()), 0, "")
@@ -156,11 +156,17 @@ class Attacker:
         """Say rubbish on connections without a key, to both ports."""
 
         def say(port: int, text: bytes) -> None:
-            with suppress(OSError), socket.create_connection((LOOPBACK, port), 5) as peer:
+            try:
+                peer = socket.create_connection((LOOPBACK, port), 5)
+            except OSError as error:
+                self._run.say(f"no connection to port {port}: {error}")
+                self.found.hangs += 1
+                return
+            # What is rubbish may be cut off before all of it is said.
+            with peer, suppress(OSError):
                 peer.settimeout(0.002)
                 peer.sendall(text)
-                with suppress(TimeoutError):
-                    peer.recv(4096)
+                peer.recv(4096)
             self.found.sent["connections"] += 1
 
         ports = hypothesis.strategies.sampled_from(self._worker.ports)
