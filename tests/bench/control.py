@@ -160,7 +160,7 @@ def main() -> int:
         found = figures(Path(folder))
     write("control", found)
     sys.stdout.write(table(found) + "\n")
-    return 0
+    return int(any(figure.met is False for figure in found))
 
 
 if __name__ == "__main__":
