@@ -4,14 +4,25 @@
 
 from __future__ import annotations
 
+from maglica import config
+from maglica.model import Kind
+from maglica.wire.client import Client
 from support.client_worker import eventually
-from support.cloud import IMAGE, Cloud
+from support.cloud import IMAGE, STATE, Cloud
 
 
 def bases(cloud: Cloud) -> list[dict]:
     """The bases of the image, as the hosts have reported them."""
     (image,) = cloud.module("maglica_image_info", name=[IMAGE], bases=True)["images"]
     return image["bases"]
+
+
+def prepare_requests(host: str) -> set[str]:
+    """The ids of all requests to prepare something on a host that the client worker knows."""
+    with Client(config.load(str(STATE / "maglica.conf"))) as client:
+        return {
+            each.id for each in client.list() if each.kind is Kind.PREPARE and each.host == host
+        }
 
 
 def test_prepared_ahead_and_flattened(cloud: Cloud, clone) -> None:
@@ -45,16 +56,28 @@ def test_a_host_prepares_by_itself_what_its_configuration_names(cloud: Cloud) ->
     host = cloud.hosts[0]
     conf, unit = "/etc/maglica/host_worker.conf", "maglica-host-worker.service"
     cloud.module("maglica_image", name=IMAGE, state="released", hosts=[host])
-    eventually(lambda: host not in {base["host"] for base in bases(cloud) if not base["vms"]})
-    cloud.ssh(
-        host, f"cp -p {conf} /root/kept.conf; sed -i 's/^prepare =.*/prepare = {IMAGE}/' {conf}"
+    # An old base that has vms stays.
+    eventually(
+        lambda: (
+            not [
+                base
+                for base in bases(cloud)
+                if base["host"] == host and (base["current"] or not base["vms"])
+            ]
+        ),
+        60,
     )
+    begun = cloud.ssh(host, "date +%s")
+    asked = prepare_requests(host)
+    change = f"sed -i 's/^prepare =.*/prepare = {IMAGE}/' {conf}"
+    cloud.ssh(host, f"cp -p {conf} /root/kept.conf && grep -q '^prepare =' {conf} && {change}")
     try:
         cloud.ssh(host, f"systemctl restart {unit}")
         eventually(lambda: host in {base["host"] for base in bases(cloud) if base["current"]}, 120)
-        # Nobody asked the client worker for it.
-        journal = cloud.ssh(host, f"journalctl -u {unit} -b --since=-5min -o cat")
+        journal = cloud.ssh(host, f"journalctl -u {unit} --since=@{begun} -o cat")
         assert f"base made: image={IMAGE}" in journal
+        # Nobody asked the client worker for it.
+        assert prepare_requests(host) <= asked
     finally:
         cloud.ssh(host, f"cp -p /root/kept.conf {conf}; systemctl restart {unit}")
         cloud.wait_alive(host, alive=True)
