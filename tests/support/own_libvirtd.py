@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -90,12 +91,17 @@ class OwnLibvirtd:
                 stderr=log,
             )
         end = time.monotonic() + PATIENCE
-        while not self.socket.exists():
+        while not self._listens():
             if self.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError((self.folder / "log").read_text())
             time.sleep(0.02)
         self.connection = libvirt.open(self.uri)
         self.define(IMAGE, IMAGE_UUID)
+
+    def _listens(self) -> bool:
+        """Tell whether it can be connected to; its socket is there a moment before that."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
 
     def define(self, name: str, uuid: str, metadata: str = "") -> libvirt.virDomain:
         """Define a domain."""
