@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host's report says which bases there are, and which images still need one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from maglica.config import HostWorker
+from maglica.host_worker import images
+from maglica.host_worker.journal import MAKING, READY, Base, Journal
+from maglica.host_worker.report import Inspector
+from maglica.model import BaseSummary, new_request_id, vm_uuid
+from support.own_libvirtd import DOMAIN, MADE, OwnLibvirtd
+
+NAME, UUID = "own.original", "0d0c2f4e-3b1a-4c52-8f8e-6a7b8c9d0e1f"
+BASE = Base("0a1b2c3d", NAME, UUID, "", READY, "own", {}, {"areas": {"vda": []}}, 5.0)
+
+
+class Node:
+    """An original image whose disk is a real file, and a host worker that shall prepare it."""
+
+    def __init__(self, folder: Path, libvirtd: OwnLibvirtd, journal: Journal) -> None:
+        self.libvirtd = libvirtd
+        self.journal = journal
+        self.disk = folder / "own.img"
+        self.disk.write_bytes(bytes(1 << 20))
+        pool = f"<pool type='dir'><name>own</name><target><path>{folder}</path></target></pool>"
+        libvirtd.connection.storagePoolDefineXML(pool).create()
+        xml = DOMAIN.format(name=NAME, uuid=UUID, metadata="")
+        xml = xml.replace(f"/images/{NAME}.img", str(self.disk))
+        self.image = libvirtd.connection.defineXML(xml)
+        self._folder = folder
+        settings = HostWorker("kvm0.example.jp", folder / "key", prepare=(NAME, "nowhere.original"))
+        self._inspector = Inspector(libvirtd.connection, journal, settings)
+
+    def version(self) -> str:
+        chain = images.inspect(str(self.disk), "raw", [str(self._folder)])
+        return images.version(UUID, {"vda": chain}) or ""
+
+    def add(self, **changes: object) -> Base:
+        """Note a base; if nothing else is said, one of the present version."""
+        base = replace(BASE, **{"version": self.version(), **changes})
+        self.journal.add_base(base)
+        return base
+
+    def vm(self, base: str) -> None:
+        """Define a vm that builds upon a base."""
+        request = new_request_id()
+        metadata = MADE.replace("request='r'", f"request='{request}' base='{base}'")
+        self.libvirtd.define(f"vm-{request}", vm_uuid(request), metadata)
+
+    def look(self) -> tuple[tuple[BaseSummary, ...], tuple[str, ...]]:
+        """Return the bases of a new report, and the images that are to be prepared."""
+        return self._inspector.report().bases, self._inspector.unprepared
+
+
+@pytest.fixture
+def node(tmp_path: Path, own_libvirtd: OwnLibvirtd) -> Iterator[Node]:
+    with closing(Journal(tmp_path)) as journal:
+        yield Node(tmp_path, own_libvirtd, journal)
+
+
+def test_an_image_without_a_base_is_to_be_prepared(node: Node) -> None:
+    # An image that is not there is not.
+    assert node.look() == ((), (NAME,))
+
+
+def test_a_base_of_the_present_version(node: Node, tmp_path: Path) -> None:
+    file = tmp_path / "base"
+    file.write_bytes(b"x" * 8192)
+    base = node.add(disks={"vda": {"path": str(file)}})
+    bases, unprepared = node.look()
+    assert bases == (
+        BaseSummary(
+            id=base.id,
+            image=NAME,
+            version=base.version,
+            pool="own",
+            allocated_bytes=file.stat().st_blocks * 512,
+            created=bases[0].created,
+            current=True,
+            areas=True,
+            vms=0,
+        ),
+    )
+    assert bases[0].allocated_bytes >= 8192
+    assert unprepared == ()
+
+
+def test_a_base_that_is_being_made_does_not_count(node: Node) -> None:
+    node.add(state=MAKING)
+    assert node.look() == ((), (NAME,))
+
+
+def test_a_base_of_another_version_is_not_current(node: Node) -> None:
+    node.add()
+    assert node.look()[1] == ()
+    with node.disk.open("ab") as disk:
+        disk.write(bytes(1 << 20))
+    (base,), unprepared = node.look()
+    assert base.current is False
+    assert unprepared == (NAME,)
+
+
+def test_nothing_is_known_of_the_base_of_an_image_that_runs(node: Node) -> None:
+    node.add()
+    node.image.create()
+    (base,), unprepared = node.look()
+    assert base.current is None
+    assert unprepared == ()
+    node.image.destroy()
+    (base,), _unprepared = node.look()
+    assert base.current is True
+
+
+def test_an_image_that_runs_is_not_to_be_prepared(node: Node) -> None:
+    node.image.create()
+    assert node.look() == ((), ())
+
+
+def test_the_vms_of_each_base_are_counted(node: Node) -> None:
+    node.add(id="11111111")
+    node.add(id="22222222", version="another", facts={})
+    for base in ("11111111", "11111111", "22222222", "33333333"):
+        node.vm(base)
+    bases, _unprepared = node.look()
+    assert {base.id: (base.vms, base.current, base.areas) for base in bases} == {
+        "11111111": (2, True, True),
+        "22222222": (1, False, False),
+    }
