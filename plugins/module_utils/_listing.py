@@ -27,7 +27,7 @@ def listing_spec() -> dict[str, dict[str, Any]]:
 def question(parameters: Mapping[str, Any]) -> fleet_info.Question:
     """Return the question that a module's options of ``listing_spec`` state."""
     return fleet_info.Question(
-        hosts=load_config(parameters).hosts,
+        config=load_config(parameters),
         names=tuple(parameters["name"]) if "name" in parameters else (),
         on_hosts=tuple(parameters["host"]),
         timeout=parameters["host_timeout"],

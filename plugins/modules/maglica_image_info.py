@@ -37,7 +37,8 @@ options:
   bases:
     description:
       - Whether to return each image's bases, the prepared copies that vms build upon. They are what
-        the hosts last reported to the client worker, which must answer then.
+        the hosts last reported to the client worker, which must answer then, also within
+        O(host_timeout).
     type: bool
     default: false
 """
@@ -228,6 +229,13 @@ images:
       description: The definition on the first of its hosts.
       type: str
       returned: when O(definitions=true)
+other_bases:
+  description:
+    - The bases of images of O(name) that are not among RV(images), such as one that is gone or is
+      running on all its hosts, by the image's name. Each is as those in RV(images[].bases).
+  returned: when O(bases=true)
+  type: dict
+  sample: {}
 unreachable_hosts:
   description:
     - The hosts that did not answer, and why.
@@ -250,7 +258,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.maglica.cloud.plugins.module_utils._ansible import load_config
 from ansible_collections.maglica.cloud.plugins.module_utils._listing import answer, listing_spec
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica import fleet_info, image_apply
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
@@ -269,10 +276,13 @@ def argument_spec() -> dict:
 def ask(question: fleet_info.Question, parameters: Mapping[str, Any]) -> dict[str, Any]:
     shown = fleet_info.images(question, parameters["image_pattern"], parameters["definitions"])
     if parameters["bases"]:
-        with Client(load_config(parameters)) as client:
+        with Client(question.config, reply_timeout=question.timeout, attempts=1) as client:
             known = image_apply.bases(client)
         for image in shown["images"]:
-            image["bases"] = known.get(image["name"], [])
+            image["bases"] = known.pop(image["name"], [])
+        shown["other_bases"] = {
+            name: bases for name, bases in known.items() if question.is_about(name)
+        }
     return shown
 
 

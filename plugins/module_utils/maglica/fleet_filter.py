@@ -49,12 +49,12 @@ class Rule:
         if key not in EARLY_KEYS and not is_read:
             return None
         texts = _texts(key, domain)
-        return any(_matches(pattern, text) for pattern in self.patterns[key] for text in texts)
+        return any(matches(pattern, text) for pattern in self.patterns[key] for text in texts)
 
     def may_hold_on(self, host: str) -> bool:
         """Say whether the rule can hold for any domain of ``host``."""
         patterns = self.patterns.get("host")
-        return patterns is None or any(_matches(pattern, host) for pattern in patterns)
+        return patterns is None or any(matches(pattern, host) for pattern in patterns)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ def _check(pattern: str) -> None:
         raise ConfigInvalid(f"the filter's {pattern!r} is no regular expression: {error}") from None
 
 
-def _matches(pattern: str, text: str) -> bool:
+def matches(pattern: str, text: str) -> bool:
+    """Say whether a pattern of a Rule is one of this text."""
     if pattern.startswith(_REGEX):
         return re.fullmatch(pattern[len(_REGEX) :], text) is not None
     return fnmatchcase(text, pattern)

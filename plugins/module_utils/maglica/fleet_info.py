@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import fleet, fleet_view
-from .config import HostEntry
+from .config import Config, HostEntry
 from .errors import HostDown, HostUnknown
-from .fleet_filter import Filters, Rule
+from .fleet_filter import Filters, Rule, matches
 from .fleet_values import AddressSource, Gather, Snapshot
 
 
@@ -23,7 +23,7 @@ class Question:
     error, not a part of the answer.
     """
 
-    hosts: Sequence[HostEntry]
+    config: Config
     names: tuple[str, ...] = ()
     on_hosts: tuple[str, ...] = ()
     timeout: float = 10.0
@@ -33,10 +33,15 @@ class Question:
 
     def asked_hosts(self) -> list[HostEntry]:
         """Return the hosts to ask. Raises HostUnknown."""
-        unknown = sorted(set(self.on_hosts) - {host.name for host in self.hosts})
+        hosts = self.config.hosts
+        unknown = sorted(set(self.on_hosts) - {host.name for host in hosts})
         if unknown:
             raise HostUnknown(f"host {unknown[0]} is not configured")
-        return [host for host in self.hosts if not self.on_hosts or host.name in self.on_hosts]
+        return [host for host in hosts if not self.on_hosts or host.name in self.on_hosts]
+
+    def is_about(self, name: str) -> bool:
+        """Say whether ``names`` has this one, which may be that of no domain any more."""
+        return not self.names or any(matches(pattern, name) for pattern in self.names)
 
     @property
     def filters(self) -> Filters:

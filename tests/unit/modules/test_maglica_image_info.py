@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which bases the module returns, with a client worker and hosts in memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+import yaml
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.maglica.cloud.plugins.module_utils import _listing
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica import model
+from ansible_collections.maglica.cloud.plugins.modules import maglica_image_info
+
+CONFIG = "[client_worker]\naddress = 127.0.0.1\n[host kvm0]\nuri = test:///default\n"
+HERE, GONE = "debian12.original", "debian11.original"
+Run = Callable[..., dict[str, Any]]
+
+
+class FakeClient:
+    def __init__(self) -> None:
+        self.made: list[dict[str, Any]] = []
+
+    def __call__(self, _config: object, **options: Any) -> FakeClient:
+        self.made.append(options)
+        return self
+
+    def __enter__(self) -> FakeClient:
+        return self
+
+    def __exit__(self, *_rest: object) -> None:
+        pass
+
+    def hosts(self) -> tuple[model.HostStatus, ...]:
+        bases = tuple(
+            model.BaseSummary(name[6:8], name, "0123456789ab", "default", 1, 1.0, True, True, 0)
+            for name in (HERE, GONE)
+        )
+        return (model.HostStatus("kvm0", True, 1.0, 1.0, model.HostReport(bases=bases)),)
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
+    fake = FakeClient()
+    monkeypatch.setattr(maglica_image_info, "Client", fake)
+    seen = {"images": [{"name": HERE}], "unreachable_hosts": [], "problems": []}
+    monkeypatch.setattr(maglica_image_info.fleet_info, "images", lambda *_asked: dict(seen))
+    return fake
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], client: FakeClient) -> Run:
+    config = tmp_path / "maglica.conf"
+    config.write_text(CONFIG)
+
+    def run_with(**arguments: object) -> dict[str, Any]:
+        with patch_module_args({"config": str(config), **arguments}), pytest.raises(SystemExit):
+            maglica_image_info.main()
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return result
+
+    return run_with
+
+
+def test_bases_also_of_images_that_are_not_listed(run: Run, client: FakeClient) -> None:
+    result = run(bases=True, host_timeout=3)
+    assert [base["id"] for base in result["images"][0]["bases"]] == ["12"]
+    assert result["other_bases"].keys() == {GONE}
+    assert [base["id"] for base in result["other_bases"][GONE]] == ["11"]
+    documented = yaml.safe_load(maglica_image_info.RETURN)
+    shown = documented["images"]["contains"]["bases"]["contains"].keys()
+    assert result["other_bases"][GONE][0].keys() == shown
+    # The client worker may not take longer than a host, either.
+    assert client.made == [{"reply_timeout": 3, "attempts": 1}]
+
+
+@pytest.mark.parametrize(
+    ("names", "others"),
+    [([HERE], set()), (["debian*"], {GONE}), (["~.*11.*"], {GONE}), (["~debian"], set())],
+)
+def test_other_bases_are_those_of_the_names(run: Run, names: list[str], others: set[str]) -> None:
+    assert run(bases=True, name=names)["other_bases"].keys() == others
+
+
+def test_without_bases_nobody_is_asked(run: Run, client: FakeClient) -> None:
+    assert "other_bases" not in run()
+    assert client.made == []
+
+
+def test_the_configuration_is_read_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    load = _listing.load_config
+    monkeypatch.setattr(_listing, "load_config", lambda given: reads.append(given) or load(given))
+    run(bases=True)
+    assert len(reads) == 1
