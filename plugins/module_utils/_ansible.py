@@ -76,8 +76,7 @@ class Listener:
 
     def tell(self, request: Request) -> None:
         """Tell it how a request stands."""
-        if self._address:
-            self._send({"name": request.name, **vm_view.of_request(request)})
+        self._send({"name": request.name, **vm_view.of_request(request)})
 
     def say(self, text: str) -> None:
         """Have it print a line."""

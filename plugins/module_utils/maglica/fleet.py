@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Sequence
-from dataclasses import replace
 from typing import Any
 
-from . import _deps, fleet_host, fleet_read, sessions
+from . import _deps, fleet_read, sessions
 from .addresses import ANY, Preference
 from .fleet_read import Reading
 from .fleet_values import (
@@ -21,10 +20,8 @@ from .fleet_values import (
     Domain,
     Found,
     Gather,
-    Host,
     HostEntry,
     Snapshot,
-    Unreachable,
 )
 from .session import Options, Session
 
@@ -112,25 +109,6 @@ def wait_addresses(
     )
     domains = (domain for _host, domains in sorted(found.items()) for domain in domains)
     return Found(tuple(domains), unreachable)
-
-
-def host_status(
-    hosts: Sequence[HostEntry],
-    timeout: float = 10.0,
-    *,
-    parallel: int = 0,
-    auth_file: str | None = None,
-) -> tuple[tuple[Host, ...], tuple[Unreachable, ...]]:
-    """Return what each host says of its memory, processors, pools and networks."""
-
-    def read(session: Session) -> Host:
-        started = time.monotonic()
-        with session.connected() as connection:
-            host = fleet_host.read(session, connection, details=True)
-        return replace(host, seconds=time.monotonic() - started)
-
-    found, unreachable = sessions.each(hosts, read, Options(timeout, parallel, auth_file))
-    return tuple(found[name] for name in sorted(found)), unreachable
 
 
 def _find(session: Session, names: Container[str]) -> tuple[Domain, ...]:

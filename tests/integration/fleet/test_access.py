@@ -15,6 +15,7 @@ import pytest
 from maglica import fleet
 from maglica.config import HostEntry
 from maglica.errors import ConfigInvalid
+from maglica.fleet_values import Gather
 from support import testdriver
 
 _AUTH = """
@@ -37,7 +38,8 @@ def shared() -> Iterator[Path]:
 
 def _reasons(uri: str, auth_file: Path | None) -> list[str]:
     file = str(auth_file) if auth_file else None
-    return [entry.text for entry in fleet.host_status([HostEntry("kvm0", uri)], auth_file=file)[1]]
+    seen = fleet.snapshot([HostEntry("kvm0", uri)], gather=Gather.MINIMAL, auth_file=file)
+    return [entry.text for entry in seen.unreachable]
 
 
 def test_sasl(shared: Path) -> None:

@@ -160,9 +160,11 @@ def test_wait_addresses(libvirtd: Libvirtd, node: Path) -> None:
     assert fleet.wait_addresses(hosts, nobody, 1) == fleet.Found()
 
 
-def test_host_status(libvirtd: Libvirtd, node: Path) -> None:
-    (host,), unreachable = fleet.host_status([HostEntry("kvm0", libvirtd.uri(node))])
-    assert unreachable == ()
+def test_what_a_host_says_of_itself(libvirtd: Libvirtd, node: Path) -> None:
+    entries = [HostEntry("kvm0", libvirtd.uri(node))]
+    seen = fleet.snapshot(entries, gather=Gather.MINIMAL, details=True)
+    assert seen.unreachable == ()
+    (host,) = seen.hosts
     assert (host.cpus, host.memory_total_mib, host.networks) == (16, 3072, ("default",))
     assert host.libvirt_version and host.libvirt_version.count(".") == 2
 
