@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from maglica import cli, errors
 from maglica.model import (
+    BaseSummary,
     CloneMode,
     CloneSpec,
     DomainSummary,
@@ -268,13 +269,72 @@ def test_an_interrupt_says_how_to_go_on(run: Callable[..., Ran], fake: FakeClien
     assert not request.cancelling
 
 
-@pytest.mark.parametrize("act", ["start", "stop", "remove", "resize", "tag"])
+@pytest.mark.parametrize("act", ["start", "stop", "remove", "resize", "tag", "flatten"])
 def test_acts_on_a_vm_pin_its_uuid(run: Callable[..., Ran], fake: FakeClient, act: str) -> None:
     fake.story = [DONE]
     assert run("vm", act, "vm1.example.jp").status == 0
     (request,) = fake.list()
     assert request.kind is Kind(act)
     assert request.spec == VmSpec("vm1.example.jp", UUID, "host0.example.jp")
+
+
+SL61 = "SL6.1-x86_64.original"
+
+
+def places(ran: Ran) -> dict[str, str]:
+    """What the table says was done on each host."""
+    rows = (line.split(maxsplit=1) for line in ran.out.splitlines()[2:])
+    return {host: done.strip() for host, done in rows}
+
+
+def test_an_image_is_prepared_on_all_hosts(run: Callable[..., Ran], fake: FakeClient) -> None:
+    fake.story = [{"state": State.DONE, "phases": (Phase("base", 2.0),)}] * 2
+    ran = run("image", "prepare", SL61)
+    assert ran.status == 0
+    assert places(ran) == dict.fromkeys(("host0.example.jp", "host1.example.jp"), "prepared")
+    assert "  base: 2.0 s" in ran.err
+    assert {(each.kind, each.spec.host) for each in fake.list()} == {
+        (Kind.PREPARE, "host0.example.jp"),
+        (Kind.PREPARE, "host1.example.jp"),
+    }
+
+
+def test_a_host_where_an_image_is_not_prepared(run: Callable[..., Ran], fake: FakeClient) -> None:
+    text = f"cannot prepare {SL61} on host host0.example.jp:\npool default is full"
+    failed = {"state": State.FAILED, "failure": Failure("no_room", text)}
+    fake.story = [failed, {"state": State.DONE, "phases": (Phase("base", 2.0),)}]
+    ran = run("image", "prepare", SL61)
+    assert ran.status == 1
+    assert places(ran) == {"host0.example.jp": "failed", "host1.example.jp": "prepared"}
+    assert ran.err.splitlines()[-1] == f"maglica: {text}".replace("\n", " ")
+
+
+def test_an_image_is_released(run: Callable[..., Ran], fake: FakeClient) -> None:
+    ran = run("image", "release", SL61)
+    assert (ran.status, places(ran), fake.list()) == (0, {}, ())
+    unused = BaseSummary("0a1b2c3d", SL61, "0123456789ab", "default", GIB, 1.0, True, True, 0)
+    used = replace(unused, vms=1)
+    for status, base in ((HOST0, used), (HOST1, unused)):
+        report = replace(status.report, bases=(base,))
+        fake._hosts[status.host] = replace(status, report=report)
+    fake.story = [{"state": State.DONE, "phases": (Phase("volumes", 0.1),)}]
+    ran = run("image", "release", SL61)
+    assert ran.status == 0
+    assert places(ran) == {"host0.example.jp": "nothing to do", "host1.example.jp": "released"}
+    (request,) = fake.list()
+    assert (request.kind, request.spec.host) == (Kind.RELEASE, "host1.example.jp")
+    assert places(run("image", "prepare", SL61)) == dict.fromkeys(
+        ("host0.example.jp", "host1.example.jp"), "nothing to do"
+    )
+
+
+@pytest.mark.parametrize(("words", "status"), [(["--no-wait"], 0), (["--timeout", "1"], 3)])
+def test_what_is_only_queued_is_not_called_prepared(
+    run: Callable[..., Ran], words: list[str], status: int
+) -> None:
+    ran = run("image", "prepare", SL61, "--host", "host0.example.jp", *words)
+    assert ran.status == status
+    assert places(ran) == {"host0.example.jp": "queued"}
 
 
 def test_tags_are_said_with_the_clone_or_later(run: Callable[..., Ran], fake: FakeClient) -> None:

@@ -24,6 +24,7 @@ ABSENT, PRESENT, ON, STOPPED = (
     Presence.STOPPED,
 )
 SILENT = Unreachable("kvm1.example.jp", "no answer within 10 s")
+FULL = {"clone_mode": CloneMode.FULL}
 CLONE, START, STOP, REMOVE, RESIZE = Kind.CLONE, Kind.START, Kind.STOP, Kind.REMOVE, Kind.RESIZE
 
 
@@ -63,13 +64,19 @@ def _decide(domains: tuple[Domain, ...], pending: Request | None = None, **field
         (replace(OFF, tags=("a", "b")), PRESENT, {"tags": None}, []),
         (replace(OFF, tags=("a", "b")), ON, {"tags": (), "vcpus": 2}, [RESIZE, Kind.TAG, START]),
         (None, ABSENT, {"vcpus": 2}, []),
+        (replace(RUNNING, clone_mode="linked"), PRESENT, FULL, [Kind.FLATTEN]),
+        (replace(RUNNING, clone_mode="full"), PRESENT, FULL, []),
+        (replace(RUNNING, clone_mode="full"), PRESENT, {"clone_mode": CloneMode.LINKED}, []),
+        (replace(OFF, clone_mode="linked"), STOPPED, FULL, [Kind.FLATTEN]),
+        (replace(OFF, clone_mode="linked"), ON, FULL, [Kind.FLATTEN, START]),
+        (replace(RUNNING, clone_mode="linked"), STOPPED, FULL, [STOP, Kind.FLATTEN]),
     ],
 )
 @pytest.mark.parametrize("image", [IMAGE, None])
 def test_what_is_asked_for(
     domain: Domain | None,
     state: Presence,
-    sizes: dict[str, int],
+    sizes: dict[str, object],
     kinds: list[Kind],
     image: str | None,
 ) -> None:
@@ -125,6 +132,10 @@ def test_before_and_after() -> None:
     assert plan.before["tags"] == ["b"]
     assert plan.after == {**plan.before, "tags": ["a", "web"]}
     assert _decide((), tags=("web", "a")).after["tags"] == ["a", "web"]
+    plan = _decide((replace(RUNNING, clone_mode="linked"),), **FULL)
+    assert plan.before["clone_mode"] == "linked"
+    assert plan.after == {**plan.before, "clone_mode": "full"}
+    assert plan.steps[0].spec == VmSpec(NAME, UUID, HOST)
 
 
 @pytest.mark.parametrize(
