@@ -183,6 +183,8 @@ options:
       - V(lease) are the DHCP leases of libvirt's networks, V(agent) is the QEMU guest agent,
         V(arp) is the host's ARP table, V(recorded) are the static addresses that the vm was cloned
         with.
+      - A libvirt that is older than its host's kernel may fail to read the ARP table (libvirt 9.0
+        of Debian 12 does, with Linux 6.18). Then V(arp) knows nothing there.
       - Only V(agent) needs a connection that is not read-only. It asks the guest itself, which
         can say what it wants.
     type: list

@@ -6,15 +6,31 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import libvirt
 import pytest
 from support.cloud import IMAGE, STATE, Cloud, Result
 
 NAME = "addressed.example.jp"
 STATIC = "static.example.jp"
 MAC = "52:54:00:5a:5a:01"
+# Lets the guest's entry be as it is half a minute after the guest's last word. Adds neighbours
+# until enough of them come after the guest's, and takes those before it away. They are in
+# 198.18.0.0/15, which is for tests: RFC 2544.
+LONG_TABLE = r"""
+set -eu
+ip neigh change {address} dev virbr0 nud stale
+listed() {{ ip -4 neigh show nud all dev virbr0 | cut -d" " -f1; }}
+number=0
+until [ "$(listed | sed "1,/^{address}$/d" | wc -l)" -ge 100 ]; do
+    number=$((number + 1)); test "$number" -lt 20
+    for last in $(seq 1 250); do
+        echo "neigh add 198.18.$number.$last lladdr 02:00:00:00:00:01 dev virbr0 nud permanent"
+    done | ip -batch -
+done
+listed | sed "/^{address}$/,\$d" | sed "s/.*/neigh del & dev virbr0/" | ip -batch -
+"""
 
 
 @pytest.fixture(scope="module")
@@ -62,18 +78,26 @@ def test_the_address_of_a_booted_guest(
         assert time.monotonic() < deadline, source
 
 
-def test_the_address_in_the_host_s_arp_table(cloud: Cloud, booted: Result, tmp_path: Path) -> None:
-    cloud.in_guest(_address(booted), "true")
-    domain = cloud.libvirt(cloud.hosts[0]).lookupByName(NAME)
-    cloud.ssh(cloud.hosts[0], f"timeout 5 bash -c '</dev/tcp/{_address(booted)}/22'", check=False)
+@pytest.fixture
+def neighbour(cloud: Cloud, booted: Result) -> Iterator[None]:
+    """Have the guest in its host's ARP table, in the part of it that libvirt can read.
+
+    libvirt 9.0 (Debian 12) reads one message, 4 KiB, of the kernel's answer, and takes the mark at
+    its end, which kernels since 6.8 put into that same message, for a broken entry. So the table is
+    filled up with others that come after the guest.
+    """
+    cloud.ssh(cloud.hosts[0], f"timeout 9 bash -c '</dev/tcp/{_address(booted)}/22'")
     try:
-        domain.interfaceAddresses(libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP)
-        expected = _address(booted)
-    except libvirt.libvirtError as error:
-        # libvirt 9.0 (Debian 12) can't read the table of newer kernels.
-        assert "wrong nlmsg len" in str(error)
-        expected = None
-    assert _by(cloud, tmp_path, "arp", NAME) == expected
+        cloud.ssh(cloud.hosts[0], LONG_TABLE.format(address=_address(booted)))
+        yield
+    finally:
+        cloud.ssh(cloud.hosts[0], "ip neigh flush dev virbr0 nud permanent")
+
+
+def test_the_address_in_the_host_s_arp_table(
+    cloud: Cloud, booted: Result, neighbour: None, tmp_path: Path
+) -> None:
+    assert _by(cloud, tmp_path, "arp", NAME) == _address(booted)
 
 
 def test_the_address_that_was_recorded(cloud: Cloud, static_address: str, tmp_path: Path) -> None:
