@@ -288,10 +288,10 @@ notes:
     upon), C(maglica_created) and C(maglica_who)."
   - "Variables of each image: C(maglica_kind) (V(image)), C(maglica_name), C(maglica_state),
     C(maglica_hosts) (the hosts that have it), C(maglica_copies) (for each of them C(host),
-    C(uuid), C(size_bytes)), C(maglica_size_bytes), C(maglica_dependents) (the
-    vms of the inventory that were cloned from it, a list of C(name), C(host), C(clone_mode),
-    C(image_version), C(base)), and C(maglica_vcpus), C(maglica_memory_mib), C(maglica_interfaces),
-    C(maglica_disks), C(maglica_tags) as for a vm."
+    C(uuid), C(size_bytes), C(checksum)), C(maglica_size_bytes), C(maglica_checksum) (as recorded
+    in its definition), C(maglica_dependents) (the vms of the inventory that were cloned from it, a
+    list of C(name), C(host), C(clone_mode), C(image_version), C(base)), and C(maglica_vcpus),
+    C(maglica_memory_mib), C(maglica_interfaces), C(maglica_disks), C(maglica_tags) as for a vm."
   - "Variables of each host: C(maglica_kind) (V(host)), C(maglica_name), C(maglica_uri),
     C(maglica_weight), C(maglica_reachable), C(maglica_hostname), C(maglica_cpus),
     C(maglica_memory_total_mib), C(maglica_memory_free_mib), C(maglica_libvirt_version),

@@ -73,10 +73,13 @@ images:
         - host: kvm0.example.jp
           uuid: 6a1f7d0e-6c3c-4a41-9a0e-6a7f2a4e9c11
           size_bytes: 1073741824
+          checksum: sha256:9d2e5cbe2ed9dd4b3f4e3a92c47b1f5f0f1f5c0b7c1a7e4e6f6f6c8f3a0b1c2d
         - host: kvm1.example.jp
           uuid: 0c7e6a52-52a4-4b0b-8a5e-2f1f0f6f7f22
           size_bytes: 1073741824
+          checksum: sha256:9d2e5cbe2ed9dd4b3f4e3a92c47b1f5f0f1f5c0b7c1a7e4e6f6f6c8f3a0b1c2d
       size_bytes: 1073741824
+      checksum: sha256:9d2e5cbe2ed9dd4b3f4e3a92c47b1f5f0f1f5c0b7c1a7e4e6f6f6c8f3a0b1c2d
       dependents:
         - name: vm0.example.jp
           host: kvm0.example.jp
@@ -112,13 +115,20 @@ images:
       elements: str
       returned: always
     copies:
-      description: For each host that has it, the domain's UUID and the size of its disks.
+      description:
+        - For each host that has it, the domain's UUID, the size of its disks and its checksum.
       type: list
       elements: dict
       returned: always
     size_bytes:
       description: What a guest sees of its disks, all together, on the first of its hosts.
       type: int
+      returned: always
+    checksum:
+      description:
+        - What was recorded in its definition on the first of its hosts, such as
+          C(sha256:) and the digest of the file that it was installed from. It is not computed.
+      type: str
       returned: always
     dependents:
       description:

@@ -52,6 +52,20 @@ def test_prepared_ahead_and_flattened(cloud: Cloud, clone) -> None:
     assert cloud.vm("own0.example.jp", clone_mode="full").status == "SUCCESS"
 
 
+def test_the_checksum_that_was_recorded(cloud: Cloud) -> None:
+    checksum = f"sha256:{'9d' * 32}"
+    metadata = f"virsh metadata {IMAGE} https://maglica.cloud/xmlns/image/1.0 --config"
+    element = f"'<image checksum=\"{checksum}\"/>'"
+    cloud.ssh(cloud.hosts[1], f"{metadata} --key maglica --set {element}")
+    try:
+        (image,) = cloud.module("maglica_image_info", name=[IMAGE])["images"]
+    finally:
+        cloud.ssh(cloud.hosts[1], f"{metadata} --remove")
+    assert {copy["host"]: copy["checksum"] for copy in image["copies"]} == {
+        host: checksum if host == cloud.hosts[1] else None for host in cloud.hosts
+    }
+
+
 def test_a_host_prepares_by_itself_what_its_configuration_names(cloud: Cloud) -> None:
     host = cloud.hosts[0]
     conf, unit = "/etc/maglica/host_worker.conf", "maglica-host-worker.service"

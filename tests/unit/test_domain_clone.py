@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from maglica import domain_clone, domain_xml
 from maglica.domain_clone import DiskSource, clone, own_path
+from maglica.domain_metadata import IMAGE_NAMESPACE
 from maglica.domain_xml import describe
 from maglica.errors import ImageUnsupported
 from maglica.model import CloneMode, Nic, vm_uuid
@@ -100,6 +101,13 @@ def test_metadata_is_ours_and_that_of_others_stays() -> None:
     assert made.count("https://maglica.cloud/xmlns/vm/1.0") == 1
     assert '<billing:cost-center id="42">R&amp;D &lt;north&gt;</billing:cost-center>' in made
     assert '<plain xmlns="http://example.com/plain">' in made
+
+
+def test_a_clone_has_not_what_was_recorded_of_its_image() -> None:
+    recorded = f"<x:image xmlns:x='{IMAGE_NAMESPACE}' checksum='sha256:{'0' * 64}'/>"
+    xml = definition("foreign").replace("<metadata>", f"<metadata>{recorded}", 1)
+    assert describe(xml).checksum
+    assert IMAGE_NAMESPACE not in clone(xml, plan(xml))
 
 
 NASTY = ["</name><devices/>", "<!--", "]]>", "&lt;", "'", '"', "a\nb", "é", "<x xmlns='y'/>"]

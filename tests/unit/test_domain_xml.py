@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from maglica import domain_xml, model
-from maglica.domain_xml import Disk, Made, describe
+from maglica.domain_metadata import Made
+from maglica.domain_xml import Disk, describe
 from maglica.errors import ImageUnsupported
 from support.domains import IMAGES, definition, domain
 
@@ -129,6 +130,26 @@ def test_metadata_of_others_is_not_ours(metadata: str) -> None:
 def test_our_metadata_by_its_name_space(metadata: str) -> None:
     made = describe(domain(outside=f"<metadata>{metadata}</metadata>", uuid=model.vm_uuid(""))).made
     assert made == Made("i", "", 0, "", "")
+
+
+RECORDED = "<m:image xmlns:m='https://maglica.cloud/xmlns/image/1.0' checksum='{}'/>"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (f"sha256:{'0a' * 32}", f"sha256:{'0a' * 32}"),
+        (f"sha3-512:{'f' * 128}", f"sha3-512:{'f' * 128}"),
+        ("0a" * 32, None),
+        (f"sha256:{'0A' * 32}", None),
+        (f"sha256:{'0a' * 32} ", None),
+        ("sha256:{{ x }}", None),
+        ("", None),
+    ],
+)
+def test_the_checksum_that_was_recorded_of_an_image(written: str, read: str | None) -> None:
+    metadata = f"<metadata>{RECORDED.format(written)}</metadata>"
+    assert describe(domain(outside=metadata)).checksum == read
 
 
 def test_tags_are_sorted_and_each_is_there_once() -> None:

@@ -29,6 +29,7 @@ IMAGE = Domain(
     "stopped",
     active=False,
     made=False,
+    checksum="sha256:9d2e",
     disks=(Disk("vda", capacity_bytes=10), Disk("vdb", capacity_bytes=5), Disk("sda", "cdrom")),
 )
 
@@ -42,12 +43,16 @@ def test_a_vm() -> None:
 
 
 def test_an_image_on_two_hosts_is_one() -> None:
-    unsized = replace(IMAGE, host="kvm1", disks=(Disk("vda"), Disk("vdb", capacity_bytes=5)))
+    unsized = replace(
+        IMAGE, host="kvm1", checksum=None, disks=(Disk("vda"), Disk("vdb", capacity_bytes=5))
+    )
     other = replace(IMAGE, name="rocky", disks=())
     (debian, rocky) = fleet_view.images(Snapshot((VM,), (IMAGE, unsized, other)))
     assert debian["hosts"] == ["kvm0", "kvm1"]
     assert [copy["size_bytes"] for copy in debian["copies"]] == [15, None]
     assert debian["size_bytes"] == 15
+    assert [copy["checksum"] for copy in debian["copies"]] == ["sha256:9d2e", None]
+    assert debian["checksum"] == "sha256:9d2e"
     assert debian["dependents"] == [
         {
             "name": "vm0",

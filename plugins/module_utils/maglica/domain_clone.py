@@ -13,9 +13,9 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import domain_nics, domain_size
+from . import domain_metadata, domain_nics, domain_size
 from .domain_limits import obstacles
-from .domain_xml import METADATA_NAMESPACE, describe_disk, own_metadata, parse, text
+from .domain_xml import describe_disk, parse, text
 from .errors import ImageUnsupported
 from .model import CloneMode, Nic
 
@@ -123,12 +123,13 @@ def _identity(root: ET.Element, plan: ClonePlan) -> None:
 
 
 def _metadata(root: ET.Element, plan: ClonePlan) -> None:
-    for metadata, element in list(own_metadata(root)):
+    # What was recorded of the image is not so of its clones, whose disks change.
+    for metadata, element in [*domain_metadata.of_vm(root), *domain_metadata.of_image(root)]:
         metadata.remove(element)
     if root.find("metadata") is None:
         root.insert(list(root).index(_child(root, "uuid")) + 1, ET.Element("metadata"))
     attributes = {
-        "xmlns:maglica": METADATA_NAMESPACE,
+        "xmlns:maglica": domain_metadata.VM_NAMESPACE,
         "image": plan.image,
         "request": plan.request,
         "created": str(plan.created),
@@ -147,7 +148,7 @@ def _metadata(root: ET.Element, plan: ClonePlan) -> None:
 def _static_addresses(root: ET.Element, nics: Sequence[Nic]) -> None:
     """Record the addresses that no DHCP server will know; interfaces and ``nics`` correspond."""
     for nic, interface in zip(nics, root.iterfind("devices/interface")):
-        for _metadata, element in own_metadata(root):
+        for _metadata, element in domain_metadata.of_vm(root):
             for address in nic.addresses:
                 mac = _child(interface, "mac").get("address", "")
                 attributes = {"mac": mac, "address": address}

@@ -11,7 +11,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
-from .domain_xml import QEMU_NAMESPACE, describe_disk, namespace
+from .domain_metadata import namespace
+from .domain_xml import QEMU_NAMESPACE, describe_disk
 
 # What runs under QEMU (and libvirt's test driver): containers and Xen guests have other devices.
 _DOMAIN_TYPES = frozenset({"kvm", "qemu", "hvf", "test"})

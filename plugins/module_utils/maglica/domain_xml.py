@@ -10,15 +10,14 @@ Element names keep the prefix with which they were written, so that foreign meta
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.parsers import expat
 
+from . import domain_metadata
+from .domain_metadata import Made
 from .errors import ImageUnsupported
-from .vm_identity import Interface, vm_uuid
+from .vm_identity import Interface
 
-METADATA_NAMESPACE = "https://maglica.cloud/xmlns/vm/1.0"
-METADATA_PREFIX = "maglica"
 QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 # libvirtd's own limit for a string is 4 MiB; a definition has a few KiB.
 MAX_SIZE = 1 << 20
@@ -44,27 +43,6 @@ _UNITS = {
 }
 # The attribute of a disk's <source> that names it, by the disk's type.
 _NAMED_BY = {"file": "file", "block": "dev", "dir": "dir"}
-
-
-@dataclass(frozen=True)
-class Made:
-    """What Maglica wrote into the metadata of a vm that it made; ``created`` is a Unix time.
-
-    ``image_version`` is the version of the image that it has a clone of, empty for a vm of before
-    that was recorded. ``base`` is the id of the base that a linked vm builds upon. ``tags`` are
-    sorted. ``addresses`` are pairs of a MAC address and a static address of that interface, with
-    its prefix length.
-    """
-
-    image: str
-    request: str
-    created: int
-    who: str
-    clone_mode: str
-    image_version: str = ""
-    addresses: tuple[tuple[str, str], ...] = ()
-    tags: tuple[str, ...] = ()
-    base: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +73,8 @@ class Definition:
     """A domain's definition. ``memory_mib`` and ``vcpus`` are what it starts with.
 
     ``made`` is None for a domain that others made, be it a copy of a vm of Maglica's. ``nvram`` is
-    the path of a UEFI guest's variables, when it is stated.
+    the path of a UEFI guest's variables, when it is stated. ``checksum`` is what was recorded of an
+    image, ``ALGORITHM:HEX``.
     """
 
     name: str
@@ -109,6 +88,7 @@ class Definition:
     nvram: str | None = None
     title: str | None = None
     description: str | None = None
+    checksum: str | None = None
 
     @property
     def copied_disks(self) -> tuple[Disk, ...]:
@@ -127,7 +107,7 @@ def describe(xml: str) -> Definition:
         name=name,
         uuid=uuid,
         kind=root.get("type", ""),
-        made=_made(root, uuid),
+        made=domain_metadata.made(root, uuid),
         vcpus=_vcpus(root),
         memory_mib=memory_bytes(root, "memory") >> 20,
         disks=tuple(describe_disk(element) for element in root.iterfind("devices/disk")),
@@ -135,6 +115,7 @@ def describe(xml: str) -> Definition:
         nvram=_nvram(root),
         title=root.findtext("title"),
         description=root.findtext("description"),
+        checksum=domain_metadata.checksum(root),
     )
 
 
@@ -209,53 +190,6 @@ def _nvram(root: ET.Element) -> str | None:
     if source is not None:
         return source.get("file")
     return (root.findtext("os/nvram") or "").strip() or None
-
-
-def own_metadata(root: ET.Element) -> Iterator[tuple[ET.Element, ET.Element]]:
-    """Yield (<metadata>, Maglica's element in it) for each one that is there."""
-    for metadata in root.iterfind("metadata"):
-        for element in metadata:
-            prefix, _colon, local = element.tag.rpartition(":")
-            if local == "vm" and namespace(prefix, element, metadata, root) == METADATA_NAMESPACE:
-                yield metadata, element
-
-
-def namespace(prefix: str, *scopes: ET.Element) -> str | None:
-    """Return the name space that ``prefix`` has in the innermost of ``scopes`` that declares it."""
-    attribute = f"xmlns:{prefix}" if prefix else "xmlns"
-    return next((scope.get(attribute) for scope in scopes if scope.get(attribute)), None)
-
-
-def _made(root: ET.Element, uuid: str) -> Made | None:
-    for _metadata, element in own_metadata(root):
-        # A copy that something else made of a vm has the vm's metadata, but not the UUID that goes
-        # with the request there.
-        if vm_uuid(element.get("request", "")) != uuid:
-            return None
-        created = element.get("created", "0")
-        return Made(
-            image=element.get("image", ""),
-            request=element.get("request", ""),
-            created=int(created) if created.isascii() and created.isdigit() else 0,
-            who=element.get("who", ""),
-            clone_mode=element.get("clone_mode", ""),
-            image_version=element.get("image_version", ""),
-            base=element.get("base"),
-            addresses=tuple(
-                (child.get("mac", ""), child.get("address", ""))
-                for child in element
-                if child.tag.rpartition(":")[2] == "address"
-            ),
-            tags=tuple(
-                sorted({child.get("name", "") for child in element if is_tag(child)} - {""})
-            ),
-        )
-    return None
-
-
-def is_tag(element: ET.Element) -> bool:
-    """Say whether an element in Maglica's metadata is a tag of the vm."""
-    return element.tag.rpartition(":")[2] == "tag"
 
 
 def describe_disk(element: ET.Element) -> Disk:

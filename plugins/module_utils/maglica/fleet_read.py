@@ -240,6 +240,7 @@ def _domain(record: Record, reading: Reading) -> Domain:
         memory_mib=definition.memory_mib,
         interfaces=definition.interfaces,
         disks=_disks(definition, record.statistics),
+        checksum=definition.checksum,
     )
 
 

@@ -49,10 +49,16 @@ def _image(copies: Sequence[Domain], vms: Iterable[Domain]) -> dict[str, Any]:
         "state": first.state,
         "hosts": [domain.host for domain in copies],
         "copies": [
-            {"host": domain.host, "uuid": domain.uuid, "size_bytes": _size(domain)}
+            {
+                "host": domain.host,
+                "uuid": domain.uuid,
+                "size_bytes": _size(domain),
+                "checksum": domain.checksum,
+            }
             for domain in copies
         ],
         "size_bytes": _size(first),
+        "checksum": first.checksum,
         "dependents": [_dependent(domain) for domain in vms if domain.image == first.name],
     }
 

@@ -14,6 +14,7 @@ import libvirt
 import pytest
 from maglica import fleet, model
 from maglica.config import HostEntry
+from maglica.domain_metadata import IMAGE_NAMESPACE
 from maglica.errors import ConfigInvalid
 from maglica.fleet_values import AddressSource, Gather
 from support import testdriver
@@ -91,6 +92,16 @@ def test_the_definition_tells_what_maglica_made(libvirtd: Libvirtd, folder: Path
             REQUEST,
         )
         assert (vm.created, vm.who, vm.clone_mode) == (1795500000, "alice", "linked")
+
+
+def test_the_checksum_that_is_recorded_with_an_image(libvirtd: Libvirtd, folder: Path) -> None:
+    checksum = f"sha256:{'9d' * 32}"
+    recorded = f"<m:image xmlns:m='{IMAGE_NAMESPACE}' checksum='{checksum}'/>"
+    path = testdriver.node(
+        folder / "image.xml", [testdriver.domain("debian", 1, state=5, metadata=recorded)]
+    )
+    (image,) = fleet.snapshot([HostEntry("kvm0", libvirtd.uri(path))]).images
+    assert image.checksum == checksum
 
 
 def test_a_recorded_address_counts_where_nothing_else_is_known(

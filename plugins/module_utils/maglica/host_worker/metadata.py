@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .. import domain_xml
+from .. import domain_metadata
 from .._deps import need
 from ..model import CloneMode
 
@@ -17,7 +17,7 @@ from ..model import CloneMode
 def set_tags(domain: Any, tags: Sequence[str]) -> None:
     """Give a domain (virDomain) these tags and no others."""
     with _edited(domain) as element:
-        for child in [child for child in element if domain_xml.is_tag(child)]:
+        for child in [child for child in element if domain_metadata.is_tag(child)]:
             element.remove(child)
         for name in sorted(set(tags)):
             ET.SubElement(element, "tag", {"name": name})
@@ -34,7 +34,7 @@ def set_independent(domain: Any) -> None:
 def _edited(domain: Any) -> Iterator[ET.Element]:
     """Yield Maglica's element; write it back when the block ends without an error."""
     libvirt = need("libvirt")
-    kind, uri = libvirt.VIR_DOMAIN_METADATA_ELEMENT, domain_xml.METADATA_NAMESPACE
+    kind, uri = libvirt.VIR_DOMAIN_METADATA_ELEMENT, domain_metadata.VM_NAMESPACE
     # libvirt gives and takes the element without its prefix.
     element = ET.fromstring(domain.metadata(kind, uri))  # noqa: S314 - bounded, from libvirtd
     yield element
@@ -42,4 +42,4 @@ def _edited(domain: Any) -> Iterator[ET.Element]:
     if domain.isPersistent():
         flags |= libvirt.VIR_DOMAIN_AFFECT_CONFIG
     text = ET.tostring(element, encoding="unicode")
-    domain.setMetadata(kind, text, domain_xml.METADATA_PREFIX, uri, flags)
+    domain.setMetadata(kind, text, domain_metadata.PREFIX, uri, flags)
