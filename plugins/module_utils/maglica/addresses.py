@@ -14,6 +14,9 @@ from .errors import ConfigInvalid
 from .vm_identity import Interface
 
 IpAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+# "This network" (RFC 6890, section 2.2.2) and IPv6's old form of an IPv4 address (RFC 4291, section
+# 2.5.5.1), which has the unspecified address and loopback in it.
+_HERE = (ipaddress.ip_network("0.0.0.0/8"), ipaddress.ip_network("::/96"))
 
 
 class Family(str, enum.Enum):
@@ -124,9 +127,12 @@ def _reachable(text: str) -> IpAddress | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    # What a guest says of itself may be anything: loopback would be the control machine itself.
+    # What a guest says of itself may be anything: loopback would be the control machine itself,
+    # which can be written in IPv6 too.
+    address = getattr(address, "ipv4_mapped", None) or address
     unusable = (
-        address.is_loopback
+        any(address in network for network in _HERE)
+        or address.is_loopback
         or address.is_link_local
         or address.is_multicast
         or address.is_unspecified
