@@ -132,6 +132,25 @@ def test_our_metadata_by_its_name_space(metadata: str) -> None:
     assert made == Made("i", "", 0, "", "")
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("1795500000", 1795500000),
+        ("99999999999", 99999999999),
+        ("999999999999", 0),
+        ("9" * 5000, 0),
+        ("\N{SUPERSCRIPT TWO}", 0),
+        ("-1", 0),
+    ],
+)
+def test_when_a_vm_was_created_is_a_time(written: str, read: int) -> None:
+    metadata = f"<m:vm xmlns:m='https://maglica.cloud/xmlns/vm/1.0' created='{written}'/>"
+    xml = domain(outside=f"<metadata>{metadata}</metadata>", uuid=model.vm_uuid(""))
+    made = describe(xml).made
+    assert made is not None
+    assert made.created == read
+
+
 RECORDED = "<m:image xmlns:m='https://maglica.cloud/xmlns/image/1.0' checksum='{}'/>"
 
 

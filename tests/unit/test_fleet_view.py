@@ -42,6 +42,12 @@ def test_a_vm() -> None:
     assert fleet_view.vm(replace(VM, xml="<x/>", created=None))["xml"] == "<x/>"
 
 
+@pytest.mark.parametrize("created", [0, 999999999999999, 1e30, float("inf"), float("nan")])
+def test_what_is_no_time_is_not_shown(created: float) -> None:
+    assert fleet_view.vm(replace(VM, created=created))["created"] is None
+    assert fleet_view.vm(replace(VM, created=99999999999))["created"] == "5138-11-16T09:46:39Z"
+
+
 def test_an_image_on_two_hosts_is_one() -> None:
     unsized = replace(
         IMAGE, host="kvm1", checksum=None, disks=(Disk("vda"), Disk("vdb", capacity_bytes=5))

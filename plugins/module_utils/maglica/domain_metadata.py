@@ -20,6 +20,8 @@ IMAGE_NAMESPACE = "https://maglica.cloud/xmlns/image/1.0"
 PREFIX = "maglica"
 # The name of an algorithm and a digest.
 _CHECKSUM = re.compile(r"[a-z0-9-]{2,16}:[0-9a-f]{32,128}")
+# Whoever writes a host's definitions writes this too: so many digits are a time that can be shown.
+_SECONDS = re.compile(r"[0-9]{1,11}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def made(root: ET.Element, uuid: str) -> Made | None:
         return Made(
             image=element.get("image", ""),
             request=element.get("request", ""),
-            created=int(created) if created.isascii() and created.isdigit() else 0,
+            created=int(created) if _SECONDS.fullmatch(created) else 0,
             who=element.get("who", ""),
             clone_mode=element.get("clone_mode", ""),
             image_version=element.get("image_version", ""),

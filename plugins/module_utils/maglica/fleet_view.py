@@ -166,5 +166,8 @@ def _size(domain: Domain) -> int | None:
 def _time(seconds: float | None) -> str | None:
     if not seconds:
         return None
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    try:
+        moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return None
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
