@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Times what two inventory plugins take to parse their files, alternating, in one process.
 
-``python -m bench.probe ROUNDS OURS THEIRS…`` prints one JSON list, of [ours, theirs] in seconds
-for each round, after a first one that does not count. Each round checks that both found the same
-number of hosts; without THEIRS, theirs is null.
+``python -m bench.probe ROUNDS FOUND OURS THEIRS…`` prints one JSON list, of [ours, theirs] in
+seconds for each round, after a first one that does not count. Each round checks that both found
+so many inventory hosts; without THEIRS, theirs is null.
 """
 
 from __future__ import annotations
@@ -22,28 +22,26 @@ OURS = "maglica.cloud.maglica"
 THEIRS = "community.libvirt.libvirt"
 
 
-def parse(plugin: str, files: Sequence[str]) -> tuple[float, int]:
-    """Return how long it took to parse the files, and the number of inventory hosts."""
+def parse(plugin: str, files: Sequence[str], found: int) -> float:
+    """Return how long it took to parse the files, which must have so many inventory hosts."""
     inventory = InventoryData()
     loader = DataLoader()
     started = time.perf_counter()
     for file in files:
         inventory_loader.get(plugin).parse(inventory, loader, file, cache=False)
-    return time.perf_counter() - started, len(inventory.hosts)
+    seconds = time.perf_counter() - started
+    if len(inventory.hosts) != found:
+        raise SystemExit(f"{plugin}: {len(inventory.hosts)} hosts instead of {found}")
+    return seconds
 
 
 def main(arguments: Sequence[str]) -> None:
-    rounds, ours, *theirs = arguments
+    rounds, found, ours, *theirs = arguments
     init_plugin_loader([])
     results: list[list[float | None]] = []
     for _turn in range(int(rounds) + 1):
-        seconds, hosts = parse(OURS, [ours])
-        other = None
-        if theirs:
-            other, found = parse(THEIRS, theirs)
-            if found != hosts:
-                raise SystemExit(f"{found} hosts instead of {hosts}")
-        results.append([seconds, other])
+        seconds = parse(OURS, [ours], int(found))
+        results.append([seconds, parse(THEIRS, theirs, int(found)) if theirs else None])
     print(json.dumps(results[1:]))
 
 

@@ -20,14 +20,17 @@ from collections.abc import Iterator, Sequence
 # length, then program, version, procedure, type (0: a call), serial and status, 4 bytes each.
 _REMOTE_PROGRAM = 0x20008086
 _CALL = 0
-# The procedures that tests look for.
+# The procedures that tests look for, and that the bench tells of.
 PROCEDURES = {
     1: "open",
     2: "close",
     14: "domain_xml",
     60: "supports_feature",
     66: "auth_list",
+    283: "all_networks",
+    341: "network_leases",
     344: "all_domain_stats",
+    353: "domain_addresses",
 }
 
 
