@@ -177,11 +177,14 @@ class Worker:
         self._end(request, State.DONE)
 
     def _cancel(self, request: Request, case: Case) -> None:
-        self._reach(request, case.cancel or "")
-        self._arm(case.removal)
+        point = case.cancel or ""
+        self._reach(request, point)
+        # Whoever is there stays there: the cancel may take long, and must not find the clone done.
+        self._site.stop_at(point, *(then for _victim, then in case.removal[:1]))
         self._client.cancel(request.id)
         self._kill_along(request, case.removal)
         self._end(request, State.CANCELLED)
+        self._site.go_on()
 
     # --- kills
 

@@ -80,10 +80,11 @@ class Site:
             f"cat {FOLDER}/passed 2>/dev/null; rm -f {FOLDER}/passed", check=False
         ).split()
 
-    def stop_at(self, point: str) -> None:
-        """Let the next that comes to a point wait there; who waits elsewhere goes on."""
+    def stop_at(self, *points: str) -> None:
+        """Let who comes to one of the points wait there; who waits elsewhere goes on."""
+        stop = " ".join(points)
         self.shell(
-            f"rm -f {FOLDER}/reached; echo {point} > {FOLDER}/next; mv {FOLDER}/next {FOLDER}/stop"
+            f"rm -f {FOLDER}/reached; echo {stop} > {FOLDER}/next; mv {FOLDER}/next {FOLDER}/stop"
         )
 
     def is_reached(self) -> bool:

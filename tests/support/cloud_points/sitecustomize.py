@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """With this folder on a real host worker's PYTHONPATH, its work can be stopped at named points.
 
-Each point that is passed is a line of the file ``passed``. Where ``stop`` names a point, the
-process that comes there writes its number to ``reached`` and waits until ``stop`` names it no more.
+Each point that is passed is a line of the file ``passed``. Where ``stop`` names points, apart by
+blanks, who comes to one writes its number to ``reached`` and waits until ``stop`` names it no more.
 ``without-undo`` is the negative control: then nothing is undone. All in the folder FOLDER.
 """
 
@@ -25,19 +25,19 @@ def point(name: str) -> None:
     name = "/".join((*_phases[-1:], name))
     with (FOLDER / "passed").open("a", encoding="ascii") as passed:
         passed.write(f"{name}\n")
-    if _stop() == name:
+    if name in _stops():
         draft = FOLDER / f"reached.{os.getpid()}"
         draft.write_text(str(os.getpid()), encoding="ascii")
         draft.rename(FOLDER / "reached")
-        while _stop() == name:
+        while name in _stops():
             time.sleep(0.02)
 
 
-def _stop() -> str:
+def _stops() -> list[str]:
     try:
-        return (FOLDER / "stop").read_text(encoding="ascii").strip()
+        return (FOLDER / "stop").read_text(encoding="ascii").split()
     except FileNotFoundError:
-        return ""
+        return []
 
 
 def plant_in_job() -> None:
