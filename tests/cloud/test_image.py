@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+
 from maglica import config
 from maglica.model import Kind
 from maglica.wire.client import Client
@@ -23,6 +25,11 @@ def prepare_requests(host: str) -> set[str]:
         return {
             each.id for each in client.list() if each.kind is Kind.PREPARE and each.host == host
         }
+
+
+def told_by_qemu(cloud: Cloud, host: str, disk: dict) -> dict:
+    """What qemu-img says of a disk on a host."""
+    return json.loads(cloud.ssh(host, f"qemu-img info -U --output=json {disk['source']}"))
 
 
 def test_prepared_ahead_and_flattened(cloud: Cloud, clone) -> None:
@@ -50,6 +57,30 @@ def test_prepared_ahead_and_flattened(cloud: Cloud, clone) -> None:
     told = cloud.ssh(made["vm"]["host"], f"qemu-img info -U --output=json {disk}")
     assert "backing-filename" not in told
     assert cloud.vm("own0.example.jp", clone_mode="full").status == "SUCCESS"
+
+
+def test_sizes_of_disks(cloud: Cloud, clone) -> None:
+    host = clone("sized0.example.jp", wait_for="running")["vm"]["host"]
+
+    def shown() -> dict:
+        (vm,) = cloud.module("maglica_vm_info", name=["sized0.example.jp"])["vms"]
+        (disk,) = vm["disks"]
+        return disk
+
+    # The guest boots meanwhile, and writes.
+    before = told_by_qemu(cloud, host, shown())
+    disk = shown()
+    after = told_by_qemu(cloud, host, disk)
+    assert disk["capacity_bytes"] == before["virtual-size"]
+    assert before["actual-size"] <= disk["allocation_bytes"] <= after["actual-size"]
+
+    (image,) = cloud.module("maglica_image_info", name=[IMAGE])["images"]
+    (disk,) = image["disks"]
+    told = told_by_qemu(cloud, image["hosts"][0], disk)
+    sizes = (disk["capacity_bytes"], disk["allocation_bytes"])
+    assert sizes == (told["virtual-size"], told["actual-size"])
+    assert {copy["size_bytes"] for copy in image["copies"]} == {image["size_bytes"]}
+    assert image["size_bytes"] == told["virtual-size"]
 
 
 def test_the_checksum_that_was_recorded(cloud: Cloud) -> None:

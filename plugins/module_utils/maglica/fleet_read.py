@@ -239,7 +239,7 @@ def _domain(record: Record, reading: Reading) -> Domain:
         vcpus=definition.vcpus,
         memory_mib=definition.memory_mib,
         interfaces=definition.interfaces,
-        disks=_disks(definition, record.statistics),
+        disks=_disks(definition, record),
         checksum=definition.checksum,
     )
 
@@ -249,15 +249,19 @@ def _recorded(record: Record, domain: Domain) -> tuple[tuple[str, str], ...]:
     return made.addresses if made else ()
 
 
-def _disks(definition: Definition, statistics: Mapping[str, Any]) -> tuple[Disk, ...]:
+def _disks(definition: Definition, record: Record) -> tuple[Disk, ...]:
     # See "Domain statistics" of virConnectGetAllDomainStats: block.<num>.<field>. A backing
     # chain's members have the same name and a backingIndex; the first is the disk itself.
+    # What the storage holds is "physical" of a running guest, where "allocation" is as far as the
+    # guest has written; of one that is off, "physical" is the file's length with its holes.
+    held = "physical" if record.domain.active else "allocation"
+    statistics = record.statistics
     sizes: dict[str, tuple[int | None, int | None]] = {}
     for number in range(statistics.get("block.count", 0)):
         prefix = f"block.{number}."
         sizes.setdefault(
             statistics.get(prefix + "name", ""),
-            (statistics.get(prefix + "capacity"), statistics.get(prefix + "physical")),
+            (statistics.get(prefix + "capacity"), statistics.get(prefix + held)),
         )
     return tuple(
         Disk(
