@@ -95,7 +95,8 @@ options:
       - A filter is met when all its conditions are. In a list, one entry must match, as a shell
         pattern, or as a regular expression for the whole text when it starts with V(~).
       - What is known by name, host, state and UUID alone is decided before anything else is read,
-        and hosts that no filter admits are not asked.
+        what a definition tells before addresses are looked up, and hosts that no filter admits are
+        not asked.
     type: list
     elements: dict
     default: []
@@ -165,8 +166,8 @@ options:
     description:
       - V(full) reads the definition of each domain, its disks' sizes and its addresses.
       - V(minimal) reads names, UUIDs and states in one call for each host, and looks at a
-        definition only where an image can't be told from a vm otherwise. Then C(ansible_host) is
-        not set.
+        definition only where an image can't be told from a vm otherwise, or a filter can't be
+        decided. Then C(ansible_host) is not set.
     type: str
     choices:
       - full
@@ -389,6 +390,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_values
     AddressSource,
     Domain,
     Gather,
+    Known,
     Snapshot,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line
@@ -403,6 +405,8 @@ READING = (
     "include",
     "include_filters",
     "exclude_filters",
+    "variable_prefix",
+    "image_pattern",
     "gather",
     "definitions",
     "address_sources",
@@ -465,13 +469,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             _names_in(rule.expression or "true")
         return Filters(include, exclude, self._evaluate)
 
-    def _evaluate(self, expression: str, domain: Domain, is_read: bool) -> bool | None:
-        prefix = self.get_option("variable_prefix")
-        known = {prefix + key for key in fleet_filter.EARLY_KEYS}
-        if not is_read and not _names_in(expression) <= known:
-            return None
+    def _evaluate(self, expression: str, domain: Domain, known: Known) -> bool | None:
         kind = "image" if domain.is_image else "vm"
         shown = self._variables({"kind": kind, **fleet_view.vm(domain)})
+        if known is not Known.ALL and not _names_in(expression) <= self._certain(shown, known):
+            return None
         # Each host's thread comes here, and a templar is for one thread at a time.
         with self._templating:
             try:
@@ -482,6 +484,13 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                         f"cannot evaluate the filter {expression!r} for {domain.name}: {error}"
                     ) from error
                 return False
+
+    def _certain(self, shown: dict[str, Any], known: Known) -> set[str]:
+        """Return which of the variables ``shown`` will not change any more."""
+        prefix = self.get_option("variable_prefix")
+        if known is Known.LISTED:
+            return {prefix + key for key in fleet_filter.EARLY_KEYS}
+        return shown.keys() - {prefix + key for key in fleet_filter.LATE_KEYS}
 
     def _snapshot(self, path, folder, hosts, filters, cache) -> Snapshot:
         key = f"{self.get_cache_key(path)}_{self._digest(hosts)}"
@@ -514,7 +523,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 addresses.Family(self.get_option("address_family")),
                 tuple(map(addresses.check_network, self.get_option("address_networks"))),
             ),
-            wanted=filters.may_want,
+            wanted=filters.wants,
             details="hosts" in self.get_option("include"),
             xml=self.get_option("definitions"),
             parallel=self.get_option("parallel"),
@@ -618,6 +627,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             return None
 
 
+@functools.lru_cache
 def _names_in(expression: str) -> set[str]:
     """Return the names of the variables that a Jinja expression uses."""
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from maglica.errors import ConfigInvalid
 from maglica.fleet_filter import Filters, Rule, rule
-from maglica.fleet_values import Domain
+from maglica.fleet_values import Domain, Known
 
 UNREAD = Domain("vm0", "u", "kvm0", "running", active=True)
 VM = replace(UNREAD, made=True, image="debian", who="alice", tags=("a", "web"))
@@ -37,23 +37,23 @@ IMAGE = Domain("debian", "u", "kvm1", "stopped", active=False, made=False)
     ],
 )
 def test_rule(options: dict[str, Any], unread: bool | None, vm: bool, image: bool) -> None:
-    def never(expression: str, domain: Domain, is_read: bool) -> bool:
+    def never(expression: str, domain: Domain, known: Known) -> bool:
         raise AssertionError
 
     found = rule(options)
-    assert found.holds(UNREAD, False, never) is unread
-    assert found.holds(VM, True, never) is vm
-    assert found.holds(IMAGE, True, never) is image
+    assert found.holds(UNREAD, Known.LISTED, never) is unread
+    assert found.holds(VM, Known.ALL, never) is vm
+    assert found.holds(IMAGE, Known.ALL, never) is image
 
 
 def test_an_expression_may_be_early_or_late() -> None:
-    def evaluate(expression: str, domain: Domain, is_read: bool) -> bool | None:
-        return domain.image == "debian" if is_read else None
+    def evaluate(expression: str, domain: Domain, known: Known) -> bool | None:
+        return domain.image == "debian" if known else None
 
     late = rule({"expression": "image == 'debian'", "name": ["vm*"]})
-    assert late.holds(UNREAD, False, evaluate) is None
-    assert late.holds(VM, True, evaluate) is True
-    assert late.holds(replace(VM, image=None), True, evaluate) is False
+    assert late.holds(UNREAD, Known.LISTED, evaluate) is None
+    assert late.holds(VM, Known.ALL, evaluate) is True
+    assert late.holds(replace(VM, image=None), Known.ALL, evaluate) is False
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_filters(
     include: list[dict[str, Any]], exclude: list[dict[str, Any]], may: bool, want: bool
 ) -> None:
     filters = Filters(tuple(map(rule, include)), tuple(map(rule, exclude)))
-    assert filters.may_want(UNREAD) is may
+    assert (filters.wants(UNREAD, Known.LISTED) is not False) is may
     assert filters.want(VM) is want
 
 

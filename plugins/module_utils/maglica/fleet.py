@@ -14,7 +14,7 @@ from typing import Any
 
 from . import _deps, fleet_read, sessions
 from .addresses import ANY, Preference
-from .fleet_read import Reading
+from .fleet_read import Reading, Wanted
 from .fleet_values import (
     AddressSource,
     Domain,
@@ -38,7 +38,7 @@ def snapshot(
     gather: Gather = Gather.FULL,
     sources: Sequence[AddressSource] = (AddressSource.LEASE,),
     preference: Preference = ANY,
-    wanted: Callable[[Domain], bool] | None = None,
+    wanted: Wanted | None = None,
     is_image: Callable[[Domain], bool] = lambda domain: domain.is_image,
     details: bool = False,
     xml: bool = False,
@@ -48,8 +48,8 @@ def snapshot(
     """Return every original image and every vm of ``hosts``.
 
     ``gather`` minimal reads names, UUIDs, states and whether it is an image, in one call a host;
-    full also definitions, disks' sizes and addresses. ``wanted`` says by a domain's name and state
-    whether it is read at all. See fleet_read.Reading and sessions.Options for the others.
+    full also definitions, disks' sizes and addresses. See fleet_read.Reading and sessions.Options
+    for the others.
     """
     reading = Reading(gather, tuple(sources), preference, wanted, details, xml)
     contents, unreachable = sessions.each(
@@ -113,7 +113,10 @@ def wait_addresses(
 
 def _find(session: Session, names: Container[str]) -> tuple[Domain, ...]:
     reading = Reading(
-        sources=_KNOWN, wanted=lambda domain: domain.name in names, preference=ANY, inactive=True
+        sources=_KNOWN,
+        wanted=lambda domain, _known: domain.name in names,
+        preference=ANY,
+        inactive=True,
     )
     with session.connected() as connection:
         if isinstance(names, (set, frozenset)) and len(names) == 1:
@@ -130,7 +133,7 @@ def _wait(
     done: dict[str, Domain] = {}
     reading = Reading(
         sources=_KNOWN,
-        wanted=lambda domain: domain.uuid in uuids and domain.uuid not in done,
+        wanted=lambda domain, _known: domain.uuid in uuids and domain.uuid not in done,
         preference=preference,
         inactive=True,
     )

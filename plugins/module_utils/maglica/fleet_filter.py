@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which domains are wanted; pure.
 
-A filter may ask for what is known of a domain only after its definition has been read. So each
-question has three answers, and a domain is left unread only when it is certain that it goes.
+A filter may ask for what is known of a domain only after its definition has been read, or its
+addresses looked up. So each question has three answers, and a domain is left out early only when
+it is certain that it goes.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from fnmatch import fnmatchcase
 from typing import Any, Union
 
 from .errors import ConfigInvalid
-from .fleet_values import Domain
+from .fleet_values import Domain, Known
 
-# Evaluates an expression on a domain that has been read or not; None when that is too early.
-Evaluate = Callable[[str, Domain, bool], Union[bool, None]]
+# Evaluates an expression on a domain; None when that is too early.
+Evaluate = Callable[[str, Domain, Known], Union[bool, None]]
 KEYS = ("name", "host", "state", "kind", "image", "request", "who", "clone_mode", "uuid", "tag")
 EARLY_KEYS = ("name", "host", "state", "uuid")
+# What an expression can ask for that no definition says.
+LATE_KEYS = ("address", "interfaces")
 _REGEX = "~"
 
 
@@ -34,19 +37,19 @@ class Rule:
     patterns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     expression: str | None = None
 
-    def holds(self, domain: Domain, is_read: bool, evaluate: Evaluate) -> bool | None:
+    def holds(self, domain: Domain, known: Known, evaluate: Evaluate) -> bool | None:
         """Say whether the rule holds for the domain; None when that is not known yet."""
-        answers = [self._matches(key, domain, is_read) for key in self.patterns]
+        answers = [self._matches(key, domain, known) for key in self.patterns]
         if False in answers:
             return False
         if self.expression is not None:
-            answers.append(evaluate(self.expression, domain, is_read))
+            answers.append(evaluate(self.expression, domain, known))
         if False in answers:
             return False
         return None if None in answers else True
 
-    def _matches(self, key: str, domain: Domain, is_read: bool) -> bool | None:
-        if key not in EARLY_KEYS and not is_read:
+    def _matches(self, key: str, domain: Domain, known: Known) -> bool | None:
+        if key not in EARLY_KEYS and known is Known.LISTED:
             return None
         texts = _texts(key, domain)
         return any(matches(pattern, text) for pattern in self.patterns[key] for text in texts)
@@ -66,29 +69,26 @@ class Filters:
 
     include: tuple[Rule, ...] = ()
     exclude: tuple[Rule, ...] = ()
-    evaluate: Evaluate = lambda expression, domain, is_read: None
-
-    def may_want(self, domain: Domain) -> bool:
-        """Say, before its definition is read, whether a domain may be wanted."""
-        return self._wants(domain, is_read=False) is not False
+    evaluate: Evaluate = lambda expression, domain, known: None
 
     def want(self, domain: Domain) -> bool:
-        """Say whether a domain that was read is wanted."""
-        return self._wants(domain, is_read=True) is True
+        """Say whether a domain of which all is known is wanted."""
+        return self.wants(domain, Known.ALL) is True
 
     def may_want_host(self, host: str) -> bool:
         """Say whether any domain of ``host`` may be wanted."""
         return not self.include or any(rule.may_hold_on(host) for rule in self.include)
 
-    def _wants(self, domain: Domain, is_read: bool) -> bool | None:
-        included = self._any(self.include, domain, is_read) if self.include else True
-        excluded = self._any(self.exclude, domain, is_read)
+    def wants(self, domain: Domain, known: Known) -> bool | None:
+        """Say whether a domain is wanted; None when that is not certain yet."""
+        included = self._any(self.include, domain, known) if self.include else True
+        excluded = self._any(self.exclude, domain, known)
         if included is False or excluded is True:
             return False
         return None if included is None or excluded is None else True
 
-    def _any(self, rules: Sequence[Rule], domain: Domain, is_read: bool) -> bool | None:
-        answers = [rule.holds(domain, is_read, self.evaluate) for rule in rules]
+    def _any(self, rules: Sequence[Rule], domain: Domain, known: Known) -> bool | None:
+        answers = [rule.holds(domain, known, self.evaluate) for rule in rules]
         if True in answers:
             return True
         return None if None in answers else False

@@ -50,7 +50,7 @@ class Question:
 
 def vms(question: Question, sources: Sequence[AddressSource], xml: bool) -> dict[str, Any]:
     """Return ``vms`` and ``unreachable_hosts``. Raises HostUnknown, and HostDown if asked to."""
-    seen = _read(question, sources=sources, xml=xml, wanted=question.filters.may_want)
+    seen = _read(question, sources=sources, xml=xml, wanted=question.filters.wants)
     return {"vms": [fleet_view.vm(domain) for domain in seen.vms], **_rest(seen)}
 
 

@@ -15,14 +15,14 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Union
 
 from . import _deps, addresses, domain_xml, fleet_address, fleet_host
 from .addresses import ANY, Preference
 from .domain_xml import Definition
 from .errors import ImageUnsupported
 from .fleet_address import Guest
-from .fleet_values import AddressSource, Disk, Domain, Gather, Host
+from .fleet_values import AddressSource, Disk, Domain, Gather, Host, Known
 from .libvirt_facts import state_name
 from .session import Session
 
@@ -30,14 +30,17 @@ from .session import Session
 _DERIVED = 5
 # A live definition tells whether something in the guest holds the agent's channel open.
 AGENT_RUNS = re.compile(r"name='org\.qemu\.guest_agent\.0' state='connected'")
+# Says whether a domain is wanted; None when that is not certain yet.
+Wanted = Callable[[Domain, Known], Union[bool, None]]
 
 
 @dataclass(frozen=True)
 class Reading:
     """What to read of a host.
 
-    ``wanted`` decides by a domain's name and state whether more of it is read; a domain that it
-    refuses is left out. ``sources`` are tried in order until one knows an address. ``details``:
+    A domain that ``wanted`` refuses is left out, and no more of it is read; it is asked again with
+    the definition, and the definition is read in any case where it is not certain without.
+    ``sources`` are tried in order until one knows an address. ``details``:
     the host's memory, pools and networks too. ``xml``: keep each definition. ``inactive``: read
     the definitions that the domains have at their next start, not what they run with.
     """
@@ -45,10 +48,13 @@ class Reading:
     gather: Gather = Gather.FULL
     sources: tuple[AddressSource, ...] = (AddressSource.LEASE,)
     preference: Preference = ANY
-    wanted: Callable[[Domain], bool] | None = None
+    wanted: Wanted | None = None
     details: bool = False
     xml: bool = False
     inactive: bool = False
+
+    def judge(self, domain: Domain, known: Known) -> bool | None:
+        return True if self.wanted is None else self.wanted(domain, known)
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,15 @@ class Contents:
 
 @dataclass(frozen=True)
 class Record:
-    """A domain's handle (a ``virDomain``) and what is known of it."""
+    """A domain's handle (a ``virDomain``) and what is known of it.
+
+    ``undecided``: its definition tells whether it is wanted.
+    """
 
     handle: Any
     domain: Domain
     statistics: Mapping[str, Any]
+    undecided: bool = False
     definition: Definition | None = None
     xml: str | None = None
     problem: str | None = None
@@ -134,7 +144,8 @@ def read_one(session: Session, connection: Any, handle: Any, reading: Reading) -
     except (libvirt.libvirtError, ValueError):
         return None
     record = _looked_at(_record(handle, statistics, session.host.name), reading)
-    return None if record is None else _domains(session, connection, [record], reading)[0]
+    records = [] if record is None else [record]
+    return next(iter(_domains(session, connection, records, reading)), None)
 
 
 def read_some(session: Session, connection: Any, reading: Reading) -> tuple[Domain, ...]:
@@ -150,9 +161,12 @@ def _wanted(
     reading: Reading,
     statistics: Sequence[tuple[Any, Mapping[str, Any]]],
 ) -> tuple[list[Record], list[Domain]]:
-    host = session.host.name
-    seen = [_record(handle, values, host) for handle, values in statistics]
-    records = [record for record in seen if reading.wanted is None or reading.wanted(record.domain)]
+    records = []
+    for handle, values in statistics:
+        record = _record(handle, values, session.host.name)
+        answer = reading.judge(record.domain, Known.LISTED)
+        if answer is not False:
+            records.append(record if answer else replace(record, undecided=True))
     records = list(filter(None, session.map(lambda record: _looked_at(record, reading), records)))
     return records, _domains(session, connection, records, reading)
 
@@ -160,9 +174,15 @@ def _wanted(
 def _domains(
     session: Session, connection: Any, records: Sequence[Record], reading: Reading
 ) -> list[Domain]:
-    domains = [_domain(record, reading) for record in records]
+    known = [(record, _domain(record, reading)) for record in records]
+    known = [
+        (record, domain)
+        for record, domain in known
+        if not (record.undecided and record.definition)
+        or reading.judge(domain, Known.DEFINED) is not False
+    ]
     if reading.gather is not Gather.FULL:
-        return domains
+        return [domain for _record, domain in known]
     guests = [
         Guest(
             record.handle,
@@ -170,7 +190,7 @@ def _domains(
             agent=AGENT_RUNS.search(record.xml or "") is not None,
             recorded=_recorded(record, domain),
         )
-        for record, domain in zip(records, domains)
+        for record, domain in known
     ]
     return [
         replace(domain, address=addresses.choose(domain.interfaces, reading.preference))
@@ -197,7 +217,7 @@ def _record(handle: Any, statistics: Mapping[str, Any], host: str) -> Record:
 def _looked_at(record: Record, reading: Reading) -> Record | None:
     """Return the record with its definition if that is needed; None when the domain has gone."""
     doubtful = not record.domain.active and record.domain.made is None
-    if not (doubtful or reading.xml or reading.gather is Gather.FULL):
+    if not (doubtful or record.undecided or reading.xml or reading.gather is Gather.FULL):
         return record
     libvirt = _deps.need("libvirt")
     try:

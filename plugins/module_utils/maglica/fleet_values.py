@@ -18,6 +18,15 @@ class Gather(str, enum.Enum):
     FULL = "full"
 
 
+class Known(enum.IntEnum):
+    """How much is known of a domain: its name, host, state and UUID only, what its definition says
+    too, or all that is ever known of it."""
+
+    LISTED = 0
+    DEFINED = 1
+    ALL = 2
+
+
 class AddressSource(str, enum.Enum):
     """Where an address is looked for: DHCP leases, the guest's agent, the host's ARP table, or
     what was recorded in the vm's definition when it was cloned."""

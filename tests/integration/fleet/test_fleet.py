@@ -121,7 +121,7 @@ def test_a_recorded_address_counts_where_nothing_else_is_known(
 def test_only_what_is_wanted_is_read(libvirtd: Libvirtd, node: Path) -> None:
     with proxied(libvirtd.port) as proxy:
         host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{node}")
-        seen = fleet.snapshot([host], wanted=lambda domain: domain.name == "vm3", xml=True)
+        seen = fleet.snapshot([host], wanted=lambda domain, _known: domain.name == "vm3", xml=True)
         assert [vm.name for vm in seen.vms] == ["vm3"]
         assert "<name>vm3</name>" in (seen.vms[0].xml or "")
         assert proxy.named()["domain_xml"] == 1
