@@ -232,11 +232,16 @@ options:
   hostnames:
     description:
       - What a domain is called in the inventory, in order of preference. Each is one of the
-        domain's variables without its prefix, such as V(name), V(address) or V(uuid), or a Jinja
-        expression on its variables; the first that is not empty is taken.
+        domain's variables with or without its prefix, such as V(name), V(address) or V(uuid), or a
+        Jinja expression on its variables; the first that is not empty is taken.
       - Vms that would have the same name are called C(NAME@HOST), and a warning says so. So are
-        those that would be called C(localhost), C(127.0.0.1) or C(::1), as Ansible calls the
-        control machine.
+        those that would have the name of an image or a host of the inventory. Images that would
+        have the same name are called by their own.
+      - No domain is called C(localhost), C(127.0.0.1) or C(::1), as Ansible calls the control
+        machine, or as a group that is there before it (C(all), those of this plugin and of
+        earlier sources); it is then called C(NAME@HOST) too. A domain and a group of
+        O(keyed_groups) or of a later source can have the same name, which Ansible does not tell
+        apart, so give such groups a prefix.
     type: list
     elements: str
     default:
@@ -364,6 +369,7 @@ import hashlib
 import json
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -567,26 +573,29 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _populate(self, hosts, snapshot: Snapshot) -> None:
         uris = {host.name: host.uri for host in hosts}
-        listed, warnings = fleet_entries.entries(
-            snapshot, hosts, self.get_option("include"), self._name
-        )
+        listed = fleet_entries.entries(snapshot, hosts, self.get_option("include"), self._name)
+        groups = self._add_groups(listed)
+        composed = map(self._sanitize_group_name, self.get_option("groups") or ())
+        listed, warnings = fleet_entries.distinct(listed, {*self.inventory.groups, *composed})
         for text in warnings:
             self.display.warning(one_line(text))
-        prefix = self.get_option("group_prefix")
-        groups = {prefix + kind for kind in self.get_option("include")}
-        groups.update(prefix + group for entry in listed for group in entry.groups)
-        names = {
-            group: self.inventory.add_group(self._sanitize_group_name(group))
-            for group in sorted(groups)
-        }
         for entry in listed:
             self.inventory.add_host(entry.name)
             for group in entry.groups:
-                self.inventory.add_child(names[prefix + group], entry.name)
+                self.inventory.add_child(groups[group], entry.name)
             variables = {**self._variables(entry.shown), **self._connection(entry, uris)}
             for name, value in variables.items():
                 self.inventory.set_variable(entry.name, name, _trusted(value))
             self._construct(entry.name, variables)
+
+    def _add_groups(self, listed: Iterable[Entry]) -> dict[str, str]:
+        """Return what the groups of the entries, and those of all kinds, are called."""
+        prefix = self.get_option("group_prefix")
+        groups = {*self.get_option("include"), *(name for entry in listed for name in entry.groups)}
+        return {
+            group: self.inventory.add_group(self._sanitize_group_name(prefix + group))
+            for group in sorted(groups)
+        }
 
     def _construct(self, name: str, variables: dict[str, Any]) -> None:
         strict = self.get_option("strict")

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
+import pytest
 from maglica.config import HostEntry
-from maglica.fleet_entries import entries
+from maglica.fleet_entries import Entry, Naming, distinct, entries
 from maglica.fleet_values import Domain, Host, Snapshot
 
 HOSTS = [
@@ -17,6 +19,15 @@ EVERYTHING = ("vms", "images", "hosts")
 
 def _name(shown: dict[str, Any]) -> str:
     return str(shown["name"])
+
+
+def _listed(
+    snapshot: Snapshot,
+    include: Collection[str] = EVERYTHING,
+    naming: Naming = _name,
+    groups: Collection[str] = (),
+) -> tuple[list[Entry], list[str]]:
+    return distinct(entries(snapshot, HOSTS, include, naming), groups)
 
 
 def _vm(name: str, host: str, uuid: str = "u") -> Domain:
@@ -33,7 +44,7 @@ def test_names_and_groups() -> None:
         images=(_image("i", "kvm0"), _image("i", "kvm1")),
         hosts=(Host("kvm0", "qemu+tcp://kvm0/system", 0.1, cpus=4),),
     )
-    listed, warnings = entries(snapshot, HOSTS, EVERYTHING, _name)
+    listed, warnings = _listed(snapshot)
     assert warnings == []
     assert {entry.name: entry.groups for entry in listed} == {
         "kvm0": ("hosts",),
@@ -51,7 +62,7 @@ def test_names_and_groups() -> None:
 def test_only_what_is_included() -> None:
     snapshot = Snapshot(vms=(_vm("a", "kvm0"),), images=(_image("i", "kvm0"),))
     for kind, name in (("vms", "a"), ("images", "i")):
-        listed, _other = entries(snapshot, HOSTS, (kind,), _name)
+        listed, _other = _listed(snapshot, (kind,))
         assert [entry.name for entry in listed] == [name]
 
 
@@ -66,14 +77,13 @@ def test_shared_names_are_made_distinct() -> None:
         ),
         images=(_image("i", "kvm0"),),
     )
-    listed, warnings = entries(snapshot, HOSTS, EVERYTHING, _name)
+    listed, warnings = _listed(snapshot)
     names = [entry.name for entry in listed]
     assert names == ["kvm0", "kvm1", "i", "a@kvm0", "a@kvm1", "b", "i@kvm1", "kvm0@kvm1"]
     assert warnings == [
-        "several have the name a: vm a on kvm0, vm a on kvm1; the vms are listed as a@HOST",
-        "several have the name i: image i on kvm0, vm i on kvm1; the vms are listed as i@HOST",
-        "several have the name kvm0: host kvm0 on no host, vm kvm0 on kvm1;"
-        " the vms are listed as kvm0@HOST",
+        "several have the name a: vm a on kvm0 (listed as a@kvm0), vm a on kvm1 (listed as a@kvm1)",
+        "several have the name i: image i on kvm0, vm i on kvm1 (listed as i@kvm1)",
+        "several have the name kvm0: host kvm0, vm kvm0 on kvm1 (listed as kvm0@kvm1)",
     ]
 
 
@@ -81,26 +91,87 @@ def test_no_domain_takes_the_place_of_the_control_machine() -> None:
     snapshot = Snapshot(
         vms=(_vm("127.0.0.1", "kvm1"), _vm("localhost", "kvm0")), images=(_image("::1", "kvm0"),)
     )
-    listed, warnings = entries(snapshot, HOSTS, ("vms", "images"), _name)
+    listed, warnings = _listed(snapshot, ("vms", "images"))
     assert [entry.name for entry in listed] == ["::1@kvm0", "127.0.0.1@kvm1", "localhost@kvm0"]
     assert warnings == [
-        "the control machine itself has the name 127.0.0.1: vm 127.0.0.1 on kvm1;"
-        " the vms are listed as 127.0.0.1@HOST",
-        "the control machine itself has the name localhost: vm localhost on kvm0;"
-        " the vms are listed as localhost@HOST",
+        "the control machine itself has the name 127.0.0.1:"
+        " vm 127.0.0.1 on kvm1 (listed as 127.0.0.1@kvm1)",
+        "the control machine itself has the name ::1: image ::1 on kvm0 (listed as ::1@kvm0)",
+        "the control machine itself has the name localhost:"
+        " vm localhost on kvm0 (listed as localhost@kvm0)",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["vms", "images"])
+def test_no_domain_takes_the_place_of_a_group(kind: str) -> None:
+    make = _vm if kind == "vms" else _image
+    snapshot = Snapshot(**{kind: (make("all", "kvm0"), make("db", "kvm0"), make("web", "kvm1"))})
+    listed, warnings = _listed(snapshot, (kind,), groups={"all", "web", "web@kvm0"})
+    assert [entry.name for entry in listed] == ["all@kvm0", "db", "web@kvm1"]
+    assert warnings == [
+        f"a group has the name all: {kind[:-1]} all on kvm0 (listed as all@kvm0)",
+        f"a group has the name web: {kind[:-1]} web on kvm1 (listed as web@kvm1)",
+    ]
+
+
+def test_what_a_domain_is_called_instead_may_be_a_group_s_name_too() -> None:
+    vm = _vm("a", "kvm0", "u1")
+    for count, name in enumerate(("a", "a@kvm0", "u1", "u1@kvm0")):
+        groups = ("a", "a@kvm0", "u1", "u1@kvm0")[:count]
+        (entry,), _warnings = _listed(Snapshot(vms=(vm,)), ("vms",), groups=groups)
+        assert entry.name == name
+    listed, warnings = _listed(
+        Snapshot(vms=(vm,)), ("vms",), groups={"a", "a@kvm0", "u1", "u1@kvm0"}
+    )
+    assert listed == []
+    assert warnings == [
+        "a group has the name a: vm a on kvm0 (not listed: its other names are taken too)"
+    ]
+
+
+def test_images_that_would_be_called_alike_have_their_own_names() -> None:
+    images = (_image("debian", "kvm0"), _image("rocky", "kvm0"), _image("rocky", "kvm1"))
+    snapshot = Snapshot(images=images)
+    listed, warnings = _listed(snapshot, ("images",), lambda shown: str(shown["state"]))
+    assert {entry.name: entry.shown["name"] for entry in listed} == {
+        "debian": "debian",
+        "rocky": "rocky",
+    }
+    assert warnings == [
+        "several have the name stopped: image debian on kvm0 (listed as debian),"
+        " image rocky on kvm0 and kvm1 (listed as rocky)"
+    ]
+
+
+def test_a_host_keeps_its_name_before_an_image() -> None:
+    snapshot = Snapshot(images=(_image("kvm1", "kvm0"),))
+    listed, warnings = _listed(snapshot, ("images", "hosts"))
+    assert [entry.name for entry in listed] == ["kvm0", "kvm1", "kvm1@kvm0"]
+    assert len(warnings) == 1
+
+
+def test_a_vm_that_is_renamed_meets_no_other() -> None:
+    image = _image("db@kvm0", "kvm1")
+    vms = (_vm("db", "kvm0", "u1"), _vm("db", "kvm1", "u2"), _vm("db@kvm1", "kvm0", "u3"))
+    listed, warnings = _listed(Snapshot(vms, (image,)))
+    names = [entry.name for entry in listed[2:]]
+    assert names == ["db@kvm0", "u1", "u2", "db@kvm1@kvm0"]
+    assert [warning.partition(":")[0] for warning in warnings] == [
+        "several have the name db",
+        "several have the name db@kvm1",
     ]
 
 
 def test_the_uuid_is_the_last_resort() -> None:
     snapshot = Snapshot(vms=(_vm("a", "kvm0", "u1"), _vm("b", "kvm0", "u2")))
-    listed, warnings = entries(snapshot, HOSTS, ("vms",), lambda shown: "same")
+    listed, warnings = _listed(snapshot, ("vms",), lambda shown: "same")
     assert [entry.name for entry in listed] == ["u1", "u2"]
     assert len(warnings) == 1
 
 
 def test_many_shared_names_make_few_warnings() -> None:
     vms = [_vm(f"a{number}", host) for number in range(9) for host in ("kvm0", "kvm1")]
-    listed, warnings = entries(Snapshot(vms=tuple(vms)), HOSTS, ("vms",), _name)
+    listed, warnings = _listed(Snapshot(vms=tuple(vms)), ("vms",))
     assert len({entry.name for entry in listed}) == 18
     assert len(warnings) == 6
-    assert warnings[-1].endswith("NAME@HOST: a5, a6, a7, a8")
+    assert warnings[-1].endswith("these names too: a5, a6, a7, a8")

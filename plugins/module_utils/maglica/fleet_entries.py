@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import starmap
 from typing import Any
 
 from . import fleet_view
@@ -17,7 +18,8 @@ from .fleet_values import Domain, Snapshot
 _WARNINGS = 5
 VMS, IMAGES, HOSTS = "vms", "images", "hosts"
 # What Ansible takes for the control machine (its constant LOCALHOST): as an inventory's host, a
-# stranger's domain of such a name would get the tasks that are delegated to it.
+# stranger's domain of such a name would get the tasks that are delegated to it. A host's name
+# is the administrator's own word.
 OWN = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Naming = Callable[[dict[str, Any]], str]
@@ -39,23 +41,73 @@ class Entry:
 
 def entries(
     snapshot: Snapshot, hosts: Sequence[HostEntry], include: Collection[str], naming: Naming
-) -> tuple[list[Entry], list[str]]:
-    """Return the entries, and warnings about names that several domains have.
+) -> list[Entry]:
+    """Return the entries by the names that they would like to have: see ``distinct``.
 
-    ``naming`` says what something is called by what is shown of it.
+    ``naming`` says what a domain is called by what is shown of it.
     """
-    fixed: list[Entry] = []
+    listed: list[Entry] = []
     if HOSTS in include:
-        fixed.extend(_hosts(snapshot, hosts))
+        listed.extend(_hosts(snapshot, hosts))
     if IMAGES in include:
-        fixed.extend(_images(snapshot, naming))
-    if VMS not in include:
-        return fixed, []
-    vms = [_vm(domain, naming) for domain in snapshot.vms]
-    used = Counter(entry.name for entry in (*fixed, *vms))
-    shared = {name for name, count in used.items() if count > 1 or name in OWN}
-    named = _distinct([_on_its_host(vm) if vm.name in shared else vm for vm in vms])
-    return [*fixed, *named], list(_warnings(sorted(shared), (*fixed, *vms)))
+        listed.extend(_images(snapshot, naming))
+    if VMS in include:
+        listed.extend(_vm(domain, naming) for domain in snapshot.vms)
+    return listed
+
+
+def distinct(listed: Sequence[Entry], groups: Collection[str]) -> tuple[list[Entry], list[str]]:
+    """Return the entries with a name of its own for each, and warnings about the others.
+
+    No domain gets the name of one of ``groups``, which Ansible would take for the group. Of those
+    that would like the same name a host keeps it, else an image, and vms never do. Those for which
+    no name is left are not in the answer.
+    """
+    named: list[tuple[Entry, Entry | None]] = []
+    taken = set(groups)
+    for kind in ("host", "image", "vm"):
+        alike = [entry for entry in listed if entry.shown["kind"] == kind]
+        found = _named(alike, taken if kind == "host" else taken | OWN)
+        taken.update(entry.name for entry in found if entry)
+        named.extend(zip(alike, found))
+    return [entry for _wish, entry in named if entry], list(_warnings(named, groups))
+
+
+def _named(alike: Sequence[Entry], taken: Collection[str]) -> list[Entry | None]:
+    """Return each entry with the first of its names that is not taken and that no other wants."""
+    names = [iter(_names(entry)) for entry in alike]
+    found = [next(own, None) for own in names]
+    while True:
+        used = Counter(found)
+        clashes = [
+            place
+            for place, name in enumerate(found)
+            if name is not None and (used[name] > 1 or name in taken)
+        ]
+        if not clashes:
+            return [replace(e, name=name) if name else None for e, name in zip(alike, found)]
+        for place in clashes:
+            found[place] = next(names[place], None)
+
+
+def _names(entry: Entry) -> Iterator[str]:
+    yield entry.name
+    own, place = entry.shown["name"], _places(entry)[0]
+    if entry.shown["kind"] == "image" and own != entry.name:
+        # Images differ by their own names; what they are called instead may be alike.
+        yield own
+        yield f"{own}@{place}"
+    else:
+        yield f"{entry.name}@{place}"
+    if entry.domain is not None:
+        # Two vms of one host share a name only where something else than their name is used as
+        # such. A host that lies may call its domains as those of others are called here.
+        yield entry.domain.uuid
+        yield f"{entry.domain.uuid}@{place}"
+
+
+def _places(entry: Entry) -> list[str]:
+    return entry.shown.get("hosts") or [entry.shown.get("host") or entry.shown["name"]]
 
 
 def _hosts(snapshot: Snapshot, hosts: Iterable[HostEntry]) -> list[Entry]:
@@ -74,7 +126,7 @@ def _images(snapshot: Snapshot, naming: Naming) -> list[Entry]:
     first = {domain.name: domain for domain in reversed(snapshot.images)}
     return [
         Entry(
-            _image_name(shown, naming),
+            naming(shown),
             {"kind": "image", **shown},
             (IMAGES, f"state_{shown['state']}", *(f"host_{host}" for host in shown["hosts"])),
             first[shown["name"]],
@@ -83,43 +135,40 @@ def _images(snapshot: Snapshot, naming: Naming) -> list[Entry]:
     ]
 
 
-def _image_name(shown: dict[str, Any], naming: Naming) -> str:
-    name = naming(shown)
-    return f"{name}@{shown['hosts'][0]}" if name in OWN else name
-
-
 def _vm(domain: Domain, naming: Naming) -> Entry:
     shown = fleet_view.vm(domain)
     groups = (VMS, f"state_{domain.state}", f"host_{domain.host}")
     return Entry(naming(shown), {"kind": "vm", **shown}, groups, domain)
 
 
-def _on_its_host(entry: Entry) -> Entry:
-    return replace(entry, name=f"{entry.name}@{entry.shown['host']}")
-
-
-def _distinct(vms: Sequence[Entry]) -> list[Entry]:
-    # Two vms of one host share a name only where something else than their name is used as such.
-    used = Counter(entry.name for entry in vms)
-    return [
-        replace(entry, name=entry.shown["uuid"]) if used[entry.name] > 1 else entry for entry in vms
-    ]
-
-
-def _warnings(shared: Sequence[str], every: Sequence[Entry]) -> Iterator[str]:
+def _warnings(
+    named: Sequence[tuple[Entry, Entry | None]], groups: Collection[str]
+) -> Iterator[str]:
+    by_wish: dict[str, list[tuple[Entry, Entry | None]]] = {}
+    for wish, entry in named:
+        by_wish.setdefault(wish.name, []).append((wish, entry))
+    shared = sorted(
+        name
+        for name, alike in by_wish.items()
+        if any(entry is None or entry.name != name for _wish, entry in alike)
+    )
     for name in shared[:_WARNINGS]:
-        yield _warning(name, every)
+        yield f"{_who(name, groups)} {name}: {', '.join(starmap(_listed_as, by_wish[name]))}"
     if len(shared) > _WARNINGS:
         rest = ", ".join(shared[_WARNINGS:])
-        yield f"several have each of these names too, and are listed as NAME@HOST: {rest}"
+        yield f"so it is with these names too: {rest}"
 
 
-def _warning(name: str, every: Iterable[Entry]) -> str:
-    places = ", ".join(
-        f"{entry.shown['kind']} {entry.shown['name']} on {place}"
-        for entry in every
-        if entry.name == name
-        for place in entry.shown.get("hosts") or [entry.shown.get("host", "no host")]
-    )
-    who = "the control machine itself has" if name in OWN else "several have"
-    return f"{who} the name {name}: {places}; the vms are listed as {name}@HOST"
+def _who(name: str, groups: Collection[str]) -> str:
+    if name in OWN:
+        return "the control machine itself has the name"
+    return "a group has the name" if name in groups else "several have the name"
+
+
+def _listed_as(wish: Entry, entry: Entry | None) -> str:
+    what = f"{wish.shown['kind']} {wish.shown['name']}"
+    if wish.domain is not None:
+        what += f" on {' and '.join(_places(wish))}"
+    if entry is None:
+        return f"{what} (not listed: its other names are taken too)"
+    return what if entry.name == wish.name else f"{what} (listed as {entry.name})"

@@ -84,7 +84,7 @@ def test_one_image_on_two_hosts_and_two_vms_of_one_name(
         "vm0.example.jp",
     ]
     assert (
-        "several have the name db.example.jp: vm db.example.jp on kvm0, vm db.example.jp on kvm1"
+        "several have the name db.example.jp: vm db.example.jp on kvm0 (listed as db.example.jp@"
         in listed.warnings
     )
 
