@@ -622,7 +622,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _name(self, shown: dict[str, Any]) -> str:
         variables = self._variables(shown)
         for wish in self.get_option("hostnames"):
-            name = shown.get(wish) if wish.isidentifier() else self._composed(wish, variables)
+            if wish.isidentifier():
+                name = shown.get(wish, variables.get(wish))
+            else:
+                name = self._composed(wish, variables)
             if name and isinstance(name, str):
                 return name
         return shown["name"]

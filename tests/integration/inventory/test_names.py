@@ -54,3 +54,13 @@ def test_what_an_expression_gives_may_be_a_group_s_name(
 ) -> None:
     options = {**_called(libvirtd, ["a", "b"]), "hostnames": ["'all' if maglica_name == 'a'"]}
     assert inventory.list(options).group("maglica_vms") == ["all@kvm0", "b"]
+
+
+def test_a_variable_with_its_prefix_or_without(inventory: Inventory, kvm0: str) -> None:
+    options = {"hosts": [{"name": "kvm0", "uri": kvm0}], "include": ["vms"]}
+    by_name = {
+        hostname: inventory.list({**options, "hostnames": [hostname]}).group("maglica_vms")
+        for hostname in ("uuid", "maglica_uuid")
+    }
+    assert by_name["maglica_uuid"] == by_name["uuid"]
+    assert "vm0.example.jp" not in by_name["uuid"]
