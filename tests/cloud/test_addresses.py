@@ -15,12 +15,15 @@ from support.cloud import IMAGE, STATE, Cloud, Result
 NAME = "addressed.example.jp"
 STATIC = "static.example.jp"
 MAC = "52:54:00:5a:5a:01"
-# Lets the guest's entry be as it is half a minute after the guest's last word. Adds neighbours
-# until enough of them come after the guest's, and takes those before it away. They are in
-# 198.18.0.0/15, which is for tests: RFC 2544.
+# Sends the guest a packet and waits until its entry is confirmed: libvirt takes no others. Adds
+# neighbours until enough of them come after the guest's, and takes those before it away. They are
+# in 198.18.0.0/15, which is for tests: RFC 2544.
 LONG_TABLE = r"""
 set -eu
-ip neigh change {address} dev virbr0 nud stale
+echo > /dev/udp/{address}/9
+for turn in $(seq 100); do
+    ip neigh show {address} | grep -q -e REACHABLE -e STALE && break; sleep 0.2
+done
 listed() {{ ip -4 neigh show nud all dev virbr0 | cut -d" " -f1; }}
 number=0
 until [ "$(listed | sed "1,/^{address}$/d" | wc -l)" -ge 100 ]; do
@@ -86,7 +89,6 @@ def neighbour(cloud: Cloud, booted: Result) -> Iterator[None]:
     its end, which kernels since 6.8 put into that same message, for a broken entry. So the table is
     filled up with others that come after the guest.
     """
-    cloud.ssh(cloud.hosts[0], f"timeout 9 bash -c '</dev/tcp/{_address(booted)}/22'")
     try:
         cloud.ssh(cloud.hosts[0], LONG_TABLE.format(address=_address(booted)))
         yield

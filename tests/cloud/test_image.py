@@ -19,6 +19,11 @@ def bases(cloud: Cloud) -> list[dict]:
     return image["bases"]
 
 
+def prepared_hosts(cloud: Cloud) -> set[str]:
+    """The hosts that have a base of the image's present version."""
+    return {base["host"] for base in bases(cloud) if base["current"]}
+
+
 def prepare_requests(host: str) -> set[str]:
     """The ids of all requests to prepare something on a host that the client worker knows."""
     with Client(config.load(str(STATE / "maglica.conf"))) as client:
@@ -39,7 +44,7 @@ def test_prepared_ahead_and_flattened(cloud: Cloud, clone) -> None:
     assert [place["changed"] for place in foreseen["hosts"]] == [
         place["changed"] for place in prepared["hosts"]
     ]
-    eventually(lambda: {base["host"] for base in bases(cloud) if base["current"]} == {*cloud.hosts})
+    eventually(lambda: prepared_hosts(cloud) == {*cloud.hosts})
     assert cloud.module("maglica_image", name=IMAGE).status == "SUCCESS"
 
     made = clone("own0.example.jp", wait_for="running")
@@ -100,25 +105,17 @@ def test_the_checksum_that_was_recorded(cloud: Cloud) -> None:
 def test_a_host_prepares_by_itself_what_its_configuration_names(cloud: Cloud) -> None:
     host = cloud.hosts[0]
     conf, unit = "/etc/maglica/host_worker.conf", "maglica-host-worker.service"
-    cloud.module("maglica_image", name=IMAGE, state="released", hosts=[host])
-    # An old base that has vms stays.
-    eventually(
-        lambda: (
-            not [
-                base
-                for base in bases(cloud)
-                if base["host"] == host and (base["current"] or not base["vms"])
-            ]
-        ),
-        60,
-    )
+    # A new version, which has no base: one that has vms would stay when it is released.
+    (image,) = cloud.module("maglica_image_info", name=[IMAGE])["images"]
+    cloud.ssh(host, f"touch {image['disks'][0]['source']}")
+    eventually(lambda: host not in prepared_hosts(cloud), 60)
     begun = cloud.ssh(host, "date +%s")
     asked = prepare_requests(host)
     change = f"sed -i 's/^prepare =.*/prepare = {IMAGE}/' {conf}"
     cloud.ssh(host, f"cp -p {conf} /root/kept.conf && grep -q '^prepare =' {conf} && {change}")
     try:
         cloud.ssh(host, f"systemctl restart {unit}")
-        eventually(lambda: host in {base["host"] for base in bases(cloud) if base["current"]}, 120)
+        eventually(lambda: host in prepared_hosts(cloud), 120)
         journal = cloud.ssh(host, f"journalctl -u {unit} --since=@{begun} -o cat")
         assert f"base made: image={IMAGE}" in journal
         # Nobody asked the client worker for it.
