@@ -298,3 +298,13 @@ def test_an_unsafe_connection_is_not_made_and_nothing_hangs(
 ) -> None:
     with Client(server.config(**changes)) as client, pytest.raises(errors.ConfigInvalid):
         client.status(REQUEST.id)
+
+
+def test_an_answer_that_has_none_of_more_does_not_go_on_for_ever(server: WireServer) -> None:
+    server.answer = lambda message: Message("requests", {"requests": [], "more": True})
+    with (
+        Client(server.config()) as client,
+        pytest.raises(errors.MessageInvalid, match="has no request"),
+    ):
+        client.wait_all([REQUEST.id], 0)
+    assert len(server.heard) == 1

@@ -214,6 +214,9 @@ class Client:
                     del waiting[found.id]
                 if on_change:
                     on_change(found)
+            if reply.get("more") and not reply["requests"]:
+                # Asking again at once would go on for ever.
+                raise MessageInvalid("the client worker's answer to wait_all has no request")
             if time.monotonic() >= end and not reply.get("more"):
                 break
             if waiting and len(seen) > 1:
