@@ -16,12 +16,12 @@ from typing import Any
 
 from .._deps import need
 from ..config import ClientWorker
-from ..errors import ConfigInvalid
+from ..errors import ConfigInvalid, MessageInvalid
 from ..wire import sockets
 from ..wire.keys import KeyPair
 from ..wire.message import encode, topic
 from .access import AccessFile, Table, zap
-from .context import Context
+from .context import Context, error_message
 from .dispatch import Incoming, identify
 from .engine import Engine, Outcome
 
@@ -231,9 +231,19 @@ class Broker:
 
     def _send(self, outcome: Outcome) -> None:
         for envelope, message in outcome.replies:
-            self._put(self._requests, [*envelope, *encode(message)])
+            try:
+                frames = encode(message)
+            except MessageInvalid as error:
+                logger.error("a reply can't be sent: %s", error)
+                frames = encode(error_message(error))
+            self._put(self._requests, [*envelope, *frames])
         for where, message in outcome.publications:
-            self._put(self._publisher, [where, *encode(message)])
+            try:
+                frames = encode(message)
+            except MessageInvalid as error:
+                logger.error("what is to be published can't be sent: %s", error)
+                continue
+            self._put(self._publisher, [where, *frames])
 
     def _put(self, socket: sockets.Socket, frames: Sequence[bytes]) -> None:
         """Send without waiting: a peer that is gone, or does not read, asks again later."""

@@ -12,6 +12,7 @@ from ..errors import RequestCancelled, RequestUnknown
 from ..model import Failure, HostReport, HostStatus, Request, State
 from ..wire import schema
 from ..wire.message import Message
+from ..wire.reports import fitting
 from .admission import accept, foresee
 from .context import Call, Context, replies, reply
 from .waits import Wait
@@ -19,6 +20,8 @@ from .waits import Wait
 logger = logging.getLogger(__name__)
 
 DEFAULT_LIMIT = 100
+# What a host's status has besides its report.
+_STATUS_MARGIN = 1024
 
 
 def submit(context: Context, call: Call) -> Message:
@@ -112,7 +115,7 @@ def hosts(context: Context, call: Call) -> Message:
     if names and not page:
         # One host alone may have so many domains: what can be told of it is told.
         first = _status(context, names[0])
-        report = replace(first.report, domains=())
+        report = fitting(first.report, schema.PAGE_ROOM - _STATUS_MARGIN)
         page, more = schema.page([replace(first, report=report)])[0], len(names) > 1
     return Message("hosts", {"hosts": page, "more": more})
 

@@ -60,6 +60,12 @@ def replies(requests: Iterable[Request]) -> Message:
     return Message("requests", {"requests": fitting, "more": more})
 
 
+def fits(request: Request) -> bool:
+    """Tell whether the request as it is shown fits in a message."""
+    _page, more = schema.page([shown(request)])
+    return not more
+
+
 def shown(request: Request) -> dict[str, Any]:
     """Return the request as clients may see it."""
     plain: dict[str, Any] = schema.plain(request)

@@ -4,16 +4,22 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from typing import Any
 
 from ..errors import AccessDenied, MessageInvalid, RequestUnknown
-from ..model import Kind, Request, State, vm_uuid
+from ..model import Kind, Request, State, Vm, vm_uuid
 from ..wire import schema
 from ..wire.message import Message
-from .context import Call, Context, acknowledge
+from .context import Call, Context, acknowledge, fits
+
+logger = logging.getLogger(__name__)
 
 # The most that a hello and a welcome hold (wire/schema.py).
 MAX_LISTED = 1000
+# An id in quotes, and a comma.
+LISTED_BYTES = 39
 OK = Message("ok", {})
 
 
@@ -36,8 +42,11 @@ def hello(context: Context, call: Call) -> Message:
         for request in mine
         if request.id not in held and (complete or request.state is not State.RUNNING)
     ]
-    welcome, _other = schema.page(_sent(context, request) for request in missing[:MAX_LISTED])
-    return Message("welcome", {"requests": welcome, "cancel": cancel[:MAX_LISTED]})
+    cancel = cancel[:MAX_LISTED]
+    room = schema.PAGE_ROOM - len(cancel) * LISTED_BYTES
+    sent = (_sent(context, request) for request in missing[:MAX_LISTED])
+    welcome, _other = schema.page(sent, room)
+    return Message("welcome", {"requests": welcome, "cancel": cancel})
 
 
 def ack(context: Context, call: Call) -> Message:
@@ -66,14 +75,14 @@ def result(context: Context, call: Call) -> Message:
     if request.state.ended:
         return OK
     _check_result(request, call.body)
-    ended = context.requests.change(
-        request,
-        state=call.body["state"],
-        phase=None,
-        phases=call.body.get("phases", request.phases),
-        failure=call.body.get("failure"),
-        vm=call.body.get("vm"),
-    )
+    told: dict[str, Any] = {
+        "state": call.body["state"],
+        "phase": None,
+        "phases": call.body.get("phases", request.phases),
+        "failure": call.body.get("failure"),
+    }
+    vm = _vm_that_fits(replace(request, **told), call.body.get("vm"))
+    ended = context.requests.change(request, vm=vm, **told)
     if ended.kind is Kind.REMOVE and ended.state is State.DONE:
         uuid = getattr(ended.spec, "uuid", "")
         context.hosts.removed(call.body["host"], uuid, context.clock())
@@ -106,6 +115,17 @@ def _mine(context: Context, call: Call) -> Request:
         context.rejects["other_host"] += 1
         raise AccessDenied(f"request {request_id} is not for host {host}")
     return request
+
+
+def _vm_that_fits(ended: Request, vm: Vm | None) -> Vm | None:
+    """Return as much of a vm as can be shown with its request.
+
+    Texts that came in one message can take three times the room when they are escaped in a reply.
+    """
+    if vm is None or fits(replace(ended, vm=vm)):
+        return vm
+    logger.warning("request %s: of its vm only a part is kept: it is too long", ended.id)
+    return replace(vm, interfaces=(), disks=(), ssh_host_keys=())
 
 
 def _check_result(request: Request, body: dict[str, Any]) -> None:

@@ -40,8 +40,8 @@ MAX_TAGS = 64
 MAX_DOMAINS = 4000
 # Of everything that is listed by request, what one message holds at most.
 MAX_LISTED = 1000
-# What a body has besides the list that fills it.
-_PAGE_MARGIN = 1024
+# What is left for the list that fills a body, beside its other fields.
+PAGE_ROOM = MAX_FRAME - 1024
 
 _uuid = matching(_UUID, "UUID")
 _name = named(names.object_name)
@@ -313,10 +313,9 @@ def _body(
     return known
 
 
-def page(entries: Iterable[Any]) -> tuple[list[Any], bool]:
-    """Return as many of ``entries``, plain, as fit in one message, and whether some do not."""
+def page(entries: Iterable[Any], room: int = PAGE_ROOM) -> tuple[list[Any], bool]:
+    """Return as many of ``entries``, plain, as fit in ``room`` bytes, and whether some do not."""
     fitting: list[Any] = []
-    room = MAX_FRAME - _PAGE_MARGIN
     for entry in entries:
         value = plain(entry)
         room -= len(json.dumps(value, separators=(",", ":"))) + 1

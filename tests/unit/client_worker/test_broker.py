@@ -1,0 +1,47 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the broker makes of frames, without sockets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from maglica.client_worker.broker import Broker
+from maglica.client_worker.engine import Outcome
+from maglica.config import ClientWorker
+from maglica.wire.message import MAX_FRAME, Message, decode
+
+if TYPE_CHECKING:
+    from .conftest import Cell
+
+
+class Socket:
+    """Keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[bytes]] = []
+
+    def send_multipart(self, frames: list[bytes], _flags: int = 0) -> None:
+        self.sent.append(frames)
+
+
+@pytest.fixture
+def broker(cell: Cell) -> Broker:
+    where = ClientWorker("127.0.0.1")
+    made = Broker(cell.engine, cell.context, where=where, bind="", keys=None, access=None)
+    made._requests, made._publisher = Socket(), Socket()
+    return made
+
+
+def test_a_reply_that_is_too_long_becomes_an_error(broker: Broker) -> None:
+    long, short = Message("ok", {"text": "x" * MAX_FRAME}), Message("ok", {})
+    broker._send(
+        Outcome([((b"a", b""), long), ((b"b", b""), short)], [(b"t\0", long), (b"t\0", short)])
+    )
+    first, second = broker._requests.sent
+    assert first[:2] == [b"a", b""]
+    assert decode(first[2:]).body["code"] == "message_invalid"
+    assert decode(second[2:]) == short
+    [[topic, *frames]] = broker._publisher.sent
+    assert (topic, decode(frames)) == (b"t\0", short)

@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What would not fit in a message: texts that came in one can take three times the room in JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from maglica.client_worker.dispatch import Incoming
+from maglica.model import Interface, Request, State, new_request_id
+from maglica.wire import schema
+from maglica.wire.message import MAX_FRAME, VERSION, Message, encode
+from support.client_worker import base, image, report, vm
+
+if TYPE_CHECKING:
+    from .conftest import Cell
+
+PEER = (b"peer", b"")
+WIDE = "\u00e9"
+CROWDED = Interface("52:54:00:00:00:01", WIDE * 200, (WIDE * 60,) * 64)
+
+
+def longest_vm(request: Request) -> Any:
+    return replace(
+        vm(request),
+        interfaces=(CROWDED,) * 64,
+        disks=(WIDE * 1000,) * 64,
+        ssh_host_keys=(WIDE * 8200,) * 8,
+        tags=(WIDE * 80,) * 64,
+    )
+
+
+def ended(cell: Cell) -> Request:
+    """A clone that ended with the longest texts that the schema allows."""
+    request = cell.clone("vm0", ssh_authorized_keys=("ssh-ed25519 " + "A" * 8000,) * 64)
+    body = {"state": "failed", "failure": {"code": "error", "text": WIDE * 2000}}
+    phases = [{"name": WIDE * 40, "seconds": 1.0}] * 64
+    told = {"host": "kvm0", "id": request.id, "phases": phases, "vm": longest_vm(request)}
+    # As UTF-8, which a client in another language may send unescaped.
+    text = json.dumps(schema.plain({**told, **body}), separators=(",", ":"), ensure_ascii=False)
+    frames = [VERSION, b"result", text.encode()]
+    [(_peer, answer)] = cell.engine.handle([Incoming(PEER, None, frames)]).replies
+    assert answer.type == "ok", answer
+    return request
+
+
+def test_a_result_that_is_too_long_to_show_loses_the_long_part_of_its_vm(cell: Cell) -> None:
+    cell.hello()
+    older = cell.clone("older")
+    request = ended(cell)
+    for kind, body in (
+        ("status", {"id": request.id}),
+        ("cancel", {"id": request.id}),
+        ("wait", {"id": request.id, "version": 0, "timeout": 1}),
+    ):
+        [(_peer, answer)] = cell.send(kind, **body).replies
+        assert encode(answer)
+        shown = answer.body["request"]["vm"]
+        assert (shown["name"], shown["uuid"]) == ("vm0", vm(request).uuid)
+        assert (shown["interfaces"], shown["disks"], shown["ssh_host_keys"]) == ([], [], [])
+    page = cell.ask("list")[1]
+    assert [each.id for each in page["requests"]] == [request.id, older.id]
+    watched = [{"id": request.id, "version": 0}]
+    [found] = cell.ask("wait_all", requests=watched, timeout=1)[1]["requests"]
+    assert found.state is State.FAILED
+
+
+def test_a_result_that_can_be_shown_is_kept_whole(cell: Cell) -> None:
+    cell.hello()
+    request = cell.clone("vm0")
+    made = replace(vm(request), interfaces=(CROWDED,), disks=(WIDE * 1000,))
+    cell.ask("result", host="kvm0", id=request.id, state="done", vm=made)
+    assert cell.ask("status", id=request.id)[1]["request"].vm == made
+
+
+def test_a_welcome_has_room_for_all_that_is_to_be_cancelled(cell: Cell) -> None:
+    cell.hello("kvm0", report(image(memory_mib=16, disk_bytes=0), memory_free_mib=1 << 30))
+    key = "ssh-ed25519 " + "A" * 4000
+    requests = [
+        cell.clone(f"vm{number}", ssh_authorized_keys=(key,), memory_mib=16)
+        for number in range(260)
+    ]
+    held = {request.id: "running" for request in requests}
+    cell.hello("kvm0", None, **held)
+    for request in requests:
+        assert cell.ask("cancel", id=request.id)[1]["request"].cancelling
+    [(_peer, welcome)] = cell.send("hello", host="kvm0", report=report(), requests=[]).replies
+    assert len(welcome.body["cancel"]) == 260
+    assert encode(welcome)
+
+
+def test_a_host_that_is_too_long_to_show_does_not_hide_the_others(cell: Cell) -> None:
+    wide = report(
+        *[image(name=WIDE * 400, uuid=new_request_id()) for _turn in range(400)],
+        bases=[base(WIDE * 200, pool=WIDE * 200) for _turn in range(700)],
+        networks=(WIDE * 200,) * 256,
+    )
+    cell.context.hosts.hear("kvm0", wide, cell.now, cell.now)
+    cell.hello("kvm1")
+    first = cell.ask("hosts")[1]
+    assert [each.host for each in first["hosts"]] == ["kvm0"]
+    assert first["more"]
+    told = first["hosts"][0].report
+    assert len(told.networks) == 256
+    assert 0 < len(told.domains) < 400
+    assert len(encode(Message("hosts", cell.send("hosts").replies[0][1].body))[2]) <= MAX_FRAME
+    assert [each.host for each in cell.ask("hosts", after="kvm0")[1]["hosts"]] == ["kvm1"]
