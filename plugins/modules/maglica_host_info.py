@@ -104,6 +104,23 @@ hosts:
       type: list
       elements: dict
       returned: always
+      contains:
+        name:
+          description: Its name.
+          type: str
+          returned: always
+        active:
+          description: Whether it is in use.
+          type: bool
+          returned: always
+        capacity_bytes:
+          description: Its size.
+          type: int
+          returned: always
+        free_bytes:
+          description: What is free of it.
+          type: int
+          returned: always
     networks:
       description: The names of libvirt's active networks.
       type: list

@@ -120,6 +120,23 @@ images:
       type: list
       elements: dict
       returned: always
+      contains:
+        host:
+          description: The host.
+          type: str
+          returned: always
+        uuid:
+          description: The UUID of the domain.
+          type: str
+          returned: always
+        size_bytes:
+          description: What a guest sees of its disks, all together.
+          type: int
+          returned: always
+        checksum:
+          description: What was recorded in its definition.
+          type: str
+          returned: always
     size_bytes:
       description: What a guest sees of its disks, all together, on the first of its hosts.
       type: int
@@ -171,11 +188,50 @@ images:
       type: list
       elements: dict
       returned: always
+      contains:
+        mac:
+          description: Its MAC address.
+          type: str
+          returned: always
+        network:
+          description: The network, bridge or device that it is on, as libvirt names it.
+          type: str
+          returned: always
+        addresses:
+          description: The IP addresses that are known of it.
+          type: list
+          elements: str
+          returned: always
     disks:
       description: The disks on the first of its hosts.
       type: list
       elements: dict
       returned: always
+      contains:
+        target:
+          description: Its name in the definition, such as V(vda).
+          type: str
+          returned: always
+        device:
+          description: V(disk), V(cdrom), V(floppy) or V(lun).
+          type: str
+          returned: always
+        format:
+          description: The format, such as V(qcow2) or V(raw).
+          type: str
+          returned: always
+        source:
+          description: The file, device, volume or URL; none of an empty drive.
+          type: str
+          returned: always
+        capacity_bytes:
+          description: What the guest sees.
+          type: int
+          returned: always
+        allocation_bytes:
+          description: What it takes in the storage, without what it builds upon.
+          type: int
+          returned: always
     tags:
       description: Its tags.
       type: list

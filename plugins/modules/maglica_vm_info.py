@@ -156,11 +156,50 @@ vms:
       type: list
       elements: dict
       returned: always
+      contains:
+        mac:
+          description: Its MAC address.
+          type: str
+          returned: always
+        network:
+          description: The network, bridge or device that it is on, as libvirt names it.
+          type: str
+          returned: always
+        addresses:
+          description: The IP addresses that are known of it.
+          type: list
+          elements: str
+          returned: always
     disks:
       description: The disks; what the guest sees is C(capacity_bytes).
       type: list
       elements: dict
       returned: always
+      contains:
+        target:
+          description: Its name in the definition, such as V(vda).
+          type: str
+          returned: always
+        device:
+          description: V(disk), V(cdrom), V(floppy) or V(lun).
+          type: str
+          returned: always
+        format:
+          description: The format, such as V(qcow2) or V(raw).
+          type: str
+          returned: always
+        source:
+          description: The file, device, volume or URL; none of an empty drive.
+          type: str
+          returned: always
+        capacity_bytes:
+          description: What the guest sees.
+          type: int
+          returned: always
+        allocation_bytes:
+          description: What it takes in the storage, without what it builds upon.
+          type: int
+          returned: always
     tags:
       description: Its tags.
       type: list

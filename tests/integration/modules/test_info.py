@@ -131,6 +131,38 @@ def test_answers(runner: Runner) -> None:
     _check_hosts(hosts)
 
 
+def _undocumented(shown: Any, documented: dict[str, Any], path: str) -> list[str]:
+    """Return what RETURN does not describe, down to each key of each entry of a list."""
+    if isinstance(shown, list):
+        return [key for entry in shown for key in _undocumented(entry, documented, path)]
+    if not isinstance(shown, dict):
+        return []
+    known = documented.get("contains", {})
+    return [
+        key
+        for name, value in shown.items()
+        for key in (
+            _undocumented(value, known[name], f"{path}.{name}")
+            if name in known
+            else [f"{path}.{name}"]
+        )
+    ]
+
+
+def _documentation(checkout: Path, module: str, part: str) -> Any:
+    source = (checkout / "plugins/modules" / f"{module}.py").read_text()
+    return yaml.safe_load(source.partition(f'{part} = r"""')[2].partition('"""')[0])
+
+
+def test_all_that_is_returned_is_documented(runner: Runner, checkout: Path) -> None:
+    calls = [(module, {} if "host" in module else {"definitions": True}) for module in MODULES]
+    for (module, _options), result in zip(calls, runner.modules(*calls)):
+        documented = _documentation(checkout, module, "RETURN")
+        for name in (module.split("_")[1] + "s", "unreachable_hosts"):
+            assert result[name]
+            assert _undocumented(result[name], documented[name], name) == []
+
+
 def _check_vms(result: dict[str, Any]) -> None:
     assert result["changed"] is False
     assert [vm["name"] for vm in result["vms"]] == ["vm0.example.jp", "web0.example.jp"]
@@ -179,7 +211,6 @@ def test_failures(runner: Runner) -> None:
 def test_examples(runner: Runner, checkout: Path) -> None:
     tasks = []
     for module in MODULES:
-        source = (checkout / "plugins/modules" / f"{module}.py").read_text()
-        tasks += yaml.safe_load(source.partition('EXAMPLES = r"""')[2].partition('"""')[0])
+        tasks += _documentation(checkout, module, "EXAMPLES")
     done = runner.play(tasks)
     assert done.returncode == 0, done.stdout + done.stderr
