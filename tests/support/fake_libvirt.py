@@ -186,6 +186,8 @@ class Pool:
         return sorted(self.seen)
 
     def storageVolLookupByName(self, name: str) -> Volume:  # noqa: N802
+        if not self.active:
+            raise libvirtError(f"storage pool '{self._name}' is not active")
         if name not in self.seen:
             raise libvirtError(
                 f"no storage vol with matching name '{name}'", VIR_ERR_NO_STORAGE_VOL

@@ -19,6 +19,7 @@ from support.own_libvirtd import OwnLibvirtd
 
 LIBRARY = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 CHEAP_CLONE = Path(__file__).resolve().parent / "cheap_clone"
+POINTS = CHEAP_CLONE.with_name("cloud_points")
 HOST = "kvm0.example.jp"
 
 
@@ -27,6 +28,8 @@ class HostWorker:
 
     # Where it reaches the client worker.
     address = LOOPBACK
+    # What is planted in its processes.
+    planted = CHEAP_CLONE
 
     def __init__(self, folder: Path, worker: Worker, uri: str, **options: object) -> None:
         self.folder = folder
@@ -35,6 +38,7 @@ class HostWorker:
         self.keys = keys.make(folder / "host_worker.key")
         self.state = folder / "state"
         self.cheap = folder / "cheap"
+        self.points = folder / "points"
         for made in (self.state, *(self.cheap / name for name in ("draft", "made", "stop"))):
             made.mkdir(parents=True, exist_ok=True)
         (self.cheap / "log").touch()
@@ -72,7 +76,7 @@ class HostWorker:
         return [*worker, "--config", str(self.write_config())]
 
     def start(self) -> None:
-        path = [str(CHEAP_CLONE), str(LIBRARY)]
+        path = [str(self.planted), str(LIBRARY)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(),
@@ -130,6 +134,25 @@ class HostWorker:
     @property
     def effects(self) -> list[str]:
         return (self.cheap / "log").read_text().splitlines()
+
+    # --- real work that stops at points (see cloud_points/sitecustomize.py)
+
+    def pass_points(self) -> None:
+        """Do real work from the next start on, and pass points."""
+        self.planted = POINTS
+        self.points.mkdir()
+        self.environment["MAGLICA_POINTS"] = str(self.points)
+
+    def stop_at(self, point: str) -> None:
+        """Let the next that comes to a point wait there; who waits elsewhere goes on."""
+        (self.points / "reached").unlink(missing_ok=True)
+        (self.points / "next").write_text(point)
+        (self.points / "next").rename(self.points / "stop")
+
+    def reached(self) -> int:
+        """Wait for somebody at the point; return who, the number of the process."""
+        eventually((self.points / "reached").exists, timeout=60)
+        return int((self.points / "reached").read_text())
 
     # --- looks inside
 

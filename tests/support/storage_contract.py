@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What storage.py does with any libvirtd; derive a test class from it.
 
-The derived class has fixtures ``connection`` and ``pool``, the name and folder of an empty pool.
+The derived class has fixtures ``connection``, ``pool``, the folder of an empty pool named default,
+and ``stopped_pool``, which returns a context in which that is not active.
 """
 
 from __future__ import annotations
@@ -71,6 +72,29 @@ class StorageContract:
         with pytest.raises(StorageFailed, match=r"volume x can't be made in pool nowhere"):
             storage.create(connection, storage.Pool("nowhere", "/", 1), "x", MIB)
 
+    def test_what_is_in_a_pool_that_is_not_active_stays(
+        self, connection, pool: Path, stopped_pool
+    ) -> None:
+        (known,) = storage.pools(connection, ["default"])
+        name = storage.volume_name("vm0.example.jp", "vda", UUID)
+        storage.create(connection, known, name, MIB)
+        path = storage.volume_path(known, name)
+        with stopped_pool():
+            with pytest.raises(StorageFailed, match=r"can't be removed.* is not active"):
+                storage.delete(connection, "default", name)
+            assert storage.vm_volumes(connection, UUID) == []
+            with pytest.raises(StorageFailed, match=r"is in no active storage pool"):
+                storage.vm_volumes(connection, UUID, [path])
+        assert storage.vm_volumes(connection, UUID, [path]) == [("default", name)]
+        storage.delete(connection, "default", name)
+
+    def test_a_vm_s_disk_that_libvirt_has_not_seen_is_found(self, connection, pool: Path) -> None:
+        name = storage.volume_name("vm0.example.jp", "vda", UUID)
+        (pool / name).write_bytes(b"")
+        disks = [str(pool / name), str(pool / "another.qcow2"), None]
+        assert storage.vm_volumes(connection, UUID, disks) == [("default", name)]
+        storage.delete(connection, "default", name)
+
     def test_the_volumes_of_a_vm_are_found_by_name(self, connection, pool: Path) -> None:
         (known,) = storage.pools(connection, ["default"])
         others = ["vm0.example.jp.vda.e2958170.qcow2", "e295817c.qcow2", "vm.vda.e295817c.raw"]
@@ -79,8 +103,9 @@ class StorageContract:
             storage.create(connection, known, name, MIB)
         for name in others:
             storage.create(connection, known, name, MIB)
-        storage.delete_vm_volumes(connection, UUID)
-        storage.delete_vm_volumes(connection, UUID)
+        for _again in range(2):
+            for pool_name, name in storage.vm_volumes(connection, UUID):
+                storage.delete(connection, pool_name, name)
         assert sorted(path.name for path in pool.iterdir()) == sorted(others)
         for name in others:
             storage.delete(connection, "default", name)

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Callable
 
 import libvirt
 import pytest
@@ -20,6 +23,22 @@ def pool(connection: libvirt.virConnect, folder: Path) -> Path:
     path.mkdir()
     connection.storagePoolDefineXML(POOL.format(name="default", path=path)).create()
     return path
+
+
+@pytest.fixture
+def stopped_pool(
+    connection: libvirt.virConnect, pool: Path
+) -> Callable[[], AbstractContextManager[None]]:
+    @contextmanager
+    def stopped() -> Iterator[None]:
+        handle = connection.storagePoolLookupByName("default")
+        handle.destroy()
+        try:
+            yield
+        finally:
+            handle.create()
+
+    return stopped
 
 
 class TestWithRealLibvirt(StorageContract):

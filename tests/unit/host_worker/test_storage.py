@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Callable
 
 import pytest
 from maglica.errors import ImageUnsupported, NoRoom, StorageFailed
@@ -26,6 +29,17 @@ def pool(connection: Connection, tmp_path: Path) -> Path:
     return connection.add_pool("default", tmp_path / "pool").path
 
 
+@pytest.fixture
+def stopped_pool(connection: Connection) -> Callable[[], AbstractContextManager[None]]:
+    @contextmanager
+    def stopped() -> Iterator[None]:
+        connection.pools[0].active = False
+        yield
+        connection.pools[0].active = True
+
+    return stopped
+
+
 class TestWithFakeLibvirt(StorageContract):
     pass
 
@@ -36,7 +50,7 @@ def test_a_volume_of_another_domain_with_the_same_digits_stays(
     connection.defineXML(f"<domain><name>vm0</name><uuid>{UUID[:8]}-0000</uuid></domain>")
     (known,) = storage.pools(connection)
     storage.create(connection, known, storage.volume_name("vm0", "vda", UUID), MIB)
-    storage.delete_vm_volumes(connection, UUID)
+    assert storage.vm_volumes(connection, UUID) == []
     assert len(list(pool.iterdir())) == 1
 
 

@@ -11,8 +11,9 @@ The agreement between the job's process and what it runs:
 - Before a request that ran before is run again, its job calls ``undo.undo``, unless the domain
   ``model.vm_uuid(request.id)`` carries the request's metadata: a domain is defined after all else
   is done, so that ``clone.run`` has only to go on with start.
+- A ``Kind.REMOVE`` that has announced what it takes away is run again instead, until all is gone.
 - ``context.failed`` with intents left (because undo failed too) does not end the request: it
-  stays open, and its next job only undoes it.
+  stays open, and its next job only undoes it, or goes on with the removal.
 """
 
 from __future__ import annotations

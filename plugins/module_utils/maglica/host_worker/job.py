@@ -67,14 +67,20 @@ def _run_single(request: Request, context: JobContext) -> None:
     except HostDown:
         raise
     except MaglicaError as error:
+        _log.warning("request %s: %s", request.id, error)
         context.failed(request, error)
     else:
         context.done(request, vm)
 
 
 def _prepare(entry: Entry, context: JobContext) -> bool:
-    """Undo what an earlier run has left; return whether the request is to run now."""
+    """Undo what an earlier run has left; return whether the request is to run now.
+
+    A removal that has begun is not undone: it runs to its end, also when it is cancelled.
+    """
     try:
+        if entry.request.kind is Kind.REMOVE and context.journal.intents(entry.id):
+            return True
         if entry.ending is not None:
             with context.phase(entry.id, "undo"):
                 undo.undo(entry.id, context)

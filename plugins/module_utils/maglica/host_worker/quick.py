@@ -16,11 +16,13 @@ from typing import Any
 
 from .. import domain_size, domain_xml
 from .._deps import need
-from ..errors import ImageUnsupported, LibvirtFailed, VmUnknown
+from ..errors import ImageUnsupported, LibvirtFailed, MaglicaError, StorageFailed, VmUnknown
 from ..model import Request, Vm, VmSpec
 from . import bases, libvirtd, metadata, storage, view
 from .context import JobContext
 
+# Announces that a domain and then its volumes, (pool, name) each, are taken away.
+REMOVAL = "removal"
 POLL_SECONDS = 0.25
 # A guest that was still booting has not seen the first one.
 BUTTON_SECONDS = 20
@@ -63,27 +65,58 @@ def stop(request: Request, context: JobContext) -> Vm:
 
 
 def remove(request: Request, context: JobContext) -> Vm:
-    """Remove a vm that Maglica made, with its disks, NVRAM, saved state and TPM."""
+    """Remove a vm that Maglica made, with its disks, NVRAM, saved state and TPM.
+
+    As soon as the domain is gone there is only one way, forward: what is announced is removed by
+    the next run, whatever the first one died of.
+    """
     spec = _spec(request)
-    connection = context.connect()
-    domain = libvirtd.find(connection, spec.uuid, context.host)
+    domain = libvirtd.find(context.connect(), spec.uuid, context.host)
     removed = Vm(name=spec.name, uuid=spec.uuid, host=context.host, state=view.GONE)
-    with libvirtd.errors(f"remove {spec.name}", context.host):
-        if domain is not None:
-            _check_name(domain, spec, context.host)
-            xml = view.inactive_xml(domain)
-            if domain_xml.describe(xml).made is None:
-                raise VmUnknown(
-                    f"cannot remove {spec.name} on host {context.host}: Maglica did not make it,"
-                    " so its disks are not Maglica's to remove"
-                )
-            removed = view.of_definition(xml, context.host)
-            with context.phase(request.id, "undefine"):
-                undefine(domain, xml)
-        with context.phase(request.id, "volumes"):
-            storage.delete_vm_volumes(connection, spec.uuid)
-            bases.tidy(context)
+    act = f"remove {spec.name}"
+    try:
+        with libvirtd.errors(act, context.host):
+            if domain is not None:
+                removed = _take_away(domain, request, context)
+            with context.phase(request.id, "volumes"):
+                _delete_volumes(request, context)
+    except StorageFailed as error:
+        raise StorageFailed(f"cannot {act} on host {context.host}: {error}") from error
     return removed
+
+
+def _take_away(domain: Any, request: Request, context: JobContext) -> Vm:
+    """Undefine a domain whose volumes can be removed after it, which are announced."""
+    spec, libvirt = _spec(request), need("libvirt")
+    try:
+        _check_name(domain, spec, context.host)
+        xml = view.inactive_xml(domain)
+        definition = domain_xml.describe(xml)
+        if definition.made is None:
+            raise VmUnknown(
+                f"cannot remove {spec.name} on host {context.host}: Maglica did not make it,"
+                " so its disks are not Maglica's to remove"
+            )
+        with context.phase(request.id, "undefine"):
+            disks = [disk.source for disk in definition.disks if disk.kind == "file"]
+            volumes = storage.vm_volumes(context.connect(), spec.uuid, disks)
+            context.journal.intend(request.id, REMOVAL, {"volumes": volumes})
+            undefine(domain, xml)
+    except (MaglicaError, libvirt.libvirtError):
+        if libvirtd.find(context.connect(), spec.uuid, context.host) is not None:
+            # It has its disks still, and keeps them.
+            context.journal.forget(request.id)
+        raise
+    return view.of_definition(xml, context.host)
+
+
+def _delete_volumes(request: Request, context: JobContext) -> None:
+    connection = context.connect()
+    intents = context.journal.intents(request.id)
+    announced = [volume for intent in intents for volume in intent.data["volumes"]]
+    for pool, name in announced or storage.vm_volumes(connection, _spec(request).uuid):
+        storage.delete(connection, pool, name)
+    bases.tidy(context)
 
 
 def resize(request: Request, context: JobContext) -> Vm:

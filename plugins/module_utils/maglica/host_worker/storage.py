@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -205,14 +205,33 @@ def _find(pool: Any, name: str) -> Any:
     return pool.storageVolLookupByName(name) if name in pool.listVolumes() else None
 
 
-def delete_vm_volumes(connection: Any, uuid: str) -> None:
-    """Remove all volumes of the vm with that UUID, found by their names. Raises StorageFailed."""
+def vm_volumes(
+    connection: Any, uuid: str, disks: Iterable[str | None] = ()
+) -> list[tuple[str, str]]:
+    """Return pool and name of all volumes of the vm with that UUID, found by their names.
+
+    ``disks`` are the paths of its disks: StorageFailed is raised when one that is such a volume is
+    in no active pool, and when a pool can't be read.
+    """
     pattern = re.compile(rf"(?P<vm>[a-z0-9.-]+)\.[a-z0-9]{{1,16}}\.{re.escape(uuid[:8])}\.qcow2")
-    for pool in pools(connection):
+    known = pools(connection)
+    found = set()
+    for pool in known:
         for name in volume_names(connection, pool):
             match = pattern.fullmatch(name)
             if match and not _belongs_to_another(connection, match["vm"], uuid):
-                delete(connection, pool.name, name)
+                found.add((pool.name, name))
+    by_folder = {os.path.realpath(pool.path): pool.name for pool in known}
+    for path in disks:
+        folder, name = os.path.split(path or "")
+        if not pattern.fullmatch(name):
+            continue
+        holder = by_folder.get(os.path.realpath(folder))
+        if holder is None:
+            raise StorageFailed(f"disk {path} is in no active storage pool: start its pool")
+        # Also one that libvirt has not seen yet.
+        found.add((holder, name))
+    return sorted(found)
 
 
 def volume_names(connection: Any, pool: Pool) -> tuple[str, ...]:

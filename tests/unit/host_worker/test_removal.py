@@ -1,0 +1,150 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A removal has no way back as soon as the domain is gone: it goes on until all of it is gone."""
+
+from __future__ import annotations
+
+import pytest
+from maglica.errors import HostDown
+from maglica.host_worker import job
+from maglica.model import Failure, Kind, Request, State, VmSpec, new_request_id, vm_uuid
+from support.fake_host import FakeHost, Killed
+from support.fake_libvirt import VIR_FROM_RPC, libvirtError
+
+NAME = "vm0.example.jp"
+
+
+@pytest.fixture
+def vm(host: FakeHost) -> str:
+    """The UUID of a vm with two disks and no request left open."""
+    host.add_image(["vda", "vdb"])
+    (made,) = host.run(host.request(NAME))
+    assert made.state is State.DONE
+    assert len(own_volumes(host)) == 2
+    return vm_uuid(made.id)
+
+
+def removal(host: FakeHost, uuid: str, name: str = NAME) -> Request:
+    spec = VmSpec(name=name, uuid=uuid, host="kvm0.example.jp")
+    request = Request(new_request_id(), Kind.REMOVE, spec, host="kvm0.example.jp", who="alice")
+    host.context.journal.accept([request])
+    return request
+
+
+def run(host: FakeHost, request: Request) -> Request:
+    """Run the next job of a request, in a process of its own."""
+    host.kill_at = 0
+    host.context = host.new_context()
+    job.run([request.id], host.context)
+    return host.now(request)
+
+
+def own_volumes(host: FakeHost) -> list[str]:
+    return [name for name in host.volumes() if name.startswith(NAME)]
+
+
+def assert_gone(host: FakeHost, request: Request) -> None:
+    assert (host.clones(), own_volumes(host)) == ([], [])
+    assert host.now(request).failure is None
+    assert host.context.journal.intents(request.id) == ()
+
+
+def kill(host: FakeHost, request: Request, number: int) -> None:
+    host.context = host.new_context()
+    host.events, host.kill_at = 0, number
+    with pytest.raises(Killed):
+        job.run([request.id], host.context)
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "cancelled", "died too often"])
+@pytest.mark.parametrize("number", range(1, 12))
+def test_killed_at_every_step(host: FakeHost, vm: str, number: int, meanwhile: str) -> None:
+    request = removal(host, vm)
+    kill(host, request, number)
+    has_begun = bool(host.context.journal.intents(request.id))
+    if meanwhile == "cancelled":
+        host.context.journal.cancel(request.id)
+    elif meanwhile == "died too often":
+        host.context.journal.died([request.id], Failure("job_died", "no result"), limit=1)
+    ended = run(host, request)
+    if meanwhile == "nothing" or has_begun:
+        assert ended.state is State.DONE
+        assert_gone(host, request)
+    else:
+        assert ended.state is not State.DONE
+        assert (host.clones(), len(own_volumes(host))) == ([NAME], 2)
+
+
+def test_the_steps_above_are_all(host: FakeHost, vm: str) -> None:
+    host.events = 0
+    run(host, removal(host, vm))
+    assert host.events == 11
+
+
+def test_a_volume_that_can_t_be_deleted_at_once(host: FakeHost, vm: str) -> None:
+    request = removal(host, vm)
+    host.connection.failures["delete"] = [libvirtError("busy"), libvirtError("busy")]
+    for _turn in range(2):
+        assert not run(host, request).state.ended
+        assert host.clones() == []
+    assert host.now(request).failure.text.startswith(
+        f"cannot remove {NAME} on host kvm0.example.jp: volume {NAME}.vda."
+    )
+    assert run(host, request).state is State.DONE
+    assert_gone(host, request)
+
+
+def test_a_pool_that_stops_in_between(host: FakeHost, vm: str) -> None:
+    request = removal(host, vm)
+    host.connection.failures["delete"] = [libvirtError("busy")]
+    run(host, request)
+    assert host.clones() == []
+    (pool,) = host.connection.pools
+    pool.active = False
+    assert not run(host, request).state.ended
+    pool.active = True
+    assert run(host, request).state is State.DONE
+    assert_gone(host, request)
+
+
+def test_a_disk_in_a_pool_that_is_not_active(host: FakeHost, vm: str) -> None:
+    (pool,) = host.connection.pools
+    pool.active = False
+    request = run(host, removal(host, vm))
+    assert request.failure.code == "storage_failed"
+    assert request.failure.text == (
+        f"cannot remove {NAME} on host kvm0.example.jp: disk {pool.path}/{NAME}.vda.{vm[:8]}.qcow2"
+        " is in no active storage pool: start its pool"
+    )
+    assert (host.clones(), len(own_volumes(host))) == ([NAME], 2)
+
+
+def test_a_domain_that_can_t_be_undefined_keeps_all(host: FakeHost, vm: str) -> None:
+    host.connection.failures["undefineFlags"] = [libvirtError("no")]
+    request = run(host, removal(host, vm))
+    assert request.failure.text == f"cannot remove {NAME} on host kvm0.example.jp: no"
+    assert host.context.journal.intents(request.id) == ()
+    assert (host.clones(), len(own_volumes(host))) == ([NAME], 2)
+
+
+def test_another_vm_that_has_taken_the_place_keeps_all(host: FakeHost, vm: str) -> None:
+    """A removal that was killed before it took anything away, and a vm that was renamed since."""
+    request = removal(host, vm)
+    kill(host, request, 6)
+    assert host.context.journal.intents(request.id)
+    (domain,) = [each for each in host.connection.domains if each.name() == NAME]
+    domain._name = "other.example.jp"
+    assert run(host, request).failure.code == "vm_unknown"
+    assert len(own_volumes(host)) == 2
+    assert host.context.journal.intents(request.id) == ()
+
+
+def test_libvirtd_that_is_gone_fails_nothing(host: FakeHost, vm: str) -> None:
+    request = removal(host, vm)
+    gone = libvirtError("client socket is closed", code=1, domain=VIR_FROM_RPC)
+    for call in ("undefineFlags", "delete"):
+        host.connection.failures[call] = [gone]
+        with pytest.raises(HostDown):
+            run(host, request)
+    assert run(host, request).state is State.DONE
+    assert_gone(host, request)
