@@ -24,6 +24,8 @@ from .frame import Run
 from .tended import Tended, tended
 
 PATIENCE = 40.0
+# With all protection a request ends sooner.
+CONTROL_PATIENCE = 4.0
 HASH = "$6$salt$" + "a" * 86
 # As many of them are tried in a short run, for each journal.
 SHORT = 4
@@ -211,18 +213,28 @@ def journal_figures(run: Run, journal: str, who: str) -> Iterator[Figure]:
     yield at_most(f"{what}: failpoints not met", len(tally.missed), 0, f"missed: {missed}")
 
 
-def without_intents(run: Run) -> Iterator[Figure]:
-    """Cancel a clone half done of a host worker that announces nothing."""
-    with tended(run.folder / "control", failpoint.HOST, CHEAP_WITHOUT_INTENTS="1") as them:
-        task = Task(them, 0, lambda: None)
-        cancel(task)
-        for request_id in task.wanted:
+def unprotected(run: Run) -> Iterator[Figure]:
+    """Let both workers meet failpoints without what gets requests to their end, and cleans up."""
+    weak = tended(run.folder / "control", failpoint.HOST, "redelivery", CHEAP_WITHOUT_INTENTS="1")
+    with weak as them:
+        cancelled = Task(them, 0, lambda: None)
+        cancel(cancelled)
+        for request_id in cancelled.wanted:
             them.ended(request_id, time.monotonic() + PATIENCE)
-        left = len(them.left(task.wanted))
-    yield control("failpoints: left over", left, "a clone that is cancelled, no intent written")
+        left = len(them.left(cancelled.wanted))
+        # Killed before it has it in its journal, the host is never told of it again.
+        unheard = Task(them, 1, lambda: them.plan("accept kill-before"))
+        clone(unheard)
+        end = time.monotonic() + CONTROL_PATIENCE
+        open_still = sum(not them.ended(each, end) for each in unheard.wanted)
+        assert not them.planned(), "the failpoint was not met"
+    how = "a clone that is cancelled, no intent written"
+    yield control("failpoints: left over", left, how)
+    how = f"host worker, accept kill-before: after {CONTROL_PATIENCE:g} s, published once"
+    yield control("failpoints: requests that don't end", open_still, how)
 
 
 def figures(run: Run) -> Iterator[Figure]:
     yield from journal_figures(run, failpoint.CLIENT, "client worker")
     yield from journal_figures(run, failpoint.HOST, "host worker")
-    yield from without_intents(run)
+    yield from unprotected(run)

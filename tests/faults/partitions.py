@@ -9,197 +9,40 @@ when every request that was handed in before or meanwhile has ended.
 
 from __future__ import annotations
 
-import itertools
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from maglica.model import Request
 from support.client_worker import Host, Worker, eventually
 from support.figures import Figure, at_least, at_most, control
-from support.host_worker import HostWorker
-from support.netns import Star, connections, gate, inside
+from support.netns import Star, inside
 from support.own_libvirtd import OwnLibvirtd
 
-from . import without
+from .cutter import (
+    CUTS,
+    DOWN_SECONDS,
+    FOUND_SECONDS,
+    GIVE_UP_SECONDS,
+    RESUMED_SECONDS,
+    Cutter,
+    Found,
+    WiredHost,
+)
 from .frame import Run
 from .stage import UnprotectedWorker
 
-FOUND_SECONDS = 7.0
-RESUMED_SECONDS = 10.0
-DOWN_SECONDS = 15.0
-# How long is looked for what is not found; and how long a cut lasts at least.
-PATIENCE = 9.0
-GIVE_UP_SECONDS = 40.0
-# The rules of the host's packet filter while the link is cut; none: another address instead.
-CUTS: dict[str, tuple[str, ...]] = {
-    "nothing passes": ("INPUT -i wire -j DROP", "OUTPUT -o wire -j DROP"),
-    "the host's packets are lost": ("OUTPUT -o wire -j DROP",),
-    "packets to the host are lost": ("INPUT -i wire -j DROP",),
-    "connections are reset": (
-        "INPUT -i wire -p tcp -j REJECT --reject-with tcp-reset",
-        "OUTPUT -o wire -p tcp -j REJECT --reject-with tcp-reset",
-    ),
-    "only first packets pass": (
-        "INPUT -i wire -p tcp ! --syn -j DROP",
-        "OUTPUT -o wire -p tcp ! --syn -j DROP",
-    ),
-    "the host's address changes": (),
-}
-
-
-@dataclass
-class Found:
-    """What was measured; times in seconds, one a cycle. ``long``: cuts that a host goes down in."""
-
-    found: list[float] = field(default_factory=list)
-    resumed: list[float] = field(default_factory=list)
-    down: list[float] = field(default_factory=list)
-    long: int = 0
-    requests: list[Request] = field(default_factory=list)
-
-
-class WiredHost(HostWorker):
-    """A host worker in a namespace of a star, with the intervals that the product sets."""
-
-    protection = ""
-
-    def __init__(self, folder: Path, worker: Worker, uri: str, star: Star, number: int) -> None:
-        self.star = star
-        self.number = number
-        self.address = gate(number)
-        self.host_part = 2
-        super().__init__(folder, worker, uri, name=f"kvm{number}.example.jp", hello_interval=5)
-        self.allow()
-
-    def command(self) -> list[str]:
-        worker = super().command()
-        if self.protection:
-            worker = without.command(self.protection, worker)
-        return self.star.command(self.number, worker)
-
-    def held(self) -> set[tuple[int, str, str]]:
-        """Return the connections that either side takes for established."""
-        found = set()
-        assert self.process is not None and self.worker.process is not None
-        for process in (self.process.pid, self.worker.process.pid):
-            for port in self.worker.ports:
-                found |= {(process, *ends) for ends in connections(process, self.number, port)}
-        return found
-
-    def cut(self, how: str) -> None:
-        if CUTS[how]:
-            self.star.filter(self.number, *CUTS[how])
-        else:
-            old, self.host_part = self.host_part, self.host_part + 1
-            self.star.move(self.number, old, self.host_part)
-
-    def heal(self) -> None:
-        self.star.filter(self.number)
-
-
-class Cutter:
-    """Cuts the link of one host, again and again, and measures."""
-
-    def __init__(self, host: WiredHost, admin: Host, say: Callable[[str], None]) -> None:
-        self.host = host
-        self.admin = admin
-        self.say = say
-        self.name = str(host.options["name"])
-        self.measured = Found()
-        self.late = ""
-        self._numbers = itertools.count()
-
-    def clone(self, name: str = "") -> Request:
-        """Hand in a clone; what is not accepted can't be lost."""
-        request = self.admin.clone(name or self.new_name(), host=self.name, memory_mib=16)
-        self.measured.requests.append(request)
-        return request
-
-    def new_name(self) -> str:
-        return f"vm{next(self._numbers)}.{self.name}"
-
-    def insist(self) -> Request:
-        """Hand in a clone as soon as the host does not count as down any more."""
-        end = time.monotonic() + GIVE_UP_SECONDS
-        while True:
-            try:
-                return self.clone()
-            except AssertionError as error:
-                if time.monotonic() > end:
-                    text = f"host {self.name} takes nothing {GIVE_UP_SECONDS:g} s after the cut"
-                    raise AssertionError(f"{text}: {error}") from error
-            time.sleep(0.1)
-
-    def now(self, request: Request) -> Request:
-        return self.admin.request("status", id=request.id)
-
-    def alive(self) -> bool:
-        statuses = self.admin.ask("hosts")[1]["hosts"]
-        return any(each.alive for each in statuses if each.host == self.name)
-
-    def cycle(self, how: str, seconds: float) -> None:
-        """Cut the link for so many seconds at least, and wait until all is well again."""
-        slow = self.new_name()
-        self.host.block(slow, "copied")
-        pending = [self.clone(slow)]
-        eventually(lambda: self.now(pending[0]).phase == "copy", GIVE_UP_SECONDS)
-        before = self.host.held()
-        assert before, f"host {self.name} has no connection that could be cut"
-        pending.append(self.clone())
-        self.host.cut(how)
-        start = time.monotonic()
-        pending.append(self.clone())
-        self.measured.found.append(self.find(before, start))
-        self.host.unblock(slow, "copied")
-        pending.append(self.clone())
-        if CUTS[how]:
-            self.wait_cut(start, seconds)
-            self.host.heal()
-        # An address that has changed is there from the beginning.
-        healed = time.monotonic() if CUTS[how] else start
-        pending.append(self.insist())
-        while pending and time.monotonic() < healed + GIVE_UP_SECONDS:
-            pending = [request for request in pending if not self.now(request).state.ended]
-            time.sleep(0.05)
-        self.measured.resumed.append(time.monotonic() - healed)
-
-    def find(self, before: set[tuple[int, str, str]], start: float) -> float:
-        """Return how long it took both sides to give up what was cut."""
-        while (passed := time.monotonic() - start) < PATIENCE:
-            if not (left := before & self.host.held()):
-                return passed
-            if passed > FOUND_SECONDS:
-                self.late = f"{passed:.1f} s, still held: {sorted(left)}"
-            time.sleep(0.05)
-        return passed
-
-    def wait_cut(self, start: float, seconds: float) -> None:
-        """Wait for the end of the cut; note when the host counts as down, if it does."""
-        down = False
-        self.measured.long += seconds > DOWN_SECONDS
-        while (passed := time.monotonic() - start) < seconds:
-            if not down and not self.alive():
-                down = True
-                self.measured.down.append(passed)
-            time.sleep(0.1)
-
-    def run(self, cuts: list[tuple[str, float]]) -> None:
-        for how, seconds in cuts:
-            self.cycle(how, seconds)
-            if self.late:
-                self.say(f"{self.name}, {how}: {self.late}")
-                self.late = ""
+# Requests that the controls hand in during their cut.
+CONTROL_REQUESTS = 3
+# How long after its connections are back a host may still be handed something over.
+SETTLE_SECONDS = 2.0
 
 
 def figures(run: Run) -> Iterator[Figure]:
     count, cycles = (len(CUTS), 1) if run.short else (10, 10)
     with ExitStack() as stack:
-        cutters, still_held = _run(run, stack, count, cycles)
+        cutters, unprotected = _run(run, stack, count, cycles)
     total = [cutter.measured for cutter in cutters]
     found = [seconds for each in total for seconds in each.found]
     resumed = [seconds for each in total for seconds in each.resumed]
@@ -216,53 +59,89 @@ def figures(run: Run) -> Iterator[Figure]:
         yield at_most("partitions: counted as down, seconds", slowest, DOWN_SECONDS + 1, text)
     requests = sum(len(each.requests) for each in total)
     how = f"{requests} requests handed in before, during and after the cuts"
-    yield at_most("partitions: requests lost", sum(map(_lost, cutters)), 0, how)
-    yield at_most("partitions: requests run twice", sum(map(_twice, cutters)), 0, how)
+    yield at_most("partitions: requests lost", sum(each.lost() for each in cutters), 0, how)
+    yield at_most("partitions: requests run twice", sum(each.twice() for each in cutters), 0, how)
+    still_held, lost, twice = unprotected
     how = f"connections still held after {FOUND_SECONDS:g} s without heartbeats"
     yield control("partitions: not found", still_held, how)
+    how = f"{CONTROL_REQUESTS} requests handed in during a cut, each published once"
+    yield control("partitions: requests lost", lost, how)
+    how = f"{CONTROL_REQUESTS} requests handed in during a cut, to a host that knows no ids"
+    yield control("partitions: requests run twice", twice, how)
 
 
-def _run(run: Run, stack: ExitStack, count: int, cycles: int) -> tuple[list[Cutter], int]:
+def _run(
+    run: Run, stack: ExitStack, count: int, cycles: int
+) -> tuple[list[Cutter], tuple[int, int, int]]:
+    """Cut all links; return those who did, and what came of the three controls."""
     libvirtd = OwnLibvirtd()
     stack.callback(libvirtd.close)
     libvirtd.start()
-    star = Star(count + 1)
+    star = Star(count + 3)
     stack.callback(star.close)
     star.open()
     stack.enter_context(inside(star.middle))
-    (run.folder / "worker").mkdir()
-    worker = Worker(run.folder / "worker", bind="0.0.0.0")
-    stack.callback(worker.close)
-    (run.folder / "deaf").mkdir()
-    deaf = UnprotectedWorker(run.folder / "deaf", bind="0.0.0.0")
-    stack.callback(deaf.close)
-    deaf.protection = "heartbeats"
+    worker, deaf, curt = (
+        _worker(run, stack, protection) for protection in ("", "heartbeats", "redelivery")
+    )
+    served = [(worker, "")] * count + [(deaf, "heartbeats"), (curt, ""), (worker, "known_ids")]
     cutters = []
-    for number in star.hosts:
-        its = worker if number <= count else deaf
+    for number, (its, protection) in zip(star.hosts, served):
         host = WiredHost(run.folder / f"h{number}", its, libvirtd.uri, star, number)
         stack.callback(host.close)
-        host.protection = its.protection if its is deaf else ""
+        host.protection = protection
         admin = Host(its, "admin", its.grant("client", f"admin{number}"))
         cutters.append(Cutter(host, admin, run.say))
-    for started in (worker, deaf):
+    for started in (worker, deaf, curt):
         started.start()
     for cutter in cutters:
         cutter.host.start()
     for cutter in cutters:
         eventually(cutter.alive, GIVE_UP_SECONDS)
     run.say(f"{count} hosts are up")
-    *cut, control_host = cutters
+    *cut, without_heartbeats, without_redelivery, without_ids = cutters
     kinds = run.random("cuts")
     with ThreadPoolExecutor(len(cutters)) as pool:
-        without_heartbeats = pool.submit(_still_held, control_host.host)
+        still_held = pool.submit(_still_held, without_heartbeats.host)
+        controls = [
+            pool.submit(_cut_once, cutter, how)
+            for cutter, how in (
+                (without_redelivery, "nothing passes"),
+                (without_ids, "the host's packets are lost"),
+            )
+        ]
         done = [
             pool.submit(each.run, _schedule(run, kinds, n, cycles)) for n, each in enumerate(cut)
         ]
         for cutter, future in zip(cut, done):
             future.result()
             run.say(f"{cutter.name}: {_rounded(cutter.measured)}")
-    return cut, without_heartbeats.result()
+        for each in controls:
+            each.result()
+    return cut, (still_held.result(), without_redelivery.lost(), without_ids.twice())
+
+
+def _worker(run: Run, stack: ExitStack, protection: str) -> Worker:
+    folder = run.folder / (protection or "worker")
+    folder.mkdir()
+    worker = (UnprotectedWorker if protection else Worker)(folder, bind="0.0.0.0")
+    if isinstance(worker, UnprotectedWorker):
+        worker.protection = protection
+    stack.callback(worker.close)
+    return worker
+
+
+def _cut_once(cutter: Cutter, how: str) -> None:
+    """Hand requests in while the link is cut, and look what comes of them afterwards."""
+    host = cutter.host
+    before = host.held()
+    host.cut(how)
+    for _turn in range(CONTROL_REQUESTS):
+        cutter.clone()
+    time.sleep(FOUND_SECONDS + 1)
+    host.heal()
+    eventually(lambda: host.held() - before, GIVE_UP_SECONDS)
+    time.sleep(SETTLE_SECONDS)
 
 
 def _schedule(run: Run, kinds: random.Random, number: int, cycles: int) -> list[tuple[str, float]]:
@@ -292,18 +171,3 @@ def _rounded(measured: Found) -> str:
         for name in ("found", "resumed", "down")
     ]
     return ", ".join(words)
-
-
-def _lost(cutter: Cutter) -> int:
-    """Count what was accepted and is not there."""
-    made = set(cutter.host.made)
-    return sum(request.name not in made for request in cutter.measured.requests)
-
-
-def _twice(cutter: Cutter) -> int:
-    """Count what was made more often than it was undone, and once."""
-    effects = cutter.host.effects
-    return sum(
-        effects.count(f"made {name}") > 1 + effects.count(f"undone {name}")
-        for name in {request.name for request in cutter.measured.requests}
-    )

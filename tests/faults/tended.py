@@ -24,6 +24,8 @@ from support.client_worker import Worker, eventually, report
 from support.host_worker import CHEAP_CLONE, LIBRARY, HostWorker
 from support.own_libvirtd import OwnLibvirtd
 
+from . import without
+
 PATIENCE = 60.0
 # What a client is told while a worker is not there, or can't write.
 PASSING = ("journal_failed", "image_unknown", "host_down", "peer_silent")
@@ -52,6 +54,11 @@ class Tended:
             threading.Thread(target=self._tend, args=(name, worker))
             for name, worker in (("client", self.worker), ("host", self.host))
         ]
+
+    def weaken(self, protection: str) -> None:
+        """Let the client worker run without this protection."""
+        weak = without.command(protection, self.worker.command())
+        self.worker.command = lambda *_arguments: weak  # type: ignore[method-assign]
 
     def start(self) -> None:
         self._client.__enter__()
@@ -165,11 +172,14 @@ class Tended:
 
 
 @contextmanager
-def tended(folder: Path, journal: str, **more: str) -> Iterator[Tended]:
+def tended(folder: Path, journal: str, protection: str = "", **more: str) -> Iterator[Tended]:
+    """Run both workers for the block; ``protection``: what the client worker does without."""
     libvirtd = OwnLibvirtd()
     try:
         libvirtd.start()
         them = Tended(folder, libvirtd, journal, **more)
+        if protection:
+            them.weaken(protection)
         them.start()
         try:
             eventually(lambda: any(host.alive for host in them.ask(lambda c: c.hosts())), PATIENCE)

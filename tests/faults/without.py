@@ -138,10 +138,29 @@ def durability() -> None:
     Journal.commit = Journal.rollback = Journal.wipe_log = lambda _journal: None
 
 
-def known_ids() -> None:
-    """Let a host run a request again that it has run, whenever it is handed over again."""
-    from maglica.host_worker.journal import Journal
+def redelivery() -> None:
+    """Publish each request once, whether its host hears it or not."""
+    import math
 
+    from maglica.client_worker import delivery, dispatch, engine
+    from maglica.wire.message import Message
+
+    hello = dispatch.HANDLERS["hello"]
+
+    def curt(context: Any, call: Any) -> Message:
+        return Message("welcome", {**hello(context, call).body, "requests": []})
+
+    dispatch.HANDLERS["hello"] = curt
+    delivery.delay = lambda _attempts: math.inf
+    engine.Engine.subscribed = lambda _engine, _host: None
+
+
+def known_ids() -> None:
+    """Let a host run again, and deny that it has, whatever is handed over again."""
+    from maglica.host_worker.journal import Journal
+    from maglica.host_worker.work import Work
+
+    Work.held = lambda _work: iter(())
     accept = Journal.accept
 
     def forgetful(journal: Journal, requests: list[Any]) -> None:
@@ -163,6 +182,7 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "commits": commits,
     "acceptance": acceptance,
     "durability": durability,
+    "redelivery": redelivery,
     "known_ids": known_ids,
 }
 
