@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from maglica.host_worker.guest import keys
+from maglica.host_worker.guest import blocks, keys
 from maglica.host_worker.guest.appliance import Drive
 from maglica.host_worker.guest.blocks import Writer
 from maglica.host_worker.guest.customize import Guest, prepare_base, write_areas
@@ -204,3 +204,13 @@ def test_files_inside_inodes_have_no_areas(tmp_path: Path) -> None:
     overlay = overlay_of(base, "clone")
     guest = Guest(NAME, (Drive(str(overlay)),), plan(facts, Identity(NAME, "0" * 32)))
     assert write_areas([guest], facts, [base], Writer()) == {}
+
+
+def test_a_disk_in_too_many_parts_is_not_searched(
+    made: Made, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its list ends at the limit, and qemu-img with it."""
+    assert list(blocks.hits([made.base], made.facts.fill, lambda: None))
+    monkeypatch.setattr(blocks, "MAX_MAP", 512)
+    assert list(blocks.hits([made.base], made.facts.fill, lambda: None)) == []
+    assert f"{made.base.path} is in too many parts to be searched" in caplog.text

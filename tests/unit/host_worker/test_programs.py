@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every call of QEMU's disk programs states the formats of the disks that it opens."""
+"""Every call of QEMU's disk programs states the formats of the disks that it opens, and limits."""
 
 from __future__ import annotations
 
@@ -41,6 +41,15 @@ def guesses(source: str) -> Iterator[int]:
                 yield node.lineno
 
 
+def unlimited(source: str) -> Iterator[int]:
+    """Yield the line of each start of a program whose command line has no limits."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("subprocess."):
+            command = node.args[0] if node.args else None
+            if not (isinstance(command, ast.Call) and ast.unparse(command.func) == "limited"):
+                yield node.lineno
+
+
 def opens_disks(node: ast.AST) -> bool:
     """Tell whether this is a command line; one that is the program alone opens nothing."""
     return isinstance(node, ast.List) and bool(strings(node) & PROGRAMS) and len(node.elts) > 1
@@ -55,6 +64,23 @@ def calls() -> list[Path]:
 @pytest.mark.parametrize("path", calls(), ids=lambda path: path.name)
 def test_no_format_is_guessed(path: Path) -> None:
     assert list(guesses(path.read_text())) == []
+
+
+@pytest.mark.parametrize("path", calls(), ids=lambda path: path.name)
+def test_none_is_without_limits(path: Path) -> None:
+    assert list(unlimited(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "bad"),
+    [
+        ('subprocess.run(["qemu-img", "map", path])', True),
+        ("subprocess.Popen(words)", True),
+        ("subprocess.Popen(limited(words, 60))", False),
+    ],
+)
+def test_the_rule_of_limits_complains(line: str, bad: bool) -> None:
+    assert bool(list(unlimited(f"def act():\n    {line}\n"))) is bad
 
 
 @pytest.mark.parametrize(

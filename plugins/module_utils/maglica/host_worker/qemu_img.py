@@ -14,9 +14,8 @@ from typing import Callable
 from ..errors import NoRoom, StorageFailed
 from . import storage
 from .images import QCOW2, Chain, content_bytes, source
+from .limits import environment, limited
 
-# What qemu-img needs of address space, whatever an image's header asks for, in bytes.
-_ADDRESS_SPACE = 4 << 30
 # Seconds of processor time, and those for each GiB: ten times what zlib takes on a slow machine.
 _CPU, _CPU_GIB = 600, 120
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
@@ -62,15 +61,13 @@ def lay_upon(path: str, backing: str, backing_format: str) -> None:
 
 def _run(words: Sequence[str], needed: int, about: str, alive: Callable[[], None]) -> None:
     """Run qemu-img under limits for a copy of ``needed`` bytes; ``about`` begins an error."""
-    command = ["prlimit", f"--as={_ADDRESS_SPACE}", "--core=0", f"--cpu={_cpu_seconds(needed)}"]
-    command += words
     try:
         with subprocess.Popen(  # pylint: disable=ansible-bad-function
-            command,
+            limited(words, _CPU + _CPU_GIB * (needed >> 30)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            env=environment(),
         ) as process:
             said = _follow(process, alive)
     except OSError as error:
@@ -83,10 +80,6 @@ def _run(words: Sequence[str], needed: int, about: str, alive: Callable[[], None
 def _about(chain: Chain, needed: int, target: str) -> str:
     text = f"disk {chain[0].path} ({storage.gib(needed)} GiB) can't be copied to {target}"
     return f"{text}, {storage.gib(storage.free_bytes(target))} GiB free"
-
-
-def _cpu_seconds(needed: int) -> int:
-    return _CPU + _CPU_GIB * (needed >> 30)
 
 
 def _follow(process: subprocess.Popen[bytes], alive: Callable[[], None]) -> str:

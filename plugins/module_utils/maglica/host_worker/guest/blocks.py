@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ...errors import StorageFailed
+from ..limits import environment, limited
 from .appliance import Drive
 from .areas import SECTOR, Hit, Patch, fill
 from .model import GuestFacts
@@ -26,8 +28,9 @@ _CHUNK = 16 << 20
 _SECONDS = 60
 # As many guests by one qemu-io, so that the files that are open stay few.
 _TOGETHER = 16
+# More of a map, some 250,000 parts, is not worth what it takes to read.
+MAX_MAP = 32 << 20
 _PROMPT = "qemu-io> "
-_ENV = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +51,15 @@ def hits(drives: Sequence[Drive], start: str, alive: Callable[[], None]) -> Iter
 
 
 def _allocated(path: str) -> list[dict[str, Any]]:
-    """Return what of a qcow2 file's disk lies in the file, and where."""
-    output = _run(["qemu-img", "map", "-f", "qcow2", "--output=json", path])
-    entries = json.loads(output)
-    return [entry for entry in entries if entry["data"] and "offset" in entry]
+    """Return what of a qcow2 file's disk lies in the file, and where.
+
+    Nothing for a disk in so many parts that their list is too long: it has no areas then.
+    """
+    output = _map(path)
+    if output is None:
+        log.warning("%s is in too many parts to be searched", path)
+        return []
+    return [entry for entry in json.loads(output) if entry["data"] and "offset" in entry]
 
 
 def _search(
@@ -134,11 +142,11 @@ class DiskPatches:
 
 def _start() -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # pylint: disable=ansible-bad-function
-        ["qemu-io"],
+        limited(["qemu-io"], _SECONDS),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=_ENV,
+        env=environment(),
     )
 
 
@@ -191,24 +199,31 @@ def _in_memory(content: bytes, stack: ExitStack) -> str:
     return _open_file(descriptor)
 
 
-def _run(command: Sequence[str]) -> str:
-    """Return what a program printed; raises StorageFailed when it failed."""
-    try:
-        done = subprocess.run(  # pylint: disable=ansible-bad-function
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=_ENV,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise StorageFailed(f"{command[0]} can't be run: {error}") from error
-    output = done.stdout.decode("utf-8", "replace")
-    if done.returncode:
-        words = done.stderr.decode("utf-8", "replace") or output
-        raise StorageFailed(f"{command[0]}: {_last_line(words) or done.returncode}")
-    return output
+def _map(path: str) -> bytes | None:
+    """Return qemu-img's map of a qcow2 file, None for one that is too long; or StorageFailed."""
+    words = ["qemu-img", "map", "-f", "qcow2", "--output=json", path]
+    with ExitStack() as stack:
+        output = os.memfd_create("map")
+        stack.callback(os.close, output)
+        try:
+            done = subprocess.run(  # pylint: disable=ansible-bad-function
+                # Its guest has a say in how long that is.
+                limited(words, _SECONDS, MAX_MAP),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                env=environment(),
+                timeout=_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StorageFailed(f"qemu-img can't be run: {error}") from error
+        if done.returncode == -signal.SIGXFSZ:
+            return None
+        if done.returncode:
+            said = done.stderr.decode("utf-8", "replace")
+            raise StorageFailed(f"qemu-img: {_last_line(said) or done.returncode}")
+        return os.pread(output, MAX_MAP, 0)
 
 
 def _last_line(text: str) -> str:

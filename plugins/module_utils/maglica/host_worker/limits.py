@@ -1,0 +1,27 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What QEMU's disk programs may use, whatever is in the disks that they open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+# What they need of address space, whatever a disk's header asks for, in bytes.
+_ADDRESS_SPACE = 4 << 30
+
+
+def limited(words: Sequence[str], cpu: int, output: int | None = None) -> list[str]:
+    """Return a command line that runs a program under limits, by prlimit(1) of util-linux.
+
+    ``cpu`` is in seconds of processor time, ``output`` in bytes of any file that it writes.
+    """
+    limits = [f"--as={_ADDRESS_SPACE}", "--core=0", f"--cpu={cpu}"]
+    if output is not None:
+        limits.append(f"--fsize={output}")
+    return ["prlimit", *limits, *words]
+
+
+def environment() -> dict[str, str]:
+    """Return all that such a program is told of this process' environment."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
