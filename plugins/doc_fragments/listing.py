@@ -1,12 +1,15 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options and attributes that the info modules of this collection share."""
+"""Options and attributes that the info modules of this collection share, and the inventory."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Documentation that modules extend, by the name maglica.cloud.listing."""
+    """Documentation that modules extend, by the name maglica.cloud.listing.
+
+    The inventory plugin extends maglica.cloud.listing.images and maglica.cloud.listing.addresses.
+    """
 
     DOCUMENTATION = r"""
 options:
@@ -70,4 +73,57 @@ notes:
 seealso:
   - plugin: maglica.cloud.maglica
     plugin_type: inventory
+"""
+
+    IMAGES = r"""
+options:
+  image_pattern:
+    description:
+      - A regular expression that the whole name of an original image must match. A domain that
+        could be an image but has another name is listed as a vm.
+    type: str
+"""
+
+    ADDRESSES = r"""
+options:
+  address_sources:
+    description:
+      - Where a running vm's addresses are looked for; the first that knows one is taken.
+      - V(lease) are the DHCP leases of libvirt's networks, V(agent) is the QEMU guest agent,
+        V(arp) is the host's ARP table, V(recorded) are the static addresses that the vm was cloned
+        with.
+      - A libvirt that is older than its host's kernel may fail to read the ARP table (libvirt 9.0
+        of Debian 12 does, with Linux 6.18). Then V(arp) knows nothing there.
+      - Only V(agent) needs a connection that is not read-only. It asks the guest itself, which
+        can say what it wants.
+    type: list
+    elements: str
+    choices:
+      - lease
+      - agent
+      - arp
+      - recorded
+    default:
+      - lease
+      - agent
+      - arp
+      - recorded
+  address_networks:
+    description:
+      - When a vm has several addresses, take one on the first of these that it has one on. Each is
+        the name of a libvirt network, or a range such as V(192.0.2.0/24).
+    type: list
+    elements: str
+    default: []
+  address_family:
+    description:
+      - Which kind of address a vm is to be reached at when it has both; with V(ipv4_only) and
+        V(ipv6_only) it is never the other kind.
+    type: str
+    choices:
+      - ipv4
+      - ipv6
+      - ipv4_only
+      - ipv6_only
+    default: ipv4
 """

@@ -24,6 +24,8 @@ description:
 extends_documentation_fragment:
   - ansible.builtin.constructed
   - ansible.builtin.inventory_cache
+  - maglica.cloud.listing.images
+  - maglica.cloud.listing.addresses
 requirements:
   - libvirt-python
 options:
@@ -84,11 +86,6 @@ options:
     default:
       - vms
       - images
-  image_pattern:
-    description:
-      - A regular expression that the whole name of an original image must match. A domain that
-        could be an image but has another name is listed as a vm.
-    type: str
   include_filters:
     description:
       - List a domain only if it meets one of these filters.
@@ -178,46 +175,6 @@ options:
       - Whether to show each domain's XML as the variable C(maglica_xml).
     type: bool
     default: false
-  address_sources:
-    description:
-      - Where a running vm's addresses are looked for; the first that knows one is taken.
-      - V(lease) are the DHCP leases of libvirt's networks, V(agent) is the QEMU guest agent,
-        V(arp) is the host's ARP table, V(recorded) are the static addresses that the vm was cloned
-        with.
-      - A libvirt that is older than its host's kernel may fail to read the ARP table (libvirt 9.0
-        of Debian 12 does, with Linux 6.18). Then V(arp) knows nothing there.
-      - Only V(agent) needs a connection that is not read-only. It asks the guest itself, which
-        can say what it wants.
-    type: list
-    elements: str
-    choices:
-      - lease
-      - agent
-      - arp
-      - recorded
-    default:
-      - lease
-      - agent
-      - arp
-      - recorded
-  address_networks:
-    description:
-      - When a vm has several addresses, take one on the first of these that it has one on. Each is
-        the name of a libvirt network, or a range such as V(192.0.2.0/24).
-    type: list
-    elements: str
-    default: []
-  address_family:
-    description:
-      - Which kind of address becomes C(ansible_host) when a vm has both; with V(ipv4_only) and
-        V(ipv6_only) the other kind never does.
-    type: str
-    choices:
-      - ipv4
-      - ipv6
-      - ipv4_only
-      - ipv6_only
-    default: ipv4
   connection:
     description:
       - How Ansible connects to the vms.

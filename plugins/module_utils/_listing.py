@@ -13,10 +13,11 @@ from .maglica.printable import one_line
 
 
 def listing_spec() -> dict[str, dict[str, Any]]:
-    """Return the options of the documentation fragment maglica.cloud.listing."""
+    """Return the options of the documentation fragments maglica.cloud.listing and .images."""
     return {
         "config": {"type": "path"},
         "host": {"type": "list", "elements": "str", "default": []},
+        "image_pattern": {"type": "str"},
         "host_timeout": {"type": "float", "default": 10.0},
         "parallel": {"type": "int", "default": 0},
         "auth_file": {"type": "path"},
@@ -30,6 +31,7 @@ def question(parameters: Mapping[str, Any]) -> fleet_info.Question:
         config=load_config(parameters),
         names=tuple(parameters["name"]) if "name" in parameters else (),
         on_hosts=tuple(parameters["host"]),
+        image_pattern=parameters["image_pattern"],
         timeout=parameters["host_timeout"],
         parallel=parameters["parallel"],
         auth_file=parameters["auth_file"],

@@ -18,6 +18,7 @@ author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.listing
+  - maglica.cloud.listing.images
 """
 
 EXAMPLES = r"""

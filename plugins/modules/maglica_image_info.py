@@ -17,6 +17,7 @@ author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.listing
+  - maglica.cloud.listing.images
 options:
   name:
     description:
@@ -25,10 +26,6 @@ options:
     type: list
     elements: str
     default: []
-  image_pattern:
-    description:
-      - A regular expression that the whole name of an original image must match.
-    type: str
   definitions:
     description:
       - Whether to return each image's XML.
@@ -332,7 +329,6 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client 
 def argument_spec() -> dict:
     return {
         "name": {"type": "list", "elements": "str", "default": []},
-        "image_pattern": {"type": "str"},
         "definitions": {"type": "bool", "default": False},
         "bases": {"type": "bool", "default": False},
         **listing_spec(),
@@ -340,7 +336,7 @@ def argument_spec() -> dict:
 
 
 def ask(question: fleet_info.Question, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    shown = fleet_info.images(question, parameters["image_pattern"], parameters["definitions"])
+    shown = fleet_info.images(question, parameters["definitions"])
     if parameters["bases"]:
         with Client(question.config, reply_timeout=question.timeout, attempts=1) as client:
             known = image_apply.bases(client)

@@ -17,6 +17,8 @@ author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.listing
+  - maglica.cloud.listing.images
+  - maglica.cloud.listing.addresses
 options:
   name:
     description:
@@ -25,16 +27,6 @@ options:
     type: list
     elements: str
     default: []
-  address_sources:
-    description:
-      - Where a running vm's addresses are looked for; the first that knows one is taken.
-      - V(lease) are the DHCP leases of libvirt's networks, V(agent) is the QEMU guest agent,
-        V(arp) is the host's ARP table, V(recorded) are the static addresses that the vm was cloned
-        with.
-    type: list
-    elements: str
-    choices: [lease, agent, arp, recorded]
-    default: [lease, agent, arp, recorded]
   definitions:
     description:
       - Whether to return each vm's XML.
@@ -50,6 +42,7 @@ EXAMPLES = r"""
 - name: Show where the web servers are
   maglica.cloud.maglica_vm_info:
     name: web*.example.jp
+    address_networks: [192.0.2.0/24]
   register: web
 
 - name: Print their hosts
@@ -232,7 +225,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.maglica.cloud.plugins.module_utils._listing import answer, listing_spec
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica import fleet_info
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica import addresses, fleet_info
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_values import (
     AddressSource,
 )
@@ -248,6 +241,12 @@ def argument_spec() -> dict:
             "choices": sources,
             "default": sources,
         },
+        "address_networks": {"type": "list", "elements": "str", "default": []},
+        "address_family": {
+            "type": "str",
+            "choices": [family.value for family in addresses.Family],
+            "default": addresses.Family.IPV4.value,
+        },
         "definitions": {"type": "bool", "default": False},
         **listing_spec(),
     }
@@ -255,7 +254,11 @@ def argument_spec() -> dict:
 
 def ask(question: fleet_info.Question, parameters: Mapping[str, Any]) -> dict[str, Any]:
     sources = [AddressSource(source) for source in parameters["address_sources"]]
-    return fleet_info.vms(question, sources, parameters["definitions"])
+    preference = addresses.Preference(
+        addresses.Family(parameters["address_family"]),
+        tuple(map(addresses.check_network, parameters["address_networks"])),
+    )
+    return fleet_info.vms(question, sources, preference, parameters["definitions"])
 
 
 def main() -> None:

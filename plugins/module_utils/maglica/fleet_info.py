@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import fleet, fleet_view
+from .addresses import Preference
 from .config import Config, HostEntry
 from .errors import HostDown, HostUnknown
 from .fleet_filter import Filters, Rule, matches
@@ -19,13 +20,14 @@ from .fleet_values import AddressSource, Gather, Snapshot
 class Question:
     """What is asked, and of whom. ``names`` are patterns as in fleet_filter.Rule, none for all.
 
-    ``on_hosts`` are names of hosts, none for all. ``fail``: a host that does not answer is an
-    error, not a part of the answer.
+    ``on_hosts`` are names of hosts, none for all. ``image_pattern`` as in fleet_view.only_images.
+    ``fail``: a host that does not answer is an error, not a part of the answer.
     """
 
     config: Config
     names: tuple[str, ...] = ()
     on_hosts: tuple[str, ...] = ()
+    image_pattern: str | None = None
     timeout: float = 10.0
     parallel: int = 0
     auth_file: str | None = None
@@ -48,16 +50,19 @@ class Question:
         return Filters((Rule({"name": self.names}),) if self.names else ())
 
 
-def vms(question: Question, sources: Sequence[AddressSource], xml: bool) -> dict[str, Any]:
+def vms(
+    question: Question, sources: Sequence[AddressSource], preference: Preference, xml: bool
+) -> dict[str, Any]:
     """Return ``vms`` and ``unreachable_hosts``. Raises HostUnknown, and HostDown if asked to."""
-    seen = _read(question, sources=sources, xml=xml, wanted=question.filters.wants)
+    wanted = question.filters.wants
+    seen = _read(question, sources=sources, preference=preference, xml=xml, wanted=wanted)
     return {"vms": [fleet_view.vm(domain) for domain in seen.vms], **_rest(seen)}
 
 
-def images(question: Question, pattern: str | None, xml: bool) -> dict[str, Any]:
-    """Return ``images`` and ``unreachable_hosts``; ``pattern`` as in fleet_view.only_images."""
+def images(question: Question, xml: bool) -> dict[str, Any]:
+    """Return ``images`` and ``unreachable_hosts``."""
     # What was cloned from an image is known of the vms only: all are read.
-    seen = fleet_view.only_images(_read(question, sources=(), xml=xml), pattern)
+    seen = _read(question, sources=(), xml=xml)
     wanted = {domain.name for domain in seen.images if question.filters.want(domain)}
     shown = [image for image in fleet_view.images(seen) if image["name"] in wanted]
     return {"images": shown, **_rest(seen)}
@@ -90,7 +95,7 @@ def _read(question: Question, **reading: Any) -> Snapshot:
     if question.fail and seen.unreachable:
         missing = (f"host {entry.host}: {entry.text}" for entry in seen.unreachable)
         raise HostDown("; ".join(missing))
-    return seen
+    return fleet_view.only_images(seen, question.image_pattern)
 
 
 def _rest(seen: Snapshot) -> dict[str, Any]:

@@ -114,21 +114,45 @@ def runner(tmp_path: Path, checkout: Path, config: Path) -> Runner:
 
 
 def test_answers(runner: Runner) -> None:
-    vms, named, images, matching, hosts = runner.modules(
+    original = {"image_pattern": r".*\.original"}
+    vms, named, images, matching, hosts, others, matching_hosts = runner.modules(
         ("maglica_vm_info", {}),
         (
             "maglica_vm_info",
             {"name": ["web*"], "host": ["kvm0"], "definitions": True, "address_sources": []},
         ),
         ("maglica_image_info", {}),
-        ("maglica_image_info", {"name": ["d*"], "image_pattern": r".*\.original"}),
+        ("maglica_image_info", {"name": ["d*"], **original}),
         ("maglica_host_info", {}),
+        ("maglica_vm_info", {"host": ["kvm1"], **original}),
+        ("maglica_host_info", {"host": ["kvm1"], **original}),
     )
     _check_vms(vms)
     _check_named(named)
     _check_images(images)
     assert [image["name"] for image in matching["images"]] == ["debian12.original"]
     _check_hosts(hosts)
+    assert [vm["name"] for vm in others["vms"]] == ["draft"]
+    (kvm1,) = matching_hosts["hosts"]
+    assert (kvm1["vms"], kvm1["images"]) == (["draft"], ["debian12.original"])
+
+
+def test_which_address(runner: Runner) -> None:
+    asked = (
+        ({}, True),
+        ({"address_family": "ipv6"}, True),
+        ({"address_family": "ipv6_only"}, False),
+        # The test driver's leases are in 192.168.0.0/16.
+        ({"address_family": "ipv4_only", "address_networks": ["192.168.0.0/16"]}, True),
+    )
+    calls = [("maglica_vm_info", {"name": ["vm0*"], **options}) for options, _found in asked]
+    for result, (options, found) in zip(runner.modules(*calls), asked):
+        (vm,) = result["vms"]
+        assert (vm["address"] is not None) == found, options
+        assert vm["interfaces"][0]["addresses"] != []
+    (bad,) = runner.modules(("maglica_vm_info", {"address_networks": ["10.0.0.1/8"]}))
+    assert bad["code"] == "config_invalid"
+    assert "'10.0.0.1/8' is no range" in bad["msg"]
 
 
 def _undocumented(shown: Any, documented: dict[str, Any], path: str) -> list[str]:
