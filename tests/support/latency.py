@@ -50,6 +50,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> asyncio.Server:
+        self._loop = asyncio.get_running_loop()
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         return server
@@ -74,6 +75,12 @@ class Proxy:
             )
         finally:
             self._writers -= ends
+
+    def cut(self) -> None:
+        """Cut all connections, and return when they are; for other threads than the proxy's."""
+        done = threading.Event()
+        self._loop.call_soon_threadsafe(lambda: (self.abort(), done.set()))
+        done.wait()
 
     def abort(self) -> None:
         """Cut all connections."""

@@ -28,12 +28,14 @@ _AGENT_PATIENCE = 1.5
 class Guest:
     """A domain with its handle (a ``virDomain``).
 
-    ``agent``: its guest agent seems to run. ``recorded``: pairs of a MAC address and a static
+    ``on_network``: it has an interface on one of libvirt's own networks. ``agent``: its guest agent
+    seems to run. ``recorded``: pairs of a MAC address and a static
     address with its prefix length.
     """
 
     handle: Any
     domain: Domain
+    on_network: bool = False
     agent: bool = False
     recorded: tuple[tuple[str, str], ...] = ()
 
@@ -51,7 +53,8 @@ def look_up(
 ) -> list[Domain]:
     """Return the guests' domains with the addresses of the first source that knows some of each.
 
-    An agent that hangs, or a domain that ends meanwhile, just has no address.
+    An agent that hangs or fails, or a domain that ends meanwhile, just has no address; networks
+    that can't be read are noted as the session's problems.
     """
     known = list(guests)
     for source in sources:
@@ -70,29 +73,40 @@ def look_up(
 def from_leases(session: Session, connection: Any, guests: Sequence[Guest]) -> list[Guest]:
     """Return the guests with the addresses that libvirt's DHCP servers gave them."""
     libvirt = _deps.need("libvirt")
+    if not any(guest.on_network for guest in guests):
+        return list(guests)
     wanted = {interface.network for guest in guests for interface in guest.domain.interfaces}
     try:
         networks = connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
-        leases = session.map(network_leases, [net for net in networks if net.name() in wanted])
+        leases = session.map(
+            lambda network: network_leases(session, connection, network),
+            [network for network in networks if network.name() in wanted],
+        )
     except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+            # A driver that knows leases by domain only.
+            source = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE
+            return _asked(session, connection, guests, source)
+        if not session.excuse(connection, "the networks", error):
             raise
-        # A driver that knows leases by domain only.
-        return _asked(session, guests, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE)
+        return list(guests)
     every = [lease for group in leases for lease in group]
     return [guest.on(addresses.with_leases(guest.domain.interfaces, every)) for guest in guests]
 
 
-def network_leases(network: Any) -> tuple[Lease, ...]:
-    """Return the leases of a ``virNetwork``, none when it has ended meanwhile."""
+def network_leases(session: Session, connection: Any, network: Any) -> tuple[Lease, ...]:
+    """Return the leases of a ``virNetwork``, none when it has ended meanwhile or has an error."""
     libvirt = _deps.need("libvirt")
     try:
         found = network.DHCPLeases(None, 0)
     except libvirt.libvirtError as error:
-        ended = (libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_OPERATION_INVALID)
-        if error.get_error_code() in ended:
-            return ()
-        raise
+        code = error.get_error_code()
+        ended = code in (libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_OPERATION_INVALID)
+        if code == libvirt.VIR_ERR_NO_SUPPORT or not (
+            ended or session.excuse(connection, f"the leases of network {network.name()}", error)
+        ):
+            raise
+        return ()
     return tuple(
         Lease(
             network=network.name(),
@@ -133,19 +147,13 @@ def _from_agents(session: Session, _connection: Any, guests: Sequence[Guest]) ->
 
 
 def _agent(connection: Any, guest: Guest) -> Guest:
-    libvirt = _deps.need("libvirt")
-    try:
-        handle = connection.lookupByUUIDString(guest.domain.uuid)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-            return guest
-        raise
-    return _asked_one(guest, handle, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
+    source = _deps.need("libvirt").VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT
+    return _asked_one(connection, guest, connection.lookupByUUIDString, source)
 
 
-def _from_arp(session: Session, _connection: Any, guests: Sequence[Guest]) -> list[Guest]:
+def _from_arp(session: Session, connection: Any, guests: Sequence[Guest]) -> list[Guest]:
     source = _deps.need("libvirt").VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP
-    return _asked(session, guests, source)
+    return _asked(session, connection, guests, source)
 
 
 def _recorded(_session: Session, _connection: Any, guests: Sequence[Guest]) -> list[Guest]:
@@ -158,30 +166,25 @@ def _recorded(_session: Session, _connection: Any, guests: Sequence[Guest]) -> l
     return found
 
 
-def _asked(session: Session, guests: Sequence[Guest], source: int) -> list[Guest]:
-    return session.map(lambda guest: _asked_one(guest, guest.handle, source), guests)
-
-
-def _asked_one(guest: Guest, handle: Any, source: int) -> Guest:
-    libvirt = _deps.need("libvirt")
-    nothing = (
-        libvirt.VIR_ERR_NO_DOMAIN,
-        libvirt.VIR_ERR_OPERATION_INVALID,  # it has just ended
-        libvirt.VIR_ERR_NO_SUPPORT,
-        libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
-        libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
-        libvirt.VIR_ERR_AGENT_UNRESPONSIVE,
-        libvirt.VIR_ERR_AGENT_UNSYNCED,
-        libvirt.VIR_ERR_INTERNAL_ERROR,  # what a guest agent answered made no sense
-        libvirt.VIR_ERR_OPERATION_TIMEOUT,
-        libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
+def _asked(session: Session, connection: Any, guests: Sequence[Guest], source: int) -> list[Guest]:
+    return session.map(
+        lambda guest: _asked_one(connection, guest, lambda _uuid: guest.handle, source), guests
     )
+
+
+def _asked_one(
+    connection: Any, guest: Guest, handle_of: Callable[[str], Any], source: int
+) -> Guest:
+    libvirt = _deps.need("libvirt")
     try:
-        answer = handle.interfaceAddresses(source, 0)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() in nothing:
-            return guest
-        raise
+        answer = handle_of(guest.domain.uuid).interfaceAddresses(source, 0)
+    except libvirt.libvirtError:
+        # It has just ended, or its agent answers nothing or nonsense, or this driver can't ask so:
+        # there are too many errors for that to name them all. But without a connection there is no
+        # host any more.
+        if not connection.isAlive():
+            raise
+        return guest
     return guest.on(addresses.with_addresses(guest.domain.interfaces, _by_mac(answer)))
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from . import _deps
@@ -21,15 +22,17 @@ def read(session: Session, connection: Any, details: bool) -> Host:
     if not details:
         return host
     calls = (
-        connection.getInfo,
-        lambda: memory_mib(connection),
-        connection.getLibVersion,
-        connection.getVersion,
-        connection.getHostname,
-        lambda: _pools(connection),
-        lambda: _networks(connection),
+        ("the CPUs", connection.getInfo),
+        ("the memory", lambda: memory_mib(connection)),
+        ("libvirt's version", connection.getLibVersion),
+        ("the hypervisor's version", connection.getVersion),
+        ("the host name", connection.getHostname),
+        ("the pools", lambda: _pools(session, connection)),
+        ("the networks", lambda: _networks(connection)),
     )
-    information, memory, library, hypervisor, hostname, pools, networks = session.map(_known, calls)
+    information, memory, library, hypervisor, hostname, pools, networks = session.map(
+        lambda call: _known(session, connection, *call), calls
+    )
     return Host(
         name=host.name,
         uri=host.uri,
@@ -50,21 +53,29 @@ def version(number: int) -> str:
     return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
 
 
-def _known(call: Any) -> Any:
-    """Return what ``call`` gives, None when this driver has no such call."""
+def _known(session: Session, connection: Any, what: str, call: Callable[[], Any]) -> Any:
+    """Return what ``call`` gives, None when this driver has no such call or it fails."""
     libvirt = _deps.need("libvirt")
     try:
         return call()
     except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
-            return None
-        raise
+        is_missing = error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT
+        if not (is_missing or session.excuse(connection, what, error)):
+            raise
+        return None
 
 
-def _pools(connection: Any) -> tuple[Pool, ...]:
+def _pools(session: Session, connection: Any) -> tuple[Pool, ...]:
+    libvirt = _deps.need("libvirt")
     pools = []
     for pool in connection.listAllStoragePools(0):
-        state, capacity, _allocation, available = pool.info()
+        try:
+            state, capacity, _allocation, available = pool.info()
+        except libvirt.libvirtError as error:
+            is_gone = error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL
+            if not (is_gone or session.excuse(connection, f"the pool {pool.name()}", error)):
+                raise
+            continue
         pools.append(Pool(pool.name(), state == _RUNNING, capacity, available))
     return tuple(sorted(pools, key=lambda pool: pool.name))
 

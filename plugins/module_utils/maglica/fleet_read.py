@@ -28,7 +28,9 @@ from .session import Session
 
 # The version of a UUID that derives from a name: RFC 9562, section 5.5.
 _DERIVED = 5
-# A live definition tells whether something in the guest holds the agent's channel open.
+# A live definition tells whether a guest has an interface on one of libvirt's own networks, and
+# whether something in it holds the agent's channel open.
+ON_NETWORK = re.compile(r"<source network=")
 AGENT_RUNS = re.compile(r"name='org\.qemu\.guest_agent\.0' state='connected'")
 # Says whether a domain is wanted; None when that is not certain yet.
 Wanted = Callable[[Domain, Known], Union[bool, None]]
@@ -79,7 +81,6 @@ class Record:
     undecided: bool = False
     definition: Definition | None = None
     xml: str | None = None
-    problem: str | None = None
 
 
 def read(session: Session, reading: Reading) -> Contents:
@@ -90,10 +91,15 @@ def read(session: Session, reading: Reading) -> Contents:
         # The sizes of running guests' disks come from QEMU's monitor, and one that hangs would
         # hold up the whole answer: then do without sizes.
         with contextlib.suppress(TimeoutError), session.connected() as connection:
+            patience = session.remaining() / 2
             statistics = session.aside(
-                connection, lambda: _statistics(libvirt, connection), session.remaining() / 2
+                connection, lambda: _statistics(libvirt, connection), patience
             )
             return _read(session, reading, connection, statistics, started)
+        session.problems.append(
+            f"cannot read the disks' sizes of host {session.host.name}: no answer within"
+            f" {patience:.1f} s; the monitor of a running vm may hang"
+        )
     with session.connected() as connection:
         statistics = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
         return _read(session, reading, connection, statistics, started)
@@ -123,14 +129,12 @@ def _read(
     statistics: Sequence[tuple[Any, Mapping[str, Any]]],
     started: float,
 ) -> Contents:
-    records, domains = _wanted(session, connection, reading, statistics)
+    domains = _wanted(session, connection, reading, statistics)
+    host = fleet_host.read(session, connection, reading.details)
     return Contents(
-        host=replace(
-            fleet_host.read(session, connection, reading.details),
-            seconds=time.monotonic() - started,
-        ),
+        host=replace(host, seconds=time.monotonic() - started),
         domains=tuple(domains),
-        problems=tuple(record.problem for record in records if record.problem),
+        problems=tuple(sorted(session.problems)),
     )
 
 
@@ -143,7 +147,7 @@ def read_one(session: Session, connection: Any, handle: Any, reading: Reading) -
         )
     except (libvirt.libvirtError, ValueError):
         return None
-    record = _looked_at(_record(handle, statistics, session.host.name), reading)
+    record = _looked_at(session, _record(handle, statistics, session.host.name), reading)
     records = [] if record is None else [record]
     return next(iter(_domains(session, connection, records, reading)), None)
 
@@ -152,7 +156,7 @@ def read_some(session: Session, connection: Any, reading: Reading) -> tuple[Doma
     """Return the domains that ``reading.wanted`` lets pass, without their disks' sizes."""
     libvirt = _deps.need("libvirt")
     statistics = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
-    return tuple(_wanted(session, connection, reading, statistics)[1])
+    return tuple(_wanted(session, connection, reading, statistics))
 
 
 def _wanted(
@@ -160,15 +164,15 @@ def _wanted(
     connection: Any,
     reading: Reading,
     statistics: Sequence[tuple[Any, Mapping[str, Any]]],
-) -> tuple[list[Record], list[Domain]]:
+) -> list[Domain]:
     records = []
     for handle, values in statistics:
         record = _record(handle, values, session.host.name)
         answer = reading.judge(record.domain, Known.LISTED)
         if answer is not False:
             records.append(record if answer else replace(record, undecided=True))
-    records = list(filter(None, session.map(lambda record: _looked_at(record, reading), records)))
-    return records, _domains(session, connection, records, reading)
+    looked_at = session.map(lambda record: _looked_at(session, record, reading), records)
+    return _domains(session, connection, [*filter(None, looked_at)], reading)
 
 
 def _domains(
@@ -187,6 +191,7 @@ def _domains(
         Guest(
             record.handle,
             domain,
+            on_network=ON_NETWORK.search(record.xml or "") is not None,
             agent=AGENT_RUNS.search(record.xml or "") is not None,
             recorded=_recorded(record, domain),
         )
@@ -214,7 +219,7 @@ def _record(handle: Any, statistics: Mapping[str, Any], host: str) -> Record:
     return Record(handle, domain, statistics)
 
 
-def _looked_at(record: Record, reading: Reading) -> Record | None:
+def _looked_at(session: Session, record: Record, reading: Reading) -> Record | None:
     """Return the record with its definition if that is needed; None when the domain has gone."""
     doubtful = not record.domain.active and record.domain.made is None
     if not (doubtful or record.undecided or reading.xml or reading.gather is Gather.FULL):
@@ -230,7 +235,8 @@ def _looked_at(record: Record, reading: Reading) -> Record | None:
         return replace(record, xml=xml, definition=domain_xml.describe(xml))
     except ImageUnsupported as error:
         domain = record.domain
-        return replace(record, xml=xml, problem=f"{domain.name} on host {domain.host}: {error}")
+        session.problems.append(f"{domain.name} on host {domain.host}: {error}")
+        return replace(record, xml=xml)
 
 
 def _domain(record: Record, reading: Reading) -> Domain:

@@ -55,6 +55,8 @@ class Session:
         self._by_connection: dict[int, Interrupter] = {}
         self._opening = threading.Lock()
         self._expired = threading.Event()
+        # Texts about what could not be read, where the rest was read all the same.
+        self.problems: list[str] = []
 
     def remaining(self) -> float:
         """Return the seconds until the deadline, never less than 0."""
@@ -64,6 +66,16 @@ class Session:
         """Raise HostDown when the deadline has passed."""
         if self._expired.is_set() or not self.remaining():
             raise HostDown(f"no answer within {self.options.timeout:g} s")
+
+    def excuse(self, connection: Any, what: str, error: Exception) -> bool:
+        """Note that ``what`` could not be read because of ``error``, a ``libvirtError``.
+
+        Return False when that is because ``connection`` is lost: then nothing else can be read.
+        """
+        if not connection.isAlive():
+            return False
+        self.problems.append(f"cannot read {what} of host {self.host.name}: {words(error)}")
+        return True
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not beyond the deadline."""
