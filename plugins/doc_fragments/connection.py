@@ -32,6 +32,7 @@ options:
 requirements:
   - pyzmq
   - libvirt-python
+  - Linux, whose /proc is looked at to end a call that waits for a silent host
 notes:
   - The module runs on the machine with the key and the configuration, which is the one with Ansible
     itself in general; run it on C(localhost) or delegate it there.

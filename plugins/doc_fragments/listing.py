@@ -67,6 +67,7 @@ attributes:
       - Only the variable C(maglica_config) is looked up there.
 requirements:
   - libvirt-python
+  - Linux, whose /proc is looked at to end a call that waits for a silent host
 notes:
   - The module runs on the machine with the configuration, which is the one with Ansible itself in
     general; run it on C(localhost) or delegate it there.
@@ -96,6 +97,9 @@ options:
         of Debian 12 does, with Linux 6.18). Then V(arp) knows nothing there.
       - Only V(agent) needs a connection that is not read-only. It asks the guest itself, which
         can say what it wants.
+      - All agents of a host share half of its time that is left. At most four are asked at once,
+        and one that does not answer is given up after 1.5 seconds, so many that hang may cost
+        others their address.
     type: list
     elements: str
     choices:

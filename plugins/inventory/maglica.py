@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - maglica.cloud.listing.addresses
 requirements:
   - libvirt-python
+  - Linux, whose /proc is looked at to end a call that waits for a silent host
 options:
   plugin:
     description:
@@ -180,7 +181,8 @@ options:
       - How Ansible connects to the vms.
       - V(ssh) leaves it to Ansible's own settings and sets C(ansible_host).
       - V(community.libvirt.libvirt_qemu) goes through libvirtd and the QEMU guest agent, and needs
-        no network in the guest.
+        no network in the guest. It gets the host's URI as C(ansible_libvirt_uri), and nothing of
+        O(auth_file).
     type: str
     choices:
       - ssh
@@ -263,7 +265,11 @@ notes:
     it took."
   - What the cache has (see O(cache)) is not used after a task of the same user has changed a vm by
     M(maglica.cloud.maglica_vm), nor with C(meta=refresh_inventory) or C(--flush-cache).
-  - What is not known is V(null); a list with nothing in it is empty.
+  - What is not known is V(null). A list is empty when nothing is in it, and with
+    O(gather=minimal) also when it was not read (C(maglica_interfaces), C(maglica_disks),
+    C(maglica_tags), C(maglica_dependents)).
+  - A task with C(async) counts as a change when it begins. What the cache gets before it ends may
+    lack what it does; list with C(meta=refresh_inventory) then.
 """
 
 EXAMPLES = r"""
