@@ -425,7 +425,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 for host in listed
             ]
         path = folder / Path(self.get_option("config") or config.default_path()).expanduser()
-        hosts = config.load(path).hosts
+        hosts = config.load_with_hosts(path).hosts
         self.inventory.set_variable("all", "maglica_config", _trusted(str(path)))
         return list(hosts)
 

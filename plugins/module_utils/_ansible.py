@@ -18,7 +18,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._progress import PROGRESS_VARIABLE
 from .maglica import config, vm_view
-from .maglica.errors import ConfigInvalid, DependencyMissing, MaglicaError
+from .maglica.errors import DependencyMissing, MaglicaError
 from .maglica.model import Request
 from .maglica.printable import one_line
 from .maglica.vms_progress import Tally
@@ -39,14 +39,8 @@ def connection_spec() -> dict[str, dict[str, Any]]:
 
 
 def load_config(parameters: Mapping[str, Any]) -> config.Config:
-    """Read the configuration that a module's options name. Raises ConfigInvalid.
-
-    It must have hosts: without them every question about a vm would be answered with "not there".
-    """
-    loaded = config.load(parameters["config"] or config.default_path())
-    if not loaded.hosts:
-        raise ConfigInvalid(f"{loaded.path}: no host is configured: section [host NAME] is missing")
-    return loaded
+    """Read the configuration, with hosts, that a module's options name. Raises ConfigInvalid."""
+    return config.load_with_hosts(parameters["config"] or config.default_path())
 
 
 @contextmanager

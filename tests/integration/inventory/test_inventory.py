@@ -248,6 +248,7 @@ def test_definitions_on_request(inventory: Inventory, kvm0: str) -> None:
     ("options", "text"),
     [
         ({"config": "nothing.conf"}, "maglica.yml: cannot read {folder}/nothing.conf"),
+        ({"config": "empty.conf"}, "{folder}/empty.conf: no host is configured"),
         ({"hosts": [{"name": "a", "uri": "nonsense"}]}, "'nonsense' is no libvirt URI"),
         ({"hosts": [], "include_filters": [{}]}, "a filter has no condition"),
         ({"hosts": [], "include_filters": [{"name": ["~("]}]}, "'~(' is no regular expression"),
@@ -259,6 +260,7 @@ def test_definitions_on_request(inventory: Inventory, kvm0: str) -> None:
     ],
 )
 def test_bad_options_are_named(inventory: Inventory, options: dict[str, Any], text: str) -> None:
+    (inventory.folder / "empty.conf").touch()
     listed = inventory.list(options)
     assert text.format(folder=inventory.folder) in listed.warnings
     assert listed.hosts == {}
