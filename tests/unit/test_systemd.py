@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from maglica import systemd
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 
 @pytest.fixture
@@ -90,3 +93,35 @@ def test_the_journal_gets_priorities(
         "<6>text",
         "<7>text",
     ]
+
+
+def test_a_watchdog_is_told_often_enough_and_no_oftener(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(systemd.time, "monotonic", lambda: now[0])
+    told: list[float] = []
+    monkeypatch.setattr(systemd, "notify", lambda *lines: told.append(now[0]))
+    monkeypatch.setenv("WATCHDOG_USEC", "120000000")
+    watchdog = systemd.Watchdog()
+    assert watchdog.longest_wait == 30.0
+    for _turn in range(100):
+        watchdog.turned()
+        now[0] += 2.0
+    assert told == [100.0 + 30 * number for number in range(7)]
+
+
+def test_without_a_watchdog_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+    monkeypatch.setattr(systemd, "notify", lambda *lines: pytest.fail("told"))
+    watchdog = systemd.Watchdog()
+    watchdog.turned()
+    assert watchdog.longest_wait == math.inf
+
+
+@pytest.mark.parametrize("unit", [*ROLES.glob("*/templates/*.service.j2")], ids=lambda p: p.name)
+def test_a_service_that_hangs_is_started_again(unit: Path) -> None:
+    """The units of the workers; a worker waits a few seconds at most, in whatever it does."""
+    settings = dict(line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line)
+    assert (settings["Type"], settings["Restart"]) == ("notify", "always")
+    assert int(settings["WatchdogSec"]) >= 60

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import socket
 import sys
+import time
 
 from .printable import one_line
 
@@ -34,6 +36,26 @@ def watchdog_seconds() -> float | None:
     if not microseconds.isdigit() or not for_this_process:
         return None
     return int(microseconds) / 2e6
+
+
+class Watchdog:
+    """Tells systemd that a service's loop still turns, as often as systemd wants to know it.
+
+    Half of what systemd allows is left for what the loop does in a turn. ``longest_wait`` is how
+    many seconds it may wait for something to do.
+    """
+
+    def __init__(self) -> None:
+        due = watchdog_seconds()
+        self.longest_wait = math.inf if due is None else due / 2
+        self._next = math.inf if due is None else -math.inf
+
+    def turned(self) -> None:
+        """To be called once a turn."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self.longest_wait
+            notify("WATCHDOG=1")
 
 
 def log_to_stderr(level: int = logging.INFO, who: str = "") -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 
 import pytest
 from maglica.model import State
@@ -69,3 +70,16 @@ def test_restart_between_all_steps(
     assert kvm0.done(request)[0] == "ok"
     kvm0.hello(report(image(), made(request)))
     assert "name_taken" in client.clone_error("vm0.example.jp")
+
+
+def test_systemd_is_kept_awake(worker: Worker) -> None:
+    worker.stop()
+    worker.environment["WATCHDOG_USEC"] = "400000"
+    worker.start()
+    path = worker.folder / "notify"
+    path.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(10)
+        assert {manager.recv(100) for _turn in range(3)} == {b"WATCHDOG=1"}
+        assert worker.stop() == 0

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from .. import systemd
 from .._deps import need
 from ..config import ClientWorker
 from ..errors import ConfigInvalid, MessageInvalid
@@ -86,7 +87,9 @@ class Broker:
     def serve(self, wakeup: int) -> None:
         """Serve until ``stop``; data on the file descriptor ``wakeup`` ends a wait early."""
         self._poller.register(wakeup, self._zmq.POLLIN)
+        watchdog = systemd.Watchdog()
         while self._running:
+            watchdog.turned()
             patience = self._engine.patience()
             ready = dict(self._poller.poll(max(1, int(patience * 1000)) if patience else 0))
             self._refresh_access()

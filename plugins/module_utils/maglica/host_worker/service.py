@@ -76,12 +76,11 @@ class Service:
         _log.info(
             "host %s: serving, %d open requests", self._settings.name, len(self._work.open_ids)
         )
-        beat = systemd.watchdog_seconds()
+        watchdog = systemd.Watchdog()
         try:
             while not self._is_over():
-                self._turn(beat or LONGEST_WAIT)
-                if beat:
-                    systemd.notify("WATCHDOG=1")
+                self._turn(min(watchdog.longest_wait, LONGEST_WAIT))
+                watchdog.turned()
         finally:
             systemd.notify("STOPPING=1")
             self._work.close()
