@@ -363,8 +363,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_values
     Snapshot,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line
-from ansible_collections.maglica.cloud.plugins.plugin_utils import changes
-from jinja2 import Environment, TemplateSyntaxError, meta
+from ansible_collections.maglica.cloud.plugins.plugin_utils import changes, expressions
 
 SUFFIXES = ("maglica.yml", "maglica.yaml")
 QEMU = "community.libvirt.libvirt_qemu"
@@ -435,14 +434,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             for option in ("include_filters", "exclude_filters")
         )
         for rule in (*include, *exclude):
-            _names_in(rule.expression or "true")
+            expressions.names_in(rule.expression or "true")
         return Filters(include, exclude, self._evaluate)
 
     def _evaluate(self, expression: str, domain: Domain, known: Known) -> bool | None:
         kind = "image" if domain.is_image else "vm"
         shown = self._variables({"kind": kind, **fleet_view.vm(domain)})
-        if known is not Known.ALL and not _names_in(expression) <= self._certain(shown, known):
-            return None
+        if known is not Known.ALL:
+            names = expressions.names_in(expression)
+            if not names <= self._certain(shown, known):
+                return None
         # Each host's thread comes here, and a templar is for one thread at a time.
         with self._templating:
             try:
@@ -600,17 +601,6 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             if self.get_option("strict"):
                 raise AnsibleParserError(f"cannot evaluate {expression!r}: {error}") from error
             return None
-
-
-@functools.lru_cache
-def _names_in(expression: str) -> set[str]:
-    """Return the names of the variables that a Jinja expression uses."""
-    try:
-        return meta.find_undeclared_variables(
-            Environment(autoescape=True).parse(f"{{{{ {expression} }}}}")
-        )
-    except TemplateSyntaxError as error:
-        raise AnsibleParserError(f"the filter {expression!r} is no expression: {error}") from error
 
 
 def _trusted(value: Any) -> Any:

@@ -35,6 +35,7 @@ def hosts(proxy: Proxy, kvm0: str) -> list[dict[str, str]]:
     [
         ({"include_filters": [{"name": ["vm0*"]}]}, 1),
         ({"include_filters": [{"expression": "maglica_name == 'vm0.example.jp'"}]}, 1),
+        ({"include_filters": [{"expression": "maglica_name is match('vm0')"}]}, 1),
         ({"exclude_filters": [{"name": ["~vm0[.].*"]}]}, 3),
         # Known only when it has been read.
         ({"include_filters": [{"tag": ["web"]}]}, 4),

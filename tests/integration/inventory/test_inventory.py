@@ -168,6 +168,10 @@ def test_what_is_shown_of_a_host(inventory: Inventory, kvm0: str, dead: str) -> 
             ["db.example.jp", "idle.example.jp"],
         ),
         ([{"host": ["kvm1"]}], [], []),
+        # Ansible's own tests and filters, in what is judged early and late.
+        ([{"expression": "maglica_name is match('db.*')"}], [], ["db.example.jp"]),
+        ([{"expression": "maglica_who | regex_search('^ali') is truthy"}], [], ["vm0.example.jp"]),
+        ([{"expression": "(maglica_state == 'paused') | bool"}], [], ["idle.example.jp"]),
     ],
 )
 def test_filters(
