@@ -52,6 +52,10 @@ class Party:
 
     def weaken(self, protection: str) -> None:
         """Let the worker that has this protection run without it."""
+        if protection == "intents":
+            for host in self.hosts:
+                host.environment["CHEAP_WITHOUT_INTENTS"] = "1"
+            return
         for worker in [self.worker] if protection == "durability" else self.hosts:
             weak = without.command(protection, worker.command())
             worker.command = lambda weak=weak: weak  # type: ignore[method-assign]
