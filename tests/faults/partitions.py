@@ -84,7 +84,7 @@ def _run(
     worker, deaf, curt = (
         _worker(run, stack, protection) for protection in ("", "heartbeats", "redelivery")
     )
-    served = [(worker, "")] * count + [(deaf, "heartbeats"), (curt, ""), (worker, "known_ids")]
+    served = [(worker, "")] * count + [(deaf, "heartbeats"), (curt, ""), (worker, "memory")]
     cutters = []
     for number, (its, protection) in zip(star.hosts, served):
         host = WiredHost(run.folder / f"h{number}", its, libvirtd.uri, star, number)

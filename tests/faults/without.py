@@ -156,11 +156,9 @@ def redelivery() -> None:
 
 
 def known_ids() -> None:
-    """Let a host run again, and deny that it has, whatever is handed over again."""
+    """Let a host run a request again that it has run, whenever it is handed over again."""
     from maglica.host_worker.journal import Journal
-    from maglica.host_worker.work import Work
 
-    Work.held = lambda _work: iter(())
     accept = Journal.accept
 
     def forgetful(journal: Journal, requests: list[Any]) -> None:
@@ -170,6 +168,14 @@ def known_ids() -> None:
         accept(journal, requests)
 
     Journal.accept = forgetful
+
+
+def memory() -> None:
+    """Let a host not know what it has run, nor say what it has."""
+    from maglica.host_worker.work import Work
+
+    known_ids()
+    Work.held = lambda _work: iter(())
 
 
 PROTECTIONS: dict[str, Callable[[], None]] = {
@@ -184,6 +190,7 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "durability": durability,
     "redelivery": redelivery,
     "known_ids": known_ids,
+    "memory": memory,
 }
 
 
