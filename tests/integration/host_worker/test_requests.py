@@ -97,6 +97,15 @@ def test_a_clone_fails_with_its_cause_and_leaves_nothing(cell: Cell) -> None:
     assert (cell.host.made, cell.host.drafts) == ([], [])
 
 
+def test_a_result_that_is_refused_ends_the_request_all_the_same(cell: Cell) -> None:
+    """As of a vm that others rename between its definition and its start."""
+    cell.start()
+    request = cell.ended(cell.clone("renamed.example.jp"))
+    assert (request.state, request.vm) == (State.FAILED, None)
+    assert "but the client worker refuses its result" in request.failure.text
+    assert "result.vm: not renamed.example.jp on host" in cell.host.log
+
+
 def test_secrets_are_wiped_when_a_request_ends(cell: Cell) -> None:
     cell.start()
     secret = "$6$saltsalt$" + "h" * 86

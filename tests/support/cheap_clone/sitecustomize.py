@@ -6,7 +6,8 @@ All around them is real. A vm is a file ``made/NAME``; while it is made, it is `
 that is intended before. ``log`` has a line for each effect. A step waits as long as
 ``stop/NAME.STEP`` exists; a vm named ``crash…`` kills its process, ``fail…`` fails, ``hang…`` stops
 in the middle of the first step, ``busy…`` writes for a while there and says nothing,
-``lock…`` hangs there with the journal's lock, ``base…`` makes a base and removes it again.
+``lock…`` hangs there with the journal's lock, ``base…`` makes a base and removes it again,
+``renamed…`` has another name at the end.
 With $CHEAP_DEFINE, libvirt gets a domain as well; with $FAILPOINT_FILE, a write of the journal goes
 wrong (support/failpoint.py).
 """
@@ -90,7 +91,8 @@ def one(request: object, context: object) -> None:
     note(f"made {name}")
     if "CHEAP_DEFINE" in os.environ:
         define(request, context)
-    vm = Vm(name, vm_uuid(request.id), context.host, "running", request.spec.image)
+    told = "other.example.jp" if name.startswith("renamed") else name
+    vm = Vm(told, vm_uuid(request.id), context.host, "running", request.spec.image)
     context.done(request, vm)
     step(name, "done")
 

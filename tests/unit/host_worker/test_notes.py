@@ -12,6 +12,7 @@ from maglica.model import (
     DomainSummary,
     Failure,
     HostReport,
+    Interface,
     Kind,
     Phase,
     PoolSummary,
@@ -82,6 +83,34 @@ def test_hello_of_too_many_domains_has_the_images() -> None:
     assert len(message.encode(made)[-1]) < message.MAX_FRAME
 
 
+def test_hello_of_a_host_whose_names_are_long_when_escaped() -> None:
+    """Names that are no ASCII take up to twelve bytes a character: 437 domains are too many."""
+    wide = "\U0001f4bb"
+    vm = DomainSummary(wide * 400, new_request_id(), True, True, True, 1, 512)
+    image = DomainSummary("sl6", new_request_id(), False, True, False, 1, 512)
+    report = HostReport(
+        domains=(*[vm] * 437, image),
+        pools=(PoolSummary("default", 1, 1),),
+        bases=(base(wide * 200, pool=wide * 200),) * 1000,
+    )
+    told = asked(notes.hello(HOST, report, [REQUEST] * notes.MAX_HELD))["report"]
+    assert told.domains[0] == image
+    assert 100 < len(told.domains) < 437
+    assert told.pools == report.pools
+    few = replace(report, domains=(vm, image))
+    told = asked(notes.hello(HOST, few, []))["report"]
+    assert told.domains == (image, vm)
+    assert 100 < len(told.bases) < 1000
+
+
+def test_hello_of_many_domains_and_bases_keeps_the_domains() -> None:
+    vm = DomainSummary("n" * 40, new_request_id(), True, True, True, 1, 512)
+    report = HostReport(domains=(vm,) * notes.MAX_DOMAINS, bases=(base("b" * 200),) * 1000)
+    told = asked(notes.hello(HOST, report, []))["report"]
+    assert len(told.domains) == notes.MAX_DOMAINS
+    assert 0 < len(told.bases) < 1000
+
+
 def test_ack_and_progress() -> None:
     assert asked(notes.ack(HOST, REQUEST.id)) == {"host": HOST, "id": REQUEST.id}
     phases = tuple(Phase(f"p{number}", 1.0) for number in range(100))
@@ -100,3 +129,24 @@ def test_a_vm_that_can_not_be_told_is_told_by_its_name() -> None:
     odd = replace(VM, disks=("\x1b[2J",))
     body = asked(notes.result(HOST, replace(REQUEST, state=State.DONE, vm=odd)))
     assert body["vm"] == Vm(VM.name, VM.uuid, HOST, "running")
+
+
+def test_a_vm_that_is_too_long_for_a_message_is_told_by_its_name() -> None:
+    crowded = Interface("52:54:00:00:00:01", None, ("\u00e9" * 60,) * 64)
+    long = replace(VM, interfaces=(crowded,) * 64)
+    body = asked(notes.result(HOST, replace(REQUEST, state=State.DONE, vm=long)))
+    assert body["vm"] == Vm(VM.name, VM.uuid, HOST, "running")
+
+
+def test_a_refused_result_is_told_as_a_failure_without_its_vm() -> None:
+    done = replace(REQUEST, state=State.DONE, vm=VM, phases=(Phase("copy", 0.5),))
+    body = asked(notes.refused(HOST, done))
+    assert (body["state"], body["vm"]) == (State.FAILED, None)
+    assert body["failure"].text == (
+        "clone vm0.example.jp on host kvm0.example.jp is done, but the client worker refuses its"
+        " result; the host worker's log says why"
+    )
+    failed = replace(REQUEST, state=State.FAILED, failure=Failure("no_room", "full"), vm=VM)
+    body = asked(notes.refused(HOST, failed))
+    assert (body["state"], body["failure"]) == (State.FAILED, failed.failure)
+    assert body["vm"] is None

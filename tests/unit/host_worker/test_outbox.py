@@ -60,6 +60,31 @@ def test_a_note_stays_until_it_is_answered() -> None:
     assert outbox.next(2.0) is None
 
 
+def test_a_result_that_is_refused_is_told_bare_and_ever_more_rarely() -> None:
+    outbox = greeted(interval=1e6)
+    outbox.result("r")
+    assert not outbox.settle(Note("result", "r"), "message_invalid", 0.0)
+    now = 0.0
+    for pause in (5.0, 10.0, 20.0, 40.0, 60.0, 60.0):
+        assert outbox.wake_at() == now + pause
+        now += pause
+        assert outbox.next(now) == Note("result", "r", bare=True)
+        assert not outbox.settle(Note("result", "r", bare=True), "access_denied", now)
+    assert outbox.settle(Note("result", "r", bare=True), None, now)
+    outbox.result("r")
+    assert outbox.next(now) == Note("result", "r")
+
+
+def test_a_denied_result_is_told_again_whole() -> None:
+    outbox = greeted()
+    outbox.result("r")
+    outbox.settle(Note("result", "r"), "access_denied", 0.0)
+    outbox.hello(0.0)
+    assert outbox._results == {"r": RETRY_SECONDS}
+    outbox.settle(Note("hello"), None, RETRY_SECONDS)
+    assert outbox.next(RETRY_SECONDS) == Note("result", "r")
+
+
 def test_a_result_that_can_not_be_taken_is_told_again_behind_the_others() -> None:
     outbox = greeted()
     outbox.result("r1")

@@ -10,10 +10,11 @@ from dataclasses import replace
 from itertools import islice
 
 from ..errors import MessageInvalid
-from ..model import HostReport, Phase, Request, Vm
+from ..model import Failure, HostReport, Phase, Request, State, Vm
 from ..printable import one_line
 from ..wire import schema
-from ..wire.message import Message
+from ..wire.message import Message, encode
+from ..wire.reports import fitting
 
 _log = logging.getLogger(__name__)
 
@@ -21,17 +22,26 @@ _log = logging.getLogger(__name__)
 MAX_HELD = 1000
 MAX_PHASES = 64
 MAX_DOMAINS = schema.MAX_DOMAINS
+# What one of the requests that a hello lists takes: names, id, state and marks.
+HELD_BYTES = 80
 
 
 def hello(host: str, report: HostReport, held: Iterable[Request]) -> Message:
     """Return what the host says of itself and which requests it has."""
     requests = [{"id": each.id, "state": each.state.value} for each in islice(held, MAX_HELD)]
-    body = {"host": host, "report": schema.plain(fitting(report)), "requests": requests}
+    told = allowed(report)
+    cut = fitting(told, schema.PAGE_ROOM - HELD_BYTES * len(requests))
+    if cut is not told:
+        _log.warning(
+            "the report is too long: %d of %d domains are told, %d of %d bases",
+            *(len(cut.domains), len(told.domains), len(cut.bases), len(told.bases)),
+        )
+    body = {"host": host, "report": schema.plain(cut), "requests": requests}
     return Message("hello", body)
 
 
-def fitting(report: HostReport) -> HostReport:
-    """Return a report that the schema accepts, whatever names there are on the host.
+def allowed(report: HostReport) -> HostReport:
+    """Return a report whose fields the schema accepts, whatever names there are on the host.
 
     Names of more or other characters than a message may have are escaped or cut; of more domains
     than it may have, the images come first.
@@ -78,11 +88,27 @@ def result(host: str, request: Request) -> Message:
     message = _result(host, request)
     try:
         schema.asked(message.type, message.body)
+        encode(message)
     except MessageInvalid as error:
         _log.warning("request %s: the vm in its result can't be told: %s", request.id, error)
         vm = request.vm and Vm(request.vm.name, request.vm.uuid, request.vm.host, request.vm.state)
         return _result(host, replace(request, vm=vm))
     return message
+
+
+def refused(host: str, request: Request) -> Message:
+    """Return that a request ended, in place of a result that the client worker has refused.
+
+    The vm can be another one than was asked for, when others have renamed it meanwhile.
+    """
+    told = replace(request, vm=None, phases=())
+    if request.state is State.DONE:
+        text = (
+            f"{request.kind.value} {request.name} on host {host} is done, but the client worker"
+            " refuses its result; the host worker's log says why"
+        )
+        told = replace(told, state=State.FAILED, failure=Failure("error", text))
+    return _result(host, told)
 
 
 def _result(host: str, request: Request) -> Message:

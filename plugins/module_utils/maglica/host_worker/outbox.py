@@ -12,21 +12,29 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..errors import AccessDenied, MessageInvalid
 from ..model import Phase
 
 RETRY_SECONDS = 5.0
+# What says that the same would be refused again: it is told ever more rarely.
+REFUSALS = frozenset({AccessDenied.code, MessageInvalid.code})
+LONGEST_RETRY_SECONDS = 60.0
 # A change in the host's report is told at once, but not more often than this.
 HELLO_PAUSE = 1.0
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something to tell: a message's type, the request that it is about, and its progress."""
+    """Something to tell: a message's type, the request that it is about, and its progress.
+
+    ``bare``: of a result only that the request has ended; with all that it says it was refused.
+    """
 
     type: str
     id: str = ""
     phase: str = ""
     phases: tuple[Phase, ...] = ()
+    bare: bool = False
 
 
 class Outbox:
@@ -39,6 +47,8 @@ class Outbox:
         self._acks: dict[str, float] = {}
         self._results: dict[str, float] = {}
         self._progress: dict[str, Note] = {}
+        self._bare: set[str] = set()
+        self._refusals: dict[str, int] = {}
 
     def hello(self, now: float) -> None:
         """Say hello soon, because something has changed."""
@@ -66,7 +76,7 @@ class Outbox:
         for notes, kind in ((self._acks, "ack"), (self._results, "result")):
             for request_id, not_before in notes.items():
                 if not_before <= now:
-                    return Note(kind, request_id)
+                    return Note(kind, request_id, bare=request_id in self._bare)
         return next(iter(self._progress.values()), None)
 
     def wake_at(self) -> float:
@@ -93,8 +103,20 @@ class Outbox:
         notes = self._acks if note.type == "ack" else self._results
         if done:
             notes.pop(note.id, None)
+            self._bare.discard(note.id)
+            self._refusals.pop(note.id, None)
         elif note.id in notes:
             # Behind the others, which may fare better.
             del notes[note.id]
-            notes[note.id] = now + RETRY_SECONDS
+            notes[note.id] = now + self._pause(note, code)
         return done
+
+    def _pause(self, note: Note, code: str | None) -> float:
+        """Return in how many seconds to tell again what was answered with an error."""
+        if code not in REFUSALS:
+            return RETRY_SECONDS
+        if code == MessageInvalid.code and note.type == "result":
+            self._bare.add(note.id)
+        times = self._refusals.get(note.id, 0)
+        self._refusals[note.id] = times + 1
+        return min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * 2 ** min(times, 10))

@@ -21,7 +21,7 @@ from typing import Any
 from .. import systemd
 from .._deps import need
 from ..config import Config
-from ..errors import JournalFailed
+from ..errors import JournalFailed, MessageInvalid
 from ..model import Request
 from ..wire.keys import KeyPair
 from ..wire.message import Message
@@ -185,8 +185,14 @@ class Service:
             if message is None:
                 self._outbox.settle(note, None, now)
                 return
+            try:
+                self._peer.send(message, now)
+            except MessageInvalid as error:
+                # What is too long would be so the next time, too; the worker goes on.
+                _log.error("host %s: cannot send %s: %s", self._settings.name, note.type, error)
+                self._outbox.settle(note, error.code, now)
+                return
             self._note = note
-            self._peer.send(message, now)
 
     def _compose(self, note: Note) -> Message | None:
         host = self._settings.name
@@ -198,7 +204,10 @@ class Service:
         if note.type == "progress":
             return notes.progress(host, note.id, note.phase, note.phases)
         entry = self._journal.entry(note.id)
-        return None if entry is None else notes.result(host, entry.request)
+        if entry is None:
+            return None
+        tell = notes.refused if note.bare else notes.result
+        return tell(host, entry.request)
 
     def _answered(self, reply: Message, now: float) -> None:
         note, self._note = self._note, None
