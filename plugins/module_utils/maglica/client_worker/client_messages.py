@@ -93,7 +93,7 @@ def cancel(context: Context, call: Call) -> Message:
     A host without a key will never answer: its requests end at once, too.
     """
     request = _find(context, call.body["id"])
-    if request.state.ended or request.cancelling:
+    if request.state.ended:
         return reply(request)
     host = request.host or ""
     if request.state is State.QUEUED or not context.admits(host):
@@ -102,6 +102,8 @@ def cancel(context: Context, call: Call) -> Message:
         )
         failure = Failure(RequestCancelled.code, text)
         return reply(context.requests.change(request, state=State.CANCELLED, failure=failure))
+    if request.cancelling:
+        return reply(request)
     logger.info("%s cancels request %s, %s on host %s", call.name, request.id, request.name, host)
     request = context.requests.change(request, cancelling=True)
     context.delivery.add(request.id, host)
