@@ -85,9 +85,13 @@ class WireServer:
         self.heard.append(message)
         reply = self.answer(message)
         if reply is not None:
-            router.send_multipart(
-                [peer, empty, *(reply if isinstance(reply, list) else encode(reply))]
-            )
+            frames = reply if isinstance(reply, list) else encode(reply)
+            try:
+                router.send_multipart([peer, empty, *frames])
+            except zmq.ZMQError as error:
+                # The peer has not waited for it.
+                if error.errno != zmq.EHOSTUNREACH:
+                    raise
 
 
 def free_port() -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,18 @@ def test_host_without_a_key_is_down_and_its_requests_can_be_cancelled(
     assert kvm0.hello(**{request.id: "running"})["cancel"] == (request.id,)
 
 
+def test_what_was_being_cancelled_when_its_host_lost_its_key_can_be_ended(
+    worker: Worker, client: Peer, kvm0: Host
+) -> None:
+    request = client.clone("vm0.example.jp")
+    kvm0.tell("ack", request)
+    assert client.request("cancel", id=request.id).cancelling
+    assert kvm0.keys is not None
+    worker.revoke(kvm0.keys)
+    eventually(lambda: "not in the access file any more" in worker.log)
+    assert client.request("cancel", id=request.id).state is State.CANCELLED
+
+
 def test_insecure_serves_loopback_only(tmp_path: Path) -> None:
     worker = Worker(tmp_path, bind="0.0.0.0")
     text = worker.config_file.read_text().replace(
@@ -219,10 +232,21 @@ def test_each_kind_of_reject_is_counted(worker: Worker, client: Peer, kvm0: Host
     client.error("nothing")
     client.error("ack", host=kvm0.name, id="0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e")
     kvm0.error("hello", **{**hello_of(kvm0), "host": OTHER})
+    request = client.clone("vm0.example.jp")
+    gone = worker.peer("observer", "gone")
+    gone.send("wait", {"id": request.id, "version": 9, "timeout": 60})
+    left = worker.peer("observer", "left")
+    left.send("wait", {"id": request.id, "version": 9, "timeout": 1})
+    # Both waits are there before the one is revoked and the other gone.
+    time.sleep(0.5)
+    assert gone.keys is not None
+    worker.revoke(gone.keys)
+    assert gone.receive()[1]["code"] == "access_denied"
+    left.disconnect()
     assert kvm0.listener is not None
     kvm0.listener.subscribe(b"")
     expected = {"body": 1, "connection": 1, "frames": 1, "other_host": 1, "role": 1}
-    expected |= {"subscription": 1, "unknown_key": 1}
+    expected |= {"subscription": 1, "unknown_key": 1, "revoked": 1, "unsent": 1}
     eventually(lambda: (found := rejected(worker)).items() >= expected.items() and found)
     # Not those that went away before they had said anything wrong.
     assert rejected(worker)["handshake"] >= 10

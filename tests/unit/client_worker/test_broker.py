@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from maglica.client_worker.broker import Broker
+from maglica.client_worker.broker import MAX_CORRELATION, Broker, _incoming
 from maglica.client_worker.engine import Outcome
 from maglica.config import ClientWorker
 from maglica.wire.message import MAX_FRAME, Message, decode
@@ -45,3 +45,21 @@ def test_a_reply_that_is_too_long_becomes_an_error(broker: Broker) -> None:
     assert decode(second[2:]) == short
     [[topic, *frames]] = broker._publisher.sent
     assert (topic, decode(frames)) == (b"t\0", short)
+
+
+@pytest.mark.parametrize(
+    ("before", "taken"),
+    [
+        ([b""], 3),
+        ([b"four", b""], 3),
+        ([b"x" * MAX_CORRELATION, b""], 3),
+        ([b"x" * (MAX_CORRELATION + 1), b""], 0),
+        ([b"x" * MAX_FRAME, b""], 0),
+        ([], 0),
+        ([b"a", b"b", b""], 0),
+    ],
+)
+def test_the_way_back_holds_what_a_req_puts_there(before: list[bytes], taken: int) -> None:
+    incoming = _incoming([b"peer", *before, b"MGL1", b"hosts", b"{}"], "key")
+    assert len(incoming.frames) == taken
+    assert incoming.envelope == (b"peer", *(before if taken else [b""]))

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 MESSAGES_AT_ONCE = 256
 # Frames beyond these are read and dropped: routing id, empty delimiter, message, and some to spare.
 MAX_FRAMES = 8
+# A REQ with REQ_CORRELATE puts a frame of four bytes before the empty one.
+MAX_CORRELATION = 8
 REBIND_SECONDS = 5.0
 REPORT_SECONDS = 600.0
 
@@ -252,14 +254,18 @@ class Broker:
         """Send without waiting: a peer that is gone, or does not read, asks again later."""
         try:
             socket.send_multipart(frames, self._zmq.NOBLOCK)
-        except self._zmq.Again:
+        except self._zmq.ZMQError as error:
+            # Of the publisher neither comes: it drops what a host does not read.
+            if error.errno not in (self._zmq.EAGAIN, self._zmq.EHOSTUNREACH):
+                raise
             self._context.rejects["unsent"] += 1
 
 
 def _incoming(frames: list[bytes], key: str | None) -> Incoming:
     """Part a message into the way back (up to the empty delimiter) and what was sent."""
     end = frames.index(b"", 1) + 1 if b"" in frames[1:3] else 0
-    if not end:
+    # The way back is kept as long as a peer waits: nobody may store more in it than libzmq does.
+    if not end or sum(map(len, frames[1:end])) > MAX_CORRELATION:
         # Not from a REQ. The reply needs a delimiter all the same; the frames will be refused.
         return Incoming((frames[0], b""), key, [])
     return Incoming(tuple(frames[:end]), key, frames[end:])

@@ -66,11 +66,13 @@ def bind_zap(ctx: Context) -> Socket:
 def bind_requests(ctx: Context, keys: KeyPair | None, address: str, port: int) -> Socket:
     """Return the client worker's ROUTER for the requests of library and host workers.
 
+    A reply to a peer that is gone, or does not read, is an error of ``send``: it is to be counted.
     Raises ConfigInvalid when the address can't be bound.
     """
     zmq = need("zmq")
     socket = _socket(ctx, zmq.ROUTER)
     socket.rcvhwm = socket.sndhwm = REQUESTS_PER_PEER
+    socket.router_mandatory = True
     return _bind(socket, keys, REQUEST_DOMAIN, address, port)
 
 
