@@ -119,4 +119,4 @@ class Outbox:
             self._bare.add(note.id)
         times = self._refusals.get(note.id, 0)
         self._refusals[note.id] = times + 1
-        return min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * 2 ** min(times, 10))
+        return min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * 2.0 ** min(times, 10))
