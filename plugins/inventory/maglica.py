@@ -91,7 +91,8 @@ options:
     description:
       - List a domain only if it meets one of these filters.
       - A filter is met when all its conditions are. In a list, one entry must match, as a shell
-        pattern, or as a regular expression for the whole text when it starts with V(~).
+        pattern, or as a regular expression for the whole text when it starts with V(~); one text
+        is a list of one.
       - What is known by name, host, state and UUID alone is decided before anything else is read,
         what a definition tells before addresses are looked up, and hosts that no filter admits are
         not asked.
@@ -347,6 +348,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
     fleet_cache,
     fleet_entries,
     fleet_filter,
+    fleet_hosts,
     fleet_view,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.errors import (
@@ -415,14 +417,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _hosts(self, folder: Path) -> list[config.HostEntry]:
         listed = self.get_option("hosts")
         if listed is not None:
-            return [
-                config.HostEntry(
-                    name=host["name"],
-                    uri=host.get("uri") or f"qemu+tcp://{host['name']}/system",
-                    weight=host.get("weight") or 1.0,
-                )
-                for host in listed
-            ]
+            return fleet_hosts.hosts(listed)
         path = folder / Path(self.get_option("config") or config.default_path()).expanduser()
         hosts = config.load_with_hosts(path).hosts
         self.inventory.set_variable("all", "maglica_config", _trusted(str(path)))
@@ -430,7 +425,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _filters(self) -> Filters:
         include, exclude = (
-            tuple(map(fleet_filter.rule, self.get_option(option)))
+            tuple(map(fleet_filter.rule, self.get_option(option) or ()))
             for option in ("include_filters", "exclude_filters")
         )
         for rule in (*include, *exclude):

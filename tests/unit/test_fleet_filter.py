@@ -87,8 +87,32 @@ def test_hosts_that_need_not_be_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "text"), [({}, "no condition"), ({"name": ["~["]}, "no regular expression")]
+    ("options", "patterns"),
+    [
+        ({"name": "web*"}, {"name": ("web*",)}),
+        ({"tag": 7, "who": ["alice", 8]}, {"tag": ("7",), "who": ("alice", "8")}),
+        ({"name": None, "state": []}, {"state": ()}),
+    ],
 )
-def test_no_rule(options: dict[str, Any], text: str) -> None:
+def test_one_text_is_a_list_of_one(
+    options: dict[str, Any], patterns: dict[str, tuple[str, ...]]
+) -> None:
+    assert rule(options) == Rule(patterns)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({}, "no condition$"),
+        ({"name": ["~["]}, "no regular expression"),
+        ({"name": "~["}, "no regular expression"),
+        ({"nmae": ["x"], "state": ["running"]}, "no condition 'nmae'"),
+        ({"name": [["x"]]}, r"name \['x'\] is no text"),
+        ({"name": {"x": "y"}}, "is no text"),
+        ({"expression": True}, "expression True is no text"),
+        ("name", "'name' is no dictionary"),
+    ],
+)
+def test_no_rule(options: object, text: str) -> None:
     with pytest.raises(ConfigInvalid, match=text):
         rule(options)

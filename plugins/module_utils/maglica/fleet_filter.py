@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Union
+from typing import Union
 
 from .errors import ConfigInvalid
 from .fleet_values import Domain, Known
@@ -94,19 +94,34 @@ class Filters:
         return None if None in answers else False
 
 
-def rule(options: Mapping[str, Any]) -> Rule:
-    """Return the rule that a filter's options state. Raises ConfigInvalid."""
-    patterns = {}
-    for key in KEYS:
-        value = options.get(key)
-        if value is not None:
-            patterns[key] = tuple(str(entry) for entry in value)
-            for pattern in patterns[key]:
-                _check(pattern)
+def rule(options: object) -> Rule:
+    """Return the rule that a filter's options state: one text or a list of texts for each key.
+
+    Raises ConfigInvalid.
+    """
+    if not isinstance(options, Mapping):
+        raise ConfigInvalid(f"the filter {options!r} is no dictionary of conditions")
+    unknown = [key for key in options if key not in (*KEYS, "expression")]
+    if unknown:
+        raise ConfigInvalid(f"a filter has no condition {unknown[0]!r}")
+    patterns = {key: _patterns(key, options[key]) for key in KEYS if options.get(key) is not None}
     expression = options.get("expression")
+    if not isinstance(expression, (str, type(None))):
+        raise ConfigInvalid(f"the filter's expression {expression!r} is no text")
     if not patterns and expression is None:
         raise ConfigInvalid("a filter has no condition")
     return Rule(patterns, expression)
+
+
+def _patterns(key: str, value: object) -> tuple[str, ...]:
+    entries = value if isinstance(value, (list, tuple)) else [value]
+    for entry in entries:
+        if not isinstance(entry, (str, int, float)):
+            raise ConfigInvalid(f"the filter's {key} {entry!r} is no text")
+    patterns = tuple(map(str, entries))
+    for pattern in patterns:
+        _check(pattern)
+    return patterns
 
 
 def _check(pattern: str) -> None:

@@ -158,6 +158,7 @@ def test_what_is_shown_of_a_host(inventory: Inventory, kvm0: str, dead: str) -> 
     ("include", "exclude", "vms"),
     [
         ([{"name": ["db*"]}], [], ["db.example.jp"]),
+        ([{"name": "db*"}], [], ["db.example.jp"]),
         ([{"name": ["~(db|vm0).*"]}], [{"state": ["paused"]}], ["db.example.jp", "vm0.example.jp"]),
         ([{"kind": ["vm"], "image": ["debian*"]}], [], ["vm0.example.jp"]),
         ([{"who": ["alice"]}, {"state": ["paused"]}], [], ["idle.example.jp", "vm0.example.jp"]),
@@ -254,6 +255,9 @@ def test_definitions_on_request(inventory: Inventory, kvm0: str) -> None:
         ({"config": "nothing.conf"}, "maglica.yml: cannot read {folder}/nothing.conf"),
         ({"config": "empty.conf"}, "{folder}/empty.conf: no host is configured"),
         ({"hosts": [{"name": "a", "uri": "nonsense"}]}, "'nonsense' is no libvirt URI"),
+        ({"hosts": ["a"]}, "hosts: entry 1: 'a' is no dictionary"),
+        ({"hosts": [{"name": "a", "weight": 0}]}, "weight: '0' is no number above 0"),
+        ({"hosts": [], "exclude_filters": [{"nmae": "a"}]}, "a filter has no condition 'nmae'"),
         ({"hosts": [], "include_filters": [{}]}, "a filter has no condition"),
         ({"hosts": [], "include_filters": [{"name": ["~("]}]}, "'~(' is no regular expression"),
         ({"hosts": [], "exclude_filters": [{"expression": "1 +"}]}, "'1 +' is no expression"),
