@@ -4,13 +4,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import libvirt
 import pytest
 from maglica import fleet, model
 from maglica.config import HostEntry
@@ -189,40 +185,6 @@ def test_a_uri_that_is_none(libvirtd: Libvirtd) -> None:
     hosts = [HostEntry("kvm0", libvirtd.uri()), HostEntry("kvm1", "qemu+pigeon://kvm1/system")]
     with pytest.raises(ConfigInvalid, match="unknown transport 'pigeon'"):
         fleet.snapshot(hosts)
-
-
-@contextlib.contextmanager
-def _changing(uri: str) -> Iterator[None]:
-    """Define and destroy domains all the time, until the block ends."""
-    stop = threading.Event()
-
-    def change(own: int) -> None:
-        connection = libvirt.open(uri)
-        number = 0
-        while not stop.is_set():
-            number += 1
-            domain = connection.createXML(testdriver.domain(f"short{own}-{number}", number))
-            domain.destroy()
-        connection.close()
-
-    threads = [threading.Thread(target=change, args=(own,)) for own in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
-def test_domains_that_come_and_go_meanwhile(libvirtd: Libvirtd) -> None:
-    host = HostEntry("kvm0", libvirtd.uri())
-    with _changing(libvirtd.uri()):
-        for _turn in range(60):
-            seen = fleet.snapshot([host])
-            assert seen.unreachable == seen.problems == ()
-            assert "test" in [vm.name for vm in seen.vms]
 
 
 def test_wait_addresses_of_a_host_that_is_down() -> None:
