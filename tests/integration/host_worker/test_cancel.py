@@ -1,0 +1,205 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every kind of work but clones, stops and removals, cancelled at its points by both workers.
+
+Domains, volumes and disks are those of a real libvirtd with QEMU.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import pytest
+from maglica import domain_xml
+from maglica.host_worker import images, storage
+from maglica.host_worker.journal import MAKING, READY, Base
+from maglica.model import ImageSpec, Kind, Request, State, VmSpec, new_request_id, vm_uuid
+from support import qemu_libvirtd
+from support.client_worker import IMAGE, Worker, eventually
+from support.host_worker import HOST, Cell, HostWorker
+from support.own_libvirtd import IMAGE_UUID, MADE
+
+MIB = 1 << 20
+NAME = "vm0.example.jp"
+UUID = vm_uuid("r")
+POOL = "<pool type='dir'><name>default</name><target><path>{path}</path></target></pool>"
+DEFINITION = """
+<domain type='qemu'>
+  <name>{name}</name>
+  <uuid>{uuid}</uuid>
+  <metadata>{metadata}</metadata>
+  <memory unit='MiB'>64</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64'>hvm</type></os>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='{format}'/>
+      <source file='{disk}'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+  </devices>
+</domain>
+"""
+
+
+class Rig(Cell):
+    """Both workers and a libvirtd with an image, a vm upon the file ``below``, and ``pool``."""
+
+    def __init__(self, worker: Worker, host: HostWorker, connection: libvirt.virConnect) -> None:
+        super().__init__(worker, host, connection)  # type: ignore[arg-type]
+        self.pool = host.folder / "pool"
+        self.pool.mkdir()
+        self.below = self.pool / "below.qcow2"
+        self.disk = self.pool / storage.volume_name(NAME, "vda", UUID)
+        disk = host.folder / "image.raw"
+        disk.write_bytes(os.urandom(8 * MIB))
+        run("qemu-img", "create", "-f", "qcow2", self.below, "8M")
+        run("qemu-io", "-f", "qcow2", "-c", "write -P 65 0 4M", self.below)
+        run("qemu-img", "create", "-f", "qcow2", "-b", self.below, "-F", "qcow2", self.disk)
+        self.handle = connection.storagePoolDefineXML(POOL.format(path=self.pool))
+        self.handle.create()
+        texts = {"metadata": "", "format": "raw", "disk": disk}
+        connection.defineXML(DEFINITION.format(name=IMAGE, uuid=IMAGE_UUID, **texts))
+        texts = {"metadata": MADE, "format": "qcow2", "disk": self.disk}
+        self.vm = connection.defineXML(DEFINITION.format(name=NAME, uuid=UUID, **texts))
+
+    def submit(self, kind: Kind, **fields: Any) -> Request:
+        spec: Any = VmSpec(name=NAME, uuid=UUID, host=HOST, **fields)
+        if kind in (Kind.PREPARE, Kind.RELEASE):
+            spec = ImageSpec(IMAGE, HOST)
+        return self.client.request("submit", id=new_request_id(), kind=kind, spec=spec)
+
+    def cancelled_at(self, point: str, kind: Kind, **fields: Any) -> None:
+        """Let work come to a point and cancel it there; nothing is announced any more then."""
+        self.host.stop_at(point)
+        request = self.submit(kind, **fields)
+        self.host.reached()
+        self.client.request("cancel", id=request.id)
+        self.host.stop_at("nowhere")
+        assert self.ended(request).state is State.CANCELLED
+        assert self.host.journal().intents(request.id) == ()
+
+    def done(self, kind: Kind, **fields: Any) -> None:
+        request = self.ended(self.submit(kind, **fields))
+        assert request.state is State.DONE, request.failure
+
+    def names(self) -> set[str]:
+        return {path.name for path in self.pool.iterdir()}
+
+    def remove(self) -> None:
+        for domain in self.libvirtd.listAllDomains():
+            if domain.isActive():
+                domain.destroy()
+            domain.undefine()
+        self.handle.destroy()
+        self.handle.undefine()
+
+
+def run(*words: object) -> None:
+    subprocess.run([*map(str, words)], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A short path: sockets lie in it."""
+    made = Path(tempfile.mkdtemp(prefix="maglica-cancel-"))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def uri(folder: Path) -> Iterator[str]:
+    with qemu_libvirtd.running(folder / "libvirtd") as made:
+        yield made
+
+
+@pytest.fixture
+def rig(uri: str, tmp_path: Path, worker: Worker) -> Iterator[Rig]:
+    connection = libvirt.open(uri)
+    host = HostWorker(tmp_path / "host", worker, uri)
+    host.allow()
+    host.pass_points()
+    made = Rig(worker, host, connection)
+    try:
+        made.start()
+        yield made
+    finally:
+        host.close()
+        made.close()
+        made.remove()
+        connection.close()
+
+
+@pytest.mark.parametrize("point", ["base/begin", "base/announced-base", "base/before-copy"])
+def test_an_image_that_is_prepared(rig: Rig, point: str) -> None:
+    before = rig.names()
+    rig.cancelled_at(point, Kind.PREPARE)
+    assert rig.names() == before
+    assert rig.host.journal().bases() == ()
+
+
+def add_base(rig: Rig) -> str:
+    """Let there be a base that no vm builds upon; return its volume's name."""
+    name = "maglica-base.0123456789ab.0a1b2c3d.vda.qcow2"
+    path = rig.pool / name
+    run("qemu-img", "create", "-f", "qcow2", path, "8M")
+    disks = {"vda": {"name": name, "path": str(path), "format": "qcow2", "bytes": 8 * MIB}}
+    base = Base("0a1b2c3d", IMAGE, IMAGE_UUID, "0123456789ab", MAKING, "default", disks)
+    rig.host.journal().add_base(base)
+    rig.host.journal().update_base(base.id, state=READY, facts=None)
+    return name
+
+
+@pytest.mark.parametrize(("point", "is_left"), [("taken", True), ("ending", False)])
+def test_bases_that_are_released(rig: Rig, point: str, is_left: bool) -> None:
+    """What is removed is not made again; a base is in the journal as long as its volume is."""
+    name = add_base(rig)
+    rig.cancelled_at(point, Kind.RELEASE)
+    assert (name in rig.names()) is is_left
+    assert len(rig.host.journal().bases()) == is_left
+    rig.done(Kind.RELEASE)
+    assert name not in rig.names()
+    assert rig.host.journal().bases() == ()
+
+
+@pytest.mark.parametrize("point", ["copy/begin", "copy/announced-pull", "copy/end"])
+def test_a_vm_that_leaves_its_base(rig: Rig, point: str) -> None:
+    rig.cancelled_at(point, Kind.FLATTEN)
+    assert images.backing_of(str(rig.disk)) == str(rig.below)
+    run("qemu-io", "-f", "qcow2", "-c", "read -P 65 0 4M", rig.disk)
+    rig.done(Kind.FLATTEN)
+    assert images.backing_of(str(rig.disk)) is None
+    run("qemu-io", "-f", "qcow2", "-c", "read -P 65 0 4M", rig.disk)
+
+
+@pytest.mark.parametrize(("point", "is_changed"), [("define/begin", False), ("define/end", True)])
+def test_a_vm_that_is_resized(rig: Rig, point: str, is_changed: bool) -> None:
+    """A definition is changed as a whole or not at all, and stays so."""
+    rig.cancelled_at(point, Kind.RESIZE, vcpus=2, memory_mib=96)
+    size = (rig.vm.info()[3], rig.vm.maxMemory() >> 10)
+    assert size == ((2, 96) if is_changed else (1, 64))
+    rig.done(Kind.RESIZE, vcpus=2, memory_mib=96)
+    assert (rig.vm.info()[3], rig.vm.maxMemory() >> 10) == (2, 96)
+
+
+@pytest.mark.parametrize(("point", "tags"), [("define/begin", ()), ("define/end", ("web",))])
+def test_a_vm_that_gets_tags(rig: Rig, point: str, tags: tuple[str, ...]) -> None:
+    rig.cancelled_at(point, Kind.TAG, tags=("web",))
+    assert domain_xml.describe(rig.vm.XMLDesc()).made.tags == tags
+    rig.done(Kind.TAG, tags=("web",))
+    assert domain_xml.describe(rig.vm.XMLDesc()).made.tags == ("web",)
+
+
+@pytest.mark.parametrize(("point", "runs"), [("start/begin", False), ("start/end", True)])
+def test_a_vm_that_is_started(rig: Rig, point: str, runs: bool) -> None:
+    rig.cancelled_at(point, Kind.START)
+    assert bool(rig.vm.isActive()) is runs
+    rig.done(Kind.START)
+    eventually(rig.vm.isActive)
