@@ -154,6 +154,11 @@ class HostWorker:
         eventually((self.points / "reached").exists, timeout=60)
         return int((self.points / "reached").read_text())
 
+    def wait_killed(self, process: int) -> None:
+        """Wait until somebody who was at a point is gone, and let all others pass it."""
+        eventually(lambda: process not in self.children())
+        self.stop_at("nowhere")
+
     # --- looks inside
 
     def journal(self) -> Journal:

@@ -80,9 +80,9 @@ class Rig(Cell):
         """Let work come to a point and cancel it there; nothing is announced any more then."""
         self.host.stop_at(point)
         request = self.submit(kind, **fields)
-        self.host.reached()
+        process = self.host.reached()
         self.client.request("cancel", id=request.id)
-        self.host.stop_at("nowhere")
+        self.host.wait_killed(process)
         assert self.ended(request).state is State.CANCELLED
         assert self.host.journal().intents(request.id) == ()
 

@@ -79,9 +79,9 @@ def gone(cell: Cell, pool: libvirt.virStoragePool, request: Request) -> None:
 def test_cancel_of_a_removal_that_has_begun(
     cell: Cell, pool: libvirt.virStoragePool, point: str
 ) -> None:
-    request, _process = removal_at(cell, point)
-    cell.host.stop_at("nowhere")
+    request, process = removal_at(cell, point)
     cell.client.request("cancel", id=request.id)
+    cell.host.wait_killed(process)
     gone(cell, pool, request)
 
 
@@ -102,8 +102,8 @@ def test_killed_and_then_cancelled(cell: Cell, pool: libvirt.virStoragePool, vic
         os.kill(process, signal.SIGKILL)
     else:
         cell.host.stop(signal.SIGKILL)
+    cell.host.wait_killed(process)
     cell.client.request("cancel", id=request.id)
-    cell.host.stop_at("nowhere")
     if victim == "host worker":
         cell.host.start()
     gone(cell, pool, request)
