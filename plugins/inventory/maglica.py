@@ -77,7 +77,8 @@ options:
     type: str
   include:
     description:
-      - What is listed. V(hosts) are the hosts themselves.
+      - What is listed. V(hosts) are the hosts themselves. Of what is not listed no more is read
+        than is needed for the rest.
     type: list
     elements: str
     choices:
@@ -94,8 +95,8 @@ options:
         pattern, or as a regular expression for the whole text when it starts with V(~); one text
         is a list of one.
       - What is known by name, host, state and UUID alone is decided before anything else is read,
-        what a definition tells before addresses are looked up, and hosts that no filter admits are
-        not asked.
+        what a definition tells before addresses are looked up, and hosts that no filter admits, or
+        that one of O(exclude_filters) with nothing but C(host) names, are not asked.
     type: list
     elements: dict
     default: []
@@ -479,17 +480,23 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _read(self, folder, hosts, filters) -> Snapshot:
         auth_file = self.get_option("auth_file")
+        include = set(self.get_option("include"))
+        gather, wanted = Gather(self.get_option("gather")), filters.wants
+        if include <= {fleet_entries.HOSTS}:
+            gather, wanted = Gather.MINIMAL, _no_domain
+        # Images have no addresses.
+        sources = self.get_option("address_sources") if fleet_entries.VMS in include else ()
         return fleet.snapshot(
             hosts,
             self.get_option("host_timeout"),
-            gather=Gather(self.get_option("gather")),
-            sources=[AddressSource(source) for source in self.get_option("address_sources")],
+            gather=gather,
+            sources=tuple(map(AddressSource, sources)),
             preference=addresses.Preference(
                 addresses.Family(self.get_option("address_family")),
                 tuple(map(addresses.check_network, self.get_option("address_networks"))),
             ),
-            wanted=filters.wants,
-            details="hosts" in self.get_option("include"),
+            wanted=wanted,
+            details=fleet_entries.HOSTS in include,
             xml=self.get_option("definitions"),
             parallel=self.get_option("parallel"),
             auth_file=auth_file and str(folder / Path(auth_file).expanduser()),
@@ -596,6 +603,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             if self.get_option("strict"):
                 raise AnsibleParserError(f"cannot evaluate {expression!r}: {error}") from error
             return None
+
+
+def _no_domain(_domain: Domain, _known: Known) -> bool:
+    return False
 
 
 def _trusted(value: Any) -> Any:

@@ -84,6 +84,16 @@ def test_hosts_that_need_not_be_asked() -> None:
     asked = [host for host in ("kvm0", "kvm1", "kvm10", "kvm2") if filters.may_want_host(host)]
     assert asked == ["kvm1", "kvm10", "kvm2"]
     assert Filters((Rule({"host": ("kvm1",)}), Rule({"name": ("x",)}))).may_want_host("kvm0")
+    excluding = Filters(
+        exclude=(
+            Rule({"host": ("kvm1",)}),
+            Rule({"host": ("kvm2",), "name": ("x",)}),
+            Rule({"host": ("kvm3",)}, "true"),
+            Rule({"name": ("*",)}),
+        )
+    )
+    asked = [host for host in ("kvm0", "kvm1", "kvm2", "kvm3") if excluding.may_want_host(host)]
+    assert asked == ["kvm0", "kvm2", "kvm3"]
 
 
 @pytest.mark.parametrize(

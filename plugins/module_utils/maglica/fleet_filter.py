@@ -59,6 +59,11 @@ class Rule:
         patterns = self.patterns.get("host")
         return patterns is None or any(matches(pattern, host) for pattern in patterns)
 
+    def holds_on_all(self, host: str) -> bool:
+        """Say whether the rule holds for each domain of ``host``, whatever it is."""
+        is_about_hosts = self.patterns.keys() == {"host"} and self.expression is None
+        return is_about_hosts and self.may_hold_on(host)
+
 
 @dataclass(frozen=True)
 class Filters:
@@ -77,6 +82,8 @@ class Filters:
 
     def may_want_host(self, host: str) -> bool:
         """Say whether any domain of ``host`` may be wanted."""
+        if any(rule.holds_on_all(host) for rule in self.exclude):
+            return False
         return not self.include or any(rule.may_hold_on(host) for rule in self.include)
 
     def wants(self, domain: Domain, known: Known) -> bool | None:

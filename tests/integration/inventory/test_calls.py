@@ -41,6 +41,7 @@ def hosts(proxy: Proxy, kvm0: str) -> list[dict[str, str]]:
         ({"include_filters": [{"tag": ["web"]}]}, 4),
         ({"include_filters": [{"name": ["vm0*"], "tag": ["db"]}]}, 1),
         ({"include_filters": [{"host": ["other"]}]}, 0),
+        ({"exclude_filters": [{"host": ["kvm*"]}]}, 0),
     ],
 )
 def test_filters_are_decided_as_early_as_they_can_be(
@@ -90,3 +91,14 @@ def test_minimal_reads_definitions_for_filters_that_need_them(
     listed = inventory.list({"hosts": hosts, "gather": "minimal", **filters})
     assert len(listed.group("maglica_vms")) == shown
     assert proxy.named().get("domain_xml", 0) == read
+
+
+@pytest.mark.parametrize(
+    ("kind", "calls"), [("hosts", (0, 0)), ("images", (4, 0)), ("vms", (4, 3))]
+)
+def test_what_is_not_listed_is_not_read(
+    inventory: Inventory, proxy: Proxy, hosts: list[Any], kind: str, calls: tuple[int, int]
+) -> None:
+    listed = inventory.list({"hosts": hosts, "include": [kind], "address_sources": ["lease"]})
+    assert listed.group(f"maglica_{kind}")
+    assert (proxy.named().get("domain_xml", 0), proxy.calls[_INTERFACE_ADDRESSES]) == calls
