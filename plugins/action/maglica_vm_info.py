@@ -9,3 +9,5 @@ from ansible_collections.maglica.cloud.plugins.plugin_utils.configured import Co
 
 class ActionModule(ConfiguredAction):
     """Runs the module with the configuration file that the inventory names."""
+
+    MAY_CHANGE = False

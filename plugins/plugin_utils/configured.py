@@ -16,12 +16,15 @@ class ConfiguredAction(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
     _supports_async = True
+    # Whether the module can change anything on a host.
+    MAY_CHANGE = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict:
         """Run the module once; its option ``config`` defaults to the variable maglica_config.
 
         What it changed makes the inventory's cache stale. One that failed may have changed much
-        before, as when a vm was made whose address did not come in time.
+        before, as when a vm was made whose address did not come in time. With async, that is noted
+        when the module has been started.
         """
         result = super().run(tmp, task_vars)
         variables = task_vars or {}
@@ -34,7 +37,7 @@ class ConfiguredAction(ActionBase):
             task_vars=task_vars,
             wrap_async=self._task.async_val,
         )
-        may_have_changed = executed.get("changed") or executed.get("failed")
+        may_have_changed = self.MAY_CHANGE and (executed.get("changed") or executed.get("failed"))
         if may_have_changed and not self._task.check_mode:
             changes.note()
         return {**result, **executed}

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.maglica.cloud.plugins.plugin_utils import changes
 from ansible_collections.maglica.cloud.plugins.plugin_utils.configured import ConfiguredAction
+
+ACTIONS = "ansible_collections.maglica.cloud.plugins.action"
 
 
 class FakeAction(ConfiguredAction):
@@ -61,6 +64,21 @@ def test_changes_are_noted(answer: dict[str, Any], check_mode: bool, noted: bool
     assert changes.last() == 0
     FakeAction({}, answer, check_mode).run(None, {})
     assert (changes.last() > 0) is noted
+
+
+@pytest.mark.parametrize("answer", [{"failed": True}, {"changed": True}])
+def test_what_can_change_nothing_is_not_noted(answer: dict[str, Any]) -> None:
+    for name in ("host", "image", "vm"):
+        module = importlib.import_module(f"{ACTIONS}.maglica_{name}_info")
+        assert not module.ActionModule.MAY_CHANGE
+    for name in ("image", "vm", "vms"):
+        assert importlib.import_module(f"{ACTIONS}.maglica_{name}").ActionModule.MAY_CHANGE
+
+    class Reads(FakeAction):
+        MAY_CHANGE = False
+
+    Reads({}, answer, check_mode=False).run(None, {})
+    assert changes.last() == 0
 
 
 def test_a_home_that_can_not_be_written_is_no_error(home: Path) -> None:
