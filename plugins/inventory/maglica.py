@@ -224,6 +224,10 @@ options:
       - V(warn) lists the others and warns. V(fail) makes the inventory fail.
       - V(last_known) also lists what the host had when it last answered; that is kept by the
         cache plugin (O(cache_plugin)) for as long as it takes, so choose one that writes to disk.
+        With other filters or another O(gather), it is not known any more. A host of which nothing
+        is known is left out.
+      - What was read without some host does not go into the cache (O(cache)), so that the next
+        listing asks again.
     type: str
     choices:
       - warn
@@ -265,8 +269,9 @@ notes:
     C(maglica_hypervisor_version), C(maglica_pools) (a list of C(name), C(active),
     C(capacity_bytes), C(free_bytes)), C(maglica_networks), and C(maglica_seconds), which reading
     it took."
-  - What the cache has (see O(cache)) is not used after a task of the same user has changed a vm by
-    M(maglica.cloud.maglica_vm), nor with C(meta=refresh_inventory) or C(--flush-cache).
+  - What the cache has (see O(cache)) is not used after a task of the same user has changed
+    something by M(maglica.cloud.maglica_vm), M(maglica.cloud.maglica_vms) or
+    M(maglica.cloud.maglica_image), nor with C(meta=refresh_inventory) or C(--flush-cache).
   - What is not known is V(null). A list is empty when nothing is in it, and with
     O(gather=minimal) also when it was not read (C(maglica_interfaces), C(maglica_disks),
     C(maglica_tags), C(maglica_dependents)).
@@ -372,7 +377,6 @@ SUFFIXES = ("maglica.yml", "maglica.yaml")
 QEMU = "community.libvirt.libvirt_qemu"
 # What decides what is read of a host: the options by which cached data must differ.
 READING = (
-    "hosts",
     "include",
     "include_filters",
     "exclude_filters",
@@ -464,7 +468,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if is_cached and cache:
             kept = self._cache.get(key)
             known = fleet_cache.load(kept)
-            if known is not None and kept.get("read", 0) >= changes.last():
+            is_whole = known is not None and not known.unreachable
+            if is_whole and kept.get("read", 0) >= changes.last():
                 return known
         started = time.time()
         snapshot = self._read(folder, hosts, filters)
@@ -472,10 +477,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if on_error == "fail" and snapshot.unreachable:
             missing = (f"host {entry.host}: {entry.text}" for entry in snapshot.unreachable)
             raise HostDown("; ".join(missing))
-        if on_error == "last_known":
-            snapshot = self._with_last_known(f"{key}_last", snapshot)
         if is_cached:
-            self._cache[key] = {**fleet_cache.dump(snapshot), "read": started}
+            # Without some host it would be short until it expires, though the host is back. Nor
+            # does what was read earlier count any more. No cache plugin forgets a key for good.
+            is_whole = not snapshot.unreachable
+            kept = {**fleet_cache.dump(snapshot), "read": started} if is_whole else {}
+            self._cache[key] = kept
+        if on_error == "last_known":
+            # By the path and not by the hosts: with one more, the others are still known.
+            last = f"{self.get_cache_key(path)}_{self._digest(())}_last"
+            return self._with_last_known(last, snapshot)
         return snapshot
 
     def _read(self, folder, hosts, filters) -> Snapshot:
@@ -525,9 +536,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _tell(self, snapshot: Snapshot) -> None:
-        is_known = self.get_option("on_host_error") == "last_known"
-        what = "is shown as it was last known" if is_known else "is left out"
+        known = {domain.host for domain in (*snapshot.vms, *snapshot.images)}
         for missing in snapshot.unreachable:
+            is_known = missing.host in known
+            what = "is shown as it was last known" if is_known else "is left out"
             self.display.warning(one_line(f"host {missing.host} {what}: {missing.text}"))
         for text in snapshot.problems:
             self.display.warning(one_line(text))

@@ -129,3 +129,51 @@ def test_last_known(inventory: Inventory, libvirtd: Libvirtd, kvm0: str) -> None
     assert "host kvm0 is shown as it was last known: unable to connect" in listed.warnings
     missing = listed.hosts["vm0.example.jp"]["maglica_unreachable_hosts"]
     assert [host["host"] for host in missing] == ["kvm0"]
+
+
+def _both(options: dict[str, Any], uri: str) -> dict[str, Any]:
+    return {**options, "hosts": [*options["hosts"], {"name": "kvm1", "uri": uri}]}
+
+
+def test_what_was_read_without_a_host_is_not_kept(
+    inventory: Inventory, options: dict[str, Any], proxy: Proxy, dead: str
+) -> None:
+    both = _both(options, dead)
+    inventory.list({**both, **CACHE})
+    calls = proxy.calls.total()
+    listed = inventory.list({**both, **CACHE})
+    assert proxy.calls.total() == 2 * calls
+    assert "host kvm1 is left out: unable to connect" in listed.warnings
+    listed = inventory.list({**both, **CACHE, "on_host_error": "fail"})
+    assert listed.group("maglica_vms") == []
+    assert "host kvm1: unable to connect" in listed.warnings
+
+
+def test_a_partial_reading_ends_an_earlier_one(
+    inventory: Inventory, libvirtd: Libvirtd, kvm0: str, kvm1: str
+) -> None:
+    with proxied(libvirtd.port) as proxy:
+        both = {**_both(_host_behind(proxy, kvm0), kvm1), **CACHE}
+        path = inventory.write(both)
+        assert "vm0.example.jp" in inventory.list(path).group("maglica_vms")
+    for arguments in (("--list", "--flush-cache"), ("--list",)):
+        listed = inventory.list(path, *arguments)
+        assert "vm0.example.jp" not in listed.group("maglica_vms")
+        assert "host kvm0 is left out" in listed.warnings
+
+
+def test_what_was_last_known_outlives_another_host(
+    inventory: Inventory, libvirtd: Libvirtd, kvm0: str, kvm1: str, dead: str
+) -> None:
+    keeping = {**CACHE, "on_host_error": "last_known"}
+    with proxied(libvirtd.port) as proxy:
+        options = _host_behind(proxy, kvm0)
+        inventory.list({**options, **keeping})
+    # Two hosts are added while the first is down, and of one of these nothing was ever known.
+    more = _both(options, kvm1)
+    more["hosts"].append({"name": "kvm2", "uri": dead})
+    listed = inventory.list({**more, **keeping})
+    assert "vm0.example.jp" in listed.group("maglica_vms")
+    assert "db.example.jp@kvm1" in listed.group("maglica_vms")
+    assert "host kvm0 is shown as it was last known: unable to connect" in listed.warnings
+    assert "host kvm2 is left out: unable to connect" in listed.warnings
