@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import time
@@ -11,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from maglica.client_worker.journal import Journal
 from maglica.model import Request, State, new_request_id
 from support.client_worker import Peer, Worker, clone, eventually, image, report
 from support.host_worker import Cell, HostWorker
@@ -23,6 +25,10 @@ from .stage import UnprotectedWorker
 
 REFUSALS = 20
 MOST = 400
+# SQLite's default page, https://www.sqlite.org/pragma.html#pragma_page_size.
+PAGE = 4096
+# How long a control waits for what comes within a few seconds, or never.
+CONTROL_PATIENCE = 4.0
 
 
 @dataclass
@@ -50,7 +56,7 @@ def client_side(run: Run, protection: str = "") -> Found:
         if isinstance(worker, UnprotectedWorker):
             worker.protection = protection
         try:
-            _fill_client(worker, disk, found, is_whole=not protection)
+            _fill_client(worker, disk, found, is_whole=protection != "commits")
         finally:
             worker.close()
     run.say(f"client worker{' without ' if protection else ''}{protection}: {found}")
@@ -105,22 +111,44 @@ def _accepted(client: Peer, name: str) -> str | None:
 
 
 def _ids(path: Path, found: Found) -> set[str]:
+    found.damaged += is_damaged(path)
     with closing(sqlite3.connect(path)) as database:
-        found.damaged += database.execute("PRAGMA integrity_check").fetchone()[0] != "ok"
         return {row[0] for row in database.execute("SELECT id FROM requests")}
+
+
+def is_damaged(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as database:
+        try:
+            return bool(database.execute("PRAGMA integrity_check").fetchone()[0] != "ok")
+        except sqlite3.DatabaseError:
+            return True
+
+
+def torn(folder: Path) -> bool:
+    """Tell whether a journal is found damaged that lacks the last write of a transaction."""
+    path = folder / "torn.sqlite"
+    with closing(Journal.open(path)) as journal:
+        journal.begin()
+        for number in range(100):
+            journal.keep_host(f"kvm{number}.example.jp", 1.0, report())
+        journal.commit()
+    os.truncate(path, path.stat().st_size - PAGE)
+    return is_damaged(path)
 
 
 def host_side(run: Run, settle: float, protection: str = "") -> Found:
     """Let the disk of a host worker's state be full when requests come.
 
-    For ``settle`` seconds no request may be acknowledged. Without a protection it ends with the
-    first that is, and ``seconds`` is when that was.
+    For ``settle`` seconds no request may be acknowledged. Without a protection, and a client
+    worker that publishes once, it ends with the first that is, and ``seconds`` is when that was.
     """
     folder = run.folder / f"host{protection}"
     folder.mkdir()
     found = Found()
     libvirtd = OwnLibvirtd()
-    worker = Worker(folder)
+    worker = UnprotectedWorker(folder) if protection else Worker(folder)
+    if isinstance(worker, UnprotectedWorker):
+        worker.protection = "redelivery"
     host = HostWorker(folder / "host", worker, libvirtd.uri)
     try:
         libvirtd.start()
@@ -132,8 +160,7 @@ def host_side(run: Run, settle: float, protection: str = "") -> Found:
             with closing(Cell(worker, host, libvirtd)) as cell:
                 requests = _fill_host(cell, disk, found)
                 _watch_host(cell, disk, requests, found, settle)
-                if not protection:
-                    _empty_host(cell, disk, requests, found)
+                _empty_host(cell, disk, requests, found, not protection)
             host.close()
     finally:
         host.close()
@@ -174,18 +201,23 @@ def _watch_host(
         time.sleep(0.1)
 
 
-def _empty_host(cell: Cell, disk: SmallDisk, requests: list[Request], found: Found) -> None:
+def _empty_host(
+    cell: Cell, disk: SmallDisk, requests: list[Request], found: Found, is_whole: bool
+) -> None:
     """Make room, and wait until all is done."""
     disk.empty()
     begun = time.monotonic()
-    for request in requests:
-        found.unfinished += eventually(lambda each=request: _state(cell, each), 60) != State.DONE
-    found.seconds = time.monotonic() - begun
-    eventually(lambda: cell.status().report.problem is None)
+    end = begun + (60 if is_whole else CONTROL_PATIENCE)
+    found.unfinished = sum(not _done_by(cell, request, end) for request in requests)
+    if is_whole:
+        found.seconds = time.monotonic() - begun
+        eventually(lambda: cell.status().report.problem is None)
     cell.host.stop(signal.SIGKILL)
     _ids(disk.path / "host_worker.sqlite", found)
 
 
-def _state(cell: Cell, request: object) -> State | None:
-    now = cell.now(request)
-    return now.state if now.state.ended else None
+def _done_by(cell: Cell, request: Request, end: float) -> bool:
+    """Wait for the request's end; tell whether it is done by a time (monotonic seconds)."""
+    while not (now := cell.now(request)).state.ended and time.monotonic() < end:
+        time.sleep(0.05)
+    return now.state is State.DONE

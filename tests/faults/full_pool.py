@@ -53,13 +53,18 @@ LONG: tuple[tuple[str, dict[str, Any]], ...] = (
 
 @dataclass
 class Found:
-    """What was counted; ``seconds`` of those that failed under an appliance."""
+    """What was counted; ``seconds`` of those that failed under an appliance.
+
+    ``not_undone``: what is left when nothing is undone.
+    """
 
     count: int = 0
     points: list[str] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     unfinished: int = 0
+    failed: int = 0
+    not_undone: int = 0
     seconds: list[float] = field(default_factory=list)
 
 
@@ -139,6 +144,8 @@ def figures_of(run: Run) -> Found:
         for point, fields in SHORT if run.short else (*SHORT, *LONG):
             _fill_at(stage, point, fields, found)
             run.say(f"full at {point or 'no point'}: {found.seconds[-1:]}")
+        if not run.short:
+            found.not_undone = _without_undo(stage)
         host.stop(signal.SIGKILL)
     for text in (*found.unclear, *found.left):
         run.say(f"WRONG: {text}")
@@ -177,6 +184,7 @@ def _fill_at(stage: Stage, point: str, fields: dict[str, Any], found: Found) -> 
     ended = eventually(lambda: _ended(stage, request), 300)
     if point.endswith("mounting"):
         found.seconds.append(time.monotonic() - begun)
+    found.failed += ended.state is State.FAILED
     if ended.state is not State.FAILED:
         found.unclear.append(f"{point}: {ended.state.value}")
     else:
@@ -184,6 +192,14 @@ def _fill_at(stage: Stage, point: str, fields: dict[str, Any], found: Found) -> 
     found.left += [f"{point}: {name}" for name in stage.left(made)]
     stage.disk.empty()
     eventually(lambda: stage.reports_free(True), 30)
+
+
+def _without_undo(stage: Stage) -> int:
+    """Fill the pool up in the same way with undoing switched off; return what is left."""
+    (stage.points / "without-undo").touch()
+    unprotected = Found()
+    _fill_at(stage, "customize/begin", {}, unprotected)
+    return len(unprotected.left)
 
 
 def _check_text(point: str, text: str, found: Found) -> None:

@@ -9,9 +9,11 @@ files, journals, output. The control is the same without the checks.
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path as FilePath
 from unittest import mock
 
 from maglica import vm_plan
@@ -19,6 +21,7 @@ from maglica.errors import MaglicaError, MessageInvalid
 from maglica.host_worker.journal import Journal
 from maglica.model import CloneMode, CloneSpec, Kind, Nic, Request
 from maglica.vm_plan import Wanted
+from maglica.wire import schema
 from support.figures import Figure, at_least, at_most, control, reported
 
 from . import corpus, output
@@ -49,9 +52,41 @@ def figures(run: Run) -> Iterator[Figure]:
     yield from output.figures(run, some)
     mark = run.folder / "mark"
     yield at_most("injection: commands run", mark.exists(), 0, "the file that they would make")
+    _run_by_shell(run.folder, [text for text in texts if str(mark) in text])
+    yield control(
+        "injection: commands run", int(mark.exists()), "the same texts in a shell's command"
+    )
+
+
+def _run_by_shell(folder: FilePath, texts: Sequence[str]) -> None:
+    """Do what no worker does: put each text into a command line."""
+    for text in texts:
+        command = ["sh", "-c", f"echo {text}"]
+        subprocess.run(
+            command,
+            cwd=folder,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=10,
+        )
 
 
 def _schema(run: Run, texts: Sequence[str]) -> Iterator[Figure]:
+    counts = _injected(run, texts)
+    how = f"{counts['fields']} string fields of all messages, as received by either worker"
+    yield reported("injection: messages", counts["messages"], how)
+    yield reported("injection: messages let in", counts["let in"], how)
+    what = "injection: control characters let in"
+    yield at_most(what, counts["control"], 0, "all but newline")
+    with mock.patch.object(schema, "_body", lambda _table, _kind, body: body):
+        yield control(what, _injected(run, ["\x1b[2J"])["control"], "bodies not checked")
+    yield at_most("injection: checks that broke", counts["broken"], 0, "not message_invalid")
+    yield at_most("injection: refusals without a place", counts["unclear"], 0, "no path to it")
+
+
+def _injected(run: Run, texts: Sequence[str]) -> Counter[str]:
+    """Put each text into each string field of each message; count what becomes of it."""
     counts: Counter[str] = Counter()
     for direction, kind, body in messages():
         for path in strings_in(body):
@@ -69,12 +104,7 @@ def _schema(run: Run, texts: Sequence[str]) -> Iterator[Figure]:
                     counts["let in"] += 1
                     del checked
                     counts["control"] += not text.replace("\n", "").isprintable()
-    how = f"{counts['fields']} string fields of all messages, as received by either worker"
-    yield reported("injection: messages", counts["messages"], how)
-    yield reported("injection: messages let in", counts["let in"], how)
-    yield at_most("injection: control characters let in", counts["control"], 0, "all but newline")
-    yield at_most("injection: checks that broke", counts["broken"], 0, "not message_invalid")
-    yield at_most("injection: refusals without a place", counts["unclear"], 0, "no path to it")
+    return counts
 
 
 def _clones(run: Run, texts: Sequence[str]) -> Iterator[Figure]:

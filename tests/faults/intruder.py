@@ -55,6 +55,10 @@ def figures(run: Run) -> Iterator[Figure]:
         _tried, wrong = private(stage, dir(client_messages))
     how = "with functions looked up by the type"
     yield control("private methods: wrong decisions", len(wrong), how)
+    with staged(run.folder / "ends", protection="ends") as stage:
+        _tried, wrong = repeats(stage)
+    how = "with reports taken in of what has ended"
+    yield control("replayed messages: wrong decisions", len(wrong), how)
     with staged(run.folder / "plain", insecure=True) as stage:
         _tried, wrong = downgrades(stage)
         yield control("downgrades: wrong decisions", len(wrong), "without CURVE")

@@ -70,6 +70,24 @@ def subscriptions() -> None:
     )
 
 
+def ends() -> None:
+    """Take in what is said of a request that has ended as if it still ran."""
+    from dataclasses import replace
+
+    from maglica.client_worker import host_messages
+    from maglica.model import State
+
+    mine = host_messages._mine
+
+    def running(context: Any, call: Any) -> Any:
+        request = mine(context, call)
+        if not request.state.ended:
+            return request
+        return context.requests.open.setdefault(request.id, replace(request, state=State.RUNNING))
+
+    host_messages._mine = running
+
+
 def heartbeats() -> None:
     """Send none, and expect none."""
     from maglica.wire import sockets
@@ -104,6 +122,43 @@ def commits() -> None:
         self.rollback()
 
     Journal.commit = commit
+
+
+def rollback() -> None:
+    """Keep what a transaction that failed would have added, and commit it with the next."""
+    from maglica.client_worker.journal import Journal
+
+    execute, begin, really_commit, rollback = (
+        Journal._execute,
+        Journal.begin,
+        Journal.commit,
+        Journal.rollback,
+    )
+    tried: list[Any] = []
+    late: list[Any] = []
+
+    def note(journal: Journal, statement: str, *values: Any) -> int:
+        if statement.startswith("INSERT INTO requests"):
+            tried.append((statement, *values))
+        return execute(journal, statement, *values)
+
+    def begin_late(journal: Journal) -> None:
+        tried.clear()
+        begin(journal)
+        for each in late:
+            execute(journal, *each)
+
+    def commit(journal: Journal) -> None:
+        really_commit(journal)
+        late.clear()
+
+    def keep(journal: Journal) -> None:
+        rollback(journal)
+        late.extend(tried)
+        tried.clear()
+
+    Journal._execute, Journal.begin = note, begin_late
+    Journal.commit, Journal.rollback = commit, keep
 
 
 def acceptance() -> None:
@@ -183,9 +238,11 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "types": types,
     "revocation": revocation,
     "subscriptions": subscriptions,
+    "ends": ends,
     "heartbeats": heartbeats,
     "strictness": strictness,
     "commits": commits,
+    "rollback": rollback,
     "acceptance": acceptance,
     "durability": durability,
     "redelivery": redelivery,
