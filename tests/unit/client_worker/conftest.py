@@ -29,13 +29,14 @@ class Cell:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.now = 1000.0
+        self.configured: frozenset[str] = frozenset()
         self.open()
 
     def open(self) -> None:
         self.journal = Journal.open(self.path)
         requests = Requests(self.journal, self.clock)
         self.context = Context(requests, Hosts({}, 15.0), None, clock=self.clock, wall=self.clock)
-        self.engine = Engine(self.context, self.journal, 600.0, frozenset())
+        self.engine = Engine(self.context, self.journal, 600.0, self.configured)
         self.engine.start()
 
     def clock(self) -> float:
@@ -62,8 +63,8 @@ class Cell:
         _peer, answer = self.send(kind, **body).replies[0]
         return answer.type, schema.answered(answer.type, schema.plain(answer.body))
 
-    def clone(self, name: str, **fields: Any) -> Request:
-        kind, body = self.ask("submit", **clone(name, **fields))
+    def clone(self, name: str, request_id: str | None = None, **fields: Any) -> Request:
+        kind, body = self.ask("submit", **clone(name, request_id, **fields))
         assert kind == "request", body
         found: Request = body["request"]
         return found

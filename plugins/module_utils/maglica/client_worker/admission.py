@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import HostDown, HostUnknown, MaglicaError, NameTaken, RequestConflict
 from ..model import CloneSpec, ImageSpec, Placement, Request, Spec, VmSpec
-from ..placement import load, place_all
+from ..placement import Choice, load, place_all
 from .context import Context
 
 
@@ -27,7 +27,8 @@ def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> 
         _unique([entry["id"] for entry in entries], [entry["spec"] for entry in entries])
         known = {entry["id"]: _repeated(context, entry) for entry in entries}
         fresh = [entry for entry in entries if known[entry["id"]] is None]
-        joined = {entry["id"]: _joined(context, entry["spec"]) for entry in fresh}
+        strays = context.strays
+        joined = {e["id"]: _joined(context, e["spec"], strays.get(e["id"])) for e in fresh}
         new = [entry for entry in fresh if joined[entry["id"]] is None]
         hosts = _hosts(context, new)
     except MaglicaError as error:
@@ -53,7 +54,7 @@ def foresee(context: Context, specs: Sequence[CloneSpec]) -> list[Placement]:
         _unique([], specs)
         joined = [_joined(context, spec) for spec in specs]
         new = [spec for spec, other in zip(specs, joined) if other is None]
-        choices = iter(place_all(new, context.hosts.candidates))
+        choices = iter(_placed(context, new))
     except MaglicaError as error:
         if len(specs) > 1:
             raise type(error)(f"not all of {len(specs)} fit: {error}") from error
@@ -93,10 +94,11 @@ def _repeated(context: Context, entry: Mapping[str, Any]) -> Request | None:
     return request
 
 
-def _joined(context: Context, spec: Spec) -> Request | None:
+def _joined(context: Context, spec: Spec, maker: str | None = None) -> Request | None:
     """Return the open request that makes this very vm, if any.
 
-    Raises NameTaken when the name is not free.
+    Raises NameTaken when the name is not free; on the host ``maker``, which has a request of this
+    id under way, it may be the vm itself that has it.
     """
     if not isinstance(spec, CloneSpec):
         return None
@@ -111,7 +113,7 @@ def _joined(context: Context, spec: Spec) -> Request | None:
             f" on host {held.host}{' (being cancelled)' if held.cancelling else ''}"
         )
     owner = context.hosts.owner(spec.name)
-    if owner is not None:
+    if owner is not None and owner != maker:
         raise NameTaken(f"{_act(spec)}: host {owner} has a domain of that name")
     return None
 
@@ -121,14 +123,29 @@ def _anywhere(spec: Spec) -> Spec:
 
 
 def _hosts(context: Context, entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    clones = [entry["spec"] for entry in entries if isinstance(entry["spec"], CloneSpec)]
-    choices = iter(place_all(clones, context.hosts.candidates))
+    strays = context.strays
+    clones = [
+        entry["spec"]
+        for entry in entries
+        if isinstance(entry["spec"], CloneSpec) and entry["id"] not in strays
+    ]
+    choices = iter(_placed(context, clones))
     return [
-        next(choices).host
+        (strays.get(entry["id"]) or next(choices).host)
         if isinstance(entry["spec"], CloneSpec)
         else _host_of(context, entry["spec"], entry["kind"].value)
         for entry in entries
     ]
+
+
+def _placed(context: Context, clones: Sequence[CloneSpec]) -> Sequence[Choice]:
+    missing = context.hosts.missing(context.clock())
+    if clones and missing:
+        raise HostDown(
+            f"{_act(clones[0])}: the client worker has a new journal and does not place clones"
+            f" before it has heard of {', '.join(missing[:5])}; try again in a few seconds"
+        )
+    return place_all(clones, context.hosts.candidates)
 
 
 def _host_of(context: Context, spec: VmSpec | ImageSpec, act: str) -> str:

@@ -33,6 +33,8 @@ class Context:
     rejects: Counter[str] = field(default_factory=Counter)
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    # Requests that hosts have under way and the journal does not know: their hosts by id.
+    strays: dict[str, str] = field(default_factory=dict)
 
     def admits(self, host: str) -> bool:
         """Tell whether a key lets this host in."""

@@ -65,9 +65,13 @@ class Engine:
 
     def start(self) -> None:
         """Take in what the journal knows. Raises JournalFailed."""
-        context = self._context
-        context.hosts.recall(self._journal.hosts(), context.clock())
+        context, now = self._context, self._context.clock()
+        context.hosts.recall(self._journal.hosts(), now)
         context.hosts.know(self._configured)
+        if self._journal.is_fresh():
+            # It may stand for one that was lost, whose requests only the hosts know.
+            admitted = self._configured if context.table is None else context.table.hosts
+            context.hosts.expect(admitted, now)
         context.requests.load()
         for request in self._journal.ended_since(context.wall() - SETTLE_SECONDS):
             if request.state is State.DONE:

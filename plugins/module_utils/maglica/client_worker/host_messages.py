@@ -28,6 +28,8 @@ def hello(context: Context, call: Call) -> Message:
     host = call.body["host"]
     context.hosts.hear(host, call.body["report"], context.clock(), context.wall())
     held: dict[str, State] = {entry["id"]: entry["state"] for entry in call.body["requests"]}
+    for request_id in [stray for stray, where in context.strays.items() if where == host]:
+        del context.strays[request_id]
     cancel = [
         request_id
         for request_id, state in held.items()
@@ -92,8 +94,12 @@ def result(context: Context, call: Call) -> Message:
 def _compare(context: Context, host: str, request_id: str) -> bool:
     """Note that the host has this request under way; tell whether it must drop it."""
     request = context.requests.get(request_id)
-    if request is None or request.host != host:
+    if request is None:
+        context.strays[request_id] = host
         return False
+    if request.host != host:
+        # Placed again, after a journal was lost: of the two vms one is too many.
+        return True
     if not request.state.ended:
         acknowledge(context, request)
     return request.state is State.CANCELLED

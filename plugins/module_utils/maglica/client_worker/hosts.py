@@ -41,6 +41,8 @@ class Hosts:
         self.candidates: dict[str, Candidate] = {}
         # A host that has reported for the first time: to be kept before a clone is placed on it.
         self.first_to_keep = False
+        self._expected: frozenset[str] = frozenset()
+        self._expected_until = 0.0
 
     def know(self, names: Iterable[str]) -> None:
         """Take in hosts of these names that may not have reported yet."""
@@ -85,6 +87,20 @@ class Hosts:
             if newest - seen <= KEEP_SECONDS + self._timeout:
                 host.heard, host.alive = now, True
             self._renew(name)
+
+    def expect(self, names: Iterable[str], now: float) -> None:
+        """Wait for the first report of each of these hosts, for one timeout at most."""
+        self._expected = frozenset(names)
+        self._expected_until = now + self._timeout
+
+    def missing(self, now: float) -> list[str]:
+        """Return the hosts that are expected to report still."""
+        if not self._expected:
+            return []
+        if now >= self._expected_until:
+            self._expected = frozenset()
+        self._expected = frozenset(name for name in self._expected if not self.alive(name))
+        return sorted(self._expected)
 
     def hear(self, name: str, report: HostReport, now: float, seen: float) -> None:
         """Take in a host's report."""

@@ -206,6 +206,11 @@ class Journal:
             for name, seen, text in self._query("SELECT name, seen, report FROM hosts")
         ]
 
+    def is_fresh(self) -> bool:
+        """Tell whether no request was ever accepted."""
+        # AUTOINCREMENT remembers the highest number here, also of rows that are pruned.
+        return not self._query("SELECT 1 FROM sqlite_sequence WHERE name = 'requests'")
+
     def wipe_log(self) -> None:
         """Empty the write-ahead log if it may still hold secrets of requests that have ended."""
         if self._secrets_in_log:

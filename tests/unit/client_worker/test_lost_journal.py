@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A new journal while hosts have requests of the lost one under way: nothing is made twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from maglica.model import HostReport, Request, new_request_id
+from support.client_worker import clone, image, made, report
+
+if TYPE_CHECKING:
+    from .conftest import Cell
+
+BOTH = frozenset({"kvm0", "kvm1"})
+
+
+def roomy() -> HostReport:
+    """The report of a host that the placement prefers to the other."""
+    return report(image(), memory_total_mib=1 << 20, memory_free_mib=1 << 20)
+
+
+@pytest.fixture
+def lost(cell: Cell) -> Request:
+    """A clone that runs on kvm0, unknown to the journal; kvm1 has more room."""
+    cell.hello("kvm0")
+    request = cell.clone("vm0")
+    cell.hello("kvm0", None, **{request.id: "running"})
+    cell.journal.close()
+    for path in cell.path.parent.glob(f"{cell.path.name}*"):
+        path.unlink()
+    cell.configured = BOTH
+    cell.open()
+    return request
+
+
+def refusal(cell: Cell, request_id: str | None = None) -> str:
+    body = cell.ask("submit", **clone("vm0", request_id))[1]
+    return f"{body['code']}: {body['text']}"
+
+
+def test_clones_wait_for_the_hosts_that_may_have_them(cell: Cell, lost: Request) -> None:
+    cell.hello("kvm1", roomy())
+    assert refusal(cell, lost.id) == (
+        "host_down: cannot clone vm0 from debian12.original: the client worker has a new journal"
+        " and does not place clones before it has heard of kvm0; try again in a few seconds"
+    )
+    assert cell.ask("plan", spec=clone("vm0")["spec"])[1]["code"] == "host_down"
+    # Nor does a restart meanwhile end the time.
+    cell.reopen()
+    cell.hello("kvm1", roomy())
+    assert "has heard of kvm0" in refusal(cell, lost.id)
+    cell.hello("kvm0", None, **{lost.id: "running"})
+    again = cell.clone("vm0", request_id=lost.id)
+    assert (again.id, again.host) == (lost.id, "kvm0")
+    assert cell.hello("kvm0", None, **{lost.id: "running"})["cancel"] == ()
+    assert cell.context.strays == {}
+
+
+def test_the_vm_itself_does_not_take_its_name(cell: Cell, lost: Request) -> None:
+    cell.hello("kvm1", roomy())
+    cell.hello("kvm0", report(image(), made(lost)), **{lost.id: "running"})
+    assert "name_taken" in refusal(cell)
+    assert cell.clone("vm0", request_id=lost.id).host == "kvm0"
+
+
+def test_a_host_that_comes_too_late_drops_what_is_made_elsewhere(cell: Cell, lost: Request) -> None:
+    cell.hello("kvm1", roomy())
+    cell.now += 15.0
+    cell.hello("kvm1", roomy())
+    assert cell.clone("vm0", request_id=lost.id).host == "kvm1"
+    assert cell.hello("kvm0", None, **{lost.id: "running"})["cancel"] == (lost.id,)
+    assert cell.hello("kvm1", None, **{lost.id: "running"})["cancel"] == ()
+
+
+def test_what_a_host_has_no_more_is_placed_anywhere(cell: Cell, lost: Request) -> None:
+    cell.hello("kvm0", None, **{lost.id: "running"})
+    cell.hello("kvm1", roomy())
+    cell.hello("kvm0")
+    assert cell.clone("vm0", request_id=lost.id).host == "kvm1"
+
+
+def test_a_journal_that_has_known_requests_waits_for_no_host(cell: Cell) -> None:
+    cell.hello("kvm0")
+    request = cell.clone("vm0")
+    cell.ask("result", host="kvm0", id=request.id, state="cancelled")
+    cell.now += 1e6
+    cell.engine.tick()
+    assert cell.ask("list")[1]["requests"] == ()
+    cell.configured = BOTH
+    cell.reopen()
+    cell.hello("kvm0")
+    assert cell.clone("vm1", request_id=new_request_id()).host == "kvm0"
