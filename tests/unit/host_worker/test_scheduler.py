@@ -97,6 +97,20 @@ CASES = {
         [],
         [Job(("c",))],
     ),
+    "nor behind as many clones as are looked at": (
+        [clone("a"), clone("b", "deb"), clone("c", "deb"), stop("d")],
+        [cloning("a")],
+        Limits(clone_jobs=2, window=1),
+        [],
+        [Job(("d",)), cloning("b", image="deb")],
+    ),
+    "but behind its own clone, wherever that is": (
+        [clone("a"), clone("b"), clone("c", name="vm0"), stop("d", "vm0"), stop("e")],
+        [],
+        Limits(window=1),
+        [],
+        [Job(("e",)), cloning("a")],
+    ),
     "quick work is one request a job, up to its limit": (
         [stop("a"), stop("b"), stop("c"), stop("d")],
         [Job(("a",))],

@@ -18,6 +18,8 @@ from .journal import Entry
 # How many clones are a batch at most, by how often a job has died with one of them: what kills its
 # job shall be found in few rounds, and have no mates at its last attempt.
 BATCHES = (32, 8, 1)
+# As many of the oldest clones are looked at; of the others only whose vms they are.
+WINDOW = 1000
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Limits:
-    """How many jobs may run at once, by kind, and how large batches may be (see BATCHES)."""
+    """How many jobs may run at once, by kind; see BATCHES and WINDOW for the others."""
 
     clone_jobs: int = 1
     quick_jobs: int = 4
     batches: tuple[int, ...] = BATCHES
+    window: int = WINDOW
 
 
 def plan(
@@ -51,19 +54,27 @@ def plan(
     taken_names: set[str] = set()
     quick: list[Job] = []
     ahead: list[Entry] = []
+    in_view = 0
     for entry in entries:
+        if in_view >= limits.window and len(quick) >= free_quick:
+            break
         name = entry.request.name
         behind_another = name in taken_names
         taken_names.add(name)
         if behind_another or entry.id in busy or entry.id in held:
             continue
         image = _image(entry)
-        if image is not None and entry.request.kind is Kind.PREPARE:
+        if image is None:
+            if len(quick) < free_quick:
+                quick.append(Job((entry.id,)))
+            continue
+        in_view += 1
+        if in_view > limits.window:
+            continue
+        if entry.request.kind is Kind.PREPARE:
             ahead.append(entry)
-        elif image is not None:
+        else:
             free_images.offer(image, entry)
-        elif len(quick) < free_quick:
-            quick.append(Job((entry.id,)))
     # What is made ahead waits for those who need something now.
     for entry in ahead:
         free_images.offer(entry.request.name, entry)

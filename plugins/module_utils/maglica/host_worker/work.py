@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,6 @@ MAX_ATTEMPTS = 3
 LOOKS = 10
 FIRST_HOLD = 1.0
 LONGEST_HOLD = 60.0
-# As many of the oldest requests are looked at for the next jobs.
-WINDOW = 1000
 
 
 class Work:
@@ -139,8 +137,7 @@ class Work:
         """Start the jobs that can start."""
         if not self._changed:
             return
-        entries = islice(self._open.values(), WINDOW)
-        for job in plan(entries, self._children.jobs, self._limits, self._held_until):
+        for job in plan(self._open.values(), self._children.jobs, self._limits, self._held_until):
             if not self._children.start(job):
                 for request_id in job.ids:
                     self._hold(request_id, now)
