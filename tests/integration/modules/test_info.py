@@ -225,6 +225,9 @@ def test_failures(runner: Runner) -> None:
         ({"on_host_error": "fail"}, "host_down", "host kvm9: "),
         ({"host": ["kvm5"]}, "host_unknown", "host kvm5 is not configured"),
         ({"config": "/nothing.conf"}, "config_invalid", "cannot read /nothing.conf"),
+        ({"auth_file": "/nothing"}, "config_invalid", "cannot read /nothing: No such"),
+        ({"image_pattern": "("}, "config_invalid", "image_pattern '(' is no regular expression"),
+        ({"parallel": -1}, "config_invalid", "parallel"),
     )
     calls = [(module, options) for module in MODULES for options, _code, _text in bad]
     for result, (_options, code, text) in zip(runner.modules(*calls), bad * len(MODULES)):
