@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rubbish for both ports of a client worker, as strategies of Hypothesis.
 
-Most of it is nearly right, so that it gets further: valid messages with some values replaced.
+Most of it is nearly right, so that it gets further: valid messages with some values replaced. They
+are about requests that are there, of a host that has an image, and about some that are not.
 """
 
 from __future__ import annotations
@@ -14,50 +15,78 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hypothesis import strategies as st
-from maglica.wire.message import VERSION
+from maglica.model import vm_uuid
+from maglica.wire import schema
+from maglica.wire.message import MAX_FRAME, VERSION
 from support import zmtp
+from support.client_worker import IMAGE, image, report
 
 UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 HOST = "kvm0.example.jp"
+FEW, MANY = 20, 1000
+NAME = "vm0.example.jp"
 SECRET = "$6$salt$0123456789"
+# What is valid and becomes twice as long when it is escaped.
+WIDE = "\u8a9e"
+_REPORT = schema.plain(
+    report(
+        image(memory_mib=16, disk_bytes=0),
+        image(name=WIDE * 400, uuid=UUID),
+        memory_total_mib=1 << 30,
+        memory_free_mib=1 << 30,
+    )
+)
+_VM = {
+    "name": NAME,
+    "uuid": vm_uuid(UUID),
+    "host": HOST,
+    "state": WIDE * 40,
+    "interfaces": [{"mac": "", "network": None, "addresses": [WIDE * 60] * 64}] * 32,
+    "disks": [WIDE * 1000] * 64,
+}
+_SPEC = {"name": NAME, "image": IMAGE, "memory_mib": 16}
 VALID: dict[str, dict[str, Any]] = {
     "submit": {
         "id": UUID,
         "kind": "clone",
         "spec": {
-            "name": "vm0.example.jp",
-            "image": "nowhere.original",
+            **_SPEC,
             "networks": [{"network": "default", "addresses": ["192.0.2.7/24"]}],
             "ssh_authorized_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5"],
             "root_password": SECRET,
         },
     },
-    "plan": {"spec": {"name": "vm0.example.jp", "image": "nowhere.original", "vcpus": 2}},
+    "plan": {"spec": {**_SPEC, "vcpus": 2}},
     "submit_all": {
-        "requests": [
-            {
-                "id": UUID,
-                "kind": "clone",
-                "spec": {"name": "vm0.example.jp", "image": "nowhere.original"},
-            }
-        ]
+        "requests": [{"id": UUID, "kind": "clone", "spec": {**_SPEC, "root_password": SECRET}}]
     },
-    "plan_all": {"specs": [{"name": "vm0.example.jp", "image": "nowhere.original"}]},
+    "plan_all": {"specs": [_SPEC]},
     "status": {"id": UUID},
     "list": {"states": ["queued"], "limit": 10, "before": UUID},
     "wait": {"id": UUID, "version": 0, "timeout": 0},
     "wait_all": {"requests": [{"id": UUID, "version": 0}], "timeout": 0},
     "cancel": {"id": UUID},
     "hosts": {"after": "a"},
-    "hello": {"host": HOST, "report": {"cpus": 1, "pools": [], "domains": []}, "requests": []},
+    "hello": {"host": HOST, "report": _REPORT, "requests": [{"id": UUID, "state": "running"}]},
     "ack": {"host": HOST, "id": UUID},
     "progress": {"host": HOST, "id": UUID, "phase": "copy", "phases": []},
-    "result": {"host": HOST, "id": UUID, "state": "failed", "failure": {"code": "a", "text": ""}},
+    "result": {
+        "host": HOST,
+        "id": UUID,
+        "state": "failed",
+        "failure": {"code": "a", "text": WIDE * 2000},
+    },
+}
+# How a message of these types may look as well.
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "plan": {"spec": {**_SPEC, "image": "nowhere.original"}},
+    "result": {"host": HOST, "id": UUID, "state": "done", "vm": _VM},
 }
 NASTY: list[Any] = [
     *(None, True, False, 0, -1, 1, 1 << 53, 10**20, -(10**20), 10**400, 1.5, 1e308, -0.0),
     *("", "\0", "\n", "a" * 70000, "../../etc/passwd", "/dev/null", "<a/>", "]]>", "{{ 1 }}"),
     *("\ud800", "\u202e", "\x1b[2J", "%s%n", "'; DROP TABLE requests; --", "$(id)", "-v", HOST),
+    *(WIDE * 2000, WIDE * 400, WIDE * 60, "\U0001f4a9" * 40, "nowhere.original"),
     *([], [[]], {}, {"": {}}, [None] * 5000, {"__class__": "x"}, {"id": UUID}, UUID),
 ]
 JSON_RUBBISH = [
@@ -78,9 +107,26 @@ _anything = st.recursive(
 )
 
 
+# Few of which much is said, and many, so that there are always some that have not ended.
+_numbers = st.integers(0, FEW - 1) | st.integers(0, MANY - 1)
+
+
+def about(body: Any, number: int) -> Any:
+    """Return a body of VALID as one about the request, and the vm, of this number."""
+    request_id = f"{number:08x}{UUID[8:]}"
+    name = NAME.replace("0", str(number))
+    changed = {UUID: request_id, vm_uuid(UUID): vm_uuid(request_id), NAME: name}
+    if isinstance(body, dict):
+        return {key: about(value, number) for key, value in body.items()}
+    if isinstance(body, list):
+        return [about(value, number) for value in body]
+    return changed.get(body, body) if isinstance(body, str) else body
+
+
 @st.composite
 def _bodies(draw: st.DrawFn, kind: str) -> dict[str, Any]:
-    body = copy.deepcopy(VALID[kind])
+    valid = [VALID[kind]] + ([OTHERWISE[kind]] if kind in OTHERWISE else [])
+    body = copy.deepcopy(about(draw(st.sampled_from(valid)), draw(_numbers)))
     for _turn in range(draw(st.sampled_from([0, 1, 1, 2, 5]))):
         places = list(_places(body))
         if not places:
@@ -103,7 +149,7 @@ def _bodies(draw: st.DrawFn, kind: str) -> dict[str, Any]:
 
 @st.composite
 def _torn(draw: st.DrawFn, kind: str) -> bytes:
-    text = bytearray(json.dumps(VALID[kind]).encode())
+    text = bytearray(written(VALID[kind]))
     for _turn in range(draw(st.integers(1, 5))):
         text[draw(st.integers(0, len(text) - 1))] = draw(st.integers(0, 255))
     return bytes(text)
@@ -115,6 +161,14 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
         yield value, key
         if isinstance(entry, (dict, list)):
             yield from _places(entry)
+
+
+def written(body: Any) -> bytes:
+    """Return JSON with letters as they are; escaped, some would be too long to be read at all."""
+    escaped = json.dumps(body).encode()
+    if len(escaped) <= MAX_FRAME // 2:
+        return escaped
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _heading(kind: str) -> list[bytes]:
@@ -130,7 +184,7 @@ _frames = st.lists(st.binary(max_size=30), max_size=8)
 _types = st.sampled_from(WRONG_TYPES) | st.binary(max_size=20)
 # How a message may be wrong, each as often as its number says.
 _SHAPES: list[tuple[int, Callable[[str], st.SearchStrategy[list[bytes]]]]] = [
-    (10, lambda kind: _with(kind, _bodies(kind).map(lambda body: json.dumps(body).encode()))),
+    (10, lambda kind: _with(kind, _bodies(kind).map(written))),
     (3, lambda kind: _with(kind, st.sampled_from(JSON_RUBBISH))),
     (2, lambda kind: _with(kind, _torn(kind))),
     (1, lambda kind: _with(kind, _dumped)),

@@ -107,6 +107,21 @@ def strictness() -> None:
     engine.Engine.handle = engine.Engine._transaction
 
 
+def discretion() -> None:
+    """Keep every message, and log it."""
+    from maglica.client_worker import engine
+
+    kept: list[list[bytes]] = []
+    dispatch = engine.dispatch
+
+    def note(context: Any, incoming: Any) -> Any:
+        kept.append([bytes(frame) for frame in incoming.frames])
+        engine.logger.info("%r", kept[-1][-1][:1000])
+        return dispatch(context, incoming)
+
+    engine.dispatch = note
+
+
 def commits() -> None:
     """Reply as if a commit that failed had not."""
     from contextlib import suppress
@@ -241,6 +256,7 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "ends": ends,
     "heartbeats": heartbeats,
     "strictness": strictness,
+    "discretion": discretion,
     "commits": commits,
     "rollback": rollback,
     "acceptance": acceptance,
