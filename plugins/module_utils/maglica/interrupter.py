@@ -16,6 +16,7 @@ import ipaddress
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from .libvirt_uri import Peer, Way
 
 _DESCRIPTORS = Path("/proc/self/fd")
 _DAEMON_SOCKETS = "/libvirt/"
+# How long, in seconds, an interrupted thread may take to notice it; for the first half of it a
+# process may end by itself.
+GRACE = 2.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Interrupter:
         self._older = older
         self._addresses: frozenset[str] = frozenset()
         self._own: Older | None = None
+        self._interrupted: float | None = None
 
     def resolve(self) -> None:
         """Look the peer's addresses up, which libvirt itself will do again. Raises OSError."""
@@ -69,12 +74,18 @@ class Interrupter:
         self._own = Older(now.sockets - older.sockets, now.children - older.children)
 
     def interrupt(self) -> None:
-        """Shut the peer's sockets down or end the peer's processes, if there are any now."""
+        """Shut the peer's sockets down or end the peer's processes, if there are any now.
+
+        Called again, it kills a process that has not ended within half of GRACE.
+        """
+        now = time.monotonic()
+        self._interrupted = now if self._interrupted is None else self._interrupted
         if self._peer.way is Way.CHILD:
+            is_late = now - self._interrupted > GRACE / 2
             for pid in _children():
                 if self._is_own_child(pid) and self._peer.host in _arguments(pid):
                     with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGTERM)
+                        os.kill(pid, signal.SIGKILL if is_late else signal.SIGTERM)
             return
         for descriptor, inode in _sockets():
             if self._is_own_socket(inode):

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 from . import _deps, libvirt_uri
 from .errors import HostDown
 from .fleet_values import HostEntry
-from .interrupter import Interrupter, Older
+from .interrupter import GRACE, Interrupter, Older
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -22,9 +22,8 @@ Item = TypeVar("Item")
 # libvirtd works on five requests of one client at once (max_client_requests in libvirtd.conf), and
 # writes a warning to its log when a client makes use of that.
 CALLS_AT_ONCE = 4
-# How long an interrupted thread may take to notice it, and how often it is interrupted again (it
-# may just then open its next socket).
-GRACE = 2.0
+# How often, in seconds, an interrupted thread is interrupted again: it may just then open its next
+# socket.
 AGAIN = 0.02
 
 _silenced = threading.Lock()

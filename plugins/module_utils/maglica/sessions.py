@@ -23,8 +23,8 @@ from typing import Any, Generic, TypeVar
 from . import libvirt_uri
 from .errors import ConfigInvalid, HostDown
 from .fleet_values import HostEntry, Unreachable
-from .interrupter import Older
-from .session import AGAIN, GRACE, Options, Session, binding, words
+from .interrupter import GRACE, Older
+from .session import AGAIN, Options, Session, binding, words
 
 T = TypeVar("T")
 

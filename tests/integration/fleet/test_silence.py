@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from maglica import fleet
+from maglica import fleet, interrupter
 from maglica.config import HostEntry
 from maglica.fleet_values import Gather
 from support import testdriver
@@ -132,14 +132,19 @@ def test_a_unix_socket_that_is_silent(tmp_path: Path) -> None:
         assert seconds < TIMEOUT + MARGIN
 
 
-def test_an_ssh_that_hangs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("habit", "seconds_more"),
+    [("", 0), ("signal.signal(signal.SIGTERM, signal.SIG_IGN)", interrupter.GRACE / 2)],
+)
+def test_an_ssh_that_hangs(tmp_path: Path, habit: str, seconds_more: float) -> None:
     program = tmp_path / "ssh"
-    program.write_text("#!/usr/bin/python3\nimport signal\nsignal.pause()\n")
+    lines = ("#!/usr/bin/python3", "import signal", habit, "while True:", "    signal.pause()")
+    program.write_text("\n".join(lines) + "\n")
     program.chmod(0o755)
     uri = f"qemu+ssh://kvm0.example.jp/system?command={program}"
     seen, seconds = _snapshot([HostEntry("kvm0.example.jp", uri)])
     assert [missing.text for missing in seen.unreachable] == ["no answer within 1 s"]
-    assert seconds < TIMEOUT + MARGIN
+    assert seconds < TIMEOUT + seconds_more + MARGIN
 
 
 def test_other_processes_and_connections_are_left_alone(libvirtd: Libvirtd) -> None:
