@@ -94,9 +94,10 @@ options:
       - A filter is met when all its conditions are. In a list, one entry must match, as a shell
         pattern, or as a regular expression for the whole text when it starts with V(~); one text
         is a list of one.
-      - What is known by name, host, state and UUID alone is decided before anything else is read,
-        what a definition tells before addresses are looked up, and hosts that no filter admits, or
-        that one of O(exclude_filters) with nothing but C(host) names, are not asked.
+      - What is known by name, host, state and UUID alone, and the kind where no definition is
+        needed to tell it, is decided before anything else is read, what a definition tells before
+        addresses are looked up, and hosts that no filter admits, or that one of
+        O(exclude_filters) with nothing but C(host) names, are not asked.
     type: list
     elements: dict
     default: []
@@ -154,6 +155,9 @@ options:
       expression:
         description:
           - A Jinja expression on the domain's variables.
+          - Of an image each copy is judged by itself, and its variables are those of a vm
+            (C(maglica_host), C(maglica_uuid)), C(maglica_size_bytes) and C(maglica_checksum). The
+            image is listed with the copies that are wanted.
         type: raw
   exclude_filters:
     description:
@@ -408,6 +412,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._templating = threading.Lock()
         folder = Path(path).absolute().parent
         try:
+            self._is_image = fleet_view.image_test(self.get_option("image_pattern"))
             filters = self._filters()
             hosts = [host for host in self._hosts(folder) if filters.may_want_host(host.name)]
             snapshot = fleet_view.only_images(
@@ -435,11 +440,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         )
         for rule in (*include, *exclude):
             expressions.names_in(rule.expression or "true")
-        return Filters(include, exclude, self._evaluate)
+        return Filters(include, exclude, self._evaluate, self._is_image)
 
     def _evaluate(self, expression: str, domain: Domain, known: Known) -> bool | None:
-        kind = "image" if domain.is_image else "vm"
-        shown = self._variables({"kind": kind, **fleet_view.vm(domain)})
+        shown = self._variables(fleet_view.alone(domain, self._is_image(domain)))
         if known is not Known.ALL:
             names = expressions.names_in(expression)
             if not names <= self._certain(shown, known):

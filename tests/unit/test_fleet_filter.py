@@ -26,7 +26,8 @@ IMAGE = Domain("debian", "u", "kvm1", "stopped", active=False, made=False)
         ({"state": ["running"], "host": ["kvm1"]}, False, False, False),
         ({"image": ["deb*"]}, None, True, False),
         ({"image": ["deb*"], "name": ["x"]}, False, False, False),
-        ({"kind": ["image"]}, None, False, True),
+        ({"kind": ["image"]}, False, False, True),
+        ({"kind": ["vm"], "who": ["alice"]}, None, True, False),
         ({"who": ["bob"]}, None, False, False),
         ({"image": [""]}, None, False, True),
         ({"name": []}, False, False, False),
@@ -41,9 +42,9 @@ def test_rule(options: dict[str, Any], unread: bool | None, vm: bool, image: boo
         raise AssertionError
 
     found = rule(options)
-    assert found.holds(UNREAD, Known.LISTED, never) is unread
-    assert found.holds(VM, Known.ALL, never) is vm
-    assert found.holds(IMAGE, Known.ALL, never) is image
+    assert found.holds(UNREAD, "vm", Known.LISTED, never) is unread
+    assert found.holds(VM, "vm", Known.ALL, never) is vm
+    assert found.holds(IMAGE, "image", Known.ALL, never) is image
 
 
 def test_an_expression_may_be_early_or_late() -> None:
@@ -51,9 +52,9 @@ def test_an_expression_may_be_early_or_late() -> None:
         return domain.image == "debian" if known else None
 
     late = rule({"expression": "image == 'debian'", "name": ["vm*"]})
-    assert late.holds(UNREAD, Known.LISTED, evaluate) is None
-    assert late.holds(VM, Known.ALL, evaluate) is True
-    assert late.holds(replace(VM, image=None), Known.ALL, evaluate) is False
+    assert late.holds(UNREAD, None, Known.LISTED, evaluate) is None
+    assert late.holds(VM, "vm", Known.ALL, evaluate) is True
+    assert late.holds(replace(VM, image=None), "vm", Known.ALL, evaluate) is False
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,26 @@ def test_filters(
     filters = Filters(tuple(map(rule, include)), tuple(map(rule, exclude)))
     assert (filters.wants(UNREAD, Known.LISTED) is not False) is may
     assert filters.want(VM) is want
+
+
+@pytest.mark.parametrize(
+    ("domain", "known", "vm"),
+    [
+        (UNREAD, Known.LISTED, True),
+        (IMAGE, Known.LISTED, False),
+        (replace(IMAGE, name="draft"), Known.LISTED, True),
+        (replace(IMAGE, made=None), Known.LISTED, None),
+        # Nothing can be read in its definition.
+        (replace(IMAGE, made=None), Known.ALL, True),
+    ],
+)
+def test_the_kind_is_as_the_images_pattern_has_it(
+    domain: Domain, known: Known, vm: bool | None
+) -> None:
+    filters = Filters(
+        (rule({"kind": "vm"}),), is_image=lambda found: found.is_image and found.name == "debian"
+    )
+    assert filters.wants(domain, known) is vm
 
 
 def test_hosts_that_need_not_be_asked() -> None:

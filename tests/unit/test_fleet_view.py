@@ -71,6 +71,17 @@ def test_an_image_on_two_hosts_is_one() -> None:
     assert (rocky["size_bytes"], rocky["dependents"], rocky["hosts"]) == (None, [], ["kvm0"])
 
 
+def test_what_a_filter_sees_of_an_image() -> None:
+    shown = fleet_view.alone(IMAGE, is_image=True)
+    assert (shown["kind"], shown["host"], shown["size_bytes"], shown["checksum"]) == (
+        "image",
+        "kvm0",
+        15,
+        "sha256:9d2e",
+    )
+    assert fleet_view.alone(VM, is_image=False) == {"kind": "vm", **fleet_view.vm(VM)}
+
+
 def test_images_by_pattern() -> None:
     seen = Snapshot((VM,), (IMAGE, replace(IMAGE, name="draft")))
     assert fleet_view.only_images(seen, None) == seen

@@ -9,7 +9,7 @@ the reason, and never takes longer than ``timeout`` seconds (all its calls toget
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from . import _deps, fleet_read, sessions
@@ -39,7 +39,6 @@ def snapshot(
     sources: Sequence[AddressSource] = (AddressSource.LEASE,),
     preference: Preference = ANY,
     wanted: Wanted | None = None,
-    is_image: Callable[[Domain], bool] = lambda domain: domain.is_image,
     details: bool = False,
     xml: bool = False,
     parallel: int = 0,
@@ -62,8 +61,8 @@ def snapshot(
         key=lambda domain: (domain.name, domain.host),
     )
     return Snapshot(
-        vms=tuple(domain for domain in domains if not is_image(domain)),
-        images=tuple(domain for domain in domains if is_image(domain)),
+        vms=tuple(domain for domain in domains if not domain.is_image),
+        images=tuple(domain for domain in domains if domain.is_image),
         hosts=tuple(contents[name].host for name in sorted(contents)),
         unreachable=unreachable,
         problems=tuple(text for name in sorted(contents) for text in contents[name].problems),

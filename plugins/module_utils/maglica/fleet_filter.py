@@ -37,9 +37,14 @@ class Rule:
     patterns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     expression: str | None = None
 
-    def holds(self, domain: Domain, known: Known, evaluate: Evaluate) -> bool | None:
-        """Say whether the rule holds for the domain; None when that is not known yet."""
-        answers = [self._matches(key, domain, known) for key in self.patterns]
+    def holds(
+        self, domain: Domain, kind: str | None, known: Known, evaluate: Evaluate
+    ) -> bool | None:
+        """Say whether the rule holds for the domain; None when that is not known yet.
+
+        ``kind`` is image or vm, None when that is not known yet.
+        """
+        answers = [self._matches(key, domain, kind, known) for key in self.patterns]
         if False in answers:
             return False
         if self.expression is not None:
@@ -48,10 +53,11 @@ class Rule:
             return False
         return None if None in answers else True
 
-    def _matches(self, key: str, domain: Domain, known: Known) -> bool | None:
-        if key not in EARLY_KEYS and known is Known.LISTED:
+    def _matches(self, key: str, domain: Domain, kind: str | None, known: Known) -> bool | None:
+        is_late = kind is None if key == "kind" else key not in EARLY_KEYS
+        if is_late and known is Known.LISTED:
             return None
-        texts = _texts(key, domain)
+        texts = (kind,) if key == "kind" and kind else _texts(key, domain)
         return any(matches(pattern, text) for pattern in self.patterns[key] for text in texts)
 
     def may_hold_on(self, host: str) -> bool:
@@ -69,12 +75,13 @@ class Rule:
 class Filters:
     """A domain is wanted when one of ``include`` holds (or there is none) and none of ``exclude``.
 
-    ``evaluate`` is what knows expressions.
+    ``evaluate`` is what knows expressions, ``is_image`` what tells an image from a vm.
     """
 
     include: tuple[Rule, ...] = ()
     exclude: tuple[Rule, ...] = ()
     evaluate: Evaluate = lambda expression, domain, known: None
+    is_image: Callable[[Domain], bool] = lambda domain: domain.is_image
 
     def want(self, domain: Domain) -> bool:
         """Say whether a domain of which all is known is wanted."""
@@ -95,10 +102,16 @@ class Filters:
         return None if included is None or excluded is None else True
 
     def _any(self, rules: Sequence[Rule], domain: Domain, known: Known) -> bool | None:
-        answers = [rule.holds(domain, known, self.evaluate) for rule in rules]
+        kind = self._kind(domain, known)
+        answers = [rule.holds(domain, kind, known, self.evaluate) for rule in rules]
         if True in answers:
             return True
         return None if None in answers else False
+
+    def _kind(self, domain: Domain, known: Known) -> str | None:
+        if known is Known.LISTED and not domain.active and domain.made is None:
+            return None
+        return "image" if self.is_image(domain) else "vm"
 
 
 def rule(options: object) -> Rule:
@@ -146,8 +159,6 @@ def matches(pattern: str, text: str) -> bool:
 
 
 def _texts(key: str, domain: Domain) -> tuple[str, ...]:
-    if key == "kind":
-        return ("image" if domain.is_image else "vm",)
     if key == "tag":
         return domain.tags
     return (str(getattr(domain, key) or ""),)

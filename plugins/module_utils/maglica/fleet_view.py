@@ -36,6 +36,14 @@ def vm(domain: Domain) -> dict[str, Any]:
     }
 
 
+def alone(domain: Domain, is_image: bool) -> dict[str, Any]:
+    """Return a domain as a filter's expression sees it: a vm, or one copy of an image."""
+    shown = {"kind": "image" if is_image else "vm", **vm(domain)}
+    if not is_image:
+        return shown
+    return {**shown, "size_bytes": _size(domain), "checksum": domain.checksum}
+
+
 def images(snapshot: Snapshot) -> list[dict[str, Any]]:
     """Return the images; one that several hosts have is one entry, with a copy for each."""
     by_name = groupby(snapshot.images, key=lambda domain: domain.name)
@@ -86,23 +94,31 @@ def unreachable(hosts: Iterable[Unreachable]) -> list[dict[str, str]]:
     return [{"host": entry.host, "text": entry.text} for entry in hosts]
 
 
-def only_images(snapshot: Snapshot, pattern: str | None) -> Snapshot:
-    """Return the snapshot with those images that do not match ``pattern`` counted among the vms.
+def image_test(pattern: str | None) -> Callable[[Domain], bool]:
+    """Return what says whether a domain is an image: its whole name must match ``pattern`` too.
 
     Raises ConfigInvalid when it is no regular expression.
     """
     if pattern is None:
-        return snapshot
+        return lambda domain: domain.is_image
     try:
         matches = re.compile(pattern).fullmatch
     except re.error as error:
         raise ConfigInvalid(
             f"image_pattern {pattern!r} is no regular expression: {error}"
         ) from None
-    others = tuple(domain for domain in snapshot.images if not matches(domain.name))
+    return lambda domain: domain.is_image and matches(domain.name) is not None
+
+
+def only_images(snapshot: Snapshot, pattern: str | None) -> Snapshot:
+    """Return the snapshot with those images that do not match ``pattern`` counted among the vms.
+
+    Raises ConfigInvalid when it is no regular expression.
+    """
+    is_image = image_test(pattern)
+    others = tuple(domain for domain in snapshot.images if not is_image(domain))
     vms = sorted((*snapshot.vms, *others), key=lambda domain: (domain.name, domain.host))
-    kept = tuple(domain for domain in snapshot.images if matches(domain.name))
-    return replace(snapshot, vms=tuple(vms), images=kept)
+    return replace(snapshot, vms=tuple(vms), images=tuple(filter(is_image, snapshot.images)))
 
 
 def only_wanted(snapshot: Snapshot, want: Callable[[Domain], bool]) -> Snapshot:

@@ -36,6 +36,7 @@ def hosts(proxy: Proxy, kvm0: str) -> list[dict[str, str]]:
         ({"include_filters": [{"name": ["vm0*"]}]}, 1),
         ({"include_filters": [{"expression": "maglica_name == 'vm0.example.jp'"}]}, 1),
         ({"include_filters": [{"expression": "maglica_name is match('vm0')"}]}, 1),
+        ({"include_filters": [{"kind": ["image"]}]}, 1),
         ({"exclude_filters": [{"name": ["~vm0[.].*"]}]}, 3),
         # Known only when it has been read.
         ({"include_filters": [{"tag": ["web"]}]}, 4),
@@ -80,7 +81,7 @@ def test_addresses_are_looked_up_of_what_the_definition_lets_pass(
         ({"include_filters": [{"state": ["running"]}]}, 2, 0),
         ({"include_filters": [{"tag": ["web"]}]}, 1, 4),
         ({"exclude_filters": [{"name": ["vm0*"], "image": ["debian*"]}]}, 2, 1),
-        ({"include_filters": [{"kind": ["vm"]}]}, 3, 4),
+        ({"include_filters": [{"kind": ["vm"]}]}, 3, 0),
         ({"include_filters": [{"expression": "maglica_vcpus == 2", "name": ["idle*"]}]}, 1, 1),
     ],
 )

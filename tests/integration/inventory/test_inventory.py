@@ -95,6 +95,13 @@ def test_an_image_that_runs_on_another_host(inventory: Inventory, kvm0: str, kvm
     listed = inventory.list(options)
     assert listed.group("maglica_images") == ["debian12.original"]
     assert "draft" in listed.group("maglica_vms")
+    for only_vms in ({"kind": "vm"}, {"expression": "maglica_kind == 'vm'"}):
+        listed = inventory.list({**options, "include_filters": [only_vms]})
+        assert listed.group("maglica_images") == []
+        assert "draft" in listed.group("maglica_vms")
+    sized = {"expression": "maglica_kind == 'vm' or maglica_checksum is none"}
+    listed = inventory.list({**options, "include_filters": [sized], "strict": True})
+    assert listed.group("maglica_images") == ["debian12.original"]
 
 
 def test_graph_yaml_and_vars(inventory: Inventory, kvm0: str) -> None:
