@@ -251,6 +251,18 @@ def test_an_unreadable_request_is_named(journal: Journal, path: Path) -> None:
     again.close()
 
 
+@pytest.mark.parametrize("spoilt", ["{", '{"cpus": -1}', '{"cpus": 1, "since": 2}'])
+def test_an_unreadable_host_is_left_out(
+    journal: Journal, path: Path, caplog: pytest.LogCaptureFixture, spoilt: str
+) -> None:
+    for name in ("kvm0", "kvm1"):
+        journal.keep_host(name, 7.0, HostReport(cpus=4))
+    journal._execute("UPDATE hosts SET report = ? WHERE name = 'kvm0'", spoilt)
+    names = [name for name, _seen, _report in journal.hosts()]
+    assert names == ["kvm1"]
+    assert f"journal {path}: host kvm0 is unreadable" in caplog.text
+
+
 def test_a_full_disk_accepts_nothing_and_loses_nothing(journal: Journal, path: Path) -> None:
     """The limit on a file's size stands for the disk's: SQLite meets it in a write, too."""
     kept = clone()

@@ -229,3 +229,12 @@ def test_a_write_that_fails_changes_nothing_and_says_so(journal: Journal, tmp_pa
         journal.intend(request.id, "volume", {})
     assert journal.intents(request.id) == ()
     assert journal.end(request.id, State.DONE)
+
+
+def test_an_unreadable_request_is_named(journal: Journal) -> None:
+    request = clone()
+    journal.accept([request])
+    with journal._db.write():
+        journal._db.change("UPDATE requests SET request = '{}'")
+    with pytest.raises(JournalFailed, match=f"request {request.id} is unreadable: request"):
+        journal.open()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,8 @@ from typing import Any
 from ..errors import JournalFailed, MessageInvalid
 from ..model import HostReport, Kind, Request, Spec, State
 from ..wire import schema
+
+logger = logging.getLogger(__name__)
 
 # Each script takes the schema one version up; user_version counts the ones that have run.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -200,11 +203,17 @@ class Journal:
         self._execute("DELETE FROM hosts WHERE name = ?", name)
 
     def hosts(self) -> list[tuple[str, float, HostReport]]:
-        """Return name, time and report of every host that was kept."""
-        return [
-            (name, seen, self._report(name, text))
-            for name, seen, text in self._query("SELECT name, seen, report FROM hosts")
-        ]
+        """Return name, time and report of every host that was kept.
+
+        One that can't be read is left out, and logged: the host's next hello says all of it anew.
+        """
+        found = []
+        for name, seen, text in self._query("SELECT name, seen, report FROM hosts"):
+            try:
+                found.append((name, seen, _report(name, text)))
+            except (ValueError, MessageInvalid) as error:
+                logger.warning("journal %s: host %s is unreadable: %s", self.path, name, error)
+        return found
 
     def is_fresh(self) -> bool:
         """Tell whether no request was ever accepted."""
@@ -236,16 +245,6 @@ class Journal:
                 f"journal {self.path}: request {row['id']} is unreadable: {error}"
             ) from error
 
-    def _report(self, name: str, text: str) -> HostReport:
-        try:
-            hello = {"host": name, "report": json.loads(text), "requests": []}
-            report: HostReport = schema.asked("hello", hello)["report"]
-        except (ValueError, MessageInvalid) as error:
-            raise JournalFailed(
-                f"journal {self.path}: host {name} is unreadable: {error}"
-            ) from error
-        return report
-
 
 @contextmanager
 def _failing(path: Path) -> Iterator[None]:
@@ -255,6 +254,12 @@ def _failing(path: Path) -> Iterator[None]:
         locked = str(error) == "database is locked"
         cause = "another process has it open" if locked else error
         raise JournalFailed(f"journal {path}: {cause}") from error
+
+
+def _report(name: str, text: str) -> HostReport:
+    hello = {"host": name, "report": json.loads(text), "requests": []}
+    report: HostReport = schema.asked("hello", hello)["report"]
+    return report
 
 
 def _create(path: Path) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..errors import JournalFailed, MessageInvalid
 from ..model import Failure, Phase, Request, State, Vm
 from ..wire import schema
 from .database import Database
@@ -291,18 +292,22 @@ class Journal:
 
     def _entries(self, where: str, *values: Any) -> tuple[Entry, ...]:
         rows = self._db.read(
-            f"SELECT request, attempts, ending, reported FROM requests WHERE {where} ORDER BY seq",  # noqa: S608
+            "SELECT id, request, attempts, ending, reported FROM requests"  # noqa: S608
+            f" WHERE {where} ORDER BY seq",
             *values,
         )
         return tuple(
-            Entry(
-                schema.request(json.loads(request)),
-                attempts,
-                None if ending is None else State(ending),
-                bool(reported),
-            )
-            for request, attempts, ending, reported in rows
+            Entry(self._request(each, text), attempts, ending and State(ending), bool(reported))
+            for each, text, attempts, ending, reported in rows
         )
+
+    def _request(self, request_id: str, text: str) -> Request:
+        try:
+            return schema.request(json.loads(text))
+        except (ValueError, MessageInvalid) as error:
+            raise JournalFailed(
+                f"journal {self._db.path}: request {request_id} is unreadable: {error}"
+            ) from error
 
     def _doom(self, request_ids: Iterable[str], state: State, failure: Failure | None) -> None:
         for request_id in request_ids:
