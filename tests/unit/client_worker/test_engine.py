@@ -122,6 +122,17 @@ def test_a_bug_at_one_message_is_an_error_reply(
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_a_bug_after_the_commit_takes_nothing_back(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell.hello()
+    with monkeypatch.context() as broken:
+        broken.setattr(cell.context.waits, "answered_by", lambda _changed: 1 / 0)
+        assert cell.ask("submit", **clone("vm0"))[0] == "error"
+    assert len(cell.context.requests.open) == 1
+    assert reserved(cell)[0] == 512
+
+
 def test_clones_under_way_are_reserved_until_a_report_shows_them(cell: Cell) -> None:
     cell.hello()
     first, second = cell.clone("vm0"), cell.clone("vm1")

@@ -172,8 +172,9 @@ class Engine:
                 outcome.replies.append((message.envelope, answer))
         if context.clock() >= self._not_before:
             self._publish(outcome)
+        added = list(context.requests.added.values())
         context.requests.commit()
-        for request in context.requests.added.values():
+        for request in added:
             logger.info("accepted from %s: %s", request.who, _described(request))
         for request in context.requests.changed.values():
             if request.state.ended:

@@ -15,8 +15,8 @@ from .journal import Journal, digest
 class Requests:
     """Finds requests and changes them; changes come between ``begin`` and ``commit``.
 
-    ``open`` has the open requests by id; ``added`` and ``changed`` (which includes the former) have
-    what the transaction under way, or the last one, has added and changed.
+    ``open`` has the open requests by id; ``added`` has what the transaction under way has added,
+    ``changed`` what it, or the last one, has added or changed.
     """
 
     def __init__(self, journal: Journal, clock: Callable[[], float]) -> None:
@@ -44,6 +44,7 @@ class Requests:
         """Make all changes durable, then only may anybody be told of them."""
         self._journal.commit()
         self._undo.clear()
+        self.added.clear()
 
     def rollback(self) -> None:
         """Take back all changes since ``begin``."""
