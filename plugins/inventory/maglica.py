@@ -338,7 +338,6 @@ hostnames:
   - maglica_name | split('.') | first
 """
 
-import functools
 import hashlib
 import json
 import threading
@@ -350,7 +349,6 @@ from typing import Any
 from ansible.errors import AnsibleParserError
 from ansible.plugins.cache import CachePluginAdjudicator
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
-from ansible.template import trust_as_template
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
     addresses,
     config,
@@ -376,6 +374,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_values
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line
 from ansible_collections.maglica.cloud.plugins.plugin_utils import changes, expressions
+from ansible_collections.maglica.cloud.plugins.plugin_utils.trust import trusted
 
 SUFFIXES = ("maglica.yml", "maglica.yaml")
 QEMU = "community.libvirt.libvirt_qemu"
@@ -430,7 +429,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             return fleet_hosts.hosts(listed)
         path = folder / Path(self.get_option("config") or config.default_path()).expanduser()
         hosts = config.load_with_hosts(path).hosts
-        self.inventory.set_variable("all", "maglica_config", _trusted(str(path)))
+        self.inventory.set_variable("all", "maglica_config", trusted(str(path)))
         return list(hosts)
 
     def _filters(self) -> Filters:
@@ -550,7 +549,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self.inventory.set_variable(
             "all",
             "maglica_unreachable_hosts",
-            _trusted(fleet_view.unreachable(snapshot.unreachable)),
+            trusted(fleet_view.unreachable(snapshot.unreachable)),
         )
 
     def _populate(self, hosts, snapshot: Snapshot) -> None:
@@ -567,7 +566,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 self.inventory.add_child(groups[group], entry.name)
             variables = {**self._variables(entry.shown), **self._connection(entry, uris)}
             for name, value in variables.items():
-                self.inventory.set_variable(entry.name, name, _trusted(value))
+                self.inventory.set_variable(entry.name, name, trusted(value))
             self._construct(entry.name, variables)
 
     def _add_groups(self, listed: Iterable[Entry]) -> dict[str, str]:
@@ -623,25 +622,3 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
 def _no_domain(_domain: Domain, _known: Known) -> bool:
     return False
-
-
-def _trusted(value: Any) -> Any:
-    """Mark text that can't be a template as trusted: it has no brace, and no ``#`` as in the header
-    ``#jinja2:``, by which a template can choose other marks.
-
-    It is then shown by ansible-inventory --list as it is. All other text that comes from hosts and
-    guests is never rendered.
-    """
-    if isinstance(value, str):
-        return value if "{" in value or "#" in value else _trusted_text(value)
-    if isinstance(value, list):
-        return [_trusted(entry) for entry in value]
-    if isinstance(value, dict):
-        return {key: _trusted(entry) for key, entry in value.items()}
-    return value
-
-
-# Most text of a listing is the same for many domains: states, networks, formats.
-@functools.lru_cache(maxsize=1024)
-def _trusted_text(value: str) -> str:
-    return trust_as_template(value)
