@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from support.cloud import Cloud
+from support.cloud import IMAGE, Cloud
 from support.figures import Figure, at_least, at_most, control, reported
 from support.points import Site
 
 from .cloud_cases import SHORT, Case, cancels, clones, other_ways
-from .cloud_work import Count, Worker
+from .cloud_work import UNTENDED_SECONDS, Count, Worker
 from .frame import Run
 
 FULL = ("/tmp", "/var/log/libvirt/qemu")
@@ -44,7 +44,7 @@ def figures(run: Run) -> Iterator[Figure]:
             workers[0].with_full(place)
         changed = sum(cloud.image_digest(host) != digest for host, digest in digests.items())
         seconds = time.monotonic() - begun
-        orphans, half_made = workers[0].without_undo("customize/begin", "define/end")
+        controls = list(_controls(workers[0], sites[0], run))
     how = f"{count.kills} kills -9 on {len(sites)} real hosts, {count.requests} requests"
     yield at_least("cloud: kills at named points", count.kills, wanted, _points(cases))
     yield at_most("cloud: requests that a kill let fail or not end", len(count.not_done), 0, how)
@@ -59,9 +59,27 @@ def figures(run: Run) -> Iterator[Figure]:
     if not run.short:
         how = f"clones while {' and '.join(FULL)} are full: done, or failed for that reason"
         yield at_most("cloud: clones with an unclear end", len(count.unclear), 0, how)
+    yield from controls
+    yield reported("cloud: seconds", seconds, how)
+
+
+def _controls(worker: Worker, site: Site, run: Run) -> Iterator[Figure]:
+    """Do the same without what ends requests and cleans up; the short form has some of it."""
+    orphans, half_made = worker.without_undo("customize/begin", "define/end")
     yield control("cloud: orphan volumes", orphans, "cancelled at customize, nothing undone")
     yield control("cloud: half-made domains", half_made, "cancelled at define, nothing undone")
-    yield reported("cloud: seconds", seconds, how)
+    if run.short:
+        return
+    otherwise = worker.without_cancel()
+    how = "on a host that heeds no cancel"
+    yield control("cloud: cancelled requests that ended otherwise", otherwise, how)
+    not_ended, left = worker.untended()
+    how = f"{UNTENDED_SECONDS} s after kill -9 of a host worker that nobody starts again"
+    yield control("cloud: requests that a kill let fail or not end", not_ended, how)
+    yield control("cloud: other left-overs", left, how)
+    changed = site.digest_when_written(IMAGE) != site.cloud.image_digest(site.host)
+    how = "a copy that a guest has written to"
+    yield control("cloud: original images changed", int(changed), how)
 
 
 def _all_cases(workers: Sequence[Worker], run: Run) -> list[Case]:

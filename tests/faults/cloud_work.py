@@ -21,6 +21,8 @@ from .frame import Run
 
 # A clone, killed, and begun anew, on a machine whose cores are all busy.
 PATIENCE = 420
+# With its worker, a plain clone goes on much sooner after a kill.
+UNTENDED_SECONDS = 20
 # The hash of nobody's password. A new one is written by an appliance only.
 PASSWORD = "$6$maglicafaults$" + "x" * 86
 
@@ -136,9 +138,7 @@ class Worker:
         self._site.shell(f"touch {FOLDER}/without-undo")
         try:
             for point in points:
-                self._arm([("", point)])
-                request = self._submit(Case(is_plain=True))
-                self._reach(request, point)
+                request = self._held_at(point)
                 self._client.cancel(request.id)
                 self._end(request, State.CANCELLED)
                 seen = self._site.look()
@@ -151,6 +151,42 @@ class Worker:
         finally:
             self._site.shell(f"rm -f {FOLDER}/without-undo; virsh pool-refresh default")
         return volumes, domains
+
+    def without_cancel(self) -> int:
+        """Cancel on a host that does not heed it; return how many requests ended otherwise."""
+        self._site.shell(f"touch {FOLDER}/without-cancel")
+        try:
+            request = self._held_at("customize/begin")
+            self._client.cancel(request.id)
+            self._site.go_on()
+            ended = self._client.wait(request.id, PATIENCE)
+        finally:
+            self._site.shell(f"rm -f {FOLDER}/without-cancel")
+        if ended.state is State.DONE:
+            self._remove(request, ())
+        return int(ended.state is not State.CANCELLED)
+
+    def untended(self) -> tuple[int, int]:
+        """Kill a host's worker for good; return how many requests don't end, and what is left."""
+        request = self._held_at("customize/begin")
+        try:
+            self._site.end_worker()
+            time.sleep(UNTENDED_SECONDS)
+            not_ended = not self._client.status(request.id).state.ended
+            left = self._site.look().leftovers
+        finally:
+            self._site.go_on()
+            self._site.start_worker()
+        self._end(request, State.DONE)
+        self._remove(request, ())
+        return int(not_ended), len(left)
+
+    def _held_at(self, point: str) -> Request:
+        """Hand in a plain clone; return it when it waits at a point."""
+        self._arm([("", point)])
+        request = self._submit(Case(is_plain=True))
+        self._reach(request, point)
+        return request
 
     def _submit(self, case: Case) -> Request:
         self._number += 1

@@ -110,6 +110,16 @@ class Site:
         kill = _KILL_UNIT.format(unit=UNITS[victim]) if victim in UNITS else _KILL_REACHED
         self.shell(f"{kill}\n{go_on}")
 
+    def end_worker(self) -> None:
+        """Kill the host worker and its children, and let nobody start it again."""
+        unit = UNITS["host worker"]
+        # A stop that is under way keeps systemd from starting what is killed.
+        self.shell(f"systemctl stop --no-block {unit}; systemctl kill -s KILL {unit}")
+        self.shell(f"systemctl stop {unit}")
+
+    def start_worker(self) -> None:
+        self.shell(f"systemctl start {UNITS['host worker']}")
+
     # --- what is there
 
     def look(self) -> Look:
@@ -130,3 +140,10 @@ class Site:
     def new_version(self, image: str) -> None:
         """Let the image's disk look as if its owner had used it, so that it needs a new base."""
         self.shell(f"touch /var/lib/libvirt/images/{image}.qcow2")
+
+    def digest_when_written(self, image: str) -> str:
+        """Return the SHA-256 of a copy of the image's disk to which a guest has written."""
+        copy = "/var/lib/maglica/written.qcow2"
+        write = f"qemu-io -f qcow2 -c 'write -P 7 0 512' {copy} > /dev/null"
+        made = f"cp /var/lib/libvirt/images/{image}.qcow2 {copy} && {write} && sha256sum {copy}"
+        return self.shell(f"{made}; state=$?; rm -f {copy}; exit $state").split()[0]

@@ -4,7 +4,8 @@
 
 Each point that is passed is a line of the file ``passed``. Where ``stop`` names points, apart by
 blanks, who comes to one writes its number to ``reached`` and waits until ``stop`` names it no more.
-``without-undo`` is the negative control: then nothing is undone. All in the folder FOLDER.
+``without-undo`` and ``without-cancel`` are negative controls: then nothing is undone, and no cancel
+is heeded. All in the folder FOLDER.
 """
 
 from __future__ import annotations
@@ -143,17 +144,23 @@ def plant_in_undo() -> None:
 
 
 def plant_in_worker() -> None:
-    """A point between the commit of a request and its acknowledgement."""
-    from maglica.host_worker import journal
+    """A point between the commit of a request and its acknowledgement; and who heeds a cancel."""
+    from maglica.host_worker import journal, work
 
     real_accept = journal.Journal.accept
+    real_cancel = work.Work.cancel
 
     def accept(self, requests):
         real_accept(self, requests)
         if requests:
             point("committed")
 
+    def cancel(self, request_id):
+        if not (FOLDER / "without-cancel").exists():
+            real_cancel(self, request_id)
+
     journal.Journal.accept = accept
+    work.Work.cancel = cancel
 
 
 if FOLDER.is_dir():
