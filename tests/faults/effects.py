@@ -8,25 +8,27 @@ import ipaddress
 import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import libvirt
-from maglica import domain_clone, domain_xml
+from maglica import domain_clone, domain_metadata, domain_xml
 from maglica.host_worker import storage, undo
 from maglica.host_worker.guest.filesystem import apply
 from maglica.host_worker.guest.inspect import OperatingSystem, examine
 from maglica.host_worker.guest.model import HostKey, Identity, Mount, NicIdentity
 from maglica.host_worker.guest.plan import plan
 from maglica.host_worker.guest.prepare import clean, lay_out
+from maglica.host_worker.metadata import set_tags
 from maglica.model import CloneSpec, vm_uuid
-from support import fake_libvirt
+from support import fake_libvirt, testdriver
 from support import guest as debian
 from support.domains import definition
 from support.fake_filesystem import FakeFilesystem
 
 # Between them they have all that a clone's name gets into: sockets, NVRAM, logs, several disks.
+TAGGED = "00000001-0000-4000-8000-000000000000"
 IMAGES = ("plain", "sockets", "uefi")
 _SYSTEM = OperatingSystem((Mount("/", "/dev/sda"),), "debian", "12", shared=True)
 
@@ -119,6 +121,25 @@ class Host:
         try:
             found, wanted = domain_xml.describe(domain.XMLDesc()), domain_xml.describe(xml)
             return is_there and (found.name, found.made) == (wanted.name, wanted.made)
+        finally:
+            domain.undefine()
+
+    def tag(self, tags: tuple[str, ...]) -> bool:
+        """Tag a vm; return whether nothing but its tags has changed, to what was asked for."""
+        metadata = (
+            f"<maglica:vm xmlns:maglica='{domain_metadata.VM_NAMESPACE}' image='image.original'"
+            f" request='{TAGGED}' created='1' who='alice' clone_mode='full'/>"
+        )
+        xml = testdriver.domain("tagged", 1, identity=vm_uuid(TAGGED), metadata=metadata)
+        domain = self._libvirt.defineXML(xml)
+        try:
+            set_tags(domain, tags)
+            found = domain_xml.describe(domain.XMLDesc()).made
+            set_tags(domain, ())
+            untagged = domain_xml.describe(domain.XMLDesc()).made
+            return found is not None and found == replace(untagged, tags=tuple(sorted(set(tags))))
+        except (ET.ParseError, libvirt.libvirtError):
+            return False
         finally:
             domain.undefine()
 

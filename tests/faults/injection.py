@@ -16,17 +16,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path as FilePath
 from unittest import mock
 
+import libvirt
 from maglica import vm_plan
 from maglica.errors import MaglicaError, MessageInvalid
 from maglica.host_worker.journal import Journal
-from maglica.model import CloneMode, CloneSpec, Kind, Nic, Request
+from maglica.model import CloneMode, CloneSpec, Kind, Nic, Request, Spec
 from maglica.vm_plan import Wanted
 from maglica.wire import schema
 from support.figures import Figure, at_least, at_most, control, reported
 
 from . import corpus, output
 from .effects import Effects, Host, harmless
-from .fields import UUID, Path, at, check, messages, put, record, strings_in
+from .fields import UUID, Path, at, check, messages, put, record, specs, strings_in
 from .frame import Run
 
 BROKEN = "broken by "
@@ -37,6 +38,7 @@ _ASKED_OF_MODULE = {field.name for field in dataclasses.fields(CloneSpec)} & {
 
 def figures(run: Run) -> Iterator[Figure]:
     """Inject everywhere; then what comes from hosts and guests goes to the output."""
+    libvirt.registerErrorHandler(lambda *_error: None, None)
     texts = corpus.strings(str(run.folder / "mark"))
     # In the short form some of them, but all that Ansible could render.
     some = list(texts)
@@ -48,6 +50,8 @@ def figures(run: Run) -> Iterator[Figure]:
     yield from _schema(run, some)
     run.say("clones")
     yield from _clones(run, some)
+    run.say("vms and images")
+    yield from _others(run, some)
     run.say("output")
     yield from output.figures(run, some)
     mark = run.folder / "mark"
@@ -125,7 +129,7 @@ def _clones(run: Run, texts: Sequence[str]) -> Iterator[Figure]:
                     counts.update(_compare(host, spec, wanted, path, text))
                     counts["xml"] += not host.act(wanted, UUID)
                     let_in.append(wanted)
-        counts["stored"] += _stored_otherwise(journal, let_in)
+        counts["stored"] += _stored_otherwise(journal, [(Kind.CLONE, each) for each in let_in])
         made = [file for file in run.folder.rglob("*.qcow2") if file.parent != host.pool]
         counts["outside"] += len(made)
         without = _without_checks(run, host, spec)
@@ -149,11 +153,39 @@ def _clones(run: Run, texts: Sequence[str]) -> Iterator[Figure]:
     yield control("injection: changed lines in guests' files", without["guest"], how)
 
 
-def _let_in(plain: dict) -> CloneSpec | None:
-    """Return the spec as the host worker gets it, None if one of the workers refuses it."""
+def _others(run: Run, texts: Sequence[str]) -> Iterator[Figure]:
+    """Let every other kind of request have each text in each place: to the journal, and tags."""
+    host = Host(run.folder / "others")
+    journal = Journal(run.folder / "others" / "state")
+    counts: Counter[str] = Counter()
+    let_in = []
     try:
-        check("asked", "submit", {"id": UUID, "kind": "clone", "spec": plain})
-        request = {"id": UUID, "kind": "clone", "spec": plain}
+        for kind, spec in specs():
+            if kind is Kind.CLONE:
+                continue
+            for path in strings_in(spec):
+                wanted = [_let_in(put(spec, path, text), kind) for text in texts]
+                let_in += [(kind, each) for each in wanted if each is not None]
+        tagged = [each.tags for kind, each in let_in if kind is Kind.TAG]
+        counts["xml"] = sum(not host.tag(tags) for tags in set(tagged))
+        counts["stored"] = _stored_otherwise(journal, let_in)
+        quotes = [text for text in corpus.CORPUS if '"' in text and text.isprintable()]
+        with mock.patch.multiple(ET, _escape_attrib=str):
+            counts["unescaped"] = sum(not host.tag((text,)) for text in quotes)
+    finally:
+        host.close()
+    how = f"{len(let_in)} requests about vms and images that were let in, {len(tagged)} with tags"
+    yield at_most("injection: tags that change more", counts["xml"], 0, how)
+    yield at_most("injection: vms and images not the same in the journal", counts["stored"], 0, how)
+    how = "tags not checked, XML not escaped"
+    yield control("injection: tags that change more", counts["unescaped"], how)
+
+
+def _let_in(plain: dict, kind: Kind = Kind.CLONE) -> Spec | None:
+    """Return the spec as the host worker gets it, None if one of the workers refuses it."""
+    request = {"id": UUID, "kind": kind.value, "spec": plain}
+    try:
+        check("asked", "submit", request)
         return check("published", "request", {"request": request})["request"].spec
     except MessageInvalid:
         return None
@@ -221,11 +253,11 @@ def _without_checks(run: Run, host: Host, spec: dict) -> Counter[str]:
     return counts
 
 
-def _stored_otherwise(journal: Journal, specs: Sequence[CloneSpec]) -> int:
+def _stored_otherwise(journal: Journal, wanted: Sequence[tuple[Kind, Spec]]) -> int:
     """Count the specs that a journal does not give back as they were."""
     requests = [
-        Request(f"{number:08x}-0000-4000-8000-000000000000", Kind.CLONE, spec)
-        for number, spec in enumerate(specs)
+        Request(f"{number:08x}-0000-4000-8000-000000000000", kind, spec)
+        for number, (kind, spec) in enumerate(wanted)
     ]
     journal.accept(requests)
     entries = {request: journal.entry(request.id) for request in requests}
