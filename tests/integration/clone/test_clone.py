@@ -4,25 +4,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import logging
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import libvirt
 import pytest
 from maglica.host_worker import bases
 from maglica.model import CloneMode, Nic, Request, State
 from support.guest import MACHINE_ID, Disk
 from support.process_spy import ProcessSpy
 
-from .conftest import Host
+from .conftest import IMAGE, Host
 
 # Appliances without KVM take their time.
 pytestmark = pytest.mark.timeout(600)
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINEW me"
 PASSWORD = "$6$saltsalt$hashhashhash"
+VNC_PASSWORD = "v7Qx2mKd"
+VNC = f"<graphics type='vnc' autoport='yes' listen='127.0.0.1' passwd='{VNC_PASSWORD}'/>"
+PRIVATE_KEY = "PRIVATE KEY"
 STATIC = Nic(
     mac="52:54:00:aa:bb:cc",
     addresses=("192.0.2.7/24", "2001:db8::7/64"),
@@ -48,23 +55,44 @@ def launches() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def done(host: Host, original: dict[str, object], launches: list[str]) -> dict[str, Request]:
-    """Three clones, made as one batch."""
-    handler = logging.Handler()
-    handler.emit = lambda record: launches.append(record.getMessage())
-    logger = logging.getLogger("maglica.host_worker.guest")
-    logger.setLevel(logging.INFO)
+def logged() -> list[str]:
+    return []
+
+
+@contextlib.contextmanager
+def kept(name: str, level: int, lines: list[str]) -> Iterator[None]:
+    """Keep what is logged under a name during the block."""
+    handler = logging.Handler(level)
+    handler.emit = lambda record: lines.append(handler.format(record))
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.DEBUG)
     logger.addHandler(handler)
-    with ProcessSpy(PASSWORD.encode()) as spy:
+    yield
+    logger.removeHandler(handler)
+    logger.setLevel(before)
+
+
+@pytest.fixture(scope="module")
+def done(
+    host: Host, original: dict[str, object], launches: list[str], logged: list[str]
+) -> dict[str, Request]:
+    """Three clones, made as one batch."""
+    xml = host.connection.lookupByName(IMAGE).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    host.connection.defineXML(xml.replace("</devices>", f"{VNC}</devices>"))
+    secrets = (PASSWORD, VNC_PASSWORD, PRIVATE_KEY)
+    with (
+        kept("maglica.host_worker.guest", logging.INFO, launches),
+        kept("maglica", logging.DEBUG, logged),
+        ProcessSpy(*map(str.encode, secrets)) as spy,
+    ):
         requests = host.run(
             host.request(LINKED, start=True),
             host.request(FULL, clone_mode=CloneMode.FULL, networks=(STATIC,)),
             host.request(OTHER, ssh_authorized_keys=(KEY,), root_password=PASSWORD),
         )
-    logger.removeHandler(handler)
-    # Not in the arguments of an appliance or of qemu-img, nor in a log.
+    # Not in the arguments of an appliance or of qemu-img.
     assert spy.seen == set()
-    assert not any(PASSWORD in text for text in launches)
     return {request.name: request for request in requests}
 
 
@@ -85,6 +113,31 @@ def test_all_are_done(host: Host, done: dict[str, Request]) -> None:
     assert done[LINKED].vm.state == "running"
     assert done[FULL].vm.state == "stopped"
     assert host.connection.lookupByName(LINKED).isActive()
+
+
+def test_secrets_are_in_the_guests_and_definitions_only(
+    host: Host, done: dict[str, Request], disks: dict[str, Disk], logged: list[str]
+) -> None:
+    secrets = {PASSWORD, VNC_PASSWORD, PRIVATE_KEY}
+    for disk in disks.values():
+        lines = disk.text("/etc/ssh/ssh_host_ed25519_key").splitlines()
+        assert PRIVATE_KEY in lines[0]
+        secrets.update(lines[1:-1])
+    defined = host.connection.lookupByName(OTHER).XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE)
+    assert VNC_PASSWORD in defined
+    places = {str(path): path for path in host.folder.glob("state/**/*") if path.is_file()}
+    texts = {name: path.read_bytes() for name, path in places.items()}
+    texts["the log"] = "\n".join(logged).encode()
+    texts["progress"] = json.dumps(host.lines).encode()
+    texts["results"] = repr(done).encode()
+    assert all(done[LINKED].id.encode() in texts[name] for name in ("results", "progress"))
+    assert "appliance launched" in "".join(logged)
+    assert not [
+        (name, secret)
+        for name, text in texts.items()
+        for secret in secrets
+        if secret.encode() in text
+    ]
 
 
 def test_an_appliance_for_the_base_and_for_who_sets_a_password(
