@@ -18,9 +18,12 @@ POINTS, LOOK = ((_CODE / name).read_text() for name in ("sitecustomize.py", "loo
 FOLDER = "/run/maglica-points"
 UNITS = {"host worker": "maglica-host-worker", "libvirtd": "libvirtd"}
 _DROP_IN = "/run/systemd/system/maglica-host-worker.service.d"
+# libvirtd may be killed more often than systemd would start it again.
+_UNLIMITED = "/run/systemd/system/libvirtd.service.d"
 _INSTALL = f"""
 set -e
-mkdir -p {FOLDER} {_DROP_IN}
+mkdir -p {FOLDER} {_DROP_IN} {_UNLIMITED}
+printf '[Unit]\\nStartLimitIntervalSec=0\\n' > {_UNLIMITED}/points.conf
 library=$(systemctl show -P Environment maglica-host-worker | tr ' ' '\\n' | grep ^PYTHONPATH=)
 path="{FOLDER}:${{library#PYTHONPATH=}}"
 printf '[Service]\\nEnvironment=PYTHONPATH=%s\\n' "$path" > {_DROP_IN}/points.conf
@@ -28,7 +31,7 @@ systemctl daemon-reload
 systemctl restart maglica-host-worker
 """
 _REMOVE = f"""
-rm -rf {_DROP_IN}/points.conf {FOLDER}
+rm -rf {_DROP_IN}/points.conf {_UNLIMITED}/points.conf {FOLDER}
 systemctl daemon-reload
 systemctl restart maglica-host-worker
 """
