@@ -37,7 +37,15 @@ OLDEST_CONTROLLER_PYTHON = (3, 11)
 NEWEST_CONTROLLER_PYTHON = (3, 13)
 # Hosts need the library only; these tests need ansible-core or a newer Python.
 OLDEST_PYTHON = (3, 9)
-CONTROL_SIDE_TESTS = ("cloud", "plugins", "modules", "inventory", "action", "test_imports.py")
+CONTROL_SIDE_TESTS = (
+    "cloud",
+    "faults",
+    "plugins",
+    "modules",
+    "inventory",
+    "action",
+    "test_imports.py",
+)
 # The names under which ansible-core 2.19, and 2.20 or later, look for their pip bootstrap.
 GET_PIP_NAMES = ("get_pip_24_2.py", "get_pip_25_2.py")
 MAX_SHOWN = 40

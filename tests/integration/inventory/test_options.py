@@ -88,7 +88,9 @@ def _silent(count: int, most: list[int]) -> Iterator[list[int]]:
     held: set[socket.socket] = set()
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
-        silent = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        silent = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _host in range(count)
+        ]
         stop, stopped = map(stack.enter_context, socket.socketpair())
         for listening in (*silent, stopped):
             selector.register(listening, selectors.EVENT_READ)
