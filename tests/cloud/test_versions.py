@@ -10,6 +10,7 @@ import time
 
 import libvirt_qemu
 import pytest
+from support.client_worker import eventually
 from support.cloud import IMAGE, Cloud
 
 MARK = "/etc/marked-by-its-owner"
@@ -72,6 +73,11 @@ def test_a_new_version_of_the_original(cloud: Cloud, clone, owner) -> None:
     assert IMAGE in running["msg"] and "running" in running["msg"] and host in running["msg"]
     _execute_in_guest(owner, f"echo yes > {MARK} && sync")
     _shut_down(owner)
+    # The client worker knows that by the host's next report, some tenths of a second later.
+    eventually(
+        lambda: cloud.vm("new0.example.jp", "--check", image=IMAGE, host=host).status == "CHANGED",
+        30,
+    )
 
     after = clone("new0.example.jp", host=host, wait_for="address")
     assert cloud.in_guest(after["vm"]["interfaces"][0]["addresses"][0], f"cat {MARK}") == "yes"
