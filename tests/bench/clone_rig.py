@@ -24,23 +24,10 @@ from support import qemu_libvirtd
 from support.client_worker import Worker, eventually
 from support.host_worker import LIBRARY, HostWorker
 
-DEFINITION = """
-<domain type='qemu'>
-  <name>{name}</name>
-  <memory unit='MiB'>{memory}</memory>
-  <vcpu>1</vcpu>
-  <os><type arch='x86_64'>hvm</type></os>
-  <devices>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='qcow2'/>
-      <source file='{disk}'/>
-      <target dev='vda' bus='virtio'/>
-    </disk>
-    <interface type='network'><source network='default'/><model type='virtio'/></interface>
-    <serial type='pty'/>
-  </devices>
-</domain>
-"""
+DEVICES = (
+    "<interface type='network'><source network='default'/><model type='virtio'/></interface>"
+    "<serial type='pty'/>"
+)
 NETWORK = "<network><name>default</name></network>"
 POOL = "<pool type='dir'><name>default</name><target><path>{path}</path></target></pool>"
 IMAGE = "debian12.original"
@@ -90,7 +77,10 @@ class Rig:
         self.connection.close()
 
     def add_image(self, name: str, disk: Path) -> None:
-        self.connection.defineXML(DEFINITION.format(name=name, disk=disk, memory=MEMORY_MIB))
+        disks = {"vda": ("qcow2", disk)}
+        self.connection.defineXML(
+            qemu_libvirtd.definition(name, disks, memory_mib=MEMORY_MIB, devices=DEVICES)
+        )
 
     def clone(self, *specs: CloneSpec) -> tuple[list[Request], float]:
         """Make vms; return their requests when all are done, and the seconds that it took."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,41 @@ remember_owner = 0
 user = "root"
 group = "root"
 stdio_handler = "file"
+"""
+
+
+def definition(
+    name: str,
+    disks: Mapping[str, tuple[str, Path]],
+    *,
+    memory_mib: int = 64,
+    identity: str = "",
+    devices: str = "",
+) -> str:
+    """Return a domain with disks, by target their formats and paths.
+
+    ``identity`` is what stands beside its name, such as a UUID, ``devices`` beside its disks.
+    """
+    drives = "".join(
+        f"""
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='{kind}'/>
+      <source file='{path}'/>
+      <target dev='{target}' bus='virtio'/>
+    </disk>"""
+        for target, (kind, path) in disks.items()
+    )
+    return f"""
+<domain type='qemu'>
+  <name>{name}</name>
+  {identity}
+  <memory unit='MiB'>{memory_mib}</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64'>hvm</type></os>
+  <devices>{drives}
+    {devices}
+  </devices>
+</domain>
 """
 
 

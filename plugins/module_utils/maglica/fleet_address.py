@@ -29,8 +29,7 @@ class Guest:
     """A domain with its handle (a ``virDomain``).
 
     ``on_network``: it has an interface on one of libvirt's own networks. ``agent``: its guest agent
-    seems to run. ``recorded``: pairs of a MAC address and a static
-    address with its prefix length.
+    seems to run. ``recorded``: pairs of a MAC address and a static address with its prefix length.
     """
 
     handle: Any

@@ -42,9 +42,9 @@ class Reading:
 
     A domain that ``wanted`` refuses is left out, and no more of it is read; it is asked again with
     the definition, and the definition is read in any case where it is not certain without.
-    ``sources`` are tried in order until one knows an address. ``details``:
-    the host's memory, pools and networks too. ``xml``: keep each definition. ``inactive``: read
-    the definitions that the domains have at their next start, not what they run with.
+    ``sources`` are tried in order until one knows an address. ``details``: the host's memory, pools
+    and networks too. ``xml``: keep each definition. ``inactive``: read the definitions that the
+    domains have at their next start, not what they run with.
     """
 
     gather: Gather = Gather.FULL

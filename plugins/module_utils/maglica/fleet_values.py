@@ -68,8 +68,8 @@ class Domain:
 
     ``made``: Maglica made it (None: not known, which happens to active domains read minimally).
     ``image``, ``image_version`` and ``request`` are what it was cloned from and by; ``created`` is
-    in seconds since 1970. ``checksum`` was recorded with an image.
-    ``xml`` is the definition, only if it was asked for.
+    in seconds since 1970. ``checksum`` was recorded with an image. ``xml`` is the
+    definition, only if it was asked for.
     """
 
     name: str

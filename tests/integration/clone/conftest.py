@@ -22,22 +22,6 @@ from maglica.model import CloneSpec, Kind, Request, new_request_id
 from support import guest, qemu_libvirtd
 
 IMAGE = "debian.original"
-DEFINITION = """
-<domain type='qemu'>
-  <name>{name}</name>
-  <memory unit='MiB'>64</memory>
-  <vcpu>1</vcpu>
-  <os><type arch='x86_64'>hvm</type></os>
-  <devices>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='{format}'/>
-      <source file='{disk}'/>
-      <target dev='vda' bus='virtio'/>
-    </disk>
-    <interface type='user'><model type='virtio'/></interface>
-  </devices>
-</domain>
-"""
 POOL = "<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>"
 
 
@@ -68,7 +52,8 @@ class Host:
         self.context.settings = replace(self.settings, pools=(name,))
 
     def add_image(self, disk: Path, name: str = IMAGE, disk_format: str = "raw") -> Any:
-        xml = DEFINITION.format(name=name, disk=disk, format=disk_format)
+        nic = "<interface type='user'><model type='virtio'/></interface>"
+        xml = qemu_libvirtd.definition(name, {"vda": (disk_format, disk)}, devices=nic)
         return self.connection.defineXML(xml)
 
     def request(self, name: str, **changes: Any) -> Request:

@@ -16,26 +16,6 @@ from maglica.config import HostEntry
 from support import qemu_libvirtd
 
 _MIB = 1 << 20
-_DOMAIN = """
-<domain type='qemu'>
-  <name>{name}</name>
-  <memory unit='MiB'>32</memory>
-  <vcpu>1</vcpu>
-  <os><type arch='x86_64'>hvm</type></os>
-  <devices>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='qcow2'/>
-      <source file='{folder}/{name}.qcow2'/>
-      <target dev='vda' bus='virtio'/>
-    </disk>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='raw'/>
-      <source file='{folder}/{name}.raw'/>
-      <target dev='vdb' bus='virtio'/>
-    </disk>
-  </devices>
-</domain>
-"""
 
 
 def _run(*command: object) -> None:
@@ -63,7 +43,11 @@ def qemu() -> Iterator[tuple[str, Path]]:
             connection = libvirt.open(uri)
             for name in ("image", "vm"):
                 _make_disks(folder, name)
-                connection.defineXML(_DOMAIN.format(name=name, folder=folder))
+                disks = {
+                    "vda": ("qcow2", folder / f"{name}.qcow2"),
+                    "vdb": ("raw", folder / f"{name}.raw"),
+                }
+                connection.defineXML(qemu_libvirtd.definition(name, disks, memory_mib=32))
             connection.lookupByName("vm").createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
             connection.close()
             yield uri, folder

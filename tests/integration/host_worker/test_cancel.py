@@ -30,23 +30,6 @@ MIB = 1 << 20
 NAME = "vm0.example.jp"
 UUID = vm_uuid("r")
 POOL = "<pool type='dir'><name>default</name><target><path>{path}</path></target></pool>"
-DEFINITION = """
-<domain type='qemu'>
-  <name>{name}</name>
-  <uuid>{uuid}</uuid>
-  <metadata>{metadata}</metadata>
-  <memory unit='MiB'>64</memory>
-  <vcpu>1</vcpu>
-  <os><type arch='x86_64'>hvm</type></os>
-  <devices>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='{format}'/>
-      <source file='{disk}'/>
-      <target dev='vda' bus='virtio'/>
-    </disk>
-  </devices>
-</domain>
-"""
 
 
 class Rig(Cell):
@@ -65,10 +48,14 @@ class Rig(Cell):
         run("qemu-img", "create", "-f", "qcow2", "-b", self.below, "-F", "qcow2", self.disk)
         self.handle = connection.storagePoolDefineXML(POOL.format(path=self.pool))
         self.handle.create()
-        texts = {"metadata": "", "format": "raw", "disk": disk}
-        connection.defineXML(DEFINITION.format(name=IMAGE, uuid=IMAGE_UUID, **texts))
-        texts = {"metadata": MADE, "format": "qcow2", "disk": self.disk}
-        self.vm = connection.defineXML(DEFINITION.format(name=NAME, uuid=UUID, **texts))
+
+        def define(name: str, kind: str, path: Path, identity: str) -> libvirt.virDomain:
+            disks = {"vda": (kind, path)}
+            return connection.defineXML(qemu_libvirtd.definition(name, disks, identity=identity))
+
+        define(IMAGE, "raw", disk, f"<uuid>{IMAGE_UUID}</uuid>")
+        made = f"<uuid>{UUID}</uuid><metadata>{MADE}</metadata>"
+        self.vm = define(NAME, "qcow2", self.disk, made)
 
     def submit(self, kind: Kind, **fields: Any) -> Request:
         spec: Any = VmSpec(name=NAME, uuid=UUID, host=HOST, **fields)

@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import json
+import functools
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 import yaml
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
     errors,
     image_apply,
@@ -21,13 +19,6 @@ from ansible_collections.maglica.cloud.plugins.modules import maglica_image
 
 IMAGE = "debian12.original"
 HOSTS = ("kvm0.example.jp", "kvm1.example.jp", "kvm2.example.jp")
-CONFIG = """
-[client_worker]
-address = 127.0.0.1
-insecure = yes
-[host kvm0.example.jp]
-uri = test:///default
-"""
 Run = Callable[..., dict[str, Any]]
 
 
@@ -89,19 +80,8 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], client: FakeClient) -> Run:
-    config = tmp_path / "maglica.conf"
-    config.write_text(CONFIG)
-
-    def run_with(**arguments: object) -> dict[str, Any]:
-        given = {"config": str(config), "name": IMAGE, **arguments}
-        with patch_module_args(given), pytest.raises(SystemExit) as ended:
-            maglica_image.main()
-        result: dict[str, Any] = json.loads(capsys.readouterr().out)
-        assert bool(ended.value.code) is bool(result.get("failed"))
-        return result
-
-    return run_with
+def run(run_module: Run, client: FakeClient) -> Run:
+    return functools.partial(run_module, maglica_image, name=IMAGE)
 
 
 def test_what_lacks_is_prepared(run: Run, client: FakeClient) -> None:

@@ -4,18 +4,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import functools
 from typing import Any, Callable
 
 import pytest
 import yaml
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.maglica.cloud.plugins.module_utils import _listing
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica import model
 from ansible_collections.maglica.cloud.plugins.modules import maglica_image_info
 
-CONFIG = "[client_worker]\naddress = 127.0.0.1\n[host kvm0]\nuri = test:///default\n"
 HERE, GONE = "debian12.original", "debian11.original"
 Run = Callable[..., dict[str, Any]]
 
@@ -52,17 +49,8 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], client: FakeClient) -> Run:
-    config = tmp_path / "maglica.conf"
-    config.write_text(CONFIG)
-
-    def run_with(**arguments: object) -> dict[str, Any]:
-        with patch_module_args({"config": str(config), **arguments}), pytest.raises(SystemExit):
-            maglica_image_info.main()
-        result: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return result
-
-    return run_with
+def run(run_module: Run, client: FakeClient) -> Run:
+    return functools.partial(run_module, maglica_image_info)
 
 
 def test_bases_also_of_images_that_are_not_listed(run: Run, client: FakeClient) -> None:

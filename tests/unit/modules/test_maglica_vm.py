@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any, Callable
 
 import pytest
 import yaml
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.maglica.cloud.plugins.module_utils import _ansible
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
     errors,
@@ -23,13 +23,6 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
 from ansible_collections.maglica.cloud.plugins.modules import maglica_vm
 
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
-CONFIG = """
-[client_worker]
-address = 127.0.0.1
-insecure = yes
-[host kvm0.example.jp]
-uri = test:///default
-"""
 REQUEST = model.Request(
     id="2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e",
     kind=model.Kind.CLONE,
@@ -44,13 +37,6 @@ VM = {"name": NAME, "host": HOST, "state": "running"}
 
 
 Run = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "maglica.conf"
-    path.write_text(CONFIG)
-    return path
 
 
 @pytest.fixture
@@ -83,18 +69,8 @@ def bring(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.fixture
-def run(config: Path, capsys: pytest.CaptureFixture[str], bring: dict[str, Any]) -> Run:
-    """Run the module with arguments; return its result."""
-
-    def run_with(**arguments: object) -> dict[str, Any]:
-        given = {"config": str(config), "name": NAME, **arguments}
-        with patch_module_args(given), pytest.raises(SystemExit) as ended:
-            maglica_vm.main()
-        result: dict[str, Any] = json.loads(capsys.readouterr().out)
-        assert bool(ended.value.code) is bool(result.get("failed"))
-        return result
-
-    return run_with
+def run(run_module: Run, bring: dict[str, Any]) -> Run:
+    return functools.partial(run_module, maglica_vm, name=NAME)
 
 
 def test_the_least(run: Run, bring: dict[str, Any]) -> None:
@@ -236,7 +212,7 @@ def test_a_missing_package_says_which_python(run: Run, bring: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (CONFIG.partition("[host")[0], r"section \[host NAME\] is missing"),
+        ("[client_worker]\naddress = 127.0.0.1\n", r"section \[host NAME\] is missing"),
         ("[client_worker]\nadress = x\n", "maglica.conf:2"),
         ("nonsense", "maglica.conf"),
     ],

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 import yaml
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.maglica.cloud.plugins.module_utils import _ansible
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
     errors,
@@ -24,13 +23,6 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
 from ansible_collections.maglica.cloud.plugins.modules import maglica_vm, maglica_vms
 
 IMAGE, HOST = "debian12.original", "kvm0.example.jp"
-CONFIG = """
-[client_worker]
-address = 127.0.0.1
-insecure = yes
-[host kvm0.example.jp]
-uri = test:///default
-"""
 REQUEST = model.Request(
     id="2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e",
     kind=model.Kind.CLONE,
@@ -69,21 +61,8 @@ def task(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], task: dict[str, Any]) -> Run:
-    config = tmp_path / "maglica.conf"
-    config.write_text(CONFIG)
-
-    def run_with(**arguments: object) -> dict[str, Any]:
-        with (
-            patch_module_args({"config": str(config), **arguments}),
-            pytest.raises(SystemExit) as ended,
-        ):
-            maglica_vms.main()
-        result: dict[str, Any] = json.loads(capsys.readouterr().out)
-        assert bool(ended.value.code) is bool(result.get("failed"))
-        return result
-
-    return run_with
+def run(run_module: Run, task: dict[str, Any]) -> Run:
+    return functools.partial(run_module, maglica_vms)
 
 
 def test_a_pattern_with_a_count(run: Run, task: dict[str, Any]) -> None:
