@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from maglica import domain_clone, domain_xml
 from maglica.domain_clone import DiskSource, clone, own_path
-from maglica.domain_metadata import IMAGE_NAMESPACE
+from maglica.domain_metadata import IMAGE_NAMESPACE, OwnVolume
 from maglica.domain_xml import describe
 from maglica.errors import ImageUnsupported
 from maglica.model import CloneMode, Nic, vm_uuid
@@ -108,6 +108,24 @@ def test_a_clone_has_not_what_was_recorded_of_its_image() -> None:
     xml = definition("foreign").replace("<metadata>", f"<metadata>{recorded}", 1)
     assert describe(xml).checksum
     assert IMAGE_NAMESPACE not in clone(xml, plan(xml))
+
+
+def test_what_is_its_own_is_named_in_its_metadata() -> None:
+    xml = definition("uefi")
+    source = DiskSource("/pool/v", "qcow2", "fast", "v")
+    wishes = {"uuid": vm_uuid("r"), "request": "r", "disks": {"vda": source}, "nvram": "/n/own.fd"}
+    made = describe(clone(xml, plan(xml, **wishes))).made
+    assert made is not None
+    assert made.volumes == (OwnVolume("vda", "fast", "v", "/pool/v"),)
+    assert made.nvram == "/n/own.fd"
+
+
+def test_host_keys_are_named_in_its_metadata() -> None:
+    xml = clone(definition("plain"), plan(definition("plain"), uuid=vm_uuid("r"), request="r"))
+    keys = ("ssh-ed25519 AAAA", "ssh-rsa </x>")
+    made = describe(domain_clone.record_host_keys(xml, keys)).made
+    assert made is not None
+    assert made.ssh_host_keys == keys
 
 
 NASTY = ["</name><devices/>", "<!--", "]]>", "&lt;", "'", '"', "a\nb", "é", "<x xmlns='y'/>"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from . import domain_metadata, domain_nics, domain_size
 from .domain_limits import obstacles
-from .domain_xml import describe_disk, parse, text
+from .domain_xml import describe_disk, nvram_of, parse, text
 from .errors import ImageUnsupported
 from .model import CloneMode, Nic
 
@@ -26,10 +26,12 @@ _LABEL_CHILDREN = ("label", "imagelabel")
 
 @dataclass(frozen=True)
 class DiskSource:
-    """The file that a copied disk of the clone has as its source."""
+    """The file that a copied disk of the clone has as its source: a volume of its own."""
 
     path: str
     format: str = "qcow2"
+    pool: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def clone(xml: str, plan: ClonePlan) -> str:
     if plan.memory_mib is not None:
         domain_size.set_memory(root, plan.memory_mib)
     _nvram(root, plan)
+    _own_files(root, plan)
     _character_devices(root, old_name, plan.name)
     _state_paths(root, old_name, plan.name)
     _graphics(root)
@@ -143,6 +146,26 @@ def _metadata(root: ET.Element, plan: ClonePlan) -> None:
     made = ET.SubElement(_child(root, "metadata"), "maglica:vm", attributes)
     for tag in plan.tags:
         ET.SubElement(made, "maglica:tag", {"name": tag})
+
+
+def record_host_keys(xml: str, keys: Sequence[str]) -> str:
+    """Return the clone's domain XML ``xml`` with its public SSH host keys in the metadata."""
+    root = parse(xml)
+    for _metadata, element in domain_metadata.of_vm(root):
+        for key in keys:
+            ET.SubElement(element, "maglica:ssh_host_key").text = key
+    return ET.tostring(root, encoding="unicode")
+
+
+def _own_files(root: ET.Element, plan: ClonePlan) -> None:
+    """Record what is the clone's own, so that it can be removed with it wherever it is by then."""
+    nvram = nvram_of(root)
+    for _metadata, element in domain_metadata.of_vm(root):
+        for target, disk in plan.disks.items():
+            attributes = {"target": target, "pool": disk.pool, "name": disk.name, "path": disk.path}
+            ET.SubElement(element, "maglica:volume", attributes)
+        if nvram is not None:
+            ET.SubElement(element, "maglica:nvram", {"path": nvram})
 
 
 def _static_addresses(root: ET.Element, nics: Sequence[Nic]) -> None:

@@ -25,13 +25,29 @@ _SECONDS = re.compile(r"[0-9]{1,11}")
 
 
 @dataclass(frozen=True)
+class OwnVolume:
+    """A volume that Maglica made for a vm's disk ``target``, and for nothing else.
+
+    ``path`` is the one that it had when it was made: only while pool and name still lead there is
+    what lies there shown to be the vm's.
+    """
+
+    target: str
+    pool: str
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
 class Made:
     """What Maglica wrote into the metadata of a vm that it made; ``created`` is a Unix time.
 
     ``image_version`` is the version of the image that it has a clone of, empty for a vm of before
     that was recorded. ``base`` is the id of the base that a linked vm builds upon. ``tags`` are
     sorted. ``addresses`` are pairs of a MAC address and a static address of that interface, with
-    its prefix length.
+    its prefix length. ``volumes`` are the vm's own, ``nvram`` is the path of its own UEFI
+    variables; what is not named here is not Maglica's to remove. ``ssh_host_keys`` are the public
+    ones that it was given, as in known_hosts(5) without the host.
     """
 
     image: str
@@ -43,6 +59,9 @@ class Made:
     addresses: tuple[tuple[str, str], ...] = ()
     tags: tuple[str, ...] = ()
     base: str | None = None
+    volumes: tuple[OwnVolume, ...] = ()
+    nvram: str | None = None
+    ssh_host_keys: tuple[str, ...] = ()
 
 
 def made(root: ET.Element, uuid: str) -> Made | None:
@@ -63,11 +82,15 @@ def made(root: ET.Element, uuid: str) -> Made | None:
             base=element.get("base"),
             addresses=tuple(
                 (child.get("mac", ""), child.get("address", ""))
-                for child in element
-                if child.tag.rpartition(":")[2] == "address"
+                for child in _children(element, "address")
             ),
             tags=tuple(
                 sorted({child.get("name", "") for child in element if is_tag(child)} - {""})
+            ),
+            volumes=tuple(map(_volume, _children(element, "volume"))),
+            nvram=next((child.get("path") for child in _children(element, "nvram")), None),
+            ssh_host_keys=tuple(
+                key for child in _children(element, "ssh_host_key") if (key := child.text or "")
             ),
         )
     return None
@@ -84,6 +107,15 @@ def checksum(root: ET.Element) -> str | None:
 def is_tag(element: ET.Element) -> bool:
     """Say whether an element in Maglica's metadata is a tag of the vm."""
     return element.tag.rpartition(":")[2] == "tag"
+
+
+def _children(element: ET.Element, name: str) -> Iterator[ET.Element]:
+    return (child for child in element if child.tag.rpartition(":")[2] == name)
+
+
+def _volume(element: ET.Element) -> OwnVolume:
+    fields = ("target", "pool", "name", "path")
+    return OwnVolume(*(element.get(field, "") for field in fields))
 
 
 def of_vm(root: ET.Element) -> Iterator[tuple[ET.Element, ET.Element]]:

@@ -112,7 +112,7 @@ def describe(xml: str) -> Definition:
         memory_mib=memory_bytes(root, "memory") >> 20,
         disks=tuple(describe_disk(element) for element in root.iterfind("devices/disk")),
         interfaces=tuple(_interface(element) for element in root.iterfind("devices/interface")),
-        nvram=_nvram(root),
+        nvram=nvram_of(root),
         title=root.findtext("title"),
         description=root.findtext("description"),
         checksum=domain_metadata.checksum(root),
@@ -185,7 +185,8 @@ def _vcpus(root: ET.Element) -> int:
     return number(element.get("current") or element.text or "1", "vcpu")
 
 
-def _nvram(root: ET.Element) -> str | None:
+def nvram_of(root: ET.Element) -> str | None:
+    """Return the path of a UEFI guest's variables, when it is stated."""
     source = root.find("os/nvram/source")
     if source is not None:
         return source.get("file")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import libvirt
 import pytest
-from maglica.host_worker import bases
+from maglica.host_worker import unused_bases
 from maglica.model import CloneMode, Nic, Request, State
 from support.guest import MACHINE_ID, Disk
 from support.process_spy import ProcessSpy
@@ -301,5 +301,5 @@ def test_a_changed_image_makes_a_new_base_and_old_clones_live_on(
         assert again.text("/etc/hostname") == before[name]
         assert again.text("/etc/added") == ""
     assert len(host.context.journal.bases()) == 2
-    bases.collect(host.connection, host.context)
+    unused_bases.collect(host.connection, host.context)
     assert len(host.context.journal.bases()) == 2

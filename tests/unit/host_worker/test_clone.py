@@ -390,7 +390,7 @@ def test_an_old_base_that_nothing_uses_goes(host: FakeHost) -> None:
 def test_the_newest_base_stays_without_clones(host: FakeHost) -> None:
     host.add_image()
     host.run(host.request(clone_mode=CloneMode.FULL))
-    clone.bases.collect(host.connection, host.context)
+    clone.unused_bases.collect(host.connection, host.context)
     assert len(host.bases()) == 1
 
 
@@ -399,11 +399,11 @@ def test_the_base_of_an_image_that_is_gone_goes(host: FakeHost) -> None:
     linked = host.request(NAMES[0])
     host.run(linked)
     host.connection.domains.remove(image)
-    clone.bases.collect(host.connection, host.context)
+    clone.unused_bases.collect(host.connection, host.context)
     assert len(host.bases()) == 1
     (host.pool / storage.volume_name(NAMES[0], "vda", vm_uuid(linked.id))).unlink()
     host.connection.domains.clear()
-    clone.bases.collect(host.connection, host.context)
+    clone.unused_bases.collect(host.connection, host.context)
     assert host.bases() == []
     assert host.context.journal.bases() == ()
 
@@ -421,7 +421,7 @@ def test_a_base_below_an_overlay_outside_the_pools_stays(host: FakeHost) -> None
     disks = DISK.format(format="qcow2", path=overlay, target="vda")
     host.connection.defineXML(DEFINITION.format(name="theirs", disks=disks, nvram=""))
     host.connection.domains.remove(image)
-    clone.bases.collect(host.connection, host.context)
+    clone.unused_bases.collect(host.connection, host.context)
     assert host.bases() == [name]
 
 
@@ -440,9 +440,9 @@ def test_a_pool_behind_a_link_hides_no_use(host: FakeHost) -> None:
     host.pool.rename(real)
     host.pool.symlink_to(real)
     name = old_base_in_use(host)
-    clone.bases.collect(host.connection, host.context)
+    clone.unused_bases.collect(host.connection, host.context)
     assert name in host.bases()
-    assert clone.bases.release(IMAGE, host.connection, host.context) == 1
+    assert clone.unused_bases.release(IMAGE, host.connection, host.context) == 1
     assert host.bases() == [name]
 
 
@@ -450,7 +450,7 @@ def test_a_base_that_a_vm_says_it_needs_stays_without_its_disk(host: FakeHost) -
     name = old_base_in_use(host)
     for path in host.pool.glob(f"{NAMES[0]}.*"):
         path.unlink()
-    clone.bases.collect(host.connection, host.context)
+    clone.unused_bases.collect(host.connection, host.context)
     assert name in host.bases()
 
 
@@ -464,17 +464,17 @@ def test_what_can_not_be_read_is_not_taken_for_unused(
 
     monkeypatch.setattr(clone.bases.os, "scandir", stale)
     with pytest.raises(StorageFailed, match=f"{host.pool} of a storage pool can't be read: Stale"):
-        clone.bases.collect(host.connection, host.context)
+        clone.unused_bases.collect(host.connection, host.context)
     # Work that is done does not fail for it.
-    clone.bases.tidy(host.context)
+    clone.unused_bases.tidy(host.context)
     assert name in host.bases()
 
 
 def test_releasing_one_image_counts_its_own_bases(host: FakeHost) -> None:
     host.add_image()
     host.run(host.request(clone_mode=CloneMode.FULL))
-    assert clone.bases.release("other.original", host.connection, host.context) == 0
-    assert clone.bases.release(IMAGE, host.connection, host.context) == 1
+    assert clone.unused_bases.release("other.original", host.connection, host.context) == 0
+    assert clone.unused_bases.release(IMAGE, host.connection, host.context) == 1
     assert host.bases() == []
 
 
@@ -489,7 +489,7 @@ def test_bases_of_a_lost_journal(host: FakeHost) -> None:
     for path in host.state_dir.glob("host_worker.sqlite*"):
         path.unlink()
     host.context = host.new_context()
-    clone.bases.collect(host.connection, host.context)
+    clone.unused_bases.collect(host.connection, host.context)
     assert host.bases() == used
 
 

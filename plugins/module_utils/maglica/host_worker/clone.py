@@ -17,7 +17,7 @@ from typing import Callable
 
 from ..errors import HostDown, MaglicaError
 from ..model import CloneSpec, Request, Vm
-from . import bases, libvirtd, member, original, storage, undo
+from . import bases, libvirtd, member, original, storage, undo, unused_bases
 from .context import JobContext
 from .guest import accel
 from .guest.appliance import Drive
@@ -66,7 +66,7 @@ class _Batch:
                     step(image)
                 if len(self._context.journal.bases(image.uuid)) > 1:
                     # What a new base has made superfluous.
-                    bases.tidy(self._context)
+                    unused_bases.tidy(self._context)
         except HostDown:
             raise
         except MaglicaError as error:

@@ -17,7 +17,18 @@ from .. import domain_xml
 from .._deps import need
 from ..errors import LibvirtFailed, MaglicaError, NoRoom, StorageFailed, VmUnknown
 from ..model import Request, Vm
-from . import bases, images, libvirtd, metadata, qemu_img, quick, storage, undo, view
+from . import (
+    bases,
+    images,
+    libvirtd,
+    metadata,
+    qemu_img,
+    quick,
+    storage,
+    undo,
+    unused_bases,
+    view,
+)
 from .context import JobContext
 
 POLL_SECONDS = 0.25
@@ -40,7 +51,7 @@ def flatten(request: Request, context: JobContext) -> Vm:
         context.journal.forget(request.id)
         metadata.set_independent(domain)
         vm = view.vm_of(domain, context.host)
-    bases.tidy(context)
+    unused_bases.tidy(context)
     return vm
 
 

@@ -156,7 +156,10 @@ def _plan(vm: Member, base: Source) -> domain_clone.ClonePlan:
         created=int(time.time()),
         who=vm.request.who,
         clone_mode=vm.spec.clone_mode,
-        disks={target: domain_clone.DiskSource(path) for target, path in vm.disks.items()},
+        disks={
+            target: domain_clone.DiskSource(path, images.QCOW2, vm.pool_name, Path(path).name)
+            for target, path in vm.disks.items()
+        },
         networks=vm.spec.networks,
         vcpus=vm.spec.vcpus,
         memory_mib=vm.spec.memory_mib,
@@ -208,6 +211,7 @@ def announce(vm: Member, image: Image, context: JobContext) -> None:
     """Do what comes before the definition. Raises NoRoom or StorageFailed."""
     _copy_nvram(vm, image, context)
     vm.public_keys = tuple(key.public for key in vm.host_keys)
+    vm.xml = domain_clone.record_host_keys(vm.xml, vm.public_keys)
     data = {"uuid": vm.uuid, "name": vm.spec.name, "ssh_host_keys": vm.public_keys}
     context.journal.intend(vm.request.id, undo.DOMAIN, data)
 

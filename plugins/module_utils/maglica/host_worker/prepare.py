@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 from ..errors import ImageUnsupported, MaglicaError, MessageInvalid
 from ..model import ImageSpec, Request
-from . import bases, original
+from . import bases, original, unused_bases
 from .context import JobContext
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def prepare(request: Request, context: JobContext) -> None:
     except MaglicaError as error:
         raise type(error)(f"cannot prepare image {name} on host {context.host}: {error}") from error
     if len(context.journal.bases(image.uuid)) > 1:
-        bases.tidy(context)
+        unused_bases.tidy(context)
 
 
 def release(request: Request, context: JobContext) -> None:
@@ -48,7 +48,7 @@ def release(request: Request, context: JobContext) -> None:
     name = _image(request)
     try:
         begun = time.monotonic()
-        removed = bases.release(name, context.connect(), context)
+        removed = unused_bases.release(name, context.connect(), context)
     except MaglicaError as error:
         text = f"cannot remove the bases of image {name} on host {context.host}: {error}"
         raise type(error)(text) from error

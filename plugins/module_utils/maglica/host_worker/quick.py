@@ -18,7 +18,7 @@ from .. import domain_size, domain_xml
 from .._deps import need
 from ..errors import ImageUnsupported, LibvirtFailed, MaglicaError, StorageFailed, VmUnknown
 from ..model import Request, Vm, VmSpec
-from . import bases, libvirtd, metadata, storage, view
+from . import libvirtd, metadata, storage, unused_bases, view
 from .context import JobContext
 
 # Announces that a domain and then its volumes, (pool, name) each, are taken away.
@@ -116,7 +116,7 @@ def _delete_volumes(request: Request, context: JobContext) -> None:
     announced = [volume for intent in intents for volume in intent.data["volumes"]]
     for pool, name in announced or storage.vm_volumes(connection, _spec(request).uuid):
         storage.delete(connection, pool, name)
-    bases.tidy(context)
+    unused_bases.tidy(context)
 
 
 def resize(request: Request, context: JobContext) -> Vm:
