@@ -15,6 +15,7 @@ from pathlib import Path
 from .qcow2 import BACKING_FORMAT, header
 
 VIR_FROM_RPC = 7
+VIR_ERR_NO_SUPPORT = 3
 VIR_ERR_NO_DOMAIN = 42
 VIR_ERR_NO_STORAGE_POOL = 49
 VIR_ERR_NO_STORAGE_VOL = 50
@@ -29,6 +30,7 @@ VIR_DOMAIN_XML_INACTIVE = 2
 VIR_DOMAIN_UNDEFINE_MANAGED_SAVE = 1
 VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA = 2
 VIR_DOMAIN_UNDEFINE_NVRAM = 4
+VIR_DOMAIN_UNDEFINE_KEEP_NVRAM = 8
 VIR_DOMAIN_UNDEFINE_TPM = 32
 RUNNING, SHUTOFF = 1, 5
 
@@ -85,7 +87,7 @@ class Connection:
                 return domain
         raise libvirtError("Domain not found", VIR_ERR_NO_DOMAIN)
 
-    def listAllDomains(self) -> list[Domain]:  # noqa: N802
+    def listAllDomains(self, flags: int = 0) -> list[Domain]:  # noqa: N802
         return list(self.domains)
 
     def defineXML(self, xml: str) -> Domain:  # noqa: N802
@@ -99,7 +101,7 @@ class Connection:
 
     def listAllStoragePools(self, flags: int = 0) -> list[Pool]:  # noqa: N802
         self.called("listAllStoragePools")
-        return [pool for pool in self.pools if pool.active]
+        return [pool for pool in self.pools if pool.active or not flags]
 
     def storagePoolLookupByName(self, name: str) -> Pool:  # noqa: N802
         for pool in self.pools:
@@ -124,6 +126,7 @@ class Domain:
         self.persistent = True
         self.saved = False
         self.undefined_with = 0
+        self.snapshots: list[object] = []
 
     def name(self) -> str:
         return self._name
@@ -154,6 +157,9 @@ class Domain:
         self._connection.called("destroy")
         self.active = False
 
+    def listAllSnapshots(self, flags: int = 0) -> list[object]:  # noqa: N802
+        return self.snapshots
+
     def listAllCheckpoints(self) -> list[object]:  # noqa: N802
         return []
 
@@ -176,7 +182,7 @@ class Pool:
     def name(self) -> str:
         return self._name
 
-    def XMLDesc(self) -> str:  # noqa: N802
+    def XMLDesc(self, flags: int = 0) -> str:  # noqa: N802
         return f"<pool type='dir'><target><path>{self.path}</path></target></pool>"
 
     def refresh(self) -> None:

@@ -1,21 +1,43 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What storage.py does with any libvirtd; derive a test class from it.
+"""What storage.py and own_files.py do with any libvirtd; derive a test class from it.
 
 The derived class has fixtures ``connection``, ``pool``, the folder of an empty pool named default,
-and ``stopped_pool``, which returns a context in which that is not active.
+``stopped_pool``, which returns a context in which that is not active, and ``moved_pool``, which
+returns one in which that pool's folder is the one given.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from maglica.errors import StorageFailed
-from maglica.host_worker import images, storage
+from maglica.domain_metadata import OwnVolume
+from maglica.errors import NotOwn, StorageFailed
+from maglica.host_worker import images, own_files, storage
+from maglica.host_worker.own_files import OwnFiles
 from maglica.host_worker.storage import MIB
 
 UUID = "e295817c-2e61-58d4-94ad-b3e77aee8536"
+
+
+def own(pool: Path, name: str, pool_name: str = "default") -> OwnVolume:
+    return OwnVolume("vda", pool_name, name, str(pool / name))
+
+
+def context(connection) -> SimpleNamespace:
+    """What own_files needs of a JobContext where nothing was announced."""
+    journal = SimpleNamespace(announced=lambda kind: ())
+    return SimpleNamespace(connect=lambda: connection, journal=journal)
+
+
+def remove(connection, *volumes: OwnVolume) -> None:
+    own_files.remove(OwnFiles(volumes), context(connection))
+
+
+def files(pool: Path) -> list[str]:
+    return sorted(path.name for path in pool.iterdir())
 
 
 class StorageContract:
@@ -23,7 +45,7 @@ class StorageContract:
 
     def test_pools(self, connection, pool: Path) -> None:
         (found,) = storage.pools(connection, ["default"])
-        assert (found.name, found.path) == ("default", str(pool))
+        assert (found.name, found.path, found.shared) == ("default", str(pool), None)
         assert found.free == pytest.approx(storage.free_bytes(str(pool)), rel=0.05)
         assert storage.pools(connection, ["other"]) == ()
 
@@ -39,36 +61,38 @@ class StorageContract:
         ]
         assert all(layer.allocated < MIB for layer in chain)
         assert storage.volume_names(connection, known) == ("base.qcow2", "overlay.qcow2")
-        for name in ("overlay.qcow2", "base.qcow2"):
-            storage.delete(connection, "default", name)
-        assert list(pool.iterdir()) == []
+        remove(connection, own(pool, "overlay.qcow2"), own(pool, "base.qcow2"))
+        assert files(pool) == []
 
-    def test_a_left_over_is_replaced(self, connection, pool: Path) -> None:
+    def test_what_is_there_is_not_replaced(self, connection, pool: Path) -> None:
         (known,) = storage.pools(connection, ["default"])
-        for size in (MIB, 2 * MIB):
-            storage.create(connection, known, "twice.qcow2", size)
-        (layer,) = images.inspect(str(pool / "twice.qcow2"), "qcow2", [])
-        assert layer.size == 2 * MIB
-        storage.delete(connection, "default", "twice.qcow2")
+        (pool / "theirs.qcow2").write_bytes(b"theirs")
+        with pytest.raises(StorageFailed, match=r"theirs\.qcow2 is there already"):
+            storage.check_free(own(pool, "theirs.qcow2"))
+        with pytest.raises(StorageFailed, match="can't be made in pool default"):
+            storage.create(connection, known, "theirs.qcow2", MIB)
+        assert (pool / "theirs.qcow2").read_bytes() == b"theirs"
+        (pool / "theirs.qcow2").unlink()
 
-    def test_what_is_not_there_is_deleted(self, connection, pool: Path) -> None:
-        storage.delete(connection, "default", "nothing.qcow2")
+    def test_what_is_not_there_is_removed(self, connection, pool: Path) -> None:
+        remove(connection, own(pool, "nothing.qcow2"))
 
-    def test_a_file_that_libvirt_has_not_seen_is_deleted(self, connection, pool: Path) -> None:
+    def test_a_file_that_libvirt_has_not_seen_is_removed(self, connection, pool: Path) -> None:
         (pool / "strange.qcow2").write_bytes(b"")
-        storage.delete(connection, "default", "strange.qcow2")
-        assert list(pool.iterdir()) == []
+        remove(connection, own(pool, "strange.qcow2"))
+        assert files(pool) == []
 
-    def test_a_volume_whose_file_is_gone_is_deleted(self, connection, pool: Path) -> None:
+    def test_a_volume_whose_file_is_gone_is_removed(self, connection, pool: Path) -> None:
         (known,) = storage.pools(connection, ["default"])
         storage.create(connection, known, "gone.qcow2", MIB)
         (pool / "gone.qcow2").unlink()
-        storage.delete(connection, "default", "gone.qcow2")
+        remove(connection, own(pool, "gone.qcow2"))
         assert storage.volume_names(connection, known) == ()
 
     def test_a_pool_that_is_not_there(self, connection, pool: Path) -> None:
-        with pytest.raises(StorageFailed, match=r"volume x can't be removed from pool nowhere"):
-            storage.delete(connection, "nowhere", "x")
+        text = r"volume x can't be removed: there is no storage pool nowhere any more"
+        with pytest.raises(NotOwn, match=text):
+            remove(connection, own(pool, "x", "nowhere"))
         with pytest.raises(StorageFailed, match=r"volume x can't be made in pool nowhere"):
             storage.create(connection, storage.Pool("nowhere", "/", 1), "x", MIB)
 
@@ -76,36 +100,41 @@ class StorageContract:
         self, connection, pool: Path, stopped_pool
     ) -> None:
         (known,) = storage.pools(connection, ["default"])
-        name = storage.volume_name("vm0.example.jp", "vda", UUID)
-        storage.create(connection, known, name, MIB)
-        path = storage.volume_path(known, name)
-        with stopped_pool():
-            with pytest.raises(StorageFailed, match=r"can't be removed.* is not active"):
-                storage.delete(connection, "default", name)
-            assert storage.vm_volumes(connection, UUID) == []
-            with pytest.raises(StorageFailed, match=r"is in no active storage pool"):
-                storage.vm_volumes(connection, UUID, [path])
-        assert storage.vm_volumes(connection, UUID, [path]) == [("default", name)]
-        storage.delete(connection, "default", name)
+        storage.create(connection, known, "x.qcow2", MIB)
+        with stopped_pool(), pytest.raises(StorageFailed, match="is not active") as raised:
+            remove(connection, own(pool, "x.qcow2"))
+        assert not isinstance(raised.value, NotOwn)
+        remove(connection, own(pool, "x.qcow2"))
+        assert files(pool) == []
 
-    def test_a_vm_s_disk_that_libvirt_has_not_seen_is_found(self, connection, pool: Path) -> None:
-        name = storage.volume_name("vm0.example.jp", "vda", UUID)
-        (pool / name).write_bytes(b"")
-        disks = [str(pool / name), str(pool / "another.qcow2"), None]
-        assert storage.vm_volumes(connection, UUID, disks) == [("default", name)]
-        storage.delete(connection, "default", name)
+    def test_what_is_in_another_folder_now_stays(
+        self, connection, pool: Path, moved_pool, tmp_path: Path
+    ) -> None:
+        moved = tmp_path / "moved"
+        moved.mkdir()
+        (moved / "x.qcow2").write_bytes(b"theirs")
+        with moved_pool(moved), pytest.raises(NotOwn, match=f"is {moved}/x.qcow2 now"):
+            remove(connection, own(pool, "x.qcow2"))
+        assert files(moved) == ["x.qcow2"]
 
-    def test_the_volumes_of_a_vm_are_found_by_name(self, connection, pool: Path) -> None:
+    def test_a_link_in_the_place_of_a_volume_stays(self, connection, pool: Path, tmp_path) -> None:
+        (tmp_path / "elsewhere").write_bytes(b"theirs")
+        (pool / "x.qcow2").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(NotOwn, match=r"x\.qcow2 is a link now"):
+            remove(connection, own(pool, "x.qcow2"))
+        assert (tmp_path / "elsewhere").exists()
+        (pool / "x.qcow2").unlink()
+
+    def test_what_a_file_builds_upon_is_in_use(self, connection, pool: Path) -> None:
         (known,) = storage.pools(connection, ["default"])
-        others = ["vm0.example.jp.vda.e2958170.qcow2", "e295817c.qcow2", "vm.vda.e295817c.raw"]
-        for target in ("vda", "vdb"):
-            name = storage.volume_name("vm0.example.jp", target, UUID)
-            storage.create(connection, known, name, MIB)
-        for name in others:
-            storage.create(connection, known, name, MIB)
-        for _again in range(2):
-            for pool_name, name in storage.vm_volumes(connection, UUID):
-                storage.delete(connection, pool_name, name)
-        assert sorted(path.name for path in pool.iterdir()) == sorted(others)
-        for name in others:
-            storage.delete(connection, "default", name)
+        base, overlay = own(pool, "base.qcow2"), own(pool, "overlay.qcow2")
+        storage.create(connection, known, "base.qcow2", MIB)
+        storage.create(connection, known, "overlay.qcow2", MIB, base.path)
+        with pytest.raises(NotOwn, match=f"{base.path} is in use by the file {overlay.path}"):
+            own_files.check(OwnFiles((base,)), context(connection))
+        own_files.discard(OwnFiles((base,)), context(connection))
+        assert files(pool) == ["base.qcow2", "overlay.qcow2"]
+        # Together they may go.
+        own_files.check(OwnFiles((base, overlay)), context(connection))
+        own_files.discard(OwnFiles((base, overlay)), context(connection))
+        assert files(pool) == []

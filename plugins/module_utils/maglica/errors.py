@@ -116,6 +116,12 @@ class StorageFailed(MaglicaError):
     code = "storage_failed"
 
 
+class NotOwn(StorageFailed):
+    """What is to be removed can't be shown to be Maglica's own, or something refers to it."""
+
+    code = "not_own"
+
+
 class RequestUnknown(MaglicaError):
     """No request has that id."""
 
@@ -195,6 +201,7 @@ CLASSES = (
     GuestUnsupported,
     LibvirtFailed,
     StorageFailed,
+    NotOwn,
     RequestUnknown,
     RequestConflict,
     RequestCancelled,

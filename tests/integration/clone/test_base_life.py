@@ -21,7 +21,7 @@ from typing import Any
 import libvirt
 import pytest
 from maglica import domain_xml
-from maglica.host_worker import bases, job, undo
+from maglica.host_worker import job, references, undo
 from maglica.model import ImageSpec, Kind, Request, State, VmSpec, new_request_id, vm_uuid
 
 from .conftest import IMAGE, Host
@@ -166,7 +166,7 @@ def test_a_guest_that_is_killed_while_it_leaves_its_base_loses_nothing(
     host.context.journal.accept([request])
     _top, base = layers(path)
     data = {"uuid": spec.uuid, "target": "vda", "path": path, "backing": base, "format": "qcow2"}
-    host.context.journal.intend(request.id, bases.PULL, data)
+    host.context.journal.intend(request.id, references.PULL, data)
     domain = host.connection.lookupByUUIDString(spec.uuid)
     domain.create()
     domain.blockPull("vda")

@@ -301,5 +301,5 @@ def test_a_changed_image_makes_a_new_base_and_old_clones_live_on(
         assert again.text("/etc/hostname") == before[name]
         assert again.text("/etc/added") == ""
     assert len(host.context.journal.bases()) == 2
-    unused_bases.collect(host.connection, host.context)
+    unused_bases.collect(host.context)
     assert len(host.context.journal.bases()) == 2

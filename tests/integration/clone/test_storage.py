@@ -41,6 +41,27 @@ def stopped_pool(
     return stopped
 
 
+@pytest.fixture
+def moved_pool(
+    connection: libvirt.virConnect, pool: Path
+) -> Callable[[Path], AbstractContextManager[None]]:
+    def define(folder: Path) -> None:
+        handle = connection.storagePoolLookupByName("default")
+        handle.destroy()
+        handle.undefine()
+        connection.storagePoolDefineXML(POOL.format(name="default", path=folder)).create()
+
+    @contextmanager
+    def moved(folder: Path) -> Iterator[None]:
+        define(folder)
+        try:
+            yield
+        finally:
+            define(pool)
+
+    return moved
+
+
 class TestWithRealLibvirt(StorageContract):
     pass
 

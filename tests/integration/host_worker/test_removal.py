@@ -29,10 +29,13 @@ AFTER = ("undefine/announced-removal", "undefine/end", "volumes/begin", "volumes
 def pool(cell: Cell) -> libvirt.virStoragePool:
     """The pool with the two volumes of a vm; that runs."""
     (known,) = storage.pools(cell.libvirtd.connection, [POOL])
+    own = ""
     for target in ("vda", "vdb"):
         name = storage.volume_name(NAME, target, UUID)
         storage.create(cell.libvirtd.connection, known, name, storage.MIB)
-    cell.libvirtd.define(NAME, UUID, MADE).create()
+        path = storage.volume_path(known, name)
+        own += f"<maglica:volume target='{target}' pool='{POOL}' name='{name}' path='{path}'/>"
+    cell.libvirtd.define(NAME, UUID, MADE.replace("/>", f">{own}</maglica:vm>")).create()
     cell.host.pass_points()
     cell.start()
     return cell.libvirtd.connection.storagePoolLookupByName(POOL)

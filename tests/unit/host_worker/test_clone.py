@@ -19,7 +19,7 @@ from maglica.errors import (
     NoRoom,
     StorageFailed,
 )
-from maglica.host_worker import clone, storage, undo
+from maglica.host_worker import clone, references, storage, undo
 from maglica.host_worker.guest.model import SetPassword, Write
 from maglica.model import CloneMode, Nic, Request, State, vm_uuid
 from support.fake_host import IMAGE, FakeHost, Killed
@@ -390,7 +390,7 @@ def test_an_old_base_that_nothing_uses_goes(host: FakeHost) -> None:
 def test_the_newest_base_stays_without_clones(host: FakeHost) -> None:
     host.add_image()
     host.run(host.request(clone_mode=CloneMode.FULL))
-    clone.unused_bases.collect(host.connection, host.context)
+    clone.unused_bases.collect(host.context)
     assert len(host.bases()) == 1
 
 
@@ -399,11 +399,11 @@ def test_the_base_of_an_image_that_is_gone_goes(host: FakeHost) -> None:
     linked = host.request(NAMES[0])
     host.run(linked)
     host.connection.domains.remove(image)
-    clone.unused_bases.collect(host.connection, host.context)
+    clone.unused_bases.collect(host.context)
     assert len(host.bases()) == 1
     (host.pool / storage.volume_name(NAMES[0], "vda", vm_uuid(linked.id))).unlink()
     host.connection.domains.clear()
-    clone.unused_bases.collect(host.connection, host.context)
+    clone.unused_bases.collect(host.context)
     assert host.bases() == []
     assert host.context.journal.bases() == ()
 
@@ -421,7 +421,7 @@ def test_a_base_below_an_overlay_outside_the_pools_stays(host: FakeHost) -> None
     disks = DISK.format(format="qcow2", path=overlay, target="vda")
     host.connection.defineXML(DEFINITION.format(name="theirs", disks=disks, nvram=""))
     host.connection.domains.remove(image)
-    clone.unused_bases.collect(host.connection, host.context)
+    clone.unused_bases.collect(host.context)
     assert host.bases() == [name]
 
 
@@ -440,9 +440,9 @@ def test_a_pool_behind_a_link_hides_no_use(host: FakeHost) -> None:
     host.pool.rename(real)
     host.pool.symlink_to(real)
     name = old_base_in_use(host)
-    clone.unused_bases.collect(host.connection, host.context)
+    clone.unused_bases.collect(host.context)
     assert name in host.bases()
-    assert clone.unused_bases.release(IMAGE, host.connection, host.context) == 1
+    assert clone.unused_bases.release(IMAGE, host.context) == 1
     assert host.bases() == [name]
 
 
@@ -450,7 +450,7 @@ def test_a_base_that_a_vm_says_it_needs_stays_without_its_disk(host: FakeHost) -
     name = old_base_in_use(host)
     for path in host.pool.glob(f"{NAMES[0]}.*"):
         path.unlink()
-    clone.unused_bases.collect(host.connection, host.context)
+    clone.unused_bases.collect(host.context)
     assert name in host.bases()
 
 
@@ -462,9 +462,9 @@ def test_what_can_not_be_read_is_not_taken_for_unused(
     def stale(_path: object) -> None:
         raise OSError(errno.ESTALE, "Stale file handle")
 
-    monkeypatch.setattr(clone.bases.os, "scandir", stale)
+    monkeypatch.setattr(references.os, "scandir", stale)
     with pytest.raises(StorageFailed, match=f"{host.pool} of a storage pool can't be read: Stale"):
-        clone.unused_bases.collect(host.connection, host.context)
+        clone.unused_bases.collect(host.context)
     # Work that is done does not fail for it.
     clone.unused_bases.tidy(host.context)
     assert name in host.bases()
@@ -473,24 +473,52 @@ def test_what_can_not_be_read_is_not_taken_for_unused(
 def test_releasing_one_image_counts_its_own_bases(host: FakeHost) -> None:
     host.add_image()
     host.run(host.request(clone_mode=CloneMode.FULL))
-    assert clone.unused_bases.release("other.original", host.connection, host.context) == 0
-    assert clone.unused_bases.release(IMAGE, host.connection, host.context) == 1
+    assert clone.unused_bases.release("other.original", host.context) == 0
+    assert clone.unused_bases.release(IMAGE, host.context) == 1
     assert host.bases() == []
 
 
-def test_bases_of_a_lost_journal(host: FakeHost) -> None:
+def test_what_a_lost_journal_knew_stays(host: FakeHost) -> None:
     host.add_image()
     host.run(host.request(NAMES[0]))
-    used = host.bases()
     change(host)
     host.run(host.request(NAMES[1], clone_mode=CloneMode.FULL))
-    assert len(host.bases()) == 2
+    both = host.bases()
+    assert len(both) == 2
     host.context.journal.close()
     for path in host.state_dir.glob("host_worker.sqlite*"):
         path.unlink()
     host.context = host.new_context()
-    clone.unused_bases.collect(host.connection, host.context)
-    assert host.bases() == used
+    clone.unused_bases.collect(host.context)
+    assert host.bases() == both
+
+
+def test_a_base_whose_pool_is_elsewhere_now_stays(host: FakeHost) -> None:
+    """Its folder was renamed, and the pool defined anew: nothing there is shown to be Maglica's."""
+    host.add_image()
+    host.run(host.request(NAMES[0]))
+    (name,) = host.bases()
+    (pool,) = host.connection.pools
+    moved = host.pool.rename(host.folder / "moved")
+    pool.path = moved
+    pool.refresh()
+    (done,) = host.run(host.request(NAMES[1]))
+    assert done.state is State.DONE
+    clone.unused_bases.collect(host.context)
+    assert clone.unused_bases.release(IMAGE, host.context) == 0
+    assert (moved / name).exists()
+
+
+def test_a_base_of_two_disks_of_which_one_is_away_stays(host: FakeHost) -> None:
+    host.add_image(["vda", "vdb"])
+    host.run(host.request(NAMES[0]))
+    first, second = host.bases()
+    away = (host.pool / first).rename(host.folder / "away")
+    (done,) = host.run(host.request(NAMES[1]))
+    assert done.state is State.DONE
+    away.rename(host.pool / first)
+    assert {first, second} < set(host.bases())
+    assert len(host.bases()) == 4
 
 
 def test_a_base_whose_file_is_gone_is_made_anew(host: FakeHost) -> None:

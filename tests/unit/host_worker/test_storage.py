@@ -40,18 +40,22 @@ def stopped_pool(connection: Connection) -> Callable[[], AbstractContextManager[
     return stopped
 
 
+@pytest.fixture
+def moved_pool(connection: Connection) -> Callable[[Path], AbstractContextManager[None]]:
+    @contextmanager
+    def moved(folder: Path) -> Iterator[None]:
+        (pool,) = connection.pools
+        before, pool.path = pool.path, folder
+        pool.refresh()
+        yield
+        pool.path = before
+        pool.refresh()
+
+    return moved
+
+
 class TestWithFakeLibvirt(StorageContract):
     pass
-
-
-def test_a_volume_of_another_domain_with_the_same_digits_stays(
-    connection: Connection, pool: Path
-) -> None:
-    connection.defineXML(f"<domain><name>vm0</name><uuid>{UUID[:8]}-0000</uuid></domain>")
-    (known,) = storage.pools(connection)
-    storage.create(connection, known, storage.volume_name("vm0", "vda", UUID), MIB)
-    assert storage.vm_volumes(connection, UUID) == []
-    assert len(list(pool.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -78,6 +82,18 @@ def test_choose(pools: list[Pool], needed: int, named: str | None, expected: str
             "pool default has 1.2 GiB free, 4.0 GiB needed",
         ),
         ([Pool("a", "/a", GIB), Pool("b", "/b", 9 * GIB)], "a", NoRoom, "pool a has 1.0 GiB free"),
+        (
+            [Pool("a", "/a", 9 * GIB, "nfs4"), Pool("b", "/b", GIB)],
+            "a",
+            StorageFailed,
+            "storage pool a is on nfs4, which other hosts may see too",
+        ),
+        (
+            [Pool("a", "/a", 9 * GIB, "nfs4"), Pool("b", "/b", GIB)],
+            None,
+            NoRoom,
+            "pool b has 1.0 GiB free",
+        ),
     ],
 )
 def test_no_pool(pools: list[Pool], named: str | None, error: type[Exception], text: str) -> None:

@@ -16,10 +16,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from ..domain_metadata import OwnVolume
 from ..errors import ImageRunning, JournalFailed, StorageFailed
-from . import images, libvirtd, qemu_img, storage
+from . import images, libvirtd, own_files, qemu_img, storage
 from .context import JobContext
 from .guest import accel
 from .guest.appliance import Drive
@@ -28,10 +28,9 @@ from .guest.model import GuestFacts
 from .images import QCOW2
 from .journal import MAKING, READY, Base
 from .original import Image
+from .own_files import OwnFiles
 
 INTENT = "base"
-# Announces that a vm leaves what its disk builds upon, the file "backing".
-PULL = "pull"
 _LOCKS = "bases"
 _READ_ONLY = 0o400
 
@@ -91,15 +90,18 @@ def locked(state_dir: Path, image_uuid: str, kind: int) -> Iterator[int]:
 
 
 def _find(image: Image, context: JobContext) -> Base | None:
-    """Return the base of this version; remove what is left of bases that were never finished."""
+    """Return the base of this version; remove what is left of those that were never finished.
+
+    One that was finished and lacks a file is not used: it may be away for a moment only.
+    """
     found = None
     for base in context.journal.bases(image.uuid):
-        if not _is_whole(base):
+        if base.state == MAKING:
             try:
-                remove(base, context.connect(), context)
+                _discard(base, context)
             except StorageFailed as error:
                 log.warning("base %s of image %s is left: %s", base.id, image.name, error)
-        elif base.version == image.version:
+        elif base.version == image.version and _is_whole(base):
             found = base
     return found
 
@@ -108,6 +110,8 @@ def _make(image: Image, context: JobContext, request_id: str, preferred: str | N
     begun = time.monotonic()
     connection = context.connect()
     base = _planned(image, _pool(image, context, preferred))
+    for volume in own(base).volumes:
+        storage.check_free(volume)
     context.journal.intend(request_id, INTENT, {"id": base.id, "image_uuid": image.uuid})
     context.journal.add_base(base)
     pool = storage.Pool(base.pool, "", 0)
@@ -174,10 +178,19 @@ def _protect(path: str) -> None:
         raise StorageFailed(f"base {path} can't be made read-only: {error.strerror}") from error
 
 
-def remove(base: Base, connection: Any, context: JobContext) -> None:
-    """Remove a base's volumes, then its entry. Raises StorageFailed."""
-    for disk in base.disks.values():
-        storage.delete(connection, base.pool, disk["name"])
+def own(base: Base) -> OwnFiles:
+    """Return a base's volumes."""
+    return OwnFiles(
+        tuple(
+            OwnVolume(target, base.pool, disk["name"], disk["path"])
+            for target, disk in base.disks.items()
+        )
+    )
+
+
+def _discard(base: Base, context: JobContext) -> None:
+    """Remove a base that was never finished. Raises StorageFailed."""
+    own_files.discard(own(base), context)
     context.journal.remove_base(base.id)
 
 
@@ -188,4 +201,4 @@ def undo(base_id: str, image_uuid: str, context: JobContext) -> None:
     """
     for base in context.journal.bases(image_uuid):
         if base.id == base_id and base.state != READY:
-            remove(base, context.connect(), context)
+            _discard(base, context)

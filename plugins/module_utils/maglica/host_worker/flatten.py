@@ -15,15 +15,16 @@ from typing import Any
 
 from .. import domain_xml
 from .._deps import need
+from ..domain_metadata import Made
 from ..errors import LibvirtFailed, MaglicaError, NoRoom, StorageFailed, VmUnknown
 from ..model import Request, Vm
 from . import (
-    bases,
     images,
     libvirtd,
     metadata,
     qemu_img,
     quick,
+    references,
     storage,
     undo,
     unused_bases,
@@ -59,10 +60,39 @@ def _flatten_all(domain: Any, request: Request, context: JobContext) -> None:
     definition = domain_xml.describe(view.inactive_xml(domain))
     if definition.made is None:
         raise VmUnknown("Maglica did not make it")
-    disks = {disk.target: disk.source for disk in definition.copied_disks if disk.source}
+    disks = _own_disks(domain, definition.made)
+    # All of them are looked at before the first is filled.
+    for path in disks.values():
+        _check_snapshots(path, context)
     with context.phase(request.id, "copy"):
         for target, path in disks.items():
             _flatten_disk(domain, target, path, request.id, context)
+
+
+def _own_disks(domain: Any, made: Made) -> dict[str, str]:
+    """Return the paths of the vm's own volumes, by target: no others are touched.
+
+    Raises StorageFailed when one of them is in use in another way, as below a snapshot.
+    """
+    xmls = [view.inactive_xml(domain)]
+    if libvirtd.is_active(domain):
+        xmls.append(domain.XMLDesc())
+    attached = [
+        {disk.target: disk.source for disk in domain_xml.describe(xml).disks} for xml in xmls
+    ]
+    for volume in made.volumes:
+        for sources in attached:
+            if sources.get(volume.target) != volume.path:
+                raise StorageFailed(
+                    f"disk {volume.target} is {sources.get(volume.target) or 'detached'} now, and"
+                    f" was made as {volume.path}: merge snapshots, or attach it as it was"
+                )
+    return {volume.target: volume.path for volume in made.volumes}
+
+
+def _check_snapshots(path: str, context: JobContext) -> None:
+    if _layers(path, context)[1:] and images.has_snapshots(path):
+        raise StorageFailed(f"disk {path} has snapshots, which would lose what is below them")
 
 
 def _flatten_disk(
@@ -70,8 +100,7 @@ def _flatten_disk(
 ) -> None:
     """Do one disk; a guest that starts or ends meanwhile only changes the way."""
     while (chain := _layers(path, context))[1:]:
-        if images.has_snapshots(path):
-            raise StorageFailed(f"disk {path} has snapshots, which would lose what is below them")
+        _check_snapshots(path, context)
         needed = sum(images.content_bytes((layer,)) for layer in chain[1:])
         free = storage.free_bytes(path)
         if needed > free:
@@ -85,7 +114,7 @@ def _flatten_disk(
         # QEMU lets the header forget the base before the tables that name the copies are written.
         data = {"uuid": domain.UUIDString(), "target": target, "path": path}
         below = {"backing": chain[1].path, "format": chain[1].format}
-        context.journal.intend(request_id, bases.PULL, {**data, **below})
+        context.journal.intend(request_id, references.PULL, {**data, **below})
         if not is_active:
             qemu_img.flatten(path, needed, context.alive)
         elif not _pull(domain, target, request_id, context):

@@ -15,7 +15,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -216,23 +216,58 @@ def has_snapshots(path: str) -> bool:
 
 
 def backing_of(path: str) -> str | None:
-    """Return the path that a qcow2 file names as its backing file, whatever else its header says.
+    """Return the path of the file that a qcow2 file builds upon, whatever else its header says.
 
     None for any other file, and for one that is gone. Raises StorageFailed when it can't be read.
+    """
+    return next(iter(backings_of(path)), None)
+
+
+def backings_of(path: str) -> tuple[str, ...]:
+    """Return the real paths of all files that a qcow2 file names as what it builds upon.
+
+    These are several where the name is QEMU's "json:" with all layers. None for any other file,
+    and for one that is gone. Raises StorageFailed when it can't be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             place = qcow2.backing_name(file.read(qcow2.HEAD))
             if place is None:
-                return None
+                return ()
             offset, length = place
             file.seek(offset)
             name = file.read(length)
     except OSError as error:
         if error.errno in _NO_FILE:
-            return None
+            return ()
         raise StorageFailed(f"{path} can't be read: {error.strerror}") from error
     if not name or b"\0" in name:
-        return None
-    return os.path.realpath(Path(path).parent / os.fsdecode(name))
+        return ()
+    folder = os.path.realpath(Path(path).parent)
+    return tuple(os.path.realpath(Path(folder) / each) for each in _named(os.fsdecode(name)))
+
+
+def _named(name: str) -> Iterator[str]:
+    """Yield the files in QEMU's name of a backing file: qemu(1), "Device URL Syntax"."""
+    if name.startswith("json:"):
+        try:
+            yield from _filenames(json.loads(name[len("json:") :]))
+        except (ValueError, RecursionError):
+            return
+    elif name.startswith("file:"):
+        yield name[len("file:") :]
+    else:
+        yield name
+
+
+def _filenames(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if isinstance(inner, str) and key.rpartition(".")[2] in ("filename", "backing"):
+                yield inner
+            else:
+                yield from _filenames(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _filenames(inner)

@@ -25,7 +25,7 @@ from typing import Any, Callable
 from .. import config, domain_xml, systemd
 from ..errors import ConfigInvalid, HostDown, JournalFailed, MaglicaError
 from ..model import Kind, Request, Vm, vm_uuid
-from . import clone, flatten, guard, libvirtd, locks, prepare, quick, undo
+from . import clone, flatten, guard, libvirtd, locks, prepare, quick, removal, undo
 from .context import JobContext
 from .journal import Entry, Journal
 
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 _SINGLE: dict[Kind, Callable[[Request, JobContext], Vm | None]] = {
     Kind.START: quick.start,
     Kind.STOP: quick.stop,
-    Kind.REMOVE: quick.remove,
+    Kind.REMOVE: removal.remove,
     Kind.RESIZE: quick.resize,
     Kind.FLATTEN: flatten.flatten,
     Kind.PREPARE: prepare.prepare,

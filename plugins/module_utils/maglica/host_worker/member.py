@@ -10,12 +10,13 @@ import shutil
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .. import domain_clone, domain_xml
 from .._deps import need
+from ..domain_metadata import OwnVolume
 from ..errors import GuestUnsupported, LibvirtFailed, NameTaken, NoRoom, StorageFailed
 from ..model import CloneMode, CloneSpec, Nic, Request, Vm, vm_uuid
 from . import copies, images, libvirtd, storage, undo, view
@@ -124,8 +125,11 @@ def place(vm: Member, base: Source, image: Image, context: JobContext) -> None:
         base.taken[vm.pool.name] = base.taken.get(vm.pool.name, 0) + needed
     for target in base.chains:
         name = storage.volume_name(vm.spec.name, target, vm.uuid)
-        context.journal.intend(vm.request.id, undo.VOLUME, {"pool": vm.pool.name, "name": name})
-        vm.disks[target] = storage.volume_path(vm.pool, name)
+        path = storage.volume_path(vm.pool, name)
+        volume = OwnVolume(target, vm.pool.name, name, path)
+        storage.check_free(volume)
+        context.journal.intend(vm.request.id, undo.VOLUME, asdict(volume))
+        vm.disks[target] = path
     vm.xml = domain_clone.clone(image.xml, _plan(vm, base))
 
 

@@ -48,7 +48,7 @@ def release(request: Request, context: JobContext) -> None:
     name = _image(request)
     try:
         begun = time.monotonic()
-        removed = unused_bases.release(name, context.connect(), context)
+        removed = unused_bases.release(name, context)
     except MaglicaError as error:
         text = f"cannot remove the bases of image {name} on host {context.host}: {error}"
         raise type(error)(text) from error

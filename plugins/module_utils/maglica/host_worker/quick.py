@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The short kinds of requests: start, stop, remove, resize, tag.
+"""The short kinds of requests: start, stop, resize, tag.
 
 Each finds the vm by UUID *and* name, does nothing that is done already, so that it may be run again
 after any interruption, and returns the vm as it is then. Raises a MaglicaError that names the vm,
@@ -16,13 +16,11 @@ from typing import Any
 
 from .. import domain_size, domain_xml
 from .._deps import need
-from ..errors import ImageUnsupported, LibvirtFailed, MaglicaError, StorageFailed, VmUnknown
+from ..errors import ImageUnsupported, LibvirtFailed, VmUnknown
 from ..model import Request, Vm, VmSpec
-from . import libvirtd, metadata, storage, unused_bases, view
+from . import libvirtd, metadata, view
 from .context import JobContext
 
-# Announces that a domain and then its volumes, (pool, name) each, are taken away.
-REMOVAL = "removal"
 POLL_SECONDS = 0.25
 # A guest that was still booting has not seen the first one.
 BUTTON_SECONDS = 20
@@ -48,7 +46,7 @@ def start(request: Request, context: JobContext) -> Vm:
 def stop(request: Request, context: JobContext) -> Vm:
     """Ask the guest to shut down and wait until it is off; after the timeout end it, if forced."""
     domain = find(request, context)
-    spec = _spec(request)
+    spec = spec_of(request)
     with libvirtd.errors(f"stop {spec.name}", context.host):
         # The last view of a vm that is transient: it is gone when it is off.
         last = view.vm_of(domain, context.host)
@@ -60,69 +58,14 @@ def stop(request: Request, context: JobContext) -> Vm:
                     f"cannot stop {spec.name} on host {context.host}: the guest did not shut down"
                     f" within {spec.timeout} s (it is {view.state_of(domain)}); force would end it"
                 )
-            _destroy(domain)
+            destroy(domain)
         return replace(last, state="stopped")
-
-
-def remove(request: Request, context: JobContext) -> Vm:
-    """Remove a vm that Maglica made, with its disks, NVRAM, saved state and TPM.
-
-    As soon as the domain is gone there is only one way, forward: what is announced is removed by
-    the next run, whatever the first one died of.
-    """
-    spec = _spec(request)
-    domain = libvirtd.find(context.connect(), spec.uuid, context.host)
-    removed = Vm(name=spec.name, uuid=spec.uuid, host=context.host, state=view.GONE)
-    act = f"remove {spec.name}"
-    try:
-        with libvirtd.errors(act, context.host):
-            if domain is not None:
-                removed = _take_away(domain, request, context)
-            with context.phase(request.id, "volumes"):
-                _delete_volumes(request, context)
-    except StorageFailed as error:
-        raise StorageFailed(f"cannot {act} on host {context.host}: {error}") from error
-    return removed
-
-
-def _take_away(domain: Any, request: Request, context: JobContext) -> Vm:
-    """Undefine a domain whose volumes can be removed after it, which are announced."""
-    spec, libvirt = _spec(request), need("libvirt")
-    try:
-        _check_name(domain, spec, context.host)
-        xml = view.inactive_xml(domain)
-        definition = domain_xml.describe(xml)
-        if definition.made is None:
-            raise VmUnknown(
-                f"cannot remove {spec.name} on host {context.host}: Maglica did not make it,"
-                " so its disks are not Maglica's to remove"
-            )
-        with context.phase(request.id, "undefine"):
-            disks = [disk.source for disk in definition.disks if disk.kind == "file"]
-            volumes = storage.vm_volumes(context.connect(), spec.uuid, disks)
-            context.journal.intend(request.id, REMOVAL, {"volumes": volumes})
-            undefine(domain, xml)
-    except (MaglicaError, libvirt.libvirtError):
-        if libvirtd.find(context.connect(), spec.uuid, context.host) is not None:
-            # It has its disks still, and keeps them.
-            context.journal.forget(request.id)
-        raise
-    return view.of_definition(xml, context.host)
-
-
-def _delete_volumes(request: Request, context: JobContext) -> None:
-    connection = context.connect()
-    intents = context.journal.intents(request.id)
-    announced = [volume for intent in intents for volume in intent.data["volumes"]]
-    for pool, name in announced or storage.vm_volumes(connection, _spec(request).uuid):
-        storage.delete(connection, pool, name)
-    unused_bases.tidy(context)
 
 
 def resize(request: Request, context: JobContext) -> Vm:
     """Give a vm's definition other vcpus or memory; a running guest has them after a restart."""
     domain = find(request, context)
-    spec = _spec(request)
+    spec = spec_of(request)
     with libvirtd.errors(f"resize {spec.name}", context.host):
         root = domain_xml.parse(view.inactive_xml(domain))
         before = ET.tostring(root, encoding="unicode")
@@ -157,7 +100,7 @@ def _set_size(root: ET.Element, spec: VmSpec, host: str) -> None:
 def tag(request: Request, context: JobContext) -> Vm:
     """Give a vm these tags and no others, whether it runs or not."""
     domain = find(request, context)
-    spec = _spec(request)
+    spec = spec_of(request)
     with libvirtd.errors(f"tag {spec.name}", context.host):
         made = domain_xml.describe(domain.XMLDesc()).made
         if made is None:
@@ -171,25 +114,28 @@ def tag(request: Request, context: JobContext) -> Vm:
         return view.vm_of(domain, context.host)
 
 
-def _spec(request: Request) -> VmSpec:
+def spec_of(request: Request) -> VmSpec:
+    """Return what a request about a vm says. Raises VmUnknown."""
     if not isinstance(request.spec, VmSpec):
         raise VmUnknown(f"request {request.id} names no vm")
     return request.spec
 
 
 def find(request: Request, context: JobContext) -> Any:
-    spec = _spec(request)
+    """Return the vm (virDomain) that a request is about. Raises VmUnknown, LibvirtFailed."""
+    spec = spec_of(request)
     domain = libvirtd.find(context.connect(), spec.uuid, context.host)
     if domain is None:
         raise VmUnknown(
             f"cannot {request.kind.value} {spec.name} on host {context.host}: no vm has the UUID"
             f" {spec.uuid}; it was removed, or another has taken its place"
         )
-    _check_name(domain, spec, context.host)
+    check_name(domain, spec, context.host)
     return domain
 
 
-def _check_name(domain: Any, spec: VmSpec, host: str) -> None:
+def check_name(domain: Any, spec: VmSpec, host: str) -> None:
+    """Raise VmUnknown for a vm that was renamed, or whose place another has taken."""
     if domain.name() != spec.name:
         raise VmUnknown(
             f"the vm with the UUID {spec.uuid} on host {host} is named {domain.name()!r},"
@@ -227,40 +173,11 @@ def _press(domain: Any) -> None:
             raise
 
 
-def _destroy(domain: Any) -> None:
+def destroy(domain: Any) -> None:
+    """End a domain at once; that it has ended by itself is no error."""
     libvirt = need("libvirt")
     try:
         domain.destroy()
     except libvirt.libvirtError:
         if libvirtd.is_active(domain):
             raise
-
-
-def undefine(domain: Any, xml: str) -> None:
-    """End a domain and remove its definition, with NVRAM, saved state and TPM state."""
-    libvirt = need("libvirt")
-    if libvirtd.is_active(domain):
-        _destroy(domain)
-    root = domain_xml.parse(xml)
-    flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-    flags |= libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-    if domain.isPersistent():
-        # Only what the definition has: libvirt's drivers refuse flags that mean nothing to them.
-        if root.find("os/nvram") is not None or root.find("os[@firmware='efi']") is not None:
-            flags |= libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-        if root.find("devices/tpm") is not None:
-            # Since libvirt 8.9; before, libvirt removed the TPM's state in any case.
-            flags |= getattr(libvirt, "VIR_DOMAIN_UNDEFINE_TPM", 0)
-        if _has_checkpoints(domain):
-            flags |= libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-        domain.undefineFlags(flags)
-
-
-def _has_checkpoints(domain: Any) -> bool:
-    libvirt = need("libvirt")
-    try:
-        return bool(domain.listAllCheckpoints())
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
-            return False
-        raise

@@ -3,7 +3,8 @@
 """Storage pools and the volumes of vms and bases, by libvirt's storage API.
 
 Volumes of vms are named NAME.TARGET.UUID8.qcow2: the vm's name, the disk's target and the first
-eight digits of the domain's UUID. By its name alone it is certain whose a volume is.
+eight digits of the domain's UUID. That tells people whose it may be; whose it is, the vm's metadata
+tells: own_files.py.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from __future__ import annotations
 import os
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .._deps import need
+from ..domain_metadata import OwnVolume
 from ..errors import ImageUnsupported, MaglicaError, NoRoom, StorageFailed
-from . import libvirtd
+from . import libvirtd, mounts
 from .images import QCOW2
 
 MIB = 1 << 20
@@ -32,11 +34,15 @@ _NO_SPACE = "No space left on device"
 
 @dataclass(frozen=True)
 class Pool:
-    """An active pool whose volumes are files in the folder ``path``; ``free`` is in bytes."""
+    """An active pool whose volumes are files in the folder ``path``; ``free`` is in bytes.
+
+    ``shared`` is the type of its file system if other hosts may see the same files.
+    """
 
     name: str
     path: str
     free: int
+    shared: str | None = None
 
 
 def pools(connection: Any, names: Collection[str] = ()) -> tuple[Pool, ...]:
@@ -49,18 +55,26 @@ def pools(connection: Any, names: Collection[str] = ()) -> tuple[Pool, ...]:
     for kind in ("DIR", "FS", "NETFS"):
         flags |= getattr(libvirt, f"VIR_CONNECT_LIST_STORAGE_POOLS_{kind}")
     try:
-        found = [
-            (pool.name(), ET.fromstring(pool.XMLDesc()).findtext("target/path") or "")  # noqa: S314
-            for pool in connection.listAllStoragePools(flags)
-        ]
+        found = [_pool(pool) for pool in connection.listAllStoragePools(flags)]
     except libvirt.libvirtError as error:
         failure = libvirtd.kind_of(error, StorageFailed)
         raise failure(f"the storage pools can't be listed: {error}") from error
-    return tuple(
-        Pool(name, path, free_bytes(path))
-        for name, path in sorted(found)
-        if path and (not names or name in names)
-    )
+    known = (pool for pool in found if pool is not None and (not names or pool.name in names))
+    return tuple(sorted(known, key=lambda pool: pool.name))
+
+
+def _pool(pool: Any) -> Pool | None:
+    root = ET.fromstring(pool.XMLDesc())  # noqa: S314 - written by libvirtd from its own tree
+    path = root.findtext("target/path")
+    return Pool(pool.name(), path, free_bytes(path), shared(root)) if path else None
+
+
+def shared(root: ET.Element) -> str | None:
+    """Return by what other hosts may see the files of a pool of that definition; None if not."""
+    if root.get("type") == "netfs":
+        source = root.find("source/format")
+        return "nfs" if source is None else source.get("type", "nfs")
+    return mounts.shared_kind(root.findtext("target/path") or "/")
 
 
 def with_free(known: Sequence[Pool], taken: Mapping[str, int]) -> tuple[Pool, ...]:
@@ -91,6 +105,13 @@ def choose(known: Sequence[Pool], needed: int, named: str | None = None) -> Pool
             raise StorageFailed(f"it has no active storage pool {named} of files that may be used")
     if not known:
         raise StorageFailed("it has no active storage pool of files that may be used")
+    own = [pool for pool in known if pool.shared is None]
+    if not own:
+        raise StorageFailed(
+            f"storage pool {known[0].name} is on {known[0].shared}, which other hosts may see too:"
+            " bases and vms need a pool that is this host's own"
+        )
+    known = own
     best = max(known, key=lambda pool: pool.free)
     if best.free < needed:
         raise NoRoom(f"pool {best.name} has {gib(best.free)} GiB free, {gib(needed)} GiB needed")
@@ -143,23 +164,24 @@ def volume_path(pool: Pool, name: str) -> str:
 def create(connection: Any, pool: Pool, name: str, size: int, backing: str | None = None) -> None:
     """Make a sparse qcow2 volume of ``size`` bytes, upon the qcow2 file ``backing`` if named.
 
-    A volume of that name that is there is a left-over of the same vm or base, and is replaced.
-    Raises NoRoom or StorageFailed.
+    Nothing is ever replaced: a file of that name is somebody's. Raises NoRoom or StorageFailed.
     """
     libvirt = need("libvirt")
-    xml = _volume_xml(name, size, backing)
     try:
         handle = connection.storagePoolLookupByName(pool.name)
-        try:
-            handle.createXML(xml)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_STORAGE_VOL_EXIST:
-                raise
-            delete(connection, pool.name, name)
-            handle.createXML(xml)
+        handle.createXML(_volume_xml(name, size, backing))
     except libvirt.libvirtError as error:
         failure = libvirtd.kind_of(error, NoRoom if _NO_SPACE in str(error) else StorageFailed)
         raise failure(f"volume {name} can't be made in pool {pool.name}: {error}") from error
+
+
+def check_free(volume: OwnVolume) -> None:
+    """Raise StorageFailed if something is where a volume is to be made; ask before announcing it.
+
+    What is announced is removed by an undo.
+    """
+    if os.path.lexists(volume.path):
+        raise StorageFailed(f"{volume.path} is there already, and Maglica does not replace it")
 
 
 def _volume_xml(name: str, size: int, backing: str | None) -> str:
@@ -177,63 +199,6 @@ def _volume_xml(name: str, size: int, backing: str | None) -> str:
     return ET.tostring(volume, encoding="unicode")
 
 
-def delete(connection: Any, pool_name: str, name: str) -> None:
-    """Remove a volume; that it is not there is no error. Raises StorageFailed."""
-    libvirt = need("libvirt")
-    try:
-        pool = connection.storagePoolLookupByName(pool_name)
-        volume = _find(pool, name)
-        if volume is not None:
-            volume.delete()
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
-            failure = libvirtd.kind_of(error, StorageFailed)
-            raise failure(
-                f"volume {name} can't be removed from pool {pool_name}: {error}"
-            ) from error
-
-
-def _find(pool: Any, name: str) -> Any:
-    """Return the volume, also when libvirt has not seen its file yet; None if there is none."""
-    libvirt = need("libvirt")
-    try:
-        return pool.storageVolLookupByName(name)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
-            raise
-    pool.refresh()
-    return pool.storageVolLookupByName(name) if name in pool.listVolumes() else None
-
-
-def vm_volumes(
-    connection: Any, uuid: str, disks: Iterable[str | None] = ()
-) -> list[tuple[str, str]]:
-    """Return pool and name of all volumes of the vm with that UUID, found by their names.
-
-    ``disks`` are the paths of its disks: StorageFailed is raised when one that is such a volume is
-    in no active pool, and when a pool can't be read.
-    """
-    pattern = re.compile(rf"(?P<vm>[a-z0-9.-]+)\.[a-z0-9]{{1,16}}\.{re.escape(uuid[:8])}\.qcow2")
-    known = pools(connection)
-    found = set()
-    for pool in known:
-        for name in volume_names(connection, pool):
-            match = pattern.fullmatch(name)
-            if match and not _belongs_to_another(connection, match["vm"], uuid):
-                found.add((pool.name, name))
-    by_folder = {os.path.realpath(pool.path): pool.name for pool in known}
-    for path in disks:
-        folder, name = os.path.split(path or "")
-        if not pattern.fullmatch(name):
-            continue
-        holder = by_folder.get(os.path.realpath(folder))
-        if holder is None:
-            raise StorageFailed(f"disk {path} is in no active storage pool: start its pool")
-        # Also one that libvirt has not seen yet.
-        found.add((holder, name))
-    return sorted(found)
-
-
 def volume_names(connection: Any, pool: Pool) -> tuple[str, ...]:
     """Return the names of all volumes in a pool; costs two calls. Raises StorageFailed."""
     libvirt = need("libvirt")
@@ -242,15 +207,3 @@ def volume_names(connection: Any, pool: Pool) -> tuple[str, ...]:
     except libvirt.libvirtError as error:
         failure = libvirtd.kind_of(error, StorageFailed)
         raise failure(f"the volumes of pool {pool.name} can't be listed: {error}") from error
-
-
-def _belongs_to_another(connection: Any, name: str, uuid: str) -> bool:
-    """Tell whether another domain has that name: eight digits of a UUID may be the same once."""
-    libvirt = need("libvirt")
-    try:
-        return str(connection.lookupByName(name).UUIDString()) != uuid
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-            return False
-        failure = libvirtd.kind_of(error, StorageFailed)
-        raise failure(f"whose volumes {name}'s are can't be found out: {error}") from error

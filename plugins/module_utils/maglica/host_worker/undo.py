@@ -14,9 +14,12 @@ from typing import Any, Callable
 
 from .. import domain_xml
 from .._deps import need
+from ..domain_metadata import OwnVolume
 from ..errors import LibvirtFailed, StorageFailed
-from . import bases, images, libvirtd, qemu_img, quick, storage, view
+from ..vm_identity import vm_uuid
+from . import bases, images, libvirtd, own_files, qemu_img, references, removal, view
 from .context import JobContext
+from .own_files import OwnFiles
 
 VOLUME, FILE, DOMAIN, PAUSE = "volume", "file", "domain", "pause"
 _KEYS = "keys"
@@ -38,15 +41,13 @@ def key_folder(context: JobContext, request_id: str) -> Path:
     return Path(context.settings.state_dir) / _KEYS / request_id
 
 
-def _volume(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
-    storage.delete(context.connect(), data["pool"], data["name"])
+def _volume(request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    own = OwnFiles(volumes=(OwnVolume(**data),))
+    own_files.discard(own, context, vm_uuid(request_id))
 
 
-def _file(_request_id: str, data: dict[str, Any], _context: JobContext) -> None:
-    try:
-        Path(data["path"]).unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageFailed(f"{data['path']} can't be removed: {error.strerror}") from error
+def _file(request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    own_files.discard(OwnFiles(paths=(data["path"],)), context, vm_uuid(request_id))
 
 
 def _domain(request_id: str, data: dict[str, Any], context: JobContext) -> None:
@@ -57,7 +58,7 @@ def _domain(request_id: str, data: dict[str, Any], context: JobContext) -> None:
         xml = view.inactive_xml(domain)
         made = domain_xml.describe(xml).made
         if made is not None and made.request == request_id:
-            quick.undefine(domain, xml)
+            removal.undefine(domain, xml)
 
 
 def _base(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
@@ -127,7 +128,7 @@ _UNDOERS: dict[str, Callable[[str, dict[str, Any], JobContext], None]] = {
     VOLUME: _volume,
     FILE: _file,
     DOMAIN: _domain,
-    bases.PULL: _pull,
+    references.PULL: _pull,
     PAUSE: _pause,
     bases.INTENT: _base,
 }
