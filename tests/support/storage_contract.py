@@ -28,7 +28,7 @@ def own(pool: Path, name: str, pool_name: str = "default") -> OwnVolume:
 
 def context(connection) -> SimpleNamespace:
     """What own_files needs of a JobContext where nothing was announced."""
-    journal = SimpleNamespace(announced=lambda kind: ())
+    journal = SimpleNamespace(announced=tuple)
     return SimpleNamespace(connect=lambda: connection, journal=journal)
 
 

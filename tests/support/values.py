@@ -121,7 +121,14 @@ domains = st.builds(
     disk_bytes=byte_counts,
 )
 pools = st.builds(
-    model.PoolSummary, name=texts(200), capacity_bytes=byte_counts, free_bytes=byte_counts
+    model.PoolSummary,
+    name=texts(200),
+    capacity_bytes=byte_counts,
+    free_bytes=byte_counts,
+    shared=maybe(texts(40)),
+)
+leftovers = st.builds(
+    model.Leftover, path=texts(4096), pool=maybe(texts(200)), allocated_bytes=byte_counts
 )
 bases = st.builds(
     model.BaseSummary,
@@ -144,6 +151,7 @@ reports = st.builds(
     pools=tuples(pools),
     networks=tuples(texts(200)),
     bases=tuples(bases),
+    leftovers=tuples(leftovers),
     problem=maybe(texts(2000)),
 )
 host_statuses = st.builds(

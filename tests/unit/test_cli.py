@@ -19,6 +19,7 @@ from maglica.model import (
     HostReport,
     HostStatus,
     Kind,
+    Leftover,
     Nic,
     Phase,
     PoolSummary,
@@ -112,6 +113,21 @@ def test_vm_list_has_everything_else(run: Callable[..., Ran]) -> None:
     assert run("vm", "list", "--host", "host1.example.jp").out.split("\n")[2:] == [
         "old                                      host1.example.jp running 1     512 no",
         "",
+    ]
+
+
+def test_leftovers_with_the_command_that_would_remove_them(
+    run: Callable[..., Ran], fake: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nasty = "/pool/a$(id) b.vda.0123abcd.qcow2"
+    found = (Leftover(nasty, "my pool", 5 << 20), Leftover("/nvram/x_VARS.fd", None, 0))
+    shown = replace(HOST0, report=replace(HOST0.report, leftovers=found))
+    monkeypatch.setattr(fake, "hosts", lambda: (shown,))
+    lines = run("host", "list").out.splitlines()[-2:]
+    assert lines == [
+        f"{HOST0.host}: {nasty} (5 MiB): virsh vol-delete --pool 'my pool' --vol"
+        " 'a$(id) b.vda.0123abcd.qcow2'",
+        f"{HOST0.host}: /nvram/x_VARS.fd (0 MiB): rm -- /nvram/x_VARS.fd",
     ]
 
 

@@ -64,7 +64,7 @@ def vm_list(client: Client, options: argparse.Namespace, console: Console) -> No
 
 def host_list(client: Client, options: argparse.Namespace, console: Console) -> None:
     hosts = _chosen(client, options)
-    console.show(hosts, cli_text.host_table(hosts))
+    console.show(hosts, cli_text.host_table(hosts) + cli_text.leftover_lines(hosts))
 
 
 def vm_clone(client: Client, options: argparse.Namespace, console: Console) -> None:

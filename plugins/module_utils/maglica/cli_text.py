@@ -90,6 +90,21 @@ def host_table(hosts: Iterable[HostStatus]) -> str:
     return table(titles, rows)
 
 
+def leftover_lines(hosts: Iterable[HostStatus]) -> str:
+    """Return what looks like Maglica's on each host and is not shown to be, or nothing."""
+    lines = [
+        f"{status.host}: {one_line(leftover.path)} ({leftover.allocated_bytes >> 20} MiB):"
+        f" {one_line(leftover.command)}\n"
+        for status in hosts
+        for leftover in status.report.leftovers
+    ]
+    title = (
+        "\nLeftovers: files that look like Maglica's, and that nothing shows to be. Maglica never"
+        " removes them;\nwhere nobody needs one, the command removes it.\n"
+    )
+    return "".join([title, *lines]) if lines else ""
+
+
 def request_table(requests: Iterable[Request]) -> str:
     rows = [
         (

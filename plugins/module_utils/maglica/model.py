@@ -8,6 +8,7 @@ Sizes are in bytes or MiB as the field's name says; times are seconds since 1970
 from __future__ import annotations
 
 import enum
+import shlex
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import Union
@@ -226,11 +227,34 @@ class DomainSummary:
 
 @dataclass(frozen=True)
 class PoolSummary:
-    """A storage pool that can hold vms' disks."""
+    """A storage pool of files. ``shared`` is the type of its file system if other hosts may see the
+    same files: then it can't hold vms' disks.
+    """
 
     name: str
     capacity_bytes: int
     free_bytes: int
+    shared: str | None = None
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file whose name looks like Maglica's, and which nothing shows to be: it stays.
+
+    ``pool`` is the storage pool whose volume it is, if it is one.
+    """
+
+    path: str
+    pool: str | None
+    allocated_bytes: int
+
+    @property
+    def command(self) -> str:
+        """What removes it, to be run in a shell of that host by somebody who has looked at it."""
+        if self.pool is None:
+            return shlex.join(["rm", "--", self.path])
+        name = self.path.rpartition("/")[2]
+        return shlex.join(["virsh", "vol-delete", "--pool", self.pool, "--vol", name])
 
 
 @dataclass(frozen=True)
@@ -265,6 +289,7 @@ class HostReport:
     networks: tuple[str, ...] = ()
     bases: tuple[BaseSummary, ...] = ()
     problem: str | None = None
+    leftovers: tuple[Leftover, ...] = ()
 
     def has_base(self, image: str) -> bool:
         """Tell whether a clone of ``image`` finds its base made, as far as that can be told."""

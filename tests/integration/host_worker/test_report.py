@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from maglica.config import HostWorker
-from maglica.host_worker import images
+from maglica.host_worker import images, mounts
 from maglica.host_worker.journal import MAKING, READY, Base, Journal
 from maglica.host_worker.report import Inspector
-from maglica.model import BaseSummary, new_request_id, vm_uuid
+from maglica.model import BaseSummary, HostReport, new_request_id, vm_uuid
 from support.own_libvirtd import DOMAIN, MADE, OwnLibvirtd
 
 NAME, UUID = "own.original", "0d0c2f4e-3b1a-4c52-8f8e-6a7b8c9d0e1f"
@@ -53,6 +53,9 @@ class Node:
         request = new_request_id()
         metadata = MADE.replace("request='r'", f"request='{request}' base='{base}'")
         self.libvirtd.define(f"vm-{request}", vm_uuid(request), metadata)
+
+    def report(self) -> HostReport:
+        return self._inspector.report()
 
     def look(self) -> tuple[tuple[BaseSummary, ...], tuple[str, ...]]:
         """Return the bases of a new report, and the images that are to be prepared."""
@@ -133,3 +136,33 @@ def test_the_vms_of_each_base_are_counted(node: Node) -> None:
         "11111111": (2, True, True),
         "22222222": (1, False, False),
     }
+
+
+def test_what_nothing_names_is_a_leftover(node: Node, tmp_path: Path) -> None:
+    request = new_request_id()
+    own, other = (tmp_path / f"{name}.vda.0123abcd.qcow2" for name in ("vm0", "vm0-before-upgrade"))
+    own.write_bytes(b"x" * 8192)
+    other.write_bytes(b"x" * 8192)
+    volume = f"<maglica:volume target='vda' pool='own' name='{own.name}' path='{own}'/>"
+    metadata = MADE.replace("request='r'", f"request='{request}'").replace(
+        "/>", f">{volume}</maglica:vm>"
+    )
+    domain = node.libvirtd.define("vm0", vm_uuid(request), metadata)
+    assert [leftover.path for leftover in node.report().leftovers] == [str(other)]
+    domain.undefine()
+    found = node.report().leftovers
+    assert [(leftover.path, leftover.pool) for leftover in found] == [
+        (str(other), "own"),
+        (str(own), "own"),
+    ]
+    assert found[0].allocated_bytes >= 8192
+
+
+def test_a_pool_that_other_hosts_may_see_says_so(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "mountinfo"
+    table.write_text(f"1 1 0:1 / / rw - ext4 a rw\n2 1 0:2 / {tmp_path} rw - nfs4 server:/ rw\n")
+    monkeypatch.setattr(mounts, "MOUNTINFO", table)
+    shared = {pool.name: pool.shared for pool in node.report().pools}
+    assert shared == {"default-pool": None, "own": "nfs4"}

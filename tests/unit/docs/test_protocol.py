@@ -14,7 +14,7 @@ import pytest
 from maglica import errors, model, vm_identity
 from maglica.client_worker.access import ALLOWED
 from maglica.errors import MessageInvalid
-from maglica.wire import schema, sockets
+from maglica.wire import reported, schema, sockets
 from maglica.wire.message import MAX_DIGITS, MAX_FRAME, MAX_TOTAL, VERSION, decode, encode, topic
 
 DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "protocol.md").read_text()
@@ -54,7 +54,7 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         {"image": "a", "host": "b"},
     ),
     "BaseSummary": (
-        lambda value: schema._base(value, "p"),
+        lambda value: reported.base(value, "p"),
         {
             "id": "a",
             "image": "b",
@@ -79,9 +79,9 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         lambda value: schema._host_status(value, "p"),
         {"host": "a", "alive": True, "seen": 0, "weight": 1, "report": {}},
     ),
-    "HostReport": (lambda value: schema._report(value, "p"), {}),
+    "HostReport": (lambda value: reported.report(value, "p"), {}),
     "DomainSummary": (
-        lambda value: schema._domain(value, "p"),
+        lambda value: reported.domain(value, "p"),
         {
             "name": "a",
             "uuid": UUID,
@@ -93,8 +93,12 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         },
     ),
     "PoolSummary": (
-        lambda value: schema._pool(value, "p"),
+        lambda value: reported.pool(value, "p"),
         {"name": "a", "capacity_bytes": 1, "free_bytes": 1},
+    ),
+    "Leftover": (
+        lambda value: reported.leftover(value, "p"),
+        {"path": "/a", "pool": None, "allocated_bytes": 1},
     ),
     "Held": (lambda value: schema._held_request(value, "p"), {"id": UUID, "state": "done"}),
 }

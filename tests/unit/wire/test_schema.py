@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from maglica import model
 from maglica.errors import MessageInvalid
-from maglica.wire import schema
+from maglica.wire import reported, schema
 from maglica.wire.message import MAX_FRAME, Message, decode, encode
 from support import values
 
@@ -212,7 +212,7 @@ def test_a_full_hello_of_a_big_host_fits_a_message() -> None:
     )
     body = {
         "host": "kvm0.example.jp",
-        "report": model.HostReport(domains=(domain,) * schema.MAX_DOMAINS),
+        "report": model.HostReport(domains=(domain,) * reported.MAX_DOMAINS),
         "requests": [{"id": UUID, "state": "running"}] * 1000,
     }
     assert schema.asked("hello", travel("hello", body))["report"] == body["report"]

@@ -236,9 +236,9 @@ class Journal:
         )
         return tuple(Intent(seq, kind, json.loads(data)) for seq, kind, data in rows)
 
-    def announced(self, kind: str) -> tuple[Intent, ...]:
-        """Return the intents of one kind, of all requests."""
-        rows = self._db.read("SELECT seq, kind, data FROM intents WHERE kind = ?", kind)
+    def announced(self) -> tuple[Intent, ...]:
+        """Return the intents of all requests."""
+        rows = self._db.read("SELECT seq, kind, data FROM intents")
         return tuple(Intent(seq, kind, json.loads(data)) for seq, kind, data in rows)
 
     def forget(self, request_id: str) -> None:

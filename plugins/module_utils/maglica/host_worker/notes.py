@@ -10,9 +10,9 @@ from dataclasses import replace
 from itertools import islice
 
 from ..errors import MessageInvalid
-from ..model import Failure, HostReport, Phase, Request, State, Vm
+from ..model import Failure, HostReport, Leftover, Phase, Request, State, Vm
 from ..printable import one_line
-from ..wire import schema
+from ..wire import reported, schema
 from ..wire.message import Message, encode
 from ..wire.reports import fitting
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 # What the schema allows in one message.
 MAX_HELD = 1000
 MAX_PHASES = 64
-MAX_DOMAINS = schema.MAX_DOMAINS
+MAX_DOMAINS = reported.MAX_DOMAINS
 # What one of the requests that a hello lists takes: names, id, state and marks.
 HELD_BYTES = 80
 
@@ -60,8 +60,15 @@ def allowed(report: HostReport) -> HostReport:
             replace(each, image=_shown(each.image, 200), pool=_shown(each.pool, 200))
             for each in report.bases[:1000]
         ),
+        leftovers=tuple(filter(_is_told, report.leftovers[: reported.MAX_LEFTOVERS])),
         problem=None if problem is None else _shown(problem, 2000),
     )
+
+
+def _is_told(leftover: Leftover) -> bool:
+    """Tell whether a leftover can be told as it is; with an escaped name its command were wrong."""
+    names = (leftover.path, leftover.pool or "")
+    return all(one_line(name) == name for name in names) and len(leftover.path) <= 4096
 
 
 def _shown(text: str, limit: int) -> str:

@@ -78,7 +78,9 @@ def find(context: JobContext) -> References:
     files.update(reference.path for reference in found)
     found.extend(_backings(files))
     # What a vm is just leaving may be needed again if that is interrupted.
-    leaving = (intent.data["backing"] for intent in context.journal.announced(PULL))
+    leaving = (
+        intent.data["backing"] for intent in context.journal.announced() if intent.kind == PULL
+    )
     found.extend(Reference(os.path.realpath(path), "a vm that leaves it") for path in leaving)
     return References(found, (domain.base for domain in domains if domain.base is not None))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import xml.etree.ElementTree as ET
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from ..config import HostWorker
 from ..errors import ImageUnsupported, MaglicaError
 from ..libvirt_facts import memory_mib
 from ..model import BaseSummary, DomainSummary, HostReport, PoolSummary
-from . import images, libvirtd
+from . import images, leftovers, libvirtd, own_files, storage
 from .journal import READY, Base, Journal
 
 # Pools whose volumes are files in a folder of this host.
@@ -33,7 +33,8 @@ REREAD = 20
 class _Known:
     """What a domain's definition says, as far as the report needs it.
 
-    ``disks``: target, path, format. ``base``: the base that the vm builds upon.
+    ``disks``: target, path, format. ``base``: the base that the vm builds upon. ``own``: the files
+    that its metadata names as its own.
     """
 
     made: bool
@@ -41,6 +42,7 @@ class _Known:
     memory_mib: int
     disks: tuple[tuple[str, str, str], ...]
     base: str | None = None
+    own: tuple[str, ...] = ()
 
 
 class Inspector:
@@ -53,7 +55,8 @@ class Inspector:
         self._known: dict[str, _Known] = {}
         self._changed: deque[str] = deque()
         self._turn: deque[str] = deque()
-        self._pool_paths: dict[str, str | None] = {}
+        # Name and folder of the active pools of files.
+        self._folders: tuple[leftovers.Folder, ...] = ()
         # The present versions of the images that are off, by UUID.
         self._versions: dict[str, str | None] = {}
         self.unprepared: tuple[str, ...] = ()
@@ -67,19 +70,30 @@ class Inspector:
         self._drop_changed()
         with libvirtd.errors("read the state", self._settings.name):
             total_mib, free_mib = memory_mib(self._connection)
+            # Before the domains, whose disks lie in the pools' folders.
+            pools = self._pools()
+            # A file is announced before it is made, and its vm defined before that is forgotten.
+            look_alikes = leftovers.look_alikes(self._places())
+            announced = leftovers.announced(self._journal)
             report = HostReport(
                 cpus=self._connection.getInfo()[2],
                 memory_total_mib=total_mib,
                 memory_free_mib=free_mib,
-                # Before the domains, whose disks lie in the pools' folders.
-                pools=self._pools(),
+                pools=pools,
                 domains=self._domains(),
                 networks=self._networks(),
                 # After the domains, whose versions and bases are counted.
                 bases=self._bases(),
             )
+        named = (path for known in self._known.values() for path in known.own)
+        report = replace(report, leftovers=leftovers.unnamed(look_alikes, [*announced, *named]))
         self.unprepared = self._unprepared(report)
         return report
+
+    def _places(self) -> tuple[leftovers.Folder, ...]:
+        """Return where Maglica makes files: the pools, and where UEFI variables are."""
+        nvram = {str(Path(path).parent) for known in self._known.values() for path in known.own}
+        return (*self._folders, *map(leftovers.Folder, sorted({leftovers.NVRAM, *nvram})))
 
     def _unprepared(self, report: HostReport) -> tuple[str, ...]:
         """Return the images that shall be prepared, and whose present version has no base."""
@@ -156,6 +170,7 @@ class Inspector:
             memory_mib=definition.memory_mib,
             disks=tuple((target, path, kind) for target, path, kind in disks if path),
             base=made.base if made else None,
+            own=own_files.of_vm(made).all_paths if made else (),
         )
 
     def _look_at_disks(self, uuid: str, known: _Known) -> int:
@@ -163,7 +178,7 @@ class Inspector:
 
         0, and no version, for what can't be read: the clone will say why.
         """
-        folders = [folder for folder in self._pool_paths.values() if folder]
+        folders = [folder.path for folder in self._folders]
         try:
             chains = {
                 target: images.inspect(path, kind, folders) for target, path, kind in known.disks
@@ -185,26 +200,21 @@ class Inspector:
 
     def _pools(self) -> tuple[PoolSummary, ...]:
         libvirt = need("libvirt")
-        pools = self._connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
+        active = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+        found = [
+            (pool, ET.fromstring(pool.XMLDesc()))  # noqa: S314 - written by libvirtd
+            for pool in self._connection.listAllStoragePools(active)
+        ]
+        files = [(pool, root) for pool, root in found if root.get("type") in POOL_TYPES]
+        self._folders = tuple(
+            leftovers.Folder(root.findtext("target/path") or "/", pool.name())
+            for pool, root in files
+        )
         allowed = self._settings.pools
-        summaries = [self._pool(pool) for pool in pools if not allowed or pool.name() in allowed]
-        return tuple(sorted(filter(None, summaries), key=lambda summary: summary.name))
-
-    def _pool(self, pool: Any) -> PoolSummary | None:
-        uuid = pool.UUIDString()
-        if uuid not in self._pool_paths:
-            self._pool_paths[uuid] = _folder(pool.XMLDesc())
-        folder = self._pool_paths[uuid]
-        if folder is None:
-            return None
-        try:
-            # libvirt's own figure is from the pool's last refresh.
-            found = os.statvfs(folder)
-        except OSError:
-            _state, capacity, _allocation, free = pool.info()
-            return PoolSummary(pool.name(), capacity, free)
-        size = found.f_frsize
-        return PoolSummary(pool.name(), found.f_blocks * size, found.f_bavail * size)
+        summaries = [
+            _pool(pool, root) for pool, root in files if not allowed or pool.name() in allowed
+        ]
+        return tuple(sorted(summaries, key=lambda summary: summary.name))
 
     def _networks(self) -> tuple[str, ...]:
         libvirt = need("libvirt")
@@ -231,10 +241,16 @@ class Inspector:
         )
 
 
-def _folder(xml: str) -> str | None:
-    """Return the folder of a pool, from its definition; None for a pool of another kind."""
-    root = ET.fromstring(xml)  # noqa: S314 - written by libvirtd from its own tree
-    return root.findtext("target/path") if root.get("type") in POOL_TYPES else None
+def _pool(pool: Any, root: ET.Element) -> PoolSummary:
+    shared = storage.shared(root)
+    try:
+        # libvirt's own figure is from the pool's last refresh.
+        found = os.statvfs(root.findtext("target/path") or "/")
+    except OSError:
+        _state, capacity, _allocation, free = pool.info()
+        return PoolSummary(pool.name(), capacity, free, shared)
+    size = found.f_frsize
+    return PoolSummary(pool.name(), found.f_blocks * size, found.f_bavail * size, shared)
 
 
 def _allocated(path: str) -> int:

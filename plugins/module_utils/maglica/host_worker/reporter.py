@@ -21,6 +21,7 @@ from .._deps import need
 from ..config import HostWorker
 from ..errors import MaglicaError
 from ..model import HostReport
+from ..printable import one_line
 from . import libvirtd
 from .journal import Journal
 from .report import Inspector
@@ -48,6 +49,8 @@ class Reporter:
         self._latest = HostReport(problem="its worker has just started")
         self._told: HostReport | None = None
         self._busy_since: float | None = None
+        # The leftovers that the log has named.
+        self._named: frozenset[str] = frozenset()
         # Images to prepare, as the newest report found them.
         self.unprepared: tuple[str, ...] = ()
 
@@ -111,6 +114,15 @@ class Reporter:
     def _publish(self, report: HostReport) -> None:
         if report.problem and report.problem != self._latest.problem:
             _log.warning("%s", report.problem)
+        for leftover in report.leftovers:
+            if leftover.path not in self._named:
+                _log.warning(
+                    "leftover: %s looks like Maglica's, and nothing shows that it is; if nobody"
+                    " needs it, this removes it: %s",
+                    one_line(leftover.path),
+                    one_line(leftover.command),
+                )
+        self._named = frozenset(leftover.path for leftover in report.leftovers)
         if report != self._latest:
             self._latest = report
             with contextlib.suppress(BlockingIOError):

@@ -19,6 +19,7 @@ from ..errors import MessageInvalid, NameInvalid
 
 Check = Callable[[Any, str], Any]
 MAX_TEXT = 2000
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def integer(low: int, high: int) -> Check:
@@ -73,6 +74,11 @@ def matching(pattern: re.Pattern[str], what: str) -> Check:
         return value
 
     return check
+
+
+def uuid() -> Check:
+    """A UUID in lower case."""
+    return matching(_UUID, "UUID")
 
 
 def named(check_name: Callable[[str], str]) -> Check:

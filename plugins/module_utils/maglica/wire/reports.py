@@ -18,18 +18,26 @@ _Entry = TypeVar("_Entry")
 def fitting(report: HostReport, room: int) -> HostReport:
     """Return ``report`` with as many of its entries as fit in ``room`` bytes of JSON.
 
-    Pools and networks go before domains, images before other domains, and bases, which are only
-    missed as room on the host that is not taken after all, come last.
+    Pools and networks go before domains, images before other domains; then come bases, which are
+    only missed as room on the host that is not taken after all. Leftovers come last.
     """
     if _size(report) <= room:
         return report
-    room -= _size(replace(report, pools=(), networks=(), domains=(), bases=()))
+    room -= _size(replace(report, pools=(), networks=(), domains=(), bases=(), leftovers=()))
     pools, room = _first(report.pools, room)
     networks, room = _first(report.networks, room)
     images_first = sorted(report.domains, key=lambda domain: not domain.is_image)
     domains, room = _first(images_first, room)
     bases, room = _first(report.bases, room)
-    return replace(report, pools=pools, networks=networks, domains=domains, bases=bases)
+    leftovers, room = _first(report.leftovers, room)
+    return replace(
+        report,
+        pools=pools,
+        networks=networks,
+        domains=domains,
+        bases=bases,
+        leftovers=leftovers,
+    )
 
 
 def _first(entries: Iterable[_Entry], room: int) -> tuple[tuple[_Entry, ...], int]:

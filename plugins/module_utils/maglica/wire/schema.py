@@ -16,6 +16,7 @@ from typing import Any
 
 from .. import model, names
 from ..errors import MessageInvalid
+from . import reported
 from .checks import (
     Check,
     boolean,
@@ -29,21 +30,20 @@ from .checks import (
     optional,
     record,
     text,
+    uuid,
 )
 from .message import MAX_FRAME
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _CODE = re.compile(r"[a-z_]{1,40}")
 MAX_NICS = 16
 MAX_KEYS = 64
 MAX_TAGS = 64
-MAX_DOMAINS = 4000
 # Of everything that is listed by request, what one message holds at most.
 MAX_LISTED = 1000
 # What is left for the list that fills a body, beside its other fields.
 PAGE_ROOM = MAX_FRAME - 1024
 
-_uuid = matching(_UUID, "UUID")
+_uuid = uuid()
 _name = named(names.object_name)
 # A vm that others made may have a name that is no host name.
 _vm = named(names.vm_name)
@@ -113,43 +113,6 @@ _vm_result = record(
     tags=list_of(text(80), MAX_TAGS),
     restart_needed=boolean,
 )
-_domain = record(
-    model.DomainSummary,
-    name=text(400),
-    uuid=_uuid,
-    active=boolean,
-    persistent=boolean,
-    made=boolean,
-    vcpus=integer(0, 1 << 20),
-    memory_mib=_bytes,
-    disk_bytes=_bytes,
-)
-_pool = record(model.PoolSummary, name=text(200), capacity_bytes=_bytes, free_bytes=_bytes)
-_base = record(
-    model.BaseSummary,
-    id=text(40),
-    image=text(200),
-    version=text(64),
-    pool=text(200),
-    allocated_bytes=_bytes,
-    created=number,
-    current=optional(boolean),
-    areas=boolean,
-    vms=integer(0, 1 << 20),
-)
-_report = record(
-    model.HostReport,
-    cpus=integer(0, 1 << 20),
-    memory_total_mib=_bytes,
-    memory_free_mib=_bytes,
-    domains=list_of(_domain, MAX_DOMAINS),
-    pools=list_of(_pool, 256),
-    networks=list_of(text(200), 256),
-    bases=list_of(_base, 1000),
-    problem=optional(text()),
-)
-
-
 _SPECS = {
     model.Kind.CLONE: _clone_spec,
     model.Kind.PREPARE: _image_spec,
@@ -239,7 +202,7 @@ ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
     "hosts": ({"after": _name}, set()),
     # host
     "hello": (
-        {"host": _name, "report": _report, "requests": list_of(_held_request, MAX_LISTED)},
+        {"host": _name, "report": reported.report, "requests": list_of(_held_request, MAX_LISTED)},
         {"host", "report", "requests"},
     ),
     "ack": ({"host": _name, "id": _uuid}, {"host", "id"}),
@@ -266,7 +229,7 @@ _host_status = record(
     alive=boolean,
     seen=number,
     weight=number,
-    report=_report,
+    report=reported.report,
 )
 
 # Replies, and what is published on port 5555 ("request", "cancel").
