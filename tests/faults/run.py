@@ -39,6 +39,7 @@ AREAS = (
     "eavesdrop",
     "fuzz",
     "disk_full",
+    "foreign",
     "cloud",
 )
 

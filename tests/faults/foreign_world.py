@@ -1,0 +1,326 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host with a real libvirtd and real files on which Maglica's jobs and an admin work in turn.
+
+Only libguestfs and ssh-keygen are fakes. Whose a file is, the world knows by having seen who made
+it: a file that a job made is Maglica's while it is at the path where it was made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable
+from unittest.mock import patch
+
+import libvirt
+from maglica import domain_xml
+from maglica.config import HostWorker
+from maglica.errors import GuestUnreadable, MaglicaError
+from maglica.host_worker import bases, clone, job, leftovers
+from maglica.host_worker.context import JobContext
+from maglica.host_worker.guest import accel, keys
+from maglica.host_worker.guest.model import GuestFacts, HostKey, Mount
+from maglica.host_worker.journal import Journal
+from maglica.host_worker.report import Inspector
+from maglica.model import Kind, Request, new_request_id, vm_uuid
+from support import qemu_libvirtd
+
+HOST = "kvm0.example.jp"
+IMAGE = "debian.original"
+POOLS = ("fast", "small")
+SMALL_MIB = 80
+FACTS = GuestFacts((Mount("/", "/dev/sda"),), "debian", "12", "ifupdown", "i", "", shared=True)
+_WRITES = ("intend", "forget", "add_base", "update_base", "remove_base", "end")
+_NAMED = re.compile(r"""(?:file|dev|path)=(?:'([^']+)'|"([^"]+)")""")
+_METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
+
+
+class Violation(AssertionError):
+    """Something was hurt, or is left without a name."""
+
+
+class Killed(BaseException):
+    """The job's process is gone: nothing that would clean up runs."""
+
+
+@dataclass
+class Vm:
+    """A vm that a request made; ``files`` are those that the job left for it."""
+
+    name: str
+    request: str
+    files: frozenset[str]
+
+    @property
+    def uuid(self) -> str:
+        return vm_uuid(self.request)
+
+
+@dataclass
+class World:
+    """The host. ``ours`` are Maglica's files by path, each with the identity of its inode.
+
+    ``theirs`` are the digests of all others. ``hidden`` are identities of Maglica's files that the
+    admin has moved or hidden, by the path where each was made. ``going`` are the vms whose removal
+    has begun and not ended. ``steps`` counts what was done.
+    """
+
+    folder: Path
+    connection: libvirt.virConnect
+    ours: dict[str, tuple[int, int]] = field(default_factory=dict)
+    theirs: dict[str, str] = field(default_factory=dict)
+    hidden: dict[str, tuple[int, int]] = field(default_factory=dict)
+    vms: dict[str, Vm] = field(default_factory=dict)
+    going: dict[str, Vm] = field(default_factory=dict)
+    steps: int = 0
+    kill_in: int = 0
+    unlucky: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("state", "pools", "elsewhere", "image"):
+            (self.folder / name).mkdir(parents=True)
+        for name in POOLS:
+            (self.pool(name)).mkdir()
+            self.define_pool(name, self.pool(name))
+        # QEMU's files are sparse, so that a small file system has room for some.
+        mount(self.pool("small"), SMALL_MIB)
+        self.settings = HostWorker(HOST, Path("/key"), state_dir=self.folder / "state")
+        self.context = self.new_context()
+        disks = {}
+        for target in ("vda", "vdb"):
+            path = self.folder / "image" / f"{target}.raw"
+            path.write_bytes(os.urandom(4096) * 16)
+            disks[target] = ("raw", path)
+        self.connection.defineXML(qemu_libvirtd.definition(IMAGE, disks))
+        self.look_around()
+
+    def pool(self, name: str) -> Path:
+        return self.folder / "pools" / name
+
+    def define_pool(self, name: str, path: Path) -> None:
+        xml = f"<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>"
+        self.connection.storagePoolDefineXML(xml).create()
+
+    def new_context(self) -> JobContext:
+        """Return what the next job process has; it dies when ``kill_in`` writes are done."""
+        journal = Journal(self.folder / "state")
+        for name in _WRITES:
+            setattr(journal, name, self._mortal(getattr(journal, name)))
+        context = JobContext(journal, self.settings, lambda line: None)
+        context.connect = lambda: self.connection
+        return context
+
+    def _mortal(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def written(*values: Any, **named: Any) -> Any:
+            self._die()
+            done = write(*values, **named)
+            self._die()
+            return done
+
+        return written
+
+    def _die(self) -> None:
+        if self.kill_in:
+            self.kill_in -= 1
+            if not self.kill_in:
+                raise Killed
+
+    # --- Maglica
+
+    def request(self, kind: Kind, spec: Any) -> Request:
+        request = Request(new_request_id(), kind, spec, host=HOST, who="alice")
+        self.context.journal.accept([request])
+        return request
+
+    def run(self, *ids: str, removed: Vm | None = None) -> list[Request | None]:
+        """Run a job and look at what it has done; return the requests as they are afterwards.
+
+        ``removed`` is the vm whose files it may take away.
+        """
+        self.steps += 1
+        before = self.files()
+        with suppress(Killed):
+            job.run(ids, self.context)
+        self.kill_in = 0
+        self.context.journal.close()
+        self.context = self.new_context()
+        self._judge(before, removed)
+        entries = [self.context.journal.entry(each) for each in ids]
+        return [entry and entry.request for entry in entries]
+
+    def _judge(self, before: dict[str, tuple[int, int]], removed: Vm | None) -> None:
+        after = self.files()
+        self._check_theirs(after)
+        for path in before.keys() - after.keys():
+            if path not in self.ours:
+                raise Violation(f"{path}, which Maglica did not make, is gone")
+            for vm in (*self.vms.values(), *self.going.values()):
+                if path in vm.files and vm is not removed:
+                    raise Violation(f"{path} of vm {vm.name} is gone")
+        gone = before.keys() - after.keys()
+        for path, by in self.referred():
+            if path in gone:
+                raise Violation(f"{path} is gone, to which {by} refers")
+        for path in gone:
+            del self.ours[path]
+        self.ours.update({path: after[path] for path in after.keys() - before.keys()})
+
+    def _check_theirs(self, after: dict[str, tuple[int, int]]) -> None:
+        for path, digest in self.theirs.items():
+            if path not in after:
+                raise Violation(f"{path}, which Maglica did not make, is gone")
+            if _digest(path) != digest:
+                raise Violation(f"{path}, which Maglica did not make, was changed")
+
+    def referred(self) -> Iterator[tuple[str, str]]:
+        """Yield each file that something refers to, and what does."""
+        for domain in self.connection.listAllDomains():
+            xmls = [domain.XMLDesc(), domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)]
+            for xml in xmls:
+                for quoted in _NAMED.findall(_METADATA.sub("", xml)):
+                    yield os.path.realpath("".join(quoted)), f"domain {domain.name()}"
+        for path in self.files():
+            backing = _backing(path)
+            if backing:
+                yield backing, path
+
+    def check_names(self) -> None:
+        """Raise Violation for a file of Maglica's that nothing names."""
+        inspector = Inspector(self.connection, self.context.journal, self.settings)
+        named = {leftover.path for leftover in inspector.report().leftovers}
+        named.update(leftovers.announced(self.context.journal))
+        for domain in self.connection.listAllDomains():
+            made = domain_xml.describe(domain.XMLDesc()).made
+            if made is not None:
+                named.update(volume.path for volume in made.volumes)
+        pools = self._active_folders()
+        for path in self.ours:
+            if path not in named and str(Path(path).parent) in pools:
+                raise Violation(f"{path} is left, and nothing names it")
+
+    def check_vms(self) -> None:
+        """Raise Violation when a vm that no request has removed is not there any more."""
+        known = {domain.UUIDString() for domain in self.connection.listAllDomains()}
+        for vm in self.vms.values():
+            if vm.uuid not in known:
+                raise Violation(f"vm {vm.name} is gone")
+
+    def _active_folders(self) -> set[str]:
+        pools = self.connection.listAllStoragePools(2)
+        return {re.search(r"<path>(.*)</path>", pool.XMLDesc()).group(1) for pool in pools}
+
+    # --- files
+
+    def files(self) -> dict[str, tuple[int, int]]:
+        """Return the files that can be seen, by path, with what identifies each."""
+        found = {}
+        for name in ("pools", "elsewhere", "image"):
+            for folder, _folders, names in os.walk(self.folder / name):
+                for each in names:
+                    path = f"{folder}/{each}"
+                    status = os.lstat(path)
+                    found[path] = (status.st_dev, status.st_ino)
+        return found
+
+    def look_around(self) -> None:
+        """Take note of what the admin did to the files."""
+        self.steps += 1
+        now = self.files()
+        for path, identity in list(self.ours.items()):
+            if now.get(path) != identity:
+                self.hidden[path] = self.ours.pop(path)
+        for path, identity in list(self.hidden.items()):
+            if now.get(path) == identity:
+                self.ours[path] = self.hidden.pop(path)
+        self.theirs = {path: _digest(path) for path in now if path not in self.ours}
+
+
+def _digest(path: str) -> str:
+    if Path(path).is_symlink():
+        return str(Path(path).readlink())
+    content = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        # The files are sparse and small: their first MiB tells.
+        content.update(file.read(1 << 20))
+    return f"{Path(path).stat().st_size} {content.hexdigest()}"
+
+
+def _backing(path: str) -> str | None:
+    """Read from a qcow2 header what a file builds upon: docs/interop/qcow2.rst of QEMU."""
+    with suppress(OSError), Path(path).open("rb") as file:
+        head = file.read(20)
+        if head[:4] == b"QFI\xfb":
+            offset, length = struct.unpack(">QI", head[8:20])
+            if offset:
+                file.seek(offset)
+                name = file.read(length).decode(errors="surrogateescape")
+                return os.path.realpath(Path(path).parent / name)
+    return None
+
+
+def mount(path: Path, mib: int) -> None:
+    command = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "maglica-test", str(path)]
+    subprocess.run(command, check=True)
+
+
+def unmount(path: Path) -> None:
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@contextmanager
+def fakes(world: Callable[[], World]) -> Iterator[None]:
+    """Put fakes in the places of libguestfs and ssh-keygen; ``world`` is the one of the moment."""
+
+    def customize(guests: Sequence[Any], *_rest: Any) -> dict[str, MaglicaError | None]:
+        error = GuestUnreadable("the appliance found nothing") if world().unlucky else None
+        return {guest.key: error for guest in guests}
+
+    def prepare(*_rest: Any) -> GuestFacts:
+        if world().unlucky:
+            raise GuestUnreadable("the appliance found nothing")
+        return FACTS
+
+    def host_keys(types: Sequence[str], name: str, _folder: Path) -> tuple[HostKey, ...]:
+        return tuple(HostKey(kind, b"key", f"ssh-{kind} AAAA {name}") for kind in types)
+
+    with ExitStack() as stack:
+        for owner, name, fake in (
+            (bases, "prepare_base", prepare),
+            (clone, "customize", customize),
+            (keys, "host_keys", host_keys),
+            (accel, "kvm_works", lambda *_asked: False),
+        ):
+            stack.enter_context(patch.object(owner, name, fake))
+        yield
+
+
+def tear_down(world: World) -> None:
+    """Remove the world: domains, pools, mounts and files."""
+    connection = world.connection
+    for domain in connection.listAllDomains():
+        flags = libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        if domain.isActive():
+            domain.destroy()
+        domain.undefineFlags(flags | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+    for pool in connection.listAllStoragePools():
+        if pool.isActive():
+            pool.destroy()
+        pool.undefine()
+    world.context.journal.close()
+    mounted = [
+        line.split(" ")[4]
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        if line.split(" ")[4].startswith(f"{world.folder}/")
+    ]
+    for place in sorted(mounted, key=len, reverse=True):
+        unmount(Path(place))
+    shutil.rmtree(world.folder)
