@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Callable
 
 import libvirt
 import pytest
+from maglica.errors import StorageFailed
+from maglica.host_worker import storage
 from support import fake_libvirt
 from support.storage_contract import StorageContract
 
@@ -64,6 +67,30 @@ def moved_pool(
 
 class TestWithRealLibvirt(StorageContract):
     pass
+
+
+@pytest.fixture
+def on_fuse(connection: libvirt.virConnect, pool: Path, tmp_path: Path) -> Iterator[str]:
+    """A pool in a folder that lies on FUSE."""
+    folder = tmp_path / "mounted"
+    for path in (folder, tmp_path / "real"):
+        path.mkdir()
+    subprocess.run(["bindfs", str(tmp_path / "real"), str(folder)], check=True)
+    handle = connection.storagePoolDefineXML(POOL.format(name="fused", path=folder))
+    handle.create()
+    yield "fused"
+    handle.destroy()
+    handle.undefine()
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_pool_on_fuse_is_refused(connection: libvirt.virConnect, on_fuse: str) -> None:
+    known = storage.pools(connection)
+    assert {found.name: found.shared for found in known} == {"default": None, "fused": "fuse"}
+    text = r"storage pool fused is on fuse, which other hosts may see too: bases and vms need a"
+    with pytest.raises(StorageFailed, match=text):
+        storage.choose(known, 0, "fused")
+    assert storage.choose(known, 0).name == "default"
 
 
 def test_the_fake_has_the_binding_s_numbers() -> None:
