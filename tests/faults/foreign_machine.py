@@ -323,9 +323,10 @@ class Foreign(RuleBasedStateMachine):
         else:
             path = self.world.pool("small") / f"filler{next(self._numbers)}"
             size = os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize
-            with path.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, max(1, size))
-            self.filled.append(path)
+            if size:
+                with path.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, size)
+                self.filled.append(path)
         self.world.look_around()
 
     @precondition(lambda self: self.world is not None and self.world.vms)

@@ -21,6 +21,7 @@ def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     device.touch()
     monkeypatch.setenv("PATH", str(made.parent))
     monkeypatch.setattr(accel, "KVM", str(device))
+    monkeypatch.setattr(accel, "ROOT", tmp_path)
     return made
 
 
@@ -79,3 +80,33 @@ def test_no_device(qemu: Path, tmp_path: Path) -> None:
 def test_a_folder_that_can_not_be_written_to(qemu: Path, tmp_path: Path) -> None:
     script(qemu, 0)
     assert kvm_works("auto", tmp_path / "missing")
+
+
+@pytest.mark.parametrize(("ending", "expected"), [("exit 0", True), ("exec sleep 60", False)])
+def test_a_kernel_is_run_to_its_end(
+    qemu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, expected: bool
+) -> None:
+    """A guest may stand still although a paused one was started."""
+    (tmp_path / "boot").mkdir()
+    kernel = tmp_path / "boot" / "vmlinuz-6.1"
+    kernel.touch()
+    monkeypatch.setattr(accel, "_KERNEL_SECONDS", 0.5)
+    monkeypatch.setenv("PATH", f"{qemu.parent}:/usr/bin:/bin")
+    monkeypatch.setattr(accel, "_qemu", lambda: str(qemu))
+    qemu.write_text(
+        f"#!/bin/sh\necho run >> {qemu.parent}/runs\n"
+        f'case "$*" in *"-kernel {kernel} "*) {ending};; esac\n'
+    )
+    qemu.chmod(0o755)
+    assert [kvm_works("auto", tmp_path) for _turn in range(2)] == [expected] * 2
+    assert runs(qemu) == 2
+
+
+def test_the_kernel_that_runs_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accel, "ROOT", tmp_path)
+    assert accel._kernel() is None
+    monkeypatch.setattr(accel.platform, "release", lambda: "6.1.0-2")
+    for name in ("boot/vmlinuz-6.1.0-2", "boot/vmlinuz-6.1.0-9", "lib/modules/6.2/vmlinuz"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert accel._kernel() == tmp_path / "boot/vmlinuz-6.1.0-2"
