@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 import tempfile
@@ -17,12 +18,21 @@ import pytest
 from maglica.config import HostWorker
 from maglica.host_worker import clone
 from maglica.host_worker.context import JobContext
+from maglica.host_worker.guest.accel import kvm_works
 from maglica.host_worker.journal import Journal
 from maglica.model import CloneSpec, Kind, Request, new_request_id
 from support import guest, qemu_libvirtd
 
 IMAGE = "debian.original"
+CACHE = Path(__file__).resolve().parents[3] / "build" / "cache"
 POOL = "<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>"
+
+
+@functools.cache
+def acceleration() -> str:
+    """Return what "auto" comes to on this machine, tried once for all hosts."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    return "kvm" if kvm_works("auto", CACHE) else "tcg"
 
 
 @dataclass
@@ -38,7 +48,7 @@ class Host:
         state_dir = self.folder / "state"
         state_dir.mkdir()
         self.settings = HostWorker(
-            "kvm0.example.jp", Path("/key"), uri=self.uri, state_dir=state_dir
+            "kvm0.example.jp", Path("/key"), uri=self.uri, state_dir=state_dir, accel=acceleration()
         )
         self.context = JobContext(Journal(state_dir), self.settings, self.lines.append)
 

@@ -22,7 +22,7 @@ KERNELS = ("boot/vmlinuz*", "lib/modules/*/vmlinuz")
 ROOT = Path("/")
 _SECONDS = 10
 # On a sound KVM a kernel comes to its end, for want of a root, in one or two.
-_KERNEL_SECONDS = 20
+_KERNEL_SECONDS = 8
 _QMP = b'{"execute": "qmp_capabilities"}\n{"execute": "quit"}\n'
 _MACHINES = {"aarch64": "virt", "ppc64le": "pseries", "s390x": "s390-ccw-virtio"}
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
