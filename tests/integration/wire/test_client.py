@@ -20,9 +20,10 @@ from maglica.model import (
     Request,
     State,
 )
-from maglica.wire import keys, schema
+from maglica.wire import keys, schema, sockets
 from maglica.wire.client import Client
 from maglica.wire.message import VERSION, Message
+from support.forwarder import DROPPED, SILENT, Forwarder
 from support.wire_server import WireServer, free_port, script
 
 SPEC = CloneSpec(name="vm0.example.jp", image="debian12.original")
@@ -143,25 +144,72 @@ def test_a_key_that_is_allowed_later_works_with_the_same_client(server: WireServ
         assert client.status(REQUEST.id) == REQUEST
 
 
-def test_another_server_key_than_the_configured_one_is_refused_quickly(
+def test_another_server_key_than_the_configured_one_gets_nothing_and_is_named(
     server: WireServer, tmp_path: Path
 ) -> None:
+    """libzmq can't tell it from a client worker that is about to start: it is asked again."""
     other = keys.make(tmp_path / "other.key").public.decode()
-    start = time.monotonic()
     with (
-        Client(server.config(public_key=other)) as client,
-        pytest.raises(errors.AccessDenied, match="public_key"),
+        Client(server.config(public_key=other), reply_timeout=0.2, attempts=3) as client,
+        pytest.raises(errors.PeerSilent, match="does not have the public_key that is in the conf"),
     ):
         client.status(REQUEST.id)
-    assert time.monotonic() - start < 3
     assert server.heard == []
 
 
-def test_a_client_without_curve_is_refused_quickly(server: WireServer) -> None:
-    start = time.monotonic()
-    with Client(server.config(insecure=True)) as client, pytest.raises(errors.AccessDenied):
+def test_connections_that_a_forwarder_drops_are_made_again(server: WireServer) -> None:
+    """As many as come about while the client worker behind it starts anew."""
+    with (
+        Forwarder(server.port, [DROPPED] * 6) as forwarder,
+        Client(server.config(request_port=forwarder.port)) as client,
+    ):
+        assert client.status(REQUEST.id) == REQUEST
+        assert forwarder.left == []
+
+
+def test_a_wait_outlasts_connections_that_come_to_nothing(server: WireServer) -> None:
+    done = replace(REQUEST, state=State.DONE, version=2)
+    server.answer = script([reply(REQUEST), reply(done)])
+    with Forwarder(server.port, []) as forwarder:
+
+        def cut(_seen: Request) -> None:
+            forwarder.left += [DROPPED] * 6
+            forwarder.cut()
+
+        with Client(server.config(request_port=forwarder.port)) as client:
+            assert client.wait(REQUEST.id, 60, cut) == done
+
+
+def test_what_speaks_something_else_for_a_while_is_outlasted(server: WireServer) -> None:
+    busy = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".ljust(200)
+    with (
+        Forwarder(server.port, [busy] * 4) as forwarder,
+        Client(server.config(request_port=forwarder.port)) as client,
+    ):
+        assert client.status(REQUEST.id) == REQUEST
+        assert forwarder.left == []
+
+
+def test_a_client_worker_that_stands_still_is_outlasted(
+    server: WireServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with SIGSTOP: its kernel accepts connections, and no handshake goes on."""
+    monkeypatch.setattr(sockets, "HANDSHAKE_TIMEOUT", 100)
+    with (
+        Forwarder(server.port, [SILENT] * 5) as forwarder,
+        Client(server.config(request_port=forwarder.port)) as client,
+    ):
+        assert client.status(REQUEST.id) == REQUEST
+        assert forwarder.left == []
+
+
+def test_a_client_without_curve_is_refused(server: WireServer) -> None:
+    """Which end of the connection finds it out first is chance: it may take some connections."""
+    with (
+        Client(server.config(insecure=True)) as client,
+        pytest.raises(errors.AccessDenied, match="is insecure set on one side only"),
+    ):
         client.status(REQUEST.id)
-    assert time.monotonic() - start < 3
     assert server.heard == []
 
 

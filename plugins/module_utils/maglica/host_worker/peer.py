@@ -122,7 +122,8 @@ class Peer:
                 self._requests.renew(now)
                 self._requests.ensure(now)
         elif self.is_busy and now >= self._reply_until:
-            self._drop(self._requests, now, f"the client worker is silent for {REPLY_SECONDS:g} s")
+            silent = f"the client worker is silent for {REPLY_SECONDS:g} s"
+            self._drop(self._requests, now, (link.trouble if link else "") or silent)
 
     def is_new(self) -> bool:
         """Tell whether a connection has come about since the last call."""

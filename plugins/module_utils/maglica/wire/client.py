@@ -66,6 +66,7 @@ class Client:
         self._context: sockets.Context = None
         self._link: sockets.Link | None = None
         self._reached = False
+        self._trouble = ""
 
     def __enter__(self) -> Client:
         peer = self._config.need_client_worker()
@@ -254,7 +255,8 @@ class Client:
         peer = self._config.need_client_worker()
         where = sockets.endpoint(peer.address, peer.request_port)
         how = "is connected but does not answer" if self._reached else "can't be reached"
-        raise PeerSilent(f"the client worker at {where} {how} ({kind}, {total:g} s)")
+        why = f": {self._trouble}" if self._trouble else ""
+        raise PeerSilent(f"the client worker at {where} {how} ({kind}, {total:g} s){why}")
 
     def _attempt(self, frames: Frames, patience: float) -> Frames | None:
         """Send once and return the reply's frames, or None when none will come any more."""
@@ -273,9 +275,7 @@ class Client:
                     reply: Frames = link.socket.recv_multipart()
                     answered = True
                     return reply
-                link.check()
-                self._reached = link.connected
-                if link.lost:
+                if not self._usable(link):
                     return None
             return None
         finally:
@@ -283,14 +283,22 @@ class Client:
                 self._drop_link()
 
     def _connect(self) -> sockets.Link:
-        if self._link is not None:
-            self._link.check()
-            if self._link.lost:
-                self._drop_link()
+        if self._link is not None and not self._usable(self._link):
+            self._drop_link()
         if self._link is None:
             peer = self._config.need_client_worker()
             self._link = sockets.connect_requests(self._context, self._keys, peer)
         return self._link
+
+    def _usable(self, link: sockets.Link) -> bool:
+        """Tell whether an answer may still come by this link. Raises AccessDenied."""
+        try:
+            link.check()
+        except PeerSilent:
+            return False
+        finally:
+            self._reached, self._trouble = link.connected, link.trouble
+        return not link.lost
 
     def _drop_link(self) -> None:
         if self._link is not None:

@@ -14,7 +14,7 @@ from typing import Any
 from .. import config_values
 from .._deps import need
 from ..config import ClientWorker
-from ..errors import AccessDenied, ConfigInvalid
+from ..errors import AccessDenied, ConfigInvalid, PeerSilent
 from .keys import KeyPair
 from .message import MAX_FRAME, topic
 
@@ -42,8 +42,9 @@ REQUESTS_PER_PEER = 4
 WAKE_UPS_PER_HOST = 1000
 BACKLOG = 1024
 _MONITORED = struct.Struct("=Hi")
-# So many handshakes that the peer broke off without a word mean that it has another key.
-BROKEN_HANDSHAKES = 3
+# Values that come with a failed handshake: ZAP's status, and zmq.h's ZMQ_PROTOCOL_ERROR_ZMTP_….
+_REFUSED = 400
+_MECHANISM_MISMATCH = 0x11000002
 
 
 def context() -> Context:
@@ -124,8 +125,8 @@ def connect_subscriber(ctx: Context, keys: KeyPair | None, peer: ClientWorker, h
 class Link:
     """A connecting socket and what its monitor tells of the connection.
 
-    Poll ``socket`` and ``monitor``; call ``check`` when the monitor has something. After a refusal
-    libzmq never tries again: close the link and make another one later.
+    Poll ``socket`` and ``monitor``; call ``check`` when the monitor has something. After an error of
+    ``check`` libzmq never tries again: close the link and make another one later.
     """
 
     def __init__(self, socket: Socket, where: str, public: str) -> None:
@@ -134,8 +135,9 @@ class Link:
         self.endpoint = where
         self.connected = False
         self.lost = False
+        self.trouble = ""
         self._public = public
-        self._broken_handshakes = 0
+        self._again = False
         # The monitor first, so that no event is missed.
         self.monitor = socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED
@@ -151,37 +153,56 @@ class Link:
 
         Afterwards ``connected`` tells whether the peer has let this side in, ``lost`` whether a
         connection has ended since the link was made: a reply that was owed by then never comes.
-        Raises AccessDenied when the peer refuses this side's key, or can't have the key in the
-        configuration.
+        ``trouble`` says why there was none the last time, as far as it is known.
+        Raises AccessDenied when the peer refuses this side's key, or has no CURVE where this side
+        has, or the other way round; PeerSilent when what answers is no peer at all.
         """
         zmq = need("zmq")
         while self.monitor.poll(0):
             # zmq_socket_monitor(3): the event's number and its value, then the endpoint. pyzmq's
             # own reader of this loads asyncio, which takes longer than all else here.
-            event, _value = _MONITORED.unpack(self.monitor.recv_multipart()[0])
+            event, value = _MONITORED.unpack(self.monitor.recv_multipart()[0])
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.connected = True
-                self._broken_handshakes = 0
+                self.trouble = ""
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self._again = True
+                # A peer with another key breaks off just like one that ends, or a forwarder before
+                # it that finds nobody; one that is stopped lets the handshake's time pass.
+                self.trouble = (
+                    f"connections to {self.endpoint} end before the handshake is over: the client"
+                    " worker is stopped or about to start, or it does not have the public_key that"
+                    " is in the configuration"
+                )
             elif event == zmq.EVENT_DISCONNECTED:
-                self.lost = self.lost or self.connected
-                self.connected = False
-            elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-                raise AccessDenied(
-                    f"the client worker at {self.endpoint} refuses the public key {self._public}:"
-                    " is it in its access file?"
-                )
-            elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
-                raise AccessDenied(
-                    f"what answers at {self.endpoint} differs in its security:"
-                    " is insecure set on one side only?"
-                )
+                self._disconnected()
             else:
-                self._broken_handshakes += 1
-                if self._broken_handshakes == BROKEN_HANDSHAKES:
-                    raise AccessDenied(
-                        f"what answers at {self.endpoint} breaks off the handshake: it does not"
-                        " have the public_key that is in the configuration"
-                    )
+                raise self._refusal(event, value)
+
+    def _disconnected(self) -> None:
+        if not self.connected and not self._again:
+            # Neither let in nor broken off during the handshake: libzmq does not connect again.
+            raise self._no_peer()
+        self.lost = self.lost or self.connected
+        self.connected = self._again = False
+
+    def _refusal(self, event: int, value: int) -> AccessDenied | PeerSilent:
+        zmq = need("zmq")
+        if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH and value == _REFUSED:
+            return AccessDenied(
+                f"the client worker at {self.endpoint} refuses the public key {self._public}:"
+                " is it in its access file?"
+            )
+        if value == _MECHANISM_MISMATCH:
+            return AccessDenied(
+                f"what answers at {self.endpoint} differs in its security:"
+                " is insecure set on one side only?"
+            )
+        return self._no_peer()
+
+    def _no_peer(self) -> PeerSilent:
+        self.trouble = f"what answers at {self.endpoint} does not speak as a client worker does"
+        return PeerSilent(self.trouble)
 
     def close(self) -> None:
         """Close at once; what is unsent is dropped."""
