@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from maglica.client_worker import engine as engine_module
+from maglica.client_worker.dispatch import Incoming
 from maglica.client_worker.reservations import SETTLE_SECONDS
 from maglica.errors import JournalFailed
-from maglica.model import Kind, PoolSummary, State, VmSpec, new_request_id, vm_uuid
+from maglica.model import Kind, PoolSummary, Request, State, VmSpec, new_request_id, vm_uuid
+from maglica.wire.message import Message, encode
 from support.client_worker import GIB, base, clone, image, made, report, vm
 
 if TYPE_CHECKING:
@@ -443,12 +445,42 @@ def test_a_long_list_comes_in_pages(cell: Cell) -> None:
     key = "ssh-ed25519 " + "A" * 8000
     for number in range(200):
         cell.send("submit", **clone(f"vm{number}", ssh_authorized_keys=(key,), memory_mib=16))
-    first = cell.ask("list", limit=1000)[1]
-    assert first["more"]
-    rest = cell.ask("list", limit=1000, before=first["requests"][-1].id)[1]
-    assert not rest["more"]
-    found = [request.name for request in (*first["requests"], *rest["requests"])]
-    assert found == [f"vm{number}" for number in reversed(range(200))]
+    assert pages(cell) == [f"vm{number}" for number in reversed(range(200))]
+
+
+def test_no_answer_has_more_than_a_hundred_requests(cell: Cell) -> None:
+    cell.hello(said=report(image(disk_bytes=0)))
+    for number in range(201):
+        cell.clone(f"vm{number}", memory_mib=16)
+    assert len(cell.ask("list", limit=1000)[1]["requests"]) <= 100
+    assert pages(cell) == [f"vm{number}" for number in reversed(range(201))]
+    assert not cell.ask("list", limit=1)[1]["more"]
+    ids = [request.id for request in cell.context.requests.open.values()]
+    watched = [{"id": each, "version": 0} for each in ids]
+    found = cell.ask("wait_all", requests=watched, timeout=30)[1]
+    assert [each.id for each in found["requests"]] == ids[: len(found["requests"])]
+    assert (found["more"], len(found["requests"]) <= 100) == (True, True)
+
+
+def pages(cell: Cell) -> list[str]:
+    """Ask for all requests, page by page; return their names."""
+    found: list[Request] = []
+    more = True
+    while more:
+        before = {"before": found[-1].id} if found else {}
+        page = cell.ask("list", limit=1000, **before)[1]
+        found, more = [*found, *page["requests"]], page["more"]
+    return [request.name for request in found]
+
+
+def test_what_is_left_of_a_turn_when_one_fails_is_handled_by_itself(cell: Cell) -> None:
+    cell.context.hosts.names = lambda: 1 / 0  # type: ignore[method-assign, assignment]
+    left = iter(
+        [Incoming((b"peer", b""), None, encode(Message(kind, {}))) for kind in ("hosts", "list")]
+    )
+    outcome = cell.engine.handle(left)
+    assert [answer.type for _peer, answer in outcome.replies] == ["error", "requests"]
+    assert list(left) == []
 
 
 def test_a_vm_that_is_removed_before_it_was_reported_leaves_its_name(cell: Cell) -> None:

@@ -60,8 +60,9 @@ def test_a_result_that_is_too_long_to_show_loses_the_long_part_of_its_vm(cell: C
         shown = answer.body["request"]["vm"]
         assert (shown["name"], shown["uuid"]) == ("vm0", vm(request).uuid)
         assert (shown["interfaces"], shown["disks"], shown["ssh_host_keys"]) == ([], [], [])
-    page = cell.ask("list")[1]
-    assert [each.id for each in page["requests"]] == [request.id, older.id]
+    for before, shown_id in (({}, request.id), ({"before": request.id}, older.id)):
+        page = cell.ask("list", **before)[1]
+        assert ([each.id for each in page["requests"]], page["more"]) == ([shown_id], not before)
     watched = [{"id": request.id, "version": 0}]
     [found] = cell.ask("wait_all", requests=watched, timeout=1)[1]["requests"]
     assert found.state is State.FAILED

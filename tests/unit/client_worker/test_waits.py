@@ -6,9 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-from maglica.client_worker.waits import Wait, Waits
-from maglica.errors import LimitExceeded
+from maglica.client_worker.waits import ENDED_AT_ONCE, MAX_PER_KEY, Wait, Waits
 from maglica.model import CloneSpec, Kind, Request, State
 
 
@@ -56,12 +54,12 @@ def test_answered_at_the_deadline() -> None:
     waits = Waits()
     waits.add(wait(b"a", deadline=10.0))
     waits.add(wait(b"b", deadline=5.0))
-    assert waits.next_deadline() == 5.0
-    assert [found.envelope for found in waits.expired(5.0)] == [(b"b", b"")]
-    assert waits.expired(9.9) == []
+    assert waits.next_end() == 5.0
+    assert [found.envelope for found in waits.over(5.0)] == [(b"b", b"")]
+    assert waits.over(9.9) == []
     answered(waits, request(2))
-    assert waits.expired(10.0) == []
-    assert waits.next_deadline() is None
+    assert waits.over(10.0) == []
+    assert waits.next_end() is None
 
 
 def test_a_peer_has_one_wait() -> None:
@@ -69,21 +67,50 @@ def test_a_peer_has_one_wait() -> None:
     waits.add(wait(b"a", "r", deadline=5.0))
     waits.add(wait(b"a", "s", deadline=10.0))
     assert len(waits) == 1
-    assert waits.expired(5.0) == []
+    assert waits.over(5.0) == []
     assert answered(waits, request(9, "r")) == []
     assert answered(waits, request(9, "s")) == [(b"a", b"")]
 
 
-def test_a_key_has_so_many_waits() -> None:
+def test_the_oldest_waits_of_a_key_that_has_too_many_are_over() -> None:
     waits = Waits(limit=2)
-    waits.add(wait(b"a"))
-    waits.add(wait(b"b"))
     waits.add(Wait((b"x",), "other key", {"r": 1}, 10.0))
-    with pytest.raises(LimitExceeded, match="this key waits for 2 requests already"):
-        waits.add(wait(b"c"))
-    waits.add(wait(b"b", "s"))
-    waits.expired(10.0)
-    waits.add(wait(b"c"))
+    for peer in (b"a", b"b", b"c"):
+        waits.add(wait(peer))
+    assert len(waits) == 3
+    assert waits.next_end() == 0.0
+    assert [found.envelope[0] for found in waits.over(5.0)] == [b"a"]
+    assert waits.over(5.0) == []
+    assert sorted(found[0] for found in answered(waits, request(2))) == [b"b", b"c", b"x"]
+
+
+def test_those_who_come_again_and_again_on_new_connections_are_not_refused() -> None:
+    """A link that is cut every moment, and nobody tells of those that were abandoned."""
+    waits = Waits()
+    versions = {str(number): 1 for number in range(1000)}
+    for turn in range(100):
+        waits.add(Wait((b"%d" % turn, b""), "key", versions, 30.0, many=True))
+    assert len(waits) == MAX_PER_KEY // 1000
+    assert len(waits.over(5.0)) == 90
+    assert (b"99", b"") in answered(waits, request(2, "7"))
+
+
+def test_not_too_many_end_in_one_turn() -> None:
+    waits = Waits()
+    for number in range(ENDED_AT_ONCE + 2):
+        waits.add(wait(b"%d" % number))
+    assert len(waits.over(10.0)) == ENDED_AT_ONCE
+    assert waits.next_end() == 10.0
+    assert len(waits.over(10.0)) == 2
+    assert waits.next_end() is None
+
+
+def test_a_connection_has_one_wait_whatever_its_messages_are_numbered() -> None:
+    """REQ_CORRELATE puts another number before each."""
+    waits = Waits()
+    waits.add(Wait((b"a", b"0001", b""), "key", {"r": 1}, 10.0))
+    waits.add(Wait((b"a", b"0002", b""), "key", {"r": 1}, 10.0))
+    assert answered(waits, request(2)) == [(b"a", b"0002", b"")]
 
 
 def test_many_are_answered_at_once_with_what_is_new() -> None:
@@ -101,8 +128,7 @@ def test_many_are_answered_at_once_with_what_is_new() -> None:
 def test_a_wait_for_many_counts_for_each() -> None:
     waits = Waits(limit=3)
     waits.add(Wait((b"a", b""), "key", {"r": 1, "s": 1}, 10.0, many=True))
-    with pytest.raises(LimitExceeded, match="this key waits for 2 requests already"):
-        waits.add(Wait((b"b", b""), "key", {"r": 1, "s": 1}, 10.0, many=True))
     waits.add(wait(b"b"))
-    assert [found.envelope for found in waits.expired(10.0)] == [(b"a", b""), (b"b", b"")]
-    waits.add(Wait((b"b", b""), "key", {"r": 1, "s": 1, "t": 1}, 10.0, many=True))
+    assert waits.over(5.0) == []
+    waits.add(Wait((b"c", b""), "key", {"r": 1, "s": 1}, 10.0, many=True))
+    assert [found.envelope for found in waits.over(5.0)] == [(b"a", b"")]

@@ -17,19 +17,23 @@ from typing import Any
 from .. import systemd
 from .._deps import need
 from ..config import ClientWorker
-from ..errors import ConfigInvalid, MessageInvalid
+from ..errors import ConfigInvalid, LimitExceeded, MessageInvalid
 from ..wire import sockets
 from ..wire.keys import KeyPair
-from ..wire.message import encode, topic
+from ..wire.message import Message, encode, topic
 from .access import AccessFile, Table, zap
 from .context import Context, error_message
 from .dispatch import Incoming, identify
 from .engine import Engine, Outcome
+from .inbox import Inbox
 
 logger = logging.getLogger(__name__)
 
-# What is taken at once from one socket before the others have their turn.
-MESSAGES_AT_ONCE = 256
+# What is taken at once from one socket before the others have their turn; of messages so many, or
+# as many as come in this time, are put into the inbox.
+EVENTS_AT_ONCE = 256
+RECEIVED_AT_ONCE = 4096
+RECEIVE_SECONDS = 0.05
 # Frames beyond these are read and dropped: routing id, empty delimiter, message, and some to spare.
 MAX_FRAMES = 8
 # A REQ with REQ_CORRELATE puts a frame of four bytes before the empty one.
@@ -57,6 +61,7 @@ class Broker:
         self._bind = bind
         self._keys = keys
         self._access = access
+        self._inbox = Inbox()
         self._running = True
         self._reported: dict[str, int] = {}
         self._next_report = 0.0
@@ -92,7 +97,7 @@ class Broker:
         watchdog = systemd.Watchdog()
         while self._running:
             watchdog.turned()
-            patience = self._engine.patience()
+            patience = 0.0 if self._inbox else self._engine.patience()
             ready = dict(self._poller.poll(max(1, int(patience * 1000)) if patience else 0))
             self._refresh_access()
             if wakeup in ready:
@@ -104,8 +109,9 @@ class Broker:
             for watch in self._watches.values():
                 if watch in ready:
                     self._count_handshakes(watch)
-            messages = self._receive() if self._requests in ready else []
-            self._send(self._engine.handle(messages))
+            if self._requests in ready:
+                self._send(self._receive())
+            self._send(self._engine.handle(self._inbox.turn()))
             self._send(self._engine.tick())
             if time.monotonic() >= self._next_report:
                 self._next_report = time.monotonic() + REPORT_SECONDS
@@ -166,7 +172,7 @@ class Broker:
         socket.close(0)
 
     def _count_handshakes(self, watch: sockets.Socket) -> None:
-        for _turn in range(MESSAGES_AT_ONCE):
+        for _turn in range(EVENTS_AT_ONCE):
             try:
                 watch.recv_multipart(self._zmq.NOBLOCK)
             except self._zmq.Again:
@@ -174,16 +180,20 @@ class Broker:
             self._context.rejects["handshake"] += 1
 
     def _answer_zap(self) -> None:
-        frames = self._zap.recv_multipart()
-        verdict = zap(frames, self._context.table or Table())
-        if verdict.refusal:
-            self._context.rejects["connection"] += 1
-            logger.warning("refused a connection: %s", verdict.refusal)
-        self._zap.send_multipart(verdict.frames)
+        for _turn in range(EVENTS_AT_ONCE):
+            try:
+                frames = self._zap.recv_multipart(self._zmq.NOBLOCK)
+            except self._zmq.Again:
+                return
+            verdict = zap(frames, self._context.table or Table())
+            if verdict.refusal:
+                self._context.rejects["connection"] += 1
+                logger.warning("refused a connection: %s", verdict.refusal)
+            self._zap.send_multipart(verdict.frames)
 
     def _take_subscriptions(self) -> None:
         zmq = self._zmq
-        for _turn in range(MESSAGES_AT_ONCE):
+        for _turn in range(EVENTS_AT_ONCE):
             try:
                 frame = self._publisher.recv(zmq.NOBLOCK, copy=False)
             except zmq.Again:
@@ -209,9 +219,11 @@ class Broker:
         self._publisher.setsockopt(self._zmq.SUBSCRIBE, wanted)
         self._engine.subscribed(host)
 
-    def _receive(self) -> list[Incoming]:
-        messages = []
-        for _turn in range(MESSAGES_AT_ONCE):
+    def _receive(self) -> Outcome:
+        """Put what has come into the inbox; return the answers to what is not let in."""
+        refusals = Outcome()
+        end = time.monotonic() + RECEIVE_SECONDS
+        for _turn in range(RECEIVED_AT_ONCE):
             try:
                 first = self._requests.recv(self._zmq.NOBLOCK, copy=False)
             except self._zmq.Again:
@@ -224,8 +236,16 @@ class Broker:
                 key = key or self._user_id(frame)
                 if len(frames) <= MAX_FRAMES:
                     frames.append(bytes(frame.buffer))
-            messages.append(_incoming(frames, key))
-        return messages
+            incoming = _incoming(frames, key)
+            error = self._inbox.put(incoming)
+            if error is not None:
+                self._context.rejects[
+                    "quota" if isinstance(error, LimitExceeded) else "frames"
+                ] += 1
+                refusals.replies.append((incoming.envelope, error_message(error)))
+            if time.monotonic() >= end:
+                break
+        return refusals
 
     def _user_id(self, frame: Any) -> str | None:
         try:
@@ -235,12 +255,12 @@ class Broker:
         return user_id
 
     def _send(self, outcome: Outcome) -> None:
+        encoded: dict[int, list[bytes]] = {}
         for envelope, message in outcome.replies:
-            try:
-                frames = encode(message)
-            except MessageInvalid as error:
-                logger.error("a reply can't be sent: %s", error)
-                frames = encode(error_message(error))
+            # Many may wait for the same.
+            frames = encoded.get(id(message))
+            if frames is None:
+                frames = encoded[id(message)] = _frames(message)
             self._put(self._requests, [*envelope, *frames])
         for where, message in outcome.publications:
             try:
@@ -259,6 +279,15 @@ class Broker:
             if error.errno not in (self._zmq.EAGAIN, self._zmq.EHOSTUNREACH):
                 raise
             self._context.rejects["unsent"] += 1
+
+
+def _frames(message: Message) -> list[bytes]:
+    """Return a reply's frames; one that can't be sent becomes an error."""
+    try:
+        return encode(message)
+    except MessageInvalid as error:
+        logger.error("a reply can't be sent: %s", error)
+        return encode(error_message(error))
 
 
 def _incoming(frames: list[bytes], key: str | None) -> Incoming:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import RequestCancelled, RequestUnknown
@@ -20,6 +19,10 @@ from .waits import Wait
 logger = logging.getLogger(__name__)
 
 DEFAULT_LIMIT = 100
+# What one answer to a question has at most, but for a single entry that is longer; the rest is
+# asked for by itself. So no question takes long, and answers that nobody reads take little memory.
+SHOWN_AT_ONCE = 100
+ANSWER_ROOM = 64 << 10
 # What a host's status has besides its report.
 _STATUS_MARGIN = 1024
 
@@ -50,41 +53,53 @@ def status(context: Context, call: Call) -> Message:
 
 
 def list_requests(context: Context, call: Call) -> Message:
-    """List requests, the newest first; fewer than asked for when they would not fit a message."""
-    limit = call.body.get("limit", DEFAULT_LIMIT)
+    """List requests, the newest first; fewer than asked for when an answer has no more room."""
+    asked = call.body.get("limit", DEFAULT_LIMIT)
+    limit = min(asked, SHOWN_AT_ONCE)
     states = call.body.get("states") or tuple(State)
     name, before = call.body.get("name"), call.body.get("before")
-    return replies(context.requests.newest(states, limit, name, before))
+    found = context.requests.newest(states, limit, name, before)
+    return replies(found, more=limit < asked and len(found) == limit, room=ANSWER_ROOM)
 
 
 def wait(context: Context, call: Call) -> Message | None:
     """Answer when the request is newer than the version that the client has."""
     request = _find(context, call.body["id"])
-    return _wait(context, call, {request.id: call.body["version"]}, [request], many=False)
+    seen = call.body["version"]
+    if _is_news(request, seen) or not call.body["timeout"]:
+        return reply(request)
+    _wait(context, call, {request.id: seen}, many=False)
+    return None
 
 
 def wait_all(context: Context, call: Call) -> Message | None:
-    """Answer with those of some requests that are newer than the versions that the client has."""
+    """Answer with those of some requests that are newer than the versions that the client has.
+
+    Those that have ended are news each time and lie in the journal: so many are looked up at once.
+    """
     versions: dict[str, int] = {}
-    watched: dict[str, Request] = {}
+    news: dict[str, Request] = {}
     for entry in call.body["requests"]:
+        if len(news) == SHOWN_AT_ONCE:
+            return replies(news.values(), more=True, room=ANSWER_ROOM)
         request = _find(context, entry["id"])
         # Two ids may stand for one request, which is news if it is so to one of them.
         versions[request.id] = min(entry["version"], versions.get(request.id, entry["version"]))
-        watched[request.id] = request
-    return _wait(context, call, versions, list(watched.values()), many=True)
-
-
-def _wait(
-    context: Context, call: Call, versions: dict[str, int], watched: Sequence[Request], many: bool
-) -> Message | None:
-    news = [each for each in watched if each.version > versions[each.id] or each.state.ended]
-    timeout = call.body["timeout"]
-    if news or not timeout or not watched:
-        return replies(news) if many else reply(watched[0])
-    deadline = context.clock() + timeout
-    context.waits.add(Wait(call.envelope, call.key, versions, deadline, many))
+        if _is_news(request, versions[request.id]):
+            news[request.id] = request
+    if news or not versions or not call.body["timeout"]:
+        return replies(news.values(), room=ANSWER_ROOM)
+    _wait(context, call, versions, many=True)
     return None
+
+
+def _is_news(request: Request, seen: int) -> bool:
+    return request.version > seen or request.state.ended
+
+
+def _wait(context: Context, call: Call, versions: dict[str, int], many: bool) -> None:
+    deadline = context.clock() + call.body["timeout"]
+    context.waits.add(Wait(call.envelope, call.key, versions, deadline, many))
 
 
 def cancel(context: Context, call: Call) -> Message:
@@ -113,7 +128,7 @@ def cancel(context: Context, call: Call) -> Message:
 def hosts(context: Context, call: Call) -> Message:
     """Show the hosts by name, from the one after ``after`` on, as many as fit."""
     names = [name for name in context.hosts.names() if name > call.body.get("after", "")]
-    page, more = schema.page(_status(context, name) for name in names)
+    page, more = schema.page((_status(context, name) for name in names), ANSWER_ROOM)
     if names and not page:
         # One host alone may have so many domains: what can be told of it is told.
         first = _status(context, names[0])

@@ -56,10 +56,18 @@ def reply(request: Request) -> Message:
     return Message("request", {"request": shown(request)})
 
 
-def replies(requests: Iterable[Request]) -> Message:
-    """Return the reply that shows requests to a client: as many as fit in a message."""
-    fitting, more = schema.page(map(shown, requests))
-    return Message("requests", {"requests": fitting, "more": more})
+def replies(
+    requests: Iterable[Request], more: bool = False, room: int = schema.PAGE_ROOM
+) -> Message:
+    """Return the reply that shows requests to a client: as many as fit in ``room``, or one.
+
+    ``more``: there are others besides.
+    """
+    requests = list(requests)
+    fitting, cut = schema.page(map(shown, requests), room)
+    if requests and not fitting:
+        fitting, cut = schema.page(map(shown, requests[:1]))[0], len(requests) > 1
+    return Message("requests", {"requests": fitting, "more": more or cut})
 
 
 def fits(request: Request) -> bool:

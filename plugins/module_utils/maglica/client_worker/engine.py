@@ -7,9 +7,10 @@ Knows no sockets: messages in, replies and publications out.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..errors import AccessDenied, JournalFailed, MaglicaError
@@ -110,19 +111,25 @@ class Engine:
             self._context.rejects["revoked"] += len(revoked)
         return Outcome([(wait.envelope, denied) for wait in revoked])
 
-    def handle(self, messages: Sequence[Incoming]) -> Outcome:
-        """Handle messages, and publish what is due. What can't be committed is not accepted."""
+    def handle(self, messages: Iterable[Incoming]) -> Outcome:
+        """Handle messages, and publish what is due. What can't be committed is not accepted.
+
+        Each is taken from ``messages`` when the one before was handled.
+        """
+        left = iter(messages)
+        taken: list[Incoming] = []
         try:
-            return self._transaction(messages)
+            return self._transaction(_noted(left, taken))
         except Exception as error:  # noqa: BLE001 - what breaks at one message stops no other
             self._take_back()
-            if len(messages) <= 1:
+            taken += itertools.islice(left, max(2 - len(taken), 0))
+            if len(taken) <= 1:
                 self._complain(error)
                 self._not_before = self._context.clock() + PAUSE_SECONDS
-                return Outcome([(message.envelope, _failed(error)) for message in messages])
+                return Outcome([(message.envelope, _failed(error)) for message in taken])
         # One of them brought all down: each by itself, so that the others are not held up.
         outcome = Outcome()
-        for message in messages:
+        for message in itertools.chain(taken, left):
             outcome.extend(self.handle([message]))
         return outcome
 
@@ -139,7 +146,7 @@ class Engine:
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
             context.hosts.sweep(now)
-        for wait in context.waits.expired(now):
+        for wait in context.waits.over(now):
             outcome.replies.append((wait.envelope, self._now_known(wait)))
         keep_at = 0.0 if context.hosts.first_to_keep else self._next_keep
         if now >= max(keep_at, self._not_before):
@@ -156,13 +163,13 @@ class Engine:
         if self._more and now >= self._not_before:
             return 0.0
         times = [now + SWEEP_SECONDS]
-        times += [t for t in (self._context.waits.next_deadline(),) if t is not None]
+        times += [t for t in (self._context.waits.next_end(),) if t is not None]
         due = self._context.delivery.next_time()
         if due is not None:
             times.append(max(due, self._not_before))
         return max(0.0, min(times) - now)
 
-    def _transaction(self, messages: Sequence[Incoming]) -> Outcome:
+    def _transaction(self, messages: Iterable[Incoming]) -> Outcome:
         context = self._context
         outcome = Outcome()
         context.requests.begin()
@@ -179,10 +186,21 @@ class Engine:
         for request in context.requests.changed.values():
             if request.state.ended:
                 self._ended(request)
-        for wait, news in context.waits.answered_by(context.requests.changed.values()):
-            answer = replies(news) if wait.many else reply(news[0])
-            outcome.replies.append((wait.envelope, answer))
+        outcome.replies += self._answered()
         return outcome
+
+    def _answered(self) -> Iterator[tuple[Envelope, Message]]:
+        """Yield the answers to those who wait for what has changed."""
+        context = self._context
+        single: dict[str, Message] = {}
+        for wait, news in context.waits.answered_by(context.requests.changed.values()):
+            if wait.many:
+                yield wait.envelope, replies(news)
+                continue
+            # However many wait for it, it is shown once.
+            if news[0].id not in single:
+                single[news[0].id] = reply(news[0])
+            yield wait.envelope, single[news[0].id]
 
     def _ended(self, request: Request) -> None:
         self._context.delivery.drop(request.id)
@@ -263,6 +281,12 @@ class Engine:
         if str(error) != self._complaint or now >= self._complain_again:
             logger.error("%s", error)
             self._complaint, self._complain_again = str(error), now + COMPLAIN_SECONDS
+
+
+def _noted(messages: Iterable[Incoming], taken: list[Incoming]) -> Iterator[Incoming]:
+    for message in messages:
+        taken.append(message)
+        yield message
 
 
 def _published(request: Request, acknowledged: bool) -> list[tuple[bytes, Message]]:

@@ -9,14 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ..errors import LimitExceeded
 from ..model import Request
 
-# A peer's place to answer to: the frames before its message.
+# A peer's place to answer to: the frames before its message. The first is the routing id that
+# libzmq made up for the connection, which no other connection ever gets.
 Envelope = tuple[bytes, ...]
 # How many requests the waits of one key may be for. Each fork of a play waits on a connection of
 # its own, with the same key.
 MAX_PER_KEY = 10000
+# How many waits end in one turn; the others have theirs in the next.
+ENDED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -34,76 +36,89 @@ class Wait:
 
 
 class Waits:
-    """The long polls that are not answered yet; a peer has one at most."""
+    """The long polls that are not answered yet; a connection has one at most."""
 
     def __init__(self, limit: int = MAX_PER_KEY) -> None:
         self._limit = limit
-        self._waits: dict[Envelope, Wait] = {}
-        self._by_request: dict[str, set[Envelope]] = {}
-        self._by_key: Counter[str] = Counter()
-        self._deadlines: list[tuple[float, Envelope]] = []
+        self._waits: dict[bytes, Wait] = {}
+        self._by_request: dict[str, set[bytes]] = {}
+        # The oldest first.
+        self._by_key: dict[str, dict[bytes, None]] = {}
+        self._counts: Counter[str] = Counter()
+        self._deadlines: list[tuple[float, bytes]] = []
+        self._crowded_out: list[Wait] = []
 
     def __len__(self) -> int:
         return len(self._waits)
 
     def add(self, wait: Wait) -> None:
-        """Keep a wait; it takes the place of an earlier one of the same peer.
+        """Keep a wait; it takes the place of an earlier one of the same connection.
 
-        Raises LimitExceeded when its key would wait for too many requests.
+        When those of its key would be for too many requests, its oldest are over at once. Whoever
+        still waits there asks again; most likely it has left without a word.
         """
-        self._drop(wait.envelope)
-        if self._by_key[wait.key] + len(wait.versions) > self._limit:
-            raise LimitExceeded(f"this key waits for {self._by_key[wait.key]} requests already")
-        self._waits[wait.envelope] = wait
+        peer = wait.envelope[0]
+        self._drop(peer)
+        while self._counts[wait.key] and self._counts[wait.key] + len(wait.versions) > self._limit:
+            self._crowded_out.append(self._waits[next(iter(self._by_key[wait.key]))])
+            self._drop(self._crowded_out[-1].envelope[0])
+        self._waits[peer] = wait
         for request_id in wait.versions:
-            self._by_request.setdefault(request_id, set()).add(wait.envelope)
-        self._by_key[wait.key] += len(wait.versions)
-        heapq.heappush(self._deadlines, (wait.deadline, wait.envelope))
+            self._by_request.setdefault(request_id, set()).add(peer)
+        self._by_key.setdefault(wait.key, {})[peer] = None
+        self._counts[wait.key] += len(wait.versions)
+        heapq.heappush(self._deadlines, (wait.deadline, peer))
 
     def answered_by(self, changed: Iterable[Request]) -> list[tuple[Wait, list[Request]]]:
         """Take out the waits that new versions answer; return each with those that it is for."""
-        due: dict[Envelope, list[Request]] = {}
+        due: dict[bytes, list[Request]] = {}
         for request in changed:
-            for envelope in self._by_request.get(request.id, ()):
-                seen = self._waits[envelope].versions[request.id]
+            for peer in self._by_request.get(request.id, ()):
+                seen = self._waits[peer].versions[request.id]
                 if request.version > seen or request.state.ended:
-                    due.setdefault(envelope, []).append(request)
-        answered = [(self._waits[envelope], news) for envelope, news in due.items()]
-        for envelope in due:
-            self._drop(envelope)
+                    due.setdefault(peer, []).append(request)
+        answered = [(self._waits[peer], news) for peer, news in due.items()]
+        for peer in due:
+            self._drop(peer)
         return answered
 
     def revoked(self, admitted: Callable[[str], bool]) -> list[Wait]:
         """Take out and return the waits of keys that are not ``admitted``."""
-        keys = {key for key in self._by_key if not admitted(key)}
-        found = [wait for wait in self._waits.values() if wait.key in keys] if keys else []
-        for wait in found:
-            self._drop(wait.envelope)
+        peers = [p for key, its in self._by_key.items() if not admitted(key) for p in its]
+        found = [self._waits[peer] for peer in peers]
+        for peer in peers:
+            self._drop(peer)
         return found
 
-    def expired(self, now: float) -> list[Wait]:
-        """Take out and return the waits whose deadline has come."""
-        due = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            deadline, envelope = heapq.heappop(self._deadlines)
-            wait = self._waits.get(envelope)
+    def over(self, now: float) -> list[Wait]:
+        """Take out and return waits whose time is over, not all if there are very many."""
+        due, self._crowded_out = (
+            self._crowded_out[:ENDED_AT_ONCE],
+            self._crowded_out[ENDED_AT_ONCE:],
+        )
+        while len(due) < ENDED_AT_ONCE and self._deadlines and self._deadlines[0][0] <= now:
+            deadline, peer = heapq.heappop(self._deadlines)
+            wait = self._waits.get(peer)
             if wait is not None and wait.deadline == deadline:
-                self._drop(envelope)
+                self._drop(peer)
                 due.append(wait)
         return due
 
-    def next_deadline(self) -> float | None:
-        """Return when ``expired`` may have something to return."""
+    def next_end(self) -> float | None:
+        """Return when ``over`` may have something to return."""
+        if self._crowded_out:
+            return 0.0
         return self._deadlines[0][0] if self._deadlines else None
 
-    def _drop(self, envelope: Envelope) -> None:
-        wait = self._waits.pop(envelope, None)
+    def _drop(self, peer: bytes) -> None:
+        wait = self._waits.pop(peer, None)
         if wait is None:
             return
         for request_id in wait.versions:
-            self._by_request[request_id].discard(envelope)
+            self._by_request[request_id].discard(peer)
             if not self._by_request[request_id]:
                 del self._by_request[request_id]
-        self._by_key[wait.key] -= len(wait.versions)
+        del self._by_key[wait.key][peer]
+        self._counts[wait.key] -= len(wait.versions)
         if not self._by_key[wait.key]:
-            del self._by_key[wait.key]
+            del self._by_key[wait.key], self._counts[wait.key]
