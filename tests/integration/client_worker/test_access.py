@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 from maglica.errors import AccessDenied
-from maglica.model import State
+from maglica.model import State, new_request_id
 from maglica.wire import keys, sockets
-from maglica.wire.message import VERSION
+from maglica.wire.message import VERSION, Message, decode, encode
 from support import zmtp
-from support.client_worker import Host, Peer, Worker, environment, eventually, report
+from support.client_worker import LOOPBACK, Host, Peer, Worker, environment, eventually, report
 
 OTHER = "kvm1.example.jp"
 
@@ -99,8 +100,8 @@ def test_a_spy_that_leaves_takes_nobody_else_along(
 
 
 def test_revoked_key_is_refused_at_its_next_message(worker: Worker) -> None:
-    client = worker.peer("client", "admin")
-    assert client.ask("hosts")[0] == "hosts"
+    client, other = worker.peer("client", "admin"), worker.peer("client", "other")
+    assert client.ask("hosts")[0] == other.ask("hosts")[0] == "hosts"
     assert client.keys is not None
     worker.revoke(client.keys)
     assert "access_denied" in client.error("hosts")
@@ -147,6 +148,41 @@ def test_bad_access_file_leaves_the_keys_in_force(worker: Worker, client: Peer) 
     (worker.folder / "access").unlink()
     assert client.ask("hosts")[0] == "hosts"
     eventually(lambda: "No such file" in worker.log)
+
+
+def test_an_access_file_that_is_being_written_revokes_nobody(worker: Worker, client: Peer) -> None:
+    other = worker.peer("observer", "eve")
+    request_id = new_request_id()
+    assert client.ask("hosts")[0] == other.ask("hosts")[0] == "hosts"
+    path = worker.folder / "access"
+    good = path.read_text()
+    for text, said in (("", "no key is in it"), (good[:90], "its last line has no end")):
+        path.write_text(text)
+        eventually(lambda said=said: other.ask("hosts")[0] == "hosts" and said in worker.log)
+        assert "request_unknown" in client.error("status", id=request_id)
+    path.write_text(good.splitlines(keepends=True)[0])
+    assert "access_denied" in other.error("hosts")
+    assert client.ask("hosts")[0] == "hosts"
+
+
+def test_the_answers_of_a_routing_id_that_a_peer_chose_go_to_nobody(
+    worker: Worker, client: Peer, kvm0: Host
+) -> None:
+    """Whoever has another key could choose the same once the first has left."""
+    request = client.clone("vm0.example.jp")
+    first, second = worker.peer("client", "alice"), worker.peer("observer", "eve")
+    for peer, kind in ((first, "wait"), (second, "hosts")):
+        choosing = worker.context.socket(zmq.REQ)
+        choosing.routing_id = b"alice"
+        choosing.curve_secretkey, choosing.curve_publickey = peer.keys.secret, peer.keys.public
+        choosing.curve_serverkey = worker.keys.public
+        choosing.connect(sockets.endpoint(LOOPBACK, worker.where.request_port))
+        body = {"id": request.id, "version": 9, "timeout": 60} if kind == "wait" else {}
+        choosing.send_multipart(encode(Message(kind, body)))
+        assert choosing.poll(5000)
+        answer = decode(choosing.recv_multipart())
+        assert "must not choose its routing id" in answer.body["text"]
+        choosing.close(0)
 
 
 def test_host_without_a_key_is_down_and_its_requests_can_be_cancelled(

@@ -117,6 +117,53 @@ def test_a_bad_file_is_logged_once_and_the_table_stays(
     assert file.refresh()
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "no key is in it"),
+        ("# the keys of this cloud\n\n", "no key is in it"),
+        (f"client admin {KEY}\nhost kvm0 {OTHER}", "its last line has no end"),
+        (f"client admin {KEY[:20]}", "its last line has no end"),
+        (f"client admin {KEY}\nhost kv", "its last line has no end"),
+        ("client", "its last line has no end"),
+    ],
+)
+def test_a_file_that_is_being_written_takes_no_key_away(
+    file: AccessFile, caplog: pytest.LogCaptureFixture, text: str, why: str
+) -> None:
+    whole = f"client admin {KEY}\nhost kvm0 {OTHER}\n"
+    file.path.write_text(whole)
+    assert file.refresh()
+    file.path.write_text(text)
+    with caplog.at_level(logging.ERROR):
+        assert not file.refresh()
+        file.remind()
+    assert [why in record.message for record in caplog.records] == [True, True]
+    assert "the 2 keys in force stay as they were" in caplog.text
+    assert file.table.peers.keys() == {KEY, OTHER}
+    file.path.write_text(whole)
+    assert not file.refresh()
+    assert not file.complaint
+
+
+def test_a_key_that_is_taken_out_is_gone_at_once(file: AccessFile) -> None:
+    file.path.write_text(f"client admin {KEY}\nhost kvm0 {OTHER}\n")
+    assert file.refresh()
+    file.path.write_text(f"host kvm0 {OTHER}\n")
+    assert file.refresh()
+    assert file.table.peers.keys() == {OTHER}
+
+
+def test_the_client_worker_may_start_without_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "access"
+    path.touch(0o600)
+    found = AccessFile(path)
+    found.load()
+    assert not found.table.peers
+    path.write_text(f"client admin {KEY}\n")
+    assert found.refresh()
+
+
 @pytest.mark.parametrize("mode", [0o660, 0o646])
 def test_a_file_that_others_may_write_is_refused(file: AccessFile, mode: int) -> None:
     file.path.chmod(mode)

@@ -4,7 +4,8 @@
 
 The file has a line ``ROLE NAME KEY`` for each public key (40 Z85 characters); a line that starts
 with # is a comment. Two keys may share a name, so that a key can be replaced without a break. It
-is read again when it changes; a key that is gone is refused at its next message.
+is read again when it changes; a key that is gone is refused at its next message. A file without any
+key, or whose last line has no end, counts as one that is being written: it changes nothing.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ class Table:
 
 def parse(text: str, path: Path) -> Table:
     """Return what the access file says. Raises ConfigInvalid with file and line."""
+    if text and not text.endswith("\n"):
+        raise ConfigInvalid(f"{path}: its last line has no end, as if it were not written wholly")
     peers: dict[str, Peer] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()
@@ -110,10 +113,13 @@ class AccessFile:
         self.table = Table()
         self._signature: tuple[int, int, int] | None = None
         self._settled = False
-        self._complaint = ""
+        self.complaint = ""
 
     def load(self) -> None:
-        """Read the file. Raises ConfigInvalid when it can't be read or used."""
+        """Read the file. Raises ConfigInvalid when it can't be read or used.
+
+        It may have no keys when the client worker starts: then nobody is let in before it has.
+        """
         try:
             with self.path.open(encoding="utf-8") as file:
                 status = os.fstat(file.fileno())
@@ -126,12 +132,19 @@ class AccessFile:
         self._settled = time.time_ns() - status.st_mtime_ns > _SETTLED_NS
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise ConfigInvalid(f"{self.path}: others than its owner may write to it")
-        self.table = parse(text, self.path)
+        table = parse(text, self.path)
+        if self.table.peers and not table.peers:
+            raise ConfigInvalid(
+                f"{self.path}: no key is in it, as if it were not written yet (if it is meant, restart"
+                " the client worker)"
+            )
+        self.table = table
 
     def refresh(self) -> bool:
         """Read the file again if it has changed; tell whether another table is in force now.
 
-        A file that can't be used is logged, once, and the table stays as it is.
+        A file that can't be used is logged, and the table stays as it is. ``complaint`` has why,
+        as long as it is so.
         """
         try:
             if self._settled and _signature(self.path.stat()) == self._signature:
@@ -141,12 +154,18 @@ class AccessFile:
         before = self.table
         try:
             self.load()
-            self._complaint = ""
+            self.complaint = ""
         except ConfigInvalid as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                logger.error("%s; the keys in force stay as they were", error)
+            if str(error) != self.complaint:
+                self.complaint = str(error)
+                self.remind()
         return self.table != before
+
+    def remind(self) -> None:
+        """Log why the file is not in force, if it is not."""
+        if self.complaint:
+            keys = len(self.table.peers)
+            logger.error("%s; the %d keys in force stay as they were", self.complaint, keys)
 
 
 def _signature(status: os.stat_result) -> tuple[int, int, int]:

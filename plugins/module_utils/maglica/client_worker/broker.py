@@ -116,6 +116,8 @@ class Broker:
             if time.monotonic() >= self._next_report:
                 self._next_report = time.monotonic() + REPORT_SECONDS
                 self.report_rejects(only_news=True)
+                if self._access is not None:
+                    self._access.remind()
 
     def report_rejects(self, only_news: bool = False) -> None:
         """Log how often each kind of message was rejected."""
