@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import selectors
 import socket
 import tempfile
 import threading
@@ -42,37 +43,57 @@ class ProgressAction(ConfiguredAction):
 def _printed_progress() -> Iterator[dict[str, str]]:
     """Print what is sent to a socket until the block ends; yield the variable that names it.
 
-    Without a socket, as when its path would be too long, there is nothing to print.
+    Progress is decoration: without a socket, as when its path would be too long, there is nothing
+    to print, and what becomes of the socket meanwhile is nothing that a task may fail by.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="maglica-") as folder,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver,
-    ):
-        address = str(Path(folder, "progress"))
+    with contextlib.ExitStack() as stack:
         try:
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="maglica-", ignore_cleanup_errors=True)
+            )
+            receiver = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            address = str(Path(folder, "progress"))
             receiver.bind(address)
-        except OSError as error:
-            display.vv(f"no progress is shown: {address}: {error}")
+            receiver.setblocking(False)
+            # What ends the printer needs no name that could be gone by then.
+            ended, end = map(stack.enter_context, socket.socketpair())
+            printer = threading.Thread(target=_print_all, args=(receiver, ended), daemon=True)
+            printer.start()
+        except (OSError, RuntimeError) as error:
+            display.vv(f"no progress is shown: {error}")
             yield {}
             return
-        printer = threading.Thread(target=_print_all, args=(receiver,))
-        printer.start()
         try:
             yield {PROGRESS_VARIABLE: address}
         finally:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
-                end.sendto(b"", address)
+            end.close()
             printer.join()
 
 
-def _print_all(receiver: socket.socket) -> None:
+def _print_all(receiver: socket.socket, ended: socket.socket) -> None:
+    """Print each message that comes, until the other end of ``ended`` is closed."""
     last = None
-    while message := receiver.recv(_MAX_MESSAGE):
+    with selectors.DefaultSelector() as selector:
+        for each in (receiver, ended):
+            selector.register(each, selectors.EVENT_READ)
+        over = False
+        while not over:
+            over = any(key.fileobj is ended for key, _events in selector.select())
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    last = _print(receiver.recv(_MAX_MESSAGE), last)
+
+
+def _print(message: bytes, last: str | None) -> str | None:
+    """Print a message, unless it says the same as the last one; return what it says."""
+    try:
         said = json.loads(message)
         text = one_line(said.get("text") or line(said))
         if text != last:
             display.display(text, color=constants.COLOR_VERBOSE, stderr=True)
-        last = text
+    except Exception:  # noqa: BLE001 - whatever is sent, and wherever it can't be shown
+        return last
+    return text
 
 
 def line(request: dict[str, Any]) -> str:

@@ -168,7 +168,7 @@ def test_an_access_file_that_is_being_written_revokes_nobody(worker: Worker, cli
 def test_nobody_waits_under_a_routing_id_of_its_own_choice(
     worker: Worker, client: Peer, kvm0: Host
 ) -> None:
-    """Whoever has another key could choose the same, and get the answer, once the first has left."""
+    """Whoever has another key could choose the same once the first has left."""
     request = client.clone("vm0.example.jp")
     assert client.keys is not None
     choosing = worker.context.socket(zmq.REQ)

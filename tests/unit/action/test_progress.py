@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
 from typing import Any
 
 import pytest
@@ -118,6 +120,66 @@ def test_without_a_socket_the_task_runs_all_the_same(
     module.append(Request("r", Kind.CLONE, CloneSpec(NAME, "image")))
     assert FakeAction().run(None, {})["changed"]
     assert printed == []
+
+
+def test_a_folder_that_vanishes_takes_only_the_show_along(
+    printed: list[str], module: list[Request], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    run = ConfiguredAction.run
+
+    def run_and_sweep(self: FakeAction, tmp: object, variables: object) -> dict[str, Any]:
+        for folder in tmp_path.iterdir():
+            shutil.rmtree(folder)
+        return run(self, tmp, variables)
+
+    monkeypatch.setattr(plugin.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(ConfiguredAction, "run", run_and_sweep)
+    module.append(Request("r", Kind.CLONE, CloneSpec(NAME, "image")))
+    before = plugin.threading.active_count()
+    assert FakeAction().run(None, {})["changed"]
+    assert plugin.threading.active_count() == before
+    assert printed == []
+
+
+@pytest.mark.parametrize("broken", ["tempfile.TemporaryDirectory", "socket.socketpair"])
+def test_what_is_not_there_is_not_shown(
+    module: list[Request], monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def fail(*_arguments: object, **_more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    where, name = broken.split(".")
+    monkeypatch.setattr(getattr(plugin, where), name, fail)
+    assert FakeAction().run(None, {})["changed"]
+
+
+def test_rubbish_is_passed_over(
+    printed: list[str], module: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ConfiguredAction.run
+
+    def run_amid_rubbish(self: FakeAction, tmp: object, variables: object) -> dict[str, Any]:
+        address = self._task.environment[-1][PROGRESS_VARIABLE]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            for rubbish in (b"", b"{", b"[]", b"{}", b'{"text": 1}', b"\xff"):
+                sender.sendto(rubbish, address)
+        return run(self, tmp, variables)
+
+    monkeypatch.setattr(ConfiguredAction, "run", run_amid_rubbish)
+    module.append(Request("r", Kind.CLONE, CloneSpec(NAME, "image")))
+    assert FakeAction().run(None, {})["changed"]
+    assert printed == [f"{NAME}: clone: queued"]
+
+
+def test_a_display_that_fails_fails_nothing(
+    module: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_how: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(plugin.display, "display", fail)
+    module.append(Request("r", Kind.CLONE, CloneSpec(NAME, "image")))
+    assert FakeAction().run(None, {})["changed"]
 
 
 def test_a_module_that_fails_leaves_nothing_behind(

@@ -135,8 +135,8 @@ class AccessFile:
         table = parse(text, self.path)
         if self.table.peers and not table.peers:
             raise ConfigInvalid(
-                f"{self.path}: no key is in it, as if it were not written yet (if it is meant, restart"
-                " the client worker)"
+                f"{self.path}: no key is in it, as if it were not written yet (restart the client"
+                " worker if that is meant)"
             )
         self.table = table
 
