@@ -32,6 +32,7 @@ AREAS = (
     "kills",
     "failpoints",
     "scale",
+    "shares",
     "injection",
     "images",
     "access",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,28 @@ def memory() -> None:
     Work.held = lambda _work: iter(())
 
 
+def shares() -> None:
+    """Serve messages as they come, all that are there in a turn, with answers as long as can be."""
+    from maglica.client_worker import client_messages, inbox
+    from maglica.wire import schema
+
+    put = inbox.Inbox.put
+
+    def put_behind(self: inbox.Inbox, incoming: Any) -> Any:
+        # One queue for all of them; the key, by which roles are looked up, stays.
+        size = len(self._queues.get("", ()))
+        kept = put(self, replace(incoming, key=""))
+        if len(self._queues.get("", ())) > size:
+            self._queues[""][-1] = incoming
+        return kept
+
+    inbox.Inbox.put = put_behind
+    inbox.MESSAGES_PER_KEY = inbox.BYTES_PER_KEY = 1 << 40
+    inbox.SECONDS_A_TURN = 3600.0
+    client_messages.SHOWN_AT_ONCE = schema.MAX_LISTED
+    client_messages.ANSWER_ROOM = schema.PAGE_ROOM
+
+
 PROTECTIONS: dict[str, Callable[[], None]] = {
     "access": access,
     "types": types,
@@ -264,6 +287,7 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "redelivery": redelivery,
     "known_ids": known_ids,
     "memory": memory,
+    "shares": shares,
 }
 
 
