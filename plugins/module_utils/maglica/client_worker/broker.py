@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 # as many as come in this time, are put into the inbox.
 EVENTS_AT_ONCE = 256
 RECEIVED_AT_ONCE = 4096
-RECEIVE_SECONDS = 0.05
+RECEIVE_SECONDS = 0.02
 # Frames beyond these are read and dropped: routing id, empty delimiter, message, and some to spare.
 MAX_FRAMES = 8
 # A REQ with REQ_CORRELATE puts a frame of four bytes before the empty one.

@@ -21,7 +21,7 @@ MESSAGES_PER_KEY = 4096
 BYTES_PER_KEY = 16 << 20
 # What is handled in one turn, and committed together. A message that has begun is not broken off.
 MESSAGES_A_TURN = 256
-SECONDS_A_TURN = 0.05
+SECONDS_A_TURN = 0.02
 
 
 class Inbox:
