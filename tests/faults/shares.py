@@ -37,6 +37,7 @@ HELLO_SECONDS = 2.0
 SECONDS = 30.0
 CONTROL_SECONDS = 15.0
 PAUSE = 0.1
+ALONE = 20
 
 
 def figures(run: Run) -> Iterator[Figure]:
@@ -78,8 +79,12 @@ def _serve(run: Run, name: str, protection: str, connections: int, lists: int) -
 
 @dataclass
 class _Felt:
-    """What others felt: seconds of each submit, hosts that were down, MiB, lists answered."""
+    """What others felt: seconds of each submit, hosts that were down, MiB, lists answered.
 
+    ``alone``: seconds of each submit before the observer came.
+    """
+
+    alone: list[float]
     waits: list[float]
     down: int
     grown: float
@@ -95,6 +100,8 @@ def _timed(run: Run) -> Iterator[Figure]:
         felt = _crowded(stage, SECONDS)
     run.say(f"{len(felt.waits)} submits, slowest {max(felt.waits):.3f} s, {felt.lists} lists")
     yield at_most("shares: slowest submit, seconds", max(felt.waits), SUBMIT_SECONDS, how)
+    alone = f"{ALONE} submits before the observer came"
+    yield reported("shares: slowest submit without it, seconds", max(felt.alone), alone)
     yield at_least("shares: submits", len(felt.waits), 1, "each by a connection of its own")
     yield at_most("shares: hosts down", felt.down, 0, how)
     yield at_most("shares: memory grown, MiB", felt.grown, MEMORY_MIB, how)
@@ -113,21 +120,22 @@ def _crowded(stage: Stage, seconds: float) -> _Felt:
     observer, admin = stage.worker.grant("observer", "eve"), stage.admin.keys
     assert admin is not None
     before = _memory(stage, "VmRSS")
-    waits = []
+    alone = [_submit(Peer(stage.worker, admin), f"alone{number}") for number in range(ALONE)]
+    waits: list[float] = []
     with _hellos(stage), _crowd(stage, observer) as answers:
         end = time.monotonic() + seconds
         while time.monotonic() < end or not waits:
-            waits.append(_submit(Peer(stage.worker, admin), len(waits)))
+            waits.append(_submit(Peer(stage.worker, admin), f"new{len(waits)}"))
             time.sleep(PAUSE)
     grown = _memory(stage, "VmHWM") - before
-    return _Felt(waits, stage.worker.log.count(" is down: "), grown, answers[0])
+    return _Felt(alone, waits, stage.worker.log.count(" is down: "), grown, answers[0])
 
 
-def _submit(client: Peer, number: int) -> float:
+def _submit(client: Peer, name: str) -> float:
     """Hand in a request; return how long the answer took, or how long none came."""
     begun = time.monotonic()
     with contextlib.suppress(TimeoutError):
-        answer, body = client.ask("submit", **clone(f"new{number}", memory_mib=16))
+        answer, body = client.ask("submit", **clone(name, memory_mib=16))
         assert answer == "request", body
     waited = time.monotonic() - begun
     client.disconnect()
