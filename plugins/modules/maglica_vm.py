@@ -67,7 +67,11 @@ options:
     description:
       - The host on which the vm is made. Without it the client worker chooses the one with the
         lowest load for its weight, of those that have the image and room. The load is the memory of
-        all running vms, and of those made by Maglica that are off, since they may be started.
+        all running vms, and of those made by Maglica that are off, so that they are spread as well.
+      - Room is memory that is not committed, and disk space. What is committed is the memory of all
+        that runs on a host or is about to, by the definitions, however much of it is used. How much
+        may be, says C(memory_overcommit) in the client worker's configuration. A vm that is off is
+        not started either where it would be more (V(no_room)).
       - A vm that is on another host is an error. Vms are not moved.
     type: str
   clone_mode:

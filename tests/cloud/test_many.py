@@ -63,7 +63,7 @@ def test_what_does_not_fit_is_not_begun(cloud: Cloud, nothing_left) -> None:
         result = cloud.module("maglica_vms", *options, **wanted)
         assert result.status == "FAILED!"
         assert result["code"] == "no_room"
-        assert "MiB of memory free, 16384 MiB needed" in result["msg"]
+        assert "16384 MiB of memory needed" in result["msg"]
     assert sum(_there(cloud).values()) == 0
 
 

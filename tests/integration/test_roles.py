@@ -9,8 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jinja2
 import pytest
 import yaml
+from maglica import config
+from maglica.memory_limit import MemoryLimit
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLAY = """
@@ -106,3 +109,23 @@ def test_a_worker_is_restarted_with_its_new_key(role: str) -> None:
         if "library_key_file" in task.get("vars", {})
     ]
     assert notified in [handler["name"] for handler in handlers]
+
+
+def test_the_limits_of_memory_are_written_for_all_hosts_and_for_one() -> None:
+    role = CHECKOUT / "roles" / "client_worker"
+    text = (role / "templates" / "client_worker.conf.j2").read_text()
+    own = {"maglica_memory_overcommit": 1.5, "maglica_memory_reserve": 2048}
+    variables = {
+        **yaml.safe_load((role / "defaults" / "main.yml").read_text()),
+        "library_client_worker_address": "192.0.2.1",
+        "library_publish_port": 5555,
+        "library_request_port": 5556,
+        "library_hosts_group": "kvm",
+        "groups": {"kvm": ["a", "b"]},
+        "hostvars": {"a": own, "b": {}},
+    }
+    # As the template module has it.
+    template = jinja2.Environment(trim_blocks=True, autoescape=False).from_string(text)  # noqa: S701
+    read = config.parse(template.render(variables), Path("/etc/maglica/client_worker.conf"))
+    limits = [read.need_client_worker_service().memory_limit(host) for host in read.hosts]
+    assert limits == [MemoryLimit(1.5, 2048), MemoryLimit(1.0, 512)]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from maglica import config
 from maglica.errors import ConfigInvalid
+from maglica.memory_limit import MemoryLimit
 
 FILE = Path("/etc/maglica/maglica.conf")
 KEY = "a=#:%0$rq571V.-+^!/*?&<>()0[]{}0@%$0#123"
@@ -27,6 +28,8 @@ access_file = /srv/access
 journal = journal.sqlite
 host_timeout = 7.5
 retention = 3600
+memory_overcommit = 1.5
+memory_reserve = 1024
 
 [library]
 secret_key_file = library.key
@@ -47,6 +50,8 @@ pools = default, fast
 [host kvm0.example.jp]
 uri = qemu+tcp://kvm0.example.jp/system
 weight = 2.5
+memory_overcommit = 2
+memory_reserve = 0
 [host kvm1.example.jp]
 uri = qemu+tcp://kvm1.example.jp/system
 """
@@ -63,6 +68,8 @@ def test_a_file_with_everything() -> None:
         "192.0.2.1",
         7.5,
         3600,
+        1.5,
+        1024,
     )
     assert read.library == config.Library(folder / "library.key")
     worker = read.need_host_worker()
@@ -73,7 +80,7 @@ def test_a_file_with_everything() -> None:
     assert worker.image_pattern.fullmatch("debian12.original")
     assert worker.pools == ("default", "fast", "slow")
     assert read.hosts == (
-        config.HostEntry("kvm0.example.jp", "qemu+tcp://kvm0.example.jp/system", 2.5),
+        config.HostEntry("kvm0.example.jp", "qemu+tcp://kvm0.example.jp/system", 2.5, 2.0, 0),
         config.HostEntry("kvm1.example.jp", "qemu+tcp://kvm1.example.jp/system", 1),
     )
 
@@ -88,6 +95,15 @@ def test_defaults_are_those_of_the_design() -> None:
     service = read.need_client_worker_service()
     assert (service.bind, service.host_timeout, service.retention) == ("0.0.0.0", 15, 604800)
     assert (read.library, read.host_worker, read.hosts) == (None, None, ())
+
+
+def test_a_host_s_own_memory_limit_comes_before_that_of_all() -> None:
+    read = config.parse(FULL, FILE)
+    limits = [read.need_client_worker_service().memory_limit(host) for host in read.hosts]
+    assert limits == [MemoryLimit(2.0, 0), MemoryLimit(1.5, 1024)]
+    assert [limit.of(8192) for limit in limits] == [16384, 10752]
+    service = config.ClientWorkerService(FILE, FILE)
+    assert service.memory_limit(config.HostEntry("a", "a://")) == MemoryLimit(1.0, 512)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +127,14 @@ def test_defaults_are_those_of_the_design() -> None:
         ("[host a]\nuri=a://\nweight = -1", "3: [host a] weight: '-1' is no number above 0"),
         ("[host a]\nuri=a://\nweight = nan", "3: [host a] weight: 'nan' is no number above 0"),
         ("[host a]\nuri=a://\nweight = 1e9", "3: [host a] weight: '1e9' is no number above 0"),
+        (
+            "[host a]\nuri=a://\nmemory_overcommit = 0",
+            "3: [host a] memory_overcommit: '0' is no number above 0",
+        ),
+        (
+            "[client_worker_service]\nmemory_reserve = 1G",
+            "2: [client_worker_service] memory_reserve: '1G' is no whole number from 0 to",
+        ),
         ("[library]", "1: [library]: option secret_key_file is missing"),
         ("[library]\nsecret_key_file =", "2: [library] secret_key_file: no path"),
         ("[client_worker]\naddress = a b", "2: [client_worker] address: 'a b' is no host name"),

@@ -28,6 +28,7 @@ WORKERS = ("host_worker", "client_worker")
 PURE = (
     "model.py",
     "errors.py",
+    "memory_limit.py",
     "names.py",
     "printable.py",
     "placement.py",

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from maglica import placement
-from maglica.errors import MaglicaError
+from maglica.errors import MaglicaError, NoRoom
+from maglica.memory_limit import MemoryLimit
 from maglica.model import (
     BaseSummary,
     CloneMode,
@@ -24,6 +25,7 @@ from maglica.placement import (
     GIB,
     MAX_NAMED,
     MIB,
+    OVERLAY_BYTES,
     Candidate,
     Holdings,
     Reserved,
@@ -82,14 +84,16 @@ def chosen(spec: CloneSpec, *hosts: Candidate) -> str:
         ((host("a", memory_total_mib=16384), host("b")), "a"),
         ((host("a"), host("b", weight=2.0)), "b"),
         ((host("a", IMAGE, vm(1024)), host("b", weight=0.5)), "a"),
-        ((host("a", reserved=Reserved(committed_mib=512)), host("b")), "b"),
+        ((host("a", reserved=Reserved(assigned_mib=512)), host("b")), "b"),
         # A vm that is off can be started at any time.
         ((host("a", IMAGE, OFF), host("b")), "b"),
         ((host("a", RUNNING), host("b", IMAGE, vm(4096))), "b"),
         ((host("a", alive=False), host("b", IMAGE, vm(4096))), "b"),
         ((Candidate("a"), host("b")), "b"),
         ((host("a", problem="libvirtd does not answer"), host("b")), "b"),
-        ((host("a", memory_free_mib=1023), host("b", IMAGE, vm(4096))), "b"),
+        # What is committed counts, and not what is free now.
+        ((host("a", memory_free_mib=0), host("b", IMAGE, vm(4096))), "a"),
+        ((host("a", weight=9.0, memory_total_mib=1535), host("b", IMAGE, vm(4096))), "b"),
         ((host("a", vm(1)), host("b", IMAGE, vm(4096))), "b"),
     ],
 )
@@ -98,7 +102,7 @@ def test_the_lowest_load_for_its_weight(hosts: tuple[Candidate, ...], expected: 
 
 
 def test_load_counts_active_promised_and_own_memory() -> None:
-    candidate = host("a", IMAGE, vm(1024), weight=2.0, reserved=Reserved(committed_mib=2048))
+    candidate = host("a", IMAGE, vm(1024), weight=2.0, reserved=Reserved(assigned_mib=2048))
     assert place(SPEC, {"a": candidate}).load == (1024 + 2048 + 1024) / (8192 * 2)
 
 
@@ -122,7 +126,7 @@ def test_twenty_in_a_row_spread_by_weight(
                 memory_total_mib=65536,
                 memory_free_mib=65536,
                 weight=weight,
-                reserved=Reserved(committed_mib=reserved[name]),
+                reserved=Reserved(assigned_mib=reserved[name]),
             )
             for name, weight in weights.items()
         ]
@@ -133,6 +137,8 @@ def test_twenty_in_a_row_spread_by_weight(
 
 
 ACT = "cannot clone vm0 from deb"
+LIMIT = "8192 MiB less memory_reserve 512 MiB, times memory_overcommit 1"
+ROOM = OVERLAY_BYTES
 POOL = PoolSummary("default", 9 * GIB, 3 * GIB)
 FULL = replace(SPEC, clone_mode=CloneMode.FULL)
 
@@ -181,28 +187,28 @@ FULL = replace(SPEC, clone_mode=CloneMode.FULL)
         ),
         (
             SPEC,
-            (host("a", memory_free_mib=2000, reserved=Reserved(memory_mib=1000)),),
+            (host("a", IMAGE, vm(6000), reserved=Reserved(1000)),),
             "no_room",
-            f"{ACT}: host a: 1000 MiB of memory free, 1024 MiB needed",
+            f"{ACT}: host a: 1024 MiB of memory needed, 680 of 7680 MiB are left ({LIMIT})",
         ),
         (
             SPEC,
             (host("a", pools=(POOL,)), host("b", alive=False)),
             "no_room",
-            f"{ACT}: host a: pool default has 3.0 GiB free, 4.4 GiB needed;"
+            f"{ACT}: host a: pool default has 3.0 GiB free, 4.1 GiB needed;"
             " host b: its host worker does not answer",
         ),
         (
             FULL,
-            (host("a", pools=(POOL,), bases=(base("deb"),)),),
+            (host("a", pools=(POOL,), bases=(base("deb", allocated_bytes=5 * GIB),)),),
             "no_room",
-            f"{ACT}: host a: pool default has 3.0 GiB free, 4.0 GiB needed",
+            f"{ACT}: host a: pool default has 3.0 GiB free, 5.1 GiB needed",
         ),
         (
             SPEC,
             (host("a", bases=(base("deb"),), reserved=Reserved(0, {"default": 100 * GIB - MIB})),),
             "no_room",
-            f"{ACT}: host a: pool default has 1 MiB free, 0.4 GiB needed",
+            f"{ACT}: host a: pool default has 1 MiB free, 64 MiB needed",
         ),
         (
             SPEC,
@@ -248,9 +254,9 @@ FULL = replace(SPEC, clone_mode=CloneMode.FULL)
         ),
         (
             replace(SPEC, host="a", memory_mib=9000),
-            (host("a"), host("b", memory_free_mib=16384)),
+            (host("a"), host("b", memory_total_mib=16384)),
             "no_room",
-            f"{ACT} on host a: 8192 MiB of memory free, 9000 MiB needed",
+            f"{ACT} on host a: 9000 MiB of memory needed, 7680 of 7680 MiB are left ({LIMIT})",
         ),
     ],
 )
@@ -271,13 +277,16 @@ def test_a_refusal_by_many_hosts_stays_readable() -> None:
 @pytest.mark.parametrize(
     ("spec", "bases", "counted", "expected"),
     [
-        (SPEC, (), frozenset(), (1024, 4 * GIB // 10, 4 * GIB)),
-        (SPEC, (base("deb"),), frozenset(), (1024, 4 * GIB // 10, 0)),
-        (SPEC, (), frozenset({"deb"}), (1024, 4 * GIB // 10, 0)),
-        (FULL, (), frozenset(), (1024, 4 * GIB, 4 * GIB)),
-        (FULL, (base("deb"),), frozenset(), (1024, 4 * GIB, 0)),
-        (replace(SPEC, memory_mib=2048), (base("deb"),), frozenset(), (2048, 4 * GIB // 10, 0)),
-        (replace(SPEC, start=False), (base("deb"),), frozenset(), (0, 4 * GIB // 10, 0)),
+        (SPEC, (), frozenset(), (1024, ROOM, 4 * GIB + ROOM)),
+        (SPEC, (base("deb"),), frozenset(), (1024, ROOM, 0)),
+        (SPEC, (base("deb", current=None),), frozenset(), (1024, ROOM, 0)),
+        (SPEC, (base("deb", current=False),), frozenset(), (1024, ROOM, 4 * GIB + ROOM)),
+        (SPEC, (), frozenset({"deb"}), (1024, ROOM, 0)),
+        (FULL, (), frozenset(), (1024, 4 * GIB + ROOM, 4 * GIB + ROOM)),
+        # Of a base that is there it is known what a copy of it takes.
+        (FULL, (base("deb"),), frozenset(), (1024, GIB + ROOM, 0)),
+        (replace(SPEC, memory_mib=2048), (base("deb"),), frozenset(), (2048, ROOM, 0)),
+        (replace(SPEC, start=False), (base("deb"),), frozenset(), (0, ROOM, 0)),
     ],
 )
 def test_need(
@@ -287,12 +296,44 @@ def test_need(
     expected: tuple[int, int, int],
 ) -> None:
     found = need(spec, Holdings.of(HostReport(domains=(IMAGE,), bases=bases)), counted)
-    assert (found.memory_mib, found.disk_bytes, found.base_bytes) == expected
+    assert (found.committed_mib, found.disk_bytes, found.base_bytes) == expected
 
 
-def test_an_overlay_of_a_small_image_has_room_to_grow() -> None:
-    small = replace(IMAGE, disk_bytes=MIB)
-    assert need(SPEC, Holdings.of(HostReport(domains=(small,))), frozenset()).disk_bytes == 64 * MIB
+def test_an_overlay_of_a_large_image_takes_no_more_than_one_of_a_small_one() -> None:
+    large = replace(IMAGE, disk_bytes=3 << 40)
+    found = need(SPEC, Holdings.of(HostReport(domains=(large,), bases=(base("deb"),))), frozenset())
+    assert found.disk_bytes == ROOM
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (MemoryLimit(), 7),
+        (MemoryLimit(reserve_mib=0), 8),
+        (MemoryLimit(2.0), 15),
+        (MemoryLimit(0.5, 4096), 2),
+        (MemoryLimit(1.0, 9000), 0),
+    ],
+)
+def test_memory_is_committed_to_the_limit_and_no_further(limit: MemoryLimit, expected: int) -> None:
+    candidates = {"a": replace(host("a"), limit=limit)}
+    specs = [replace(SPEC, name=f"vm{number}") for number in range(expected)]
+    choices = place_all(specs, candidates)
+    assert [choice.host for choice in choices] == ["a"] * expected
+    with pytest.raises(NoRoom, match="of memory needed"):
+        place_all([*specs, replace(SPEC, name="more")], candidates)
+    # One that is not started takes no memory.
+    place_all([*specs, replace(SPEC, name="more", start=False)], candidates)
+
+
+def test_a_start_counts_what_it_commits() -> None:
+    one = placement.start(host("a", IMAGE, vm(4096)), 3584)
+    assert one.reserved.committed_mib == 3584
+    with pytest.raises(NoRoom, match="1 MiB of memory needed, 0 of 7680 MiB are left"):
+        placement.start(one, 1)
+    # What commits nothing is right also where too much is committed.
+    crowded = host("a", IMAGE, vm(9000))
+    assert placement.start(crowded, 0) == crowded
 
 
 POOLS = (PoolSummary("b", 9, 5), PoolSummary("a", 9, 5), PoolSummary("c", 9, 7))
@@ -330,7 +371,7 @@ def test_all_are_placed_each_counting_those_before_it() -> None:
 
 
 def test_those_that_name_a_host_come_first_then_the_largest() -> None:
-    hosts = {name: host(name, memory_free_mib=4096) for name in ("a", "b")}
+    hosts = {name: host(name, memory_total_mib=4608) for name in ("a", "b")}
     small = [replace(SPEC, name=f"small{number}", memory_mib=1024) for number in range(2)]
     large = replace(SPEC, name="large", memory_mib=4096)
     pinned = replace(SPEC, name="pinned", memory_mib=2048, host="a")
@@ -339,13 +380,14 @@ def test_those_that_name_a_host_come_first_then_the_largest() -> None:
 
 
 def test_all_or_none_names_the_one_that_has_no_place() -> None:
-    hosts = {"a": host("a", memory_free_mib=3000)}
+    hosts = {"a": host("a", memory_total_mib=3512)}
     specs = [replace(SPEC, name=f"vm{number}") for number in range(5)]
     with pytest.raises(MaglicaError) as refused:
         place_all(specs, hosts)
     assert refused.value.code == "no_room"
     assert str(refused.value) == (
-        "cannot clone vm2 from deb: host a: 952 MiB of memory free, 1024 MiB needed,"
+        "cannot clone vm2 from deb: host a: 1024 MiB of memory needed, 952 of 3000 MiB are left"
+        " (3512 MiB less memory_reserve 512 MiB, times memory_overcommit 1),"
         " after 2 others of the list"
     )
     with pytest.raises(MaglicaError, match=r"no host has an original image deb$"):

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from . import config_values as values
 from .errors import ConfigInvalid, NameInvalid
+from .memory_limit import MemoryLimit
 
 DEFAULT_PATH = "/etc/maglica/maglica.conf"
 PATH_VARIABLE = "MAGLICA_CONFIG"
@@ -46,7 +47,11 @@ class ClientWorker:
 
 @dataclass(frozen=True)
 class ClientWorkerService:
-    """What the client worker itself needs. ``host_timeout`` and ``retention`` are seconds."""
+    """What the client worker itself needs. ``host_timeout`` and ``retention`` are seconds.
+
+    Of a host's memory less ``memory_reserve`` (MiB), ``memory_overcommit`` times as much may be
+    committed to vms, if the host's own section says nothing else.
+    """
 
     secret_key_file: Path
     access_file: Path
@@ -54,6 +59,16 @@ class ClientWorkerService:
     bind: str = "0.0.0.0"  # noqa: S104 - hosts on other machines connect to it
     host_timeout: float = 15
     retention: float = 604800
+    memory_overcommit: float = MemoryLimit.overcommit
+    memory_reserve: int = MemoryLimit.reserve_mib
+
+    def memory_limit(self, host: HostEntry) -> MemoryLimit:
+        """Return how much of a host's memory may be committed."""
+        overcommit, reserve = host.memory_overcommit, host.memory_reserve
+        return MemoryLimit(
+            self.memory_overcommit if overcommit is None else overcommit,
+            self.memory_reserve if reserve is None else reserve,
+        )
 
 
 @dataclass(frozen=True)
@@ -88,11 +103,16 @@ class HostWorker:
 
 @dataclass(frozen=True)
 class HostEntry:
-    """A host as the client sees it: libvirt's URI from there, and its share of the work."""
+    """A host as the client sees it: libvirt's URI from there, and its share of the work.
+
+    What is None is as the client worker's section says.
+    """
 
     name: str
     uri: str
     weight: float = 1
+    memory_overcommit: float | None = None
+    memory_reserve: int | None = None
 
 
 @dataclass(frozen=True)
@@ -255,7 +275,11 @@ def _check_keys_and_addresses(config: Config, lines: Mapping[tuple[str, str], in
         raise where.error("", "option public_key is missing")
 
 
-_HOST: dict[str, values.Reader] = {"uri": values.uri, "weight": values.positive}
+_MEMORY: dict[str, values.Reader] = {
+    "memory_overcommit": values.positive,
+    "memory_reserve": values.whole(0, 64 << 20),
+}
+_HOST: dict[str, values.Reader] = {"uri": values.uri, "weight": values.positive, **_MEMORY}
 _SECTIONS: dict[str, tuple[type, dict[str, values.Reader]]] = {
     "client_worker": (
         ClientWorker,
@@ -276,6 +300,7 @@ _SECTIONS: dict[str, tuple[type, dict[str, values.Reader]]] = {
             "journal": values.path,
             "host_timeout": values.positive,
             "retention": values.positive,
+            **_MEMORY,
         },
     ),
     "library": (Library, {"secret_key_file": values.path}),

@@ -7,6 +7,8 @@ The text of an error says the act, the object and the cause, and names the host 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class MaglicaError(Exception):
     """Base of every error that the library raises on purpose; ``code`` is its name on the wire."""
@@ -90,6 +92,27 @@ class VmUnknown(MaglicaError):
     """No vm of that name is on the host."""
 
     code = "vm_unknown"
+
+
+class VmStopped(MaglicaError):
+    """The vm does not run, so that what is waited for can't come."""
+
+    code = "vm_stopped"
+
+
+class UuidTwice(MaglicaError):
+    """Domains of several hosts have one UUID, so that nobody can tell whose the disks are."""
+
+    code = "uuid_twice"
+
+    @classmethod
+    def of(cls, name: str, uuid: str, hosts: Sequence[str]) -> UuidTwice:
+        """Return the error against the removal of the vm ``name``."""
+        return cls(
+            f"cannot remove {name}: hosts {' and '.join(hosts)} each have a domain with its UUID"
+            f" {uuid}, and they may use the same disks; undefine it (virsh undefine) on"
+            " the host where it does not belong, then remove it"
+        )
 
 
 class GuestUnreadable(MaglicaError):
@@ -197,6 +220,8 @@ CLASSES = (
     NetworkUnknown,
     PoolUnknown,
     VmUnknown,
+    VmStopped,
+    UuidTwice,
     GuestUnreadable,
     GuestUnsupported,
     LibvirtFailed,

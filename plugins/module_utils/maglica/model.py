@@ -209,7 +209,10 @@ class Request:
 
 @dataclass(frozen=True)
 class DomainSummary:
-    """What placement must know of a domain. ``disk_bytes`` is what a copy of its disks may take."""
+    """What placement must know of a domain. ``memory_mib`` is what it takes at most: while it runs
+    of what it was started with, else of its definition. ``disk_bytes`` is what a copy of its disks
+    may take; block devices, which don't tell, count nothing.
+    """
 
     name: str
     uuid: str
@@ -291,9 +294,10 @@ class HostReport:
     problem: str | None = None
     leftovers: tuple[Leftover, ...] = ()
 
-    def has_base(self, image: str) -> bool:
-        """Tell whether a clone of ``image`` finds its base made, as far as that can be told."""
-        return any(base.image == image and base.current is not False for base in self.bases)
+    def base_of(self, image: str) -> BaseSummary | None:
+        """Return the base that a clone of ``image`` finds made, as far as that can be told."""
+        usable = [base for base in self.bases if base.image == image and base.current is not False]
+        return max(usable, key=lambda base: (base.current is True, base.created), default=None)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,11 @@
 """On which host a clone is made: what the hosts said last in, a host or an error out.
 
 A host is suitable when it is alive, holds the image inactive, knows the networks asked for and has
-the memory and, in one pool, the disk space, both less what clones under way there will take. Of the
-suitable hosts the one with the lowest load for its weight is chosen, then the first by name.
+the memory and, in one pool, the disk space, both less what is under way there. Of the suitable
+hosts the one with the lowest load for its weight is chosen, then the first by name.
+
+Memory is counted as it is committed, by the definitions of what runs or is about to: guests take it
+bit by bit, so that what is free now says little. Disk space is what a clone takes when it is made.
 """
 
 from __future__ import annotations
@@ -14,25 +17,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from . import errors
+from .memory_limit import DEFAULT, MemoryLimit
 from .model import CloneMode, CloneSpec, DomainSummary, HostReport, PoolSummary
 
 MIB = 1 << 20
 GIB = 1 << 30
-# An overlay starts almost empty: this is room to grow until the next report tells what it takes.
-OVERLAY_SHARE = 10
-OVERLAY_MIN_BYTES = 64 * MIB
+# What a vm's disks take above what is copied for them: the tables of fresh qcow2 files, whatever
+# their size, and what makes the vm a guest of its own.
+OVERLAY_BYTES = 64 * MIB
 # An error names this many hosts; what comes after would only make the text unreadable.
 MAX_NAMED = 8
 
 
 @dataclass(frozen=True)
 class Holdings:
-    """A host's report, indexed once so that each placement needs look-ups only."""
+    """A host's report, indexed once so that each placement needs look-ups only.
+
+    ``committed_mib`` is the memory of the domains that run, ``assigned_mib`` also that of Maglica's
+    vms that are off.
+    """
 
     report: HostReport
     by_name: Mapping[str, DomainSummary]
     by_uuid: Mapping[str, DomainSummary]
     committed_mib: int
+    assigned_mib: int
 
     @classmethod
     def of(cls, report: HostReport) -> Holdings:
@@ -41,17 +50,18 @@ class Holdings:
             report,
             {domain.name: domain for domain in domains},
             {domain.uuid: domain for domain in domains},
+            sum(domain.memory_mib for domain in domains if domain.active),
             sum(domain.memory_mib for domain in domains if domain.active or domain.made),
         )
 
 
 @dataclass(frozen=True)
 class Need:
-    """What one clone takes on a host. ``base_bytes``: for the base, where it is still to be made;
-    ``pool``: the pool it must be in, if one was named.
+    """What one clone takes on a host. ``committed_mib``: if it is started; ``base_bytes``: for the
+    base, where it is still to be made; ``pool``: the pool it must be in, if one was named.
     """
 
-    memory_mib: int
+    committed_mib: int
     disk_bytes: int
     base_bytes: int
     pool: str | None = None
@@ -59,16 +69,14 @@ class Need:
 
 @dataclass(frozen=True)
 class Reserved:
-    """What clones under way will take of a host: by pool, and the images whose base that counts.
-
-    ``memory_mib`` is what they take at once, ``committed_mib`` the memory of those that the host's
-    report does not show, started or not.
+    """What is under way on a host will take beyond its report: by pool, and the images whose base
+    that counts; ``committed_mib`` and ``assigned_mib`` as in Holdings.
     """
 
-    memory_mib: int = 0
+    committed_mib: int = 0
     pool_bytes: Mapping[str, int] = field(default_factory=dict)
     bases: frozenset[str] = frozenset()
-    committed_mib: int = 0
+    assigned_mib: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,7 @@ class Candidate:
     alive: bool = False
     weight: float = 1.0
     reserved: Reserved = field(default_factory=Reserved)
+    limit: MemoryLimit = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -169,27 +178,48 @@ def _occupied(candidate: Candidate, spec: CloneSpec, choice: Choice) -> Candidat
     pool_bytes = dict(before.pool_bytes)
     size = taken.disk_bytes + taken.base_bytes
     pool_bytes[choice.pool] = pool_bytes.get(choice.pool, 0) + size
-    reserved = Reserved(
-        before.memory_mib + taken.memory_mib,
-        pool_bytes,
-        before.bases | {spec.image},
-        before.committed_mib + memory(spec, candidate.holdings),
-    )
+    committed = before.committed_mib + taken.committed_mib
+    assigned = before.assigned_mib + memory(spec, candidate.holdings)
+    reserved = Reserved(committed, pool_bytes, before.bases | {spec.image}, assigned)
     return replace(candidate, reserved=reserved)
+
+
+def check_memory(candidate: Candidate, more_mib: int) -> None:
+    """Raise NoRoom, with the figures, unless so much more memory may be committed on a host."""
+    if candidate.holdings is None or not more_mib:
+        return
+    total, limit = candidate.holdings.report.memory_total_mib, candidate.limit
+    left = limit.of(total) - candidate.holdings.committed_mib - candidate.reserved.committed_mib
+    if more_mib > left:
+        raise errors.NoRoom(
+            f"{more_mib} MiB of memory needed, {max(left, 0)} of {limit.of(total)} MiB are left"
+            f" ({total} MiB less memory_reserve {limit.reserve_mib} MiB, times memory_overcommit"
+            f" {limit.overcommit:g})"
+        )
+
+
+def start(candidate: Candidate, memory_mib: int) -> Candidate:
+    """Return the host as it is when a vm of it is started. Raises NoRoom."""
+    check_memory(candidate, memory_mib)
+    committed = candidate.reserved.committed_mib + memory_mib
+    return replace(candidate, reserved=replace(candidate.reserved, committed_mib=committed))
 
 
 def need(spec: CloneSpec, holdings: Holdings | None, counted: frozenset[str]) -> Need:
     """Return what ``spec`` takes on a host; ``counted`` are images whose base is reserved there."""
     image = holdings.by_name.get(spec.image) if holdings else None
-    image_bytes = image.disk_bytes if image else 0
+    copied = image.disk_bytes if image else 0
+    base = holdings.report.base_of(spec.image) if holdings else None
+    has_base = base is not None or spec.image in counted
+    disk = OVERLAY_BYTES
     if spec.clone_mode is CloneMode.FULL:
-        disk = image_bytes
-    else:
-        disk = max(OVERLAY_MIN_BYTES, image_bytes // OVERLAY_SHARE)
-    has_base = spec.image in counted or (holdings and holdings.report.has_base(spec.image))
-    base = 0 if has_base else image_bytes
-    at_once = memory(spec, holdings) if spec.start else 0
-    return Need(at_once, disk, base, spec.pool)
+        disk += base.allocated_bytes if base is not None else copied
+    return Need(
+        memory(spec, holdings) if spec.start else 0,
+        disk,
+        0 if has_base else copied + OVERLAY_BYTES,
+        spec.pool,
+    )
 
 
 def memory(spec: CloneSpec, holdings: Holdings | None) -> int:
@@ -213,14 +243,15 @@ def roomiest(
 
 
 def load(candidate: Candidate, more_mib: int = 0) -> float:
-    """Return the committed memory of a host, and ``more_mib``, for its size and weight.
+    """Return the memory of a host's vms, and ``more_mib``, for its size and weight.
 
-    A vm that Maglica made counts when it is off, too: it can be started at any time.
+    A vm that Maglica made counts when it is off, too, so that those which are made one day and
+    started the next are spread.
     """
     if candidate.holdings is None:
         return 0.0
-    committed = candidate.holdings.committed_mib + candidate.reserved.committed_mib + more_mib
-    return committed / (max(candidate.holdings.report.memory_total_mib, 1) * candidate.weight)
+    assigned = candidate.holdings.assigned_mib + candidate.reserved.assigned_mib + more_mib
+    return assigned / (max(candidate.holdings.report.memory_total_mib, 1) * candidate.weight)
 
 
 def _weigh(spec: CloneSpec, candidate: Candidate) -> Choice:
@@ -237,11 +268,7 @@ def _weigh(spec: CloneSpec, candidate: Candidate) -> Choice:
         if nic.network is not None and nic.network not in report.networks:
             raise errors.NetworkUnknown(f"there is no network {nic.network}")
     taken = need(spec, holdings, reserved.bases)
-    free_memory = report.memory_free_mib - reserved.memory_mib
-    if taken.memory_mib > free_memory:
-        raise errors.NoRoom(
-            f"{max(free_memory, 0)} MiB of memory free, {taken.memory_mib} MiB needed"
-        )
+    check_memory(candidate, taken.committed_mib)
     pool = _pool(holdings, reserved, taken)
     return Choice(candidate.name, load(candidate, memory(spec, holdings)), pool, taken)
 

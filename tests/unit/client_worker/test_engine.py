@@ -14,6 +14,7 @@ from maglica.client_worker.dispatch import Incoming
 from maglica.client_worker.reservations import SETTLE_SECONDS
 from maglica.errors import JournalFailed
 from maglica.model import Kind, PoolSummary, Request, State, VmSpec, new_request_id, vm_uuid
+from maglica.placement import OVERLAY_BYTES
 from maglica.wire.message import Message, encode
 from support.client_worker import GIB, base, clone, image, made, report, vm
 
@@ -28,7 +29,7 @@ def fail(*_args: Any) -> None:
 def reserved(cell: Cell, host: str = "kvm0") -> tuple[int, float, set[str]]:
     """Memory in MiB, disk in GiB and bases that are reserved on a host."""
     found = cell.context.hosts.candidates[host].reserved
-    return found.memory_mib, round(sum(found.pool_bytes.values()) / GIB, 1), set(found.bases)
+    return found.committed_mib, round(sum(found.pool_bytes.values()) / GIB, 1), set(found.bases)
 
 
 def result(cell: Cell, request: Any, **body: Any) -> None:
@@ -139,18 +140,18 @@ def test_clones_under_way_are_reserved_until_a_report_shows_them(cell: Cell) -> 
     cell.hello()
     first, second = cell.clone("vm0"), cell.clone("vm1")
     # The base is counted once.
-    assert reserved(cell) == (1024, 2.4, {image().name})
+    assert reserved(cell) == (1024, 2.2, {image().name})
     assert cell.ask("plan", spec=clone("vm2")["spec"])[1]["load"] == 3 * 512 / 16384
     assert cell.ask("plan", spec=clone("vm1")["spec"])[1]["load"] == 2 * 512 / 16384
     cell.hello("kvm0", report(image(), made(first, active=False), bases=(base(),)))
-    assert reserved(cell) == (1024, 0.2, {image().name})
+    assert reserved(cell) == (1024, 0.1, {image().name})
     result(cell, first, state="done", vm=vm(first))
     cell.hello("kvm0", report(image(), made(first), bases=(base(),)))
-    assert reserved(cell) == (512, 0.2, {image().name})
+    assert reserved(cell) == (512, 0.1, {image().name})
     # The result came before a report that is older than it.
     result(cell, second, state="done", vm=vm(second))
     cell.hello("kvm0", report(image(), made(first), bases=(base(),)))
-    assert reserved(cell) == (512, 0.2, {image().name})
+    assert reserved(cell) == (512, 0.1, {image().name})
     cell.now += SETTLE_SECONDS + 1
     cell.hello("kvm0", report(image(), made(first), bases=(base(),)))
     assert reserved(cell) == (0, 0.0, set())
@@ -174,13 +175,14 @@ def test_reservations_survive_a_restart(cell: Cell) -> None:
     before = reserved(cell)
     cell.engine.stop()
     cell.reopen()
-    assert reserved(cell) == before == (1024, 2.4, {image().name})
+    assert reserved(cell) == before == (1024, 2.2, {image().name})
     assert "name_taken" in str(cell.ask("submit", **clone("vm1")))
 
 
 def test_disk_is_reserved_in_the_pool_with_most_room(cell: Cell) -> None:
     pools = (PoolSummary("a", 9 * GIB, 5 * GIB), PoolSummary("b", 9 * GIB, 4 * GIB))
-    cell.hello("kvm0", report(pools=pools, bases=(base(),)))
+    copied = 2 * GIB - OVERLAY_BYTES
+    cell.hello("kvm0", report(pools=pools, bases=(base(allocated_bytes=copied),)))
     for name in ("vm0", "vm1", "vm2"):
         cell.clone(name, clone_mode="full")
     found = cell.context.hosts.candidates["kvm0"].reserved.pool_bytes

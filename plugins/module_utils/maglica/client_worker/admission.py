@@ -12,9 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import HostDown, HostUnknown, MaglicaError, NameTaken, RequestConflict
-from ..model import CloneSpec, ImageSpec, Placement, Request, Spec, VmSpec
-from ..placement import Choice, load, place_all
+from ..errors import (
+    HostDown,
+    HostUnknown,
+    MaglicaError,
+    NameTaken,
+    NoRoom,
+    RequestConflict,
+    UuidTwice,
+)
+from ..model import CloneSpec, ImageSpec, Kind, Placement, Request, Spec, VmSpec
+from ..placement import Candidate, Choice, load, place_all, start
 from .context import Context
 
 
@@ -30,7 +38,8 @@ def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> 
         strays = context.strays
         joined = {e["id"]: _joined(context, e["spec"], strays.get(e["id"])) for e in fresh}
         new = [entry for entry in fresh if joined[entry["id"]] is None]
-        hosts = _hosts(context, new)
+        starts = {e["id"]: _memory_of_start(context, e, new) for e in new}
+        hosts = _hosts(context, new, starts)
     except MaglicaError as error:
         if len(entries) > 1:
             raise type(error)(f"none of {len(entries)} requests is accepted: {error}") from error
@@ -38,7 +47,7 @@ def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> 
     for entry, host in zip(new, hosts):
         request = Request(entry["id"], entry["kind"], entry["spec"], host=host, who=who)
         known[request.id] = context.requests.add(request)
-        context.hosts.reserve(request)
+        context.hosts.reserve(request, starts[request.id])
         context.delivery.add(request.id, host)
     for entry in fresh:
         other = joined[entry["id"]]
@@ -54,7 +63,7 @@ def foresee(context: Context, specs: Sequence[CloneSpec]) -> list[Placement]:
         _unique([], specs)
         joined = [_joined(context, spec) for spec in specs]
         new = [spec for spec, other in zip(specs, joined) if other is None]
-        choices = iter(_placed(context, new))
+        choices = iter(_placed(context, new, context.hosts.candidates))
     except MaglicaError as error:
         if len(specs) > 1:
             raise type(error)(f"not all of {len(specs)} fit: {error}") from error
@@ -122,39 +131,75 @@ def _anywhere(spec: Spec) -> Spec:
     return replace(spec, host=None) if isinstance(spec, CloneSpec) else spec
 
 
-def _hosts(context: Context, entries: Sequence[Mapping[str, Any]]) -> list[str]:
+def _hosts(
+    context: Context, entries: Sequence[Mapping[str, Any]], starts: Mapping[str, int]
+) -> list[str]:
     strays = context.strays
+    candidates = dict(context.hosts.candidates)
+    # Before clones are placed, of which some may go anywhere.
+    for entry in entries:
+        if starts[entry["id"]]:
+            _start(candidates, entry["spec"], starts[entry["id"]])
     clones = [
         entry["spec"]
         for entry in entries
         if isinstance(entry["spec"], CloneSpec) and entry["id"] not in strays
     ]
-    choices = iter(_placed(context, clones))
+    choices = iter(_placed(context, clones, candidates))
     return [
         (strays.get(entry["id"]) or next(choices).host)
         if isinstance(entry["spec"], CloneSpec)
-        else _host_of(context, entry["spec"], entry["kind"].value)
+        else _host_of(context, entry["spec"], entry["kind"])
         for entry in entries
     ]
 
 
-def _placed(context: Context, clones: Sequence[CloneSpec]) -> Sequence[Choice]:
+def _memory_of_start(
+    context: Context, entry: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
+) -> int:
+    """Return the MiB that a start would commit on its host, with the size that it has by then."""
+    spec = entry["spec"]
+    if entry["kind"] is not Kind.START or not context.hosts.known(spec.host):
+        return 0
+    others = [each.spec for each in context.requests.of_host(spec.host)]
+    others += [each["spec"] for each in entries]
+    same = [each for each in others if isinstance(each, VmSpec) and each.uuid == spec.uuid]
+    sizes = [each.memory_mib for each in same if each.memory_mib is not None]
+    return context.hosts.memory_to_start(spec.host, spec.uuid, sizes[-1] if sizes else None)
+
+
+def _start(candidates: dict[str, Candidate], spec: VmSpec, memory_mib: int) -> None:
+    try:
+        candidates[spec.host] = start(candidates[spec.host], memory_mib)
+    except NoRoom as error:
+        raise NoRoom(
+            f"cannot start {spec.name} on host {spec.host}: {error}; stop other vms there, or"
+            " raise the limit in the client worker's configuration"
+        ) from None
+
+
+def _placed(
+    context: Context, clones: Sequence[CloneSpec], candidates: Mapping[str, Candidate]
+) -> Sequence[Choice]:
     missing = context.hosts.missing(context.clock())
     if clones and missing:
         raise HostDown(
             f"{_act(clones[0])}: the client worker has a new journal and does not place clones"
             f" before it has heard of {', '.join(missing[:5])}; try again in a few seconds"
         )
-    return place_all(clones, context.hosts.candidates)
+    return place_all(clones, candidates)
 
 
-def _host_of(context: Context, spec: VmSpec | ImageSpec, act: str) -> str:
+def _host_of(context: Context, spec: VmSpec | ImageSpec, kind: Kind) -> str:
+    act = f"cannot {kind.value} {spec.name}"
     if not context.hosts.known(spec.host):
-        raise HostUnknown(f"cannot {act} {spec.name}: no host {spec.host} is known")
+        raise HostUnknown(f"{act}: no host {spec.host} is known")
+    if kind is Kind.REMOVE and isinstance(spec, VmSpec):
+        holders = context.hosts.holders(spec.uuid)
+        if len(holders) > 1:
+            raise UuidTwice.of(spec.name, spec.uuid, holders)
     if not context.hosts.alive(spec.host):
-        raise HostDown(
-            f"cannot {act} {spec.name} on host {spec.host}: its host worker does not answer"
-        )
+        raise HostDown(f"{act} on host {spec.host}: its host worker does not answer")
     return spec.host
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..errors import AccessDenied, JournalFailed, MaglicaError
-from ..model import Request, State
+from ..model import Kind, Request, State, VmSpec
 from ..wire import schema
 from ..wire.message import Message, topic
 from .access import ANYBODY
@@ -78,6 +78,8 @@ class Engine:
             if request.state is State.DONE:
                 context.hosts.reserve(request)
                 context.hosts.release(request, context.clock())
+                if request.kind is Kind.STOP and isinstance(request.spec, VmSpec):
+                    context.hosts.stopped(request.spec.host, request.spec.uuid)
         for request in context.requests.open.values():
             context.hosts.reserve(request)
             if request.state is not State.RUNNING or request.cancelling:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import AccessDenied, MessageInvalid, RequestUnknown
-from ..model import Kind, Request, State, Vm, vm_uuid
+from ..model import Kind, Request, State, Vm, VmSpec, vm_uuid
 from ..wire import schema
 from ..wire.message import Message
 from .context import Call, Context, acknowledge, fits
@@ -85,10 +85,19 @@ def result(context: Context, call: Call) -> Message:
     }
     vm = _vm_that_fits(replace(request, **told), call.body.get("vm"))
     ended = context.requests.change(request, vm=vm, **told)
-    if ended.kind is Kind.REMOVE and ended.state is State.DONE:
-        uuid = getattr(ended.spec, "uuid", "")
-        context.hosts.removed(call.body["host"], uuid, context.clock())
+    if ended.state is State.DONE and isinstance(ended.spec, VmSpec):
+        _note(context, ended.kind, ended.spec)
     return OK
+
+
+def _note(context: Context, kind: Kind, spec: VmSpec) -> None:
+    """Take in what was done to a vm, before the next report of its host says so."""
+    if kind is Kind.REMOVE:
+        context.hosts.removed(spec.host, spec.uuid, context.clock())
+    elif kind is Kind.STOP:
+        context.hosts.stopped(spec.host, spec.uuid)
+    elif kind is Kind.RESIZE and spec.memory_mib is not None:
+        context.hosts.resized(spec.host, spec.uuid, spec.memory_mib)
 
 
 def _compare(context: Context, host: str, request_id: str) -> bool:

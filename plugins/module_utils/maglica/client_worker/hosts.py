@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known of the hosts: their last reports, who is alive, what clones under way will take."""
+"""What is known of the hosts: their last reports, who is alive, what is under way will take."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..memory_limit import DEFAULT, MemoryLimit
 from ..model import HostReport, Kind, Request, State
 from ..placement import Candidate, Holdings
 from .reservations import SETTLE_SECONDS, Reservations
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 # Reports are kept in the journal this often, or as soon as a host's domains have changed.
 KEEP_SECONDS = 60.0
+# The kinds of requests that take room of a host.
+_RESERVING = (Kind.CLONE, Kind.START)
 
 
 @dataclass
@@ -30,10 +33,21 @@ class _Host:
 
 
 class Hosts:
-    """All known hosts. Times named ``now`` are monotonic, ``seen`` is the time of day."""
+    """All known hosts. Times named ``now`` are monotonic, ``seen`` is the time of day.
 
-    def __init__(self, weights: Mapping[str, float], timeout: float) -> None:
+    ``limits`` are those of single hosts, ``limit`` is that of all others.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        timeout: float,
+        limits: Mapping[str, MemoryLimit] | None = None,
+        limit: MemoryLimit = DEFAULT,
+    ) -> None:
         self._weights = weights
+        self._limits = dict(limits or {})
+        self._limit = limit
         self._timeout = timeout
         self._hosts: dict[str, _Host] = {}
         self._promised: dict[str, str] = {}
@@ -149,19 +163,40 @@ class Hosts:
                 return host
         return self._promised.get(name)
 
-    def reserve(self, request: Request) -> None:
-        """Count what an open clone request will take of its host."""
+    def holders(self, uuid: str) -> list[str]:
+        """Return the hosts that have a domain of that UUID, as far as their reports tell."""
+        return sorted(
+            host
+            for host, candidate in self.candidates.items()
+            if candidate.holdings is not None and uuid in candidate.holdings.by_uuid
+        )
+
+    def memory_to_start(self, name: str, uuid: str, resized_mib: int | None = None) -> int:
+        """Return how much memory a start of the vm would commit on host ``name``, in MiB.
+
+        0 for one that runs, or is being started. ``resized_mib``: what it will have by then.
+        """
+        host = self._hosts[name]
+        domain = host.holdings.by_uuid.get(uuid) if host.holdings else None
+        if (domain is not None and domain.active) or host.reservations.commits(uuid):
+            return 0
+        known = domain.memory_mib if domain else host.reservations.memory_mib(uuid)
+        return known if resized_mib is None else resized_mib
+
+    def reserve(self, request: Request, memory_mib: int = 0) -> None:
+        """Count what an open clone, or a start (of a vm of ``memory_mib``), takes of its host."""
         host = self._hosts.get(request.host or "")
-        if host is None or request.host is None or request.kind is not Kind.CLONE:
+        if host is None or request.host is None or request.kind not in _RESERVING:
             return
-        self._promised[request.name] = request.host
-        host.reservations.add(request, host.holdings)
+        if request.kind is Kind.CLONE:
+            self._promised[request.name] = request.host
+        host.reservations.add(request, host.holdings, memory_mib)
         self._renew(request.host)
 
     def release(self, request: Request, now: float) -> None:
-        """Take in that a clone request has ended: what it took is free, unless it made a vm."""
+        """Take in that a request has ended: what it took is free, unless it is done."""
         host = self._hosts.get(request.host or "")
-        if host is None or request.host is None or request.kind is not Kind.CLONE:
+        if host is None or request.host is None or request.kind not in _RESERVING:
             return
         if request.state is State.DONE:
             host.reservations.made(request.id, now)
@@ -171,11 +206,32 @@ class Hosts:
     def unreserve(self, request: Request) -> None:
         """Take back ``reserve``."""
         host = self._hosts.get(request.host or "")
-        if host is None or request.host is None or request.kind is not Kind.CLONE:
+        if host is None or request.host is None or request.kind not in _RESERVING:
             return
         host.reservations.drop(request.id)
-        self._promised.pop(request.name, None)
+        if request.kind is Kind.CLONE:
+            self._promised.pop(request.name, None)
         self._renew(request.host)
+
+    def stopped(self, name: str, uuid: str) -> None:
+        """Take in that a host has stopped a vm: what its start had reserved is free."""
+        host = self._hosts.get(name)
+        if host is not None and host.holdings is not None:
+            host.reservations.stopped(uuid, host.holdings)
+            self._renew(name)
+
+    def resized(self, name: str, uuid: str, memory_mib: int) -> None:
+        """Take in the memory that a host has given a vm which is off, before a report says so."""
+        host = self._hosts.get(name)
+        domain = host.holdings.by_uuid.get(uuid) if host and host.holdings else None
+        if host is None or host.holdings is None or domain is None or domain.active:
+            return
+        domains = tuple(
+            replace(each, memory_mib=memory_mib) if each is domain else each
+            for each in host.holdings.report.domains
+        )
+        host.holdings = Holdings.of(replace(host.holdings.report, domains=domains))
+        self._renew(name)
 
     def removed(self, name: str, uuid: str, now: float) -> None:
         """Take in that a host has removed a vm, before its next report says so."""
@@ -215,6 +271,7 @@ class Hosts:
 
     def _renew(self, name: str) -> None:
         host = self._hosts[name]
+        limit = self._limits.get(name, self._limit)
         self.candidates[name] = Candidate(
-            name, host.holdings, host.alive, host.weight, host.reservations.total()
+            name, host.holdings, host.alive, host.weight, host.reservations.total(), limit
         )

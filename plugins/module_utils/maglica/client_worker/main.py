@@ -16,6 +16,7 @@ from types import FrameType
 from .. import config, systemd
 from .._deps import need
 from ..errors import ConfigInvalid, MaglicaError
+from ..memory_limit import MemoryLimit
 from ..wire import keys
 from .access import AccessFile
 from .broker import Broker
@@ -92,7 +93,9 @@ def _run(settings: config.Config) -> None:
     journal = Journal.open(service.journal)
     try:
         weights = {host.name: host.weight for host in settings.hosts}
-        hosts = Hosts(weights, service.host_timeout)
+        limits = {host.name: service.memory_limit(host) for host in settings.hosts}
+        limit = MemoryLimit(service.memory_overcommit, service.memory_reserve)
+        hosts = Hosts(weights, service.host_timeout, limits, limit)
         context = Context(
             Requests(journal, time.time), hosts, access.table if access is not None else None
         )

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the clones under way on one host will take of it, as far as its report can't show it yet."""
+"""What the clones and starts under way on one host will take of it, as far as its report can't show
+it yet.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +10,39 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from .. import placement
-from ..model import CloneSpec, Request, vm_uuid
+from ..model import CloneSpec, Kind, Request, VmSpec, vm_uuid
 from ..placement import Holdings, Reserved
 
 # A report may be a little older than a result that came before it: so long what the result said
-# (a vm made, a vm removed) stands against a report that does not know it.
+# (a vm made, started, removed) stands against a report that does not know it.
 SETTLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class _Reservation:
-    """``ended``: the monotonic time when the vm was made."""
+    """``memory_mib`` is what the vm has when it runs; ``ended``: the monotonic time when the
+    request was done.
+    """
 
     request: Request
-    spec: CloneSpec
     uuid: str
     memory_mib: int = 0
+    committed_mib: int = 0
+    assigned_mib: int = 0
     pool: str | None = None
     pool_bytes: int = 0
     base: str | None = None
-    committed_mib: int = 0
     ended: float | None = None
+
+    def is_shown(self, holdings: Holdings) -> bool:
+        """Tell whether a report shows what the request has done."""
+        domain = holdings.by_uuid.get(self.uuid)
+        return domain is not None and (domain.active or not self._shall_run)
+
+    @property
+    def _shall_run(self) -> bool:
+        spec = self.request.spec
+        return spec.start if isinstance(spec, CloneSpec) else True
 
 
 class Reservations:
@@ -36,22 +50,27 @@ class Reservations:
 
     def __init__(self) -> None:
         self._entries: dict[str, _Reservation] = {}
-        self._memory_mib = 0
         self._committed_mib = 0
+        self._assigned_mib = 0
         self._pools: Counter[str] = Counter()
         self._bases: Counter[str] = Counter()
 
     def total(self) -> Reserved:
         """Return what all of them take together."""
-        return Reserved(
-            self._memory_mib, dict(self._pools), frozenset(self._bases), self._committed_mib
-        )
+        pools, bases = dict(self._pools), frozenset(self._bases)
+        return Reserved(self._committed_mib, pools, bases, self._assigned_mib)
 
-    def add(self, request: Request, holdings: Holdings | None) -> None:
-        """Reserve for a clone request, as its host's last report (``holdings``) makes necessary."""
+    def add(self, request: Request, holdings: Holdings | None, memory_mib: int = 0) -> None:
+        """Reserve for a clone or a start, as its host's last report (``holdings``) makes necessary.
+
+        ``memory_mib`` is what a vm that is started will have, if that is known to be more than its
+        report says.
+        """
+        self.drop(request.id)
         if isinstance(request.spec, CloneSpec):
-            self.drop(request.id)
-            entry = _Reservation(request, request.spec, vm_uuid(request.id))
+            self._put(self._counted(_Reservation(request, vm_uuid(request.id)), holdings))
+        elif isinstance(request.spec, VmSpec) and request.kind is Kind.START:
+            entry = _Reservation(request, request.spec.uuid, memory_mib)
             self._put(self._counted(entry, holdings))
 
     def drop(self, request_id: str) -> None:
@@ -61,59 +80,102 @@ class Reservations:
             self._add_up(entry, -1)
 
     def made(self, request_id: str, now: float) -> None:
-        """Keep the reservation of a vm that is made until a report shows the vm."""
+        """Keep the reservation of a vm that is made, or started, until a report shows it so."""
         if request_id in self._entries:
             self._entries[request_id] = replace(self._entries[request_id], ended=now)
 
+    def stopped(self, uuid: str, holdings: Holdings) -> None:
+        """Free what was reserved for a vm that was started and has been stopped since."""
+        for entry in self._of(uuid):
+            if entry.ended is not None and uuid in holdings.by_uuid:
+                self.drop(entry.request.id)
+
     def gone(self, uuid: str) -> list[str]:
-        """Free what was reserved for the vm of that UUID, which was removed; return its name."""
-        found = [entry for entry in self._entries.values() if entry.uuid == uuid]
+        """Free what was reserved for the vm of that UUID, which was removed; return the name of one
+        that was just made.
+        """
+        found = self._of(uuid)
         for entry in found:
             self.drop(entry.request.id)
-        return [entry.spec.name for entry in found]
+        return _made(found)
 
     def settle(self, holdings: Holdings, now: float) -> list[str]:
         """Count anew against a new report; return the names of vms that it took over."""
         entries, self._entries = self._entries, {}
-        self._memory_mib = 0
-        self._committed_mib = 0
+        self._committed_mib = self._assigned_mib = 0
         self._pools.clear()
         self._bases.clear()
         settled = []
         for entry in entries.values():
-            shown = entry.uuid in holdings.by_uuid
-            if entry.ended is not None and (shown or now - entry.ended > SETTLE_SECONDS):
-                settled.append(entry.spec.name)
+            done = entry.ended is not None
+            if done and (entry.is_shown(holdings) or now - (entry.ended or 0) > SETTLE_SECONDS):
+                settled.append(entry)
             else:
                 self._put(self._counted(entry, holdings))
-        return settled
+        return _made(settled)
+
+    def memory_mib(self, uuid: str) -> int:
+        """Return the memory that a vm will have which was just made, 0 if none was."""
+        return max((entry.memory_mib for entry in self._of(uuid)), default=0)
+
+    def commits(self, uuid: str) -> bool:
+        """Tell whether memory is reserved for a vm that is about to run."""
+        return any(entry.committed_mib for entry in self._of(uuid))
+
+    def _of(self, uuid: str) -> list[_Reservation]:
+        return [entry for entry in self._entries.values() if entry.uuid == uuid]
 
     def _counted(self, entry: _Reservation, holdings: Holdings | None) -> _Reservation:
-        reserved = self.total()
-        need = placement.need(entry.spec, holdings, reserved.bases)
+        entry = replace(entry, committed_mib=0, assigned_mib=0, pool=None, pool_bytes=0, base=None)
+        spec = entry.request.spec
+        if isinstance(spec, CloneSpec):
+            return self._counted_clone(entry, spec, holdings)
         domain = holdings.by_uuid.get(entry.uuid) if holdings else None
-        memory = 0 if domain and domain.active else need.memory_mib
-        committed = 0 if domain else placement.memory(entry.spec, holdings)
+        known = domain.memory_mib if domain else self.memory_mib(entry.uuid)
+        entry = replace(entry, memory_mib=max(known, entry.memory_mib))
+        if self.commits(entry.uuid) or (domain is not None and domain.active):
+            return entry
+        is_assigned = domain is None or domain.made
+        return replace(
+            entry,
+            committed_mib=entry.memory_mib,
+            assigned_mib=0 if is_assigned else entry.memory_mib,
+        )
+
+    def _counted_clone(
+        self, entry: _Reservation, spec: CloneSpec, holdings: Holdings | None
+    ) -> _Reservation:
+        reserved = self.total()
+        need = placement.need(spec, holdings, reserved.bases)
+        domain = holdings.by_uuid.get(entry.uuid) if holdings else None
+        memory = placement.memory(spec, holdings)
         entry = replace(
-            entry, memory_mib=memory, committed_mib=committed, pool=None, pool_bytes=0, base=None
+            entry,
+            memory_mib=memory,
+            committed_mib=0 if domain and domain.active else need.committed_mib,
+            assigned_mib=0 if domain else memory,
         )
         pools = holdings.report.pools if holdings else ()
-        room = placement.roomiest(pools, reserved, entry.spec.pool)
+        room = placement.roomiest(pools, reserved, spec.pool)
         if room is None or domain is not None:
             return entry
         size = need.disk_bytes + need.base_bytes
-        return replace(entry, pool=room[0].name, pool_bytes=size, base=entry.spec.image)
+        return replace(entry, pool=room[0].name, pool_bytes=size, base=spec.image)
 
     def _put(self, entry: _Reservation) -> None:
         self._entries[entry.request.id] = entry
         self._add_up(entry, 1)
 
     def _add_up(self, entry: _Reservation, sign: int) -> None:
-        self._memory_mib += sign * entry.memory_mib
         self._committed_mib += sign * entry.committed_mib
+        self._assigned_mib += sign * entry.assigned_mib
         if entry.pool is not None:
             self._pools[entry.pool] += sign * entry.pool_bytes
         if entry.base is not None:
             self._bases[entry.base] += sign
             if not self._bases[entry.base]:
                 del self._bases[entry.base]
+
+
+def _made(entries: list[_Reservation]) -> list[str]:
+    return [entry.request.name for entry in entries if entry.request.kind is Kind.CLONE]

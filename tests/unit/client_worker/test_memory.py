@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What starts and clones commit of a host's memory, and which removals are refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from maglica.client_worker.reservations import SETTLE_SECONDS
+from maglica.model import DomainSummary, Kind, Request, State, VmSpec, new_request_id, vm_uuid
+from support.client_worker import clone, image, report, vm
+
+if TYPE_CHECKING:
+    from .conftest import Cell
+
+# A host's memory is 16384 MiB, of which 15872 may be committed.
+MOST = 15872
+LIMIT = "16384 MiB less memory_reserve 512 MiB, times memory_overcommit 1"
+
+
+def domain(name: str, memory_mib: int, active: bool = False) -> DomainSummary:
+    """A vm that Maglica has made."""
+    facts = {"active": active, "made": True, "memory_mib": memory_mib, "disk_bytes": 0}
+    return image(name=name, uuid=vm_uuid(name), **facts)
+
+
+def act(kind: Kind, name: str, uuid: str = "", **fields: Any) -> dict[str, Any]:
+    """The body of a submit about a vm."""
+    spec = VmSpec(name, uuid or vm_uuid(name), **{"host": "kvm0", **fields})
+    return {"id": new_request_id(), "kind": kind, "spec": spec}
+
+
+def asked(cell: Cell, body: dict[str, Any]) -> Request:
+    kind, answer = cell.ask("submit", **body)
+    assert kind == "request", answer
+    found: Request = answer["request"]
+    return found
+
+
+def refusal(cell: Cell, body: dict[str, Any], kind: str = "submit") -> str:
+    answered, answer = cell.ask(kind, **body)
+    assert answered == "error", answer
+    return f"{answer['code']}: {answer['text']}"
+
+
+def done(cell: Cell, request: Request) -> None:
+    shown = vm(request) if request.kind is Kind.CLONE else None
+    body = {"host": request.host, "id": request.id, "state": "done", "vm": shown}
+    assert cell.ask("result", **body)[0] == "ok"
+
+
+def committed(cell: Cell) -> int:
+    return cell.context.hosts.candidates["kvm0"].reserved.committed_mib
+
+
+def test_clones_are_refused_by_what_is_committed_however_much_is_free(cell: Cell) -> None:
+    running = [domain("old", 8192, active=True)]
+    cell.hello("kvm0", report(image(), *running, memory_free_mib=16000))
+    cell.clone("vm0", memory_mib=7000)
+    assert refusal(cell, clone("vm1", memory_mib=1024)) == (
+        "no_room: cannot clone vm1 from debian12.original: host kvm0: 1024 MiB of memory needed,"
+        f" 680 of 15872 MiB are left ({LIMIT})"
+    )
+    cell.clone("vm1", memory_mib=1024, start=False)
+    cell.clone("vm2", memory_mib=680)
+
+
+def test_a_start_is_refused_where_the_memory_is_committed(cell: Cell) -> None:
+    cell.hello("kvm0", report(image(), domain("a", 8192), domain("b", 8192), memory_free_mib=16000))
+    first = asked(cell, act(Kind.START, "a"))
+    assert refusal(cell, act(Kind.START, "b")) == (
+        "no_room: cannot start b on host kvm0: 8192 MiB of memory needed, 7680 of 15872 MiB are"
+        f" left ({LIMIT}); stop other vms there, or raise the limit in the client worker's"
+        " configuration"
+    )
+    # Until a report shows the vm on, also after the request has ended.
+    done(cell, first)
+    cell.hello("kvm0", report(image(), domain("a", 8192), domain("b", 8192)))
+    assert committed(cell) == 8192
+    assert refusal(cell, act(Kind.START, "b")).startswith("no_room")
+    cell.hello("kvm0", report(image(), domain("a", 8192, active=True), domain("b", 8192)))
+    assert committed(cell) == 0
+    assert refusal(cell, act(Kind.START, "b")).startswith("no_room")
+    # One that runs already, paused perhaps, takes no more.
+    assert asked(cell, act(Kind.START, "a")).kind is Kind.START
+    assert committed(cell) == 0
+
+
+def test_a_start_counts_for_clones_and_clones_for_starts(cell: Cell) -> None:
+    cell.hello("kvm0", report(image(), domain("a", 8000)))
+    entries = [act(Kind.START, "a"), clone("vm0", memory_mib=8000)]
+    text = refusal(cell, {"requests": entries}, "submit_all")
+    assert text.startswith("no_room: none of 2 requests is accepted: cannot clone vm0")
+    assert "7872 of 15872 MiB are left" in text
+    assert committed(cell) == 0
+    cell.clone("vm0", memory_mib=8000)
+    assert "cannot start a on host kvm0" in refusal(cell, act(Kind.START, "a"))
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_a_start_that_was_not_done_frees_its_memory(cell: Cell, state: str) -> None:
+    cell.hello("kvm0", report(image(), domain("a", 512)))
+    request = asked(cell, act(Kind.START, "a"))
+    assert committed(cell) == 512
+    failure = {"code": "libvirt_failed", "text": "no"}
+    cell.ask("result", host="kvm0", id=request.id, state=state, failure=failure)
+    assert committed(cell) == 0
+
+
+def test_a_vm_that_was_stopped_since_takes_no_memory(cell: Cell) -> None:
+    cell.hello("kvm0", report(image(), domain("a", MOST), domain("b", MOST)))
+    done(cell, asked(cell, act(Kind.START, "a")))
+    assert refusal(cell, act(Kind.START, "b")).startswith("no_room")
+    done(cell, asked(cell, act(Kind.STOP, "a")))
+    assert committed(cell) == 0
+    # So it is after a restart of the client worker.
+    cell.engine.stop()
+    cell.reopen()
+    assert committed(cell) == 0
+    done(cell, asked(cell, act(Kind.START, "b")))
+    cell.engine.stop()
+    cell.reopen()
+    assert committed(cell) == MOST
+    # One that ended by itself, before any report has shown it.
+    cell.now += SETTLE_SECONDS + 1
+    cell.hello("kvm0", report(image(), domain("a", MOST), domain("b", MOST)))
+    assert committed(cell) == 0
+
+
+def test_the_size_that_a_vm_has_by_its_start_counts(cell: Cell) -> None:
+    cell.hello("kvm0", report(image(), domain("a", 512), domain("b", MOST)))
+    resize = act(Kind.RESIZE, "a", memory_mib=20000)
+    both = {"requests": [resize, act(Kind.START, "a")]}
+    assert "20000 MiB of memory needed" in refusal(cell, both, "submit_all")
+    # Under way, then done, and before a report tells.
+    request = asked(cell, resize)
+    assert "20000 MiB of memory needed" in refusal(cell, act(Kind.START, "a"))
+    done(cell, request)
+    assert "20000 MiB of memory needed" in refusal(cell, act(Kind.START, "a"))
+    done(cell, asked(cell, act(Kind.RESIZE, "a", memory_mib=1024)))
+    asked(cell, act(Kind.START, "a"))
+    assert committed(cell) == 1024
+
+
+def test_the_start_of_a_vm_that_no_report_has_shown(cell: Cell) -> None:
+    cell.hello()
+    request = cell.clone("vm0", memory_mib=9000, start=False)
+    done(cell, request)
+    assert committed(cell) == 0
+    start = asked(cell, act(Kind.START, "vm0", vm_uuid(request.id)))
+    assert committed(cell) == 9000
+    # Asked once more it commits no more.
+    asked(cell, act(Kind.START, "vm0", vm_uuid(request.id)))
+    assert committed(cell) == 9000
+    assert refusal(cell, clone("vm1", memory_mib=9000)).startswith("no_room")
+    done(cell, start)
+    assert committed(cell) == 9000
+
+
+def test_a_name_is_kept_by_a_clone_and_not_by_a_start(cell: Cell) -> None:
+    cell.hello("kvm0", report(image(), domain("vm0", 512)))
+    cell.hello("kvm1")
+    failure = {"code": "libvirt_failed", "text": "no"}
+    start = asked(cell, act(Kind.START, "vm0"))
+    cell.ask("result", host="kvm0", id=start.id, state="failed", failure=failure)
+    cell.clone("vm1", host="kvm1")
+    assert "name_taken" in refusal(cell, clone("vm1", memory_mib=64))
+    assert "name_taken" in refusal(cell, clone("vm0"))
+
+
+def test_of_two_domains_with_one_uuid_none_is_removed(cell: Cell) -> None:
+    uuid = vm_uuid("vm0")
+    cell.hello("kvm0", report(image(), domain("vm0", 512)))
+    copied = image(name="renamed", uuid=uuid, made=True)
+    cell.hello("kvm1", report(image(), copied))
+    text = (
+        "uuid_twice: cannot remove {}: hosts kvm0 and kvm1 each have a domain with its UUID"
+        f" {uuid}, and they may use the same disks; undefine it (virsh undefine) on the host where"
+        " it does not belong, then remove it"
+    )
+    remove, renamed = act(Kind.REMOVE, "vm0"), act(Kind.REMOVE, "renamed", uuid, host="kvm1")
+    assert refusal(cell, remove) == text.format("vm0")
+    assert refusal(cell, renamed) == text.format("renamed")
+    entries = [act(Kind.REMOVE, "other"), remove]
+    assert refusal(cell, {"requests": entries}, "submit_all").startswith("uuid_twice: none of 2")
+    # Also when the other host is down: its last report counts.
+    cell.now += 16
+    cell.hello("kvm0", report(image(), domain("vm0", 512)))
+    cell.engine.tick()
+    assert not cell.context.hosts.alive("kvm1")
+    assert refusal(cell, remove) == text.format("vm0")
+    assert asked(cell, act(Kind.STOP, "vm0")).kind is Kind.STOP
+    cell.hello("kvm1", report(image()))
+    assert asked(cell, remove).state is State.QUEUED
