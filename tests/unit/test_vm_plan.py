@@ -17,6 +17,7 @@ UUID = "5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11"
 WANTED = Wanted(NAME, image=IMAGE)
 RUNNING = Domain(NAME, UUID, HOST, "running", True, True, IMAGE, vcpus=1, memory_mib=512)
 OFF = replace(RUNNING, state="stopped", active=False)
+PAUSED = replace(RUNNING, state="paused")
 ABSENT, PRESENT, ON, STOPPED = (
     Presence.ABSENT,
     Presence.PRESENT,
@@ -52,6 +53,15 @@ def _decide(domains: tuple[Domain, ...], pending: Request | None = None, **field
         (OFF, ON, {}, [START]),
         (OFF, STOPPED, {}, []),
         (OFF, ABSENT, {}, [REMOVE]),
+        (PAUSED, PRESENT, {}, []),
+        (PAUSED, ON, {}, [START]),
+        (PAUSED, ON, {"vcpus": 2}, [START, RESIZE]),
+        (PAUSED, STOPPED, {}, [STOP]),
+        (PAUSED, ABSENT, {}, [REMOVE]),
+        (replace(PAUSED, state="crashed"), ON, {}, [START]),
+        (replace(PAUSED, state="suspended"), ON, {}, [START]),
+        (replace(PAUSED, state="stopping"), ON, {}, [START]),
+        (replace(PAUSED, state="unknown"), ON, {}, []),
         (RUNNING, PRESENT, {"vcpus": 1, "memory_mib": 512}, []),
         (RUNNING, PRESENT, {"vcpus": 2}, [RESIZE]),
         (RUNNING, PRESENT, {"memory_mib": 513}, [RESIZE]),
@@ -69,6 +79,7 @@ def _decide(domains: tuple[Domain, ...], pending: Request | None = None, **field
         (replace(RUNNING, clone_mode="full"), PRESENT, {"clone_mode": CloneMode.LINKED}, []),
         (replace(OFF, clone_mode="linked"), STOPPED, FULL, [Kind.FLATTEN]),
         (replace(OFF, clone_mode="linked"), ON, FULL, [Kind.FLATTEN, START]),
+        (replace(PAUSED, clone_mode="linked"), ON, FULL, [START, Kind.FLATTEN]),
         (replace(RUNNING, clone_mode="linked"), STOPPED, FULL, [STOP, Kind.FLATTEN]),
     ],
 )
@@ -128,6 +139,10 @@ def test_before_and_after() -> None:
         "tags": [],
     }
     assert plan.after == {**plan.before, "state": "running", "vcpus": 4}
+    plan = _decide((PAUSED,), state=ON)
+    assert (plan.before["state"], plan.after["state"]) == ("paused", "running")
+    plan = _decide((PAUSED,))
+    assert plan.before["state"] == plan.after["state"] == "paused"
     plan = _decide((replace(OFF, tags=("b",)),), tags=("web", "a"))
     assert plan.before["tags"] == ["b"]
     assert plan.after == {**plan.before, "tags": ["a", "web"]}
@@ -153,13 +168,13 @@ def test_before_and_after() -> None:
         ((RUNNING,), {"image": "b"}, errors.NameTaken, f"from image {IMAGE}, not b"),
         ((RUNNING,), {"host": "kvm1"}, errors.NameTaken, f"on host {HOST}, not on kvm1"),
         (
-            (RUNNING, replace(RUNNING, host="kvm1")),
+            (RUNNING, replace(RUNNING, host="kvm1", uuid="other")),
             {},
             errors.NameTaken,
             f"several hosts, {HOST} and kvm1: say which host",
         ),
         (
-            (RUNNING, replace(RUNNING, host="kvm1")),
+            (RUNNING, replace(RUNNING, host="kvm1", uuid="other")),
             {"host": "kvm2"},
             errors.NameTaken,
             "say which host",
@@ -180,6 +195,15 @@ def test_what_is_in_the_way(
         return
     with pytest.raises(error, match=text):
         _decide(domains, state=state, **fields)
+
+
+@pytest.mark.parametrize("host", [None, HOST, "kvm1"])
+def test_of_two_with_one_uuid_none_is_removed(host: str | None) -> None:
+    twins = (RUNNING, replace(OFF, host="kvm1"))
+    with pytest.raises(errors.UuidTwice, match=f"{NAME}: hosts {HOST} and kvm1 each .* {UUID}"):
+        _decide(twins, state=ABSENT, host=host)
+    if host is not None:
+        assert _decide(twins, state=PRESENT, host=host).steps == ()
 
 
 def test_the_host_tells_which_of_two_is_meant() -> None:

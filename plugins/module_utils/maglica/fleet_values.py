@@ -62,6 +62,10 @@ class Disk:
     allocation_bytes: int | None = None
 
 
+# States of libvirt_facts.state_name that an active domain may have while its guest does not run.
+_STANDING = frozenset({"paused", "suspended", "crashed", "stopping"})
+
+
 @dataclass(frozen=True)
 class Domain:
     """A domain on a host. What was not read is None or empty.
@@ -93,6 +97,13 @@ class Domain:
     address: str | None = None
     checksum: str | None = None
     xml: str | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether the guest runs: one that is paused, suspended, crashed or going off is active,
+        but does not.
+        """
+        return self.active and self.state not in _STANDING
 
     @property
     def is_image(self) -> bool:

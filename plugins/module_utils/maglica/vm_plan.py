@@ -12,7 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import names
-from .errors import HostDown, HostUnknown, MessageInvalid, NameInvalid, NameTaken, VmUnknown
+from .errors import (
+    HostDown,
+    HostUnknown,
+    MessageInvalid,
+    NameInvalid,
+    NameTaken,
+    UuidTwice,
+    VmUnknown,
+)
 from .fleet_values import Domain, Found
 from .model import CloneMode, CloneSpec, Kind, Nic, Request, Spec, VmSpec
 from .wire import schema
@@ -132,8 +140,11 @@ def decide(wanted: Wanted, found: Found, pending: Request | None) -> Plan:
     """Return the plan for ``wanted``.
 
     ``found`` has the domains of that name on all hosts, ``pending`` is the open clone request for
-    that name. Raises NameTaken, VmUnknown, HostUnknown or HostDown, with the host in the text.
+    that name. Raises NameTaken, UuidTwice, VmUnknown, HostUnknown or HostDown, with the host in the
+    text.
     """
+    if wanted.state is Presence.ABSENT:
+        _need_one_of_each_uuid(found.domains)
     existing = _the_one(wanted, found.domains)
     if existing is not None and pending is None:
         _check_ours(wanted, existing)
@@ -155,6 +166,14 @@ def _the_one(wanted: Wanted, domains: Sequence[Domain]) -> Domain | None:
             raise NameTaken(f"{wanted.name} is an original image on {hosts}, not a vm")
         raise NameTaken(f"the name {wanted.name} is on several hosts, {hosts}: say which host")
     return next(iter(chosen or domains), None)
+
+
+def _need_one_of_each_uuid(domains: Sequence[Domain]) -> None:
+    """Raise UuidTwice when one vm is seen on two hosts, whichever of them is meant."""
+    for domain in domains:
+        hosts = [other.host for other in domains if other.uuid == domain.uuid]
+        if domain.made and len(hosts) > 1:
+            raise UuidTwice.of(domain.name, domain.uuid, sorted(hosts))
 
 
 def _check_ours(wanted: Wanted, existing: Domain) -> None:
@@ -266,8 +285,9 @@ def _adjust(wanted: Wanted, existing: Domain) -> Plan:
         before["clone_mode"] = existing.clone_mode
         after["clone_mode"] = CloneMode.FULL.value
         steps.append(Step(Kind.FLATTEN, spec))
-    if wanted.state is Presence.RUNNING and not existing.active:
-        steps.append(Step(Kind.START, spec))
+    if wanted.state is Presence.RUNNING and not existing.runs:
+        # What is on, but stands, is only let go on; then it can be flattened, too.
+        steps.insert(0 if existing.active else len(steps), Step(Kind.START, spec))
         after["state"] = "running"
     return Plan(existing, tuple(steps), before=before, after=after)
 
@@ -286,9 +306,15 @@ def _vm_spec(wanted: Wanted, existing: Domain) -> VmSpec:
     )
 
 
+def _state(domain: Domain) -> str:
+    if not domain.active:
+        return "stopped"
+    return "running" if domain.runs else domain.state
+
+
 def _view(domain: Domain) -> dict[str, Any]:
     return {
-        "state": "running" if domain.active else "stopped",
+        "state": _state(domain),
         "host": domain.host,
         "image": domain.image,
         "vcpus": domain.vcpus,

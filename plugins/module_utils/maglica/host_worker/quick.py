@@ -25,22 +25,39 @@ POLL_SECONDS = 0.25
 # A guest that was still booting has not seen the first one.
 BUTTON_SECONDS = 20
 ALIVE_SECONDS = 5
+# What a guest does in a moment, go off or wake up, is waited for so long.
+SETTLE_SECONDS = 10
 
 
 def start(request: Request, context: JobContext) -> Vm:
-    """Start a vm that is off, resume one that is paused."""
+    """Let a vm run: start one that is off, resume one that is paused, wake one that is suspended,
+    reset one that has crashed.
+    """
     domain = find(request, context)
     libvirt = need("libvirt")
     with libvirtd.errors(f"start {request.name}", context.host):
-        state = domain.state()[0]
-        if state == libvirt.VIR_DOMAIN_PAUSED:
-            domain.resume()
-        elif state == libvirt.VIR_DOMAIN_PMSUSPENDED:
-            domain.pMWakeup()
-        elif not libvirtd.is_active(domain):
+        state = _once_not(domain, libvirt.VIR_DOMAIN_SHUTDOWN)
+        if not libvirtd.is_active(domain):
             with context.phase(request.id, "start"):
                 domain.create()
+        elif state == libvirt.VIR_DOMAIN_PMSUSPENDED:
+            domain.pMWakeup()
+            _once_not(domain, state)
+        elif state == libvirt.VIR_DOMAIN_CRASHED:
+            # As the machine's reset button; libvirt pauses it then.
+            domain.reset(0)
+            domain.resume()
+        elif state == libvirt.VIR_DOMAIN_PAUSED:
+            domain.resume()
         return view.vm_of(domain, context.host)
+
+
+def _once_not(domain: Any, passing: int) -> int:
+    """Return a domain's state (virDomainState), once it is not ``passing`` any more."""
+    ends = time.monotonic() + SETTLE_SECONDS
+    while (state := int(domain.state()[0])) == passing and time.monotonic() < ends:
+        time.sleep(POLL_SECONDS)
+    return state
 
 
 def stop(request: Request, context: JobContext) -> Vm:

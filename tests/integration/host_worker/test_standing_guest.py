@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starting real QEMU guests that are on, and don't run: suspended, crashed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import libvirt
+import pytest
+from maglica.model import Kind, State, VmSpec, new_request_id
+from support.client_worker import eventually
+from support.host_worker import HOST, Cell
+from support.own_libvirtd import NOBODY
+
+NAME = "standing0.example.jp"
+UUID = "a1b2c3d4-0000-4000-8000-000000000003"
+XML = """
+<domain type='qemu'>
+  <name>{name}</name>
+  <uuid>{uuid}</uuid>
+  <memory unit='MiB'>16</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <features><acpi/></features>
+  <on_crash>preserve</on_crash>
+  <pm><suspend-to-mem enabled='yes'/></pm>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/><source file='{disk}'/><target dev='hda' bus='ide'/>
+    </disk>
+    <panic model='isa'><address type='isa' iobase='0x505'/></panic>
+  </devices>
+</domain>
+"""
+# 8086 machine code. Each guest does its act at its first boot only, which it notes in a byte of the
+# clock chip's memory, and stands still at the next.
+_NOTED = bytes.fromhex("b050e670e47184c0")  # mov al,50h; out 70h,al; in al,71h; test al,al
+_NOTE = bytes.fromhex("b050e670b001e671")  # mov al,50h; out 70h,al; mov al,1; out 71h,al
+_STAND = bytes.fromhex("f4ebfd")  # hlt; jmp to it
+ACTS = {
+    # mov dx,604h; mov ax,2400h; out dx,ax: to sleep in S3, by ACPI's PM1a control block.
+    "suspended": bytes.fromhex("ba0406b80024ef"),
+    # mov dx,505h; mov al,1; out dx,al: panicked, by pvpanic.
+    "crashed": bytes.fromhex("ba0505b001ee"),
+}
+STATES = {
+    "suspended": libvirt.VIR_DOMAIN_PMSUSPENDED,
+    "crashed": libvirt.VIR_DOMAIN_CRASHED,
+}
+
+
+def _sector(act: bytes) -> bytes:
+    """A boot sector that does ``act`` once."""
+    body = _NOTE + act
+    code = _NOTED + b"\x75" + bytes([len(body)]) + body + _STAND
+    return code.ljust(510, b"\0") + b"\x55\xaa"
+
+
+@contextmanager
+def standing(cell: Cell, state: str) -> Iterator[libvirt.virDomain]:
+    """A guest that has come to stand in this state."""
+    cell.host.options["uri"] = cell.libvirtd.qemu_uri
+    disk = cell.libvirtd.folder / "home" / "disk"
+    disk.write_bytes(_sector(ACTS[state]))
+    os.chown(disk, NOBODY, NOBODY)
+    connection = libvirt.open(cell.libvirtd.qemu_uri)
+    domain = connection.defineXML(XML.format(name=NAME, uuid=UUID, disk=disk))
+    try:
+        domain.create()
+        eventually(lambda: domain.state()[0] == STATES[state])
+        yield domain
+    finally:
+        if domain.isActive():
+            domain.destroy()
+        domain.undefine()
+        connection.close()
+
+
+@pytest.mark.parametrize("state", list(STATES))
+def test_a_guest_that_stands_runs_again(cell: Cell, state: str) -> None:
+    with standing(cell, state) as domain:
+        cell.start()
+        spec = VmSpec(name=NAME, uuid=UUID, host=HOST)
+        asked = cell.client.request("submit", id=new_request_id(), kind=Kind.START, spec=spec)
+        ended = cell.ended(asked)
+        assert (ended.state, ended.vm and ended.vm.state) == (State.DONE, "running"), ended.failure
+        assert domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING
