@@ -56,10 +56,12 @@ options:
   state:
     description:
       - V(present) makes the vm and starts it if it is not there, else leaves it on or off.
-      - V(running) makes it if it is not there, and starts it if it is off.
+      - V(running) makes it if it is not there, and starts it if it is off. One that is paused,
+        suspended or crashed is let go on, woken or reset.
       - V(stopped) makes it if it is not there, without starting it. A running vm is shut down.
       - V(absent) removes the vm, running or not, with its disks and all that belongs to it. A
-        request that is just making it is cancelled.
+        request that is just making it is cancelled. While two hosts have a domain of its UUID it is
+        an error (V(uuid_twice)), and nothing is removed.
     type: str
     choices: [present, running, stopped, absent]
     default: present
@@ -184,7 +186,9 @@ options:
       - What to wait for when the vm is to run.
       - V(cloned) is when its host says that the request is done.
       - V(running) is when libvirt shows it as running as well.
-      - V(address) is when it has got an address by DHCP as well.
+      - V(address) is when it has got an address by DHCP as well. A vm that is off is an error then
+        (V(vm_stopped)), before anything is done, unless O(state) is V(stopped), where nothing is
+        waited for, or V(running), which starts it.
     type: str
     choices: [cloned, running, address]
     default: running
@@ -267,7 +271,8 @@ RETURN = r"""
 vm:
   description:
     - The vm as it is now. In check mode what is known of it, with the sizes and host that are
-      planned. Only RV(vm.name) and RV(vm.host) when O(wait=false).
+      planned. It always has the same keys, with none or an empty list where nothing is known, as of
+      a vm that is just being made with O(wait=false).
     - Not there when it is absent.
   returned: when the vm is there
   type: dict
@@ -308,7 +313,7 @@ vm:
     uuid:
       description: The UUID of the domain.
       type: str
-      returned: when it exists
+      returned: always
     host:
       description: The host that it is on.
       type: str
@@ -316,69 +321,69 @@ vm:
     state:
       description: What the host says of it, V(running), V(stopped) or another state of libvirt.
       type: str
-      returned: when it exists
+      returned: always
     image:
       description: The original image from which it was made.
       type: str
-      returned: when it exists
+      returned: always
     image_version:
       description:
         - The version of the image at that time. Vms with the same version were cloned from the same
           disks.
       type: str
-      returned: when it exists
+      returned: always
     request:
       description: The id of the request that made it.
       type: str
-      returned: when it exists
+      returned: always
     clone_mode:
       description: Whether its disks are overlays of a base, V(linked), or independent, V(full).
       type: str
-      returned: when it exists
+      returned: always
     base:
       description: The id of the base that it builds upon; none of one that is independent.
       type: str
-      returned: when it exists
+      returned: always
     created:
       description: When it was made (UTC).
       type: str
-      returned: when it exists
+      returned: always
     who:
       description: The name of the key of the user who made it.
       type: str
-      returned: when it exists
+      returned: always
     tags:
       description: Its tags.
       type: list
       elements: str
-      returned: when it exists
+      returned: always
     vcpus:
       description: The number of virtual CPUs.
       type: int
-      returned: when it exists
+      returned: always
     memory_mib:
       description: The memory in MiB.
       type: int
-      returned: when it exists
+      returned: always
     interfaces:
       description: The network interfaces, each with its MAC address and known addresses.
       type: list
       elements: dict
-      returned: when it exists
+      returned: always
     address:
       description: The address to reach it at, or none when it is not known.
       type: str
-      returned: when it exists
+      returned: always
     addresses:
       description: All addresses that are known.
       type: list
       elements: str
-      returned: when it exists
+      returned: always
     disks:
       description: Its disks, each with its target in the guest, its format and its file.
       type: list
       elements: dict
-      returned: when it exists
+      returned: always
     ssh_host_keys:
       description: The public SSH host keys that it was given.
       type: list

@@ -77,10 +77,12 @@ options:
     description:
       - V(present), the default, makes a vm and starts it if it is not there, else leaves it on or
         off.
-      - V(running) makes it if it is not there, and starts it if it is off.
+      - V(running) makes it if it is not there, and starts it if it is off. One that is paused,
+        suspended or crashed is let go on, woken or reset.
       - V(stopped) makes it if it is not there, without starting it. A running vm is shut down.
       - V(absent) removes it, running or not, with its disks and all that belongs to it. A request
-        that is just making it is cancelled. Of O(name), all vms that were made are removed.
+        that is just making it is cancelled. While two hosts have a domain of its UUID it is an
+        error (V(uuid_twice)), and nothing is removed. Of O(name), all that were made are removed.
     type: str
     choices: [present, running, stopped, absent]
   host: &host
@@ -225,7 +227,9 @@ options:
       - What to wait for when a vm is to run.
       - V(cloned) is when its host says that the request is done.
       - V(running) is when libvirt shows it as running as well.
-      - V(address) is when it has got an address by DHCP as well.
+      - V(address) is when it has got an address by DHCP as well. A vm that is off is an error then
+        (V(vm_stopped)), before anything is done, unless its O(state) is V(stopped), where nothing
+        is waited for, or V(running), which starts it.
     type: str
     choices: [cloned, running, address]
     default: running
@@ -288,7 +292,9 @@ EXAMPLES = r"""
 RETURN = r"""
 vms:
   description:
-    - The vms, in the order of the list, or of their numbers.
+    - The vms, in the order of the list, or of their numbers, without those that were to be absent
+      and are. All have the same keys, with none or an empty list where nothing is known, as of a vm
+      with O(wait=false) or in check mode.
   returned: always, but for errors that stand against the task as a whole
   type: list
   elements: dict
@@ -322,12 +328,6 @@ vms:
           allocation_bytes: null
       tags: []
       ssh_host_keys: []
-    - name: web02.example.jp
-      changed: false
-      failed: true
-      host: kvm1.example.jp
-      code: guest_unreadable
-      msg: cannot clone web02.example.jp on host kvm1.example.jp, no operating system was found
   contains:
     name:
       description: Its name.
@@ -336,21 +336,20 @@ vms:
     uuid:
       description: The UUID of the domain.
       type: str
-      returned: when it exists
+      returned: always
     host:
-      description: The host that it is, or was, or would be on.
+      description: The host that it is, or would be on.
       type: str
-      returned: when there is one
+      returned: always
     changed:
       description: Whether it was changed, or would be in check mode.
       type: bool
       returned: always
     state:
       description:
-        - What the host says of it, V(running), V(stopped) or another state of libvirt; V(absent)
-          when it was to be removed.
+        - What the host says of it, V(running), V(stopped) or another state of libvirt.
       type: str
-      returned: when it exists or was to be absent
+      returned: always
     failed:
       description: That the vm could not be brought to the state.
       type: bool
@@ -366,70 +365,93 @@ vms:
     image:
       description: The original image from which it was made.
       type: str
-      returned: when it exists
+      returned: always
     image_version:
       description:
         - The version of the image at that time. Vms with the same version were cloned from the same
           disks.
       type: str
-      returned: when it exists
+      returned: always
     request:
       description: The id of the request that made it.
       type: str
-      returned: when it exists
+      returned: always
     clone_mode:
       description: Whether its disks are overlays of a base, V(linked), or independent, V(full).
       type: str
-      returned: when it exists
+      returned: always
     base:
       description: The id of the base that it builds upon; none of one that is independent.
       type: str
-      returned: when it exists
+      returned: always
     created:
       description: When it was made (UTC).
       type: str
-      returned: when it exists
+      returned: always
     who:
       description: The name of the key of the user who made it.
       type: str
-      returned: when it exists
+      returned: always
     tags:
       description: Its tags.
       type: list
       elements: str
-      returned: when it exists
+      returned: always
     vcpus:
       description: The number of virtual CPUs.
       type: int
-      returned: when it exists
+      returned: always
     memory_mib:
       description: The memory in MiB.
       type: int
-      returned: when it exists
+      returned: always
     interfaces:
       description: The network interfaces, each with its MAC address and known addresses.
       type: list
       elements: dict
-      returned: when it exists
+      returned: always
     address:
       description: The address to reach it at, or none when it is not known.
       type: str
-      returned: when it exists
+      returned: always
     addresses:
       description: All addresses that are known.
       type: list
       elements: str
-      returned: when it exists
+      returned: always
     disks:
       description: Its disks, each with its target in the guest, its format and its file.
       type: list
       elements: dict
-      returned: when it exists
+      returned: always
     ssh_host_keys:
       description: The public SSH host keys that it was given.
       type: list
       elements: str
       returned: when it was just made
+removed:
+  description:
+    - The vms that were to be absent and are, or in check mode would be.
+  returned: always, but for errors that stand against the task as a whole
+  type: list
+  elements: dict
+  sample:
+    - name: web03.example.jp
+      host: kvm1.example.jp
+      changed: true
+  contains:
+    name:
+      description: Its name.
+      type: str
+      returned: always
+    host:
+      description: The host that it was on, none when it was not there.
+      type: str
+      returned: always
+    changed:
+      description: Whether it was removed, or would be in check mode.
+      type: bool
+      returned: always
 requests:
   description:
     - The requests that did the work, one for each vm about which something was asked of a host, the
@@ -526,7 +548,10 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_apply imp
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_member import Member
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_parts import Fleet
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_plan import Presence
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_view import of_request
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_view import (
+    of_request,
+    unknown,
+)
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vms_plan import Group, Pattern
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
 
@@ -567,17 +592,23 @@ def asked(parameters: dict) -> Asked:
     )
 
 
+def is_removed(member: Member) -> bool:
+    """Tell whether the vm was to be absent, and is."""
+    return member.wanted.state is Presence.ABSENT and member.error is None
+
+
+def host_of(member: Member) -> str | None:
+    """Return the host that the vm is, or was, or would be on."""
+    return member.request.host if member.request else member.before.get("host")
+
+
 def shown(member: Member) -> dict:
     """Return what the result has of a vm."""
-    result = {"name": member.name, "changed": member.has_changed}
+    known = member.vm or unknown(member.name, host_of(member))
+    result = {**known, "changed": member.has_changed}
     if member.error is not None:
         result.update(failed=True, code=member.error.code, msg=one_line(str(member.error)))
-    elif member.vm is not None:
-        return {**member.vm, **result}
-    elif member.wanted.state is Presence.ABSENT:
-        result["state"] = "absent"
-    host = member.request.host if member.request else member.before.get("host")
-    return {**result, "host": host} if host else result
+    return result
 
 
 def result_of(members: list) -> dict:
@@ -585,7 +616,12 @@ def result_of(members: list) -> dict:
     changed = [member for member in members if member.has_changed]
     result = {
         "changed": bool(changed),
-        "vms": [shown(member) for member in members],
+        "vms": [shown(member) for member in members if not is_removed(member)],
+        "removed": [
+            {"name": member.name, "host": host_of(member), "changed": member.has_changed}
+            for member in members
+            if is_removed(member)
+        ],
         "requests": [
             {"name": member.name, **of_request(member.request)}
             for member in members

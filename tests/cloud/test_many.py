@@ -29,7 +29,7 @@ def _changed(cloud: Cloud, **arguments: object) -> list[str]:
     """Bring the vms of the pattern to a state; return the names of those that have changed."""
     result = cloud.module("maglica_vms", name=PATTERN, image=IMAGE, **arguments)
     assert result.status in ("CHANGED", "SUCCESS"), result.output
-    return [vm["name"] for vm in result["vms"] if vm["changed"]]
+    return [vm["name"] for vm in result["vms"] + result["removed"] if vm["changed"]]
 
 
 def test_twenty_by_one_task(cloud: Cloud, nothing_left) -> None:

@@ -73,6 +73,9 @@ class SimulatedHost:
         if active:
             domain.create()
 
+    def pause(self, name: str) -> None:
+        self._connection.lookupByName(name).suspend()
+
     def names(self) -> list[str]:
         return sorted(domain.name() for domain in self._connection.listAllDomains())
 
@@ -168,7 +171,7 @@ class SimulatedHost:
         domain = self._connection.lookupByUUIDString(spec.uuid)
         shown = self._vm(domain)
         if request.kind is Kind.START:
-            domain.create()
+            (domain.resume if domain.isActive() else domain.create)()
         if request.kind in (Kind.STOP, Kind.REMOVE) and domain.isActive():
             domain.destroy()
         if request.kind is Kind.REMOVE:
@@ -261,6 +264,9 @@ class SimulatedCell:
 
     def add(self, host: str, name: str, active: bool, image: str | None) -> None:
         self.by_name[host].add(name, active, image)
+
+    def pause(self, host: str, name: str) -> None:
+        self.by_name[host].pause(name)
 
     def silence(self, host: str) -> None:
         """Let the host's libvirtd be one that nobody serves."""

@@ -69,6 +69,9 @@ class FakeCell:
             name, uuid, host, state, active, made, image, interfaces=_nics(None, uuid), **_VM
         )
 
+    def pause(self, host: str, name: str) -> None:
+        self.domains[host, name] = replace(self.domains[host, name], state="paused")
+
     def silence(self, host: str) -> None:
         self._silent.add(host)
 

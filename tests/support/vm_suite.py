@@ -41,6 +41,9 @@ class Cell(Protocol):
     def add(self, host: str, name: str, active: bool, image: str | None) -> None:
         """Define a domain on a host; ``image`` None: others made it."""
 
+    def pause(self, host: str, name: str) -> None:
+        """Let a vm that runs stand still."""
+
     def silence(self, host: str) -> None:
         """Let the libvirtd of the host be down."""
 
@@ -143,6 +146,36 @@ class VmSuite:
         assert stopped.vm is not None
         assert (stopped.changed, stopped.vm["state"]) == (True, "stopped")
 
+    def test_one_that_is_paused_does_not_run(self, cell: Cell) -> None:
+        made = bring(cell)
+        assert made.vm is not None
+        cell.pause(made.vm["host"], NAME)
+        left = bring(cell, state=Presence.PRESENT)
+        assert left.vm is not None
+        assert (left.changed, left.vm["state"]) == (False, "paused")
+        foreseen = foresee(cell, state=Presence.RUNNING)
+        assert (foreseen.before["state"], foreseen.after["state"]) == ("paused", "running")
+        running = bring(cell, state=Presence.RUNNING)
+        assert running.vm is not None
+        assert (running.changed, running.vm["state"]) == (True, "running")
+        assert (running.before, running.after) == (foreseen.before, foreseen.after)
+        assert not bring(cell, state=Presence.RUNNING).changed
+
+    def test_no_address_is_waited_for_that_can_not_come(self, cell: Cell) -> None:
+        bring(cell, state=Presence.STOPPED, networks=(FIXED,))
+        waiting = Waiting(until=WaitFor.ADDRESS, timeout=30)
+        wanted = Wanted(NAME, vcpus=2)
+        for act in (Task.foresee, Task.bring):
+            with pytest.raises(errors.VmStopped, match=r"is stopped, .*: state=running starts"):
+                act(Task(cell.client, cell.hosts, waiting), [wanted])
+        assert len(cell.client.list()) == 1
+        # Nothing is waited for.
+        assert not bring(cell, waiting, state=Presence.STOPPED).changed
+        assert bring(cell, Waiting(wait=False, until=WaitFor.ADDRESS)).error is None
+        started = bring(cell, waiting, state=Presence.RUNNING)
+        assert started.vm is not None
+        assert started.vm["state"] == "running"
+
     def test_the_size_of_a_vm_that_is_there(self, cell: Cell) -> None:
         bring(cell)
         sizes = {"vcpus": 3, "memory_mib": 96}
@@ -180,7 +213,9 @@ class VmSuite:
         first = bring(cell, Waiting(wait=False))
         assert first.changed
         assert first.request is not None
-        assert first.vm == {"name": NAME, "host": first.request.host}
+        assert first.vm is not None
+        known = {key: value for key, value in first.vm.items() if value}
+        assert known == {"name": NAME, "host": first.request.host}
         assert not first.request.state.ended
         second = bring(cell, Waiting(wait=False))
         assert second.request is not None

@@ -56,6 +56,7 @@ class Task:
         self._on_change = on_change
         self._on_submit = on_submit or self._tell_each
         self._ends = time.monotonic() + waiting.timeout
+        self._ready = Readiness(hosts, waiting, self._ends)
 
     def foresee(self, asked: Asked) -> list[Member]:
         """Return what ``bring`` would do, with the hosts that clones would be made on."""
@@ -88,7 +89,7 @@ class Task:
             self._wait(going)
             self._plan_again([member for member in going if member.plan.joined])
             going = self._go(going)
-        Readiness(self._hosts, self._waiting, self._ends).show(members)
+        self._ready.show(members)
         return members
 
     def _tell_each(self, requests: Sequence[Request]) -> None:
@@ -106,7 +107,7 @@ class Task:
             pending, found = self._read({wanted.name for wanted in asked})
         vms_plan.check(asked)
         members = [Member(wanted) for wanted in asked]
-        _decide(members, pending, found)
+        self._decide(members, pending, found)
         refused = [member for member in members if member.error]
         if refused:
             raise together(refused, len(members))
@@ -132,7 +133,22 @@ class Task:
         again = [member for member in members if not member.error]
         if again:
             pending, found = self._read({member.name for member in again})
-            _decide(again, pending, found)
+            self._decide(again, pending, found)
+
+    def _decide(
+        self, members: Sequence[Member], pending: Mapping[str, Request], found: Found
+    ) -> None:
+        """Plan for each member; what stands against one is its error."""
+        by_name: dict[str, list[Domain]] = {}
+        for domain in found.domains:
+            by_name.setdefault(domain.name, []).append(domain)
+        for member in members:
+            there = Found(tuple(by_name.get(member.name, ())), found.unreachable)
+            try:
+                member.take(vm_plan.decide(member.wanted, there, pending.get(member.name)))
+                self._ready.check(member)
+            except MaglicaError as error:
+                member.error = error
 
     def _go(self, members: Sequence[Member], first: bool = False) -> list[Member]:
         """Let each member take its next step; return those that wait for a request now."""
@@ -214,20 +230,7 @@ def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple
     return vms_plan.choose(group, made, taken)
 
 
-def _decide(members: Sequence[Member], pending: Mapping[str, Request], found: Found) -> None:
-    """Plan for each member; what stands against one is its error."""
-    by_name: dict[str, list[Domain]] = {}
-    for domain in found.domains:
-        by_name.setdefault(domain.name, []).append(domain)
-    for member in members:
-        there = Found(tuple(by_name.get(member.name, ())), found.unreachable)
-        try:
-            member.take(vm_plan.decide(member.wanted, there, pending.get(member.name)))
-        except MaglicaError as error:
-            member.error = error
-
-
 def _foreseen(member: Member) -> dict[str, Any]:
     existing = member.plan.existing
-    shown: dict[str, Any] = vm_view.of_domain(existing) if existing else {"name": member.name}
+    shown = vm_view.of_domain(existing) if existing else vm_view.unknown(member.name)
     return {**shown, **vm_view.planned(member.after)} if member.changed else shown

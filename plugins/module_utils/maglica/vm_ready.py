@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from . import vm_view
-from .errors import LibvirtFailed, MaglicaError, RequestTimeout, VmUnknown
+from .errors import LibvirtFailed, MaglicaError, RequestTimeout, VmStopped, VmUnknown
 from .fleet_values import Domain, Found
 from .model import Kind, Request
 from .vm_member import Member, WaitFor, Waiting
@@ -23,6 +23,21 @@ class Readiness:
         self._hosts = hosts
         self._waiting = waiting
         self._ends = ends
+
+    def check(self, member: Member) -> None:
+        """Raise VmStopped when an address is waited for that can't come, since the vm is off and
+        shall stay so.
+        """
+        existing = member.plan.existing
+        waits = self._waiting.wait and self._waiting.until is WaitFor.ADDRESS
+        if not waits or existing is None or existing.runs or member.plan.joined:
+            return
+        if member.wanted.state is Presence.PRESENT:
+            raise VmStopped(
+                f"vm {existing.name} on host {existing.host} is"
+                f" {existing.state if existing.active else 'stopped'}, so that it gets no address:"
+                " state=running starts it"
+            )
 
     def show(self, members: Sequence[Member]) -> None:
         """Note for each vm that shall be there what it is now, or what keeps it from being so."""
@@ -72,7 +87,7 @@ class Readiness:
             domain = domains[member.name]
             if not _shall_run(member, domain):
                 continue
-            if not domain.active:
+            if not domain.runs:
                 member.error = LibvirtFailed(
                     f"vm {domain.name} was started on host {domain.host}, but is {domain.state}"
                 )
@@ -112,7 +127,7 @@ class Readiness:
 def _promised(member: Member) -> dict[str, object] | None:
     """Return what is known of a vm while the request for it goes on."""
     if member.request is not None:
-        return {"name": member.name, "host": member.request.host}
+        return vm_view.unknown(member.name, host=member.request.host)
     existing = member.plan.existing
     return vm_view.of_domain(existing) if existing else None
 
@@ -121,7 +136,7 @@ def _shall_run(member: Member, domain: Domain) -> bool:
     if member.wanted.state is Presence.STOPPED:
         return False
     made_to_run = any(step.kind in (Kind.CLONE, Kind.START) for step in member.plan.steps)
-    return member.wanted.state is Presence.RUNNING or made_to_run or domain.active
+    return member.wanted.state is Presence.RUNNING or made_to_run or domain.runs
 
 
 def _unseen(request: Request, found: Found) -> MaglicaError:

@@ -29,6 +29,12 @@ def of_domain(domain: Domain, request: Request | None = None) -> dict[str, Any]:
     return {**fleet_view.vm(domain), "addresses": addresses, "ssh_host_keys": list(keys)}
 
 
+def unknown(name: str, host: str | None = None) -> dict[str, Any]:
+    """Return a vm of which no more is known, with all that ``of_domain`` shows, without values."""
+    nothing = of_domain(Domain(name, uuid="", host="", state="", active=False))
+    return {**nothing, "uuid": None, "host": host, "state": None}
+
+
 def of_result(vm: Vm, request: Request) -> dict[str, Any]:
     """Return a vm as the result of ``request`` has it."""
     domain = Domain(

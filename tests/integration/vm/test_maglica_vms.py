@@ -49,7 +49,8 @@ def test_a_hundred_in_few_lines(ansible: Ansible, cell: SimulatedCell) -> None:
     assert len(lines) < 30
     assert "web50.example.jp" not in run.errors
     gone = ansible.ad_hoc("maglica_vms", "-v", name=WEB, state="absent")
-    assert [vm["state"] for vm in gone.result()["vms"]] == ["absent"] * 100
+    assert gone.result()["vms"] == []
+    assert [vm["changed"] for vm in gone.result()["removed"]] == [True] * 100
     assert f"{WEB % 50}: remove on " in gone.errors
     assert [cell.defined(host) for host in HOSTS] == [[IMAGE], [IMAGE]]
 
@@ -103,6 +104,29 @@ def test_asynchronous(ansible: Ansible) -> None:
     assert len(run.result()["vms"]) == 5
 
 
+@pytest.mark.parametrize("options", [(), ("--check",)])
+def test_the_playbook_of_the_readme(
+    ansible: Ansible, checkout: Path, cell: SimulatedCell, options: tuple[str, ...]
+) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (checkout / "README.md").read_text(), re.DOTALL)
+    (make, use), *_others = [yaml.safe_load(block) for block in blocks if "add_host" in block]
+    parameters = make["maglica.cloud.maglica_vms"]
+    parameters.update(count=2, exact=True, config=ansible.config)
+    # Those that are too many are no hosts of the play, and those that are off are started.
+    for number in (1, 3, 4):
+        cell.add(HOSTS[0], WEB % number, active=False, image=IMAGE)
+    hosts = "{{ groups['web'] | map('extract', hostvars) | list }}"
+    tell = {"ansible.builtin.debug": {"msg": hosts}}
+    local = {"gather_facts": False, "vars": ansible.variables, "connection": "local"}
+    play = {"hosts": "localhost", **local, "tasks": [make, use, tell]}
+    run = ansible.play([play], *options)
+    assert run.code == 0, run.output
+    (told,) = [found["msg"] for _host, found in run.results() if isinstance(found.get("msg"), list)]
+    assert [vm["inventory_hostname"] for vm in told] == [WEB % 1, WEB % 3]
+    if not options:
+        assert all(vm["ansible_host"] for vm in told)
+
+
 def test_the_examples_of_the_documentation(
     ansible: Ansible, checkout: Path, cell: SimulatedCell
 ) -> None:
@@ -117,7 +141,8 @@ def test_the_examples_of_the_documentation(
     run = ansible.play(play, "-i", str(inventory))
     assert run.code == 0, run.output
     results = [result for _host, result in run.results() if "vms" in result]
-    assert [len(result["vms"]) for result in results] == [10, 10, 3, 4]
+    counts = [(len(result["vms"]), len(result["removed"])) for result in results]
+    assert counts == [(10, 0), (4, 6), (2, 1), (0, 4)]
     assert {result["changed"] for result in results} == {True}
     names = [cell.defined(host) for host in HOSTS]
     assert sorted(names[0] + names[1]) == sorted(

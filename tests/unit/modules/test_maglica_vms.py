@@ -145,8 +145,10 @@ def test_the_result(run: Run, task: dict[str, Any]) -> None:
     assert result["vms"] == [
         {"name": "a", "host": HOST, "changed": True},
         {"name": "b", "host": HOST, "changed": False},
-        {"name": "c", "host": HOST, "state": "absent", "changed": True},
-        {"name": "d", "state": "absent", "changed": False},
+    ]
+    assert result["removed"] == [
+        {"name": "c", "host": HOST, "changed": True},
+        {"name": "d", "host": None, "changed": False},
     ]
     assert [(each["name"], each["seconds"]) for each in result["requests"]] == [("a", 1.5)]
     assert result["diff"] == {
@@ -162,14 +164,19 @@ def test_the_failed_ones_are_named_with_their_causes(run: Run, task: dict[str, A
     lost: Sequence[vm_member.Member] = [
         member("e", changed=True, request=REQUEST, error=errors.NoRoom("pool x is full")),
         member("f", changed=True, done=True, error=errors.RequestTimeout("cannot wait longer")),
+        member("g", "absent", before={"host": HOST}, error=errors.StorageFailed("busy")),
     ]
     task["members"] = [*MEMBERS, *lost]
     result = run(vms=[{"name": "a"}])
     assert result["failed"]
     assert result["changed"]
     assert result["code"] == "no_room"
-    assert result["msg"] == "2 of 6 vms failed: e: pool x is full; f: cannot wait longer"
-    assert result["vms"][4] == {
+    assert result["msg"] == "3 of 7 vms failed: e: pool x is full; f: cannot wait longer; g: busy"
+    # One that has failed has all the keys of one that is there.
+    domain = fleet_values.Domain("e", "u", HOST, "running", True)
+    vm = _ansible.vm_view.of_domain(domain)
+    assert result["vms"][2].keys() == {*vm, "changed", "failed", "code", "msg"}
+    assert {key: value for key, value in result["vms"][2].items() if value not in (None, [])} == {
         "name": "e",
         "changed": False,
         "failed": True,
@@ -177,7 +184,9 @@ def test_the_failed_ones_are_named_with_their_causes(run: Run, task: dict[str, A
         "msg": "pool x is full",
         "host": HOST,
     }
-    assert [each["changed"] for each in result["vms"]] == [True, False, True, False, False, True]
+    assert [each["changed"] for each in result["vms"]] == [True, False, False, True, False]
+    assert [each["name"] for each in result["vms"]] == ["a", "b", "e", "f", "g"]
+    assert [each["name"] for each in result["removed"]] == ["c", "d"]
     assert result["diff"]["after"].keys() == {"a", "c", "f"}
 
 
@@ -218,6 +227,9 @@ def test_what_is_returned_is_documented() -> None:
     request = {"name", *_ansible.vm_view.of_request(REQUEST)}
     assert documented["requests"]["contains"].keys() == request
     assert documented["requests"]["sample"][0].keys() == request
+    removed = {"name", "host", "changed"}
+    assert documented["removed"]["contains"].keys() == removed
+    assert documented["removed"]["sample"][0].keys() == removed
     domain = fleet_values.Domain("a", "u", HOST, "running", True)
     vm = {"changed", *_ansible.vm_view.of_domain(domain)}
     assert documented["vms"]["contains"].keys() == vm | {"failed", "code", "msg"}
