@@ -155,7 +155,7 @@ def _no_inspection() -> Iterator[None]:
 
     with (
         mock.patch.object(inspection, "inspect", believe),
-        mock.patch.object(qemu_img, "content_bytes", lambda _chain: 0),
+        mock.patch.object(qemu_img, "content_bytes", lambda *_rest: 0),
         mock.patch.object(qemu_img, "source", lambda chain: chain[0].path),
     ):
         yield

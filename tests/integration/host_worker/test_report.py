@@ -4,21 +4,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 from maglica.config import HostWorker
-from maglica.host_worker import images, mounts
+from maglica.host_worker import bases, images, mounts, undo
 from maglica.host_worker.journal import MAKING, READY, Base, Journal
 from maglica.host_worker.report import Inspector
-from maglica.model import BaseSummary, HostReport, new_request_id, vm_uuid
+from maglica.model import (
+    BaseSummary,
+    CloneSpec,
+    HostReport,
+    ImageSpec,
+    Kind,
+    Request,
+    State,
+    new_request_id,
+    vm_uuid,
+)
 from support.own_libvirtd import DOMAIN, MADE, OwnLibvirtd
 
 NAME, UUID = "own.original", "0d0c2f4e-3b1a-4c52-8f8e-6a7b8c9d0e1f"
 BASE = Base("0a1b2c3d", NAME, UUID, "", READY, "own", {}, {"areas": {"vda": []}}, 5.0)
+
+# A file system of 2 GiB, of which 1 GiB is free: that of the machine changes all the time.
+FREE = SimpleNamespace(f_frsize=4096, f_blocks=1 << 19, f_bavail=1 << 18)
 
 
 class Node:
@@ -119,6 +135,41 @@ def test_nothing_is_known_of_the_base_of_an_image_that_runs(node: Node) -> None:
     node.image.destroy()
     (base,), _unprepared = node.look()
     assert base.current is True
+
+
+def written(path: Path, size: int = 8 << 20) -> dict[str, str]:
+    """Write a volume of the pool; return how it is announced."""
+    path.write_bytes(b"x" * size)
+    return {"target": "vda", "pool": "own", "name": path.name, "path": str(path)}
+
+
+def added(node: Node) -> int:
+    """Return the bytes that a report has as free and that are not, as the file system has them."""
+    with mock.patch.object(os, "statvfs", lambda _path: FREE):
+        (pool,) = [pool for pool in node.report().pools if pool.name == "own"]
+    return pool.free_bytes - FREE.f_bavail * FREE.f_frsize
+
+
+def test_what_a_clone_under_way_has_written_counts_once(node: Node, tmp_path: Path) -> None:
+    """The client worker reserves all of it until a report shows the vm."""
+    clone = Request(new_request_id(), Kind.CLONE, CloneSpec("vm0", NAME))
+    prepare = Request(new_request_id(), Kind.PREPARE, ImageSpec(NAME, "kvm0.example.jp"))
+    node.journal.accept([clone, prepare])
+    volume = written(tmp_path / "volume")
+    node.journal.intend(clone.id, undo.VOLUME, volume)
+    for request, base_id in ((clone, "11111111"), (prepare, "22222222")):
+        disk = written(tmp_path / base_id)
+        node.add(id=base_id, state=MAKING, disks={"vda": disk})
+        node.journal.intend(request.id, bases.INTENT, {"id": base_id, "image_uuid": UUID})
+    assert added(node) == 16 << 20
+    node.journal.update_base("11111111", state=READY, facts={})
+    assert added(node) == 8 << 20
+    vm = node.libvirtd.define("vm0", vm_uuid(clone.id), MADE)
+    assert added(node) == 0
+    vm.undefine()
+    assert added(node) == 8 << 20
+    node.journal.end(clone.id, State.DONE)
+    assert added(node) == 0
 
 
 def test_an_image_that_runs_is_not_to_be_prepared(node: Node) -> None:

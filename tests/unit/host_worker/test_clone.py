@@ -224,6 +224,17 @@ def test_no_room(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(host, "no_room", "pool default has 0.0 GiB free, 0.1 GiB needed")
 
 
+def test_a_large_sparse_image_takes_the_room_of_what_is_in_it(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.add_image()
+    with (host.folder / f"{IMAGE}.vda.img").open("r+b") as disk:
+        disk.truncate(3 << 40)
+    monkeypatch.setattr(storage, "free_bytes", lambda path: 70 << 20)
+    requests = [host.request(NAMES[0]), host.request(NAMES[1], clone_mode=CloneMode.FULL)]
+    assert [done.state for done in host.run(*requests)] == [State.DONE] * 2
+
+
 def test_full_copies_of_a_batch_do_not_take_the_same_room(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,34 @@ def test_what_a_copy_takes(tmp_path: Path) -> None:
     bad = make(tmp_path / "bad", whole([99 << 16]))
     with pytest.raises(ImageUnsupported, match=rf"disk {bad} can't be used: it is cut off"):
         images.content_bytes(inspect(bad, "qcow2", []))
+
+
+def test_what_a_copy_of_a_block_device_takes(tmp_path: Path) -> None:
+    """A file stands for the device; only what a device can't tell is unlike one."""
+    disk = tmp_path / "disk"
+    with disk.open("wb") as file:
+        file.truncate(3 << 30)
+        for place in (0, 5 << 16, (5 << 16) + 4096, (3 << 30) - 1):
+            file.seek(place)
+            file.write(b"x")
+    device = (replace(inspect(str(disk), "raw", [])[0], identity=None, allocated=0),)
+    assert images.allocated_bytes(device) == 0
+    # Where all of it has room, it is not read.
+    assert images.content_bytes(device, 3 << 30) == 3 << 30
+    told: list[None] = []
+    assert images.content_bytes(device, 1 << 30, lambda: told.append(None)) == 3 << 16
+    assert len(told) > 10
+    # No more is read than it takes to know that there is no room.
+    told.clear()
+    assert images.content_bytes(device, 1 << 16, lambda: told.append(None)) == 2 << 16
+    assert len(told) == 1
+    above = (inspect(make(tmp_path / "top", whole([5 << 16])), "qcow2", [])[0], *device)
+    assert images.content_bytes(above, 1 << 30) == min(above[0].size, 4 << 16)
+
+
+def test_what_a_copy_of_qcow2_on_a_block_device_takes(tmp_path: Path) -> None:
+    (layer,) = inspect(make(tmp_path / "plain", whole([5 << 16, 6 << 16])), "qcow2", [])
+    assert images.content_bytes((replace(layer, identity=None, allocated=0),)) == 2 << 16
 
 
 @pytest.mark.parametrize(

@@ -108,13 +108,6 @@ def test_targets_that_are_no_part_of_a_file_name(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "expected"), [([], 64 * MIB), ([GIB], GIB // 10), ([GIB, 9 * GIB], GIB)]
-)
-def test_room_for_overlays(sizes: list[int], expected: int) -> None:
-    assert storage.overlay_bytes(sizes) == expected
-
-
-@pytest.mark.parametrize(
     ("text", "error"),
     [
         ("qemu-img: error while writing: No space left on device", NoRoom),

@@ -18,13 +18,15 @@ import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from ..errors import ImageUnsupported, StorageFailed
 from . import qcow2
 from .qcow2 import Header
 
 RAW, QCOW2 = "raw", "qcow2"
+# Of the qcow2 files that copies are, and how much is read at once to look for what is empty.
+_CLUSTER, _READ = 1 << 16, 1 << 24
 MAX_LAYERS = 32
 # Of a path that leads to no file, or to a drive that is empty.
 _NO_FILE = frozenset(
@@ -37,6 +39,7 @@ _PROTOCOL = re.compile(r"[A-Za-z0-9+.-]*:")
 class Layer:
     """One file of a disk: ``size`` is what the guest sees, ``allocated`` what it takes, in bytes.
 
+    A block device does not tell what of it is empty, so that nothing counts as allocated.
     ``identity`` changes whenever the file is written, replaced or moved; it is None for a block
     device, which does not show that.
     """
@@ -100,7 +103,7 @@ def _open(path: str, disk_format: str) -> tuple[Layer, Header | None]:
         limit = f"{qcow2.MAX_SIZE >> 40} TiB"
         raise ImageUnsupported(_about(path, f"claims to have {size} bytes, more than {limit}"))
     identity = None if is_block else _identity(path, status)
-    allocated = size if is_block else status.st_blocks * 512
+    allocated = 0 if is_block else status.st_blocks * 512
     if disk_format == RAW:
         return Layer(path, RAW, size, allocated, identity), None
     try:
@@ -179,16 +182,31 @@ def _identity_now(layer: Layer) -> tuple[Any, ...] | None:
         raise StorageFailed(f"disk {layer.path} can't be read: {error.strerror}") from error
 
 
-def content_bytes(chain: Chain) -> int:
+def allocated_bytes(chain: Chain) -> int:
+    """Return what a copy of a disk takes, in bytes, as far as its files tell without being read."""
+    return min(chain[0].size, sum(layer.allocated for layer in chain))
+
+
+def content_bytes(
+    chain: Chain, room: int = qcow2.MAX_SIZE, alive: Callable[[], None] = lambda: None
+) -> int:
     """Return what a copy of a disk takes, in bytes, having looked at the tables of all its files.
 
-    What is compressed grows. Raises ImageUnsupported for a file that is cut off or whose tables
-    are damaged, StorageFailed when it can't be read.
+    What is compressed grows. A raw block device counts whole where it fits in ``room`` bytes; else
+    it is read, until more than that is found in it. ``alive`` is called while that goes on. Raises
+    ImageUnsupported for a file that is cut off or whose tables are damaged, StorageFailed when it
+    can't be read.
     """
-    return min(chain[0].size, sum(map(_content_bytes, chain)))
+    found = 0
+    for layer in chain:
+        found += _content_bytes(layer, room - found, alive)
+    return min(chain[0].size, found)
 
 
-def _content_bytes(layer: Layer) -> int:
+def _content_bytes(layer: Layer, room: int, alive: Callable[[], None]) -> int:
+    is_block = layer.identity is None
+    if layer.format == RAW and is_block:
+        return layer.size if layer.size <= room else _filled_bytes(layer.path, room, alive)
     if layer.format == RAW:
         return layer.allocated
     try:
@@ -203,7 +221,25 @@ def _content_bytes(layer: Layer) -> int:
     except OSError as error:
         raise StorageFailed(f"disk {layer.path} can't be read: {error.strerror}") from error
     # Clusters that were allocated ahead are holes in the file.
-    return min(usage.plain, layer.allocated) + usage.compressed
+    return (usage.plain if is_block else min(usage.plain, layer.allocated)) + usage.compressed
+
+
+def _filled_bytes(path: str, room: int, alive: Callable[[], None]) -> int:
+    """Return how many bytes a copy's clusters take that are not all zeros, if not above ``room``.
+
+    Reading stops as soon as it is more.
+    """
+    found = 0
+    try:
+        with Path(path).open("rb", buffering=0) as file:
+            while found <= room and (data := file.read(_READ)):
+                alive()
+                if data != bytes(len(data)):
+                    pieces = (data[at : at + _CLUSTER] for at in range(0, len(data), _CLUSTER))
+                    found += sum(len(piece) for piece in pieces if piece.count(0) < len(piece))
+    except OSError as error:
+        raise StorageFailed(f"disk {path} can't be read: {error.strerror}") from error
+    return found
 
 
 def has_snapshots(path: str) -> bool:

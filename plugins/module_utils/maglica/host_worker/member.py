@@ -85,9 +85,8 @@ def check(vm: Member, image: Image, context: JobContext) -> None:
 class Source:
     """What the vms of a batch are made from: the base's disks by target, and the pools there are.
 
-    ``id`` is the base's, ``version`` that of the image, ``sizes`` are the disks' bytes as guests
-    see them, ``allocated`` is the sum of those in the files. ``taken`` are the bytes by pool that
-    copies which are still to be made will take.
+    ``id`` is the base's, ``version`` that of the image, ``allocated`` is the sum of the bytes in
+    its files. ``taken`` are the bytes by pool that copies which are still to be made will take.
     """
 
     id: str
@@ -95,10 +94,6 @@ class Source:
     pools: tuple[storage.Pool, ...]
     version: str
     taken: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def sizes(self) -> list[int]:
-        return [chain[0].size for chain in self.chains.values()]
 
     @property
     def allocated(self) -> int:
@@ -118,8 +113,7 @@ def source(base: Base, context: JobContext) -> Source:
 def place(vm: Member, base: Source, image: Image, context: JobContext) -> None:
     """Choose where the vm's volumes are made, and announce them. Raises NoRoom, StorageFailed."""
     is_linked = vm.spec.clone_mode is CloneMode.LINKED
-    full = base.allocated + storage.MIN_OVERLAY
-    needed = storage.overlay_bytes(base.sizes) if is_linked else full
+    needed = storage.MIN_OVERLAY + (0 if is_linked else base.allocated)
     vm.pool = storage.choose(storage.with_free(base.pools, base.taken), needed, vm.spec.pool)
     if not is_linked:
         base.taken[vm.pool.name] = base.taken.get(vm.pool.name, 0) + needed

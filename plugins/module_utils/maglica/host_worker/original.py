@@ -45,8 +45,8 @@ class Image:
 
     @property
     def allocated(self) -> int:
-        """Bytes that a copy of all disks may take."""
-        return sum(layer.allocated for chain in self.chains.values() for layer in chain)
+        """Bytes that a copy of all disks takes, but for block devices, which don't tell."""
+        return sum(map(images.allocated_bytes, self.chains.values()))
 
 
 def read(name: str, context: JobContext) -> Image:

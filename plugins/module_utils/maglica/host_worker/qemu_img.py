@@ -28,8 +28,9 @@ def copy(chain: Chain, target: str, alive: Callable[[], None]) -> None:
     ``chain`` is opened read-only. ``alive`` is called whenever there was progress. The copy is on
     the disk when this returns. Raises NoRoom, StorageFailed, or ImageUnsupported for a damaged one.
     """
-    needed = content_bytes(chain)
-    if needed > storage.free_bytes(target):
+    free = storage.free_bytes(target)
+    needed = content_bytes(chain, free, alive)
+    if needed > free:
         raise NoRoom(_about(chain, needed, target))
     words = ["qemu-img", "convert", "-p", "-n", "-t", "writeback"]
     words += ["-O", QCOW2, source(chain), target]

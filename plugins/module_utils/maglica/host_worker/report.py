@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import xml.etree.ElementTree as ET
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from ..config import HostWorker
 from ..errors import ImageUnsupported, MaglicaError
 from ..libvirt_facts import memory_mib
 from ..model import BaseSummary, DomainSummary, HostReport, PoolSummary
-from . import images, leftovers, libvirtd, own_files, storage
+from . import images, leftovers, libvirtd, own_files, storage, under_way
 from .journal import READY, Base, Journal
 
 # Pools whose volumes are files in a folder of this host.
@@ -70,6 +71,9 @@ class Inspector:
         self._drop_changed()
         with libvirtd.errors("read the state", self._settings.name):
             total_mib, free_mib = memory_mib(self._connection)
+            bases = self._journal.bases()
+            # Before the pools: what is written meanwhile is taken.
+            written = under_way.written(self._journal, bases)
             # Before the domains, whose disks lie in the pools' folders.
             pools = self._pools()
             # A file is announced before it is made, and its vm defined before that is forgotten.
@@ -83,9 +87,10 @@ class Inspector:
                 domains=self._domains(),
                 networks=self._networks(),
                 # After the domains, whose versions and bases are counted.
-                bases=self._bases(),
+                bases=self._bases(bases),
             )
         named = (path for known in self._known.values() for path in known.own)
+        report = replace(report, pools=under_way.added(report, written))
         report = replace(report, leftovers=leftovers.unnamed(look_alikes, [*announced, *named]))
         self.unprepared = self._unprepared(report)
         return report
@@ -174,9 +179,10 @@ class Inspector:
         )
 
     def _look_at_disks(self, uuid: str, known: _Known) -> int:
-        """Note which version of an image its disks are; return what a copy of them may need.
+        """Note which version of an image its disks are; return what a copy of them takes.
 
-        0, and no version, for what can't be read: the clone will say why.
+        0, and no version, for what can't be read: the clone will say why. Of block devices only a
+        clone finds out what is in them.
         """
         folders = [folder.path for folder in self._folders]
         try:
@@ -186,7 +192,7 @@ class Inspector:
         except MaglicaError:
             return 0
         self._versions[uuid] = images.version(uuid, chains)
-        return sum(map(_copy_bytes, chains.values()))
+        return sum(map(images.allocated_bytes, chains.values()))
 
     def _path(self, disk: domain_xml.Disk) -> str | None:
         if disk.kind != "volume" or not disk.pool or not disk.volume:
@@ -221,10 +227,9 @@ class Inspector:
         active = libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE
         return tuple(sorted(each.name() for each in self._connection.listAllNetworks(active)))
 
-    def _bases(self) -> tuple[BaseSummary, ...]:
+    def _bases(self, bases: Sequence[Base]) -> tuple[BaseSummary, ...]:
         vms = Counter(known.base for known in self._known.values() if known.made)
-        ready = [base for base in self._journal.bases() if base.state == READY]
-        return tuple(self._base(base, vms[base.id]) for base in ready)
+        return tuple(self._base(base, vms[base.id]) for base in bases if base.state == READY)
 
     def _base(self, base: Base, vms: int) -> BaseSummary:
         version = self._versions.get(base.image_uuid)
@@ -233,7 +238,7 @@ class Inspector:
             image=base.image,
             version=base.version,
             pool=base.pool,
-            allocated_bytes=sum(_allocated(disk["path"]) for disk in base.disks.values()),
+            allocated_bytes=under_way.size_of(base),
             created=base.created,
             current=None if version is None else base.version == version,
             areas=bool((base.facts or {}).get("areas")),
@@ -251,16 +256,3 @@ def _pool(pool: Any, root: ET.Element) -> PoolSummary:
         return PoolSummary(pool.name(), capacity, free, shared)
     size = found.f_frsize
     return PoolSummary(pool.name(), found.f_blocks * size, found.f_bavail * size, shared)
-
-
-def _allocated(path: str) -> int:
-    """Return what a file takes on its disk, in bytes; 0 when it is not there."""
-    try:
-        return Path(path).stat().st_blocks * 512
-    except OSError:
-        return 0
-
-
-def _copy_bytes(chain: images.Chain) -> int:
-    """Return what a copy of a disk with all its layers may need at most."""
-    return min(chain[0].size, sum(layer.allocated for layer in chain))

@@ -21,13 +21,13 @@ from typing import Any
 from .._deps import need
 from ..domain_metadata import OwnVolume
 from ..errors import ImageUnsupported, MaglicaError, NoRoom, StorageFailed
+from ..placement import OVERLAY_BYTES
 from . import libvirtd, mounts
 from .images import QCOW2
 
 MIB = 1 << 20
-# Room for what a guest writes into a fresh overlay, and for what the file system needs.
-MIN_OVERLAY = 64 * MIB
-OVERLAY_SHARE = 10
+# What a vm's fresh overlays take, whatever the size of its disks, and a copy above its content.
+MIN_OVERLAY = OVERLAY_BYTES
 _TARGET = re.compile(r"[a-z0-9]{1,16}")
 _NO_SPACE = "No space left on device"
 
@@ -137,11 +137,6 @@ def explained(pool: str, paths: Collection[str]) -> Iterator[None]:
             text = f"pool {pool} has {gib(free)} GiB free: {error}"
             raise NoRoom(text) from error
         raise
-
-
-def overlay_bytes(sizes: Collection[int]) -> int:
-    """Return what to have free for overlays of disks of those sizes."""
-    return max(MIN_OVERLAY, sum(sizes) // OVERLAY_SHARE)
 
 
 def volume_name(vm: str, target: str, uuid: str) -> str:
