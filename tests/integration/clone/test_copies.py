@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from maglica.host_worker import copies, images
+from maglica.errors import NoRoom
+from maglica.host_worker import copies, images, qemu_img
 from maglica.host_worker.guest.appliance import Drive
 from maglica.host_worker.guest.areas import Patch
 from maglica.host_worker.guest.blocks import DiskPatches, Writer
 from maglica.host_worker.images import QCOW2
+from support.small_disk import small_disk
 
 MIB = 1 << 20
 CONTENT = 24 * MIB
@@ -163,3 +165,35 @@ def test_what_goes_wrong_with_one_disk_is_told_of_that_one(tmp_path: Path) -> No
         capture_output=True,
     )
     assert b"hellohello" in read.stdout
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[str]:
+    """A block device of 1 GiB that has one MiB of content."""
+    file = tmp_path / "device"
+    with file.open("wb") as new:
+        new.truncate(1 << 30)
+        new.seek(512 * MIB)
+        new.write(b"A" * MIB)
+    found = subprocess.run(
+        ["losetup", "--find", "--show", str(file)], check=True, capture_output=True, text=True
+    )
+    yield found.stdout.strip()
+    subprocess.run(["losetup", "--detach", found.stdout.strip()], check=True)
+
+
+def test_a_block_device_is_copied_where_its_content_has_room(device: str, tmp_path: Path) -> None:
+    chain = images.inspect(device, images.RAW, [])
+    with small_disk(tmp_path / "pool", 64) as pool:
+        target = pool.path / "copy"
+        subprocess.run(["qemu-img", "create", "-q", "-f", QCOW2, str(target), "1G"], check=True)
+        qemu_img.copy(chain, str(target), lambda: None)
+        assert MIB <= target.stat().st_blocks * 512 < 4 * MIB
+        subprocess.run(
+            ["qemu-img", "compare", "-q", "-f", "raw", "-F", QCOW2, device, str(target)], check=True
+        )
+        target.unlink()
+        subprocess.run(["qemu-img", "create", "-q", "-f", QCOW2, str(target), "1G"], check=True)
+        pool.fill()
+        with pytest.raises(NoRoom, match=rf"disk {device} .* can't be copied"):
+            qemu_img.copy(chain, str(target), lambda: None)
