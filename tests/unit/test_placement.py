@@ -334,6 +334,9 @@ def test_a_start_counts_what_it_commits() -> None:
     # What commits nothing is right also where too much is committed.
     crowded = host("a", IMAGE, vm(9000))
     assert placement.start(crowded, 0) == crowded
+    # A worker that has just started does not tell what there is.
+    new = Candidate("a", Holdings.of(HostReport(problem="its worker has just started")))
+    assert placement.start(new, 512).reserved.committed_mib == 512
 
 
 POOLS = (PoolSummary("b", 9, 5), PoolSummary("a", 9, 5), PoolSummary("c", 9, 7))

@@ -185,10 +185,15 @@ def _occupied(candidate: Candidate, spec: CloneSpec, choice: Choice) -> Candidat
 
 
 def check_memory(candidate: Candidate, more_mib: int) -> None:
-    """Raise NoRoom, with the figures, unless so much more memory may be committed on a host."""
+    """Raise NoRoom, with the figures, unless so much more memory may be committed on a host.
+
+    A worker that has just started does not tell how much there is.
+    """
     if candidate.holdings is None or not more_mib:
         return
     total, limit = candidate.holdings.report.memory_total_mib, candidate.limit
+    if not total:
+        return
     left = limit.of(total) - candidate.holdings.committed_mib - candidate.reserved.committed_mib
     if more_mib > left:
         raise errors.NoRoom(
