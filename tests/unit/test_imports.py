@@ -32,6 +32,7 @@ PURE = (
     "names.py",
     "printable.py",
     "placement.py",
+    "placement_pools.py",
     "domain_*.py",
     "fleet_values.py",
     "vm_identity.py",

@@ -22,7 +22,6 @@ from maglica.model import (
     PoolSummary,
 )
 from maglica.placement import (
-    GIB,
     MAX_NAMED,
     MIB,
     OVERLAY_BYTES,
@@ -32,8 +31,8 @@ from maglica.placement import (
     need,
     place,
     place_all,
-    roomiest,
 )
+from maglica.placement_pools import GIB, roomiest
 from support.client_worker import base
 
 IMAGE = DomainSummary(
@@ -137,9 +136,9 @@ def test_twenty_in_a_row_spread_by_weight(
 
 
 ACT = "cannot clone vm0 from deb"
+POOL = PoolSummary("default", 9 * GIB, 3 * GIB)
 LIMIT = "8192 MiB less memory_reserve 512 MiB, times memory_overcommit 1"
 ROOM = OVERLAY_BYTES
-POOL = PoolSummary("default", 9 * GIB, 3 * GIB)
 FULL = replace(SPEC, clone_mode=CloneMode.FULL)
 
 
@@ -221,6 +220,13 @@ FULL = replace(SPEC, clone_mode=CloneMode.FULL)
             (host("a"),),
             "pool_unknown",
             f"{ACT}: host a: there is no storage pool fast that can hold disks",
+        ),
+        (
+            replace(SPEC, pool="fast"),
+            (host("a", pools=(PoolSummary("fast", 9 * GIB, 9 * GIB, "nfs4"), POOL)),),
+            "pool_unknown",
+            f"{ACT}: host a: storage pool fast is on nfs4, which other hosts may see too: vms need"
+            " one that is the host's own",
         ),
         (
             replace(SPEC, networks=(Nic("default"), Nic("dmz"))),
@@ -339,7 +345,12 @@ def test_a_start_counts_what_it_commits() -> None:
     assert placement.start(new, 512).reserved.committed_mib == 512
 
 
-POOLS = (PoolSummary("b", 9, 5), PoolSummary("a", 9, 5), PoolSummary("c", 9, 7))
+POOLS = (
+    PoolSummary("b", 9, 5),
+    PoolSummary("a", 9, 5),
+    PoolSummary("c", 9, 7),
+    PoolSummary("d", 9, 9, "nfs"),
+)
 
 
 @pytest.mark.parametrize(
@@ -358,7 +369,7 @@ def test_roomiest(
     named: str | None,
     expected: tuple[str, int] | None,
 ) -> None:
-    found = roomiest(pools, Reserved(0, taken), named)
+    found = roomiest(pools, taken, named)
     assert (found and (found[0].name, found[1])) == expected
 
 

@@ -13,15 +13,14 @@ bit by bit, so that what is free now says little. Disk space is what a clone tak
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from . import errors
+from . import errors, placement_pools
 from .memory_limit import DEFAULT, MemoryLimit
-from .model import CloneMode, CloneSpec, DomainSummary, HostReport, PoolSummary
+from .model import CloneMode, CloneSpec, DomainSummary, HostReport
 
 MIB = 1 << 20
-GIB = 1 << 30
 # What a vm's disks take above what is copied for them: the tables of fresh qcow2 files, whatever
 # their size, and what makes the vm a guest of its own.
 OVERLAY_BYTES = 64 * MIB
@@ -233,20 +232,6 @@ def memory(spec: CloneSpec, holdings: Holdings | None) -> int:
     return spec.memory_mib or (image.memory_mib if image else 0)
 
 
-def roomiest(
-    pools: Iterable[PoolSummary], reserved: Reserved, named: str | None
-) -> tuple[PoolSummary, int] | None:
-    """Return the pool ``named``, else the one with most room, and its free bytes that no clone
-    under way will take; None when there is none.
-    """
-    rooms = [
-        (pool, pool.free_bytes - reserved.pool_bytes.get(pool.name, 0))
-        for pool in pools
-        if named in (None, pool.name)
-    ]
-    return min(rooms, key=lambda room: (-room[1], room[0].name)) if rooms else None
-
-
 def load(candidate: Candidate, more_mib: int = 0) -> float:
     """Return the memory of a host's vms, and ``more_mib``, for its size and weight.
 
@@ -274,7 +259,8 @@ def _weigh(spec: CloneSpec, candidate: Candidate) -> Choice:
             raise errors.NetworkUnknown(f"there is no network {nic.network}")
     taken = need(spec, holdings, reserved.bases)
     check_memory(candidate, taken.committed_mib)
-    pool = _pool(holdings, reserved, taken)
+    needed = taken.disk_bytes + taken.base_bytes
+    pool = placement_pools.choose(holdings.report.pools, reserved.pool_bytes, needed, taken.pool)
     return Choice(candidate.name, load(candidate, memory(spec, holdings)), pool, taken)
 
 
@@ -287,21 +273,6 @@ def _check_image(name: str, holdings: Holdings) -> None:
         raise errors.ImageUnknown(f"{name} is {kind}, no original image")
     if image.active:
         raise errors.ImageRunning(f"the original image {name} is running; shut it down first")
-
-
-def _pool(holdings: Holdings, reserved: Reserved, taken: Need) -> str:
-    found = roomiest(holdings.report.pools, reserved, taken.pool)
-    if found is None:
-        if taken.pool is None:
-            raise errors.PoolUnknown("there is no storage pool that can hold disks")
-        raise errors.PoolUnknown(f"there is no storage pool {taken.pool} that can hold disks")
-    pool, room = found
-    needed = taken.disk_bytes + taken.base_bytes
-    if needed > room:
-        raise errors.NoRoom(
-            f"pool {pool.name} has {_gib(max(room, 0))} free, {_gib(needed)} needed"
-        )
-    return pool.name
 
 
 # When hosts refuse for several reasons, the error is the one nearest to success.
@@ -338,7 +309,3 @@ def _some(texts: list[str], separator: str = ", ") -> str:
 
 def _act(spec: CloneSpec) -> str:
     return f"cannot clone {spec.name} from {spec.image}"
-
-
-def _gib(size: int) -> str:
-    return f"{size / GIB:.1f} GiB" if size >= GIB // 10 else f"{size / MIB:.0f} MiB"

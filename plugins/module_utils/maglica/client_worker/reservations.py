@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from .. import placement
+from .. import placement, placement_pools
 from ..model import CloneSpec, Kind, Request, VmSpec, vm_uuid
 from ..placement import Holdings, Reserved
 
@@ -156,7 +156,7 @@ class Reservations:
             assigned_mib=0 if domain else memory,
         )
         pools = holdings.report.pools if holdings else ()
-        room = placement.roomiest(pools, reserved, spec.pool)
+        room = placement_pools.roomiest(pools, reserved.pool_bytes, spec.pool)
         if room is None or domain is not None:
             return entry
         size = need.disk_bytes + need.base_bytes
