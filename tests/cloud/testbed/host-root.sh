@@ -18,14 +18,12 @@ EOF
 # Libvirt over TCP, on a network that only this machine and the hosts are on.
 echo 'auth_tcp = "none"' >> "$root/etc/libvirt/libvirtd.conf"
 chroot "$root" systemctl -q enable libvirtd-tcp.socket systemd-networkd.service
-# A container has no devices for QEMU's confinement, and the host's cgroups are not its own.
+# A container has no devices for QEMU's confinement, and the host's cgroups are not its own. The rest
+# is as Debian sets it up: QEMU has a user of its own, its files become that user's and go back.
 cat >> "$root/etc/libvirt/qemu.conf" << 'EOF'
-user = "root"
-group = "root"
 cgroup_controllers = [ ]
 security_driver = "none"
 namespaces = [ ]
-remember_owner = 0
 EOF
 mkdir -p "$root/etc/libvirt/storage/autostart" "$root/etc/libvirt/qemu/networks/autostart"
 cat > "$root/etc/libvirt/storage/default.xml" << 'EOF'
