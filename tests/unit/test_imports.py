@@ -250,6 +250,10 @@ def reaches_pure_file(target: str) -> bool:
 
 def nothing_is_imported_by_a_name_made_at_run_time(source: Source) -> Iterator[str]:
     for each in imports(source):
+        if each.target is not None and each.target.split(".")[0] == "run":
+            yield f"{source.path}:{each.line}: run.py starts programs, and is part of none"
+        if source.inside == "run.py":
+            continue
         if each.level == 0 and root(each.name) in ("importlib", "imp", "pkgutil", "runpy"):
             yield f"{source.path}:{each.line}: {each.name} is not bundled with a module"
     for node in ast.walk(source.tree):

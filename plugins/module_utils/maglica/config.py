@@ -55,7 +55,7 @@ class ClientWorkerService:
 
     secret_key_file: Path
     access_file: Path
-    journal: Path = Path("/var/lib/maglica/client_worker.sqlite")
+    journal: Path = Path("/var/lib/maglica-client-worker/client_worker.sqlite")
     bind: str = "0.0.0.0"  # noqa: S104 - hosts on other machines connect to it
     host_timeout: float = 15
     retention: float = 604800
@@ -90,7 +90,7 @@ class HostWorker:
     name: str
     secret_key_file: Path
     uri: str = "qemu:///system"
-    state_dir: Path = Path("/var/lib/maglica")
+    state_dir: Path = Path("/var/lib/maglica-host-worker")
     hello_interval: float = 5
     clone_jobs: int = 1
     quick_jobs: int = 4

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The client worker: ``python3 -m maglica.client_worker.main --config FILE``."""
+"""The client worker: ``run.py maglica.client_worker.main --config FILE``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python3 -m maglica.client_worker.main",
+        prog="run.py maglica.client_worker.main",
         description="Take requests from clients, place them, and hand them to the host workers.",
         epilog="SIGTERM ends it, SIGUSR1 logs how many messages were rejected and why."
         " The exit code is 1 when the configuration or the journal can't be used.",

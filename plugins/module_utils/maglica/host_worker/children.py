@@ -31,7 +31,7 @@ MAX_JOBS = 500
 MAX_LINE = 1 << 16
 # Less than this is what an idle appliance and its clock move anyway.
 MOVING_BYTES = 1 << 20
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_RUN = Path(__file__).resolve().parents[1] / "run.py"
 
 
 class Child:
@@ -177,18 +177,17 @@ class Children:
         return [child for child in self._all if child.job is None and child.stopped is None]
 
     def _spawn(self) -> Child:
-        path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
         folder = scratch.make(self._state_dir)
         try:
             process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 [
-                    *(sys.executable, "-m", f"{__package__}.job"),
+                    *(sys.executable, str(_RUN), "maglica.host_worker.job"),
                     *("--config", str(self._config_path), "--life", str(self._life)),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=[self._life],
-                env={**os.environ, "PYTHONPATH": path, **scratch.environment(folder)},
+                env={**os.environ, **scratch.environment(folder)},
                 start_new_session=True,
             )
         except OSError:

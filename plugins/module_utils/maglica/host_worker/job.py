@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The process that does what requests ask for: ``python3 -m maglica.host_worker.job``.
+"""The process that does what requests ask for: ``run.py maglica.host_worker.job``.
 
 The worker writes one JSON line a job to its stdin, {"ids": [...]}; specs come from the journal and
 results go there. Its stdout has one JSON object a line: progress ({"id", "phase"}, and with
@@ -144,7 +144,7 @@ def _serve(config_path: Path, emit: Callable[[dict[str, Any]], None]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python3 -m maglica.host_worker.job",
+        prog="run.py maglica.host_worker.job",
         description="Run jobs for the host worker, which starts this itself.",
     )
     parser.add_argument("--config", required=True, metavar="FILE", help="maglica.conf")

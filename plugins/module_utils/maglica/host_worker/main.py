@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host worker's command line: ``python3 -m maglica.host_worker.main``."""
+"""The host worker's command line: ``run.py maglica.host_worker.main``."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _load(path: Path) -> tuple[config.Config, keys.KeyPair | None]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python3 -m maglica.host_worker.main",
+        prog="run.py maglica.host_worker.main",
         description="Do what the client worker asks of this host: clone, start, stop, resize and"
         " remove vms through the local libvirtd. Runs in the foreground; SIGTERM ends it after the"
         " jobs that run, or after half a minute, and the next start takes up what was left.",

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """CURVE keys in files: ``X.key`` holds a secret key (Z85, mode 0600), ``X.pub`` its public half.
 
-``python3 -m maglica.wire.keys PATH.key`` makes them where they are missing.
+``run.py maglica.wire.keys PATH.key`` makes them where they are missing.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _create(path: Path, text: bytes, mode: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the keys that the command line names and print their public halves."""
     parser = argparse.ArgumentParser(
-        prog="python3 -m maglica.wire.keys",
+        prog="run.py maglica.wire.keys",
         description="Make a CURVE key pair unless it is there, and print its public half (Z85)."
         " The secret half never leaves its file, which only its owner can read.",
     )
