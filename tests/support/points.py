@@ -24,8 +24,7 @@ _INSTALL = f"""
 set -e
 mkdir -p {FOLDER} {_DROP_IN} {_UNLIMITED}
 printf '[Unit]\\nStartLimitIntervalSec=0\\n' > {_UNLIMITED}/points.conf
-library=$(systemctl show -P Environment maglica-host-worker | tr ' ' '\\n' | grep ^PYTHONPATH=)
-path="{FOLDER}:${{library#PYTHONPATH=}}"
+path="{FOLDER}:/usr/local/lib/maglica/current"
 printf '[Service]\\nEnvironment=PYTHONPATH=%s\\n' "$path" > {_DROP_IN}/points.conf
 systemctl daemon-reload
 systemctl restart maglica-host-worker
@@ -146,7 +145,7 @@ class Site:
 
     def digest_when_written(self, image: str) -> str:
         """Return the SHA-256 of a copy of the image's disk to which a guest has written."""
-        copy = "/var/lib/maglica/written.qcow2"
+        copy = "/var/lib/maglica-host-worker/written.qcow2"
         write = f"qemu-io -f qcow2 -c 'write -P 7 0 512' {copy} > /dev/null"
         made = f"cp /var/lib/libvirt/images/{image}.qcow2 {copy} && {write} && sha256sum {copy}"
         return self.shell(f"{made}; state=$?; rm -f {copy}; exit $state").split()[0]

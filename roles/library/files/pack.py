@@ -4,8 +4,7 @@
 
 Argument: the folder ``maglica``. Prints a JSON object with ``version`` (12 hex digits) and
 ``archive`` (path of a .tar.gz in the temporary folder, of this user only). The same files give the
-same version on every machine. The file ``maglica/complete`` comes last in the archive: where it is,
-unpacking was not cut off.
+same version on every machine. Folders are in it too, so that no umask decides who may enter them.
 """
 
 import gzip
@@ -19,10 +18,17 @@ import tempfile
 
 
 def members(source):
-    """Yield (name in the archive, bytes) of every Python file, in a fixed order."""
+    """Yield (name in the archive, bytes) of every Python file, in a fixed order.
+
+    Before the files of a folder comes the folder, with None for its bytes.
+    """
+    entered = set()
     for path in sorted(source.rglob("*.py")):
-        yield f"maglica/{path.relative_to(source).as_posix()}", path.read_bytes()
-    yield "maglica/complete", b""
+        for inner in (*reversed(path.relative_to(source).parents), path.relative_to(source)):
+            if inner not in entered:
+                entered.add(inner)
+                content = path.read_bytes() if source / inner == path else None
+                yield (pathlib.PurePosixPath("maglica") / inner).as_posix(), content
 
 
 def pack(source):
@@ -31,10 +37,13 @@ def pack(source):
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as archive:
         for name, content in members(source):
-            digest.update(f"{name}\0{len(content)}\0".encode() + content)
             info = tarfile.TarInfo(name)
-            info.size = len(content)
-            info.mode = 0o644
+            if content is None:
+                info.type, info.mode = tarfile.DIRTYPE, 0o755
+                archive.addfile(info)
+                continue
+            digest.update(f"{name}\0{len(content)}\0".encode() + content)
+            info.size, info.mode = len(content), 0o644
             archive.addfile(info, io.BytesIO(content))
     return digest.hexdigest()[:12], gzip.compress(plain.getvalue(), mtime=0)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import libvirt
 
-STATE = Path("/var/lib/maglica")
+STATE = Path("/var/lib/maglica-host-worker")
 POOL = Path("/var/lib/libvirt/images")
 # Where libguestfs keeps its sockets and files, and jobs the keys that they make.
 SCRATCH = ("/tmp/libguestfs*", "/run/user/0/libguestfs*", "/run/libguestfs*", f"{STATE}/keys/*")
