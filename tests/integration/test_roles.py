@@ -1,13 +1,15 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keys made and registered by the roles' own tasks, on this machine in a folder of the test."""
+"""The roles' own tasks, run on this machine in a folder of the test."""
 
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pytest
@@ -16,99 +18,180 @@ from maglica import config
 from maglica.memory_limit import MemoryLimit
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PLAY = """
-- hosts: localhost
-  gather_facts: false
-  vars:
-    ansible_python_interpreter: {python}
-    library_python: {python}
-    library_config_dir: {folder}
-    library_access_dir: {folder}
-    library_client_worker: localhost
-    library_key_pythonpath: {library}
-  tasks:
-    - name: Make the key
-      ansible.builtin.include_role:
-        name: maglica.cloud.library
-        tasks_from: identity.yml
-      vars:
-        library_key_file: "{folder}/host_worker.key"
-        library_key_owner: root
-        library_key_notify: Restart
-    - name: Register it
-      ansible.builtin.include_role:
-        name: maglica.cloud.library
-        tasks_from: register.yml
-      vars:
-        library_role: host
-        library_name: kvm0.example.jp
-  handlers:
-    - name: Restart
-      ansible.builtin.file:
-        path: "{folder}/restarted"
-        state: touch
-        mode: "0600"
-"""
+LIBRARY = CHECKOUT / "plugins" / "module_utils" / "maglica"
+OTHER_KEY = "x" * 40
+SOMEBODY_ELSE = {
+    "ansible_become": True,
+    "ansible_become_method": "su",
+    "ansible_become_user": "nobody",
+    "ansible_become_flags": "-s /bin/sh",
+}
+
+
+class Deployment:
+    """A folder that stands for /etc and the rest of a machine which is all there is of a cloud."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "access.d").mkdir()
+        (folder / "client_worker.pub").write_text(f"{OTHER_KEY}\n")
+        self.variables: dict[str, Any] = {
+            "ansible_python_interpreter": sys.executable,
+            "library_python": sys.executable,
+            "library_packages": [],
+            "library_dir": str(folder / "library"),
+            "library_config_dir": str(folder),
+            "library_access_dir": str(folder),
+            "library_client_worker": "localhost",
+            "library_command": str(folder / "maglica"),
+        }
+
+    def run(self, tasks: list[dict[str, Any]], *options: str, umask: int = -1) -> tuple[bool, str]:
+        """Run tasks; return whether they went well, and what was printed."""
+        play = {"hosts": "localhost", "gather_facts": False, "tasks": tasks}
+        (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
+        inventory = {"all": {"hosts": {"localhost": self.variables}}}
+        (self.folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+        done = subprocess.run(
+            [
+                *(Path(sys.executable).parent / "ansible-playbook", self.folder / "play.yml"),
+                *("-i", self.folder / "hosts.yml", "-c", "local", *options),
+            ],
+            cwd=CHECKOUT,
+            env={**clean, "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"), "ANSIBLE_NOCOLOR": "1"},
+            umask=umask,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode == 0, done.stdout + done.stderr
+
+    def deploy(self, tasks: list[dict[str, Any]], *options: str, umask: int = -1) -> bool:
+        """Run tasks that go well; return whether they changed anything."""
+        went_well, output = self.run(tasks, *options, umask=umask)
+        assert went_well, output
+        return "changed=0" not in output
+
+    def register(self, role: str, name: str, *options: str) -> tuple[bool, str]:
+        """Make a key and register it."""
+        make = include("identity", library_key_file=f"{self.folder}/my.key")
+        make["vars"] |= {"library_key_owner": "root", "library_key_library": str(LIBRARY)}
+        replace = role == "host" or "{{ library_replace_key | default(false) }}"
+        given = {"library_role": role, "library_name": name, "library_replace": replace}
+        return self.run([make, include("register", **given)], *options)
+
+    def know(self, line: str) -> None:
+        """Have a key registered already."""
+        role, name, _key = line.split()
+        (self.folder / "access.d" / f"{role}-{name}").write_text(f"{line}\n")
+
+    @property
+    def key(self) -> str:
+        return (self.folder / "my.pub").read_text().strip()
+
+    @property
+    def registered(self) -> list[str]:
+        return (self.folder / "access").read_text().splitlines()
+
+
+def include(tasks: str, **variables: Any) -> dict[str, Any]:
+    role = {"name": "maglica.cloud.library", "tasks_from": f"{tasks}.yml"}
+    return {"ansible.builtin.include_role": role, "vars": variables}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "access.d").mkdir()
-    texts = {"python": sys.executable, "folder": tmp_path}
-    texts["library"] = CHECKOUT / "plugins" / "module_utils"
-    (tmp_path / "play.yml").write_text(PLAY.format(**texts))
-    return tmp_path
+def machine(tmp_path: Path) -> Deployment:
+    return Deployment(tmp_path)
 
 
-def deploy(folder: Path) -> bool:
-    """Run the tasks; return whether whoever has the key was restarted."""
-    restarted = folder / "restarted"
-    restarted.unlink(missing_ok=True)
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    done = subprocess.run(
-        [
-            *(Path(sys.executable).parent / "ansible-playbook", folder / "play.yml"),
-            *("-i", "localhost,", "-c", "local"),
-        ],
-        cwd=CHECKOUT,
-        env={**clean, "ANSIBLE_LOCAL_TEMP": str(folder / "tmp")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return restarted.exists()
+def test_the_key_of_a_host_that_was_installed_anew_takes_the_old_ones_place(
+    machine: Deployment,
+) -> None:
+    machine.know(f"host kvm0.example.jp {OTHER_KEY}")
+    assert machine.register("host", "kvm0.example.jp")[0]
+    assert machine.registered == [f"host kvm0.example.jp {machine.key}"]
 
 
-def registered(folder: Path) -> list[str]:
-    return (folder / "access").read_text().splitlines()
+def test_the_key_of_a_user_is_added_and_replaces_none_unasked(machine: Deployment) -> None:
+    machine.know(f"client root@one {OTHER_KEY}")
+    went_well, output = machine.register("client", "root@one")
+    assert not went_well
+    assert "localhost knows another key under the name root@one" in output.replace("\n", " ")
+    assert machine.register("client", "root@two")[0]
+    assert machine.registered == [f"client root@one {OTHER_KEY}", f"client root@two {machine.key}"]
+    # The same key under another name: it may be in the access file once only.
+    assert machine.register("client", "root@one", "-e", "library_replace_key=true")[0]
+    assert machine.registered == [f"client root@one {machine.key}"]
 
 
-def test_a_key_that_is_replaced(folder: Path) -> None:
-    public = folder / "host_worker.pub"
-    assert deploy(folder)
-    assert registered(folder) == [f"host kvm0.example.jp {public.read_text().strip()}"]
-    assert not deploy(folder)
-    old = public.read_text()
-    for path in (public, folder / "host_worker.key"):
-        path.unlink()
-    assert deploy(folder)
-    assert public.read_text() != old
-    assert registered(folder) == [f"host kvm0.example.jp {public.read_text().strip()}"]
-
-
-@pytest.mark.parametrize("role", ["client_worker", "host_worker"])
-def test_a_worker_is_restarted_with_its_new_key(role: str) -> None:
-    tasks, handlers = (
-        yaml.safe_load((CHECKOUT / "roles" / role / kind / "main.yml").read_text())
-        for kind in ("tasks", "handlers")
-    )
-    (notified,) = [
-        task["vars"]["library_key_notify"]
-        for task in tasks
-        if "library_key_file" in task.get("vars", {})
+def test_what_a_user_needs_is_the_users_whoever_the_inventory_would_become(
+    machine: Deployment,
+) -> None:
+    machine.variables |= SOMEBODY_ELSE
+    machine.deploy([include("client")], "-b")
+    user = f"root@{platform.node()}"
+    assert machine.registered == [
+        f"client {user} {(machine.folder / 'library.pub').read_text().strip()}"
     ]
-    assert notified in [handler["name"] for handler in handlers]
+    made = [*machine.folder.glob("library.*"), machine.folder / "maglica.conf"]
+    assert [path.owner() for path in made] == ["root"] * 3
+
+    # The command is what it is, whatever lies in the folder where it is run.
+    there = machine.folder / "there"
+    there.mkdir()
+    for name in ("zmq.py", "argparse.py"):
+        (there / name).write_text("raise SystemExit('taken from the current folder')\n")
+    command = [machine.folder / "maglica", "host", "list", "--help"]
+    shown = subprocess.run(command, cwd=there, capture_output=True, text=True, check=False)
+    assert (shown.returncode, shown.stderr) == (0, "")
+
+    given = [f"{name}={value}" for name, value in SOMEBODY_ELSE.items() if "flags" not in name]
+    python = "ansible_python_interpreter=/usr/bin/python3"
+    went_well, output = machine.run([include("client")], "-e", " ".join([*given, python]))
+    assert not went_well
+    assert "Tasks on localhost run as nobody" in output.replace("\n", " ")
+
+
+def test_the_library_can_be_entered_by_all_whatever_the_umask(machine: Deployment) -> None:
+    machine.variables |= SOMEBODY_ELSE
+    install = [{**include("main"), "vars": {"ansible_become": True, "ansible_become_user": "root"}}]
+
+    def unlike() -> list[str]:
+        maglica = (machine.folder / "library" / "current").resolve() / "maglica"
+        return [
+            str(path)
+            for path in [*maglica.parent.rglob("*"), maglica.parent]
+            if path.owner() != "root"
+            or path.stat().st_mode & 0o777 != (0o755, 0o644)[path.is_file()]
+        ]
+
+    assert machine.deploy(install, umask=0o027)
+    assert not unlike()
+    library = (machine.folder / "library" / "current").resolve() / "maglica"
+    assert {path.name for path in LIBRARY.glob("*.py")} == {
+        path.name for path in library.glob("*.py")
+    }
+
+    # One that was broken, or cut off, is mended.
+    (library / "wire").chmod(0o750)
+    (library / "cli.py").unlink()
+    assert machine.deploy(install, umask=0o027)
+    assert not unlike()
+    assert (library / "cli.py").exists()
+
+
+def test_workers_on_one_machine_have_nothing_in_common() -> None:
+    paths = [
+        yaml.safe_load((CHECKOUT / "roles" / role / "defaults" / "main.yml").read_text())[name]
+        for role, name in (
+            ("client_worker", "client_worker_state_dir"),
+            ("host_worker", "host_worker_state_dir"),
+        )
+    ]
+    one, other = map(Path, paths)
+    assert not one.is_relative_to(other)
+    assert not other.is_relative_to(one)
 
 
 def test_the_limits_of_memory_are_written_for_all_hosts_and_for_one() -> None:
