@@ -41,6 +41,12 @@ def test_each_lease_bears_the_new_name(cloud: Cloud, pair: list[Result]) -> None
     assert cloud.lease(cloud.hosts[0], "debian12") is None
 
 
+def test_qemu_runs_as_on_any_debian_host(cloud: Cloud, pair: list[Result]) -> None:
+    for name in NAMES:
+        show = f"ps -o user:32= -p $(cat /run/libvirt/qemu/{name}.pid)"
+        assert cloud.ssh(cloud.hosts[0], show) == "libvirt-qemu"
+
+
 @pytest.mark.parametrize(
     ("what", "command"),
     [
