@@ -35,6 +35,7 @@ class Deployment:
         self.folder = folder
         (folder / "access.d").mkdir()
         (folder / "client_worker.pub").write_text(f"{OTHER_KEY}\n")
+        self.of_play: dict[str, Any] = {}
         self.variables: dict[str, Any] = {
             "ansible_python_interpreter": sys.executable,
             "library_python": sys.executable,
@@ -48,7 +49,7 @@ class Deployment:
 
     def run(self, tasks: list[dict[str, Any]], *options: str, umask: int = -1) -> tuple[bool, str]:
         """Run tasks; return whether they went well, and what was printed."""
-        play = {"hosts": "localhost", "gather_facts": False, "tasks": tasks}
+        play = {"hosts": "localhost", "gather_facts": False, "vars": self.of_play, "tasks": tasks}
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
         inventory = {"all": {"hosts": {"localhost": self.variables}}}
         (self.folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
@@ -73,13 +74,23 @@ class Deployment:
         assert went_well, output
         return "changed=0" not in output
 
-    def register(self, role: str, name: str, *options: str) -> tuple[bool, str]:
-        """Make a key and register it."""
-        make = include("identity", library_key_file=f"{self.folder}/my.key")
-        make["vars"] |= {"library_key_owner": "root", "library_key_library": str(LIBRARY)}
-        replace = role == "host" or "{{ library_replace_key | default(false) }}"
+    def registering(self, role: str, name: str, replace: bool) -> dict[str, Any]:
+        """Return the task that registers the key."""
         given = {"library_role": role, "library_name": name, "library_replace": replace}
-        return self.run([make, include("register", **given)], *options)
+        return include("register", **given)
+
+    @property
+    def making(self) -> dict[str, Any]:
+        """The task that makes a key."""
+        given = {"library_key_owner": "root", "library_key_library": str(LIBRARY)}
+        return include("identity", library_key_file=f"{self.folder}/my.key", **given)
+
+    def noting(self, name: str) -> dict[str, Any]:
+        """Return a task that keeps what is registered now."""
+        return {"ansible.builtin.command": f"cp -r {self.folder}/access.d {self.folder}/{name}"}
+
+    def noted(self, name: str) -> list[str]:
+        return sorted(path.read_text().strip() for path in (self.folder / name).iterdir())
 
     def know(self, line: str) -> None:
         """Have a key registered already."""
@@ -109,19 +120,26 @@ def test_the_key_of_a_host_that_was_installed_anew_takes_the_old_ones_place(
     machine: Deployment,
 ) -> None:
     machine.know(f"host kvm0.example.jp {OTHER_KEY}")
-    assert machine.register("host", "kvm0.example.jp")[0]
+    machine.deploy([machine.making, machine.registering("host", "kvm0.example.jp", True)])
     assert machine.registered == [f"host kvm0.example.jp {machine.key}"]
 
 
 def test_the_key_of_a_user_is_added_and_replaces_none_unasked(machine: Deployment) -> None:
     machine.know(f"client root@one {OTHER_KEY}")
-    went_well, output = machine.register("client", "root@one")
-    assert not went_well
-    assert "localhost knows another key under the name root@one" in output.replace("\n", " ")
-    assert machine.register("client", "root@two")[0]
-    assert machine.registered == [f"client root@one {OTHER_KEY}", f"client root@two {machine.key}"]
+    refused = {
+        "block": [machine.registering("client", "root@one", False)],
+        "rescue": [machine.noting("refused")],
+    }
+    tasks = [machine.making, refused, machine.registering("client", "root@two", False)]
     # The same key under another name: it may be in the access file once only.
-    assert machine.register("client", "root@one", "-e", "library_replace_key=true")[0]
+    tasks += [machine.noting("added"), machine.registering("client", "root@one", True)]
+    _went_well, output = machine.run(tasks)
+    assert "localhost knows another key under the name root@one" in " ".join(output.split())
+    assert machine.noted("refused") == [f"client root@one {OTHER_KEY}"]
+    assert machine.noted("added") == [
+        f"client root@one {OTHER_KEY}",
+        f"client root@two {machine.key}",
+    ]
     assert machine.registered == [f"client root@one {machine.key}"]
 
 
@@ -148,12 +166,13 @@ def test_what_a_user_needs_is_the_users_whoever_the_inventory_would_become(
 
     went_well, output = machine.run([include("client")], "-e", "ansible_become=true")
     assert not went_well
-    assert "ansible_become is given as an extra variable" in output.replace("\n", " ")
+    assert "ansible_become is given as an extra variable" in " ".join(output.split())
 
 
 def test_the_library_can_be_entered_by_all_whatever_the_umask(machine: Deployment) -> None:
     machine.variables |= SOMEBODY_ELSE
-    install = [{**include("main"), "vars": {"ansible_become": True, "ansible_become_user": "root"}}]
+    machine.of_play = {"ansible_become": True, "ansible_become_user": "root"}
+    install = [include("main")]
 
     def unlike() -> list[str]:
         maglica = (machine.folder / "library" / "current").resolve() / "maglica"
