@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -146,7 +147,7 @@ def volumes_by_pattern() -> Iterator[None]:
             return
         pattern = re.compile(rf".+\.[a-z0-9]{{1,16}}\.{uuid[:8]}\.qcow2")
         for pool in storage.pools(context.connect()):
-            for name in storage.volume_names(context.connect(), pool):
+            for name in os.listdir(pool.path) if Path(pool.path).is_dir() else ():
                 if pattern.fullmatch(name):
                     _delete(context.connect(), pool.name, name)
 
