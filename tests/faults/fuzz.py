@@ -38,6 +38,7 @@ CODES = {cls.code for cls in errors.CLASSES} | set(schema.ANSWERED)
 EXPECTED = {"message_invalid", "access_denied", "request_unknown", "request", "requests", "ok"}
 # These in full.
 RARE = {"image_unknown", "request_conflict", "welcome", "hosts", "placements"}
+WARM_UP = 1000
 GROWTH = 0.1
 
 
@@ -88,7 +89,7 @@ class Found:
 def attack(run: Run, worker: Worker, counts: list[int], patience: float) -> Found:
     """Send so many messages, connections and subscriptions.
 
-    Of the first fifth more, memory may grow: caches fill, and most requests come to be.
+    Of a fifth more at first, or WARM_UP, memory may grow: caches fill, most requests come to be.
     """
     attacker = Attacker(run, worker, patience)
     found = attacker.found
@@ -96,7 +97,7 @@ def attack(run: Run, worker: Worker, counts: list[int], patience: float) -> Foun
         worker.start()
         assert worker.process is not None
         attacker.open_requests()
-        attacker.all([count // 5 for count in counts])
+        attacker.all([max(count // 5, min(count, WARM_UP)) for count in counts])
         before = resident_mib(worker.process.pid) if worker.process.poll() is None else 0.0
         start = time.monotonic()
         attacker.all(counts)
