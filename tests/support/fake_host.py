@@ -31,7 +31,7 @@ DEFINITION = """
   <name>{name}</name>
   <memory unit='MiB'>64</memory>
   <vcpu>1</vcpu>
-  <os><type arch='x86_64'>hvm</type>{nvram}</os>
+  <os{firmware}><type arch='x86_64'>hvm</type>{nvram}</os>
   <devices>{disks}<interface type='network'><source network='default'/></interface></devices>
 </domain>
 """
@@ -92,14 +92,19 @@ class FakeHost:
             raise self.broken[name]
 
     def add_image(
-        self, targets: Sequence[str] = ("vda",), name: str = IMAGE, nvram: str = ""
+        self,
+        targets: Sequence[str] = ("vda",),
+        name: str = IMAGE,
+        nvram: str = "",
+        firmware: str = "",
     ) -> Domain:
         disks = ""
         for target in targets:
             path = self.folder / f"{name}.{target}.img"
             path.write_bytes(b"x" * 4096)
             disks += DISK.format(format="raw", path=path, target=target)
-        return self.connection.defineXML(DEFINITION.format(name=name, disks=disks, nvram=nvram))
+        xml = DEFINITION.format(name=name, disks=disks, nvram=nvram, firmware=firmware)
+        return self.connection.defineXML(xml)
 
     def request(self, name: str = "vm0.example.jp", **changes: Any) -> Request:
         spec = replace(CloneSpec(name, IMAGE), **changes)

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The part of libvirt's Python binding that clones use, in memory; volumes are small real files.
 
-``failures`` maps a method's name to the errors that its next calls raise.
+``failures`` maps a method's name to the errors that its next calls raise. ``nvram`` is the folder
+of UEFI variables.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import uuid as uuids
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -58,6 +61,7 @@ class Connection:
         self.pools: list[Pool] = []
         self.failures: dict[str, list[libvirtError]] = {}
         self.calls: list[str] = []
+        self.nvram: Path | None = None
 
     def called(self, name: str) -> None:
         self.calls.append(name)
@@ -98,6 +102,21 @@ class Connection:
                 raise libvirtError(f"domain '{domain.name()}' already exists")
         self.domains.append(domain)
         return domain
+
+    def domainXMLToNative(self, kind: str, xml: str, flags: int = 0) -> str:  # noqa: N802
+        """Say how QEMU would be run, as far as UEFI variables are concerned."""
+        self.called("domainXMLToNative")
+        root = ET.fromstring(xml)
+        if self.nvram is None or root.find("os[@firmware='efi']") is None:
+            return "/usr/bin/qemu-system-x86_64 \\\n-nodefaults"
+        name = f"{self.nvram}/{root.findtext('name')}_VARS.fd"
+        nodes = (
+            {"driver": "file", "filename": "/fw.fd", "node-name": "libvirt-pflash0-storage"},
+            {"driver": "file", "filename": name, "node-name": "libvirt-pflash1-storage"},
+            {"node-name": "libvirt-pflash1-format", "file": "libvirt-pflash1-storage"},
+        )
+        options = [f"-blockdev {shlex.quote(json.dumps(node))}" for node in nodes]
+        return " \\\n".join(["LC_ALL=C", "/usr/bin/qemu-system-x86_64", *options])
 
     def listAllStoragePools(self, flags: int = 0) -> list[Pool]:  # noqa: N802
         self.called("listAllStoragePools")

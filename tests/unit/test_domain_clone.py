@@ -113,11 +113,12 @@ def test_a_clone_has_not_what_was_recorded_of_its_image() -> None:
 def test_what_is_its_own_is_named_in_its_metadata() -> None:
     xml = definition("uefi")
     source = DiskSource("/pool/v", "qcow2", "fast", "v")
-    wishes = {"uuid": vm_uuid("r"), "request": "r", "disks": {"vda": source}, "nvram": "/n/own.fd"}
+    wishes = {"uuid": vm_uuid("r"), "request": "r", "disks": {"vda": source}}
     made = describe(clone(xml, plan(xml, **wishes))).made
     assert made is not None
     assert made.volumes == (OwnVolume("vda", "fast", "v", "/pool/v"),)
-    assert made.nvram == "/n/own.fd"
+    own = f"vm0.example.jp.{vm_uuid('r')[:8]}_VARS.fd"
+    assert made.nvram == f"/var/lib/libvirt/qemu/nvram/{own}"
 
 
 def test_host_keys_are_named_in_its_metadata() -> None:
@@ -155,10 +156,43 @@ def test_every_copied_disk_must_be_planned() -> None:
         clone(xml, plan(xml, disks={}))
 
 
-def test_nvram_where_it_is_wanted() -> None:
-    xml = definition("uefi")
-    assert describe(clone(xml, plan(xml, nvram="/n/own.fd"))).nvram == "/n/own.fd"
-    assert domain_clone.nvram_path("/n/image_VARS.fd", "vm0") == "/n/vm0_VARS.fd"
+OWN_NVRAM = f"/n/{PLAN.name}.{PLAN.uuid[:8]}_VARS"
+
+
+@pytest.mark.parametrize(
+    ("boot", "expected"),
+    [
+        ("<os><nvram>/n/image_VARS.fd</nvram></os>", f"{OWN_NVRAM}.fd"),
+        ("<os><nvram format='qcow2'>/n/image_VARS.qcow2</nvram></os>", f"{OWN_NVRAM}.qcow2"),
+        ("<os><nvram type='file'><source file='/n/a'/></nvram></os>", f"{OWN_NVRAM}.fd"),
+        ("<os firmware='efi'/>", f"{OWN_NVRAM}.fd"),
+        ("<os firmware='efi'><nvram format='qcow2'/></os>", f"{OWN_NVRAM}.qcow2"),
+        ("<os firmware='bios'/>", None),
+    ],
+)
+def test_uefi_variables_are_the_clone_s_own(boot: str, expected: str | None) -> None:
+    xml = domain(outside=boot)
+    hidden = "/n/image_VARS.fd" if domain_xml.hides_nvram(domain_xml.parse(xml)) else None
+    made = describe(clone(xml, plan(xml, image_nvram=hidden)))
+    assert made.nvram == expected
+    assert made.made is not None
+    assert made.made.nvram == expected
+
+
+def test_what_hides_its_uefi_variables() -> None:
+    def hides(boot: str) -> bool:
+        return domain_xml.hides_nvram(domain_xml.parse(domain(outside=boot)))
+
+    assert hides("<os firmware='efi'><loader secure='yes'/></os>")
+    assert not hides("<os firmware='efi'><nvram>/n/a.fd</nvram></os>")
+    assert not hides("<os firmware='bios'/>")
+    assert not hides("<os><loader readonly='yes' type='pflash'>/fw.fd</loader></os>")
+
+
+def test_passt_logs_to_a_file_of_the_clone_s_own_and_forgets_the_image_s_name() -> None:
+    backend = "<backend type='passt' logFile='/var/log/passt.log' hostname='image' fqdn='image.x'/>"
+    made = clone(domain(f"<interface type='user'>{backend}</interface>"), PLAN)
+    assert '<backend type="passt" logFile="/var/log/passt-vm0.example.jp.log" />' in made
 
 
 def test_a_socket_path_that_gets_too_long_is_refused() -> None:

@@ -104,12 +104,80 @@ DEVICES = {
         "<filesystem type='mount'><source socket='/run/fs.sock'/></filesystem>",
         "behind the socket /run/fs.sock",
     ),
+    "filesystem": (
+        "<filesystem type='mount'><source dir='/srv'/><target dir='srv'/></filesystem>",
+        "can write to /srv of the host.*make that <filesystem> read-only",
+    ),
+    "filesystem-unknown": ("<filesystem type='future'/>", "can write to future"),
+    "shmem": ("<shmem name='board'><size unit='M'>4</size></shmem>", "the memory board in common"),
+    "lease": (
+        "<lease><lockspace>a</lockspace><key>db</key><target path='/l'/></lease>",
+        "holds the lease db",
+    ),
+    "certificates": (
+        "<smartcard mode='host-certificates'><certificate>a</certificate></smartcard>",
+        "the identity of one card",
+    ),
+    "display-bus": (
+        "<graphics type='dbus' address='unix:path=/run/bus'/>",
+        "on the bus unix:path=/run/bus",
+    ),
+    "display-unknown": ("<graphics type='future'/>", "not known, 'future'"),
+    "nic-unknown": ("<interface type='future'/>", "interface 0, which is of a type.*'future'"),
+    "channel-unknown": ("<channel type='nmdm'/>", "not known, 'nmdm'"),
+    "input-unknown": ("<input type='future'/>", "input device"),
+    "device-unknown": ("<future/>", "has a device <future>"),
+    "path-unknown": (
+        "<watchdog model='itco' state='/var/lib/state'/>",
+        "names /var/lib/state of the host in watchdog@state",
+    ),
+    "path-unknown-text": (
+        "<sound model='ich9'><record>/srv/a.wav</record></sound>",
+        "names /srv/a.wav of the host in sound/record",
+    ),
     "evdev": ("<input type='evdev'><source dev='/dev/input/event1'/></input>", "input device"),
 }
 OUTSIDE = {
     "nvram-network": (
         "<os><nvram type='network'><source protocol='iscsi'/></nvram></os>",
         "UEFI variables with a network source",
+    ),
+    "nvram-varstore": ("<os><varstore path='/v.json'/></os>", "in a <varstore>"),
+    "loader-writable": (
+        "<os><loader readonly='no' type='pflash'>/srv/fw.fd</loader></os>",
+        "can write to its firmware /srv/fw.fd.*make its <loader> read-only",
+    ),
+    "loader-by-default": (
+        "<os><loader type='pflash'>/srv/fw.fd</loader></os>",
+        "can write to its firmware",
+    ),
+    "sev-session": (
+        "<launchSecurity type='sev'><policy>1</policy><session>AA</session></launchSecurity>",
+        "has <session> for its start",
+    ),
+    "sev-dhcert": (
+        "<launchSecurity type='sev'><dhCert>AA</dhCert></launchSecurity>",
+        "has <dhCert>",
+    ),
+    "fibre-channel": (
+        "<resource><fibrechannel appid='app'/></resource>",
+        "identity of its own on Fibre Channel",
+    ),
+    "unknown": ("<future/>", "has <future>, which two vms might not both have"),
+    "unknown-prefix": ("<x:future xmlns:x='http://example.com/x'/>", "has <x:future>"),
+    "smbios-uuid": (_argument("-smbios", "type=1,uuid=1-2"), "gives QEMU uuid by -smbios"),
+    "global-guid": (_argument("--global", "vmgenid.guid=1-2"), "gives QEMU guid by -global"),
+    "global-mac": (_argument("-global", "e1000.mac=52:54:00:0:0:1"), "gives QEMU mac by -global"),
+    "disk": (_argument("-no-reboot", "/srv/disk.img"), "the disk /srv/disk.img by hand"),
+    "environment": (
+        "<qemu:commandline><qemu:env name='QEMU_WAV_PATH' value='/a'/></qemu:commandline>",
+        "environment variable QEMU_WAV_PATH",
+    ),
+    "override": (
+        "<qemu:override><qemu:device alias='net0'><qemu:frontend>"
+        "<qemu:property name='mac' type='string' value='52:54:00:00:00:01'/>"
+        "</qemu:frontend></qemu:device></qemu:override>",
+        "overrides the property mac",
     ),
     "drive": (_argument("-drive", "file=/srv/disk.img"), "option -drive"),
     "drive-two-dashes": (_argument("--drive", "file=/srv/disk.img"), "option --drive"),
@@ -128,12 +196,35 @@ FINE = {
         "<target><readonly/></target></memory>"
     ),
     "macvtap": "<interface type='direct'><source dev='eth1' mode='bridge'/></interface>",
-    "filesystem": "<filesystem type='mount'><source dir='/srv'/><target dir='srv'/></filesystem>",
+    "filesystem-read-only": (
+        "<filesystem type='mount'><source dir='/srv'/><target dir='/srv'/><readonly/></filesystem>"
+    ),
+    "password": "<graphics type='vnc' passwd='/secret'/>",
+    "log": "<channel type='spicevmc'><log file='/var/log/a'/><target name='/x'/></channel>",
+    "label": "<serial type='pty'><source><seclabel><label>/x</label></seclabel></source></serial>",
     "read-only-rbd": _disk("<source protocol='rbd' name='a/b'/><readonly/>", "type='network'"),
     "iso-twice": "".join(
         f"<disk type='file'><source file='/a'/><target dev='{dev}'/><readonly/></disk>"
         for dev in ("sda", "sdb")
     ),
+}
+
+
+FINE_OUTSIDE = {
+    "texts": "<title>/srv</title><description>/srv</description>"
+    "<metadata><x:a xmlns:x='http://example.com' p='/srv'>/srv</x:a></metadata>",
+    "boot": "<os><loader readonly='yes' type='pflash'>/fw.fd</loader><kernel>/vmlinuz</kernel>"
+    "<initrd>/initrd</initrd><cmdline>/x</cmdline></os>",
+    "rom": "<os><loader type='rom'>/bios.bin</loader></os>",
+    "sysinfo": "<sysinfo type='fwcfg'><entry name='opt/a' file='/srv/a.ign'/></sysinfo>",
+    "partition": "<resource><partition>/machine</partition></resource>",
+    "sev": "<launchSecurity type='sev'><cbitpos>47</cbitpos><policy>1</policy></launchSecurity>",
+    "serial": _argument("-smbios", "type=1,serial=ds=nocloud", "-no-hpet", "-rtc", "base=utc"),
+    "environment": "<qemu:commandline><qemu:env name='DISPLAY' value=':0'/></qemu:commandline>",
+    "override": "<qemu:override><qemu:device alias='v'><qemu:frontend>"
+    "<qemu:property name='x-speed' type='string' value='16'/></qemu:frontend></qemu:device>"
+    "</qemu:override>",
+    "test": "<t:runstate xmlns:t='http://libvirt.org/schemas/domain/test/1.0'>5</t:runstate>",
 }
 
 
@@ -161,6 +252,11 @@ def test_other_kinds_of_domains(kind: str) -> None:
 @pytest.mark.parametrize("case", FINE)
 def test_what_can_be_cloned(case: str) -> None:
     check(domain(FINE[case]))
+
+
+@pytest.mark.parametrize("case", FINE_OUTSIDE)
+def test_settings_that_can_be_cloned(case: str) -> None:
+    check(domain(outside=FINE_OUTSIDE[case]))
 
 
 def test_harmless_options_of_qemu() -> None:

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
+
 import pytest
 from maglica import domain_nics, domain_xml, names
 from maglica.domain_nics import mac_address, rewrite
@@ -56,7 +58,69 @@ def test_fewer_and_more_interfaces_than_the_image() -> None:
 def test_the_device_stays_and_its_old_connection_goes() -> None:
     (found,) = _rewritten("nics", (Nic(bridge="br0"),))
     assert found["type"] == "bridge"
-    assert found["children"] == ["mac", "source", "model", "driver", "boot", "address"]
+    kept = ["model", "driver", "filterref", "port", "boot", "address"]
+    assert found["children"] == ["mac", "source", *kept]
+
+
+def test_a_vlan_and_a_port_of_another_switch_are_not_taken_along() -> None:
+    found = _rewritten("nics", (Nic(), Nic(bridge="br0")))
+    assert found[1]["children"] == ["mac", "source", "model"]
+
+
+@pytest.mark.parametrize("nic", [Nic(bridge="ovsbr0"), Nic(addresses=("192.0.2.7/24",))])
+def test_who_names_the_image_s_own_connection_gets_all_of_it(nic: Nic) -> None:
+    found = _rewritten("nics", (Nic(), nic))
+    assert found[1]["children"] == ["mac", "source", "vlan", "virtualport", "model"]
+
+
+def test_a_network_called_like_the_image_s_bridge_is_another_connection() -> None:
+    found = _rewritten("nics", (Nic(), Nic(network="ovsbr0")))
+    assert (found[1]["type"], found[1]["children"]) == ("network", ["mac", "source", "model"])
+
+
+OWN = ("192.0.2.7/24", "2001:db8::7/64")
+
+
+@pytest.mark.parametrize("connection", [{}, {"network": "default"}, {"bridge": "br0"}])
+@pytest.mark.parametrize(
+    ("stated", "addresses", "expected"),
+    [
+        (("IP", "MAC", "DHCPSERVER"), (), ["DHCPSERVER=image"]),
+        (("IP", "DHCPSERVER"), OWN[:1], ["DHCPSERVER=image", "IP=192.0.2.7"]),
+        (("IPV6",), OWN, ["IP=192.0.2.7", "IPV6=2001:db8::7"]),
+        ((), OWN[:1], ["IP=192.0.2.7"]),
+        ((), (), []),
+    ],
+)
+def test_a_filter_stays_and_has_the_clone_s_addresses(
+    connection: dict[str, str],
+    stated: tuple[str, ...],
+    addresses: tuple[str, ...],
+    expected: list[str],
+) -> None:
+    filterref = _filtered(dict.fromkeys(stated, "image"), Nic(addresses=addresses, **connection))
+    assert filterref.get("filter") == "clean-traffic"
+    found = [f"{parameter.get('name')}={parameter.get('value')}" for parameter in filterref]
+    assert found == expected
+
+
+def test_a_filter_that_cannot_learn_the_address_needs_one() -> None:
+    with pytest.raises(
+        ImageUnsupported, match=r"interface 0 .* clean-traffic for one IPv6 address"
+    ):
+        _filtered({"IPV6": "2001:db8::1"}, Nic(addresses=OWN[:1]))
+    with pytest.raises(ImageUnsupported, match=r"one IPv4 address, .*: name one in networks"):
+        _filtered({"IP": "192.0.2.1", "CTRL_IP_LEARNING": "none"}, Nic(bridge="br0"))
+    assert _filtered({"IP": "192.0.2.1", "CTRL_IP_LEARNING": "dhcp"}, Nic()) is not None
+
+
+def _filtered(parameters: dict[str, str], nic: Nic) -> ET.Element:
+    stated = "".join(f"<parameter name='{k}' value='{v}'/>" for k, v in parameters.items())
+    filterref = f"<filterref filter='clean-traffic'>{stated}</filterref>"
+    source = "<source network='default'/>"
+    root = domain_xml.parse(domain(f"<interface type='network'>{source}{filterref}</interface>"))
+    rewrite(root, (nic,), "request")
+    return root.find("devices/interface/filterref")
 
 
 def test_interfaces_stay_in_their_place() -> None:

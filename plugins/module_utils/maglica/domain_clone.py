@@ -39,8 +39,8 @@ class ClonePlan:
     """What a clone shall be. ``disks`` has an entry for each of ``Definition.copied_disks``.
 
     ``created`` is a Unix time, ``image_version`` is that of the base. ``networks``, ``vcpus`` and
-    ``memory_mib`` are the image's when None. ``nvram`` is the path of the clone's UEFI variables
-    when the image has a stated one, by default ``nvram_path`` of it.
+    ``memory_mib`` are the image's when None. ``image_nvram`` is where the image's UEFI variables
+    are if its definition doesn't say so and it has some: see ``domain_xml.hides_nvram``.
     """
 
     name: str
@@ -54,7 +54,7 @@ class ClonePlan:
     networks: Sequence[Nic] | None = None
     vcpus: int | None = None
     memory_mib: int | None = None
-    nvram: str | None = None
+    image_nvram: str | None = None
     image_version: str = ""
     tags: Sequence[str] = ()
     base: str | None = None
@@ -68,10 +68,13 @@ def check(xml: str, own_networks: bool = False) -> None:
     _check(parse(xml), own_networks)
 
 
-def nvram_path(image_path: str, name: str) -> str:
-    """Return where the UEFI variables of the clone ``name`` are: beside the image's."""
+def nvram_path(image_path: str, name: str, vm_uuid: str, is_qcow2: bool = False) -> str:
+    """Return where the UEFI variables of a clone are: beside the image's, by its name and UUID.
+
+    libvirt gives a domain a file by its name alone, which a later domain of that name would use.
+    """
     folder, slash, _base = image_path.rpartition("/")
-    return f"{folder}{slash}{name}_VARS.fd"
+    return f"{folder}{slash}{name}.{vm_uuid[:8]}_VARS.{'qcow2' if is_qcow2 else 'fd'}"
 
 
 def clone(xml: str, plan: ClonePlan) -> str:
@@ -202,12 +205,20 @@ def _disks(root: ET.Element, sources: Mapping[str, DiskSource]) -> None:
 
 
 def _nvram(root: ET.Element, plan: ClonePlan) -> None:
-    for element in root.iterfind("os/nvram"):
-        source = element.find("source")
-        if source is not None and source.get("file"):
-            source.set("file", plan.nvram or nvram_path(source.get("file", ""), plan.name))
-        elif element.text and element.text.strip():
-            element.text = plan.nvram or nvram_path(element.text.strip(), plan.name)
+    """State the path of the clone's own UEFI variables, also if that of the image's is not."""
+    image_path = nvram_of(root) or plan.image_nvram
+    if image_path is None:
+        return
+    boot = _child(root, "os")
+    element = boot.find("nvram")
+    if element is None:
+        element = ET.SubElement(boot, "nvram")
+    path = nvram_path(image_path, plan.name, plan.uuid, element.get("format") == "qcow2")
+    source = element.find("source")
+    if source is not None:
+        source.set("file", path)
+    else:
+        element.text = path
 
 
 def _character_devices(root: ET.Element, old: str, new: str) -> None:
@@ -250,6 +261,12 @@ def _state_paths(root: ET.Element, old: str, new: str) -> None:
             audio.set("path", own_path(audio.get("path", ""), old, new))
     for path in root.iterfind("devices/pstore/path"):
         path.text = own_path((path.text or "").strip(), old, new)
+    for passt in root.iterfind("devices/interface/backend"):
+        if passt.get("logFile"):
+            passt.set("logFile", own_path(passt.get("logFile", ""), old, new))
+        # The image's host name, which passt would give to the clone by DHCP.
+        for name in ("hostname", "fqdn"):
+            passt.attrib.pop(name, None)
 
 
 def own_path(path: str, old: str, new: str) -> str:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
-from .domain_metadata import namespace
-from .domain_xml import QEMU_NAMESPACE, describe_disk
+from .domain_known import CHARACTER_DEVICES, unknown, words
+from .domain_qemu import by_hand
+from .domain_xml import describe_disk
 
 # What runs under QEMU (and libvirt's test driver): containers and Xen guests have other devices.
 _DOMAIN_TYPES = frozenset({"kvm", "qemu", "hvf", "test"})
@@ -21,7 +22,15 @@ _COPIED_KINDS = frozenset({"file", "block", "volume"})
 _EXCLUSIVE_KINDS = frozenset({"nvme", "vhostuser", "vhostvdpa"})
 # Children of a disk's source that don't change how its bytes are read.
 _PLAIN_SOURCE = frozenset({"seclabel", "privateData"})
-_CHARACTER_DEVICES = ("serial", "parallel", "console", "channel", "redirdev", "rng", "smartcard")
+# Backends of a character device of which each vm has its own, or which share nothing but a service.
+_BACKENDS = words("dbus file null pty qemu-vdagent spiceport spicevmc stdio tcp udp unix vc")
+_PLAIN_INTERFACES = words("bridge client direct ethernet internal mcast network null user")
+_DISPLAYS = words("dbus desktop egl-headless rdp sdl spice vnc")
+_INPUTS = frozenset({"keyboard", "mouse", "tablet"})
+# Of what starts a guest in encrypted memory; the rest is made for one guest's start.
+_PLAIN_SECURITY = frozenset(
+    {"cbitpos", "guestVisibleWorkarounds", "policy", "quoteGenerationService", "reducedPhysBits"}
+)
 _INTERFACES = {
     "hostdev": "passes a device of the host through",
     "vdpa": "owns a vDPA device of the host",
@@ -29,23 +38,6 @@ _INTERFACES = {
     "server": "listens on a TCP port",
     "udp": "listens on a UDP port",
 }
-# Options that configure the virtual machine itself and open nothing that can be written to.
-_QEMU_OPTIONS = frozenset(
-    {
-        "-acpitable",
-        "-boot",
-        "-cpu",
-        "-fw_cfg",
-        "-global",
-        "-machine",
-        "-msg",
-        "-no-hpet",
-        "-no-reboot",
-        "-overcommit",
-        "-rtc",
-        "-smbios",
-    }
-)
 
 
 def obstacles(root: ET.Element, own_networks: bool) -> Iterator[str]:
@@ -63,12 +55,14 @@ def obstacles(root: ET.Element, own_networks: bool) -> Iterator[str]:
     if not own_networks:
         for index, element in enumerate(root.iterfind("devices/interface")):
             yield from (f"has interface {index}, which {why}" for why in _interface(element))
-    for kind in _CHARACTER_DEVICES:
+    for kind in CHARACTER_DEVICES:
         for element in root.iterfind(f"devices/{kind}"):
             yield from (f"has a {kind} device that {why}" for why in _character_device(element))
     yield from _other_devices(root)
+    yield from _firmware(root)
     yield from _state(root)
-    yield from _qemu_arguments(root)
+    yield from by_hand(root)
+    yield from unknown(root, own_networks)
 
 
 def _disk(element: ET.Element) -> Iterator[str]:
@@ -109,6 +103,8 @@ def _interface(element: ET.Element) -> Iterator[str]:
     kind = element.get("type", "")
     if kind in _INTERFACES:
         yield _INTERFACES[kind]
+    elif kind not in _PLAIN_INTERFACES:
+        yield f"is of a type that is not known, {kind!r}"
     source = element.find("source")
     if kind == "direct" and source is not None and source.get("mode") == "passthrough":
         yield f"owns the host's interface {source.get('dev')}"
@@ -123,14 +119,19 @@ def _character_device(element: ET.Element) -> Iterator[str]:
     """Judge a character device; its type stands on itself or, for rng, on its backend."""
     if element.tag == "smartcard" and element.get("mode") == "host":
         yield "is a card reader of the host"
-    backend = element.find("backend") if element.tag == "rng" else element
-    if backend is None or (element.tag == "rng" and backend.get("model") != "egd"):
+    if element.tag == "smartcard" and element.get("mode") == "host-certificates":
+        yield "shows certificates of the host, the identity of one card"
         return
-    kind = backend.get("type")
+    backend = element.find("backend") if element.tag == "rng" else element
+    if backend is None or (element.tag == "rng" and backend.get("model") in ("random", "builtin")):
+        return
+    kind = backend.get("type", "")
     if kind in ("dev", "pipe"):
         source = backend.find("source")
         path = None if source is None else source.get("path")
         yield f"owns {path} of the host"
+    elif kind not in _BACKENDS and element.get("mode") != "host":
+        yield f"has a backend of a type that is not known, {kind!r}"
     if kind in ("tcp", "udp"):
         for source in backend.iterfind("source"):
             if source.get("mode") == "bind" and source.get("service", "0") != "0":
@@ -145,31 +146,53 @@ def _state(root: ET.Element) -> Iterator[str]:
         path = element.findtext("source/path")
         if path and element.find("target/readonly") is None:
             yield f"keeps memory in {path}"
+    for element in root.iterfind("launchSecurity/*"):
+        if element.tag not in _PLAIN_SECURITY:
+            yield f"has <{element.tag}> for its start in encrypted memory, made for it alone"
+    if root.find("resource/fibrechannel") is not None:
+        yield "has an identity of its own on Fibre Channel"
+
+
+def _firmware(root: ET.Element) -> Iterator[str]:
+    for element in root.iterfind("os/loader"):
+        # QEMU has write access to a flash device that is not said to be read-only.
+        if element.get("type") == "pflash" and element.get("readonly") != "yes":
+            yield (
+                f"can write to its firmware {(element.text or '').strip()}, which its clones would"
+                " share: make its <loader> read-only, with UEFI variables in <nvram>"
+            )
     for element in root.iterfind("os/nvram"):
         if element.get("type", "file") != "file":
             yield f"has UEFI variables with a {element.get('type')} source, which can't be copied"
+    if root.find("os/varstore") is not None:
+        yield "has UEFI variables in a <varstore>, which is not supported: let it have <nvram>"
 
 
 def _other_devices(root: ET.Element) -> Iterator[str]:
-    for element in root.iterfind("devices/filesystem/source"):
-        if element.get("socket"):
-            yield f"has a file system behind the socket {element.get('socket')}"
+    for element in root.iterfind("devices/filesystem"):
+        yield from _filesystem(element)
     for element in root.iterfind("devices/input"):
-        if element.get("type") in ("evdev", "passthrough"):
+        if element.get("type") not in _INPUTS:
             yield "owns an input device of the host"
+    for element in root.iterfind("devices/shmem"):
+        yield f"has the memory {element.get('name')} in common with other vms (shmem)"
+    for element in root.iterfind("devices/lease"):
+        yield f"holds the lease {element.findtext('key')}, which only one vm can have"
+    for element in root.iterfind("devices/graphics"):
+        if element.get("type") not in _DISPLAYS:
+            yield f"has a display of a type that is not known, {element.get('type')!r}"
+        if element.get("type") == "dbus" and element.get("address"):
+            yield f"has a display on the bus {element.get('address')}, where only one vm can be"
 
 
-def _qemu_arguments(root: ET.Element) -> Iterator[str]:
-    for element in root:
-        prefix, _colon, local = element.tag.rpartition(":")
-        if local != "commandline" or namespace(prefix, element, root) != QEMU_NAMESPACE:
-            continue
-        for argument in element:
-            value = argument.get("value", "")
-            option = "-" + value.lstrip("-")
-            if (
-                argument.tag.endswith(":arg")
-                and value.startswith("-")
-                and option not in _QEMU_OPTIONS
-            ):
-                yield f"gives QEMU the option {value[:40]} by hand"
+def _filesystem(element: ET.Element) -> Iterator[str]:
+    source = element.find("source")
+    place = {} if source is None else source.attrib
+    if "socket" in place:
+        yield f"has a file system behind the socket {place['socket']}"
+    elif element.find("readonly") is None:
+        found = next(iter(place.values()), element.get("type"))
+        yield (
+            f"can write to {found} of the host, which its clones would share: make that"
+            " <filesystem> read-only"
+        )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import ipaddress
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
@@ -15,10 +16,25 @@ from .model import Nic
 # QEMU's own prefix, with the bit set that says "locally administered".
 MAC_PREFIX = "52:54:00"
 # What stays of the image's interface when another network is asked for: the device as the guest
-# sees it. What belongs to its old connection (vlan, virtualport, filterref …) goes.
+# sees it, and what it is kept from. A VLAN and a virtual port are of its old connection's switch:
+# the other network says itself on which VLAN its guests are.
 _DEVICE = frozenset(
-    {"address", "alias", "bandwidth", "boot", "driver", "link", "model", "mtu", "rom"}
+    {
+        "address",
+        "alias",
+        "bandwidth",
+        "boot",
+        "driver",
+        "filterref",
+        "link",
+        "model",
+        "mtu",
+        "port",
+        "rom",
+    }
 )
+# Parameters of a network filter that say who the guest is. libvirt sets MAC, and learns IP.
+_IDENTITY = frozenset({"IP", "IPV6", "MAC"})
 _ADDED = frozenset({"driver", "model"})
 
 
@@ -41,7 +57,9 @@ def rewrite(root: ET.Element, nics: Sequence[Nic] | None, request_id: str) -> No
 
     ``nics`` None keeps the image's, each with a new MAC address. Otherwise there are as many as
     ``nics`` has; each keeps the device of the image's interface at its place, if there is one, else
-    the model of the last. A Nic that names neither network nor bridge is connected as the image's.
+    the model of the last. A Nic that names neither network nor bridge, or the same one as the
+    image's at its place, is connected as that. A network filter stays in any case, and gets the
+    addresses of ``nics``.
     """
     devices = root.find("devices")
     if devices is None:
@@ -63,11 +81,11 @@ def rewrite(root: ET.Element, nics: Sequence[Nic] | None, request_id: str) -> No
 def _interface(old: Sequence[ET.Element], index: int, nic: Nic, mac: str) -> ET.Element:
     if nic.network and nic.bridge:
         raise ImageUnsupported(f"interface {index} names both a network and a bridge")
-    if nic.network or nic.bridge:
-        element = _connected(old, index, nic)
-    elif index < len(old):
+    if index < len(old) and _is_connected(old[index], nic):
         element = copy.deepcopy(old[index])
         _forget_port(element)
+    elif nic.network or nic.bridge:
+        element = _connected(old, index, nic)
     else:
         raise ImageUnsupported(
             f"interface {index} names no network or bridge, and the image has only {len(old)}"
@@ -75,7 +93,48 @@ def _interface(old: Sequence[ET.Element], index: int, nic: Nic, mac: str) -> ET.
     for stale in element.findall("mac"):
         element.remove(stale)
     element.insert(0, ET.Element("mac", {"address": mac}))
+    for filterref in element.iterfind("filterref"):
+        _filter(filterref, index, nic)
     return element
+
+
+def _is_connected(element: ET.Element, nic: Nic) -> bool:
+    """Say whether an interface of the image is connected as ``nic`` wants it."""
+    if not (nic.network or nic.bridge):
+        return True
+    kind = "network" if nic.network else "bridge"
+    source = element.find("source")
+    return (
+        element.get("type") == kind
+        and source is not None
+        and source.get(kind) == (nic.network or nic.bridge)
+    )
+
+
+def _filter(filterref: ET.Element, index: int, nic: Nic) -> None:
+    """Let a network filter know the clone's addresses instead of the image's."""
+    stated = set()
+    learning = "any"
+    for parameter in filterref.findall("parameter"):
+        if parameter.get("name") in _IDENTITY:
+            stated.add(parameter.get("name"))
+            filterref.remove(parameter)
+        elif parameter.get("name") == "CTRL_IP_LEARNING":
+            learning = parameter.get("value", "")
+    found: dict[str, list[str]] = {"IP": [], "IPV6": []}
+    for text in nic.addresses:
+        ip = ipaddress.ip_interface(text).ip
+        found["IP" if ip.version == 4 else "IPV6"].append(str(ip))
+    for name, addresses in found.items():
+        for address in addresses:
+            ET.SubElement(filterref, "parameter", {"name": name, "value": address})
+        cannot_learn = name == "IPV6" or learning == "none"
+        if name in stated and not addresses and cannot_learn:
+            family = "IPv4" if name == "IP" else "IPv6"
+            raise ImageUnsupported(
+                f"interface {index} has the network filter {filterref.get('filter')} for one"
+                f" {family} address, which libvirt does not learn: name one in networks"
+            )
 
 
 def _connected(old: Sequence[ET.Element], index: int, nic: Nic) -> ET.Element:

@@ -18,7 +18,6 @@ from .domain_metadata import Made
 from .errors import ImageUnsupported
 from .vm_identity import Interface
 
-QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 # libvirtd's own limit for a string is 4 MiB; a definition has a few KiB.
 MAX_SIZE = 1 << 20
 # libxml2 refuses what is nested deeper, so libvirtd never has such a definition.
@@ -191,6 +190,15 @@ def nvram_of(root: ET.Element) -> str | None:
     if source is not None:
         return source.get("file")
     return (root.findtext("os/nvram") or "").strip() or None
+
+
+def hides_nvram(root: ET.Element) -> bool:
+    """Say whether a domain may have UEFI variables in a place that its definition doesn't state.
+
+    So it is up to libvirt 9.0 if libvirt chooses the firmware (``<os firmware='efi'>``): it does so
+    at each start, and forgets it.
+    """
+    return root.find("os[@firmware='efi']") is not None and nvram_of(root) is None
 
 
 def describe_disk(element: ET.Element) -> Disk:

@@ -122,23 +122,74 @@ def test_images_apart(host: FakeHost) -> None:
     assert host.batches == [[one.id], [two.id]]
 
 
+def nvram_of(host: FakeHost, request: Request) -> Path:
+    return host.folder / f"vm0.example.jp.{vm_uuid(request.id)[:8]}_VARS.fd"
+
+
 def test_uefi_variables_are_copied(host: FakeHost) -> None:
     source = host.folder / "image_VARS.fd"
     source.write_bytes(b"variables")
     host.add_image(nvram=f"<nvram>{source}</nvram>")
-    host.run(host.request())
-    assert (host.folder / "vm0.example.jp_VARS.fd").read_bytes() == b"variables"
+    request = host.request()
+    host.run(request)
+    assert nvram_of(host, request).read_bytes() == b"variables"
 
 
-def test_uefi_variables_that_are_there_are_kept(host: FakeHost) -> None:
+def test_uefi_variables_in_a_place_that_the_definition_does_not_state(host: FakeHost) -> None:
+    host.connection.nvram = host.folder
+    (host.folder / f"{IMAGE}_VARS.fd").write_bytes(b"variables")
+    host.add_image(firmware=" firmware='efi'")
+    request = host.request()
+    (done,) = host.run(request)
+    assert done.state is State.DONE
+    own = nvram_of(host, request)
+    assert own.read_bytes() == b"variables"
+    made = domain_xml.describe(host.connection.domains[-1].xml)
+    assert (made.nvram, made.made.nvram) == (str(own), str(own))
+
+
+def test_an_image_that_never_ran_has_no_uefi_variables_yet(host: FakeHost) -> None:
+    host.connection.nvram = host.folder
+    host.add_image(firmware=" firmware='efi'")
+    request = host.request()
+    (done,) = host.run(request)
+    assert done.state is State.DONE
+    assert not nvram_of(host, request).exists()
+    made = domain_xml.describe(host.connection.domains[-1].xml)
+    assert made.nvram == str(nvram_of(host, request))
+
+
+@pytest.mark.parametrize("source_exists", [True, False])
+@pytest.mark.parametrize("is_link", [True, False])
+def test_uefi_variables_that_are_there_are_kept(
+    host: FakeHost, source_exists: bool, is_link: bool
+) -> None:
+    source = host.folder / "image_VARS.fd"
+    if source_exists:
+        source.write_bytes(b"variables")
+    host.add_image(nvram=f"<nvram>{source}</nvram>")
+    request = host.request()
+    theirs = nvram_of(host, request)
+    if is_link:
+        theirs.symlink_to("nowhere")
+    else:
+        theirs.write_bytes(b"another vm's")
+    (failed,) = host.run(request)
+    assert failed.failure.code == "storage_failed"
+    assert f"{theirs}, for its UEFI variables, is there already" in failed.failure.text
+    assert theirs.is_symlink() if is_link else theirs.read_bytes() == b"another vm's"
+
+
+def test_uefi_variables_are_removed_when_the_clone_fails(host: FakeHost) -> None:
     source = host.folder / "image_VARS.fd"
     source.write_bytes(b"variables")
-    theirs = host.folder / "vm0.example.jp_VARS.fd"
-    theirs.write_bytes(b"another vm's")
     host.add_image(nvram=f"<nvram>{source}</nvram>")
-    (failed,) = host.run(host.request())
-    assert failed.failure.code == "storage_failed"
-    assert theirs.read_bytes() == b"another vm's"
+    host.connection.failures["defineXML"] = [libvirtError("no")]
+    request = host.request()
+    (failed,) = host.run(request)
+    assert failed.state is State.FAILED
+    assert not nvram_of(host, request).exists()
+    assert_clean(host, request)
 
 
 # --- what can't be cloned
@@ -430,7 +481,7 @@ def test_a_base_below_an_overlay_outside_the_pools_stays(host: FakeHost) -> None
     overlay = host.folder / "elsewhere.qcow2"
     overlay.write_bytes(header(backing=backing, extensions=[(BACKING_FORMAT, b"qcow2")]))
     disks = DISK.format(format="qcow2", path=overlay, target="vda")
-    host.connection.defineXML(DEFINITION.format(name="theirs", disks=disks, nvram=""))
+    host.connection.defineXML(DEFINITION.format(name="theirs", disks=disks, nvram="", firmware=""))
     host.connection.domains.remove(image)
     clone.unused_bases.collect(host.context)
     assert host.bases() == [name]

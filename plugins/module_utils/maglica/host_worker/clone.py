@@ -136,10 +136,10 @@ class _Batch:
             results.update(customize(rest, facts, use_kvm, self._context.alive))
         self._each(take_result)
 
-    def _define(self, image: Image) -> None:
+    def _define(self, _image: Image) -> None:
         context = self._context
         with self._phase("define"):
-            self._each(lambda vm: member.announce(vm, image, context))
+            self._each(lambda vm: member.announce(vm, context))
             connection = context.connect()
             self._at_once(lambda vm: member.define(vm, connection, context.host))
 

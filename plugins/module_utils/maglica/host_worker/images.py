@@ -135,9 +135,9 @@ def _about(path: str, problem: str) -> str:
 
 
 def _identity(path: str, status: os.stat_result) -> tuple[Any, ...]:
+    # Not st_dev: the same file system may have another number the next time that it is mounted.
     return (
         path,
-        status.st_dev,
         status.st_ino,
         status.st_size,
         status.st_mtime_ns,

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import time
@@ -17,9 +16,9 @@ from typing import Any
 from .. import domain_clone, domain_xml
 from .._deps import need
 from ..domain_metadata import OwnVolume
-from ..errors import GuestUnsupported, LibvirtFailed, NameTaken, NoRoom, StorageFailed
+from ..errors import GuestUnsupported, LibvirtFailed, NameTaken, StorageFailed
 from ..model import CloneMode, CloneSpec, Nic, Request, Vm, vm_uuid
-from . import copies, images, libvirtd, storage, undo, view
+from . import copies, images, libvirtd, nvram, storage, undo, view
 from .context import JobContext
 from .guest import keys
 from .guest.appliance import Drive
@@ -39,7 +38,7 @@ class Member:
     """A clone request and what has been made for it so far.
 
     ``disks`` has the paths of its volumes by target, all in ``pool``; ``xml`` is the definition
-    that it will have.
+    that it will have; ``image_nvram`` is where the image's UEFI variables are, if it has some.
     """
 
     request: Request
@@ -49,6 +48,7 @@ class Member:
     host_keys: tuple[HostKey, ...] = ()
     public_keys: tuple[str, ...] = ()
     pool: storage.Pool | None = None
+    image_nvram: str | None = None
 
     @property
     def pool_name(self) -> str:
@@ -124,6 +124,8 @@ def place(vm: Member, base: Source, image: Image, context: JobContext) -> None:
         storage.check_free(volume)
         context.journal.intend(vm.request.id, undo.VOLUME, asdict(volume))
         vm.disks[target] = path
+    stated = image.definition.nvram
+    vm.image_nvram = stated or nvram.hidden_path(image.xml, context.connect())
     vm.xml = domain_clone.clone(image.xml, _plan(vm, base))
 
 
@@ -161,6 +163,7 @@ def _plan(vm: Member, base: Source) -> domain_clone.ClonePlan:
         networks=vm.spec.networks,
         vcpus=vm.spec.vcpus,
         memory_mib=vm.spec.memory_mib,
+        image_nvram=vm.image_nvram,
         image_version=base.version,
         tags=vm.spec.tags,
         base=base.id if vm.spec.clone_mode is CloneMode.LINKED else None,
@@ -205,9 +208,9 @@ def _identity(vm: Member) -> Identity:
     )
 
 
-def announce(vm: Member, image: Image, context: JobContext) -> None:
-    """Do what comes before the definition. Raises NoRoom or StorageFailed."""
-    _copy_nvram(vm, image, context)
+def announce(vm: Member, context: JobContext) -> None:
+    """Do what comes before the definition. Raises NoRoom, StorageFailed or ImageUnsupported."""
+    _copy_nvram(vm, context)
     vm.public_keys = tuple(key.public for key in vm.host_keys)
     vm.xml = domain_clone.record_host_keys(vm.xml, vm.public_keys)
     data = {"uuid": vm.uuid, "name": vm.spec.name, "ssh_host_keys": vm.public_keys}
@@ -223,22 +226,16 @@ def define(vm: Member, connection: Any, host: str) -> None:
         connection.defineXML(vm.xml)
 
 
-def _copy_nvram(vm: Member, image: Image, context: JobContext) -> None:
-    """Give the vm the image's UEFI variables, among them what is booted; else it has none."""
-    source, target = image.definition.nvram, domain_xml.describe(vm.xml).nvram
-    if source is None or target is None or not Path(source).is_file():
+def _copy_nvram(vm: Member, context: JobContext) -> None:
+    """Give the vm the image's UEFI variables, among them what is booted; else it begins anew."""
+    target = domain_xml.describe(vm.xml).nvram
+    if target is None:
         return
-    if Path(target).exists():
+    if os.path.lexists(target):
         raise StorageFailed(f"{target}, for its UEFI variables, is there already")
-    context.journal.intend(vm.request.id, undo.FILE, {"path": target})
-    try:
-        with Path(source).open("rb") as old, Path(target).open("xb") as new:
-            os.fchmod(new.fileno(), 0o600)
-            shutil.copyfileobj(old, new)
-            os.fsync(new.fileno())
-    except OSError as error:
-        failure = NoRoom if error.errno == errno.ENOSPC else StorageFailed
-        raise failure(f"UEFI variables {source} can't be copied: {error.strerror}") from error
+    if vm.image_nvram is not None and Path(vm.image_nvram).exists():
+        context.journal.intend(vm.request.id, undo.FILE, {"path": target})
+        nvram.copy(vm.image_nvram, target)
 
 
 def recall(vm: Member, context: JobContext) -> None:
