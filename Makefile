@@ -53,7 +53,7 @@ test-unit: venv ## run the unit tests: no root, no libvirt, seconds
 .PHONY: test-integration
 test-integration: venv ## run the tests against a real libvirtd and real sockets
 	@tests/tools/debian-packages libvirt-daemon-system libguestfs-tools qemu-system-x86 qemu-utils sasl2-bin libsasl2-modules openssl \
-		virtinst linux-image-cloud-amd64 openssh-client e2fsprogs iproute2 bindfs
+		virtinst linux-image-cloud-amd64 openssh-client e2fsprogs iproute2 bindfs ovmf
 	@$(PYTEST) tests/integration
 
 .PHONY: test-cloud

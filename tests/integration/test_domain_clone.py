@@ -25,6 +25,7 @@ TEST_NAMESPACE = "http://libvirt.org/schemas/domain/test/1.0"
 # Both change these; each has its own value.
 OWN_VALUE = {
     "uuid#": "it derives from the request",
+    "os/nvram#": "the name of the file shows whose it is",
     "devices/interface/mac@address": "it derives from the request and the interface's place",
     "devices/disk/source@file": "volumes are named so that they are known as Maglica's",
     "devices/disk/source@dev": "the copy of a block device is a file",
@@ -43,6 +44,7 @@ ONLY_OURS = {
     "devices/disk/source/seclabel*": "it is about the image's file",
     "devices/disk/backingStore*": "the old chain is not the copy's",
     "devices/interface/virtualport/parameters@interfaceid": "it names the image's port",
+    "devices/interface/filterref/parameter*": "the filter is for the image's address",
     "devices/serial/source@path": "two vms would write to one file or fight for one socket",
     "devices/serial/log@file": "two vms would write to one file",
     "devices/console/source@path": "it is the same device as the serial",

@@ -8,6 +8,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from maglica.errors import ImageUnsupported, StorageFailed
@@ -216,6 +217,22 @@ def test_again_notices_a_file_that_is_gone(tmp_path: Path) -> None:
     (tmp_path / "disk").unlink()
     with pytest.raises(StorageFailed, match=r"disk .*/disk can't be read"):
         images.again(chain)
+
+
+def test_a_file_system_that_is_mounted_as_another_device_makes_no_new_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = make(tmp_path / "disk", b"x")
+    before = version("uuid", {"vda": inspect(disk, "raw", [])})
+    fstat = os.fstat
+
+    def moved(descriptor: int) -> SimpleNamespace:
+        status = fstat(descriptor)
+        fields = {name: getattr(status, name) for name in dir(status) if name.startswith("st_")}
+        return SimpleNamespace(**{**fields, "st_dev": status.st_dev + 1})
+
+    monkeypatch.setattr(os, "fstat", moved)
+    assert version("uuid", {"vda": inspect(disk, "raw", [])}) == before
 
 
 def test_a_block_device_has_no_version() -> None:
