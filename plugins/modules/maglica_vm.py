@@ -105,6 +105,15 @@ options:
     description:
       - The network interfaces of the vm. Without it the vm has those of the image, with MAC
         addresses of its own, and uses DHCP.
+      - An interface keeps the device, the bandwidth, the network filter and the isolation of the
+        image's interface at the same place, whatever it is connected to. One that the image has not
+        has no filter.
+      - A filter gets the addresses of O(networks[].addresses) in place of the image's. Without
+        them libvirt learns the IPv4 address; a filter that can't learn it, or that is for an IPv6
+        address, is an error then.
+      - VLAN tags and virtual ports belong to the image's own connection. An interface that names
+        another network or bridge has those which that network defines, or none; one that names the
+        same, or none, keeps them.
       - Only used when the vm is made.
     type: list
     elements: dict

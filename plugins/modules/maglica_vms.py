@@ -118,7 +118,8 @@ options:
   networks: &networks
     description:
       - The network interfaces of a vm. Without it a vm has those of the image, with MAC
-        addresses of its own, and uses DHCP.
+        addresses of its own, and uses DHCP. What stays of the image's interfaces is said at
+        M(maglica.cloud.maglica_vm).
       - Only used when a vm is made.
     type: list
     elements: dict
