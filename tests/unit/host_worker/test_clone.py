@@ -23,7 +23,7 @@ from maglica.host_worker import clone, references, storage, undo
 from maglica.host_worker.guest.model import SetPassword, Write
 from maglica.model import CloneMode, Nic, Request, State, vm_uuid
 from support.fake_host import IMAGE, FakeHost, Killed
-from support.fake_libvirt import VIR_FROM_RPC, libvirtError
+from support.fake_libvirt import VIR_FROM_RPC, Domain, libvirtError
 
 NAMES = ("vm0.example.jp", "vm1.example.jp", "vm2.example.jp")
 
@@ -157,6 +157,24 @@ def test_an_image_that_never_ran_has_no_uefi_variables_yet(host: FakeHost) -> No
     assert not nvram_of(host, request).exists()
     made = domain_xml.describe(host.connection.domains[-1].xml)
     assert made.nvram == str(nvram_of(host, request))
+
+
+def test_uefi_variables_that_libvirt_made_go_with_a_vm_that_does_not_start(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.connection.nvram = host.folder
+    host.add_image(firmware=" firmware='efi'")
+    request = host.request()
+
+    def create(domain: Domain) -> None:
+        Path(domain_xml.describe(domain.xml).nvram).write_bytes(b"template")
+        raise libvirtError("it does not start")
+
+    monkeypatch.setattr(Domain, "create", create)
+    (failed,) = host.run(request)
+    assert failed.state is State.FAILED
+    assert not nvram_of(host, request).exists()
+    assert_clean(host, request)
 
 
 @pytest.mark.parametrize("source_exists", [True, False])

@@ -227,14 +227,17 @@ def define(vm: Member, connection: Any, host: str) -> None:
 
 
 def _copy_nvram(vm: Member, context: JobContext) -> None:
-    """Give the vm the image's UEFI variables, among them what is booted; else it begins anew."""
+    """Give the vm the image's UEFI variables, among them what is booted.
+
+    Of an image that never ran there are none; libvirt then makes the vm's own at its first start.
+    """
     target = domain_xml.describe(vm.xml).nvram
     if target is None:
         return
     if os.path.lexists(target):
         raise StorageFailed(f"{target}, for its UEFI variables, is there already")
+    context.journal.intend(vm.request.id, undo.FILE, {"path": target})
     if vm.image_nvram is not None and Path(vm.image_nvram).exists():
-        context.journal.intend(vm.request.id, undo.FILE, {"path": target})
         nvram.copy(vm.image_nvram, target)
 
 
