@@ -123,6 +123,14 @@ DEVICES = {
         "on the bus unix:path=/run/bus",
     ),
     "display-unknown": ("<graphics type='future'/>", "not known, 'future'"),
+    "nic-host-address": (
+        "<interface type='ethernet'><source><ip address='192.0.2.1'/></source></interface>",
+        "gives the host an address",
+    ),
+    "nic-route": (
+        "<interface type='ethernet'><source><route address='192.0.2.0'/></source></interface>",
+        "gives the host an address or a route",
+    ),
     "nic-unknown": ("<interface type='future'/>", "interface 0, which is of a type.*'future'"),
     "channel-unknown": ("<channel type='nmdm'/>", "not known, 'nmdm'"),
     "input-unknown": ("<input type='future'/>", "input device"),
@@ -163,6 +171,22 @@ OUTSIDE = {
         "<resource><fibrechannel appid='app'/></resource>",
         "identity of its own on Fibre Channel",
     ),
+    "kernel-hostname": (
+        "<os><cmdline>root=/dev/vda systemd.hostname=web0</cmdline></os>",
+        "is told systemd.hostname=web0 on its kernel's command line",
+    ),
+    "kernel-address": ("<os><cmdline>ip=192.0.2.7::192.0.2.1</cmdline></os>", "ip=192.0.2.7::"),
+    "kernel-ipv6": ("<os><cmdline>ip=[2001:db8::7]::</cmdline></os>", "is told ip=.2001:db8"),
+    "credential": (
+        "<sysinfo type='smbios'><oemStrings>"
+        "<entry>io.systemd.credential:system.hostname=web0</entry></oemStrings></sysinfo>",
+        "is told system.hostname by <sysinfo>",
+    ),
+    "credential-fwcfg": (
+        "<sysinfo type='fwcfg'>"
+        "<entry name='opt/io.systemd.credentials/system.machine_id'>0</entry></sysinfo>",
+        "is told system.machine_id",
+    ),
     "unknown": ("<future/>", "has <future>, which two vms might not both have"),
     "unknown-prefix": ("<x:future xmlns:x='http://example.com/x'/>", "has <x:future>"),
     "smbios-uuid": (_argument("-smbios", "type=1,uuid=1-2"), "gives QEMU uuid by -smbios"),
@@ -195,6 +219,7 @@ FINE = {
         "<memory model='nvdimm'><source><path>/pm</path></source>"
         "<target><readonly/></target></memory>"
     ),
+    "user-network": "<interface type='user'><ip family='ipv4' address='10.9.0.0'/></interface>",
     "macvtap": "<interface type='direct'><source dev='eth1' mode='bridge'/></interface>",
     "filesystem-read-only": (
         "<filesystem type='mount'><source dir='/srv'/><target dir='/srv'/><readonly/></filesystem>"
@@ -215,6 +240,7 @@ FINE_OUTSIDE = {
     "<metadata><x:a xmlns:x='http://example.com' p='/srv'>/srv</x:a></metadata>",
     "boot": "<os><loader readonly='yes' type='pflash'>/fw.fd</loader><kernel>/vmlinuz</kernel>"
     "<initrd>/initrd</initrd><cmdline>/x</cmdline></os>",
+    "kernel": "<os><cmdline>root=/dev/vda1 ip=dhcp ip=eth0:dhcp quiet</cmdline></os>",
     "rom": "<os><loader type='rom'>/bios.bin</loader></os>",
     "sysinfo": "<sysinfo type='fwcfg'><entry name='opt/a' file='/srv/a.ign'/></sysinfo>",
     "partition": "<resource><partition>/machine</partition></resource>",

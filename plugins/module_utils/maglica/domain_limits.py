@@ -31,6 +31,10 @@ _INPUTS = frozenset({"keyboard", "mouse", "tablet"})
 _PLAIN_SECURITY = frozenset(
     {"cbitpos", "guestVisibleWorkarounds", "policy", "quoteGenerationService", "reducedPhysBits"}
 )
+# Of a kernel's command line (kernel-parameters(7), systemd(1), dracut.cmdline(7)), and of what
+# systemd takes from SMBIOS and fw_cfg (systemd.system-credentials(7)).
+_IDENTITY_PARAMETERS = words("hostname ifname systemd.hostname systemd.machine_id")
+_IDENTITY_CREDENTIALS = words("firstboot.hostname system.hostname system.machine_id")
 _INTERFACES = {
     "hostdev": "passes a device of the host through",
     "vdpa": "owns a vDPA device of the host",
@@ -60,6 +64,7 @@ def obstacles(root: ET.Element, own_networks: bool) -> Iterator[str]:
             yield from (f"has a {kind} device that {why}" for why in _character_device(element))
     yield from _other_devices(root)
     yield from _firmware(root)
+    yield from _told_guest(root)
     yield from _state(root)
     yield from by_hand(root)
     yield from unknown(root, own_networks)
@@ -113,6 +118,8 @@ def _interface(element: ET.Element) -> Iterator[str]:
         yield f"needs the prepared device {target.get('dev')}"
     if element.find("portForward") is not None:
         yield "forwards ports of the host"
+    if kind != "user" and any(child.tag in ("ip", "route") for child in element.iter()):
+        yield "gives the host an address or a route"
 
 
 def _character_device(element: ET.Element) -> Iterator[str]:
@@ -166,6 +173,20 @@ def _firmware(root: ET.Element) -> Iterator[str]:
             yield f"has UEFI variables with a {element.get('type')} source, which can't be copied"
     if root.find("os/varstore") is not None:
         yield "has UEFI variables in a <varstore>, which is not supported: let it have <nvram>"
+
+
+def _told_guest(root: ET.Element) -> Iterator[str]:
+    """Judge what a guest is told of itself from outside."""
+    for word in root.findtext("os/cmdline", "").split():
+        name, _equals, value = word.partition("=")
+        # ip= begins with an address, or else with an interface or a method.
+        if name in _IDENTITY_PARAMETERS or (name == "ip" and (value[:1].isdigit() or "[" in value)):
+            yield f"is told {word[:80]} on its kernel's command line, which only one vm can be"
+    for entry in root.iterfind("sysinfo//entry"):
+        stated = f"{entry.get('name', '')}={entry.text or ''}".replace(":", "/")
+        for name in sorted(_IDENTITY_CREDENTIALS):
+            if f"/{name}=" in stated:
+                yield f"is told {name} by <sysinfo>, which only one vm can be"
 
 
 def _other_devices(root: ET.Element) -> Iterator[str]:
