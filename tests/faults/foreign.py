@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -147,9 +146,9 @@ def volumes_by_pattern() -> Iterator[None]:
             return
         pattern = re.compile(rf".+\.[a-z0-9]{{1,16}}\.{uuid[:8]}\.qcow2")
         for pool in storage.pools(context.connect()):
-            for name in os.listdir(pool.path) if Path(pool.path).is_dir() else ():
-                if pattern.fullmatch(name):
-                    _delete(context.connect(), pool.name, name)
+            for path in Path(pool.path).glob("*.qcow2"):
+                if pattern.fullmatch(path.name):
+                    _delete(context.connect(), pool.name, path.name)
 
     discard = own_files.discard
     with patch.object(own_files, "discard", without):
