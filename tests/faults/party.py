@@ -48,6 +48,7 @@ class Party:
             for request_id, name in self.names.items()
         )
         (folder / "plan").write_text(plan)
+        self.allow(0)
         self.library: subprocess.Popen[bytes] | None = None
 
     def weaken(self, protection: str) -> None:
@@ -60,13 +61,19 @@ class Party:
             weak = without.command(protection, worker.command())
             worker.command = lambda weak=weak: weak  # type: ignore[method-assign]
 
+    def allow(self, count: int) -> None:
+        """Let the library hand in so many of the requests, all in all."""
+        (self.folder / "allowed.new").write_text(str(count))
+        (self.folder / "allowed.new").rename(self.folder / "allowed")
+
     def start(self) -> None:
         self.worker.start()
         for host in self.hosts:
             host.start()
 
     def start_library(self) -> None:
-        files = (self.library_config, self.folder / "plan", self.folder / "ended")
+        names = ("plan", "allowed", "ended")
+        files = (self.library_config, *(self.folder / name for name in names))
         path = os.pathsep.join([environment()["PYTHONPATH"], str(TESTS)])
         with (self.folder / "library.log").open("ab") as log:
             self.library = subprocess.Popen(

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A process that hands requests in by the library and waits for them, and may be killed at will.
 
-`python3 -m faults.submitter CONFIG PLAN ENDED`: PLAN has one request a line, as JSON with its id;
-the ids are older than the first message. ENDED gets a line with id and state of each that ended,
-and is read at the next start, which hands in the others again.
+`python3 -m faults.submitter CONFIG PLAN ALLOWED ENDED`: PLAN has one request a line, as JSON with
+its id; the ids are older than the first message. ALLOWED says how many of them may be handed in so
+far. ENDED gets a line with id and state of each that ended, and is read at the next start, which
+hands in the others again.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ WINDOW = 48
 GROUP = 12
 PATIENCE = 120.0
 PAUSE = 0.1
+LOOK = 0.02
 
 
-def main(config_path: str, plan: str, ended: str) -> int:
-    done = Path(ended)
+def main(config_path: str, plan: str, allowed: str, ended: str) -> int:
+    done, limit = Path(ended), Path(allowed)
     known = {line.split()[0] for line in done.read_text().splitlines()} if done.exists() else set()
-    lines = map(json.loads, Path(plan).read_text().splitlines())
+    lines = [json.loads(line) for line in Path(plan).read_text().splitlines()]
+    total = len(lines)
     waiting = deque(
         Request(line["id"], Kind.CLONE, CloneSpec(line["name"], IMAGE, memory_mib=16, start=False))
         for line in lines
@@ -40,9 +43,14 @@ def main(config_path: str, plan: str, ended: str) -> int:
     with Client(config.load(Path(config_path)), 2.0, 30) as client, done.open("a") as record:
         under_way: deque[str] = deque()
         while waiting or under_way:
-            while waiting and len(under_way) < WINDOW:
-                group = [waiting.popleft() for _turn in range(min(GROUP, len(waiting)))]
+            open_ = int(limit.read_text()) - (total - len(waiting))
+            while open_ > 0 and waiting and len(under_way) < WINDOW:
+                group = [waiting.popleft() for _turn in range(min(GROUP, len(waiting), open_))]
+                open_ -= len(group)
                 under_way.extend(hand_in(client, group))
+            if not under_way:
+                time.sleep(LOOK)
+                continue
             request_id = under_way.popleft()
             state = wait(client, request_id)
             record.write(f"{request_id} {state}\n")
