@@ -7,7 +7,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The same examples each time; what is random by design is in `make test-faults`.
+hypothesis.settings.register_profile("fixed", derandomize=True)
+hypothesis.settings.load_profile("fixed")
 
 # Below a service of systemd, programs of these tests would log for the journal.
 os.environ.pop("JOURNAL_STREAM", None)
