@@ -9,9 +9,13 @@ SHELL := /bin/bash
 VENV := build/venv
 # Debian's own Python: python3-libvirt and python3-guestfs exist for no other.
 PYTHON := /usr/bin/python3
-PYTEST := $(VENV)/bin/python -m pytest
+OWN_TMP := $(CURDIR)/tests/tools/own-tmp
+PYTEST := $(OWN_TMP) $(VENV)/bin/python -m pytest
 CLOUD := $(PYTHON) tests/cloud/cloud.py
 HOSTS ?= 2
+# What a machine needs to run libvirtd, QEMU and the appliances of libguestfs itself.
+HOST_PACKAGES := libvirt-daemon-system libguestfs-tools linux-image-cloud-amd64 qemu-system-x86 qemu-utils \
+	e2fsprogs openssh-client
 # Nothing is left outside the checkout but Debian packages.
 export PIP_CACHE_DIR := $(CURDIR)/build/cache/pip
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -52,41 +56,40 @@ test-unit: venv ## run the unit tests: no root, no libvirt, seconds
 
 .PHONY: test-integration
 test-integration: venv ## run the tests against a real libvirtd and real sockets
-	@tests/tools/debian-packages libvirt-daemon-system libguestfs-tools qemu-system-x86 qemu-utils sasl2-bin libsasl2-modules openssl \
-		virtinst linux-image-cloud-amd64 openssh-client e2fsprogs iproute2 bindfs ovmf
+	@tests/tools/debian-packages $(HOST_PACKAGES) btrfs-progs xfsprogs fdisk iproute2 openssl \
+		sasl2-bin libsasl2-modules virtinst bindfs ovmf
 	@$(PYTEST) tests/integration
 
 .PHONY: test-cloud
 test-cloud: cloud ## run the tests that clone and boot on the real hosts of `make cloud`
 	@$(PYTEST) --timeout 900 tests/cloud
 
-FAULT_PACKAGES := libvirt-daemon-system libguestfs-tools qemu-system-x86 qemu-utils iproute2 iptables e2fsprogs
+FAULT_PACKAGES := $(HOST_PACKAGES) iproute2 iptables
 
 .PHONY: test-faults
 test-faults: cloud ## kill, cut off, fill up and attack everything, and count the damage (AREAS="..." SEED=n)
 	@tests/tools/debian-packages $(FAULT_PACKAGES)
-	@cd tests && $(CURDIR)/$(VENV)/bin/python -m faults.run $(if $(SEED),--seed $(SEED)) $(AREAS)
+	@cd tests && $(OWN_TMP) $(CURDIR)/$(VENV)/bin/python -m faults.run $(if $(SEED),--seed $(SEED)) $(AREAS)
 
 .PHONY: test-faults-short
 test-faults-short: cloud ## the short form of test-faults, which is a part of test
 	@tests/tools/debian-packages $(FAULT_PACKAGES)
-	@cd tests && $(CURDIR)/$(VENV)/bin/python -m faults.run --short $(if $(SEED),--seed $(SEED)) $(AREAS)
+	@cd tests && $(OWN_TMP) $(CURDIR)/$(VENV)/bin/python -m faults.run --short $(if $(SEED),--seed $(SEED)) $(AREAS)
 
 .PHONY: bench-control
 bench-control: venv ## time the control side: one vm and 100 vms whose clones cost nothing
 	@tests/tools/debian-packages libvirt-daemon-system
-	@cd tests && PYTHONPATH=$(CURDIR)/plugins/module_utils:. $(CURDIR)/$(VENV)/bin/python -m bench.control
+	@cd tests && PYTHONPATH=$(CURDIR)/plugins/module_utils:. $(OWN_TMP) $(CURDIR)/$(VENV)/bin/python -m bench.control
 
 .PHONY: bench-listing
 bench-listing: venv build/bench/venv/.ready ## time the inventory beside community.libvirt's; writes docs/performance-listing.md
 	@tests/tools/debian-packages libvirt-daemon-system
-	@cd tests && $(CURDIR)/build/bench/venv/bin/python -m bench.listing
+	@cd tests && $(OWN_TMP) $(CURDIR)/build/bench/venv/bin/python -m bench.listing
 
 .PHONY: bench-clone
 bench-clone: venv build/bench/venv/.ready cloud ## time cloning beside virt-clone with virt-customize, and kcli; writes docs/performance.md
-	@tests/tools/debian-packages libvirt-daemon-system libguestfs-tools qemu-system-x86 qemu-utils virtinst xorriso \
-		openssh-client e2fsprogs
-	@cd tests && PYTHONPATH=../plugins/module_utils $(CURDIR)/build/bench/venv/bin/python -m bench.clone
+	@tests/tools/debian-packages $(HOST_PACKAGES) virtinst xorriso
+	@cd tests && PYTHONPATH=../plugins/module_utils $(OWN_TMP) $(CURDIR)/build/bench/venv/bin/python -m bench.clone
 
 build/bench/venv/.ready: requirements-bench.txt
 	@echo "bench: installing $< into build/bench/venv"
@@ -113,10 +116,10 @@ build: venv ## build the collection's archive into build/
 
 .PHONY: clean
 clean: ## remove what was built, but not the cloud and its cached roots
-	@rm -rf $(VENV) build/archive build/bench build/cache/{mypy,pytest,ruff} build/figures build/lint build/*.log build/*.tar.gz \
+	@tests/tools/remove-tree $(VENV) build/archive build/bench build/cache/{mypy,pytest,ruff} build/figures build/lint build/tmp build/*.log build/*.tar.gz \
 		.collections tests/output
 
 .PHONY: clean-all
 clean-all: ## take the cloud down and remove everything that was built
 	@$(CLOUD) clean
-	@rm -rf build .collections tests/output
+	@tests/tools/remove-tree build .collections tests/output

@@ -21,9 +21,8 @@ from testbed import machines, network, remains, roots, texts
 from testbed.deployment import deploy
 from testbed.kvm import kvm_works
 from testbed.layout import IMAGE, Host, Layout, LayoutError, layout
-from testbed.run import CloudError, run, say, step
+from testbed.run import CHECKOUT, CloudError, remove_tree, run, say, step
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     *("mmdebstrap", "debian-archive-keyring", "systemd-container", "iproute2", "openssh-client"),
     *("e2fsprogs", "qemu-utils", "qemu-system-x86", "libvirt-clients"),
@@ -158,7 +157,7 @@ def clean(arguments: argparse.Namespace) -> None:
     """Remove the cloud and the cache."""
     down(arguments)
     with _lock(), step("removing the cached roots"):
-        run("rm", "-rf", "--one-file-system", _layout(1).cache)
+        remove_tree(_layout(1).cache)
 
 
 def status(_arguments: argparse.Namespace) -> int:

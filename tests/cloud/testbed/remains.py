@@ -19,7 +19,7 @@ from pathlib import Path
 from testbed.cgroups import hierarchies, remove_cgroups
 from testbed.layout import Layout
 from testbed.network import bridge_exists, remove_bridge
-from testbed.run import CloudError, run
+from testbed.run import CloudError, remove_tree
 
 _KILL_DEADLINE = 30.0
 _PROPAGATE = Path("/run/systemd/nspawn/propagate")
@@ -71,14 +71,18 @@ def remove(cloud: Layout) -> None:
     _kill(cloud)
     remove_bridge(cloud)
     remove_cgroups(cloud.machine_prefix)
-    if _PROPAGATE.is_dir():
-        for folder in _PROPAGATE.glob(f"{cloud.machine_prefix}*"):
-            folder.rmdir()
-    if cloud.state.exists():
-        run("rm", "-rf", "--one-file-system", cloud.state)
+    remove_propagated(cloud.machine_prefix)
+    remove_tree(cloud.state)
     left = remains(cloud)
     if left:
         raise CloudError(f"could not remove all of the cloud: {', '.join(left)} stayed")
+
+
+def remove_propagated(prefix: str) -> None:
+    """Remove what systemd-nspawn keeps of machines whose names begin with `prefix`."""
+    if _PROPAGATE.is_dir():
+        for folder in _PROPAGATE.glob(f"{prefix}*"):
+            folder.rmdir()
 
 
 def _kill(cloud: Layout) -> None:

@@ -14,7 +14,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.run import run
+from testbed.run import remove_tree, run
 
 HERE = Path(__file__).parent
 SUITE = "bookworm"
@@ -30,6 +30,8 @@ _GUEST_PACKAGES = (
     "systemd-sysv dbus udev ifupdown isc-dhcp-client iproute2 openssh-server python3 "
     "qemu-guest-agent linux-image-cloud-amd64"
 )
+# What a newcomer's machine is known to have; apt is there anyway.
+_BARE_PACKAGES = "systemd-sysv git make ca-certificates"
 _UNREAD = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
@@ -81,11 +83,19 @@ def guest_recipe(ssh_public_key: str) -> Recipe:
 
 def host_root(cache: Path) -> Path:
     """Return the hosts' root, made first if it is not in `cache`."""
-    recipe = host_recipe()
-    final = cache / f"host-{recipe.digest}"
+    return _root("host", host_recipe(), cache)
+
+
+def bare_root(cache: Path) -> Path:
+    """Return the root of a bare machine, made first if it is not in `cache`."""
+    return _root("bare", Recipe(tuple(_BARE_PACKAGES.split()), "bare-root.sh"), cache)
+
+
+def _root(kind: str, recipe: Recipe, cache: Path) -> Path:
+    final = cache / f"{kind}-{recipe.digest}"
     if not final.exists():
         partial = cache / f"{final.name}.partial"
-        _remove(partial)
+        remove_tree(partial)
         _mmdebstrap(recipe, partial)
         partial.rename(final)
     return final
@@ -97,7 +107,7 @@ def guest_image(cache: Path, ssh_public_key: str) -> Path:
     final = cache / f"guest-{recipe.digest}"
     if not final.exists():
         partial = cache / f"{final.name}.partial"
-        _remove(partial)
+        remove_tree(partial)
         partial.mkdir(parents=True)
         root, raw = partial / "root", partial / "disk.raw"
         _mmdebstrap(recipe, root)
@@ -106,7 +116,7 @@ def guest_image(cache: Path, ssh_public_key: str) -> Path:
         run("mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", root, raw, GUEST_DISK_SIZE)
         run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, partial / "disk.qcow2")
         raw.unlink()
-        _remove(root)
+        remove_tree(root)
         partial.rename(final)
     return final
 
@@ -131,11 +141,7 @@ def _only(folder: Path, pattern: str) -> Path:
 
 def forget_older(cache: Path, keep: tuple[Path, ...]) -> None:
     """Remove what earlier recipes made. Nothing may run on it any more."""
-    for path in [*cache.glob("host-*"), *cache.glob("guest-*")]:
-        if path not in keep:
-            _remove(path)
-
-
-def _remove(path: Path) -> None:
-    if path.exists():
-        run("rm", "-rf", "--one-file-system", path)
+    for kind in ("host", "guest", "bare"):
+        for path in cache.glob(f"{kind}-*"):
+            if path not in keep:
+                remove_tree(path)

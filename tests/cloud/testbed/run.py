@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+CHECKOUT = Path(__file__).resolve().parents[3]
 _START = time.monotonic()
 _PRINT = threading.Lock()
 
@@ -65,6 +66,11 @@ def run(
         detail = "\n".join(words_of_program)
         raise CloudError(f"{_show(command)}: exit status {done.returncode}\n{detail}")
     return done.stdout
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder, if it is there, and all that is in it; what is mounted below is not."""
+    run(CHECKOUT / "tests/tools/remove-tree", path)
 
 
 def _show(command: tuple[str | Path, ...]) -> str:
