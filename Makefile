@@ -13,6 +13,7 @@ OWN_TMP := $(CURDIR)/tests/tools/own-tmp
 PYTEST := $(OWN_TMP) $(VENV)/bin/python -m pytest
 CLOUD := $(PYTHON) tests/cloud/cloud.py
 HOSTS ?= 2
+BARE ?= demo test
 # What a machine needs to run libvirtd, QEMU and the appliances of libguestfs itself.
 HOST_PACKAGES := libvirt-daemon-system libguestfs-tools linux-image-cloud-amd64 qemu-system-x86 qemu-utils \
 	e2fsprogs openssh-client
@@ -45,6 +46,11 @@ demo: cloud ## bring up a real cloud on this machine, clone and boot a vm, and s
 .PHONY: test
 test: venv ## run everything: lint, then the unit, integration and cloud tests
 	@$(PYTHON) tests/tools/stages.py
+
+.PHONY: test-bare
+test-bare: ## do it as a newcomer does, on a bare Debian in a container (BARE="demo test")
+	@tests/tools/debian-packages python3
+	@$(PYTHON) tests/tools/bare.py $(BARE)
 
 .PHONY: lint
 lint: venv ## run every linter of the ecosystem (STEPS="mypy sanity" runs only these)

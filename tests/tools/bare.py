@@ -1,0 +1,255 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Do on a bare Debian what a newcomer does: `make demo`, `make test`; see `make test-bare`.
+
+The machine is a systemd-nspawn container with systemd, apt, git, make and ca-certificates, and
+with this machine's configuration of apt and pip, on a network of its own. It gets a clone of the
+commit that is checked out here. `bare.py TARGET...` makes these targets there.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "cloud")]
+
+from testbed import roots  # noqa: E402 - after the import path is set
+from testbed.cgroups import make_cgroups, remove_cgroups  # noqa: E402
+from testbed.layout import layout  # noqa: E402
+from testbed.remains import remove_propagated  # noqa: E402
+from testbed.run import CHECKOUT, CloudError, remove_tree, run, say, step  # noqa: E402
+
+BUILD = CHECKOUT / "build"
+CACHE = BUILD / "cache" / "bare"
+STATE = BUILD / "bare"
+# Below the root's home, as where a newcomer clones to.
+INSIDE = "/root/maglica.cloud"
+PACKAGES = (
+    *("mmdebstrap", "debian-archive-keyring", "systemd-container", "git", "iproute2"),
+    *("slirp4netns", "util-linux"),
+)
+# How this machine's packages are found: files and folders that are copied, if they are there.
+CONFIGURATION = (
+    *("/etc/apt/sources.list", "/etc/apt/sources.list.d", "/etc/apt/apt.conf.d"),
+    *(
+        "/etc/apt/preferences.d",
+        "/etc/apt/trusted.gpg",
+        "/etc/apt/trusted.gpg.d",
+        "/etc/apt/keyrings",
+        "/etc/apt/auth.conf.d",
+    ),
+    *("/etc/pip.conf", "/etc/xdg/pip", "/root/.config/pip", "/root/.pip"),
+    *("/etc/ssl/certs/ca-certificates.crt", "/usr/local/share/ca-certificates"),
+)
+# Hooks that call programs which a bare machine does not have.
+HOOKS = ("20packagekit", "50appstream")
+VARIABLES = ("PIP_", "SSL_", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy")
+
+# Processes, mounts and network are in namespaces of their own, so that a kill of this program,
+# however it happens, leaves none of them. The network is slirp's: it needs no address, route or
+# firewall rule of this machine, on which the cloud inside would otherwise make its bridge.
+_ENTER = """
+set -e
+for group in $CGROUPS; do echo $$ > "$group/cgroup.procs"; done
+mount -t overlay overlay -o "$OVERLAY" "$ROOT"
+ip link set lo up
+echo ready
+read -r _ready
+exec "$@"
+"""
+
+
+def main(steps: list[str]) -> int:
+    """Make the targets on a bare machine; return the exit status of the first that failed."""
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(143))
+    os.umask(0o022)  # What is made here are the machine's folders.
+    try:
+        if os.geteuid():
+            raise CloudError("it makes a container: run it as root")
+        with alone():
+            run(CHECKOUT / "tests/tools/debian-packages", *PACKAGES)
+            with step("root of a bare Debian"):
+                root = roots.bare_root(CACHE)
+            roots.forget_older(CACHE, (root,))
+            return machine(root, steps)
+    except CloudError as error:
+        print(f"bare.py: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Wait for another run in this checkout; leave nothing but the cached root."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / "bare.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        clean()  # What a killed run has left.
+        try:
+            yield
+        finally:
+            clean()
+
+
+def clean() -> None:
+    remove_cgroups(name())
+    remove_propagated(name())
+    remove_tree(STATE)
+
+
+def name() -> str:
+    """Return what the machine and its control groups are called, for this checkout alone."""
+    return f"mb{layout(CHECKOUT, 1).id}"
+
+
+def machine(root: Path, steps: list[str]) -> int:
+    """Run the machine until its steps have ended; return their exit status."""
+    for folder in ("root", "upper", "work"):
+        (STATE / folder).mkdir(parents=True)
+    commit = clone(STATE / "checkout")
+    binds = configure(STATE / "upper", steps)
+    say(f"{commit[:12]} on a bare Debian: make {', make '.join(steps)}")
+    with contextlib.ExitStack() as stack:
+        process = stack.enter_context(started(root, binds))
+        stack.enter_context(networked(process))
+        assert process.stdout is not None
+        for line in process.stdout:
+            # The console is a terminal, whose lines end in more than one character.
+            print(line.decode(errors="replace").rstrip("\r\n"), flush=True)
+        return process.wait()
+
+
+def clone(target: Path) -> str:
+    """Clone the commit that is checked out; return it."""
+    git = ("git", "-C", CHECKOUT)
+    commit = run(*git, "rev-parse", "HEAD").strip()
+    if run(*git, "status", "--porcelain", "--untracked-files=no"):
+        say("what is not committed is not tested")
+    run("git", "clone", "--quiet", "--no-hardlinks", "--no-checkout", CHECKOUT, target)
+    run("git", "-C", target, "checkout", "--quiet", "--detach", commit)
+    return commit
+
+
+def configure(upper: Path, steps: list[str]) -> list[Path]:
+    """Write what is this run's into the machine; return the folders that it must see."""
+    for source in map(Path, CONFIGURATION):
+        target = upper / source.relative_to("/")
+        if source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            run("cp", "-rL", source, target)
+    for hook in HOOKS:
+        (upper / "etc/apt/apt.conf.d" / hook).unlink(missing_ok=True)
+    chosen = {key: value for key, value in os.environ.items() if key.startswith(VARIABLES)}
+    environment = " ".join(f'"{key}={value}"' for key, value in chosen.items())
+    manager = ("[Manager]", "ShowStatus=no", "LogLevel=warning")
+    files = {
+        "etc/bare": f"STEPS={' '.join(steps)}\n",
+        "etc/resolv.conf": "nameserver 10.0.2.3\n",
+        "etc/systemd/system.conf.d/bare.conf": "\n".join(
+            [*manager, f"DefaultEnvironment={environment}", ""]
+        ),
+    }
+    for path, text in files.items():
+        (upper / path).parent.mkdir(parents=True, exist_ok=True)
+        (upper / path).write_text(text)
+    # The layer covers /root, which is private.
+    (upper / "root").mkdir(mode=0o700, exist_ok=True)
+    return [path for path in package_folders(chosen) if path.is_dir()]
+
+
+def package_folders(variables: dict[str, str]) -> set[Path]:
+    """Return the folders on this machine in which pip is told to look for packages."""
+    words = " ".join(value for key, value in variables.items() if key.startswith("PIP_"))
+    for path in ("/etc/pip.conf", "/etc/xdg/pip/pip.conf", "/root/.config/pip/pip.conf"):
+        parser = configparser.RawConfigParser()
+        parser.read(path)
+        words += "".join(f" {value}" for part in parser.values() for value in part.values())
+    folders = {word.removeprefix("file://") for word in words.split()}
+    # An index refers to the files beside it.
+    return {
+        path.parent if path.name == "simple" else path
+        for path in map(Path, folders)
+        if path.is_absolute() and not path.is_relative_to("/etc")
+    }
+
+
+@contextlib.contextmanager
+def started(root: Path, binds: list[Path]) -> Iterator[subprocess.Popen[bytes]]:
+    """Have a machine for the block; it boots when it is told to, by a line."""
+    devices = [path for path in map(Path, ("/dev/net/tun", "/dev/kvm")) if path.exists()]
+    command = [
+        *("setpriv", "--pdeathsig", "KILL"),
+        *("unshare", "--mount", "--propagation", "private", "--net"),
+        *("--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", _ENTER, "sh"),
+        *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit"),
+        *(f"--machine={name()}", "--hostname=bare", f"--directory={STATE / 'root'}"),
+        # Not on the overlay: the cloud's own overlays and QEMU's disks lie in it.
+        f"--bind={STATE / 'checkout'}:{INSIDE}",
+        *(f"--bind={device}" for device in devices),
+        *(f"--bind-ro={folder}" for folder in binds),
+        *("--capability=all", "--system-call-filter=@module @raw-io @mount"),
+        *("--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=read-only"),
+    ]
+    environment = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "CGROUPS": " ".join(map(str, make_cgroups(name()))),
+        "OVERLAY": f"lowerdir={root},upperdir={STATE / 'upper'},workdir={STATE / 'work'}",
+        "ROOT": str(STATE / "root"),
+        # A machine may change its kernel's settings, such as ip_forward.
+        "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1",
+    }
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        if first != b"ready\n":
+            words = (first + process.stdout.read()).decode(errors="replace")
+            raise CloudError(f"the machine can't be started: {words}")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def networked(machine: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Give the machine a network that leads out by way of a process here, and let it boot."""
+    ready, tell = os.pipe()
+    (pid,) = Path(f"/proc/{machine.pid}/task/{machine.pid}/children").read_text().split()
+    command = ["setpriv", "--pdeathsig", "KILL", "slirp4netns", "--configure", "--mtu=1400"]
+    command += [f"--ready-fd={tell}", pid, "tap0"]
+    slirp = subprocess.Popen(
+        command, pass_fds=[tell], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    os.close(tell)
+    try:
+        if os.read(ready, 1) != b"1":
+            raise CloudError(f"slirp4netns: {slirp.communicate()[0].strip()}")
+        assert machine.stdin is not None
+        machine.stdin.write(b"\n")
+        machine.stdin.close()
+        yield
+    finally:
+        os.close(ready)
+        slirp.kill()
+        slirp.wait()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
