@@ -128,4 +128,5 @@ clean: ## remove what was built, but not the cloud and its cached roots
 .PHONY: clean-all
 clean-all: ## take the cloud down and remove everything that was built
 	@$(CLOUD) clean
+	@$(PYTHON) tests/tools/bare.py
 	@tests/tools/remove-tree build .collections tests/output

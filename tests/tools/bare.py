@@ -4,7 +4,8 @@
 
 The machine is a systemd-nspawn container with systemd, apt, git, make and ca-certificates, and
 with this machine's configuration of apt and pip, on a network of its own. It gets a clone of the
-commit that is checked out here. `bare.py TARGET...` makes these targets there.
+commit that is checked out here. `bare.py TARGET...` makes these targets there; without any it only
+removes what a killed run has left.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ def main(steps: list[str]) -> int:
         if os.geteuid():
             raise CloudError("it makes a container: run it as root")
         with alone():
+            if not steps:
+                return 0
             run(CHECKOUT / "tests/tools/debian-packages", *PACKAGES)
             with step("root of a bare Debian"):
                 root = roots.bare_root(CACHE)

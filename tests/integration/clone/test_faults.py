@@ -17,7 +17,7 @@ from typing import Callable
 
 import pytest
 from maglica.errors import GuestUnreadable
-from maglica.host_worker import bases, images, qemu_img, storage, undo
+from maglica.host_worker import bases, images, qemu_img, scratch, storage, undo
 from maglica.host_worker.guest import watch
 from maglica.host_worker.guest.appliance import Drive
 from maglica.host_worker.guest.customize import Guest, customize
@@ -272,10 +272,11 @@ def test_a_job_that_is_killed_with_its_appliance(host: Host, phase: str) -> None
     # A password is what needs an appliance when all else is written into areas.
     request = host.request("killed.example.jp", root_password="$6$saltsalt$hashhashhash")
     command = [sys.executable, "-c", JOB, host.uri, str(host.settings.state_dir), request.id]
+    own = scratch.make(host.settings.state_dir)
     library = str(Path(undo.__file__).parents[2])
     job = subprocess.Popen(
         command,
-        env={**os.environ, "PYTHONPATH": library},
+        env={**os.environ, "PYTHONPATH": library, **scratch.environment(own)},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -288,6 +289,10 @@ def test_a_job_that_is_killed_with_its_appliance(host: Host, phase: str) -> None
     finally:
         os.killpg(job.pid, signal.SIGKILL)
         job.wait()
+    sockets = [link.readlink() for link in own.glob("appliance.*/libguestfs*")]
+    scratch.remove(own)
+    assert len(sockets) == 1
+    assert not sockets[0].exists()
     assert host.context.journal.intents(request.id) != ()
     undo.undo(request.id, host.context)
     undo.undo(request.id, host.context)
