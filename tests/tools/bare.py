@@ -50,6 +50,7 @@ CONFIGURATION = (
     *("/etc/pip.conf", "/etc/xdg/pip", "/root/.config/pip", "/root/.pip"),
     *("/etc/ssl/certs/ca-certificates.crt", "/usr/local/share/ca-certificates"),
 )
+DEVICES = ("/dev/net/tun", "/dev/fuse", "/dev/kvm")
 # Hooks that call programs which a bare machine does not have.
 HOOKS = ("20packagekit", "50appstream")
 VARIABLES = ("PIP_", "SSL_", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy")
@@ -188,7 +189,7 @@ def package_folders(variables: dict[str, str]) -> set[Path]:
 @contextlib.contextmanager
 def started(root: Path, binds: list[Path]) -> Iterator[subprocess.Popen[bytes]]:
     """Have a machine for the block; it boots when it is told to, by a line."""
-    devices = [path for path in map(Path, ("/dev/net/tun", "/dev/kvm")) if path.exists()]
+    devices = [path for path in map(Path, DEVICES) if path.exists()]
     command = [
         *("setpriv", "--pdeathsig", "KILL"),
         *("unshare", "--mount", "--propagation", "private", "--net"),
