@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from maglica.host_worker.scheduler import BATCHES
 from maglica.model import State
 from support.client_worker import Peer, eventually
-from support.figures import Figure, at_least, at_most, control, reported
+from support.figures import Figure, at_least, at_most, control
 
 from .frame import Run
 from .party import HOSTS, Party, party
@@ -139,12 +139,7 @@ def figures_of_mayhem(run: Run) -> Iterator[Figure]:
     yield at_most("random kill -9: vms made twice", twice, 0, how)
     yield at_most("random kill -9: drafts and intents left", left, 0, how)
     told = "the longest time in which no request ended"
-    what = "random kill -9: pause, seconds"
-    if run.short:
-        # Another load on the machine must not fail `make test`.
-        yield reported(what, found.pause, told)
-    else:
-        yield at_most(what, found.pause, PAUSE_SECONDS, told)
+    yield run.within("random kill -9: pause, seconds", found.pause, PAUSE_SECONDS, told)
 
 
 def without_durability(run: Run) -> Iterator[Figure]:

@@ -49,8 +49,8 @@ def figures(run: Run) -> Iterator[Figure]:
     down = [seconds for each in total for seconds in each.down]
     how = f"{len(found)} cuts of {len(CUTS)} kinds, {count} hosts, seed {run.seed}"
     yield at_least("partitions: cycles", len(found), count * cycles, how)
-    yield at_most("partitions: found by both sides, seconds", max(found), FOUND_SECONDS, how)
-    yield at_most("partitions: resumed, seconds", max(resumed), RESUMED_SECONDS, how)
+    yield run.within("partitions: found by both sides, seconds", max(found), FOUND_SECONDS, how)
+    yield run.within("partitions: resumed, seconds", max(resumed), RESUMED_SECONDS, how)
     if not run.short:
         cuts = sum(each.long for each in total)
         text = f"host_timeout {DOWN_SECONDS:g} s after the last hello; {cuts} long cuts"
