@@ -14,6 +14,7 @@ import configparser
 import contextlib
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -225,19 +226,31 @@ def started(root: Path, binds: list[Path]) -> Iterator[subprocess.Popen[bytes]]:
         if first != b"ready\n":
             words = (first + process.stdout.read()).decode(errors="replace")
             raise CloudError(f"the machine can't be started: {words}")
-        yield process
+        handle = os.pidfd_open(inner(process))
+        try:
+            yield process
+        finally:
+            # The first process of a namespace is gone when all of them are.
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            select.select([handle], [], [])
+            os.close(handle)
     finally:
         process.kill()
         process.wait()
+
+
+def inner(machine: subprocess.Popen[bytes]) -> int:
+    """Return the process that `unshare` has started in the new namespaces."""
+    return int(Path(f"/proc/{machine.pid}/task/{machine.pid}/children").read_text())
 
 
 @contextlib.contextmanager
 def networked(machine: subprocess.Popen[bytes]) -> Iterator[None]:
     """Give the machine a network that leads out by way of a process here, and let it boot."""
     ready, tell = os.pipe()
-    (pid,) = Path(f"/proc/{machine.pid}/task/{machine.pid}/children").read_text().split()
     command = ["setpriv", "--pdeathsig", "KILL", "slirp4netns", "--configure", "--mtu=1400"]
-    command += [f"--ready-fd={tell}", pid, "tap0"]
+    command += [f"--ready-fd={tell}", str(inner(machine)), "tap0"]
     slirp = subprocess.Popen(
         command, pass_fds=[tell], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
