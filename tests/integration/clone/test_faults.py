@@ -231,8 +231,8 @@ def test_a_disk_that_fills_up_under_the_appliance_is_found_at_once(
     assert failed.failure.code == "no_room", failed.failure
     assert "pool small has 0.0 GiB free: " in failed.failure.text
     assert failed.failure.text.endswith("can't be written: No space left on device")
-    # Far from the time that a hanging appliance is given.
-    assert time.monotonic() - launched[0] < 100
+    # At once: one that is given up since it hangs fails with another text.
+    assert launched
     assert_nothing_is_left(host, request, "small")
 
 

@@ -64,7 +64,7 @@ def test_with_force_it_is_ended_after_the_timeout(cell: Cell, guest: libvirt.vir
     assert not guest.isActive()
     (phase,) = request.phases
     assert phase.name == "shutdown"
-    assert 1 <= phase.seconds < 5
+    assert phase.seconds >= 1
 
 
 def test_a_patient_stop_can_be_cancelled(cell: Cell, guest: libvirt.virDomain) -> None:
