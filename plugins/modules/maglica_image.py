@@ -45,7 +45,8 @@ options:
     description:
       - V(prepared) has a base of the image's present version on each host. Older ones that no vm
         builds upon are removed.
-      - V(released) removes all bases of the image that no vm builds upon.
+      - V(released) removes all bases of the image that no vm builds upon. What is known of its
+        guest is forgotten, so that the next clone looks again.
     type: str
     choices: [prepared, released]
     default: prepared

@@ -33,9 +33,9 @@ options:
     default: false
   bases:
     description:
-      - Whether to return each image's bases, the prepared copies that vms build upon. They are what
-        the hosts last reported to the client worker, which must answer then, also within
-        O(host_timeout).
+      - Whether to return each image's bases, the prepared copies that vms build upon, and whether
+        its guest can be customized. That is what the hosts last reported to the client worker,
+        which must answer then, also within O(host_timeout).
     type: bool
     default: false
 """
@@ -49,6 +49,12 @@ EXAMPLES = r"""
   maglica.cloud.maglica_image_info:
     name: debian12.original
   register: debian
+
+- name: Tell which images can't be cloned, and why
+  maglica.cloud.maglica_image_info:
+    bases: true
+  register: images
+  failed_when: images.images | map(attribute='looks') | flatten | rejectattr('customizable')
 
 - name: Print their names
   ansible.builtin.debug:
@@ -288,6 +294,43 @@ images:
           description: How many vms build upon it.
           type: int
           returned: always
+    looks:
+      description:
+        - What a host found out of its guest before it made a base, by host; kept for that version
+          of the image. None of an image that no host has looked at yet.
+        - A clone of a version that was refused is refused at once. A request to release the image
+          (M(maglica.cloud.maglica_image)) has the next one look again, as may be wanted when
+          something is changed on the host and not in the image.
+      type: list
+      elements: dict
+      returned: when O(bases=true)
+      sample:
+        - host: kvm0.example.jp
+          version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
+          customizable: true
+          reason: null
+          current: true
+      contains:
+        host:
+          description: The host that has looked.
+          type: str
+          returned: always
+        version:
+          description: The state of the image's disks then.
+          type: str
+          returned: always
+        customizable:
+          description: Whether clones of it can be customized.
+          type: bool
+          returned: always
+        reason:
+          description: Why not.
+          type: str
+          returned: always
+        current:
+          description: As C(current) of a base.
+          type: bool
+          returned: always
     xml:
       description: The definition on the first of its hosts.
       type: str
@@ -339,9 +382,11 @@ def ask(question: fleet_info.Question, parameters: Mapping[str, Any]) -> dict[st
     shown = fleet_info.images(question, parameters["definitions"])
     if parameters["bases"]:
         with Client(question.config, reply_timeout=question.timeout, attempts=1) as client:
-            known = image_apply.bases(client)
+            hosts = client.hosts()
+        known, looks = image_apply.bases(hosts), image_apply.looks(hosts)
         for image in shown["images"]:
             image["bases"] = known.pop(image["name"], [])
+            image["looks"] = looks.get(image["name"], [])
         shown["other_bases"] = {
             name: bases for name, bases in known.items() if question.is_about(name)
         }

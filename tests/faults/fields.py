@@ -52,6 +52,8 @@ _STRINGS = {
     "networks": "default",
     "BaseSummary.id": "0a1b2c3d",
     "BaseSummary.version": "0123456789ab",
+    "LookSummary.version": "0123456789ab",
+    "reason": "no ifupdown",
     "problem": "libvirtd does not answer",
 }
 # What a body has besides records.

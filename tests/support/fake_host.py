@@ -13,7 +13,7 @@ import pytest
 from maglica import _deps
 from maglica.config import HostWorker
 from maglica.errors import MaglicaError
-from maglica.host_worker import bases, clone, images, qemu_img
+from maglica.host_worker import clone, images, look, qemu_img
 from maglica.host_worker.context import JobContext
 from maglica.host_worker.guest import accel, keys
 from maglica.host_worker.guest.appliance import Drive
@@ -134,7 +134,16 @@ class FakeHost:
 
     # --- what stands for QEMU, ssh-keygen and libguestfs
 
-    def copy(self, chain: images.Chain, target: str, alive: Callable[[], None]) -> None:
+    def lay_over(self, below: images.Layer, path: str) -> None:
+        Path(path).write_bytes(b"overlay of " + below.path.encode())
+
+    def copy(
+        self,
+        chain: images.Chain,
+        target: str,
+        alive: Callable[[], None],
+        overlay: images.Layer | None = None,
+    ) -> None:
         self.copied.append(chain[0].path)
         self.step("copy")
 
@@ -169,7 +178,8 @@ def own_libvirt(monkeypatch: pytest.MonkeyPatch) -> None:
 def host(tmp_path: Path, own_libvirt: None, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     made = FakeHost(tmp_path)
     monkeypatch.setattr(qemu_img, "copy", made.copy)
-    monkeypatch.setattr(bases, "prepare_base", made.prepare)
+    monkeypatch.setattr(qemu_img, "lay_over", made.lay_over)
+    monkeypatch.setattr(look, "prepare_base", made.prepare)
     monkeypatch.setattr(clone, "customize", made.customize)
     monkeypatch.setattr(keys, "host_keys", made.host_keys)
     monkeypatch.setattr(accel, "kvm_works", lambda setting, state_dir: False)

@@ -142,6 +142,14 @@ bases = st.builds(
     areas=st.booleans(),
     vms=st.integers(0, 1 << 20),
 )
+looks = st.builds(
+    model.LookSummary,
+    image=texts(400),
+    version=texts(64),
+    customizable=st.booleans(),
+    reason=maybe(texts(2000)),
+    current=maybe(st.booleans()),
+)
 reports = st.builds(
     model.HostReport,
     cpus=st.integers(0, 1 << 20),
@@ -152,6 +160,7 @@ reports = st.builds(
     networks=tuples(texts(200)),
     bases=tuples(bases),
     leftovers=tuples(leftovers),
+    looks=tuples(looks),
     problem=maybe(texts(2000)),
 )
 host_statuses = st.builds(

@@ -20,6 +20,7 @@ from maglica.model import (
     HostStatus,
     Kind,
     Leftover,
+    LookSummary,
     Nic,
     Phase,
     PoolSummary,
@@ -104,6 +105,24 @@ def test_image_list_is_the_table_that_users_know(run: Callable[..., Ran]) -> Non
     assert (ran.status, ran.err) == (0, "")
 
 
+def test_image_list_tells_what_can_not_be_cloned(run: Callable[..., Ran], fake: FakeClient) -> None:
+    looks = (
+        LookSummary("SL6.0-x86_64.original", "v", False, "no ifupdown", True),
+        LookSummary("SL6.1-x86_64.original", "v", True, None, True),
+        LookSummary("SL6.1-x86_64.original", "old", False, "no system", False),
+    )
+    fake._hosts["host0.example.jp"] = replace(HOST0, report=replace(HOST0.report, looks=looks))
+    lines = run("image", "list").out.split("\n")
+    assert lines[0].split("Host")[1].strip() == "Can't be cloned"
+    assert [line.split(None, 2)[1:] for line in lines[2:5]] == [
+        ["host0.example.jp", "no ifupdown"],
+        ["host0.example.jp", "-"],
+        ["host1.example.jp", "-"],
+    ]
+    images = json.loads(run("image", "list", "--json").out)
+    assert {image["refused"] for image in images} == {None, "no ifupdown"}
+
+
 def test_vm_list_has_everything_else(run: Callable[..., Ran]) -> None:
     assert run("vm", "list").out.split("\n")[2:] == [
         "vm1.example.jp                           host0.example.jp running 1     512 yes",
@@ -183,6 +202,7 @@ def test_json_is_values_only(run: Callable[..., Ran]) -> None:
         "name": "SL6.1-x86_64.original",
         "host": "host0.example.jp",
         "uuid": UUID,
+        "refused": None,
     }
     (vm,) = json.loads(run("--json", "vm", "list", "--host=host0.example.jp").out)
     assert (vm["name"], vm["host"], vm["active"]) == ("vm1.example.jp", "host0.example.jp", True)

@@ -18,6 +18,7 @@ from maglica.model import (
     HostReport,
     HostStatus,
     Kind,
+    LookSummary,
     Phase,
     Request,
     State,
@@ -105,6 +106,16 @@ def test_an_image_that_nobody_has() -> None:
         to_do(PREPARED, status("a", domains=(image(active=True),)))
     with pytest.raises(NameInvalid):
         to_do(Wanted("../x"), status("a"))
+
+
+def looked_at(host: str, customizable: bool) -> HostStatus:
+    look = LookSummary(IMAGE, "0123456789ab", customizable, None, True)
+    return replace(status(host), report=HostReport(domains=(image(),), looks=(look,)))
+
+
+def test_release_where_the_image_was_refused() -> None:
+    hosts = (looked_at("a", False), looked_at("b", True), status("c"))
+    assert to_do(RELEASED, *hosts) == {"a": True, "b": False}
 
 
 def test_release_where_a_base_is_not_used() -> None:

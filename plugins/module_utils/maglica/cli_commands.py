@@ -43,7 +43,12 @@ _KINDS = {
 def image_list(client: Client, options: argparse.Namespace, console: Console) -> None:
     hosts = _hosts(client, options, console)
     images = [
-        {"name": domain.name, "host": status.host, "uuid": domain.uuid}
+        {
+            "name": domain.name,
+            "host": status.host,
+            "uuid": domain.uuid,
+            "refused": cli_text.refusal(status, domain.name),
+        }
         for status in hosts
         for domain in status.report.domains
         if domain.is_image

@@ -30,12 +30,19 @@ def _cell(value: object) -> str:
 
 def image_table(hosts: Iterable[HostStatus]) -> str:
     rows = [
-        (domain.name, status.host)
+        (domain.name, status.host, refusal(status, domain.name))
         for status in hosts
         for domain in sorted(status.report.domains, key=lambda domain: domain.name)
         if domain.is_image
     ]
-    return table(("Name", "Host"), rows)
+    columns = 3 if any(row[2] for row in rows) else 2
+    return table(("Name", "Host", "Can't be cloned")[:columns], [row[:columns] for row in rows])
+
+
+def refusal(status: HostStatus, image: str) -> str | None:
+    """Return why clones of an image are refused on a host, if it is known that they are."""
+    look = status.report.look_at(image)
+    return look.reason if look and not look.customizable else None
 
 
 def places(act: str, done: Sequence[Place]) -> str:

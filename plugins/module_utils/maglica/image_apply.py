@@ -8,13 +8,21 @@ What the hosts have comes from their reports to the client worker.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from . import names
 from .errors import HostDown, HostUnknown, ImageUnknown, MaglicaError
-from .model import HostStatus, ImageSpec, Kind, Request, new_request_id
+from .model import (
+    BaseSummary,
+    HostStatus,
+    ImageSpec,
+    Kind,
+    LookSummary,
+    Request,
+    new_request_id,
+)
 from .request_end import failure_of
 
 # The phase of a request that did something, by kind; one that found all done has none.
@@ -66,13 +74,23 @@ class Wanted:
     hosts: tuple[str, ...] = field(default=())
 
 
-def bases(client: Requests) -> dict[str, list[dict[str, Any]]]:
+def bases(hosts: Iterable[HostStatus]) -> dict[str, list[dict[str, Any]]]:
     """Return the bases on all hosts, also on those that are down, by image, as plain data."""
+    return _by_image((status.host, base) for status in hosts for base in status.report.bases)
+
+
+def looks(hosts: Iterable[HostStatus]) -> dict[str, list[dict[str, Any]]]:
+    """Return what looks at the images found on all hosts, as ``bases`` does."""
+    return _by_image((status.host, look) for status in hosts for look in status.report.looks)
+
+
+def _by_image(
+    entries: Iterable[tuple[str, BaseSummary | LookSummary]],
+) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
-    for status in client.hosts():
-        for base in status.report.bases:
-            shown = {"host": status.host, **asdict(base)}
-            found.setdefault(shown.pop("image"), []).append(shown)
+    for host, entry in entries:
+        shown = {"host": host, **asdict(entry)}
+        found.setdefault(shown.pop("image"), []).append(shown)
     return found
 
 
@@ -141,7 +159,8 @@ def _those_with_it(known: dict[str, HostStatus], wanted: Wanted) -> list[HostSta
 
 def _has(status: HostStatus, wanted: Wanted) -> bool:
     if wanted.state is Readiness.RELEASED:
-        return any(base.image == wanted.name for base in status.report.bases)
+        known = {base.image for base in status.report.bases}
+        return wanted.name in known.union(look.image for look in status.report.looks)
     return any(domain.name == wanted.name and domain.is_image for domain in status.report.domains)
 
 
@@ -152,7 +171,10 @@ def _runs(status: HostStatus, name: str) -> bool:
 def _is_to_do(status: HostStatus, wanted: Wanted) -> bool:
     bases = [base for base in status.report.bases if base.image == wanted.name]
     if wanted.state is Readiness.RELEASED:
-        return any(not base.vms for base in bases)
+        refused = any(
+            look.image == wanted.name and not look.customizable for look in status.report.looks
+        )
+        return refused or any(not base.vms for base in bases)
     return not any(base.current for base in bases)
 
 

@@ -281,6 +281,20 @@ class BaseSummary:
 
 
 @dataclass(frozen=True)
+class LookSummary:
+    """Whether the guest of an image can be customized, as a look at that ``version`` of it found.
+
+    ``reason``: why not. ``current``: as of a base.
+    """
+
+    image: str
+    version: str
+    customizable: bool
+    reason: str | None
+    current: bool | None
+
+
+@dataclass(frozen=True)
 class HostReport:
     """What a host says of itself with every hello. ``problem``: why it can't work now."""
 
@@ -293,11 +307,17 @@ class HostReport:
     bases: tuple[BaseSummary, ...] = ()
     problem: str | None = None
     leftovers: tuple[Leftover, ...] = ()
+    looks: tuple[LookSummary, ...] = ()
 
     def base_of(self, image: str) -> BaseSummary | None:
         """Return the base that a clone of ``image`` finds made, as far as that can be told."""
         usable = [base for base in self.bases if base.image == image and base.current is not False]
         return max(usable, key=lambda base: (base.current is True, base.created), default=None)
+
+    def look_at(self, image: str) -> LookSummary | None:
+        """Return what is known of the guest of ``image``, as far as the image is as it was then."""
+        known = (look for look in self.looks if look.image == image)
+        return next((look for look in known if look.current is not False), None)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pytest
 from maglica.host_worker.guest import blocks, keys
 from maglica.host_worker.guest.appliance import Drive
 from maglica.host_worker.guest.blocks import Writer
-from maglica.host_worker.guest.customize import Guest, prepare_base, write_areas
+from maglica.host_worker.guest.customize import Guest, placed, prepare_base, write_areas
 from maglica.host_worker.guest.model import GuestFacts, Identity, NicIdentity
 from maglica.host_worker.guest.plan import plan
 from support import guest as debian
@@ -85,7 +85,7 @@ def prepared(layout: Layout) -> tuple[Drive, GuestFacts]:
     command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(layout.disk), str(base)]
     subprocess.run(command, check=True)
     drive = Drive(str(base))
-    return drive, prepare_base([drive], use_kvm=False)
+    return drive, placed(prepare_base([drive], use_kvm=False), [drive])
 
 
 def overlay_of(base: Drive, name: str) -> Path:

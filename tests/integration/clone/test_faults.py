@@ -17,7 +17,7 @@ from typing import Callable
 
 import pytest
 from maglica.errors import GuestUnreadable
-from maglica.host_worker import bases, images, qemu_img, scratch, storage, undo
+from maglica.host_worker import images, look, qemu_img, scratch, storage, undo
 from maglica.host_worker.guest import watch
 from maglica.host_worker.guest.appliance import Drive
 from maglica.host_worker.guest.customize import Guest, customize
@@ -114,7 +114,11 @@ def test_each_guest_s_failure_is_its_own(overlays: list[Path], folder: Path) -> 
 # --- images that can't be cloned
 
 
-def test_a_disk_without_a_system(host: Host, folder: Path) -> None:
+def test_a_disk_without_a_system_is_refused_before_the_copy_and_then_at_once(
+    host: Host, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[object] = []
+    monkeypatch.setattr(qemu_img, "copy", lambda *asked: copied.append(asked))
     empty = folder / "empty"
     empty.mkdir()
     host.add_image(debian.make_disk(folder / "empty.raw", empty), "empty.original")
@@ -126,6 +130,10 @@ def test_a_disk_without_a_system(host: Host, folder: Path) -> None:
         " libguestfs finds no operating system on its disks"
     )
     assert_nothing_is_left(host, request)
+    monkeypatch.setattr(look, "prepare_base", lambda *_asked: FACTS)
+    (again,) = host.run(host.request("vm1.example.jp", image="empty.original"))
+    assert "finds no operating system on its disks (found " in again.failure.text
+    assert copied == []
 
 
 @pytest.mark.parametrize(
@@ -198,6 +206,7 @@ def test_a_disk_that_fills_up_during_the_copy(
     host: Host, full: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "free_bytes", lambda path: 1 << 40)
+    monkeypatch.setattr(look, "prepare_base", lambda *_asked: FACTS)
     noise = host.folder / "noise.raw"
     noise.write_bytes(os.urandom(8 << 20))
     host.add_image(noise, "noise.original")
@@ -213,7 +222,7 @@ def test_a_disk_that_fills_up_under_the_appliance_is_found_at_once(
     host: Host, full: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ballast = full / "ballast"
-    prepare_base = bases.prepare_base
+    prepare_base = look.prepare_base
     launched: list[float] = []
 
     def fill_and_prepare(
@@ -224,7 +233,7 @@ def test_a_disk_that_fills_up_under_the_appliance_is_found_at_once(
                 pass
         return prepare_base(drives, use_kvm, lambda: launched.append(time.monotonic()))
 
-    monkeypatch.setattr(bases, "prepare_base", fill_and_prepare)
+    monkeypatch.setattr(look, "prepare_base", fill_and_prepare)
     request = host.request("vm0.example.jp")
     (failed,) = host.run(request)
     ballast.unlink()

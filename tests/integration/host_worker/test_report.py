@@ -15,7 +15,9 @@ from unittest import mock
 import pytest
 from maglica.config import HostWorker
 from maglica.host_worker import bases, images, mounts, undo
+from maglica.host_worker.guest.inspect import INSPECTION
 from maglica.host_worker.journal import MAKING, READY, Base, Journal
+from maglica.host_worker.journal_looks import Look
 from maglica.host_worker.report import Inspector
 from maglica.model import (
     BaseSummary,
@@ -23,6 +25,7 @@ from maglica.model import (
     HostReport,
     ImageSpec,
     Kind,
+    LookSummary,
     Request,
     State,
     new_request_id,
@@ -77,6 +80,9 @@ class Node:
         """Return the bases of a new report, and the images that are to be prepared."""
         return self._inspector.report().bases, self._inspector.unprepared
 
+    def looks(self) -> tuple[LookSummary, ...]:
+        return self._inspector.report().looks
+
 
 @pytest.fixture
 def node(tmp_path: Path, own_libvirtd: OwnLibvirtd) -> Iterator[Node]:
@@ -124,6 +130,34 @@ def test_a_base_of_another_version_is_not_current(node: Node) -> None:
     (base,), unprepared = node.look()
     assert base.current is False
     assert unprepared == (NAME,)
+
+
+def test_an_image_that_was_refused_is_not_to_be_prepared_until_it_changes(node: Node) -> None:
+    version = node.version()
+    found = Look(UUID, "old.name", version, INSPECTION, 5.0, "guest_unsupported", "no ifupdown")
+    node.journal.looks.keep(found, [UUID])
+    assert node.look() == ((), ())
+    assert node.looks() == (LookSummary(NAME, version, False, "no ifupdown", True),)
+    with node.disk.open("ab") as disk:
+        disk.write(bytes(1 << 20))
+    assert node.look() == ((), (NAME,))
+    assert node.looks() == (LookSummary(NAME, version, False, "no ifupdown", False),)
+
+
+def test_what_other_rules_found_does_not_count(node: Node) -> None:
+    found = Look(UUID, NAME, node.version(), INSPECTION - 1, 5.0, "guest_unsupported", "old")
+    node.journal.looks.keep(found, [UUID])
+    assert node.look() == ((), (NAME,))
+    assert node.looks() == ()
+
+
+def test_a_guest_that_can_be_customized_still_lacks_its_base(node: Node) -> None:
+    found = Look(UUID, NAME, node.version(), INSPECTION, 5.0)
+    gone = replace(found, image_uuid="another")
+    node.journal.looks.keep(gone, [])
+    node.journal.looks.keep(found, [UUID, "another"])
+    assert node.look() == ((), (NAME,))
+    assert [look.customizable for look in node.looks()] == [True]
 
 
 def test_nothing_is_known_of_the_base_of_an_image_that_runs(node: Node) -> None:

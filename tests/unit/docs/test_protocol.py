@@ -67,6 +67,10 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
             "vms": 0,
         },
     ),
+    "LookSummary": (
+        lambda value: reported.look(value, "p"),
+        {"image": "a", "version": "b", "customizable": True, "reason": None, "current": None},
+    ),
     "Nic": (lambda value: schema._nic(value, "p"), {}),
     "Phase": (lambda value: schema._phase(value, "p"), {"name": "a", "seconds": 1}),
     "Failure": (lambda value: schema._failure(value, "p"), {"code": "a", "text": "b"}),

@@ -325,8 +325,7 @@ def test_an_image_that_is_started_during_the_copy(
 ) -> None:
     image = host.add_image()
     monkeypatch.setattr(clone.bases.qemu_img, "copy", lambda *_rest: setattr(image, "active", True))
-    refused(host, "image_running", "changed while they were copied")
-    assert host.prepared == []
+    refused(host, "image_running", "changed while they were read")
 
 
 def test_an_image_that_is_written_to_during_the_copy(
@@ -335,7 +334,7 @@ def test_an_image_that_is_written_to_during_the_copy(
     host.add_image()
     disk = host.folder / f"{IMAGE}.vda.img"
     monkeypatch.setattr(clone.bases.qemu_img, "copy", lambda *_rest: disk.write_bytes(b"new"))
-    refused(host, "image_running", "changed while they were copied")
+    refused(host, "image_running", "changed while they were read")
 
 
 # --- what goes wrong on the way

@@ -31,7 +31,7 @@ def test_a_raw_disk_is_raw_whatever_is_in_it(tmp_path: Path) -> None:
     assert (layer.format, layer.size) == ("raw", Path(evil).stat().st_size)
     assert json.loads(source([layer])[5:]) == {
         "driver": "raw",
-        "file": {"driver": "file", "filename": evil},
+        "file": {"driver": "file", "filename": evil, "locking": "off"},
     }
 
 

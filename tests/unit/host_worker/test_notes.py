@@ -14,6 +14,7 @@ from maglica.model import (
     HostReport,
     Interface,
     Kind,
+    LookSummary,
     Phase,
     PoolSummary,
     Request,
@@ -109,6 +110,18 @@ def test_hello_of_many_domains_and_bases_keeps_the_domains() -> None:
     told = asked(notes.hello(HOST, report, []))["report"]
     assert len(told.domains) == notes.MAX_DOMAINS
     assert 0 < len(told.bases) < 1000
+
+
+def test_hello_of_many_images_that_are_refused_keeps_the_rest() -> None:
+    domains = tuple(
+        DomainSummary(f"{n}.original", new_request_id(), False, True, False, 1, 512)
+        for n in range(1000)
+    )
+    look = LookSummary("n.original", "0" * 64, False, "r" * 2000, True)
+    report = HostReport(domains=domains, bases=(base("b"),), looks=(look,) * 1000)
+    told = asked(notes.hello(HOST, report, []))["report"]
+    assert (len(told.domains), len(told.bases)) == (1000, 1)
+    assert 0 < len(told.looks) < 1000
 
 
 def test_ack_and_progress() -> None:

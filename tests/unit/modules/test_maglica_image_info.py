@@ -36,7 +36,9 @@ class FakeClient:
             model.BaseSummary(name[6:8], name, "0123456789ab", "default", 1, 1.0, True, True, 0)
             for name in (HERE, GONE)
         )
-        return (model.HostStatus("kvm0", True, 1.0, 1.0, model.HostReport(bases=bases)),)
+        looks = (model.LookSummary(HERE, "0123456789ab", False, "no ifupdown", True),)
+        report = model.HostReport(bases=bases, looks=looks)
+        return (model.HostStatus("kvm0", True, 1.0, 1.0, report),)
 
 
 @pytest.fixture
@@ -63,6 +65,14 @@ def test_bases_also_of_images_that_are_not_listed(run: Run, client: FakeClient) 
     assert result["other_bases"][GONE][0].keys() == shown
     # The client worker may not take longer than a host, either.
     assert client.made == [{"reply_timeout": 3, "attempts": 1}]
+
+
+def test_what_is_known_of_a_guest(run: Run) -> None:
+    (image,) = run(bases=True)["images"]
+    (look,) = image["looks"]
+    assert (look["host"], look["customizable"], look["reason"]) == ("kvm0", False, "no ifupdown")
+    documented = yaml.safe_load(maglica_image_info.RETURN)
+    assert look.keys() == documented["images"]["contains"]["looks"]["contains"].keys()
 
 
 @pytest.mark.parametrize(

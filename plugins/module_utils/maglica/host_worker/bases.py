@@ -18,12 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..domain_metadata import OwnVolume
-from ..errors import ImageRunning, JournalFailed, StorageFailed
-from . import images, libvirtd, own_files, qemu_img, storage
+from ..errors import JournalFailed, StorageFailed
+from . import look, original, own_files, qemu_img, storage
 from .context import JobContext
-from .guest import accel
 from .guest.appliance import Drive
-from .guest.customize import prepare_base
+from .guest.customize import placed
 from .guest.model import GuestFacts
 from .images import QCOW2
 from .journal import MAKING, READY, Base
@@ -108,24 +107,24 @@ def _find(image: Image, context: JobContext) -> Base | None:
 
 def _make(image: Image, context: JobContext, request_id: str, preferred: str | None) -> Base:
     begun = time.monotonic()
-    connection = context.connect()
-    base = _planned(image, _pool(image, context, preferred))
+    look.refuse(image, context)
+    pool = _pool(image, context, preferred)
+    base = _planned(image, pool)
     for volume in own(base).volumes:
         storage.check_free(volume)
-    context.journal.intend(request_id, INTENT, {"id": base.id, "image_uuid": image.uuid})
-    context.journal.add_base(base)
-    pool = storage.Pool(base.pool, "", 0)
-    for target, chain in image.chains.items():
-        disk = base.disks[target]
-        storage.create(connection, pool, disk["name"], disk["bytes"])
-        with storage.explained(base.pool, [disk["path"]]):
-            qemu_img.copy(chain, disk["path"], context.alive)
-    _check_unchanged(image, context)
+    with look.prepared(image, pool, request_id, context) as (overlays, facts):
+        context.journal.intend(request_id, INTENT, {"id": base.id, "image_uuid": image.uuid})
+        context.journal.add_base(base)
+        connection = context.connect()
+        for target, chain in image.chains.items():
+            disk = base.disks[target]
+            storage.create(connection, pool, disk["name"], disk["bytes"])
+            with storage.explained(base.pool, [disk["path"]]):
+                qemu_img.copy(chain, disk["path"], context.alive, overlays[target])
+        original.check_unchanged(image, context)
     # From here on nothing touches the original's disks: it may be started again.
-    use_kvm = accel.kvm_works(context.settings.accel, context.settings.state_dir)
     drives = [Drive(base.disks[target]["path"], QCOW2) for target in image.chains]
-    with storage.explained(base.pool, [drive.path for drive in drives]):
-        facts = prepare_base(drives, use_kvm, context.alive)
+    facts = placed(facts, drives, context.alive)
     for drive in drives:
         _protect(drive.path)
     context.journal.update_base(base.id, state=READY, facts=facts.to_json())
@@ -159,15 +158,6 @@ def _planned(image: Image, pool: storage.Pool) -> Base:
         disks=disks,
         created=time.time(),
     )
-
-
-def _check_unchanged(image: Image, context: JobContext) -> None:
-    """Raise ImageRunning if the image was started, or its disks written to, during the copy."""
-    now = {target: images.again(chain) for target, chain in image.chains.items()}
-    with libvirtd.errors(f"see whether {image.name} runs", context.host):
-        is_running = image.domain.isActive()
-    if is_running or images.version(image.uuid, now) != image.version:
-        raise ImageRunning("its disks were changed while they were copied")
 
 
 def _protect(path: str) -> None:

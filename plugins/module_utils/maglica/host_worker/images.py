@@ -158,14 +158,30 @@ def version(image_uuid: str, chains: Mapping[str, Chain]) -> str | None:
 
 
 def source(chain: Sequence[Layer]) -> str:
-    """Return QEMU's name for a disk with all its layers and formats stated, none to be guessed."""
+    """Return QEMU's name for a disk with all its layers and formats stated, none to be guessed.
+
+    QEMU takes no locks on them: who owns an image may start it while it is read, and whether that
+    was done is found out afterwards.
+    """
     node: dict[str, Any] | None = None
     for layer in reversed(chain):
-        is_block = layer.identity is None
-        file = {"driver": "host_device" if is_block else "file", "filename": layer.path}
         below = {"backing": node} if layer.format == QCOW2 else {}
-        node = {"driver": layer.format, "file": file, **below}
+        node = {**_node(layer), **below}
     return "json:" + json.dumps(node)
+
+
+def top_source(layer: Layer) -> str:
+    """Return QEMU's name for a disk by its first file, as in ``source``.
+
+    What is below that is what its header says: a header that names a disk has no room for more.
+    """
+    return "json:" + json.dumps(_node(layer))
+
+
+def _node(layer: Layer) -> dict[str, Any]:
+    driver = "host_device" if layer.identity is None else "file"
+    file = {"driver": driver, "filename": layer.path, "locking": "off"}
+    return {"driver": layer.format, "file": file}
 
 
 def again(chain: Chain) -> Chain:

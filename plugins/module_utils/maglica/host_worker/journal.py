@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host worker's memory: requests, what their jobs are about to do, and bases (SQLite).
+"""The host worker's memory: requests, what jobs are about to do, bases and looks (SQLite).
 
 Every method that writes has committed to the disk when it returns. The worker, its reporter and
 each job have a Journal of their own on the same file; one belongs to the thread that made it.
@@ -19,6 +19,7 @@ from ..errors import JournalFailed, MessageInvalid
 from ..model import Failure, Phase, Request, State, Vm
 from ..wire import schema
 from .database import Database
+from .journal_looks import CREATE, Looks
 
 FILE_NAME = "host_worker.sqlite"
 PATIENCE_SECONDS = 10.0
@@ -51,6 +52,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             facts TEXT,
             created REAL NOT NULL)""",
     ),
+    (CREATE,),
 )
 
 
@@ -113,6 +115,7 @@ class Journal:
         migrations: Sequence[Sequence[str]] = MIGRATIONS,
     ) -> None:
         self._db = Database(Path(state_dir) / FILE_NAME, migrations, patience)
+        self.looks = Looks(self._db)
 
     def close(self) -> None:
         self._db.close()
@@ -343,5 +346,4 @@ def _json(request: Request) -> str:
 def _base(row: tuple[Any, ...]) -> Base:
     base_id, image, image_uuid, version, state, pool, disks, facts, created = row
     known = None if facts is None else json.loads(facts)
-    values = (image, image_uuid, version, state, pool)
-    return Base(base_id, *values, json.loads(disks), known, created)
+    return Base(base_id, image, image_uuid, version, state, pool, json.loads(disks), known, created)

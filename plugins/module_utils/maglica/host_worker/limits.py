@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import resource
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 # What they need of address space, whatever a disk's header asks for, in bytes.
 _ADDRESS_SPACE = 4 << 30
@@ -20,6 +22,19 @@ def limited(words: Sequence[str], cpu: int, output: int | None = None) -> list[s
     if output is not None:
         limits.append(f"--fsize={output}")
     return ["prlimit", *limits, *words]
+
+
+@contextmanager
+def address_space(most: int) -> Iterator[None]:
+    """Let programs that this process starts during the block have at most so many bytes of it."""
+    before, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (before, hard))
 
 
 def environment() -> dict[str, str]:

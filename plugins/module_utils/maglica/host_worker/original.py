@@ -75,6 +75,15 @@ def read(name: str, context: JobContext) -> Image:
     return Image(domain, xml, definition, chains)
 
 
+def check_unchanged(image: Image, context: JobContext) -> None:
+    """Raise ImageRunning if the image was started, or its disks written to, since it was read."""
+    now = {target: images.again(chain) for target, chain in image.chains.items()}
+    with libvirtd.errors(f"see whether {image.name} runs", context.host):
+        is_running = image.domain.isActive()
+    if is_running or images.version(image.uuid, now) != image.version:
+        raise ImageRunning("its disks were changed while they were read: shut it down")
+
+
 def _domain(connection: Any, name: str) -> Any:
     libvirt = need("libvirt")
     try:

@@ -41,18 +41,19 @@ def prepare(request: Request, context: JobContext) -> None:
 
 
 def release(request: Request, context: JobContext) -> None:
-    """Remove the bases of the image that no vm builds upon, the newest too. Raises StorageFailed.
+    """Remove the bases of the image that no vm builds upon, the newest too; forget the look at it.
 
-    The image itself may be gone by now.
+    The image itself may be gone by now. Raises StorageFailed.
     """
     name = _image(request)
     try:
         begun = time.monotonic()
         removed = unused_bases.release(name, context)
+        forgotten = context.journal.looks.forget(name)
     except MaglicaError as error:
         text = f"cannot remove the bases of image {name} on host {context.host}: {error}"
         raise type(error)(text) from error
-    if removed:
+    if removed or forgotten:
         context.measured(request.id, "volumes", round(time.monotonic() - begun, 3))
     _log.info("image %s: %d bases removed", name, removed)
 

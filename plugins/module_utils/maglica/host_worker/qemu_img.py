@@ -13,7 +13,7 @@ from typing import Callable
 
 from ..errors import NoRoom, StorageFailed
 from . import storage
-from .images import QCOW2, Chain, content_bytes, source
+from .images import QCOW2, Chain, Layer, content_bytes, source, top_source
 from .limits import environment, limited
 
 # Seconds of processor time, and those for each GiB: ten times what zlib takes on a slow machine.
@@ -22,18 +22,22 @@ _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 _PERCENT = re.compile(rb"\(([0-9.]+)/100%\)")
 
 
-def copy(chain: Chain, target: str, alive: Callable[[], None]) -> None:
+def copy(
+    chain: Chain, target: str, alive: Callable[[], None], overlay: Layer | None = None
+) -> None:
     """Copy a disk, all layers in one, into the empty qcow2 file ``target``; holes stay holes.
 
-    ``chain`` is opened read-only. ``alive`` is called whenever there was progress. The copy is on
-    the disk when this returns. Raises NoRoom, StorageFailed, or ImageUnsupported for a damaged one.
+    It is opened read-only, and what it has is that of ``overlay``, if there is one. ``alive`` is
+    called whenever there was progress. The copy is on the disk when this returns. Raises NoRoom,
+    StorageFailed, or ImageUnsupported for a damaged one.
     """
+    layers = chain if overlay is None else (overlay, *chain)
     free = storage.free_bytes(target)
-    needed = content_bytes(chain, free, alive)
+    needed = content_bytes(layers, free, alive)
     if needed > free:
         raise NoRoom(_about(chain, needed, target))
     words = ["qemu-img", "convert", "-p", "-n", "-t", "writeback"]
-    words += ["-O", QCOW2, source(chain), target]
+    words += ["-O", QCOW2, source(layers), target]
     _run(words, needed, _about(chain, needed, target), alive)
     _sync(target)
 
@@ -48,6 +52,21 @@ def flatten(path: str, needed: int, alive: Callable[[], None]) -> None:
     # The formats of the files below are in the headers that Maglica wrote, as was checked before.
     _run(["qemu-img", "rebase", "-p", "-f", QCOW2, "-b", "", path], needed, about, alive)
     _sync(path)
+
+
+def lay_over(below: Layer, path: str) -> None:
+    """Make the qcow2 file ``path``, an overlay of a disk whose first file is ``below``.
+
+    The disk is not opened. Raises StorageFailed or NoRoom.
+    """
+    about = f"disk {below.path} can't be laid under {path}"
+    try:
+        # Nobody else may read what a guest has on its disks, and no file that is there is replaced.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StorageFailed(f"{about}: {error.strerror}") from error
+    words = ["qemu-img", "create", "-q", "-u", "-f", QCOW2, "-b", top_source(below)]
+    _run([*words, "-F", below.format, path, str(below.size)], 0, about, lambda: None)
 
 
 def lay_upon(path: str, backing: str, backing_format: str) -> None:

@@ -21,8 +21,9 @@ from .._deps import need
 from ..config import HostWorker
 from ..errors import ImageUnsupported, MaglicaError
 from ..libvirt_facts import memory_mib
-from ..model import BaseSummary, DomainSummary, HostReport, PoolSummary
+from ..model import BaseSummary, DomainSummary, HostReport, LookSummary, PoolSummary
 from . import images, leftovers, libvirtd, own_files, storage, under_way
+from .guest.inspect import INSPECTION
 from .journal import READY, Base, Journal
 
 # Pools whose volumes are files in a folder of this host.
@@ -91,7 +92,8 @@ class Inspector:
             )
         named = (path for known in self._known.values() for path in known.own)
         report = replace(report, pools=under_way.added(report, written))
-        report = replace(report, leftovers=leftovers.unnamed(look_alikes, [*announced, *named]))
+        left = leftovers.unnamed(look_alikes, [*announced, *named])
+        report = replace(report, leftovers=left, looks=self._looks(report))
         self.unprepared = self._unprepared(report)
         return report
 
@@ -101,11 +103,15 @@ class Inspector:
         return (*self._folders, *map(leftovers.Folder, sorted({leftovers.NVRAM, *nvram})))
 
     def _unprepared(self, report: HostReport) -> tuple[str, ...]:
-        """Return the images that shall be prepared, and whose present version has no base."""
+        """Return the images that shall be prepared, and whose present version has no base yet.
+
+        One that was looked at and refused has none until it changes.
+        """
         off = {domain.name: domain.uuid for domain in report.domains if domain.is_image}
         versions = {name: self._versions.get(off.get(name, "")) for name in self._settings.prepare}
-        prepared = {base.image for base in report.bases if base.current}
-        return tuple(name for name, found in versions.items() if found and name not in prepared)
+        settled = {base.image for base in report.bases if base.current}
+        settled |= {look.image for look in report.looks if look.current and not look.customizable}
+        return tuple(name for name, found in versions.items() if found and name not in settled)
 
     def _drop_changed(self) -> None:
         while self._changed:
@@ -231,8 +237,26 @@ class Inspector:
         vms = Counter(known.base for known in self._known.values() if known.made)
         return tuple(self._base(base, vms[base.id]) for base in bases if base.state == READY)
 
+    def _looks(self, report: HostReport) -> tuple[LookSummary, ...]:
+        """Return what was found by looks at the images that are there, by their present names."""
+        names = {domain.uuid: domain.name for domain in report.domains}
+        return tuple(
+            LookSummary(
+                image=names[look.image_uuid],
+                version=look.version,
+                customizable=look.code is None,
+                reason=look.reason,
+                current=self._is_current(look.image_uuid, look.version),
+            )
+            for look in self._journal.looks.all()
+            if look.image_uuid in names and look.inspection == INSPECTION
+        )
+
+    def _is_current(self, image_uuid: str, version: str) -> bool | None:
+        now = self._versions.get(image_uuid)
+        return None if now is None else now == version
+
     def _base(self, base: Base, vms: int) -> BaseSummary:
-        version = self._versions.get(base.image_uuid)
         return BaseSummary(
             id=base.id,
             image=base.image,
@@ -240,7 +264,7 @@ class Inspector:
             pool=base.pool,
             allocated_bytes=under_way.size_of(base),
             created=base.created,
-            current=None if version is None else base.version == version,
+            current=self._is_current(base.image_uuid, base.version),
             areas=bool((base.facts or {}).get("areas")),
             vms=vms,
         )

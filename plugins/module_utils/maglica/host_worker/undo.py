@@ -17,7 +17,7 @@ from .._deps import need
 from ..domain_metadata import OwnVolume
 from ..errors import LibvirtFailed, StorageFailed
 from ..vm_identity import vm_uuid
-from . import bases, images, libvirtd, own_files, qemu_img, references, removal, view
+from . import bases, images, libvirtd, look, own_files, qemu_img, references, removal, view
 from .context import JobContext
 from .own_files import OwnFiles
 
@@ -63,6 +63,10 @@ def _domain(request_id: str, data: dict[str, Any], context: JobContext) -> None:
 
 def _base(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
     bases.undo(data["id"], data["image_uuid"], context)
+
+
+def _look(_request_id: str, data: dict[str, Any], _context: JobContext) -> None:
+    look.remove(data["paths"])
 
 
 def _pull(request_id: str, data: dict[str, Any], context: JobContext) -> None:
@@ -131,4 +135,5 @@ _UNDOERS: dict[str, Callable[[str, dict[str, Any], JobContext], None]] = {
     references.PULL: _pull,
     PAUSE: _pause,
     bases.INTENT: _base,
+    look.INTENT: _look,
 }

@@ -43,6 +43,14 @@ base = record(
     areas=boolean,
     vms=integer(0, 1 << 20),
 )
+look = record(
+    model.LookSummary,
+    image=text(400),
+    version=text(64),
+    customizable=boolean,
+    reason=optional(text()),
+    current=optional(boolean),
+)
 report = record(
     model.HostReport,
     cpus=integer(0, 1 << 20),
@@ -53,5 +61,6 @@ report = record(
     networks=list_of(text(200), 256),
     bases=list_of(base, 1000),
     leftovers=list_of(leftover, MAX_LEFTOVERS),
+    looks=list_of(look, 1000),
     problem=optional(text()),
 )

@@ -19,16 +19,18 @@ def fitting(report: HostReport, room: int) -> HostReport:
     """Return ``report`` with as many of its entries as fit in ``room`` bytes of JSON.
 
     Pools and networks go before domains, images before other domains; then come bases, which are
-    only missed as room on the host that is not taken after all. Leftovers come last.
+    only missed as room on the host that is not taken after all. Looks and leftovers come last.
     """
     if _size(report) <= room:
         return report
-    room -= _size(replace(report, pools=(), networks=(), domains=(), bases=(), leftovers=()))
+    bare = replace(report, pools=(), networks=(), domains=(), bases=(), looks=(), leftovers=())
+    room -= _size(bare)
     pools, room = _first(report.pools, room)
     networks, room = _first(report.networks, room)
     images_first = sorted(report.domains, key=lambda domain: not domain.is_image)
     domains, room = _first(images_first, room)
     bases, room = _first(report.bases, room)
+    looks, room = _first(report.looks, room)
     leftovers, room = _first(report.leftovers, room)
     return replace(
         report,
@@ -36,6 +38,7 @@ def fitting(report: HostReport, room: int) -> HostReport:
         networks=networks,
         domains=domains,
         bases=bases,
+        looks=looks,
         leftovers=leftovers,
     )
 

@@ -23,6 +23,7 @@ from typing import Any, Callable
 
 from ..._deps import need
 from ...errors import GuestUnreadable, GuestUnsupported, MaglicaError
+from ..limits import address_space
 from .filesystem import ApplianceDied, Kind, few
 from .model import Mount
 from .watch import Watch, watching
@@ -30,6 +31,9 @@ from .watch import Watch, watching
 # What was written may be as much as a guest's journal, on a slow disk.
 SHUTDOWN_SECONDS = 120
 MAX_DRIVES = 250  # libguestfs: 255, less the appliance's own
+# What QEMU needs of address space, and for each disk with its tables, in bytes. A disk that a
+# stranger made could have it take all memory there is.
+_SPACE, _DRIVE_SPACE = 8 << 30, 256 << 20
 _MOUNT_OPTIONS = "nodev,nosuid,noexec"
 # Files are exchanged in messages of at most 4 MiB (guestfs(3), "PROTOCOL LIMITS").
 _CHUNK = 2 * 1024 * 1024
@@ -121,7 +125,7 @@ class Appliance:
 def launched(drives: Sequence[Drive], use_kvm: bool) -> Iterator[Appliance]:
     """Start an appliance with these disks attached, for writing, and stop it after the block.
 
-    Raises GuestUnreadable when it does not start, NoRoom or StorageFailed when a write to a disk
+    Raises ApplianceDied when it does not start, NoRoom or StorageFailed when a write to a disk
     failed, which is found out at the latest when it is stopped.
     """
     handle = need("guestfs").GuestFS(python_return_dict=True)
@@ -155,11 +159,12 @@ def _launch(handle: Any, drives: Sequence[Drive], watch: Watch) -> None:
         for drive in drives:
             handle.add_drive_opts(drive.path, format=drive.format, readonly=False)
         handle.config(*watch.options)
-        handle.launch()
+        with address_space(_SPACE + len(drives) * _DRIVE_SPACE):
+            handle.launch()
     except RuntimeError as error:
         seconds = time.monotonic() - begun
         text = f"libguestfs can't start its appliance, after {seconds:.0f} s: {error}"
-        raise GuestUnreadable(text) from error
+        raise ApplianceDied(text) from error
     watch.launched()
     seconds = time.monotonic() - begun
     log.info("appliance launched: drives=%d seconds=%.1f", len(drives), seconds)

@@ -22,9 +22,9 @@ from .plan import AUTHORIZED_KEYS
 from .prepare import clean, lay_out
 from .system import find_system, holding
 
-# A replay of a big journal and an inspection under emulation take minutes at worst. Less than the
-# silence after which the worker takes a job for hung, so that the cause can be told.
-PREPARE_SECONDS = 400
+# An inspection under emulation takes minutes at worst, and so does the replay of a big journal.
+# Less than the silence after which the worker takes a job for hung, so that the cause can be told.
+PREPARE_SECONDS = 240
 # A clone takes a second; whatever takes so much longer hangs.
 CUSTOMIZE_SECONDS = 120
 
@@ -45,19 +45,31 @@ def prepare_base(
 ) -> GuestFacts:
     """Take the image's identity off its base and return what clones need to know of the guest.
 
-    Files that clones write are laid out as areas where the guest's disks allow that.
-    Mounting for writing replays the journals of file systems that were not unmounted cleanly.
-    Raises GuestUnreadable or GuestUnsupported.
+    Files that clones write are laid out as areas where the guest's disks allow that; ``placed``
+    finds these. Mounting for writing replays the journals of file systems that were not unmounted
+    cleanly. Raises GuestUnreadable or GuestUnsupported, which are verdicts on the guest, but for
+    ApplianceDied; NoRoom or StorageFailed.
     """
-    with launched(drives, use_kvm) as appliance, appliance.within(PREPARE_SECONDS):
+    with launched(drives, use_kvm) as appliance:
         alive()
-        system = find_system(appliance)
+        with appliance.within(PREPARE_SECONDS):
+            system = find_system(appliance)
+        alive()
         with appliance.mounted(system.mounts, PREPARE_SECONDS) as filesystem:
             findings = examine(filesystem, system)
             edits, facts = lay_out(findings, new_fill() if system.is_plain else "")
             apply((*clean(findings), *edits), filesystem)
     paths = (*facts.laid_out, AUTHORIZED_KEYS, SHADOW)
-    facts = replace(facts, mounts=holding(facts.mounts, paths))
+    return replace(facts, mounts=holding(facts.mounts, paths))
+
+
+def placed(
+    facts: GuestFacts, drives: Sequence[Drive], alive: Callable[[], None] = lambda: None
+) -> GuestFacts:
+    """Return the facts with the places that the areas have on the base's disks.
+
+    Without areas, if these can't be found. Raises StorageFailed.
+    """
     if not facts.areas:
         return facts
     found = located(facts, hits(drives, facts.fill, alive))

@@ -23,7 +23,10 @@ MAX_MATCHES = 1000
 
 
 class ApplianceDied(GuestUnreadable):
-    """The appliance that had the guest's disks attached ended, or was ended for taking too long."""
+    """The appliance for the guest's disks did not start, ended, or was ended for taking too long.
+
+    That is no verdict on the guest: the next appliance may do it.
+    """
 
 
 class Kind(enum.Enum):
