@@ -25,9 +25,10 @@ import libvirt
 from maglica import domain_xml
 from maglica.config import HostWorker
 from maglica.errors import GuestUnreadable, MaglicaError
-from maglica.host_worker import bases, clone, job, leftovers
+from maglica.host_worker import clone, job, leftovers, look
 from maglica.host_worker.context import JobContext
 from maglica.host_worker.guest import accel, keys
+from maglica.host_worker.guest.filesystem import ApplianceDied
 from maglica.host_worker.guest.model import GuestFacts, HostKey, Mount
 from maglica.host_worker.journal import Journal
 from maglica.host_worker.report import Inspector
@@ -286,7 +287,8 @@ def fakes(world: Callable[[], World]) -> Iterator[None]:
 
     def prepare(*_rest: Any) -> GuestFacts:
         if world().unlucky:
-            raise GuestUnreadable("the appliance found nothing")
+            # A verdict on the guest would be kept.
+            raise ApplianceDied("the appliance ended")
         return FACTS
 
     def host_keys(types: Sequence[str], name: str, _folder: Path) -> tuple[HostKey, ...]:
@@ -294,7 +296,7 @@ def fakes(world: Callable[[], World]) -> Iterator[None]:
 
     with ExitStack() as stack:
         for owner, name, fake in (
-            (bases, "prepare_base", prepare),
+            (look, "prepare_base", prepare),
             (clone, "customize", customize),
             (keys, "host_keys", host_keys),
             (accel, "kvm_works", lambda *_asked: False),

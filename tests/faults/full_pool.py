@@ -39,10 +39,11 @@ _DOMAIN_XML = """
 # What to do when the pool has filled up at a point; the ones that need no appliance come first.
 SHORT: tuple[tuple[str, dict[str, Any]], ...] = (
     ("base/begin", {}),
-    ("base/before-copy", {}),
+    ("base/announced-look", {}),
 )
 LONG: tuple[tuple[str, dict[str, Any]], ...] = (
     ("base/mounting", {}),
+    ("base/before-copy", {}),
     ("", {}),
     ("copy/begin", {}),
     ("copy/before-copy", {"clone_mode": CloneMode.FULL}),

@@ -113,6 +113,7 @@ def rig(uri: str, tmp_path: Path, worker: Worker) -> Iterator[Rig]:
     host = HostWorker(tmp_path / "host", worker, uri)
     host.allow()
     host.pass_points()
+    (host.points / "without-appliance").touch()
     made = Rig(worker, host, connection)
     try:
         made.start()
@@ -124,7 +125,9 @@ def rig(uri: str, tmp_path: Path, worker: Worker) -> Iterator[Rig]:
         connection.close()
 
 
-@pytest.mark.parametrize("point", ["base/begin", "base/announced-base", "base/before-copy"])
+@pytest.mark.parametrize(
+    "point", ["base/begin", "base/announced-look", "base/announced-base", "base/before-copy"]
+)
 def test_an_image_that_is_prepared(rig: Rig, point: str) -> None:
     before = rig.names()
     rig.cancelled_at(point, Kind.PREPARE)

@@ -5,7 +5,8 @@
 Each point that is passed is a line of the file ``passed``. Where ``stop`` names points, apart by
 blanks, who comes to one writes its number to ``reached`` and waits until ``stop`` names it no more.
 ``without-undo`` and ``without-cancel`` are negative controls: then nothing is undone, and no cancel
-is heeded. All in the folder FOLDER.
+is heeded. With ``without-appliance`` each image has a guest that needs none. All in the folder
+FOLDER.
 """
 
 from __future__ import annotations
@@ -45,6 +46,15 @@ def plant_in_job() -> None:
     plant_in_steps()
     plant_in_programs()
     plant_in_undo()
+    if (FOLDER / "without-appliance").exists():
+        take_all_guests()
+
+
+def take_all_guests() -> None:
+    from maglica.host_worker import look
+    from maglica.host_worker.guest.model import GuestFacts
+
+    look.prepare_base = lambda *_asked: GuestFacts((), "debian", "12", "ifupdown", "i", "", True)
 
 
 def plant_in_steps() -> None:
@@ -98,7 +108,7 @@ def plant_in_programs() -> None:
     real_appliance = appliance.Appliance.__init__
     real_mounted = appliance.Appliance.mounted
 
-    def copy(chain, target, alive):
+    def copy(chain, target, alive, *overlay):
         told = []
 
         def first_alive():
@@ -107,7 +117,7 @@ def plant_in_programs() -> None:
                 point("copying")
             alive()
 
-        return real_copy(chain, target, first_alive)
+        return real_copy(chain, target, first_alive, *overlay)
 
     def started(command, *values, **options):
         if "convert" in command:

@@ -72,9 +72,9 @@ def prepared(
         images.content_bytes(chain)
     context.journal.intend(request_id, INTENT, {"paths": list(paths.values())})
     try:
-        for target, chain in image.chains.items():
-            qemu_img.lay_over(chain[0], paths[target])
         with storage.explained(pool.name, paths.values()):
+            for target, chain in image.chains.items():
+                qemu_img.lay_over(chain[0], paths[target])
             facts = _judged(image, [Drive(path, QCOW2) for path in paths.values()], context)
         yield {t: _overlay(path, image.chains[t][0]) for t, path in paths.items()}, facts
     finally:
