@@ -360,6 +360,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
     fleet_view,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.errors import (
+    ConfigInvalid,
     HostDown,
     MaglicaError,
 )
@@ -372,9 +373,8 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_values
     Known,
     Snapshot,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line, short
 from ansible_collections.maglica.cloud.plugins.plugin_utils import changes, expressions
-from ansible_collections.maglica.cloud.plugins.plugin_utils.trust import trusted
 
 SUFFIXES = ("maglica.yml", "maglica.yaml")
 QEMU = "community.libvirt.libvirt_qemu"
@@ -418,10 +418,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 self._snapshot(path, folder, hosts, filters, cache),
                 self.get_option("image_pattern"),
             )
+            wanted = fleet_view.only_wanted(snapshot, filters.want)
         except MaglicaError as error:
             raise AnsibleParserError(one_line(f"{path}: {error}")) from error
         self._tell(snapshot)
-        self._populate(hosts, fleet_view.only_wanted(snapshot, filters.want))
+        self._populate(hosts, wanted)
 
     def _hosts(self, folder: Path) -> list[config.HostEntry]:
         listed = self.get_option("hosts")
@@ -429,7 +430,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             return fleet_hosts.hosts(listed)
         path = folder / Path(self.get_option("config") or config.default_path()).expanduser()
         hosts = config.load_with_hosts(path).hosts
-        self.inventory.set_variable("all", "maglica_config", trusted(str(path)))
+        self.inventory.set_variable("all", "maglica_config", str(path))
         return list(hosts)
 
     def _filters(self) -> Filters:
@@ -453,8 +454,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 return bool(self._compose(expression, shown))
             except Exception as error:
                 if self.get_option("strict"):
-                    raise AnsibleParserError(
-                        f"cannot evaluate the filter {expression!r} for {domain.name}: {error}"
+                    raise ConfigInvalid(
+                        f"cannot evaluate the filter {expression!r} for {short(domain.name)}:"
+                        f" {error}"
                     ) from error
                 return False
 
@@ -546,11 +548,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self.display.warning(one_line(f"host {missing.host} {what}: {missing.text}"))
         for text in snapshot.problems:
             self.display.warning(one_line(text))
-        self.inventory.set_variable(
-            "all",
-            "maglica_unreachable_hosts",
-            trusted(fleet_view.unreachable(snapshot.unreachable)),
-        )
+        missing = fleet_view.unreachable(snapshot.unreachable)
+        self.inventory.set_variable("all", "maglica_unreachable_hosts", missing)
 
     def _populate(self, hosts, snapshot: Snapshot) -> None:
         uris = {host.name: host.uri for host in hosts}
@@ -566,7 +565,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 self.inventory.add_child(groups[group], entry.name)
             variables = {**self._variables(entry.shown), **self._connection(entry, uris)}
             for name, value in variables.items():
-                self.inventory.set_variable(entry.name, name, trusted(value))
+                self.inventory.set_variable(entry.name, name, value)
             self._construct(entry.name, variables)
 
     def _add_groups(self, listed: Iterable[Entry]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import listing
 from support.cloud import IMAGE, STATE, Cloud, Result
 
 NAME = "addressed.example.jp"
@@ -57,7 +58,7 @@ def _listed(cloud: Cloud, folder: Path, **options: object) -> dict:
     options = {"plugin": "maglica.cloud.maglica", "strict": True, **options}
     source.write_text(json.dumps(options))
     output = cloud.run("ansible-inventory", "-i", str(source), "--list")
-    return json.loads(output[output.index("{") :])["_meta"]["hostvars"]
+    return listing.loads(output[output.index("{") :])["_meta"]["hostvars"]
 
 
 def _address(vm: Result) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 import libvirt
 from maglica import config
 from maglica.wire.client import Client
+from support import listing
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STATE = CHECKOUT / "build/cloud"
@@ -92,7 +93,7 @@ class Cloud:
     def inventory(self) -> dict:
         """Return what ansible-inventory --list prints."""
         output = self.run("ansible-inventory", "--list")
-        return json.loads(output[output.index("{") :])
+        return listing.loads(output[output.index("{") :])
 
     def in_guest(self, address: str, command: str) -> str:
         """Run a shell command in a guest, as soon as it has booted as far as its sshd."""

@@ -123,10 +123,20 @@ def test_what_is_its_own_is_named_in_its_metadata() -> None:
 
 def test_host_keys_are_named_in_its_metadata() -> None:
     xml = clone(definition("plain"), plan(definition("plain"), uuid=vm_uuid("r"), request="r"))
-    keys = ("ssh-ed25519 AAAA", "ssh-rsa </x>")
-    made = describe(domain_clone.record_host_keys(xml, keys)).made
+    key = f"ssh-ed25519 {'A' * 68}"
+    strange = (
+        "ssh-rsa </x>",
+        f"{key}\n@revoked * {key}",
+        f"-o {key}",
+        f"{key} \x85",
+        "",
+        "{{ 1 }}",
+    )
+    lines = [f"{key} root@vm0.example.jp", *strange, *[f"{key[:-1]}{n}" for n in range(9)]]
+    made = describe(domain_clone.record_host_keys(xml, lines)).made
     assert made is not None
-    assert made.ssh_host_keys == keys
+    # As known_hosts has them; what is none is left out, and of too many the rest.
+    assert made.ssh_host_keys == (key, *(f"{key[:-1]}{n}" for n in range(7)))
 
 
 NASTY = ["</name><devices/>", "<!--", "]]>", "&lt;", "'", '"', "a\nb", "é", "<x xmlns='y'/>"]

@@ -122,10 +122,17 @@ def _allowed(address: IpAddress, family: Family) -> bool:
     return not only or address.version == _version(family)
 
 
-def _reachable(text: str) -> IpAddress | None:
+def _parsed(text: str) -> IpAddress | None:
+    """Return an address; None for any other text, also where a zone follows, which may be any."""
     try:
-        address = ipaddress.ip_address(text)
+        return None if "%" in text else ipaddress.ip_address(text)
     except ValueError:
+        return None
+
+
+def _reachable(text: str) -> IpAddress | None:
+    address = _parsed(text)
+    if address is None:
         return None
     # What a guest says of itself may be anything: loopback would be the control machine itself,
     # which can be written in IPv6 too.
@@ -145,4 +152,4 @@ def _within(address: IpAddress, network: str) -> bool:
 
 
 def _unique(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(texts))
+    return tuple(dict.fromkeys(text for text in texts if _parsed(text) is not None))

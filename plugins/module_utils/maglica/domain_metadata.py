@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from . import names
 from .vm_identity import vm_uuid
 
 VM_NAMESPACE = "https://maglica.cloud/xmlns/vm/1.0"
@@ -89,8 +90,8 @@ def made(root: ET.Element, uuid: str) -> Made | None:
             ),
             volumes=tuple(map(_volume, _children(element, "volume"))),
             nvram=next((child.get("path") for child in _children(element, "nvram")), None),
-            ssh_host_keys=tuple(
-                key for child in _children(element, "ssh_host_key") if (key := child.text or "")
+            ssh_host_keys=names.ssh_host_keys(
+                child.text or "" for child in _children(element, "ssh_host_key")
             ),
         )
     return None

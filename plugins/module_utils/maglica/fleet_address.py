@@ -15,7 +15,8 @@ from . import _deps, addresses
 from .addresses import Lease
 from .errors import HostDown
 from .fleet_values import AddressSource, Domain
-from .session import CALLS_AT_ONCE, Session
+from .printable import short
+from .session import CALLS_AT_ONCE, Session, code, faults
 from .vm_identity import Interface
 
 # All agents of a host together may take this part of what is left of the host's time.
@@ -81,8 +82,8 @@ def from_leases(session: Session, connection: Any, guests: Sequence[Guest]) -> l
             lambda network: network_leases(session, connection, network),
             [network for network in networks if network.name() in wanted],
         )
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+    except faults() as error:
+        if code(error) == libvirt.VIR_ERR_NO_SUPPORT:
             # A driver that knows leases by domain only.
             source = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE
             return _asked(session, connection, guests, source)
@@ -96,19 +97,20 @@ def from_leases(session: Session, connection: Any, guests: Sequence[Guest]) -> l
 def network_leases(session: Session, connection: Any, network: Any) -> tuple[Lease, ...]:
     """Return the leases of a ``virNetwork``, none when it has ended meanwhile or has an error."""
     libvirt = _deps.need("libvirt")
+    name = network.name()
     try:
         found = network.DHCPLeases(None, 0)
-    except libvirt.libvirtError as error:
-        code = error.get_error_code()
-        ended = code in (libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_OPERATION_INVALID)
-        if code == libvirt.VIR_ERR_NO_SUPPORT or not (
-            ended or session.excuse(connection, f"the leases of network {network.name()}", error)
+    except faults() as error:
+        number = code(error)
+        ended = number in (libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_OPERATION_INVALID)
+        if number == libvirt.VIR_ERR_NO_SUPPORT or not (
+            ended or session.excuse(connection, f"the leases of network {short(name)}", error)
         ):
             raise
         return ()
     return tuple(
         Lease(
-            network=network.name(),
+            network=name,
             mac=(entry.get("mac") or "").lower(),
             address=entry["ipaddr"],
             expires=entry.get("expirytime") or 0,
@@ -174,17 +176,16 @@ def _asked(session: Session, connection: Any, guests: Sequence[Guest], source: i
 def _asked_one(
     connection: Any, guest: Guest, handle_of: Callable[[str], Any], source: int
 ) -> Guest:
-    libvirt = _deps.need("libvirt")
     try:
-        answer = handle_of(guest.domain.uuid).interfaceAddresses(source, 0)
-    except libvirt.libvirtError:
+        by_mac = _by_mac(handle_of(guest.domain.uuid).interfaceAddresses(source, 0))
+    except faults():
         # It has just ended, or its agent answers nothing or nonsense, or this driver can't ask so:
         # there are too many errors for that to name them all. But without a connection there is no
         # host any more.
         if not connection.isAlive():
             raise
         return guest
-    return guest.on(addresses.with_addresses(guest.domain.interfaces, _by_mac(answer)))
+    return guest.on(addresses.with_addresses(guest.domain.interfaces, by_mac))
 
 
 def _by_mac(answer: Mapping[str, Any]) -> dict[str, list[str]]:

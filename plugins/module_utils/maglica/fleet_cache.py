@@ -12,7 +12,7 @@ from .fleet_values import Disk, Domain, Host, Pool, Snapshot, Unreachable
 from .vm_identity import Interface
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
-VERSION = 2
+VERSION = 3
 
 
 def dump(snapshot: Snapshot) -> dict[str, Any]:
@@ -62,6 +62,7 @@ def _domain(fields: Mapping[str, Any]) -> Domain:
             ),
             "disks": tuple(Disk(**disk) for disk in fields["disks"]),
             "tags": tuple(fields["tags"]),
+            "ssh_host_keys": tuple(fields["ssh_host_keys"]),
         }
     )
 

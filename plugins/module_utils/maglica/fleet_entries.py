@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +15,7 @@ from typing import Any
 from . import fleet_view
 from .config import HostEntry
 from .fleet_values import Domain, Snapshot
+from .printable import short
 
 # So many shared names are explained one by one.
 _WARNINGS = 5
@@ -21,6 +24,12 @@ VMS, IMAGES, HOSTS = "vms", "images", "hosts"
 # stranger's domain of such a name would get the tasks that are delegated to it. A host's name
 # is the administrator's own word.
 OWN = frozenset({"localhost", "127.0.0.1", "::1"})
+# What Ansible takes for nothing else than a name: no pattern (such as a[0:3], a:b, !a, &a, ~a, *),
+# no path or part of one, which it would read variables from, no file (@a) and no option; nor what
+# a shell would take for more than a word. A host's name is the administrator's own word here too.
+_NAME = re.compile(r"\w[\w.+@-]{0,199}")
+# A domain of such a name would get the variables of another in host_vars.
+_FILES = (".yml", ".yaml", ".json")
 
 Naming = Callable[[dict[str, Any]], str]
 
@@ -59,9 +68,10 @@ def entries(
 def distinct(listed: Sequence[Entry], groups: Collection[str]) -> tuple[list[Entry], list[str]]:
     """Return the entries with a name of its own for each, and warnings about the others.
 
-    No domain gets the name of one of ``groups``, which Ansible would take for the group. Of those
-    that would like the same name a host keeps it, else an image, and vms never do. Those for which
-    no name is left are not in the answer.
+    No domain gets the name of one of ``groups``, which Ansible would take for the group, nor one
+    that it would take for something else than a name. Of those that would like the same name a host
+    keeps it, else an image, and vms never do. Those for which no name is left are not in the
+    answer.
     """
     named: list[tuple[Entry, Entry | None]] = []
     taken = set(groups)
@@ -75,7 +85,10 @@ def distinct(listed: Sequence[Entry], groups: Collection[str]) -> tuple[list[Ent
 
 def _named(alike: Sequence[Entry], taken: Collection[str]) -> list[Entry | None]:
     """Return each entry with the first of its names that is not taken and that no other wants."""
-    names = [iter(_names(entry)) for entry in alike]
+    names = [
+        iter(_names(entry)) if entry.domain is None else filter(is_plain, _names(entry))
+        for entry in alike
+    ]
     found = [next(own, None) for own in names]
     while True:
         used = Counter(found)
@@ -104,6 +117,16 @@ def _names(entry: Entry) -> Iterator[str]:
         # such. A host that lies may call its domains as those of others are called here.
         yield entry.domain.uuid
         yield f"{entry.domain.uuid}@{place}"
+
+
+def is_plain(name: str) -> bool:
+    """Say whether Ansible, and the programs that it runs, take ``name`` for a name only."""
+    if _NAME.fullmatch(name):
+        return not name.endswith(_FILES)
+    try:
+        return "%" not in name and bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def _places(entry: Entry) -> list[str]:
@@ -153,20 +176,25 @@ def _warnings(
         if any(entry is None or entry.name != name for _wish, entry in alike)
     )
     for name in shared[:_WARNINGS]:
-        yield f"{_who(name, groups)} {name}: {', '.join(starmap(_listed_as, by_wish[name]))}"
+        listed_as = ", ".join(starmap(_listed_as, by_wish[name]))
+        yield f"{_who(name, groups)} {short(name)}: {listed_as}"
     if len(shared) > _WARNINGS:
-        rest = ", ".join(shared[_WARNINGS:])
+        rest = ", ".join(map(short, shared[_WARNINGS:]))
         yield f"so it is with these names too: {rest}"
 
 
 def _who(name: str, groups: Collection[str]) -> str:
     if name in OWN:
         return "the control machine itself has the name"
-    return "a group has the name" if name in groups else "several have the name"
+    if name in groups:
+        return "a group has the name"
+    if not is_plain(name):
+        return "Ansible would take for something else than a name"
+    return "several have the name"
 
 
 def _listed_as(wish: Entry, entry: Entry | None) -> str:
-    what = f"{wish.shown['kind']} {wish.shown['name']}"
+    what = f"{wish.shown['kind']} {short(wish.shown['name'])}"
     if wish.domain is not None:
         what += f" on {' and '.join(_places(wish))}"
     if entry is None:

@@ -10,7 +10,8 @@ from typing import Any
 from . import _deps
 from .fleet_values import Host, Pool
 from .libvirt_facts import memory_mib
-from .session import Session
+from .printable import short
+from .session import Session, code, faults
 
 # virStoragePoolInfo's state of a pool that is in use: VIR_STORAGE_POOL_RUNNING.
 _RUNNING = 2
@@ -58,8 +59,8 @@ def _known(session: Session, connection: Any, what: str, call: Callable[[], Any]
     libvirt = _deps.need("libvirt")
     try:
         return call()
-    except libvirt.libvirtError as error:
-        is_missing = error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT
+    except faults() as error:
+        is_missing = code(error) == libvirt.VIR_ERR_NO_SUPPORT
         if not (is_missing or session.excuse(connection, what, error)):
             raise
         return None
@@ -69,14 +70,16 @@ def _pools(session: Session, connection: Any) -> tuple[Pool, ...]:
     libvirt = _deps.need("libvirt")
     pools = []
     for pool in connection.listAllStoragePools(0):
+        name = "?"
         try:
+            name = pool.name()
             state, capacity, _allocation, available = pool.info()
-        except libvirt.libvirtError as error:
-            is_gone = error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL
-            if not (is_gone or session.excuse(connection, f"the pool {pool.name()}", error)):
+        except faults() as error:
+            is_gone = code(error) == libvirt.VIR_ERR_NO_STORAGE_POOL
+            if not (is_gone or session.excuse(connection, f"the pool {short(name)}", error)):
                 raise
             continue
-        pools.append(Pool(pool.name(), state == _RUNNING, capacity, available))
+        pools.append(Pool(name, state == _RUNNING, capacity, available))
     return tuple(sorted(pools, key=lambda pool: pool.name))
 
 

@@ -24,7 +24,8 @@ from .errors import ImageUnsupported
 from .fleet_address import Guest
 from .fleet_values import AddressSource, Disk, Domain, Gather, Host, Known
 from .libvirt_facts import state_name
-from .session import Session
+from .printable import short
+from .session import Session, code, faults
 
 # The version of a UUID that derives from a name: RFC 9562, section 5.5.
 _DERIVED = 5
@@ -96,7 +97,7 @@ def read(session: Session, reading: Reading) -> Contents:
                 connection, lambda: _statistics(libvirt, connection), patience
             )
             return _read(session, reading, connection, statistics, started)
-        session.problems.append(
+        session.note(
             f"cannot read the disks' sizes of host {session.host.name}: no answer within"
             f" {patience:.1f} s; the monitor of a running vm may hang"
         )
@@ -113,7 +114,7 @@ def _statistics(libvirt: Any, connection: Any) -> list[tuple[Any, dict[str, Any]
             kinds, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
         )
     except libvirt.libvirtError as error:
-        if error.get_error_code() not in (
+        if code(error) not in (
             libvirt.VIR_ERR_INVALID_ARG,
             libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
             libvirt.VIR_ERR_NO_SUPPORT,
@@ -134,7 +135,7 @@ def _read(
     return Contents(
         host=replace(host, seconds=time.monotonic() - started),
         domains=tuple(domains),
-        problems=tuple(sorted(session.problems)),
+        problems=session.problems,
     )
 
 
@@ -147,9 +148,9 @@ def read_one(session: Session, connection: Any, handle: Any, reading: Reading) -
         )
     except (libvirt.libvirtError, ValueError):
         return None
-    record = _looked_at(session, _record(handle, statistics, session.host.name), reading)
-    records = [] if record is None else [record]
-    return next(iter(_domains(session, connection, records, reading)), None)
+    record = _record(session, connection, handle, statistics)
+    looked_at = record and _looked_at(session, connection, record, reading)
+    return next(iter(_domains(session, connection, [*filter(None, [looked_at])], reading)), None)
 
 
 def read_some(session: Session, connection: Any, reading: Reading) -> tuple[Domain, ...]:
@@ -167,11 +168,15 @@ def _wanted(
 ) -> list[Domain]:
     records = []
     for handle, values in statistics:
-        record = _record(handle, values, session.host.name)
+        record = _record(session, connection, handle, values)
+        if record is None:
+            continue
         answer = reading.judge(record.domain, Known.LISTED)
         if answer is not False:
             records.append(record if answer else replace(record, undecided=True))
-    looked_at = session.map(lambda record: _looked_at(session, record, reading), records)
+    looked_at = session.map(
+        lambda record: _looked_at(session, connection, record, reading), records
+    )
     return _domains(session, connection, [*filter(None, looked_at)], reading)
 
 
@@ -203,15 +208,24 @@ def _domains(
     ]
 
 
-def _record(handle: Any, statistics: Mapping[str, Any], host: str) -> Record:
-    state = statistics.get("state.state", 0)
+def _record(
+    session: Session, connection: Any, handle: Any, statistics: Mapping[str, Any]
+) -> Record | None:
+    """Return what is known of a domain without another call; None when its name can't be read."""
+    identity = handle.UUIDString()
+    try:
+        name = handle.name()
+    except faults() as error:
+        if not session.excuse(connection, f"the name of domain {identity}", error):
+            raise
+        return None
     # The handle came with the id that a running domain has; asking for it is no call.
     active = handle.ID() != -1
     domain = Domain(
-        name=handle.name(),
-        uuid=handle.UUIDString(),
-        host=host,
-        state=state_name(state),
+        name=name,
+        uuid=identity,
+        host=session.host.name,
+        state=state_name(_number(statistics, "state.state") or 0),
         active=active,
     )
     if not active and uuid.UUID(domain.uuid).version != _DERIVED:
@@ -219,23 +233,30 @@ def _record(handle: Any, statistics: Mapping[str, Any], host: str) -> Record:
     return Record(handle, domain, statistics)
 
 
-def _looked_at(session: Session, record: Record, reading: Reading) -> Record | None:
-    """Return the record with its definition if that is needed; None when the domain has gone."""
+def _looked_at(
+    session: Session, connection: Any, record: Record, reading: Reading
+) -> Record | None:
+    """Return the record with its definition if that is needed; None when the domain has gone.
+
+    One whose definition can't be read is known by what it is listed with.
+    """
     doubtful = not record.domain.active and record.domain.made is None
     if not (doubtful or record.undecided or reading.xml or reading.gather is Gather.FULL):
         return record
     libvirt = _deps.need("libvirt")
+    name = short(record.domain.name)
     try:
         xml = record.handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if reading.inactive else 0)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+    except faults() as error:
+        if code(error) == libvirt.VIR_ERR_NO_DOMAIN:
             return None
-        raise
+        if not session.excuse(connection, f"the definition of {name}", error):
+            raise
+        return record
     try:
         return replace(record, xml=xml, definition=domain_xml.describe(xml))
     except ImageUnsupported as error:
-        domain = record.domain
-        session.problems.append(f"{domain.name} on host {domain.host}: {error}")
+        session.note(f"{name} on host {record.domain.host}: {error}")
         return replace(record, xml=xml)
 
 
@@ -259,6 +280,7 @@ def _domain(record: Record, reading: Reading) -> Domain:
             clone_mode=made.clone_mode,
             base=made.base,
             tags=made.tags,
+            ssh_host_keys=made.ssh_host_keys,
         )
     return replace(
         domain,
@@ -275,6 +297,12 @@ def _recorded(record: Record, domain: Domain) -> tuple[tuple[str, str], ...]:
     return made.addresses if made else ()
 
 
+def _number(statistics: Mapping[str, Any], key: str) -> int | None:
+    """Return a number of a domain's statistics; None for a value of any other type."""
+    value = statistics.get(key)
+    return value if type(value) is int else None
+
+
 def _disks(definition: Definition, record: Record) -> tuple[Disk, ...]:
     # See "Domain statistics" of virConnectGetAllDomainStats: block.<num>.<field>. A backing
     # chain's members have the same name and a backingIndex; the first is the disk itself.
@@ -283,11 +311,12 @@ def _disks(definition: Definition, record: Record) -> tuple[Disk, ...]:
     held = "physical" if record.domain.active else "allocation"
     statistics = record.statistics
     sizes: dict[str, tuple[int | None, int | None]] = {}
-    for number in range(statistics.get("block.count", 0)):
+    # However many there are said to be, no more are there than values.
+    for number in range(min(_number(statistics, "block.count") or 0, len(statistics))):
         prefix = f"block.{number}."
         sizes.setdefault(
             statistics.get(prefix + "name", ""),
-            (statistics.get(prefix + "capacity"), statistics.get(prefix + held)),
+            (_number(statistics, prefix + "capacity"), _number(statistics, prefix + held)),
         )
     return tuple(
         Disk(

@@ -72,8 +72,8 @@ class Domain:
 
     ``made``: Maglica made it (None: not known, which happens to active domains read minimally).
     ``image``, ``image_version`` and ``request`` are what it was cloned from and by; ``created`` is
-    in seconds since 1970. ``checksum`` was recorded with an image. ``xml`` is the
-    definition, only if it was asked for.
+    in seconds since 1970. ``checksum`` was recorded with an image. ``ssh_host_keys`` are the public
+    ones that Maglica gave it. ``xml`` is the definition, only if it was asked for.
     """
 
     name: str
@@ -96,6 +96,7 @@ class Domain:
     tags: tuple[str, ...] = ()
     address: str | None = None
     checksum: str | None = None
+    ssh_host_keys: tuple[str, ...] = ()
     xml: str | None = None
 
     @property

@@ -33,6 +33,7 @@ def vm(domain: Domain) -> dict[str, Any]:
         "created": _time(domain.created),
         "who": domain.who,
         "address": domain.address,
+        "ssh_host_keys": list(domain.ssh_host_keys),
     }
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
+from itertools import islice
 
 from .errors import NameInvalid
 
@@ -23,9 +25,13 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:=+@/-]{0,62}")
 _MAC = re.compile(r"[0-9a-f][02468ace](?::[0-9a-f]{2}){5}")
 # crypt(5): $id$[parameters$]salt$hash, in the alphabet that shadow(5) can hold.
 _PASSWORD_HASH = re.compile(r"\$[0-9a-z]{1,8}\$[A-Za-z0-9./,=$+-]{8,500}")
+_BASE64 = r"[A-Za-z0-9+/]{16,8000}={0,2}"
 _SSH_KEY = re.compile(
     r"(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\.com"
-    r"|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{16,8000}={0,2}(?: [ -~]{1,200})?"
+    rf"|sk-ecdsa-sha2-nistp256@openssh\.com) {_BASE64}(?: [ -~]{{1,200}})?"
+)
+_SSH_HOST_KEY = re.compile(
+    rf"((?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp(?:256|384|521)) {_BASE64})(?: [ -~]*)?"
 )
 
 
@@ -109,3 +115,12 @@ def ssh_key(text: str) -> str:
     if not _SSH_KEY.fullmatch(text):
         raise NameInvalid(f"{text[:40]!r}… is no public SSH key of the form 'type base64 comment'")
     return text
+
+
+def ssh_host_keys(lines: Iterable[str]) -> tuple[str, ...]:
+    """Return those lines that are public SSH host keys, as TYPE BASE64; no guest has more than 8.
+
+    Other lines are left out: whoever writes a vm's definition writes them too.
+    """
+    found = (_SSH_HOST_KEY.fullmatch(line) for line in lines)
+    return tuple(islice((match[1] for match in found if match), 8))

@@ -13,3 +13,8 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def short(text: str, most: int = 100) -> str:
+    """Return the first ``most`` characters of ``text``, with a mark where there were more."""
+    return text if len(text) <= most else text[:most] + "…"

@@ -15,6 +15,7 @@ from . import _deps, libvirt_uri
 from .errors import HostDown
 from .fleet_values import HostEntry
 from .interrupter import GRACE, Interrupter, Older
+from .printable import short
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -25,6 +26,9 @@ CALLS_AT_ONCE = 4
 # How often, in seconds, an interrupted thread is interrupted again: it may just then open its next
 # socket.
 AGAIN = 0.02
+# So many things that could not be read on a host are told one by one, and so much of an error.
+_PROBLEMS = 20
+_WORDS = 400
 
 _silenced = threading.Lock()
 
@@ -54,8 +58,7 @@ class Session:
         self._by_connection: dict[int, Interrupter] = {}
         self._opening = threading.Lock()
         self._expired = threading.Event()
-        # Texts about what could not be read, where the rest was read all the same.
-        self.problems: list[str] = []
+        self._problems: list[str] = []
 
     def remaining(self) -> float:
         """Return the seconds until the deadline, never less than 0."""
@@ -67,14 +70,27 @@ class Session:
             raise HostDown(f"no answer within {self.options.timeout:g} s")
 
     def excuse(self, connection: Any, what: str, error: Exception) -> bool:
-        """Note that ``what`` could not be read because of ``error``, a ``libvirtError``.
+        """Note that ``what`` could not be read because of ``error``, which is one of ``faults``.
 
         Return False when that is because ``connection`` is lost: then nothing else can be read.
         """
         if not connection.isAlive():
             return False
-        self.problems.append(f"cannot read {what} of host {self.host.name}: {words(error)}")
+        self.note(f"cannot read {what} of host {self.host.name}: {words(error)}")
         return True
+
+    def note(self, problem: str) -> None:
+        """Note what could not be read, where the rest is read all the same."""
+        self._problems.append(problem)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was noted, so much of it as anybody wants to read, sorted."""
+        told = sorted(self._problems)
+        if len(told) <= _PROBLEMS:
+            return tuple(told)
+        more = len(told) - _PROBLEMS
+        return (*told[:_PROBLEMS], f"host {self.host.name} has {more} more problems of this kind")
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not beyond the deadline."""
@@ -107,8 +123,10 @@ class Session:
             self.check()
             self._interrupters.append(interrupter)
             connection = self._open(libvirt, read_only)
-        except OSError as error:
-            raise HostDown(f"cannot resolve {self._peer.host}: {error.strerror}") from error
+        except (OSError, UnicodeError) as error:
+            # A name with a label that is empty or too long is none that can be looked up.
+            cause = getattr(error, "strerror", None) or words(error)
+            raise HostDown(f"cannot resolve {self._peer.host}: {cause}") from error
         except libvirt.libvirtError as error:
             self._interrupters.remove(interrupter)
             raise HostDown(words(error)) from error
@@ -201,8 +219,22 @@ class Session:
 
 
 def words(error: Exception) -> str:
-    """Return an error's text as one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Return an error's text as one line, which is not too long to be shown."""
+    return short(" ".join(str(error).split()) or type(error).__name__, _WORDS)
+
+
+def faults() -> tuple[type[Exception], ...]:
+    """Return what is raised where one thing can't be read: libvirt's own error, and what comes of
+    an answer that is none, such as text that is not UTF-8 or a value of another type.
+    """
+    error = _deps.need("libvirt").libvirtError
+    return (error, LookupError, SystemError, TypeError, ValueError)
+
+
+def code(error: Exception) -> int | None:
+    """Return libvirt's number of an error of libvirt's own, None for others."""
+    found = getattr(error, "get_error_code", None)
+    return found() if found else None
 
 
 def binding() -> Any:

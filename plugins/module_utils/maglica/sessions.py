@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from . import libvirt_uri
-from .errors import ConfigInvalid, HostDown
+from .errors import ConfigInvalid, HostDown, MaglicaError
 from .fleet_values import HostEntry, Unreachable
 from .interrupter import GRACE, Older
 from .session import AGAIN, Options, Session, binding, words
@@ -47,8 +47,9 @@ def each(
     """Run ``work`` for each host at once; return the results by host, and who gave none and why.
 
     Takes at most ``options.timeout`` (for each wave of ``options.parallel`` hosts) and a moment.
-    Raises ConfigInvalid for hosts or options that can't be, and what ``work`` raises; but HostDown
-    and errors of libvirt make the host unreachable.
+    Raises ConfigInvalid for hosts or options that can't be, and an error of this library's that
+    ``work`` raises. But HostDown makes the host unreachable, and so does every other error: one
+    host that answers nonsense costs itself.
     """
     binding()
     _check(hosts, options)
@@ -143,8 +144,12 @@ def _sort(ended: Sequence[_Run[T]]) -> tuple[dict[str, T], tuple[Unreachable, ..
             unreachable.append(Unreachable(host, text))
         elif isinstance(error, (HostDown, libvirt.libvirtError)):
             unreachable.append(Unreachable(host, words(error)))
-        elif error is not None:
+        elif isinstance(error, MaglicaError):
             raise error
+        elif error is not None:
+            kind = type(error).__name__
+            text = f"its answer can't be understood: {kind}: {words(error)}"
+            unreachable.append(Unreachable(host, text))
         else:
             results[host] = run.result  # type: ignore[assignment]
     return results, tuple(sorted(unreachable, key=lambda entry: entry.host))

@@ -54,7 +54,7 @@ class Readiness:
         self._wait([member for member in shown if member.name in domains], domains)
         for member in shown:
             if member.name in domains:
-                member.vm = vm_view.of_domain(domains[member.name], member.request)
+                member.vm = vm_view.of_domain(domains[member.name])
 
     def _look(self, members: Sequence[Member], domains: dict[str, Domain]) -> None:
         """Read the vms of requests that are done, or take what the results say where that will do.

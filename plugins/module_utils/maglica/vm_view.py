@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from . import fleet_view
+from . import fleet_view, names
 from .fleet_values import Disk, Domain
 from .model import Request, Vm
 from .wire.schema import plain
@@ -22,11 +22,10 @@ def of_request(request: Request) -> dict[str, Any]:
     return shown
 
 
-def of_domain(domain: Domain, request: Request | None = None) -> dict[str, Any]:
-    """Return a vm as its host shows it, with all its addresses, and what ``request`` gave it."""
+def of_domain(domain: Domain) -> dict[str, Any]:
+    """Return a vm as its host shows it, with all its addresses."""
     addresses = [address for nic in domain.interfaces for address in nic.addresses]
-    keys = request.vm.ssh_host_keys if request and request.vm else ()
-    return {**fleet_view.vm(domain), "addresses": addresses, "ssh_host_keys": list(keys)}
+    return {**fleet_view.vm(domain), "addresses": addresses}
 
 
 def unknown(name: str, host: str | None = None) -> dict[str, Any]:
@@ -50,8 +49,9 @@ def of_result(vm: Vm, request: Request) -> dict[str, Any]:
         interfaces=vm.interfaces,
         tags=vm.tags,
         disks=tuple(Disk(target="", source=path) for path in vm.disks),
+        ssh_host_keys=names.ssh_host_keys(vm.ssh_host_keys),
     )
-    return of_domain(domain, request)
+    return of_domain(domain)
 
 
 def planned(after: dict[str, Any]) -> dict[str, Any]:

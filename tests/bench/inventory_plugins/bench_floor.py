@@ -30,14 +30,13 @@ class InventoryModule(BaseInventoryPlugin):
     """See DOCUMENTATION."""
 
     NAME = "bench_floor"
-    # What is listed here is the bench's own.
-    trusted_by_default = True
 
     def parse(self, inventory, loader, path, cache=True):
         """Add what the file has."""
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
-        listed = json.loads(Path(self.get_option("listed")).read_text(encoding="utf-8"))
+        text = Path(self.get_option("listed")).read_text(encoding="utf-8")
+        listed = json.loads(text, object_hook=_plain)
         variables = listed.pop("_meta")["hostvars"]
         for group in listed:
             inventory.add_group(group)
@@ -48,3 +47,8 @@ class InventoryModule(BaseInventoryPlugin):
         for group, members in listed.items():
             for host in members.get("hosts", ()):
                 inventory.add_child(group, host)
+
+
+def _plain(value):
+    """Return text that is marked as never evaluated, as it was before it was listed."""
+    return value.get("__ansible_unsafe", value)

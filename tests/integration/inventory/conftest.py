@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from maglica import model
-from support import testdriver
+from support import listing, testdriver
 from support.testdriver import Libvirtd
 
 REQUEST = "2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e"
@@ -37,7 +36,7 @@ class Listed:
 
     @property
     def data(self) -> dict[str, Any]:
-        return json.loads(self.text)
+        return listing.loads(self.text)
 
     @property
     def hosts(self) -> dict[str, dict[str, Any]]:

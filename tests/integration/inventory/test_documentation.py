@@ -36,7 +36,7 @@ def _filtered(listed: Listed) -> None:
     assert listed.group("maglica_vms") == ["web0.example.jp"]
     assert listed.group("image_debian12_original") == ["web0.example.jp"]
     assert listed.group("tag_web") == listed.group("tag_stage_test") == ["web0.example.jp"]
-    assert listed.hosts["web0.example.jp"]["ansible_user"] == {"__ansible_unsafe": "root"}
+    assert listed.hosts["web0.example.jp"]["ansible_user"] == "root"
 
 
 def _minimal(listed: Listed) -> None:

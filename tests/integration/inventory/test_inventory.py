@@ -206,7 +206,7 @@ def test_constructed_features(inventory: Inventory, kvm0: str) -> None:
     )
     vm = listed.hosts["vm0.example.jp"]
     # Ansible itself marks what an expression gave as no template.
-    assert (vm["ansible_user"], vm["size"]) == ({"__ansible_unsafe": "root"}, 1024)
+    assert (vm["ansible_user"], vm["size"]) == ("root", 1024)
     assert listed.group("from_debian12_original") == ["vm0.example.jp"]
     strict = {**_hosts(kvm0=kvm0), "strict": True, "compose": {"size": "no_such_thing"}}
     assert "Could not set size for host" in inventory.list(strict).warnings
