@@ -45,6 +45,8 @@ class Proxy:
         self.stop_after: int | None = None
         # Calls that are never passed on: those of this procedure that have these bytes in them.
         self.lost: tuple[int, tuple[bytes, ...]] = (0, ())
+        # What the other end says is changed: such bytes become others, as many.
+        self.lies: dict[bytes, bytes] = {}
         self.connections = 0
         self.calls: Counter[int] = Counter()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -95,6 +97,9 @@ class Proxy:
             while data := await reader.read(1 << 16):
                 if counted:
                     data = counted.feed(data, *self.lost)
+                else:
+                    for said, lie in self.lies.items():
+                        data = data.replace(said, lie)
                 if self.stop_after is not None and self.calls.total() > self.stop_after:
                     continue
                 # Data that follows on closely is not held up by what is still on its way.

@@ -92,14 +92,48 @@ def test_no_domain_takes_the_place_of_the_control_machine() -> None:
         vms=(_vm("127.0.0.1", "kvm1"), _vm("localhost", "kvm0")), images=(_image("::1", "kvm0"),)
     )
     listed, warnings = _listed(snapshot, ("vms", "images"))
-    assert [entry.name for entry in listed] == ["::1@kvm0", "127.0.0.1@kvm1", "localhost@kvm0"]
+    assert [entry.name for entry in listed] == ["uuid-kvm0", "127.0.0.1@kvm1", "localhost@kvm0"]
     assert warnings == [
         "the control machine itself has the name 127.0.0.1:"
         " vm 127.0.0.1 on kvm1 (listed as 127.0.0.1@kvm1)",
-        "the control machine itself has the name ::1: image ::1 on kvm0 (listed as ::1@kvm0)",
+        "the control machine itself has the name ::1: image ::1 on kvm0 (listed as uuid-kvm0)",
         "the control machine itself has the name localhost:"
         " vm localhost on kvm0 (listed as localhost@kvm0)",
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(".", "..", "../group_vars/all", "/etc/passwd", "a/b", "a\0", "", "-oProxyCommand=id"),
+        *("a[0:3]", "a,b", "a:b", "!a", "&a", "~a", "*", "a?", "@hosts", "a b", "a\n", "a\u202e"),
+        *("a;id", "$(id)", "`id`", "a|b", "{{ a }}", "%h", "fe80::1%eth0", "a" * 201),
+    ],
+)
+def test_a_name_that_ansible_would_take_for_something_else(name: str) -> None:
+    for make, kind in ((_vm, "vm"), (_image, "image")):
+        domain = make(name, "kvm0")
+        listed, warnings = _listed(Snapshot(**{f"{kind}s": (domain,)}), (f"{kind}s",))
+        assert [entry.name for entry in listed] == [domain.uuid]
+        assert listed[0].shown["name"] == name
+        shown = name if len(name) < 200 else name[:100] + "…"
+        assert warnings == [
+            f"Ansible would take for something else than a name {shown}:"
+            f" {kind} {shown} on kvm0 (listed as {domain.uuid})"
+        ]
+
+
+def test_a_name_that_has_the_file_of_another_s_variables() -> None:
+    snapshot = Snapshot(vms=(_vm("a", "kvm0"), _vm("a.yml", "kvm0"), _vm("a.json", "kvm1")))
+    listed, warnings = _listed(snapshot, ("vms",))
+    assert [entry.name for entry in listed] == ["a", "a.yml@kvm0", "a.json@kvm1"]
+    assert len(warnings) == 2
+
+
+@pytest.mark.parametrize("name", ["a", "Größe_1", "a+b@c-d.example.jp", "192.0.2.1", "2001:db8::1"])
+def test_plain_names(name: str) -> None:
+    listed, warnings = _listed(Snapshot(vms=(_vm(name, "kvm0"),)), ("vms",))
+    assert ([entry.name for entry in listed], warnings) == ([name], [])
 
 
 @pytest.mark.parametrize("kind", ["vms", "images"])

@@ -100,6 +100,17 @@ def test_an_agent_that_answers_with_an_error(
         assert [vm.name for vm in seen.vms if vm.address] == ["a", "c"]
 
 
+def test_a_domain_that_may_not_be_read(
+    libvirtd: Libvirtd, node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = libvirt.VIR_ERR_ACCESS_DENIED
+    _failing(monkeypatch, libvirt.virDomain, "XMLDesc", code, lambda vm: vm.name() == "vm3")
+    seen = fleet.snapshot([HostEntry("kvm0", libvirtd.uri(node))])
+    assert (len(seen.vms), len(seen.images), seen.unreachable) == (10, 2, ())
+    assert [vm.name for vm in seen.vms if vm.vcpus is None] == ["vm3"]
+    assert seen.problems == ("cannot read the definition of vm3 of host kvm0: it is broken",)
+
+
 def test_a_pool_that_goes_and_one_that_is_broken(
     libvirtd: Libvirtd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +143,7 @@ def test_details_that_can_not_be_read(libvirtd: Libvirtd, monkeypatch: pytest.Mo
     [
         (libvirt.virConnect, "listAllNetworks"),
         (libvirt.virDomain, "interfaceAddresses"),
+        (libvirt.virDomain, "XMLDesc"),
         (libvirt.virStoragePool, "info"),
     ],
 )
