@@ -204,7 +204,13 @@ options:
         have the same name are called by their own.
       - No domain is called C(localhost), C(127.0.0.1) or C(::1), as Ansible calls the control
         machine, or as a group that is there before it (C(all), those of this plugin and of
-        earlier sources); it is then called C(NAME@HOST) too. A domain and a group of
+        earlier sources); it is then called C(NAME@HOST) too.
+      - A name has at most 200 letters, digits and C(_ . + @ -), and begins with a letter, a digit
+        or C(_); or it is an IP address. A domain with any other name, which Ansible could take for
+        a pattern, a path or an option, is called by its UUID, and a warning says so. One whose name
+        ends with C(.yml), C(.yaml) or C(.json), as a file of variables does, is called
+        C(NAME@HOST).
+      - A domain and a group of
         O(keyed_groups) or of a later source can have the same name, which Ansible does not tell
         apart, so give such groups a prefix.
     type: list
@@ -257,7 +263,9 @@ notes:
     V(suspended) or V(unknown)), C(maglica_vcpus), C(maglica_memory_mib),
     C(maglica_interfaces) (a list of C(mac), C(network), C(addresses)), C(maglica_disks) (a list of
     C(target), C(device), C(format), C(source), C(capacity_bytes), C(allocation_bytes)),
-    C(maglica_tags) and C(maglica_address). For a vm that Maglica cloned also C(maglica_image),
+    C(maglica_tags), C(maglica_address) and C(maglica_ssh_host_keys) (a list of the public SSH host
+    keys that Maglica gave it, each as in known_hosts after the host's name). For a vm that Maglica
+    cloned also C(maglica_image),
     C(maglica_image_version) (two vms with the same have clones of the same disks),
     C(maglica_request), C(maglica_clone_mode), C(maglica_base) (the base that a linked one builds
     upon), C(maglica_created) and C(maglica_who)."
@@ -278,7 +286,12 @@ notes:
     M(maglica.cloud.maglica_image), nor with C(meta=refresh_inventory) or C(--flush-cache).
   - What is not known is V(null). A list is empty when nothing is in it, and with
     O(gather=minimal) also when it was not read (C(maglica_interfaces), C(maglica_disks),
-    C(maglica_tags), C(maglica_dependents)).
+    C(maglica_tags), C(maglica_ssh_host_keys), C(maglica_dependents)).
+  - What hosts and guests say is never evaluated by Ansible, be it a template or an expression.
+    C(ansible-inventory --list) shows such text as a dictionary of C(__ansible_unsafe) and the text.
+  - A domain of which something can't be read is listed with the rest, or left out when its name
+    can't be read; a host whose answer can't be understood counts as one that does not answer (see
+    O(on_host_error)). A warning names it.
   - A task with C(async) counts as a change when it begins. What the cache gets before it ends may
     lack what it does; list with C(meta=refresh_inventory) then.
 """

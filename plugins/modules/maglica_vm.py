@@ -313,7 +313,8 @@ vm:
         capacity_bytes: null
         allocation_bytes: null
     tags: []
-    ssh_host_keys: []
+    ssh_host_keys:
+      - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmAgZtD1g9yPvH0P8q4zUHDJdJ0T1yYF0uW8yXxkX6i
   contains:
     name:
       description: Its name.
@@ -394,10 +395,12 @@ vm:
       elements: dict
       returned: always
     ssh_host_keys:
-      description: The public SSH host keys that it was given.
+      description:
+        - The public SSH host keys that Maglica gave it, each as in known_hosts after the host's
+          name.
       type: list
       elements: str
-      returned: when it was just made
+      returned: when it exists
 request:
   description:
     - The request that did the work, the last one if there were several.

@@ -84,6 +84,8 @@ vms:
           capacity_bytes: 1073741824
           allocation_bytes: 2097152
       tags: []
+      ssh_host_keys:
+        - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmAgZtD1g9yPvH0P8q4zUHDJdJ0T1yYF0uW8yXxkX6i
   contains:
     name:
       description: Its name.
@@ -195,6 +197,13 @@ vms:
           returned: always
     tags:
       description: Its tags.
+      type: list
+      elements: str
+      returned: always
+    ssh_host_keys:
+      description:
+        - The public SSH host keys that Maglica gave it, each as in known_hosts after the host's
+          name. Empty for a vm that others made.
       type: list
       elements: str
       returned: always

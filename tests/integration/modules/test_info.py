@@ -19,9 +19,11 @@ from support import testdriver
 from support.testdriver import Libvirtd
 
 REQUEST = "2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e"
+KEY = f"ssh-ed25519 {'A' * 68}"
 MADE = (
     "<maglica:vm xmlns:maglica='https://maglica.cloud/xmlns/vm/1.0' image='debian12.original'"
-    f" request='{REQUEST}' created='1795500000' who='alice' clone_mode='linked'/>"
+    f" request='{REQUEST}' created='1795500000' who='alice' clone_mode='linked'>"
+    f"<maglica:ssh_host_key>{KEY} root@vm0</maglica:ssh_host_key></maglica:vm>"
 )
 MODULES = ("maglica_vm_info", "maglica_image_info", "maglica_host_info")
 
@@ -193,6 +195,7 @@ def _check_vms(result: dict[str, Any]) -> None:
     vm = result["vms"][0]
     assert (vm["host"], vm["state"], vm["image"]) == ("kvm0", "running", "debian12.original")
     assert vm["address"] in vm["interfaces"][0]["addresses"]
+    assert [vm["ssh_host_keys"] for vm in result["vms"]] == [[KEY], []]
     (missing,) = result["unreachable_hosts"]
     assert missing["host"] == "kvm9"
     assert "Connection refused" in missing["text"]
