@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support import testdriver
+from support.latency import proxied
 from support.testdriver import Libvirtd
 
 from .conftest import Inventory
@@ -64,3 +65,36 @@ def test_a_variable_with_its_prefix_or_without(inventory: Inventory, kvm0: str) 
     }
     assert by_name["maglica_uuid"] == by_name["uuid"]
     assert "vm0.example.jp" not in by_name["uuid"]
+
+
+def test_names_that_ansible_would_take_for_something_else(
+    inventory: Inventory, libvirtd: Libvirtd
+) -> None:
+    names = [".", "..", "secret.yml", "a[0:3]", "a,b", "a:b", "!a", "&amp;a", "~a", "*", "@a", "-o"]
+    for folder in ("host_vars", "group_vars"):
+        (inventory.folder / folder).mkdir()
+        (inventory.folder / folder / "secret.yml").write_text("secret: 1\n")
+    listed = inventory.list(_called(libvirtd, [*names, "vm0"]))
+    called = listed.group("maglica_vms")
+    assert len(called) == len(names) + 1
+    plain = {"vm0", "secret.yml@kvm0"}
+    assert {name for name in called if name not in plain} == {
+        variables["maglica_uuid"] for name, variables in listed.hosts.items() if name not in plain
+    }
+    assert not any("secret" in variables for variables in listed.hosts.values())
+    assert "would take for something else than a name" in listed.warnings
+
+
+def test_a_host_that_lies_costs_itself(inventory: Inventory, libvirtd: Libvirtd, kvm0: str) -> None:
+    node = testdriver.node(libvirtd.folder / "lies.xml", [testdriver.domain("liar")])
+    with proxied(libvirtd.port) as proxy:
+        uri = f"test+tcp://127.0.0.1:{proxy.port}{node}"
+        hosts = [("kvm0", kvm0), ("kvm1", uri), ("kvm2", "qemu+tcp://a..b/system")]
+        options = {"hosts": [{"name": name, "uri": uri} for name, uri in hosts]}
+        proxy.lies = {b"\0\0\0\x04liar": b"\0\0\0\x04li\xffr"}
+        listed = inventory.list(options)
+    assert listed.group("maglica_host_kvm0") != []
+    assert listed.group("maglica_host_kvm1") == []
+    assert "cannot read the name of domain" in listed.warnings
+    assert "of host kvm1: 'utf-8'" in listed.warnings
+    assert "host kvm2 is left out: cannot resolve a..b" in listed.warnings
