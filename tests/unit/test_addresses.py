@@ -43,6 +43,17 @@ def test_addresses_by_mac() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["", "x", "$(id)", "-oProxyCommand=id", "2001:db8::1%$(id)", "fe80::1%eth0", "192.0.2.1\n"],
+)
+def test_what_is_no_address(text: str) -> None:
+    first, _second = with_addresses(NICS, {A: [text, "192.0.2.1"]})
+    assert first.addresses == ("192.0.2.1",)
+    assert with_leases(NICS, [Lease("default", A, text, 1)]) == NICS
+    assert choose([Interface(A, "default", (text,))], ANY) is None
+
+
+@pytest.mark.parametrize(
     ("addresses", "preference", "chosen"),
     [
         (((), ()), ANY, None),
