@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import re
 import subprocess
@@ -37,7 +36,7 @@ from maglica.model import (
     vm_uuid,
 )
 from maglica.wire import schema
-from support import testdriver
+from support import listing, testdriver
 from support.fake_client import FakeClient
 from support.figures import Figure, at_most, control
 
@@ -200,9 +199,9 @@ def _list(folder: Path, uri: str, wanted: dict[str, str]) -> dict[str, int]:
     inventory.write_text(yaml.safe_dump({**options, "keyed_groups": [{"key": "maglica_who"}]}))
     (folder / "maglica.conf").write_text(f"[host {HOST}]\nuri = {uri}\n")
     done = _ansible(folder, "ansible-inventory", "-i", inventory, "--list")
-    every = json.loads(done.stdout)["_meta"]["hostvars"]
+    every = listing.loads(done.stdout)["_meta"]["hostvars"]
     shown = {each["maglica_uuid"]: each for each in every.values() if "maglica_uuid" in each}
-    rendered = sum(_text(shown[uuid]["maglica_who"]) != text for uuid, text in wanted.items())
+    rendered = sum(shown[uuid]["maglica_who"] != text for uuid, text in wanted.items())
     play = folder / "play.yml"
     show = "{% for name in groups['all'] %}{{ hostvars[name] | to_json }}{% endfor %}"
     info = {"maglica.cloud.maglica_vm_info": {"config": str(folder / "maglica.conf")}}
@@ -219,11 +218,6 @@ def _list(folder: Path, uri: str, wanted: dict[str, str]) -> dict[str, int]:
     control = re.findall(r"[\0-\x08\x0b-\x1f]", done.stdout + played.stdout)
     control += re.findall(r"[\0-\x08\x0b-\x1f\x7f-\x9f]", done.stderr + played.stderr)
     return {"rendered": rendered, "control": len(control)}
-
-
-def _text(value: Any) -> str:
-    """Return a variable of ansible-inventory, which says of some that they are no templates."""
-    return value["__ansible_unsafe"] if isinstance(value, dict) else value
 
 
 def _trusted(folder: Path, texts: Sequence[str], mark: Path) -> int:
