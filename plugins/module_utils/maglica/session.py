@@ -120,14 +120,15 @@ class Session:
         interrupter = Interrupter(self._peer, self._older if is_first else Older.now([self._peer]))
         try:
             interrupter.resolve()
-            self.check()
-            self._interrupters.append(interrupter)
-            connection = self._open(libvirt, read_only)
         except (OSError, UnicodeError) as error:
             # A name with a label that is empty or too long is none that can be looked up.
             cause = getattr(error, "strerror", None) or words(error)
             raise HostDown(f"cannot resolve {self._peer.host}: {cause}") from error
-        except libvirt.libvirtError as error:
+        self.check()
+        self._interrupters.append(interrupter)
+        try:
+            connection = self._open(libvirt, read_only)
+        except faults() as error:
             self._interrupters.remove(interrupter)
             raise HostDown(words(error)) from error
         if not is_first:
