@@ -47,6 +47,7 @@ def test_groups_and_variables(inventory: Inventory, kvm0: str) -> None:
         "maglica_vcpus": 2,
         "maglica_memory_mib": 512,
         "maglica_tags": ["stage:test", "web"],
+        "maglica_ssh_host_keys": [],
         "maglica_image_version": "3f7a",
         "maglica_base": "0a1b2c3d",
         "maglica_unreachable_hosts": [],
