@@ -62,8 +62,8 @@ def gone(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     found: list[bool] = []
     look = fleet_read._looked_at
 
-    def looked_at(session: Any, record: fleet_read.Record, reading: fleet_read.Reading) -> Any:
-        answer = look(session, record, reading)
+    def looked_at(session: Any, connection: Any, record: fleet_read.Record, reading: Any) -> Any:
+        answer = look(session, connection, record, reading)
         if answer is None:
             found.append(record.domain.active)
         return answer
