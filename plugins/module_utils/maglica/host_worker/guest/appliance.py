@@ -225,6 +225,11 @@ class GuestfsFilesystem:
                 content += chunk
         return content
 
+    def inode(self, path: str) -> int:
+        """Return the number of a file's inode."""
+        with self._appliance.asking(f"look at {path} in the guest"):
+            return int(self._handle.lstatns(path)["st_ino"])
+
     def create(self, path: str, content: bytes, mode: int) -> None:
         kind = self.kind(path)
         if kind in (Kind.DIRECTORY, Kind.OTHER):

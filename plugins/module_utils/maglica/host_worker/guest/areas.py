@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Union
 
 from .ifupdown import INTERFACES, RESOLV_CONF, RULES
+from .inodes import resized
 from .model import Area, Edit, Extent, GuestFacts, Write
 from .plan import AUTHORIZED_KEYS, HOSTNAME, HOSTS, MACHINE_ID
 
@@ -22,10 +23,22 @@ SECTOR = 512
 FILL_LENGTH = 16
 # A sector's first characters: those that all have in common, then those that are its own.
 _HEAD = 2 * FILL_LENGTH
-# machine-id(5) is read as a whole: it has 32 digits and the end of a line, nothing else.
-_SIZES = {HOSTNAME: 128, MACHINE_ID: 33}
+# A name has at most 253 characters. machine-id(5) has 32 digits and the end of a line.
+_SIZES = {HOSTNAME: 254, MACHINE_ID: 33}
+# What a block has nearly everywhere: a file that lies in one can have the size of its content.
+_BLOCK = 4096
 # Bytes to have for what may be longer in a clone than in the sample that is laid out.
 _ROOM = {HOSTS: 512, INTERFACES: 2048, RULES: 1024, RESOLV_CONF: 512, AUTHORIZED_KEYS: 4096}
+# What must fit into one block at least, else the file gets all its room and more blocks.
+_LEAST_ROOM = 512
+# Read as a whole by some: `cat /etc/hostname`.
+_WITHOUT_COMMENTS = (HOSTNAME, MACHINE_ID)
+# What a comment says that fills the rest of a file; the longest that fits.
+_ROOM_WORDS = (
+    "# This line fills the room that was kept for this file. It can be removed.",
+    "# (room kept for this file)",
+    "#",
+)
 # An SSH host key, of RSA with 3072 bits, with a comment of 70 characters.
 _KEY_ROOM = {"rsa_key": 3072, "rsa_key.pub": 1024, "_key": 1024, "_key.pub": 512}
 
@@ -67,6 +80,8 @@ def _size(file: Write, random_seed: str | None) -> int:
     room = _ROOM.get(file.path)
     if room is None:
         room = next((_KEY_ROOM[end] for end in _KEY_ROOM if file.path.endswith(end)), SECTOR)
+    if len(file.content) + room > _BLOCK >= len(file.content) + _LEAST_ROOM:
+        return _BLOCK
     return -(-(len(file.content) + room) // SECTOR) * SECTOR
 
 
@@ -103,6 +118,12 @@ def located(facts: GuestFacts, hits: Iterable[Hit]) -> tuple[Area, ...]:
     return tuple(found)
 
 
+def usable(areas: tuple[Area, ...]) -> tuple[Area, ...]:
+    """Return the areas, or none when a file that has no comments can't have its size."""
+    lacking = [area for area in areas if area.path == HOSTNAME and area.inode is None]
+    return () if lacking else areas
+
+
 def _append(extents: list[Extent], hit: Hit, length: int) -> None:
     """Add a sector, to the last extent if it goes on where that ends."""
     last = extents[-1] if extents else None
@@ -126,18 +147,31 @@ def patches(facts: GuestFacts, edits: Sequence[Edit]) -> Union[tuple[Patch, ...]
         return "an area would keep its fill"
     made: list[Patch] = []
     for area in facts.areas:
-        content = _padded(files[area.path], area.size)
+        content = _whole(files[area.path], area)
         if content is None:
             return f"{area.path} does not fit its area of {area.size} bytes"
+        if area.inode and (at := area.inode.extent):
+            made.append(Patch(at.drive, at.offset, resized(area.inode, len(files[area.path]))))
         for extent in area.extents:
             made.append(Patch(extent.drive, extent.offset, content[: extent.length]))
             content = content[extent.length :]
     return tuple(made)
 
 
-def _padded(content: bytes, length: int) -> bytes | None:
-    """Return a text with empty lines at its end, or bytes that are as long as they must be."""
-    is_text = not content or content.endswith(b"\n")
-    if len(content) > length or (len(content) < length and not is_text):
+def _whole(content: bytes, area: Area) -> bytes | None:
+    """Return what is written to an area's blocks for a file with that content, if it can be."""
+    room = area.size - len(content)
+    if room < 0:
         return None
-    return content.ljust(length, b"\n")
+    if area.inode:
+        # Beyond the end of a file its block has zeros.
+        return content.ljust(area.size, b"\0")
+    if room and (area.path in _WITHOUT_COMMENTS or content[-1:] not in (b"", b"\n")):
+        return None
+    return content + filler(room)
+
+
+def filler(room: int) -> bytes:
+    """Return a comment that is one line of ``room`` bytes, or an empty line for one byte."""
+    words = next((text for text in _ROOM_WORDS if len(text) < room), "")
+    return words.ljust(room - 1).encode("ascii") + b"\n" if room else b""

@@ -10,9 +10,9 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Callable
@@ -21,7 +21,7 @@ from ...errors import StorageFailed
 from ..limits import environment, limited
 from .appliance import Drive
 from .areas import SECTOR, Hit, Patch, fill
-from .model import GuestFacts
+from .model import Area, Extent, GuestFacts
 
 _CHUNK = 16 << 20
 # qemu-io and qemu-img need a second; they read a header that this host made.
@@ -77,6 +77,42 @@ def _search(
         alive()
 
 
+def confirmed(drives: Sequence[Drive], areas: Iterable[Area]) -> tuple[Area, ...]:
+    """Return the areas with the places of their inodes: of those that are where they should be.
+
+    Raises StorageFailed.
+    """
+    allocated = [_allocated(drive.path) for drive in drives]
+    found = []
+    for area in areas:
+        extent = area.inode and _inode_of(area, allocated)
+        inode = None
+        if area.inode and extent and _reads(drives[extent.drive], extent) == area.inode.content:
+            inode = replace(area.inode, extent=extent)
+        found.append(replace(area, inode=inode))
+    return tuple(found)
+
+
+def _inode_of(area: Area, allocated: Sequence[list[dict[str, Any]]]) -> Extent | None:
+    """Return where an area's inode lies if all of the disk's file system lies together."""
+    first = area.extents[0]
+    if area.inode is None or len(area.extents) != 1:
+        return None
+    begin, length = first.offset + area.inode.distance, len(area.inode.content) // 2
+    for entry in allocated[first.drive]:
+        if entry["start"] <= begin and begin + length <= entry["start"] + entry["length"]:
+            return Extent(first.drive, begin, length, entry["offset"] + begin - entry["start"])
+    return None
+
+
+def _reads(drive: Drive, extent: Extent) -> str:
+    try:
+        with Path(drive.path).open("rb") as file:
+            return os.pread(file.fileno(), extent.length, extent.place).hex()
+    except OSError as error:
+        raise StorageFailed(f"{drive.path} can't be searched: {error.strerror}") from error
+
+
 def is_untouched(drives: Sequence[Drive], facts: GuestFacts) -> bool:
     """Tell whether a base's areas still hold their fill where they are said to be."""
     try:
@@ -87,7 +123,11 @@ def is_untouched(drives: Sequence[Drive], facts: GuestFacts) -> bool:
                     os.pread(files[extent.drive].fileno(), extent.length, extent.place)
                     for extent in area.extents
                 )
-                if content != fill(facts.fill, area):
+                known = True
+                if area.inode and (at := area.inode.extent):
+                    bytes_of_it = os.pread(files[at.drive].fileno(), at.length, at.place)
+                    known = bytes_of_it.hex() == area.inode.content
+                if not known or content != fill(facts.fill, area):
                     log.warning("the area for %s on %s is not as made", area.path, drives[0].path)
                     return False
     except (OSError, IndexError) as error:

@@ -13,14 +13,14 @@ from typing import Callable
 
 from ...errors import GuestUnreadable, MaglicaError, NoRoom, StorageFailed
 from .appliance import MAX_DRIVES, Appliance, Drive, launched, moved
-from .areas import located, new_fill, patches
-from .blocks import DiskPatches, Writer, hits, is_untouched
+from .areas import located, new_fill, patches, usable
+from .blocks import DiskPatches, Writer, confirmed, hits, is_untouched
 from .filesystem import SHADOW, ApplianceDied, apply
 from .inspect import examine
 from .model import Edit, GuestFacts
 from .plan import AUTHORIZED_KEYS
 from .prepare import clean, lay_out
-from .system import find_system, holding
+from .system import find_system, holding, with_inodes
 
 # An inspection under emulation takes minutes at worst, and so does the replay of a big journal.
 # Less than the silence after which the worker takes a job for hung, so that the cause can be told.
@@ -59,6 +59,8 @@ def prepare_base(
             findings = examine(filesystem, system)
             edits, facts = lay_out(findings, new_fill() if system.is_plain else "")
             apply((*clean(findings), *edits), filesystem)
+            numbers = {area.path: filesystem.inode(area.path) for area in facts.areas}
+        facts = replace(facts, areas=with_inodes(appliance, facts, numbers))
     paths = (*facts.laid_out, AUTHORIZED_KEYS, SHADOW)
     return replace(facts, mounts=holding(facts.mounts, paths))
 
@@ -72,7 +74,7 @@ def placed(
     """
     if not facts.areas:
         return facts
-    found = located(facts, hits(drives, facts.fill, alive))
+    found = usable(confirmed(drives, located(facts, hits(drives, facts.fill, alive))))
     log.info("areas found: %d of %d", len(found), len(facts.areas))
     return replace(facts, areas=found)
 

@@ -49,15 +49,33 @@ class Extent:
 
 
 @dataclass(frozen=True)
+class Inode:
+    """Where a file system ("ext" or "xfs") keeps the size of a file that lies in one block.
+
+    ``content`` are the bytes on the base, in hexadecimal digits, ``distance`` is from the file's
+    first byte to them, ``seed`` what their checksum begins with (None: they have none). ``extent``
+    is their place on the disks, known when the same bytes were found there.
+    """
+
+    kind: str
+    content: str = field(repr=False)
+    distance: int
+    seed: int | None
+    extent: Extent | None = None
+
+
+@dataclass(frozen=True)
 class Area:
-    """A file of the base that clones write into from outside the guest: ``size`` bytes, fixed.
+    """A file of the base that clones write into from outside the guest: up to ``size`` bytes.
 
     ``extents`` are its bytes in their order; they hold a known fill until a clone replaces it.
+    Without ``inode`` a clone's file can't be shorter: its last line is a comment for the rest.
     """
 
     path: str
     size: int
     extents: tuple[Extent, ...] = ()
+    inode: Inode | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +131,13 @@ def _interface(data: dict[str, Any]) -> GuestInterface:
 
 def _area(data: dict[str, Any]) -> Area:
     extents = tuple(Extent(**entry) for entry in data["extents"])
-    return Area(data["path"], data["size"], extents)
+    return Area(data["path"], data["size"], extents, _inode(data["inode"]))
+
+
+def _inode(data: dict[str, Any] | None) -> Inode | None:
+    if data is None:
+        return None
+    return Inode(**{**data, "extent": data["extent"] and Extent(**data["extent"])})
 
 
 def _tuples(value: Any) -> Any:

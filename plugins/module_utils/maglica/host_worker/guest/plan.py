@@ -98,7 +98,7 @@ def _is_loopback(address: str) -> bool:
 def _authorized_keys(facts: GuestFacts, identity: Identity) -> str:
     present = _lines(facts.authorized_keys)
     added = [key for key in identity.authorized_keys if key not in present]
-    return "\n".join(present + added) + "\n"
+    return "".join(f"{line}\n" for line in present + added)
 
 
 def _encode(text: str) -> bytes:

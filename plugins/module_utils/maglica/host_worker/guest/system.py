@@ -7,13 +7,15 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ...errors import GuestUnreadable, GuestUnsupported
+from . import inodes
 from .appliance import Appliance
 from .inspect import OperatingSystem
-from .model import Mount
+from .model import Area, GuestFacts, Mount
 
 # File systems of which several with the same UUID may be attached, and mounted one after the other.
 _INDEPENDENT = frozenset({"ext2", "ext3", "ext4", "vfat", "swap", "unknown", ""})
@@ -102,6 +104,28 @@ def _is_independent(filesystems: dict[str, str], md_devices: Iterable[str]) -> b
         _PLAIN_DEVICE.fullmatch(device) and kind in _INDEPENDENT
         for device, kind in filesystems.items()
     )
+
+
+def with_inodes(
+    appliance: Appliance, facts: GuestFacts, numbers: Mapping[str, int]
+) -> tuple[Area, ...]:
+    """Return the areas with what is known of their inodes; ``numbers`` are these by path.
+
+    For file systems that are unmounted: what was written is on the device then.
+    """
+    made: list[Area] = []
+    with appliance.asking("look at its inodes"):
+        for mount in facts.mounts:
+            appliance.handle.blockdev_flushbufs(mount.device)
+        for area in facts.areas:
+            device = holding(facts.mounts, (area.path,))[-1].device
+
+            def read(offset: int, length: int, device: str = device) -> bytes:
+                return bytes(appliance.handle.pread_device(device, length, offset))
+
+            inode = inodes.find(read, numbers[area.path], area.size)
+            made.append(replace(area, inode=inode))
+    return tuple(made)
 
 
 def holding(mounts: Iterable[Mount], paths: Iterable[str]) -> tuple[Mount, ...]:
