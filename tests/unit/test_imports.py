@@ -43,8 +43,11 @@ PURE = (
     "wire/schema.py",
     "host_worker/guest/filesystem.py",
     "host_worker/guest/ifupdown.py",
+    "host_worker/guest/inodes.py",
     "host_worker/guest/model.py",
     "host_worker/guest/plan.py",
+    "host_worker/guest/ssh.py",
+    "host_worker/guest/stacks.py",
 )
 # The part of the standard library that only computes.
 COMPUTING = {

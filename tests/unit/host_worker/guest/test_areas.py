@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from maglica.host_worker.guest.areas import SECTOR, Hit, fill, located, patches
+from maglica.host_worker.guest.areas import SECTOR, Hit, fill, filler, located, patches, usable
 from maglica.host_worker.guest.filesystem import apply
 from maglica.host_worker.guest.inspect import OperatingSystem, examine
 from maglica.host_worker.guest.model import (
@@ -19,12 +19,13 @@ from maglica.host_worker.guest.model import (
     GuestFacts,
     HostKey,
     Identity,
+    Inode,
     Mount,
     NicIdentity,
     SetPassword,
     Write,
 )
-from maglica.host_worker.guest.plan import AUTHORIZED_KEYS, MACHINE_ID, plan
+from maglica.host_worker.guest.plan import AUTHORIZED_KEYS, HOSTNAME, MACHINE_ID, plan
 from maglica.host_worker.guest.prepare import clean, lay_out
 from support import guest as debian
 from support.fake_filesystem import FakeFilesystem
@@ -54,6 +55,14 @@ def hits(guest: FakeFilesystem) -> Iterator[Hit]:
                 yield Hit(0, place, place + 65536, sector.ljust(SECTOR, b"\0"))
 
 
+def sized(areas: tuple[Area, ...]) -> tuple[Area, ...]:
+    """Return the areas with inodes, on a disk of their own."""
+    return tuple(
+        replace(area, inode=Inode("ext", bytes(128).hex(), 0, None, Extent(1, at * 128, 128, 0)))
+        for at, area in enumerate(areas)
+    )
+
+
 def identity(**changes: object) -> Identity:
     keys = tuple(
         HostKey(kind, b"k" * KEY_BYTES[kind] + b"\n", f"ssh-{kind} {'A' * 250}")
@@ -66,19 +75,21 @@ def identity(**changes: object) -> Identity:
 
 def test_every_file_of_a_clone_is_found_and_written() -> None:
     guest, facts = base()
-    found = replace(facts, areas=located(facts, hits(guest)))
+    found = replace(facts, areas=sized(located(facts, hits(guest))))
     edits = plan(found, identity())
     made = patches(found, edits)
     assert isinstance(made, tuple)
     disk = bytearray(8192 * len(guest.nodes))
     for patch in made:
+        if patch.drive:
+            continue
         disk[patch.offset : patch.offset + len(patch.content)] = patch.content
     files = {edit.path: edit.content for edit in edits if isinstance(edit, Write)}
     assert {area.path for area in found.areas} == set(files) == set(facts.laid_out)
     for number, path in enumerate(sorted(guest.nodes)):
         if path in files:
             written = bytes(disk[number * 8192 : number * 8192 + len(guest.nodes[path].content)])
-            assert written.rstrip(b"\n") == files[path].rstrip(b"\n")
+            assert written.rstrip(b"\0") == files[path].rstrip(b"\0")
             assert len(written) == len(guest.nodes[path].content)
 
 
@@ -103,7 +114,8 @@ def test_a_file_in_pieces_is_written_in_pieces() -> None:
     )
     text = b"x" * 600 + b"y" * 600 + b"\n"
     made = patches(replace(facts, areas=(found,)), (Write("/etc/hosts", text),))
-    assert b"".join(patch.content for patch in made) == text.ljust(3 * SECTOR, b"\n")
+    whole = b"".join(patch.content for patch in made)
+    assert whole == text + filler(3 * SECTOR - len(text))
     assert [(patch.drive, patch.offset) for patch in made] == list(zip((0, 1, 0), places))
 
 
@@ -128,7 +140,7 @@ def test_one_doubtful_sector_is_enough_to_have_no_areas(change: str) -> None:
 
 def with_areas() -> GuestFacts:
     guest, facts = base()
-    return replace(facts, areas=located(facts, hits(guest)))
+    return replace(facts, areas=sized(located(facts, hits(guest))))
 
 
 @pytest.mark.parametrize(
@@ -137,8 +149,8 @@ def with_areas() -> GuestFacts:
         (SetPassword("root", "$6$x", 1), "not all of it has an area"),
         (Write("/etc/other", b""), "not all of it has an area"),
         (Write("/etc/hosts", b"x" * 5000 + b"\n"), "/etc/hosts does not fit its area of"),
-        (Write(MACHINE_ID, b"0" * 31 + b"\n\n\n"), "/etc/machine-id does not fit"),
-        (Write("/var/lib/systemd/random-seed", b"short"), "random-seed does not fit"),
+        (Write(MACHINE_ID, b"0" * 33 + b"\n"), "/etc/machine-id does not fit"),
+        (Write("/var/lib/systemd/random-seed", b"l" * 513), "random-seed does not fit"),
     ],
 )
 def test_what_does_not_fit_needs_an_appliance(extra: Edit, problem: str) -> None:
@@ -178,3 +190,39 @@ def test_facts_from_before_there_were_areas() -> None:
     for key in ("areas", "fill", "resolv_conf"):
         del old[key]
     assert GuestFacts.from_json(old).areas == ()
+
+
+@pytest.mark.parametrize("room", [0, 1, 2, 30, 74, 75, 500])
+def test_the_rest_of_a_file_is_one_line(room: int) -> None:
+    line = filler(room)
+    assert len(line) == room
+    assert line.count(b"\n") == min(room, 1)
+    assert not line.strip() or line.startswith(b"#")
+
+
+def test_without_sizes_a_file_ends_with_a_comment() -> None:
+    guest, facts = base()
+    found = replace(facts, areas=located(facts, hits(guest)))
+    areas = [area for area in found.areas if area.path != HOSTNAME]
+    edits = [edit for edit in plan(found, identity()) if edit.path != HOSTNAME]
+    made = patches(replace(found, areas=tuple(areas)), edits)
+    assert isinstance(made, tuple)
+    for area, patch in zip(areas, made):
+        (edit,) = (edit for edit in edits if edit.path == area.path)
+        assert patch.content == edit.content + filler(area.size - len(edit.content))
+
+
+def test_a_host_name_has_its_exact_size_or_the_base_no_areas() -> None:
+    """Its file is read as a whole by some, so that a comment would become part of the name."""
+    areas = with_areas().areas
+    assert usable(areas) == areas
+    assert usable(tuple(replace(area, inode=None) for area in areas)) == ()
+
+
+def test_areas_take_one_block_if_they_can() -> None:
+    sizes = {area.path: area.size for area in with_areas().areas}
+    assert max(sizes.values()) <= 4096
+    long = "ssh-rsa " + "A" * 4000 + "\n"
+    guest = FakeFilesystem({**debian.FILES, "root/.ssh/authorized_keys": long})
+    _edits, facts = lay_out(examine(guest, SYSTEM), START)
+    assert [area.size for area in facts.areas if area.path == AUTHORIZED_KEYS] == [8192]

@@ -14,10 +14,19 @@ from maglica.host_worker.guest.appliance import Drive
 from maglica.host_worker.guest.areas import fill
 from maglica.host_worker.guest.blocks import DiskPatches, Writer, is_untouched
 from maglica.host_worker.guest.customize import Guest, write_areas
-from maglica.host_worker.guest.model import Area, Extent, GuestFacts, Mount, SetPassword, Write
+from maglica.host_worker.guest.model import (
+    Area,
+    Extent,
+    GuestFacts,
+    Inode,
+    Mount,
+    SetPassword,
+    Write,
+)
 
 START = "0123456789abcdef"
-AREA = Area("/etc/hostname", 128, (Extent(1, 4096, 128, 512),))
+INODE = Inode("ext", bytes(128).hex(), 1024, None, Extent(1, 5120, 128, 1536))
+AREA = Area("/etc/hostname", 128, (Extent(1, 4096, 128, 512),), INODE)
 FACTS = GuestFacts(
     (Mount("/", "/dev/sda1"),),
     *("debian", "12", "ifupdown", "i", ""),
@@ -46,7 +55,7 @@ def base(tmp_path: Path) -> list[Drive]:
     """Two disks of a base; the area lies on the second one."""
     drives = [Drive(str(tmp_path / name)) for name in ("root", "var")]
     Path(drives[0].path).write_bytes(bytes(1024))
-    Path(drives[1].path).write_bytes(bytes(512) + fill(START, AREA) + bytes(512))
+    Path(drives[1].path).write_bytes(bytes(512) + fill(START, AREA) + bytes(1536))
     return drives
 
 
@@ -60,7 +69,8 @@ def test_the_disk_that_has_the_area_is_written_to(base: list[Drive]) -> None:
     (write,) = writer.written["a"]
     assert write.drive == Drive("a.var")
     assert [(patch.offset, patch.content) for patch in write.patches] == [
-        (4096, b"new\n".ljust(128, b"\n"))
+        (5120, bytes(4) + b"\4" + bytes(123)),
+        (4096, b"new\n".ljust(128, b"\0")),
     ]
 
 

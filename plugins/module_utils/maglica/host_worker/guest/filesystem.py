@@ -108,7 +108,8 @@ def _make_directory(edit: MakeDirectory, filesystem: Filesystem) -> None:
 
 def _remove(edit: Remove, filesystem: Filesystem) -> None:
     for path in filesystem.glob(edit.pattern):
-        filesystem.remove(path)
+        if filesystem.kind(path) is not Kind.DIRECTORY:
+            filesystem.remove(path)
 
 
 def _set_password(edit: SetPassword, filesystem: Filesystem) -> None:

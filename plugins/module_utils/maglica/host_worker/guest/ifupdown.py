@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from ...errors import GuestUnsupported
 from .filesystem import Filesystem, Kind
 from .model import Edit, GuestFacts, GuestInterface, NicIdentity, Write
+from .stacks import COMMANDS
 
 INTERFACES = "/etc/network/interfaces"
 DROP_INS = "/etc/network/interfaces.d/*"
@@ -40,6 +41,9 @@ _OWN = re.compile(
     r"|leasehours|leasetime|vendor|dns-.+"
 )
 # Interfaces that are built upon others: their addresses would be the clone's too.
+# Commands that an interface's options run, and scripts among them that are no program's own.
+_RUNS = re.compile(r"(?:pre-|post-)?(?:up|down)")
+_SCRIPT = re.compile(r"/(?:etc|root|opt|srv|usr/local)/[A-Za-z0-9_./-]+")
 _BUILT = re.compile(r"bridge[-_].+|bond[-_].+|vlan[-_].+|ovs[-_].+|wpa-.+|wireless[-_].+|inherits")
 
 
@@ -83,7 +87,23 @@ def examine(filesystem: Filesystem) -> Findings:
         raise _unsupported(f"it sources {len(files)} files, more than {_MAX_DROP_INS}")
     for path in files:
         stanzas.extend(_parse(_text(filesystem, path)))
+    for stanza in stanzas:
+        _need_no_addresses_by_commands(filesystem, stanza)
     return replace(_findings(stanzas), files=files)
+
+
+def _need_no_addresses_by_commands(filesystem: Filesystem, stanza: _Stanza) -> None:
+    for option in stanza.options:
+        if not _RUNS.fullmatch(option.split()[0]):
+            continue
+        scripts = [path for path in _SCRIPT.findall(option) if filesystem.kind(path) is Kind.FILE]
+        texts = {option[:100]: option, **{path: _text(filesystem, path) for path in scripts}}
+        for name, text in texts.items():
+            if COMMANDS.search("\n".join(_lines(text))):
+                raise _unsupported(
+                    f"{name!r} gives an address to {' '.join(stanza.words)[:40]!r}, which each"
+                    " clone would have too; have it as 'address' there, or remove it"
+                )
 
 
 def plan(facts: GuestFacts, nics: tuple[NicIdentity, ...]) -> tuple[Edit, ...]:

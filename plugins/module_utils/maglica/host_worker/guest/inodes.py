@@ -31,7 +31,8 @@ _METADATA_CSUM = 0x400
 _ODD_FLAGS, _EXTENTS = 0x4 | 0x800 | 0x100000 | 0x10000000, 0x80000
 _INODE_SIZES = (128, 256, 512, 1024, 2048)
 _BLOCK_SIZES = (1024, 2048, 4096, 8192, 16384, 32768, 65536)
-_XFS_CORE = {2: 100, 3: 176}
+# XFS version 5, whose metadata all have checksums.
+_XFS_VERSION, _XFS_CORE = 3, 176
 
 
 def find(read: Read, number: int, size: int) -> Inode | None:
@@ -121,17 +122,16 @@ def _find_xfs(superblock: bytes, read: Read, number: int, size: int) -> Inode | 
     content = read(place, length)
     mode, version, form = struct.unpack_from(">HBB", content, 2)
     told, blocks = struct.unpack_from(">QQ", content, 56)
-    if content[:2] != b"IN" or mode & _KIND != _REGULAR or form != 2 or version not in _XFS_CORE:
+    if content[:2] != b"IN" or mode & _KIND != _REGULAR or (version, form) != (_XFS_VERSION, 2):
         return None
     if (told, blocks) != (size, 1) or size > block:
         return None
-    high, low = struct.unpack_from(">QQ", content, _XFS_CORE[version])
+    high, low = struct.unpack_from(">QQ", content, _XFS_CORE)
     packed = high << 64 | low
     unwritten_and_at, start, count = packed >> 73, packed >> 21 & (1 << 52) - 1, packed & 0x1FFFFF
     if unwritten_and_at or count != 1:
         return None
-    seed = 0xFFFFFFFF if version == 3 else None
-    return _checked("xfs", content, place - place_of(start), seed)
+    return _checked("xfs", content, place - place_of(start), 0xFFFFFFFF)
 
 
 def _checked(kind: str, content: bytes, distance: int, seed: int | None) -> Inode | None:

@@ -11,16 +11,17 @@ import re
 from dataclasses import dataclass
 
 from ...errors import GuestUnsupported
-from . import ifupdown
+from . import ifupdown, ssh, stacks
 from .filesystem import Filesystem, Kind
 from .model import GuestFacts, Mount
 from .plan import AUTHORIZED_KEYS, HOSTNAME, HOSTS, MACHINE_ID, SSH
 
 # One more with each change of which guests are refused: what was found before then counts no more.
-INSPECTION = 1
+INSPECTION = 2
 CLOUD_INIT = "/etc/cloud/cloud.cfg.d"
 DBUS_MACHINE_ID = "/var/lib/dbus/machine-id"
 DHCLIENT = "/etc/dhcp/dhclient.conf"
+INITIATOR = "/etc/iscsi/initiatorname.iscsi"
 RESOLV_CONF = "/etc/resolv.conf"
 SELINUX = "/etc/selinux/config"
 RANDOM_SEEDS = (
@@ -28,22 +29,15 @@ RANDOM_SEEDS = (
     "/var/lib/urandom/random-seed",
     "/var/lib/random-seed",
 )
+_ISCSI_STARTUP = (
+    "/usr/lib/open-iscsi/startup-checks.sh",
+    "/lib/open-iscsi/startup-checks.sh",
+)
 _READ_LIMIT = 1024 * 1024
-_MAX_DROP_INS = 20
 _KEY = re.compile(r"/etc/ssh/ssh_host_(rsa|ecdsa|ed25519)_key")
 _SSHD = ("/usr/sbin/sshd", "/usr/local/sbin/sshd")
 _DEFAULT_KEYS = ("ecdsa", "ed25519")
-_SSHD_CONFIG = "/etc/ssh/sshd_config"
-_SSHD_DROP_INS = "/etc/ssh/sshd_config.d/*.conf"
-_NAMED_KEY = re.compile(r"(?im)^[ \t]*HostKey[ \t=]+\"?/etc/ssh/ssh_host_rsa_key\"?[ \t]*$")
 _OLD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
-# Families that are not supported yet, and what shows that a guest is configured by them.
-_OTHER_NETWORKS = (
-    ("netplan", "/etc/netplan/*.yaml"),
-    ("systemd-networkd", "/etc/systemd/network/*.network"),
-    ("NetworkManager", "/etc/NetworkManager/system-connections/*"),
-    ("network-scripts", "/etc/sysconfig/network-scripts/ifcfg-*"),
-)
 
 
 @dataclass(frozen=True)
@@ -64,9 +58,11 @@ class OperatingSystem:
 class Findings:
     """The facts that clones need, and what only the preparation of the base needs.
 
-    ``network_files`` were taken over into the facts and are to be removed. ``dhclient`` is the
+    ``network_files`` were taken over into the facts and are to be removed, as ``certificates`` of
+    the image's SSH host keys are, for no clone has these keys. ``dhclient`` is the
     content of dhclient.conf(5) when there is one. ``optional`` are the files that only some clones
-    change and that can be laid out.
+    change and that can be laid out. ``generates_iqn``: iSCSI's initiator names
+    itself when it is told to.
     """
 
     facts: GuestFacts
@@ -75,6 +71,8 @@ class Findings:
     selinux: bool = False
     dbus_machine_id: bool = False
     dhclient: str | None = None
+    certificates: tuple[str, ...] = ()
+    generates_iqn: bool = False
     optional: tuple[str, ...] = ()
 
 
@@ -83,6 +81,8 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
     _need_plain_files(filesystem)
     _need_ifupdown(filesystem)
     network = ifupdown.examine(filesystem)
+    stacks.check(stacks.found(filesystem), bool(network.interfaces))
+    named = ssh.examine(filesystem)
     facts = GuestFacts(
         mounts=system.mounts,
         distro=system.distro,
@@ -96,7 +96,7 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
         addresses=network.addresses,
         resolver="file" if _is_plain(filesystem, RESOLV_CONF) else "managed",
         resolv_conf=_text_of_plain(filesystem, RESOLV_CONF),
-        ssh_host_keys=_key_types(filesystem),
+        ssh_host_keys=_key_types(filesystem, ssh.types(named)),
         random_seed=_first_file(filesystem, RANDOM_SEEDS),
         authorized_keys=_text(filesystem, AUTHORIZED_KEYS) or "",
     )
@@ -108,6 +108,9 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
         selinux=_enforces_selinux(_text(filesystem, SELINUX) or ""),
         dbus_machine_id=filesystem.kind(DBUS_MACHINE_ID) is Kind.FILE,
         dhclient=dhclient,
+        certificates=named.certificates,
+        generates_iqn=filesystem.kind(INITIATOR) is Kind.FILE
+        and any(filesystem.kind(path) is Kind.FILE for path in _ISCSI_STARTUP),
         optional=_optional(filesystem),
     )
 
@@ -124,7 +127,7 @@ def _need_plain_files(filesystem: Filesystem) -> None:
 def _need_ifupdown(filesystem: Filesystem) -> None:
     if ifupdown.used(filesystem):
         return
-    others = [name for name, pattern in _OTHER_NETWORKS if filesystem.glob(pattern)]
+    others = stacks.named(filesystem)
     found = f"by {' and '.join(others)}" if others else "in a way that is not known"
     raise GuestUnsupported(
         f"the guest's network is configured {found}; supported is ifupdown, with"
@@ -148,23 +151,16 @@ def _is_plain(filesystem: Filesystem, path: str) -> bool:
     return filesystem.kind(path) in (Kind.FILE, Kind.ABSENT)
 
 
-def _key_types(filesystem: Filesystem) -> tuple[str, ...]:
+def _key_types(filesystem: Filesystem, named: set[str]) -> tuple[str, ...]:
     matches = (_KEY.fullmatch(path) for path in filesystem.glob(f"{SSH}/ssh_host_*_key"))
     found = tuple(match[1] for match in matches if match)
     # An image whose keys were removed beforehand has no one to make them at its first boot.
     if not found and any(filesystem.kind(path) is Kind.FILE for path in _SSHD):
         found = _DEFAULT_KEYS
-    if _names_rsa_key(filesystem):
-        return tuple(sorted({*found, "rsa"}))
+    if named:
+        return tuple(sorted({*found, *named} - ({"rsa"} - named)))
     # To make a key of RSA takes longer than all else that a clone needs; sshd does without.
     return tuple(kind for kind in found if kind != "rsa") or found
-
-
-def _names_rsa_key(filesystem: Filesystem) -> bool:
-    """Tell whether sshd_config(5) has a line for the RSA host key, which sshd would miss."""
-    paths = (_SSHD_CONFIG, *filesystem.glob(_SSHD_DROP_INS)[:_MAX_DROP_INS])
-    plain = (path for path in paths if filesystem.kind(path) is Kind.FILE)
-    return any(_NAMED_KEY.search(_text(filesystem, path) or "") for path in plain)
 
 
 def _text_of_plain(filesystem: Filesystem, path: str) -> str:

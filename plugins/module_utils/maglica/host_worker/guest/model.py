@@ -204,7 +204,7 @@ class MakeDirectory:
 
 @dataclass(frozen=True)
 class Remove:
-    """No file is to match that pattern (glob(7))."""
+    """No file is to match that pattern (glob(7)); folders that match it stay."""
 
     pattern: str
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from .areas import area_for
 from .areas import fill as filled
-from .inspect import CLOUD_INIT, DBUS_MACHINE_ID, DHCLIENT, RANDOM_SEEDS, Findings
+from .inspect import CLOUD_INIT, DBUS_MACHINE_ID, DHCLIENT, INITIATOR, RANDOM_SEEDS, Findings
 from .model import (
     Edit,
     GuestFacts,
@@ -33,6 +33,7 @@ IDENTITY = (
     "/var/lib/dhcp3/*.lease*",
     "/var/lib/dhclient/*.lease*",
     "/var/lib/dhcpcd/*",
+    "/var/lib/dhcpcd/*/*",
     "/var/lib/dhcpcd5/*",
     "/etc/dhcpcd.duid",
     "/etc/dhcpcd.secret",
@@ -45,6 +46,13 @@ IDENTITY = (
     "/etc/udev/rules.d/70-persistent-cd.rules",
     "/etc/ssh/ssh_host_*_key",
     "/etc/ssh/ssh_host_*_key.pub",
+    "/etc/ssh/ssh_host_*-cert.pub",
+    # The one of SSH's first protocol.
+    "/etc/ssh/ssh_host_key",
+    "/etc/ssh/ssh_host_key.pub",
+    # A guest without them connects by an identity that derives from its UUID.
+    "/etc/nvme/hostid",
+    "/etc/nvme/hostnqn",
     # systemd's "Building Images Safely" names these as what no two machines may share.
     "/var/lib/systemd/credential.secret",
     "/boot/efi/loader/random-seed",
@@ -68,7 +76,10 @@ _SEND_HOST_NAME = "send host-name = gethostname();"
 def clean(findings: Findings) -> tuple[Edit, ...]:
     """Return the edits that take the image's identity off its base."""
     edits: list[Edit] = [Remove(pattern) for pattern in IDENTITY]
-    edits += [Remove(_literal(path)) for path in findings.network_files]
+    made_anew = (*findings.network_files, *findings.certificates)
+    edits += [Remove(_literal(path)) for path in made_anew]
+    if findings.generates_iqn:
+        edits.append(Write(INITIATOR, b"GenerateName=yes\n", 0o600))
     if findings.dbus_machine_id:
         # D-Bus copies /etc/machine-id when its own is missing.
         edits.append(Remove(DBUS_MACHINE_ID))

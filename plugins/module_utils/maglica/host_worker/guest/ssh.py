@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which SSH host keys a guest uses: those that clones get anew, and those that refuse the image.
+
+Reads sshd_config(5) as sshd does: all files that are included, keywords in any case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...errors import GuestUnsupported
+from .filesystem import Filesystem, Kind
+from .plan import SSH
+
+_READ_LIMIT = 256 * 1024
+_MAX_FILES = 64
+_CONFIGS = (
+    f"{SSH}/sshd_config",
+    "/usr/etc/ssh/sshd_config",
+    "/usr/local/etc/sshd_config",
+    "/usr/local/etc/ssh/sshd_config",
+)
+# Removed from the base with all that belongs to them.
+_REPLACED = re.compile(rf"{SSH}/ssh_host_\w+_key|{SSH}/ssh_host_key")
+_OURS = re.compile(rf"{SSH}/ssh_host_(rsa|ecdsa|ed25519)_key")
+_LINE = re.compile(r"^[ \t]*(HostKey|HostCertificate|Include)(?:[ \t]*=[ \t]*|[ \t]+)(.+)$", re.I)
+_OPTIONS = ("/etc/default/ssh", "/etc/sysconfig/sshd", "/etc/conf.d/sshd")
+_NAMES_KEYS = re.compile(r"^(?!\s*#).*(?:\s|[\"'=])-(?:h\s*/|o\s*[\"']?HostKey\b).*$", re.I | re.M)
+# Keys of other programs, and of an sshd that was built on the guest.
+_OTHERS = (
+    "/etc/dropbear/dropbear_*_host_key",
+    "/etc/dropbear/initramfs/dropbear_*_host_key",
+    "/etc/dropbear-initramfs/dropbear_*_host_key",
+    "/etc/initramfs-tools/etc/dropbear/dropbear_*_host_key",
+    "/etc/tinyssh/sshkeydir/.*.sk",
+    "/usr/local/etc/ssh_host_*_key",
+    "/usr/local/etc/ssh/ssh_host_*_key",
+)
+
+
+@dataclass(frozen=True)
+class Named:
+    """What sshd's configuration names: keys that clones get, and certificates that go."""
+
+    keys: tuple[str, ...]
+    certificates: tuple[str, ...]
+
+
+def examine(filesystem: Filesystem) -> Named:
+    """Read which keys the guest's SSH servers use.
+
+    Raises GuestUnsupported for a key that is there and that clones would share.
+    """
+    for pattern in _OTHERS:
+        for path in filesystem.glob(pattern):
+            raise _shared(path, "", "Remove it, with the server that uses it")
+    for path in _OPTIONS:
+        match = _NAMES_KEYS.search(_text(filesystem, path))
+        if match:
+            raise _shared(match[0].strip()[:100], path, "Name it in sshd_config instead")
+    keys: list[str] = []
+    certificates: list[str] = []
+    for config, keyword, value in _lines(filesystem):
+        if keyword == "hostcertificate":
+            certificates.append(value)
+        elif _REPLACED.fullmatch(value):
+            keys.append(value)
+        elif filesystem.kind(value) is not Kind.ABSENT:
+            raise _shared(value, config, f"Use {SSH}/ssh_host_ed25519_key")
+    there = (path for path in certificates if filesystem.kind(path) in (Kind.FILE, Kind.SYMLINK))
+    return Named(tuple(keys), tuple(there))
+
+
+def types(named: Named) -> set[str]:
+    """Return the types of the keys that sshd's configuration names."""
+    return {match[1] for path in named.keys if (match := _OURS.fullmatch(path))}
+
+
+def _lines(filesystem: Filesystem) -> Iterator[tuple[str, str, str]]:
+    """Yield (file, keyword, value) of all files of sshd's configuration."""
+    waiting, seen = list(_CONFIGS), set()  # type: list[str], set[str]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        if len(seen) > _MAX_FILES:
+            raise GuestUnsupported(f"{SSH}/sshd_config in the guest includes too many files")
+        for line in _text(filesystem, path).split("\n"):
+            match = _LINE.match(line)
+            if match is None:
+                continue
+            values = [word[0] or word[1] for word in re.findall(r'"([^"]*)"|(\S+)', match[2])]
+            if match[1].lower() == "include":
+                for value in values:
+                    waiting += filesystem.glob(_absolute(value))
+            elif values:
+                yield path, match[1].lower(), _absolute(values[0])
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("/") else f"{SSH}/{path}"
+
+
+def _text(filesystem: Filesystem, path: str) -> str:
+    # A folder, or whatever else stands there, is nothing that sshd would read.
+    if filesystem.kind(path) not in (Kind.FILE, Kind.SYMLINK):
+        return ""
+    return (filesystem.read(path, _READ_LIMIT) or b"").decode("utf-8", "replace")
+
+
+def _shared(key: str, config: str, remedy: str) -> GuestUnsupported:
+    where = f" (named by {config})" if config else ""
+    return GuestUnsupported(
+        f"the guest has the SSH host key {key!r:.200}{where}, which each clone would share; made"
+        f" anew are only {SSH}/ssh_host_(rsa|ecdsa|ed25519)_key. {remedy} in the image"
+    )
