@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -108,6 +110,10 @@ class FakeFilesystem:
 
     def glob(self, pattern: str) -> tuple[str, ...]:
         folder, name = posixpath.split(pattern)
+        if re.search(r"[*?[]", folder):
+            folders = self.glob(folder)
+            inside = (self.glob(posixpath.join(each, name)) for each in folders)
+            return few(pattern, itertools.chain.from_iterable(inside))
         place = self._resolved(folder)
         found = (
             posixpath.basename(path) for path in self.nodes if posixpath.dirname(path) == place

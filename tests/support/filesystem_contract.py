@@ -146,6 +146,7 @@ class FilesystemContract:
         assert filesystem.glob("/var/lib/nothing*") == ()
         assert filesystem.glob("/nowhere/*") == ()
         assert filesystem.glob("/etc/*idden") == ()
+        assert filesystem.glob("/v*/*/one.*") == ("/var/lib/one.lease",)
 
     def test_globs_no_crowd(self, filesystem: Filesystem) -> None:
         assert len(filesystem.glob("/srv/many/*00")) == 10

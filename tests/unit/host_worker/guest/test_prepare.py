@@ -184,6 +184,9 @@ def test_selinux(config: str, expected: bool) -> None:
         "/etc/ssh/ssh_host_dsa_key",
         "/etc/dhcpcd.duid",
         "/var/lib/dhcpcd/eth0.lease",
+        "/var/lib/dhcpcd/lan/eth0.lease",
+        "/etc/nvme/hostid",
+        "/etc/nvme/hostnqn",
         "/var/lib/NetworkManager/secret_key",
     ],
 )
@@ -192,6 +195,17 @@ def test_the_image_s_identity_goes(path: str) -> None:
     if guest.kind(path) is Kind.ABSENT:
         guest.add_file(path, "secret")
     assert prepared(guest).kind(path) is Kind.ABSENT
+
+
+def test_an_initiator_names_itself_where_it_can() -> None:
+    """Debian's start of iSCSI makes a name when the file says so; elsewhere it stays."""
+    path = "/etc/iscsi/initiatorname.iscsi"
+    guest = make_guest()
+    guest.add_file(path, "InitiatorName=iqn.1993-08.org.debian:01:0123")
+    assert prepared(guest).text(path) == "InitiatorName=iqn.1993-08.org.debian:01:0123"
+    guest.add_file("/usr/lib/open-iscsi/startup-checks.sh")
+    assert prepared(guest).text(path) == "GenerateName=yes\n"
+    assert guest.mode(path) == 0o600
 
 
 def test_files_are_laid_out_empty_with_their_modes() -> None:
