@@ -227,3 +227,12 @@ def test_names(interfaces: tuple[str, ...], count: int, names: list[str]) -> Non
     rules = files[RULES].splitlines()
     assert [line.rpartition('NAME="')[2].rstrip('"') for line in rules] == names
     assert [name for name in names if f"iface {name} inet dhcp" in files[INTERFACES]] == names
+
+
+@pytest.mark.parametrize("sources", [True, False])
+def test_files_that_the_image_does_not_read_stay_unread(sources: bool) -> None:
+    found = read(f"{LO}{SOURCE if sources else ''}", other="iface eth0 inet dhcp\n")
+    assert found.sourced is sources
+    assert bool(found.files) is sources
+    text = files_of(facts(drop_ins=found.sourced), NicIdentity(MACS[0]))[INTERFACES]
+    assert (SOURCE in text) is sources

@@ -49,12 +49,16 @@ _BUILT = re.compile(r"bridge[-_].+|bond[-_].+|vlan[-_].+|ovs[-_].+|wpa-.+|wirele
 
 @dataclass(frozen=True)
 class Findings:
-    """What the guest's files say of its network; ``files`` are those beside the main one."""
+    """What the guest's files say of its network; ``files`` are those beside the main one.
+
+    ``sourced``: the main one reads them.
+    """
 
     interfaces: tuple[GuestInterface, ...]
     loopback: GuestInterface
     addresses: tuple[str, ...]
     files: tuple[str, ...] = ()
+    sourced: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def examine(filesystem: Filesystem) -> Findings:
         stanzas.extend(_parse(_text(filesystem, path)))
     for stanza in stanzas:
         _need_no_addresses_by_commands(filesystem, stanza)
-    return replace(_findings(stanzas), files=files)
+    return replace(_findings(stanzas), files=files, sourced=bool(sources))
 
 
 def _need_no_addresses_by_commands(filesystem: Filesystem, stanza: _Stanza) -> None:
@@ -116,7 +120,8 @@ def plan(facts: GuestFacts, nics: tuple[NicIdentity, ...]) -> tuple[Edit, ...]:
     loopback = ["auto lo", "iface lo inet loopback", *_indented(facts.loopback.options)]
     blocks = ["\n".join(loopback)]
     blocks += [_block(interface, nic) for interface, nic in zip(interfaces, nics)]
-    blocks.append(f"source {DROP_INS}")
+    if facts.drop_ins:
+        blocks.append(f"source {DROP_INS}")
     rules = [
         f'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{{address}}=="{nic.mac}",'
         f' ATTR{{type}}=="1", NAME="{interface.name}"\n'

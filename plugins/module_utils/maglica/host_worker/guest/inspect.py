@@ -94,6 +94,7 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
         interfaces=network.interfaces,
         loopback=network.loopback,
         addresses=network.addresses,
+        drop_ins=network.sourced,
         resolver="file" if _is_plain(filesystem, RESOLV_CONF) else "managed",
         resolv_conf=_text_of_plain(filesystem, RESOLV_CONF),
         ssh_host_keys=_key_types(filesystem, ssh.types(named)),

@@ -88,6 +88,7 @@ class GuestFacts:
     customized in an appliance. ``fill`` begins each sector of what areas hold on the base.
     ``resolver``: "file" when /etc/resolv.conf is a plain file of the guest, else "managed".
     ``resolv_conf``: what it says then.
+    ``drop_ins``: the guest's network configuration reads files beside its main one.
     ``addresses``: static addresses that the guest had, which no clone may take over.
     """
 
@@ -101,6 +102,7 @@ class GuestFacts:
     interfaces: tuple[GuestInterface, ...] = ()
     loopback: GuestInterface = GuestInterface("lo")
     addresses: tuple[str, ...] = ()
+    drop_ins: bool = True
     resolver: str = "file"
     resolv_conf: str = ""
     ssh_host_keys: tuple[str, ...] = ()
