@@ -66,7 +66,9 @@ def make_tree(root: Path, changes: Mapping[str, str | None] | None = None) -> Pa
 
 def make_disk(path: Path, tree: Path, mib: int = 24, kind: str = "ext4") -> Path:
     """Make the raw disk ``path`` of ``mib`` MiB with the files of ``tree``, without partitions."""
-    command = ["mke2fs", "-q", "-t", kind, "-d", str(tree), "-E", "root_owner=0:0", str(path)]
+    # Blocks as those of real disks; a file system so small would have some of 1 KiB.
+    command = ["mke2fs", "-q", "-t", kind, "-b", "4096", "-d", str(tree)]
+    command += ["-E", "root_owner=0:0", str(path)]
     subprocess.run([*command, f"{mib}M"], check=True, capture_output=True)
     return path
 
@@ -95,10 +97,8 @@ class Disk:
         self._copy = copy
 
     def text(self, path: str) -> str:
-        """Return a file's content, without the empty lines at its end; none if it is not there."""
-        content = self._debugfs(f"cat {path}")
-        stripped = content.rstrip("\n")
-        return stripped + content[len(stripped) :][:1]
+        """Return a file's content; none if it is not there."""
+        return self._debugfs(f"cat {path}")
 
     def mode(self, path: str) -> str:
         """Return "MODE UID GID", the mode in octal."""
