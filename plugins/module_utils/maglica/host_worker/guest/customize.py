@@ -60,7 +60,8 @@ def prepare_base(
             edits, facts = lay_out(findings, new_fill() if system.is_plain else "")
             apply((*clean(findings), *edits), filesystem)
             numbers = {area.path: filesystem.inode(area.path) for area in facts.areas}
-        facts = replace(facts, areas=with_inodes(appliance, facts, numbers))
+        with appliance.within(PREPARE_SECONDS):
+            facts = replace(facts, areas=with_inodes(appliance, facts, numbers))
     paths = (*facts.laid_out, AUTHORIZED_KEYS, SHADOW)
     return replace(facts, mounts=holding(facts.mounts, paths))
 
