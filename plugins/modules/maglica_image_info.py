@@ -342,6 +342,41 @@ other_bases:
   returned: when O(bases=true)
   type: dict
   sample: {}
+leftovers:
+  description:
+    - Files on the hosts whose names look like those of vms and bases, and which neither a vm's
+      definition nor a host's journal names, such as copies that somebody made, or what a lost
+      journal knew. Maglica never removes them.
+  returned: when O(bases=true)
+  type: list
+  elements: dict
+  sample:
+    - host: kvm0.example.jp
+      path: /var/lib/libvirt/images/web0-before-upgrade.vda.3f7a1c0e.qcow2
+      pool: default
+      allocated_bytes: 393216
+      command: virsh vol-delete --pool default --vol web0-before-upgrade.vda.3f7a1c0e.qcow2
+  contains:
+    host:
+      description: The host that has it.
+      type: str
+      returned: always
+    path:
+      description: Where it is.
+      type: str
+      returned: always
+    pool:
+      description: The storage pool whose volume it is, if it is one.
+      type: str
+      returned: always
+    allocated_bytes:
+      description: What it takes.
+      type: int
+      returned: always
+    command:
+      description: What removes it, in a shell of that host, if nobody needs it.
+      type: str
+      returned: always
 unreachable_hosts:
   description:
     - The hosts that did not answer, and why.
@@ -390,6 +425,7 @@ def ask(question: fleet_info.Question, parameters: Mapping[str, Any]) -> dict[st
         shown["other_bases"] = {
             name: bases for name, bases in known.items() if question.is_about(name)
         }
+        shown["leftovers"] = image_apply.leftovers(hosts)
     return shown
 
 

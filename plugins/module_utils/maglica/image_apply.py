@@ -84,6 +84,15 @@ def looks(hosts: Iterable[HostStatus]) -> dict[str, list[dict[str, Any]]]:
     return _by_image((status.host, look) for status in hosts for look in status.report.looks)
 
 
+def leftovers(hosts: Iterable[HostStatus]) -> list[dict[str, Any]]:
+    """Return what looks like Maglica's on all hosts and is not shown to be, as plain data."""
+    return [
+        {"host": status.host, **asdict(leftover), "command": leftover.command}
+        for status in hosts
+        for leftover in status.report.leftovers
+    ]
+
+
 def _by_image(
     entries: Iterable[tuple[str, BaseSummary | LookSummary]],
 ) -> dict[str, list[dict[str, Any]]]:

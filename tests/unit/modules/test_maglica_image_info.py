@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any, Callable
 
 import pytest
@@ -73,6 +74,23 @@ def test_what_is_known_of_a_guest(run: Run) -> None:
     assert (look["host"], look["customizable"], look["reason"]) == ("kvm0", False, "no ifupdown")
     documented = yaml.safe_load(maglica_image_info.RETURN)
     assert look.keys() == documented["images"]["contains"]["looks"]["contains"].keys()
+
+
+def test_leftovers(run: Run, client: FakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    (status,) = client.hosts()
+    found = model.Leftover("/pool/a b.vda.0123abcd.qcow2", "default", 4096)
+    report = replace(status.report, leftovers=(found,))
+    monkeypatch.setattr(client, "hosts", lambda: (replace(status, report=report),))
+    (shown,) = run(bases=True)["leftovers"]
+    assert shown == {
+        "host": "kvm0",
+        "path": "/pool/a b.vda.0123abcd.qcow2",
+        "pool": "default",
+        "allocated_bytes": 4096,
+        "command": "virsh vol-delete --pool default --vol 'a b.vda.0123abcd.qcow2'",
+    }
+    documented = yaml.safe_load(maglica_image_info.RETURN)["leftovers"]["contains"]
+    assert shown.keys() == documented.keys()
 
 
 @pytest.mark.parametrize(
