@@ -38,7 +38,7 @@ def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> 
         strays = context.strays
         joined = {e["id"]: _joined(context, e["spec"], strays.get(e["id"])) for e in fresh}
         new = [entry for entry in fresh if joined[entry["id"]] is None]
-        starts = {e["id"]: _memory_of_start(context, e, new) for e in new}
+        starts = _starts(context, new)
         hosts = _hosts(context, new, starts)
     except MaglicaError as error:
         if len(entries) > 1:
@@ -47,7 +47,7 @@ def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> 
     for entry, host in zip(new, hosts):
         request = Request(entry["id"], entry["kind"], entry["spec"], host=host, who=who)
         known[request.id] = context.requests.add(request)
-        context.hosts.reserve(request, starts[request.id])
+        context.hosts.reserve(request, starts.get(request.id, 0))
         context.delivery.add(request.id, host)
     for entry in fresh:
         other = joined[entry["id"]]
@@ -138,7 +138,7 @@ def _hosts(
     candidates = dict(context.hosts.candidates)
     # Before clones are placed, of which some may go anywhere.
     for entry in entries:
-        if starts[entry["id"]]:
+        if entry["id"] in starts:
             _start(candidates, entry["spec"], starts[entry["id"]])
     clones = [
         entry["spec"]
@@ -154,18 +154,22 @@ def _hosts(
     ]
 
 
-def _memory_of_start(
-    context: Context, entry: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
-) -> int:
-    """Return the MiB that a start would commit on its host, with the size that it has by then."""
-    spec = entry["spec"]
-    if entry["kind"] is not Kind.START or not context.hosts.known(spec.host):
-        return 0
-    others = [each.spec for each in context.requests.of_host(spec.host)]
-    others += [each["spec"] for each in entries]
-    same = [each for each in others if isinstance(each, VmSpec) and each.uuid == spec.uuid]
-    sizes = [each.memory_mib for each in same if each.memory_mib is not None]
-    return context.hosts.memory_to_start(spec.host, spec.uuid, sizes[-1] if sizes else None)
+def _starts(context: Context, entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return by request id the MiB that each entry, if it is a start, would commit on its host."""
+    known = [e for e in entries if e["kind"] is Kind.START and context.hosts.known(e["spec"].host)]
+    hosts = {entry["spec"].host for entry in known}
+    before = [request.spec for host in hosts for request in context.requests.of_host(host)]
+    before += [entry["spec"] for entry in entries]
+    # What a vm will have by then, if it is resized before.
+    sizes = {
+        spec.uuid: spec.memory_mib
+        for spec in before
+        if isinstance(spec, VmSpec) and spec.memory_mib is not None
+    }
+    return {
+        entry["id"]: context.hosts.memory_to_start(spec.host, spec.uuid, sizes.get(spec.uuid))
+        for entry, spec in ((entry, entry["spec"]) for entry in known)
+    }
 
 
 def _start(candidates: dict[str, Candidate], spec: VmSpec, memory_mib: int) -> None:
