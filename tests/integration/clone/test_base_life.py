@@ -226,6 +226,58 @@ def test_a_vm_with_snapshots_keeps_its_base(host: Host, tmp_path: Path) -> None:
     assert content(path, tmp_path) == before
 
 
+def test_a_disk_that_an_admin_attached_is_left_alone(host: Host) -> None:
+    vm = cloned(host, "attached.example.jp")
+    theirs, below = host.folder / "theirs.qcow2", host.folder / "theirs-below.qcow2"
+    create = ["qemu-img", "create", "-q", "-f", "qcow2"]
+    subprocess.run([*create, str(below), "1M"], check=True)
+    subprocess.run([*create, "-F", "qcow2", "-b", str(below), str(theirs)], check=True)
+    domain = host.connection.lookupByUUIDString(vm_uuid(vm.id))
+    for target, kind, path in (("vdy", "qcow2", theirs), ("vdz", "raw", host.folder / "image.raw")):
+        disk = f"<disk type='file'><driver name='qemu' type='{kind}'/><source file='{path}'/>"
+        domain.attachDeviceFlags(
+            f"{disk}<target dev='{target}'/></disk>", libvirt.VIR_DOMAIN_AFFECT_CONFIG
+        )
+    ended = about_vm(host, Kind.FLATTEN, vm)
+    assert ended.state is State.DONE, ended.failure
+    assert layers(vm.vm.disks[0]) == [vm.vm.disks[0]]
+    assert layers(str(theirs)) == [str(theirs), str(below)]
+    ended = about_vm(host, Kind.REMOVE, vm)
+    assert ended.state is State.DONE, ended.failure
+    assert theirs.exists() and below.exists() and (host.folder / "image.raw").exists()
+    theirs.unlink()
+
+
+def test_a_vm_below_an_external_snapshot_is_neither_flattened_nor_removed(host: Host) -> None:
+    vm = cloned(host, "below.example.jp")
+    path = vm.vm.disks[0]
+    domain = host.connection.lookupByUUIDString(vm_uuid(vm.id))
+    disk_only = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
+    snapshot = domain.snapshotCreateXML(
+        "<domainsnapshot><name>s</name></domainsnapshot>", disk_only
+    )
+    above = domain_xml.describe(domain.XMLDesc()).disks[0].source
+    ended = about_vm(host, Kind.FLATTEN, vm)
+    assert ended.failure.text == (
+        f"cannot flatten below.example.jp on host {HOST}: disk vda is {above} now, and was made as"
+        f" {path}: merge snapshots, or attach it as it was"
+    )
+    ended = about_vm(host, Kind.REMOVE, vm)
+    assert ended.failure.code == "not_own"
+    assert ended.failure.text == (
+        f"cannot remove below.example.jp on host {HOST}: {path} is in use by the file {above}"
+    )
+    assert Path(path).exists()
+    # What an admin does then: back to the vm's own disk.
+    xml = domain.XMLDesc().replace(str(above), path)
+    snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
+    host.connection.defineXML(xml)
+    Path(above).unlink()
+    ended = about_vm(host, Kind.REMOVE, vm)
+    assert ended.state is State.DONE, ended.failure
+    assert not Path(path).exists()
+
+
 def test_another_version_has_another_base_and_the_old_one_goes_with_its_last_vm(
     host: Host,
 ) -> None:

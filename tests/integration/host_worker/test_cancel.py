@@ -54,7 +54,9 @@ class Rig(Cell):
             return connection.defineXML(qemu_libvirtd.definition(name, disks, identity=identity))
 
         define(IMAGE, "raw", disk, f"<uuid>{IMAGE_UUID}</uuid>")
-        made = f"<uuid>{UUID}</uuid><metadata>{MADE}</metadata>"
+        volume = f"target='vda' pool='default' name='{self.disk.name}' path='{self.disk}'"
+        own = MADE.replace("/>", f"><maglica:volume {volume}/></maglica:vm>")
+        made = f"<uuid>{UUID}</uuid><metadata>{own}</metadata>"
         self.vm = define(NAME, "qcow2", self.disk, made)
 
     def submit(self, kind: Kind, **fields: Any) -> Request:

@@ -74,6 +74,8 @@ def _own_disks(domain: Any, made: Made) -> dict[str, str]:
 
     Raises StorageFailed when one of them is in use in another way, as below a snapshot.
     """
+    if not made.volumes:
+        raise StorageFailed("its definition names no volume as its own")
     xmls = [view.inactive_xml(domain)]
     if libvirtd.is_active(domain):
         xmls.append(domain.XMLDesc())
