@@ -20,6 +20,7 @@ from unittest.mock import patch
 
 import libvirt
 from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import run_state_machine_as_test
 from maglica.host_worker import bases, own_files, storage
 from maglica.host_worker.journal import READY
@@ -91,6 +92,7 @@ def _live(host: Any, run: Run, runs: int, numbers: Iterator[int]) -> Lives:
         max_examples=runs,
         stateful_step_count=STEPS,
         deadline=None,
+        report_multiple_bugs=False,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
@@ -100,8 +102,11 @@ def _live(host: Any, run: Run, runs: int, numbers: Iterator[int]) -> Lives:
         try:
             seed(run.seed)(Seen)
             run_state_machine_as_test(Seen, settings=wanted)
-        except Violation as violation:
+        except (Violation, FlakyFailure) as error:
+            violation = error.exceptions[0] if isinstance(error, FlakyFailure) else error
             found.violation = re.sub(r"\s+", " ", str(violation))
+            # The steps that led to it.
+            run.say("\n".join([found.violation, *getattr(error, "__notes__", ())]))
     found.seconds = time.monotonic() - begun
     return found
 

@@ -173,7 +173,9 @@ class World:
                 raise Violation(f"{path} is gone, to which {by} refers")
         for path in gone:
             del self.ours[path]
-        self.ours.update({path: after[path] for path in after.keys() - before.keys()})
+        # A file that was removed and made again in the same job is another inode.
+        made = (path for path in after if path in self.ours or path not in before)
+        self.ours.update({path: after[path] for path in made})
 
     def _check_theirs(self, after: dict[str, tuple[int, int]]) -> None:
         for path, digest in self.theirs.items():
