@@ -10,6 +10,7 @@ that metadata, the journal or the list of leftovers does not name.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -253,24 +254,20 @@ class Foreign(RuleBasedStateMachine):
                 self._follow(new, old)
         self.world.look_around()
 
-    def _follow(self, old: Path, new: Path) -> None:
-        for path in [*new.iterdir(), *self.world.pool("small").iterdir()]:
+    def _follow(self, before: Path, now: Path) -> None:
+        for path in [*now.iterdir(), *self.world.pool("small").iterdir()]:
             words = ["qemu-img", "info", "-U", "--output=json", str(path)]
             found = subprocess.run(words, check=False, capture_output=True, text=True).stdout
-            if f"{old}/" in found:
-                backing = next(
-                    line.split('"')[3]
-                    for line in found.splitlines()
-                    if '"backing-filename"' in line
-                )
-                moved = backing.replace(f"{old}/", f"{new}/")
+            if f"{before}/" in found:
+                backing = json.loads(found)["backing-filename"]
+                moved = backing.replace(f"{before}/", f"{now}/")
                 words = ["qemu-img", "rebase", "-u", "-f", "qcow2", "-F", "qcow2", "-b", moved]
                 subprocess.run([*words, str(path)], check=False, capture_output=True)
         for domain in self.world.connection.listAllDomains():
             xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
             metadata = xml[xml.find("<metadata>") : xml.find("</metadata>")] or "<none/>"
-            moved = xml.replace(f"{old}/", f"{new}/")
-            changed = metadata.replace(f"{old}/", f"{new}/")
+            moved = xml.replace(f"{before}/", f"{now}/")
+            changed = metadata.replace(f"{before}/", f"{now}/")
             if moved != xml:
                 # An admin's edit changes the disks; the metadata stays as it was.
                 self.world.connection.defineXML(moved.replace(changed, metadata))

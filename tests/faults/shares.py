@@ -166,7 +166,7 @@ def _hellos(stage: Stage) -> Iterator[None]:
 @contextlib.contextmanager
 def _crowd(stage: Stage, pair: keys.KeyPair) -> Iterator[list[int]]:
     """Run the observer in a process of its own; yields how many lists it has got."""
-    key = next(p for p in stage.worker.folder.glob("observer.eve.*.key"))
+    (key,) = stage.worker.folder.glob("observer.eve.*.key")
     server, port = stage.worker.keys.public.decode(), stage.worker.ports[1]
     numbers = (CONNECTIONS, LISTS, CONNECTIONS // 2)
     process = subprocess.Popen(

@@ -300,7 +300,7 @@ def _recorded(record: Record, domain: Domain) -> tuple[tuple[str, str], ...]:
 def _number(statistics: Mapping[str, Any], key: str) -> int | None:
     """Return a number of a domain's statistics; None for a value of any other type."""
     value = statistics.get(key)
-    return value if type(value) is int else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _disks(definition: Definition, record: Record) -> tuple[Disk, ...]:

@@ -56,7 +56,7 @@ class Inbox:
         for number in range(MESSAGES_A_TURN):
             if not self._queues or (number and self._clock() >= end):
                 return
-            key = next(iter(self._queues))
+            key = next(iter(self._queues), "")
             queue = self._queues.pop(key)
             incoming = queue.popleft()
             self._sizes[key] -= _size(incoming)
