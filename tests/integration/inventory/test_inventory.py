@@ -123,7 +123,8 @@ def test_a_dead_and_a_silent_host_cost_one_deadline(
         options = {**_hosts(kvm0=kvm0, dead=dead, silent=silent), "host_timeout": 1}
         started = time.monotonic()
         listed = inventory.list(options)
-        assert time.monotonic() - started < 1 + 4
+        # Without a deadline it would be minutes; Ansible's own start counts too.
+        assert time.monotonic() - started < 1 + 20
     assert len(listed.group("maglica_vms")) == 3
     assert "host silent is left out: no answer within 1 s" in listed.warnings
     assert "host dead is left out: unable to connect to server" in listed.warnings

@@ -29,6 +29,9 @@ from support.wire_server import WireServer, free_port, script
 SPEC = CloneSpec(name="vm0.example.jp", image="debian12.original")
 REQUEST = Request(id="0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e", kind=Kind.CLONE, spec=SPEC, who="me")
 
+# Longer than a busy machine makes anything take that is not waited for.
+LONG = 20.0
+
 
 def reply(request: Request) -> Message:
     return Message("request", {"request": schema.plain(request)})
@@ -88,7 +91,7 @@ def test_silence_is_told_after_all_attempts(server: WireServer) -> None:
         pytest.raises(errors.PeerSilent, match="is connected but does not answer"),
     ):
         client.status(REQUEST.id)
-    assert 0.6 <= time.monotonic() - start < 2
+    assert time.monotonic() - start >= 0.6
     assert len(server.heard) >= 2
 
 
@@ -117,20 +120,20 @@ def test_a_restart_while_waiting_is_outlasted_at_once(server: WireServer) -> Non
     server.answer = script([reply(REQUEST)])
     threading.Timer(0.5, restart).start()
     start = time.monotonic()
-    with Client(server.config(), reply_timeout=5) as client:
+    with Client(server.config(), reply_timeout=LONG) as client:
         assert client.wait(REQUEST.id, 60).state is State.DONE
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < LONG
 
 
 def test_a_key_that_is_not_allowed_is_refused_quickly(server: WireServer) -> None:
     server.allowed.clear()
     start = time.monotonic()
     with (
-        Client(server.config()) as client,
+        Client(server.config(), reply_timeout=LONG) as client,
         pytest.raises(errors.AccessDenied, match="refuses the public key"),
     ):
         client.status(REQUEST.id)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < LONG
     assert server.heard == []
 
 
@@ -282,7 +285,7 @@ def test_wait_ends_with_its_timeout(server: WireServer) -> None:
         pytest.raises(errors.RequestTimeout, match="is still queued after 2 s; it goes on"),
     ):
         client.wait(REQUEST.id, 2)
-    assert 2 <= time.monotonic() - start < 4
+    assert time.monotonic() - start >= 2
 
 
 def test_wait_for_no_time_looks_once(server: WireServer) -> None:
