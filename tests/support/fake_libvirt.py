@@ -165,6 +165,9 @@ class Domain:
     def hasManagedSaveImage(self) -> bool:  # noqa: N802
         return self.saved
 
+    def managedSaveGetXMLDesc(self, flags: int = 0) -> str:  # noqa: N802
+        return self.xml
+
     def state(self) -> list[int]:
         return [RUNNING if self.active else SHUTOFF, 0]
 

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,9 @@ def overlay(path: Path, backing: str) -> Path:
         "<disk type='file'><source file='/x'/><mirror type='file'><source file='{path}'/></mirror>"
         "</disk>",
         "<serial type='file'><source path='{path}'/></serial>",
+        "<commandline><arg value='file={path},format=qcow2,if=virtio'/></commandline>",
+        "<commandline><arg value='id=a,backing.file.filename={path}'/></commandline>",
+        '<commandline><arg value=\'{{"driver":"file","filename":"{path}"}}\'/></commandline>',
     ],
 )
 def test_a_definition(host: FakeHost, disk: str, devices: str) -> None:
@@ -65,6 +70,60 @@ def test_the_path_in_another_spelling(host: FakeHost, disk: str) -> None:
     (host.folder / "link").symlink_to(host.pool)
     define(host, f"<disk type='file'><source file='{host.folder}/link/{Path(disk).name}'/></disk>")
     assert by(host, disk) == "the domain db1"
+
+
+def test_a_comma_in_a_command_line(host: FakeHost) -> None:
+    path = host.pool / "a,b c.vda.e295817c.qcow2"
+    path.touch()
+    doubled = str(path).replace(",", ",,")
+    define(host, f"<commandline><arg value='if=virtio,file={doubled},format=qcow2'/></commandline>")
+    assert by(host, str(path)) == "the domain db1"
+
+
+def test_the_file_in_another_mount_or_under_another_name(host: FakeHost, disk: str) -> None:
+    other = host.folder / "other.qcow2"
+    other.hardlink_to(disk)
+    define(host, f"<disk type='file'><source file='{other}'/></disk>")
+    assert by(host, disk) == "the domain db1"
+
+
+def test_the_state_that_a_domain_was_saved_in(host: FakeHost, disk: str) -> None:
+    domain = define(host, "")
+    saved = f"<domain><devices><disk><source file='{disk}'/></disk></devices></domain>"
+    domain.managedSaveGetXMLDesc = lambda flags=0: saved
+    assert by(host, disk) is None
+    domain.saved = True
+    assert by(host, disk) == "the domain db1"
+
+
+@pytest.mark.parametrize("text", ["/" + "x" * 300, "/dev/null/x", "{folder}/loop"])
+def test_a_path_that_leads_nowhere(host: FakeHost, disk: str, text: str) -> None:
+    (host.folder / "loop").symlink_to(host.folder / "loop")
+    define(host, f"<x>{text.format(folder=host.folder)}</x>")
+    assert by(host, disk) is None
+
+
+def test_what_is_no_disk_is_not_opened(host: FakeHost, disk: str) -> None:
+    """To open a device may act: a watchdog starts, a tape is rewound, a pipe loses what it has."""
+    leader, follower = os.openpty()
+    os.mkfifo(host.folder / "pipe")
+    with open(host.folder / "pipe", "r+b", buffering=0) as pipe:  # noqa: PTH123 - both ends
+        pipe.write(b"theirs")
+        paths = (os.ttyname(follower), str(host.folder / "pipe"))
+        define(
+            host, "".join(f"<serial type='dev'><source path='{path}'/></serial>" for path in paths)
+        )
+        assert by(host, disk) is None
+        os.set_blocking(pipe.fileno(), False)
+        assert pipe.read(6) == b"theirs"
+    os.close(leader)
+    os.close(follower)
+
+
+def test_words_about_a_domain_refer_to_nothing(host: FakeHost, disk: str) -> None:
+    words = f"<title>{disk}</title><description>a copy of {disk}</description>"
+    define(host, "", more=words)
+    assert by(host, disk) is None
 
 
 def test_metadata_refers_to_nothing(host: FakeHost, disk: str) -> None:
@@ -98,6 +157,7 @@ def test_a_snapshot_of_a_domain(host: FakeHost, disk: str) -> None:
         "web1.vda.e295817c.qcow2",
         'json:{{"driver": "qcow2", "file": {{"driver": "file", "filename": "{path}"}}}}',
         'json:{{"file.filename": "{path}"}}',
+        "json:{{'driver': 'qcow2', 'file': {{'driver': 'file', 'filename': '{path}'}}}}",
         'json:{{"driver": "quorum", "children": [{{"file": {{"filename": "{path}"}}}}]}}',
     ],
 )
@@ -107,7 +167,23 @@ def test_a_file_in_a_pool(host: FakeHost, disk: str, name: str) -> None:
     assert by(host, disk, among=[str(above)]) is None
 
 
-@pytest.mark.parametrize("name", ["json:", "json:[1", "json:" + "[" * 5000, "json:1"])
+def test_a_file_of_the_format_qed(host: FakeHost, disk: str) -> None:
+    words = ["qemu-img", "create", "-q", "-u", "-f", "qed", "-F", "qcow2", "-b", disk]
+    subprocess.run([*words, str(host.pool / "snap1"), "1M"], check=True)
+    assert by(host, disk) == f"the file {host.pool}/snap1"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "json:",
+        "json:[1",
+        "json:" + "[" * 5000,
+        "json:1",
+        'json:{"filename": "/a\\u0000b"}',
+        'json:{"filename": "/a\\ud800b"}',
+    ],
+)
 def test_a_name_that_says_nothing(host: FakeHost, disk: str, name: str) -> None:
     overlay(host.pool / "snap1", name)
     assert by(host, disk) is None
@@ -132,6 +208,21 @@ def test_a_pool_that_is_not_active_hides_nothing(host: FakeHost, disk: str) -> N
     above = overlay(stopped.path / "snap1", disk)
     stopped.active = False
     assert by(host, disk) == f"the file {above}"
+
+
+def test_the_folder_of_a_volume_group(host: FakeHost, disk: str) -> None:
+    pool = host.connection.add_pool("vg", host.folder / "vg")
+    pool.XMLDesc = lambda flags=0: (
+        f"<pool type='logical'><target><path>{pool.path}</path></target></pool>"
+    )
+    device = overlay(host.folder / "dm-0", disk)
+    (pool.path / "lv").symlink_to(device)
+    assert by(host, disk) == f"the file {device}"
+
+
+def test_a_link_of_a_pool_that_leads_in_a_circle(host: FakeHost, disk: str) -> None:
+    (host.pool / "loop").symlink_to(host.pool / "loop")
+    assert by(host, disk) is None
 
 
 def test_a_pool_whose_folder_is_gone_has_no_files(host: FakeHost, disk: str) -> None:

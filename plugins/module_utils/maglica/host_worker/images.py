@@ -15,22 +15,32 @@ import json
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable
 
 from ..errors import ImageUnsupported, StorageFailed
-from . import qcow2
+from . import named_paths, qcow2
 from .qcow2 import Header
 
 RAW, QCOW2 = "raw", "qcow2"
 # Of the qcow2 files that copies are, and how much is read at once to look for what is empty.
 _CLUSTER, _READ = 1 << 16, 1 << 24
 MAX_LAYERS = 32
-# Of a path that leads to no file, or to a drive that is empty.
+# Of a path that leads to no file, to a drive that is empty or to a setting of the kernel's.
 _NO_FILE = frozenset(
-    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ENODEV, errno.ENOMEDIUM}
+    {
+        errno.EINVAL,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENODEV,
+        errno.ENOENT,
+        errno.ENOMEDIUM,
+        errno.ENOTDIR,
+        errno.ENXIO,
+    }
 )
 _PROTOCOL = re.compile(r"[A-Za-z0-9+.-]*:")
 
@@ -268,7 +278,7 @@ def has_snapshots(path: str) -> bool:
 
 
 def backing_of(path: str) -> str | None:
-    """Return the path of the file that a qcow2 file builds upon, whatever else its header says.
+    """Return the path of the file that a disk's file builds upon, whatever else its header says.
 
     None for any other file, and for one that is gone. Raises StorageFailed when it can't be read.
     """
@@ -276,12 +286,19 @@ def backing_of(path: str) -> str | None:
 
 
 def backings_of(path: str) -> tuple[str, ...]:
-    """Return the real paths of all files that a qcow2 file names as what it builds upon.
+    """Return the real paths of all files that a qcow2 or QED file names as what it builds upon.
 
     These are several where the name is QEMU's "json:" with all layers. None for any other file,
     and for one that is gone. Raises StorageFailed when it can't be read.
     """
     try:
+        status = os.stat(path)  # noqa: PTH116 - Path.stat would raise for some names
+        # To open another device may act, as on a watchdog or a tape. What is empty is no disk, and
+        # may be a file of the kernel's that loses what is read from it.
+        if not stat.S_ISBLK(status.st_mode) and not (
+            stat.S_ISREG(status.st_mode) and status.st_size
+        ):
+            return ()
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             place = qcow2.backing_name(file.read(qcow2.HEAD))
@@ -297,29 +314,5 @@ def backings_of(path: str) -> tuple[str, ...]:
     if not name or b"\0" in name:
         return ()
     folder = os.path.realpath(Path(path).parent)
-    return tuple(os.path.realpath(Path(folder) / each) for each in _named(os.fsdecode(name)))
-
-
-def _named(name: str) -> Iterator[str]:
-    """Yield the files in QEMU's name of a backing file: qemu(1), "Device URL Syntax"."""
-    if name.startswith("json:"):
-        try:
-            yield from _filenames(json.loads(name[len("json:") :]))
-        except (ValueError, RecursionError):
-            return
-    elif name.startswith("file:"):
-        yield name[len("file:") :]
-    else:
-        yield name
-
-
-def _filenames(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if isinstance(inner, str) and key.rpartition(".")[2] in ("filename", "backing"):
-                yield inner
-            else:
-                yield from _filenames(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _filenames(inner)
+    named = named_paths.of_backing(os.fsdecode(name))
+    return tuple(os.path.realpath(Path(folder) / each) for each in named)

@@ -35,6 +35,8 @@ _ZLIB, _ZSTD = 0, 1
 _MAX_L1_BYTES = 32 << 20
 _MAX_REFCOUNT_TABLE_BYTES = 8 << 20
 _MAX_SNAPSHOTS = 65536
+# Magic, length of the header, first byte of its features, and which of these is a backing file.
+_QED, _QED_LENGTH, _QED_FEATURES, _QED_BACKING = b"QED\0", 64, 16, 1
 # Bits 9 to 55 of an entry of the L1 table or of an L2 table.
 _OFFSET = 0x00FFFFFFFFFFFE00
 _IS_COMPRESSED, _IS_ZERO = 1 << 62, 1
@@ -202,7 +204,13 @@ def _take(offset: int, layout: Layout, seen: bytearray, length: int) -> None:
 
 
 def backing_name(data: bytes) -> tuple[int, int] | None:
-    """Return where the backing file's name is (offset and length), whatever else is in ``data``."""
+    """Return where the backing file's name is (offset and length), whatever else is in ``data``.
+
+    Also of a QED file, QEMU's docs/interop/qed_spec.rst, which may build upon a qcow2 file.
+    """
+    if data.startswith(_QED) and len(data) >= _QED_LENGTH and data[_QED_FEATURES] & _QED_BACKING:
+        offset, length = struct.unpack_from("<II", data, _QED_LENGTH - 8)
+        return offset, min(length, MAX_BACKING)
     if len(data) < _V2_LENGTH or not data.startswith(MAGIC):
         return None
     _magic, _version, offset, length, *_rest = _V2.unpack_from(data)

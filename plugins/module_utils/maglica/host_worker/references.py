@@ -11,18 +11,23 @@ from __future__ import annotations
 import os
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from .. import domain_xml
 from .._deps import need
 from ..errors import ImageUnsupported, StorageFailed
-from . import images, libvirtd
+from . import images, libvirtd, named_paths
 from .context import JobContext
 
 # Announces that a vm leaves what its disk builds upon, the file "backing".
 PULL = "pull"
+# What a definition says of itself.
+_ABOUT = frozenset({"metadata", "title", "description"})
+# Pools whose folder shows their volumes; those of a volume group are links to its devices there.
+_FOLDERS = frozenset({"dir", "fs", "netfs", "logical"})
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,10 @@ class References:
     """All references on this host. ``bases`` are the ids of bases that vms say they need."""
 
     def __init__(self, found: Iterable[Reference], bases: Iterable[str]) -> None:
-        self._to: dict[str, list[Reference]] = defaultdict(list)
+        self._to: dict[Hashable, list[Reference]] = defaultdict(list)
         for reference in found:
-            self._to[reference.path].append(reference)
+            for key in _keys(reference.path):
+                self._to[key].append(reference)
         self.bases = frozenset(bases)
 
     def to(
@@ -54,10 +60,19 @@ class References:
         """
         own = set(map(os.path.realpath, (*paths, *among)))
         for path in sorted(set(map(os.path.realpath, paths))):
-            for reference in self._to.get(path, ()):
+            for reference in chain.from_iterable(self._to.get(key, ()) for key in _keys(path)):
                 if reference.file not in own and (uuid is None or reference.uuid != uuid):
                     return reference
         return None
+
+
+def _keys(path: str) -> tuple[Hashable, ...]:
+    """Return by what a file is known: its path, and what it has behind any other mount and link."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - Path.stat would raise for some names
+    except OSError:
+        return (path,)
+    return path, (status.st_dev, status.st_ino)
 
 
 def find(context: JobContext) -> References:
@@ -102,7 +117,7 @@ def _backings(files: Iterable[str]) -> Iterator[Reference]:
 
 @dataclass(frozen=True)
 class _Domain:
-    """A domain's definitions: the one it has, that of its next start, and those of its snapshots.
+    """A domain's definitions: the one it has, those of its next start, and those of its snapshots.
 
     ``base`` is the id of the base that a vm of Maglica's says it builds upon.
     """
@@ -125,6 +140,9 @@ def _described(domain: Any) -> _Domain | None:
         xmls = [inactive]
         if domain.isActive():
             xmls.append(domain.XMLDesc(0))
+        if domain.hasManagedSaveImage():
+            # It goes on with this one, which may have more than the one that is defined.
+            xmls.append(domain.managedSaveGetXMLDesc(0))
         xmls.extend(snapshot.getXMLDesc(0) for snapshot in _snapshots(domain))
         name, uuid = domain.name(), domain.UUIDString()
     except libvirt.libvirtError as error:
@@ -149,7 +167,7 @@ def _snapshots(domain: Any) -> list[Any]:
 
 
 def _paths(xml: str, name: str, folders: dict[str, str | None]) -> Iterator[str]:
-    """Yield each absolute path that a definition has anywhere but in its metadata."""
+    """Yield each absolute path that a definition has anywhere but in what is said about it."""
     try:
         root = ET.fromstring(xml)  # noqa: S314 - written by libvirtd from its own tree
     except ET.ParseError as error:
@@ -157,24 +175,25 @@ def _paths(xml: str, name: str, folders: dict[str, str | None]) -> Iterator[str]
     todo = [root]
     while todo:
         element = todo.pop()
-        todo.extend(child for child in element if child.tag != "metadata")
-        texts = (element.text or "", *element.attrib.values())
-        yield from (text.strip() for text in texts if text.strip().startswith("/"))
+        todo.extend(child for child in element if child.tag not in _ABOUT)
+        for text in (element.text or "", *element.attrib.values()):
+            yield from named_paths.of_text(text.strip())
         folder = folders.get(element.get("pool", ""))
         if element.tag == "source" and folder and element.get("volume"):
             yield os.path.join(folder, element.get("volume", ""))  # noqa: PTH118 - as libvirt does
 
 
 def _folder(pool: Any) -> str | None:
-    """Return the folder whose files are a pool's volumes; None for a pool of another kind."""
+    """Return the folder in which a pool's volumes are; None for a pool of another kind."""
     root = ET.fromstring(pool.XMLDesc(0))  # noqa: S314 - written by libvirtd
-    return root.findtext("target/path") if root.get("type") in ("dir", "fs", "netfs") else None
+    return root.findtext("target/path") if root.get("type") in _FOLDERS else None
 
 
 def _files(folder: str) -> Iterator[str]:
     try:
         with os.scandir(folder) as entries:
-            yield from (entry.path for entry in entries if entry.is_file())
+            # A link may lead to a file, a device or nowhere.
+            yield from (entry.path for entry in entries if not entry.is_dir(follow_symlinks=False))
     except FileNotFoundError:
         return
     except OSError as error:
