@@ -10,6 +10,7 @@ from maglica.host_worker import images, job, look, undo
 from maglica.host_worker.guest.filesystem import ApplianceDied
 from maglica.model import ImageSpec, Kind, Request, State, new_request_id
 from support.fake_host import IMAGE, FakeHost
+from support.qcow2 import header
 
 NETPLAN = GuestUnsupported("the guest's network is configured by netplan")
 
@@ -160,3 +161,15 @@ def test_overlays_of_a_job_that_was_killed_are_removed(host: FakeHost) -> None:
     for _turn in range(2):
         undo.undo(request.id, host.context)
     assert host.volumes() == []
+
+
+def test_an_overlay_that_somebody_builds_upon_stays(host: FakeHost) -> None:
+    request = host.request()
+    left, used = (host.pool / f"maglica-look.0123abcd.{target}.qcow2" for target in ("vda", "vdb"))
+    for path in (left, used):
+        path.write_bytes(header())
+    host.context.journal.intend(request.id, look.INTENT, {"paths": [str(left), str(used)]})
+    above = host.pool / "theirs"
+    above.write_bytes(header(backing=str(used).encode()))
+    undo.undo(request.id, host.context)
+    assert host.volumes() == sorted([used.name, "theirs"])

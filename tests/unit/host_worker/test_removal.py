@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
+from maglica.domain_metadata import OwnVolume
 from maglica.errors import HostDown
-from maglica.host_worker import job
+from maglica.host_worker import job, undo
 from maglica.model import Failure, Kind, Request, State, VmSpec, new_request_id, vm_uuid
 from support import fake_libvirt
 from support.fake_host import FakeHost, Killed
@@ -182,6 +185,31 @@ def test_a_file_with_a_name_like_a_volume_s_stays(host: FakeHost, vm: str) -> No
     assert (copy.read_bytes(), same_vm.read_bytes()) == (b"theirs", b"theirs")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('name="{name}"', 'name="theirs.qcow2"'),
+        ('path="{path}"', 'path="{pool}/theirs.qcow2"'),
+        ('path="{path}" />', 'path="{path}" /><maglica:nvram path="{pool}/theirs.qcow2" />'),
+        (
+            'name="{name}" path="{path}"',
+            'name="theirs.qcow2" path="{pool}/theirs.qcow2"',
+        ),
+    ],
+)
+def test_metadata_that_names_a_file_of_others(host: FakeHost, vm: str, old: str, new: str) -> None:
+    theirs = host.pool / "theirs.qcow2"
+    theirs.write_bytes(b"theirs")
+    name = own_volumes(host)[0]
+    (domain,) = [each for each in host.connection.domains if each.name() == NAME]
+    words = {"name": name, "path": host.pool / name, "pool": host.pool}
+    edited = domain.xml.replace(old.format(**words), new.format(**words))
+    assert edited != domain.xml
+    domain.xml = edited
+    refused(host, vm, "named by its metadata")
+    assert theirs.exists()
+
+
 def test_a_vm_below_a_snapshot(host: FakeHost, vm: str) -> None:
     (first, _second) = own_volumes(host)
     overlay = host.pool / "vm0.snap1"
@@ -236,6 +264,22 @@ def test_what_comes_into_use_after_the_domain_has_gone_stays(host: FakeHost, vm:
     (host.pool / "snap1").write_bytes(header(backing=str(host.pool / first).encode()))
     assert run(host, request).state is State.DONE
     assert own_volumes(host) == [first]
+
+
+def test_a_definition_that_is_not_undone_keeps_its_disk(host: FakeHost) -> None:
+    """Somebody has taken a domain over by removing Maglica's metadata."""
+    request = host.request(NAME)
+    name = f"{NAME}.vda.{vm_uuid(request.id)[:8]}.qcow2"
+    volume = OwnVolume("vda", "default", name, str(host.pool / name))
+    (host.pool / name).write_bytes(header())
+    host.context.journal.intend(request.id, undo.VOLUME, asdict(volume))
+    host.connection.defineXML(
+        f"<domain type='qemu'><name>{NAME}</name><uuid>{vm_uuid(request.id)}</uuid>"
+        f"<devices><disk><source file='{host.pool / name}'/></disk></devices></domain>"
+    )
+    host.context.journal.cancel(request.id)
+    assert run(host, request).state is State.CANCELLED
+    assert (host.clones(), own_volumes(host)) == ([NAME], [name])
 
 
 def test_uefi_variables(host: FakeHost) -> None:

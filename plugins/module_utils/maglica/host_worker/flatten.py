@@ -22,6 +22,7 @@ from . import (
     images,
     libvirtd,
     metadata,
+    own_files,
     qemu_img,
     quick,
     references,
@@ -72,10 +73,12 @@ def _flatten_all(domain: Any, request: Request, context: JobContext) -> None:
 def _own_disks(domain: Any, made: Made) -> dict[str, str]:
     """Return the paths of the vm's own volumes, by target: no others are touched.
 
-    Raises StorageFailed when one of them is in use in another way, as below a snapshot.
+    Raises StorageFailed when one of them is in use in another way, as below a snapshot, NotOwn for
+    what the metadata can't name.
     """
     if not made.volumes:
         raise StorageFailed("its definition names no volume as its own")
+    own_files.check_names(own_files.of_vm(made), domain.UUIDString())
     xmls = [view.inactive_xml(domain)]
     if libvirtd.is_active(domain):
         xmls.append(domain.XMLDesc())

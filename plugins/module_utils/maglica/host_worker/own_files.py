@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -58,6 +59,22 @@ def of_vm(made: Made) -> OwnFiles:
     return OwnFiles(made.volumes, () if made.nvram is None else (made.nvram,))
 
 
+def check_names(own: OwnFiles, uuid: str) -> None:
+    """Raise NotOwn for a file that Maglica would have given another name as one of the vm ``uuid``.
+
+    Whoever edits a definition could let its metadata name any file.
+    """
+    digits = re.escape(uuid[:8])
+    named = [(path, rf".+\.{digits}_VARS\.(fd|qcow2)") for path in own.paths]
+    named += [(each.path, rf".+\.[a-z0-9]{{1,16}}\.{digits}\.qcow2") for each in own.volumes]
+    for path, pattern in named:
+        if not re.fullmatch(pattern, Path(path).name):
+            raise NotOwn(f"{path} is named by its metadata, and by no name that Maglica gives")
+    for volume in own.volumes:
+        if Path(volume.path).name != volume.name:
+            raise NotOwn(f"volume {volume.name} is named by its metadata as {volume.path}")
+
+
 def check(own: OwnFiles, context: JobContext, uuid: str | None = None) -> None:
     """Raise NotOwn unless all of it may be removed, together with the domain ``uuid``.
 
@@ -68,7 +85,7 @@ def check(own: OwnFiles, context: JobContext, uuid: str | None = None) -> None:
     _check_unused(own, own, references.find(context), uuid)
 
 
-def discard(own: OwnFiles, context: JobContext, uuid: str | None = None) -> None:
+def discard(own: OwnFiles, context: JobContext) -> None:
     """Remove what may be removed, each for itself; the rest stays and is named in the log.
 
     For what has no domain any more, or never had one. Raises StorageFailed for what can't be found
@@ -79,7 +96,7 @@ def discard(own: OwnFiles, context: JobContext, uuid: str | None = None) -> None
         try:
             if _is_own(one, context):
                 known = known or references.find(context)
-                _check_unused(one, own, known, uuid)
+                _check_unused(one, own, known)
                 remove(one, context)
         except NotOwn as error:
             _log.warning("left where it is: %s", error)
@@ -100,7 +117,7 @@ def _is_own(one: OwnFiles, context: JobContext) -> bool:
     return any(found) or any(map(is_there, one.paths))
 
 
-def _check_unused(one: OwnFiles, own: OwnFiles, known: References, uuid: str | None) -> None:
+def _check_unused(one: OwnFiles, own: OwnFiles, known: References, uuid: str | None = None) -> None:
     used = known.to(one.all_paths, own.all_paths, uuid)
     if used is not None:
         raise NotOwn(f"{used.path} is in use by {used.by}")

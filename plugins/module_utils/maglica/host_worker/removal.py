@@ -35,7 +35,7 @@ def remove(request: Request, context: JobContext) -> Vm:
                 removed = _take_away(domain, request, context)
             with context.phase(request.id, "volumes"):
                 for intent in context.journal.intents(request.id):
-                    own_files.discard(OwnFiles.from_json(intent.data), context, spec.uuid)
+                    own_files.discard(OwnFiles.from_json(intent.data), context)
                 unused_bases.tidy(context)
     except StorageFailed as error:
         raise type(error)(f"cannot {act} on host {context.host}: {error}") from error
@@ -56,6 +56,7 @@ def _take_away(domain: Any, request: Request, context: JobContext) -> Vm:
             )
         with context.phase(request.id, "undefine"):
             own = own_files.of_vm(made)
+            own_files.check_names(own, spec.uuid)
             own_files.check(own, context, spec.uuid)
             context.journal.intend(request.id, REMOVAL, own.to_json())
             undefine(domain, xml)

@@ -16,7 +16,6 @@ from .. import domain_xml
 from .._deps import need
 from ..domain_metadata import OwnVolume
 from ..errors import LibvirtFailed, StorageFailed
-from ..vm_identity import vm_uuid
 from . import bases, images, libvirtd, look, own_files, qemu_img, references, removal, view
 from .context import JobContext
 from .own_files import OwnFiles
@@ -41,13 +40,12 @@ def key_folder(context: JobContext, request_id: str) -> Path:
     return Path(context.settings.state_dir) / _KEYS / request_id
 
 
-def _volume(request_id: str, data: dict[str, Any], context: JobContext) -> None:
-    own = OwnFiles(volumes=(OwnVolume(**data),))
-    own_files.discard(own, context, vm_uuid(request_id))
+def _volume(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    own_files.discard(OwnFiles(volumes=(OwnVolume(**data),)), context)
 
 
-def _file(request_id: str, data: dict[str, Any], context: JobContext) -> None:
-    own_files.discard(OwnFiles(paths=(data["path"],)), context, vm_uuid(request_id))
+def _file(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    own_files.discard(OwnFiles(paths=(data["path"],)), context)
 
 
 def _domain(request_id: str, data: dict[str, Any], context: JobContext) -> None:
@@ -65,8 +63,8 @@ def _base(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
     bases.undo(data["id"], data["image_uuid"], context)
 
 
-def _look(_request_id: str, data: dict[str, Any], _context: JobContext) -> None:
-    look.remove(data["paths"])
+def _look(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    own_files.discard(OwnFiles(paths=tuple(data["paths"])), context)
 
 
 def _pull(request_id: str, data: dict[str, Any], context: JobContext) -> None:
