@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -202,7 +203,23 @@ def test_what_hides_its_uefi_variables() -> None:
 def test_passt_logs_to_a_file_of_the_clone_s_own_and_forgets_the_image_s_name() -> None:
     backend = "<backend type='passt' logFile='/var/log/passt.log' hostname='image' fqdn='image.x'/>"
     made = clone(domain(f"<interface type='user'>{backend}</interface>"), PLAN)
-    assert '<backend type="passt" logFile="/var/log/passt-vm0.example.jp.log" />' in made
+    assert (
+        f'<backend type="passt" logFile="/var/log/passt-vm0.example.jp.{PLAN.uuid[:8]}.log" />'
+        in made
+    )
+
+
+def test_no_name_leads_to_a_file_of_others() -> None:
+    """QEMU empties a log file, and libvirt unlinks what is in a socket's place."""
+    devices = (
+        "<serial type='file'><source path='/var/log/{name}.log'/></serial>"
+        "<console type='unix'><source mode='bind' path='/var/log/{name}'/></console>"
+    )
+    image = domain(devices.format(name="small.original"))
+    made = clone(image, replace(PLAN, name="auth"))
+    assert "/var/log/auth.log" not in made
+    assert '"/var/log/auth"' not in made
+    assert f"/var/log/auth.{PLAN.uuid[:8]}.log" in made
 
 
 def test_a_socket_path_that_gets_too_long_is_refused() -> None:

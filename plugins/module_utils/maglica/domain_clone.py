@@ -97,8 +97,10 @@ def clone(xml: str, plan: ClonePlan) -> str:
         domain_size.set_memory(root, plan.memory_mib)
     _nvram(root, plan)
     _own_files(root, plan)
-    _character_devices(root, old_name, plan.name)
-    _state_paths(root, old_name, plan.name)
+    # With a name alone, which a client chooses, it could be a file of others: auth.log.
+    own_name = f"{plan.name}.{plan.uuid[:8]}"
+    _character_devices(root, old_name, own_name)
+    _state_paths(root, old_name, own_name)
     _graphics(root)
     _vsock(root)
     _security_labels(root)
