@@ -201,13 +201,16 @@ class World:
         inspector = Inspector(self.connection, self.context.journal, self.settings)
         named = {leftover.path for leftover in inspector.report().leftovers}
         named.update(leftovers.announced(self.context.journal))
+        bases = set()
         for domain in self.connection.listAllDomains():
             made = domain_xml.describe(domain.XMLDesc()).made
             if made is not None:
                 named.update(volume.path for volume in made.volumes)
+                bases.add(made.base)
         pools = self._active_folders()
         for path in self.ours:
-            if path not in named and str(Path(path).parent) in pools:
+            is_named = path in named or (leftovers.base_of(path) or "") in bases
+            if not is_named and str(Path(path).parent) in pools:
                 raise Violation(f"{path} is left, and nothing names it")
 
     def check_vms(self) -> None:

@@ -251,3 +251,27 @@ def test_a_pool_that_other_hosts_may_see_says_so(
     monkeypatch.setattr(mounts, "MOUNTINFO", table)
     shared = {pool.name: pool.shared for pool in node.report().pools}
     assert shared == {"default-pool": None, "own": "nfs4"}
+
+
+def test_a_base_that_a_vm_needs_is_no_leftover(node: Node, tmp_path: Path) -> None:
+    """Also when the journal is lost: a person would be told how to remove it."""
+    request = new_request_id()
+    (tmp_path / "maglica-base.0123456789ab.0123abcd.vda.qcow2").touch()
+    metadata = MADE.replace("request='r'", f"request='{request}' base='0123abcd'")
+    domain = node.libvirtd.define("vm0", vm_uuid(request), metadata)
+    assert node.report().leftovers == ()
+    domain.undefine()
+    assert len(node.report().leftovers) == 1
+
+
+def test_uefi_variables_beside_an_image_s_are_a_leftover(node: Node, tmp_path: Path) -> None:
+    """What is left of a clone that was interrupted, and whose journal is lost."""
+    folder = tmp_path / "variables"
+    folder.mkdir()
+    left = folder / "vm0.0123abcd_VARS.fd"
+    left.touch()
+    loader = "<loader readonly='yes' type='pflash'>/fw.fd</loader>"
+    nvram = f"{loader}<nvram>{folder}/image_VARS.fd</nvram></os>"
+    node.image = node.libvirtd.connection.defineXML(node.image.XMLDesc().replace("</os>", nvram))
+    node.report()
+    assert [leftover.path for leftover in node.report().leftovers] == [str(left)]

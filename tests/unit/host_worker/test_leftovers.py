@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -64,6 +66,33 @@ def test_what_has_gone_meanwhile(tmp_path: Path) -> None:
     found = leftovers.look_alikes([Folder(str(tmp_path))])
     path.unlink()
     assert leftovers.unnamed(found, ()) == ()
+
+
+def test_what_goes_while_the_folder_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an overlay of a look does, whenever it ends."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.vda.e295817c.qcow2").touch()
+    real = os.scandir
+
+    @contextmanager
+    def scandir(folder: str) -> Iterator[list[os.DirEntry[str]]]:
+        with real(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        (tmp_path / "a.vda.e295817c.qcow2").unlink()
+        yield found
+
+    monkeypatch.setattr(leftovers.os, "scandir", scandir)
+    assert listed(tmp_path) == ["b.vda.e295817c.qcow2"]
+
+
+def test_a_base_that_a_vm_says_it_needs(tmp_path: Path) -> None:
+    for name in ("01234567", "e295817c"):
+        (tmp_path / f"maglica-base.0123456789ab.{name}.vda.qcow2").touch()
+    found = leftovers.look_alikes([Folder(str(tmp_path))])
+    (left,) = leftovers.unnamed(found, (), {"e295817c"})
+    assert ".01234567." in left.path
 
 
 def test_what_the_journal_names(tmp_path: Path) -> None:

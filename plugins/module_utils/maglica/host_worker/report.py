@@ -36,7 +36,7 @@ class _Known:
     """What a domain's definition says, as far as the report needs it.
 
     ``disks``: target, path, format. ``base``: the base that the vm builds upon. ``own``: the files
-    that its metadata names as its own.
+    that its metadata names as its own. ``nvram``: its UEFI variables, beside which a clone has its.
     """
 
     made: bool
@@ -45,6 +45,7 @@ class _Known:
     disks: tuple[tuple[str, str, str], ...]
     base: str | None = None
     own: tuple[str, ...] = ()
+    nvram: str | None = None
 
 
 class Inspector:
@@ -59,6 +60,8 @@ class Inspector:
         self._turn: deque[str] = deque()
         # Name and folder of the active pools of files.
         self._folders: tuple[leftovers.Folder, ...] = ()
+        # The folders of own files and UEFI variables, as the last report has found them.
+        self._variables: frozenset[str] = frozenset()
         # The present versions of the images that are off, by UUID.
         self._versions: dict[str, str | None] = {}
         self.unprepared: tuple[str, ...] = ()
@@ -90,17 +93,23 @@ class Inspector:
                 # After the domains, whose versions and bases are counted.
                 bases=self._bases(bases),
             )
+        self._variables = frozenset(
+            str(Path(path).parent)
+            for known in self._known.values()
+            for path in (*known.own, known.nvram)
+            if path is not None
+        )
         named = (path for known in self._known.values() for path in known.own)
         report = replace(report, pools=under_way.added(report, written))
-        left = leftovers.unnamed(look_alikes, [*announced, *named])
+        needed = {known.base for known in self._known.values() if known.base is not None}
+        left = leftovers.unnamed(look_alikes, [*announced, *named], needed)
         report = replace(report, leftovers=left, looks=self._looks(report))
         self.unprepared = self._unprepared(report)
         return report
 
     def _places(self) -> tuple[leftovers.Folder, ...]:
         """Return where Maglica makes files: the pools, and where UEFI variables are."""
-        nvram = {str(Path(path).parent) for known in self._known.values() for path in known.own}
-        return (*self._folders, *map(leftovers.Folder, sorted({leftovers.NVRAM, *nvram})))
+        return (*self._folders, *map(leftovers.Folder, sorted({leftovers.NVRAM, *self._variables})))
 
     def _unprepared(self, report: HostReport) -> tuple[str, ...]:
         """Return the images that shall be prepared, and whose present version has no base yet.
@@ -182,6 +191,7 @@ class Inspector:
             disks=tuple((target, path, kind) for target, path, kind in disks if path),
             base=made.base if made else None,
             own=own_files.of_vm(made).all_paths if made else (),
+            nvram=definition.nvram,
         )
 
     def _look_at_disks(self, uuid: str, known: _Known) -> int:
