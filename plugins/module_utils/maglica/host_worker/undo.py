@@ -71,7 +71,7 @@ def _pull(request_id: str, data: dict[str, Any], context: JobContext) -> None:
     """End a copy of what is below a disk; what it has copied so far does no harm."""
     libvirt = need("libvirt")
     domain = libvirtd.find(context.connect(), data["uuid"], context.host)
-    if domain is None:
+    if domain is None or not _is_linked(domain, data["path"], context):
         return
     try:
         if libvirtd.is_active(domain):
@@ -86,6 +86,18 @@ def _pull(request_id: str, data: dict[str, Any], context: JobContext) -> None:
             failure = libvirtd.kind_of(error, StorageFailed)
             raise failure(f"the copy of disk {data['target']} can't be ended: {error}") from error
     lay_upon(data["path"], data["backing"], data["format"])
+
+
+def _is_linked(domain: Any, path: str, context: JobContext) -> bool:
+    """Tell whether a vm still says that its disk builds upon a base.
+
+    If it does not, all was copied before; a journal that was restored from a backup knows less.
+    """
+    with libvirtd.errors("read the definition of a vm", context.host):
+        made = domain_xml.describe(view.inactive_xml(domain)).made
+    if made is None or made.base is None:
+        return False
+    return any(volume.path == path for volume in made.volumes)
 
 
 def need_running(domain: Any) -> None:
