@@ -426,6 +426,43 @@ class Foreign(RuleBasedStateMachine):
                 self.world.connection.defineXML(xml)
         self.world.look_around()
 
+    @rule(number=choices, in_quotes=st.booleans())
+    def refer_by_a_detour(self, number: int, in_quotes: bool) -> None:
+        """A domain that has a file only in an argument for QEMU, or below a name in QEMU's JSON."""
+        path = self._file(number)
+        if path is None or path.is_symlink() or not path.exists():
+            return
+        name = f"detour{next(self._numbers)}"
+        disks = {}
+        words = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b"]
+        if in_quotes:
+            overlay = self._elsewhere(name)
+            below = f"{{'driver':'qcow2','file':{{'driver':'file','filename':'{path}'}}}}"
+            subprocess.run([*words, f"json:{below}", str(overlay), "1M"], check=True)
+            disks["vda"] = ("qcow2", overlay)
+        xml = qemu_libvirtd.definition(name, disks)
+        if not in_quotes:
+            argument = f"<q:arg value='-drive'/><q:arg value='file={path},if=virtio,readonly=on'/>"
+            space = "xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'"
+            xml = xml.replace("<domain ", f"<domain {space} ", 1)
+            xml = xml.replace("</domain>", f"<q:commandline>{argument}</q:commandline></domain>")
+        self.world.connection.defineXML(xml)
+        self.world.detours.append((os.path.realpath(path), f"domain {name}"))
+        self.world.look_around()
+
+    @precondition(lambda self: self.world is not None and self.world.vms)
+    @rule(number=choices)
+    def let_metadata_name_a_file(self, number: int) -> None:
+        """Of the admin's own, as if it were a vm's."""
+        domain = self._domain(number)
+        theirs = self._elsewhere("important")
+        theirs.write_bytes(b"theirs")
+        if domain is not None:
+            xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+            named = f"<maglica:nvram path='{theirs}'/></maglica:vm>"
+            self._try(lambda: self.world.connection.defineXML(xml.replace("</maglica:vm>", named)))
+        self.world.look_around()
+
     @rule()
     def lose_the_journal(self) -> None:
         world = self.world

@@ -72,7 +72,8 @@ class World:
 
     ``theirs`` are the digests of all others. ``hidden`` are identities of Maglica's files that the
     admin has moved or hidden, by the path where each was made. ``going`` are the vms whose removal
-    has begun and not ended. ``steps`` counts what was done.
+    has begun and not ended. ``detours`` are files that a domain needs, and which no
+    place of its definition states as such. ``steps`` counts what was done.
     """
 
     folder: Path
@@ -82,6 +83,7 @@ class World:
     hidden: dict[str, tuple[int, int]] = field(default_factory=dict)
     vms: dict[str, Vm] = field(default_factory=dict)
     going: dict[str, Vm] = field(default_factory=dict)
+    detours: list[tuple[str, str]] = field(default_factory=list)
     steps: int = 0
     kill_in: int = 0
     unlucky: bool = False
@@ -186,6 +188,7 @@ class World:
 
     def referred(self) -> Iterator[tuple[str, str]]:
         """Yield each file that something refers to, and what does."""
+        yield from self.detours
         for domain in self.connection.listAllDomains():
             xmls = [domain.XMLDesc(), domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)]
             for xml in xmls:
