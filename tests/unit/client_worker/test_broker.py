@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import TYPE_CHECKING
 
 import pytest
 from maglica.client_worker.broker import MAX_CORRELATION, Broker, _incoming
 from maglica.client_worker.engine import Outcome
 from maglica.config import ClientWorker
+from maglica.wire import sockets
 from maglica.wire.message import MAX_FRAME, Message, decode
+from support.client_worker import LOOPBACK, free_port
 
 if TYPE_CHECKING:
     from .conftest import Cell
@@ -63,3 +66,26 @@ def test_the_way_back_holds_what_a_req_puts_there(before: list[bytes], taken: in
     incoming = _incoming([b"peer", *before, b"MGL1", b"hosts", b"{}"], "key")
     assert len(incoming.frames) == taken
     assert incoming.envelope == (b"peer", *(before if taken else [b""]))
+
+
+def test_nobody_knows_the_numbers_of_connections_ahead(cell: Cell) -> None:
+    """Who chooses one of them as a routing id ends the process: libzmq asserts that it is free."""
+    assert first_number(cell) != first_number(cell)
+
+
+def first_number(cell: Cell) -> bytes:
+    """Return the routing id of the first that connects to a client worker, insecurely."""
+    # The seed that each process begins with.
+    ctypes.CDLL(None).srand(1)
+    where = ClientWorker(LOOPBACK, free_port(), free_port(), insecure=True)
+    broker = Broker(cell.engine, cell.context, where=where, bind=LOOPBACK, keys=None, access=None)
+    broker.open()
+    context = sockets.context()
+    link = sockets.connect_requests(context, None, where)
+    link.socket.send(b"")
+    assert broker._requests.poll(5000)
+    number: bytes = broker._requests.recv_multipart()[0]
+    link.close()
+    context.destroy(0)
+    broker.close()
+    return number

@@ -8,6 +8,7 @@ for the connection; a message without one is nobody's.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import time
@@ -73,6 +74,7 @@ class Broker:
 
     def open(self) -> None:
         """Bind the sockets. Raises ConfigInvalid when an address can't be bound."""
+        _seed()
         where, ctx = self._where, sockets.context()
         self._ctx = ctx
         # ZAP first: until somebody answers there, every handshake fails.
@@ -281,6 +283,15 @@ class Broker:
             if error.errno not in (self._zmq.EAGAIN, self._zmq.EHOSTUNREACH):
                 raise
             self._context.rejects["unsent"] += 1
+
+
+def _seed() -> None:
+    """Let libzmq number the connections from a start that nobody can know.
+
+    It takes the start from the C library's ``rand``, whose seed it leaves as it always is, and ends
+    the process when a peer has chosen, as its routing id, the number of a connection to come.
+    """
+    ctypes.CDLL(None).srand(int.from_bytes(os.urandom(4), "little"))
 
 
 def _frames(message: Message) -> list[bytes]:
