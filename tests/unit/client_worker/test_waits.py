@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from maglica.client_worker.waits import ENDED_AT_ONCE, MAX_PER_KEY, Wait, Waits
+from maglica.client_worker.waits import ENDED_AT_ONCE, MAX_PER_KEY, MAX_STALE, Wait, Waits
 from maglica.model import CloneSpec, Kind, Request, State
 
 
@@ -132,3 +132,12 @@ def test_a_wait_for_many_counts_for_each() -> None:
     assert waits.over(5.0) == []
     waits.add(Wait((b"c", b""), "key", {"r": 1, "s": 1}, 10.0, many=True))
     assert [found.envelope for found in waits.over(5.0)] == [(b"a", b"")]
+
+
+def test_waits_that_were_replaced_leave_nothing_until_their_deadline() -> None:
+    waits = Waits()
+    for _turn in range(10 * MAX_STALE):
+        waits.add(wait(b"a"))
+    assert len(waits._deadlines) <= MAX_STALE + 2
+    assert waits.next_end() == 10.0
+    assert [found.envelope for found in waits.over(10.0)] == [(b"a", b"")]

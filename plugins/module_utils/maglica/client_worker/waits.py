@@ -19,6 +19,7 @@ Envelope = tuple[bytes, ...]
 MAX_PER_KEY = 10000
 # How many waits end in one turn; the others have theirs in the next.
 ENDED_AT_ONCE = 256
+MAX_STALE = 1024
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ class Waits:
         self._by_key.setdefault(wait.key, {})[peer] = None
         self._counts[wait.key] += len(wait.versions)
         heapq.heappush(self._deadlines, (wait.deadline, peer))
+        if len(self._deadlines) > 2 * len(self._waits) + MAX_STALE:
+            # Those of waits that were replaced or answered: there may be very many until they pass.
+            self._deadlines = [(each.deadline, peer) for peer, each in self._waits.items()]
+            heapq.heapify(self._deadlines)
 
     def answered_by(self, changed: Iterable[Request]) -> list[tuple[Wait, list[Request]]]:
         """Take out the waits that new versions answer; return each with those that it is for."""
