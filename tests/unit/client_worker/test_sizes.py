@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from maglica.client_worker.dispatch import Incoming
 from maglica.model import Interface, Request, State, new_request_id
 from maglica.wire import schema
@@ -108,3 +109,21 @@ def test_a_host_that_is_too_long_to_show_does_not_hide_the_others(cell: Cell) ->
     assert 0 < len(told.domains) < 400
     assert len(encode(Message("hosts", cell.send("hosts").replies[0][1].body))[2]) <= MAX_FRAME
     assert [each.host for each in cell.ask("hosts", after="kvm0")[1]["hosts"]] == ["kvm1"]
+
+
+def test_a_wait_reads_no_more_ended_requests_than_its_answer_shows(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell.hello()
+    keys = ("ssh-ed25519 " + "A" * 8000,) * 9
+    made = [cell.clone(f"vm{n}", ssh_authorized_keys=keys, memory_mib=16) for n in range(3)]
+    for request in made:
+        cell.ask("result", host="kvm0", id=request.id, state="cancelled")
+    read: list[str] = []
+    get = cell.journal.get
+    monkeypatch.setattr(cell.journal, "get", lambda each: read.append(each) or get(each))
+    watched = [{"id": request.id, "version": 0} for request in made for _turn in range(300)]
+    body = cell.ask("wait_all", requests=watched, timeout=30)[1]
+    assert [each.id for each in body["requests"]] == [made[0].id]
+    assert body["more"]
+    assert read == [made[0].id]

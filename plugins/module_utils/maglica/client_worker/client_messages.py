@@ -13,7 +13,7 @@ from ..wire import schema
 from ..wire.message import Message
 from ..wire.reports import fitting
 from .admission import accept, foresee
-from .context import Call, Context, replies, reply
+from .context import Call, Context, replies, reply, size
 from .waits import Wait
 
 logger = logging.getLogger(__name__)
@@ -75,18 +75,24 @@ def wait(context: Context, call: Call) -> Message | None:
 def wait_all(context: Context, call: Call) -> Message | None:
     """Answer with those of some requests that are newer than the versions that the client has.
 
-    Those that have ended are news each time and lie in the journal: so many are looked up at once.
+    Those that have ended are news each time and lie in the journal: no more of them are looked up
+    at once than an answer has room for, and each once, however often it is asked for.
     """
+    asked: dict[str, int] = {}
+    for entry in call.body["requests"]:
+        asked[entry["id"]] = min(entry["version"], asked.get(entry["id"], entry["version"]))
     versions: dict[str, int] = {}
     news: dict[str, Request] = {}
-    for entry in call.body["requests"]:
-        if len(news) == SHOWN_AT_ONCE:
+    room = ANSWER_ROOM
+    for request_id, seen in asked.items():
+        if len(news) == SHOWN_AT_ONCE or room < 0:
             return replies(news.values(), more=True, room=ANSWER_ROOM)
-        request = _find(context, entry["id"])
+        request = _find(context, request_id)
         # Two ids may stand for one request, which is news if it is so to one of them.
-        versions[request.id] = min(entry["version"], versions.get(request.id, entry["version"]))
-        if _is_news(request, versions[request.id]):
+        versions[request.id] = min(seen, versions.get(request.id, seen))
+        if _is_news(request, versions[request.id]) and request.id not in news:
             news[request.id] = request
+            room -= size(request)
     if news or not versions or not call.body["timeout"]:
         return replies(news.values(), room=ANSWER_ROOM)
     _wait(context, call, versions, many=True)

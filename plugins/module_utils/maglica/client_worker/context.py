@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -74,6 +75,11 @@ def fits(request: Request) -> bool:
     """Tell whether the request as it is shown fits in a message."""
     _page, more = schema.page([shown(request)])
     return not more
+
+
+def size(request: Request) -> int:
+    """Return how many bytes the request takes as it is shown."""
+    return len(json.dumps(shown(request), separators=(",", ":")))
 
 
 def shown(request: Request) -> dict[str, Any]:
