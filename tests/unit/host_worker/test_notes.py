@@ -65,12 +65,15 @@ def test_hello_gets_through_with_any_names_on_the_host() -> None:
         pools=(PoolSummary("p\t", 1, 1),) * 300,
         networks=("n\0",) * 300,
         problem="x\n" * 3000,
+        looks=(LookSummary("i\t", "0" * 64, False, "r\x1b", True),) * 1001,
     )
     told = asked(notes.hello(HOST, report, []))["report"]
     assert [each.name for each in told.domains] == ["a\\nb\\x1b", "n" * 400]
     assert (len(told.pools), told.pools[0].name) == (256, "p\\t")
     assert set(told.networks) == {"n\\x00"}
     assert len(told.problem) == 2000
+    assert (len(told.looks), told.looks[0].image) == (1000, "i\\t")
+    assert told.looks[0].reason == "r\\x1b"
 
 
 def test_hello_of_too_many_domains_has_the_images() -> None:

@@ -60,6 +60,14 @@ def allowed(report: HostReport) -> HostReport:
             replace(each, image=_shown(each.image, 200), pool=_shown(each.pool, 200))
             for each in report.bases[:1000]
         ),
+        looks=tuple(
+            replace(
+                each,
+                image=_shown(each.image, 400),
+                reason=None if each.reason is None else _shown(each.reason, 2000),
+            )
+            for each in report.looks[:1000]
+        ),
         leftovers=tuple(filter(_is_told, report.leftovers[: reported.MAX_LEFTOVERS])),
         problem=None if problem is None else _shown(problem, 2000),
     )
