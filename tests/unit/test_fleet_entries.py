@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from maglica.config import HostEntry
-from maglica.fleet_entries import Entry, Naming, distinct, entries
+from maglica.fleet_entries import Entry, Naming, distinct, entries, is_plain
 from maglica.fleet_values import Domain, Host, Snapshot
 
 HOSTS = [
@@ -209,3 +209,11 @@ def test_many_shared_names_make_few_warnings() -> None:
     assert len({entry.name for entry in listed}) == 18
     assert len(warnings) == 6
     assert warnings[-1].endswith("these names too: a5, a6, a7, a8")
+
+
+def test_a_name_is_no_longer_than_a_file_s_name_that_has_it() -> None:
+    """Ansible's cache of facts has a file for each host, and fails for all when it can't be made."""
+    assert is_plain("x" * 200)
+    assert is_plain("日" * 66)
+    assert not is_plain("x" * 201)
+    assert not is_plain("日" * 67)

@@ -29,6 +29,8 @@ OWN = frozenset({"localhost", "127.0.0.1", "::1"})
 # a shell would take for more than a word. A host's name is the administrator's own word here too.
 _NAME = re.compile(r"\w[\w.+@-]{0,199}")
 # A domain of such a name would get the variables of another in host_vars.
+# Caches and logs have a file for each host, whose name ends with the host's.
+_MAX_BYTES = 200
 _FILES = (".yml", ".yaml", ".json")
 
 Naming = Callable[[dict[str, Any]], str]
@@ -122,7 +124,7 @@ def _names(entry: Entry) -> Iterator[str]:
 def is_plain(name: str) -> bool:
     """Say whether Ansible, and the programs that it runs, take ``name`` for a name only."""
     if _NAME.fullmatch(name):
-        return not name.endswith(_FILES)
+        return not name.endswith(_FILES) and len(name.encode()) <= _MAX_BYTES
     try:
         return "%" not in name and bool(ipaddress.ip_address(name))
     except ValueError:
