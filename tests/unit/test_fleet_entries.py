@@ -212,7 +212,7 @@ def test_many_shared_names_make_few_warnings() -> None:
 
 
 def test_a_name_is_no_longer_than_a_file_s_name_that_has_it() -> None:
-    """Ansible's cache of facts has a file for each host, and fails for all when it can't be made."""
+    """Ansible's cache of facts has a file for each host; without one it fails for all."""
     assert is_plain("x" * 200)
     assert is_plain("日" * 66)
     assert not is_plain("x" * 201)

@@ -193,3 +193,25 @@ def test_of_two_domains_with_one_uuid_none_is_removed(cell: Cell) -> None:
     assert asked(cell, act(Kind.STOP, "vm0")).kind is Kind.STOP
     cell.hello("kvm1", report(image()))
     assert asked(cell, remove).state is State.QUEUED
+
+
+def test_a_vm_that_was_removed_before_a_restart_leaves_its_room_and_its_name(cell: Cell) -> None:
+    cell.hello()
+    request = cell.clone("a", memory_mib=8192)
+    done(cell, request)
+    cell.engine.tick()
+    cell.reopen()
+    assert committed(cell) == 8192
+    done(cell, asked(cell, act(Kind.REMOVE, "a", vm_uuid(request.id))))
+    cell.reopen()
+    assert committed(cell) == 0
+    assert cell.clone("a").id != request.id
+
+
+def test_a_vm_that_was_resized_before_a_restart_starts_with_its_new_size(cell: Cell) -> None:
+    cell.hello("kvm0", report(image(), domain("a", 1024)))
+    cell.engine.tick()
+    done(cell, asked(cell, act(Kind.RESIZE, "a", memory_mib=4096)))
+    cell.reopen()
+    asked(cell, act(Kind.START, "a"))
+    assert committed(cell) == 4096

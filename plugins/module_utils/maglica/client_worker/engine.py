@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..errors import AccessDenied, JournalFailed, MaglicaError
-from ..model import Kind, Request, State, VmSpec
+from ..model import Request, State, VmSpec
 from ..wire import schema
 from ..wire.message import Message, topic
+from . import host_messages
 from .access import ANYBODY
 from .context import Context, error_message, replies, reply
 from .dispatch import Incoming, dispatch
@@ -78,8 +79,9 @@ class Engine:
             if request.state is State.DONE:
                 context.hosts.reserve(request)
                 context.hosts.release(request, context.clock())
-                if request.kind is Kind.STOP and isinstance(request.spec, VmSpec):
-                    context.hosts.stopped(request.spec.host, request.spec.uuid)
+                if isinstance(request.spec, VmSpec):
+                    # What is kept of its host may be older.
+                    host_messages.note(context, request.kind, request.spec)
         for request in context.requests.open.values():
             context.hosts.reserve(request)
             if request.state is not State.RUNNING or request.cancelling:

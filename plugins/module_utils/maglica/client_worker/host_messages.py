@@ -86,11 +86,11 @@ def result(context: Context, call: Call) -> Message:
     vm = _vm_that_fits(replace(request, **told), call.body.get("vm"))
     ended = context.requests.change(request, vm=vm, **told)
     if ended.state is State.DONE and isinstance(ended.spec, VmSpec):
-        _note(context, ended.kind, ended.spec)
+        note(context, ended.kind, ended.spec)
     return OK
 
 
-def _note(context: Context, kind: Kind, spec: VmSpec) -> None:
+def note(context: Context, kind: Kind, spec: VmSpec) -> None:
     """Take in what was done to a vm, before the next report of its host says so."""
     if kind is Kind.REMOVE:
         context.hosts.removed(spec.host, spec.uuid, context.clock())
