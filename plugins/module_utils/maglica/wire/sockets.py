@@ -35,6 +35,8 @@ CURVE_OVERHEAD = 64
 HEARTBEAT_INTERVAL = 1000
 HEARTBEAT_TIMEOUT = 4000
 HANDSHAKE_TIMEOUT = 5000
+# Seconds.
+KEEPALIVE_IDLE, KEEPALIVE_INTERVAL = 3, 1
 RECONNECT_FIRST = 100
 RECONNECT_MAX = 2000
 # A peer has one request under way at a time; what more it sends waits in its own memory. With room
@@ -256,6 +258,12 @@ def _connect(socket: Socket, keys: KeyPair | None, peer: ClientWorker, port: int
 
 def _bind(socket: Socket, keys: KeyPair | None, domain: str, address: str, port: int) -> Socket:
     zmq = need("zmq")
+    # A heartbeat of libzmq's that is due on a connection which is lost, but of which not all was
+    # read yet, ends the process (an assertion). Links that are cut are found by the peers'
+    # heartbeats, which say how long they hold, and by TCP's own.
+    socket.heartbeat_ivl = 0
+    socket.tcp_keepalive = 1
+    socket.tcp_keepalive_idle, socket.tcp_keepalive_intvl = KEEPALIVE_IDLE, KEEPALIVE_INTERVAL
     try:
         if keys is None:
             _refuse_plain(address)
