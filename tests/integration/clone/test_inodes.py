@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 import subprocess
 from pathlib import Path
 
@@ -21,6 +22,7 @@ KINDS = {
     "ext4 of 32 bits": ("ext4", 24, ("-b", "4096", "-O", "^64bit")),
     "ext4 with small inodes": ("ext4", 24, ("-b", "4096", "-I", "128")),
     "ext4 without checksums": ("ext4", 24, ("-b", "4096", "-O", "^metadata_csum")),
+    "ext4 in clusters": ("ext4", 24, ("-b", "4096", "-O", "bigalloc")),
     "ext4 in groups": ("ext4", 64, ("-b", "4096", "-g", "4096", "-O", "^flex_bg")),
     "ext3": ("ext3", 24, ("-b", "4096")),
     "xfs": ("xfs", 320, ()),
@@ -106,6 +108,30 @@ def test_what_another_size_would_break_is_left_alone(kind: str, tree: Path, tmp_
     assert inodes.find(part.read, part.number("/"), 4096) is None
     assert inodes.find(lambda _offset, length: bytes(length), 12, SIZE) is None
     assert inodes.find(lambda _offset, _length: b"", 12, SIZE) is None
+
+
+def test_small_blocks_in_clusters(tree: Path, tmp_path: Path) -> None:
+    (tree / "small").write_bytes(b"z" * 700)
+    options = ("-b", "1024", "-O", "bigalloc")
+    part = Part(volumes.make(tmp_path / "part", "ext4", 24 * MIB, tree, options), "ext4")
+    found = inodes.find(part.read, part.number("/small"), 700)
+    assert found is not None
+    at = part.place(bytes.fromhex(found.content))
+    assert part.read(at - found.distance, 700) == b"z" * 700
+
+
+def test_places_that_no_device_has_are_left_alone(tree: Path, tmp_path: Path) -> None:
+    part = Part(volumes.make(tmp_path / "part", "ext4", 24 * MIB, tree, ("-b", "4096")), "ext4")
+    with part.path.open("r+b") as file:
+        # An attacker's ext4 with what looks like a superblock of XFS in front of its own.
+        file.write(struct.pack(">4sI76xIxx14xH17xBB", b"XFSB", 65536, 0xFFFFFFFF, 256, 0, 0))
+    assert inodes.find(part.read, 40_000, SIZE) is None
+    with part.path.open("r+b") as file:
+        file.write(bytes(1024))
+        # The place of the inodes of its first group, beyond 2**63.
+        file.seek(4096 + 40)
+        file.write(b"\xff" * 4)
+    assert inodes.find(part.read, 12, SIZE) is None
 
 
 def test_a_checksum_that_is_made_otherwise_is_left_alone(tree: Path, tmp_path: Path) -> None:

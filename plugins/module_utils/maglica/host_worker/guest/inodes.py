@@ -43,7 +43,8 @@ def find(read: Read, number: int, size: int) -> Inode | None:
             return _find_xfs(head, read, number, size)
         if struct.unpack_from("<H", head, _SUPERBLOCK + 56)[0] == _EXT_MAGIC:
             return _find_ext(head[_SUPERBLOCK:], read, number, size)
-    except (struct.error, ZeroDivisionError):
+    except (struct.error, ZeroDivisionError, OverflowError):
+        # OverflowError: a place that no device is large enough for.
         return None
     return None
 
@@ -63,7 +64,7 @@ def _find_ext(superblock: bytes, read: Read, number: int, size: int) -> Inode | 
     def u32(at: int) -> int:
         return int(struct.unpack_from("<I", superblock, at)[0])
 
-    first, per_group, incompat, ro_compat = u32(20), u32(40), u32(96), u32(100)
+    per_group, incompat, ro_compat = u32(40), u32(96), u32(100)
     block, length = 1024 << min(u32(24), 16), 128
     if u32(76):
         length = struct.unpack_from("<H", superblock, 88)[0]
@@ -71,7 +72,8 @@ def _find_ext(superblock: bytes, read: Read, number: int, size: int) -> Inode | 
         return None
     described = struct.unpack_from("<H", superblock, 254)[0] if incompat & _64BIT else 32
     group, index = divmod(number - 1, per_group)
-    descriptor = read((first + 1) * block + group * described, described)
+    # They begin in the block after the superblock's, whichever block is said to be the first.
+    descriptor = read((_SUPERBLOCK // block + 1) * block + group * described, described)
     table = struct.unpack_from("<I", descriptor, 8)[0]
     if described >= 64:
         table |= struct.unpack_from("<I", descriptor, 40)[0] << 32
