@@ -187,6 +187,26 @@ OUTSIDE = {
         "<entry name='opt/io.systemd.credentials/system.machine_id'>0</entry></sysinfo>",
         "is told system.machine_id",
     ),
+    "credential-network": (
+        "<sysinfo type='smbios'><oemStrings><entry>io.systemd.credential.binary:"
+        "network.network.50-static=QWRkcmVzcw==</entry></oemStrings></sysinfo>",
+        "is told network.network.50-static by <sysinfo>",
+    ),
+    "kernel-credential": (
+        "<os><cmdline>systemd.set_credential=system.machine_id:0</cmdline></os>",
+        "is told systemd.set_credential=system.machine_id:0 on its kernel",
+    ),
+    "kernel-cloud-init": ("<os><cmdline>network-config=bmV0</cmdline></os>", "network-config=bmV0"),
+    "kernel-initiator": ("<os><cmdline>rd.iscsi.initiator=iqn.a</cmdline></os>", "initiator=iqn.a"),
+    "kernel-nvme": ("<os><cmdline>rd.nvmf.hostid=1-2</cmdline></os>", "rd.nvmf.hostid=1-2"),
+    "smbios-credential": (
+        _argument("-smbios", "type=11,value=io.systemd.credential:system.hostname=web0"),
+        "gives QEMU system.hostname by -smbios by hand",
+    ),
+    "fwcfg-credential": (
+        _argument("-fw_cfg", "string=0,name=opt/io.systemd.credentials/system.machine_id"),
+        "gives QEMU system.machine_id by -fw_cfg by hand",
+    ),
     "unknown": ("<future/>", "has <future>, which two vms might not both have"),
     "unknown-prefix": ("<x:future xmlns:x='http://example.com/x'/>", "has <x:future>"),
     "smbios-uuid": (_argument("-smbios", "type=1,uuid=1-2"), "gives QEMU uuid by -smbios"),
@@ -240,7 +260,8 @@ FINE_OUTSIDE = {
     "<metadata><x:a xmlns:x='http://example.com' p='/srv'>/srv</x:a></metadata>",
     "boot": "<os><loader readonly='yes' type='pflash'>/fw.fd</loader><kernel>/vmlinuz</kernel>"
     "<initrd>/initrd</initrd><cmdline>/x</cmdline></os>",
-    "kernel": "<os><cmdline>root=/dev/vda1 ip=dhcp ip=eth0:dhcp quiet</cmdline></os>",
+    "kernel": "<os><cmdline>root=/dev/vda1 ip=dhcp ip=eth0:dhcp network-config=disabled"
+    " systemd.set_credential=ssh.listen:a quiet</cmdline></os>",
     "rom": "<os><loader type='rom'>/bios.bin</loader></os>",
     "sysinfo": "<sysinfo type='fwcfg'><entry name='opt/a' file='/srv/a.ign'/></sysinfo>",
     "partition": "<resource><partition>/machine</partition></resource>",

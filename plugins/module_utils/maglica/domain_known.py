@@ -8,6 +8,7 @@ path of the host in any place but these. The format is https://libvirt.org/forma
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
@@ -21,6 +22,15 @@ def words(text: str) -> frozenset[str]:
     """Return the words of a table."""
     return frozenset(text.split())
 
+
+# What only one guest can have of what systemd takes from SMBIOS, fw_cfg and a kernel's command
+# line: systemd.system-credentials(7).
+_CREDENTIAL = re.compile(
+    r"(?:credential(?:[._]binary)?[:=]|credentials/)"
+    r"((?:firstboot|system)\.hostname|system\.machine_id"
+    r"|network\.(?:link|netdev|network)\.[^=:,]+)"
+    r"(?=[=:,]|$)"
+)
 
 CHARACTER_DEVICES = ("serial", "parallel", "console", "channel", "redirdev", "rng", "smartcard")
 
@@ -72,6 +82,12 @@ _PLACES = words(
     for kind in CHARACTER_DEVICES
     for place in ("@tty", "/log@file", "/source@channel", "/source@path", "/target@name")
 )
+
+
+def credential(told: str) -> str | None:
+    """Return the name of the first credential in ``told`` that only one guest can have."""
+    match = _CREDENTIAL.search(told)
+    return match and match[1]
 
 
 def unknown(root: ET.Element, own_networks: bool) -> Iterator[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
-from .domain_known import CHARACTER_DEVICES, unknown, words
+from .domain_known import CHARACTER_DEVICES, credential, unknown, words
 from .domain_qemu import by_hand
 from .domain_xml import describe_disk
 
@@ -31,10 +31,13 @@ _INPUTS = frozenset({"keyboard", "mouse", "tablet"})
 _PLAIN_SECURITY = frozenset(
     {"cbitpos", "guestVisibleWorkarounds", "policy", "quoteGenerationService", "reducedPhysBits"}
 )
-# Of a kernel's command line (kernel-parameters(7), systemd(1), dracut.cmdline(7)), and of what
-# systemd takes from SMBIOS and fw_cfg (systemd.system-credentials(7)).
-_IDENTITY_PARAMETERS = words("hostname ifname systemd.hostname systemd.machine_id")
-_IDENTITY_CREDENTIALS = words("firstboot.hostname system.hostname system.machine_id")
+# Of a kernel's command line: kernel-parameters(7), systemd(1), dracut.cmdline(7).
+_IDENTITY_PARAMETERS = words(
+    """
+    hostname ifname iscsi_initiator rd.iscsi.initiator rd.nvmf.hostid rd.nvmf.hostnqn
+    systemd.hostname systemd.machine_id
+    """
+)
 _INTERFACES = {
     "hostdev": "passes a device of the host through",
     "vdpa": "owns a vDPA device of the host",
@@ -179,14 +182,17 @@ def _told_guest(root: ET.Element) -> Iterator[str]:
     """Judge what a guest is told of itself from outside."""
     for word in root.findtext("os/cmdline", "").split():
         name, _equals, value = word.partition("=")
-        # ip= begins with an address, or else with an interface or a method.
-        if name in _IDENTITY_PARAMETERS or (name == "ip" and (value[:1].isdigit() or "[" in value)):
+        # ip= begins with an address, or else with an interface or a method; what cloud-init takes
+        # from network-config= is encoded.
+        is_address = (name == "ip" and (value[:1].isdigit() or "[" in value)) or (
+            name == "network-config" and value != "disabled"
+        )
+        if name in _IDENTITY_PARAMETERS or is_address or credential(word):
             yield f"is told {word[:80]} on its kernel's command line, which only one vm can be"
     for entry in root.iterfind("sysinfo//entry"):
-        stated = f"{entry.get('name', '')}={entry.text or ''}".replace(":", "/")
-        for name in sorted(_IDENTITY_CREDENTIALS):
-            if f"/{name}=" in stated:
-                yield f"is told {name} by <sysinfo>, which only one vm can be"
+        told = credential(f"{entry.get('name', '')}={entry.text or ''}")
+        if told:
+            yield f"is told {told} by <sysinfo>, which only one vm can be"
 
 
 def _other_devices(root: ET.Element) -> Iterator[str]:

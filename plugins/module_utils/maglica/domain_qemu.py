@@ -8,7 +8,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
-from .domain_known import QEMU_NAMESPACE
+from .domain_known import QEMU_NAMESPACE, credential
 from .domain_metadata import namespace
 
 # Options that configure the virtual machine itself and open nothing that can be written to.
@@ -80,9 +80,11 @@ def _arguments(values: list[str]) -> Iterator[str]:
             if value.startswith("-"):
                 next(rest, None)
             continue
-        own = _IDENTITY.intersection(_PROPERTY.findall(next(rest, "")))
-        if own:
-            yield f"gives QEMU {sorted(own)[0]} by {option} by hand, which only one vm can have"
+        given = next(rest, "")
+        own = sorted(_IDENTITY.intersection(_PROPERTY.findall(given)))
+        told = own[0] if own else credential(given)
+        if told:
+            yield f"gives QEMU {told} by {option} by hand, which only one vm can have"
 
 
 def _environment(element: ET.Element) -> Iterator[str]:
