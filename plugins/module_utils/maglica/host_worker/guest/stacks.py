@@ -18,11 +18,11 @@ from .filesystem import Filesystem, Kind
 _READ_LIMIT = 256 * 1024
 _MAX_FILES = 200
 _IP = r"[\"']?(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}:[0-9a-f:.]+)"
-# Commands that give an address, of IP or a card's own, to an interface.
+# Commands that give an address, of IP or a card's own, to an interface; ip(8) takes words cut off.
+_ADDRESS = r"\ba(?:d|dd|ddr|ddre|ddres|ddress)?"
 COMMANDS = re.compile(
-    r"\bip\s+[^|;&\n]*\baddr?e?s?s?\s+(?:add|replace|change|chg|repl)\b"
-    r"|\bip\s+[^|;&\n]*\ba\s+(?:a|add|replace|change)\b"
-    r"|\bip\s+[^|;&\n]*\blink\s+set\b[^|;&\n]*\baddress\b"
+    rf"\bip\s+[^|;&\n]*{_ADDRESS}\s+(?:a|ad|add|r|re|repl?a?c?e?|chg|chang?e?)\b"
+    r"|\bip\s+[^|;&\n]*\bl(?:i|in|ink)?\s+s(?:e|et)?\b[^|;&\n]*\saddr(?:e|es|ess)?\s"
     rf"|\bifconfig\s+\S+\s+(?:[^|;&\n]*\s)?(?:{_IP}|hw\s+ether)"
     r"|\bmacchanger\b",
     re.IGNORECASE,
@@ -56,14 +56,25 @@ class Configured:
 
 
 _INI = re.IGNORECASE | re.MULTILINE
+# A card's own address, which [Link] sets and [Match] only looks for: systemd.link(5).
+_CARD = r"^\[Link\][^\[]*?^[ \t]*(MACAddress[ \t]*=[ \t]*\S.*)$"
 _STACKS = (
     Stack(
         "systemd-networkd",
         ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd"),
         ("/etc/systemd/network/*.network", "/etc/systemd/network/*.network.d/*.conf"),
         # 0.0.0.0 and :: have networkd choose one.
-        re.compile(rf"^[ \t]*(?:Address|Gateway)[ \t]*=[ \t]*(?!0\.0\.0\.0|::/){_IP}.*$", _INI),
+        re.compile(
+            rf"^[ \t]*(?:Address|Gateway)[ \t]*=[ \t]*(?!0\.0\.0\.0|::/){_IP}.*$|{_CARD}", _INI
+        ),
         shipped=("/usr/lib/systemd/network/*.network", "/usr/local/lib/systemd/network/*.network"),
+    ),
+    Stack(
+        "systemd-udevd",
+        ("/usr/lib/systemd/systemd-udevd", "/lib/systemd/systemd-udevd", "/usr/bin/udevadm"),
+        ("/etc/systemd/network/*.link", "/etc/systemd/network/*.link.d/*.conf"),
+        re.compile(_CARD, _INI),
+        configures=False,
     ),
     Stack(
         "netplan",
@@ -97,6 +108,13 @@ _STACKS = (
             r"^[ \t]*(?:(?:static|inform6?)[ \t]+(?:ip6?_address|routers|\d)|clientid[ \t]+\S).*$",
             _INI,
         ),
+        configures=False,
+    ),
+    Stack(
+        "dhclient",
+        ("/usr/sbin/dhclient", "/sbin/dhclient"),
+        ("/etc/dhcp/dhclient.conf",),
+        re.compile(r"^(?![ \t]*#).*\bfixed-address6?[ \t]+\S.*$", _INI),
         configures=False,
     ),
     Stack(
@@ -179,7 +197,7 @@ def _static(filesystem: Filesystem, stack: Stack, path: str) -> str:
     if stack.name == "netplan":
         text = without_nameservers(text)
     match = stack.static.search(text)
-    return match[0].strip()[:100] if match else ""
+    return match[match.lastindex or 0].strip()[:100] if match else ""
 
 
 def _is_file(filesystem: Filesystem, path: str) -> bool:
