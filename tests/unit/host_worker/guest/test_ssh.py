@@ -95,7 +95,7 @@ def test_other_arguments_are_no_reason(text: str) -> None:
         ("HostKey /etc/ssh/keys/not-there\n", ("ecdsa", "ed25519")),
         ("HostKey /etc/ssh/ssh_host_rsa_key\n", ("ecdsa", "ed25519", "rsa")),
         ("HostKey ssh_host_rsa_key\n", ("ecdsa", "ed25519", "rsa")),
-        ("HostKey /etc/ssh/ssh_host_dsa_key\n", ("ecdsa", "ed25519")),
+        ("HostKey ssh_host_dsa_key\nHostKey ssh_host_ecdsa_key\n", ("ecdsa", "ed25519")),
     ],
 )
 def test_named_keys_are_made(config: str, types: tuple[str, ...]) -> None:
@@ -106,6 +106,33 @@ def test_a_key_that_only_the_configuration_names_is_made() -> None:
     made = guest(**{CONFIG: "HostKey /etc/ssh/ssh_host_ed25519_key\n"})
     made.remove("/etc/ssh/ssh_host_ed25519_key")
     assert examine(made, SYSTEM).facts.ssh_host_keys == ("ecdsa", "ed25519")
+
+
+@pytest.mark.parametrize("key", ["dsa", "custom"])
+def test_a_server_that_would_be_without_keys_refuses_the_image(key: str) -> None:
+    told = refusal(guest(**{CONFIG: f"HostKey /etc/ssh/ssh_host_{key}_key\n"}))
+    assert f"names no host key but '/etc/ssh/ssh_host_{key}_key', which is not made anew" in told
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/etc/default/ssh", "SSHD_OPTS='-f /srv/sshd_config'\n"),
+        ("/etc/systemd/system/ssh.service.d/a.conf", "ExecStart=/usr/sbin/sshd -D -h /srv/key\n"),
+        ("/etc/systemd/system/ssh-own.service", "ExecStart=/usr/sbin/sshd -D -f /srv/config\n"),
+        ("/etc/cloud/cloud.cfg.d/keys.cfg", "#cloud-config\nssh_keys:\n  ed25519_private: a\n"),
+        ("/var/lib/cloud/seed/nocloud/user-data", "#cloud-config\nssh_keys: {}\n"),
+    ],
+)
+def test_keys_given_in_other_ways_refuse_the_image(path: str, text: str) -> None:
+    assert f"named by {path}" in refusal(guest(**{path: text}))
+
+
+def test_units_that_are_switched_off_or_have_other_names_are_no_reason() -> None:
+    made = guest(**{"/etc/systemd/system/ssh-own.service": "ExecStartPre=test -f /srv/a\n"})
+    made.add_other("/dev/null")
+    made.add_link("/etc/systemd/system/ssh.service", "/dev/null")
+    assert examine(made, SYSTEM)
 
 
 def test_old_keys_and_certificates_go() -> None:

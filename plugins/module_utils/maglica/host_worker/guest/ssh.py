@@ -27,8 +27,26 @@ _CONFIGS = (
 _REPLACED = re.compile(rf"{SSH}/ssh_host_\w+_key|{SSH}/ssh_host_key")
 _OURS = re.compile(rf"{SSH}/ssh_host_(rsa|ecdsa|ed25519)_key")
 _LINE = re.compile(r"^[ \t]*(HostKey|HostCertificate|Include)(?:[ \t]*=[ \t]*|[ \t]+)(.+)$", re.I)
-_OPTIONS = ("/etc/default/ssh", "/etc/sysconfig/sshd", "/etc/conf.d/sshd")
-_NAMES_KEYS = re.compile(r"^(?!\s*#).*(?:\s|[\"'=])-(?:h\s*/|o\s*[\"']?HostKey\b).*$", re.I | re.M)
+# Where sshd's arguments may name keys, or a configuration that would have to be read, too.
+_OPTIONS = (
+    "/etc/default/ssh",
+    "/etc/sysconfig/sshd",
+    "/etc/conf.d/sshd",
+    "/etc/systemd/system/ssh*.service",
+    "/etc/systemd/system/ssh*.service.d/*.conf",
+)
+_NAMES_KEYS = re.compile(
+    r"^(?!\s*#)(?:.*(?:\s|[\"'=])-(?:h\s*/|o\s*[\"']?HostKey\b)|.*sshd(?:\b|_).*[\s\"'=]-f\s*/).*$",
+    re.I | re.M,
+)
+# Where cloud-init is told of keys that it writes into each clone.
+_CLOUD_INIT = (
+    "/etc/cloud/cloud.cfg",
+    "/etc/cloud/cloud.cfg.d/*.cfg",
+    "/var/lib/cloud/seed/*/user-data",
+    "/var/lib/cloud/seed/*/vendor-data",
+)
+_CLOUD_INIT_KEYS = re.compile(r"^ssh_keys[ \t]*:", re.MULTILINE)
 # Keys of other programs, and of an sshd that was built on the guest.
 _OTHERS = (
     "/etc/dropbear/dropbear_*_host_key",
@@ -54,13 +72,7 @@ def examine(filesystem: Filesystem) -> Named:
 
     Raises GuestUnsupported for a key that is there and that clones would share.
     """
-    for pattern in _OTHERS:
-        for path in filesystem.glob(pattern):
-            raise _shared(path, "", "Remove it, with the server that uses it")
-    for path in _OPTIONS:
-        match = _NAMES_KEYS.search(_text(filesystem, path))
-        if match:
-            raise _shared(match[0].strip()[:100], path, "Name it in sshd_config instead")
+    _need_no_others(filesystem)
     keys: list[str] = []
     certificates: list[str] = []
     for config, keyword, value in _lines(filesystem):
@@ -70,13 +82,39 @@ def examine(filesystem: Filesystem) -> Named:
             keys.append(value)
         elif filesystem.kind(value) is not Kind.ABSENT:
             raise _shared(value, config, f"Use {SSH}/ssh_host_ed25519_key")
+    if keys and not any(_OURS.fullmatch(path) for path in keys):
+        raise GuestUnsupported(
+            f"sshd's configuration in the guest names no host key but {keys[0]!r:.200}, which is"
+            f" not made anew: have it name {SSH}/ssh_host_ed25519_key in the image"
+        )
     there = (path for path in certificates if filesystem.kind(path) in (Kind.FILE, Kind.SYMLINK))
     return Named(tuple(keys), tuple(there))
+
+
+def _need_no_others(filesystem: Filesystem) -> None:
+    """Refuse keys of other servers, and those that sshd_config doesn't name."""
+    for pattern in _OTHERS:
+        for path in filesystem.glob(pattern):
+            raise _shared(path, "", "Remove it, with the server that uses it")
+    for path in _matching(filesystem, _OPTIONS):
+        match = _NAMES_KEYS.search(_text(filesystem, path))
+        if match:
+            raise _shared(match[0].strip()[:100], path, "Name it in sshd_config instead")
+    for path in _matching(filesystem, _CLOUD_INIT):
+        if _CLOUD_INIT_KEYS.search(_text(filesystem, path)):
+            raise _shared("ssh_keys", path, "Remove it")
 
 
 def types(named: Named) -> set[str]:
     """Return the types of the keys that sshd's configuration names."""
     return {match[1] for path in named.keys if (match := _OURS.fullmatch(path))}
+
+
+def _matching(filesystem: Filesystem, patterns: tuple[str, ...]) -> Iterator[str]:
+    for path in (path for pattern in patterns for path in filesystem.glob(pattern)):
+        # A link in the place of a unit is another name, or how it is switched off.
+        if filesystem.kind(path) is Kind.FILE or not path.endswith(".service"):
+            yield path
 
 
 def _lines(filesystem: Filesystem) -> Iterator[tuple[str, str, str]]:
