@@ -198,11 +198,14 @@ def test_the_image_s_identity_goes(path: str) -> None:
 
 
 def test_an_initiator_names_itself_where_it_can() -> None:
-    """Debian's start of iSCSI makes a name when the file says so; elsewhere it stays."""
+    """Debian's start of iSCSI makes a name when the file says so; what nobody uses stays."""
     path = "/etc/iscsi/initiatorname.iscsi"
     guest = make_guest()
     guest.add_file(path, "InitiatorName=iqn.1993-08.org.debian:01:0123")
     assert prepared(guest).text(path) == "InitiatorName=iqn.1993-08.org.debian:01:0123"
+    guest.add_file("/usr/sbin/iscsid")
+    with pytest.raises(GuestUnsupported, match=f"{path} in the guest names iSCSI's initiator"):
+        found(guest)
     guest.add_file("/usr/lib/open-iscsi/startup-checks.sh")
     assert prepared(guest).text(path) == "GenerateName=yes\n"
     assert guest.mode(path) == 0o600
@@ -243,11 +246,27 @@ def test_a_d_bus_machine_id_that_is_a_link_stays() -> None:
 
 
 def test_cloud_init_is_told() -> None:
-    path = "/etc/cloud/cloud.cfg.d/99-maglica.cfg"
+    path = "/etc/cloud/cloud.cfg.d/zz-maglica.cfg"
     assert prepared(make_guest()).kind(path) is Kind.ABSENT
     guest = make_guest()
     guest.add_file("/etc/cloud/cloud.cfg.d/05_logging.cfg")
+    guest.add_file("/etc/cloud/cloud.cfg.d/custom-network.cfg")
     assert "ssh_deletekeys: false" in prepared(guest).text(path)
+    # The last one in the order of names is the one that counts.
+    assert guest.glob("/etc/cloud/cloud.cfg.d/*.cfg")[-1] == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/boot/efi/loader/entries/a-6.1.conf", "/boot/loader/entries/a.conf", "/boot/grub/grub.cfg"],
+)
+def test_an_id_on_the_kernel_s_command_line_refuses_the_image(path: str) -> None:
+    guest = make_guest()
+    guest.add_file(path, "# systemd.machine_id=0\noptions root=/dev/vda1 quiet\n")
+    assert found(guest)
+    guest.add_file(path, f"options root=/dev/vda1 systemd.machine_id={'1' * 32}\n")
+    with pytest.raises(GuestUnsupported, match=f"{path} in the guest has 'systemd.machine_id=111"):
+        found(guest)
 
 
 def test_drop_ins_with_odd_names_are_removed_alone() -> None:
@@ -269,6 +288,18 @@ def test_drop_ins_with_odd_names_are_removed_alone() -> None:
             "timeout 60;\n\nrequest routers;\nsend host-name = gethostname();\n",
         ),
         ('# send host-name "x";\n', '# send host-name "x";\nsend host-name = gethostname();\n'),
+        (
+            'interface "eth0" { send host-name "a"; send dhcp-client-identifier 1:52:54; }\n',
+            'interface "eth0" { }\nsend host-name = gethostname();\n',
+        ),
+        (
+            'send dhcp-client-identifier "a";\nsend fqdn.fqdn "a.example.jp.";\n',
+            "send host-name = gethostname();\n",
+        ),
+        (
+            "send dhcp-client-identifier = hardware;\n",
+            "send dhcp-client-identifier = hardware;\nsend host-name = gethostname();\n",
+        ),
         ('supersede host-name "a";\n', "send host-name = gethostname();\n"),
     ],
 )

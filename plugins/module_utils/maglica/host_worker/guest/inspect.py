@@ -17,7 +17,7 @@ from .model import GuestFacts, Mount
 from .plan import AUTHORIZED_KEYS, HOSTNAME, HOSTS, MACHINE_ID, SSH
 
 # One more with each change of which guests are refused: what was found before then counts no more.
-INSPECTION = 2
+INSPECTION = 3
 CLOUD_INIT = "/etc/cloud/cloud.cfg.d"
 DBUS_MACHINE_ID = "/var/lib/dbus/machine-id"
 DHCLIENT = "/etc/dhcp/dhclient.conf"
@@ -32,6 +32,20 @@ RANDOM_SEEDS = (
 _ISCSI_STARTUP = (
     "/usr/lib/open-iscsi/startup-checks.sh",
     "/lib/open-iscsi/startup-checks.sh",
+)
+_ISCSID = ("/usr/sbin/iscsid", "/sbin/iscsid")
+# What a boot loader reads, with the kernel's command lines. kernel-install(8) writes a machine id
+# into them, which comes before that of /etc/machine-id.
+_BOOT_ENTRIES = (
+    "/boot/loader/entries/*.conf",
+    "/boot/efi/loader/entries/*.conf",
+    "/efi/loader/entries/*.conf",
+    "/boot/grub/grub.cfg",
+    "/boot/grub2/grub.cfg",
+    "/boot/extlinux/extlinux.conf",
+)
+_TOLD_AT_BOOT = re.compile(
+    r"^(?![ \t]*#).*[\s\"'](systemd\.(?:machine_id|hostname)=[^\s\"']+)", re.MULTILINE
 )
 _READ_LIMIT = 1024 * 1024
 _KEY = re.compile(r"/etc/ssh/ssh_host_(rsa|ecdsa|ed25519)_key")
@@ -83,6 +97,7 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
     network = ifupdown.examine(filesystem)
     stacks.check(stacks.found(filesystem), bool(network.interfaces))
     named = ssh.examine(filesystem)
+    _need_own_ids(filesystem)
     facts = GuestFacts(
         mounts=system.mounts,
         distro=system.distro,
@@ -110,8 +125,7 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
         dbus_machine_id=filesystem.kind(DBUS_MACHINE_ID) is Kind.FILE,
         dhclient=dhclient,
         certificates=named.certificates,
-        generates_iqn=filesystem.kind(INITIATOR) is Kind.FILE
-        and any(filesystem.kind(path) is Kind.FILE for path in _ISCSI_STARTUP),
+        generates_iqn=_generates_iqn(filesystem),
         optional=_optional(filesystem),
     )
 
@@ -123,6 +137,30 @@ def _need_plain_files(filesystem: Filesystem) -> None:
             raise GuestUnsupported(f"{path} in the guest is no plain file")
     if filesystem.kind("/etc") is not Kind.DIRECTORY:
         raise GuestUnsupported("the guest has no directory /etc")
+
+
+def _need_own_ids(filesystem: Filesystem) -> None:
+    """Refuse a guest that a kernel's command line or a file would have be its image."""
+    for pattern in _BOOT_ENTRIES:
+        for path in filesystem.glob(pattern):
+            match = _TOLD_AT_BOOT.search(_text_of_plain(filesystem, path))
+            if match:
+                raise GuestUnsupported(
+                    f"{path} in the guest has {match[1]!r:.100}, which each clone would be told"
+                    " at its start: remove it from the image"
+                )
+    used = any(filesystem.kind(path) is Kind.FILE for path in _ISCSID)
+    if used and filesystem.kind(INITIATOR) is Kind.FILE and not _generates_iqn(filesystem):
+        raise GuestUnsupported(
+            f"{INITIATOR} in the guest names iSCSI's initiator, which each clone would be, and"
+            " nothing in the guest makes another at its start: remove the file from the image"
+        )
+
+
+def _generates_iqn(filesystem: Filesystem) -> bool:
+    return filesystem.kind(INITIATOR) is Kind.FILE and any(
+        filesystem.kind(path) is Kind.FILE for path in _ISCSI_STARTUP
+    )
 
 
 def _need_ifupdown(filesystem: Filesystem) -> None:

@@ -60,6 +60,8 @@ IDENTITY = (
     "/efi/loader/random-seed",
     *RANDOM_SEEDS,
 )
+# Of what several files say, cloud-init takes that of the last one in the order of their names.
+_CLOUD_INIT_NAME = "zz-maglica.cfg"
 _CLOUD_INIT_CONFIG = b"""\
 # Host name, network and SSH host keys are set before the first boot.
 preserve_hostname: true
@@ -69,7 +71,13 @@ ssh_genkeytypes: []
 network:
   config: disabled
 """
-_HOST_NAME_OPTION = re.compile(r"^[ \t]*(?:send|supersede)[ \t]+host-name\b[^;]*;", re.MULTILINE)
+# Options by which the guest says who it is; literal ones only, but for the host name's own.
+_OWN_OPTION = re.compile(
+    r"(?:^|(?<=[{;]))[ \t]*(?:send|supersede|append|prepend)[ \t]+"
+    r"(?:host-name\b[^;]*|(?:dhcp-client-identifier|dhcp6\.client-id|fqdn\.fqdn)"
+    r"[ \t]+[\"0-9a-f][^;]*);",
+    re.MULTILINE | re.IGNORECASE,
+)
 _SEND_HOST_NAME = "send host-name = gethostname();"
 
 
@@ -84,7 +92,7 @@ def clean(findings: Findings) -> tuple[Edit, ...]:
         # D-Bus copies /etc/machine-id when its own is missing.
         edits.append(Remove(DBUS_MACHINE_ID))
     if findings.cloud_init:
-        edits.append(Write(f"{CLOUD_INIT}/99-maglica.cfg", _CLOUD_INIT_CONFIG))
+        edits.append(Write(f"{CLOUD_INIT}/{_CLOUD_INIT_NAME}", _CLOUD_INIT_CONFIG))
     if findings.dhclient is not None:
         content = dhclient(findings.dhclient)
         edits.append(Write(DHCLIENT, content.encode("utf-8", "surrogateescape")))
@@ -119,8 +127,11 @@ def lay_out(findings: Findings, fill: str = "") -> tuple[tuple[Edit, ...], Guest
 
 
 def dhclient(text: str) -> str:
-    """Return dhclient.conf(5) such that the guest asks for its lease under its own host name."""
-    without = _HOST_NAME_OPTION.sub("", text)
+    """Return dhclient.conf(5) such that the guest asks for its lease under its own host name.
+
+    Nor does it name another client's identifier, for which a server would have that one's address.
+    """
+    without = _OWN_OPTION.sub("", text)
     return f"{without.rstrip()}\n{_SEND_HOST_NAME}\n".lstrip("\n")
 
 
