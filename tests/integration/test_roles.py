@@ -169,6 +169,50 @@ def test_what_a_user_needs_is_the_users_whoever_the_inventory_would_become(
     assert "ansible_become is given as an extra variable" in " ".join(output.split())
 
 
+def test_what_an_earlier_run_left_half_made_is_mended(machine: Deployment) -> None:
+    machine.know(f"host kvm0.example.jp {OTHER_KEY}")
+    # As Ansible has it while it writes a file.
+    (machine.folder / "access.d" / ".ansible_tmp1host").write_text(f"host kvm0 {OTHER_KEY}\n")
+    no_name = {
+        "block": [machine.registering("client", "John Doe", False)],
+        # Only half of the key is there.
+        "rescue": [{"ansible.builtin.command": f"rm {machine.folder}/my.pub"}],
+    }
+    tasks = [machine.making, no_name, machine.making]
+    tasks.append(machine.registering("client", "root@one", False))
+    _went_well, output = machine.run(tasks)
+    assert "John Doe can't be the name of a client" in " ".join(output.split())
+    assert machine.registered == [
+        f"client root@one {machine.key}",
+        f"host kvm0.example.jp {OTHER_KEY}",
+    ]
+
+
+def test_the_command_finds_its_configuration_in_any_folder(tmp_path: Path) -> None:
+    machine = Deployment(tmp_path)
+    machine.variables["library_config_dir"] = f"{tmp_path}/it's $HOME"
+    role = CHECKOUT / "roles" / "library" / "templates"
+    to = {"dest": machine.variables["library_command"], "mode": "0755"}
+    variables = {"library_source": str(LIBRARY), "ansible_managed": "Made by Ansible;\nleave it"}
+    tasks = [
+        {"ansible.builtin.template": {"src": str(role / "maglica.sh.j2"), **to}, "vars": variables}
+    ]
+    machine.deploy(tasks)
+    command = [machine.folder / "maglica", "host", "list"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    wanted = f"maglica: cannot read {tmp_path}/it's $HOME/maglica.conf: No such file or directory"
+    assert shown.stderr.strip() == wanted
+
+
+def test_all_of_a_note_on_several_lines_is_a_comment() -> None:
+    templates = sorted((CHECKOUT / "roles").glob("*/templates/*.j2"))
+    assert len(templates) == 6
+    for template in templates:
+        notes = [line for line in template.read_text().splitlines() if "ansible_managed" in line]
+        rendered = [jinja2.Template(note).render(ansible_managed="a\nb\nc") for note in notes]
+        assert rendered == ["# a\n# b\n# c"]
+
+
 def test_the_library_can_be_entered_by_all_whatever_the_umask(machine: Deployment) -> None:
     machine.variables |= SOMEBODY_ELSE
     machine.of_play = {"ansible_become": True, "ansible_become_user": "root"}
