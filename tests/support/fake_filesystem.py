@@ -109,7 +109,13 @@ class FakeFilesystem:
             del self.nodes[self._resolved(path, last=False)]
 
     def glob(self, pattern: str) -> tuple[str, ...]:
-        folder, name = posixpath.split(pattern)
+        choice = re.search(r"(?<!\\)\{([^{}]*)(?<!\\)\}", pattern)
+        if choice:
+            before, after = pattern[: choice.start()], pattern[choice.end() :]
+            found_by = (self.glob(before + each + after) for each in choice[1].split(","))
+            return few(pattern, set(itertools.chain.from_iterable(found_by)))
+        # What has a backslash before it is meant as it is.
+        folder, name = posixpath.split(re.sub(r"\\(.)", r"[\1]", pattern))
         if re.search(r"[*?[]", folder):
             folders = self.glob(folder)
             inside = (self.glob(posixpath.join(each, name)) for each in folders)

@@ -148,6 +148,14 @@ class FilesystemContract:
         assert filesystem.glob("/etc/*idden") == ()
         assert filesystem.glob("/v*/*/one.*") == ("/var/lib/one.lease",)
 
+    def test_globs_of_odd_names(self, filesystem: Filesystem) -> None:
+        filesystem.make_directory("/opt/odd", 0o755)
+        for name in ("{a,b}", "a", "[x]*", "x1"):
+            filesystem.create(f"/opt/odd/{name}", b"", 0o644)
+        assert filesystem.glob("/opt/odd/{a,b}") == ("/opt/odd/a",)
+        assert filesystem.glob(r"/opt/odd/\{a,b\}") == ("/opt/odd/{a,b}",)
+        assert filesystem.glob(r"/opt/odd/\[x]\*") == ("/opt/odd/[x]*",)
+
     def test_globs_no_crowd(self, filesystem: Filesystem) -> None:
         assert len(filesystem.glob("/srv/many/*00")) == 10
         with pytest.raises(GuestUnsupported, match=r"/srv/many/\* in the guest matches more than"):

@@ -270,12 +270,12 @@ def test_an_id_on_the_kernel_s_command_line_refuses_the_image(path: str) -> None
 
 
 def test_drop_ins_with_odd_names_are_removed_alone() -> None:
-    findings = replace(found(make_guest()), network_files=("/etc/network/interfaces.d/[a]*?",))
-    guest = FakeFilesystem(
-        {"/etc/network/interfaces.d/[a]*?": "", "/etc/network/interfaces.d/axx": ""}
-    )
+    folder = "/etc/network/interfaces.d"
+    odd, others = ("[a]*?", "a{x,y}", "a\\x"), ("axx", "ax")
+    findings = replace(found(make_guest()), network_files=tuple(f"{folder}/{name}" for name in odd))
+    guest = FakeFilesystem({f"{folder}/{name}": "" for name in odd + others})
     apply(clean(findings), guest)
-    assert guest.glob("/etc/network/interfaces.d/*") == ("/etc/network/interfaces.d/axx",)
+    assert guest.glob(f"{folder}/*") == (f"{folder}/ax", f"{folder}/axx")
 
 
 @pytest.mark.parametrize(

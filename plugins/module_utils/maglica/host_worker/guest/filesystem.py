@@ -68,7 +68,7 @@ class Filesystem(Protocol):
         """Remove what stands at ``path`` and is no directory; a directory is GuestUnsupported."""
 
     def glob(self, pattern: str) -> tuple[str, ...]:
-        """Return the paths that match (glob(7)), sorted.
+        """Return the paths that match (glob(3), with braces), sorted.
 
         Raises GuestUnsupported for more than ``MAX_MATCHES``.
         """

@@ -206,7 +206,7 @@ class MakeDirectory:
 
 @dataclass(frozen=True)
 class Remove:
-    """No file is to match that pattern (glob(7)); folders that match it stay."""
+    """No file is to match that pattern (glob(3), with braces); folders that match it stay."""
 
     pattern: str
 

@@ -136,5 +136,5 @@ def dhclient(text: str) -> str:
 
 
 def _literal(path: str) -> str:
-    """Return the pattern (glob(7)) that matches this path only."""
-    return re.sub(r"([\[?*])", r"[\1]", path)
+    """Return the pattern (glob(3), with braces) that matches this path only."""
+    return re.sub(r"([\[?*{}\\])", r"\\\1", path)
