@@ -36,6 +36,11 @@ def refusal(made: FakeFilesystem) -> str:
         ({CONFIG: "HostKey /etc/ssh/keys/ed25519\n"}, CONFIG),
         ({CONFIG: 'Port 22\n  hostkey="/etc/ssh/keys/ed25519" # ours\n'}, CONFIG),
         ({CONFIG: "HostKey keys/ed25519\n"}, CONFIG),
+        ({CONFIG: "HostKey '/etc/ssh/../ssh/keys/ed25519'\n"}, CONFIG),
+        (
+            {CONFIG: "Include {a}.conf\n", "/etc/ssh/{a}.conf": "HostKey /etc/ssh/keys/ed25519"},
+            "/etc/ssh/{a}.conf",
+        ),
         (
             {
                 CONFIG: "Include sshd_config.d/*.conf\n",

@@ -78,6 +78,14 @@ def guest(program: str, interfaces: str | None = None, **files: str) -> FakeFile
         ("connman", "var/lib/connman/lan/settings", "IPv4.method=manual\n", "IPv4.method"),
         ("none", "etc/rc.local", "ip addr add 192.0.2.9/24 dev eth0\n", "ip addr add"),
         ("none", "etc/network/if-up.d/own", "ifconfig eth0:1 192.0.2.9\n", "ifconfig"),
+        ("none", "etc/rc.local", "ip addr add \\\n  192.0.2.9/24 dev eth0\n", "ip addr add"),
+        (
+            "none",
+            "etc/udev/rules.d/a.rules",
+            'RUN+="/sbin/ip link set e address 52:54:0:0:0:9"',
+            "R",
+        ),
+        ("networkd", NETWORKD, "[Network]\nAddress=\\\n  192.0.2.9/24\n", "Address"),
         ("none", "etc/systemd/system/a.service", "ExecStart=/sbin/ip a add 192.0.2.9/24", "ExecS"),
     ],
 )

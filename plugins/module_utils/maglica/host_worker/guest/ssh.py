@@ -7,6 +7,7 @@ Reads sshd_config(5) as sshd does: all files that are included, keywords in any 
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _CONFIGS = (
 _REPLACED = re.compile(rf"{SSH}/ssh_host_\w+_key|{SSH}/ssh_host_key")
 _OURS = re.compile(rf"{SSH}/ssh_host_(rsa|ecdsa|ed25519)_key")
 _LINE = re.compile(r"^[ \t]*(HostKey|HostCertificate|Include)(?:[ \t]*=[ \t]*|[ \t]+)(.+)$", re.I)
+_WORD = re.compile(r"""\"([^\"]*)\"|'([^']*)'|(\S+)""")
 # Where sshd's arguments may name keys, or a configuration that would have to be read, too.
 _OPTIONS = (
     "/etc/default/ssh",
@@ -131,16 +133,17 @@ def _lines(filesystem: Filesystem) -> Iterator[tuple[str, str, str]]:
             match = _LINE.match(line)
             if match is None:
                 continue
-            values = [word[0] or word[1] for word in re.findall(r'"([^"]*)"|(\S+)', match[2])]
+            values = ["".join(word) for word in _WORD.findall(match[2])]
             if match[1].lower() == "include":
                 for value in values:
-                    waiting += filesystem.glob(_absolute(value))
+                    # To sshd braces have no meaning.
+                    waiting += filesystem.glob(re.sub(r"([{}])", r"\\\1", _absolute(value)))
             elif values:
                 yield path, match[1].lower(), _absolute(values[0])
 
 
 def _absolute(path: str) -> str:
-    return path if path.startswith("/") else f"{SSH}/{path}"
+    return posixpath.normpath(posixpath.join(SSH, path))
 
 
 def _text(filesystem: Filesystem, path: str) -> str:

@@ -132,6 +132,7 @@ _STACKS = (
             "/etc/network/if-pre-up.d/*",
             "/etc/network/if-up.d/*",
             "/etc/systemd/system/*.service",
+            "/etc/udev/rules.d/*.rules",
         ),
         re.compile(rf"^(?![ \t]*#)(?=.*{_IP}).*(?:{COMMANDS.pattern}).*$", _INI),
         configures=False,
@@ -194,6 +195,8 @@ def _static(filesystem: Filesystem, stack: Stack, path: str) -> str:
     if filesystem.kind(path) is Kind.SYMLINK and not _is_file(filesystem, path):
         return ""
     text = (filesystem.read(path, _READ_LIMIT) or b"").decode("utf-8", "replace")
+    # A line that goes on in the next one.
+    text = text.replace("\\\n", " ")
     if stack.name == "netplan":
         text = without_nameservers(text)
     match = stack.static.search(text)
