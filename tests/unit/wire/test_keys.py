@@ -41,6 +41,16 @@ def test_a_lost_public_file_is_made_again(tmp_path: Path) -> None:
     assert (tmp_path / "library.pub").read_bytes() == pair.public + b"\n"
 
 
+def test_a_lost_secret_file_is_told_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "library.key"
+    keys.make(path)
+    path.unlink()
+    for _turn in range(2):
+        with pytest.raises(ConfigInvalid, match=r"library.pub is there without its secret half"):
+            keys.make(path)
+        assert not path.exists()
+
+
 def test_two_at_once_make_one_pair(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         pairs = set(pool.map(lambda _other: keys.make(tmp_path / "library.key"), range(8)))

@@ -63,6 +63,11 @@ def make(path: Path) -> KeyPair:
         raise ConfigInvalid(f"{path}: the name of a secret key file ends in {SUFFIX}")
     public_path = path.with_suffix(PUBLIC_SUFFIX)
     try:
+        # The secret one is always made first.
+        if public_path.exists() and not path.exists():
+            raise ConfigInvalid(
+                f"{public_path} is there without its secret half {path}: remove it to have new keys"
+            )
         if not path.exists():
             _public, secret = need("zmq").curve_keypair()
             _create(path, secret, 0o600)
