@@ -54,7 +54,8 @@ EXAMPLES = r"""
   maglica.cloud.maglica_image_info:
     bases: true
   register: images
-  failed_when: images.images | map(attribute='looks') | flatten | rejectattr('customizable')
+  failed_when: >-
+    images.images | map(attribute='looks') | flatten | rejectattr('customizable') | length > 0
 
 - name: Print their names
   ansible.builtin.debug:

@@ -116,7 +116,7 @@ def test_errors_have_their_status(shell: Shell, worker: Worker, kvm0: Host) -> N
     assert err.count("\n") == 1
     assert "none" in err
     worker.access.clear()
-    worker.write_access()
+    worker.grant("observer", "somebody")
     status, out, err = shell.run("image", "list")
     assert (status, out) == (5, "")
     assert "refuses the public key" in err

@@ -120,7 +120,7 @@ class Worker:
         lines += [f"publish_port = {self.ports[0]}", f"request_port = {self.ports[1]}"]
         lines += ["[client_worker_service]"]
         # A domain that libvirt's test driver has by itself is larger than the test driver's node.
-        options = {"memory_overcommit": 6, **self._options}
+        options = {**self._options, "memory_overcommit": 6}
         lines += [f"{name} = {value}" for name, value in options.items()]
         self.config_file.write_text("\n".join([*lines, *more, ""]))
 

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from maglica import model
 from support import testdriver
+from support.client_worker import Worker
 from support.testdriver import Libvirtd
 
 REQUEST = "2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e"
@@ -238,9 +239,17 @@ def test_failures(runner: Runner) -> None:
         assert result["msg"].startswith(text)
 
 
-def test_examples(runner: Runner, checkout: Path) -> None:
+def test_examples(runner: Runner, checkout: Path, tmp_path: Path) -> None:
     tasks = []
     for module in MODULES:
         tasks += _documentation(checkout, module, "EXAMPLES")
-    done = runner.play(tasks)
+    worker = Worker(tmp_path)
+    try:
+        worker.start()
+        # Of bases and looks the client worker tells.
+        config = worker.library("alice")
+        config.write_text(f"{runner.config.read_text()}{config.read_text()}")
+        done = Runner(tmp_path, checkout, config).play(tasks)
+    finally:
+        worker.close()
     assert done.returncode == 0, done.stdout + done.stderr
