@@ -11,7 +11,7 @@ import itertools
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from maglica.host_worker import bases, own_files, storage
 from maglica.host_worker.journal import READY
 from maglica.host_worker.own_files import OwnFiles
+from maglica.model import CloneMode
 from support import qemu_libvirtd
 from support.figures import Figure, at_most, control, reported
 
@@ -64,18 +65,21 @@ def figures(run: Run) -> Iterator[Figure]:
         speed = found.steps / max(found.seconds, 0.001)
         yield reported("foreign hands: steps a second", speed, how)
         if not run.short:
-            for name, without in CONTROLS.items():
+            for name, (without, case) in CONTROLS.items():
                 with without():
                     found = live()
-                what = f"{found.violation or 'nothing found'} (after {found.worlds} hosts)"
+                    by = f"after {found.worlds} hosts of any kind"
+                    if not found.violation:
+                        # The shortest way to it, by the same acts and judged in the same way.
+                        found, by = _case(host, run, case, numbers), f"{by} by its own case"
+                what = f"{found.violation or 'nothing found'} ({by})"
                 yield control(f"foreign hands: {name}", 1 if found.violation else 0, what)
 
 
-def _live(host: Any, run: Run, runs: int, numbers: Iterator[int]) -> Lives:
-    """Let hosts live until so many have, or one finds something."""
-    found = Lives()
-    logging.getLogger("maglica").setLevel(logging.CRITICAL)
-    worlds: list[World] = []
+def _machine(
+    host: Any, run: Run, numbers: Iterator[int], worlds: list[World], found: Lives
+) -> type[Foreign]:
+    """Return the machine whose hosts lie in the run's folder; ``worlds`` gets each new one."""
 
     class Seen(Foreign):
         @staticmethod
@@ -88,6 +92,31 @@ def _live(host: Any, run: Run, runs: int, numbers: Iterator[int]) -> Lives:
             found.worlds += 1
             found.steps += world.steps
 
+    return Seen
+
+
+def _case(host: Any, run: Run, case: Callable[[Foreign], None], numbers: Iterator[int]) -> Lives:
+    """Let one host live by the acts of ``case``."""
+    found = Lives()
+    worlds: list[World] = []
+    with fakes(lambda: worlds[0]):
+        machine = _machine(host, run, numbers, worlds, found)()
+        machine.begin()
+        try:
+            case(machine)
+        except Violation as violation:
+            found.violation = re.sub(r"\s+", " ", str(violation))
+        finally:
+            machine.teardown()
+    return found
+
+
+def _live(host: Any, run: Run, runs: int, numbers: Iterator[int]) -> Lives:
+    """Let hosts live until so many have, or one finds something."""
+    found = Lives()
+    logging.getLogger("maglica").setLevel(logging.CRITICAL)
+    worlds: list[World] = []
+    machine = _machine(host, run, numbers, worlds, found)
     wanted = settings(
         max_examples=runs,
         stateful_step_count=STEPS,
@@ -100,8 +129,8 @@ def _live(host: Any, run: Run, runs: int, numbers: Iterator[int]) -> Lives:
     begun = time.monotonic()
     with fakes(lambda: worlds[0]):
         try:
-            seed(run.seed)(Seen)
-            run_state_machine_as_test(Seen, settings=wanted)
+            seed(run.seed)(machine)
+            run_state_machine_as_test(machine, settings=wanted)
         except (Violation, FlakyFailure) as error:
             violation = error.exceptions[0] if isinstance(error, FlakyFailure) else error
             found.violation = re.sub(r"\s+", " ", str(violation))
@@ -145,11 +174,10 @@ def _delete(connection: Any, pool: str, name: str) -> None:
 def volumes_by_pattern() -> Iterator[None]:
     """What has the vm's eight digits in its name is taken for the vm's."""
 
-    def without(own: OwnFiles, context: Any, uuid: str | None = None) -> None:
-        discard(own, context, uuid)
-        if uuid is None or not own.volumes:
-            return
-        pattern = re.compile(rf".+\.[a-z0-9]{{1,16}}\.{uuid[:8]}\.qcow2")
+    def without(own: OwnFiles, context: Any) -> None:
+        discard(own, context)
+        digits = {volume.name.split(".")[-2] for volume in own.volumes}
+        pattern = re.compile(rf".+\.[a-z0-9]{{1,16}}\.({'|'.join(digits)})\.qcow2")
         for pool in storage.pools(context.connect()):
             for path in Path(pool.path).glob("*.qcow2"):
                 if pattern.fullmatch(path.name):
@@ -167,11 +195,47 @@ def without_references() -> Iterator[None]:
         yield
 
 
-CONTROLS: dict[str, Any] = {
-    "bases away removed by name": lambda: removing_bases_by_name(all),
-    "bases that lack a file removed by name": lambda: removing_bases_by_name(
-        lambda away: any(away) and not all(away)
+def _clone(machine: Foreign) -> None:
+    machine.clone(CloneMode.LINKED, "fast", 0)
+
+
+def _number(machine: Foreign, part: str) -> int:
+    """Return the choice that leads to Maglica's first file with this in its name."""
+    ours = sorted(machine.world.ours)
+    return 3 * next(number for number, path in enumerate(ours) if part in Path(path).name)
+
+
+def pool_moved(machine: Foreign) -> None:
+    _clone(machine)
+    machine.rename_the_folder_of_a_pool("fast", True)
+    _clone(machine)
+
+
+def base_file_away(machine: Foreign) -> None:
+    _clone(machine)
+    machine.move_a_file_away(_number(machine, ".vda.qcow2"))
+    _clone(machine)
+
+
+def disk_copied(machine: Foreign) -> None:
+    _clone(machine)
+    machine.copy_a_file(number=_number(machine, "vm0.vda."), new_name="alike")
+    machine.remove(0, 0)
+
+
+def snapshot_taken(machine: Foreign) -> None:
+    _clone(machine)
+    machine.take_a_snapshot(number=0, external=True)
+    machine.remove(0, 0)
+
+
+# What is put back, and the acts that lead to it.
+CONTROLS: dict[str, tuple[Any, Callable[[Foreign], None]]] = {
+    "bases away removed by name": (lambda: removing_bases_by_name(all), pool_moved),
+    "bases that lack a file removed by name": (
+        lambda: removing_bases_by_name(lambda away: any(away) and not all(away)),
+        base_file_away,
     ),
-    "volumes removed by pattern": volumes_by_pattern,
-    "references not looked up": without_references,
+    "volumes removed by pattern": (volumes_by_pattern, disk_copied),
+    "references not looked up": (without_references, snapshot_taken),
 }
