@@ -34,7 +34,7 @@ from .foreign_world import Violation, World, fakes
 from .frame import Run
 
 STEPS = 30
-RUNS, SHORT_RUNS = 200, 25
+RUNS, SHORT_RUNS = 200, 140
 
 
 @dataclass

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import zmq
 from maglica import errors
 from maglica.model import (
     CloneSpec,
@@ -23,6 +24,7 @@ from maglica.model import (
 from maglica.wire import keys, schema, sockets
 from maglica.wire.client import Client
 from maglica.wire.message import VERSION, Message
+from support.client_worker import eventually
 from support.forwarder import DROPPED, SILENT, Forwarder
 from support.wire_server import WireServer, free_port, script
 
@@ -191,6 +193,20 @@ def test_what_speaks_something_else_for_a_while_is_outlasted(server: WireServer)
     ):
         assert client.status(REQUEST.id) == REQUEST
         assert forwarder.left == []
+
+
+def test_a_connection_that_ends_before_anything_is_sent(
+    server: WireServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ZeroMQ has nowhere to send to then, and would wait for ever."""
+    with (
+        Forwarder(server.port, [b"HTTP/1.1 503 Service Unavailable".ljust(200)]) as forwarder,
+        Client(server.config(request_port=forwarder.port)) as client,
+    ):
+        link = client._connect()
+        eventually(lambda: link.monitor.poll(0) and not link.socket.poll(0, zmq.POLLOUT))
+        monkeypatch.setattr(client, "_connect", lambda: link)
+        assert client._attempt([b"1", b"status", b"{}"], 5) is None
 
 
 def test_a_client_worker_that_stands_still_is_outlasted(

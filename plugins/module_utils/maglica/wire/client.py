@@ -265,7 +265,8 @@ class Client:
         answered = False
         try:
             link = self._connect()
-            link.socket.send_multipart(frames)
+            if not self._send(link, frames, end):
+                return None
             poller = zmq.Poller()
             poller.register(link.socket, zmq.POLLIN)
             poller.register(link.monitor, zmq.POLLIN)
@@ -281,6 +282,21 @@ class Client:
         finally:
             if not answered:
                 self._drop_link()
+
+    def _send(self, link: sockets.Link, frames: Frames, end: float) -> bool:
+        """Send; False when the connection ends before that, as it may as soon as it has begun.
+
+        ZeroMQ would then wait for ever for another one.
+        """
+        zmq = need("zmq")
+        while (left := end - time.monotonic()) > 0:
+            try:
+                link.socket.send_multipart(frames, zmq.NOBLOCK)
+                return True
+            except zmq.Again:
+                if link.monitor.poll(left * 1000) and not self._usable(link):
+                    return False
+        return False
 
     def _connect(self) -> sockets.Link:
         if self._link is not None and not self._usable(self._link):
