@@ -157,7 +157,7 @@ def configure(upper: Path, steps: list[str]) -> list[Path]:
     environment = " ".join(f'"{key}={value}"' for key, value in chosen.items())
     manager = ("[Manager]", "ShowStatus=no", "LogLevel=warning")
     files = {
-        "etc/bare": f"STEPS={' '.join(steps)}\n",
+        "etc/bare": f"BARE_TARGETS={' '.join(steps)}\n",
         "etc/resolv.conf": "nameserver 10.0.2.3\n",
         "etc/systemd/system.conf.d/bare.conf": "\n".join(
             [*manager, f"DefaultEnvironment={environment}", ""]

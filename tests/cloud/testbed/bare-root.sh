@@ -37,13 +37,13 @@ chroot "$root" systemctl -q enable bare.service
 
 cat > "$root/usr/local/sbin/bare-steps" << 'EOF'
 #!/bin/bash
-# Make each of the targets in $STEPS, up to the first that fails.
+# Make each of the targets in $BARE_TARGETS, up to the first that fails.
 set -uo pipefail
 # A container gets no loop devices, which a machine has.
 mknod /dev/loop-control c 10 237
 for number in {0..63}; do mknod "/dev/loop$number" b 7 "$number"; done
 times=
-for step in $STEPS; do
+for step in $BARE_TARGETS; do
     printf '\n##### make %s\n' "$step"
     began=$SECONDS
     # No terminal, as where a machine runs it.
