@@ -55,7 +55,7 @@ class Rig(Cell):
 
         define(IMAGE, "raw", disk, f"<uuid>{IMAGE_UUID}</uuid>")
         volume = f"target='vda' pool='default' name='{self.disk.name}' path='{self.disk}'"
-        own = MADE.replace("/>", f" base='0a1b2c3d'><maglica:volume {volume}/></maglica:vm>")
+        own = MADE.replace("/>", f" base='e5f60718'><maglica:volume {volume}/></maglica:vm>")
         made = f"<uuid>{UUID}</uuid><metadata>{own}</metadata>"
         self.vm = define(NAME, "qcow2", self.disk, made)
 

@@ -82,7 +82,8 @@ def test_a_comma_in_a_command_line(host: FakeHost) -> None:
 
 def test_the_file_in_another_mount_or_under_another_name(host: FakeHost, disk: str) -> None:
     other = host.folder / "other.qcow2"
-    other.hardlink_to(disk)
+    # Path.hardlink_to is of Python 3.10.
+    os.link(disk, other)
     define(host, f"<disk type='file'><source file='{other}'/></disk>")
     assert by(host, disk) == "the domain db1"
 
