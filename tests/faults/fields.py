@@ -54,6 +54,8 @@ _STRINGS = {
     "BaseSummary.version": "0123456789ab",
     "LookSummary.version": "0123456789ab",
     "reason": "no ifupdown",
+    "shared": "nfs4",
+    "path": "/pool/vm0.qcow2",
     "problem": "libvirtd does not answer",
 }
 # What a body has besides records.

@@ -187,17 +187,28 @@ class World:
                 raise Violation(f"{path}, which Maglica did not make, was changed")
 
     def referred(self) -> Iterator[tuple[str, str]]:
-        """Yield each file that something refers to, and what does."""
+        """Yield each file that something visible refers to, and what does.
+
+        Visible are definitions, and files in pools or below a domain's disk. A copy that lies
+        anywhere else, and that nothing knows of, nobody can look at.
+        """
         yield from self.detours
+        named = {path for path, _by in self.detours}
         for domain in self.connection.listAllDomains():
             xmls = [domain.XMLDesc(), domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)]
             for xml in xmls:
                 for quoted in _NAMED.findall(_METADATA.sub("", xml)):
-                    yield os.path.realpath("".join(quoted)), f"domain {domain.name()}"
-        for path in self.files():
-            backing = _backing(path)
-            if backing:
-                yield backing, path
+                    path = os.path.realpath("".join(quoted))
+                    named.add(path)
+                    yield path, f"domain {domain.name()}"
+        folders = self._folders(0)
+        todo = named.union(path for path in self.files() if str(Path(path).parent) in folders)
+        done: set[str] = set()
+        while todo:
+            done |= todo
+            found = {path: backing for path in todo if (backing := _backing(path))}
+            yield from ((backing, path) for path, backing in found.items())
+            todo = set(found.values()) - done
 
     def check_names(self) -> None:
         """Raise Violation for a file of Maglica's that nothing names."""
@@ -210,7 +221,7 @@ class World:
             if made is not None:
                 named.update(volume.path for volume in made.volumes)
                 bases.add(made.base)
-        pools = self._active_folders()
+        pools = self._folders(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
         for path in self.ours:
             is_named = path in named or (leftovers.base_of(path) or "") in bases
             if not is_named and str(Path(path).parent) in pools:
@@ -223,8 +234,8 @@ class World:
             if vm.uuid not in known:
                 raise Violation(f"vm {vm.name} is gone")
 
-    def _active_folders(self) -> set[str]:
-        pools = self.connection.listAllStoragePools(2)
+    def _folders(self, flags: int) -> set[str]:
+        pools = self.connection.listAllStoragePools(flags)
         return {re.search(r"<path>(.*)</path>", pool.XMLDesc()).group(1) for pool in pools}
 
     # --- files
