@@ -28,7 +28,8 @@ _STRINGS = {
     "image": "debian12.original",
     "host": "kvm0.example.jp",
     "pool": "default",
-    "network": "default",
+    # No image of the tests is connected to it: then nothing of the image's connection stays.
+    "network": "lab",
     "bridge": "br0",
     "mac": "52:54:00:00:00:07",
     "addresses": "192.0.2.7/24",
