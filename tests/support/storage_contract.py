@@ -40,6 +40,11 @@ def files(pool: Path) -> list[str]:
     return sorted(path.name for path in pool.iterdir())
 
 
+def listed(connection) -> list[str]:
+    """The volumes that libvirt knows of."""
+    return sorted(connection.storagePoolLookupByName("default").listVolumes())
+
+
 class StorageContract:
     """The tests; each leaves the pool empty."""
 
@@ -60,7 +65,7 @@ class StorageContract:
             (base, 64 * MIB),
         ]
         assert all(layer.allocated < MIB for layer in chain)
-        assert storage.volume_names(connection, known) == ("base.qcow2", "overlay.qcow2")
+        assert listed(connection) == ["base.qcow2", "overlay.qcow2"]
         remove(connection, own(pool, "overlay.qcow2"), own(pool, "base.qcow2"))
         assert files(pool) == []
 
@@ -87,7 +92,7 @@ class StorageContract:
         storage.create(connection, known, "gone.qcow2", MIB)
         (pool / "gone.qcow2").unlink()
         remove(connection, own(pool, "gone.qcow2"))
-        assert storage.volume_names(connection, known) == ()
+        assert listed(connection) == []
 
     def test_a_pool_that_is_not_there(self, connection, pool: Path) -> None:
         text = r"volume x can't be removed: there is no storage pool nowhere any more"

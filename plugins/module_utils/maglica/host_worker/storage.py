@@ -192,13 +192,3 @@ def _volume_xml(name: str, size: int, backing: str | None) -> str:
         ET.SubElement(store, "path").text = backing
         ET.SubElement(store, "format", type=QCOW2)
     return ET.tostring(volume, encoding="unicode")
-
-
-def volume_names(connection: Any, pool: Pool) -> tuple[str, ...]:
-    """Return the names of all volumes in a pool; costs two calls. Raises StorageFailed."""
-    libvirt = need("libvirt")
-    try:
-        return tuple(sorted(connection.storagePoolLookupByName(pool.name).listVolumes()))
-    except libvirt.libvirtError as error:
-        failure = libvirtd.kind_of(error, StorageFailed)
-        raise failure(f"the volumes of pool {pool.name} can't be listed: {error}") from error
