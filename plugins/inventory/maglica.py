@@ -362,31 +362,44 @@ from typing import Any
 from ansible.errors import AnsibleParserError
 from ansible.plugins.cache import CachePluginAdjudicator
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
-    addresses,
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.config import (
     config,
+    inventory_hosts,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import (
+    addresses,
     fleet,
-    fleet_cache,
-    fleet_entries,
-    fleet_filter,
-    fleet_hosts,
-    fleet_view,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.errors import (
-    ConfigInvalid,
-    HostDown,
-    MaglicaError,
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import (
+    cache as fleet_cache,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_entries import Entry
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_filter import Filters
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_values import (
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import (
+    filter as fleet_filter,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import (
+    inventory as fleet_entries,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import (
+    shown as fleet_view,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.filter import Filters
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.inventory import Entry
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.snapshot import (
     AddressSource,
-    Domain,
     Gather,
     Known,
     Snapshot,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line, short
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.errors import (
+    ConfigInvalid,
+    HostDown,
+    MaglicaError,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import (
+    one_line,
+    short,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.vm import Domain
 from ansible_collections.maglica.cloud.plugins.plugin_utils import changes, expressions
 
 SUFFIXES = ("maglica.yml", "maglica.yaml")
@@ -440,7 +453,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _hosts(self, folder: Path) -> list[config.HostEntry]:
         listed = self.get_option("hosts")
         if listed is not None:
-            return fleet_hosts.hosts(listed)
+            return inventory_hosts.hosts(listed)
         path = folder / Path(self.get_option("config") or config.default_path()).expanduser()
         hosts = config.load_with_hosts(path).hosts
         self.inventory.set_variable("all", "maglica_config", str(path))

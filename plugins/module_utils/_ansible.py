@@ -17,11 +17,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ._progress import PROGRESS_VARIABLE
-from .maglica import config, vm_view
-from .maglica.errors import DependencyMissing, MaglicaError
-from .maglica.model import Request
-from .maglica.printable import one_line
-from .maglica.vms_progress import Tally
+from .maglica.config import config
+from .maglica.manage import shown
+from .maglica.manage.tally import Tally
+from .maglica.model.errors import DependencyMissing, MaglicaError
+from .maglica.model.request import Request
+from .maglica.model.text import one_line
 
 # Seconds.
 _PATIENCE = 0.2
@@ -70,7 +71,7 @@ class Listener:
 
     def tell(self, request: Request) -> None:
         """Tell it how a request stands."""
-        self._send({"name": request.name, **vm_view.of_request(request)})
+        self._send({"name": request.name, **shown.of_request(request)})
 
     def say(self, text: str) -> None:
         """Have it print a line."""
@@ -104,7 +105,7 @@ class Progress:
 
     def seen(self) -> dict[str, Any]:
         """Return the request for the module's result, if there is one."""
-        return {"request": vm_view.of_request(self.request)} if self.request else {}
+        return {"request": shown.of_request(self.request)} if self.request else {}
 
 
 class ManyProgress:

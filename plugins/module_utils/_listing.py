@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from ._ansible import errors_as_failure, load_config
-from .maglica import fleet_info
-from .maglica.printable import one_line
+from .maglica.fleet import info
+from .maglica.model.text import one_line
 
 
 def listing_spec() -> dict[str, dict[str, Any]]:
@@ -25,9 +25,9 @@ def listing_spec() -> dict[str, dict[str, Any]]:
     }
 
 
-def question(parameters: Mapping[str, Any]) -> fleet_info.Question:
+def question(parameters: Mapping[str, Any]) -> info.Question:
     """Return the question that a module's options of ``listing_spec`` state."""
-    return fleet_info.Question(
+    return info.Question(
         config=load_config(parameters),
         names=tuple(parameters["name"]) if "name" in parameters else (),
         on_hosts=tuple(parameters["host"]),
@@ -40,7 +40,7 @@ def question(parameters: Mapping[str, Any]) -> fleet_info.Question:
 
 
 def answer(
-    module: Any, ask: Callable[[fleet_info.Question, Mapping[str, Any]], dict[str, Any]]
+    module: Any, ask: Callable[[info.Question, Mapping[str, Any]], dict[str, Any]]
 ) -> NoReturn:
     """Run an info module to its end: ``ask`` what its options state, and warn of what is missing.
 

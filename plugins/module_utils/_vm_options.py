@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .maglica.model import CloneMode, Nic
-from .maglica.vm_member import WaitFor, Waiting
-from .maglica.vm_plan import Presence, Wanted
+from .maglica.manage.plan import Presence, Wanted
+from .maglica.manage.target import WaitFor, Waiting
+from .maglica.model.request import CloneMode, Nic
 
 # What holds where nothing is said.
 DEFAULTS: dict[str, Any] = {

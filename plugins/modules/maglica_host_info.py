@@ -164,11 +164,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.maglica.cloud.plugins.module_utils._listing import answer, listing_spec
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica import fleet_info
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import info
 
 
-def ask(question: fleet_info.Question, _parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return fleet_info.hosts(question)
+def ask(question: info.Question, _parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return info.hosts(question)
 
 
 def main() -> None:

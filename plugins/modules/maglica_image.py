@@ -149,14 +149,14 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     errors_as_failure,
     load_config,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.image_apply import (
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.images import (
     Place,
     Readiness,
     Wanted,
     bring,
     foresee,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
 
 

@@ -401,7 +401,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.maglica.cloud.plugins.module_utils._listing import answer, listing_spec
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica import fleet_info, image_apply
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import info
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage import images
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
 
 
@@ -414,19 +415,19 @@ def argument_spec() -> dict:
     }
 
 
-def ask(question: fleet_info.Question, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    shown = fleet_info.images(question, parameters["definitions"])
+def ask(question: info.Question, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    shown = info.images(question, parameters["definitions"])
     if parameters["bases"]:
         with Client(question.config, reply_timeout=question.timeout, attempts=1) as client:
             hosts = client.hosts()
-        known, looks = image_apply.bases(hosts), image_apply.looks(hosts)
+        known, looks = images.bases(hosts), images.looks(hosts)
         for image in shown["images"]:
             image["bases"] = known.pop(image["name"], [])
             image["looks"] = looks.get(image["name"], [])
         shown["other_bases"] = {
             name: bases for name, bases in known.items() if question.is_about(name)
         }
-        shown["leftovers"] = image_apply.leftovers(hosts)
+        shown["leftovers"] = images.leftovers(hosts)
     return shown
 
 

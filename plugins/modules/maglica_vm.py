@@ -492,11 +492,11 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     errors_as_failure,
     load_config,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_apply import Task
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_member import Member
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_parts import Fleet
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_view import of_request
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.ports import Fleet
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown import of_request
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.target import Member
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.task import Task
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
 
 

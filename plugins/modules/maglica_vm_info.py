@@ -234,8 +234,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.maglica.cloud.plugins.module_utils._listing import answer, listing_spec
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica import addresses, fleet_info
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet_values import (
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import addresses, info
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.snapshot import (
     AddressSource,
 )
 
@@ -261,13 +261,13 @@ def argument_spec() -> dict:
     }
 
 
-def ask(question: fleet_info.Question, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def ask(question: info.Question, parameters: Mapping[str, Any]) -> dict[str, Any]:
     sources = [AddressSource(source) for source in parameters["address_sources"]]
     preference = addresses.Preference(
         addresses.Family(parameters["address_family"]),
         tuple(map(addresses.check_network, parameters["address_networks"])),
     )
-    return fleet_info.vms(question, sources, preference, parameters["definitions"])
+    return info.vms(question, sources, preference, parameters["definitions"])
 
 
 def main() -> None:

@@ -547,16 +547,19 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     errors_as_failure,
     load_config,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_apply import Asked, Task
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_member import Member
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_parts import Fleet
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_plan import Presence
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vm_view import (
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.group import (
+    Group,
+    Pattern,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.plan import Presence
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.ports import Fleet
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown import (
     of_request,
     unknown,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.vms_plan import Group, Pattern
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.target import Member
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.task import Asked, Task
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
 
 

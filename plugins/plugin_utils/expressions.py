@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import functools
 
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.errors import ConfigInvalid
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.errors import (
+    ConfigInvalid,
+)
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from ansible import constants
 from ansible.utils.display import Display
 from ansible_collections.maglica.cloud.plugins.module_utils._progress import PROGRESS_VARIABLE
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.printable import one_line
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line
 from ansible_collections.maglica.cloud.plugins.plugin_utils.configured import ConfiguredAction
 
 display = Display()

@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from maglica import config
-from maglica.model import Request
+from maglica.config import config
+from maglica.model.request import Request
 from maglica.wire.client import Client
 from support.cloud import STATE, Cloud
 from support.figures import Figure, at_most, reported

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import libvirt
-from maglica.config import Config, Library
-from maglica.host_worker.guest import accel
-from maglica.model import CloneSpec, Kind, Request, State, new_request_id
+from maglica.config.config import Config, Library
+from maglica.guest.appliance import accel
+from maglica.model.request import CloneSpec, Kind, Request, State, new_request_id
 from maglica.wire.client import Client
 from support import qemu_libvirtd
 from support.client_worker import Worker, eventually

@@ -20,8 +20,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from maglica import config
-from maglica.model import CloneSpec, Kind, Request, State, new_request_id
+from maglica.config import config
+from maglica.model.request import CloneSpec, Kind, Request, State, new_request_id
 from maglica.wire.client import Client
 from support.client_worker import IMAGE, Worker, eventually
 from support.figures import CHECKOUT, Figure, at_most, reported, table, write

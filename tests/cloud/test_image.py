@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import json
 
-from maglica import config
-from maglica.model import Kind
+from maglica.config import config
+from maglica.model.request import Kind
 from maglica.wire.client import Client
 from support.client_worker import eventually
 from support.cloud import IMAGE, STATE, Cloud

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import zmq
-from maglica.wire import keys, schema, sockets
-from maglica.wire.message import Message, encode, topic
+from maglica.wire import keys, messages, sockets
+from maglica.wire.frames import Message, encode, topic
 from support.client_worker import LOOPBACK, Host
 from support.figures import Figure, at_least, at_most, control
 
@@ -158,9 +158,9 @@ def strangers(stage: Stage, tally: Tally) -> None:
     port = stage.worker.where.request_port
     waiting = []
     for stranger in STRANGERS:
-        for kind in schema.ASKED:
+        for kind in messages.ASKED:
             socket = connect(stage, zmq.REQ, stranger, port)
-            body = schema.plain(matrix.BODIES[kind](OWN, request))
+            body = messages.plain(matrix.BODIES[kind](OWN, request))
             socket.send_multipart(encode(Message(kind, body)))
             waiting.append((f"{stranger}: {kind}", socket))
     # Somebody with a key who comes after all of them must get an answer.

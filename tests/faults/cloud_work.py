@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 from types import TracebackType
 
-from maglica import config
-from maglica.errors import RequestTimeout
-from maglica.model import CloneMode, CloneSpec, Kind, Request, State, VmSpec, vm_uuid
+from maglica.config import config
+from maglica.model.errors import RequestTimeout
+from maglica.model.request import CloneMode, CloneSpec, Kind, Request, State, VmSpec, vm_uuid
 from maglica.wire.client import Client
 from support.cloud import IMAGE, STATE
 from support.points import FOLDER, Site

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import zmq
 from maglica.wire import keys, sockets
-from maglica.wire.message import Message, encode
+from maglica.wire.frames import Message, encode
 from support.client_worker import LOOPBACK
 
 LIST = encode(Message("list", {"limit": 1000}))

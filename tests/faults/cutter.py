@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maglica.model import Request
+from maglica.model.request import Request
 from support.client_worker import Host, Worker, eventually
 from support.host_worker import HostWorker
 from support.netns import Star, connections, gate

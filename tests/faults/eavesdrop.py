@@ -15,10 +15,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import zmq
-from maglica.model import Request
+from maglica.model.request import Request
 from maglica.wire import sockets
+from maglica.wire.frames import topic
 from maglica.wire.keys import KeyPair
-from maglica.wire.message import topic
 from support.client_worker import Host, eventually
 from support.figures import Figure, at_least, at_most, control
 from support.tap import Tap

@@ -13,15 +13,24 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import libvirt
-from maglica import domain_clone, domain_metadata, domain_xml
-from maglica.host_worker import storage, undo
-from maglica.host_worker.guest.filesystem import apply
-from maglica.host_worker.guest.inspect import OperatingSystem, examine
-from maglica.host_worker.guest.model import HostKey, Identity, Mount, NicIdentity
-from maglica.host_worker.guest.plan import plan
-from maglica.host_worker.guest.prepare import clean, lay_out
-from maglica.host_worker.metadata import set_tags
-from maglica.model import CloneSpec, vm_uuid
+from maglica.disk import volumes
+from maglica.domain import (
+    clone,
+)
+from maglica.domain import (
+    definition as domain_xml,
+)
+from maglica.domain import (
+    metadata as domain_metadata,
+)
+from maglica.guest.base_plan import clean, lay_out
+from maglica.guest.clone_plan import plan
+from maglica.guest.facts import HostKey, Identity, Mount, NicIdentity
+from maglica.guest.filesystem import apply
+from maglica.guest.inspect import OperatingSystem, examine
+from maglica.host_worker.job import undo
+from maglica.host_worker.job.vm.metadata import set_tags
+from maglica.model.request import CloneSpec, vm_uuid
 from support import fake_libvirt, testdriver
 from support import guest as debian
 from support.domains import definition
@@ -64,8 +73,8 @@ class Host:
     def effects(self, spec: CloneSpec, request_id: str) -> Effects:
         """Return what a clone leads to; nothing is made."""
         definitions = [self._definition(image, spec, request_id) for image in IMAGES]
-        volume = storage.volume_name(spec.name, "vda", vm_uuid(request_id))
-        paths = [storage.volume_path(storage.Pool("default", str(self.pool), 1), volume)]
+        volume = volumes.volume_name(spec.name, "vda", vm_uuid(request_id))
+        paths = [volumes.volume_path(volumes.Pool("default", str(self.pool), 1), volume)]
         context = SimpleNamespace(settings=SimpleNamespace(state_dir=str(self.state)))
         paths.append(str(undo.key_folder(context, request_id)))
         paths += [path for xml in definitions for path in _paths(ET.fromstring(xml))]
@@ -82,12 +91,12 @@ class Host:
     def _definition(self, image: str, spec: CloneSpec, request_id: str) -> str:
         xml = definition(image)
         disks = {
-            disk.target: domain_clone.DiskSource(
-                str(self.pool / storage.volume_name(spec.name, disk.target, vm_uuid(request_id)))
+            disk.target: clone.DiskSource(
+                str(self.pool / volumes.volume_name(spec.name, disk.target, vm_uuid(request_id)))
             )
             for disk in domain_xml.describe(xml).copied_disks
         }
-        wanted = domain_clone.ClonePlan(
+        wanted = clone.ClonePlan(
             name=spec.name,
             uuid=vm_uuid(request_id),
             image=spec.image,
@@ -99,13 +108,13 @@ class Host:
             networks=spec.networks,
             tags=spec.tags,
         )
-        return domain_clone.clone(xml, wanted)
+        return clone.clone(xml, wanted)
 
     def act(self, spec: CloneSpec, request_id: str) -> bool:
         """Make a volume and define the vm; return whether both are what was asked for."""
-        pool = storage.Pool("default", str(self.pool), 1)
-        name = storage.volume_name(spec.name, "vda", vm_uuid(request_id))
-        storage.create(self.files, pool, name, 1 << 20)
+        pool = volumes.Pool("default", str(self.pool), 1)
+        name = volumes.volume_name(spec.name, "vda", vm_uuid(request_id))
+        volumes.create(self.files, pool, name, 1 << 20)
         is_there = [path.name for path in self.pool.iterdir()] == [name]
         (self.pool / name).unlink()
         self._pool.refresh()

@@ -16,9 +16,10 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
-from maglica import model
-from maglica.errors import MessageInvalid
-from maglica.wire import message, schema
+from maglica.model import request as model
+from maglica.model.errors import MessageInvalid
+from maglica.wire import frames
+from maglica.wire import messages as schema
 
 UUID = "6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11"
 Path = tuple[typing.Union[str, int], ...]
@@ -175,7 +176,7 @@ def _body_field(kind: str, name: str) -> Any:
 def check(direction: str, kind: str, body: dict[str, Any]) -> dict[str, Any]:
     """Take a body the whole way of a message that was received. Raises MessageInvalid."""
     text = json.dumps(body).encode("ascii")
-    received = message.decode([message.VERSION, kind.encode("ascii"), text])
+    received = frames.decode([frames.VERSION, kind.encode("ascii"), text])
     checks = {"asked": schema.asked, "answered": schema.answered, "published": schema.published}
     return checks[direction](received.type, received.body)
 

@@ -14,7 +14,15 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
-from maglica.model import CloneMode, CloneSpec, ImageSpec, Kind, Request, State, VmSpec
+from maglica.model.request import (
+    CloneMode,
+    CloneSpec,
+    ImageSpec,
+    Kind,
+    Request,
+    State,
+    VmSpec,
+)
 
 from .foreign_domain_hands import DomainHands
 from .foreign_hands import choices, pools

@@ -22,17 +22,21 @@ from typing import Any, Callable
 from unittest.mock import patch
 
 import libvirt
-from maglica import domain_xml
-from maglica.config import HostWorker
-from maglica.errors import GuestUnreadable, MaglicaError
-from maglica.host_worker import clone, job, leftovers, look
-from maglica.host_worker.context import JobContext
-from maglica.host_worker.guest import accel, keys
-from maglica.host_worker.guest.filesystem import ApplianceDied
-from maglica.host_worker.guest.model import GuestFacts, HostKey, Mount
-from maglica.host_worker.journal import Journal
-from maglica.host_worker.report import Inspector
-from maglica.model import Kind, Request, new_request_id, vm_uuid
+from maglica.config.config import HostWorker
+from maglica.domain import definition
+from maglica.guest import ssh_keys
+from maglica.guest.appliance import accel
+from maglica.guest.facts import GuestFacts, HostKey, Mount
+from maglica.guest.filesystem import ApplianceDied
+from maglica.host_worker.daemon.report import Inspector
+from maglica.host_worker.job import main
+from maglica.host_worker.job.context import JobContext
+from maglica.host_worker.job.image import look
+from maglica.host_worker.job.vm import clone
+from maglica.host_worker.journal.journal import Journal
+from maglica.host_worker.ownership import leftovers
+from maglica.model.errors import GuestUnreadable, MaglicaError
+from maglica.model.request import Kind, Request, new_request_id, vm_uuid
 from support import qemu_libvirtd
 
 HOST = "kvm0.example.jp"
@@ -152,7 +156,7 @@ class World:
         self.steps += 1
         before = self.files()
         with suppress(Killed):
-            job.run(ids, self.context)
+            main.run(ids, self.context)
         self.kill_in = 0
         self.context.journal.close()
         self.context = self.new_context()
@@ -217,7 +221,7 @@ class World:
         named.update(leftovers.announced(self.context.journal))
         bases = set()
         for domain in self.connection.listAllDomains():
-            made = domain_xml.describe(domain.XMLDesc()).made
+            made = definition.describe(domain.XMLDesc()).made
             if made is not None:
                 named.update(volume.path for volume in made.volumes)
                 bases.add(made.base)
@@ -317,7 +321,7 @@ def fakes(world: Callable[[], World]) -> Iterator[None]:
         for owner, name, fake in (
             (look, "prepare_base", prepare),
             (clone, "customize", customize),
-            (keys, "host_keys", host_keys),
+            (ssh_keys, "host_keys", host_keys),
             (accel, "kvm_works", lambda *_asked: False),
         ):
             stack.enter_context(patch.object(owner, name, fake))

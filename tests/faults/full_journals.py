@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maglica.client_worker.journal import Journal
-from maglica.model import Request, State, new_request_id
+from maglica.model.request import Request, State, new_request_id
 from support.client_worker import Peer, Worker, clone, eventually, image, report
 from support.host_worker import Cell, HostWorker
 from support.own_libvirtd import OwnLibvirtd

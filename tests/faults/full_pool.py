@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import libvirt
-from maglica.model import CloneMode, Request, State
+from maglica.model.request import CloneMode, Request, State
 from support import guest, qemu_libvirtd
 from support.client_worker import Worker, eventually
 from support.host_worker import LIBRARY, Cell, HostWorker

@@ -15,10 +15,11 @@ from typing import Any
 
 import hypothesis
 import zmq
-from maglica import errors
-from maglica.wire import schema, sockets
+from maglica.model import errors
+from maglica.wire import messages as schema
+from maglica.wire import sockets
+from maglica.wire.frames import VERSION, decode
 from maglica.wire.keys import KeyPair
-from maglica.wire.message import VERSION, decode
 from support.client_worker import LOOPBACK, Worker
 from support.figures import Figure, at_least, at_most, control
 

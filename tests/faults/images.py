@@ -21,10 +21,11 @@ from types import SimpleNamespace
 from unittest import mock
 from xml.sax.saxutils import quoteattr
 
-from maglica import errors
-from maglica.host_worker import images as inspection
-from maglica.host_worker import original, qemu_img
-from maglica.host_worker.images import Chain, Layer
+from maglica.disk import chain as inspection
+from maglica.disk import qemu_img
+from maglica.disk.chain import Chain, Layer
+from maglica.host_worker.job.image import original
+from maglica.model import errors
 from support import fake_libvirt
 from support.figures import Figure, at_most, control, reported
 

@@ -17,12 +17,12 @@ from pathlib import Path as FilePath
 from unittest import mock
 
 import libvirt
-from maglica import vm_plan
-from maglica.errors import MaglicaError, MessageInvalid
-from maglica.host_worker.journal import Journal
-from maglica.model import CloneMode, CloneSpec, Kind, Nic, Request, Spec
-from maglica.vm_plan import Wanted
-from maglica.wire import schema
+from maglica.host_worker.journal.journal import Journal
+from maglica.manage import plan
+from maglica.manage.plan import Wanted
+from maglica.model.errors import MaglicaError, MessageInvalid
+from maglica.model.request import CloneMode, CloneSpec, Kind, Nic, Request, Spec
+from maglica.wire import messages as schema
 from support.figures import Figure, at_least, at_most, control, reported
 
 from . import corpus, output
@@ -194,7 +194,7 @@ def _let_in(plain: dict, kind: Kind = Kind.CLONE) -> Spec | None:
 def _module_refuses(plain: dict) -> bool:
     spec = _unchecked(plain)
     try:
-        vm_plan.validate(Wanted(**{name: getattr(spec, name) for name in _ASKED_OF_MODULE}))
+        plan.validate(Wanted(**{name: getattr(spec, name) for name in _ASKED_OF_MODULE}))
     except MaglicaError:
         return True
     return False

@@ -13,11 +13,18 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any
 
-from maglica.client_worker import broker, client_messages, dispatch, engine, host_messages, journal
-from maglica.errors import AccessDenied
-from maglica.model import Request
-from maglica.wire import schema, sockets
-from maglica.wire.message import VERSION, Message, decode, encode, topic
+from maglica.client_worker import (
+    broker,
+    client_messages,
+    dispatch,
+    host_messages,
+    journal,
+    transactions,
+)
+from maglica.model.errors import AccessDenied
+from maglica.model.request import Request
+from maglica.wire import messages, sockets
+from maglica.wire.frames import VERSION, Message, decode, encode, topic
 from support import zmtp
 from support.client_worker import LOOPBACK, Peer, clone, report, vm
 from support.figures import Figure, at_most, control
@@ -28,8 +35,8 @@ from .matrix import FORGED_CPUS, OTHER, OWN
 from .stage import Stage, roomy, staged
 
 SECONDS = 0.7
-MODULES = (broker, client_messages, dispatch, engine, host_messages, journal)
-CLASSES = (broker.Broker, engine.Engine, journal.Journal, dict, object, Peer)
+MODULES = (broker, client_messages, dispatch, transactions, host_messages, journal)
+CLASSES = (broker.Broker, transactions.Engine, journal.Journal, dict, object, Peer)
 OLD_VERSIONS = (b"", b"MGL", b"MGL0", b"mgl1", b"MGL1\0", b" MGL1", b"MGL2", b"\xff", b"1")
 
 
@@ -69,9 +76,11 @@ def figures(run: Run) -> Iterator[Figure]:
 def private_names() -> list[str]:
     """Return what the code calls its own parts, and what only the client worker may say."""
     found = {name for place in (*MODULES, *CLASSES) for name in dir(place)}
-    found |= {f"{kind}.__call__" for kind in schema.ASKED} | {f"{kind} " for kind in schema.ASKED}
-    found |= {f"{kind}\0" for kind in schema.ASKED} | {kind.upper() for kind in schema.ASKED}
-    return sorted((found | schema.ANSWERED.keys()) - schema.ASKED.keys())
+    found |= {f"{kind}.__call__" for kind in messages.ASKED} | {
+        f"{kind} " for kind in messages.ASKED
+    }
+    found |= {f"{kind}\0" for kind in messages.ASKED} | {kind.upper() for kind in messages.ASKED}
+    return sorted((found | messages.ANSWERED.keys()) - messages.ASKED.keys())
 
 
 def private(stage: Stage, names: Sequence[str]) -> tuple[int, list[str]]:
@@ -135,7 +144,7 @@ def replays(stage: Stage) -> tuple[int, list[str]]:
     with Tap(request) as asked, Tap(publish) as heard:
         tapped = replace(where, request_port=asked.port, publish_port=heard.port)
         link = sockets.connect_requests(stage.worker.context, host.keys, tapped)
-        link.socket.send_multipart(encode(Message("hello", schema.plain(hello))))
+        link.socket.send_multipart(encode(Message("hello", messages.plain(hello))))
         assert link.socket.poll(5000)
         assert decode(link.socket.recv_multipart()).type == "welcome"
         link.close()

@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from maglica.host_worker.scheduler import BATCHES
-from maglica.model import State
+from maglica.host_worker.daemon.scheduler import BATCHES
+from maglica.model.request import State
 from support.client_worker import Peer, eventually
 from support.figures import Figure, at_least, at_most, control
 

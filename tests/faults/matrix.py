@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which role may send what: the decisions as they must be, written down apart from the code.
 
-A type of message that stands in wire/schema.py and not here fails tests/unit/faults/test_matrix.py.
+A type of message in wire/messages.py that is not here fails tests/unit/faults/test_matrix.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from maglica.model import Request
+from maglica.model.request import Request
 from support.client_worker import clone, report
 
 OWN, OTHER = "kvm0.example.jp", "kvm1.example.jp"

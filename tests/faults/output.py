@@ -19,9 +19,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 import libvirt
 import yaml
-from maglica import cli, cli_commands, cli_text
-from maglica.errors import MessageInvalid
-from maglica.model import (
+from maglica.cli import commands, main
+from maglica.cli import text as cli_text
+from maglica.model.errors import MessageInvalid
+from maglica.model.request import (
     CloneSpec,
     DomainSummary,
     Failure,
@@ -35,7 +36,7 @@ from maglica.model import (
     Vm,
     vm_uuid,
 )
-from maglica.wire import schema
+from maglica.wire import messages
 from support import listing, testdriver
 from support.fake_client import FakeClient
 from support.figures import Figure, at_most, control
@@ -54,7 +55,7 @@ def figures(run: Run, texts: Sequence[str]) -> Iterator[Figure]:
     terminal = _Terminal(run.folder / "cli", texts)
     with (
         mock.patch.multiple(cli_text, one_line=str),
-        mock.patch.object(cli_commands, "one_line", str),
+        mock.patch.object(commands, "one_line", str),
     ):
         raw = _Terminal(run.folder / "raw", texts, checked=False).bad()
     how = f"{terminal.shown} texts of hosts that the schema lets in, in six commands"
@@ -113,7 +114,7 @@ class _Terminal:
         client._ids = {each.id: (each.id, each.kind, each.spec) for each in self._requests}
         written = io.StringIO()
         with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
-            cli.main(["--config", str(self._conf), *words], lambda _config: client)
+            main.main(["--config", str(self._conf), *words], lambda _config: client)
         return written.getvalue()
 
     def _host(self, number: int, text: str) -> HostStatus | None:
@@ -150,7 +151,7 @@ class _Terminal:
 
     def _is_let_in(self, kind: str, body: dict[str, Any]) -> bool:
         try:
-            check("answered", kind, schema.plain(body))
+            check("answered", kind, messages.plain(body))
         except MessageInvalid:
             return not self._checked
         return True

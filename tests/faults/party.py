@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from maglica.model import new_request_id
+from maglica.model.request import new_request_id
 from support.client_worker import Worker, environment
 from support.host_worker import HostWorker
 from support.own_libvirtd import OwnLibvirtd

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hypothesis import strategies as st
-from maglica.model import vm_uuid
-from maglica.wire import schema
-from maglica.wire.message import MAX_FRAME, VERSION
+from maglica.model.request import vm_uuid
+from maglica.wire import messages as schema
+from maglica.wire.frames import MAX_FRAME, VERSION
 from support import zmtp
 from support.client_worker import IMAGE, image, report
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from maglica.model import HostReport, PoolSummary, Request
+from maglica.model.request import HostReport, PoolSummary, Request
 from support.client_worker import Host, Worker, report
 
 from . import without

@@ -16,9 +16,9 @@ import time
 from collections import deque
 from pathlib import Path
 
-from maglica import config
-from maglica.errors import MaglicaError
-from maglica.model import CloneSpec, Kind, Request
+from maglica.config import config
+from maglica.model.errors import MaglicaError
+from maglica.model.request import CloneSpec, Kind, Request
 from maglica.wire.client import Client
 from support.client_worker import IMAGE
 

@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
-from maglica import config
-from maglica.errors import MaglicaError
-from maglica.model import Kind, Request, Spec, new_request_id
+from maglica.config import config
+from maglica.model.errors import MaglicaError
+from maglica.model.request import Kind, Request, Spec, new_request_id
 from maglica.wire.client import Client
 from maglica.wire.keys import KeyPair
 from support import failpoint

@@ -21,16 +21,17 @@ sys.path[:0] = [str(TESTS)]
 from faults.crowd import Crowd  # noqa: E402 - after the import path is set
 from maglica.client_worker.access import Peer, Table  # noqa: E402
 from maglica.client_worker.broker import Broker  # noqa: E402
-from maglica.client_worker.context import Context  # noqa: E402
 from maglica.client_worker.dispatch import Incoming  # noqa: E402
-from maglica.client_worker.engine import Engine  # noqa: E402
 from maglica.client_worker.hosts import Hosts  # noqa: E402
 from maglica.client_worker.journal import Journal  # noqa: E402
-from maglica.client_worker.requests import Requests  # noqa: E402
-from maglica.config import ClientWorker  # noqa: E402
-from maglica.model import Role  # noqa: E402
-from maglica.wire import keys, schema, sockets  # noqa: E402
-from maglica.wire.message import Message, encode  # noqa: E402
+from maglica.client_worker.open_requests import Requests  # noqa: E402
+from maglica.client_worker.state import Context  # noqa: E402
+from maglica.client_worker.transactions import Engine  # noqa: E402
+from maglica.config.config import ClientWorker  # noqa: E402
+from maglica.model.request import Role  # noqa: E402
+from maglica.wire import keys, sockets  # noqa: E402
+from maglica.wire import messages as schema  # noqa: E402
+from maglica.wire.frames import Message, encode  # noqa: E402
 from support.client_worker import LOOPBACK, clone, free_port  # noqa: E402
 from support.many_hosts import roomy  # noqa: E402
 

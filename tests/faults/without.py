@@ -37,9 +37,9 @@ def types() -> None:
     """Let a message's type name any function of the handlers' modules, with any body."""
     from maglica.client_worker import client_messages, dispatch
     from maglica.client_worker.host_messages import OK
-    from maglica.wire import schema
+    from maglica.wire import messages
 
-    checked = schema.asked
+    checked = messages.asked
 
     class Everything(dict):
         def __contains__(self, name: object) -> bool:
@@ -51,7 +51,7 @@ def types() -> None:
 
     dispatch.HANDLERS = Everything(dispatch.HANDLERS)
     dispatch.Peer.may = lambda _peer, _type: True
-    schema.asked = lambda kind, body: checked(kind, body) if kind in schema.ASKED else body
+    messages.asked = lambda kind, body: checked(kind, body) if kind in messages.ASKED else body
 
 
 def revocation() -> None:
@@ -76,7 +76,7 @@ def ends() -> None:
     from dataclasses import replace
 
     from maglica.client_worker import host_messages
-    from maglica.model import State
+    from maglica.model.request import State
 
     mine = host_messages._mine
 
@@ -101,26 +101,26 @@ def strictness() -> None:
     """Read messages as they come, and let what breaks at one end the worker."""
     import json
 
-    from maglica.client_worker import dispatch, engine
-    from maglica.wire.message import Message
+    from maglica.client_worker import dispatch, transactions
+    from maglica.wire.frames import Message
 
     dispatch.decode = lambda frames: Message(frames[1].decode(), json.loads(frames[2]))
-    engine.Engine.handle = engine.Engine._transaction
+    transactions.Engine.handle = transactions.Engine._transaction
 
 
 def discretion() -> None:
     """Keep every message, and log it."""
-    from maglica.client_worker import engine
+    from maglica.client_worker import transactions
 
     kept: list[list[bytes]] = []
-    dispatch = engine.dispatch
+    dispatch = transactions.dispatch
 
     def note(context: Any, incoming: Any) -> Any:
         kept.append([bytes(frame) for frame in incoming.frames])
-        engine.logger.info("%r", kept[-1][-1][:1000])
+        transactions.logger.info("%r", kept[-1][-1][:1000])
         return dispatch(context, incoming)
 
-    engine.dispatch = note
+    transactions.dispatch = note
 
 
 def commits() -> None:
@@ -128,7 +128,7 @@ def commits() -> None:
     from contextlib import suppress
 
     from maglica.client_worker.journal import Journal
-    from maglica.errors import JournalFailed
+    from maglica.model.errors import JournalFailed
 
     real = Journal.commit
 
@@ -179,7 +179,7 @@ def rollback() -> None:
 
 def acceptance() -> None:
     """Acknowledge what comes for a host before it is in the host's journal."""
-    from maglica.host_worker.work import Work
+    from maglica.host_worker.daemon.open_requests import Work
 
     really_accept = Work.accept
 
@@ -213,8 +213,8 @@ def redelivery() -> None:
     """Publish each request once, whether its host hears it or not."""
     import math
 
-    from maglica.client_worker import delivery, dispatch, engine
-    from maglica.wire.message import Message
+    from maglica.client_worker import delivery, dispatch, transactions
+    from maglica.wire.frames import Message
 
     hello = dispatch.HANDLERS["hello"]
 
@@ -223,12 +223,12 @@ def redelivery() -> None:
 
     dispatch.HANDLERS["hello"] = curt
     delivery.delay = lambda _attempts: math.inf
-    engine.Engine.subscribed = lambda _engine, _host: None
+    transactions.Engine.subscribed = lambda _engine, _host: None
 
 
 def known_ids() -> None:
     """Let a host run a request again that it has run, whenever it is handed over again."""
-    from maglica.host_worker.journal import Journal
+    from maglica.host_worker.journal.journal import Journal
 
     accept = Journal.accept
 
@@ -243,7 +243,7 @@ def known_ids() -> None:
 
 def memory() -> None:
     """Let a host not know what it has run, nor say what it has."""
-    from maglica.host_worker.work import Work
+    from maglica.host_worker.daemon.open_requests import Work
 
     known_ids()
     Work.held = lambda _work: iter(())
@@ -252,7 +252,7 @@ def memory() -> None:
 def shares() -> None:
     """Serve messages as they come, all that are there in a turn, with answers as long as can be."""
     from maglica.client_worker import client_messages, inbox
-    from maglica.wire import schema
+    from maglica.wire import messages
 
     put = inbox.Inbox.put
 
@@ -267,8 +267,8 @@ def shares() -> None:
     inbox.Inbox.put = put_behind
     inbox.MESSAGES_PER_KEY = inbox.BYTES_PER_KEY = 1 << 40
     inbox.SECONDS_A_TURN = 3600.0
-    client_messages.SHOWN_AT_ONCE = schema.MAX_LISTED
-    client_messages.ANSWER_ROOM = schema.PAGE_ROOM
+    client_messages.SHOWN_AT_ONCE = messages.MAX_LISTED
+    client_messages.ANSWER_ROOM = messages.PAGE_ROOM
 
 
 PROTECTIONS: dict[str, Callable[[], None]] = {

@@ -33,7 +33,7 @@ class Shell:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "maglica.cli", *words],
+            [sys.executable, "-m", "maglica.cli.main", *words],
             env=environment(MAGLICA_CONFIG=str(self.path)),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -17,8 +17,8 @@ from fnmatch import fnmatchcase
 
 import libvirt
 import pytest
-from maglica import domain_xml
-from maglica.domain_clone import clone
+from maglica.domain import definition as domain_xml
+from maglica.domain.clone import clone
 from support.domains import IMAGES, PLAN, definition, plan
 
 TEST_NAMESPACE = "http://libvirt.org/schemas/domain/test/1.0"

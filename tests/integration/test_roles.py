@@ -14,8 +14,8 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
-from maglica import config
-from maglica.memory_limit import MemoryLimit
+from maglica.config import config
+from maglica.model.memory_limit import MemoryLimit
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LIBRARY = CHECKOUT / "plugins" / "module_utils" / "maglica"

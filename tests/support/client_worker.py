@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-from maglica.config import ClientWorker
-from maglica.model import (
+from maglica.config.config import ClientWorker
+from maglica.model.request import (
     BaseSummary,
     CloneSpec,
     DomainSummary,
@@ -29,8 +29,8 @@ from maglica.model import (
     new_request_id,
     vm_uuid,
 )
-from maglica.wire import keys, schema, sockets
-from maglica.wire.message import Message, decode, encode
+from maglica.wire import keys, messages, sockets
+from maglica.wire.frames import Message, decode, encode
 
 LIBRARY = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 LOOPBACK = "127.0.0.1"
@@ -230,7 +230,7 @@ class Peer:
             self._link = None
 
     def send(self, kind: str, body: dict[str, Any]) -> None:
-        self.connect().send_multipart(encode(Message(kind, schema.plain(body))))
+        self.connect().send_multipart(encode(Message(kind, messages.plain(body))))
 
     def receive(self, timeout: float = PATIENCE) -> Answer:
         """Return type and body of the reply; the body is checked as a client would."""
@@ -239,7 +239,7 @@ class Peer:
             self.disconnect()
             raise TimeoutError(f"no reply in {timeout:g} s")
         message = decode(socket.recv_multipart())
-        return message.type, schema.answered(message.type, message.body)
+        return message.type, messages.answered(message.type, message.body)
 
     def ask(self, asked: str, /, **body: Any) -> Answer:
         self.send(asked, body)
@@ -295,7 +295,7 @@ class Host(Peer):
             return None
         _other, *frames = self._listener.socket.recv_multipart()
         message = decode(frames)
-        return message.type, schema.published(message.type, message.body)
+        return message.type, messages.published(message.type, message.body)
 
     def heard_request(self) -> Request:
         heard = self.hear()

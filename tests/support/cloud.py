@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 import libvirt
-from maglica import config
+from maglica.config import config
 from maglica.wire.client import Client
 from support import listing
 

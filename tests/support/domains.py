@@ -7,11 +7,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from maglica import domain_xml
-from maglica.domain_clone import ClonePlan, DiskSource
-from maglica.model import CloneMode, vm_uuid
+from maglica.domain import definition as domain_xml
+from maglica.domain.clone import ClonePlan, DiskSource
+from maglica.model.request import CloneMode, vm_uuid
 
-CORPUS = Path(__file__).resolve().parent.parent / "unit" / "domain_xml" / "corpus"
+CORPUS = Path(__file__).resolve().parent.parent / "unit" / "domain" / "corpus"
 IMAGES = sorted(path.stem for path in CORPUS.glob("*.xml"))
 REQUEST = "00000000-0000-4000-8000-000000000001"
 PLAN = ClonePlan(

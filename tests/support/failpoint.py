@@ -22,7 +22,7 @@ from types import FunctionType
 from typing import Any, Callable
 
 CLIENT = "maglica.client_worker.journal"
-HOST = "maglica.host_worker.journal"
+HOST = "maglica.host_worker.journal.journal"
 ERRORS = {"EIO": "disk I/O error", "ENOSPC": "database or disk is full"}
 WAYS = ("kill-before", "kill-after", *ERRORS)
 # Functions below which all writing is.

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from maglica import placement
-from maglica.errors import (
+from maglica.client_worker.placement import choose
+from maglica.model.errors import (
     HostUnknown,
     MaglicaError,
     NameTaken,
@@ -20,7 +20,7 @@ from maglica.errors import (
     RequestTimeout,
     RequestUnknown,
 )
-from maglica.model import (
+from maglica.model.request import (
     CloneSpec,
     Failure,
     HostStatus,
@@ -88,13 +88,13 @@ class FakeClient:
 
     def plan(self, spec: CloneSpec) -> Placement:
         candidates = {
-            status.host: placement.Candidate(
-                status.host, placement.Holdings.of(status.report), status.alive, status.weight
+            status.host: choose.Candidate(
+                status.host, choose.Holdings.of(status.report), status.alive, status.weight
             )
             for status in self._hosts.values()
         }
         joined = self._same_clone(spec)
-        choice = placement.place(replace(spec, host=joined.host) if joined else spec, candidates)
+        choice = choose.place(replace(spec, host=joined.host) if joined else spec, candidates)
         return Placement(choice.host, choice.load)
 
     def status(self, request_id: str) -> Request:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from maglica.errors import GuestUnreadable, GuestUnsupported
-from maglica.host_worker.guest.filesystem import Kind, few
+from maglica.guest.filesystem import Kind, few
+from maglica.model.errors import GuestUnreadable, GuestUnsupported
 
 _MAX_LINKS = 40
 

@@ -11,16 +11,20 @@ from typing import Any, Callable
 
 import pytest
 from maglica import _deps
-from maglica.config import HostWorker
-from maglica.errors import MaglicaError
-from maglica.host_worker import clone, images, look, qemu_img
-from maglica.host_worker.context import JobContext
-from maglica.host_worker.guest import accel, keys
-from maglica.host_worker.guest.appliance import Drive
-from maglica.host_worker.guest.customize import Guest
-from maglica.host_worker.guest.model import GuestFacts, HostKey, Mount
-from maglica.host_worker.journal import Journal
-from maglica.model import CloneSpec, Kind, Request, State, new_request_id
+from maglica.config.config import HostWorker
+from maglica.disk import chain as images
+from maglica.disk import qemu_img
+from maglica.guest import ssh_keys
+from maglica.guest.appliance import accel
+from maglica.guest.appliance.appliance import Drive
+from maglica.guest.customize import Guest
+from maglica.guest.facts import GuestFacts, HostKey, Mount
+from maglica.host_worker.job.context import JobContext
+from maglica.host_worker.job.image import look
+from maglica.host_worker.job.vm import clone
+from maglica.host_worker.journal.journal import Journal
+from maglica.model.errors import MaglicaError
+from maglica.model.request import CloneSpec, Kind, Request, State, new_request_id
 from support import fake_libvirt
 from support.fake_libvirt import Connection, Domain
 
@@ -181,6 +185,6 @@ def host(tmp_path: Path, own_libvirt: None, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(qemu_img, "lay_over", made.lay_over)
     monkeypatch.setattr(look, "prepare_base", made.prepare)
     monkeypatch.setattr(clone, "customize", made.customize)
-    monkeypatch.setattr(keys, "host_keys", made.host_keys)
+    monkeypatch.setattr(ssh_keys, "host_keys", made.host_keys)
     monkeypatch.setattr(accel, "kvm_works", lambda setting, state_dir: False)
     return made

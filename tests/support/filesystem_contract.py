@@ -8,8 +8,8 @@ The derived class has a fixture ``filesystem`` with the guest of ``scene`` in it
 from __future__ import annotations
 
 import pytest
-from maglica.errors import GuestUnreadable, GuestUnsupported
-from maglica.host_worker.guest.filesystem import MAX_MATCHES, Filesystem, Kind
+from maglica.guest.filesystem import MAX_MATCHES, Filesystem, Kind
+from maglica.model.errors import GuestUnreadable, GuestUnsupported
 
 FILES = {
     "etc/hostname": "old\n",

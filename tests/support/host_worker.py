@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from maglica.host_worker.journal import Journal
-from maglica.model import HostStatus, Request
+from maglica.host_worker.journal.journal import Journal
+from maglica.model.request import HostStatus, Request
 from maglica.wire import keys
 from support.client_worker import LOOPBACK, Worker, eventually
 from support.own_libvirtd import OwnLibvirtd
@@ -174,7 +174,7 @@ class HostWorker:
                     arguments = (entry / "cmdline").read_bytes().split(b"\0")
                 except OSError:
                     continue
-                if mark in arguments and b"maglica.host_worker.job" in arguments:
+                if mark in arguments and b"maglica.host_worker.job.main" in arguments:
                     found.append(int(entry.name))
         return sorted(found)
 

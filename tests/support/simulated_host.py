@@ -14,14 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import libvirt
-from maglica import config, domain_size, domain_xml
-from maglica.config import Config
-from maglica.domain_clone import ClonePlan, DiskSource
-from maglica.domain_clone import clone as cloned
-from maglica.fleet_values import Domain
-from maglica.host_worker.metadata import set_tags
-from maglica.model import CloneSpec, DomainSummary, Kind, Request, State, Vm, VmSpec, vm_uuid
-from maglica.vm_parts import Fleet
+from maglica.config import config
+from maglica.config.config import Config
+from maglica.domain import definition, size
+from maglica.domain.clone import ClonePlan, DiskSource
+from maglica.domain.clone import clone as cloned
+from maglica.host_worker.job.vm.metadata import set_tags
+from maglica.manage.ports import Fleet
+from maglica.model.request import (
+    CloneSpec,
+    DomainSummary,
+    Kind,
+    Request,
+    State,
+    Vm,
+    VmSpec,
+    vm_uuid,
+)
+from maglica.model.vm import Domain
 from maglica.wire.client import Client
 from support import testdriver
 from support.client_worker import Worker, report
@@ -116,7 +126,7 @@ class SimulatedHost:
 
     def _domains(self) -> Iterator[DomainSummary]:
         for domain in self._connection.listAllDomains():
-            found = domain_xml.describe(domain.XMLDesc())
+            found = definition.describe(domain.XMLDesc())
             yield DomainSummary(
                 found.name,
                 found.uuid,
@@ -152,7 +162,7 @@ class SimulatedHost:
             clone_mode=spec.clone_mode,
             disks={
                 disk.target: DiskSource(f"/pool/{spec.name}.{disk.target}.qcow2")
-                for disk in domain_xml.describe(xml).copied_disks
+                for disk in definition.describe(xml).copied_disks
             },
             networks=spec.networks,
             vcpus=spec.vcpus,
@@ -180,16 +190,16 @@ class SimulatedHost:
         if request.kind is Kind.TAG:
             set_tags(domain, spec.tags)
         if request.kind is Kind.RESIZE:
-            root = domain_xml.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+            root = definition.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
             if spec.vcpus:
-                domain_size.set_vcpus(root, spec.vcpus)
+                size.set_vcpus(root, spec.vcpus)
             if spec.memory_mib:
-                domain_size.set_memory(root, spec.memory_mib)
-            self._connection.defineXML(domain_size.ET.tostring(root, encoding="unicode"))
+                size.set_memory(root, spec.memory_mib)
+            self._connection.defineXML(size.ET.tostring(root, encoding="unicode"))
         return self._vm(domain)
 
     def _vm(self, domain: libvirt.virDomain) -> Vm:
-        found = domain_xml.describe(domain.XMLDesc())
+        found = definition.describe(domain.XMLDesc())
         state = "running" if domain.isActive() else "stopped"
         image = found.made.image if found.made else None
         return Vm(

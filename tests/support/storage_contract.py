@@ -13,11 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from maglica.domain_metadata import OwnVolume
-from maglica.errors import NotOwn, StorageFailed
-from maglica.host_worker import images, own_files, storage
-from maglica.host_worker.own_files import OwnFiles
-from maglica.host_worker.storage import MIB
+from maglica.disk import chain as images
+from maglica.disk import volumes as storage
+from maglica.disk.volumes import MIB
+from maglica.domain.metadata import OwnVolume
+from maglica.host_worker.ownership import own_files
+from maglica.host_worker.ownership.own_files import OwnFiles
+from maglica.model.errors import NotOwn, StorageFailed
 
 UUID = "e295817c-2e61-58d4-94ad-b3e77aee8536"
 

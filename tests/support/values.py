@@ -8,7 +8,7 @@ import enum
 from typing import Any
 
 from hypothesis import strategies as st
-from maglica import model
+from maglica.model import request
 
 uuids = st.uuids().map(str)
 labels = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
@@ -51,7 +51,7 @@ def maybe(item: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 vcpus = st.integers(1, 1024)
 memories = st.integers(16, 64 << 20)
 nics = st.builds(
-    model.Nic,
+    request.Nic,
     network=maybe(object_names),
     bridge=maybe(object_names),
     mac=maybe(macs),
@@ -61,11 +61,11 @@ nics = st.builds(
     search=tuples(vm_names),
 )
 clone_specs = st.builds(
-    model.CloneSpec,
+    request.CloneSpec,
     name=vm_names,
     image=object_names,
     host=maybe(object_names),
-    clone_mode=members(model.CloneMode),
+    clone_mode=members(request.CloneMode),
     pool=maybe(object_names),
     vcpus=maybe(vcpus),
     memory_mib=maybe(memories),
@@ -76,7 +76,7 @@ clone_specs = st.builds(
     start=st.booleans(),
 )
 vm_specs = st.builds(
-    model.VmSpec,
+    request.VmSpec,
     name=object_names,
     uuid=uuids,
     host=object_names,
@@ -86,16 +86,16 @@ vm_specs = st.builds(
     memory_mib=maybe(memories),
     tags=tuples(tags),
 )
-image_specs = st.builds(model.ImageSpec, image=object_names, host=object_names)
+image_specs = st.builds(request.ImageSpec, image=object_names, host=object_names)
 failures = st.builds(
-    model.Failure, code=st.from_regex("[a-z_]{1,40}", fullmatch=True), text=texts(2000)
+    request.Failure, code=st.from_regex("[a-z_]{1,40}", fullmatch=True), text=texts(2000)
 )
-phases = st.builds(model.Phase, name=texts(40), seconds=numbers)
+phases = st.builds(request.Phase, name=texts(40), seconds=numbers)
 interfaces = st.builds(
-    model.Interface, mac=texts(40), network=maybe(texts(200)), addresses=tuples(texts(60))
+    request.Interface, mac=texts(40), network=maybe(texts(200)), addresses=tuples(texts(60))
 )
 vms = st.builds(
-    model.Vm,
+    request.Vm,
     name=object_names,
     uuid=uuids,
     host=object_names,
@@ -110,7 +110,7 @@ vms = st.builds(
     restart_needed=st.booleans(),
 )
 domains = st.builds(
-    model.DomainSummary,
+    request.DomainSummary,
     name=texts(400),
     uuid=uuids,
     active=st.booleans(),
@@ -121,17 +121,17 @@ domains = st.builds(
     disk_bytes=byte_counts,
 )
 pools = st.builds(
-    model.PoolSummary,
+    request.PoolSummary,
     name=texts(200),
     capacity_bytes=byte_counts,
     free_bytes=byte_counts,
     shared=maybe(texts(40)),
 )
 leftovers = st.builds(
-    model.Leftover, path=texts(4096), pool=maybe(texts(200)), allocated_bytes=byte_counts
+    request.Leftover, path=texts(4096), pool=maybe(texts(200)), allocated_bytes=byte_counts
 )
 bases = st.builds(
-    model.BaseSummary,
+    request.BaseSummary,
     id=texts(40),
     image=texts(200),
     version=texts(64),
@@ -143,7 +143,7 @@ bases = st.builds(
     vms=st.integers(0, 1 << 20),
 )
 looks = st.builds(
-    model.LookSummary,
+    request.LookSummary,
     image=texts(400),
     version=texts(64),
     customizable=st.booleans(),
@@ -151,7 +151,7 @@ looks = st.builds(
     current=maybe(st.booleans()),
 )
 reports = st.builds(
-    model.HostReport,
+    request.HostReport,
     cpus=st.integers(0, 1 << 20),
     memory_total_mib=byte_counts,
     memory_free_mib=byte_counts,
@@ -164,27 +164,27 @@ reports = st.builds(
     problem=maybe(texts(2000)),
 )
 host_statuses = st.builds(
-    model.HostStatus,
+    request.HostStatus,
     host=object_names,
     alive=st.booleans(),
     seen=numbers,
     weight=numbers,
     report=reports,
 )
-_image_kinds = (model.Kind.PREPARE, model.Kind.RELEASE)
-_vm_kinds = [kind for kind in model.Kind if kind not in (model.Kind.CLONE, *_image_kinds)]
+_image_kinds = (request.Kind.PREPARE, request.Kind.RELEASE)
+_vm_kinds = [kind for kind in request.Kind if kind not in (request.Kind.CLONE, *_image_kinds)]
 kinds_and_specs = (
-    st.tuples(st.just(model.Kind.CLONE), clone_specs)
+    st.tuples(st.just(request.Kind.CLONE), clone_specs)
     | st.tuples(st.sampled_from(_image_kinds), image_specs)
     | st.tuples(st.sampled_from(_vm_kinds), vm_specs)
 )
 requests = kinds_and_specs.flatmap(
     lambda pair: st.builds(
-        model.Request,
+        request.Request,
         id=uuids,
         kind=st.just(pair[0]),
         spec=st.just(pair[1]),
-        state=members(model.State),
+        state=members(request.State),
         host=maybe(object_names),
         who=texts(200),
         version=st.integers(1, 1 << 53),
@@ -197,14 +197,14 @@ requests = kinds_and_specs.flatmap(
         vm=maybe(vms),
     )
 )
-held = st.fixed_dictionaries({"id": uuids, "state": members(model.State)})
+held = st.fixed_dictionaries({"id": uuids, "state": members(request.State)})
 about_itself = {"host": object_names, "id": uuids}
 
 submitted = st.tuples(uuids, kinds_and_specs).map(
     lambda pair: {"id": pair[0], "kind": pair[1][0], "spec": pair[1][1]}
 )
 watched = {"id": uuids, "version": st.integers(0, 1 << 53)}
-placements = st.builds(model.Placement, host=object_names, load=numbers)
+placements = st.builds(request.Placement, host=object_names, load=numbers)
 
 ASKED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "submit": submitted,
@@ -215,7 +215,7 @@ ASKED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "list": st.fixed_dictionaries(
         {},
         optional={
-            "states": tuples(members(model.State)),
+            "states": tuples(members(request.State)),
             "limit": st.integers(1, 1000),
             "name": object_names,
             "before": uuids,
@@ -235,7 +235,7 @@ ASKED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         {**about_itself, "phase": texts(40), "phases": tuples(phases)}
     ),
     "result": st.fixed_dictionaries(
-        {**about_itself, "state": members(model.State)},
+        {**about_itself, "state": members(request.State)},
         optional={"phases": tuples(phases), "failure": maybe(failures), "vm": maybe(vms)},
     ),
 }

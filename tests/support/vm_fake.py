@@ -13,9 +13,11 @@ from dataclasses import replace
 from itertools import count
 from typing import Callable
 
-from maglica import domain_nics, errors
-from maglica.fleet_values import Domain, Found, Unreachable
-from maglica.model import (
+from maglica.domain import nics as domain_nics
+from maglica.fleet.snapshot import Found
+from maglica.libvirtd.hosts import Unreachable
+from maglica.model import errors
+from maglica.model.request import (
     CloneSpec,
     Failure,
     Interface,
@@ -29,7 +31,8 @@ from maglica.model import (
     VmSpec,
     vm_uuid,
 )
-from maglica.wire import schema
+from maglica.model.vm import Domain
+from maglica.wire import messages
 from support.vm_suite import HOSTS, IMAGE
 
 _VM = {"vcpus": 1, "memory_mib": 64}
@@ -105,7 +108,7 @@ class FakeCell:
 
     def submit_all(self, requests: Sequence[Request]) -> tuple[Request, ...]:
         bodies = [{"id": each.id, "kind": each.kind, "spec": each.spec} for each in requests]
-        schema.asked("submit_all", schema.plain({"requests": bodies}))
+        messages.asked("submit_all", messages.plain({"requests": bodies}))
         clones = [each.spec for each in requests if isinstance(each.spec, CloneSpec)]
         placements = iter(self.plan_all(clones))
         accepted = []

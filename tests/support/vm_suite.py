@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Protocol
 
 import pytest
-from maglica import errors
-from maglica.model import Nic, Request, State
-from maglica.vm_apply import Task
-from maglica.vm_member import Member, WaitFor, Waiting
-from maglica.vm_parts import Hosts, Requests
-from maglica.vm_plan import Presence, Wanted
+from maglica.manage.plan import Presence, Wanted
+from maglica.manage.ports import Hosts, Requests
+from maglica.manage.target import Member, WaitFor, Waiting
+from maglica.manage.task import Task
+from maglica.model import errors
+from maglica.model.request import Nic, Request, State
 
 IMAGE = "debian12.original"
 KVM0, KVM1 = HOSTS = ("kvm0.example.jp", "kvm1.example.jp")

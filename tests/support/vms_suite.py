@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from maglica import errors
-from maglica.model import Request, State
-from maglica.vm_apply import Asked, Task
-from maglica.vm_member import Member, Waiting
-from maglica.vm_plan import Presence, Wanted
-from maglica.vms_plan import Group, Pattern
+from maglica.manage.group import Group, Pattern
+from maglica.manage.plan import Presence, Wanted
+from maglica.manage.target import Member, Waiting
+from maglica.manage.task import Asked, Task
+from maglica.model import errors
+from maglica.model.request import Request, State
 from support.vm_suite import HOSTS, IMAGE, KVM0, KVM1, Cell
 
 PATIENT = Waiting(timeout=30)

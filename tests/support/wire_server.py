@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import zmq
-from maglica.config import ClientWorker, Config, Library
+from maglica.config.config import ClientWorker, Config, Library
 from maglica.wire import keys, sockets
-from maglica.wire.message import Message, decode, encode
+from maglica.wire.frames import Message, decode, encode
 from zmq.utils import z85
 
 LOOPBACK = "127.0.0.1"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -23,31 +24,25 @@ LIBRARY = PurePosixPath("module_utils/maglica")
 LIBRARY_NAME = "ansible_collections.maglica.cloud.plugins.module_utils.maglica"
 MAX_LINES = 350
 
-WORKERS = ("host_worker", "client_worker")
 # Values in, values out: these decide, and leave the doing to others.
 PURE = (
-    "model.py",
-    "errors.py",
-    "memory_limit.py",
-    "names.py",
-    "printable.py",
-    "placement.py",
-    "placement_pools.py",
-    "domain_*.py",
-    "fleet_values.py",
-    "vm_identity.py",
-    "vm_plan.py",
-    "wire/message.py",
-    "wire/checks.py",
+    "model/*.py",
+    "domain/*.py",
+    "client_worker/placement/*.py",
+    "disk/room.py",
+    "fleet/snapshot.py",
+    "guest/clone_plan.py",
+    "guest/facts.py",
+    "guest/filesystem.py",
+    "guest/inodes.py",
+    "guest/ssh.py",
+    "guest/network/*.py",
+    "libvirtd/hosts.py",
+    "manage/plan.py",
+    "wire/fitting.py",
+    "wire/frames.py",
+    "wire/messages.py",
     "wire/reported.py",
-    "wire/schema.py",
-    "host_worker/guest/filesystem.py",
-    "host_worker/guest/ifupdown.py",
-    "host_worker/guest/inodes.py",
-    "host_worker/guest/model.py",
-    "host_worker/guest/plan.py",
-    "host_worker/guest/ssh.py",
-    "host_worker/guest/stacks.py",
 )
 # The part of the standard library that only computes.
 COMPUTING = {
@@ -79,17 +74,44 @@ COMPUTING = {
     "uuid",
     "xml",
 }
-# From a folder of the library, what it must not reach, and why.
-WALLS = (
-    ("host_worker", "client_worker", "the workers speak through wire/ only"),
-    ("client_worker", "host_worker", "the workers speak through wire/ only"),
-    ("host_worker/guest", "wire", "guest/ knows nothing of messages"),
-    ("host_worker/guest", "_deps.zmq", "guest/ knows no ZeroMQ"),
-    ("host_worker/guest", "_deps.libvirt", "guest/ knows no libvirt"),
-    ("wire", "_deps.libvirt", "wire/ knows no libvirt"),
-    ("wire", "_deps.guestfs", "wire/ knows no guests"),
-    ("wire", "fleet", "wire/ knows no libvirt"),
-)
+# What each folder of the library may import of it beside itself and model/; "." is a file that
+# lies in no folder. A folder that is named here covers those inside it which are not.
+ROOMS: dict[str, tuple[str, ...]] = {
+    ".": (),
+    "model": (),
+    "system": (),
+    "config": (),
+    "domain": (),
+    "guest": ("system",),
+    "libvirtd": ("config", "system", "domain"),
+    "disk": ("libvirtd", "system", "domain"),
+    "wire": ("config",),
+    "fleet": ("libvirtd", "domain", "config", "wire"),
+    "manage": ("fleet", "wire", "config"),
+    "cli": ("manage", "fleet", "wire", "config"),
+    "client_worker": ("wire", "config", "system", "disk.room"),
+    "host_worker": (
+        *("wire.keys", "config", "system"),
+        *("host_worker.daemon", "host_worker.journal", "host_worker.ownership"),
+    ),
+    "host_worker.journal": ("system", "wire.messages"),
+    "host_worker.ownership": ("disk", "domain", "libvirtd", "host_worker.journal"),
+    "host_worker.daemon": (
+        *("wire", "disk", "domain", "guest.facts", "libvirtd", "config", "system"),
+        *("host_worker.journal", "host_worker.ownership", "host_worker.request_locks"),
+    ),
+    "host_worker.job": (
+        *("disk", "domain", "guest", "libvirtd", "config", "system"),
+        *("host_worker.journal", "host_worker.ownership", "host_worker.request_locks"),
+    ),
+}
+# Third parties that only these folders know.
+THIRD_PARTIES = {
+    "guestfs": ("guest",),
+    "libvirt": ("libvirtd", "disk", "fleet", "host_worker"),
+    "zmq": ("wire", "client_worker", "host_worker.daemon"),
+}
+MAX_FILES = 18
 
 
 @dataclass(frozen=True)
@@ -212,21 +234,42 @@ def third_parties_come_through_deps(source: Source) -> Iterator[str]:
             yield f"{source.path}:{each.line}: {each.name} wants to come through _deps"
 
 
+def room_of(module: str) -> str:
+    """Return the folder of ROOMS that a module of the library is in: "host_worker.job"."""
+    parts = module.split(".")[:-1]
+    while parts and ".".join(parts) not in ROOMS:
+        parts.pop()
+    return ".".join(parts) or "."
+
+
 def walls_stand(source: Source) -> Iterator[str]:
     if source.inside is None:
         return
-    for folder, prefix, why in WALLS:
-        if source.inside.startswith(f"{folder}/"):
-            for target, line in reaches(source):
-                if within(target, prefix):
-                    yield f"{source.path}:{line}: {folder}/ reaches {target}: {why}"
+    room = room_of(source.inside[: -len(".py")].replace("/", "."))
+    for target, line in reaches(source):
+        if target.startswith("_deps"):
+            continue
+        if within(target, room) and room_of(f"{target}.x") == room:
+            continue
+        if not any(within(target, each) for each in (*ROOMS[room], "model")):
+            yield f"{source.path}:{line}: {room}/ reaches {target}"
 
 
-def only_workers_import_workers(source: Source) -> Iterator[str]:
-    if source.inside is not None and source.inside.split("/")[0] in WORKERS:
+def third_parties_have_their_rooms(source: Source) -> Iterator[str]:
+    if source.inside is None:
+        return
+    module = source.inside[: -len(".py")].replace("/", ".")
+    for target, line in reaches(source):
+        rooms = THIRD_PARTIES.get(target.partition("_deps.")[2])
+        if rooms and not any(within(module, room) for room in rooms):
+            yield f"{source.path}:{line}: {target} belongs to {', '.join(rooms)}"
+
+
+def only_the_library_starts_workers(source: Source) -> Iterator[str]:
+    if source.inside is not None:
         return
     for each in imports(source):
-        if each.target is not None and root(each.target) in WORKERS:
+        if each.target is not None and root(each.target) in ("host_worker", "client_worker"):
             yield f"{source.path}:{each.line}: {each.target} is a worker's own"
 
 
@@ -280,7 +323,8 @@ RULES: tuple[Rule, ...] = (
     library_imports_itself_relatively,
     third_parties_come_through_deps,
     walls_stand,
-    only_workers_import_workers,
+    third_parties_have_their_rooms,
+    only_the_library_starts_workers,
     pure_files_do_no_io,
     nothing_is_imported_by_a_name_made_at_run_time,
     folders_have_no_init,
@@ -301,6 +345,18 @@ def test_rule_holds(rule: Rule, sources: list[Source]) -> None:
     assert not complaints, "\n".join(complaints)
 
 
+def test_folders_stay_small(sources: list[Source]) -> None:
+    files = Counter(source.path.parent for source in sources if source.inside)
+    assert {folder: count for folder, count in files.items() if count > MAX_FILES} == {}
+
+
+def test_rooms_are_there(sources: list[Source]) -> None:
+    modules = [each.inside[: -len(".py")].replace("/", ".") for each in sources if each.inside]
+    for room, others in ROOMS.items():
+        for name in (room, *others):
+            assert name == "." or any(within(module, name) for module in modules), name
+
+
 def test_pure_files_are_there(sources: list[Source]) -> None:
     inside = [source.inside for source in sources if source.inside]
     assert [pattern for pattern in PURE if not any(fnmatchcase(i, pattern) for i in inside)] == []
@@ -316,30 +372,39 @@ BAD = (
     (library_imports_itself_relatively, f"{LIB}/a.py", f"import {LIBRARY_NAME}.model"),
     (third_parties_come_through_deps, f"{LIB}/fleet.py", "import libvirt"),
     (third_parties_come_through_deps, f"{LIB}/wire/a.py", "from zmq.utils import z85"),
-    (walls_stand, f"{LIB}/host_worker/a.py", "from ..client_worker import journal"),
-    (walls_stand, f"{LIB}/client_worker/a.py", "from ..host_worker.journal import J"),
+    (walls_stand, f"{LIB}/host_worker/main.py", "from ..client_worker import journal"),
+    (walls_stand, f"{LIB}/client_worker/a.py", "from ..host_worker.journal.journal import J"),
     (walls_stand, f"{LIB}/client_worker/a.py", "from .. import host_worker"),
-    (walls_stand, f"{LIB}/host_worker/guest/a.py", "from ...wire import message"),
-    (walls_stand, f"{LIB}/host_worker/guest/a.py", "from ..._deps import zmq"),
-    (walls_stand, f"{LIB}/host_worker/guest/a.py", "need('libvirt')"),
-    (walls_stand, f"{LIB}/wire/a.py", "from .. import _deps\n_deps.libvirt.open('')"),
-    (walls_stand, f"{LIB}/wire/a.py", "_deps.need('guestfs')"),
+    (walls_stand, f"{LIB}/client_worker/a.py", "from ..disk import volumes"),
+    (walls_stand, f"{LIB}/host_worker/daemon/a.py", "from ..job import main"),
+    (walls_stand, f"{LIB}/host_worker/job/vm/a.py", "from ...daemon.outbox import O"),
+    (walls_stand, f"{LIB}/host_worker/job/vm/a.py", "from ....wire import frames"),
+    (walls_stand, f"{LIB}/guest/network/a.py", "from ...wire import frames"),
     (walls_stand, f"{LIB}/wire/a.py", "from ..fleet import Fleet"),
-    (only_workers_import_workers, f"{LIB}/cli.py", "from .host_worker import journal"),
-    (only_workers_import_workers, f"{LIB}/wire/a.py", "from ..client_worker.access import A"),
+    (walls_stand, f"{LIB}/wire/a.py", "from ..client_worker.access import A"),
+    (walls_stand, f"{LIB}/cli/a.py", "from ..host_worker.journal import journal"),
+    (walls_stand, f"{LIB}/run.py", "from .cli import main"),
+    (third_parties_have_their_rooms, f"{LIB}/guest/a.py", "from .._deps import zmq"),
+    (third_parties_have_their_rooms, f"{LIB}/guest/a.py", "need('libvirt')"),
+    (third_parties_have_their_rooms, f"{LIB}/wire/a.py", "import _deps\n_deps.libvirt.open('')"),
+    (third_parties_have_their_rooms, f"{LIB}/disk/a.py", "_deps.need('guestfs')"),
     (
-        only_workers_import_workers,
+        only_the_library_starts_workers,
         "modules/m.py",
         "from ..module_utils.maglica.host_worker import job",
     ),
-    (only_workers_import_workers, "inventory/i.py", f"from {LIBRARY_NAME} import client_worker"),
-    (pure_files_do_no_io, f"{LIB}/placement.py", "import os"),
-    (pure_files_do_no_io, f"{LIB}/placement.py", "from os import path"),
-    (pure_files_do_no_io, f"{LIB}/placement.py", "from time import monotonic"),
-    (pure_files_do_no_io, f"{LIB}/placement.py", "from pathlib import Path"),
-    (pure_files_do_no_io, f"{LIB}/placement.py", "from .fleet import Fleet"),
-    (pure_files_do_no_io, f"{LIB}/wire/message.py", "from .._deps import need"),
-    (pure_files_do_no_io, f"{LIB}/model.py", "x = open('/etc/hosts')"),
+    (
+        only_the_library_starts_workers,
+        "inventory/i.py",
+        f"from {LIBRARY_NAME} import client_worker",
+    ),
+    (pure_files_do_no_io, f"{LIB}/model/a.py", "import os"),
+    (pure_files_do_no_io, f"{LIB}/model/a.py", "from os import path"),
+    (pure_files_do_no_io, f"{LIB}/model/a.py", "from time import monotonic"),
+    (pure_files_do_no_io, f"{LIB}/model/a.py", "from pathlib import Path"),
+    (pure_files_do_no_io, f"{LIB}/model/a.py", "from ..fleet import Fleet"),
+    (pure_files_do_no_io, f"{LIB}/wire/frames.py", "from .._deps import need"),
+    (pure_files_do_no_io, f"{LIB}/model/a.py", "x = open('/etc/hosts')"),
     (nothing_is_imported_by_a_name_made_at_run_time, f"{LIB}/a.py", "import importlib"),
     (nothing_is_imported_by_a_name_made_at_run_time, f"{LIB}/a.py", "__import__('os')"),
     (nothing_is_imported_by_a_name_made_at_run_time, "modules/m.py", "eval('1')"),
@@ -364,10 +429,13 @@ def test_every_rule_is_seen_to_complain() -> None:
 GOOD = (
     ("module_utils/_ansible.py", "from ansible.module_utils.basic import AnsibleModule"),
     (f"{LIB}/fleet.py", "import os\nfrom ._deps import libvirt\nfrom .model import Vm"),
-    (f"{LIB}/host_worker/guest/libguestfs.py", "from ..._deps import guestfs\nneed('guestfs')"),
-    (f"{LIB}/host_worker/a.py", "from ..wire.message import Message\nfrom .journal import J"),
-    (f"{LIB}/placement.py", "from pathlib import PurePosixPath\nfrom .model import Vm"),
-    (f"{LIB}/wire/schema.py", "from .. import model, names\nfrom .checks import text"),
+    (f"{LIB}/guest/libguestfs.py", "from .._deps import guestfs\nneed('guestfs')"),
+    (
+        f"{LIB}/host_worker/daemon/a.py",
+        "from ...wire.frames import Message\nfrom ..journal.journal import J",
+    ),
+    (f"{LIB}/model/a.py", "from pathlib import PurePosixPath\nfrom .vm import Vm"),
+    (f"{LIB}/wire/messages.py", "from ..model import names\nfrom ..model.checks import text"),
     ("modules/m.py", "from ..module_utils.maglica.wire.client import Client"),
 )
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 from maglica import run
-from maglica.host_worker.children import Children
+from maglica.host_worker.daemon.children import Children
 
 
 @pytest.fixture
 def trapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Be in a folder where somebody has put modules by the names that are looked for."""
     marker = tmp_path / "ran"
-    for name in ("zmq.py", "argparse.py", "maglica/__init__.py", "maglica/host_worker/job.py"):
+    for name in ("zmq.py", "argparse.py", "maglica/__init__.py", "maglica/host_worker/job/main.py"):
         module = tmp_path / "here" / name
         module.parent.mkdir(parents=True, exist_ok=True)
         module.write_text(f"open({str(marker)!r}, 'w').close()\n")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .errors import DependencyMissing
+from .model.errors import DependencyMissing
 
 
 def _zmq() -> Any:

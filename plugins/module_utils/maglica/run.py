@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts a program of this library: ``python3 …/maglica/run.py maglica.cli image list``.
+"""Starts a program of this library: ``python3 …/maglica/run.py maglica.cli.main image list``.
 
 ``python3 -m`` would look for every module in the current folder first, which may be anybody's. What
 is started here is taken from the folder that this file is in, whatever the current folder is.
@@ -12,9 +12,9 @@ import runpy
 import sys
 
 PROGRAMS = (
-    "maglica.cli",
+    "maglica.cli.main",
     "maglica.client_worker.main",
-    "maglica.host_worker.job",
+    "maglica.host_worker.job.main",
     "maglica.host_worker.main",
     "maglica.wire.keys",
 )

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 import zmq
-from maglica.errors import AccessDenied
-from maglica.model import State, new_request_id
+from maglica.model.errors import AccessDenied
+from maglica.model.request import State, new_request_id
 from maglica.wire import keys, sockets
-from maglica.wire.message import VERSION, Message, decode, encode
+from maglica.wire.frames import VERSION, Message, decode, encode
 from support import zmtp
 from support.client_worker import LOOPBACK, Host, Peer, Worker, environment, eventually, report
 

@@ -8,7 +8,7 @@ import signal
 import socket
 
 import pytest
-from maglica.model import State
+from maglica.model.request import State
 from support.client_worker import Host, Peer, Worker, image, made, report
 
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import libvirt
 import pytest
-from maglica.config import HostWorker
-from maglica.host_worker import clone
-from maglica.host_worker.context import JobContext
-from maglica.host_worker.guest.accel import kvm_works
-from maglica.host_worker.journal import Journal
-from maglica.model import CloneSpec, Kind, Request, new_request_id
+from maglica.config.config import HostWorker
+from maglica.guest.appliance.accel import kvm_works
+from maglica.host_worker.job.context import JobContext
+from maglica.host_worker.job.vm import clone
+from maglica.host_worker.journal.journal import Journal
+from maglica.model.request import CloneSpec, Kind, Request, new_request_id
 from support import guest, qemu_libvirtd
 
 IMAGE = "debian.original"

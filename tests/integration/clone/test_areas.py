@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from maglica.host_worker.guest import blocks, keys
-from maglica.host_worker.guest.appliance import Drive
-from maglica.host_worker.guest.blocks import Writer
-from maglica.host_worker.guest.customize import Guest, placed, prepare_base, write_areas
-from maglica.host_worker.guest.model import GuestFacts, Identity, NicIdentity
-from maglica.host_worker.guest.plan import plan
+from maglica.guest import ssh_keys
+from maglica.guest.appliance.appliance import Drive
+from maglica.guest.areas import writes
+from maglica.guest.areas.writes import Writer
+from maglica.guest.clone_plan import plan
+from maglica.guest.customize import Guest, placed, prepare_base, write_areas
+from maglica.guest.facts import GuestFacts, Identity, NicIdentity
 from support import guest as debian
 from support import volumes
 
@@ -112,7 +113,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         NAME,
         "0123456789abcdef" * 2,
         (NIC,),
-        keys.host_keys(facts.ssh_host_keys, NAME, folder / "keys"),
+        ssh_keys.host_keys(facts.ssh_host_keys, NAME, folder / "keys"),
         bytes(range(256)) * 2,
         (KEY,),
     )
@@ -229,7 +230,7 @@ def test_a_disk_in_too_many_parts_is_not_searched(
     made: Made, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its list ends at the limit, and qemu-img with it."""
-    assert list(blocks.hits([made.base], made.facts.fill, lambda: None))
-    monkeypatch.setattr(blocks, "MAX_MAP", 512)
-    assert list(blocks.hits([made.base], made.facts.fill, lambda: None)) == []
+    assert list(writes.hits([made.base], made.facts.fill, lambda: None))
+    monkeypatch.setattr(writes, "MAX_MAP", 512)
+    assert list(writes.hits([made.base], made.facts.fill, lambda: None)) == []
     assert f"{made.base.path} is in too many parts to be searched" in caplog.text

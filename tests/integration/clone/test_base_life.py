@@ -20,9 +20,18 @@ from typing import Any
 
 import libvirt
 import pytest
-from maglica import domain_xml
-from maglica.host_worker import job, references, undo
-from maglica.model import ImageSpec, Kind, Request, State, VmSpec, new_request_id, vm_uuid
+from maglica.domain import definition
+from maglica.host_worker.job import main, undo
+from maglica.host_worker.journal.intents import Effect
+from maglica.model.request import (
+    ImageSpec,
+    Kind,
+    Request,
+    State,
+    VmSpec,
+    new_request_id,
+    vm_uuid,
+)
 
 from .conftest import IMAGE, Host
 
@@ -34,7 +43,7 @@ HOST = "kvm0.example.jp"
 def ask(host: Host, kind: Kind, spec: ImageSpec | VmSpec) -> Request:
     request = Request(new_request_id(), kind, spec, host=HOST, who="alice")
     host.context.journal.accept([request])
-    job.run([request.id], host.context)
+    main.run([request.id], host.context)
     return host.context.journal.entry(request.id).request
 
 
@@ -69,7 +78,7 @@ def content(path: str, folder: Path) -> bytes:
 
 def made_of(host: Host, request: Request) -> Any:
     domain = host.connection.lookupByUUIDString(vm_uuid(request.id))
-    return domain_xml.describe(domain.XMLDesc()).made
+    return definition.describe(domain.XMLDesc()).made
 
 
 def cloned(host: Host, name: str, **changes: Any) -> Request:
@@ -97,7 +106,7 @@ def test_an_undone_preparation_leaves_a_ready_base(host: Host) -> None:
     request = Request(new_request_id(), Kind.PREPARE, ImageSpec(IMAGE, HOST), host=HOST, who="a")
     host.context.journal.accept([request])
     data = {"id": base.id, "image_uuid": base.image_uuid}
-    host.context.journal.intend(request.id, "base", data)
+    host.context.journal.intend(request.id, Effect.BASE, data)
     undo.undo(request.id, host.context)
     assert host.context.journal.bases() == (base,)
 
@@ -166,7 +175,7 @@ def test_a_guest_that_is_killed_while_it_leaves_its_base_loses_nothing(
     host.context.journal.accept([request])
     _top, base = layers(path)
     data = {"uuid": spec.uuid, "target": "vda", "path": path, "backing": base, "format": "qcow2"}
-    host.context.journal.intend(request.id, references.PULL, data)
+    host.context.journal.intend(request.id, Effect.PULL, data)
     domain = host.connection.lookupByUUIDString(spec.uuid)
     domain.create()
     domain.blockPull("vda")
@@ -175,7 +184,7 @@ def test_a_guest_that_is_killed_while_it_leaves_its_base_loses_nothing(
     kill_qemu(host, vm)
     assert layers(path) == [path]
     assert content(path, tmp_path) != before
-    job.run([request.id], host.context)
+    main.run([request.id], host.context)
     ended = host.context.journal.entry(request.id).request
     assert ended.state is State.DONE, ended.failure
     assert layers(path) == [path]
@@ -256,7 +265,7 @@ def test_a_vm_below_an_external_snapshot_is_neither_flattened_nor_removed(host: 
     snapshot = domain.snapshotCreateXML(
         "<domainsnapshot><name>s</name></domainsnapshot>", disk_only
     )
-    above = domain_xml.describe(domain.XMLDesc()).disks[0].source
+    above = definition.describe(domain.XMLDesc()).disks[0].source
     ended = about_vm(host, Kind.FLATTEN, vm)
     assert ended.failure.text == (
         f"cannot flatten below.example.jp on host {HOST}: disk vda is {above} now, and was made as"
@@ -291,7 +300,7 @@ def test_another_version_has_another_base_and_the_old_one_goes_with_its_last_vm(
     both = set(base_files(host))
     assert old < both and len(both) == 2
     for domain in host.connection.listAllDomains():
-        made = domain_xml.describe(domain.XMLDesc()).made
+        made = definition.describe(domain.XMLDesc()).made
         if made is not None:
             spec = VmSpec(name=domain.name(), host=HOST, uuid=domain.UUIDString(), force=True)
             ended = ask(host, Kind.REMOVE, spec)
@@ -311,7 +320,7 @@ def test_a_release_beside_clones_takes_nothing_from_them(host: Host) -> None:
     def release_again_and_again() -> None:
         other = Host.__new__(Host)
         other.__dict__ = dict(host.__dict__)
-        other.context = job.JobContext(
+        other.context = main.JobContext(
             type(host.context.journal)(host.settings.state_dir), host.context.settings, print
         )
         while not over.is_set():

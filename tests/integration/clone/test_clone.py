@@ -15,8 +15,8 @@ from pathlib import Path
 
 import libvirt
 import pytest
-from maglica.host_worker import unused_bases
-from maglica.model import CloneMode, Nic, Request, State
+from maglica.host_worker.job.image import unused_bases
+from maglica.model.request import CloneMode, Nic, Request, State
 from support.guest import MACHINE_ID, Disk
 from support.process_spy import ProcessSpy
 
@@ -82,7 +82,7 @@ def done(
     host.connection.defineXML(xml.replace("</devices>", f"{VNC}</devices>"))
     secrets = (PASSWORD, VNC_PASSWORD, PRIVATE_KEY)
     with (
-        kept("maglica.host_worker.guest", logging.INFO, launches),
+        kept("maglica.guest", logging.INFO, launches),
         kept("maglica", logging.DEBUG, logged),
         ProcessSpy(*map(str.encode, secrets)) as spy,
     ):

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from maglica.errors import NoRoom
-from maglica.host_worker import copies, images, qemu_img
-from maglica.host_worker.guest.appliance import Drive
-from maglica.host_worker.guest.areas import Patch
-from maglica.host_worker.guest.blocks import DiskPatches, Writer
-from maglica.host_worker.images import QCOW2
+from maglica.disk import chain as images
+from maglica.disk import copies, qemu_img
+from maglica.disk.chain import QCOW2
+from maglica.guest.appliance.appliance import Drive
+from maglica.guest.areas.plan import Patch
+from maglica.guest.areas.writes import DiskPatches, Writer
+from maglica.model.errors import NoRoom
 from support.small_disk import small_disk
 
 MIB = 1 << 20

@@ -16,14 +16,17 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from maglica.errors import GuestUnreadable
-from maglica.host_worker import images, look, qemu_img, scratch, storage, undo
-from maglica.host_worker.guest import watch
-from maglica.host_worker.guest.appliance import Drive
-from maglica.host_worker.guest.customize import Guest, customize
-from maglica.host_worker.guest.filesystem import ApplianceDied
-from maglica.host_worker.guest.model import GuestFacts, Mount, Write
-from maglica.model import Request, State
+from maglica.disk import chain, qemu_img, volumes
+from maglica.guest.appliance import watch
+from maglica.guest.appliance.appliance import Drive
+from maglica.guest.customize import Guest, customize
+from maglica.guest.facts import GuestFacts, Mount, Write
+from maglica.guest.filesystem import ApplianceDied
+from maglica.host_worker.daemon import job_folders
+from maglica.host_worker.job import undo
+from maglica.host_worker.job.image import look
+from maglica.model.errors import GuestUnreadable
+from maglica.model.request import Request, State
 from support import guest as debian
 from support.guest import Disk
 
@@ -163,7 +166,7 @@ def test_a_qcow2_header_in_a_raw_disk_is_data(folder: Path) -> None:
     create = ["qemu-img", "create", "-q", "-f", "qcow2"]
     subprocess.run([*create, "-b", "/etc/hostname", "-F", "raw", str(disk), "1M"], check=True)
     subprocess.run([*create, str(target), str(disk.stat().st_size)], check=True)
-    qemu_img.copy(images.inspect(str(disk), "raw", []), str(target), lambda: None)
+    qemu_img.copy(chain.inspect(str(disk), "raw", []), str(target), lambda: None)
     convert = ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(target), str(back)]
     subprocess.run(convert, check=True)
     size = disk.stat().st_size
@@ -186,7 +189,7 @@ def test_a_running_image(host: Host) -> None:
 @pytest.fixture
 def full(host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The small pool, with nobody who looks before whether there is room."""
-    monkeypatch.setattr(storage, "choose", lambda known, needed, named=None: known[0])
+    monkeypatch.setattr(volumes, "choose", lambda known, needed, named=None: known[0])
     host.use_pool("small")
     yield host.folder / "small"
     host.use_pool("default")
@@ -205,7 +208,7 @@ def test_no_room_is_noticed_before_anything_is_made(host: Host) -> None:
 def test_a_disk_that_fills_up_during_the_copy(
     host: Host, full: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "free_bytes", lambda path: 1 << 40)
+    monkeypatch.setattr(volumes, "free_bytes", lambda path: 1 << 40)
     monkeypatch.setattr(look, "prepare_base", lambda *_asked: FACTS)
     noise = host.folder / "noise.raw"
     noise.write_bytes(os.urandom(8 << 20))
@@ -281,11 +284,11 @@ def test_a_job_that_is_killed_with_its_appliance(host: Host, phase: str) -> None
     # A password is what needs an appliance when all else is written into areas.
     request = host.request("killed.example.jp", root_password="$6$saltsalt$hashhashhash")
     command = [sys.executable, "-c", JOB, host.uri, str(host.settings.state_dir), request.id]
-    own = scratch.make(host.settings.state_dir)
+    own = job_folders.make(host.settings.state_dir)
     library = str(Path(undo.__file__).parents[2])
     job = subprocess.Popen(
         command,
-        env={**os.environ, "PYTHONPATH": library, **scratch.environment(own)},
+        env={**os.environ, "PYTHONPATH": library, **job_folders.environment(own)},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -299,7 +302,7 @@ def test_a_job_that_is_killed_with_its_appliance(host: Host, phase: str) -> None
         os.killpg(job.pid, signal.SIGKILL)
         job.wait()
     sockets = [link.readlink() for link in own.glob("appliance.*/libguestfs*")]
-    scratch.remove(own)
+    job_folders.remove(own)
     assert len(sockets) == 1
     assert not sockets[0].exists()
     assert host.context.journal.intents(request.id) != ()

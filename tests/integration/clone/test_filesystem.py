@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from maglica.errors import GuestUnreadable
-from maglica.host_worker.guest.appliance import Drive, GuestfsFilesystem, launched
-from maglica.host_worker.guest.model import Mount
+from maglica.guest.appliance.appliance import Drive, GuestfsFilesystem, launched
+from maglica.guest.facts import Mount
+from maglica.model.errors import GuestUnreadable
 from support import guest
 from support.filesystem_contract import FILES, LINKS, PIPE, FilesystemContract
 

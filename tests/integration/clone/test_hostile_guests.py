@@ -10,9 +10,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from maglica.errors import GuestUnsupported
-from maglica.host_worker.guest.appliance import Drive
-from maglica.host_worker.guest.customize import prepare_base
+from maglica.guest.appliance.appliance import Drive
+from maglica.guest.customize import prepare_base
+from maglica.model.errors import GuestUnsupported
 from support import guest
 from support.guest import Disk
 

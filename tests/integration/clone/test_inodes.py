@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from maglica.host_worker.guest import inodes
+from maglica.guest import inodes
 from support import volumes
 
 MIB = 1 << 20

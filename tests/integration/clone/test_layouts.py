@@ -11,10 +11,10 @@ from pathlib import Path
 
 import guestfs
 import pytest
-from maglica.host_worker.guest.appliance import Drive
-from maglica.host_worker.guest.customize import Guest, customize, prepare_base
-from maglica.host_worker.guest.model import Identity, Mount, NicIdentity
-from maglica.host_worker.guest.plan import plan
+from maglica.guest.appliance.appliance import Drive
+from maglica.guest.clone_plan import plan
+from maglica.guest.customize import Guest, customize, prepare_base
+from maglica.guest.facts import Identity, Mount, NicIdentity
 from support import guest as debian
 from support.guest import Disk
 

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from maglica.errors import StorageFailed
-from maglica.host_worker import images, qemu_img
-from maglica.host_worker.guest import appliance
-from maglica.host_worker.guest.appliance import Drive
-from maglica.host_worker.guest.filesystem import ApplianceDied
-from maglica.host_worker.images import Chain, Layer
+from maglica.disk import chain as images
+from maglica.disk import qemu_img
+from maglica.disk.chain import Chain, Layer
+from maglica.guest.appliance import appliance
+from maglica.guest.appliance.appliance import Drive
+from maglica.guest.filesystem import ApplianceDied
+from maglica.model.errors import StorageFailed
 
 
 def create(path: Path, *words: str) -> Path:

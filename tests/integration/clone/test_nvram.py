@@ -8,9 +8,11 @@ from pathlib import Path
 
 import libvirt
 import pytest
-from maglica import domain_xml
-from maglica.domain_clone import clone
-from maglica.host_worker import nvram, removal, view
+from maglica.disk import nvram
+from maglica.domain import definition
+from maglica.domain.clone import clone
+from maglica.host_worker.job.vm import remove
+from maglica.libvirtd.local import inactive_xml
 from support import qemu_libvirtd
 from support.domains import PLAN, plan
 
@@ -41,11 +43,11 @@ def test_a_clone_has_the_image_s_variables_in_a_file_of_its_own(
     # libvirt makes the variables; the firmware needs not run.
     image.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
     image.destroy()
-    xml = view.inactive_xml(image)
+    xml = inactive_xml(image)
     path = nvram.hidden_path(xml, connection)
     if path is None:
         # Newer libvirts keep what they chose.
-        path = domain_xml.describe(xml).nvram
+        path = definition.describe(xml).nvram
     assert path is not None
     source = seen / Path(path).relative_to("/var/lib/libvirt")
     with source.open("r+b") as file:
@@ -53,18 +55,18 @@ def test_a_clone_has_the_image_s_variables_in_a_file_of_its_own(
         file.write(MARK)
 
     wanted = clone(xml, plan(xml, image_nvram=path))
-    own = domain_xml.describe(wanted).nvram
+    own = definition.describe(wanted).nvram
     assert own == f"/var/lib/libvirt/qemu/nvram/{PLAN.name}.{PLAN.uuid[:8]}_VARS.fd"
     target = seen / Path(own).relative_to("/var/lib/libvirt")
     nvram.copy(str(source), str(target))
     made = connection.defineXML(wanted)
     try:
-        found = domain_xml.describe(view.inactive_xml(made))
+        found = definition.describe(inactive_xml(made))
         assert (found.nvram, found.made.nvram) == (own, own)
-        assert own in connection.domainXMLToNative("qemu-argv", view.inactive_xml(made))
+        assert own in connection.domainXMLToNative("qemu-argv", inactive_xml(made))
         assert target.read_bytes().endswith(MARK)
     finally:
-        removal.undefine(made, view.inactive_xml(made))
+        remove.undefine(made, inactive_xml(made))
     # It is removed by its path in the metadata.
     assert target.exists()
     assert source.read_bytes().endswith(MARK)

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from maglica import fleet
-from maglica.config import HostEntry
-from maglica.errors import ConfigInvalid
-from maglica.fleet_values import Gather
+from maglica.config.config import HostEntry
+from maglica.fleet import fleet
+from maglica.fleet.snapshot import Gather
+from maglica.model.errors import ConfigInvalid
 from support import testdriver
 
 _AUTH = """

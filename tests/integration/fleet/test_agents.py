@@ -13,9 +13,9 @@ import uuid
 from pathlib import Path
 
 import pytest
-from maglica import fleet, fleet_read
-from maglica.config import HostEntry
-from maglica.fleet_values import AddressSource
+from maglica.config.config import HostEntry
+from maglica.fleet import fleet, host_reader
+from maglica.fleet.snapshot import AddressSource
 from support import testdriver
 from support.latency import proxied
 from support.testdriver import Libvirtd
@@ -24,7 +24,7 @@ _CHANNEL = """
 <channel type='unix'>
   <target type='virtio' name='org.qemu.guest_agent.0'/>
 </channel>"""
-ORIGINAL = fleet_read.AGENT_RUNS.pattern
+ORIGINAL = host_reader.AGENT_RUNS.pattern
 # REMOTE_PROC_DOMAIN_INTERFACE_ADDRESSES of remote_protocol.x
 _INTERFACE_ADDRESSES = 353
 TIMEOUT = 8.0
@@ -33,7 +33,7 @@ TIMEOUT = 8.0
 @pytest.fixture(autouse=True)
 def agents_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """QEMU's driver tells in a live definition whether an agent runs; the test driver does not."""
-    monkeypatch.setattr(fleet_read, "AGENT_RUNS", re.compile(r"name='org\.qemu\.guest_agent\.0'"))
+    monkeypatch.setattr(host_reader, "AGENT_RUNS", re.compile(r"name='org\.qemu\.guest_agent\.0'"))
 
 
 def test_what_a_live_definition_of_qemu_says() -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 import libvirt
 import pytest
-from maglica import fleet, fleet_read, model
-from maglica.config import HostEntry
-from maglica.fleet_values import Gather
+from maglica.config.config import HostEntry
+from maglica.fleet import fleet, host_reader
+from maglica.fleet.snapshot import Gather
+from maglica.model import request
 from support import testdriver
 from support.testdriver import Libvirtd
 
@@ -37,7 +38,7 @@ def _changing(uri: str) -> Iterator[None]:
         while not stop.is_set():
             number += 1
             # What minimal looks at: a stopped domain that Maglica may have made.
-            identity = model.vm_uuid(str(uuid.uuid4()))
+            identity = request.vm_uuid(str(uuid.uuid4()))
             xml = testdriver.domain(f"short{own}-{number}", number, identity=identity)
             if own % 2:
                 connection.createXML(xml).destroy()
@@ -60,15 +61,15 @@ def _changing(uri: str) -> Iterator[None]:
 def gone(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each domain was active that was listed and had gone when it was looked at."""
     found: list[bool] = []
-    look = fleet_read._looked_at
+    look = host_reader._looked_at
 
-    def looked_at(session: Any, connection: Any, record: fleet_read.Record, reading: Any) -> Any:
+    def looked_at(session: Any, connection: Any, record: host_reader.Record, reading: Any) -> Any:
         answer = look(session, connection, record, reading)
         if answer is None:
             found.append(record.domain.active)
         return answer
 
-    monkeypatch.setattr(fleet_read, "_looked_at", looked_at)
+    monkeypatch.setattr(host_reader, "_looked_at", looked_at)
     return found
 
 

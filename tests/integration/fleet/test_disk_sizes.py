@@ -11,8 +11,8 @@ from pathlib import Path
 
 import libvirt
 import pytest
-from maglica import fleet, fleet_view
-from maglica.config import HostEntry
+from maglica.config.config import HostEntry
+from maglica.fleet import fleet, shown
 from support import qemu_libvirtd
 
 _MIB = 1 << 20
@@ -66,5 +66,5 @@ def test_sizes_of_disks(qemu: tuple[str, Path]) -> None:
         assert sizes == {"vda": (80 * _MIB, held["qcow2"]), "vdb": (32 * _MIB, held["raw"])}
         assert held["raw"] < 32 * _MIB
     assert [vm.name for vm in seen.vms] == ["vm"]
-    (image,) = fleet_view.images(seen)
+    (image,) = shown.images(seen)
     assert image["size_bytes"] == image["copies"][0]["size_bytes"] == (80 + 32) * _MIB

@@ -13,9 +13,9 @@ from typing import Any
 
 import libvirt
 import pytest
-from maglica import fleet
-from maglica.config import HostEntry
-from maglica.fleet_values import Gather, Snapshot
+from maglica.config.config import HostEntry
+from maglica.fleet import fleet
+from maglica.fleet.snapshot import Gather, Snapshot
 from support import testdriver
 from support.latency import Proxy, proxied
 from support.testdriver import Libvirtd

@@ -15,9 +15,9 @@ from typing import Any
 
 import libvirt
 import pytest
-from maglica import fleet, fleet_read
-from maglica.config import HostEntry
-from maglica.fleet_values import AddressSource, Gather
+from maglica.config.config import HostEntry
+from maglica.fleet import fleet, host_reader
+from maglica.fleet.snapshot import AddressSource, Gather
 from support import testdriver
 from support.latency import proxied
 from support.testdriver import Libvirtd
@@ -87,7 +87,7 @@ def test_a_network_whose_leases_can_not_be_read(
 def test_an_agent_that_answers_with_an_error(
     libvirtd: Libvirtd, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fleet_read, "AGENT_RUNS", re.compile("guest_agent"))
+    monkeypatch.setattr(host_reader, "AGENT_RUNS", re.compile("guest_agent"))
     domains = [testdriver.domain(name, n, devices=_CHANNEL) for n, name in enumerate("abc")]
     uri = libvirtd.uri(testdriver.node(folder / "agents.xml", domains))
     for code in (libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_ACCESS_DENIED, _NEWER):

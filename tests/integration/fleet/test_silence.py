@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from maglica import fleet, interrupter
-from maglica.config import HostEntry
-from maglica.fleet_values import Gather
+from maglica.config.config import HostEntry
+from maglica.fleet import fleet
+from maglica.fleet.snapshot import Gather
+from maglica.libvirtd import interrupter
 from support import testdriver
 from support.latency import proxied
 from support.testdriver import Libvirtd

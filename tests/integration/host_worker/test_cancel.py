@@ -17,10 +17,18 @@ from typing import Any
 
 import libvirt
 import pytest
-from maglica import domain_xml
-from maglica.host_worker import images, storage
-from maglica.host_worker.journal import MAKING, READY, Base
-from maglica.model import ImageSpec, Kind, Request, State, VmSpec, new_request_id, vm_uuid
+from maglica.disk import chain, volumes
+from maglica.domain import definition
+from maglica.host_worker.journal.journal import MAKING, READY, Base
+from maglica.model.request import (
+    ImageSpec,
+    Kind,
+    Request,
+    State,
+    VmSpec,
+    new_request_id,
+    vm_uuid,
+)
 from support import qemu_libvirtd
 from support.client_worker import IMAGE, Worker, eventually
 from support.host_worker import HOST, Cell, HostWorker
@@ -40,7 +48,7 @@ class Rig(Cell):
         self.pool = host.folder / "pool"
         self.pool.mkdir()
         self.below = self.pool / "below.qcow2"
-        self.disk = self.pool / storage.volume_name(NAME, "vda", UUID)
+        self.disk = self.pool / volumes.volume_name(NAME, "vda", UUID)
         disk = host.folder / "image.raw"
         disk.write_bytes(os.urandom(8 * MIB))
         run("qemu-img", "create", "-f", "qcow2", self.below, "8M")
@@ -164,10 +172,10 @@ def test_bases_that_are_released(rig: Rig, point: str, is_left: bool) -> None:
 @pytest.mark.parametrize("point", ["copy/begin", "copy/announced-pull", "copy/end"])
 def test_a_vm_that_leaves_its_base(rig: Rig, point: str) -> None:
     rig.cancelled_at(point, Kind.FLATTEN)
-    assert images.backing_of(str(rig.disk)) == str(rig.below)
+    assert chain.backing_of(str(rig.disk)) == str(rig.below)
     run("qemu-io", "-f", "qcow2", "-c", "read -P 65 0 4M", rig.disk)
     rig.done(Kind.FLATTEN)
-    assert images.backing_of(str(rig.disk)) is None
+    assert chain.backing_of(str(rig.disk)) is None
     run("qemu-io", "-f", "qcow2", "-c", "read -P 65 0 4M", rig.disk)
 
 
@@ -184,9 +192,9 @@ def test_a_vm_that_is_resized(rig: Rig, point: str, is_changed: bool) -> None:
 @pytest.mark.parametrize(("point", "tags"), [("define/begin", ()), ("define/end", ("web",))])
 def test_a_vm_that_gets_tags(rig: Rig, point: str, tags: tuple[str, ...]) -> None:
     rig.cancelled_at(point, Kind.TAG, tags=("web",))
-    assert domain_xml.describe(rig.vm.XMLDesc()).made.tags == tags
+    assert definition.describe(rig.vm.XMLDesc()).made.tags == tags
     rig.done(Kind.TAG, tags=("web",))
-    assert domain_xml.describe(rig.vm.XMLDesc()).made.tags == ("web",)
+    assert definition.describe(rig.vm.XMLDesc()).made.tags == ("web",)
 
 
 @pytest.mark.parametrize(("point", "runs"), [("start/begin", False), ("start/end", True)])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import libvirt
 import pytest
-from maglica.model import Kind, Request, State, VmSpec, new_request_id
+from maglica.model.request import Kind, Request, State, VmSpec, new_request_id
 from support.client_worker import eventually
 from support.host_worker import HOST, Cell
 

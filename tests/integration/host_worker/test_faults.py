@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from maglica.model import State
+from maglica.model.request import State
 from support.client_worker import eventually
 from support.host_worker import HOST, Cell
 

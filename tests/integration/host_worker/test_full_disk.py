@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from maglica.model import State
+from maglica.model.request import State
 from support.client_worker import eventually
 from support.host_worker import Cell
 

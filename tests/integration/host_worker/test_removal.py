@@ -12,8 +12,8 @@ import signal
 
 import libvirt
 import pytest
-from maglica.host_worker import storage
-from maglica.model import Kind, Request, State, VmSpec, new_request_id, vm_uuid
+from maglica.disk import volumes
+from maglica.model.request import Kind, Request, State, VmSpec, new_request_id, vm_uuid
 from support.client_worker import eventually
 from support.host_worker import HOST, Cell
 from support.own_libvirtd import MADE
@@ -28,12 +28,12 @@ AFTER = ("undefine/announced-removal", "undefine/end", "volumes/begin", "volumes
 @pytest.fixture
 def pool(cell: Cell) -> libvirt.virStoragePool:
     """The pool with the two volumes of a vm; that runs."""
-    (known,) = storage.pools(cell.libvirtd.connection, [POOL])
+    (known,) = volumes.pools(cell.libvirtd.connection, [POOL])
     own = ""
     for target in ("vda", "vdb"):
-        name = storage.volume_name(NAME, target, UUID)
-        storage.create(cell.libvirtd.connection, known, name, storage.MIB)
-        path = storage.volume_path(known, name)
+        name = volumes.volume_name(NAME, target, UUID)
+        volumes.create(cell.libvirtd.connection, known, name, volumes.MIB)
+        path = volumes.volume_path(known, name)
         own += f"<maglica:volume target='{target}' pool='{POOL}' name='{name}' path='{path}'/>"
     cell.libvirtd.define(NAME, UUID, MADE.replace("/>", f">{own}</maglica:vm>")).create()
     cell.host.pass_points()

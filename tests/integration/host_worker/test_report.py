@@ -13,13 +13,15 @@ from types import SimpleNamespace
 from unittest import mock
 
 import pytest
-from maglica.config import HostWorker
-from maglica.host_worker import bases, images, mounts, undo
-from maglica.host_worker.guest.inspect import INSPECTION
-from maglica.host_worker.journal import MAKING, READY, Base, Journal
-from maglica.host_worker.journal_looks import Look
-from maglica.host_worker.report import Inspector
-from maglica.model import (
+from maglica.config.config import HostWorker
+from maglica.disk import chain as images
+from maglica.disk import mounts
+from maglica.guest.facts import INSPECTION
+from maglica.host_worker.daemon.report import Inspector
+from maglica.host_worker.journal.intents import Effect
+from maglica.host_worker.journal.journal import MAKING, READY, Base, Journal
+from maglica.host_worker.journal.looks import Look
+from maglica.model.request import (
     BaseSummary,
     CloneSpec,
     HostReport,
@@ -190,11 +192,11 @@ def test_what_a_clone_under_way_has_written_counts_once(node: Node, tmp_path: Pa
     prepare = Request(new_request_id(), Kind.PREPARE, ImageSpec(NAME, "kvm0.example.jp"))
     node.journal.accept([clone, prepare])
     volume = written(tmp_path / "volume")
-    node.journal.intend(clone.id, undo.VOLUME, volume)
+    node.journal.intend(clone.id, Effect.VOLUME, volume)
     for request, base_id in ((clone, "11111111"), (prepare, "22222222")):
         disk = written(tmp_path / base_id)
         node.add(id=base_id, state=MAKING, disks={"vda": disk})
-        node.journal.intend(request.id, bases.INTENT, {"id": base_id, "image_uuid": UUID})
+        node.journal.intend(request.id, Effect.BASE, {"id": base_id, "image_uuid": UUID})
     assert added(node) == 16 << 20
     node.journal.update_base("11111111", state=READY, facts={})
     assert added(node) == 8 << 20

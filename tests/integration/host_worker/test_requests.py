@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import libvirt
 import pytest
-from maglica import domain_xml
-from maglica.model import Kind, State, VmSpec, new_request_id, vm_uuid
+from maglica.domain import definition
+from maglica.model.request import Kind, State, VmSpec, new_request_id, vm_uuid
 from support.client_worker import IMAGE, eventually
 from support.host_worker import HOST, Cell
 from support.own_libvirtd import MADE
@@ -189,7 +189,7 @@ def test_tags_are_changed_in_place(cell: Cell, domain: object, runs: bool) -> No
         assert request.vm.tags == tuple(sorted(tags))
         assert request.vm.restart_needed is False
         for flags in (0, libvirt.VIR_DOMAIN_XML_INACTIVE):
-            made = domain_xml.describe(domain.XMLDesc(flags)).made
+            made = definition.describe(domain.XMLDesc(flags)).made
             assert (made.tags, made.image, made.who) == (tuple(sorted(tags)), IMAGE, "alice")
     assert domain.isActive() == runs
 

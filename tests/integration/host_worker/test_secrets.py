@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from maglica.model import Request, State
+from maglica.model.request import Request, State
 from support.client_worker import IMAGE, Worker, environment, eventually
 from support.host_worker import HOST, Cell, HostWorker
 from support.own_libvirtd import OwnLibvirtd
@@ -115,7 +115,7 @@ def play(checkout: Path, folder: Path, config: Path) -> subprocess.Popen[str]:
 
 def listing(config: Path, *words: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "maglica.cli", *words],
+        [sys.executable, "-m", "maglica.cli.main", *words],
         env=environment(MAGLICA_CONFIG=str(config)),
         capture_output=True,
         text=True,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import libvirt
 import pytest
-from maglica.model import Kind, State, VmSpec, new_request_id
+from maglica.model.request import Kind, State, VmSpec, new_request_id
 from support.client_worker import eventually
 from support.host_worker import HOST, Cell
 from support.own_libvirtd import NOBODY

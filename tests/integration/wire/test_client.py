@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import zmq
-from maglica import errors
-from maglica.model import (
+from maglica.model import errors
+from maglica.model.request import (
     CloneSpec,
     Failure,
     HostReport,
@@ -21,9 +21,9 @@ from maglica.model import (
     Request,
     State,
 )
-from maglica.wire import keys, schema, sockets
+from maglica.wire import keys, messages, sockets
 from maglica.wire.client import Client
-from maglica.wire.message import VERSION, Message
+from maglica.wire.frames import VERSION, Message
 from support.client_worker import eventually
 from support.forwarder import DROPPED, SILENT, Forwarder
 from support.wire_server import WireServer, free_port, script
@@ -36,7 +36,7 @@ LONG = 20.0
 
 
 def reply(request: Request) -> Message:
-    return Message("request", {"request": schema.plain(request)})
+    return Message("request", {"request": messages.plain(request)})
 
 
 @pytest.fixture
@@ -320,7 +320,7 @@ def test_hosts_come_page_by_page(server: WireServer) -> None:
             if ("after" in message.body)
             else 0
         )
-        page = schema.plain(status[first : first + 1])
+        page = messages.plain(status[first : first + 1])
         return Message("hosts", {"hosts": page, "more": first < 2})
 
     server.answer = answer
@@ -332,7 +332,7 @@ def test_hosts_come_page_by_page(server: WireServer) -> None:
 def test_list_plan_and_cancel(server: WireServer) -> None:
     server.answer = script(
         [
-            Message("requests", {"requests": [schema.plain(REQUEST)]}),
+            Message("requests", {"requests": [messages.plain(REQUEST)]}),
             Message("placement", {"host": "kvm0", "load": 0.25}),
             reply(replace(REQUEST, cancelling=True)),
         ]

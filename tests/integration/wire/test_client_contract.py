@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from maglica import errors
-from maglica.config import Config, Library
-from maglica.model import (
+from maglica.config.config import Config, Library
+from maglica.model import errors
+from maglica.model.request import (
     CloneMode,
     CloneSpec,
     Failure,

@@ -42,7 +42,7 @@ def move_bytes(seconds: float) -> None:
 
 
 def make_base(context: object) -> None:
-    from maglica.host_worker.journal import Base
+    from maglica.host_worker.journal.journal import Base
 
     left = context.journal.bases()
     base = Base("1", "image", "uuid", "version", "making", "default", {})
@@ -58,8 +58,8 @@ def run(requests: list, context: object) -> None:
 
 
 def one(request: object, context: object) -> None:
-    from maglica.errors import StorageFailed
-    from maglica.model import Vm, vm_uuid
+    from maglica.model.errors import StorageFailed
+    from maglica.model.request import Vm, vm_uuid
 
     name = request.name
     draft, made = FOLDER / "draft" / name, FOLDER / "made" / name
@@ -99,13 +99,13 @@ def one(request: object, context: object) -> None:
 
 def define(request: object, context: object) -> None:
     """Define the vm in libvirt, too, as its test driver can."""
-    from maglica import domain_xml
-    from maglica.domain_clone import ClonePlan, DiskSource, clone
-    from maglica.model import vm_uuid
+    from maglica.domain import definition
+    from maglica.domain.clone import ClonePlan, DiskSource, clone
+    from maglica.model.request import vm_uuid
 
     spec, connection = request.spec, context.connect()
     xml = connection.lookupByName(spec.image).XMLDesc()
-    disks = [disk.target for disk in domain_xml.describe(xml).copied_disks]
+    disks = [disk.target for disk in definition.describe(xml).copied_disks]
     plan = ClonePlan(
         name=spec.name,
         uuid=vm_uuid(request.id),
@@ -129,7 +129,7 @@ def undo(request_id: str, context: object) -> None:
         name = intent.data["name"]
         step(name, "undo")
         if (FOLDER / "stop" / f"{name}.undo-fails").exists():
-            from maglica.errors import StorageFailed
+            from maglica.model.errors import StorageFailed
 
             raise StorageFailed(f"cannot undo {name}")
         for folder in ("draft", "made"):

@@ -51,20 +51,22 @@ def plant_in_job() -> None:
 
 
 def take_all_guests() -> None:
-    from maglica.host_worker import look
-    from maglica.host_worker.guest.model import GuestFacts
+    from maglica.guest.facts import GuestFacts
+    from maglica.host_worker.job.image import look
 
     look.prepare_base = lambda *_asked: GuestFacts((), "debian", "12", "ifupdown", "i", "", True)
 
 
 def plant_in_steps() -> None:
     """Points at the begin and end of each phase, after each announcement, and around the end."""
-    from maglica.host_worker import context, journal, locks
+    from maglica.host_worker import request_locks
+    from maglica.host_worker.job import context
+    from maglica.host_worker.journal import journal
 
     real_phase = context.JobContext.phase
     real_end = context.JobContext._end
     real_intend = journal.Journal.intend
-    real_held = locks.held
+    real_held = request_locks.held
 
     @contextmanager
     def phase(self, request_ids, name):
@@ -95,13 +97,13 @@ def plant_in_steps() -> None:
     context.JobContext.phase = phase
     context.JobContext._end = end
     journal.Journal.intend = intend
-    locks.held = held
+    request_locks.held = held
 
 
 def plant_in_programs() -> None:
     """Points before and in the middle of a copy, when an appliance is up, before it mounts."""
-    from maglica.host_worker import qemu_img
-    from maglica.host_worker.guest import appliance
+    from maglica.disk import qemu_img
+    from maglica.guest.appliance import appliance
 
     real_copy = qemu_img.copy
     real_popen = subprocess.Popen
@@ -139,7 +141,7 @@ def plant_in_programs() -> None:
 
 
 def plant_in_undo() -> None:
-    from maglica.host_worker import undo
+    from maglica.host_worker.job import undo
 
     real_undo = undo.undo
 
@@ -155,10 +157,11 @@ def plant_in_undo() -> None:
 
 def plant_in_worker() -> None:
     """A point between the commit of a request and its acknowledgement; and who heeds a cancel."""
-    from maglica.host_worker import journal, work
+    from maglica.host_worker.daemon import open_requests
+    from maglica.host_worker.journal import journal
 
     real_accept = journal.Journal.accept
-    real_cancel = work.Work.cancel
+    real_cancel = open_requests.Work.cancel
 
     def accept(self, requests):
         real_accept(self, requests)
@@ -170,11 +173,11 @@ def plant_in_worker() -> None:
             real_cancel(self, request_id)
 
     journal.Journal.accept = accept
-    work.Work.cancel = cancel
+    open_requests.Work.cancel = cancel
 
 
 if FOLDER.is_dir():
-    if "maglica.host_worker.job" in sys.orig_argv:
+    if "maglica.host_worker.job.main" in sys.orig_argv:
         plant_in_job()
     elif "maglica.host_worker.main" in sys.orig_argv:
         plant_in_worker()

@@ -13,7 +13,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     PROGRESS_VARIABLE,
     Progress,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import (
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.request import (
     CloneSpec,
     Kind,
     Phase,

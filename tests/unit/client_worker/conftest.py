@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from maglica.client_worker.context import Context
 from maglica.client_worker.dispatch import Incoming
-from maglica.client_worker.engine import Engine, Outcome
 from maglica.client_worker.hosts import Hosts
 from maglica.client_worker.journal import Journal
-from maglica.client_worker.requests import Requests
-from maglica.model import Request
-from maglica.wire import schema
-from maglica.wire.message import Message, encode
+from maglica.client_worker.open_requests import Requests
+from maglica.client_worker.state import Context
+from maglica.client_worker.transactions import Engine, Outcome
+from maglica.model.request import Request
+from maglica.wire import messages as schema
+from maglica.wire.frames import Message, encode
 from support.client_worker import clone, report
 
 PEER = (b"peer", b"")

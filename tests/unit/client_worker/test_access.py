@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from maglica.client_worker import access
 from maglica.client_worker.access import ALLOWED, ANYBODY, AccessFile, Peer, Table, parse, zap
-from maglica.errors import ConfigInvalid
-from maglica.model import Role
+from maglica.model.errors import ConfigInvalid
+from maglica.model.request import Role
 from maglica.wire.sockets import PUBLISH_DOMAIN, REQUEST_DOMAIN
 from zmq.utils import z85
 

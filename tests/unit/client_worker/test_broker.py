@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from maglica.client_worker.broker import MAX_CORRELATION, Broker, _incoming
-from maglica.client_worker.engine import Outcome
-from maglica.config import ClientWorker
+from maglica.client_worker.transactions import Outcome
+from maglica.config.config import ClientWorker
 from maglica.wire import sockets
-from maglica.wire.message import MAX_FRAME, Message, decode
+from maglica.wire.frames import MAX_FRAME, Message, decode
 from support.client_worker import LOOPBACK, free_port
 
 if TYPE_CHECKING:

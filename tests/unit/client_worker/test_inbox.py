@@ -10,7 +10,7 @@ import pytest
 from maglica.client_worker import inbox as inbox_module
 from maglica.client_worker.dispatch import Incoming
 from maglica.client_worker.inbox import MESSAGES_A_TURN, MESSAGES_PER_KEY, Inbox
-from maglica.errors import LimitExceeded, MessageInvalid
+from maglica.model.errors import LimitExceeded, MessageInvalid
 
 MADE_UP = b"\0\1\2\3\4"
 

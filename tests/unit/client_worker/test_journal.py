@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from maglica.client_worker.journal import MIGRATIONS, Journal, digest
-from maglica.errors import JournalFailed
-from maglica.model import (
+from maglica.model.errors import JournalFailed
+from maglica.model.request import (
     CloneSpec,
     DomainSummary,
     Failure,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from maglica.model import HostReport, Request, new_request_id
+from maglica.model.request import HostReport, Request, new_request_id
 from support.client_worker import clone, image, made, report
 
 if TYPE_CHECKING:

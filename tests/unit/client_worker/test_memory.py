@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from maglica.client_worker.reservations import SETTLE_SECONDS
-from maglica.model import DomainSummary, Kind, Request, State, VmSpec, new_request_id, vm_uuid
+from maglica.model.request import (
+    DomainSummary,
+    Kind,
+    Request,
+    State,
+    VmSpec,
+    new_request_id,
+    vm_uuid,
+)
 from support.client_worker import clone, image, report, vm
 
 if TYPE_CHECKING:

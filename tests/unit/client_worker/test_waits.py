@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from maglica.client_worker.waits import ENDED_AT_ONCE, MAX_PER_KEY, MAX_STALE, Wait, Waits
-from maglica.model import CloneSpec, Kind, Request, State
+from maglica.model.request import CloneSpec, Kind, Request, State
 
 
 def wait(peer: bytes, request_id: str = "r", version: int = 1, deadline: float = 10.0) -> Wait:

@@ -11,14 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from maglica import errors, model, vm_identity
 from maglica.client_worker.access import ALLOWED
-from maglica.errors import MessageInvalid
-from maglica.wire import reported, schema, sockets
-from maglica.wire.message import MAX_DIGITS, MAX_FRAME, MAX_TOTAL, VERSION, decode, encode, topic
+from maglica.model import errors, request, vm
+from maglica.model.errors import MessageInvalid
+from maglica.wire import messages, reported, sockets
+from maglica.wire.frames import (
+    MAX_DIGITS,
+    MAX_FRAME,
+    MAX_TOTAL,
+    VERSION,
+    decode,
+    encode,
+    topic,
+)
 
 DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "protocol.md").read_text()
-TABLES = {"asked": schema.ASKED, "answered": schema.ANSWERED, "published": schema.PUBLISHED}
+TABLES = {"asked": messages.ASKED, "answered": messages.ANSWERED, "published": messages.PUBLISHED}
 PARTS = {
     "From clients and observers": "asked",
     "From hosts": "asked",
@@ -32,25 +40,25 @@ Check = Callable[[Any], Any]
 # Each record's check, and an object with its required fields only.
 RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
     "Request": (
-        lambda value: schema.request(value, "p"),
+        lambda value: messages.request(value, "p"),
         {"id": UUID, "kind": "clone", "spec": {"name": "a", "image": "b"}},
     ),
     "Submission": (
-        lambda value: schema._submitted(value, "p"),
+        lambda value: messages._submitted(value, "p"),
         {"id": UUID, "kind": "clone", "spec": {"name": "a", "image": "b"}},
     ),
-    "Watched": (lambda value: schema._watched(value, "p"), {"id": UUID, "version": 0}),
-    "Placement": (lambda value: schema._placement(value, "p"), {"host": "a", "load": 0}),
+    "Watched": (lambda value: messages._watched(value, "p"), {"id": UUID, "version": 0}),
+    "Placement": (lambda value: messages._placement(value, "p"), {"host": "a", "load": 0}),
     "CloneSpec": (
-        lambda value: schema.spec(value, "p", model.Kind.CLONE),
+        lambda value: messages.spec(value, "p", request.Kind.CLONE),
         {"name": "a", "image": "b"},
     ),
     "VmSpec": (
-        lambda value: schema.spec(value, "p", model.Kind.STOP),
+        lambda value: messages.spec(value, "p", request.Kind.STOP),
         {"name": "a", "uuid": UUID, "host": "b"},
     ),
     "ImageSpec": (
-        lambda value: schema.spec(value, "p", model.Kind.PREPARE),
+        lambda value: messages.spec(value, "p", request.Kind.PREPARE),
         {"image": "a", "host": "b"},
     ),
     "BaseSummary": (
@@ -71,16 +79,16 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         lambda value: reported.look(value, "p"),
         {"image": "a", "version": "b", "customizable": True, "reason": None, "current": None},
     ),
-    "Nic": (lambda value: schema._nic(value, "p"), {}),
-    "Phase": (lambda value: schema._phase(value, "p"), {"name": "a", "seconds": 1}),
-    "Failure": (lambda value: schema._failure(value, "p"), {"code": "a", "text": "b"}),
+    "Nic": (lambda value: messages._nic(value, "p"), {}),
+    "Phase": (lambda value: messages._phase(value, "p"), {"name": "a", "seconds": 1}),
+    "Failure": (lambda value: messages._failure(value, "p"), {"code": "a", "text": "b"}),
     "Vm": (
-        lambda value: schema._vm_result(value, "p"),
+        lambda value: messages._vm_result(value, "p"),
         {"name": "a", "uuid": UUID, "host": "b", "state": "c"},
     ),
-    "Interface": (lambda value: schema._interface(value, "p"), {"mac": "a"}),
+    "Interface": (lambda value: messages._interface(value, "p"), {"mac": "a"}),
     "HostStatus": (
-        lambda value: schema._host_status(value, "p"),
+        lambda value: messages._host_status(value, "p"),
         {"host": "a", "alive": True, "seen": 0, "weight": 1, "report": {}},
     ),
     "HostReport": (lambda value: reported.report(value, "p"), {}),
@@ -104,7 +112,7 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         lambda value: reported.leftover(value, "p"),
         {"path": "/a", "pool": None, "allocated_bytes": 1},
     ),
-    "Held": (lambda value: schema._held_request(value, "p"), {"id": UUID, "state": "done"}),
+    "Held": (lambda value: messages._held_request(value, "p"), {"id": UUID, "state": "done"}),
 }
 
 
@@ -183,7 +191,7 @@ def test_every_field_of_a_record_is_there(record: str) -> None:
         with pytest.raises(MessageInvalid, match=f"field '{name}' is missing"):
             check({key: value for key, value in least.items() if key != name})
     if record not in ("Held", "Submission", "Watched"):
-        cls = getattr(model, record)
+        cls = getattr(request, record)
         assert set(written) == {field.name for field in dataclasses.fields(cls)}
 
 
@@ -304,7 +312,7 @@ def test_the_roles_are_those_of_the_client_worker() -> None:
 
 
 def test_kinds_and_states_are_those_of_the_model() -> None:
-    for word, members in (("kind", model.Kind), ("state", model.State)):
+    for word, members in (("kind", request.Kind), ("state", request.State)):
         sentence = re.search(rf"`{word}` is one of ([^.]+)\.", DOCUMENT)
         assert sentence
         assert re.findall("`(.+?)`", sentence[1]) == [member.value for member in members]
@@ -324,14 +332,14 @@ def test_numbers_are_those_of_the_code() -> None:
         f"{sockets.HANDSHAKE_TIMEOUT} ms",
         f"{sockets.RECONNECT_FIRST}, {sockets.RECONNECT_MAX} ms",
     ]
-    assert str(vm_identity._VM_NAMESPACE) in DOCUMENT
+    assert str(vm._VM_NAMESPACE) in DOCUMENT
 
 
 EXAMPLES = re.findall(r"^```text (\w+)\n(.*?)\n```$", CHAPTERS["An example"], re.M | re.S)
 CHECKS = {
-    "asked": schema.asked,
-    "answered": schema.answered,
-    "published": schema.published,
+    "asked": messages.asked,
+    "answered": messages.answered,
+    "published": messages.published,
 }
 
 
@@ -353,4 +361,4 @@ def test_the_example_is_whole() -> None:
     }
     made = re.search(r'"vm":\{"name":"vm0.example.jp","uuid":"(.+?)"', DOCUMENT)
     assert made
-    assert made[1] == model.vm_uuid(UUID)
+    assert made[1] == request.vm_uuid(UUID)

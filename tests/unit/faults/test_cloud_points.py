@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from faults.cloud_cases import Case
 from faults.cloud_work import Worker
-from maglica.model import State
+from maglica.model.request import State
 from support import points
 
 

@@ -10,11 +10,9 @@ from typing import Any, Callable
 
 import pytest
 import yaml
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
-    errors,
-    image_apply,
-    model,
-)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage import images
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import errors
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import request as model
 from ansible_collections.maglica.cloud.plugins.modules import maglica_image
 
 IMAGE = "debian12.original"
@@ -173,7 +171,7 @@ def test_what_is_returned_is_documented() -> None:
     assert documented.keys() == {"hosts", "code"}
     spec = model.ImageSpec(IMAGE, HOSTS[0])
     request = model.Request("r", model.Kind.PREPARE, spec, state=model.State.FAILED)
-    place = image_apply.Place(HOSTS[0], True, request, errors.NoRoom("full"))
+    place = images.Place(HOSTS[0], True, request, errors.NoRoom("full"))
     assert documented["hosts"]["contains"].keys() == maglica_image.shown(place).keys()
 
 

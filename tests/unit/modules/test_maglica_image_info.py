@@ -11,7 +11,7 @@ from typing import Any, Callable
 import pytest
 import yaml
 from ansible_collections.maglica.cloud.plugins.module_utils import _listing
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica import model
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import request
 from ansible_collections.maglica.cloud.plugins.modules import maglica_image_info
 
 HERE, GONE = "debian12.original", "debian11.original"
@@ -32,14 +32,14 @@ class FakeClient:
     def __exit__(self, *_rest: object) -> None:
         pass
 
-    def hosts(self) -> tuple[model.HostStatus, ...]:
+    def hosts(self) -> tuple[request.HostStatus, ...]:
         bases = tuple(
-            model.BaseSummary(name[6:8], name, "0123456789ab", "default", 1, 1.0, True, True, 0)
+            request.BaseSummary(name[6:8], name, "0123456789ab", "default", 1, 1.0, True, True, 0)
             for name in (HERE, GONE)
         )
-        looks = (model.LookSummary(HERE, "0123456789ab", False, "no ifupdown", True),)
-        report = model.HostReport(bases=bases, looks=looks)
-        return (model.HostStatus("kvm0", True, 1.0, 1.0, report),)
+        looks = (request.LookSummary(HERE, "0123456789ab", False, "no ifupdown", True),)
+        report = request.HostReport(bases=bases, looks=looks)
+        return (request.HostStatus("kvm0", True, 1.0, 1.0, report),)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
     fake = FakeClient()
     monkeypatch.setattr(maglica_image_info, "Client", fake)
     seen = {"images": [{"name": HERE}], "unreachable_hosts": [], "problems": []}
-    monkeypatch.setattr(maglica_image_info.fleet_info, "images", lambda *_asked: dict(seen))
+    monkeypatch.setattr(maglica_image_info.info, "images", lambda *_asked: dict(seen))
     return fake
 
 
@@ -78,7 +78,7 @@ def test_what_is_known_of_a_guest(run: Run) -> None:
 
 def test_leftovers(run: Run, client: FakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     (status,) = client.hosts()
-    found = model.Leftover("/pool/a b.vda.0123abcd.qcow2", "default", 4096)
+    found = request.Leftover("/pool/a b.vda.0123abcd.qcow2", "default", 4096)
     report = replace(status.report, leftovers=(found,))
     monkeypatch.setattr(client, "hosts", lambda: (replace(status, report=report),))
     (shown,) = run(bases=True)["leftovers"]

@@ -13,21 +13,17 @@ from typing import Any, Callable
 import pytest
 import yaml
 from ansible_collections.maglica.cloud.plugins.module_utils import _ansible
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
-    errors,
-    fleet_values,
-    model,
-    vm_member,
-    vm_plan,
-)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage import plan, target
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import errors, request
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.vm import Domain
 from ansible_collections.maglica.cloud.plugins.modules import maglica_vm
 
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
-REQUEST = model.Request(
+REQUEST = request.Request(
     id="2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e",
-    kind=model.Kind.CLONE,
-    spec=model.CloneSpec(NAME, IMAGE, root_password="$6$salt$hashhash"),
-    state=model.State.RUNNING,
+    kind=request.Kind.CLONE,
+    spec=request.CloneSpec(NAME, IMAGE, root_password="$6$salt$hashhash"),
+    state=request.State.RUNNING,
     host=HOST,
     created=100.0,
     updated=101.5,
@@ -49,19 +45,19 @@ def bring(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             seen.update(hosts=hosts, waiting=waiting)
             self.tell = tell
 
-        def _answer(self, how: str, asked: list[vm_plan.Wanted]) -> list[vm_member.Member]:
+        def _answer(self, how: str, asked: list[plan.Wanted]) -> list[target.Member]:
             (wanted,) = asked
             seen.update(how=how, wanted=wanted)
             if "told" in seen:
                 self.tell(seen["told"])
             if "error" in seen:
                 raise seen["error"]
-            return [vm_member.Member(wanted, **seen["member"])]
+            return [target.Member(wanted, **seen["member"])]
 
-        def bring(self, asked: list[vm_plan.Wanted]) -> list[vm_member.Member]:
+        def bring(self, asked: list[plan.Wanted]) -> list[target.Member]:
             return self._answer("bring", asked)
 
-        def foresee(self, asked: list[vm_plan.Wanted]) -> list[vm_member.Member]:
+        def foresee(self, asked: list[plan.Wanted]) -> list[target.Member]:
             return self._answer("foresee", asked)
 
     monkeypatch.setattr(maglica_vm, "Task", FakeTask)
@@ -75,8 +71,8 @@ def run(run_module: Run, bring: dict[str, Any]) -> Run:
 
 def test_the_least(run: Run, bring: dict[str, Any]) -> None:
     assert run(image=IMAGE)["changed"] is False
-    assert bring["wanted"] == vm_plan.Wanted(NAME, image=IMAGE)
-    assert bring["waiting"] == vm_member.Waiting()
+    assert bring["wanted"] == plan.Wanted(NAME, image=IMAGE)
+    assert bring["waiting"] == target.Waiting()
     assert [host.name for host in bring["hosts"].hosts] == [HOST]
     assert bring["how"] == "bring"
 
@@ -111,18 +107,18 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
         wait_timeout=9,
         host_timeout=3,
     )
-    assert bring["wanted"] == vm_plan.Wanted(
+    assert bring["wanted"] == plan.Wanted(
         name=NAME,
-        state=vm_plan.Presence.STOPPED,
+        state=plan.Presence.STOPPED,
         image=IMAGE,
         host=HOST,
-        clone_mode=model.CloneMode.FULL,
+        clone_mode=request.CloneMode.FULL,
         pool="fast",
         vcpus=2,
         memory_mib=1024,
         networks=(
-            model.Nic(network="default", mac="52:54:00:aa:bb:cc"),
-            model.Nic(
+            request.Nic(network="default", mac="52:54:00:aa:bb:cc"),
+            request.Nic(
                 bridge="br0",
                 addresses=("192.0.2.7/24",),
                 gateways=("192.0.2.1",),
@@ -136,7 +132,7 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
         force=True,
         stop_timeout=7,
     )
-    assert bring["waiting"] == vm_member.Waiting(False, vm_member.WaitFor.ADDRESS, 9)
+    assert bring["waiting"] == target.Waiting(False, target.WaitFor.ADDRESS, 9)
     assert bring["hosts"].timeout == 3
 
 
@@ -256,10 +252,10 @@ def test_bad_parameters(run: Run, arguments: dict[str, object], why: str) -> Non
 
 def test_what_is_returned_is_documented() -> None:
     documented = yaml.safe_load(maglica_vm.RETURN)
-    shown = _ansible.vm_view.of_request(REQUEST)
+    shown = _ansible.shown.of_request(REQUEST)
     assert documented["request"]["contains"].keys() == shown.keys()
     assert documented["request"]["sample"].keys() == shown.keys()
-    domain = fleet_values.Domain(NAME, "u", HOST, "running", True)
-    vm = _ansible.vm_view.of_domain(domain)
+    domain = Domain(NAME, "u", HOST, "running", True)
+    vm = _ansible.shown.of_domain(domain)
     assert documented["vm"]["contains"].keys() == vm.keys()
     assert documented["vm"]["sample"].keys() == vm.keys()

@@ -12,14 +12,14 @@ from typing import Any, Callable
 import pytest
 import yaml
 from ansible_collections.maglica.cloud.plugins.module_utils import _ansible
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica import (
-    errors,
-    fleet_values,
-    model,
-    vm_member,
-    vm_plan,
-    vms_plan,
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage import (
+    group,
+    plan,
+    target,
 )
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import errors
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import request as model
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.vm import Domain
 from ansible_collections.maglica.cloud.plugins.modules import maglica_vm, maglica_vms
 
 IMAGE, HOST = "debian12.original", "kvm0.example.jp"
@@ -44,16 +44,16 @@ def task(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         def __init__(self, *_parts: object) -> None:
             seen["waiting"] = _parts[2]
 
-        def _answer(self, how: str, asked: object) -> list[vm_member.Member]:
+        def _answer(self, how: str, asked: object) -> list[target.Member]:
             seen.update(how=how, asked=asked)
             if "error" in seen:
                 raise seen["error"]
             return seen["members"]
 
-        def bring(self, asked: object) -> list[vm_member.Member]:
+        def bring(self, asked: object) -> list[target.Member]:
             return self._answer("bring", asked)
 
-        def foresee(self, asked: object) -> list[vm_member.Member]:
+        def foresee(self, asked: object) -> list[target.Member]:
             return self._answer("foresee", asked)
 
     monkeypatch.setattr(maglica_vms, "Task", FakeTask)
@@ -69,16 +69,16 @@ def test_a_pattern_with_a_count(run: Run, task: dict[str, Any]) -> None:
     result = run(name="web%02d.example.jp", count=3, image=IMAGE, memory=64)
     assert result["vms"] == []
     assert task["how"] == "bring"
-    assert task["waiting"] == vm_member.Waiting()
-    assert task["asked"] == vms_plan.Group(
-        vms_plan.Pattern("web%02d.example.jp", "web", 2, ".example.jp"),
-        vm_plan.Wanted("", image=IMAGE, memory_mib=64),
+    assert task["waiting"] == target.Waiting()
+    assert task["asked"] == group.Group(
+        group.Pattern("web%02d.example.jp", "web", 2, ".example.jp"),
+        plan.Wanted("", image=IMAGE, memory_mib=64),
         3,
     )
     run(name="web%d", count=0, exact=True, first=0, state="stopped")
     asked = task["asked"]
     assert (asked.count, asked.exact, asked.first) == (0, True, 0)
-    assert asked.model.state is vm_plan.Presence.STOPPED
+    assert asked.model.state is plan.Presence.STOPPED
     run(name="web%d", state="absent", _ansible_check_mode=True)
     assert task["how"] == "foresee"
 
@@ -105,7 +105,7 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
         wait_timeout=9,
     )
     common: dict[str, Any] = {
-        "state": vm_plan.Presence.RUNNING,
+        "state": plan.Presence.RUNNING,
         "image": IMAGE,
         "memory_mib": 512,
         "networks": (model.Nic(network="default", mac="52:54:00:aa:bb:cc"),),
@@ -115,19 +115,19 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
         "stop_timeout": 7,
     }
     assert task["asked"] == [
-        vm_plan.Wanted("a", **{**common, "memory_mib": 1024, "networks": (), "force": False}),
-        vm_plan.Wanted("b", **{**common, "state": vm_plan.Presence.ABSENT}),
-        vm_plan.Wanted(
+        plan.Wanted("a", **{**common, "memory_mib": 1024, "networks": (), "force": False}),
+        plan.Wanted("b", **{**common, "state": plan.Presence.ABSENT}),
+        plan.Wanted(
             "c",
             **{**common, "ssh_authorized_keys": (), "host": HOST},
             clone_mode=model.CloneMode.FULL,
         ),
     ]
-    assert task["waiting"] == vm_member.Waiting(False, vm_member.WaitFor.ADDRESS, 9)
+    assert task["waiting"] == target.Waiting(False, target.WaitFor.ADDRESS, 9)
 
 
-def member(name: str, state: str = "present", **fields: Any) -> vm_member.Member:
-    return vm_member.Member(vm_plan.Wanted(name, vm_plan.Presence(state)), **fields)
+def member(name: str, state: str = "present", **fields: Any) -> target.Member:
+    return target.Member(plan.Wanted(name, plan.Presence(state)), **fields)
 
 
 MEMBERS = (
@@ -161,7 +161,7 @@ def test_the_result(run: Run, task: dict[str, Any]) -> None:
 
 
 def test_the_failed_ones_are_named_with_their_causes(run: Run, task: dict[str, Any]) -> None:
-    lost: Sequence[vm_member.Member] = [
+    lost: Sequence[target.Member] = [
         member("e", changed=True, request=REQUEST, error=errors.NoRoom("pool x is full")),
         member("f", changed=True, done=True, error=errors.RequestTimeout("cannot wait longer")),
         member("g", "absent", before={"host": HOST}, error=errors.StorageFailed("busy")),
@@ -173,8 +173,8 @@ def test_the_failed_ones_are_named_with_their_causes(run: Run, task: dict[str, A
     assert result["code"] == "no_room"
     assert result["msg"] == "3 of 7 vms failed: e: pool x is full; f: cannot wait longer; g: busy"
     # One that has failed has all the keys of one that is there.
-    domain = fleet_values.Domain("e", "u", HOST, "running", True)
-    vm = _ansible.vm_view.of_domain(domain)
+    domain = Domain("e", "u", HOST, "running", True)
+    vm = _ansible.shown.of_domain(domain)
     assert result["vms"][2].keys() == {*vm, "changed", "failed", "code", "msg"}
     assert {key: value for key, value in result["vms"][2].items() if value not in (None, [])} == {
         "name": "e",
@@ -224,14 +224,14 @@ def test_bad_parameters(run: Run, arguments: dict[str, object], why: str) -> Non
 
 def test_what_is_returned_is_documented() -> None:
     documented = yaml.safe_load(maglica_vms.RETURN)
-    request = {"name", *_ansible.vm_view.of_request(REQUEST)}
+    request = {"name", *_ansible.shown.of_request(REQUEST)}
     assert documented["requests"]["contains"].keys() == request
     assert documented["requests"]["sample"][0].keys() == request
     removed = {"name", "host", "changed"}
     assert documented["removed"]["contains"].keys() == removed
     assert documented["removed"]["sample"][0].keys() == removed
-    domain = fleet_values.Domain("a", "u", HOST, "running", True)
-    vm = {"changed", *_ansible.vm_view.of_domain(domain)}
+    domain = Domain("a", "u", HOST, "running", True)
+    vm = {"changed", *_ansible.shown.of_domain(domain)}
     assert documented["vms"]["contains"].keys() == vm | {"failed", "code", "msg"}
     assert documented["vms"]["sample"][0].keys() == vm
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import zmq
-from maglica.errors import ConfigInvalid
+from maglica.model.errors import ConfigInvalid
 from maglica.wire import keys
 
 

@@ -18,10 +18,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import config_values, names
 from .._deps import need
-from ..errors import ConfigInvalid, NameInvalid
-from ..model import Role
+from ..config import values
+from ..model import names
+from ..model.errors import ConfigInvalid, NameInvalid
+from ..model.request import Role
 from ..wire.sockets import PUBLISH_DOMAIN, REQUEST_DOMAIN
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ def parse(text: str, path: Path) -> Table:
             if role not in {known.value for known in Role}:
                 roles = ", ".join(known.value for known in Role)
                 raise ValueError(f"{role[:40]!r} is no role, which are {roles}")
-            config_values.key(key, path.parent)
+            values.key(key, path.parent)
             if key in peers:
                 raise ValueError(f"the key of {peers[key]} stands here again")
             peers[key] = Peer(names.object_name(name), Role(role), key)

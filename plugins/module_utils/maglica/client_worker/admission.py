@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import (
+from ..model.errors import (
     HostDown,
     HostUnknown,
     MaglicaError,
@@ -21,9 +21,17 @@ from ..errors import (
     RequestConflict,
     UuidTwice,
 )
-from ..model import CloneSpec, ImageSpec, Kind, Placement, Request, Spec, VmSpec
-from ..placement import Candidate, Choice, load, place_all, start
-from .context import Context
+from ..model.request import (
+    CloneSpec,
+    ImageSpec,
+    Kind,
+    Placement,
+    Request,
+    Spec,
+    VmSpec,
+)
+from .placement.choose import Candidate, Choice, load, place_all, start
+from .state import Context
 
 
 def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> list[Request]:

@@ -15,18 +15,18 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from .. import systemd
 from .._deps import need
-from ..config import ClientWorker
-from ..errors import ConfigInvalid, LimitExceeded, MessageInvalid
+from ..config.config import ClientWorker
+from ..model.errors import ConfigInvalid, LimitExceeded, MessageInvalid
+from ..system import systemd
 from ..wire import sockets
+from ..wire.frames import Message, encode, topic
 from ..wire.keys import KeyPair
-from ..wire.message import Message, encode, topic
 from .access import AccessFile, Table, zap
-from .context import Context, error_message
 from .dispatch import Incoming, identify
-from .engine import Engine, Outcome
 from .inbox import Inbox
+from .state import Context, error_message
+from .transactions import Engine, Outcome
 
 logger = logging.getLogger(__name__)
 

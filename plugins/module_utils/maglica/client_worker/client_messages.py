@@ -7,13 +7,13 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from ..errors import RequestCancelled, RequestUnknown
-from ..model import Failure, HostReport, HostStatus, Request, State
-from ..wire import schema
-from ..wire.message import Message
-from ..wire.reports import fitting
+from ..model.errors import RequestCancelled, RequestUnknown
+from ..model.request import Failure, HostReport, HostStatus, Request, State
+from ..wire import messages
+from ..wire.fitting import fitting
+from ..wire.frames import Message
 from .admission import accept, foresee
-from .context import Call, Context, replies, reply, size
+from .state import Call, Context, replies, reply, size
 from .waits import Wait
 
 logger = logging.getLogger(__name__)
@@ -40,12 +40,14 @@ def submit_all(context: Context, call: Call) -> Message:
 
 def plan(context: Context, call: Call) -> Message:
     """Say where a clone would be made, and change nothing."""
-    return Message("placement", schema.plain(foresee(context, [call.body["spec"]])[0]))
+    return Message("placement", messages.plain(foresee(context, [call.body["spec"]])[0]))
 
 
 def plan_all(context: Context, call: Call) -> Message:
     """Say where each of a list of clones would be made, and change nothing."""
-    return Message("placements", {"placements": schema.plain(foresee(context, call.body["specs"]))})
+    return Message(
+        "placements", {"placements": messages.plain(foresee(context, call.body["specs"]))}
+    )
 
 
 def status(context: Context, call: Call) -> Message:
@@ -134,12 +136,12 @@ def cancel(context: Context, call: Call) -> Message:
 def hosts(context: Context, call: Call) -> Message:
     """Show the hosts by name, from the one after ``after`` on, as many as fit."""
     names = [name for name in context.hosts.names() if name > call.body.get("after", "")]
-    page, more = schema.page((_status(context, name) for name in names), ANSWER_ROOM)
+    page, more = messages.page((_status(context, name) for name in names), ANSWER_ROOM)
     if names and not page:
         # One host alone may have so many domains: what can be told of it is told.
         first = _status(context, names[0])
-        report = fitting(first.report, schema.PAGE_ROOM - _STATUS_MARGIN)
-        page, more = schema.page([replace(first, report=report)])[0], len(names) > 1
+        report = fitting(first.report, messages.PAGE_ROOM - _STATUS_MARGIN)
+        page, more = messages.page([replace(first, report=report)])[0], len(names) > 1
     return Message("hosts", {"hosts": page, "more": more})
 
 

@@ -8,12 +8,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..errors import AccessDenied, JournalFailed, MaglicaError, MessageInvalid
-from ..wire import schema
-from ..wire.message import Message, decode
+from ..model.errors import AccessDenied, JournalFailed, MaglicaError, MessageInvalid
+from ..wire import messages
+from ..wire.frames import Message, decode
 from . import client_messages, host_messages
 from .access import ANYBODY, Peer
-from .context import Call, Context, error_message
+from .state import Call, Context, error_message
 from .waits import Envelope
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def _handle(context: Context, incoming: Incoming) -> Message | None:
         denied = AccessDenied(f"{peer} may not send {message.type}")
         raise _rejected(context, "role", denied)
     try:
-        body = schema.asked(message.type, message.body)
+        body = messages.asked(message.type, message.body)
     except MessageInvalid as error:
         raise _rejected(context, "body", error) from None
     if message.type in _FROM_HOSTS and not peer.is_host(body["host"]):

@@ -8,15 +8,15 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from ..errors import AccessDenied, MessageInvalid, RequestUnknown
-from ..model import Kind, Request, State, Vm, VmSpec, vm_uuid
-from ..wire import schema
-from ..wire.message import Message
-from .context import Call, Context, acknowledge, fits
+from ..model.errors import AccessDenied, MessageInvalid, RequestUnknown
+from ..model.request import Kind, Request, State, Vm, VmSpec, vm_uuid
+from ..wire import messages
+from ..wire.frames import Message
+from .state import Call, Context, acknowledge, fits
 
 logger = logging.getLogger(__name__)
 
-# The most that a hello and a welcome hold (wire/schema.py).
+# The most that a hello and a welcome hold (wire/messages.py).
 MAX_LISTED = 1000
 # An id in quotes, and a comma.
 LISTED_BYTES = 39
@@ -45,9 +45,9 @@ def hello(context: Context, call: Call) -> Message:
         if request.id not in held and (complete or request.state is not State.RUNNING)
     ]
     cancel = cancel[:MAX_LISTED]
-    room = schema.PAGE_ROOM - len(cancel) * LISTED_BYTES
+    room = messages.PAGE_ROOM - len(cancel) * LISTED_BYTES
     sent = (_sent(context, request) for request in missing[:MAX_LISTED])
-    welcome, _other = schema.page(sent, room)
+    welcome, _other = messages.page(sent, room)
     return Message("welcome", {"requests": welcome, "cancel": cancel})
 
 

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..memory_limit import DEFAULT, MemoryLimit
-from ..model import HostReport, Kind, Request, State
-from ..placement import Candidate, Holdings
+from ..model.memory_limit import DEFAULT, MemoryLimit
+from ..model.request import HostReport, Kind, Request, State
+from .placement.choose import Candidate, Holdings
 from .reservations import SETTLE_SECONDS, Reservations
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from ..errors import LimitExceeded, MaglicaError, MessageInvalid
+from ..model.errors import LimitExceeded, MaglicaError, MessageInvalid
 from .dispatch import Incoming
 
 # What of one key may wait for its turn. A key may have many owners at once, the forks of a play,

@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import JournalFailed, MessageInvalid
-from ..model import HostReport, Kind, Request, Spec, State
-from ..wire import schema
+from ..model.errors import JournalFailed, MessageInvalid
+from ..model.request import HostReport, Kind, Request, Spec, State
+from ..wire import messages
 
 logger = logging.getLogger(__name__)
 
@@ -239,7 +239,7 @@ class Journal:
         try:
             values["spec"] = json.loads(row["spec"])
             values.update(json.loads(row["detail"]))
-            return schema.request(values)
+            return messages.request(values)
         except (ValueError, MessageInvalid) as error:
             raise JournalFailed(
                 f"journal {self.path}: request {row['id']} is unreadable: {error}"
@@ -258,7 +258,7 @@ def _failing(path: Path) -> Iterator[None]:
 
 def _report(name: str, text: str) -> HostReport:
     hello = {"host": name, "report": json.loads(text), "requests": []}
-    report: HostReport = schema.asked("hello", hello)["report"]
+    report: HostReport = messages.asked("hello", hello)["report"]
     return report
 
 
@@ -303,4 +303,4 @@ def _moving(request: Request) -> tuple[Any, ...]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(schema.plain(value), separators=(",", ":"), sort_keys=True)
+    return json.dumps(messages.plain(value), separators=(",", ":"), sort_keys=True)

@@ -13,18 +13,19 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from .. import config, systemd
 from .._deps import need
-from ..errors import ConfigInvalid, MaglicaError
-from ..memory_limit import MemoryLimit
+from ..config import config
+from ..model.errors import ConfigInvalid, MaglicaError
+from ..model.memory_limit import MemoryLimit
+from ..system import systemd
 from ..wire import keys
 from .access import AccessFile
 from .broker import Broker
-from .context import Context
-from .engine import Engine
 from .hosts import Hosts
 from .journal import Journal
-from .requests import Requests
+from .open_requests import Requests
+from .state import Context
+from .transactions import Engine
 
 logger = logging.getLogger("maglica.client_worker")
 

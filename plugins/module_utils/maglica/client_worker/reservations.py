@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from .. import placement, placement_pools
-from ..model import CloneSpec, Kind, Request, VmSpec, vm_uuid
-from ..placement import Holdings, Reserved
+from ..model.request import CloneSpec, Kind, Request, VmSpec, vm_uuid
+from .placement import choose
+from .placement import pools as placement_pools
+from .placement.choose import Holdings, Reserved
 
 # A report may be a little older than a result that came before it: so long what the result said
 # (a vm made, started, removed) stands against a report that does not know it.
@@ -146,9 +147,9 @@ class Reservations:
         self, entry: _Reservation, spec: CloneSpec, holdings: Holdings | None
     ) -> _Reservation:
         reserved = self.total()
-        need = placement.need(spec, holdings, reserved.bases)
+        need = choose.need(spec, holdings, reserved.bases)
         domain = holdings.by_uuid.get(entry.uuid) if holdings else None
-        memory = placement.memory(spec, holdings)
+        memory = choose.memory(spec, holdings)
         entry = replace(
             entry,
             memory_mib=memory,

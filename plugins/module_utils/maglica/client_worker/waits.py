@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ..model import Request
+from ..model.request import Request
 
 # A peer's place to answer to: the frames before its message. The first is the routing id that
 # libzmq made up for the connection, which no other connection ever gets.

@@ -11,10 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import config, systemd
-from ..errors import ConfigInvalid, MaglicaError
+from ..config import config
+from ..model.errors import ConfigInvalid, MaglicaError
+from ..system import systemd
 from ..wire import keys
-from .service import Service
+from .daemon.service import Service
 
 _log = logging.getLogger(__name__)
 

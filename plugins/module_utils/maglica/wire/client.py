@@ -14,13 +14,22 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Callable
 
-from .. import errors
 from .._deps import need
-from ..config import Config
-from ..errors import MessageInvalid, PeerSilent, RequestTimeout
-from ..model import CloneSpec, HostStatus, Kind, Placement, Request, Spec, State, new_request_id
-from . import keys, schema, sockets
-from .message import Message, decode, encode
+from ..config.config import Config
+from ..model import errors
+from ..model.errors import MessageInvalid, PeerSilent, RequestTimeout
+from ..model.request import (
+    CloneSpec,
+    HostStatus,
+    Kind,
+    Placement,
+    Request,
+    Spec,
+    State,
+    new_request_id,
+)
+from . import keys, messages, sockets
+from .frames import Message, decode, encode
 
 # Seconds.
 REPLY_TIMEOUT = 5.0
@@ -131,7 +140,7 @@ class Client:
             body["states"] = chosen
         found: list[Request] = []
         while len(found) < limit:
-            asked = min(limit - len(found), schema.MAX_LISTED)
+            asked = min(limit - len(found), messages.MAX_LISTED)
             reply = self.call("list", {**body, "limit": asked})
             found += reply["requests"]
             full = len(reply["requests"]) == asked
@@ -240,8 +249,8 @@ class Client:
     def _exchange(
         self, kind: str, body: dict[str, Any], patience: float, total: float
     ) -> dict[str, Any]:
-        plain = schema.plain(body)
-        schema.asked(kind, plain)
+        plain = messages.plain(body)
+        messages.asked(kind, plain)
         frames = encode(Message(kind, plain))
         end = time.monotonic() + total
         pause = _FIRST_PAUSE
@@ -324,7 +333,7 @@ class Client:
 
 def _answer(kind: str, frames: list[bytes]) -> dict[str, Any]:
     reply = decode(frames)
-    values = schema.answered(reply.type, reply.body)
+    values = messages.answered(reply.type, reply.body)
     if reply.type == "error":
         raise errors.from_code(values["code"], values["text"])
     if reply.type != _REPLIES[kind]:

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import config_values
 from .._deps import need
-from ..errors import ConfigInvalid, MaglicaError
+from ..config import values
+from ..model.errors import ConfigInvalid, MaglicaError
 
 SUFFIX = ".key"
 PUBLIC_SUFFIX = ".pub"
@@ -85,7 +85,7 @@ def make(path: Path) -> KeyPair:
 def _pair(text: bytes, path: Path) -> KeyPair:
     secret = text.rstrip(b"\r\n")
     try:
-        config_values.key(secret.decode("ascii"), path.parent)
+        values.key(secret.decode("ascii"), path.parent)
         return KeyPair(need("zmq").curve_public(secret), secret)
     except ValueError:
         raise ConfigInvalid(f"{path} holds no secret key of {_LENGTH} Z85 characters") from None

@@ -1,11 +1,20 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host says of itself, checked field by field; schema.py has the messages."""
+"""What a host says of itself, checked field by field; messages.py has the messages."""
 
 from __future__ import annotations
 
-from .. import model
-from .checks import boolean, integer, list_of, number, optional, record, text, uuid
+from ..model import request
+from ..model.checks import (
+    boolean,
+    integer,
+    list_of,
+    number,
+    optional,
+    record,
+    text,
+    uuid,
+)
 
 MAX_DOMAINS = 4000
 MAX_LEFTOVERS = 200
@@ -13,7 +22,7 @@ MAX_LEFTOVERS = 200
 _bytes = integer(0, 1 << 60)
 
 domain = record(
-    model.DomainSummary,
+    request.DomainSummary,
     name=text(400),
     uuid=uuid(),
     active=boolean,
@@ -24,15 +33,17 @@ domain = record(
     disk_bytes=_bytes,
 )
 pool = record(
-    model.PoolSummary,
+    request.PoolSummary,
     name=text(200),
     capacity_bytes=_bytes,
     free_bytes=_bytes,
     shared=optional(text(40)),
 )
-leftover = record(model.Leftover, path=text(4096), pool=optional(text(200)), allocated_bytes=_bytes)
+leftover = record(
+    request.Leftover, path=text(4096), pool=optional(text(200)), allocated_bytes=_bytes
+)
 base = record(
-    model.BaseSummary,
+    request.BaseSummary,
     id=text(40),
     image=text(200),
     version=text(64),
@@ -44,7 +55,7 @@ base = record(
     vms=integer(0, 1 << 20),
 )
 look = record(
-    model.LookSummary,
+    request.LookSummary,
     image=text(400),
     version=text(64),
     customizable=boolean,
@@ -52,7 +63,7 @@ look = record(
     current=optional(boolean),
 )
 report = record(
-    model.HostReport,
+    request.HostReport,
     cpus=integer(0, 1 << 20),
     memory_total_mib=_bytes,
     memory_free_mib=_bytes,

@@ -11,12 +11,12 @@ import os
 import struct
 from typing import Any
 
-from .. import config_values
 from .._deps import need
-from ..config import ClientWorker
-from ..errors import AccessDenied, ConfigInvalid, PeerSilent
+from ..config import values
+from ..config.config import ClientWorker
+from ..model.errors import AccessDenied, ConfigInvalid, PeerSilent
+from .frames import MAX_FRAME, topic
 from .keys import KeyPair
-from .message import MAX_FRAME, topic
 
 # A zmq.Socket or zmq.Context; the package may be missing, so it is no name at run time.
 Socket = Any
@@ -289,5 +289,5 @@ def _bind(socket: Socket, keys: KeyPair | None, domain: str, address: str, port:
 
 
 def _refuse_plain(address: str) -> None:
-    if not config_values.is_loopback(address):
+    if not values.is_loopback(address):
         raise ConfigInvalid(f"refusing to use {address} without CURVE: it is no loopback address")

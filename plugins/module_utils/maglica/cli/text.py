@@ -1,0 +1,187 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the command line shows: values in, text out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+from ..manage.images import Place
+from ..model.request import HostStatus, Request
+from ..model.text import one_line
+
+_FIRST_COLUMN = 40
+_LINE = 57
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table whose first column is 40 wide or more, and the others as wide as needed."""
+    texts = [titles, *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[index]) for row in texts) for index in range(len(titles))]
+    widths[0] = max(widths[0], _FIRST_COLUMN)
+    lines = [" ".join(map(str.ljust, row, widths)).rstrip() for row in texts]
+    return "\n".join([lines[0], "-" * max(_LINE, *map(len, lines)), *lines[1:]]) + "\n"
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None or value == "" else one_line(str(value))
+
+
+def image_table(hosts: Iterable[HostStatus]) -> str:
+    rows = [
+        (domain.name, status.host, refusal(status, domain.name))
+        for status in hosts
+        for domain in sorted(status.report.domains, key=lambda domain: domain.name)
+        if domain.is_image
+    ]
+    columns = 3 if any(row[2] for row in rows) else 2
+    return table(("Name", "Host", "Can't be cloned")[:columns], [row[:columns] for row in rows])
+
+
+def refusal(status: HostStatus, image: str) -> str | None:
+    """Return why clones of an image are refused on a host, if it is known that they are."""
+    look = status.report.look_at(image)
+    return look.reason if look and not look.customizable else None
+
+
+def places(act: str, done: Sequence[Place]) -> str:
+    """Return what was done for an image on each host."""
+    return table(("Host", "Done"), [(place.host, _done(act, place)) for place in done])
+
+
+def _done(act: str, place: Place) -> str:
+    if place.request is not None and not place.request.state.ended:
+        return place.request.state.value
+    if place.error is not None:
+        return "failed"
+    words = {"prepare": "prepared", "release": "released"}
+    return words[act] if place.changed else "nothing to do"
+
+
+def vm_table(hosts: Iterable[HostStatus]) -> str:
+    rows = [
+        (
+            domain.name,
+            status.host,
+            "running" if domain.active else "stopped",
+            domain.vcpus,
+            domain.memory_mib,
+            "yes" if domain.made else "no",
+        )
+        for status in hosts
+        for domain in sorted(status.report.domains, key=lambda domain: domain.name)
+        if not domain.is_image
+    ]
+    return table(("Name", "Host", "State", "vCPUs", "MiB", "Clone"), rows)
+
+
+def host_table(hosts: Iterable[HostStatus]) -> str:
+    rows = []
+    for status in hosts:
+        report = status.report
+        images = sum(domain.is_image for domain in report.domains)
+        rows.append(
+            (
+                status.host,
+                "up" if status.alive else "down",
+                f"{status.weight:g}",
+                report.cpus,
+                f"{report.memory_free_mib}/{report.memory_total_mib}",
+                images,
+                len(report.domains) - images,
+                report.problem,
+            )
+        )
+    titles = ("Name", "State", "Weight", "CPUs", "MiB free", "Images", "Vms", "Problem")
+    return table(titles, rows)
+
+
+def leftover_lines(hosts: Iterable[HostStatus]) -> str:
+    """Return what looks like Maglica's on each host and is not shown to be, or nothing."""
+    lines = [
+        f"{status.host}: {one_line(leftover.path)} ({leftover.allocated_bytes >> 20} MiB):"
+        f" {one_line(leftover.command)}\n"
+        for status in hosts
+        for leftover in status.report.leftovers
+    ]
+    title = (
+        "\nLeftovers: files that look like Maglica's, and that nothing shows to be. Maglica never"
+        " removes them;\nwhere nobody needs one, the command removes it.\n"
+    )
+    return "".join([title, *lines]) if lines else ""
+
+
+def request_table(requests: Iterable[Request]) -> str:
+    rows = [
+        (
+            request.id,
+            request.kind.value,
+            request.name,
+            request.host,
+            "cancelling" if request.cancelling and not request.state.ended else request.state.value,
+            request.phase if not request.state.ended else None,
+            moment(request.created),
+        )
+        for request in requests
+    ]
+    return table(("Id", "Kind", "Vm", "Host", "State", "Phase", "Created"), rows)
+
+
+def request_text(request: Request) -> str:
+    """Return everything about one request, a line for each fact."""
+    facts = [
+        ("id", request.id),
+        ("kind", request.kind.value),
+        ("vm", request.name),
+        ("image", getattr(request.spec, "image", None)),
+        ("host", request.host),
+        ("state", request.state.value),
+        ("submitted by", request.who),
+        ("created", moment(request.created)),
+        ("updated", moment(request.updated)),
+        ("phase", request.phase if not request.state.ended else None),
+    ]
+    facts += [(f"phase {phase.name}", f"{phase.seconds:.2f} s") for phase in request.phases]
+    if request.failure:
+        facts.append(("failure", f"{request.failure.text} ({request.failure.code})"))
+    if request.vm:
+        facts.append(("uuid", request.vm.uuid))
+        facts += [
+            ("interface", " ".join((interface.mac, *interface.addresses)))
+            for interface in request.vm.interfaces
+        ]
+    lines = (f"{one_line(name) + ':':18}{one_line(value)}\n" for name, value in facts if value)
+    return "".join(lines)
+
+
+def moment(seconds: float) -> str:
+    """Return a time since 1970 as local date and time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def progress(before: Request | None, now: Request) -> list[str]:
+    """Return a line for each thing that has happened to a request between two looks at it."""
+    lines = []
+    where = f" on {now.host}" if now.host else ""
+    if before is None:
+        lines.append(f"request {now.id}: {now.kind.value} {now.name}{where}")
+    known = before.phases if before else ()
+    lines += [f"  {phase.name}: {phase.seconds:.1f} s" for phase in now.phases[len(known) :]]
+    if now.cancelling and not (before and before.cancelling) and not now.state.ended:
+        lines.append("  cancelling")
+    if now.state.ended:
+        return lines
+    if before is None or now.state is not before.state:
+        lines.append(f"  {now.state.value}")
+    if now.phase and now.phase != (before.phase if before else None):
+        lines.append(f"  {now.phase} …")
+    return lines
+
+
+def outcome(request: Request) -> str:
+    """Return the sentence about a request that is done."""
+    took = f"{max(request.updated - request.created, 0):.1f} s"
+    if request.vm is None:
+        return f"{request.kind.value} of {request.name} on {request.host} is done ({took})"
+    return f"{request.vm.name} is {request.vm.state} on {request.vm.host} ({took})"

@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The open requests, in memory as in the journal: a change is in both or, rolled back, in none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from ..model.request import CloneSpec, Kind, Request, State
+from .journal import Journal, digest
+
+
+class Requests:
+    """Finds requests and changes them; changes come between ``begin`` and ``commit``.
+
+    ``open`` has the open requests by id; ``added`` has what the transaction under way has added,
+    ``changed`` what it, or the last one, has added or changed.
+    """
+
+    def __init__(self, journal: Journal, clock: Callable[[], float]) -> None:
+        self._journal = journal
+        self._clock = clock
+        self.open: dict[str, Request] = {}
+        self.added: dict[str, Request] = {}
+        self.changed: dict[str, Request] = {}
+        self._by_host: dict[str, dict[str, None]] = {}
+        self._clones: dict[str, str] = {}
+        self._undo: list[tuple[Request | None, Request]] = []
+
+    def load(self) -> None:
+        """Read the open requests from the journal, once at the start."""
+        for request in self._journal.open_requests():
+            self._swap(None, request)
+
+    def begin(self) -> None:
+        self._undo.clear()
+        self.added.clear()
+        self.changed.clear()
+        self._journal.begin()
+
+    def commit(self) -> None:
+        """Make all changes durable, then only may anybody be told of them."""
+        self._journal.commit()
+        self._undo.clear()
+        self.added.clear()
+
+    def rollback(self) -> None:
+        """Take back all changes since ``begin``."""
+        for before, after in reversed(self._undo):
+            self._swap(after, before)
+        self._undo.clear()
+        self._journal.rollback()
+
+    def get(self, request_id: str) -> Request | None:
+        """Return the request that ``request_id`` stands for: its own id, or one that joined it."""
+        if request_id in self.open:
+            return self.open[request_id]
+        found = self._journal.find(request_id)
+        return self._known(found[0]) if found else None
+
+    def repeated(self, request_id: str, kind: Kind, spec: Any) -> tuple[Request, bool] | None:
+        """Return the request that was submitted with this id, and whether it asks for the same."""
+        found = self._journal.find(request_id)
+        if found is None:
+            return None
+        request = self._known(found[0])
+        return (request, found[1] == digest(kind, spec)) if request else None
+
+    def clone_named(self, name: str) -> Request | None:
+        """Return the open clone request for a vm of that name, or None."""
+        return self.open[self._clones[name]] if name in self._clones else None
+
+    def of_host(self, host: str) -> list[Request]:
+        """Return the open requests of a host, the oldest first."""
+        return [self.open[request_id] for request_id in self._by_host.get(host, ())]
+
+    def newest(
+        self, states: Iterable[State], limit: int, name: str | None, before: str | None = None
+    ) -> list[Request]:
+        """Return at most ``limit`` requests in ``states`` and about vm ``name``, newest first.
+
+        ``before``: only those that are older than the request of this id.
+        """
+        return self._journal.newest(states, limit, name, before)
+
+    def add(self, request: Request) -> Request:
+        """Accept a new request; return it with its times."""
+        now = self._clock()
+        request = replace(request, created=now, updated=now)
+        self._journal.add(request, digest(request.kind, request.spec))
+        self.added[request.id] = request
+        self._note(None, request)
+        return request
+
+    def join(self, request_id: str, spec: CloneSpec, request: Request) -> None:
+        """Let ``request_id``, submitted with ``spec``, stand for the open ``request``."""
+        self._journal.add_alias(request_id, digest(request.kind, spec), request.id)
+
+    def change(self, request: Request, **fields: Any) -> Request:
+        """Change fields of an open request; return it as it is then, its secrets wiped if ended."""
+        new = replace(request, version=request.version + 1, updated=self._clock(), **fields)
+        if new.state.ended:
+            new = replace(new, spec=new.spec.without_secrets())
+        self._journal.update(new)
+        self._note(request, new)
+        return new
+
+    def _known(self, request_id: str) -> Request | None:
+        return self.open.get(request_id) or self._journal.get(request_id)
+
+    def _note(self, old: Request | None, new: Request) -> None:
+        self._undo.append((old, new))
+        self.changed[new.id] = new
+        self._swap(old, new)
+
+    def _swap(self, old: Request | None, new: Request | None) -> None:
+        if old is not None and not old.state.ended:
+            del self.open[old.id]
+            if new is None or new.state.ended:
+                self._index(old, present=False)
+        if new is not None and not new.state.ended:
+            self.open[new.id] = new
+            if old is None or old.state.ended:
+                self._index(new, present=True)
+
+    def _index(self, request: Request, present: bool) -> None:
+        mine = self._by_host.setdefault(request.host or "", {})
+        if present:
+            mine[request.id] = None
+        else:
+            mine.pop(request.id, None)
+        if request.kind is Kind.CLONE:
+            if present:
+                self._clones[request.name] = request.id
+            else:
+                self._clones.pop(request.name, None)

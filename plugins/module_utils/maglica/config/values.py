@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kinds of values in maglica.conf: each takes an option's text and the folder of the file, and
+returns the value or raises ValueError or NameInvalid with what is wrong.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Any, Callable
+
+from ..model import names
+
+Reader = Callable[[str, Path], Any]
+ACCELS = ("auto", "kvm", "tcg")
+
+# The alphabet of ZeroMQ's RFC 32 (Z85); 40 of its characters are a CURVE key of 32 bytes.
+_Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+_KEY_LENGTH = 40
+_URI = re.compile(r"[a-z][a-z0-9+.-]*://[!-~]*")
+_BOOLEANS = {"yes": True, "true": True, "no": False, "false": False}
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether nothing outside this machine can reach ``address``."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def word(value: str, _folder: Path) -> str:
+    return names.object_name(value)
+
+
+def address(value: str, _folder: Path) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        return names.host_name(value)
+
+
+def bind(value: str, _folder: Path) -> str:
+    return str(ipaddress.ip_address(value))
+
+
+def path(value: str, folder: Path) -> Path:
+    if not value or not value.isprintable():
+        raise ValueError("no path")
+    return folder / value
+
+
+def uri(value: str, _folder: Path) -> str:
+    if not _URI.fullmatch(value):
+        raise ValueError(f"{value!r} is no libvirt URI, such as qemu+tcp://kvm0.example.jp/system")
+    return value
+
+
+def key(value: str, _folder: Path) -> str:
+    if len(value) != _KEY_LENGTH or not set(value) <= set(_Z85):
+        raise ValueError(f"not a key of {_KEY_LENGTH} Z85 characters")
+    # Five characters are a number in base 85 that must fit in four bytes.
+    for first in range(0, _KEY_LENGTH, 5):
+        number = 0
+        for char in value[first : first + 5]:
+            number = number * len(_Z85) + _Z85.index(char)
+        if number >= 1 << 32:
+            raise ValueError(f"not a key: {value[first : first + 5]!r} is no Z85")
+    return value
+
+
+def boolean(value: str, _folder: Path) -> bool:
+    if value.lower() not in _BOOLEANS:
+        raise ValueError(f"{value!r} is neither yes nor no")
+    return _BOOLEANS[value.lower()]
+
+
+def whole(low: int, high: int) -> Reader:
+    def read(value: str, _folder: Path) -> int:
+        if not re.fullmatch("[0-9]{1,10}", value) or not low <= int(value) <= high:
+            raise ValueError(f"{value!r} is no whole number from {low} to {high}")
+        return int(value)
+
+    return read
+
+
+def positive(value: str, _folder: Path) -> float:
+    if not re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,6})?", value) or not float(value):
+        raise ValueError(f"{value!r} is no number above 0")
+    return float(value)
+
+
+def accel(value: str, _folder: Path) -> str:
+    if value not in ACCELS:
+        raise ValueError(f"{value!r} is none of {', '.join(ACCELS)}")
+    return value
+
+
+def pattern(value: str, _folder: Path) -> re.Pattern[str] | None:
+    try:
+        return re.compile(value) if value else None
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+
+
+def words(value: str, _folder: Path) -> tuple[str, ...]:
+    return tuple(names.object_name(word) for word in re.split(r"[\s,]+", value) if word)

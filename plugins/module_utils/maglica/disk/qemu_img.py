@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Copies disks with qemu-img, under limits and with every format stated."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Callable
+
+from ..model.errors import NoRoom, StorageFailed
+from ..system.programs import environment, limited
+from . import volumes
+from .chain import QCOW2, Chain, Layer, content_bytes, source, top_source
+from .room import gib
+
+# Seconds of processor time, and those for each GiB: ten times what zlib takes on a slow machine.
+_CPU, _CPU_GIB = 600, 120
+_NO_SPACE = ("No space left on device", "Disk quota exceeded")
+_PERCENT = re.compile(rb"\(([0-9.]+)/100%\)")
+
+
+def copy(
+    chain: Chain, target: str, alive: Callable[[], None], overlay: Layer | None = None
+) -> None:
+    """Copy a disk, all layers in one, into the empty qcow2 file ``target``; holes stay holes.
+
+    It is opened read-only, and what it has is that of ``overlay``, if there is one. ``alive`` is
+    called whenever there was progress. The copy is on the disk when this returns. Raises NoRoom,
+    StorageFailed, or ImageUnsupported for a damaged one.
+    """
+    layers = chain if overlay is None else (overlay, *chain)
+    free = volumes.free_bytes(target)
+    needed = content_bytes(layers, free, alive)
+    if needed > free:
+        raise NoRoom(_about(chain, needed, target))
+    words = ["qemu-img", "convert", "-p", "-n", "-t", "writeback"]
+    words += ["-O", QCOW2, source(layers), target]
+    _run(words, needed, _about(chain, needed, target), alive)
+    _sync(target)
+
+
+def flatten(path: str, needed: int, alive: Callable[[], None]) -> None:
+    """Copy into the qcow2 file ``path`` what it has of the files below it, then forget those.
+
+    ``needed`` are the bytes that these hold. All is on the disk when this returns; before, the
+    header may have forgotten what the tables still need. Raises NoRoom, StorageFailed.
+    """
+    about = f"disk {path} can't be made independent of its base"
+    # The formats of the files below are in the headers that Maglica wrote, as was checked before.
+    _run(["qemu-img", "rebase", "-p", "-f", QCOW2, "-b", "", path], needed, about, alive)
+    _sync(path)
+
+
+def lay_over(below: Layer, path: str) -> None:
+    """Make the qcow2 file ``path``, an overlay of a disk whose first file is ``below``.
+
+    The disk is not opened. Raises StorageFailed or NoRoom.
+    """
+    about = f"disk {below.path} can't be laid under {path}"
+    try:
+        # Nobody else may read what a guest has on its disks, and no file that is there is replaced.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StorageFailed(f"{about}: {error.strerror}") from error
+    words = ["qemu-img", "create", "-q", "-u", "-f", QCOW2, "-b", top_source(below)]
+    _run([*words, "-F", below.format, path, str(below.size)], 0, about, lambda: None)
+
+
+def lay_upon(path: str, backing: str, backing_format: str) -> None:
+    """Write into the header of the qcow2 file ``path`` what it builds upon.
+
+    Raises StorageFailed.
+    """
+    words = ["qemu-img", "rebase", "-u", "-f", QCOW2, "-F", backing_format, "-b", backing, path]
+    _run(words, 0, f"disk {path} can't be laid upon its base", lambda: None)
+    _sync(path)
+
+
+def _run(words: Sequence[str], needed: int, about: str, alive: Callable[[], None]) -> None:
+    """Run qemu-img under limits for a copy of ``needed`` bytes; ``about`` begins an error."""
+    try:
+        with subprocess.Popen(  # pylint: disable=ansible-bad-function
+            limited(words, _CPU + _CPU_GIB * (needed >> 30)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        ) as process:
+            said = _follow(process, alive)
+    except OSError as error:
+        raise StorageFailed(f"qemu-img can't be run: {error}") from error
+    if process.returncode:
+        failure = NoRoom if any(text in said for text in _NO_SPACE) else StorageFailed
+        raise failure(f"{about}: {said}")
+
+
+def _about(chain: Chain, needed: int, target: str) -> str:
+    text = f"disk {chain[0].path} ({gib(needed)} GiB) can't be copied to {target}"
+    return f"{text}, {gib(volumes.free_bytes(target))} GiB free"
+
+
+def _follow(process: subprocess.Popen[bytes], alive: Callable[[], None]) -> str:
+    """Report progress until the program ends; return its last words."""
+    seen = b""
+    if process.stdout is None or process.stderr is None:
+        return ""
+    # qemu-img writes little to stderr, and stops after it: it can't fill the pipe.
+    while chunk := os.read(process.stdout.fileno(), 4096):
+        found = _PERCENT.findall(chunk)
+        if found and found[-1] != seen:
+            seen = found[-1]
+            alive()
+    lines = process.stderr.read(8192).decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else f"qemu-img ended with {process.wait()}"
+
+
+def _sync(path: str) -> None:
+    try:
+        with Path(path).open("rb") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StorageFailed(f"{path} can't be written to the disk: {error.strerror}") from error

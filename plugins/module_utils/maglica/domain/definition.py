@@ -1,0 +1,245 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads a domain's definition (libvirt's domain XML) into values; domain_clone.py rewrites it.
+
+The format is https://libvirt.org/formatdomain.html. A definition was written by whoever may define
+domains on a host, so it is bounded in size and may have no document type, hence no entities.
+Element names keep the prefix with which they were written, so that foreign metadata stays as it is.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from xml.parsers import expat
+
+from ..model.errors import ImageUnsupported
+from ..model.vm import Interface
+from . import metadata
+from .metadata import Made
+
+# libvirtd's own limit for a string is 4 MiB; a definition has a few KiB.
+MAX_SIZE = 1 << 20
+# libxml2 refuses what is nested deeper, so libvirtd never has such a definition.
+MAX_DEPTH = 256
+
+# The units of <memory>, in bytes: formatdomain.html, "Memory Allocation".
+_UNITS = {
+    "b": 1,
+    "bytes": 1,
+    "KB": 10**3,
+    "k": 1 << 10,
+    "KiB": 1 << 10,
+    "MB": 10**6,
+    "M": 1 << 20,
+    "MiB": 1 << 20,
+    "GB": 10**9,
+    "G": 1 << 30,
+    "GiB": 1 << 30,
+    "TB": 10**12,
+    "T": 1 << 40,
+    "TiB": 1 << 40,
+}
+# The attribute of a disk's <source> that names it, by the disk's type.
+_NAMED_BY = {"file": "file", "block": "dev", "dir": "dir"}
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A disk as it is defined.
+
+    ``kind`` is the source's type (file, block, volume, network …), ``device`` is disk, cdrom,
+    floppy or lun. ``source`` is a path, ``POOL/VOLUME`` or ``PROTOCOL:NAME``, or None when there
+    is no medium. ``format`` is the stated format, raw when none is stated, as libvirt has it.
+    ``shared`` says that a clone uses the same source: a disk that is empty, read-only or made for
+    sharing. Every other disk is copied.
+    """
+
+    target: str
+    device: str
+    kind: str
+    source: str | None
+    format: str
+    bus: str | None
+    read_only: bool
+    shared: bool
+    pool: str | None = None
+    volume: str | None = None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A domain's definition. ``memory_mib`` and ``vcpus`` are what it starts with.
+
+    ``made`` is None for a domain that others made, be it a copy of a vm of Maglica's. ``nvram`` is
+    the path of a UEFI guest's variables, when it is stated. ``checksum`` is what was recorded of an
+    image, ``ALGORITHM:HEX``.
+    """
+
+    name: str
+    uuid: str
+    kind: str
+    made: Made | None
+    vcpus: int
+    memory_mib: int
+    disks: tuple[Disk, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+    nvram: str | None = None
+    title: str | None = None
+    description: str | None = None
+    checksum: str | None = None
+
+    @property
+    def copied_disks(self) -> tuple[Disk, ...]:
+        """The disks of which a clone gets its own copies."""
+        return tuple(disk for disk in self.disks if not disk.shared)
+
+
+def describe(xml: str) -> Definition:
+    """Return the values in the domain XML ``xml`` (live or inactive).
+
+    Raises ImageUnsupported for what is no definition of a domain, or isn't safe to parse.
+    """
+    root = parse(xml)
+    name, uuid = text(root, "name"), text(root, "uuid").lower()
+    return Definition(
+        name=name,
+        uuid=uuid,
+        kind=root.get("type", ""),
+        made=metadata.made(root, uuid),
+        vcpus=_vcpus(root),
+        memory_mib=memory_bytes(root, "memory") >> 20,
+        disks=tuple(describe_disk(element) for element in root.iterfind("devices/disk")),
+        interfaces=tuple(_interface(element) for element in root.iterfind("devices/interface")),
+        nvram=nvram_of(root),
+        title=root.findtext("title"),
+        description=root.findtext("description"),
+        checksum=metadata.checksum(root),
+    )
+
+
+def parse(xml: str) -> ET.Element:
+    """Return the root of the domain XML ``xml``; element names are as written, prefix included."""
+    if len(xml) > MAX_SIZE:
+        raise ImageUnsupported(f"the definition is longer than {MAX_SIZE} characters")
+    builder = ET.TreeBuilder()
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    try:
+        parser.Parse(xml, True)
+        root = builder.close()
+    except (expat.ExpatError, ValueError) as error:
+        raise ImageUnsupported(f"the definition is no XML: {error}") from None
+    if root.tag != "domain":
+        raise ImageUnsupported(f"the definition is one of a {root.tag[:40]!r}, not of a domain")
+    if _deeper_than(root, MAX_DEPTH):
+        raise ImageUnsupported(f"the definition is nested more than {MAX_DEPTH} deep")
+    return root
+
+
+def _refuse_doctype(*_arguments: object) -> None:
+    raise ImageUnsupported("the definition has a document type declaration")
+
+
+def _deeper_than(root: ET.Element, limit: int) -> bool:
+    level = [root]
+    for _round in range(limit):
+        level = [child for element in level for child in element]
+        if not level:
+            return False
+    return True
+
+
+def text(root: ET.Element, path: str) -> str:
+    """Return the text of the element at ``path``, which must be there."""
+    found = root.findtext(path)
+    if not found:
+        raise ImageUnsupported(f"the definition has no <{path}>")
+    return found
+
+
+def memory_bytes(root: ET.Element, path: str) -> int:
+    """Return the bytes that the element at ``path`` states in its unit (KiB if none)."""
+    element = root.find(path)
+    unit = "KiB" if element is None else element.get("unit", "KiB")
+    return number(text(root, path), path) * _UNITS.get(unit, 1 << 10)
+
+
+def number(value: str, what: str) -> int:
+    """Return ``value`` as a whole number that is not negative."""
+    stripped = value.strip()
+    if not (stripped.isascii() and stripped.isdigit() and len(stripped) <= 18):
+        raise ImageUnsupported(f"the definition's <{what}> is no number: {value[:40]!r}")
+    return int(stripped)
+
+
+def _vcpus(root: ET.Element) -> int:
+    element = root.find("vcpu")
+    if element is None:
+        return 1
+    return number(element.get("current") or element.text or "1", "vcpu")
+
+
+def nvram_of(root: ET.Element) -> str | None:
+    """Return the path of a UEFI guest's variables, when it is stated."""
+    source = root.find("os/nvram/source")
+    if source is not None:
+        return source.get("file")
+    return (root.findtext("os/nvram") or "").strip() or None
+
+
+def hides_nvram(root: ET.Element) -> bool:
+    """Say whether a domain may have UEFI variables in a place that its definition doesn't state.
+
+    So it is up to libvirt 9.0 if libvirt chooses the firmware (``<os firmware='efi'>``): it does so
+    at each start, and forgets it.
+    """
+    return root.find("os[@firmware='efi']") is not None and nvram_of(root) is None
+
+
+def describe_disk(element: ET.Element) -> Disk:
+    """Return the values in a <disk> element."""
+    kind = element.get("type", "")
+    source = element.find("source")
+    name = None if source is None else _source_name(kind, source)
+    target = element.find("target")
+    driver = element.find("driver")
+    transient = element.find("transient")
+    read_only = element.find("readonly") is not None
+    return Disk(
+        target="" if target is None else target.get("dev", ""),
+        device=element.get("device", "disk"),
+        kind=kind,
+        source=name,
+        format="raw" if driver is None else driver.get("type", "raw"),
+        bus=None if target is None else target.get("bus"),
+        read_only=read_only,
+        shared=source is None
+        or (kind in _NAMED_BY and name is None)
+        or read_only
+        or element.find("shareable") is not None
+        or (transient is not None and transient.get("shareBacking") == "yes"),
+        pool=None if source is None else source.get("pool"),
+        volume=None if source is None else source.get("volume"),
+    )
+
+
+def _source_name(kind: str, source: ET.Element) -> str | None:
+    if kind == "volume":
+        return f"{source.get('pool')}/{source.get('volume')}"
+    if kind == "network":
+        return f"{source.get('protocol')}:{source.get('name')}"
+    return source.get(_NAMED_BY.get(kind, "path"))
+
+
+def _interface(element: ET.Element) -> Interface:
+    mac = element.find("mac")
+    source = element.find("source")
+    network = None
+    if source is not None:
+        network = source.get("network") or source.get("bridge") or source.get("dev")
+    return Interface(mac="" if mac is None else mac.get("address", "").lower(), network=network)

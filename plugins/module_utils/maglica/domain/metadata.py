@@ -1,0 +1,143 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a domain's definition says in Maglica's own name spaces: of a vm what Maglica wrote, and of
+an image what its administrator recorded.
+
+An element's name has the prefix with which it was written: see domain_xml.py.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..model import names
+from ..model.vm import vm_uuid
+
+VM_NAMESPACE = "https://maglica.cloud/xmlns/vm/1.0"
+IMAGE_NAMESPACE = "https://maglica.cloud/xmlns/image/1.0"
+PREFIX = "maglica"
+# The name of an algorithm and a digest.
+_CHECKSUM = re.compile(r"[a-z0-9-]{2,16}:[0-9a-f]{32,128}")
+# Whoever writes a host's definitions writes this too: so many digits are a time that can be shown.
+_SECONDS = re.compile(r"[0-9]{1,11}")
+
+
+@dataclass(frozen=True)
+class OwnVolume:
+    """A volume that Maglica made for a vm's disk ``target``, and for nothing else.
+
+    ``path`` is the one that it had when it was made: only while pool and name still lead there is
+    what lies there shown to be the vm's.
+    """
+
+    target: str
+    pool: str
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """What Maglica wrote into the metadata of a vm that it made; ``created`` is a Unix time.
+
+    ``image_version`` is the version of the image that it has a clone of, empty for a vm of before
+    that was recorded. ``base`` is the id of the base that a linked vm builds upon. ``tags`` are
+    sorted. ``addresses`` are pairs of a MAC address and a static address of that interface, with
+    its prefix length. ``volumes`` are the vm's own, ``nvram`` is the path of its own UEFI
+    variables; what is not named here is not Maglica's to remove. ``ssh_host_keys`` are the public
+    ones that it was given, as in known_hosts(5) without the host.
+    """
+
+    image: str
+    request: str
+    created: int
+    who: str
+    clone_mode: str
+    image_version: str = ""
+    addresses: tuple[tuple[str, str], ...] = ()
+    tags: tuple[str, ...] = ()
+    base: str | None = None
+    volumes: tuple[OwnVolume, ...] = ()
+    nvram: str | None = None
+    ssh_host_keys: tuple[str, ...] = ()
+
+
+def made(root: ET.Element, uuid: str) -> Made | None:
+    """Return what is said of a vm that Maglica made; None for every other domain."""
+    for _metadata, element in of_vm(root):
+        # A copy that something else made of a vm has the vm's metadata, but not the UUID that goes
+        # with the request there.
+        if vm_uuid(element.get("request", "")) != uuid:
+            return None
+        created = element.get("created", "0")
+        return Made(
+            image=element.get("image", ""),
+            request=element.get("request", ""),
+            created=int(created) if _SECONDS.fullmatch(created) else 0,
+            who=element.get("who", ""),
+            clone_mode=element.get("clone_mode", ""),
+            image_version=element.get("image_version", ""),
+            base=element.get("base"),
+            addresses=tuple(
+                (child.get("mac", ""), child.get("address", ""))
+                for child in _children(element, "address")
+            ),
+            tags=tuple(
+                sorted({child.get("name", "") for child in element if is_tag(child)} - {""})
+            ),
+            volumes=tuple(map(_volume, _children(element, "volume"))),
+            nvram=next((child.get("path") for child in _children(element, "nvram")), None),
+            ssh_host_keys=names.ssh_host_keys(
+                child.text or "" for child in _children(element, "ssh_host_key")
+            ),
+        )
+    return None
+
+
+def checksum(root: ET.Element) -> str | None:
+    """Return the checksum that was recorded with an image."""
+    for _metadata, element in of_image(root):
+        found = element.get("checksum", "")
+        return found if _CHECKSUM.fullmatch(found) else None
+    return None
+
+
+def is_tag(element: ET.Element) -> bool:
+    """Say whether an element in Maglica's metadata is a tag of the vm."""
+    return element.tag.rpartition(":")[2] == "tag"
+
+
+def _children(element: ET.Element, name: str) -> Iterator[ET.Element]:
+    return (child for child in element if child.tag.rpartition(":")[2] == name)
+
+
+def _volume(element: ET.Element) -> OwnVolume:
+    fields = ("target", "pool", "name", "path")
+    return OwnVolume(*(element.get(field, "") for field in fields))
+
+
+def of_vm(root: ET.Element) -> Iterator[tuple[ET.Element, ET.Element]]:
+    """Yield (<metadata>, what Maglica wrote of a vm in it) for each one that is there."""
+    return _elements(root, "vm", VM_NAMESPACE)
+
+
+def of_image(root: ET.Element) -> Iterator[tuple[ET.Element, ET.Element]]:
+    """Yield (<metadata>, what was recorded of an image in it) for each one that is there."""
+    return _elements(root, "image", IMAGE_NAMESPACE)
+
+
+def _elements(root: ET.Element, name: str, uri: str) -> Iterator[tuple[ET.Element, ET.Element]]:
+    for metadata in root.iterfind("metadata"):
+        for element in metadata:
+            prefix, _colon, local = element.tag.rpartition(":")
+            if local == name and namespace(prefix, element, metadata, root) == uri:
+                yield metadata, element
+
+
+def namespace(prefix: str, *scopes: ET.Element) -> str | None:
+    """Return the name space that ``prefix`` has in the innermost of ``scopes`` that declares it."""
+    attribute = f"xmlns:{prefix}" if prefix else "xmlns"
+    return next((scope.get(attribute) for scope in scopes if scope.get(attribute)), None)

@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A snapshot as JSON can hold it, for the inventory's cache, and back; pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ..libvirtd.hosts import Unreachable
+from ..model.vm import Disk, Domain, Interface
+from .snapshot import Host, Pool, Snapshot
+
+# Grows with each change of the values' fields: what an older version wrote is not read.
+VERSION = 3
+
+
+def dump(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the snapshot as plain data."""
+    return {"version": VERSION, **dataclasses.asdict(snapshot)}
+
+
+def load(data: object) -> Snapshot | None:
+    """Return the snapshot that ``dump`` made ``data`` of; None when it is anything else."""
+    if not isinstance(data, Mapping) or data.get("version") != VERSION:
+        return None
+    try:
+        return Snapshot(
+            vms=tuple(map(_domain, data["vms"])),
+            images=tuple(map(_domain, data["images"])),
+            hosts=tuple(map(_host, data["hosts"])),
+            unreachable=tuple(Unreachable(**entry) for entry in data["unreachable"]),
+            problems=tuple(data["problems"]),
+        )
+    except (KeyError, TypeError):
+        return None
+
+
+def merge(new: Snapshot, old: Snapshot) -> Snapshot:
+    """Return ``new`` with what ``old`` knows of the hosts that ``new`` did not reach."""
+    missing = {entry.host for entry in new.unreachable}
+    domains = ("vms", "images")
+    merged = {
+        name: tuple(
+            sorted(
+                (*getattr(new, name), *(d for d in getattr(old, name) if d.host in missing)),
+                key=lambda domain: (domain.name, domain.host),
+            )
+        )
+        for name in domains
+    }
+    return dataclasses.replace(new, **merged)
+
+
+def _domain(fields: Mapping[str, Any]) -> Domain:
+    return Domain(
+        **{
+            **fields,
+            "interfaces": tuple(
+                Interface(nic["mac"], nic["network"], tuple(nic["addresses"]))
+                for nic in fields["interfaces"]
+            ),
+            "disks": tuple(Disk(**disk) for disk in fields["disks"]),
+            "tags": tuple(fields["tags"]),
+            "ssh_host_keys": tuple(fields["ssh_host_keys"]),
+        }
+    )
+
+
+def _host(fields: Mapping[str, Any]) -> Host:
+    return Host(
+        **{
+            **fields,
+            "pools": tuple(Pool(**pool) for pool in fields["pools"]),
+            "networks": tuple(fields["networks"]),
+        }
+    )

@@ -1,0 +1,334 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads one host: its domains in one call, and only of those that are wanted the definitions.
+
+libvirt has one call for the names, UUIDs, states and disk sizes of all domains, and none for their
+definitions. What tells an image from a vm is in the definition; but a domain that Maglica made has
+a UUID of version 5 (vm_identity.vm_uuid), so a stopped one of another version needs no look.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Union
+
+from .. import _deps
+from ..domain import definition as domain_xml
+from ..domain.definition import Definition
+from ..libvirtd.facts import state_name
+from ..libvirtd.session import Session, code, faults
+from ..model.errors import ImageUnsupported
+from ..model.text import short
+from ..model.vm import Disk, Domain
+from . import address_sources, addresses, host_facts
+from .address_sources import Guest
+from .addresses import ANY, Preference
+from .snapshot import AddressSource, Gather, Host, Known
+
+# The version of a UUID that derives from a name: RFC 9562, section 5.5.
+_DERIVED = 5
+# A live definition tells whether a guest has an interface on one of libvirt's own networks, and
+# whether something in it holds the agent's channel open.
+ON_NETWORK = re.compile(r"<source network=")
+AGENT_RUNS = re.compile(r"name='org\.qemu\.guest_agent\.0' state='connected'")
+# Says whether a domain is wanted; None when that is not certain yet.
+Wanted = Callable[[Domain, Known], Union[bool, None]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What to read of a host.
+
+    A domain that ``wanted`` refuses is left out, and no more of it is read; it is asked again with
+    the definition, and the definition is read in any case where it is not certain without.
+    ``sources`` are tried in order until one knows an address. ``details``: the host's memory, pools
+    and networks too. ``xml``: keep each definition. ``inactive``: read the definitions that the
+    domains have at their next start, not what they run with.
+    """
+
+    gather: Gather = Gather.FULL
+    sources: tuple[AddressSource, ...] = (AddressSource.LEASE,)
+    preference: Preference = ANY
+    wanted: Wanted | None = None
+    details: bool = False
+    xml: bool = False
+    inactive: bool = False
+
+    def judge(self, domain: Domain, known: Known) -> bool | None:
+        return True if self.wanted is None else self.wanted(domain, known)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A host that answered, its domains, and what could not be read of it."""
+
+    host: Host
+    domains: tuple[Domain, ...]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """A domain's handle (a ``virDomain``) and what is known of it.
+
+    ``undecided``: its definition tells whether it is wanted.
+    """
+
+    handle: Any
+    domain: Domain
+    statistics: Mapping[str, Any]
+    undecided: bool = False
+    definition: Definition | None = None
+    xml: str | None = None
+
+
+def read(session: Session, reading: Reading) -> Contents:
+    """Read the host of ``session``. Raises HostDown or a ``libvirtError``."""
+    libvirt = _deps.need("libvirt")
+    started = time.monotonic()
+    if reading.gather is Gather.FULL:
+        # The sizes of running guests' disks come from QEMU's monitor, and one that hangs would
+        # hold up the whole answer: then do without sizes.
+        with contextlib.suppress(TimeoutError), session.connected() as connection:
+            patience = session.remaining() / 2
+            statistics = session.aside(
+                connection, lambda: _statistics(libvirt, connection), patience
+            )
+            return _read(session, reading, connection, statistics, started)
+        session.note(
+            f"cannot read the disks' sizes of host {session.host.name}: no answer within"
+            f" {patience:.1f} s; the monitor of a running vm may hang"
+        )
+    with session.connected() as connection:
+        statistics = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+        return _read(session, reading, connection, statistics, started)
+
+
+def _statistics(libvirt: Any, connection: Any) -> list[tuple[Any, dict[str, Any]]]:
+    kinds = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BLOCK
+    try:
+        # NOWAIT: leave out what a job in progress keeps from being asked.
+        return connection.getAllDomainStats(  # type: ignore[no-any-return]
+            kinds, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+        )
+    except libvirt.libvirtError as error:
+        if code(error) not in (
+            libvirt.VIR_ERR_INVALID_ARG,
+            libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
+            libvirt.VIR_ERR_NO_SUPPORT,
+        ):
+            raise
+        return connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)  # type: ignore[no-any-return]
+
+
+def _read(
+    session: Session,
+    reading: Reading,
+    connection: Any,
+    statistics: Sequence[tuple[Any, Mapping[str, Any]]],
+    started: float,
+) -> Contents:
+    domains = _wanted(session, connection, reading, statistics)
+    host = host_facts.read(session, connection, reading.details)
+    return Contents(
+        host=replace(host, seconds=time.monotonic() - started),
+        domains=tuple(domains),
+        problems=session.problems,
+    )
+
+
+def read_one(session: Session, connection: Any, handle: Any, reading: Reading) -> Domain | None:
+    """Return the domain of ``handle`` (a ``virDomain``), None when it has just gone."""
+    libvirt = _deps.need("libvirt")
+    try:
+        ((_other, statistics),) = connection.domainListGetStats(
+            [handle], libvirt.VIR_DOMAIN_STATS_STATE, 0
+        )
+    except (libvirt.libvirtError, ValueError):
+        return None
+    record = _record(session, connection, handle, statistics)
+    looked_at = record and _looked_at(session, connection, record, reading)
+    return next(iter(_domains(session, connection, [*filter(None, [looked_at])], reading)), None)
+
+
+def read_some(session: Session, connection: Any, reading: Reading) -> tuple[Domain, ...]:
+    """Return the domains that ``reading.wanted`` lets pass, without their disks' sizes."""
+    libvirt = _deps.need("libvirt")
+    statistics = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+    return tuple(_wanted(session, connection, reading, statistics))
+
+
+def _wanted(
+    session: Session,
+    connection: Any,
+    reading: Reading,
+    statistics: Sequence[tuple[Any, Mapping[str, Any]]],
+) -> list[Domain]:
+    records = []
+    for handle, values in statistics:
+        record = _record(session, connection, handle, values)
+        if record is None:
+            continue
+        answer = reading.judge(record.domain, Known.LISTED)
+        if answer is not False:
+            records.append(record if answer else replace(record, undecided=True))
+    looked_at = session.map(
+        lambda record: _looked_at(session, connection, record, reading), records
+    )
+    return _domains(session, connection, [*filter(None, looked_at)], reading)
+
+
+def _domains(
+    session: Session, connection: Any, records: Sequence[Record], reading: Reading
+) -> list[Domain]:
+    known = [(record, _domain(record, reading)) for record in records]
+    known = [
+        (record, domain)
+        for record, domain in known
+        if not (record.undecided and record.definition)
+        or reading.judge(domain, Known.DEFINED) is not False
+    ]
+    if reading.gather is not Gather.FULL:
+        return [domain for _record, domain in known]
+    guests = [
+        Guest(
+            record.handle,
+            domain,
+            on_network=ON_NETWORK.search(record.xml or "") is not None,
+            agent=AGENT_RUNS.search(record.xml or "") is not None,
+            recorded=_recorded(record, domain),
+        )
+        for record, domain in known
+    ]
+    return [
+        replace(domain, address=addresses.choose(domain.interfaces, reading.preference))
+        for domain in address_sources.look_up(session, connection, guests, reading.sources)
+    ]
+
+
+def _record(
+    session: Session, connection: Any, handle: Any, statistics: Mapping[str, Any]
+) -> Record | None:
+    """Return what is known of a domain without another call; None when its name can't be read."""
+    identity = handle.UUIDString()
+    try:
+        name = handle.name()
+    except faults() as error:
+        if not session.excuse(connection, f"the name of domain {identity}", error):
+            raise
+        return None
+    # The handle came with the id that a running domain has; asking for it is no call.
+    active = handle.ID() != -1
+    domain = Domain(
+        name=name,
+        uuid=identity,
+        host=session.host.name,
+        state=state_name(_number(statistics, "state.state") or 0),
+        active=active,
+    )
+    if not active and uuid.UUID(domain.uuid).version != _DERIVED:
+        domain = replace(domain, made=False)
+    return Record(handle, domain, statistics)
+
+
+def _looked_at(
+    session: Session, connection: Any, record: Record, reading: Reading
+) -> Record | None:
+    """Return the record with its definition if that is needed; None when the domain has gone.
+
+    One whose definition can't be read is known by what it is listed with.
+    """
+    doubtful = not record.domain.active and record.domain.made is None
+    if not (doubtful or record.undecided or reading.xml or reading.gather is Gather.FULL):
+        return record
+    libvirt = _deps.need("libvirt")
+    name = short(record.domain.name)
+    try:
+        xml = record.handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if reading.inactive else 0)
+    except faults() as error:
+        if code(error) == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        if not session.excuse(connection, f"the definition of {name}", error):
+            raise
+        return record
+    try:
+        return replace(record, xml=xml, definition=domain_xml.describe(xml))
+    except ImageUnsupported as error:
+        session.note(f"{name} on host {record.domain.host}: {error}")
+        return replace(record, xml=xml)
+
+
+def _domain(record: Record, reading: Reading) -> Domain:
+    domain = replace(record.domain, xml=record.xml if reading.xml else None)
+    definition = record.definition
+    if definition is None:
+        return domain
+    made = definition.made
+    if made is None:
+        domain = replace(domain, made=False)
+    else:
+        domain = replace(
+            domain,
+            made=True,
+            image=made.image,
+            image_version=made.image_version or None,
+            request=made.request,
+            created=made.created,
+            who=made.who,
+            clone_mode=made.clone_mode,
+            base=made.base,
+            tags=made.tags,
+            ssh_host_keys=made.ssh_host_keys,
+        )
+    return replace(
+        domain,
+        vcpus=definition.vcpus,
+        memory_mib=definition.memory_mib,
+        interfaces=definition.interfaces,
+        disks=_disks(definition, record),
+        checksum=definition.checksum,
+    )
+
+
+def _recorded(record: Record, domain: Domain) -> tuple[tuple[str, str], ...]:
+    made = record.definition.made if record.definition and domain.made else None
+    return made.addresses if made else ()
+
+
+def _number(statistics: Mapping[str, Any], key: str) -> int | None:
+    """Return a number of a domain's statistics; None for a value of any other type."""
+    value = statistics.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _disks(definition: Definition, record: Record) -> tuple[Disk, ...]:
+    # See "Domain statistics" of virConnectGetAllDomainStats: block.<num>.<field>. A backing
+    # chain's members have the same name and a backingIndex; the first is the disk itself.
+    # What the storage holds is "physical" of a running guest, where "allocation" is as far as the
+    # guest has written; of one that is off, "physical" is the file's length with its holes.
+    held = "physical" if record.domain.active else "allocation"
+    statistics = record.statistics
+    sizes: dict[str, tuple[int | None, int | None]] = {}
+    # However many there are said to be, no more are there than values.
+    for number in range(min(_number(statistics, "block.count") or 0, len(statistics))):
+        prefix = f"block.{number}."
+        sizes.setdefault(
+            statistics.get(prefix + "name", ""),
+            (_number(statistics, prefix + "capacity"), _number(statistics, prefix + held)),
+        )
+    return tuple(
+        Disk(
+            target=disk.target,
+            device=disk.device,
+            format=disk.format,
+            source=disk.source,
+            capacity_bytes=sizes.get(disk.target, (None, None))[0],
+            allocation_bytes=sizes.get(disk.target, (None, None))[1],
+        )
+        for disk in definition.disks
+    )

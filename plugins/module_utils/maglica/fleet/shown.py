@@ -1,0 +1,192 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the fleet showed, as plain data: the inventory plugin and the info modules show it so.
+
+The inventory's variables are the keys of a vm, an image or a host with ``maglica_`` before them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
+from itertools import groupby
+from typing import Any
+
+from ..libvirtd.hosts import HostEntry, Unreachable
+from ..model.errors import ConfigInvalid
+from ..model.vm import Disk, Domain
+from .snapshot import Host, Snapshot
+
+
+def vm(domain: Domain) -> dict[str, Any]:
+    """Return a vm; what is not known is None, a list that has nothing is empty."""
+    return {
+        **_common(domain),
+        "host": domain.host,
+        "uuid": domain.uuid,
+        "state": domain.state,
+        "image": domain.image,
+        "image_version": domain.image_version,
+        "request": domain.request,
+        "clone_mode": domain.clone_mode,
+        "base": domain.base,
+        "created": _time(domain.created),
+        "who": domain.who,
+        "address": domain.address,
+        "ssh_host_keys": list(domain.ssh_host_keys),
+    }
+
+
+def alone(domain: Domain, is_image: bool) -> dict[str, Any]:
+    """Return a domain as a filter's expression sees it: a vm, or one copy of an image."""
+    shown = {"kind": "image" if is_image else "vm", **vm(domain)}
+    if not is_image:
+        return shown
+    return {**shown, "size_bytes": _size(domain), "checksum": domain.checksum}
+
+
+def images(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return the images; one that several hosts have is one entry, with a copy for each."""
+    by_name = groupby(snapshot.images, key=lambda domain: domain.name)
+    return [_image(list(copies), snapshot.vms) for _name, copies in by_name]
+
+
+def _image(copies: Sequence[Domain], vms: Iterable[Domain]) -> dict[str, Any]:
+    first = copies[0]
+    return {
+        **_common(first),
+        "state": first.state,
+        "hosts": [domain.host for domain in copies],
+        "copies": [
+            {
+                "host": domain.host,
+                "uuid": domain.uuid,
+                "size_bytes": _size(domain),
+                "checksum": domain.checksum,
+            }
+            for domain in copies
+        ],
+        "size_bytes": _size(first),
+        "checksum": first.checksum,
+        "dependents": [_dependent(domain) for domain in vms if domain.image == first.name],
+    }
+
+
+def _dependent(vm: Domain) -> dict[str, Any]:
+    return {
+        "name": vm.name,
+        "host": vm.host,
+        "clone_mode": vm.clone_mode,
+        "image_version": vm.image_version,
+        "base": vm.base,
+    }
+
+
+def host(entry: HostEntry, weight: float, found: Host | None) -> dict[str, Any]:
+    """Return a host; ``found`` is None when it is unreachable."""
+    if found is None:
+        found = Host(name=entry.name, uri=entry.uri, seconds=0.0)
+        return {**_host(found), "reachable": False, "weight": weight}
+    return {**_host(found), "reachable": True, "weight": weight}
+
+
+def unreachable(hosts: Iterable[Unreachable]) -> list[dict[str, str]]:
+    """Return the hosts that gave no answer, each with the reason."""
+    return [{"host": entry.host, "text": entry.text} for entry in hosts]
+
+
+def image_test(pattern: str | None) -> Callable[[Domain], bool]:
+    """Return what says whether a domain is an image: its whole name must match ``pattern`` too.
+
+    Raises ConfigInvalid when it is no regular expression.
+    """
+    if pattern is None:
+        return lambda domain: domain.is_image
+    try:
+        matches = re.compile(pattern).fullmatch
+    except re.error as error:
+        raise ConfigInvalid(
+            f"image_pattern {pattern!r} is no regular expression: {error}"
+        ) from None
+    return lambda domain: domain.is_image and matches(domain.name) is not None
+
+
+def only_images(snapshot: Snapshot, pattern: str | None) -> Snapshot:
+    """Return the snapshot with those images that do not match ``pattern`` counted among the vms.
+
+    Raises ConfigInvalid when it is no regular expression.
+    """
+    is_image = image_test(pattern)
+    others = tuple(domain for domain in snapshot.images if not is_image(domain))
+    vms = sorted((*snapshot.vms, *others), key=lambda domain: (domain.name, domain.host))
+    return replace(snapshot, vms=tuple(vms), images=tuple(filter(is_image, snapshot.images)))
+
+
+def only_wanted(snapshot: Snapshot, want: Callable[[Domain], bool]) -> Snapshot:
+    """Return the snapshot with those domains only for which ``want`` is true."""
+    return replace(
+        snapshot,
+        vms=tuple(filter(want, snapshot.vms)),
+        images=tuple(filter(want, snapshot.images)),
+    )
+
+
+def _common(domain: Domain) -> dict[str, Any]:
+    shown = {
+        "name": domain.name,
+        "vcpus": domain.vcpus,
+        "memory_mib": domain.memory_mib,
+        "interfaces": [
+            {"mac": nic.mac, "network": nic.network, "addresses": list(nic.addresses)}
+            for nic in domain.interfaces
+        ],
+        "disks": [_disk(disk) for disk in domain.disks],
+        "tags": list(domain.tags),
+    }
+    return shown if domain.xml is None else {**shown, "xml": domain.xml}
+
+
+def _disk(disk: Disk) -> dict[str, Any]:
+    # dataclasses.asdict would copy each value deeply.
+    return {
+        "target": disk.target,
+        "device": disk.device,
+        "format": disk.format,
+        "source": disk.source,
+        "capacity_bytes": disk.capacity_bytes,
+        "allocation_bytes": disk.allocation_bytes,
+    }
+
+
+def _host(found: Host) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "uri": found.uri,
+        "hostname": found.hostname,
+        "cpus": found.cpus,
+        "memory_total_mib": found.memory_total_mib,
+        "memory_free_mib": found.memory_free_mib,
+        "libvirt_version": found.libvirt_version,
+        "hypervisor_version": found.hypervisor_version,
+        "pools": [asdict(pool) for pool in found.pools],
+        "networks": list(found.networks),
+        "seconds": round(found.seconds, 3),
+    }
+
+
+def _size(domain: Domain) -> int | None:
+    sizes = [disk.capacity_bytes for disk in domain.disks if disk.device == "disk"]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if known and len(known) == len(sizes) else None
+
+
+def _time(seconds: float | None) -> str | None:
+    if not seconds:
+        return None
+    try:
+        moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,147 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decides what is done to the base once: the image's identity goes, and files are laid out.
+
+What is laid out has its final owner and mode, so that a clone only fills it. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from .areas.plan import area_for
+from .areas.plan import fill as filled
+from .clone_plan import AUTHORIZED_KEYS, plan
+from .facts import (
+    Edit,
+    GuestFacts,
+    HostKey,
+    Identity,
+    MakeDirectory,
+    NicIdentity,
+    Remove,
+    Write,
+)
+from .inspect import (
+    CLOUD_INIT,
+    DBUS_MACHINE_ID,
+    DHCLIENT,
+    INITIATOR,
+    RANDOM_SEEDS,
+    Findings,
+)
+
+RELABEL = "/.autorelabel"
+# What tells one guest from another and is made anew: by the guest itself, or by each clone's edits.
+IDENTITY = (
+    # The DHCP client's leases and its DUID: with a copied one a server gives two the same address.
+    "/var/lib/dhcp/*.lease*",
+    "/var/lib/dhcp3/*.lease*",
+    "/var/lib/dhclient/*.lease*",
+    "/var/lib/dhcpcd/*",
+    "/var/lib/dhcpcd/*/*",
+    "/var/lib/dhcpcd5/*",
+    "/etc/dhcpcd.duid",
+    "/etc/dhcpcd.secret",
+    "/var/lib/NetworkManager/*.lease",
+    "/var/lib/NetworkManager/secret_key",
+    "/var/lib/NetworkManager/seen-bssids",
+    "/var/lib/NetworkManager/timestamps",
+    # Names of devices bound to the image's MAC addresses and serial numbers.
+    "/etc/udev/rules.d/70-persistent-net.rules",
+    "/etc/udev/rules.d/70-persistent-cd.rules",
+    "/etc/ssh/ssh_host_*_key",
+    "/etc/ssh/ssh_host_*_key.pub",
+    "/etc/ssh/ssh_host_*-cert.pub",
+    # The one of SSH's first protocol.
+    "/etc/ssh/ssh_host_key",
+    "/etc/ssh/ssh_host_key.pub",
+    # A guest without them connects by an identity that derives from its UUID.
+    "/etc/nvme/hostid",
+    "/etc/nvme/hostnqn",
+    # systemd's "Building Images Safely" names these as what no two machines may share.
+    "/var/lib/systemd/credential.secret",
+    "/boot/efi/loader/random-seed",
+    "/boot/loader/random-seed",
+    "/efi/loader/random-seed",
+    *RANDOM_SEEDS,
+)
+# Of what several files say, cloud-init takes that of the last one in the order of their names.
+_CLOUD_INIT_NAME = "zz-maglica.cfg"
+_CLOUD_INIT_CONFIG = b"""\
+# Host name, network and SSH host keys are set before the first boot.
+preserve_hostname: true
+manage_etc_hosts: false
+ssh_deletekeys: false
+ssh_genkeytypes: []
+network:
+  config: disabled
+"""
+# Options by which the guest says who it is; literal ones only, but for the host name's own.
+_OWN_OPTION = re.compile(
+    r"(?:^|(?<=[{;]))[ \t]*(?:send|supersede|append|prepend)[ \t]+"
+    r"(?:host-name\b[^;]*|(?:dhcp-client-identifier|dhcp6\.client-id|fqdn\.fqdn)"
+    r"[ \t]+[\"0-9a-f][^;]*);",
+    re.MULTILINE | re.IGNORECASE,
+)
+_SEND_HOST_NAME = "send host-name = gethostname();"
+
+
+def clean(findings: Findings) -> tuple[Edit, ...]:
+    """Return the edits that take the image's identity off its base."""
+    edits: list[Edit] = [Remove(pattern) for pattern in IDENTITY]
+    made_anew = (*findings.network_files, *findings.certificates)
+    edits += [Remove(_literal(path)) for path in made_anew]
+    if findings.generates_iqn:
+        edits.append(Write(INITIATOR, b"GenerateName=yes\n", 0o600))
+    if findings.dbus_machine_id:
+        # D-Bus copies /etc/machine-id when its own is missing.
+        edits.append(Remove(DBUS_MACHINE_ID))
+    if findings.cloud_init:
+        edits.append(Write(f"{CLOUD_INIT}/{_CLOUD_INIT_NAME}", _CLOUD_INIT_CONFIG))
+    if findings.dhclient is not None:
+        content = dhclient(findings.dhclient)
+        edits.append(Write(DHCLIENT, content.encode("utf-8", "surrogateescape")))
+    if findings.selinux:
+        # Files that were made offline have no label; the guest gives them theirs at first boot.
+        edits.append(Write(RELABEL, b""))
+    return tuple(edits)
+
+
+def lay_out(findings: Findings, fill: str = "") -> tuple[tuple[Edit, ...], GuestFacts]:
+    """Return the edits that make each file that every clone will write, and new facts.
+
+    With ``fill`` (16 random hexadecimal digits) the files are areas: they have room and that fill;
+    and with them are files that only some clones change. Else the files are empty.
+    """
+    facts = findings.facts
+    if fill:
+        facts = replace(facts, laid_out=findings.optional)
+    nics = tuple(NicIdentity("52:54:00:00:00:00") for _turn in facts.interfaces or ("",))
+    keys = tuple(HostKey(kind, b"", "") for kind in facts.ssh_host_keys)
+    identity = Identity("localhost", "", nics, keys)
+    files = [edit for edit in plan(facts, identity) if isinstance(edit, Write)]
+    facts = replace(facts, laid_out=tuple(file.path for file in files))
+    if not fill:
+        return tuple(Write(file.path, b"", file.mode) for file in files), facts
+    made = tuple(area_for(file, facts.random_seed) for file in files)
+    edits: list[Edit] = []
+    if AUTHORIZED_KEYS in findings.optional:
+        edits.append(MakeDirectory(AUTHORIZED_KEYS.rpartition("/")[0], 0o700))
+    edits += [Write(f.path, filled(fill, area), f.mode) for f, area in zip(files, made)]
+    return tuple(edits), replace(facts, areas=made, fill=fill)
+
+
+def dhclient(text: str) -> str:
+    """Return dhclient.conf(5) such that the guest asks for its lease under its own host name.
+
+    Nor does it name another client's identifier, for which a server would have that one's address.
+    """
+    without = _OWN_OPTION.sub("", text)
+    return f"{without.rstrip()}\n{_SEND_HOST_NAME}\n".lstrip("\n")
+
+
+def _literal(path: str) -> str:
+    """Return the pattern (glob(3), with braces) that matches this path only."""
+    return re.sub(r"([\[?*{}\\])", r"\\\1", path)

@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decides what is written into a clone, from what is known of its base. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from ..model.errors import GuestUnsupported
+from .facts import (
+    Edit,
+    GuestFacts,
+    Identity,
+    MakeDirectory,
+    SetPassword,
+    Write,
+)
+from .network import ifupdown
+
+HOSTNAME = "/etc/hostname"
+HOSTS = "/etc/hosts"
+MACHINE_ID = "/etc/machine-id"
+SSH = "/etc/ssh"
+AUTHORIZED_KEYS = "/root/.ssh/authorized_keys"
+OWN_ADDRESS = "127.0.1.1"
+
+# One file for each family of network configuration.
+_NETWORKS = {"ifupdown": ifupdown.plan}
+
+
+def plan(facts: GuestFacts, identity: Identity) -> tuple[Edit, ...]:
+    """Return the edits that give a clone its identity: all that is laid out on its base is written.
+
+    Raises GuestUnsupported for what this guest's network configuration can't express.
+    """
+    if facts.network not in _NETWORKS:
+        raise GuestUnsupported(f"the guest's network configuration {facts.network!r} is unknown")
+    edits: list[Edit] = [
+        Write(HOSTNAME, f"{identity.hostname}\n".encode()),
+        Write(HOSTS, _encode(hosts(facts, identity.hostname))),
+        Write(MACHINE_ID, f"{identity.machine_id}\n".encode(), 0o444),
+    ]
+    edits += _NETWORKS[facts.network](facts, identity.nics)
+    for key in identity.host_keys:
+        path = f"{SSH}/ssh_host_{key.type}_key"
+        edits.append(Write(path, key.private, 0o600))
+        edits.append(Write(f"{path}.pub", f"{key.public}\n".encode()))
+    if facts.random_seed is not None:
+        edits.append(Write(facts.random_seed, identity.random_seed, 0o600))
+    is_laid_out = AUTHORIZED_KEYS in facts.laid_out
+    if identity.authorized_keys and not is_laid_out:
+        edits.append(MakeDirectory(AUTHORIZED_KEYS.rpartition("/")[0], 0o700))
+    if identity.authorized_keys or is_laid_out:
+        edits.append(Write(AUTHORIZED_KEYS, _encode(_authorized_keys(facts, identity)), 0o600))
+    if identity.root_password is not None:
+        edits.append(SetPassword("root", identity.root_password, identity.day))
+    return tuple(edits)
+
+
+def hosts(facts: GuestFacts, hostname: str) -> str:
+    """Return the content of hosts(5): the image's with its own name replaced by ``hostname``.
+
+    The image's own names go from loopback addresses and from static addresses that it had; all
+    other lines stay as they are.
+    """
+    own = {facts.hostname, facts.hostname.partition(".")[0]} - {"", "localhost"}
+    for line in _lines(facts.hosts):
+        words = line.partition("#")[0].split()
+        # The canonical name of a host whose host name is short stands only here.
+        if words and words[0] == OWN_ADDRESS and own.intersection(words):
+            own.update(words[1:])
+    new = dict.fromkeys((hostname, hostname.partition(".")[0]))
+    new.pop("localhost", None)
+    entry = f"{OWN_ADDRESS}\t{' '.join(new)}"
+    lines = []
+    for line in _lines(facts.hosts):
+        lines += _without(line, (own | new.keys()) - {"localhost"}, facts.addresses)
+    place = next((i + 1 for i, line in enumerate(lines) if line.startswith("127.0.0.1")), 0)
+    lines.insert(place, entry)
+    return "\n".join(lines) + "\n"
+
+
+def _lines(text: str) -> list[str]:
+    # str.splitlines would also split at what is within a line for everything that reads the file.
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def _without(line: str, own: set[str], addresses: tuple[str, ...]) -> list[str]:
+    """Return a line of hosts(5) without the names ``own``, if its address is the guest's own."""
+    text, mark, comment = line.partition("#")
+    address, *names = text.split() or [""]
+    kept = [name for name in names if name not in own]
+    if kept == names or not (_is_loopback(address) or address in addresses):
+        return [line]
+    return ["\t".join((address, " ".join(kept))) + f" {mark}{comment}".rstrip()] if kept else []
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _authorized_keys(facts: GuestFacts, identity: Identity) -> str:
+    present = _lines(facts.authorized_keys)
+    added = [key for key in identity.authorized_keys if key not in present]
+    return "".join(f"{line}\n" for line in present + added)
+
+
+def _encode(text: str) -> bytes:
+    """Return the bytes of a text that may hold bytes of the guest that were no UTF-8."""
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,227 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known of a guest, what it shall become, and the edits in between: frozen values."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A file system of the guest: where it is mounted, and its device as the appliance names it.
+
+    Devices of plain partitions are those of an appliance to which only this guest's disks are
+    attached, in the order of the definition: ``/dev/sda1`` is on the first disk.
+    """
+
+    mountpoint: str
+    device: str
+
+
+@dataclass(frozen=True)
+class GuestInterface:
+    """A network interface as the guest's configuration has it.
+
+    ``inet6`` is the method of its IPv6 configuration when it is an automatic one, and ``options``
+    are the lines of its configuration that say nothing about addresses and are to be kept.
+    """
+
+    name: str
+    hotplug: bool = False
+    inet6: str | None = None
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Bytes of a file that lie together: ``length`` from ``offset`` on, of disk number ``drive``.
+
+    ``place`` is where they begin in the base's own qcow2 file.
+    """
+
+    drive: int
+    offset: int
+    length: int
+    place: int
+
+
+@dataclass(frozen=True)
+class Inode:
+    """Where a file system ("ext" or "xfs") keeps the size of a file that lies in one block.
+
+    ``content`` are the bytes on the base, in hexadecimal digits, ``distance`` is from the file's
+    first byte to them, ``seed`` what their checksum begins with (None: they have none). ``extent``
+    is their place on the disks, known when the same bytes were found there.
+    """
+
+    kind: str
+    content: str = field(repr=False)
+    distance: int
+    seed: int | None
+    extent: Extent | None = None
+
+
+@dataclass(frozen=True)
+class Area:
+    """A file of the base that clones write into from outside the guest: up to ``size`` bytes.
+
+    ``extents`` are its bytes in their order; they hold a known fill until a clone replaces it.
+    Without ``inode`` a clone's file can't be shorter: its last line is a comment for the rest.
+    """
+
+    path: str
+    size: int
+    extents: tuple[Extent, ...] = ()
+    inode: Inode | None = None
+
+
+@dataclass(frozen=True)
+class GuestFacts:
+    """What an inspection found; kept as JSON with the base, so that no clone inspects again.
+
+    ``shared``: overlays of this guest can be attached to one appliance together.
+    ``laid_out``: files that exist on the base with their final owner and mode, to be filled.
+    ``areas``: the same files, when all their bytes were found on the disks; with none, clones are
+    customized in an appliance. ``fill`` begins each sector of what areas hold on the base.
+    ``resolver``: "file" when /etc/resolv.conf is a plain file of the guest, else "managed".
+    ``resolv_conf``: what it says then.
+    ``drop_ins``: the guest's network configuration reads files beside its main one.
+    ``addresses``: static addresses that the guest had, which no clone may take over.
+    """
+
+    mounts: tuple[Mount, ...]
+    distro: str
+    version: str
+    network: str
+    hostname: str
+    hosts: str
+    shared: bool
+    interfaces: tuple[GuestInterface, ...] = ()
+    loopback: GuestInterface = GuestInterface("lo")
+    addresses: tuple[str, ...] = ()
+    drop_ins: bool = True
+    resolver: str = "file"
+    resolv_conf: str = ""
+    ssh_host_keys: tuple[str, ...] = ()
+    random_seed: str | None = None
+    authorized_keys: str = ""
+    laid_out: tuple[str, ...] = ()
+    areas: tuple[Area, ...] = ()
+    fill: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as what JSON can hold."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> GuestFacts:
+        """Return the facts that ``to_json`` gave, also after a way through JSON."""
+        known = {key: _tuples(value) for key, value in data.items()}
+        known["mounts"] = tuple(Mount(**entry) for entry in data["mounts"])
+        known["interfaces"] = tuple(_interface(entry) for entry in data["interfaces"])
+        known["loopback"] = _interface(data["loopback"])
+        known["areas"] = tuple(_area(entry) for entry in data.get("areas", ()))
+        return cls(**known)
+
+
+def _interface(data: dict[str, Any]) -> GuestInterface:
+    return GuestInterface(**{key: _tuples(value) for key, value in data.items()})
+
+
+def _area(data: dict[str, Any]) -> Area:
+    extents = tuple(Extent(**entry) for entry in data["extents"])
+    return Area(data["path"], data["size"], extents, _inode(data["inode"]))
+
+
+def _inode(data: dict[str, Any] | None) -> Inode | None:
+    if data is None:
+        return None
+    return Inode(**{**data, "extent": data["extent"] and Extent(**data["extent"])})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class NicIdentity:
+    """A network interface of the clone; no addresses means DHCP.
+
+    Addresses have a prefix length (``192.0.2.7/24``); at most one gateway of each family.
+    """
+
+    mac: str
+    addresses: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    nameservers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HostKey:
+    """An SSH host key: its type ("ed25519"), the private file and the public line (OpenSSH)."""
+
+    type: str
+    private: bytes = field(repr=False)
+    public: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """All that tells one clone from another.
+
+    ``machine_id`` is 32 hexadecimal digits (machine-id(5)), ``random_seed`` fresh random bytes,
+    ``root_password`` a hash of crypt(5) and ``day`` the date as days since 1970, for shadow(5).
+    """
+
+    hostname: str
+    machine_id: str
+    nics: tuple[NicIdentity, ...] = ()
+    host_keys: tuple[HostKey, ...] = ()
+    random_seed: bytes = field(default=b"", repr=False)
+    authorized_keys: tuple[str, ...] = ()
+    root_password: str | None = field(default=None, repr=False)
+    day: int = 0
+
+
+@dataclass(frozen=True)
+class Write:
+    """A file with that content, which belongs to root; whatever was there is replaced."""
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class MakeDirectory:
+    """A directory, which belongs to root; one that is there is left as it is."""
+
+    path: str
+    mode: int = 0o755
+
+
+@dataclass(frozen=True)
+class Remove:
+    """No file is to match that pattern (glob(3), with braces); folders that match it stay."""
+
+    pattern: str
+
+
+@dataclass(frozen=True)
+class SetPassword:
+    """The password hash of a user in shadow(5); ``day`` is when it changed, as days since 1970."""
+
+    user: str
+    hash: str = field(repr=False)
+    day: int
+
+
+Edit = Union[Write, MakeDirectory, Remove, SetPassword]
+
+
+# One more with each change of which guests are refused: what was found before then counts no more.
+INSPECTION = 3

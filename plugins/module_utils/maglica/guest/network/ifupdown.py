@@ -1,0 +1,262 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Debian's ifupdown: what /etc/network/interfaces says, and what it shall say in a clone.
+
+Pure but for ``examine``, which reads. The format is that of interfaces(5).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from ...model.errors import GuestUnsupported
+from ..facts import Edit, GuestFacts, GuestInterface, NicIdentity, Write
+from ..filesystem import Filesystem, Kind
+from .stacks import COMMANDS
+
+INTERFACES = "/etc/network/interfaces"
+DROP_INS = "/etc/network/interfaces.d/*"
+RULES = "/etc/udev/rules.d/70-maglica-net.rules"
+RESOLV_CONF = "/etc/resolv.conf"
+_READ_LIMIT = 256 * 1024
+_MAX_DROP_INS = 64
+_IFUP = ("/usr/sbin/ifup", "/sbin/ifup")
+_SOURCED = re.compile(r"(?:/etc/network/)?interfaces\.d(?:/\*)?/?")
+# The kernel's limit is 15; what else it would allow could end the string in the rule for udev.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,14}")
+_STARTS = re.compile(
+    r"iface|mapping|auto|allow-.+|no-auto-down|no-scripts|rename|template|source|source-directory"
+)
+_METHODS = {
+    "inet": ("loopback", "static", "dhcp", "manual"),
+    "inet6": ("loopback", "static", "dhcp", "manual", "auto"),
+}
+# Options that carry what must not be the same in two guests.
+_OWN = re.compile(
+    r"address|netmask|broadcast|network|gateway|pointopoint|hwaddress|scope|hostname|client"
+    r"|leasehours|leasetime|vendor|dns-.+"
+)
+# Interfaces that are built upon others: their addresses would be the clone's too.
+# Commands that an interface's options run, and scripts among them that are no program's own.
+_RUNS = re.compile(r"(?:pre-|post-)?(?:up|down)")
+_SCRIPT = re.compile(r"/(?:etc|root|opt|srv|usr/local)/[A-Za-z0-9_./-]+")
+_BUILT = re.compile(r"bridge[-_].+|bond[-_].+|vlan[-_].+|ovs[-_].+|wpa-.+|wireless[-_].+|inherits")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the guest's files say of its network; ``files`` are those beside the main one.
+
+    ``sourced``: the main one reads them.
+    """
+
+    interfaces: tuple[GuestInterface, ...]
+    loopback: GuestInterface
+    addresses: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    sourced: bool = False
+
+
+@dataclass(frozen=True)
+class _Stanza:
+    keyword: str
+    words: tuple[str, ...]
+    options: tuple[str, ...]
+
+
+def used(filesystem: Filesystem) -> bool:
+    """Tell whether the guest configures its network by ifupdown."""
+    return filesystem.kind(INTERFACES) is not Kind.ABSENT and any(
+        filesystem.kind(path) is not Kind.ABSENT for path in _IFUP
+    )
+
+
+def examine(filesystem: Filesystem) -> Findings:
+    """Read the guest's configuration.
+
+    Raises GuestUnsupported for interfaces that are built upon others (bridges, bonds, VLANs),
+    mappings, patterns and files sourced from elsewhere: copies of these could share an address.
+    """
+    stanzas = list(_parse(_text(filesystem, INTERFACES)))
+    sources = [stanza for stanza in stanzas if stanza.keyword.startswith("source")]
+    for stanza in sources:
+        if len(stanza.words) != 1 or not _SOURCED.fullmatch(stanza.words[0]):
+            raise _unsupported(f"it sources {' '.join(stanza.words)[:100]!r}")
+    files = filesystem.glob(DROP_INS) if sources else ()
+    if len(files) > _MAX_DROP_INS:
+        raise _unsupported(f"it sources {len(files)} files, more than {_MAX_DROP_INS}")
+    for path in files:
+        stanzas.extend(_parse(_text(filesystem, path)))
+    for stanza in stanzas:
+        _need_no_addresses_by_commands(filesystem, stanza)
+    return replace(_findings(stanzas), files=files, sourced=bool(sources))
+
+
+def _need_no_addresses_by_commands(filesystem: Filesystem, stanza: _Stanza) -> None:
+    for option in stanza.options:
+        if not _RUNS.fullmatch(option.split()[0]):
+            continue
+        scripts = [path for path in _SCRIPT.findall(option) if filesystem.kind(path) is Kind.FILE]
+        texts = {option[:100]: option, **{path: _text(filesystem, path) for path in scripts}}
+        for name, text in texts.items():
+            if COMMANDS.search("\n".join(_lines(text))):
+                raise _unsupported(
+                    f"{name!r} gives an address to {' '.join(stanza.words)[:40]!r}, which each"
+                    " clone would have too; have it as 'address' there, or remove it"
+                )
+
+
+def plan(facts: GuestFacts, nics: tuple[NicIdentity, ...]) -> tuple[Edit, ...]:
+    """Return the edits that give each of ``nics`` its configuration, by name and MAC address.
+
+    A NIC takes the name of the guest's interface at its place, so that what else refers to that
+    name stays right; a rule for udev ties the name to the MAC address.
+    """
+    interfaces = tuple(_named(facts.interfaces, len(nics)))
+    loopback = ["auto lo", "iface lo inet loopback", *_indented(facts.loopback.options)]
+    blocks = ["\n".join(loopback)]
+    blocks += [_block(interface, nic) for interface, nic in zip(interfaces, nics)]
+    if facts.drop_ins:
+        blocks.append(f"source {DROP_INS}")
+    rules = [
+        f'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{{address}}=="{nic.mac}",'
+        f' ATTR{{type}}=="1", NAME="{interface.name}"\n'
+        for interface, nic in zip(interfaces, nics)
+    ]
+    edits: list[Edit] = [
+        Write(INTERFACES, ("\n\n".join(blocks) + "\n").encode("utf-8", "surrogateescape")),
+        Write(RULES, "".join(rules).encode()),
+    ]
+    has_servers = any(nic.nameservers for nic in nics)
+    if facts.resolver == "file" and (has_servers or RESOLV_CONF in facts.laid_out):
+        text = _resolv_conf(nics) if has_servers else facts.resolv_conf
+        edits.append(Write(RESOLV_CONF, text.encode("utf-8", "surrogateescape")))
+    return tuple(edits)
+
+
+def _text(filesystem: Filesystem, path: str) -> str:
+    return (filesystem.read(path, _READ_LIMIT) or b"").decode("utf-8", "surrogateescape")
+
+
+def _parse(text: str) -> Iterator[_Stanza]:
+    keyword, words, options = "", (), []  # type: str, tuple[str, ...], list[str]
+    for line in _lines(text):
+        first, *rest = line.split()
+        if not _STARTS.fullmatch(first):
+            options.append(line)
+            continue
+        if keyword:
+            yield _Stanza(keyword, words, tuple(options))
+        keyword, words, options = first, tuple(rest), []
+    if keyword:
+        yield _Stanza(keyword, words, tuple(options))
+
+
+def _lines(text: str) -> Iterator[str]:
+    for line in text.replace("\\\n", " ").split("\n"):
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            yield stripped
+
+
+def _findings(stanzas: Iterable[_Stanza]) -> Findings:
+    found: dict[str, GuestInterface] = {}
+    addresses: list[str] = []
+    hotplug: set[str] = set()
+    for stanza in stanzas:
+        if stanza.keyword == "allow-hotplug":
+            hotplug.update(stanza.words)
+        elif stanza.keyword in ("mapping", "rename", "template"):
+            raise _unsupported(f"it has a {stanza.keyword}")
+        elif stanza.keyword == "iface":
+            addresses.extend(_addresses(stanza))
+            _take(stanza, found)
+    loopback = found.pop("lo", GuestInterface("lo"))
+    interfaces = tuple(
+        GuestInterface(entry.name, entry.name in hotplug, entry.inet6, entry.options)
+        for entry in found.values()
+    )
+    return Findings(interfaces, loopback, tuple(addresses))
+
+
+def _take(stanza: _Stanza, found: dict[str, GuestInterface]) -> None:
+    """Add what an iface stanza says to what is known of its interface."""
+    if len(stanza.words) != 3:
+        raise _unsupported(f"it has 'iface {' '.join(stanza.words)[:100]}'")
+    name, family, method = stanza.words
+    if method not in _METHODS.get(family, ()):
+        raise _unsupported(f"interface {name[:40]!r} is of the kind '{family} {method}'"[:200])
+    for option in stanza.options:
+        if _BUILT.fullmatch(option.split()[0]):
+            raise _unsupported(f"interface {name[:40]!r} has {option.split()[0]!r}")
+    if ":" in name:
+        return  # a further address of another interface, which no clone may have
+    if not _NAME.fullmatch(name):
+        raise _unsupported(f"it has an interface {name[:40]!r}")
+    known = found.get(name, GuestInterface(name))
+    inet6 = method if family == "inet6" and method in ("auto", "dhcp") else known.inet6
+    kept = tuple(line for line in stanza.options if not _OWN.fullmatch(line.split()[0]))
+    found[name] = GuestInterface(name, False, inet6, known.options + kept)
+
+
+def _addresses(stanza: _Stanza) -> Iterator[str]:
+    for option in stanza.options:
+        words = option.split()
+        if words[0] == "address" and len(words) == 2:
+            yield words[1].split("/")[0]
+
+
+def _unsupported(what: str) -> GuestUnsupported:
+    return GuestUnsupported(f"the guest's {INTERFACES} can't be customized: {what}")
+
+
+def _named(interfaces: tuple[GuestInterface, ...], count: int) -> Iterator[GuestInterface]:
+    """Yield ``count`` interfaces: those of the guest, then new ones with names that are free."""
+    yield from interfaces[:count]
+    stem = "eth" if interfaces and interfaces[0].name.startswith("eth") else "net"
+    taken = {interface.name for interface in interfaces}
+    names = (f"{stem}{number}" for number in range(2 * count + len(taken)))
+    free = (name for name in names if name not in taken)
+    yield from map(GuestInterface, itertools.islice(free, max(count - len(interfaces), 0)))
+
+
+def _block(interface: GuestInterface, nic: NicIdentity) -> str:
+    start = "allow-hotplug" if interface.hotplug else "auto"
+    first, *others = _stanzas(interface, nic)
+    kept = _indented(interface.options)
+    lines = [f"{start} {interface.name}", *first, *kept]
+    for stanza in others:
+        lines += stanza
+    return "\n".join(lines)
+
+
+def _stanzas(interface: GuestInterface, nic: NicIdentity) -> Iterator[list[str]]:
+    name = interface.name
+    if not nic.addresses:
+        yield [f"iface {name} inet dhcp"]
+    gateways = {ipaddress.ip_address(text).version: text for text in nic.gateways}
+    resolver = [f"dns-nameservers {' '.join(nic.nameservers)}"] if nic.nameservers else []
+    resolver += [f"dns-search {' '.join(nic.search)}"] if nic.search else []
+    for text in nic.addresses:
+        version = ipaddress.ip_interface(text).version
+        gateway = gateways.pop(version, None)
+        options = [f"address {text}", *([f"gateway {gateway}"] if gateway else []), *resolver]
+        resolver = []
+        yield [f"iface {name} {'inet' if version == 4 else 'inet6'} static", *_indented(options)]
+    if interface.inet6 and not any(":" in text for text in nic.addresses):
+        yield [f"iface {name} inet6 {interface.inet6}"]
+
+
+def _indented(options: Iterable[str]) -> list[str]:
+    return [f"    {option}" for option in options]
+
+
+def _resolv_conf(nics: tuple[NicIdentity, ...]) -> str:
+    search = dict.fromkeys(domain for nic in nics for domain in nic.search)
+    servers = dict.fromkeys(server for nic in nics for server in nic.nameservers)
+    lines = [f"search {' '.join(search)}"] if search else []
+    return "\n".join(lines + [f"nameserver {server}" for server in servers]) + "\n"

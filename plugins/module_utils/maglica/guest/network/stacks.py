@@ -1,0 +1,231 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What else than ifupdown may configure a guest's network, and what of it every clone would share.
+
+A stack counts when its program is there, also while it is not enabled: an address that nobody saw
+would be two guests' at once. Pure but for ``found``, which reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ...model.errors import GuestUnsupported
+from ..filesystem import Filesystem, Kind
+
+_READ_LIMIT = 256 * 1024
+_MAX_FILES = 200
+_IP = r"[\"']?(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}:[0-9a-f:.]+)"
+# Commands that give an address, of IP or a card's own, to an interface; ip(8) takes words cut off.
+_ADDRESS = r"\ba(?:d|dd|ddr|ddre|ddres|ddress)?"
+COMMANDS = re.compile(
+    rf"\bip\s+[^|;&\n]*{_ADDRESS}\s+(?:a|ad|add|r|re|repl?a?c?e?|chg|chang?e?)\b"
+    r"|\bip\s+[^|;&\n]*\bl(?:i|in|ink)?\s+s(?:e|et)?\b[^|;&\n]*\saddr(?:e|es|ess)?\s"
+    rf"|\bifconfig\s+\S+\s+(?:[^|;&\n]*\s)?(?:{_IP}|hw\s+ether)"
+    r"|\bmacchanger\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A way to configure a network: its programs (any of them), its files, what is static there.
+
+    ``own`` are the files that somebody wrote for this guest, ``shipped`` those that come with
+    packages; ``configures``: a file alone tells that interfaces are configured by it.
+    """
+
+    name: str
+    programs: tuple[str, ...]
+    own: tuple[str, ...]
+    static: re.Pattern[str]
+    shipped: tuple[str, ...] = ()
+    configures: bool = True
+
+
+@dataclass(frozen=True)
+class Configured:
+    """A file of a stack; ``static`` is its first line that every clone would share, if any."""
+
+    stack: str
+    path: str
+    static: str
+    configures: bool
+
+
+_INI = re.IGNORECASE | re.MULTILINE
+# A card's own address, which [Link] sets and [Match] only looks for: systemd.link(5).
+_CARD = r"^\[Link\][^\[]*?^[ \t]*(MACAddress[ \t]*=[ \t]*\S.*)$"
+_STACKS = (
+    Stack(
+        "systemd-networkd",
+        ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd"),
+        ("/etc/systemd/network/*.network", "/etc/systemd/network/*.network.d/*.conf"),
+        # 0.0.0.0 and :: have networkd choose one.
+        re.compile(
+            rf"^[ \t]*(?:Address|Gateway)[ \t]*=[ \t]*(?!0\.0\.0\.0|::/){_IP}.*$|{_CARD}", _INI
+        ),
+        shipped=("/usr/lib/systemd/network/*.network", "/usr/local/lib/systemd/network/*.network"),
+    ),
+    Stack(
+        "systemd-udevd",
+        ("/usr/lib/systemd/systemd-udevd", "/lib/systemd/systemd-udevd", "/usr/bin/udevadm"),
+        ("/etc/systemd/network/*.link", "/etc/systemd/network/*.link.d/*.conf"),
+        re.compile(_CARD, _INI),
+        configures=False,
+    ),
+    Stack(
+        "netplan",
+        ("/usr/sbin/netplan", "/usr/share/netplan/netplan.script", "/usr/libexec/netplan/generate"),
+        ("/etc/netplan/*.yaml",),
+        re.compile(r"""^.*\b["']?(?:addresses|gateway4|gateway6)["']?\s*:.*$""", _INI),
+        shipped=("/usr/lib/netplan/*.yaml",),
+    ),
+    Stack(
+        "NetworkManager",
+        ("/usr/sbin/NetworkManager",),
+        ("/etc/NetworkManager/system-connections/*",),
+        re.compile(
+            r"^[ \t]*(?:address(?:es)?\d*[ \t]*=|method[ \t]*=[ \t]*manual"
+            r"|cloned-mac-address[ \t]*=[ \t]*[0-9a-f]{2}:).*$",
+            _INI,
+        ),
+        shipped=("/usr/lib/NetworkManager/system-connections/*",),
+    ),
+    Stack(
+        "network-scripts",
+        ("/usr/sbin/NetworkManager", "/etc/sysconfig/network-scripts/ifup", "/usr/sbin/wicked"),
+        ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*"),
+        re.compile(r"^[ \t]*(?:IPADDR\w*|IPV6ADDR\w*|MACADDR)[ \t]*=(?![\"']?127\.).*$", _INI),
+    ),
+    Stack(
+        "dhcpcd",
+        ("/usr/sbin/dhcpcd", "/usr/sbin/dhcpcd5"),
+        ("/etc/dhcpcd.conf",),
+        re.compile(
+            r"^[ \t]*(?:(?:static|inform6?)[ \t]+(?:ip6?_address|routers|\d)|clientid[ \t]+\S).*$",
+            _INI,
+        ),
+        configures=False,
+    ),
+    Stack(
+        "dhclient",
+        ("/usr/sbin/dhclient", "/sbin/dhclient"),
+        ("/etc/dhcp/dhclient.conf",),
+        re.compile(r"^(?![ \t]*#).*\bfixed-address6?[ \t]+\S.*$", _INI),
+        configures=False,
+    ),
+    Stack(
+        "connman",
+        ("/usr/sbin/connmand",),
+        ("/var/lib/connman/*/settings", "/var/lib/connman/*.config"),
+        re.compile(r"^[ \t]*IPv[46](?:\.method)?[ \t]*=[ \t]*(?:manual|[\d:]).*$", _INI),
+        configures=False,
+    ),
+    Stack(
+        "a script or unit that runs at boot",
+        ("/etc",),
+        (
+            "/etc/rc.local",
+            "/etc/network/if-pre-up.d/*",
+            "/etc/network/if-up.d/*",
+            "/etc/systemd/system/*.service",
+            "/etc/udev/rules.d/*.rules",
+        ),
+        re.compile(rf"^(?![ \t]*#)(?=.*{_IP}).*(?:{COMMANDS.pattern}).*$", _INI),
+        configures=False,
+    ),
+)
+_NETPLAN_OTHERS = re.compile(r"""^(\s*(?:-\s+)?)["']?nameservers["']?\s*:\s*(.*)$""")
+
+
+def found(filesystem: Filesystem) -> tuple[Configured, ...]:
+    """Return the files of all stacks whose programs are there."""
+    made: list[Configured] = []
+    for stack in _STACKS:
+        if any(filesystem.kind(program) is not Kind.ABSENT for program in stack.programs):
+            made += _read(filesystem, stack, stack.own, stack.configures)
+            made += _read(filesystem, stack, stack.shipped, False)
+    return tuple(made)
+
+
+def named(filesystem: Filesystem) -> tuple[str, ...]:
+    """Return the names of the stacks that have files of their own, with or without programs."""
+    stacks = (stack for stack in _STACKS if stack.configures)
+    return tuple(s.name for s in stacks if any(filesystem.glob(pattern) for pattern in s.own))
+
+
+def check(configured: Iterable[Configured], has_interfaces: bool) -> None:
+    """Refuse what would be shared, and a network that ifupdown doesn't configure.
+
+    ``has_interfaces``: ifupdown configures other interfaces than the loopback one.
+    """
+    for file in configured:
+        if file.static:
+            raise GuestUnsupported(
+                f"{file.path} in the guest ({file.stack}) has {file.static!r}, which each clone"
+                " would have too: remove it from the image, or have it configured by"
+                " /etc/network/interfaces"
+            )
+        if file.configures and not has_interfaces:
+            raise GuestUnsupported(
+                f"the guest's network is configured by {file.stack} ({file.path}), while"
+                " /etc/network/interfaces names no interface; supported is ifupdown: name the"
+                f" interface there, and remove {file.path} from the image"
+            )
+
+
+def _read(
+    filesystem: Filesystem, stack: Stack, patterns: tuple[str, ...], configures: bool
+) -> Iterator[Configured]:
+    paths = [path for pattern in patterns for path in filesystem.glob(pattern)]
+    if len(paths) > _MAX_FILES:
+        raise GuestUnsupported(f"the guest has {len(paths)} files of {stack.name}")
+    for path in paths:
+        kind = filesystem.kind(path)
+        # Links to units lead to those of packages.
+        if kind is Kind.FILE or (kind is Kind.SYMLINK and not path.endswith(".service")):
+            yield Configured(stack.name, path, _static(filesystem, stack, path), configures)
+
+
+def _static(filesystem: Filesystem, stack: Stack, path: str) -> str:
+    # A link to /dev/null is how a unit or a shipped file is switched off.
+    if filesystem.kind(path) is Kind.SYMLINK and not _is_file(filesystem, path):
+        return ""
+    text = (filesystem.read(path, _READ_LIMIT) or b"").decode("utf-8", "replace")
+    # A line that goes on in the next one.
+    text = text.replace("\\\n", " ")
+    if stack.name == "netplan":
+        text = without_nameservers(text)
+    match = stack.static.search(text)
+    return match[match.lastindex or 0].strip()[:100] if match else ""
+
+
+def _is_file(filesystem: Filesystem, path: str) -> bool:
+    try:
+        return filesystem.read(path, _READ_LIMIT) is not None
+    except GuestUnsupported:
+        return False
+
+
+def without_nameservers(text: str) -> str:
+    """Return netplan's YAML without comments and without the servers for names, which clones may
+    share: their addresses stand under the same word as the interfaces' own."""
+    kept: list[str] = []
+    inside: int | None = None
+    for line in text.split("\n"):
+        code = line.partition(" #")[0].rstrip()
+        depth = len(code) - len(code.lstrip())
+        if not code.strip() or code.lstrip().startswith("#"):
+            continue
+        if inside is not None and (depth > inside or (depth == inside and code.lstrip()[0] == "-")):
+            continue
+        match = _NETPLAN_OTHERS.match(code)
+        inside = len(match[1]) if match and not match[2] else None
+        if match is None:
+            kept.append(re.sub(r"""["']?nameservers["']?\s*:\s*\{[^}]*\}""", "", code))
+        elif match[2] and not re.fullmatch(r"\{[^}]*\}\s*,?", match[2]):
+            kept.append(code)
+    return "\n".join(kept)

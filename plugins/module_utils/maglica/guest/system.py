@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks libguestfs which system is on the attached disks, and which of its file systems matter."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..model.errors import GuestUnreadable, GuestUnsupported
+from . import inodes
+from .appliance.appliance import Appliance
+from .facts import Area, GuestFacts, Mount
+from .inspect import OperatingSystem
+
+# File systems of which several with the same UUID may be attached, and mounted one after the other.
+_INDEPENDENT = frozenset({"ext2", "ext3", "ext4", "vfat", "swap", "unknown", ""})
+# File systems that keep no checksums of a file's bytes, and never compress them.
+_UNCHECKED = frozenset({"ext2", "ext3", "ext4", "xfs", "vfat"})
+_PLAIN_DEVICE = re.compile(r"/dev/sd[a-z]+\d*")
+# Where the files lie that are read, cleared or written; /home and /srv need not be mounted.
+_MOUNTPOINTS = re.compile(
+    r"/|/etc(/.*)?|/root(/.*)?|/var|/var/lib(/.*)?|/usr|/usr/local|/boot(/efi)?|/efi"
+)
+_MAX_MOUNTS = 32
+
+log = logging.getLogger(__name__)
+
+
+def find_system(appliance: Appliance) -> OperatingSystem:
+    """Inspect the attached disks, which must hold one Linux system.
+
+    Raises GuestUnreadable when there is none, GuestUnsupported when it is another or one of many.
+    """
+    handle = appliance.handle
+    begun = time.monotonic()
+    with appliance.asking("inspect its disks"):
+        roots = handle.inspect_os()
+        log.info("guest inspected: systems=%d seconds=%.1f", len(roots), time.monotonic() - begun)
+        if not roots:
+            raise GuestUnreadable("libguestfs finds no operating system on its disks")
+        if len(roots) > 1:
+            where = ", ".join(roots)
+            raise GuestUnsupported(f"it has {len(roots)} operating systems, on {where:.200}")
+        root = roots[0]
+        if handle.inspect_get_type(root) != "linux":
+            raise GuestUnsupported(f"its system is {handle.inspect_get_product_name(root)!r:.200}")
+        mounts = tuple(
+            # fstab(5) may name /dev/vda1; the appliance has all disks as /dev/sd…
+            Mount(mountpoint, root if mountpoint == "/" else handle.canonical_device_name(device))
+            for mountpoint, device in sorted(handle.inspect_get_mountpoints(root).items())
+            if _MOUNTPOINTS.fullmatch(mountpoint)
+        )
+        _check_mounts(mounts)
+        version = f"{handle.inspect_get_major_version(root)}"
+        return OperatingSystem(
+            mounts=mounts,
+            distro=handle.inspect_get_distro(root),
+            version=version,
+            shared=_is_independent(handle.list_filesystems(), handle.list_md_devices())
+            and all(_PLAIN_DEVICE.fullmatch(mount.device) for mount in mounts),
+            is_plain=_is_plain(handle, mounts),
+        )
+
+
+def _is_plain(handle: Any, mounts: Iterable[Mount]) -> bool:
+    """Tell whether a file's bytes lie on the disks as they are, and nothing else depends on them.
+
+    So it is with ext2 to 4 and xfs, on partitions and on logical volumes that are linear or
+    striped: these have no parity, mirrors, checksums or snapshots of data.
+    """
+    kinds = handle.list_filesystems()
+    return all(
+        kinds.get(mount.device) in _UNCHECKED
+        and (_PLAIN_DEVICE.fullmatch(mount.device) or _is_linear(handle, mount.device))
+        for mount in mounts
+    )
+
+
+def _is_linear(handle: Any, device: str) -> bool:
+    """Tell whether a device is a logical volume that lvs(8) shows as linear or striped."""
+    if device not in handle.lvs():
+        return False
+    own = handle.lvuuid(device).replace("-", "")
+    attributes = {each["lv_uuid"].replace("-", ""): each["lv_attr"] for each in handle.lvs_full()}
+    return str(attributes.get(own, "")).startswith("-")
+
+
+def _check_mounts(mounts: tuple[Mount, ...]) -> None:
+    """Refuse what fstab(5) of the guest says when it leads out of the guest, or nowhere near."""
+    odd = [mount.mountpoint for mount in mounts if ".." in mount.mountpoint.split("/")]
+    if odd or len(mounts) > _MAX_MOUNTS:
+        what = f"a file system at {odd[0]!r:.100}" if odd else f"{len(mounts)} file systems"
+        raise GuestUnsupported(f"its /etc/fstab has {what}")
+
+
+def _is_independent(filesystems: dict[str, str], md_devices: Iterable[str]) -> bool:
+    """Tell whether no volume manager would confuse two copies of these disks."""
+    return not list(md_devices) and all(
+        _PLAIN_DEVICE.fullmatch(device) and kind in _INDEPENDENT
+        for device, kind in filesystems.items()
+    )
+
+
+def with_inodes(
+    appliance: Appliance, facts: GuestFacts, numbers: Mapping[str, int]
+) -> tuple[Area, ...]:
+    """Return the areas with what is known of their inodes; ``numbers`` are these by path.
+
+    For file systems that are unmounted: what was written is on the device then.
+    """
+    made: list[Area] = []
+    with appliance.asking("look at its inodes"):
+        for mount in facts.mounts:
+            appliance.handle.blockdev_flushbufs(mount.device)
+        for area in facts.areas:
+            device = holding(facts.mounts, (area.path,))[-1].device
+
+            def read(offset: int, length: int, device: str = device) -> bytes:
+                return bytes(appliance.handle.pread_device(device, length, offset))
+
+            inode = inodes.find(read, numbers[area.path], area.size)
+            made.append(replace(area, inode=inode))
+    return tuple(made)
+
+
+def holding(mounts: Iterable[Mount], paths: Iterable[str]) -> tuple[Mount, ...]:
+    """Return those of ``mounts`` (sorted) on which ``paths`` lie, with / always among them."""
+    known = list(paths)
+    return tuple(
+        mount
+        for mount in mounts
+        if mount.mountpoint == "/" or any(path.startswith(f"{mount.mountpoint}/") for path in known)
+    )

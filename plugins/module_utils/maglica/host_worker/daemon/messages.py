@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The messages that a host sends, from its values; pure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from ...model.errors import MessageInvalid
+from ...model.request import Failure, HostReport, Leftover, Phase, Request, State, Vm
+from ...model.text import one_line
+from ...wire import messages, reported
+from ...wire.fitting import fitting
+from ...wire.frames import Message, encode
+
+_log = logging.getLogger(__name__)
+
+# What the schema allows in one message.
+MAX_HELD = 1000
+MAX_PHASES = 64
+MAX_DOMAINS = reported.MAX_DOMAINS
+# What one of the requests that a hello lists takes: names, id, state and marks.
+HELD_BYTES = 80
+
+
+def hello(host: str, report: HostReport, held: Iterable[Request]) -> Message:
+    """Return what the host says of itself and which requests it has."""
+    requests = [{"id": each.id, "state": each.state.value} for each in islice(held, MAX_HELD)]
+    told = allowed(report)
+    cut = fitting(told, messages.PAGE_ROOM - HELD_BYTES * len(requests))
+    if cut is not told:
+        _log.warning(
+            "the report is too long: %d of %d domains are told, %d of %d bases",
+            *(len(cut.domains), len(told.domains), len(cut.bases), len(told.bases)),
+        )
+    body = {"host": host, "report": messages.plain(cut), "requests": requests}
+    return Message("hello", body)
+
+
+def allowed(report: HostReport) -> HostReport:
+    """Return a report whose fields the schema accepts, whatever names there are on the host.
+
+    Names of more or other characters than a message may have are escaped or cut; of more domains
+    than it may have, the images come first.
+    """
+    domains = report.domains
+    if len(domains) > MAX_DOMAINS:
+        _log.warning("of %d domains only %d are told", len(domains), MAX_DOMAINS)
+        domains = tuple(sorted(domains, key=lambda domain: not domain.is_image))[:MAX_DOMAINS]
+    problem = report.problem
+    return replace(
+        report,
+        domains=tuple(replace(each, name=_shown(each.name, 400)) for each in domains),
+        pools=tuple(replace(each, name=_shown(each.name, 200)) for each in report.pools[:256]),
+        networks=tuple(_shown(name, 200) for name in report.networks[:256]),
+        bases=tuple(
+            replace(each, image=_shown(each.image, 200), pool=_shown(each.pool, 200))
+            for each in report.bases[:1000]
+        ),
+        looks=tuple(
+            replace(
+                each,
+                image=_shown(each.image, 400),
+                reason=None if each.reason is None else _shown(each.reason, 2000),
+            )
+            for each in report.looks[:1000]
+        ),
+        leftovers=tuple(filter(_is_told, report.leftovers[: reported.MAX_LEFTOVERS])),
+        problem=None if problem is None else _shown(problem, 2000),
+    )
+
+
+def _is_told(leftover: Leftover) -> bool:
+    """Tell whether a leftover can be told as it is; with an escaped name its command were wrong."""
+    names = (leftover.path, leftover.pool or "")
+    return all(one_line(name) == name for name in names) and len(leftover.path) <= 4096
+
+
+def _shown(text: str, limit: int) -> str:
+    return one_line(text)[:limit]
+
+
+def ack(host: str, request_id: str) -> Message:
+    """Return that a request is committed to the host's journal."""
+    return Message("ack", {"host": host, "id": request_id})
+
+
+def progress(host: str, request_id: str, phase: str, phases: Sequence[Phase]) -> Message:
+    """Return which phase a request is in, and those that are over."""
+    body = {"host": host, "id": request_id, "phase": phase, "phases": phases[-MAX_PHASES:]}
+    return Message("progress", {key: messages.plain(value) for key, value in body.items()})
+
+
+def result(host: str, request: Request) -> Message:
+    """Return how a request ended.
+
+    That it ended must get through: if the vm can't be told (others may have edited its definition),
+    only its name is.
+    """
+    message = _result(host, request)
+    try:
+        messages.asked(message.type, message.body)
+        encode(message)
+    except MessageInvalid as error:
+        _log.warning("request %s: the vm in its result can't be told: %s", request.id, error)
+        vm = request.vm and Vm(request.vm.name, request.vm.uuid, request.vm.host, request.vm.state)
+        return _result(host, replace(request, vm=vm))
+    return message
+
+
+def refused(host: str, request: Request) -> Message:
+    """Return that a request ended, in place of a result that the client worker has refused.
+
+    The vm can be another one than was asked for, when others have renamed it meanwhile.
+    """
+    told = replace(request, vm=None, phases=())
+    if request.state is State.DONE:
+        text = (
+            f"{request.kind.value} {request.name} on host {host} is done, but the client worker"
+            " refuses its result; the host worker's log says why"
+        )
+        told = replace(told, state=State.FAILED, failure=Failure("error", text))
+    return _result(host, told)
+
+
+def _result(host: str, request: Request) -> Message:
+    body = {
+        "host": host,
+        "id": request.id,
+        "state": request.state,
+        "phases": request.phases[-MAX_PHASES:],
+        "failure": request.failure,
+        "vm": request.vm,
+    }
+    return Message("result", {key: messages.plain(value) for key, value in body.items()})

@@ -1,0 +1,301 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host says of itself, read from libvirt in a few calls.
+
+A definition is read once and kept until the domain changes; for the few changes of which libvirt
+tells nothing, every one is read again now and then, some with each report.
+"""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ET
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..._deps import need
+from ...config.config import HostWorker
+from ...disk import chain, volumes
+from ...domain import definition as domain_xml
+from ...guest.facts import INSPECTION
+from ...libvirtd import local
+from ...libvirtd.facts import memory_mib
+from ...model.errors import ImageUnsupported, MaglicaError
+from ...model.request import (
+    BaseSummary,
+    DomainSummary,
+    HostReport,
+    LookSummary,
+    PoolSummary,
+)
+from ..journal.journal import READY, Base, Journal
+from ..ownership import leftovers, own_files
+from . import under_way
+
+# Pools whose volumes are files in a folder of this host.
+POOL_TYPES = frozenset({"dir", "fs", "netfs"})
+REREAD = 20
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a domain's definition says, as far as the report needs it.
+
+    ``disks``: target, path, format. ``base``: the base that the vm builds upon. ``own``: the files
+    that its metadata names as its own. ``nvram``: its UEFI variables, beside which a clone has its.
+    """
+
+    made: bool
+    vcpus: int
+    memory_mib: int
+    disks: tuple[tuple[str, str, str], ...]
+    base: str | None = None
+    own: tuple[str, ...] = ()
+    nvram: str | None = None
+
+
+class Inspector:
+    """Reads one connection (virConnect); ``forget`` may be called by another thread."""
+
+    def __init__(self, connection: Any, journal: Journal, settings: HostWorker) -> None:
+        self._connection = connection
+        self._journal = journal
+        self._settings = settings
+        self._known: dict[str, _Known] = {}
+        self._changed: deque[str] = deque()
+        self._turn: deque[str] = deque()
+        # Name and folder of the active pools of files.
+        self._folders: tuple[leftovers.Folder, ...] = ()
+        # The folders of own files and UEFI variables, as the last report has found them.
+        self._variables: frozenset[str] = frozenset()
+        # The present versions of the images that are off, by UUID.
+        self._versions: dict[str, str | None] = {}
+        self.unprepared: tuple[str, ...] = ()
+
+    def forget(self, uuid: str) -> None:
+        """Read a domain's definition again for the next report."""
+        self._changed.append(uuid)
+
+    def report(self) -> HostReport:
+        """Return how the host is now. Raises LibvirtFailed and JournalFailed."""
+        self._drop_changed()
+        with local.errors("read the state", self._settings.name):
+            total_mib, free_mib = memory_mib(self._connection)
+            bases = self._journal.bases()
+            # Before the pools: what is written meanwhile is taken.
+            written = under_way.written(self._journal, bases)
+            # Before the domains, whose disks lie in the pools' folders.
+            pools = self._pools()
+            # A file is announced before it is made, and its vm defined before that is forgotten.
+            look_alikes = leftovers.look_alikes(self._places())
+            announced = leftovers.announced(self._journal)
+            report = HostReport(
+                cpus=self._connection.getInfo()[2],
+                memory_total_mib=total_mib,
+                memory_free_mib=free_mib,
+                pools=pools,
+                domains=self._domains(),
+                networks=self._networks(),
+                # After the domains, whose versions and bases are counted.
+                bases=self._bases(bases),
+            )
+        self._variables = frozenset(
+            str(Path(path).parent)
+            for known in self._known.values()
+            for path in (*known.own, known.nvram)
+            if path is not None
+        )
+        named = (path for known in self._known.values() for path in known.own)
+        report = replace(report, pools=under_way.added(report, written))
+        needed = {known.base for known in self._known.values() if known.base is not None}
+        left = leftovers.unnamed(look_alikes, [*announced, *named], needed)
+        report = replace(report, leftovers=left, looks=self._looks(report))
+        self.unprepared = self._unprepared(report)
+        return report
+
+    def _places(self) -> tuple[leftovers.Folder, ...]:
+        """Return where Maglica makes files: the pools, and where UEFI variables are."""
+        return (*self._folders, *map(leftovers.Folder, sorted({leftovers.NVRAM, *self._variables})))
+
+    def _unprepared(self, report: HostReport) -> tuple[str, ...]:
+        """Return the images that shall be prepared, and whose present version has no base yet.
+
+        One that was looked at and refused has none until it changes.
+        """
+        off = {domain.name: domain.uuid for domain in report.domains if domain.is_image}
+        versions = {name: self._versions.get(off.get(name, "")) for name in self._settings.prepare}
+        settled = {base.image for base in report.bases if base.current}
+        settled |= {look.image for look in report.looks if look.current and not look.customizable}
+        return tuple(name for name, found in versions.items() if found and name not in settled)
+
+    def _drop_changed(self) -> None:
+        while self._changed:
+            self._known.pop(self._changed.popleft(), None)
+        if not self._turn:
+            self._turn.extend(self._known)
+        for _turn in range(min(REREAD, len(self._turn))):
+            self._known.pop(self._turn.popleft(), None)
+
+    def _domains(self) -> tuple[DomainSummary, ...]:
+        libvirt = need("libvirt")
+        domains = self._connection.listAllDomains()
+        transient = {
+            domain.UUIDString()
+            for domain in self._connection.listAllDomains(
+                libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT
+            )
+        }
+        found = []
+        self._versions.clear()
+        for domain in domains:
+            uuid = domain.UUIDString()
+            known = self._known.get(uuid) or self._read(domain)
+            if known is None:
+                continue
+            self._known[uuid] = known
+            is_active = domain.ID() != -1
+            made = known.made or not self._may_be_image(domain.name())
+            summary = DomainSummary(
+                name=domain.name(),
+                uuid=uuid,
+                active=is_active,
+                persistent=uuid not in transient,
+                # An image is what Maglica did not make; the pattern narrows that further.
+                made=made,
+                vcpus=known.vcpus,
+                memory_mib=known.memory_mib,
+                disk_bytes=0 if is_active or known.made else self._look_at_disks(uuid, known),
+            )
+            found.append(summary)
+        gone = self._known.keys() - {summary.uuid for summary in found}
+        for uuid in gone:
+            del self._known[uuid]
+        return tuple(sorted(found, key=lambda summary: summary.name))
+
+    def _may_be_image(self, name: str) -> bool:
+        pattern = self._settings.image_pattern
+        return pattern is None or pattern.fullmatch(name) is not None
+
+    def _read(self, domain: Any) -> _Known | None:
+        """Return what a domain's definition says; None if the domain is gone."""
+        libvirt = need("libvirt")
+        try:
+            definition = domain_xml.describe(domain.XMLDesc())
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise
+        except ImageUnsupported:
+            # No image then, but its name is taken and it runs.
+            return _Known(True, 0, domain.maxMemory() >> 10, ())
+        made = definition.made
+        disks = [(disk.target, self._path(disk), disk.format) for disk in definition.copied_disks]
+        return _Known(
+            made=made is not None,
+            vcpus=definition.vcpus,
+            memory_mib=definition.memory_mib,
+            disks=tuple((target, path, kind) for target, path, kind in disks if path),
+            base=made.base if made else None,
+            own=own_files.of_vm(made).all_paths if made else (),
+            nvram=definition.nvram,
+        )
+
+    def _look_at_disks(self, uuid: str, known: _Known) -> int:
+        """Note which version of an image its disks are; return what a copy of them takes.
+
+        0, and no version, for what can't be read: the clone will say why. Of block devices only a
+        clone finds out what is in them.
+        """
+        folders = [folder.path for folder in self._folders]
+        try:
+            chains = {
+                target: chain.inspect(path, kind, folders) for target, path, kind in known.disks
+            }
+        except MaglicaError:
+            return 0
+        self._versions[uuid] = chain.version(uuid, chains)
+        return sum(map(chain.allocated_bytes, chains.values()))
+
+    def _path(self, disk: domain_xml.Disk) -> str | None:
+        if disk.kind != "volume" or not disk.pool or not disk.volume:
+            return disk.source
+        libvirt = need("libvirt")
+        try:
+            pool = self._connection.storagePoolLookupByName(disk.pool)
+            return str(pool.storageVolLookupByName(disk.volume).path())
+        except libvirt.libvirtError:
+            return None
+
+    def _pools(self) -> tuple[PoolSummary, ...]:
+        libvirt = need("libvirt")
+        active = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+        found = [
+            (pool, ET.fromstring(pool.XMLDesc()))  # noqa: S314 - written by libvirtd
+            for pool in self._connection.listAllStoragePools(active)
+        ]
+        files = [(pool, root) for pool, root in found if root.get("type") in POOL_TYPES]
+        self._folders = tuple(
+            leftovers.Folder(root.findtext("target/path") or "/", pool.name())
+            for pool, root in files
+        )
+        allowed = self._settings.pools
+        summaries = [
+            _pool(pool, root) for pool, root in files if not allowed or pool.name() in allowed
+        ]
+        return tuple(sorted(summaries, key=lambda summary: summary.name))
+
+    def _networks(self) -> tuple[str, ...]:
+        libvirt = need("libvirt")
+        active = libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE
+        return tuple(sorted(each.name() for each in self._connection.listAllNetworks(active)))
+
+    def _bases(self, bases: Sequence[Base]) -> tuple[BaseSummary, ...]:
+        vms = Counter(known.base for known in self._known.values() if known.made)
+        return tuple(self._base(base, vms[base.id]) for base in bases if base.state == READY)
+
+    def _looks(self, report: HostReport) -> tuple[LookSummary, ...]:
+        """Return what was found by looks at the images that are there, by their present names."""
+        names = {domain.uuid: domain.name for domain in report.domains}
+        return tuple(
+            LookSummary(
+                image=names[look.image_uuid],
+                version=look.version,
+                customizable=look.code is None,
+                reason=look.reason,
+                current=self._is_current(look.image_uuid, look.version),
+            )
+            for look in self._journal.looks.all()
+            if look.image_uuid in names and look.inspection == INSPECTION
+        )
+
+    def _is_current(self, image_uuid: str, version: str) -> bool | None:
+        now = self._versions.get(image_uuid)
+        return None if now is None else now == version
+
+    def _base(self, base: Base, vms: int) -> BaseSummary:
+        return BaseSummary(
+            id=base.id,
+            image=base.image,
+            version=base.version,
+            pool=base.pool,
+            allocated_bytes=under_way.size_of(base),
+            created=base.created,
+            current=self._is_current(base.image_uuid, base.version),
+            areas=bool((base.facts or {}).get("areas")),
+            vms=vms,
+        )
+
+
+def _pool(pool: Any, root: ET.Element) -> PoolSummary:
+    shared = volumes.shared(root)
+    try:
+        # libvirt's own figure is from the pool's last refresh.
+        found = os.statvfs(root.findtext("target/path") or "/")
+    except OSError:
+        _state, capacity, _allocation, free = pool.info()
+        return PoolSummary(pool.name(), capacity, free, shared)
+    size = found.f_frsize
+    return PoolSummary(pool.name(), found.f_blocks * size, found.f_bavail * size, shared)

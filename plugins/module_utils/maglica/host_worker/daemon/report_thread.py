@@ -1,0 +1,170 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The thread that knows how this host is; the main loop never waits for it.
+
+It has its own connection to libvirtd and makes a report now and then, and soon after a domain has
+changed. When libvirtd does not answer, the last report stands, with the problem said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from ..._deps import need
+from ...config.config import HostWorker
+from ...libvirtd import local
+from ...model.errors import MaglicaError
+from ...model.request import HostReport
+from ...model.text import one_line
+from ..journal.journal import Journal
+from .report import Inspector
+
+_log = logging.getLogger(__name__)
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 15.0
+# Changes come in swarms.
+SETTLE_SECONDS = 0.2
+# libvirtd is asked whether it lives, so that a call on a dead one ends.
+KEEPALIVE_SECONDS = 5
+KEEPALIVE_COUNT = 2
+OVERDUE_SECONDS = 20.0
+
+
+class Reporter:
+    """Makes reports in a thread of its own; ``waker`` is written to when there is a new one."""
+
+    def __init__(self, settings: HostWorker, waker: int) -> None:
+        self._settings = settings
+        self._waker = waker
+        self._poked = threading.Event()
+        self._made = threading.Event()
+        self._latest = HostReport(problem="its worker has just started")
+        self._told: HostReport | None = None
+        self._busy_since: float | None = None
+        # The leftovers that the log has named.
+        self._named: frozenset[str] = frozenset()
+        # Images to prepare, as the newest report found them.
+        self.unprepared: tuple[str, ...] = ()
+
+    def start(self) -> None:
+        """Start the threads; they end with the process."""
+        # Once, and before any connection is opened; libvirt's events come through it.
+        need("libvirt").virEventRegisterDefaultImpl()
+        for body in (_run_events, self._run):
+            threading.Thread(target=body, daemon=True, name=body.__name__).start()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the first report is there, or so long."""
+        self._made.wait(seconds)
+
+    def report(self, problem: str | None) -> HostReport:
+        """Return the newest report, ``problem`` added to it."""
+        self._told = self._latest
+        problems = [self._latest.problem, problem, self._overdue()]
+        return replace(self._latest, problem="; ".join(filter(None, problems)) or None)
+
+    def has_news(self) -> bool:
+        """Tell whether a report is there that ``report`` has not yet returned."""
+        return self._latest is not self._told
+
+    def _overdue(self) -> str | None:
+        since = self._busy_since
+        if since is None or time.monotonic() - since < OVERDUE_SECONDS:
+            return None
+        return f"libvirtd on host {self._settings.name} does not answer"
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                with _connection(self._settings, self._poked) as inspector:
+                    while True:
+                        self._keep(inspector)
+                        pause = FIRST_PAUSE
+            except MaglicaError as error:
+                self._publish(replace(self._latest, problem=str(error)))
+            except Exception as error:  # noqa: BLE001 - without its thread the last report would stand
+                _log.exception("no report can be made")
+                problem = f"its worker has a bug: {type(error).__name__}: {error}"
+                self._publish(replace(self._latest, problem=problem))
+            self._poked.clear()
+            self._poked.wait(pause)
+            pause = min(LONGEST_PAUSE, 2 * pause)
+
+    def _keep(self, inspector: Inspector) -> None:
+        self._busy_since = time.monotonic()
+        try:
+            report = inspector.report()
+        finally:
+            self._busy_since = None
+        self.unprepared = inspector.unprepared
+        self._publish(report)
+        if self._poked.wait(self._settings.hello_interval):
+            time.sleep(SETTLE_SECONDS)
+        self._poked.clear()
+
+    def _publish(self, report: HostReport) -> None:
+        if report.problem and report.problem != self._latest.problem:
+            _log.warning("%s", report.problem)
+        for leftover in report.leftovers:
+            if leftover.path not in self._named:
+                _log.warning(
+                    "leftover: %s looks like Maglica's, and nothing shows that it is; if nobody"
+                    " needs it, this removes it: %s",
+                    one_line(leftover.path),
+                    one_line(leftover.command),
+                )
+        self._named = frozenset(leftover.path for leftover in report.leftovers)
+        if report != self._latest:
+            self._latest = report
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._waker, b"\0")
+        self._made.set()
+
+
+@contextlib.contextmanager
+def _connection(settings: HostWorker, poked: threading.Event) -> Iterator[Inspector]:
+    """Open a connection that tells of changes; close it and the journal at the end."""
+    libvirt = need("libvirt")
+    journal = Journal(settings.state_dir)
+    try:
+        connection = local.connect(settings.uri, settings.name)
+    except MaglicaError:
+        journal.close()
+        raise
+    try:
+        inspector = Inspector(connection, journal, settings)
+
+        def changed(_connection: Any, domain: Any, *_event: Any) -> None:
+            inspector.forget(domain.UUIDString())
+            poked.set()
+
+        with local.errors("watch libvirtd", settings.name):
+            with contextlib.suppress(libvirt.libvirtError):
+                # Drivers inside this process have nothing to keep alive.
+                connection.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
+            event = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
+            connection.domainEventRegisterAny(None, event, changed, None)
+        yield inspector
+    finally:
+        journal.close()
+        with contextlib.suppress(libvirt.libvirtError):
+            connection.close()
+
+
+def _run_events() -> None:
+    libvirt = need("libvirt")
+    while True:
+        try:
+            libvirt.virEventRunDefaultImpl()
+        except libvirt.libvirtError as error:
+            _log.warning("libvirt's events: %s", error)
+            time.sleep(FIRST_PAUSE)

@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a job is given to work with: the journal, the settings, libvirt, and a way to report.
+
+The agreement between the job's process and what it runs:
+
+- ``Kind.CLONE`` runs as ``clone.run(requests, context)``, the other kinds as ``run(request,
+  context)``. Each request ends in ``context.done`` or ``context.failed``, once.
+- A side effect is announced by ``context.journal.intend`` before it begins. ``undo.undo(request_id,
+  context)`` takes back what is announced, may be run again at any time, and forgets the intents.
+- Before a request that ran before is run again, its job calls ``undo.undo``, unless the domain
+  ``model.vm_uuid(request.id)`` carries the request's metadata: a domain is defined after all else
+  is done, so that ``clone.run`` has only to go on with start.
+- A ``Kind.REMOVE`` that has announced what it takes away is run again instead, until all is gone.
+- ``context.failed`` with intents left (because undo failed too) does not end the request: it
+  stays open, and its next job only undoes it, or goes on with the removal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Callable
+
+from ...config.config import HostWorker
+from ...libvirtd import local
+from ...model.errors import MaglicaError
+from ...model.request import Failure, Phase, Request, State, Vm
+from ..journal.journal import Journal
+
+MAX_FAILURE_TEXT = 2000
+# A connection that worked as recently is taken to work still.
+_TRUST_SECONDS = 1.0
+
+
+class JobContext:
+    """What one job process has; ``emit`` sends a JSON object to the worker, one line each.
+
+    ``settings`` is the configuration's [host_worker] section; ``host`` is this host's name.
+    """
+
+    def __init__(
+        self, journal: Journal, settings: HostWorker, emit: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self.journal = journal
+        self.settings = settings
+        self._emit = emit
+        self._connection: Any = None
+        self._alive_at = 0.0
+        self._phases: dict[str, list[Phase]] = {}
+
+    @property
+    def host(self) -> str:
+        return self.settings.name
+
+    def connect(self) -> Any:
+        """Return the connection to libvirtd (virConnect), opened when first asked for and kept.
+
+        Raises HostDown.
+        """
+        now = time.monotonic()
+        if self._connection is None or now - self._alive_at > _TRUST_SECONDS:
+            if self._connection is None or not local.is_alive(self._connection):
+                self._connection = local.connect(self.settings.uri, self.host)
+            self._alive_at = now
+        return self._connection
+
+    @contextmanager
+    def phase(self, request_ids: str | Sequence[str], name: str) -> Iterator[None]:
+        """Name the work of the block, for one request or several at once, and measure it.
+
+        The phase is journaled with the request's end, if the block ends without an error.
+        """
+        ids = [request_ids] if isinstance(request_ids, str) else list(request_ids)
+        for request_id in ids:
+            self._emit({"id": request_id, "phase": name})
+        begun = time.monotonic()
+        yield
+        seconds = round(time.monotonic() - begun, 3)
+        for request_id in ids:
+            self.measured(request_id, name, seconds)
+
+    def measured(self, request_id: str, name: str, seconds: float) -> None:
+        """Note a phase that is over."""
+        self._phases.setdefault(request_id, []).append(Phase(name, seconds))
+        self._emit({"id": request_id, "phase": name, "seconds": seconds})
+
+    def alive(self) -> None:
+        """Tell the worker that a long step goes on; silence is taken for a hung job."""
+        self._emit({"alive": True})
+
+    def done(self, request: Request, vm: Vm | None = None) -> None:
+        """Commit that a request is done; its intents are forgotten with that."""
+        self._end(request, State.DONE, vm=vm)
+
+    def failed(self, request: Request, error: MaglicaError) -> None:
+        """Commit that a request failed; with intents left it ends when they are undone."""
+        self._end(request, State.FAILED, failure=failure_of(error))
+
+    def undone(self, request: Request, ending: State) -> None:
+        """Commit that a request that is undone has ended as it was to."""
+        self._end(request, ending)
+
+    def _end(
+        self, request: Request, state: State, failure: Failure | None = None, vm: Vm | None = None
+    ) -> None:
+        phases = self._phases.pop(request.id, ())
+        if self.journal.end(request.id, state, failure=failure, vm=vm, phases=phases):
+            self._emit({"id": request.id, "ended": state.value})
+
+
+def failure_of(error: MaglicaError) -> Failure:
+    """Return what the client is told of an error: one printable line of bounded length."""
+    text = "".join(char if char.isprintable() else " " for char in str(error))
+    return Failure(error.code, text[:MAX_FAILURE_TEXT])

@@ -1,0 +1,197 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bases: immutable, prepared copies of one version of an image's disks, which clones build upon.
+
+A lock for each image (flock) is held alone while a base is looked for, made or removed, and shared
+while clones are built upon one. What is not in the journal and nothing builds upon is removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ....disk import qemu_img, volumes
+from ....disk.chain import QCOW2
+from ....disk.room import OVERLAY_BYTES
+from ....domain.metadata import OwnVolume
+from ....guest.appliance.appliance import Drive
+from ....guest.customize import placed
+from ....guest.facts import GuestFacts
+from ....model.errors import JournalFailed, StorageFailed
+from ...journal.intents import Effect
+from ...journal.journal import MAKING, READY, Base
+from ...ownership import own_files
+from ...ownership.own_files import OwnFiles
+from ..context import JobContext
+from . import look, original
+from .original import Image
+
+_LOCKS = "bases"
+_READ_ONLY = 0o400
+
+log = logging.getLogger(__name__)
+
+
+def facts_of(base: Base) -> GuestFacts:
+    """Return what is known of the guest on a base that is ready."""
+    return GuestFacts.from_json(base.facts or {})
+
+
+def is_ready(image: Image, context: JobContext) -> bool:
+    """Tell whether the base of the image's present version is there."""
+    known = context.journal.bases(image.uuid)
+    return any(_is_whole(base) and base.version == image.version for base in known)
+
+
+def _is_whole(base: Base) -> bool:
+    return base.state == READY and all(Path(disk["path"]).exists() for disk in base.disks.values())
+
+
+@contextmanager
+def held(
+    image: Image, context: JobContext, request_id: str, pool: str | None = None
+) -> Iterator[Base]:
+    """Find the base of the image's version, or make it, and keep it from being removed.
+
+    ``pool`` is preferred for a new one. ``request_id`` is whose undo removes a half-made base.
+    Raises NoRoom, StorageFailed, ImageRunning, GuestUnreadable or GuestUnsupported.
+    """
+    with locked(context.settings.state_dir, image.uuid, fcntl.LOCK_EX) as descriptor:
+        base = _find(image, context) or _make(image, context, request_id, pool)
+        while True:
+            # Between the two kinds of locks another job may have come and removed the base.
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if base in context.journal.bases(image.uuid):
+                break
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            base = _find(image, context) or _make(image, context, request_id, pool)
+        yield base
+
+
+@contextmanager
+def locked(state_dir: Path, image_uuid: str, kind: int) -> Iterator[int]:
+    """Hold an image's lock; raises BlockingIOError when ``kind`` has LOCK_NB and it is taken."""
+    folder = state_dir / _LOCKS
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(folder / image_uuid, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise JournalFailed(f"cannot lock {folder / image_uuid}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, kind)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _find(image: Image, context: JobContext) -> Base | None:
+    """Return the base of this version; remove what is left of those that were never finished.
+
+    One that was finished and lacks a file is not used: it may be away for a moment only.
+    """
+    found = None
+    for base in context.journal.bases(image.uuid):
+        if base.state == MAKING:
+            try:
+                _discard(base, context)
+            except StorageFailed as error:
+                log.warning("base %s of image %s is left: %s", base.id, image.name, error)
+        elif base.version == image.version and _is_whole(base):
+            found = base
+    return found
+
+
+def _make(image: Image, context: JobContext, request_id: str, preferred: str | None) -> Base:
+    begun = time.monotonic()
+    look.refuse(image, context)
+    pool = _pool(image, context, preferred)
+    base = _planned(image, pool)
+    for volume in own(base).volumes:
+        volumes.check_free(volume)
+    with look.prepared(image, pool, request_id, context) as (overlays, facts):
+        context.journal.intend(request_id, Effect.BASE, {"id": base.id, "image_uuid": image.uuid})
+        context.journal.add_base(base)
+        connection = context.connect()
+        for target, chain in image.chains.items():
+            disk = base.disks[target]
+            volumes.create(connection, pool, disk["name"], disk["bytes"])
+            with volumes.explained(base.pool, [disk["path"]]):
+                qemu_img.copy(chain, disk["path"], context.alive, overlays[target])
+        original.check_unchanged(image, context)
+    # From here on nothing touches the original's disks: it may be started again.
+    drives = [Drive(base.disks[target]["path"], QCOW2) for target in image.chains]
+    facts = placed(facts, drives, context.alive)
+    for drive in drives:
+        _protect(drive.path)
+    context.journal.update_base(base.id, state=READY, facts=facts.to_json())
+    log.info("base made: image=%s seconds=%.1f", image.name, time.monotonic() - begun)
+    return next(made for made in context.journal.bases(image.uuid) if made.id == base.id)
+
+
+def _pool(image: Image, context: JobContext, preferred: str | None) -> volumes.Pool:
+    known = volumes.pools(context.connect(), context.settings.pools)
+    needed = image.allocated + OVERLAY_BYTES
+    named = [pool for pool in known if pool.name == preferred and pool.free >= needed]
+    return volumes.choose(named or known, needed)
+
+
+def _planned(image: Image, pool: volumes.Pool) -> Base:
+    base_id = uuid.uuid4().hex[:8]
+    # A version that can't be told from others is never found again: each clone has its own base.
+    version = image.version or f"{uuid.uuid4().hex}"
+    disks = {}
+    for target, chain in image.chains.items():
+        name = f"maglica-base.{version[:12]}.{base_id}.{volumes.checked_target(target)}.qcow2"
+        path = volumes.volume_path(pool, name)
+        disks[target] = {"name": name, "path": path, "format": QCOW2, "bytes": chain[0].size}
+    return Base(
+        id=base_id,
+        image=image.name,
+        image_uuid=image.uuid,
+        version=version,
+        state=MAKING,
+        pool=pool.name,
+        disks=disks,
+        created=time.time(),
+    )
+
+
+def _protect(path: str) -> None:
+    """Let nobody write to a base any more, by mistake; its clones only read it."""
+    try:
+        Path(path).chmod(_READ_ONLY)
+    except OSError as error:
+        raise StorageFailed(f"base {path} can't be made read-only: {error.strerror}") from error
+
+
+def own(base: Base) -> OwnFiles:
+    """Return a base's volumes."""
+    return OwnFiles(
+        tuple(
+            OwnVolume(target, base.pool, disk["name"], disk["path"])
+            for target, disk in base.disks.items()
+        )
+    )
+
+
+def _discard(base: Base, context: JobContext) -> None:
+    """Remove a base that was never finished. Raises StorageFailed."""
+    own_files.discard(own(base), context)
+    context.journal.remove_base(base.id)
+
+
+def undo(base_id: str, image_uuid: str, context: JobContext) -> None:
+    """Remove a base that was not finished; one that is ready serves others.
+
+    A base that is being made belongs to the request that undoes it, so that nobody else has it.
+    """
+    for base in context.journal.bases(image_uuid):
+        if base.id == base_id and base.state != READY:
+            _discard(base, context)

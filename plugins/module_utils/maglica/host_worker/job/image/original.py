@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Original images: whether one can be cloned now, and what its disks are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...._deps import need
+from ....disk import chain as images
+from ....disk import volumes
+from ....disk.chain import Chain
+from ....domain import definition as domain_xml
+from ....domain.definition import Definition, Disk
+from ....libvirtd import local
+from ....libvirtd.local import inactive_xml
+from ....model.errors import (
+    ImageRunning,
+    ImageUnknown,
+    ImageUnsupported,
+    LibvirtFailed,
+    StorageFailed,
+)
+from ..context import JobContext
+
+
+@dataclass(frozen=True)
+class Image:
+    """An original image as it is now: its disks, by target, with all their layers.
+
+    ``domain`` is libvirt's (virDomain), ``xml`` its inactive definition with all secrets.
+    """
+
+    domain: Any
+    xml: str
+    definition: Definition
+    chains: Mapping[str, Chain]
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def uuid(self) -> str:
+        return self.definition.uuid
+
+    @property
+    def version(self) -> str | None:
+        """What names this state of the disks; None when two states can't be told apart."""
+        return images.version(self.uuid, self.chains)
+
+    @property
+    def allocated(self) -> int:
+        """Bytes that a copy of all disks takes, but for block devices, which don't tell."""
+        return sum(map(images.allocated_bytes, self.chains.values()))
+
+
+def read(name: str, context: JobContext) -> Image:
+    """Look at the original image ``name`` and its disks, which are only read.
+
+    Raises ImageUnknown, ImageRunning, ImageUnsupported, StorageFailed or LibvirtFailed.
+    """
+    connection = context.connect()
+    domain = _domain(connection, name)
+    with local.errors(f"read the definition of {name}", context.host):
+        if domain.isActive():
+            raise ImageRunning("it is running: shut it down to clone it")
+        if domain.hasManagedSaveImage():
+            raise ImageUnsupported(
+                "it has a saved state, so that its disks are those of a guest in the middle of its"
+                " work: start it and shut it down"
+            )
+        is_persistent = domain.isPersistent()
+        xml = inactive_xml(domain)
+    definition = domain_xml.describe(xml)
+    _need_original(definition, is_persistent, context.settings.image_pattern)
+    folders = {pool.path for pool in volumes.pools(connection)}
+    chains = {disk.target: _chain(connection, disk, folders) for disk in definition.copied_disks}
+    if not chains:
+        raise ImageUnsupported("it has no disk to copy")
+    return Image(domain, xml, definition, chains)
+
+
+def check_unchanged(image: Image, context: JobContext) -> None:
+    """Raise ImageRunning if the image was started, or its disks written to, since it was read."""
+    now = {target: images.again(chain) for target, chain in image.chains.items()}
+    with local.errors(f"see whether {image.name} runs", context.host):
+        is_running = image.domain.isActive()
+    if is_running or images.version(image.uuid, now) != image.version:
+        raise ImageRunning("its disks were changed while they were read: shut it down")
+
+
+def _domain(connection: Any, name: str) -> Any:
+    libvirt = need("libvirt")
+    try:
+        return connection.lookupByName(name)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            raise ImageUnknown("there is no such image") from error
+        failure = local.kind_of(error, LibvirtFailed)
+        raise failure(f"it can't be looked up: {error}") from error
+
+
+def _need_original(
+    definition: Definition, is_persistent: bool, pattern: re.Pattern[str] | None
+) -> None:
+    if definition.made is not None:
+        raise ImageUnknown("it is a vm that Maglica made, no original image")
+    if not is_persistent:
+        raise ImageUnknown("it is a transient domain, no original image")
+    if pattern is not None and not pattern.fullmatch(definition.name):
+        raise ImageUnknown("its name is not one that original images have by image_pattern")
+
+
+def _chain(connection: Any, disk: Disk, folders: set[str]) -> Chain:
+    if disk.kind == "volume":
+        path = _volume_path(connection, disk)
+    elif disk.kind in ("file", "block"):
+        path = disk.source or ""
+    else:
+        raise ImageUnsupported(f"disk {disk.target} has a {disk.kind} source")
+    return images.inspect(path, disk.format, folders)
+
+
+def _volume_path(connection: Any, disk: Disk) -> str:
+    libvirt = need("libvirt")
+    try:
+        pool = connection.storagePoolLookupByName(disk.pool)
+        return str(pool.storageVolLookupByName(disk.volume).path())
+    except libvirt.libvirtError as error:
+        failure = local.kind_of(error, StorageFailed)
+        raise failure(f"disk {disk.target} can't be found: {error}") from error

@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bases that nothing builds upon: found, and removed."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+
+from ....libvirtd import local
+from ....model.errors import MaglicaError, NotOwn, StorageFailed
+from ...journal.journal import READY, Base
+from ...ownership import own_files, references
+from ...ownership.references import References
+from ..context import JobContext
+from . import base as bases
+
+# Whoever makes a base or clones it holds the lock.
+_AT_ONCE = fcntl.LOCK_EX | fcntl.LOCK_NB
+
+log = logging.getLogger(__name__)
+
+
+def collect(context: JobContext) -> None:
+    """Remove the bases that nothing builds upon, but for the newest of each image that exists.
+
+    One whose image is being cloned is left for the next time. Raises StorageFailed.
+    """
+    for image_uuid in dict.fromkeys(base.image_uuid for base in context.journal.bases()):
+        try:
+            with bases.locked(context.settings.state_dir, image_uuid, _AT_ONCE):
+                _collect_image(image_uuid, context)
+        except BlockingIOError:
+            log.info("the bases of image %s are in use", image_uuid)
+
+
+def tidy(context: JobContext) -> None:
+    """Collect after work whose result does not depend on it; the next one tries again."""
+    try:
+        collect(context)
+    except MaglicaError as error:
+        log.warning("bases can't be collected: %s", error)
+
+
+def release(image: str, context: JobContext) -> int:
+    """Remove the bases of an image that nothing builds upon; return how many these are.
+
+    Raises StorageFailed, also when one is just being made or cloned from.
+    """
+    removed = 0
+    uuids = {base.image_uuid for base in context.journal.bases() if base.image == image}
+    for image_uuid in sorted(uuids):
+        try:
+            with bases.locked(context.settings.state_dir, image_uuid, _AT_ONCE):
+                removed += _collect_image(image_uuid, context, keep_newest=False)
+        except BlockingIOError as error:
+            raise StorageFailed("its base is in use by a request that is under way") from error
+    return removed
+
+
+def _collect_image(image_uuid: str, context: JobContext, keep_newest: bool = True) -> int:
+    """Remove an image's bases that nothing builds upon; return how many."""
+    known = context.journal.bases(image_uuid)
+    ready = [base for base in known if base.state == READY]
+    if keep_newest:
+        keep_newest = local.find(context.connect(), image_uuid, context.host) is not None
+    newest = ready[-1:] if keep_newest else []
+    idle = [base for base in known if base not in newest]
+    used = references.find(context) if idle else None
+    return sum(used is not None and _remove(base, used, context) for base in idle)
+
+
+def _remove(base: Base, used: References, context: JobContext) -> bool:
+    """Remove a base unless something needs it; tell whether that was done."""
+    own = bases.own(base)
+    if base.id in used.bases or used.to(own.all_paths) is not None:
+        return False
+    try:
+        # Any of it that is not where it was made is a reason to touch none of it.
+        for volume in own.volumes:
+            own_files.find(context.connect(), volume)
+        log.info("removing base %s of image %s", base.id, base.image)
+        own_files.remove(own, context)
+    except NotOwn as error:
+        log.warning("base %s of image %s is left where it is: %s", base.id, base.image, error)
+        return False
+    context.journal.remove_base(base.id)
+    return True

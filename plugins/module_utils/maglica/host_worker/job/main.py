@@ -1,0 +1,168 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The process that does what requests ask for: ``run.py maglica.host_worker.job.main``.
+
+The worker writes one JSON line a job to its stdin, {"ids": [...]}; specs come from the journal and
+results go there. Its stdout has one JSON object a line: progress ({"id", "phase"}, and with
+"seconds" when the phase is over), {"id", "ended"} after a result, {"alive"} from long steps,
+{"idle": NUMBER} after each job, and last words: {"crash"} after a bug, {"blocked"} when it can't
+work at all. It keeps its
+connection to libvirtd from one job to the next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Callable
+
+from ...config import config
+from ...domain import definition
+from ...libvirtd import local
+from ...model.errors import ConfigInvalid, HostDown, JournalFailed, MaglicaError
+from ...model.request import Kind, Request, Vm, vm_uuid
+from ...system import systemd
+from .. import request_locks
+from ..journal.journal import Entry, Journal
+from . import guard, undo
+from .context import JobContext
+from .image import prepare
+from .vm import clone, existing, flatten, remove
+
+_log = logging.getLogger(__name__)
+
+_SINGLE: dict[Kind, Callable[[Request, JobContext], Vm | None]] = {
+    Kind.START: existing.start,
+    Kind.STOP: existing.stop,
+    Kind.REMOVE: remove.remove,
+    Kind.RESIZE: existing.resize,
+    Kind.FLATTEN: flatten.flatten,
+    Kind.PREPARE: prepare.prepare,
+    Kind.RELEASE: prepare.release,
+    Kind.TAG: existing.tag,
+}
+
+
+def run(request_ids: Sequence[str], context: JobContext) -> None:
+    """Bring each of these requests to its end, or leave it open for another try.
+
+    What has ended meanwhile is left alone; what is to be undone is undone. Raises HostDown when
+    libvirtd is gone: no request fails for that.
+    """
+    with request_locks.held(context.settings.state_dir, request_ids):
+        entries = [context.journal.entry(request_id) for request_id in request_ids]
+        waiting = [entry for entry in entries if entry and not entry.request.state.ended]
+        ready = [entry.request for entry in waiting if _prepare(entry, context)]
+        clones = [request for request in ready if request.kind is Kind.CLONE]
+        if clones:
+            clone.run(clones, context)
+        for request in ready:
+            if request.kind is not Kind.CLONE:
+                _run_single(request, context)
+
+
+def _run_single(request: Request, context: JobContext) -> None:
+    try:
+        vm = _SINGLE[request.kind](request, context)
+    except HostDown:
+        raise
+    except MaglicaError as error:
+        _log.warning("request %s: %s", request.id, error)
+        context.failed(request, error)
+    else:
+        context.done(request, vm)
+
+
+def _prepare(entry: Entry, context: JobContext) -> bool:
+    """Undo what an earlier run has left; return whether the request is to run now.
+
+    A removal that has begun is not undone: it runs to its end, also when it is cancelled.
+    """
+    try:
+        if entry.request.kind is Kind.REMOVE and context.journal.intents(entry.id):
+            return True
+        if entry.ending is not None:
+            with context.phase(entry.id, "undo"):
+                undo.undo(entry.id, context)
+            context.undone(entry.request, entry.ending)
+            return False
+        if context.journal.intents(entry.id) and not _is_defined(entry.request, context):
+            undo.undo(entry.id, context)
+    except HostDown:
+        raise
+    except MaglicaError as error:
+        _log.warning("request %s: cannot undo: %s", entry.id, error)
+        context.failed(entry.request, error)
+        return False
+    return True
+
+
+def _is_defined(request: Request, context: JobContext) -> bool:
+    """Tell whether the request's vm was defined, which is the last step but its start."""
+    domain = local.find(context.connect(), vm_uuid(request.id), context.host)
+    if domain is None:
+        return False
+    with local.errors(f"read the definition of {request.name}", context.host):
+        made = definition.describe(domain.XMLDesc()).made
+    return made is not None and made.request == request.id
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve the worker until it closes stdin."""
+    options = _parser().parse_args(arguments)
+    guard.fork(options.life)
+    # Programs and libraries that print must not disturb the channel to the worker.
+    channel = os.dup(1)
+    os.dup2(2, 1)
+
+    def emit(line: dict[str, Any]) -> None:
+        os.write(channel, json.dumps(line).encode("ascii") + b"\n")
+
+    systemd.log_to_stderr(who=f"job {os.getpid()}")
+    try:
+        _serve(Path(options.config), emit)
+    except (ConfigInvalid, HostDown, JournalFailed) as error:
+        emit({"blocked": str(error)})
+        return 1
+    except Exception as error:
+        emit({"crash": f"{type(error).__name__}: {error}"})
+        raise
+    return 0
+
+
+def _serve(config_path: Path, emit: Callable[[dict[str, Any]], None]) -> None:
+    settings = config.load(config_path).need_host_worker()
+    context = JobContext(Journal(settings.state_dir), settings, emit)
+    # Before the first job waits for it; should libvirtd be down, that job tells.
+    with contextlib.suppress(MaglicaError):
+        context.connect()
+    emit({"alive": True})
+    for number, line in enumerate(sys.stdin, start=1):
+        run(json.loads(line)["ids"], context)
+        emit({"idle": number})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="run.py maglica.host_worker.job.main",
+        description="Run jobs for the host worker, which starts this itself.",
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="maglica.conf")
+    parser.add_argument(
+        "--life",
+        required=True,
+        type=int,
+        metavar="FD",
+        help="the pipe that closes when the worker ends",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

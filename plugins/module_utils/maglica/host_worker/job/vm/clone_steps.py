@@ -1,0 +1,267 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One vm in the making: the steps of its clone, each announced in the journal before it acts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ...._deps import need
+from ....disk import chain as images
+from ....disk import copies, nvram, volumes
+from ....disk.chain import Chain
+from ....disk.room import OVERLAY_BYTES
+from ....domain import clone, definition
+from ....domain.metadata import OwnVolume
+from ....guest import ssh_keys
+from ....guest.appliance.appliance import Drive
+from ....guest.clone_plan import plan
+from ....guest.customize import Guest
+from ....guest.facts import GuestFacts, HostKey, Identity, NicIdentity
+from ....libvirtd import local
+from ....model.errors import GuestUnsupported, LibvirtFailed, NameTaken, StorageFailed
+from ....model.request import CloneMode, CloneSpec, Nic, Request, Vm, vm_uuid
+from ...journal.intents import Effect
+from ...journal.journal import Base
+from .. import undo
+from ..context import JobContext
+from ..image.original import Image
+from . import shown
+
+_SEED_BYTES = 512
+_DAY = 86400
+
+
+@dataclass
+class Member:
+    """A clone request and what has been made for it so far.
+
+    ``disks`` has the paths of its volumes by target, all in ``pool``; ``xml`` is the definition
+    that it will have; ``image_nvram`` is where the image's UEFI variables are, if it has some.
+    """
+
+    request: Request
+    spec: CloneSpec
+    disks: dict[str, str] = field(default_factory=dict)
+    xml: str = ""
+    host_keys: tuple[HostKey, ...] = ()
+    public_keys: tuple[str, ...] = ()
+    pool: volumes.Pool | None = None
+    image_nvram: str | None = None
+
+    @property
+    def pool_name(self) -> str:
+        return self.pool.name if self.pool else ""
+
+    @property
+    def uuid(self) -> str:
+        return vm_uuid(self.request.id)
+
+
+def check(vm: Member, image: Image, context: JobContext) -> None:
+    """Find out, before anything is made, what can't work.
+
+    Raises NameTaken, ImageUnsupported or GuestUnsupported.
+    """
+    libvirt = need("libvirt")
+    try:
+        context.connect().lookupByName(vm.spec.name)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            failure = local.kind_of(error, LibvirtFailed)
+            raise failure(f"its name can't be looked up: {error}") from error
+    else:
+        raise NameTaken(f"a domain named {vm.spec.name} is there already")
+    for nic in vm.spec.networks or ():
+        if not nic.addresses and (nic.gateways or nic.nameservers or nic.search):
+            raise GuestUnsupported("gateways and nameservers need an address of the same interface")
+    networks = vm.spec.networks
+    own_networks = networks is not None and all(nic.network or nic.bridge for nic in networks)
+    clone.check(image.xml, own_networks)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the vms of a batch are made from: the base's disks by target, and the pools there are.
+
+    ``id`` is the base's, ``version`` that of the image, ``allocated`` is the sum of the bytes in
+    its files. ``taken`` are the bytes by pool that copies which are still to be made will take.
+    """
+
+    id: str
+    chains: dict[str, Chain]
+    pools: tuple[volumes.Pool, ...]
+    version: str
+    taken: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def allocated(self) -> int:
+        return sum(chain[0].allocated for chain in self.chains.values())
+
+
+def source(base: Base, context: JobContext) -> Source:
+    """Look at the base and the pools, once for a batch. Raises StorageFailed, ImageUnsupported."""
+    chains = {
+        target: images.inspect(disk["path"], images.QCOW2, ())
+        for target, disk in base.disks.items()
+    }
+    pools = volumes.pools(context.connect(), context.settings.pools)
+    return Source(base.id, chains, pools, base.version)
+
+
+def place(vm: Member, base: Source, image: Image, context: JobContext) -> None:
+    """Choose where the vm's volumes are made, and announce them. Raises NoRoom, StorageFailed."""
+    is_linked = vm.spec.clone_mode is CloneMode.LINKED
+    needed = OVERLAY_BYTES + (0 if is_linked else base.allocated)
+    vm.pool = volumes.choose(volumes.with_free(base.pools, base.taken), needed, vm.spec.pool)
+    if not is_linked:
+        base.taken[vm.pool.name] = base.taken.get(vm.pool.name, 0) + needed
+    for target in base.chains:
+        name = volumes.volume_name(vm.spec.name, target, vm.uuid)
+        path = volumes.volume_path(vm.pool, name)
+        volume = OwnVolume(target, vm.pool.name, name, path)
+        volumes.check_free(volume)
+        context.journal.intend(vm.request.id, Effect.VOLUME, asdict(volume))
+        vm.disks[target] = path
+    stated = image.definition.nvram
+    vm.image_nvram = stated or nvram.hidden_path(image.xml, context.connect())
+    vm.xml = clone.clone(image.xml, _plan(vm, base))
+
+
+def copy(vm: Member, base: Source, connection: Any, context: JobContext) -> None:
+    """Make the vm's volumes: overlays of the base, or full copies of it. May run in any thread.
+
+    Raises NoRoom or StorageFailed.
+    """
+    if vm.pool is None:
+        return
+    is_linked = vm.spec.clone_mode is CloneMode.LINKED
+    for target, chain in base.chains.items():
+        backing = chain[0].path if is_linked else None
+        name = Path(vm.disks[target]).name
+        volumes.create(connection, vm.pool, name, chain[0].size, backing)
+        if not is_linked:
+            state_dir = context.settings.state_dir
+            with volumes.explained(vm.pool.name, [vm.disks[target]]):
+                copies.copy(chain, vm.disks[target], vm.pool.name, state_dir, context.alive)
+
+
+def _plan(vm: Member, base: Source) -> clone.ClonePlan:
+    return clone.ClonePlan(
+        name=vm.spec.name,
+        uuid=vm.uuid,
+        image=vm.spec.image,
+        request=vm.request.id,
+        created=int(time.time()),
+        who=vm.request.who,
+        clone_mode=vm.spec.clone_mode,
+        disks={
+            target: clone.DiskSource(path, images.QCOW2, vm.pool_name, Path(path).name)
+            for target, path in vm.disks.items()
+        },
+        networks=vm.spec.networks,
+        vcpus=vm.spec.vcpus,
+        memory_mib=vm.spec.memory_mib,
+        image_nvram=vm.image_nvram,
+        image_version=base.version,
+        tags=vm.spec.tags,
+        base=base.id if vm.spec.clone_mode is CloneMode.LINKED else None,
+    )
+
+
+def make_keys(vm: Member, facts: GuestFacts, context: JobContext) -> None:
+    """Make the SSH host keys of the types that the image had. May run in any thread.
+
+    Raises StorageFailed.
+    """
+    folder = undo.key_folder(context, vm.request.id)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        vm.host_keys = ssh_keys.host_keys(facts.ssh_host_keys, vm.spec.name, folder)
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise StorageFailed(f"SSH host keys can't be made in {folder}: {error.strerror}") from error
+
+
+def guest(vm: Member, facts: GuestFacts, targets: Sequence[str]) -> Guest:
+    """Return what is to be edited on the vm's disks. Raises GuestUnsupported."""
+    drives = tuple(Drive(vm.disks[target], images.QCOW2) for target in targets)
+    return Guest(vm.request.id, drives, plan(facts, _identity(vm)))
+
+
+def _identity(vm: Member) -> Identity:
+    macs = [interface.mac for interface in definition.describe(vm.xml).interfaces]
+    wanted = vm.spec.networks if vm.spec.networks is not None else [Nic() for _turn in macs]
+    return Identity(
+        hostname=vm.spec.name,
+        machine_id=uuid.uuid4().hex,
+        nics=tuple(
+            NicIdentity(mac, nic.addresses, nic.gateways, nic.nameservers, nic.search)
+            for mac, nic in zip(macs, wanted)
+        ),
+        host_keys=vm.host_keys,
+        random_seed=os.urandom(_SEED_BYTES),
+        authorized_keys=vm.spec.ssh_authorized_keys,
+        root_password=vm.spec.root_password,
+        day=int(time.time()) // _DAY,
+    )
+
+
+def announce(vm: Member, context: JobContext) -> None:
+    """Do what comes before the definition. Raises NoRoom, StorageFailed or ImageUnsupported."""
+    _copy_nvram(vm, context)
+    vm.public_keys = tuple(key.public for key in vm.host_keys)
+    vm.xml = clone.record_host_keys(vm.xml, vm.public_keys)
+    data = {"uuid": vm.uuid, "name": vm.spec.name, "ssh_host_keys": vm.public_keys}
+    context.journal.intend(vm.request.id, Effect.DOMAIN, data)
+
+
+def define(vm: Member, connection: Any, host: str) -> None:
+    """Define the vm: the last step that a clone can't do without. May run in any thread.
+
+    Raises LibvirtFailed.
+    """
+    with local.errors(f"define {vm.spec.name}", host):
+        connection.defineXML(vm.xml)
+
+
+def _copy_nvram(vm: Member, context: JobContext) -> None:
+    """Give the vm the image's UEFI variables, among them what is booted.
+
+    Of an image that never ran there are none; libvirt then makes the vm's own at its first start.
+    """
+    target = definition.describe(vm.xml).nvram
+    if target is None:
+        return
+    if os.path.lexists(target):
+        raise StorageFailed(f"{target}, for its UEFI variables, is there already")
+    context.journal.intend(vm.request.id, Effect.FILE, {"path": target})
+    if vm.image_nvram is not None and Path(vm.image_nvram).exists():
+        nvram.copy(vm.image_nvram, target)
+
+
+def recall(vm: Member, context: JobContext) -> None:
+    """Take from the journal what an earlier run has announced of a vm that is defined."""
+    intents = context.journal.intents(vm.request.id)
+    known = [intent.data["ssh_host_keys"] for intent in intents if intent.kind is Effect.DOMAIN]
+    vm.public_keys = tuple(known[-1]) if known else ()
+
+
+def start(vm: Member, connection: Any, host: str) -> Vm:
+    """Start the vm if that is asked for, and return what there is to say of it.
+
+    May run in any thread. Raises LibvirtFailed.
+    """
+    with local.errors(f"start {vm.spec.name}", host):
+        domain = connection.lookupByUUIDString(vm.uuid)
+        if vm.spec.start and not domain.isActive():
+            domain.create()
+        made = shown.vm_of(domain, host)
+    return replace(made, ssh_host_keys=vm.public_keys)

@@ -1,0 +1,167 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes a linked vm independent of its base, whether it runs or not.
+
+What the vm's disks have not of their own is copied into them, and their headers forget the base
+last of all. After an interruption the header names the base again, as what was copied may not be
+written yet, and all is done again.
+"""
+
+from __future__ import annotations
+
+import time
+import xml.etree.ElementTree as ET
+from typing import Any
+
+from ...._deps import need
+from ....disk import chain as images
+from ....disk import qemu_img, volumes
+from ....disk.room import gib
+from ....domain import definition as domain_xml
+from ....domain.metadata import Made
+from ....libvirtd import local
+from ....libvirtd.local import inactive_xml
+from ....model.errors import (
+    LibvirtFailed,
+    MaglicaError,
+    NoRoom,
+    StorageFailed,
+    VmUnknown,
+)
+from ....model.request import Request, Vm
+from ...journal.intents import Effect
+from ...ownership import own_files
+from .. import undo
+from ..context import JobContext
+from ..image import unused_bases
+from . import existing, metadata, shown
+
+POLL_SECONDS = 0.25
+
+
+def flatten(request: Request, context: JobContext) -> Vm:
+    """Copy what the vm's disks have below them; return the vm as it is then.
+
+    A guest that runs goes on, libvirt copies beside it. Raises NoRoom, StorageFailed, VmUnknown,
+    LibvirtFailed.
+    """
+    domain = existing.find(request, context)
+    with local.errors(f"flatten {request.name}", context.host):
+        try:
+            _flatten_all(domain, request, context)
+        except MaglicaError as error:
+            text = f"cannot flatten {request.name} on host {context.host}: {error}"
+            raise type(error)(text) from error
+        # All is on the disks: nothing is to be put back any more.
+        context.journal.forget(request.id)
+        metadata.set_independent(domain)
+        vm = shown.vm_of(domain, context.host)
+    unused_bases.tidy(context)
+    return vm
+
+
+def _flatten_all(domain: Any, request: Request, context: JobContext) -> None:
+    definition = domain_xml.describe(inactive_xml(domain))
+    if definition.made is None:
+        raise VmUnknown("Maglica did not make it")
+    disks = _own_disks(domain, definition.made)
+    # All of them are looked at before the first is filled.
+    for path in disks.values():
+        _check_snapshots(path, context)
+    with context.phase(request.id, "copy"):
+        for target, path in disks.items():
+            _flatten_disk(domain, target, path, request.id, context)
+
+
+def _own_disks(domain: Any, made: Made) -> dict[str, str]:
+    """Return the paths of the vm's own volumes, by target: no others are touched.
+
+    Raises StorageFailed when one of them is in use in another way, as below a snapshot, NotOwn for
+    what the metadata can't name.
+    """
+    if not made.volumes:
+        raise StorageFailed("its definition names no volume as its own")
+    own_files.check_names(own_files.of_vm(made), domain.UUIDString())
+    xmls = [inactive_xml(domain)]
+    if local.is_active(domain):
+        xmls.append(domain.XMLDesc())
+    attached = [
+        {disk.target: disk.source for disk in domain_xml.describe(xml).disks} for xml in xmls
+    ]
+    for volume in made.volumes:
+        for sources in attached:
+            if sources.get(volume.target) != volume.path:
+                raise StorageFailed(
+                    f"disk {volume.target} is {sources.get(volume.target) or 'detached'} now, and"
+                    f" was made as {volume.path}: merge snapshots, or attach it as it was"
+                )
+    return {volume.target: volume.path for volume in made.volumes}
+
+
+def _check_snapshots(path: str, context: JobContext) -> None:
+    if _layers(path, context)[1:] and images.has_snapshots(path):
+        raise StorageFailed(f"disk {path} has snapshots, which would lose what is below them")
+
+
+def _flatten_disk(
+    domain: Any, target: str, path: str, request_id: str, context: JobContext
+) -> None:
+    """Do one disk; a guest that starts or ends meanwhile only changes the way."""
+    while (chain := _layers(path, context))[1:]:
+        _check_snapshots(path, context)
+        needed = sum(images.content_bytes((layer,)) for layer in chain[1:])
+        free = volumes.free_bytes(path)
+        if needed > free:
+            raise NoRoom(f"{gib(free)} GiB are free beside disk {path}, {gib(needed)} GiB needed")
+        is_active = local.is_active(domain)
+        if is_active:
+            undo.need_running(domain)
+        # QEMU lets the header forget the base before the tables that name the copies are written.
+        data = {"uuid": domain.UUIDString(), "target": target, "path": path}
+        below = {"backing": chain[1].path, "format": chain[1].format}
+        context.journal.intend(request_id, Effect.PULL, {**data, **below})
+        if not is_active:
+            qemu_img.flatten(path, needed, context.alive)
+        elif not _pull(domain, target, request_id, context):
+            undo.lay_upon(path, chain[1].path, chain[1].format)
+
+
+def _layers(path: str, context: JobContext) -> images.Chain:
+    folders = {pool.path for pool in volumes.pools(context.connect())}
+    return images.inspect(path, images.QCOW2, folders)
+
+
+def _pull(domain: Any, target: str, request_id: str, context: JobContext) -> bool:
+    """Have libvirt copy beside the guest, and QEMU write all of it; False when the guest ended."""
+    libvirt = need("libvirt")
+    pull = libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_PULL
+    try:
+        now = domain.blockJobInfo(target)
+        if now and now["type"] != pull:
+            raise LibvirtFailed(f"disk {target} has another block job under way")
+        if not now:
+            domain.blockPull(target)
+        copied = -1
+        while (now := domain.blockJobInfo(target)) and now["type"] == pull:
+            if now["cur"] != copied:
+                copied = now["cur"]
+                context.alive()
+            time.sleep(POLL_SECONDS)
+        undo.write_back(domain, request_id, context)
+    except libvirt.libvirtError as error:
+        # A guest that has ended meanwhile is done as one that is off.
+        if local.is_active(domain):
+            raise LibvirtFailed(f"disk {target}: {error}") from error
+        return False
+    if _is_linked(domain, target):
+        raise LibvirtFailed(f"disk {target}: QEMU could not copy what is below it")
+    return True
+
+
+def _is_linked(domain: Any, target: str) -> bool:
+    """Tell whether a guest that runs still has something below a disk."""
+    root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - from libvirtd
+    disks = [
+        disk for disk in root.iter("disk") if disk.find(f"target[@dev='{target}']") is not None
+    ]
+    return any(disk.find("backingStore/source") is not None for disk in disks)

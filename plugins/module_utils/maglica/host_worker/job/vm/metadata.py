@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Maglica wrote into the definition of a vm, changed in place, whether it runs or not."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ...._deps import need
+from ....domain import metadata
+from ....model.request import CloneMode
+
+
+def set_tags(domain: Any, tags: Sequence[str]) -> None:
+    """Give a domain (virDomain) these tags and no others."""
+    with _edited(domain) as element:
+        for child in [child for child in element if metadata.is_tag(child)]:
+            element.remove(child)
+        for name in sorted(set(tags)):
+            ET.SubElement(element, "tag", {"name": name})
+
+
+def set_independent(domain: Any) -> None:
+    """Note that a domain builds upon no base any more."""
+    with _edited(domain) as element:
+        element.set("clone_mode", CloneMode.FULL.value)
+        element.attrib.pop("base", None)
+
+
+@contextmanager
+def _edited(domain: Any) -> Iterator[ET.Element]:
+    """Yield Maglica's element; write it back when the block ends without an error."""
+    libvirt = need("libvirt")
+    kind, uri = libvirt.VIR_DOMAIN_METADATA_ELEMENT, metadata.VM_NAMESPACE
+    # libvirt gives and takes the element without its prefix.
+    element = ET.fromstring(domain.metadata(kind, uri))  # noqa: S314 - bounded, from libvirtd
+    yield element
+    flags = libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
+    if domain.isPersistent():
+        flags |= libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    text = ET.tostring(element, encoding="unicode")
+    domain.setMetadata(kind, text, metadata.PREFIX, uri, flags)

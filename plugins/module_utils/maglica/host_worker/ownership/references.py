@@ -1,0 +1,214 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What refers to a file: definitions of domains, their snapshots, and files that build upon it.
+
+Whatever is to be removed is looked up here first. What can't be found out is an error, never
+"nothing".
+"""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ET
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Protocol
+
+from ..._deps import need
+from ...disk import chain as images
+from ...disk import named_paths
+from ...domain import definition
+from ...libvirtd import local
+from ...model.errors import ImageUnsupported, StorageFailed
+from ..journal.intents import Effect
+from ..journal.journal import Journal
+
+# What a definition says of itself.
+_ABOUT = frozenset({"metadata", "title", "description"})
+# Pools whose folder shows their volumes; those of a volume group are links to its devices there.
+_FOLDERS = frozenset({"dir", "fs", "netfs", "logical"})
+
+
+class Context(Protocol):
+    """What must be at hand to tell what is whose; a job has it."""
+
+    @property
+    def journal(self) -> Journal: ...
+
+    def connect(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A file, by its real path, and who refers to it, in words and by its UUID or real path."""
+
+    path: str
+    by: str
+    uuid: str | None = None
+    file: str | None = None
+
+
+class References:
+    """All references on this host. ``bases`` are the ids of bases that vms say they need."""
+
+    def __init__(self, found: Iterable[Reference], bases: Iterable[str]) -> None:
+        self._to: dict[Hashable, list[Reference]] = defaultdict(list)
+        for reference in found:
+            for key in _keys(reference.path):
+                self._to[key].append(reference)
+        self.bases = frozenset(bases)
+
+    def to(
+        self, paths: Collection[str], among: Collection[str] = (), uuid: str | None = None
+    ) -> Reference | None:
+        """Return what refers to one of these files; None if nothing does.
+
+        Not counted are the files ``among`` which they are, and the domain ``uuid``: those that go
+        with them.
+        """
+        own = set(map(os.path.realpath, (*paths, *among)))
+        for path in sorted(set(map(os.path.realpath, paths))):
+            for reference in chain.from_iterable(self._to.get(key, ()) for key in _keys(path)):
+                if reference.file not in own and (uuid is None or reference.uuid != uuid):
+                    return reference
+        return None
+
+
+def _keys(path: str) -> tuple[Hashable, ...]:
+    """Return by what a file is known: its path, and what it has behind any other mount and link."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - Path.stat would raise for some names
+    except OSError:
+        return (path,)
+    return path, (status.st_dev, status.st_ino)
+
+
+def find(context: Context) -> References:
+    """Look at all definitions of domains and all files in the pools' folders.
+
+    Raises StorageFailed, HostDown.
+    """
+    libvirt = need("libvirt")
+    connection = context.connect()
+    try:
+        folders = {pool.name(): _folder(pool) for pool in connection.listAllStoragePools(0)}
+        domains = list(filter(None, map(_described, connection.listAllDomains(0))))
+    except libvirt.libvirtError as error:
+        failure = local.kind_of(error, StorageFailed)
+        raise failure(f"what is in use can't be found out: {error}") from error
+    found = [reference for domain in domains for reference in domain.references(folders)]
+    files = {path for folder in filter(None, folders.values()) for path in _files(folder)}
+    files.update(reference.path for reference in found)
+    found.extend(_backings(files))
+    # What a vm is just leaving may be needed again if that is interrupted.
+    leaving = (
+        intent.data["backing"]
+        for intent in context.journal.announced()
+        if intent.kind is Effect.PULL
+    )
+    found.extend(Reference(os.path.realpath(path), "a vm that leaves it") for path in leaving)
+    return References(found, (domain.base for domain in domains if domain.base is not None))
+
+
+def _backings(files: Iterable[str]) -> Iterator[Reference]:
+    """Yield what these files build upon, and what that builds upon, to the last one."""
+    # QEMU takes a relative name from the folder by which it was led to the file: a link's, or not.
+    todo = {name for path in files for name in (path, os.path.realpath(path))}
+    done: set[str] = set()
+    while todo:
+        done |= todo
+        below = set()
+        for path in sorted(todo):
+            for backing in images.backings_of(path):
+                below.add(backing)
+                yield Reference(backing, f"the file {path}", file=os.path.realpath(path))
+        todo = below - done
+
+
+@dataclass(frozen=True)
+class _Domain:
+    """A domain's definitions: the one it has, those of its next start, and those of its snapshots.
+
+    ``base`` is the id of the base that a vm of Maglica's says it builds upon.
+    """
+
+    name: str
+    uuid: str
+    xmls: tuple[str, ...]
+    base: str | None
+
+    def references(self, folders: dict[str, str | None]) -> Iterator[Reference]:
+        for path in {path for xml in self.xmls for path in _paths(xml, self.name, folders)}:
+            yield Reference(os.path.realpath(path), f"the domain {self.name}", uuid=self.uuid)
+
+
+def _described(domain: Any) -> _Domain | None:
+    """Read a domain's definitions; one that vanishes meanwhile has none."""
+    libvirt = need("libvirt")
+    try:
+        inactive = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        xmls = [inactive]
+        if domain.isActive():
+            xmls.append(domain.XMLDesc(0))
+        if domain.hasManagedSaveImage():
+            # It goes on with this one, which may have more than the one that is defined.
+            xmls.append(domain.managedSaveGetXMLDesc(0))
+        xmls.extend(snapshot.getXMLDesc(0) for snapshot in _snapshots(domain))
+        name, uuid = domain.name(), domain.UUIDString()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+    try:
+        made = definition.describe(inactive).made
+    except ImageUnsupported:
+        made = None
+    return _Domain(name, uuid, tuple(xmls), made.base if made else None)
+
+
+def _snapshots(domain: Any) -> list[Any]:
+    libvirt = need("libvirt")
+    try:
+        return list(domain.listAllSnapshots(0))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+            return []
+        raise
+
+
+def _paths(xml: str, name: str, folders: dict[str, str | None]) -> Iterator[str]:
+    """Yield each absolute path that a definition has anywhere but in what is said about it."""
+    try:
+        root = ET.fromstring(xml)  # noqa: S314 - written by libvirtd from its own tree
+    except ET.ParseError as error:
+        raise StorageFailed(f"the definition of domain {name} can't be read: {error}") from error
+    todo = [root]
+    while todo:
+        element = todo.pop()
+        todo.extend(child for child in element if child.tag not in _ABOUT)
+        for text in (element.text or "", *element.attrib.values()):
+            yield from named_paths.of_text(text.strip())
+        folder = folders.get(element.get("pool", ""))
+        if element.tag == "source" and folder and element.get("volume"):
+            yield os.path.join(folder, element.get("volume", ""))  # noqa: PTH118 - as libvirt does
+
+
+def _folder(pool: Any) -> str | None:
+    """Return the folder in which a pool's volumes are; None for a pool of another kind."""
+    root = ET.fromstring(pool.XMLDesc(0))  # noqa: S314 - written by libvirtd
+    return root.findtext("target/path") if root.get("type") in _FOLDERS else None
+
+
+def _files(folder: str) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            # A link may lead to a file, a device or nowhere.
+            yield from (entry.path for entry in entries if not entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageFailed(
+            f"the folder {folder} of a storage pool can't be read: {error.strerror}"
+        ) from error

@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decides which vms are meant when many are: those of a list, or so many of a pattern of names.
+Pure; vm_plan.py then decides what to do for each of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+
+from ..model import names
+from ..model.errors import NameInvalid
+from .plan import Presence, Wanted
+
+# As many as a submit_all may hold.
+MAX_VMS = 1000
+MAX_NUMBER = 99999
+_PATTERN = re.compile(r"([^%]*)%(?:0([1-9]))?d([^%]*)")
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Names that differ by a number: C(web%02d.example.jp) has web01 to web99, then web100."""
+
+    text: str
+    before: str
+    digits: int
+    after: str
+
+    @classmethod
+    def parse(cls, text: str) -> Pattern:
+        """Read C(%d), or C(%0Nd) for at least N digits. Raises NameInvalid."""
+        found = _PATTERN.fullmatch(text)
+        if found is None:
+            raise NameInvalid(
+                f"{text[:80]!r} is no pattern of names: it needs one %d for the number, or %02d for"
+                " one of at least two digits, and no other %"
+            )
+        pattern = cls(text, found[1], int(found[2] or 1), found[3])
+        names.vm_name(pattern.name(MAX_NUMBER))
+        return pattern
+
+    def name(self, number: int) -> str:
+        """Return the name with that number. Raises NameInvalid when it is above MAX_NUMBER."""
+        if number > MAX_NUMBER:
+            raise NameInvalid(f"{self.text}: number {number} is above {MAX_NUMBER}, the last one")
+        return f"{self.before}{number:0{self.digits}}{self.after}"
+
+    def number(self, name: str) -> int | None:
+        """Return the number of a name, None if it is none of the pattern."""
+        if not (name.startswith(self.before) and name.endswith(self.after)):
+            return None
+        digits = name[len(self.before) : len(name) - len(self.after)]
+        longest = max(self.digits, len(str(MAX_NUMBER)))
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= longest):
+            return None
+        number = int(digits)
+        return number if number <= MAX_NUMBER and self.name(number) == name else None
+
+
+@dataclass(frozen=True)
+class Group:
+    """So many vms of a pattern, each as ``model`` wants it (its name does not count).
+
+    ``exact``: those that are too many are removed. ``count`` does not count when they are to be
+    absent: then all of the pattern are.
+    """
+
+    pattern: Pattern
+    model: Wanted
+    count: int = 0
+    exact: bool = False
+    first: int = 1
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.pattern.number(name) is not None
+
+
+def choose(group: Group, made: Collection[str], taken: Collection[str]) -> tuple[Wanted, ...]:
+    """Return the vms of a group that are wanted, or to be absent, by number.
+
+    ``made`` are the names of vms that Maglica has made or is making, ``taken`` those of other
+    domains. What is there of the pattern counts, the lowest numbers first; what lacks gets the
+    lowest numbers that are free. Raises NameInvalid when that is more than one task may have, or
+    when all would get the same MAC or IP address.
+    """
+    there = dict(_numbered(group.pattern, made))
+    kept = sorted(there)
+    if group.model.state is Presence.ABSENT:
+        return tuple(replace(group.model, name=there[number]) for number in kept)
+    _check_group(group)
+    used = {number for number, _name in _numbered(group.pattern, taken)}.union(kept)
+    free = (number for number in count(group.first) if number not in used)
+    chosen = kept[: group.count]
+    chosen += [next(free) for _each in range(group.count - len(chosen))]
+    wanted = [replace(group.model, name=group.pattern.name(number)) for number in sorted(chosen)]
+    if group.exact:
+        # The highest numbers go.
+        wanted += [
+            Wanted(name=there[number], state=Presence.ABSENT) for number in kept[group.count :]
+        ]
+    return tuple(wanted)
+
+
+def _check_group(group: Group) -> None:
+    if group.count > MAX_VMS:
+        raise NameInvalid(
+            f"{group.pattern.text}: {group.count} vms are more than {MAX_VMS}, which one task"
+            " may have"
+        )
+    for index, nic in enumerate(group.model.networks or ()):
+        if group.count > 1 and (nic.mac or nic.addresses):
+            raise NameInvalid(
+                f"networks[{index}]: all {group.count} vms {group.pattern.text} would have the same"
+                f" {'addresses' if nic.addresses else 'MAC address'}"
+            )
+
+
+def _numbered(pattern: Pattern, of: Collection[str]) -> Iterator[tuple[int, str]]:
+    for name in of:
+        number = pattern.number(name)
+        if number is not None:
+            yield number, name
+
+
+def check(wanted: Sequence[Wanted]) -> None:
+    """Check a list as a whole. Raises NameInvalid."""
+    if len(wanted) > MAX_VMS:
+        raise NameInvalid(f"{len(wanted)} vms are more than {MAX_VMS}, which one task may have")
+    for name, times in Counter(each.name for each in wanted).items():
+        if times > 1:
+            raise NameInvalid(f"vm {name} stands {times} times in the list")

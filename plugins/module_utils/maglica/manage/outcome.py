@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a request's end, or that it does not come, becomes an error. Pure."""
+
+from __future__ import annotations
+
+from ..model import errors
+from ..model.errors import MaglicaError, RequestCancelled, RequestTimeout
+from ..model.request import ImageSpec, Request, State
+
+
+def ended_with(request: Request) -> MaglicaError | None:
+    """Return why a request that has ended did not do its work; None if it did, or goes on."""
+    if request.failure is not None:
+        return errors.from_code(request.failure.code, request.failure.text)
+    if request.state is State.CANCELLED:
+        return RequestCancelled(
+            f"{request.kind.value} of {request.name}{_where(request)} was cancelled"
+            f" (request {request.id})"
+        )
+    return None
+
+
+def failure_of(request: Request, timeout: float) -> MaglicaError | None:
+    """Return why a request is not done, ``timeout`` seconds after the wait for it began."""
+    if request.state.ended:
+        return ended_with(request)
+    what = "image" if isinstance(request.spec, ImageSpec) else "vm"
+    phase = f" in phase {request.phase}" if request.phase else ""
+    return RequestTimeout(
+        f"cannot wait longer for {what} {request.name}: request {request.id} is"
+        f" {request.state.value}{phase}{_where(request)} after {timeout:g} s; it goes on"
+    )
+
+
+def _where(request: Request) -> str:
+    return f" on host {request.host}" if request.host else ""

@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks at vms whose requests are done, and waits until they are as they shall be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from ..fleet.snapshot import Found
+from ..model.errors import (
+    LibvirtFailed,
+    MaglicaError,
+    RequestTimeout,
+    VmStopped,
+    VmUnknown,
+)
+from ..model.request import Kind, Request
+from ..model.vm import Domain
+from . import shown as vm_view
+from .plan import Presence
+from .ports import Hosts
+from .target import Member, WaitFor, Waiting
+
+
+class Readiness:
+    """What is waited for at the end of a task; ``ends`` is monotonic."""
+
+    def __init__(self, hosts: Hosts, waiting: Waiting, ends: float) -> None:
+        self._hosts = hosts
+        self._waiting = waiting
+        self._ends = ends
+
+    def check(self, member: Member) -> None:
+        """Raise VmStopped when an address is waited for that can't come, since the vm is off and
+        shall stay so.
+        """
+        existing = member.plan.existing
+        waits = self._waiting.wait and self._waiting.until is WaitFor.ADDRESS
+        if not waits or existing is None or existing.runs or member.plan.joined:
+            return
+        if member.wanted.state is Presence.PRESENT:
+            raise VmStopped(
+                f"vm {existing.name} on host {existing.host} is"
+                f" {existing.state if existing.active else 'stopped'}, so that it gets no address:"
+                " state=running starts it"
+            )
+
+    def show(self, members: Sequence[Member]) -> None:
+        """Note for each vm that shall be there what it is now, or what keeps it from being so."""
+        shown = [m for m in members if not m.error and m.wanted.state is not Presence.ABSENT]
+        for member in shown:
+            if member.request is not None:
+                member.after["host"] = member.request.host
+        if not self._waiting.wait:
+            for member in shown:
+                member.vm = _promised(member)
+            return
+        domains = {m.name: m.plan.existing for m in shown if m.plan.existing and not m.request}
+        self._look([member for member in shown if member.request], domains)
+        self._wait([member for member in shown if member.name in domains], domains)
+        for member in shown:
+            if member.name in domains:
+                member.vm = vm_view.of_domain(domains[member.name])
+
+    def _look(self, members: Sequence[Member], domains: dict[str, Domain]) -> None:
+        """Read the vms of requests that are done, or take what the results say where that will do.
+
+        One that is not seen is an error of its own.
+        """
+        read = []
+        for member in members:
+            vm = member.request.vm if member.request else None
+            if self._waiting.until is WaitFor.CLONED and member.request and vm:
+                member.vm = vm_view.of_result(vm, member.request)
+            else:
+                read.append(member)
+        if not read:
+            return
+        found = self._hosts.find_vms({member.name for member in read})
+        seen = {(domain.name, domain.host): domain for domain in found.domains}
+        for member in read:
+            request = member.request
+            domain = seen.get((member.name, request.host or "")) if request else None
+            if domain is not None:
+                domains[member.name] = domain
+            elif request is not None:
+                member.error = _unseen(request, found)
+
+    def _wait(self, members: Sequence[Member], domains: dict[str, Domain]) -> None:
+        """Wait for addresses if they are asked for; what does not run is an error of its own."""
+        waiting = []
+        for member in members:
+            domain = domains[member.name]
+            if not _shall_run(member, domain):
+                continue
+            if not domain.runs:
+                member.error = LibvirtFailed(
+                    f"vm {domain.name} was started on host {domain.host}, but is {domain.state}"
+                )
+            elif self._waiting.until is WaitFor.ADDRESS and not domain.address:
+                waiting.append(member)
+        if not waiting:
+            return
+        lacking = [domains[member.name] for member in waiting]
+        found = self._hosts.wait_addresses(
+            {domain.host for domain in lacking},
+            {domain.uuid for domain in lacking},
+            max(self._ends - time.monotonic(), 0),
+        )
+        by_uuid = {domain.uuid: domain for domain in found.domains}
+        for member in waiting:
+            domain = domains[member.name]
+            addressed = by_uuid.get(domain.uuid)
+            if addressed is not None and addressed.address:
+                domains[member.name] = addressed
+            else:
+                member.error = self._no_address(domain, addressed is not None, found)
+
+    def _no_address(self, domain: Domain, is_there: bool, found: Found) -> MaglicaError:
+        if not is_there:
+            silent = _silent(found)
+            return VmUnknown(
+                f"vm {domain.name} is not on host {domain.host} any more"
+                + (f" ({silent})" if silent else "")
+            )
+        return RequestTimeout(
+            f"vm {domain.name} runs on host {domain.host}, but has no address after"
+            f" {self._waiting.timeout:g} s; its first boot may take longer, or its network"
+            " has no DHCP server that libvirt knows of"
+        )
+
+
+def _promised(member: Member) -> dict[str, object] | None:
+    """Return what is known of a vm while the request for it goes on."""
+    if member.request is not None:
+        return vm_view.unknown(member.name, host=member.request.host)
+    existing = member.plan.existing
+    return vm_view.of_domain(existing) if existing else None
+
+
+def _shall_run(member: Member, domain: Domain) -> bool:
+    if member.wanted.state is Presence.STOPPED:
+        return False
+    made_to_run = any(step.kind in (Kind.CLONE, Kind.START) for step in member.plan.steps)
+    return member.wanted.state is Presence.RUNNING or made_to_run or domain.runs
+
+
+def _unseen(request: Request, found: Found) -> MaglicaError:
+    silent = _silent(found)
+    return VmUnknown(
+        f"request {request.id} is done, but vm {request.name} is not seen on host {request.host}"
+        + (f" ({silent})" if silent else "")
+    )
+
+
+def _silent(found: Found) -> str:
+    return "; ".join(f"host {host.host}: {host.text}" for host in found.unreachable)

@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Vms and requests as plain data, in the names that the module maglica_vm shows to its users."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ..fleet import shown as fleet_view
+from ..model import names
+from ..model.request import Request, Vm
+from ..model.vm import Disk, Domain
+from ..wire.messages import plain
+
+
+def of_request(request: Request) -> dict[str, Any]:
+    """Return a request without its spec, and with its whole time in seconds."""
+    shown: dict[str, Any] = plain(replace(request, vm=None))
+    for key in ("spec", "vm", "version", "cancelling"):
+        del shown[key]
+    shown["seconds"] = round(max(request.updated - request.created, 0), 3)
+    return shown
+
+
+def of_domain(domain: Domain) -> dict[str, Any]:
+    """Return a vm as its host shows it, with all its addresses."""
+    addresses = [address for nic in domain.interfaces for address in nic.addresses]
+    return {**fleet_view.vm(domain), "addresses": addresses}
+
+
+def unknown(name: str, host: str | None = None) -> dict[str, Any]:
+    """Return a vm of which no more is known, with all that ``of_domain`` shows, without values."""
+    nothing = of_domain(Domain(name, uuid="", host="", state="", active=False))
+    return {**nothing, "uuid": None, "host": host, "state": None}
+
+
+def of_result(vm: Vm, request: Request) -> dict[str, Any]:
+    """Return a vm as the result of ``request`` has it."""
+    domain = Domain(
+        name=vm.name,
+        uuid=vm.uuid,
+        host=vm.host,
+        state=vm.state,
+        active=vm.state == "running",
+        image=vm.image,
+        request=request.id,
+        vcpus=vm.vcpus,
+        memory_mib=vm.memory_mib,
+        interfaces=vm.interfaces,
+        tags=vm.tags,
+        disks=tuple(Disk(target="", source=path) for path in vm.disks),
+        ssh_host_keys=names.ssh_host_keys(vm.ssh_host_keys),
+    )
+    return of_domain(domain)
+
+
+def planned(after: dict[str, Any]) -> dict[str, Any]:
+    """Return what a plan says that a vm will be."""
+    shown = {"memory": "memory_mib"}
+    return {shown.get(key, key): value for key, value in after.items()}

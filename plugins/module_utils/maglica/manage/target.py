@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One of the vms that a task is about: how far it is, and what stands against it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..model.errors import MaglicaError
+from ..model.request import Request
+from .plan import Plan, Step, Wanted
+
+# An error that is about many names this many.
+MAX_NAMED = 8
+
+
+class WaitFor(str, enum.Enum):
+    """When a vm that shall run is ready: its request is done, the vm is seen to run on its host,
+    or it has an address."""
+
+    CLONED = "cloned"
+    RUNNING = "running"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How long to wait for what; ``timeout`` is in seconds for all together."""
+
+    wait: bool = True
+    until: WaitFor = WaitFor.RUNNING
+    timeout: float = 1800
+
+
+@dataclass
+class Member:
+    """What is wanted of a vm, and what was done for it, or in check mode would be.
+
+    ``request`` is the newest that is about it; ``done``: one that was its own has ended as it
+    should. ``vm``, ``before`` and ``after`` are plain data.
+    """
+
+    wanted: Wanted
+    plan: Plan = field(default_factory=Plan)
+    steps: Sequence[Step] = ()
+    rounds: int = 0
+    changed: bool = False
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    request: Request | None = None
+    done: bool = False
+    error: MaglicaError | None = None
+    vm: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.wanted.name
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the vm was changed, or in check mode would be; also if something failed later."""
+        return self.changed and (self.error is None or self.done)
+
+    def take(self, plan: Plan) -> None:
+        """Go on as ``plan`` says; the first one tells how the vm was before."""
+        if not self.rounds:
+            self.before = plan.before
+        self.rounds += 1
+        self.plan, self.steps, self.after = plan, plan.steps, dict(plan.after)
+        self.changed = self.changed or plan.changed
+
+
+def together(refused: Sequence[Member], of: int) -> MaglicaError:
+    """Return one error for all that stands against these members before anything is done."""
+    found = [member.error for member in refused if member.error]
+    if of == 1:
+        return found[0]
+    texts = [str(error) for error in found[:MAX_NAMED]]
+    if len(found) > MAX_NAMED:
+        texts.append(f"and {len(found) - MAX_NAMED} more")
+    return type(found[0])(f"nothing is done for {of} vms: {'; '.join(texts)}")

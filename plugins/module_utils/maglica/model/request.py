@@ -1,0 +1,344 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The values that the components exchange: frozen, with no behaviour beyond questions about them.
+
+Sizes are in bytes or MiB as the field's name says; times are seconds since 1970 (UTC).
+"""
+
+from __future__ import annotations
+
+import enum
+import shlex
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import Union
+
+from . import vm as vm_identity
+
+# Values too, so they are to be had here.
+Interface = vm_identity.Interface
+vm_uuid = vm_identity.vm_uuid
+
+
+class State(str, enum.Enum):
+    """Where a request stands; see docs/protocol.md for who moves it."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (State.DONE, State.FAILED, State.CANCELLED)
+
+
+class Role(str, enum.Enum):
+    """What the owner of a key may do."""
+
+    CLIENT = "client"
+    OBSERVER = "observer"
+    HOST = "host"
+
+
+class Kind(str, enum.Enum):
+    """What a request asks for."""
+
+    CLONE = "clone"
+    START = "start"
+    STOP = "stop"
+    REMOVE = "remove"
+    RESIZE = "resize"
+    TAG = "tag"
+    FLATTEN = "flatten"
+    PREPARE = "prepare"
+    RELEASE = "release"
+
+
+class CloneMode(str, enum.Enum):
+    """Whether a vm's disks are overlays of the base or full copies of it."""
+
+    LINKED = "linked"
+    FULL = "full"
+
+
+@dataclass(frozen=True)
+class Nic:
+    """One network interface as asked for; no addresses means DHCP."""
+
+    network: str | None = None
+    bridge: str | None = None
+    mac: str | None = None
+    addresses: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    nameservers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CloneSpec:
+    """A vm to be made from an original image. ``None`` means: as in the image, or chosen.
+
+    ``root_password``, a hash of crypt(5), is secret: no repr shows it, so no log and no traceback.
+    """
+
+    name: str
+    image: str
+    host: str | None = None
+    clone_mode: CloneMode = CloneMode.LINKED
+    pool: str | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    networks: tuple[Nic, ...] | None = None
+    ssh_authorized_keys: tuple[str, ...] = ()
+    root_password: str | None = field(default=None, repr=False)
+    tags: tuple[str, ...] = ()
+    start: bool = True
+
+    def without_secrets(self) -> CloneSpec:
+        """Return the spec as it may be shown and kept after the request has ended."""
+        return replace(self, root_password=None)
+
+
+@dataclass(frozen=True)
+class VmSpec:
+    """An act on a vm that exists. ``uuid`` pins it: a new vm of the same name is not meant.
+
+    ``force`` and ``timeout`` (seconds) are for stop: after the timeout of a shutdown that the guest
+    did not follow, pull the plug if forced, else fail. ``vcpus`` and ``memory_mib`` are for resize.
+    ``tags``, all that the vm shall have, are for tag.
+    """
+
+    name: str
+    uuid: str
+    host: str
+    force: bool = False
+    timeout: int = 120
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    tags: tuple[str, ...] = ()
+
+    def without_secrets(self) -> VmSpec:
+        return self
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """An act on an original image of one host: have its base made, or its unused bases removed."""
+
+    image: str
+    host: str
+
+    @property
+    def name(self) -> str:
+        return self.image
+
+    def without_secrets(self) -> ImageSpec:
+        return self
+
+
+Spec = Union[CloneSpec, VmSpec, ImageSpec]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A named part of a request's work and how long it took."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a request failed: an error's code and its text."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Vm:
+    """A vm as the result of a request and as the modules show it.
+
+    ``restart_needed``: ``vcpus`` and ``memory_mib`` are what it has after its next start.
+    """
+
+    name: str
+    uuid: str
+    host: str
+    state: str
+    image: str | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    interfaces: tuple[Interface, ...] = ()
+    disks: tuple[str, ...] = ()
+    ssh_host_keys: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    restart_needed: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as the client worker's journal knows it.
+
+    ``version`` grows by one with each change, so that a waiting client can ask for what is newer.
+    ``who`` is the name that the submitting key has in the access file.
+    """
+
+    id: str
+    kind: Kind
+    spec: Spec
+    state: State = State.QUEUED
+    host: str | None = None
+    who: str = ""
+    version: int = 1
+    created: float = 0.0
+    updated: float = 0.0
+    phase: str | None = None
+    phases: tuple[Phase, ...] = ()
+    cancelling: bool = False
+    failure: Failure | None = None
+    vm: Vm | None = None
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+
+@dataclass(frozen=True)
+class DomainSummary:
+    """What placement must know of a domain. ``memory_mib`` is what it takes at most: while it runs
+    of what it was started with, else of its definition. ``disk_bytes`` is what a copy of its disks
+    may take; block devices, which don't tell, count nothing.
+    """
+
+    name: str
+    uuid: str
+    active: bool
+    persistent: bool
+    made: bool
+    vcpus: int
+    memory_mib: int
+    disk_bytes: int = 0
+
+    @property
+    def is_image(self) -> bool:
+        return self.persistent and not self.active and not self.made
+
+
+@dataclass(frozen=True)
+class PoolSummary:
+    """A storage pool of files. ``shared`` is the type of its file system if other hosts may see the
+    same files: then it can't hold vms' disks.
+    """
+
+    name: str
+    capacity_bytes: int
+    free_bytes: int
+    shared: str | None = None
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file whose name looks like Maglica's, and which nothing shows to be: it stays.
+
+    ``pool`` is the storage pool whose volume it is, if it is one.
+    """
+
+    path: str
+    pool: str | None
+    allocated_bytes: int
+
+    @property
+    def command(self) -> str:
+        """What removes it, to be run in a shell of that host by somebody who has looked at it."""
+        if self.pool is None:
+            return shlex.join(["rm", "--", self.path])
+        name = self.path.rpartition("/")[2]
+        return shlex.join(["virsh", "vol-delete", "--pool", self.pool, "--vol", name])
+
+
+@dataclass(frozen=True)
+class BaseSummary:
+    """A base that is ready. ``version`` names the state of the image's disks that it was made from.
+
+    ``current``: whether the image is in that state now; None when that can't be told, because the
+    image runs or is gone. ``areas``: whether clones of it need no appliance. ``vms`` counts the
+    vms that build upon it.
+    """
+
+    id: str
+    image: str
+    version: str
+    pool: str
+    allocated_bytes: int
+    created: float
+    current: bool | None
+    areas: bool
+    vms: int
+
+
+@dataclass(frozen=True)
+class LookSummary:
+    """Whether the guest of an image can be customized, as a look at that ``version`` of it found.
+
+    ``reason``: why not. ``current``: as of a base.
+    """
+
+    image: str
+    version: str
+    customizable: bool
+    reason: str | None
+    current: bool | None
+
+
+@dataclass(frozen=True)
+class HostReport:
+    """What a host says of itself with every hello. ``problem``: why it can't work now."""
+
+    cpus: int = 0
+    memory_total_mib: int = 0
+    memory_free_mib: int = 0
+    domains: tuple[DomainSummary, ...] = ()
+    pools: tuple[PoolSummary, ...] = ()
+    networks: tuple[str, ...] = ()
+    bases: tuple[BaseSummary, ...] = ()
+    problem: str | None = None
+    leftovers: tuple[Leftover, ...] = ()
+    looks: tuple[LookSummary, ...] = ()
+
+    def base_of(self, image: str) -> BaseSummary | None:
+        """Return the base that a clone of ``image`` finds made, as far as that can be told."""
+        usable = [base for base in self.bases if base.image == image and base.current is not False]
+        return max(usable, key=lambda base: (base.current is True, base.created), default=None)
+
+    def look_at(self, image: str) -> LookSummary | None:
+        """Return what is known of the guest of ``image``, as far as the image is as it was then."""
+        known = (look for look in self.looks if look.image == image)
+        return next((look for look in known if look.current is not False), None)
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """A host as the client worker sees it; ``seen`` is when its last hello came, 0 for never."""
+
+    host: str
+    alive: bool
+    seen: float
+    weight: float
+    report: HostReport
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The host that a clone would be made on, and its load for its weight with that clone."""
+
+    host: str
+    load: float
+
+
+def new_request_id() -> str:
+    """Return a fresh request id, to be kept for all retries."""
+    return str(uuid.uuid4())

@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""By what a vm is known: its UUID and its network interfaces. A file of its own, since listing
+needs no more of model.py, and an inventory is read at the start of each command.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+# Domain UUIDs derive from request ids in this name space, so that the same request can't make two.
+_VM_NAMESPACE = uuid.UUID("0d4ee5a0-63a5-4f55-a6cf-2b3f8a1f5f0e")
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A network interface of a vm, with the addresses that are known."""
+
+    mac: str
+    network: str | None = None
+    addresses: tuple[str, ...] = ()
+
+
+def vm_uuid(request_id: str) -> str:
+    """Return the UUID of the domain that the clone request ``request_id`` makes."""
+    return str(uuid.uuid5(_VM_NAMESPACE, request_id))
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A disk of a domain; ``source`` is a path, a device, a volume or a URL as libvirt names it.
+
+    ``capacity_bytes`` is what the guest sees, ``allocation_bytes`` what the storage holds.
+    """
+
+    target: str
+    device: str = "disk"
+    format: str | None = None
+    source: str | None = None
+    capacity_bytes: int | None = None
+    allocation_bytes: int | None = None
+
+
+# States of libvirt_facts.state_name that an active domain may have while its guest does not run.
+_STANDING = frozenset({"paused", "suspended", "crashed", "stopping"})
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain on a host. What was not read is None or empty.
+
+    ``made``: Maglica made it (None: not known, which happens to active domains read minimally).
+    ``image``, ``image_version`` and ``request`` are what it was cloned from and by; ``created`` is
+    in seconds since 1970. ``checksum`` was recorded with an image. ``ssh_host_keys`` are the public
+    ones that Maglica gave it. ``xml`` is the definition, only if it was asked for.
+    """
+
+    name: str
+    uuid: str
+    host: str
+    state: str
+    active: bool
+    made: bool | None = None
+    image: str | None = None
+    image_version: str | None = None
+    request: str | None = None
+    created: float | None = None
+    who: str | None = None
+    clone_mode: str | None = None
+    base: str | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    interfaces: tuple[Interface, ...] = ()
+    disks: tuple[Disk, ...] = ()
+    tags: tuple[str, ...] = ()
+    address: str | None = None
+    checksum: str | None = None
+    ssh_host_keys: tuple[str, ...] = ()
+    xml: str | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether the guest runs: one that is paused, suspended, crashed or going off is active,
+        but does not.
+        """
+        return self.active and self.state not in _STANDING
+
+    @property
+    def is_image(self) -> bool:
+        # A transient domain is gone when it stops: an inactive one is persistent.
+        return not self.active and self.made is False

@@ -1,0 +1,625 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from maglica.cli import main
+from maglica.model import errors
+from maglica.model.request import (
+    BaseSummary,
+    CloneMode,
+    CloneSpec,
+    DomainSummary,
+    Failure,
+    HostReport,
+    HostStatus,
+    Kind,
+    Leftover,
+    LookSummary,
+    Nic,
+    Phase,
+    PoolSummary,
+    State,
+    Vm,
+    VmSpec,
+)
+from support.fake_client import FakeClient
+
+UUID = "6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11"
+GIB = 1 << 30
+
+
+def domain(name: str, **changes: Any) -> DomainSummary:
+    image = DomainSummary(name, UUID, False, True, False, 1, 512, GIB)
+    return replace(image, **changes)
+
+
+def host(name: str, *domains: DomainSummary, **changes: Any) -> HostStatus:
+    report = HostReport(
+        cpus=8,
+        memory_total_mib=16384,
+        memory_free_mib=8192,
+        domains=domains,
+        pools=(PoolSummary("default", 100 * GIB, 50 * GIB),),
+        networks=("default",),
+    )
+    return replace(HostStatus(name, True, 1.0, 1.0, report), **changes)
+
+
+HOST0 = host(
+    "host0.example.jp",
+    domain("vm1.example.jp", active=True, made=True),
+    domain("SL6.1-x86_64.original"),
+    domain("SL6.0-x86_64.original"),
+)
+HOST1 = host("host1.example.jp", domain("SL6.1-x86_64.original"), domain("old", active=True))
+CLONE = ["vm", "clone", "--image=SL6.1-x86_64.original", "--hostname=vm0.example.jp"]
+VM = Vm("vm0.example.jp", UUID, "host0.example.jp", "running")
+DONE: dict[str, Any] = {"state": State.DONE, "phase": None, "vm": VM}
+
+
+@dataclass
+class Ran:
+    """How a command line ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def fake() -> FakeClient:
+    return FakeClient([HOST0, HOST1])
+
+
+@pytest.fixture
+def run(fake: FakeClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    path = tmp_path / "maglica.conf"
+    path.write_text("[client_worker]\naddress = 127.0.0.1\ninsecure = yes\n")
+
+    def run(*words: str, config: Path = path) -> Ran:
+        try:
+            status = main.main(["--config", str(config), *words], lambda config: fake)
+        except SystemExit as end:
+            status = int(end.code or 0)
+        printed = capsys.readouterr()
+        return Ran(status, printed.out, printed.err)
+
+    return run
+
+
+def test_image_list_is_the_table_that_users_know(run: Callable[..., Ran]) -> None:
+    ran = run("image", "list")
+    assert ran.out == (
+        "Name                                     Host\n"
+        "---------------------------------------------------------\n"
+        "SL6.0-x86_64.original                    host0.example.jp\n"
+        "SL6.1-x86_64.original                    host0.example.jp\n"
+        "SL6.1-x86_64.original                    host1.example.jp\n"
+    )
+    assert (ran.status, ran.err) == (0, "")
+
+
+def test_image_list_tells_what_can_not_be_cloned(run: Callable[..., Ran], fake: FakeClient) -> None:
+    looks = (
+        LookSummary("SL6.0-x86_64.original", "v", False, "no ifupdown", True),
+        LookSummary("SL6.1-x86_64.original", "v", True, None, True),
+        LookSummary("SL6.1-x86_64.original", "old", False, "no system", False),
+    )
+    fake._hosts["host0.example.jp"] = replace(HOST0, report=replace(HOST0.report, looks=looks))
+    lines = run("image", "list").out.split("\n")
+    assert lines[0].split("Host")[1].strip() == "Can't be cloned"
+    assert [line.split(None, 2)[1:] for line in lines[2:5]] == [
+        ["host0.example.jp", "no ifupdown"],
+        ["host0.example.jp", "-"],
+        ["host1.example.jp", "-"],
+    ]
+    images = json.loads(run("image", "list", "--json").out)
+    assert {image["refused"] for image in images} == {None, "no ifupdown"}
+
+
+def test_vm_list_has_everything_else(run: Callable[..., Ran]) -> None:
+    assert run("vm", "list").out.split("\n")[2:] == [
+        "vm1.example.jp                           host0.example.jp running 1     512 yes",
+        "old                                      host1.example.jp running 1     512 no",
+        "",
+    ]
+    assert run("vm", "list", "--host", "host1.example.jp").out.split("\n")[2:] == [
+        "old                                      host1.example.jp running 1     512 no",
+        "",
+    ]
+
+
+def test_leftovers_with_the_command_that_would_remove_them(
+    run: Callable[..., Ran], fake: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nasty = "/pool/a$(id) b.vda.0123abcd.qcow2"
+    found = (Leftover(nasty, "my pool", 5 << 20), Leftover("/nvram/x_VARS.fd", None, 0))
+    shown = replace(HOST0, report=replace(HOST0.report, leftovers=found))
+    monkeypatch.setattr(fake, "hosts", lambda: (shown,))
+    lines = run("host", "list").out.splitlines()[-2:]
+    assert lines == [
+        f"{HOST0.host}: {nasty} (5 MiB): virsh vol-delete --pool 'my pool' --vol"
+        " 'a$(id) b.vda.0123abcd.qcow2'",
+        f"{HOST0.host}: /nvram/x_VARS.fd (0 MiB): rm -- /nvram/x_VARS.fd",
+    ]
+
+
+def test_host_list(run: Callable[..., Ran], fake: FakeClient) -> None:
+    report = replace(HOST1.report, problem="libvirtd does not answer")
+    fake._hosts["host1.example.jp"] = replace(HOST1, alive=False, weight=2.5, report=report)
+    lines = run("host", "list").out.split("\n")
+    assert lines[0].split() == [
+        "Name",
+        "State",
+        "Weight",
+        "CPUs",
+        "MiB",
+        "free",
+        "Images",
+        "Vms",
+        "Problem",
+    ]
+    assert lines[2].split() == ["host0.example.jp", "up", "1", "8", "8192/16384", "2", "1", "-"]
+    assert lines[3].split(maxsplit=7) == [
+        *["host1.example.jp", "down", "2.5", "8", "8192/16384", "1", "1"],
+        "libvirtd does not answer",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "warning"),
+    [
+        (replace(HOST1, alive=False), "maglica: warning: host host1.example.jp is down; as it was"),
+        (
+            replace(HOST1, alive=False, seen=0.0),
+            "maglica: warning: host host1.example.jp is down and was never heard of",
+        ),
+        (
+            replace(HOST1, report=replace(HOST1.report, problem="libvirtd is silent")),
+            "maglica: warning: host host1.example.jp: libvirtd is silent",
+        ),
+    ],
+)
+def test_what_may_be_out_of_date_is_said(
+    run: Callable[..., Ran], fake: FakeClient, status: HostStatus, warning: str
+) -> None:
+    fake._hosts[status.host] = status
+    ran = run("image", "list")
+    assert ran.err.startswith(warning)
+    assert ran.err.count("\n") == 1
+    assert ran.status == 0
+
+
+def test_json_is_values_only(run: Callable[..., Ran]) -> None:
+    images = json.loads(run("image", "list", "--json").out)
+    assert images[0] == {
+        "name": "SL6.1-x86_64.original",
+        "host": "host0.example.jp",
+        "uuid": UUID,
+        "refused": None,
+    }
+    (vm,) = json.loads(run("--json", "vm", "list", "--host=host0.example.jp").out)
+    assert (vm["name"], vm["host"], vm["active"]) == ("vm1.example.jp", "host0.example.jp", True)
+    hosts = json.loads(run("host", "list", "--json").out)
+    assert [status["host"] for status in hosts] == ["host0.example.jp", "host1.example.jp"]
+    assert json.loads(run("request", "list", "--json").out) == []
+
+
+def test_clone_shows_its_progress_and_its_end(run: Callable[..., Ran], fake: FakeClient) -> None:
+    base, copy = Phase("base", 1.25), Phase("copy", 0.31)
+    fake.story = [
+        {"state": State.SENT},
+        {"state": State.RUNNING},
+        {"phase": "base"},
+        {"phase": "copy", "phases": (base,)},
+        {"phases": (base, copy), **DONE},
+    ]
+    ran = run(*CLONE)
+    (request,) = fake.list()
+    assert ran.err.splitlines() == [
+        f"request {request.id}: clone vm0.example.jp on host0.example.jp",
+        "  queued",
+        "  sent",
+        "  running",
+        "  base …",
+        "  base: 1.2 s",
+        "  copy …",
+        "  copy: 0.3 s",
+    ]
+    assert ran.out == "vm0.example.jp is running on host0.example.jp (5.0 s)\n"
+    assert ran.status == 0
+
+
+def test_clone_passes_its_options_on(
+    run: Callable[..., Ran], fake: FakeClient, tmp_path: Path
+) -> None:
+    keys = tmp_path / "authorized_keys"
+    keys.write_text("# mine\n\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me\n")
+    ran = run(
+        *CLONE,
+        *("--host", "host1.example.jp", "--mode", "full", "--pool", "default", "--vcpus", "2"),
+        *("--memory", "1024", "--network", "default", "--network", "default", "--no-start"),
+        *("--ssh-authorized-keys", str(keys), "--no-wait"),
+    )
+    (request,) = fake.list()
+    assert request.spec == CloneSpec(
+        name="vm0.example.jp",
+        image="SL6.1-x86_64.original",
+        host="host1.example.jp",
+        clone_mode=CloneMode.FULL,
+        pool="default",
+        vcpus=2,
+        memory_mib=1024,
+        networks=(Nic("default"), Nic("default")),
+        ssh_authorized_keys=("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me",),
+        start=False,
+    )
+    assert ran.out == f"request {request.id} is queued\n"
+    assert ran.status == 0
+
+
+def test_a_clone_as_json_is_the_request(run: Callable[..., Ran], fake: FakeClient) -> None:
+    fake.story = [DONE]
+    request = json.loads(run(*CLONE, "--json").out)
+    assert request["state"] == "done"
+    assert request["vm"]["host"] == "host0.example.jp"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_failed_clone_is_one_line_and_status_1(
+    run: Callable[..., Ran], fake: FakeClient, as_json: bool
+) -> None:
+    text = "cannot clone vm0.example.jp on host host0.example.jp:\npool default is full"
+    fake.story = [{"state": State.FAILED, "failure": Failure("no_room", text)}]
+    ran = run(*CLONE, *["--json"] * as_json)
+    assert ran.status == 1
+    assert ran.err.splitlines()[-1] == f"maglica: {text}".replace("\n", " ")
+    assert bool(ran.out) == as_json
+    assert not as_json or json.loads(ran.out)["failure"]["code"] == "no_room"
+
+
+def test_a_cancelled_clone_is_told(run: Callable[..., Ran], fake: FakeClient) -> None:
+    fake.story = [{"cancelling": True}, {"state": State.CANCELLED}]
+    ran = run(*CLONE)
+    assert ran.status == 1
+    (request,) = fake.requests
+    assert ran.err.splitlines()[-2:] == [
+        "  cancelling",
+        "maglica: clone of vm0.example.jp on host host0.example.jp was cancelled"
+        f" (request {request})",
+    ]
+
+
+def test_an_interrupt_says_how_to_go_on(run: Callable[..., Ran], fake: FakeClient) -> None:
+    fake.story = [KeyboardInterrupt()]
+    ran = run(*CLONE)
+    (request,) = fake.list()
+    assert ran.status == 130
+    assert f"`maglica request cancel {request.id}` stops it" in ran.err
+    assert not request.cancelling
+
+
+@pytest.mark.parametrize("act", ["start", "stop", "remove", "resize", "tag", "flatten"])
+def test_acts_on_a_vm_pin_its_uuid(run: Callable[..., Ran], fake: FakeClient, act: str) -> None:
+    fake.story = [DONE]
+    assert run("vm", act, "vm1.example.jp").status == 0
+    (request,) = fake.list()
+    assert request.kind is Kind(act)
+    assert request.spec == VmSpec("vm1.example.jp", UUID, "host0.example.jp")
+
+
+SL61 = "SL6.1-x86_64.original"
+
+
+def places(ran: Ran) -> dict[str, str]:
+    """What the table says was done on each host."""
+    rows = (line.split(maxsplit=1) for line in ran.out.splitlines()[2:])
+    return {host: done.strip() for host, done in rows}
+
+
+def test_an_image_is_prepared_on_all_hosts(run: Callable[..., Ran], fake: FakeClient) -> None:
+    fake.story = [{"state": State.DONE, "phases": (Phase("base", 2.0),)}] * 2
+    ran = run("image", "prepare", SL61)
+    assert ran.status == 0
+    assert places(ran) == dict.fromkeys(("host0.example.jp", "host1.example.jp"), "prepared")
+    assert "  base: 2.0 s" in ran.err
+    assert {(each.kind, each.spec.host) for each in fake.list()} == {
+        (Kind.PREPARE, "host0.example.jp"),
+        (Kind.PREPARE, "host1.example.jp"),
+    }
+
+
+def test_a_host_where_an_image_is_not_prepared(run: Callable[..., Ran], fake: FakeClient) -> None:
+    text = f"cannot prepare {SL61} on host host0.example.jp:\npool default is full"
+    failed = {"state": State.FAILED, "failure": Failure("no_room", text)}
+    fake.story = [failed, {"state": State.DONE, "phases": (Phase("base", 2.0),)}]
+    ran = run("image", "prepare", SL61)
+    assert ran.status == 1
+    assert places(ran) == {"host0.example.jp": "failed", "host1.example.jp": "prepared"}
+    assert ran.err.splitlines()[-1] == f"maglica: {text}".replace("\n", " ")
+
+
+def test_an_image_is_released(run: Callable[..., Ran], fake: FakeClient) -> None:
+    ran = run("image", "release", SL61)
+    assert (ran.status, places(ran), fake.list()) == (0, {}, ())
+    unused = BaseSummary("0a1b2c3d", SL61, "0123456789ab", "default", GIB, 1.0, True, True, 0)
+    used = replace(unused, vms=1)
+    for status, base in ((HOST0, used), (HOST1, unused)):
+        report = replace(status.report, bases=(base,))
+        fake._hosts[status.host] = replace(status, report=report)
+    fake.story = [{"state": State.DONE, "phases": (Phase("volumes", 0.1),)}]
+    ran = run("image", "release", SL61)
+    assert ran.status == 0
+    assert places(ran) == {"host0.example.jp": "nothing to do", "host1.example.jp": "released"}
+    (request,) = fake.list()
+    assert (request.kind, request.spec.host) == (Kind.RELEASE, "host1.example.jp")
+    assert places(run("image", "prepare", SL61)) == dict.fromkeys(
+        ("host0.example.jp", "host1.example.jp"), "nothing to do"
+    )
+
+
+@pytest.mark.parametrize(("words", "status"), [(["--no-wait"], 0), (["--timeout", "1"], 3)])
+def test_what_is_only_queued_is_not_called_prepared(
+    run: Callable[..., Ran], words: list[str], status: int
+) -> None:
+    ran = run("image", "prepare", SL61, "--host", "host0.example.jp", *words)
+    assert ran.status == status
+    assert places(ran) == {"host0.example.jp": "queued"}
+
+
+def test_tags_are_said_with_the_clone_or_later(run: Callable[..., Ran], fake: FakeClient) -> None:
+    run(*CLONE, "--tag", "web", "--tag", "a", "--no-wait")
+    run("vm", "tag", "vm1.example.jp", "web", "stage:test", "web", "--no-wait")
+    tag, clone = fake.list()
+    assert clone.spec.tags == ("a", "web")
+    assert (tag.kind, tag.spec.tags) == (Kind.TAG, ("stage:test", "web"))
+    bad = run("vm", "tag", "vm1.example.jp", "a b")
+    assert bad.status == 2
+    assert "'a b' is no tag" in bad.err
+
+
+def test_stop_and_resize_have_options(run: Callable[..., Ran], fake: FakeClient) -> None:
+    run("vm", "stop", "vm1.example.jp", "--force", "--shutdown-timeout", "5", "--no-wait")
+    run("vm", "resize", "vm1.example.jp", "--vcpus", "2", "--memory", "256", "--no-wait")
+    resize, stop = (request.spec for request in fake.list())
+    assert isinstance(stop, VmSpec)
+    assert isinstance(resize, VmSpec)
+    assert (stop.force, stop.timeout) == (True, 5)
+    assert (resize.vcpus, resize.memory_mib) == (2, 256)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "problem"),
+    [
+        ("vm9", [], "no vm vm9 is on any host"),
+        ("old", ["--host", "host0.example.jp"], "no vm old is on host host0.example.jp"),
+        (
+            "SL6.0-x86_64.original",
+            [],
+            "SL6.0-x86_64.original on host host0.example.jp is an original image, no vm",
+        ),
+    ],
+)
+def test_a_vm_that_is_not_there_is_told(
+    run: Callable[..., Ran], fake: FakeClient, name: str, options: list[str], problem: str
+) -> None:
+    ran = run("vm", "remove", name, *options)
+    assert (ran.status, ran.err) == (1, f"maglica: {problem}\n")
+    assert fake.list() == ()
+
+
+def test_a_vm_on_two_hosts_must_be_told_apart(run: Callable[..., Ran], fake: FakeClient) -> None:
+    twin = domain("old", active=True, uuid="7e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11")
+    fake._hosts["host0.example.jp"] = host("host0.example.jp", twin)
+    ran = run("vm", "stop", "old")
+    assert ran.status == 1
+    assert "on several hosts: host0.example.jp, host1.example.jp; name one with --host" in ran.err
+    fake.story = [DONE]
+    assert run("vm", "stop", "old", "--host", "host0.example.jp").status == 0
+    assert fake.list()[0].spec == VmSpec("old", twin.uuid, "host0.example.jp")
+
+
+def test_requests_are_listed_shown_and_followed(run: Callable[..., Ran], fake: FakeClient) -> None:
+    run(*CLONE, "--no-wait")
+    (request,) = fake.list()
+    line = run("request", "list").out.split("\n")[2]
+    assert line.split()[:5] == [
+        request.id,
+        "clone",
+        "vm0.example.jp",
+        "host0.example.jp",
+        "queued",
+    ]
+    assert run("request", "list", "--state", "done", "--state", "failed").out.count("\n") == 2
+    assert run("request", "list", "--name", "vm9.example.jp").out.count("\n") == 2
+
+    shown = run("request", "show", request.id).out
+    facts = dict(line.split(None, 1) for line in shown.splitlines())
+    wanted = {"kind:": "clone", "image:": "SL6.1-x86_64.original", "state:": "queued"}
+    assert wanted.items() <= facts.items()
+
+    fake.story = [{"phases": (Phase("base", 1.0),), **DONE}]
+    ran = run("request", "wait", request.id)
+    assert ran.status == 0
+    assert "  base: 1.0 s" in ran.err
+    assert ran.out.startswith("vm0.example.jp is running on host0.example.jp")
+    assert "phase base:       1.00 s" in run("request", "show", request.id).out
+
+
+def test_what_hosts_say_forges_no_line(run: Callable[..., Ran], fake: FakeClient) -> None:
+    run(*CLONE, "--no-wait")
+    (request,) = fake.list()
+    lie = "x\nstate:             done"
+    fake.story = [
+        {"phases": (Phase(lie, 1.0),), "phase": lie},
+        {**DONE, "vm": replace(VM, state=lie)},
+    ]
+    ran = run("request", "wait", request.id)
+    shown = run("request", "show", request.id).out
+    assert [line for line in ran.err.splitlines() if line.startswith("state:")] == []
+    assert ran.out.count("\n") == 1
+    assert [line for line in shown.splitlines() if line.startswith("state:")] == [
+        "state:            done"
+    ]
+    assert "phase x\\nstate:" in shown
+
+
+def test_cancel_waits_for_the_end(run: Callable[..., Ran], fake: FakeClient) -> None:
+    run(*CLONE, "--no-wait")
+    (request,) = fake.list()
+    ran = run("request", "cancel", request.id, "--no-wait")
+    assert (ran.status, ran.out) == (0, f"request {request.id} is being cancelled\n")
+    fake.story = [{"state": State.CANCELLED}]
+    ran = run("request", "cancel", request.id)
+    assert (ran.status, ran.out) == (0, f"request {request.id} is cancelled\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.ConfigInvalid("x"), 2),
+        (errors.DependencyMissing("x"), 2),
+        (errors.RequestTimeout("x"), 3),
+        (errors.PeerSilent("x"), 4),
+        (errors.AccessDenied("x"), 5),
+        (errors.JournalFailed("x"), 1),
+        (errors.MaglicaError("two\nlines"), 1),
+    ],
+)
+def test_errors_are_one_line_and_have_a_status(
+    run: Callable[..., Ran], fake: FakeClient, error: errors.MaglicaError, status: int
+) -> None:
+    fake._refusal = error
+    ran = run("image", "list")
+    assert ran.status == status
+    assert ran.err == f"maglica: {error}\n".replace("two\nlines", "two lines")
+    assert ran.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ([], "the following arguments are required: OBJECT; see maglica --help"),
+        (["vm"], "the following arguments are required: COMMAND; see maglica vm --help"),
+        (["vm", "clone"], "the following arguments are required: --image, --hostname; see"),
+        (["nonsense"], "argument OBJECT: invalid choice: 'nonsense'"),
+        ([*CLONE, "--vcpus", "0"], "argument --vcpus: '0' is no whole number above 0"),
+        ([*CLONE, "--mode", "half"], "argument --mode: invalid choice: 'half'"),
+        ([*CLONE, "--wait", "--no-wait"], "argument --no-wait: not allowed with argument --wait"),
+        ([*CLONE[:3], "--hostname=../x"], "'../x' is no host name"),
+        ([*CLONE[:2], "--image=<x>", CLONE[3]], "'<x>' is no name"),
+        ([*CLONE, "--host", "a/b"], "'a/b' is no name"),
+        ([*CLONE, "--network", "a/b"], "'a/b' is no name"),
+        (["vm", "stop", "a/b"], "'a/b' is no name"),
+        ([*CLONE, "--ssh-authorized-keys", "/none"], "cannot read SSH keys from /none: "),
+        (["request", "show", "1"], "argument ID: '1' is no request id"),
+        (["request", "list", "--state", "open"], "argument --state: invalid choice: 'open'"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(
+    run: Callable[..., Ran], fake: FakeClient, words: list[str], problem: str
+) -> None:
+    ran = run(*words)
+    assert ran.status == 2
+    assert ran.err.startswith(f"maglica: {problem}")
+    assert ran.err.count("\n") == 1
+    assert fake.list() == ()
+
+
+def test_a_wrong_configuration_is_told_with_its_line(
+    run: Callable[..., Ran], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.conf"
+    wrong.write_text("[client_worker]\naddress = a/b\n")
+    ran = run("image", "list", config=wrong)
+    assert ran.status == 2
+    assert ran.err.startswith(f"maglica: {wrong}:2: [client_worker] address: 'a/b' is no host name")
+
+
+@pytest.mark.parametrize("words", [[], ["image"], ["vm"], ["vm", "clone"], ["request", "wait"]])
+def test_help_is_there(run: Callable[..., Ran], words: list[str]) -> None:
+    ran = run(*words, "--help")
+    assert ran.status == 0
+    assert ran.out.startswith(f"usage: {' '.join(['maglica', *words])} [-h]")
+
+
+MANY = ("vm", "clone", "--image", "SL6.1-x86_64.original", "--hostname", "web%02d.example.jp")
+
+
+def test_a_pattern_and_a_count_are_many_vms(run: Callable[..., Ran], fake: FakeClient) -> None:
+    fake.story = [{"state": State.DONE}] * 3
+    ran = run(*MANY, "--count", "3", "--memory", "64")
+    assert ran.status == 0
+    names = [f"web0{number}.example.jp" for number in (1, 2, 3)]
+    assert [request.name for request in reversed(fake.list())] == names
+    assert {request.spec.memory_mib for request in fake.list()} == {64}
+    assert [line.split(" is done")[0] for line in ran.out.splitlines()] == [
+        f"clone of {request.name} on {request.host}" for request in reversed(fake.list())
+    ]
+    assert ran.err.splitlines()[0] == "0 of 3 done, 3 waiting"
+    assert ran.err.splitlines()[-1] == "3 of 3 done"
+
+
+def test_many_names_and_other_numbers(run: Callable[..., Ran], fake: FakeClient) -> None:
+    assert run(*MANY, "--count", "2", "--first", "0", "--no-wait").status == 0
+    ran = run(*CLONE, "--hostname", "vm8.example.jp", "--no-wait", "--json")
+    assert [request["spec"]["name"] for request in json.loads(ran.out)] == [
+        *("vm0.example.jp", "vm8.example.jp")
+    ]
+    assert [request.name for request in reversed(fake.list())] == [
+        *("web00.example.jp", "web01.example.jp", "vm0.example.jp", "vm8.example.jp")
+    ]
+
+
+def test_of_many_the_failed_ones_are_named(run: Callable[..., Ran], fake: FakeClient) -> None:
+    failed = {"state": State.FAILED, "failure": Failure("no_room", "pool default is full")}
+    fake.story = [{"state": State.DONE}, failed, {"state": State.DONE}]
+    ran = run(*MANY, "--count", "3")
+    assert ran.status == 1
+    assert [line.split()[2] for line in ran.out.splitlines()] == [
+        *("web01.example.jp", "web03.example.jp")
+    ]
+    assert ran.err.splitlines()[-1] == (
+        "maglica: 1 of 3 vms failed: web02.example.jp: pool default is full"
+    )
+    assert "web02.example.jp: clone: pool default is full" in ran.err.splitlines()
+
+
+def test_many_that_go_on(run: Callable[..., Ran], fake: FakeClient) -> None:
+    fake.story = [{"state": State.DONE}]
+    ran = run(*MANY, "--count", "2", "--timeout", "1")
+    assert ran.status == 3
+    assert "1 of 2 vms failed: web02.example.jp: cannot wait longer" in ran.err
+    fake.story = [KeyboardInterrupt()]
+    ran = run(*MANY, "--count", "2", "--first", "5")
+    assert ran.status == 130
+    assert "the requests go on; `maglica request list` shows them" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ((*MANY, "--count", "0"), "no whole number above 0"),
+        ((*MANY, "--count", "1001"), "more than 1000"),
+        ((*MANY, "--count", "2", "--first", "x"), "--first"),
+        ((*MANY, "--count", "2", "--first", "99999"), "number 100000 is above 99999"),
+        ((*CLONE, "--first", "0"), "--first goes with --count"),
+        ((*MANY, "--hostname", "vm1", "--count", "2"), "goes with one --hostname"),
+        (MANY, "'web%02d.example.jp' is no host name"),
+        ((*MANY[:-1], "web", "--count", "2"), "'web' is no pattern of names"),
+    ],
+)
+def test_many_by_a_wrong_command_line(
+    run: Callable[..., Ran], fake: FakeClient, words: tuple[str, ...], why: str
+) -> None:
+    ran = run(*words)
+    assert (ran.status, ran.out) == (2, "")
+    assert why in ran.err
+    assert fake.list() == ()

@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How qemu-img is run and what is made of its end; it is a script here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from maglica.disk import qemu_img
+from maglica.disk.chain import Layer
+from maglica.model.errors import MaglicaError, NoRoom, StorageFailed
+
+CHAIN = (Layer("/images/disk.raw", "raw", 1 << 30, 1 << 29, (1,)),)
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of the programs; qemu-img notes there how it was called."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    prlimit = folder / "prlimit"
+    prlimit.write_text('#!/bin/sh\necho "$1 $2 $3" > "${0%/*}/limits"\nshift 3\nexec "$@"\n')
+    prlimit.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder
+
+
+def make(folder: Path, body: str) -> None:
+    program = folder / "qemu-img"
+    note = """for a; do printf '%s\\n' "$a"; done > "${0%/*}/arguments"; env > "${0%/*}"/env"""
+    lines = ["#!/bin/sh", note]
+    program.write_text("\n".join([*lines, body, ""]))
+    program.chmod(0o755)
+
+
+def copy(tmp_path: Path) -> int:
+    """Copy; return how many signs of life there were."""
+    signs: list[bool] = []
+    target = tmp_path / "target.qcow2"
+    target.touch()
+    qemu_img.copy(CHAIN, str(target), lambda: signs.append(True))
+    return len(signs)
+
+
+def test_all_is_stated_and_limited(script: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SECRET", "x")
+    make(script, "exit 0")
+    copy(tmp_path)
+    *options, source, target = (script / "arguments").read_text().splitlines()
+    assert options == ["convert", "-p", "-n", "-t", "writeback", "-O", "qcow2"]
+    assert target == str(tmp_path / "target.qcow2")
+    assert json.loads(source[5:])["driver"] == "raw"
+    assert (script / "limits").read_text() == "--as=4294967296 --core=0 --cpu=600\n"
+    environment = (script / "env").read_text()
+    assert "LC_ALL=C" in environment
+    assert "SECRET" not in environment
+
+
+def test_progress_is_a_sign_of_life_and_standstill_is_none(script: Path, tmp_path: Path) -> None:
+    make(
+        script,
+        "for p in 0.00 10.00 10.00 10.00 99.10; do printf '    (%s/100%%)\\r' $p; sleep .1; done",
+    )
+    assert copy(tmp_path) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("error while writing at byte 0: No space left on device", NoRoom),
+        ("error while writing at byte 0: Disk quota exceeded", NoRoom),
+        ("Could not open: Failed to get shared lock", StorageFailed),
+        ("", StorageFailed),
+    ],
+)
+def test_failures(script: Path, tmp_path: Path, words: str, error: type[MaglicaError]) -> None:
+    make(script, f"echo 'first line' >&2; echo '{words}' >&2; exit 1" if words else "exit 3")
+    with pytest.raises(error) as caught:
+        copy(tmp_path)
+    text = str(caught.value)
+    assert text.startswith("disk /images/disk.raw (0.5 GiB) can't be copied to /")
+    assert text.endswith(words or "qemu-img ended with 3")
+    assert " GiB free: " in text
+
+
+def test_no_room_is_found_before_anything_is_written(
+    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(script, "exit 0")
+    monkeypatch.setattr(qemu_img.volumes, "free_bytes", lambda _path: 1 << 28)
+    with pytest.raises(NoRoom, match=r"disk.raw \(0.5 GiB\) can't be copied .*, 0.2 GiB free"):
+        copy(tmp_path)
+    assert not (script / "arguments").exists()
+
+
+def test_no_program(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StorageFailed, match="qemu-img can't be run"):
+        copy(tmp_path)
+
+
+def test_a_target_that_vanished(script: Path, tmp_path: Path) -> None:
+    make(script, f"rm {tmp_path}/target.qcow2")
+    with pytest.raises(StorageFailed, match="can't be written to the disk"):
+        copy(tmp_path)

@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from maglica.fleet.cache import VERSION, dump, load, merge
+from maglica.fleet.snapshot import Host, Pool, Snapshot
+from maglica.libvirtd.hosts import Unreachable
+from maglica.model.request import Interface
+from maglica.model.vm import Disk, Domain
+
+VM = Domain(
+    name="vm0",
+    uuid="u",
+    host="kvm0",
+    state="running",
+    active=True,
+    made=True,
+    image="debian",
+    created=1.5,
+    vcpus=2,
+    interfaces=(Interface("52:54:00:00:00:01", "default", ("192.0.2.1",)),),
+    disks=(Disk("vda", capacity_bytes=1 << 30),),
+    tags=("web",),
+    ssh_host_keys=("ssh-ed25519 AAAA",),
+    address="192.0.2.1",
+)
+IMAGE = Domain("debian", "u2", "kvm0", "stopped", active=False, made=False)
+FULL = Snapshot(
+    vms=(VM,),
+    images=(IMAGE,),
+    hosts=(Host("kvm0", "test:///default", 0.1, cpus=2, pools=(Pool("p", True, 2, 1),)),),
+    unreachable=(Unreachable("kvm1", "refused"),),
+    problems=("x is odd",),
+)
+
+
+def test_round_trip_through_json() -> None:
+    assert load(json.loads(json.dumps(dump(FULL)))) == FULL
+    assert load(json.loads(json.dumps(dump(Snapshot())))) == Snapshot()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        "x",
+        {},
+        {"version": VERSION},
+        {**dump(FULL), "version": VERSION + 1},
+        {**dump(FULL), "vms": [{"name": "vm0"}]},
+        {**dump(FULL), "vms": [{**dump(FULL)["vms"][0], "surprise": 1}]},
+        {**dump(FULL), "vms": 5},
+        {**dump(FULL), "hosts": [None]},
+    ],
+)
+def test_anything_else_is_no_snapshot(data: object) -> None:
+    assert load(data) is None
+
+
+def test_merge_fills_in_for_hosts_that_are_missing_now() -> None:
+    other = replace(VM, name="vm1", host="kvm1")
+    old = Snapshot(vms=(VM, other), images=(IMAGE, replace(IMAGE, host="kvm1")))
+    new = Snapshot(vms=(replace(VM, name="vm2"),), unreachable=(Unreachable("kvm1", "refused"),))
+    merged = merge(new, old)
+    assert [(vm.name, vm.host) for vm in merged.vms] == [("vm1", "kvm1"), ("vm2", "kvm0")]
+    assert [image.host for image in merged.images] == ["kvm1"]
+    assert merged.unreachable == new.unreachable

@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from maglica.fleet import shown as fleet_view
+from maglica.fleet.snapshot import Snapshot
+from maglica.model.errors import ConfigInvalid
+from maglica.model.vm import Disk, Domain
+
+VM = Domain(
+    "vm0",
+    "u",
+    "kvm0",
+    "running",
+    active=True,
+    made=True,
+    image="debian",
+    image_version="3f7a",
+    clone_mode="linked",
+    base="0a1b",
+    created=1795500000,
+)
+IMAGE = Domain(
+    "debian",
+    "u2",
+    "kvm0",
+    "stopped",
+    active=False,
+    made=False,
+    checksum="sha256:9d2e",
+    disks=(Disk("vda", capacity_bytes=10), Disk("vdb", capacity_bytes=5), Disk("sda", "cdrom")),
+)
+
+
+def test_a_vm() -> None:
+    shown = fleet_view.vm(VM)
+    assert shown["created"] == "2026-11-24T06:00:00Z"
+    assert (shown["name"], shown["image"], shown["disks"]) == ("vm0", "debian", [])
+    assert "xml" not in shown
+    assert fleet_view.vm(replace(VM, xml="<x/>", created=None))["xml"] == "<x/>"
+
+
+@pytest.mark.parametrize("created", [0, 999999999999999, 1e30, float("inf"), float("nan")])
+def test_what_is_no_time_is_not_shown(created: float) -> None:
+    assert fleet_view.vm(replace(VM, created=created))["created"] is None
+    assert fleet_view.vm(replace(VM, created=99999999999))["created"] == "5138-11-16T09:46:39Z"
+
+
+def test_an_image_on_two_hosts_is_one() -> None:
+    unsized = replace(
+        IMAGE, host="kvm1", checksum=None, disks=(Disk("vda"), Disk("vdb", capacity_bytes=5))
+    )
+    other = replace(IMAGE, name="rocky", disks=())
+    (debian, rocky) = fleet_view.images(Snapshot((VM,), (IMAGE, unsized, other)))
+    assert debian["hosts"] == ["kvm0", "kvm1"]
+    assert [copy["size_bytes"] for copy in debian["copies"]] == [15, None]
+    assert debian["size_bytes"] == 15
+    assert [copy["checksum"] for copy in debian["copies"]] == ["sha256:9d2e", None]
+    assert debian["checksum"] == "sha256:9d2e"
+    assert debian["dependents"] == [
+        {
+            "name": "vm0",
+            "host": "kvm0",
+            "clone_mode": "linked",
+            "image_version": "3f7a",
+            "base": "0a1b",
+        }
+    ]
+    assert (rocky["size_bytes"], rocky["dependents"], rocky["hosts"]) == (None, [], ["kvm0"])
+
+
+def test_what_a_filter_sees_of_an_image() -> None:
+    shown = fleet_view.alone(IMAGE, is_image=True)
+    assert (shown["kind"], shown["host"], shown["size_bytes"], shown["checksum"]) == (
+        "image",
+        "kvm0",
+        15,
+        "sha256:9d2e",
+    )
+    assert fleet_view.alone(VM, is_image=False) == {"kind": "vm", **fleet_view.vm(VM)}
+
+
+def test_images_by_pattern() -> None:
+    seen = Snapshot((VM,), (IMAGE, replace(IMAGE, name="draft")))
+    assert fleet_view.only_images(seen, None) == seen
+    narrowed = fleet_view.only_images(seen, "deb.*")
+    assert [image.name for image in narrowed.images] == ["debian"]
+    assert [vm.name for vm in narrowed.vms] == ["draft", "vm0"]
+    # All of the name must match.
+    assert fleet_view.only_images(seen, "deb").images == ()
+    with pytest.raises(ConfigInvalid, match="image_pattern"):
+        fleet_view.only_images(seen, "(")

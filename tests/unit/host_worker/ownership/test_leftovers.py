@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which files look like Maglica's, and which of them something names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from maglica.domain.metadata import OwnVolume
+from maglica.host_worker.journal.intents import Effect
+from maglica.host_worker.journal.journal import MAKING, Base, Journal
+from maglica.host_worker.ownership import leftovers
+from maglica.host_worker.ownership.leftovers import Folder
+from maglica.host_worker.ownership.own_files import OwnFiles
+
+
+def listed(folder: Path, *named: str) -> list[str]:
+    found = leftovers.look_alikes([Folder(str(folder), "default")])
+    return [Path(leftover.path).name for leftover in leftovers.unnamed(found, named)]
+
+
+@pytest.mark.parametrize(
+    ("name", "looks_alike"),
+    [
+        ("vm0.example.jp.vda.e295817c.qcow2", True),
+        ("vm0-before-upgrade.vda.e295817c.qcow2", True),
+        ("maglica-base.0123456789ab.e295817c.vda.qcow2", True),
+        ("vm0.example.jp.e295817c_VARS.fd", True),
+        ("vm0.example.jp.e295817c_VARS.qcow2", True),
+        ("vm0.example.jp.vda.e295817c.raw", False),
+        ("vm0.example.jp.qcow2", False),
+        ("debian_VARS.fd", False),
+        (".vda.e295817c.qcow2", False),
+    ],
+)
+def test_names(tmp_path: Path, name: str, looks_alike: bool) -> None:
+    (tmp_path / name).write_bytes(b"x" * 4096)
+    assert listed(tmp_path) == [name] * looks_alike
+    assert listed(tmp_path, str(tmp_path / name)) == []
+
+
+def test_only_files(tmp_path: Path) -> None:
+    (tmp_path / "a.vda.e295817c.qcow2").mkdir()
+    (tmp_path / "b.vda.e295817c.qcow2").symlink_to(tmp_path)
+    assert listed(tmp_path) == []
+    assert listed(tmp_path / "nothing") == []
+
+
+def test_a_pool_behind_a_link(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    (real / "a.vda.e295817c.qcow2").touch()
+    assert listed(link, str(real / "a.vda.e295817c.qcow2")) == []
+    both = leftovers.look_alikes([Folder(str(real), "one"), Folder(str(link), "two")])
+    assert [leftover.pool for leftover in both] == ["one"]
+
+
+def test_what_has_gone_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "a.vda.e295817c.qcow2"
+    path.touch()
+    found = leftovers.look_alikes([Folder(str(tmp_path))])
+    path.unlink()
+    assert leftovers.unnamed(found, ()) == ()
+
+
+def test_what_goes_while_the_folder_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an overlay of a look does, whenever it ends."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.vda.e295817c.qcow2").touch()
+    real = os.scandir
+
+    @contextmanager
+    def scandir(folder: str) -> Iterator[list[os.DirEntry[str]]]:
+        with real(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        (tmp_path / "a.vda.e295817c.qcow2").unlink()
+        yield found
+
+    monkeypatch.setattr(leftovers.os, "scandir", scandir)
+    assert listed(tmp_path) == ["b.vda.e295817c.qcow2"]
+
+
+def test_a_base_that_a_vm_says_it_needs(tmp_path: Path) -> None:
+    for name in ("01234567", "e295817c"):
+        (tmp_path / f"maglica-base.0123456789ab.{name}.vda.qcow2").touch()
+    found = leftovers.look_alikes([Folder(str(tmp_path))])
+    (left,) = leftovers.unnamed(found, (), {"e295817c"})
+    assert ".01234567." in left.path
+
+
+def test_what_the_journal_names(tmp_path: Path) -> None:
+    going = OwnFiles((OwnVolume("vda", "p", "n", "/p/going"),), ("/nvram/going",))
+    with closing(Journal(tmp_path)) as journal:
+        journal.intend("r", Effect.VOLUME, asdict(OwnVolume("vda", "p", "n", "/p/made")))
+        journal.intend("r", Effect.FILE, {"path": "/nvram/made"})
+        journal.intend("r", Effect.DOMAIN, {"uuid": "u", "name": "n"})
+        journal.intend("s", Effect.REMOVAL, going.to_json())
+        disks = {"vda": {"name": "n", "path": "/p/base"}}
+        journal.add_base(Base("b", "i", "u", "v", MAKING, "p", disks))
+        named = leftovers.announced(journal)
+    assert set(filter(None, named)) == {
+        "/p/made",
+        "/nvram/made",
+        "/p/going",
+        "/nvram/going",
+        "/p/base",
+    }

@@ -1,0 +1,146 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked of which host for an image, by what the hosts reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from maglica.manage.images import Readiness, Wanted, bring, foresee
+from maglica.model.errors import HostDown, HostUnknown, ImageUnknown, NameInvalid
+from maglica.model.request import (
+    BaseSummary,
+    DomainSummary,
+    Failure,
+    HostReport,
+    HostStatus,
+    Kind,
+    LookSummary,
+    Phase,
+    Request,
+    State,
+)
+from support.client_worker import IMAGE, base, image
+
+PREPARED = Wanted(IMAGE)
+RELEASED = Wanted(IMAGE, Readiness.RELEASED)
+
+
+def status(
+    host: str,
+    *bases: BaseSummary,
+    domains: tuple[DomainSummary, ...] = (image(),),
+    alive: bool = True,
+) -> HostStatus:
+    return HostStatus(host, alive, 1.0, 1.0, HostReport(domains=domains, bases=bases))
+
+
+class Client:
+    """A client worker whose hosts do all at once; ``fails`` are those where it fails."""
+
+    def __init__(
+        self, *hosts: HostStatus, fails: tuple[str, ...] = (), phase: str = "base"
+    ) -> None:
+        self._hosts = hosts
+        self._fails = fails
+        self._phase = phase
+        self.asked: list[Request] = []
+
+    def hosts(self) -> tuple[HostStatus, ...]:
+        return self._hosts
+
+    def submit_all(self, requests: Sequence[Request]) -> tuple[Request, ...]:
+        self.asked += requests
+        return tuple(replace(each, host=each.spec.host) for each in requests)
+
+    def wait_all(self, ids: Sequence[str], _timeout: float, _on_change: Any = None) -> dict:
+        return {each.id: self._ended(each) for each in self.asked if each.id in ids}
+
+    def _ended(self, request: Request) -> Request:
+        if request.spec.host in self._fails:
+            return replace(request, state=State.FAILED, failure=Failure("no_room", "full"))
+        return replace(request, state=State.DONE, phases=(Phase(self._phase, 1.0),))
+
+
+def to_do(wanted: Wanted, *hosts: HostStatus) -> dict[str, bool]:
+    return {place.host: place.changed for place in foresee(Client(*hosts), wanted)}
+
+
+def test_prepare_where_the_image_is_and_no_base_of_its_version() -> None:
+    old = base(current=False)
+    hosts = (status("a"), status("b", base()), status("c", old), status("d", domains=()))
+    assert to_do(PREPARED, *hosts) == {"a": True, "b": False, "c": True}
+
+
+def test_a_host_that_is_down_is_left_out_unless_it_is_named() -> None:
+    hosts = (status("a"), status("b", alive=False))
+    assert to_do(PREPARED, *hosts) == {"a": True}
+    with pytest.raises(HostDown, match=f"cannot prepare image {IMAGE} on host b: its host worker"):
+        to_do(replace(PREPARED, hosts=("b",)), *hosts)
+    with pytest.raises(HostUnknown, match=f"cannot prepare image {IMAGE} on host z: the client"):
+        to_do(replace(PREPARED, hosts=("z",)), *hosts)
+
+
+def test_a_named_host_must_have_the_image_to_prepare() -> None:
+    hosts = (status("a"), status("b", domains=()), status("c", domains=(image(active=True),)))
+    with pytest.raises(ImageUnknown, match=f"image {IMAGE} on host b: it has no such image"):
+        to_do(replace(PREPARED, hosts=("a", "b")), *hosts)
+    with pytest.raises(ImageUnknown, match=f"image {IMAGE} on host c: the image is running"):
+        to_do(replace(PREPARED, hosts=("c",)), *hosts)
+    assert to_do(replace(RELEASED, hosts=("b", "c")), *hosts) == {"b": False, "c": False}
+
+
+def test_a_host_that_is_named_twice_is_asked_once() -> None:
+    client = Client(status("a"), status("b"))
+    assert len(bring(client, replace(PREPARED, hosts=("a", "b", "a")), 10)) == 2
+    assert [each.spec.host for each in client.asked] == ["a", "b"]
+
+
+def test_an_image_that_nobody_has() -> None:
+    with pytest.raises(ImageUnknown, match="no host that is up has it"):
+        to_do(PREPARED, status("a", domains=()))
+    with pytest.raises(ImageUnknown, match="it is running on a"):
+        to_do(PREPARED, status("a", domains=(image(active=True),)))
+    with pytest.raises(NameInvalid):
+        to_do(Wanted("../x"), status("a"))
+
+
+def looked_at(host: str, customizable: bool) -> HostStatus:
+    look = LookSummary(IMAGE, "0123456789ab", customizable, None, True)
+    return replace(status(host), report=HostReport(domains=(image(),), looks=(look,)))
+
+
+def test_release_where_the_image_was_refused() -> None:
+    hosts = (looked_at("a", False), looked_at("b", True), status("c"))
+    assert to_do(RELEASED, *hosts) == {"a": True, "b": False}
+
+
+def test_release_where_a_base_is_not_used() -> None:
+    hosts = (status("a", base(vms=2)), status("b", base()), status("c"))
+    assert to_do(RELEASED, *hosts) == {"a": False, "b": True}
+
+
+def test_all_is_handed_in_together() -> None:
+    client = Client(status("a"), status("b", base()), status("c"), fails=("c",))
+    places = {place.host: place for place in bring(client, PREPARED, 10)}
+    assert [(each.kind, each.spec.host) for each in client.asked] == [
+        (Kind.PREPARE, "a"),
+        (Kind.PREPARE, "c"),
+    ]
+    assert (places["a"].changed, places["a"].error) == (True, None)
+    assert (places["b"].changed, places["b"].request) == (False, None)
+    assert str(places["c"].error) == "full"
+
+
+def test_a_host_that_found_all_done_has_not_changed() -> None:
+    (place,) = bring(Client(status("a"), phase="other"), PREPARED, 10)
+    assert not place.changed
+
+
+def test_nobody_waits() -> None:
+    (place,) = bring(Client(status("a")), PREPARED, 0)
+    assert place.changed
+    assert not place.request.state.ended

@@ -1,0 +1,331 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tables of (wanted, what is there) → what is asked for, or the error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from maglica.fleet.snapshot import Found
+from maglica.libvirtd.hosts import Unreachable
+from maglica.manage import plan as vm_plan
+from maglica.manage.plan import Plan, Presence, Wanted, decide, validate
+from maglica.model import errors
+from maglica.model.request import CloneMode, CloneSpec, Kind, Nic, Request, State, VmSpec
+from maglica.model.vm import Domain
+
+NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
+UUID = "5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11"
+WANTED = Wanted(NAME, image=IMAGE)
+RUNNING = Domain(NAME, UUID, HOST, "running", True, True, IMAGE, vcpus=1, memory_mib=512)
+OFF = replace(RUNNING, state="stopped", active=False)
+PAUSED = replace(RUNNING, state="paused")
+ABSENT, PRESENT, ON, STOPPED = (
+    Presence.ABSENT,
+    Presence.PRESENT,
+    Presence.RUNNING,
+    Presence.STOPPED,
+)
+SILENT = Unreachable("kvm1.example.jp", "no answer within 10 s")
+FULL = {"clone_mode": CloneMode.FULL}
+CLONE, START, STOP, REMOVE, RESIZE = Kind.CLONE, Kind.START, Kind.STOP, Kind.REMOVE, Kind.RESIZE
+
+
+def _pending(wanted: Wanted = WANTED) -> Request:
+    spec = wanted.clone_spec(IMAGE).without_secrets()
+    return Request("r", CLONE, spec, State.RUNNING, HOST)
+
+
+def _decide(domains: tuple[Domain, ...], pending: Request | None = None, **fields: object) -> Plan:
+    return decide(replace(WANTED, **fields), Found(domains), pending)
+
+
+@pytest.mark.parametrize(
+    ("domain", "state", "sizes", "kinds"),
+    [
+        (None, PRESENT, {}, [CLONE]),
+        (None, ON, {}, [CLONE]),
+        (None, STOPPED, {}, [CLONE]),
+        (None, ABSENT, {}, []),
+        (RUNNING, PRESENT, {}, []),
+        (RUNNING, ON, {}, []),
+        (RUNNING, STOPPED, {}, [STOP]),
+        (RUNNING, ABSENT, {}, [REMOVE]),
+        (OFF, PRESENT, {}, []),
+        (OFF, ON, {}, [START]),
+        (OFF, STOPPED, {}, []),
+        (OFF, ABSENT, {}, [REMOVE]),
+        (PAUSED, PRESENT, {}, []),
+        (PAUSED, ON, {}, [START]),
+        (PAUSED, ON, {"vcpus": 2}, [START, RESIZE]),
+        (PAUSED, STOPPED, {}, [STOP]),
+        (PAUSED, ABSENT, {}, [REMOVE]),
+        (replace(PAUSED, state="crashed"), ON, {}, [START]),
+        (replace(PAUSED, state="suspended"), ON, {}, [START]),
+        (replace(PAUSED, state="stopping"), ON, {}, [START]),
+        (replace(PAUSED, state="unknown"), ON, {}, []),
+        (RUNNING, PRESENT, {"vcpus": 1, "memory_mib": 512}, []),
+        (RUNNING, PRESENT, {"vcpus": 2}, [RESIZE]),
+        (RUNNING, PRESENT, {"memory_mib": 513}, [RESIZE]),
+        (RUNNING, STOPPED, {"vcpus": 2}, [STOP, RESIZE]),
+        (OFF, ON, {"vcpus": 2}, [RESIZE, START]),
+        (RUNNING, ABSENT, {"vcpus": 2}, [REMOVE]),
+        (RUNNING, PRESENT, {"tags": ("b", "a")}, [Kind.TAG]),
+        (RUNNING, PRESENT, {"tags": ()}, []),
+        (replace(OFF, tags=("a", "b")), PRESENT, {"tags": ("b", "a", "b")}, []),
+        (replace(OFF, tags=("a", "b")), PRESENT, {"tags": None}, []),
+        (replace(OFF, tags=("a", "b")), ON, {"tags": (), "vcpus": 2}, [RESIZE, Kind.TAG, START]),
+        (None, ABSENT, {"vcpus": 2}, []),
+        (replace(RUNNING, clone_mode="linked"), PRESENT, FULL, [Kind.FLATTEN]),
+        (replace(RUNNING, clone_mode="full"), PRESENT, FULL, []),
+        (replace(RUNNING, clone_mode="full"), PRESENT, {"clone_mode": CloneMode.LINKED}, []),
+        (replace(OFF, clone_mode="linked"), STOPPED, FULL, [Kind.FLATTEN]),
+        (replace(OFF, clone_mode="linked"), ON, FULL, [Kind.FLATTEN, START]),
+        (replace(PAUSED, clone_mode="linked"), ON, FULL, [START, Kind.FLATTEN]),
+        (replace(RUNNING, clone_mode="linked"), STOPPED, FULL, [STOP, Kind.FLATTEN]),
+    ],
+)
+@pytest.mark.parametrize("image", [IMAGE, None])
+def test_what_is_asked_for(
+    domain: Domain | None,
+    state: Presence,
+    sizes: dict[str, object],
+    kinds: list[Kind],
+    image: str | None,
+) -> None:
+    if image is None and kinds == [CLONE]:
+        with pytest.raises(errors.VmUnknown):
+            _decide((), state=state, image=None, **sizes)
+        return
+    plan = _decide((domain,) if domain else (), state=state, image=image, **sizes)
+    assert [step.kind for step in plan.steps] == kinds
+    assert plan.changed is bool(kinds)
+    assert plan.existing == domain
+    assert (plan.before != plan.after) is plan.changed
+
+
+def test_the_spec_of_a_clone() -> None:
+    fields = {
+        "host": HOST,
+        "clone_mode": CloneMode.FULL,
+        "pool": "fast",
+        "vcpus": 2,
+        "memory_mib": 1024,
+        "networks": (Nic(network="default"),),
+        "ssh_authorized_keys": ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA",),
+        "root_password": "$6$salt$hashhash",
+    }
+    (step,) = _decide((), **fields).steps
+    assert step.spec == CloneSpec(name=NAME, image=IMAGE, start=True, **fields)
+    (stopped,) = _decide((), state=STOPPED).steps
+    assert stopped.spec == CloneSpec(name=NAME, image=IMAGE, start=False)
+
+
+def test_the_spec_of_a_vm_pins_it() -> None:
+    (step,) = _decide((RUNNING,), state=STOPPED, force=True, stop_timeout=7).steps
+    assert step.spec == VmSpec(NAME, UUID, HOST, force=True, timeout=7)
+    (step,) = _decide((RUNNING,), tags=("web", "a")).steps
+    assert step.spec == VmSpec(NAME, UUID, HOST, tags=("a", "web"))
+    (step,) = _decide((RUNNING,), vcpus=1, memory_mib=1024).steps
+    assert step.spec == VmSpec(NAME, UUID, HOST, memory_mib=1024)
+
+
+def test_before_and_after() -> None:
+    plan = _decide((OFF,), state=ON, vcpus=4)
+    assert plan.before == {
+        "state": "stopped",
+        "host": HOST,
+        "image": IMAGE,
+        "vcpus": 1,
+        "memory": 512,
+        "tags": [],
+    }
+    assert plan.after == {**plan.before, "state": "running", "vcpus": 4}
+    plan = _decide((PAUSED,), state=ON)
+    assert (plan.before["state"], plan.after["state"]) == ("paused", "running")
+    plan = _decide((PAUSED,))
+    assert plan.before["state"] == plan.after["state"] == "paused"
+    plan = _decide((replace(OFF, tags=("b",)),), tags=("web", "a"))
+    assert plan.before["tags"] == ["b"]
+    assert plan.after == {**plan.before, "tags": ["a", "web"]}
+    assert _decide((), tags=("web", "a")).after["tags"] == ["a", "web"]
+    plan = _decide((replace(RUNNING, clone_mode="linked"),), **FULL)
+    assert plan.before["clone_mode"] == "linked"
+    assert plan.after == {**plan.before, "clone_mode": "full"}
+    assert plan.steps[0].spec == VmSpec(NAME, UUID, HOST)
+
+
+@pytest.mark.parametrize(
+    ("domains", "fields", "error", "text"),
+    [
+        ((replace(OFF, made=False),), {}, errors.NameTaken, "is an original image on host kvm0"),
+        (
+            (replace(OFF, made=False), replace(OFF, made=False, host="kvm1")),
+            {},
+            errors.NameTaken,
+            f"is an original image on {HOST} and kvm1",
+        ),
+        ((replace(RUNNING, made=False),), {}, errors.NameTaken, "was not made by Maglica"),
+        ((replace(RUNNING, made=None),), {}, errors.NameTaken, "was not made by Maglica"),
+        ((RUNNING,), {"image": "b"}, errors.NameTaken, f"from image {IMAGE}, not b"),
+        ((RUNNING,), {"host": "kvm1"}, errors.NameTaken, f"on host {HOST}, not on kvm1"),
+        (
+            (RUNNING, replace(RUNNING, host="kvm1", uuid="other")),
+            {},
+            errors.NameTaken,
+            f"several hosts, {HOST} and kvm1: say which host",
+        ),
+        (
+            (RUNNING, replace(RUNNING, host="kvm1", uuid="other")),
+            {"host": "kvm2"},
+            errors.NameTaken,
+            "say which host",
+        ),
+        ((), {"image": None}, errors.VmUnknown, f"no host has a vm {NAME}"),
+    ],
+)
+@pytest.mark.parametrize("state", list(Presence))
+def test_what_is_in_the_way(
+    domains: tuple[Domain, ...],
+    fields: dict[str, object],
+    error: type[Exception],
+    text: str,
+    state: Presence,
+) -> None:
+    if not domains and state is ABSENT:
+        assert not _decide((), state=state, **fields).changed
+        return
+    with pytest.raises(error, match=text):
+        _decide(domains, state=state, **fields)
+
+
+@pytest.mark.parametrize("host", [None, HOST, "kvm1"])
+def test_of_two_with_one_uuid_none_is_removed(host: str | None) -> None:
+    twins = (RUNNING, replace(OFF, host="kvm1"))
+    with pytest.raises(errors.UuidTwice, match=f"{NAME}: hosts {HOST} and kvm1 each .* {UUID}"):
+        _decide(twins, state=ABSENT, host=host)
+    if host is not None:
+        assert _decide(twins, state=PRESENT, host=host).steps == ()
+
+
+def test_the_host_tells_which_of_two_is_meant() -> None:
+    other = replace(RUNNING, host="kvm1", uuid="other")
+    plan = _decide((RUNNING, other), host="kvm1", state=ABSENT)
+    assert plan.existing == other
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({}, None),
+        ({"image": None}, errors.HostDown),
+        ({"state": ABSENT}, errors.HostDown),
+        ({"state": ABSENT, "host": SILENT.host}, errors.HostDown),
+        ({"state": ABSENT, "host": HOST}, None),
+    ],
+)
+def test_a_host_that_does_not_answer(
+    fields: dict[str, object], error: type[Exception] | None
+) -> None:
+    found = Found((), (SILENT,))
+    if error is None:
+        decide(replace(WANTED, **fields), found, None)
+        return
+    with pytest.raises(error, match=r"kvm1\.example\.jp: no answer within 10 s"):
+        decide(replace(WANTED, **fields), found, None)
+
+
+@pytest.mark.parametrize("domains", [(), (OFF,)])
+@pytest.mark.parametrize("state", [PRESENT, ON])
+def test_an_open_request_for_this_very_vm_is_joined(
+    domains: tuple[Domain, ...], state: Presence
+) -> None:
+    pending = _pending(replace(WANTED, root_password="$6$salt$hashhash"))
+    plan = _decide(domains, pending, state=state, root_password="$6$salt$hashhash")
+    assert (plan.joined, plan.ours, plan.steps) == (pending, True, ())
+    assert plan.changed
+    assert plan.after["host"] == HOST
+    assert _decide(domains, pending, host=HOST).ours
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"image": "b"}, "another image "),
+        ({"vcpus": 2}, "another vcpus "),
+        ({"host": "kvm1"}, "another host "),
+        ({"state": STOPPED}, "another start "),
+        ({"clone_mode": CloneMode.FULL, "pool": "p"}, "another clone_mode and pool "),
+    ],
+)
+def test_an_open_request_for_another_vm_is_in_the_way(fields: dict[str, object], text: str) -> None:
+    with pytest.raises(errors.NameTaken, match=text):
+        _decide((), _pending(), **fields)
+
+
+def test_an_open_request_is_waited_for_when_no_image_is_named() -> None:
+    plan = _decide((), _pending(), image=None, state=ON)
+    assert (plan.joined, plan.ours, plan.changed) == (_pending(), False, False)
+
+
+@pytest.mark.parametrize("vcpus", [None, 2])
+def test_an_open_request_that_is_being_cancelled_is_not_joined(vcpus: int | None) -> None:
+    pending = replace(_pending(), cancelling=True)
+    plan = _decide((), pending, vcpus=vcpus)
+    assert (plan.joined, plan.ours, plan.steps) == (pending, False, ())
+    assert (plan.before, plan.after["state"]) == ({"state": "absent"}, "running")
+    assert "host" not in plan.after
+
+
+@pytest.mark.parametrize("domains", [(), (OFF,)])
+def test_an_open_request_is_cancelled_to_remove(domains: tuple[Domain, ...]) -> None:
+    plan = _decide(domains, _pending(), state=ABSENT)
+    assert (plan.joined, plan.cancel, plan.steps) == (_pending(), True, ())
+    assert plan.changed
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"name": ""}, "no host name"),
+        ({"name": "UPPER"}, "no host name"),
+        ({"name": "a/../b"}, "no host name"),
+        ({"name": "-x"}, "no host name"),
+        ({"name": "<name/>"}, "no host name"),
+        ({"name": "a\n"}, "no host name"),
+        ({"name": "1.2.3.4"}, "number"),
+        ({"image": "../etc"}, "image: "),
+        ({"host": "--help"}, "host: "),
+        ({"pool": ""}, "pool: "),
+        ({"name": "same", "image": "same"}, "name of the original image"),
+        ({"networks": (Nic(network="a", bridge="b"),)}, r"networks\[0\]: names both"),
+        ({"networks": (Nic(), Nic(mac="x"))}, r"^networks\[1\]\.mac: 'x'"),
+        ({"networks": (Nic(addresses=("192.0.2.7",)),)}, "prefix length"),
+        ({"networks": (Nic(gateways=("192.0.2.1",)),)}, r"^networks\[0\]: .* need an address"),
+        ({"vcpus": 0}, "^vcpus: not a whole number from 1 to 1024: 0"),
+        ({"memory_mib": 1}, "^memory: not a whole number from 16"),
+        ({"ssh_authorized_keys": ("x",)}, "no public SSH key"),
+        ({"root_password": "in clear"}, "no hash"),
+    ],
+)
+def test_bad_input(fields: dict[str, object], text: str) -> None:
+    with pytest.raises(errors.MaglicaError, match=text) as caught:
+        validate(replace(WANTED, **fields))
+    assert "in clear" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_good_input() -> None:
+    validate(replace(WANTED, networks=(Nic(addresses=("192.0.2.7/24", "2001:db8::7/64")),)))
+
+
+def test_hosts_of_the_configuration() -> None:
+    vm_plan.check_host(replace(WANTED, host=HOST), (HOST,))
+    vm_plan.check_host(WANTED, ())
+    with pytest.raises(errors.HostUnknown, match="kvm9"):
+        vm_plan.check_host(replace(WANTED, host="kvm9"), (HOST,))
+
+
+def test_a_secret_is_in_no_representation() -> None:
+    assert "hashhash" not in repr(replace(WANTED, root_password="$6$salt$hashhash"))

@@ -1,0 +1,32 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The suite for many on a fake cell; tests/integration has it on a real one."""
+
+from __future__ import annotations
+
+import pytest
+from maglica.manage.plan import Presence
+from maglica.manage.target import Waiting
+from maglica.model import errors
+from support.vm_fake import FakeCell
+from support.vms_suite import VmsSuite, bring, changed, group
+
+
+@pytest.fixture
+def cell() -> FakeCell:
+    return FakeCell()
+
+
+class TestFakeCell(VmsSuite):
+    pass
+
+
+def test_what_is_too_much_for_one_message_is_told_before_it_is_sent(cell: FakeCell) -> None:
+    asked = group(501, state=Presence.STOPPED)
+    bring(cell, asked)
+    resized = group(501, state=Presence.RUNNING, vcpus=2)
+    before = len(cell.requests)
+    with pytest.raises(errors.LimitExceeded, match="1002 requests for 501 vms are more than 1000"):
+        bring(cell, resized, Waiting(wait=False))
+    assert len(cell.requests) == before
+    assert len(changed(bring(cell, resized))) == 501

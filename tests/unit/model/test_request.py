@@ -1,0 +1,22 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import uuid
+
+from maglica.model.request import CloneSpec, Kind, Request, new_request_id, vm_uuid
+
+HASH = "$6$salt$0123456789"
+
+
+def test_a_password_hash_is_in_no_repr() -> None:
+    spec = CloneSpec("vm0", "image", root_password=HASH)
+    assert HASH not in repr(Request("id", Kind.CLONE, spec))
+    assert spec.without_secrets() == CloneSpec("vm0", "image")
+
+
+def test_the_uuid_of_a_vm_follows_from_its_request() -> None:
+    first, second = new_request_id(), new_request_id()
+    assert vm_uuid(first) == vm_uuid(first)
+    assert vm_uuid(first) != vm_uuid(second)
+    assert uuid.UUID(vm_uuid(first)).version == 5

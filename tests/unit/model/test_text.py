@@ -1,0 +1,25 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Text of strangers commands no terminal and forges no line."""
+
+from __future__ import annotations
+
+import pytest
+from maglica.model.text import one_line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("vm0 on kvm0: Ärger …", "vm0 on kvm0: Ärger …"),
+        ("a\nb\r\tc", "a\\nb\\r\\tc"),
+        ("\x1b[2J\x07\x9b", "\\x1b[2J\\x07\\x9b"),
+        ("\u202evm\u2028\u200b", "\\u202evm\\u2028\\u200b"),
+        ("caf\udce9", "caf\\udce9"),
+        ("\U000e0041", "\\U000e0041"),
+    ],
+)
+def test_one_line(text: str, shown: str) -> None:
+    assert one_line(text) == shown
+    assert shown.isprintable()
