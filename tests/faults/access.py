@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import zmq
+from maglica.model.plain import plain
 from maglica.wire import keys, messages, sockets
 from maglica.wire.frames import Message, encode, topic
 from support.client_worker import LOOPBACK, Host
@@ -160,7 +161,7 @@ def strangers(stage: Stage, tally: Tally) -> None:
     for stranger in STRANGERS:
         for kind in messages.ASKED:
             socket = connect(stage, zmq.REQ, stranger, port)
-            body = messages.plain(matrix.BODIES[kind](OWN, request))
+            body = plain(matrix.BODIES[kind](OWN, request))
             socket.send_multipart(encode(Message(kind, body)))
             waiting.append((f"{stranger}: {kind}", socket))
     # Somebody with a key who comes after all of them must get an answer.

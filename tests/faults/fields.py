@@ -18,7 +18,7 @@ from typing import Any
 
 from maglica.model import request as model
 from maglica.model.errors import MessageInvalid
-from maglica.wire import frames
+from maglica.wire import frames, records
 from maglica.wire import messages as schema
 
 UUID = "6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11"
@@ -127,7 +127,7 @@ def specs() -> Iterator[tuple[model.Kind, dict[str, Any]]]:
         for cls in typing.get_args(model.Spec):
             plain = record(cls)
             try:
-                schema.spec(plain, "spec", kind)
+                records.spec(plain, "spec", kind)
             except MessageInvalid:
                 continue
             yield kind, plain

@@ -22,6 +22,7 @@ from maglica.client_worker import (
     transactions,
 )
 from maglica.model.errors import AccessDenied
+from maglica.model.plain import plain
 from maglica.model.request import Request
 from maglica.wire import messages, sockets
 from maglica.wire.frames import VERSION, Message, decode, encode, topic
@@ -144,7 +145,7 @@ def replays(stage: Stage) -> tuple[int, list[str]]:
     with Tap(request) as asked, Tap(publish) as heard:
         tapped = replace(where, request_port=asked.port, publish_port=heard.port)
         link = sockets.connect_requests(stage.worker.context, host.keys, tapped)
-        link.socket.send_multipart(encode(Message("hello", messages.plain(hello))))
+        link.socket.send_multipart(encode(Message("hello", plain(hello))))
         assert link.socket.poll(5000)
         assert decode(link.socket.recv_multipart()).type == "welcome"
         link.close()

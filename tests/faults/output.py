@@ -22,6 +22,7 @@ import yaml
 from maglica.cli import commands, main
 from maglica.cli import text as cli_text
 from maglica.model.errors import MessageInvalid
+from maglica.model.plain import plain
 from maglica.model.request import (
     CloneSpec,
     DomainSummary,
@@ -36,7 +37,6 @@ from maglica.model.request import (
     Vm,
     vm_uuid,
 )
-from maglica.wire import messages
 from support import listing, testdriver
 from support.fake_client import FakeClient
 from support.figures import Figure, at_most, control
@@ -151,7 +151,7 @@ class _Terminal:
 
     def _is_let_in(self, kind: str, body: dict[str, Any]) -> bool:
         try:
-            check("answered", kind, messages.plain(body))
+            check("answered", kind, plain(body))
         except MessageInvalid:
             return not self._checked
         return True

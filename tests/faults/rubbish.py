@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hypothesis import strategies as st
+from maglica.model.plain import plain
 from maglica.model.request import vm_uuid
-from maglica.wire import messages as schema
 from maglica.wire.frames import MAX_FRAME, VERSION
 from support import zmtp
 from support.client_worker import IMAGE, image, report
@@ -28,7 +28,7 @@ NAME = "vm0.example.jp"
 SECRET = "$6$salt$0123456789"
 # What is valid and becomes twice as long when it is escaped.
 WIDE = "\u8a9e"
-_REPORT = schema.plain(
+_REPORT = plain(
     report(
         image(memory_mib=16, disk_bytes=0),
         image(name=WIDE * 400, uuid=UUID),

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import zmq
 from maglica.client_worker.journal import Journal, digest
+from maglica.model.plain import plain
 from maglica.model.request import CloneSpec, Kind, Request, new_request_id
-from maglica.wire import keys, messages
+from maglica.wire import keys
 from maglica.wire.frames import Message, encode
 from support.client_worker import (
     IMAGE,
@@ -57,7 +58,7 @@ def dispatch(folder: Path, rounds: int) -> Iterator[Figure]:
         host.hello(roomy())
         for number in range(rounds):
             body = clone(f"vm{number}")
-            frames = encode(Message("submit", messages.plain(body)))
+            frames = encode(Message("submit", plain(body)))
             pings.append(seconds(lambda: ping(frames)))  # noqa: B023 - called at once
             commits.append(seconds(commit))
 

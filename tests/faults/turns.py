@@ -28,9 +28,9 @@ from maglica.client_worker.open_requests import Requests  # noqa: E402
 from maglica.client_worker.state import Context  # noqa: E402
 from maglica.client_worker.transactions import Engine  # noqa: E402
 from maglica.config.config import ClientWorker  # noqa: E402
+from maglica.model.plain import plain  # noqa: E402
 from maglica.model.request import Role  # noqa: E402
 from maglica.wire import keys, sockets  # noqa: E402
-from maglica.wire import messages as schema  # noqa: E402
 from maglica.wire.frames import Message, encode  # noqa: E402
 from support.client_worker import LOOPBACK, clone, free_port  # noqa: E402
 from support.many_hosts import roomy  # noqa: E402
@@ -67,7 +67,7 @@ class Stage:
 
     def say(self, name: str, kind: str, **body: object) -> None:
         """Let the owner of a key say something without a connection."""
-        frames = encode(Message(kind, schema.plain(body)))
+        frames = encode(Message(kind, plain(body)))
         key = self.keys[name].public.decode()
         self.engine.handle([Incoming((b"\0none", b""), key, frames)])
 
@@ -90,7 +90,7 @@ def main(words: list[str]) -> int:
     crowd.ask(lists)
     stage.take_in(lists)
     link = sockets.connect_requests(crowd.context, stage.keys["admin"], stage.where)
-    submit = encode(Message("submit", schema.plain(clone("late", memory_mib=16))))
+    submit = encode(Message("submit", plain(clone("late", memory_mib=16))))
     link.socket.send_multipart(submit)
     stage.take_in(lists + 1)
     before, longest, answered = 0, 0, False

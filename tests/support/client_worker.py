@@ -17,6 +17,7 @@ from typing import Any
 
 import zmq
 from maglica.config.config import ClientWorker
+from maglica.model.plain import plain
 from maglica.model.request import (
     BaseSummary,
     CloneSpec,
@@ -230,7 +231,7 @@ class Peer:
             self._link = None
 
     def send(self, kind: str, body: dict[str, Any]) -> None:
-        self.connect().send_multipart(encode(Message(kind, messages.plain(body))))
+        self.connect().send_multipart(encode(Message(kind, plain(body))))
 
     def receive(self, timeout: float = PATIENCE) -> Answer:
         """Return type and body of the reply; the body is checked as a client would."""

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import zmq
 from maglica.config.config import ClientWorker
+from maglica.model.plain import plain
 from maglica.model.request import HostReport
-from maglica.wire import keys, messages, sockets
+from maglica.wire import keys, sockets
 from maglica.wire.frames import Message, decode, encode
 from support.client_worker import LOOPBACK, image, report
 
@@ -94,7 +95,7 @@ class ManyHosts:
             host.next_hello = now + HELLO_SECONDS
             held = [{"id": each, "state": "running"} for each in list(host.held)[-MAX_HELD:]]
             body = {"host": host.name, "report": roomy(), "requests": held}
-            self._send(host, Message("hello", messages.plain(body)))
+            self._send(host, Message("hello", plain(body)))
         elif host.acks:
             host.asking = host.acks[0]
             self._send(host, Message("ack", {"host": host.name, "id": host.acks[0]}))

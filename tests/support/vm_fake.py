@@ -17,6 +17,7 @@ from maglica.domain import nics as domain_nics
 from maglica.fleet.snapshot import Found
 from maglica.libvirtd.hosts import Unreachable
 from maglica.model import errors
+from maglica.model.plain import plain
 from maglica.model.request import (
     CloneSpec,
     Failure,
@@ -108,7 +109,7 @@ class FakeCell:
 
     def submit_all(self, requests: Sequence[Request]) -> tuple[Request, ...]:
         bodies = [{"id": each.id, "kind": each.kind, "spec": each.spec} for each in requests]
-        messages.asked("submit_all", messages.plain({"requests": bodies}))
+        messages.asked("submit_all", plain({"requests": bodies}))
         clones = [each.spec for each in requests if isinstance(each.spec, CloneSpec)]
         placements = iter(self.plan_all(clones))
         accepted = []

@@ -42,7 +42,7 @@ PURE = (
     "wire/fitting.py",
     "wire/frames.py",
     "wire/messages.py",
-    "wire/reported.py",
+    "wire/records.py",
 )
 # The part of the standard library that only computes.
 COMPUTING = {
@@ -94,7 +94,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("wire.keys", "config", "system"),
         *("host_worker.daemon", "host_worker.journal", "host_worker.ownership"),
     ),
-    "host_worker.journal": ("system", "wire.messages"),
+    "host_worker.journal": ("system", "wire.records"),
     "host_worker.ownership": ("disk", "domain", "libvirtd", "host_worker.journal"),
     "host_worker.daemon": (
         *("wire", "disk", "domain", "guest.facts", "libvirtd", "config", "system"),

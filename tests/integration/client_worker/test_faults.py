@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from maglica.client_worker.journal import Journal
+from maglica.model.plain import plain
 from maglica.model.request import Kind, State, VmSpec, new_request_id
-from maglica.wire import keys, messages
+from maglica.wire import keys
 from support.client_worker import (
     Host,
     Peer,
@@ -94,14 +95,14 @@ def test_secrets_are_in_no_reply_log_or_journal_afterwards(
     worker: Worker, client: Peer, kvm0: Host
 ) -> None:
     request = client.clone("vm0.example.jp", root_password=SECRET)
-    assert SECRET in str(messages.plain(kvm0.heard_request()))
-    assert SECRET in str(messages.plain(kvm0.hello()))
+    assert SECRET in str(plain(kvm0.heard_request()))
+    assert SECRET in str(plain(kvm0.hello()))
     conflict = client.clone_error("vm0.example.jp", root_password=SECRET[:-1] + "0")
     invalid = client.clone_error("vm1", root_password="secret" + SECRET)
     seen = [client.ask("list"), client.ask("status", id=request.id), conflict, invalid]
     kvm0.done(request)
     seen += [client.ask("list"), client.ask("wait", id=request.id, version=0, timeout=1)]
-    assert SECRET not in str(messages.plain(seen))
+    assert SECRET not in str(plain(seen))
     assert SECRET[3:] not in worker.log
     worker.stop()
     for file in worker.folder.glob("journal.sqlite*"):

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import zmq
 from maglica.client_worker.delivery import WINDOW
+from maglica.model.plain import plain
 from maglica.model.request import Kind, PoolSummary, State, VmSpec, new_request_id, vm_uuid
-from maglica.wire import messages
 from maglica.wire.frames import MAX_FRAME
 from support.client_worker import (
     GIB,
@@ -115,7 +115,7 @@ def test_refused_submits(client: Peer, kvm0: Host, fields: dict[str, Any], error
     pools = (PoolSummary("default", 9 * GIB, 5 * GIB),)
     big = image(disk_bytes=3 * GIB)
     kvm0.hello(report(big, busy, pools=pools))
-    body = messages.plain(clone("x"))
+    body = plain(clone("x"))
     body["spec"].update(fields)
     if "networks" in fields:
         body["spec"]["networks"] = [

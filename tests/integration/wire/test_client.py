@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import zmq
 from maglica.model import errors
+from maglica.model.plain import plain
 from maglica.model.request import (
     CloneSpec,
     Failure,
@@ -21,7 +22,7 @@ from maglica.model.request import (
     Request,
     State,
 )
-from maglica.wire import keys, messages, sockets
+from maglica.wire import keys, sockets
 from maglica.wire.client import Client
 from maglica.wire.frames import VERSION, Message
 from support.client_worker import eventually
@@ -36,7 +37,7 @@ LONG = 20.0
 
 
 def reply(request: Request) -> Message:
-    return Message("request", {"request": messages.plain(request)})
+    return Message("request", {"request": plain(request)})
 
 
 @pytest.fixture
@@ -320,7 +321,7 @@ def test_hosts_come_page_by_page(server: WireServer) -> None:
             if ("after" in message.body)
             else 0
         )
-        page = messages.plain(status[first : first + 1])
+        page = plain(status[first : first + 1])
         return Message("hosts", {"hosts": page, "more": first < 2})
 
     server.answer = answer
@@ -332,7 +333,7 @@ def test_hosts_come_page_by_page(server: WireServer) -> None:
 def test_list_plan_and_cancel(server: WireServer) -> None:
     server.answer = script(
         [
-            Message("requests", {"requests": [messages.plain(REQUEST)]}),
+            Message("requests", {"requests": [plain(REQUEST)]}),
             Message("placement", {"host": "kvm0", "load": 0.25}),
             reply(replace(REQUEST, cancelling=True)),
         ]

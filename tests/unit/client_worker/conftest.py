@@ -15,6 +15,7 @@ from maglica.client_worker.journal import Journal
 from maglica.client_worker.open_requests import Requests
 from maglica.client_worker.state import Context
 from maglica.client_worker.transactions import Engine, Outcome
+from maglica.model.plain import plain
 from maglica.model.request import Request
 from maglica.wire import messages as schema
 from maglica.wire.frames import Message, encode
@@ -53,15 +54,12 @@ class Cell:
         self, *messages: tuple[str, dict[str, Any]], peer: tuple[bytes, ...] = PEER
     ) -> Outcome:
         return self.engine.handle(
-            [
-                Incoming(peer, None, encode(Message(kind, schema.plain(body))))
-                for kind, body in messages
-            ]
+            [Incoming(peer, None, encode(Message(kind, plain(body)))) for kind, body in messages]
         )
 
     def ask(self, kind: str, /, **body: Any) -> tuple[str, dict[str, Any]]:
         _peer, answer = self.send(kind, **body).replies[0]
-        return answer.type, schema.answered(answer.type, schema.plain(answer.body))
+        return answer.type, schema.answered(answer.type, plain(answer.body))
 
     def clone(self, name: str, request_id: str | None = None, **fields: Any) -> Request:
         kind, body = self.ask("submit", **clone(name, request_id, **fields))

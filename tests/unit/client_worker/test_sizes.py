@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from maglica.client_worker.dispatch import Incoming
+from maglica.model.plain import plain
 from maglica.model.request import Interface, Request, State, new_request_id
-from maglica.wire import messages
 from maglica.wire.frames import MAX_FRAME, VERSION, Message, encode
 from support.client_worker import base, image, report, vm
 
@@ -40,7 +40,7 @@ def ended(cell: Cell) -> Request:
     phases = [{"name": WIDE * 40, "seconds": 1.0}] * 64
     told = {"host": "kvm0", "id": request.id, "phases": phases, "vm": longest_vm(request)}
     # As UTF-8, which a client in another language may send unescaped.
-    text = json.dumps(messages.plain({**told, **body}), separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(plain({**told, **body}), separators=(",", ":"), ensure_ascii=False)
     frames = [VERSION, b"result", text.encode()]
     [(_peer, answer)] = cell.engine.handle([Incoming(PEER, None, frames)]).replies
     assert answer.type == "ok", answer

@@ -14,7 +14,7 @@ import pytest
 from maglica.client_worker.access import ALLOWED
 from maglica.model import errors, request, vm
 from maglica.model.errors import MessageInvalid
-from maglica.wire import messages, reported, sockets
+from maglica.wire import messages, records, sockets
 from maglica.wire.frames import (
     MAX_DIGITS,
     MAX_FRAME,
@@ -40,29 +40,29 @@ Check = Callable[[Any], Any]
 # Each record's check, and an object with its required fields only.
 RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
     "Request": (
-        lambda value: messages.request(value, "p"),
+        lambda value: records.request(value, "p"),
         {"id": UUID, "kind": "clone", "spec": {"name": "a", "image": "b"}},
     ),
     "Submission": (
-        lambda value: messages._submitted(value, "p"),
+        lambda value: messages.submission(value, "p"),
         {"id": UUID, "kind": "clone", "spec": {"name": "a", "image": "b"}},
     ),
-    "Watched": (lambda value: messages._watched(value, "p"), {"id": UUID, "version": 0}),
-    "Placement": (lambda value: messages._placement(value, "p"), {"host": "a", "load": 0}),
+    "Watched": (lambda value: messages.watched(value, "p"), {"id": UUID, "version": 0}),
+    "Placement": (lambda value: records.placement(value, "p"), {"host": "a", "load": 0}),
     "CloneSpec": (
-        lambda value: messages.spec(value, "p", request.Kind.CLONE),
+        lambda value: records.spec(value, "p", request.Kind.CLONE),
         {"name": "a", "image": "b"},
     ),
     "VmSpec": (
-        lambda value: messages.spec(value, "p", request.Kind.STOP),
+        lambda value: records.spec(value, "p", request.Kind.STOP),
         {"name": "a", "uuid": UUID, "host": "b"},
     ),
     "ImageSpec": (
-        lambda value: messages.spec(value, "p", request.Kind.PREPARE),
+        lambda value: records.spec(value, "p", request.Kind.PREPARE),
         {"image": "a", "host": "b"},
     ),
     "BaseSummary": (
-        lambda value: reported.base(value, "p"),
+        lambda value: records.base(value, "p"),
         {
             "id": "a",
             "image": "b",
@@ -76,24 +76,24 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         },
     ),
     "LookSummary": (
-        lambda value: reported.look(value, "p"),
+        lambda value: records.look(value, "p"),
         {"image": "a", "version": "b", "customizable": True, "reason": None, "current": None},
     ),
-    "Nic": (lambda value: messages._nic(value, "p"), {}),
-    "Phase": (lambda value: messages._phase(value, "p"), {"name": "a", "seconds": 1}),
-    "Failure": (lambda value: messages._failure(value, "p"), {"code": "a", "text": "b"}),
+    "Nic": (lambda value: records.nic(value, "p"), {}),
+    "Phase": (lambda value: records.phase(value, "p"), {"name": "a", "seconds": 1}),
+    "Failure": (lambda value: records.failure(value, "p"), {"code": "a", "text": "b"}),
     "Vm": (
-        lambda value: messages._vm_result(value, "p"),
+        lambda value: records.vm(value, "p"),
         {"name": "a", "uuid": UUID, "host": "b", "state": "c"},
     ),
-    "Interface": (lambda value: messages._interface(value, "p"), {"mac": "a"}),
+    "Interface": (lambda value: records.interface(value, "p"), {"mac": "a"}),
     "HostStatus": (
-        lambda value: messages._host_status(value, "p"),
+        lambda value: records.host_status(value, "p"),
         {"host": "a", "alive": True, "seen": 0, "weight": 1, "report": {}},
     ),
-    "HostReport": (lambda value: reported.report(value, "p"), {}),
+    "HostReport": (lambda value: records.report(value, "p"), {}),
     "DomainSummary": (
-        lambda value: reported.domain(value, "p"),
+        lambda value: records.domain(value, "p"),
         {
             "name": "a",
             "uuid": UUID,
@@ -105,14 +105,14 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         },
     ),
     "PoolSummary": (
-        lambda value: reported.pool(value, "p"),
+        lambda value: records.pool(value, "p"),
         {"name": "a", "capacity_bytes": 1, "free_bytes": 1},
     ),
     "Leftover": (
-        lambda value: reported.leftover(value, "p"),
+        lambda value: records.leftover(value, "p"),
         {"path": "/a", "pool": None, "allocated_bytes": 1},
     ),
-    "Held": (lambda value: messages._held_request(value, "p"), {"id": UUID, "state": "done"}),
+    "Held": (lambda value: messages.held(value, "p"), {"id": UUID, "state": "done"}),
 }
 
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from maglica.model import request as model
 from maglica.model.errors import MessageInvalid
-from maglica.wire import messages, reported
+from maglica.model.plain import plain
+from maglica.wire import messages, records
 from maglica.wire.frames import MAX_FRAME, Message, decode, encode
 from support import values
 
@@ -31,7 +32,7 @@ some = settings(max_examples=15, deadline=None, suppress_health_check=[HealthChe
 
 def travel(kind: str, body: dict[str, Any]) -> Any:
     """Return a body as it comes out at the other end."""
-    message = decode(encode(Message(kind, messages.plain(body))))
+    message = decode(encode(Message(kind, plain(body))))
     assert message.type == kind
     return message.body
 
@@ -212,7 +213,7 @@ def test_a_full_hello_of_a_big_host_fits_a_message() -> None:
     )
     body = {
         "host": "kvm0.example.jp",
-        "report": model.HostReport(domains=(domain,) * reported.MAX_DOMAINS),
+        "report": model.HostReport(domains=(domain,) * records.MAX_DOMAINS),
         "requests": [{"id": UUID, "state": "running"}] * 1000,
     }
     assert messages.asked("hello", travel("hello", body))["report"] == body["report"]

@@ -14,6 +14,7 @@ from ..manage.images import Readiness
 from ..manage.outcome import ended_with
 from ..model import errors, names
 from ..model.errors import ConfigInvalid, NameTaken, VmUnknown
+from ..model.plain import plain
 from ..model.request import (
     CloneMode,
     CloneSpec,
@@ -27,7 +28,6 @@ from ..model.request import (
     VmSpec,
 )
 from ..model.text import one_line
-from ..wire import messages
 from ..wire.client import Client
 from . import many, text
 from .console import Console
@@ -61,7 +61,7 @@ def image_list(client: Client, options: argparse.Namespace, console: Console) ->
 def vm_list(client: Client, options: argparse.Namespace, console: Console) -> None:
     hosts = _hosts(client, options, console)
     vms = [
-        {"host": status.host, **messages.plain(domain)}
+        {"host": status.host, **plain(domain)}
         for status in hosts
         for domain in status.report.domains
         if not domain.is_image

@@ -8,8 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from ..model.plain import plain
 from ..model.text import one_line
-from ..wire import messages
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Console:
     def show(self, value: Any, text: str) -> None:
         """Write ``value`` as JSON or ``text``, as the user asked."""
         if self.as_json:
-            text = json.dumps(messages.plain(value), indent=2) + "\n"
+            text = json.dumps(plain(value), indent=2) + "\n"
         self.out.write(text)
 
     def say(self, line: str) -> None:

@@ -8,6 +8,7 @@ import logging
 from dataclasses import replace
 
 from ..model.errors import RequestCancelled, RequestUnknown
+from ..model.plain import plain
 from ..model.request import Failure, HostReport, HostStatus, Request, State
 from ..wire import messages
 from ..wire.fitting import fitting
@@ -40,14 +41,12 @@ def submit_all(context: Context, call: Call) -> Message:
 
 def plan(context: Context, call: Call) -> Message:
     """Say where a clone would be made, and change nothing."""
-    return Message("placement", messages.plain(foresee(context, [call.body["spec"]])[0]))
+    return Message("placement", plain(foresee(context, [call.body["spec"]])[0]))
 
 
 def plan_all(context: Context, call: Call) -> Message:
     """Say where each of a list of clones would be made, and change nothing."""
-    return Message(
-        "placements", {"placements": messages.plain(foresee(context, call.body["specs"]))}
-    )
+    return Message("placements", {"placements": plain(foresee(context, call.body["specs"]))})
 
 
 def status(context: Context, call: Call) -> Message:

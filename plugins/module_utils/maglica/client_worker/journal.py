@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ..model.errors import JournalFailed, MessageInvalid
+from ..model.plain import plain
 from ..model.request import HostReport, Kind, Request, Spec, State
-from ..wire import messages
+from ..wire import messages, records
 
 logger = logging.getLogger(__name__)
 
@@ -239,7 +240,7 @@ class Journal:
         try:
             values["spec"] = json.loads(row["spec"])
             values.update(json.loads(row["detail"]))
-            return messages.request(values)
+            return records.read_request(values)
         except (ValueError, MessageInvalid) as error:
             raise JournalFailed(
                 f"journal {self.path}: request {row['id']} is unreadable: {error}"
@@ -303,4 +304,4 @@ def _moving(request: Request) -> tuple[Any, ...]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(messages.plain(value), separators=(",", ":"), sort_keys=True)
+    return json.dumps(plain(value), separators=(",", ":"), sort_keys=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.errors import MaglicaError
+from ..model.plain import plain
 from ..model.request import Request, State
 from ..wire import messages
 from ..wire.frames import Message
@@ -84,9 +85,9 @@ def size(request: Request) -> int:
 
 def shown(request: Request) -> dict[str, Any]:
     """Return the request as clients may see it."""
-    plain: dict[str, Any] = messages.plain(request)
-    plain["spec"] = messages.plain(request.spec.without_secrets())
-    return plain
+    told: dict[str, Any] = plain(request)
+    told["spec"] = plain(request.spec.without_secrets())
+    return told
 
 
 def error_message(error: MaglicaError) -> Message:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..model.errors import AccessDenied, JournalFailed, MaglicaError
+from ..model.plain import plain
 from ..model.request import Request, State, VmSpec
-from ..wire import messages as schema
 from ..wire.frames import Message, topic
 from . import host_messages
 from .access import ANYBODY
@@ -298,7 +298,7 @@ def _published(request: Request, acknowledged: bool) -> list[tuple[bytes, Messag
     where = topic(request.host or "")
     messages = []
     if not acknowledged:
-        messages.append((where, Message("request", {"request": schema.plain(request)})))
+        messages.append((where, Message("request", {"request": plain(request)})))
     if request.cancelling:
         messages.append((where, Message("cancel", {"id": request.id})))
     return messages

@@ -22,9 +22,10 @@ from ..model.errors import (
     UuidTwice,
     VmUnknown,
 )
+from ..model.plain import plain
 from ..model.request import CloneMode, CloneSpec, Kind, Nic, Request, Spec, VmSpec
 from ..model.vm import Domain
-from ..wire import messages
+from ..wire import records
 
 
 class Presence(str, enum.Enum):
@@ -131,7 +132,7 @@ def validate(wanted: Wanted) -> None:
             )
     spec = wanted.clone_spec(wanted.image or "none")
     try:
-        messages.spec(messages.plain(spec), "", Kind.CLONE)
+        records.spec(plain(spec), "", Kind.CLONE)
     except MessageInvalid as error:
         # The user knows the parameter, and no message.
         raise NameInvalid(str(error).lstrip(".").replace("memory_mib:", "memory:")) from None
@@ -237,7 +238,7 @@ def _join(wanted: Wanted, pending: Request) -> Plan:
 
 def _comparable(spec: Spec) -> dict[str, Any]:
     """Return what must be equal. A request that is shown has no secrets, and got its own host."""
-    fields: dict[str, Any] = messages.plain(spec.without_secrets())
+    fields: dict[str, Any] = plain(spec.without_secrets())
     del fields["host"]
     return fields
 
@@ -247,7 +248,7 @@ def _make(wanted: Wanted, found: Found) -> Plan:
         _need_all_hosts(wanted, found)
         raise VmUnknown(f"no host has a vm {wanted.name}; to make it, say from which image")
     spec = wanted.clone_spec(wanted.image)
-    before, after = _made(messages.plain(spec))
+    before, after = _made(plain(spec))
     return Plan(steps=(Step(Kind.CLONE, spec),), before=before, after=after)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from ..fleet import shown as fleet_view
 from ..model import names
+from ..model.plain import plain
 from ..model.request import Request, Vm
 from ..model.vm import Disk, Domain
-from ..wire.messages import plain
 
 
 def of_request(request: Request) -> dict[str, Any]:

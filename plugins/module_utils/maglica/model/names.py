@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from itertools import islice
+from typing import Any, Callable
 
 from .errors import NameInvalid
 
@@ -124,3 +125,33 @@ def ssh_host_keys(lines: Iterable[str]) -> tuple[str, ...]:
     """
     found = (_SSH_HOST_KEY.fullmatch(line) for line in lines)
     return tuple(islice((match[1] for match in found if match), 8))
+
+
+def whole(pattern: re.Pattern[str]) -> str:
+    """Return a pattern for JSON Schema that matches what ``pattern`` matches in full.
+
+    ``(?!\\n)``: to Python, ``$`` is also before a line end that comes last.
+    """
+    return f"^(?:{pattern.pattern})$(?!\\n)"
+
+
+# What each check accepts, in the words of JSON Schema.
+FORMS: dict[Callable[[str], str], dict[str, Any]] = {
+    host_name: {
+        "pattern": whole(_VM_NAME),
+        "maxLength": HOST_NAME_MAX,
+        "not": {"pattern": r"(?:^|\.)[0-9]+$"},
+    },
+    vm_name: {
+        "pattern": whole(_VM_NAME),
+        "maxLength": HOST_NAME_MAX,
+        "not": {"anyOf": [{"pattern": r"(?:^|\.)[0-9]+$"}, {"const": "localhost"}]},
+    },
+    object_name: {"pattern": whole(_OBJECT_NAME)},
+    tag: {"pattern": whole(_TAG)},
+    mac: {"pattern": whole(_MAC)},
+    address: {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
+    interface_address: {"pattern": r"^[0-9A-Fa-f:.]+/[0-9.]+$(?!\n)"},
+    password_hash: {"pattern": whole(_PASSWORD_HASH)},
+    ssh_key: {"pattern": whole(_SSH_KEY)},
+}

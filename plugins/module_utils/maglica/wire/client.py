@@ -18,6 +18,7 @@ from .._deps import need
 from ..config.config import Config
 from ..model import errors
 from ..model.errors import MessageInvalid, PeerSilent, RequestTimeout
+from ..model.plain import plain
 from ..model.request import (
     CloneSpec,
     HostStatus,
@@ -249,9 +250,9 @@ class Client:
     def _exchange(
         self, kind: str, body: dict[str, Any], patience: float, total: float
     ) -> dict[str, Any]:
-        plain = messages.plain(body)
-        messages.asked(kind, plain)
-        frames = encode(Message(kind, plain))
+        told = plain(body)
+        messages.asked(kind, told)
+        frames = encode(Message(kind, told))
         end = time.monotonic() + total
         pause = _FIRST_PAUSE
         while (left := end - time.monotonic()) > 0:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from ..model.plain import plain
 from ..model.request import HostReport
-from .messages import plain
 
 _Entry = TypeVar("_Entry")
 

@@ -10,9 +10,10 @@ from dataclasses import replace
 from itertools import islice
 
 from ...model.errors import MessageInvalid
+from ...model.plain import plain
 from ...model.request import Failure, HostReport, Leftover, Phase, Request, State, Vm
 from ...model.text import one_line
-from ...wire import messages, reported
+from ...wire import messages, records
 from ...wire.fitting import fitting
 from ...wire.frames import Message, encode
 
@@ -20,8 +21,8 @@ _log = logging.getLogger(__name__)
 
 # What the schema allows in one message.
 MAX_HELD = 1000
-MAX_PHASES = 64
-MAX_DOMAINS = reported.MAX_DOMAINS
+MAX_PHASES = records.MAX_PHASES
+MAX_DOMAINS = records.MAX_DOMAINS
 # What one of the requests that a hello lists takes: names, id, state and marks.
 HELD_BYTES = 80
 
@@ -36,7 +37,7 @@ def hello(host: str, report: HostReport, held: Iterable[Request]) -> Message:
             "the report is too long: %d of %d domains are told, %d of %d bases",
             *(len(cut.domains), len(told.domains), len(cut.bases), len(told.bases)),
         )
-    body = {"host": host, "report": messages.plain(cut), "requests": requests}
+    body = {"host": host, "report": plain(cut), "requests": requests}
     return Message("hello", body)
 
 
@@ -68,7 +69,7 @@ def allowed(report: HostReport) -> HostReport:
             )
             for each in report.looks[:1000]
         ),
-        leftovers=tuple(filter(_is_told, report.leftovers[: reported.MAX_LEFTOVERS])),
+        leftovers=tuple(filter(_is_told, report.leftovers[: records.MAX_LEFTOVERS])),
         problem=None if problem is None else _shown(problem, 2000),
     )
 
@@ -91,7 +92,7 @@ def ack(host: str, request_id: str) -> Message:
 def progress(host: str, request_id: str, phase: str, phases: Sequence[Phase]) -> Message:
     """Return which phase a request is in, and those that are over."""
     body = {"host": host, "id": request_id, "phase": phase, "phases": phases[-MAX_PHASES:]}
-    return Message("progress", {key: messages.plain(value) for key, value in body.items()})
+    return Message("progress", {key: plain(value) for key, value in body.items()})
 
 
 def result(host: str, request: Request) -> Message:
@@ -135,4 +136,4 @@ def _result(host: str, request: Request) -> Message:
         "failure": request.failure,
         "vm": request.vm,
     }
-    return Message("result", {key: messages.plain(value) for key, value in body.items()})
+    return Message("result", {key: plain(value) for key, value in body.items()})

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ...model.errors import JournalFailed, MessageInvalid
+from ...model.plain import plain
 from ...model.request import Failure, Phase, Request, State, Vm
 from ...system.database import Database
-from ...wire import messages
+from ...wire import records
 from .intents import Effect, Intent
 from .looks import CREATE, Looks
 
@@ -298,7 +299,7 @@ class Journal:
 
     def _request(self, request_id: str, text: str) -> Request:
         try:
-            return messages.request(json.loads(text))
+            return records.read_request(json.loads(text))
         except (ValueError, MessageInvalid) as error:
             raise JournalFailed(
                 f"journal {self._db.path}: request {request_id} is unreadable: {error}"
@@ -332,7 +333,7 @@ class Journal:
 
 
 def _json(request: Request) -> str:
-    return json.dumps(messages.plain(request))
+    return json.dumps(plain(request))
 
 
 def _base(row: tuple[Any, ...]) -> Base:

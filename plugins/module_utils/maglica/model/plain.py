@@ -1,0 +1,28 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Values as JSON can hold them."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Any
+
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+
+
+def plain(value: Any) -> Any:
+    """Turn values (dataclasses, enums, tuples) into what JSON can hold."""
+    cls = type(value)
+    if cls in _ATOMS:
+        return value
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    if dataclasses.is_dataclass(cls):
+        # The fields as dataclasses.fields would give them, without its cost at each value.
+        return {name: plain(getattr(value, name)) for name in cls.__dataclass_fields__}
+    return value
