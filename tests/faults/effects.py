@@ -25,8 +25,9 @@ from maglica.domain import (
 )
 from maglica.guest.base_plan import clean, lay_out
 from maglica.guest.clone_plan import plan
-from maglica.guest.facts import HostKey, Identity, Mount, NicIdentity
-from maglica.guest.filesystem import apply
+from maglica.guest.edits import apply
+from maglica.guest.facts import Mount
+from maglica.guest.identity import HostKey, Identity, NicIdentity
 from maglica.guest.inspect import OperatingSystem, examine
 from maglica.host_worker.job import undo
 from maglica.host_worker.job.vm.metadata import set_tags

@@ -26,8 +26,9 @@ from maglica.config.config import HostWorker
 from maglica.domain import definition
 from maglica.guest import ssh_keys
 from maglica.guest.appliance import accel
-from maglica.guest.facts import GuestFacts, HostKey, Mount
+from maglica.guest.facts import GuestFacts, Mount
 from maglica.guest.filesystem import ApplianceDied
+from maglica.guest.identity import HostKey
 from maglica.host_worker.daemon.report import Inspector
 from maglica.host_worker.job import main
 from maglica.host_worker.job.context import JobContext

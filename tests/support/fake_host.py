@@ -18,7 +18,8 @@ from maglica.guest import ssh_keys
 from maglica.guest.appliance import accel
 from maglica.guest.appliance.appliance import Drive
 from maglica.guest.customize import Guest
-from maglica.guest.facts import GuestFacts, HostKey, Mount
+from maglica.guest.facts import GuestFacts, Mount
+from maglica.guest.identity import HostKey
 from maglica.host_worker.job.context import JobContext
 from maglica.host_worker.job.image import look
 from maglica.host_worker.job.vm import clone

@@ -19,7 +19,8 @@ from maglica.guest.areas import writes
 from maglica.guest.areas.writes import Writer
 from maglica.guest.clone_plan import plan
 from maglica.guest.customize import Guest, placed, prepare_base, write_areas
-from maglica.guest.facts import GuestFacts, Identity, NicIdentity
+from maglica.guest.facts import GuestFacts
+from maglica.guest.identity import Identity, NicIdentity
 from support import guest as debian
 from support import volumes
 

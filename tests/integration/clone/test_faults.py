@@ -20,7 +20,8 @@ from maglica.disk import chain, qemu_img, volumes
 from maglica.guest.appliance import watch
 from maglica.guest.appliance.appliance import Drive
 from maglica.guest.customize import Guest, customize
-from maglica.guest.facts import GuestFacts, Mount, Write
+from maglica.guest.edits import Write
+from maglica.guest.facts import GuestFacts, Mount
 from maglica.guest.filesystem import ApplianceDied
 from maglica.host_worker.daemon import job_folders
 from maglica.host_worker.job import undo

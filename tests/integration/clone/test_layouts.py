@@ -14,7 +14,8 @@ import pytest
 from maglica.guest.appliance.appliance import Drive
 from maglica.guest.clone_plan import plan
 from maglica.guest.customize import Guest, customize, prepare_base
-from maglica.guest.facts import Identity, Mount, NicIdentity
+from maglica.guest.facts import Mount
+from maglica.guest.identity import Identity, NicIdentity
 from support import guest as debian
 from support.guest import Disk
 

@@ -9,8 +9,10 @@ from dataclasses import replace
 import pytest
 from maglica.guest.base_plan import clean, dhclient, lay_out
 from maglica.guest.clone_plan import plan
-from maglica.guest.facts import GuestInterface, Identity, Mount, NicIdentity, Write
-from maglica.guest.filesystem import Kind, apply
+from maglica.guest.edits import Write, apply
+from maglica.guest.facts import GuestInterface, Mount
+from maglica.guest.filesystem import Kind
+from maglica.guest.identity import Identity, NicIdentity
 from maglica.guest.inspect import Findings, OperatingSystem, examine
 from maglica.model.errors import GuestUnsupported
 from support import guest as debian

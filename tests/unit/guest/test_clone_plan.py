@@ -9,17 +9,9 @@ from dataclasses import replace
 
 import pytest
 from maglica.guest.clone_plan import hosts, plan
-from maglica.guest.facts import (
-    GuestFacts,
-    GuestInterface,
-    HostKey,
-    Identity,
-    MakeDirectory,
-    Mount,
-    NicIdentity,
-    SetPassword,
-    Write,
-)
+from maglica.guest.edits import MakeDirectory, SetPassword, Write
+from maglica.guest.facts import GuestFacts, GuestInterface, Mount
+from maglica.guest.identity import HostKey, Identity, NicIdentity
 from maglica.model.errors import GuestUnsupported
 
 FACTS = GuestFacts(

@@ -12,7 +12,8 @@ import pytest
 from maglica.guest import customize as module
 from maglica.guest.appliance.appliance import Drive, moved
 from maglica.guest.customize import Guest, customize
-from maglica.guest.facts import GuestFacts, Mount, Write
+from maglica.guest.edits import Write
+from maglica.guest.facts import GuestFacts, Mount
 from maglica.guest.filesystem import ApplianceDied
 from maglica.guest.system import _is_independent, holding
 from maglica.model.errors import GuestUnreadable, MaglicaError, NoRoom

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import pytest
 from maglica.guest.base_plan import clean
+from maglica.guest.edits import apply
 from maglica.guest.facts import Mount
-from maglica.guest.filesystem import Kind, apply
+from maglica.guest.filesystem import Kind
 from maglica.guest.inspect import OperatingSystem, examine
 from maglica.model.errors import GuestUnsupported
 from support import guest as debian

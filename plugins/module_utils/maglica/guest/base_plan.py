@@ -13,16 +13,9 @@ from dataclasses import replace
 from .areas.plan import area_for
 from .areas.plan import fill as filled
 from .clone_plan import AUTHORIZED_KEYS, plan
-from .facts import (
-    Edit,
-    GuestFacts,
-    HostKey,
-    Identity,
-    MakeDirectory,
-    NicIdentity,
-    Remove,
-    Write,
-)
+from .edits import Edit, MakeDirectory, Remove, Write
+from .facts import GuestFacts
+from .identity import HostKey, Identity, NicIdentity
 from .inspect import (
     CLOUD_INIT,
     DBUS_MACHINE_ID,

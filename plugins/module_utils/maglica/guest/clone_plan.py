@@ -7,14 +7,9 @@ from __future__ import annotations
 import ipaddress
 
 from ..model.errors import GuestUnsupported
-from .facts import (
-    Edit,
-    GuestFacts,
-    Identity,
-    MakeDirectory,
-    SetPassword,
-    Write,
-)
+from .edits import Edit, MakeDirectory, SetPassword, Write
+from .facts import GuestFacts
+from .identity import Identity
 from .network import ifupdown
 
 HOSTNAME = "/etc/hostname"

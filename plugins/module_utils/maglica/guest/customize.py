@@ -17,8 +17,9 @@ from .areas.plan import located, new_fill, patches, usable
 from .areas.writes import DiskPatches, Writer, confirmed, hits, is_untouched
 from .base_plan import clean, lay_out
 from .clone_plan import AUTHORIZED_KEYS
-from .facts import Edit, GuestFacts
-from .filesystem import SHADOW, ApplianceDied, apply
+from .edits import SHADOW, Edit, apply
+from .facts import GuestFacts
+from .filesystem import ApplianceDied
 from .inspect import examine
 from .system import find_system, holding, with_inodes
 

@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known of a guest, what it shall become, and the edits in between: frozen values."""
+"""What is known of a guest: frozen values."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -144,83 +144,6 @@ def _inode(data: dict[str, Any] | None) -> Inode | None:
 
 def _tuples(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-@dataclass(frozen=True)
-class NicIdentity:
-    """A network interface of the clone; no addresses means DHCP.
-
-    Addresses have a prefix length (``192.0.2.7/24``); at most one gateway of each family.
-    """
-
-    mac: str
-    addresses: tuple[str, ...] = ()
-    gateways: tuple[str, ...] = ()
-    nameservers: tuple[str, ...] = ()
-    search: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class HostKey:
-    """An SSH host key: its type ("ed25519"), the private file and the public line (OpenSSH)."""
-
-    type: str
-    private: bytes = field(repr=False)
-    public: str
-
-
-@dataclass(frozen=True)
-class Identity:
-    """All that tells one clone from another.
-
-    ``machine_id`` is 32 hexadecimal digits (machine-id(5)), ``random_seed`` fresh random bytes,
-    ``root_password`` a hash of crypt(5) and ``day`` the date as days since 1970, for shadow(5).
-    """
-
-    hostname: str
-    machine_id: str
-    nics: tuple[NicIdentity, ...] = ()
-    host_keys: tuple[HostKey, ...] = ()
-    random_seed: bytes = field(default=b"", repr=False)
-    authorized_keys: tuple[str, ...] = ()
-    root_password: str | None = field(default=None, repr=False)
-    day: int = 0
-
-
-@dataclass(frozen=True)
-class Write:
-    """A file with that content, which belongs to root; whatever was there is replaced."""
-
-    path: str
-    content: bytes = field(repr=False)
-    mode: int = 0o644
-
-
-@dataclass(frozen=True)
-class MakeDirectory:
-    """A directory, which belongs to root; one that is there is left as it is."""
-
-    path: str
-    mode: int = 0o755
-
-
-@dataclass(frozen=True)
-class Remove:
-    """No file is to match that pattern (glob(3), with braces); folders that match it stay."""
-
-    pattern: str
-
-
-@dataclass(frozen=True)
-class SetPassword:
-    """The password hash of a user in shadow(5); ``day`` is when it changed, as days since 1970."""
-
-    user: str
-    hash: str = field(repr=False)
-    day: int
-
-
-Edit = Union[Write, MakeDirectory, Remove, SetPassword]
 
 
 # One more with each change of which guests are refused: what was found before then counts no more.

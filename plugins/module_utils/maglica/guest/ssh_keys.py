@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..model.errors import DependencyMissing, StorageFailed
-from .facts import HostKey
+from .identity import HostKey
 
 
 def host_keys(types: Iterable[str], hostname: str, folder: Path) -> tuple[HostKey, ...]:

@@ -12,20 +12,9 @@ import pytest
 from maglica.guest.areas.plan import SECTOR, Hit, fill, filler, located, patches, usable
 from maglica.guest.base_plan import clean, lay_out
 from maglica.guest.clone_plan import AUTHORIZED_KEYS, HOSTNAME, MACHINE_ID, plan
-from maglica.guest.facts import (
-    Area,
-    Edit,
-    Extent,
-    GuestFacts,
-    HostKey,
-    Identity,
-    Inode,
-    Mount,
-    NicIdentity,
-    SetPassword,
-    Write,
-)
-from maglica.guest.filesystem import apply
+from maglica.guest.edits import Edit, SetPassword, Write, apply
+from maglica.guest.facts import Area, Extent, GuestFacts, Inode, Mount
+from maglica.guest.identity import HostKey, Identity, NicIdentity
 from maglica.guest.inspect import OperatingSystem, examine
 from support import guest as debian
 from support.fake_filesystem import FakeFilesystem

@@ -14,7 +14,8 @@ from maglica.guest.appliance.appliance import Drive
 from maglica.guest.areas.plan import fill
 from maglica.guest.areas.writes import DiskPatches, Writer, is_untouched
 from maglica.guest.customize import Guest, write_areas
-from maglica.guest.facts import Area, Extent, GuestFacts, Inode, Mount, SetPassword, Write
+from maglica.guest.edits import SetPassword, Write
+from maglica.guest.facts import Area, Extent, GuestFacts, Inode, Mount
 
 START = "0123456789abcdef"
 INODE = Inode("ext", bytes(128).hex(), 1024, None, Extent(1, 5120, 128, 1536))

@@ -7,7 +7,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from maglica.guest.facts import GuestFacts, GuestInterface, NicIdentity, Write
+from maglica.guest.edits import Write
+from maglica.guest.facts import GuestFacts, GuestInterface
+from maglica.guest.identity import NicIdentity
 from maglica.guest.network import ifupdown
 from maglica.guest.network.ifupdown import INTERFACES, RESOLV_CONF, RULES, examine, plan
 from maglica.model.errors import GuestUnsupported

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Union
 
 from ..clone_plan import AUTHORIZED_KEYS, HOSTNAME, HOSTS, MACHINE_ID
-from ..facts import Area, Edit, Extent, GuestFacts, Write
+from ..edits import Edit, Write
+from ..facts import Area, Extent, GuestFacts
 from ..inodes import resized
 from ..network.ifupdown import INTERFACES, RESOLV_CONF, RULES
 

@@ -14,8 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ...model.errors import GuestUnsupported
-from ..facts import Edit, GuestFacts, GuestInterface, NicIdentity, Write
+from ..edits import Edit, Write
+from ..facts import GuestFacts, GuestInterface
 from ..filesystem import Filesystem, Kind
+from ..identity import NicIdentity
 from .stacks import COMMANDS
 
 INTERFACES = "/etc/network/interfaces"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from maglica.disk import volumes as storage
 from maglica.domain import definition
-from maglica.guest.facts import SetPassword, Write
+from maglica.guest.edits import SetPassword, Write
 from maglica.host_worker.job import undo
 from maglica.host_worker.job.vm import clone
 from maglica.host_worker.ownership import references

@@ -24,7 +24,8 @@ from ....guest import ssh_keys
 from ....guest.appliance.appliance import Drive
 from ....guest.clone_plan import plan
 from ....guest.customize import Guest
-from ....guest.facts import GuestFacts, HostKey, Identity, NicIdentity
+from ....guest.facts import GuestFacts
+from ....guest.identity import HostKey, Identity, NicIdentity
 from ....libvirtd import local
 from ....model.errors import GuestUnsupported, LibvirtFailed, NameTaken, StorageFailed
 from ....model.request import CloneMode, CloneSpec, Nic, Request, Vm, vm_uuid
