@@ -39,10 +39,10 @@ FACTS = GuestFacts((Mount("/", "/dev/sda"),), "debian", "12", "ifupdown", "i", "
 JOB = """
 import sys
 from pathlib import Path
-from maglica.config import HostWorker
-from maglica.host_worker import clone
-from maglica.host_worker.context import JobContext
-from maglica.host_worker.journal import Journal
+from maglica.config.config import HostWorker
+from maglica.host_worker.job.context import JobContext
+from maglica.host_worker.job.vm import clone
+from maglica.host_worker.journal.journal import Journal
 uri, state_dir, request_id = sys.argv[1:]
 settings = HostWorker("kvm0.example.jp", Path("/key"), uri=uri, state_dir=Path(state_dir))
 context = JobContext(Journal(state_dir), settings, lambda line: print(line, flush=True))

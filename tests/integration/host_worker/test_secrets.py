@@ -28,7 +28,7 @@ SECRET = f"$6$saltsalt${MARK}"
 # The workers' own programs, with all that any library might log.
 DEBUGGING = """
 import importlib, logging, sys
-from maglica import systemd
+from maglica.system import systemd
 real = systemd.log_to_stderr
 systemd.log_to_stderr = lambda *_more, **_named: real(logging.DEBUG)
 raise SystemExit(importlib.import_module(sys.argv[1]).main(sys.argv[2:]))

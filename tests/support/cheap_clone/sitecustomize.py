@@ -58,6 +58,7 @@ def run(requests: list, context: object) -> None:
 
 
 def one(request: object, context: object) -> None:
+    from maglica.host_worker.journal.intents import Effect
     from maglica.model.errors import StorageFailed
     from maglica.model.request import Vm, vm_uuid
 
@@ -66,7 +67,7 @@ def one(request: object, context: object) -> None:
     with context.phase(request.id, "copy"):
         step(name, "before")
         if "CHEAP_WITHOUT_INTENTS" not in os.environ:
-            context.journal.intend(request.id, "draft", {"name": name})
+            context.journal.intend(request.id, Effect.FILE, {"path": str(draft), "name": name})
         step(name, "intended")
         draft.touch(exist_ok=False)
         if name.startswith("crash"):
@@ -144,7 +145,7 @@ if "FAILPOINT_FILE" in os.environ:
 
     failpoint.plant(Path(os.environ["FAILPOINT_FILE"]), os.environ["FAILPOINT_JOURNAL"])
 if "CHEAP_FOLDER" in os.environ:
-    for module_name, content in (("clone", {"run": run}), ("undo", {"undo": undo})):
-        module = types.ModuleType(f"maglica.host_worker.{module_name}")
+    for module_name, content in (("vm.clone", {"run": run}), ("undo", {"undo": undo})):
+        module = types.ModuleType(f"maglica.host_worker.job.{module_name}")
         vars(module).update(content)
         sys.modules[module.__name__] = module

@@ -286,7 +286,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from maglica.client_worker.journal import Journal
-from maglica.model import CloneSpec, Kind, Request, new_request_id
+from maglica.model.request import CloneSpec, Kind, Request, new_request_id
 journal = Journal.open(Path(sys.argv[1]))
 while True:
     journal.begin()
@@ -314,6 +314,6 @@ def test_what_was_committed_survives_kill(path: Path) -> None:
     journal = Journal.open(path)
     found = {request.id for request in journal.open_requests()}
     journal.close()
-    assert acknowledged <= found
+    assert acknowledged and acknowledged <= found
     # At most the one that was not told yet.
     assert len(found - acknowledged) <= 5
