@@ -86,7 +86,7 @@ def plant_in_steps() -> None:
 
     def intend(self, request_id, kind, data):
         real_intend(self, request_id, kind, data)
-        point(f"announced-{kind}")
+        point(f"announced-{kind.value}")
 
     @contextmanager
     def held(*values):
