@@ -99,7 +99,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "host_worker.journal": ("system", "wire.records"),
     "host_worker.ownership": ("disk", "domain", "libvirtd", "host_worker.journal"),
     "host_worker.daemon": (
-        *("wire", "disk", "domain", "guest.facts", "libvirtd", "config", "system"),
+        *("wire", "disk", "domain", "guest.network.families", "libvirtd", "config", "system"),
         *("host_worker.journal", "host_worker.ownership", "host_worker.request_locks"),
     ),
     "host_worker.job": (

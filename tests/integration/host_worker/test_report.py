@@ -16,7 +16,7 @@ import pytest
 from maglica.config.config import HostWorker
 from maglica.disk import chain as images
 from maglica.disk import mounts
-from maglica.guest.facts import INSPECTION
+from maglica.guest.network.families import INSPECTION
 from maglica.host_worker.daemon.report import Inspector
 from maglica.host_worker.journal.intents import Effect
 from maglica.host_worker.journal.journal import MAKING, READY, Base, Journal

@@ -154,7 +154,7 @@ def test_other_networks_are_named(path: str, name: str) -> None:
     guest = make_guest()
     guest.remove("/usr/sbin/ifup")
     guest.add_file(path)
-    with pytest.raises(GuestUnsupported, match=f"{name}.*supported is ifupdown"):
+    with pytest.raises(GuestUnsupported, match=f"{name}.*supported: ifupdown"):
         found(guest)
 
 

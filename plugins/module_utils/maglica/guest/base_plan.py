@@ -24,25 +24,17 @@ from .inspect import (
     RANDOM_SEEDS,
     Findings,
 )
+from .network import families
 
 RELABEL = "/.autorelabel"
 # What tells one guest from another and is made anew: by the guest itself, or by each clone's edits.
 IDENTITY = (
-    # The DHCP client's leases and its DUID: with a copied one a server gives two the same address.
-    "/var/lib/dhcp/*.lease*",
-    "/var/lib/dhcp3/*.lease*",
-    "/var/lib/dhclient/*.lease*",
-    "/var/lib/dhcpcd/*",
-    "/var/lib/dhcpcd/*/*",
-    "/var/lib/dhcpcd5/*",
-    "/etc/dhcpcd.duid",
-    "/etc/dhcpcd.secret",
+    *families.identity(),
     "/var/lib/NetworkManager/*.lease",
     "/var/lib/NetworkManager/secret_key",
     "/var/lib/NetworkManager/seen-bssids",
     "/var/lib/NetworkManager/timestamps",
-    # Names of devices bound to the image's MAC addresses and serial numbers.
-    "/etc/udev/rules.d/70-persistent-net.rules",
+    # Names of devices bound to the image's serial numbers.
     "/etc/udev/rules.d/70-persistent-cd.rules",
     "/etc/ssh/ssh_host_*_key",
     "/etc/ssh/ssh_host_*_key.pub",

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import ipaddress
 
-from ..model.errors import GuestUnsupported
 from .edits import Edit, MakeDirectory, SetPassword, Write
 from .facts import GuestFacts
 from .identity import Identity
-from .network import ifupdown
+from .network import families
 
 HOSTNAME = "/etc/hostname"
 HOSTS = "/etc/hosts"
@@ -19,23 +18,19 @@ SSH = "/etc/ssh"
 AUTHORIZED_KEYS = "/root/.ssh/authorized_keys"
 OWN_ADDRESS = "127.0.1.1"
 
-# One file for each family of network configuration.
-_NETWORKS = {"ifupdown": ifupdown.plan}
-
 
 def plan(facts: GuestFacts, identity: Identity) -> tuple[Edit, ...]:
     """Return the edits that give a clone its identity: all that is laid out on its base is written.
 
     Raises GuestUnsupported for what this guest's network configuration can't express.
     """
-    if facts.network not in _NETWORKS:
-        raise GuestUnsupported(f"the guest's network configuration {facts.network!r} is unknown")
+    family = families.by_name(facts.network)
     edits: list[Edit] = [
         Write(HOSTNAME, f"{identity.hostname}\n".encode()),
         Write(HOSTS, _encode(hosts(facts, identity.hostname))),
         Write(MACHINE_ID, f"{identity.machine_id}\n".encode(), 0o444),
     ]
-    edits += _NETWORKS[facts.network](facts, identity.nics)
+    edits += family.plan(facts, identity.nics)
     for key in identity.host_keys:
         path = f"{SSH}/ssh_host_{key.type}_key"
         edits.append(Write(path, key.private, 0o600))

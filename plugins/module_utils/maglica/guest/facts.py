@@ -25,8 +25,9 @@ class Mount:
 class GuestInterface:
     """A network interface as the guest's configuration has it.
 
-    ``inet6`` is the method of its IPv6 configuration when it is an automatic one, and ``options``
-    are the lines of its configuration that say nothing about addresses and are to be kept.
+    Without a name it stands for all that have none of their own. ``inet6`` is the method of its
+    IPv6 configuration when it is an automatic one, and ``options`` are the lines of its
+    configuration that say nothing about addresses and are to be kept.
     """
 
     name: str
@@ -144,7 +145,3 @@ def _inode(data: dict[str, Any] | None) -> Inode | None:
 
 def _tuples(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-# One more with each change of which guests are refused: what was found before then counts no more.
-INSPECTION = 3

@@ -15,13 +15,13 @@ from . import ssh
 from .clone_plan import AUTHORIZED_KEYS, HOSTNAME, HOSTS, MACHINE_ID, SSH
 from .facts import GuestFacts, Mount
 from .filesystem import Filesystem, Kind
-from .network import ifupdown, stacks
+from .network import families
+from .network.resolver import RESOLV_CONF
 
 CLOUD_INIT = "/etc/cloud/cloud.cfg.d"
 DBUS_MACHINE_ID = "/var/lib/dbus/machine-id"
 DHCLIENT = "/etc/dhcp/dhclient.conf"
 INITIATOR = "/etc/iscsi/initiatorname.iscsi"
-RESOLV_CONF = "/etc/resolv.conf"
 SELINUX = "/etc/selinux/config"
 RANDOM_SEEDS = (
     "/var/lib/systemd/random-seed",
@@ -92,9 +92,7 @@ class Findings:
 def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
     """Read what there is to know. Raises GuestUnsupported or GuestUnreadable."""
     _need_plain_files(filesystem)
-    _need_ifupdown(filesystem)
-    network = ifupdown.examine(filesystem)
-    stacks.check(stacks.found(filesystem), bool(network.interfaces))
+    family, network = families.examine(filesystem)
     named = ssh.examine(filesystem)
     _need_own_ids(filesystem)
     facts = GuestFacts(
@@ -102,13 +100,13 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
         distro=system.distro,
         version=system.version,
         shared=system.shared,
-        network="ifupdown",
+        network=family.name,
         hostname=_hostname(filesystem),
         hosts=_text(filesystem, HOSTS) or "127.0.0.1\tlocalhost\n",
         interfaces=network.interfaces,
         loopback=network.loopback,
         addresses=network.addresses,
-        drop_ins=network.sourced,
+        drop_ins=network.drop_ins,
         resolver="file" if _is_plain(filesystem, RESOLV_CONF) else "managed",
         resolv_conf=_text_of_plain(filesystem, RESOLV_CONF),
         ssh_host_keys=_key_types(filesystem, ssh.types(named)),
@@ -125,7 +123,7 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
         dhclient=dhclient,
         certificates=named.certificates,
         generates_iqn=_generates_iqn(filesystem),
-        optional=_optional(filesystem),
+        optional=(*network.optional, *_optional(filesystem)),
     )
 
 
@@ -159,17 +157,6 @@ def _need_own_ids(filesystem: Filesystem) -> None:
 def _generates_iqn(filesystem: Filesystem) -> bool:
     return filesystem.kind(INITIATOR) is Kind.FILE and any(
         filesystem.kind(path) is Kind.FILE for path in _ISCSI_STARTUP
-    )
-
-
-def _need_ifupdown(filesystem: Filesystem) -> None:
-    if ifupdown.used(filesystem):
-        return
-    others = stacks.named(filesystem)
-    found = f"by {' and '.join(others)}" if others else "in a way that is not known"
-    raise GuestUnsupported(
-        f"the guest's network is configured {found}; supported is ifupdown, with"
-        f" {ifupdown.INTERFACES} and the program ifup"
     )
 
 

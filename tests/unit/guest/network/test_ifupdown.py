@@ -11,7 +11,9 @@ from maglica.guest.edits import Write
 from maglica.guest.facts import GuestFacts, GuestInterface
 from maglica.guest.identity import NicIdentity
 from maglica.guest.network import ifupdown
-from maglica.guest.network.ifupdown import INTERFACES, RESOLV_CONF, RULES, examine, plan
+from maglica.guest.network.family import Network
+from maglica.guest.network.ifupdown import INTERFACES, RULES, examine, plan
+from maglica.guest.network.resolver import RESOLV_CONF
 from maglica.model.errors import GuestUnsupported
 from support.fake_filesystem import FakeFilesystem
 
@@ -25,7 +27,7 @@ def facts(*interfaces: GuestInterface, **changes: object) -> GuestFacts:
     return dataclasses.replace(made, **changes)
 
 
-def read(text: str, **files: str) -> ifupdown.Findings:
+def read(text: str, **files: str) -> Network:
     guest = FakeFilesystem({INTERFACES: text})
     for name, content in files.items():
         guest.add_file(f"/etc/network/interfaces.d/{name}", content)
@@ -234,7 +236,7 @@ def test_names(interfaces: tuple[str, ...], count: int, names: list[str]) -> Non
 @pytest.mark.parametrize("sources", [True, False])
 def test_files_that_the_image_does_not_read_stay_unread(sources: bool) -> None:
     found = read(f"{LO}{SOURCE if sources else ''}", other="iface eth0 inet dhcp\n")
-    assert found.sourced is sources
+    assert found.drop_ins is sources
     assert bool(found.files) is sources
-    text = files_of(facts(drop_ins=found.sourced), NicIdentity(MACS[0]))[INTERFACES]
+    text = files_of(facts(drop_ins=found.drop_ins), NicIdentity(MACS[0]))[INTERFACES]
     assert (SOURCE in text) is sources

@@ -17,7 +17,7 @@ from ..clone_plan import AUTHORIZED_KEYS, HOSTNAME, HOSTS, MACHINE_ID
 from ..edits import Edit, Write
 from ..facts import Area, Extent, GuestFacts
 from ..inodes import resized
-from ..network.ifupdown import INTERFACES, RESOLV_CONF, RULES
+from ..network import families
 
 # No file system that is used here places a file's bytes at less.
 SECTOR = 512
@@ -29,7 +29,7 @@ _SIZES = {HOSTNAME: 254, MACHINE_ID: 33}
 # What a block has nearly everywhere: a file that lies in one can have the size of its content.
 _BLOCK = 4096
 # Bytes to have for what may be longer in a clone than in the sample that is laid out.
-_ROOM = {HOSTS: 512, INTERFACES: 2048, RULES: 1024, RESOLV_CONF: 512, AUTHORIZED_KEYS: 4096}
+_ROOM = {HOSTS: 512, AUTHORIZED_KEYS: 4096, **families.room()}
 # What must fit into one block at least, else the file gets all its room and more blocks.
 _LEAST_ROOM = 512
 # Read as a whole by some: `cat /etc/hostname`.

@@ -18,12 +18,13 @@ from ..edits import Edit, Write
 from ..facts import GuestFacts, GuestInterface
 from ..filesystem import Filesystem, Kind
 from ..identity import NicIdentity
+from . import resolver
+from .family import Family, Network
 from .stacks import COMMANDS
 
 INTERFACES = "/etc/network/interfaces"
 DROP_INS = "/etc/network/interfaces.d/*"
 RULES = "/etc/udev/rules.d/70-maglica-net.rules"
-RESOLV_CONF = "/etc/resolv.conf"
 _READ_LIMIT = 256 * 1024
 _MAX_DROP_INS = 64
 _IFUP = ("/usr/sbin/ifup", "/sbin/ifup")
@@ -50,20 +51,6 @@ _BUILT = re.compile(r"bridge[-_].+|bond[-_].+|vlan[-_].+|ovs[-_].+|wpa-.+|wirele
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What the guest's files say of its network; ``files`` are those beside the main one.
-
-    ``sourced``: the main one reads them.
-    """
-
-    interfaces: tuple[GuestInterface, ...]
-    loopback: GuestInterface
-    addresses: tuple[str, ...]
-    files: tuple[str, ...] = ()
-    sourced: bool = False
-
-
-@dataclass(frozen=True)
 class _Stanza:
     keyword: str
     words: tuple[str, ...]
@@ -77,7 +64,7 @@ def used(filesystem: Filesystem) -> bool:
     )
 
 
-def examine(filesystem: Filesystem) -> Findings:
+def examine(filesystem: Filesystem) -> Network:
     """Read the guest's configuration.
 
     Raises GuestUnsupported for interfaces that are built upon others (bridges, bonds, VLANs),
@@ -95,7 +82,7 @@ def examine(filesystem: Filesystem) -> Findings:
         stanzas.extend(_parse(_text(filesystem, path)))
     for stanza in stanzas:
         _need_no_addresses_by_commands(filesystem, stanza)
-    return replace(_findings(stanzas), files=files, sourced=bool(sources))
+    return replace(_network(stanzas), files=files, drop_ins=bool(sources))
 
 
 def _need_no_addresses_by_commands(filesystem: Filesystem, stanza: _Stanza) -> None:
@@ -129,15 +116,11 @@ def plan(facts: GuestFacts, nics: tuple[NicIdentity, ...]) -> tuple[Edit, ...]:
         f' ATTR{{type}}=="1", NAME="{interface.name}"\n'
         for interface, nic in zip(interfaces, nics)
     ]
-    edits: list[Edit] = [
+    return (
         Write(INTERFACES, ("\n\n".join(blocks) + "\n").encode("utf-8", "surrogateescape")),
         Write(RULES, "".join(rules).encode()),
-    ]
-    has_servers = any(nic.nameservers for nic in nics)
-    if facts.resolver == "file" and (has_servers or RESOLV_CONF in facts.laid_out):
-        text = _resolv_conf(nics) if has_servers else facts.resolv_conf
-        edits.append(Write(RESOLV_CONF, text.encode("utf-8", "surrogateescape")))
-    return tuple(edits)
+        *resolver.edits(facts, nics),
+    )
 
 
 def _text(filesystem: Filesystem, path: str) -> str:
@@ -165,7 +148,7 @@ def _lines(text: str) -> Iterator[str]:
             yield stripped
 
 
-def _findings(stanzas: Iterable[_Stanza]) -> Findings:
+def _network(stanzas: Iterable[_Stanza]) -> Network:
     found: dict[str, GuestInterface] = {}
     addresses: list[str] = []
     hotplug: set[str] = set()
@@ -182,7 +165,7 @@ def _findings(stanzas: Iterable[_Stanza]) -> Findings:
         GuestInterface(entry.name, entry.name in hotplug, entry.inet6, entry.options)
         for entry in found.values()
     )
-    return Findings(interfaces, loopback, tuple(addresses))
+    return Network(interfaces, loopback, tuple(addresses))
 
 
 def _take(stanza: _Stanza, found: dict[str, GuestInterface]) -> None:
@@ -257,8 +240,25 @@ def _indented(options: Iterable[str]) -> list[str]:
     return [f"    {option}" for option in options]
 
 
-def _resolv_conf(nics: tuple[NicIdentity, ...]) -> str:
-    search = dict.fromkeys(domain for nic in nics for domain in nic.search)
-    servers = dict.fromkeys(server for nic in nics for server in nic.nameservers)
-    lines = [f"search {' '.join(search)}"] if search else []
-    return "\n".join(lines + [f"nameserver {server}" for server in servers]) + "\n"
+FAMILY = Family(
+    name="ifupdown",
+    needs=f"{INTERFACES} and the program ifup",
+    used=used,
+    examine=examine,
+    plan=plan,
+    room={INTERFACES: 2048, RULES: 1024, **resolver.ROOM},
+    identity=(
+        # DHCP clients' leases and DUIDs: with a copied one a server gives two the same address.
+        "/var/lib/dhcp/*.lease*",
+        "/var/lib/dhcp3/*.lease*",
+        "/var/lib/dhclient/*.lease*",
+        "/var/lib/dhcpcd/*",
+        "/var/lib/dhcpcd/*/*",
+        "/var/lib/dhcpcd5/*",
+        "/etc/dhcpcd.duid",
+        "/etc/dhcpcd.secret",
+        # Names of interfaces bound to the image's MAC addresses, by udev or by a clone's edits.
+        "/etc/udev/rules.d/70-persistent-net.rules",
+        RULES,
+    ),
+)

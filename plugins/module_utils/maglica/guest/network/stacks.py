@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What else than ifupdown may configure a guest's network, and what of it every clone would share.
+"""What else than a clone's family may configure its network, and what every clone would share.
 
 A stack counts when its program is there, also while it is not enabled: an address that nobody saw
 would be two guests' at once. Pure but for ``found``, which reads.
@@ -157,23 +157,27 @@ def named(filesystem: Filesystem) -> tuple[str, ...]:
     return tuple(s.name for s in stacks if any(filesystem.glob(pattern) for pattern in s.own))
 
 
-def check(configured: Iterable[Configured], has_interfaces: bool) -> None:
-    """Refuse what would be shared, and a network that ifupdown doesn't configure.
+def check(
+    configured: Iterable[Configured], family: str, has_interfaces: bool, supported: str
+) -> None:
+    """Refuse what would be shared, and a network that ``family`` doesn't configure.
 
-    ``has_interfaces``: ifupdown configures other interfaces than the loopback one.
+    ``has_interfaces``: it configures other interfaces than the loopback one. ``supported`` says
+    which families there are. What the family's own files say is its own matter.
     """
     for file in configured:
+        if file.stack == family:
+            continue
         if file.static:
             raise GuestUnsupported(
                 f"{file.path} in the guest ({file.stack}) has {file.static!r}, which each clone"
-                " would have too: remove it from the image, or have it configured by"
-                " /etc/network/interfaces"
+                f" would have too: remove it from the image, or have it configured by {family}"
             )
         if file.configures and not has_interfaces:
             raise GuestUnsupported(
-                f"the guest's network is configured by {file.stack} ({file.path}), while"
-                " /etc/network/interfaces names no interface; supported is ifupdown: name the"
-                f" interface there, and remove {file.path} from the image"
+                f"the guest's network is configured by {file.stack} ({file.path}), while {family}"
+                f" names no interface; supported: {supported}: have the interface configured so,"
+                f" and remove {file.path} from the image"
             )
 
 

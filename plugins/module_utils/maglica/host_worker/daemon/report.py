@@ -20,7 +20,7 @@ from ..._deps import need
 from ...config.config import HostWorker
 from ...disk import chain, volumes
 from ...domain import definition as domain_xml
-from ...guest.facts import INSPECTION
+from ...guest.network.families import INSPECTION
 from ...libvirtd import local
 from ...libvirtd.facts import memory_mib
 from ...model.errors import ImageUnsupported, MaglicaError

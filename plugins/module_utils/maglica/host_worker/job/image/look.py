@@ -22,8 +22,9 @@ from ....domain.metadata import OwnVolume
 from ....guest.appliance import accel
 from ....guest.appliance.appliance import Drive
 from ....guest.customize import prepare_base
-from ....guest.facts import INSPECTION, GuestFacts
+from ....guest.facts import GuestFacts
 from ....guest.filesystem import ApplianceDied
+from ....guest.network.families import INSPECTION
 from ....libvirtd import local
 from ....model import errors
 from ....model.errors import GuestUnreadable, GuestUnsupported, StorageFailed
