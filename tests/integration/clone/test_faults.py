@@ -286,7 +286,7 @@ def test_a_job_that_is_killed_with_its_appliance(host: Host, phase: str) -> None
     request = host.request("killed.example.jp", root_password="$6$saltsalt$hashhashhash")
     command = [sys.executable, "-c", JOB, host.uri, str(host.settings.state_dir), request.id]
     own = job_folders.make(host.settings.state_dir)
-    library = str(Path(undo.__file__).parents[2])
+    library = str(Path(undo.__file__).parents[3])
     job = subprocess.Popen(
         command,
         env={**os.environ, "PYTHONPATH": library, **job_folders.environment(own)},
