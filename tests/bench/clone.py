@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maglica.model.request import CloneMode, CloneSpec, Request
+from maglica.model.request import CloneMode, Request
+from maglica.verbs.clone import CloneSpec
 from support.figures import CHECKOUT, Figure, at_least, at_most, reported, table, write
 
 from . import clone_cloud, plot

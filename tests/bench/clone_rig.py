@@ -18,7 +18,8 @@ from pathlib import Path
 import libvirt
 from maglica.config.config import Config, Library
 from maglica.guest.appliance import accel
-from maglica.model.request import CloneSpec, Kind, Request, State, new_request_id
+from maglica.model.request import Request, State, new_request_id
+from maglica.verbs.clone import CloneSpec
 from maglica.wire.client import Client
 from support import qemu_libvirtd
 from support.client_worker import Worker, eventually
@@ -85,7 +86,7 @@ class Rig:
     def clone(self, *specs: CloneSpec) -> tuple[list[Request], float]:
         """Make vms; return their requests when all are done, and the seconds that it took."""
         begun = time.perf_counter()
-        asked = [Request(new_request_id(), Kind.CLONE, spec) for spec in specs]
+        asked = [Request(new_request_id(), spec) for spec in specs]
         requests = self.client.submit_all(asked)
         ended = [self.client.wait(request.id, PATIENCE) for request in requests]
         seconds = time.perf_counter() - begun

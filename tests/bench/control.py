@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maglica.config import config
-from maglica.model.request import CloneSpec, Kind, Request, State, new_request_id
+from maglica.model.request import Request, State, new_request_id
+from maglica.verbs.clone import CloneSpec
 from maglica.wire.client import Client
 from support.client_worker import IMAGE, Worker, eventually
 from support.figures import CHECKOUT, Figure, at_most, reported, table, write
@@ -86,7 +87,7 @@ def _write_config(folder: Path, worker: Worker, uris: dict[str, str]) -> Path:
 def many(client: Client, prefix: str) -> tuple[float, dict[str, float]]:
     """Clone MANY vms by the library; return the seconds in all, and when each stage was reached."""
     specs = [CloneSpec(f"{prefix}{number}", IMAGE, memory_mib=16) for number in range(MANY)]
-    requests = [Request(new_request_id(), Kind.CLONE, spec) for spec in specs]
+    requests = [Request(new_request_id(), spec) for spec in specs]
     started = time.monotonic()
     reached = {}
     accepted = client.submit_all(requests)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 
 from maglica.config import config
-from maglica.model.request import Kind
 from maglica.wire.client import Client
 from support.client_worker import eventually
 from support.cloud import IMAGE, STATE, Cloud
@@ -27,9 +26,7 @@ def prepared_hosts(cloud: Cloud) -> set[str]:
 def prepare_requests(host: str) -> set[str]:
     """The ids of all requests to prepare something on a host that the client worker knows."""
     with Client(config.load(str(STATE / "maglica.conf"))) as client:
-        return {
-            each.id for each in client.list() if each.kind is Kind.PREPARE and each.host == host
-        }
+        return {each.id for each in client.list() if each.kind == "prepare" and each.host == host}
 
 
 def told_by_qemu(cloud: Cloud, host: str, disk: dict) -> dict:

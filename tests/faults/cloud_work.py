@@ -11,7 +11,9 @@ from types import TracebackType
 
 from maglica.config import config
 from maglica.model.errors import RequestTimeout
-from maglica.model.request import CloneMode, CloneSpec, Kind, Request, State, VmSpec, vm_uuid
+from maglica.model.request import CloneMode, Request, State, vm_uuid
+from maglica.verbs.clone import CloneSpec
+from maglica.verbs.remove import RemoveSpec
 from maglica.wire.client import Client
 from support.cloud import IMAGE, STATE
 from support.points import FOLDER, Site
@@ -73,13 +75,13 @@ class Worker:
         self._site.go_on()
         if kind is not None:
             for request in self._client.list(OPEN):
-                if request.host == self._site.host and request.kind is Kind.CLONE:
+                if request.host == self._site.host and request.kind == "clone":
                     self._client.cancel(request.id)
                     self._client.wait(request.id, PATIENCE)
             for name in self._site.look().domains - self._domains:
                 uuid = self._site.shell(f"virsh domuuid {name}")
-                spec = VmSpec(name, uuid, self._site.host)
-                self._client.wait(self._client.submit(Kind.REMOVE, spec).id, PATIENCE)
+                spec = RemoveSpec(name, uuid, self._site.host)
+                self._client.wait(self._client.submit(spec).id, PATIENCE)
         self._client.__exit__(kind, error, trace)
 
     # --- cases
@@ -201,14 +203,14 @@ class Worker:
             self._count.requests += 1
         # A host whose libvirtd was killed a moment ago takes nothing new until it answers again.
         self._site.cloud.wait_alive(self._site.host, alive=True, is_sound=True)
-        return self._client.submit(Kind.CLONE, spec)
+        return self._client.submit(spec)
 
     def _remove(self, made: Request, steps: tuple[Step, ...]) -> None:
         self._arm(steps)
-        spec = VmSpec(made.name, vm_uuid(made.id), self._site.host)
+        spec = RemoveSpec(made.name, vm_uuid(made.id), self._site.host)
         with self._count.lock:
             self._count.requests += 1
-        request = self._client.submit(Kind.REMOVE, spec)
+        request = self._client.submit(spec)
         self._kill_along(request, steps)
         self._end(request, State.DONE)
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Callable
 
-from maglica.model.request import CloneSpec, Request, State
+from maglica.model.request import Request, State
+from maglica.verbs.clone import CloneSpec
 from support import failpoint
 from support.client_worker import IMAGE, eventually
 from support.figures import Figure, at_least, at_most, control

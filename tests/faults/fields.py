@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from maglica.model import request as model
-from maglica.model.errors import MessageInvalid
-from maglica.wire import frames, records
+from maglica.verbs import table
+from maglica.verbs.clone import CloneSpec
+from maglica.wire import frames
 from maglica.wire import messages as schema
 
 UUID = "6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11"
@@ -94,7 +95,7 @@ def record(cls: type) -> dict[str, Any]:
     fields = {field.name: _value(cls, field.name, hints[field.name]) for field in _fields(cls)}
     if cls is model.Nic:
         fields["bridge"] = None  # or a network, not both
-    if cls is model.CloneSpec:
+    if cls is CloneSpec:
         fields["networks"].append({**record(model.Nic), **_OTHER_NIC})
     return fields
 
@@ -121,25 +122,16 @@ def _value(cls: type, name: str, hint: Any) -> Any:
     return {bool: True, int: 64, float: 1.0}[hint]
 
 
-def specs() -> Iterator[tuple[model.Kind, dict[str, Any]]]:
+def specs() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield a spec of each kind of request."""
-    for kind in model.Kind:
-        for cls in typing.get_args(model.Spec):
-            plain = record(cls)
-            try:
-                records.spec(plain, "spec", kind)
-            except MessageInvalid:
-                continue
-            yield kind, plain
-            break
-        else:
-            raise LookupError(f"requests of kind {kind.value} have no sample")
+    for verb in table.VERBS:
+        yield verb.name, record(verb.spec)
 
 
 def messages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield (direction, type, body) of every message, all fields filled, each kind of request."""
-    for direction, table in (("asked", schema.ASKED), ("answered", schema.ANSWERED)):
-        for kind, (checks, _required) in table.items():
+    for direction, bodies in (("asked", schema.ASKED), ("answered", schema.ANSWERED)):
+        for kind, (checks, _required) in bodies.items():
             body = {name: _body_field(kind, name) for name in checks}
             check(direction, kind, body)
             yield direction, kind, body
@@ -150,7 +142,7 @@ def messages() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def _body_field(kind: str, name: str) -> Any:
-    clone = {"id": UUID, "kind": "clone", "spec": record(model.CloneSpec)}
+    clone = {"id": UUID, "kind": "clone", "spec": record(CloneSpec)}
     records: dict[str, Any] = {
         "spec": clone["spec"],
         "specs": [clone["spec"]],
@@ -166,10 +158,10 @@ def _body_field(kind: str, name: str) -> Any:
         "hello.requests": [_HELD],
         "wait_all.requests": [_WATCHED],
     }
-    for table in (records, _PLAIN, _STRINGS):
+    for known in (records, _PLAIN, _STRINGS):
         for key in (f"{kind}.{name}", name):
-            if key in table:
-                return copy.deepcopy(table[key])
+            if key in known:
+                return copy.deepcopy(known[key])
     raise LookupError(f"field {name} of message {kind} has no sample: add one")
 
 

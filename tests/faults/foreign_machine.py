@@ -14,15 +14,10 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
-from maglica.model.request import (
-    CloneMode,
-    CloneSpec,
-    ImageSpec,
-    Kind,
-    Request,
-    State,
-    VmSpec,
-)
+from maglica.model.request import CloneMode, Request, State
+from maglica.verbs import table
+from maglica.verbs.clone import CloneSpec
+from maglica.verbs.verb import OnVm
 
 from .foreign_domain_hands import DomainHands
 from .foreign_hands import choices, pools
@@ -62,7 +57,7 @@ class Foreign(DomainHands):
 
     def _clone(self, spec: CloneSpec, kill: int) -> None:
         world = self.world
-        request = world.request(Kind.CLONE, spec)
+        request = world.request(spec)
         world.kill_in = kill
         before = set(world.ours)
         (now,) = world.run(request.id)
@@ -82,7 +77,7 @@ class Foreign(DomainHands):
             if isinstance(spec, CloneSpec) and now is not None and now.state is State.DONE:
                 files = {path for path in world.ours if Path(path).name.startswith(f"{spec.name}.")}
                 world.vms[entry.id] = Vm(spec.name, entry.id, frozenset(files))
-            elif entry.request.kind is Kind.REMOVE and vm is not None:
+            elif entry.request.kind == "remove" and vm is not None:
                 self._settle(vm, now)
         self._check()
 
@@ -98,16 +93,16 @@ class Foreign(DomainHands):
     def _vm_of(self, spec: object) -> Vm | None:
         known = (*self.world.vms.values(), *self.world.going.values())
         uuids = {vm.uuid: vm for vm in known}
-        return uuids.get(spec.uuid) if isinstance(spec, VmSpec) else None
+        return uuids.get(spec.uuid) if isinstance(spec, OnVm) else None
 
-    def _ask(self, kind: Kind, number: int, kill: int) -> None:
+    def _ask(self, kind: str, number: int, kill: int) -> None:
         world = self.world
         vm = list(world.vms.values())[number % len(world.vms)]
-        request = world.request(kind, VmSpec(name=vm.name, uuid=vm.uuid, host=HOST))
+        request = world.request(table.named(kind).spec(name=vm.name, uuid=vm.uuid, host=HOST))
         before = set(world.files())
         world.kill_in = kill
-        (now,) = world.run(request.id, removed=vm if kind is Kind.REMOVE else None)
-        if kind is Kind.REMOVE:
+        (now,) = world.run(request.id, removed=vm if kind == "remove" else None)
+        if kind == "remove":
             if now is not None and now.state is State.FAILED and before - set(world.files()):
                 raise Violation(f"the removal of {vm.name} was refused, and took files away")
             self._settle(vm, now)
@@ -116,16 +111,16 @@ class Foreign(DomainHands):
     @precondition(lambda self: self.world is not None and self.world.vms)
     @rule(number=choices, kill=KILLS)
     def remove(self, number: int, kill: int) -> None:
-        self._ask(Kind.REMOVE, number, kill)
+        self._ask("remove", number, kill)
 
     @precondition(lambda self: self.world is not None and self.world.vms)
     @rule(number=choices, kill=KILLS)
     def flatten(self, number: int, kill: int) -> None:
-        self._ask(Kind.FLATTEN, number, kill)
+        self._ask("flatten", number, kill)
 
-    @rule(kind=st.sampled_from([Kind.PREPARE, Kind.RELEASE]), kill=KILLS)
-    def about_the_image(self, kind: Kind, kill: int) -> None:
-        request = self.world.request(kind, ImageSpec(IMAGE, HOST))
+    @rule(kind=st.sampled_from(["prepare", "release"]), kill=KILLS)
+    def about_the_image(self, kind: str, kill: int) -> None:
+        request = self.world.request(table.named(kind).spec(IMAGE, HOST))
         self.world.kill_in = kill
         self.world.run(request.id)
         self._check()

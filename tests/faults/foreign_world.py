@@ -37,7 +37,7 @@ from maglica.host_worker.job.vm import clone
 from maglica.host_worker.journal.journal import Journal
 from maglica.host_worker.ownership import leftovers
 from maglica.model.errors import GuestUnreadable, MaglicaError
-from maglica.model.request import Kind, Request, new_request_id, vm_uuid
+from maglica.model.request import Request, new_request_id, vm_uuid
 from support import qemu_libvirtd
 
 HOST = "kvm0.example.jp"
@@ -144,8 +144,8 @@ class World:
 
     # --- Maglica
 
-    def request(self, kind: Kind, spec: Any) -> Request:
-        request = Request(new_request_id(), kind, spec, host=HOST, who="alice")
+    def request(self, spec: Any) -> Request:
+        request = Request(new_request_id(), spec, host=HOST, who="alice")
         self.context.journal.accept([request])
         return request
 

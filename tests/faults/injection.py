@@ -21,7 +21,8 @@ from maglica.host_worker.journal.journal import Journal
 from maglica.manage import plan
 from maglica.manage.plan import Wanted
 from maglica.model.errors import MaglicaError, MessageInvalid
-from maglica.model.request import CloneMode, CloneSpec, Kind, Nic, Request, Spec
+from maglica.model.request import CloneMode, Nic, Request, Spec
+from maglica.verbs.clone import CloneSpec
 from maglica.wire import messages as schema
 from support.figures import Figure, at_least, at_most, control, reported
 
@@ -129,7 +130,7 @@ def _clones(run: Run, texts: Sequence[str]) -> Iterator[Figure]:
                     counts.update(_compare(host, spec, wanted, path, text))
                     counts["xml"] += not host.act(wanted, UUID)
                     let_in.append(wanted)
-        counts["stored"] += _stored_otherwise(journal, [(Kind.CLONE, each) for each in let_in])
+        counts["stored"] += _stored_otherwise(journal, [each for _kind, each in let_in])
         made = [file for file in run.folder.rglob("*.qcow2") if file.parent != host.pool]
         counts["outside"] += len(made)
         without = _without_checks(run, host, spec)
@@ -161,14 +162,14 @@ def _others(run: Run, texts: Sequence[str]) -> Iterator[Figure]:
     let_in = []
     try:
         for kind, spec in specs():
-            if kind is Kind.CLONE:
+            if kind == "clone":
                 continue
             for path in strings_in(spec):
                 wanted = [_let_in(put(spec, path, text), kind) for text in texts]
                 let_in += [(kind, each) for each in wanted if each is not None]
-        tagged = [each.tags for kind, each in let_in if kind is Kind.TAG]
+        tagged = [each.tags for kind, each in let_in if kind == "tag"]
         counts["xml"] = sum(not host.tag(tags) for tags in set(tagged))
-        counts["stored"] = _stored_otherwise(journal, let_in)
+        counts["stored"] = _stored_otherwise(journal, [each for _kind, each in let_in])
         quotes = [text for text in corpus.CORPUS if '"' in text and text.isprintable()]
         with mock.patch.multiple(ET, _escape_attrib=str):
             counts["unescaped"] = sum(not host.tag((text,)) for text in quotes)
@@ -181,9 +182,9 @@ def _others(run: Run, texts: Sequence[str]) -> Iterator[Figure]:
     yield control("injection: tags that change more", counts["unescaped"], how)
 
 
-def _let_in(plain: dict, kind: Kind = Kind.CLONE) -> Spec | None:
+def _let_in(plain: dict, kind: str = "clone") -> Spec | None:
     """Return the spec as the host worker gets it, None if one of the workers refuses it."""
-    request = {"id": UUID, "kind": kind.value, "spec": plain}
+    request = {"id": UUID, "kind": kind, "spec": plain}
     try:
         check("asked", "submit", request)
         return check("published", "request", {"request": request})["request"].spec
@@ -253,11 +254,11 @@ def _without_checks(run: Run, host: Host, spec: dict) -> Counter[str]:
     return counts
 
 
-def _stored_otherwise(journal: Journal, wanted: Sequence[tuple[Kind, Spec]]) -> int:
+def _stored_otherwise(journal: Journal, wanted: Sequence[Spec]) -> int:
     """Count the specs that a journal does not give back as they were."""
     requests = [
-        Request(f"{number:08x}-0000-4000-8000-000000000000", kind, spec)
-        for number, (kind, spec) in enumerate(wanted)
+        Request(f"{number:08x}-0000-4000-8000-000000000000", spec)
+        for number, spec in enumerate(wanted)
     ]
     journal.accept(requests)
     entries = {request: journal.entry(request.id) for request in requests}

@@ -24,19 +24,18 @@ from maglica.cli import text as cli_text
 from maglica.model.errors import MessageInvalid
 from maglica.model.plain import plain
 from maglica.model.request import (
-    CloneSpec,
     DomainSummary,
     Failure,
     HostReport,
     HostStatus,
     Interface,
-    Kind,
     Phase,
     Request,
     State,
     Vm,
     vm_uuid,
 )
+from maglica.verbs.clone import CloneSpec
 from support import listing, testdriver
 from support.fake_client import FakeClient
 from support.figures import Figure, at_most, control
@@ -111,7 +110,7 @@ class _Terminal:
     def _run(self, *words: str) -> str:
         client = FakeClient(self._hosts)
         client.requests = {request.id: request for request in self._requests}
-        client._ids = {each.id: (each.id, each.kind, each.spec) for each in self._requests}
+        client._ids = {each.id: (each.id, each.spec) for each in self._requests}
         written = io.StringIO()
         with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
             main.main(["--config", str(self._conf), *words], lambda _config: client)
@@ -137,7 +136,6 @@ class _Terminal:
         )
         request = Request(
             f"{number:08x}-0000-4000-8000-000000000000",
-            Kind.CLONE,
             CloneSpec("vm0.example.jp", "debian12.original"),
             state=State.DONE if number % 2 else State.FAILED,
             host=HOST,

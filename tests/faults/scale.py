@@ -17,7 +17,8 @@ from pathlib import Path
 import zmq
 from maglica.client_worker.journal import Journal, digest
 from maglica.model.plain import plain
-from maglica.model.request import CloneSpec, Kind, Request, new_request_id
+from maglica.model.request import Request, new_request_id
+from maglica.verbs.clone import CloneSpec
 from maglica.wire import keys
 from maglica.wire.frames import Message, encode
 from support.client_worker import (
@@ -91,13 +92,12 @@ def cold_start(folder: Path, requests: int, hosts: int) -> Iterator[Figure]:
     for number in range(requests):
         request = Request(
             new_request_id(),
-            Kind.CLONE,
             CloneSpec(f"vm{number}", IMAGE),
             host=names[number % hosts],
             created=time.time(),
             updated=time.time(),
         )
-        journal.add(request, digest(request.kind, request.spec))
+        journal.add(request, digest(request.spec))
     journal.commit()
     journal.close()
     begun = time.monotonic()

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from maglica.config import config
 from maglica.model.errors import MaglicaError
-from maglica.model.request import CloneSpec, Kind, Request
+from maglica.model.request import Request
+from maglica.verbs.clone import CloneSpec
 from maglica.wire.client import Client
 from support.client_worker import IMAGE
 
@@ -36,7 +37,7 @@ def main(config_path: str, plan: str, allowed: str, ended: str) -> int:
     lines = [json.loads(line) for line in Path(plan).read_text().splitlines()]
     total = len(lines)
     waiting = deque(
-        Request(line["id"], Kind.CLONE, CloneSpec(line["name"], IMAGE, memory_mib=16, start=False))
+        Request(line["id"], CloneSpec(line["name"], IMAGE, memory_mib=16, start=False))
         for line in lines
         if line["id"] not in known
     )
@@ -64,7 +65,7 @@ def hand_in(client: Client, group: list[Request]) -> list[str]:
     while True:
         try:
             if len(group) % 2:
-                return [client.submit(each.kind, each.spec, each.id).id for each in group]
+                return [client.submit(each.spec, each.id).id for each in group]
             return [request.id for request in client.submit_all(group)]
         except MaglicaError as error:
             if error.code not in ("image_unknown", "host_down", "no_room", "peer_silent"):

@@ -16,7 +16,7 @@ from typing import Any, Callable
 
 from maglica.config import config
 from maglica.model.errors import MaglicaError
-from maglica.model.request import Kind, Request, Spec, new_request_id
+from maglica.model.request import Request, Spec, new_request_id
 from maglica.wire.client import Client
 from maglica.wire.keys import KeyPair
 from support import failpoint
@@ -128,7 +128,7 @@ class Tended:
 
     def submit(self, spec: Spec) -> Request:
         request_id = new_request_id()
-        accepted: Request = self.ask(lambda client: client.submit(Kind.CLONE, spec, request_id))
+        accepted: Request = self.ask(lambda client: client.submit(spec, request_id))
         return accepted
 
     def ended(self, request_id: str, end: float) -> Request | None:

@@ -20,16 +20,15 @@ from maglica.config.config import ClientWorker
 from maglica.model.plain import plain
 from maglica.model.request import (
     BaseSummary,
-    CloneSpec,
     DomainSummary,
     HostReport,
-    Kind,
     PoolSummary,
     Request,
     Vm,
     new_request_id,
     vm_uuid,
 )
+from maglica.verbs.clone import CloneSpec
 from maglica.wire import keys, messages, sockets
 from maglica.wire.frames import Message, decode, encode
 
@@ -332,7 +331,7 @@ def made(request: Request, **changes: Any) -> DomainSummary:
 def clone(name: str, request_id: str | None = None, **fields: Any) -> dict[str, Any]:
     """The body of a submit."""
     spec = CloneSpec(name=name, **{"image": IMAGE, **fields})
-    return {"id": request_id or new_request_id(), "kind": Kind.CLONE, "spec": spec}
+    return {"id": request_id or new_request_id(), "kind": "clone", "spec": spec}
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -21,16 +21,15 @@ from maglica.model.errors import (
     RequestUnknown,
 )
 from maglica.model.request import (
-    CloneSpec,
     Failure,
     HostStatus,
-    Kind,
     Placement,
     Request,
     Spec,
     State,
     new_request_id,
 )
+from maglica.verbs.clone import CloneSpec
 
 
 class FakeClient:
@@ -41,7 +40,7 @@ class FakeClient:
     ) -> None:
         self._hosts = {status.host: status for status in hosts}
         self._refusal = refusal
-        self._ids: dict[str, tuple[str, Kind, Spec]] = {}
+        self._ids: dict[str, tuple[str, Spec]] = {}
         self.requests: dict[str, Request] = {}
         self.story: list[dict[str, Any] | BaseException] = []
 
@@ -53,32 +52,32 @@ class FakeClient:
     def __exit__(self, *_rest: object) -> None:
         pass
 
-    def submit(self, kind: Kind, spec: Spec, request_id: str | None = None) -> Request:
+    def submit(self, spec: Spec, request_id: str | None = None) -> Request:
         request_id = request_id or new_request_id()
         if request_id in self._ids:
-            known, *content = self._ids[request_id]
-            if content != [kind, spec]:
+            known, content = self._ids[request_id]
+            if content != spec:
                 raise RequestConflict(f"request {request_id} is there already")
             return self.requests[known]
         if isinstance(spec, CloneSpec):
             joined = self._same_clone(spec)
             if joined:
-                self._ids[request_id] = (joined.id, kind, spec)
+                self._ids[request_id] = (joined.id, spec)
                 return joined
             host = self.plan(spec).host
         elif spec.host in self._hosts:
             host = spec.host
         else:
             raise HostUnknown(f"no host {spec.host}")
-        request = Request(request_id, kind, spec.without_secrets(), host=host, who="admin")
-        self._ids[request_id] = (request_id, kind, spec)
+        request = Request(request_id, spec.without_secrets(), host=host, who="admin")
+        self._ids[request_id] = (request_id, spec)
         self.requests[request_id] = request
         return request
 
     def submit_all(self, requests: Sequence[Request]) -> tuple[Request, ...]:
         before = dict(self._ids), dict(self.requests)
         try:
-            return tuple(self.submit(each.kind, each.spec, each.id) for each in requests)
+            return tuple(self.submit(each.spec, each.id) for each in requests)
         except MaglicaError:
             self._ids, self.requests = before
             raise

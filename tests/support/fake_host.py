@@ -25,7 +25,8 @@ from maglica.host_worker.job.image import look
 from maglica.host_worker.job.vm import clone
 from maglica.host_worker.journal.journal import Journal
 from maglica.model.errors import MaglicaError
-from maglica.model.request import CloneSpec, Kind, Request, State, new_request_id
+from maglica.model.request import Request, State, new_request_id
+from maglica.verbs.clone import CloneSpec
 from support import fake_libvirt
 from support.fake_libvirt import Connection, Domain
 
@@ -113,7 +114,7 @@ class FakeHost:
 
     def request(self, name: str = "vm0.example.jp", **changes: Any) -> Request:
         spec = replace(CloneSpec(name, IMAGE), **changes)
-        request = Request(new_request_id(), Kind.CLONE, spec, host="kvm0.example.jp", who="alice")
+        request = Request(new_request_id(), spec, host="kvm0.example.jp", who="alice")
         self.context.journal.accept([request])
         return request
 

@@ -21,17 +21,10 @@ from maglica.domain.clone import ClonePlan, DiskSource
 from maglica.domain.clone import clone as cloned
 from maglica.host_worker.job.vm.metadata import set_tags
 from maglica.manage.ports import Fleet
-from maglica.model.request import (
-    CloneSpec,
-    DomainSummary,
-    Kind,
-    Request,
-    State,
-    Vm,
-    VmSpec,
-    vm_uuid,
-)
+from maglica.model.request import DomainSummary, Request, State, Vm, vm_uuid
 from maglica.model.vm import Domain
+from maglica.verbs.clone import CloneSpec
+from maglica.verbs.verb import OnVm
 from maglica.wire.client import Client
 from support import testdriver
 from support.client_worker import Worker, report
@@ -145,7 +138,7 @@ class SimulatedHost:
         if failure is not None:
             self._peer.tell("result", request, state="failed", phases=phases, failure=failure)
             return
-        vm = self._cloned(request) if request.kind is Kind.CLONE else self._altered(request)
+        vm = self._cloned(request) if request.kind == "clone" else self._altered(request)
         self._peer.tell("result", request, state="done", phases=phases, vm=vm)
 
     def _cloned(self, request: Request) -> Vm:
@@ -177,19 +170,19 @@ class SimulatedHost:
 
     def _altered(self, request: Request) -> Vm:
         spec = request.spec
-        assert isinstance(spec, VmSpec)
+        assert isinstance(spec, OnVm)
         domain = self._connection.lookupByUUIDString(spec.uuid)
         shown = self._vm(domain)
-        if request.kind is Kind.START:
+        if request.kind == "start":
             (domain.resume if domain.isActive() else domain.create)()
-        if request.kind in (Kind.STOP, Kind.REMOVE) and domain.isActive():
+        if request.kind in ("stop", "remove") and domain.isActive():
             domain.destroy()
-        if request.kind is Kind.REMOVE:
+        if request.kind == "remove":
             domain.undefine()
             return shown
-        if request.kind is Kind.TAG:
+        if request.kind == "tag":
             set_tags(domain, spec.tags)
-        if request.kind is Kind.RESIZE:
+        if request.kind == "resize":
             root = definition.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
             if spec.vcpus:
                 size.set_vcpus(root, spec.vcpus)

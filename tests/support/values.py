@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from typing import Any
 
 from hypothesis import strategies as st
 from maglica.model import request
+from maglica.verbs import table
+from maglica.verbs.clone import CloneSpec
+from maglica.verbs.verb import Verb
 
 uuids = st.uuids().map(str)
 labels = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
@@ -61,7 +65,7 @@ nics = st.builds(
     search=tuples(vm_names),
 )
 clone_specs = st.builds(
-    request.CloneSpec,
+    CloneSpec,
     name=vm_names,
     image=object_names,
     host=maybe(object_names),
@@ -75,18 +79,27 @@ clone_specs = st.builds(
     tags=tuples(tags),
     start=st.booleans(),
 )
-vm_specs = st.builds(
-    request.VmSpec,
-    name=object_names,
-    uuid=uuids,
-    host=object_names,
-    force=st.booleans(),
-    timeout=st.integers(0, 86400),
-    vcpus=maybe(vcpus),
-    memory_mib=maybe(memories),
-    tags=tuples(tags),
-)
-image_specs = st.builds(request.ImageSpec, image=object_names, host=object_names)
+# The fields that single verbs have beside those that say which vm is meant.
+_own_fields = {
+    "force": st.booleans(),
+    "stop_timeout": st.integers(0, 86400),
+    "vcpus": maybe(vcpus),
+    "memory_mib": maybe(memories),
+    "tags": tuples(tags),
+}
+
+
+def specs_of(verb: Verb) -> st.SearchStrategy[Any]:
+    """Return specs of a verb; a field that has no strategy here raises KeyError."""
+    if verb.makes_vm:
+        return clone_specs
+    known = {"name": object_names, "image": object_names, "uuid": uuids, "host": object_names}
+    known.update(_own_fields)
+    return st.builds(
+        verb.spec, **{each.name: known[each.name] for each in dataclasses.fields(verb.spec)}
+    )
+
+
 failures = st.builds(
     request.Failure, code=st.from_regex("[a-z_]{1,40}", fullmatch=True), text=texts(2000)
 )
@@ -171,37 +184,28 @@ host_statuses = st.builds(
     weight=numbers,
     report=reports,
 )
-_image_kinds = (request.Kind.PREPARE, request.Kind.RELEASE)
-_vm_kinds = [kind for kind in request.Kind if kind not in (request.Kind.CLONE, *_image_kinds)]
-kinds_and_specs = (
-    st.tuples(st.just(request.Kind.CLONE), clone_specs)
-    | st.tuples(st.sampled_from(_image_kinds), image_specs)
-    | st.tuples(st.sampled_from(_vm_kinds), vm_specs)
-)
-requests = kinds_and_specs.flatmap(
-    lambda pair: st.builds(
-        request.Request,
-        id=uuids,
-        kind=st.just(pair[0]),
-        spec=st.just(pair[1]),
-        state=members(request.State),
-        host=maybe(object_names),
-        who=texts(200),
-        version=st.integers(1, 1 << 53),
-        created=numbers,
-        updated=numbers,
-        phase=maybe(texts(40)),
-        phases=tuples(phases),
-        cancelling=st.booleans(),
-        failure=maybe(failures),
-        vm=maybe(vms),
-    )
+specs = st.one_of(*map(specs_of, table.VERBS))
+requests = st.builds(
+    request.Request,
+    id=uuids,
+    spec=specs,
+    state=members(request.State),
+    host=maybe(object_names),
+    who=texts(200),
+    version=st.integers(1, 1 << 53),
+    created=numbers,
+    updated=numbers,
+    phase=maybe(texts(40)),
+    phases=tuples(phases),
+    cancelling=st.booleans(),
+    failure=maybe(failures),
+    vm=maybe(vms),
 )
 held = st.fixed_dictionaries({"id": uuids, "state": members(request.State)})
 about_itself = {"host": object_names, "id": uuids}
 
-submitted = st.tuples(uuids, kinds_and_specs).map(
-    lambda pair: {"id": pair[0], "kind": pair[1][0], "spec": pair[1][1]}
+submitted = st.tuples(uuids, specs).map(
+    lambda pair: {"id": pair[0], "kind": pair[1].verb, "spec": pair[1]}
 )
 watched = {"id": uuids, "version": st.integers(0, 1 << 53)}
 placements = st.builds(request.Placement, host=object_names, load=numbers)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import Callable
+from typing import Any, Callable
 
 from maglica.domain import nics as domain_nics
 from maglica.fleet.snapshot import Found
@@ -19,20 +19,18 @@ from maglica.libvirtd.hosts import Unreachable
 from maglica.model import errors
 from maglica.model.plain import plain
 from maglica.model.request import (
-    CloneSpec,
     Failure,
     Interface,
-    Kind,
     Nic,
     Phase,
     Placement,
     Request,
     State,
     Vm,
-    VmSpec,
     vm_uuid,
 )
 from maglica.model.vm import Domain
+from maglica.verbs.clone import CloneSpec
 from maglica.wire import messages
 from support.vm_suite import HOSTS, IMAGE
 
@@ -222,20 +220,20 @@ class FakeCell:
         self.domains[host, spec.name] = domain
         return domain
 
-    def _altered(self, kind: Kind, spec: VmSpec) -> Domain:
+    def _altered(self, kind: str, spec: Any) -> Domain:
         key = (spec.host, spec.name)
         domain = self.domains[key]
-        if kind is Kind.REMOVE:
+        if kind == "remove":
             return replace(self.domains.pop(key), state="absent")
-        if kind is Kind.RESIZE:
+        if kind == "resize":
             sizes = {"vcpus": spec.vcpus, "memory_mib": spec.memory_mib}
             domain = replace(domain, **{name: size for name, size in sizes.items() if size})
-        elif kind is Kind.TAG:
+        elif kind == "tag":
             domain = replace(domain, tags=spec.tags)
-        elif kind is Kind.FLATTEN:
+        elif kind == "flatten":
             domain = replace(domain, clone_mode="full", base=None)
         else:
-            active = kind is Kind.START
+            active = kind == "start"
             domain = replace(domain, active=active, state="running" if active else "stopped")
         self.domains[key] = domain
         return domain

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from maglica.client_worker.journal import Journal
 from maglica.model.plain import plain
-from maglica.model.request import Kind, State, VmSpec, new_request_id
+from maglica.model.request import State, new_request_id
+from maglica.verbs.start import StartSpec
 from maglica.wire import keys
 from support.client_worker import (
     Host,
@@ -37,8 +38,8 @@ def test_kill_in_the_middle_keeps_what_was_accepted(worker: Worker, kvm0: Host) 
     def submit(client: Peer) -> None:
         while not over.is_set():
             request_id = new_request_id()
-            spec = VmSpec("vm0", new_request_id(), kvm0.name)
-            client.send("submit", {"id": request_id, "kind": Kind.START, "spec": spec})
+            spec = StartSpec("vm0", new_request_id(), kvm0.name)
+            client.send("submit", {"id": request_id, "kind": "start", "spec": spec})
             try:
                 kind, _other = client.receive(1)
             except TimeoutError:

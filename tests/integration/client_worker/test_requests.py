@@ -15,7 +15,9 @@ import pytest
 import zmq
 from maglica.client_worker.delivery import WINDOW
 from maglica.model.plain import plain
-from maglica.model.request import Kind, PoolSummary, State, VmSpec, new_request_id, vm_uuid
+from maglica.model.request import PoolSummary, State, new_request_id, vm_uuid
+from maglica.verbs.remove import RemoveSpec
+from maglica.verbs.stop import StopSpec
 from maglica.wire.frames import MAX_FRAME
 from support.client_worker import (
     GIB,
@@ -72,8 +74,8 @@ def test_name_is_taken_until_the_vm_is_gone(client: Peer, kvm0: Host) -> None:
     remove = client.request(
         "submit",
         id=new_request_id(),
-        kind=Kind.REMOVE,
-        spec=VmSpec("vm0.example.jp", vm_uuid(request.id), kvm0.name),
+        kind="remove",
+        spec=RemoveSpec("vm0.example.jp", vm_uuid(request.id), kvm0.name),
     )
     kvm0.tell("result", remove, state="done")
     second = client.clone("vm0.example.jp")
@@ -138,8 +140,8 @@ def test_host_down_is_refused_and_comes_back(tmp_path: Path) -> None:
         eventually(lambda: "host kvm0 is down" in worker.log)
         assert "host_down" in client.clone_error("vm1")
         assert "host_down: cannot clone vm1" in client.clone_error("vm1", host="kvm0")
-        spec = VmSpec("vm0", new_request_id(), "kvm0")
-        stop = client.error("submit", id=new_request_id(), kind=Kind.STOP, spec=spec)
+        spec = StopSpec("vm0", new_request_id(), "kvm0")
+        stop = client.error("submit", id=new_request_id(), kind="stop", spec=spec)
         assert stop == ("host_down: cannot stop vm0 on host kvm0: its host worker does not answer")
         # What was accepted waits for the host.
         assert [request.id for request in host.hello()["requests"]] == [first.id]

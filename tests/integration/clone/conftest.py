@@ -20,7 +20,8 @@ from maglica.guest.appliance.accel import kvm_works
 from maglica.host_worker.job.context import JobContext
 from maglica.host_worker.job.vm import clone
 from maglica.host_worker.journal.journal import Journal
-from maglica.model.request import CloneSpec, Kind, Request, new_request_id
+from maglica.model.request import Request, new_request_id
+from maglica.verbs.clone import CloneSpec
 from support import guest, qemu_libvirtd
 
 IMAGE = "debian.original"
@@ -68,7 +69,7 @@ class Host:
 
     def request(self, name: str, **changes: Any) -> Request:
         spec = replace(CloneSpec(name, IMAGE, start=False), **changes)
-        request = Request(new_request_id(), Kind.CLONE, spec, host="kvm0.example.jp", who="alice")
+        request = Request(new_request_id(), spec, host="kvm0.example.jp", who="alice")
         self.context.journal.accept([request])
         return request
 

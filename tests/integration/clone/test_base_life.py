@@ -23,15 +23,11 @@ import pytest
 from maglica.domain import definition
 from maglica.host_worker.job import main, undo
 from maglica.host_worker.journal.intents import Effect
-from maglica.model.request import (
-    ImageSpec,
-    Kind,
-    Request,
-    State,
-    VmSpec,
-    new_request_id,
-    vm_uuid,
-)
+from maglica.model.request import Request, Spec, State, new_request_id, vm_uuid
+from maglica.verbs import table
+from maglica.verbs.flatten import FlattenSpec
+from maglica.verbs.prepare import PrepareSpec
+from maglica.verbs.remove import RemoveSpec
 
 from .conftest import IMAGE, Host
 
@@ -40,20 +36,20 @@ pytestmark = pytest.mark.timeout(900)
 HOST = "kvm0.example.jp"
 
 
-def ask(host: Host, kind: Kind, spec: ImageSpec | VmSpec) -> Request:
-    request = Request(new_request_id(), kind, spec, host=HOST, who="alice")
+def ask(host: Host, spec: Spec) -> Request:
+    request = Request(new_request_id(), spec, host=HOST, who="alice")
     host.context.journal.accept([request])
     main.run([request.id], host.context)
     return host.context.journal.entry(request.id).request
 
 
-def about_image(host: Host, kind: Kind) -> Request:
-    return ask(host, kind, ImageSpec(IMAGE, HOST))
+def about_image(host: Host, kind: str) -> Request:
+    return ask(host, table.named(kind).spec(IMAGE, HOST))
 
 
-def about_vm(host: Host, kind: Kind, made: Request) -> Request:
-    spec = VmSpec(name=made.name, host=HOST, uuid=vm_uuid(made.id))
-    return ask(host, kind, spec)
+def about_vm(host: Host, kind: str, made: Request) -> Request:
+    spec = table.named(kind).spec(name=made.name, host=HOST, uuid=vm_uuid(made.id))
+    return ask(host, spec)
 
 
 def base_files(host: Host) -> list[str]:
@@ -88,12 +84,12 @@ def cloned(host: Host, name: str, **changes: Any) -> Request:
 
 
 def test_a_base_is_made_ahead_and_once(host: Host) -> None:
-    first = about_image(host, Kind.PREPARE)
+    first = about_image(host, "prepare")
     assert first.state is State.DONE, first.failure
     assert [phase.name for phase in first.phases] == ["base"]
     made = base_files(host)
     assert len(made) == 1
-    assert about_image(host, Kind.PREPARE).state is State.DONE
+    assert about_image(host, "prepare").state is State.DONE
     assert base_files(host) == made
     # The first clone finds it.
     cloned(host, "web0.example.jp")
@@ -103,7 +99,7 @@ def test_a_base_is_made_ahead_and_once(host: Host) -> None:
 def test_an_undone_preparation_leaves_a_ready_base(host: Host) -> None:
     """A job may be killed between its base's last commit and its own end."""
     (base,) = host.context.journal.bases()
-    request = Request(new_request_id(), Kind.PREPARE, ImageSpec(IMAGE, HOST), host=HOST, who="a")
+    request = Request(new_request_id(), PrepareSpec(IMAGE, HOST), host=HOST, who="a")
     host.context.journal.accept([request])
     data = {"id": base.id, "image_uuid": base.image_uuid}
     host.context.journal.intend(request.id, Effect.BASE, data)
@@ -113,7 +109,7 @@ def test_an_undone_preparation_leaves_a_ready_base(host: Host) -> None:
 
 def test_release_keeps_what_a_vm_builds_upon(host: Host) -> None:
     made = base_files(host)
-    assert about_image(host, Kind.RELEASE).state is State.DONE
+    assert about_image(host, "release").state is State.DONE
     assert base_files(host) == made
 
 
@@ -123,7 +119,7 @@ def test_a_guest_that_somebody_paused_is_left_alone(host: Host) -> None:
     domain.create()
     domain.suspend()
     try:
-        ended = about_vm(host, Kind.FLATTEN, vm)
+        ended = about_vm(host, "flatten", vm)
         assert ended.state is State.FAILED
         assert ended.failure.text == (
             "cannot flatten paused0.example.jp on host kvm0.example.jp: it is paused: let it run,"
@@ -145,7 +141,7 @@ def test_a_flattened_vm_has_all_of_its_own(host: Host, tmp_path: Path, running: 
     domain = host.connection.lookupByUUIDString(vm_uuid(vm.id))
     if running:
         domain.create()
-    ended = about_vm(host, Kind.FLATTEN, vm)
+    ended = about_vm(host, "flatten", vm)
     assert ended.state is State.DONE, ended.failure
     assert ended.vm.state == ("running" if running else "stopped")
     if running:
@@ -156,7 +152,7 @@ def test_a_flattened_vm_has_all_of_its_own(host: Host, tmp_path: Path, running: 
     assert host.context.journal.intents(ended.id) == ()
     # A second time there is nothing to do.
     blocks = Path(path).stat().st_blocks
-    assert about_vm(host, Kind.FLATTEN, vm).state is State.DONE
+    assert about_vm(host, "flatten", vm).state is State.DONE
     assert Path(path).stat().st_blocks == blocks
     with without_bases(host):
         domain.create()
@@ -170,8 +166,8 @@ def test_a_guest_that_is_killed_while_it_leaves_its_base_loses_nothing(
     vm = cloned(host, "killed.example.jp")
     path = vm.vm.disks[0]
     before = content(path, tmp_path)
-    spec = VmSpec(name=vm.name, host=HOST, uuid=vm_uuid(vm.id))
-    request = Request(new_request_id(), Kind.FLATTEN, spec, host=HOST, who="alice")
+    spec = FlattenSpec(name=vm.name, host=HOST, uuid=vm_uuid(vm.id))
+    request = Request(new_request_id(), spec, host=HOST, who="alice")
     host.context.journal.accept([request])
     _top, base = layers(path)
     data = {"uuid": spec.uuid, "target": "vda", "path": path, "backing": base, "format": "qcow2"}
@@ -215,7 +211,7 @@ def test_a_saved_vm_is_restored_after_it_was_flattened(host: Host) -> None:
     vm = cloned(host, "saved.example.jp", start=True)
     domain = host.connection.lookupByUUIDString(vm_uuid(vm.id))
     domain.managedSave()
-    assert about_vm(host, Kind.FLATTEN, vm).state is State.DONE
+    assert about_vm(host, "flatten", vm).state is State.DONE
     with without_bases(host):
         domain.create()
         domain.destroy()
@@ -227,7 +223,7 @@ def test_a_vm_with_snapshots_keeps_its_base(host: Host, tmp_path: Path) -> None:
     path = vm.vm.disks[0]
     before = content(path, tmp_path)
     subprocess.run(["qemu-img", "snapshot", "-c", "s", path], check=True)
-    ended = about_vm(host, Kind.FLATTEN, vm)
+    ended = about_vm(host, "flatten", vm)
     assert ended.state is State.FAILED
     assert "has snapshots" in ended.failure.text
     assert len(layers(path)) == 2
@@ -247,11 +243,11 @@ def test_a_disk_that_an_admin_attached_is_left_alone(host: Host) -> None:
         domain.attachDeviceFlags(
             f"{disk}<target dev='{target}'/></disk>", libvirt.VIR_DOMAIN_AFFECT_CONFIG
         )
-    ended = about_vm(host, Kind.FLATTEN, vm)
+    ended = about_vm(host, "flatten", vm)
     assert ended.state is State.DONE, ended.failure
     assert layers(vm.vm.disks[0]) == [vm.vm.disks[0]]
     assert layers(str(theirs)) == [str(theirs), str(below)]
-    ended = about_vm(host, Kind.REMOVE, vm)
+    ended = about_vm(host, "remove", vm)
     assert ended.state is State.DONE, ended.failure
     assert theirs.exists() and below.exists() and (host.folder / "image.raw").exists()
     theirs.unlink()
@@ -266,12 +262,12 @@ def test_a_vm_below_an_external_snapshot_is_neither_flattened_nor_removed(host: 
         "<domainsnapshot><name>s</name></domainsnapshot>", disk_only
     )
     above = definition.describe(domain.XMLDesc()).disks[0].source
-    ended = about_vm(host, Kind.FLATTEN, vm)
+    ended = about_vm(host, "flatten", vm)
     assert ended.failure.text == (
         f"cannot flatten below.example.jp on host {HOST}: disk vda is {above} now, and was made as"
         f" {path}: merge snapshots, or attach it as it was"
     )
-    ended = about_vm(host, Kind.REMOVE, vm)
+    ended = about_vm(host, "remove", vm)
     assert ended.failure.code == "not_own"
     assert ended.failure.text == (
         f"cannot remove below.example.jp on host {HOST}: {path} is in use by the file {above}"
@@ -282,7 +278,7 @@ def test_a_vm_below_an_external_snapshot_is_neither_flattened_nor_removed(host: 
     snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
     host.connection.defineXML(xml)
     Path(above).unlink()
-    ended = about_vm(host, Kind.REMOVE, vm)
+    ended = about_vm(host, "remove", vm)
     assert ended.state is State.DONE, ended.failure
     assert not Path(path).exists()
 
@@ -295,25 +291,25 @@ def test_another_version_has_another_base_and_the_old_one_goes_with_its_last_vm(
     with image.open("r+b") as file:
         file.seek(0, os.SEEK_END)
         file.truncate(file.tell() + 4096)
-    prepared = about_image(host, Kind.PREPARE)
+    prepared = about_image(host, "prepare")
     assert prepared.state is State.DONE, prepared.failure
     both = set(base_files(host))
     assert old < both and len(both) == 2
     for domain in host.connection.listAllDomains():
         made = definition.describe(domain.XMLDesc()).made
         if made is not None:
-            spec = VmSpec(name=domain.name(), host=HOST, uuid=domain.UUIDString(), force=True)
-            ended = ask(host, Kind.REMOVE, spec)
+            spec = RemoveSpec(name=domain.name(), host=HOST, uuid=domain.UUIDString())
+            ended = ask(host, spec)
             assert ended.state is State.DONE, ended.failure
     assert set(base_files(host)) == both - old
-    assert about_image(host, Kind.RELEASE).state is State.DONE
+    assert about_image(host, "release").state is State.DONE
     assert host.files() == []
     assert host.context.journal.bases() == ()
 
 
 def test_a_release_beside_clones_takes_nothing_from_them(host: Host) -> None:
     """Whoever comes first: every clone is whole, and no base is left without an entry."""
-    assert about_image(host, Kind.PREPARE).state is State.DONE
+    assert about_image(host, "prepare").state is State.DONE
     over = threading.Event()
     ends: list[State] = []
 
@@ -324,7 +320,7 @@ def test_a_release_beside_clones_takes_nothing_from_them(host: Host) -> None:
             type(host.context.journal)(host.settings.state_dir), host.context.settings, print
         )
         while not over.is_set():
-            ends.append(about_image(other, Kind.RELEASE).state)
+            ends.append(about_image(other, "release").state)
 
     thread = threading.Thread(target=release_again_and_again)
     thread.start()

@@ -20,15 +20,8 @@ import pytest
 from maglica.disk import chain, volumes
 from maglica.domain import definition
 from maglica.host_worker.journal.journal import MAKING, READY, Base
-from maglica.model.request import (
-    ImageSpec,
-    Kind,
-    Request,
-    State,
-    VmSpec,
-    new_request_id,
-    vm_uuid,
-)
+from maglica.model.request import Request, State, new_request_id, vm_uuid
+from maglica.verbs import table
 from support import qemu_libvirtd
 from support.client_worker import IMAGE, Worker, eventually
 from support.host_worker import HOST, Cell, HostWorker
@@ -67,13 +60,13 @@ class Rig(Cell):
         made = f"<uuid>{UUID}</uuid><metadata>{own}</metadata>"
         self.vm = define(NAME, "qcow2", self.disk, made)
 
-    def submit(self, kind: Kind, **fields: Any) -> Request:
-        spec: Any = VmSpec(name=NAME, uuid=UUID, host=HOST, **fields)
-        if kind in (Kind.PREPARE, Kind.RELEASE):
-            spec = ImageSpec(IMAGE, HOST)
+    def submit(self, kind: str, **fields: Any) -> Request:
+        verb = table.named(kind)
+        pinned = {"image": IMAGE} if verb.about == "image" else {"name": NAME, "uuid": UUID}
+        spec = verb.spec(host=HOST, **pinned, **fields)
         return self.client.request("submit", id=new_request_id(), kind=kind, spec=spec)
 
-    def cancelled_at(self, point: str, kind: Kind, **fields: Any) -> None:
+    def cancelled_at(self, point: str, kind: str, **fields: Any) -> None:
         """Let work come to a point and cancel it there; nothing is announced any more then."""
         self.host.stop_at(point)
         request = self.submit(kind, **fields)
@@ -83,7 +76,7 @@ class Rig(Cell):
         assert self.ended(request).state is State.CANCELLED
         assert self.host.journal().intents(request.id) == ()
 
-    def done(self, kind: Kind, **fields: Any) -> None:
+    def done(self, kind: str, **fields: Any) -> None:
         request = self.ended(self.submit(kind, **fields))
         assert request.state is State.DONE, request.failure
 
@@ -140,7 +133,7 @@ def rig(uri: str, tmp_path: Path, worker: Worker) -> Iterator[Rig]:
 )
 def test_an_image_that_is_prepared(rig: Rig, point: str) -> None:
     before = rig.names()
-    rig.cancelled_at(point, Kind.PREPARE)
+    rig.cancelled_at(point, "prepare")
     assert rig.names() == before
     assert rig.host.journal().bases() == ()
 
@@ -161,20 +154,20 @@ def add_base(rig: Rig) -> str:
 def test_bases_that_are_released(rig: Rig, point: str, is_left: bool) -> None:
     """What is removed is not made again; a base is in the journal as long as its volume is."""
     name = add_base(rig)
-    rig.cancelled_at(point, Kind.RELEASE)
+    rig.cancelled_at(point, "release")
     assert (name in rig.names()) is is_left
     assert len(rig.host.journal().bases()) == is_left
-    rig.done(Kind.RELEASE)
+    rig.done("release")
     assert name not in rig.names()
     assert rig.host.journal().bases() == ()
 
 
 @pytest.mark.parametrize("point", ["copy/begin", "copy/announced-pull", "copy/end"])
 def test_a_vm_that_leaves_its_base(rig: Rig, point: str) -> None:
-    rig.cancelled_at(point, Kind.FLATTEN)
+    rig.cancelled_at(point, "flatten")
     assert chain.backing_of(str(rig.disk)) == str(rig.below)
     run("qemu-io", "-f", "qcow2", "-c", "read -P 65 0 4M", rig.disk)
-    rig.done(Kind.FLATTEN)
+    rig.done("flatten")
     assert chain.backing_of(str(rig.disk)) is None
     run("qemu-io", "-f", "qcow2", "-c", "read -P 65 0 4M", rig.disk)
 
@@ -182,24 +175,24 @@ def test_a_vm_that_leaves_its_base(rig: Rig, point: str) -> None:
 @pytest.mark.parametrize(("point", "is_changed"), [("define/begin", False), ("define/end", True)])
 def test_a_vm_that_is_resized(rig: Rig, point: str, is_changed: bool) -> None:
     """A definition is changed as a whole or not at all, and stays so."""
-    rig.cancelled_at(point, Kind.RESIZE, vcpus=2, memory_mib=96)
+    rig.cancelled_at(point, "resize", vcpus=2, memory_mib=96)
     size = (rig.vm.info()[3], rig.vm.maxMemory() >> 10)
     assert size == ((2, 96) if is_changed else (1, 64))
-    rig.done(Kind.RESIZE, vcpus=2, memory_mib=96)
+    rig.done("resize", vcpus=2, memory_mib=96)
     assert (rig.vm.info()[3], rig.vm.maxMemory() >> 10) == (2, 96)
 
 
 @pytest.mark.parametrize(("point", "tags"), [("define/begin", ()), ("define/end", ("web",))])
 def test_a_vm_that_gets_tags(rig: Rig, point: str, tags: tuple[str, ...]) -> None:
-    rig.cancelled_at(point, Kind.TAG, tags=("web",))
+    rig.cancelled_at(point, "tag", tags=("web",))
     assert definition.describe(rig.vm.XMLDesc()).made.tags == tags
-    rig.done(Kind.TAG, tags=("web",))
+    rig.done("tag", tags=("web",))
     assert definition.describe(rig.vm.XMLDesc()).made.tags == ("web",)
 
 
 @pytest.mark.parametrize(("point", "runs"), [("start/begin", False), ("start/end", True)])
 def test_a_vm_that_is_started(rig: Rig, point: str, runs: bool) -> None:
-    rig.cancelled_at(point, Kind.START)
+    rig.cancelled_at(point, "start")
     assert bool(rig.vm.isActive()) is runs
-    rig.done(Kind.START)
+    rig.done("start")
     eventually(rig.vm.isActive)

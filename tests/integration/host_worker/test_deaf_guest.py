@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import libvirt
 import pytest
-from maglica.model.request import Kind, Request, State, VmSpec, new_request_id
+from maglica.model.request import Request, State, new_request_id
+from maglica.verbs.start import StartSpec
+from maglica.verbs.stop import StopSpec
 from support.client_worker import eventually
 from support.host_worker import HOST, Cell
 
@@ -42,13 +44,13 @@ def guest(cell: Cell) -> Iterator[libvirt.virDomain]:
 
 
 def stop(cell: Cell, **fields: object) -> Request:
-    spec = VmSpec(name=NAME, uuid=UUID, host=HOST, **fields)
-    return cell.client.request("submit", id=new_request_id(), kind=Kind.STOP, spec=spec)
+    spec = StopSpec(name=NAME, uuid=UUID, host=HOST, **fields)
+    return cell.client.request("submit", id=new_request_id(), kind="stop", spec=spec)
 
 
 def test_without_force_it_is_left_running(cell: Cell, guest: libvirt.virDomain) -> None:
     cell.start()
-    request = cell.ended(stop(cell, timeout=1))
+    request = cell.ended(stop(cell, stop_timeout=1))
     assert (request.state, request.failure.code) == (State.FAILED, "libvirt_failed")
     assert request.failure.text == (
         f"cannot stop {NAME} on host {HOST}: the guest did not shut down within 1 s"
@@ -59,7 +61,7 @@ def test_without_force_it_is_left_running(cell: Cell, guest: libvirt.virDomain) 
 
 def test_with_force_it_is_ended_after_the_timeout(cell: Cell, guest: libvirt.virDomain) -> None:
     cell.start()
-    request = cell.ended(stop(cell, timeout=1, force=True))
+    request = cell.ended(stop(cell, stop_timeout=1, force=True))
     assert (request.state, request.vm.state) == (State.DONE, "stopped")
     assert not guest.isActive()
     (phase,) = request.phases
@@ -70,7 +72,7 @@ def test_with_force_it_is_ended_after_the_timeout(cell: Cell, guest: libvirt.vir
 def test_a_patient_stop_can_be_cancelled(cell: Cell, guest: libvirt.virDomain) -> None:
     cell.host.options["job_silence"] = 7
     cell.start()
-    request = stop(cell, timeout=600)
+    request = stop(cell, stop_timeout=600)
     cell.wait_phase(request, "shutdown")
     cell.client.request("cancel", id=request.id)
     assert cell.ended(request).state is State.CANCELLED
@@ -79,7 +81,7 @@ def test_a_patient_stop_can_be_cancelled(cell: Cell, guest: libvirt.virDomain) -
 
 def test_a_stop_whose_child_is_killed_goes_on(cell: Cell, guest: libvirt.virDomain) -> None:
     cell.start()
-    request = stop(cell, timeout=600)
+    request = stop(cell, stop_timeout=600)
     cell.wait_phase(request, "shutdown")
     children = cell.host.children()
     os.kill(children[0], signal.SIGKILL)
@@ -91,7 +93,7 @@ def test_a_stop_whose_child_is_killed_goes_on(cell: Cell, guest: libvirt.virDoma
 def test_a_paused_guest_is_resumed_by_start(cell: Cell, guest: libvirt.virDomain) -> None:
     guest.suspend()
     cell.start()
-    spec = VmSpec(name=NAME, uuid=UUID, host=HOST)
-    asked = cell.client.request("submit", id=new_request_id(), kind=Kind.START, spec=spec)
+    spec = StartSpec(name=NAME, uuid=UUID, host=HOST)
+    asked = cell.client.request("submit", id=new_request_id(), kind="start", spec=spec)
     assert cell.ended(asked).vm.state == "running"
     assert guest.state()[0] == libvirt.VIR_DOMAIN_RUNNING

@@ -13,7 +13,8 @@ import signal
 import libvirt
 import pytest
 from maglica.disk import volumes
-from maglica.model.request import Kind, Request, State, VmSpec, new_request_id, vm_uuid
+from maglica.model.request import Request, State, new_request_id, vm_uuid
+from maglica.verbs.remove import RemoveSpec
 from support.client_worker import eventually
 from support.host_worker import HOST, Cell
 from support.own_libvirtd import MADE
@@ -66,8 +67,8 @@ def names(cell: Cell) -> list[str]:
 def removal_at(cell: Cell, point: str) -> tuple[Request, int]:
     """Return a removal that waits at a point, and the process that does it."""
     cell.host.stop_at(point)
-    spec = VmSpec(name=NAME, uuid=UUID, host=HOST)
-    request = cell.client.request("submit", id=new_request_id(), kind=Kind.REMOVE, spec=spec)
+    spec = RemoveSpec(name=NAME, uuid=UUID, host=HOST)
+    request = cell.client.request("submit", id=new_request_id(), kind="remove", spec=spec)
     return request, cell.host.reached()
 
 

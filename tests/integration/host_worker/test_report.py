@@ -23,16 +23,15 @@ from maglica.host_worker.journal.journal import MAKING, READY, Base, Journal
 from maglica.host_worker.journal.looks import Look
 from maglica.model.request import (
     BaseSummary,
-    CloneSpec,
     HostReport,
-    ImageSpec,
-    Kind,
     LookSummary,
     Request,
     State,
     new_request_id,
     vm_uuid,
 )
+from maglica.verbs.clone import CloneSpec
+from maglica.verbs.prepare import PrepareSpec
 from support.own_libvirtd import DOMAIN, MADE, OwnLibvirtd
 
 NAME, UUID = "own.original", "0d0c2f4e-3b1a-4c52-8f8e-6a7b8c9d0e1f"
@@ -188,8 +187,8 @@ def added(node: Node) -> int:
 
 def test_what_a_clone_under_way_has_written_counts_once(node: Node, tmp_path: Path) -> None:
     """The client worker reserves all of it until a report shows the vm."""
-    clone = Request(new_request_id(), Kind.CLONE, CloneSpec("vm0", NAME))
-    prepare = Request(new_request_id(), Kind.PREPARE, ImageSpec(NAME, "kvm0.example.jp"))
+    clone = Request(new_request_id(), CloneSpec("vm0", NAME))
+    prepare = Request(new_request_id(), PrepareSpec(NAME, "kvm0.example.jp"))
     node.journal.accept([clone, prepare])
     volume = written(tmp_path / "volume")
     node.journal.intend(clone.id, Effect.VOLUME, volume)

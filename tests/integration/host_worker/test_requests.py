@@ -7,7 +7,8 @@ from __future__ import annotations
 import libvirt
 import pytest
 from maglica.domain import definition
-from maglica.model.request import Kind, State, VmSpec, new_request_id, vm_uuid
+from maglica.model.request import State, new_request_id, vm_uuid
+from maglica.verbs import table
 from support.client_worker import IMAGE, eventually
 from support.host_worker import HOST, Cell
 from support.own_libvirtd import MADE
@@ -28,8 +29,8 @@ def domain(cell: Cell) -> object:
             each.undefine()
 
 
-def act(cell: Cell, kind: Kind, **fields: object) -> object:
-    spec = VmSpec(**{"name": NAME, "uuid": UUID, "host": HOST, **fields})
+def act(cell: Cell, kind: str, **fields: object) -> object:
+    spec = table.named(kind).spec(**{"name": NAME, "uuid": UUID, "host": HOST, **fields})
     return cell.client.request("submit", id=new_request_id(), kind=kind, spec=spec)
 
 
@@ -150,31 +151,31 @@ def test_quick_work_does_not_wait_for_clones(cell: Cell, domain: object) -> None
     cell.start()
     clone = cell.clone("vm1.example.jp")
     cell.wait_phase(clone, "copy")
-    assert cell.ended(act(cell, Kind.START)).state is State.DONE
+    assert cell.ended(act(cell, "start")).state is State.DONE
     assert not cell.now(clone).state.ended
 
 
 def test_start_stop_start(cell: Cell, domain: object) -> None:
     cell.start()
-    for kind, state in ((Kind.START, "running"), (Kind.START, "running"), (Kind.STOP, "stopped")):
+    for kind, state in (("start", "running"), ("start", "running"), ("stop", "stopped")):
         request = cell.ended(act(cell, kind))
         assert request.state is State.DONE, request.failure
         assert request.vm.state == state
         assert domain.isActive() == (state == "running")
-    assert cell.ended(act(cell, Kind.STOP)).vm.state == "stopped"
+    assert cell.ended(act(cell, "stop")).vm.state == "stopped"
 
 
 def test_resize_changes_the_definition_and_tells_of_the_restart(cell: Cell, domain: object) -> None:
     cell.start()
-    request = cell.ended(act(cell, Kind.RESIZE, vcpus=3, memory_mib=128))
+    request = cell.ended(act(cell, "resize", vcpus=3, memory_mib=128))
     assert request.state is State.DONE, request.failure
     assert (request.vm.vcpus, request.vm.memory_mib) == (3, 128)
     assert request.vm.restart_needed is False
     domain.create()
-    running = cell.ended(act(cell, Kind.RESIZE, vcpus=2))
+    running = cell.ended(act(cell, "resize", vcpus=2))
     assert (running.vm.vcpus, running.vm.memory_mib) == (2, 128)
     assert running.vm.restart_needed is True
-    same = cell.ended(act(cell, Kind.RESIZE, vcpus=2, memory_mib=128))
+    same = cell.ended(act(cell, "resize", vcpus=2, memory_mib=128))
     assert same.vm.restart_needed is True
 
 
@@ -184,7 +185,7 @@ def test_tags_are_changed_in_place(cell: Cell, domain: object, runs: bool) -> No
     if runs:
         domain.create()
     for tags in (("web", "a"), ("a", "role:db"), ("a", "role:db"), ()):
-        request = cell.ended(act(cell, Kind.TAG, tags=tags))
+        request = cell.ended(act(cell, "tag", tags=tags))
         assert request.state is State.DONE, request.failure
         assert request.vm.tags == tuple(sorted(tags))
         assert request.vm.restart_needed is False
@@ -197,11 +198,11 @@ def test_tags_are_changed_in_place(cell: Cell, domain: object, runs: bool) -> No
 def test_remove(cell: Cell, domain: object) -> None:
     cell.start()
     domain.create()
-    removed = cell.ended(act(cell, Kind.REMOVE))
+    removed = cell.ended(act(cell, "remove"))
     assert removed.state is State.DONE, removed.failure
     assert (removed.vm.state, removed.vm.image) == ("absent", IMAGE)
     assert NAME not in [each.name() for each in cell.libvirtd.connection.listAllDomains()]
-    again = cell.ended(act(cell, Kind.REMOVE))
+    again = cell.ended(act(cell, "remove"))
     assert again.vm.state == "absent"
 
 
@@ -209,28 +210,28 @@ def test_remove(cell: Cell, domain: object) -> None:
     ("kind", "changes", "text"),
     [
         (
-            Kind.START,
+            "start",
             {"uuid": "a1b2c3d4-0000-4000-8000-000000000009"},
             f"cannot start {NAME} on host {HOST}: no vm has the UUID"
             " a1b2c3d4-0000-4000-8000-000000000009; it was removed, or another has taken its place",
         ),
         (
-            Kind.STOP,
+            "stop",
             {"name": "vm9.example.jp"},
             f"the vm with the UUID {UUID} on host {HOST} is named {NAME!r}, not 'vm9.example.jp'",
         ),
     ],
 )
 def test_the_vm_that_is_meant_must_be_there(
-    cell: Cell, domain: object, kind: Kind, changes: dict, text: str
+    cell: Cell, domain: object, kind: str, changes: dict, text: str
 ) -> None:
     cell.start()
     request = cell.ended(act(cell, kind, **changes))
     assert (request.failure.code, request.failure.text) == ("vm_unknown", text)
 
 
-@pytest.mark.parametrize("kind", [Kind.REMOVE, Kind.RESIZE, Kind.TAG])
-def test_what_maglica_did_not_make_is_left_alone(cell: Cell, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", ["remove", "resize", "tag"])
+def test_what_maglica_did_not_make_is_left_alone(cell: Cell, kind: str) -> None:
     cell.start()
     image = cell.libvirtd.connection.lookupByName(IMAGE)
     request = cell.ended(act(cell, kind, name=IMAGE, uuid=image.UUIDString(), vcpus=9))
@@ -246,7 +247,7 @@ def test_requests_about_one_vm_run_in_order(cell: Cell) -> None:
     cell.start()
     clone = cell.clone(NAME)
     cell.wait_phase(clone, "copy")
-    start = act(cell, Kind.START, uuid=vm_uuid(clone.id))
+    start = act(cell, "start", uuid=vm_uuid(clone.id))
     eventually(lambda: cell.now(start).state is State.RUNNING)
     assert not cell.now(clone).state.ended
     cell.host.unblock(NAME, "copied")

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import libvirt
 import pytest
-from maglica.model.request import Kind, State, VmSpec, new_request_id
+from maglica.model.request import State, new_request_id
+from maglica.verbs.start import StartSpec
 from support.client_worker import eventually
 from support.host_worker import HOST, Cell
 from support.own_libvirtd import NOBODY
@@ -83,8 +84,8 @@ def standing(cell: Cell, state: str) -> Iterator[libvirt.virDomain]:
 def test_a_guest_that_stands_runs_again(cell: Cell, state: str) -> None:
     with standing(cell, state) as domain:
         cell.start()
-        spec = VmSpec(name=NAME, uuid=UUID, host=HOST)
-        asked = cell.client.request("submit", id=new_request_id(), kind=Kind.START, spec=spec)
+        spec = StartSpec(name=NAME, uuid=UUID, host=HOST)
+        asked = cell.client.request("submit", id=new_request_id(), kind="start", spec=spec)
         ended = cell.ended(asked)
         assert (ended.state, ended.vm and ended.vm.state) == (State.DONE, "running"), ended.failure
         assert domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING

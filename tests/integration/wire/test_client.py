@@ -12,16 +12,8 @@ import pytest
 import zmq
 from maglica.model import errors
 from maglica.model.plain import plain
-from maglica.model.request import (
-    CloneSpec,
-    Failure,
-    HostReport,
-    HostStatus,
-    Kind,
-    Placement,
-    Request,
-    State,
-)
+from maglica.model.request import Failure, HostReport, HostStatus, Placement, Request, State
+from maglica.verbs.clone import CloneSpec
 from maglica.wire import keys, sockets
 from maglica.wire.client import Client
 from maglica.wire.frames import VERSION, Message
@@ -30,7 +22,7 @@ from support.forwarder import DROPPED, SILENT, Forwarder
 from support.wire_server import WireServer, free_port, script
 
 SPEC = CloneSpec(name="vm0.example.jp", image="debian12.original")
-REQUEST = Request(id="0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e", kind=Kind.CLONE, spec=SPEC, who="me")
+REQUEST = Request(id="0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e", spec=SPEC, who="me")
 
 # Longer than a busy machine makes anything take that is not waited for.
 LONG = 20.0
@@ -50,21 +42,21 @@ def server(tmp_path: Path) -> Iterator[WireServer]:
 
 def test_submit_keeps_the_given_id(server: WireServer) -> None:
     with Client(server.config()) as client:
-        assert client.submit(Kind.CLONE, SPEC, REQUEST.id) == REQUEST
+        assert client.submit(SPEC, REQUEST.id) == REQUEST
     assert server.heard[0].body["id"] == REQUEST.id
 
 
 def test_submit_makes_a_new_id_each_time(server: WireServer) -> None:
     with Client(server.config()) as client:
-        client.submit(Kind.CLONE, SPEC)
-        client.submit(Kind.CLONE, SPEC)
+        client.submit(SPEC)
+        client.submit(SPEC)
     assert server.heard[0].body["id"] != server.heard[1].body["id"]
 
 
 def test_retries_have_the_same_body(server: WireServer) -> None:
     server.answer = script([None, None, reply(REQUEST)])
     with Client(server.config(), reply_timeout=0.3) as client:
-        assert client.submit(Kind.CLONE, SPEC) == REQUEST
+        assert client.submit(SPEC) == REQUEST
     assert len(server.heard) == 3
     assert server.heard[0] == server.heard[1] == server.heard[2]
 
@@ -245,7 +237,7 @@ def test_error_codes_become_classes(server: WireServer, cls: type[errors.Maglica
 def test_an_error_is_not_asked_again(server: WireServer) -> None:
     server.answer = script([Message("error", {"code": "no_room", "text": "full"})])
     with Client(server.config()) as client, pytest.raises(errors.NoRoom):
-        client.submit(Kind.CLONE, SPEC)
+        client.submit(SPEC)
     assert len(server.heard) == 1
 
 
@@ -273,7 +265,7 @@ def test_an_answer_that_makes_no_sense_is_refused(server: WireServer, answer: li
 
 def test_bad_input_is_refused_before_it_is_sent(server: WireServer) -> None:
     with Client(server.config()) as client, pytest.raises(errors.MessageInvalid, match="host name"):
-        client.submit(Kind.CLONE, replace(SPEC, name="../etc/passwd"))
+        client.submit(replace(SPEC, name="../etc/passwd"))
     assert server.heard == []
 
 

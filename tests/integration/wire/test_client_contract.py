@@ -12,17 +12,9 @@ from typing import Protocol
 import pytest
 from maglica.config.config import Config, Library
 from maglica.model import errors
-from maglica.model.request import (
-    CloneMode,
-    CloneSpec,
-    Failure,
-    HostStatus,
-    Kind,
-    Request,
-    State,
-    VmSpec,
-    new_request_id,
-)
+from maglica.model.request import CloneMode, Failure, HostStatus, Request, State, new_request_id
+from maglica.verbs.clone import CloneSpec
+from maglica.verbs.start import StartSpec
 from maglica.wire.client import Client
 from support.client_worker import IMAGE, Host, Worker, report, vm
 from support.fake_client import FakeClient
@@ -98,40 +90,40 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 
 
 def test_a_new_request_is_open_and_placed(world: World) -> None:
-    request = world.client.submit(Kind.CLONE, SPEC)
+    request = world.client.submit(SPEC)
     assert request.state in (State.QUEUED, State.SENT)
-    assert (request.kind, request.spec, request.who) == (Kind.CLONE, SPEC, "admin")
+    assert (request.kind, request.spec, request.who) == ("clone", SPEC, "admin")
     assert request.host in HOSTS
     assert world.client.status(request.id).id == request.id
 
 
 def test_the_same_id_is_the_same_request(world: World) -> None:
-    request = world.client.submit(Kind.CLONE, SPEC, new_request_id())
-    assert world.client.submit(Kind.CLONE, SPEC, request.id).id == request.id
+    request = world.client.submit(SPEC, new_request_id())
+    assert world.client.submit(SPEC, request.id).id == request.id
     with pytest.raises(errors.RequestConflict):
-        world.client.submit(Kind.CLONE, replace(SPEC, vcpus=7), request.id)
+        world.client.submit(replace(SPEC, vcpus=7), request.id)
     assert len(world.client.list()) == 1
 
 
 def test_an_equal_clone_joins_the_open_one(world: World) -> None:
-    request = world.client.submit(Kind.CLONE, SPEC)
+    request = world.client.submit(SPEC)
     other = new_request_id()
-    assert world.client.submit(Kind.CLONE, SPEC, other).id == request.id
+    assert world.client.submit(SPEC, other).id == request.id
     assert world.client.status(other).id == request.id
-    assert world.client.submit(Kind.CLONE, replace(SPEC, host=request.host)).id == request.id
+    assert world.client.submit(replace(SPEC, host=request.host)).id == request.id
     assert len(world.client.list()) == 1
 
 
 def test_another_clone_of_that_name_is_refused(world: World) -> None:
-    request = world.client.submit(Kind.CLONE, SPEC)
+    request = world.client.submit(SPEC)
     (other,) = set(HOSTS) - {request.host}
     for spec in (replace(SPEC, clone_mode=CloneMode.FULL), replace(SPEC, host=other)):
         with pytest.raises(errors.NameTaken):
-            world.client.submit(Kind.CLONE, spec)
+            world.client.submit(spec)
         with pytest.raises(errors.NameTaken):
             world.client.plan(spec)
     with pytest.raises(errors.NameTaken):
-        world.client.submit(Kind.CLONE, replace(SPEC, name=IMAGE))
+        world.client.submit(replace(SPEC, name=IMAGE))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +137,7 @@ def test_another_clone_of_that_name_is_refused(world: World) -> None:
 def test_a_clone_that_fits_nowhere_is_refused(
     world: World, change: dict[str, object], error: type[errors.MaglicaError]
 ) -> None:
-    for ask in (world.client.plan, lambda spec: world.client.submit(Kind.CLONE, spec)):
+    for ask in (world.client.plan, world.client.submit):
         with pytest.raises(error):
             ask(replace(SPEC, **change))
     assert world.client.list() == ()
@@ -155,15 +147,15 @@ def test_a_plan_says_where_and_changes_nothing(world: World) -> None:
     planned = world.client.plan(SPEC)
     assert planned.load > 0
     assert world.client.list() == ()
-    assert world.client.submit(Kind.CLONE, SPEC).host == planned.host
+    assert world.client.submit(SPEC).host == planned.host
     assert world.client.plan(SPEC).host == planned.host
 
 
 def test_an_act_on_a_vm_goes_to_its_host(world: World) -> None:
-    spec = VmSpec("vm1", "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e", HOSTS[1])
-    assert world.client.submit(Kind.START, spec).host == HOSTS[1]
+    spec = StartSpec("vm1", "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e", HOSTS[1])
+    assert world.client.submit(spec).host == HOSTS[1]
     with pytest.raises(errors.HostUnknown):
-        world.client.submit(Kind.START, replace(spec, host="kvm9.example.jp"))
+        world.client.submit(replace(spec, host="kvm9.example.jp"))
 
 
 def test_an_unknown_request_is_told(world: World) -> None:
@@ -175,8 +167,7 @@ def test_an_unknown_request_is_told(world: World) -> None:
 
 def test_the_list_is_newest_first_and_can_be_narrowed(world: World) -> None:
     ids = [
-        world.client.submit(Kind.CLONE, replace(SPEC, name=f"vm{number}.example.jp")).id
-        for number in range(3)
+        world.client.submit(replace(SPEC, name=f"vm{number}.example.jp")).id for number in range(3)
     ]
     assert [request.id for request in world.client.list()] == ids[::-1]
     assert [request.id for request in world.client.list(limit=1)] == ids[2:]
@@ -188,14 +179,14 @@ def test_the_list_is_newest_first_and_can_be_narrowed(world: World) -> None:
 
 
 def test_a_cancel_is_passed_on_and_ends_with_the_host_s_result(world: World) -> None:
-    request = world.client.submit(Kind.CLONE, SPEC)
+    request = world.client.submit(SPEC)
     world.run(request)
     cancelled = world.client.cancel(request.id)
     assert cancelled.cancelling
     assert cancelled.state is State.RUNNING
     assert world.client.cancel(request.id).version == cancelled.version
     with pytest.raises(errors.NameTaken):
-        world.client.submit(Kind.CLONE, SPEC)
+        world.client.submit(SPEC)
     world.end(request, State.CANCELLED)
     ended = world.client.wait(request.id, 10)
     assert ended.state is State.CANCELLED
@@ -204,7 +195,7 @@ def test_a_cancel_is_passed_on_and_ends_with_the_host_s_result(world: World) -> 
 
 @pytest.mark.parametrize("state", [State.DONE, State.FAILED])
 def test_wait_returns_how_it_ended(world: World, state: State) -> None:
-    request = world.client.submit(Kind.CLONE, SPEC)
+    request = world.client.submit(SPEC)
     world.run(request)
     world.end(request, state)
     seen: list[Request] = []
@@ -218,7 +209,7 @@ def test_wait_returns_how_it_ended(world: World, state: State) -> None:
 
 
 def test_wait_ends_with_its_time(world: World) -> None:
-    request = world.client.submit(Kind.CLONE, SPEC)
+    request = world.client.submit(SPEC)
     world.run(request)
     seen: list[Request] = []
     with pytest.raises(errors.RequestTimeout, match=r"still running.*; it goes on"):
@@ -227,9 +218,9 @@ def test_wait_ends_with_its_time(world: World) -> None:
 
 
 def test_a_name_is_free_again_after_a_failure(world: World) -> None:
-    request = world.client.submit(Kind.CLONE, SPEC)
+    request = world.client.submit(SPEC)
     world.end(request, State.FAILED)
-    assert world.client.submit(Kind.CLONE, SPEC).id != request.id
+    assert world.client.submit(SPEC).id != request.id
 
 
 def test_hosts_are_told_by_name_with_their_reports(world: World) -> None:
@@ -240,9 +231,7 @@ def test_hosts_are_told_by_name_with_their_reports(world: World) -> None:
 
 
 def listed(*names: str, **changes: object) -> list[Request]:
-    return [
-        Request(new_request_id(), Kind.CLONE, replace(SPEC, name=name, **changes)) for name in names
-    ]
+    return [Request(new_request_id(), replace(SPEC, name=name, **changes)) for name in names]
 
 
 def test_a_list_is_accepted_as_a_whole(world: World) -> None:

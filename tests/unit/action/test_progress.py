@@ -14,12 +14,11 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     Progress,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.request import (
-    CloneSpec,
-    Kind,
     Phase,
     Request,
     State,
 )
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.verbs.clone import CloneSpec
 from ansible_collections.maglica.cloud.plugins.plugin_utils import progress as plugin
 from ansible_collections.maglica.cloud.plugins.plugin_utils.configured import ConfiguredAction
 
@@ -93,11 +92,9 @@ def module(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
 
 
 def test_each_change_is_printed_once(printed: list[str], module: list[Request]) -> None:
-    request = Request("r", Kind.CLONE, CloneSpec(NAME, "image"), host=HOST)
-    running = Request("r", Kind.CLONE, CloneSpec(NAME, "image"), State.RUNNING, HOST, phase="copy")
-    done = Request(
-        "r", Kind.CLONE, CloneSpec(NAME, "image"), State.DONE, HOST, phases=(Phase("copy", 2.0),)
-    )
+    request = Request("r", CloneSpec(NAME, "image"), host=HOST)
+    running = Request("r", CloneSpec(NAME, "image"), State.RUNNING, HOST, phase="copy")
+    done = Request("r", CloneSpec(NAME, "image"), State.DONE, HOST, phases=(Phase("copy", 2.0),))
     module += [request, request, running, done]
     result = FakeAction([{"A": "b"}]).run(None, {})
     assert result["request"]["state"] == "done"
@@ -117,7 +114,7 @@ def test_without_a_socket_the_task_runs_all_the_same(
     long.mkdir()
     monkeypatch.delenv(PROGRESS_VARIABLE, raising=False)
     monkeypatch.setattr(plugin.tempfile, "tempdir", str(long))
-    module.append(Request("r", Kind.CLONE, CloneSpec(NAME, "image")))
+    module.append(Request("r", CloneSpec(NAME, "image")))
     assert FakeAction().run(None, {})["changed"]
     assert printed == []
 
@@ -134,7 +131,7 @@ def test_a_folder_that_vanishes_takes_only_the_show_along(
 
     monkeypatch.setattr(plugin.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(ConfiguredAction, "run", run_and_sweep)
-    module.append(Request("r", Kind.CLONE, CloneSpec(NAME, "image")))
+    module.append(Request("r", CloneSpec(NAME, "image")))
     before = plugin.threading.active_count()
     assert FakeAction().run(None, {})["changed"]
     assert plugin.threading.active_count() == before
@@ -166,7 +163,7 @@ def test_rubbish_is_passed_over(
         return run(self, tmp, variables)
 
     monkeypatch.setattr(ConfiguredAction, "run", run_amid_rubbish)
-    module.append(Request("r", Kind.CLONE, CloneSpec(NAME, "image")))
+    module.append(Request("r", CloneSpec(NAME, "image")))
     assert FakeAction().run(None, {})["changed"]
     assert printed == [f"{NAME}: clone: queued"]
 
@@ -178,7 +175,7 @@ def test_a_display_that_fails_fails_nothing(
         raise BrokenPipeError
 
     monkeypatch.setattr(plugin.display, "display", fail)
-    module.append(Request("r", Kind.CLONE, CloneSpec(NAME, "image")))
+    module.append(Request("r", CloneSpec(NAME, "image")))
     assert FakeAction().run(None, {})["changed"]
 
 
@@ -200,5 +197,5 @@ def test_a_module_that_fails_leaves_nothing_behind(
 def test_nobody_listens_any_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv(PROGRESS_VARIABLE, str(tmp_path / "gone"))
     progress = Progress()
-    progress(Request("r", Kind.CLONE, CloneSpec(NAME, "image")))
+    progress(Request("r", CloneSpec(NAME, "image")))
     assert progress.seen()["request"]["id"] == "r"

@@ -14,12 +14,10 @@ from maglica.model import errors
 from maglica.model.request import (
     BaseSummary,
     CloneMode,
-    CloneSpec,
     DomainSummary,
     Failure,
     HostReport,
     HostStatus,
-    Kind,
     Leftover,
     LookSummary,
     Nic,
@@ -27,8 +25,11 @@ from maglica.model.request import (
     PoolSummary,
     State,
     Vm,
-    VmSpec,
 )
+from maglica.verbs import table
+from maglica.verbs.clone import CloneSpec
+from maglica.verbs.resize import ResizeSpec
+from maglica.verbs.stop import StopSpec
 from support.fake_client import FakeClient
 
 UUID = "6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11"
@@ -311,8 +312,8 @@ def test_acts_on_a_vm_pin_its_uuid(run: Callable[..., Ran], fake: FakeClient, ac
     fake.story = [DONE]
     assert run("vm", act, "vm1.example.jp").status == 0
     (request,) = fake.list()
-    assert request.kind is Kind(act)
-    assert request.spec == VmSpec("vm1.example.jp", UUID, "host0.example.jp")
+    assert request.kind == act
+    assert request.spec == table.named(act).spec("vm1.example.jp", UUID, "host0.example.jp")
 
 
 SL61 = "SL6.1-x86_64.original"
@@ -331,8 +332,8 @@ def test_an_image_is_prepared_on_all_hosts(run: Callable[..., Ran], fake: FakeCl
     assert places(ran) == dict.fromkeys(("host0.example.jp", "host1.example.jp"), "prepared")
     assert "  base: 2.0 s" in ran.err
     assert {(each.kind, each.spec.host) for each in fake.list()} == {
-        (Kind.PREPARE, "host0.example.jp"),
-        (Kind.PREPARE, "host1.example.jp"),
+        ("prepare", "host0.example.jp"),
+        ("prepare", "host1.example.jp"),
     }
 
 
@@ -359,7 +360,7 @@ def test_an_image_is_released(run: Callable[..., Ran], fake: FakeClient) -> None
     assert ran.status == 0
     assert places(ran) == {"host0.example.jp": "nothing to do", "host1.example.jp": "released"}
     (request,) = fake.list()
-    assert (request.kind, request.spec.host) == (Kind.RELEASE, "host1.example.jp")
+    assert (request.kind, request.spec.host) == ("release", "host1.example.jp")
     assert places(run("image", "prepare", SL61)) == dict.fromkeys(
         ("host0.example.jp", "host1.example.jp"), "nothing to do"
     )
@@ -379,7 +380,7 @@ def test_tags_are_said_with_the_clone_or_later(run: Callable[..., Ran], fake: Fa
     run("vm", "tag", "vm1.example.jp", "web", "stage:test", "web", "--no-wait")
     tag, clone = fake.list()
     assert clone.spec.tags == ("a", "web")
-    assert (tag.kind, tag.spec.tags) == (Kind.TAG, ("stage:test", "web"))
+    assert (tag.kind, tag.spec.tags) == ("tag", ("stage:test", "web"))
     bad = run("vm", "tag", "vm1.example.jp", "a b")
     assert bad.status == 2
     assert "'a b' is no tag" in bad.err
@@ -389,9 +390,9 @@ def test_stop_and_resize_have_options(run: Callable[..., Ran], fake: FakeClient)
     run("vm", "stop", "vm1.example.jp", "--force", "--shutdown-timeout", "5", "--no-wait")
     run("vm", "resize", "vm1.example.jp", "--vcpus", "2", "--memory", "256", "--no-wait")
     resize, stop = (request.spec for request in fake.list())
-    assert isinstance(stop, VmSpec)
-    assert isinstance(resize, VmSpec)
-    assert (stop.force, stop.timeout) == (True, 5)
+    assert isinstance(stop, StopSpec)
+    assert isinstance(resize, ResizeSpec)
+    assert (stop.force, stop.stop_timeout) == (True, 5)
     assert (resize.vcpus, resize.memory_mib) == (2, 256)
 
 
@@ -423,7 +424,7 @@ def test_a_vm_on_two_hosts_must_be_told_apart(run: Callable[..., Ran], fake: Fak
     assert "on several hosts: host0.example.jp, host1.example.jp; name one with --host" in ran.err
     fake.story = [DONE]
     assert run("vm", "stop", "old", "--host", "host0.example.jp").status == 0
-    assert fake.list()[0].spec == VmSpec("old", twin.uuid, "host0.example.jp")
+    assert fake.list()[0].spec == StopSpec("old", twin.uuid, "host0.example.jp")
 
 
 def test_requests_are_listed_shown_and_followed(run: Callable[..., Ran], fake: FakeClient) -> None:

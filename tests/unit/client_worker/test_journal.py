@@ -17,19 +17,19 @@ import pytest
 from maglica.client_worker.journal import MIGRATIONS, Journal, digest
 from maglica.model.errors import JournalFailed
 from maglica.model.request import (
-    CloneSpec,
     DomainSummary,
     Failure,
     HostReport,
-    Kind,
     Nic,
     Phase,
     Request,
     State,
     Vm,
-    VmSpec,
     new_request_id,
 )
+from maglica.verbs.clone import CloneSpec
+from maglica.verbs.start import StartSpec
+from maglica.verbs.stop import StopSpec
 from support.client_worker import base
 
 SECRET = "$6$saltsaltsalt$0123456789abcdef"
@@ -51,14 +51,14 @@ def journal(path: Path) -> Iterator[Journal]:
 def clone(name: str = "vm0", **fields: object) -> Request:
     spec = CloneSpec(name, "deb", networks=(Nic("default", addresses=("192.0.2.7/24",)),))
     spec = replace(spec, root_password=SECRET, ssh_authorized_keys=("ssh-rsa " + "A" * 40,))
-    request = Request(new_request_id(), Kind.CLONE, spec, host="kvm0", who="admin", created=5.0)
+    request = Request(new_request_id(), spec, host="kvm0", who="admin", created=5.0)
     return replace(request, updated=5.0, **fields)
 
 
 def add(journal: Journal, *requests: Request) -> None:
     journal.begin()
     for request in requests:
-        journal.add(request, digest(request.kind, request.spec))
+        journal.add(request, digest(request.spec))
     journal.commit()
 
 
@@ -70,7 +70,7 @@ def update(journal: Journal, request: Request) -> None:
 
 def test_a_request_comes_back_as_it_was(journal: Journal) -> None:
     request = clone()
-    stop = Request(new_request_id(), Kind.STOP, VmSpec("vm0", new_request_id(), "kvm0", True))
+    stop = Request(new_request_id(), StopSpec("vm0", new_request_id(), "kvm0", True))
     add(journal, request, stop)
     assert journal.get(request.id) == request
     assert journal.get(stop.id) == stop
@@ -114,7 +114,7 @@ def test_only_the_owner_may_read_it(journal: Journal, path: Path) -> None:
 def test_find_by_own_id_and_alias(journal: Journal) -> None:
     request, alias = clone(), new_request_id()
     add(journal, request)
-    content = digest(request.kind, request.spec)
+    content = digest(request.spec)
     assert journal.find(request.id) == (request.id, content)
     assert journal.find(alias) is None
     journal.begin()
@@ -127,10 +127,10 @@ def test_find_by_own_id_and_alias(journal: Journal) -> None:
 def test_digest_knows_secrets_and_kinds() -> None:
     spec = clone().spec
     assert isinstance(spec, CloneSpec)
-    vm = VmSpec("vm0", new_request_id(), "kvm0")
-    assert digest(Kind.CLONE, spec) == digest(Kind.CLONE, replace(spec))
-    assert digest(Kind.CLONE, spec) != digest(Kind.CLONE, replace(spec, root_password=None))
-    assert digest(Kind.START, vm) != digest(Kind.STOP, vm)
+    vm = ("vm0", new_request_id(), "kvm0")
+    assert digest(spec) == digest(replace(spec))
+    assert digest(spec) != digest(replace(spec, root_password=None))
+    assert digest(StartSpec(*vm)) != digest(StopSpec(*vm))
 
 
 def test_rollback_takes_all_back(journal: Journal) -> None:
@@ -286,11 +286,12 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from maglica.client_worker.journal import Journal
-from maglica.model.request import CloneSpec, Kind, Request, new_request_id
+from maglica.model.request import Request, new_request_id
+from maglica.verbs.clone import CloneSpec
 journal = Journal.open(Path(sys.argv[1]))
 while True:
     journal.begin()
-    request = Request(new_request_id(), Kind.CLONE, CloneSpec("vm0", "deb"))
+    request = Request(new_request_id(), CloneSpec("vm0", "deb"))
     journal.add(request, "x")
     journal.commit()
     os.write(1, request.id.encode() + b"\\n")

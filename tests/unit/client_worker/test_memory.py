@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from maglica.client_worker.reservations import SETTLE_SECONDS
-from maglica.model.request import (
-    DomainSummary,
-    Kind,
-    Request,
-    State,
-    VmSpec,
-    new_request_id,
-    vm_uuid,
-)
+from maglica.model.request import DomainSummary, Request, State, new_request_id, vm_uuid
+from maglica.verbs import table
 from support.client_worker import clone, image, report, vm
 
 if TYPE_CHECKING:
@@ -33,9 +26,9 @@ def domain(name: str, memory_mib: int, active: bool = False) -> DomainSummary:
     return image(name=name, uuid=vm_uuid(name), **facts)
 
 
-def act(kind: Kind, name: str, uuid: str = "", **fields: Any) -> dict[str, Any]:
+def act(kind: str, name: str, uuid: str = "", **fields: Any) -> dict[str, Any]:
     """The body of a submit about a vm."""
-    spec = VmSpec(name, uuid or vm_uuid(name), **{"host": "kvm0", **fields})
+    spec = table.named(kind).spec(name, uuid or vm_uuid(name), **{"host": "kvm0", **fields})
     return {"id": new_request_id(), "kind": kind, "spec": spec}
 
 
@@ -53,7 +46,7 @@ def refusal(cell: Cell, body: dict[str, Any], kind: str = "submit") -> str:
 
 
 def done(cell: Cell, request: Request) -> None:
-    shown = vm(request) if request.kind is Kind.CLONE else None
+    shown = vm(request) if request.kind == "clone" else None
     body = {"host": request.host, "id": request.id, "state": "done", "vm": shown}
     assert cell.ask("result", **body)[0] == "ok"
 
@@ -76,8 +69,8 @@ def test_clones_are_refused_by_what_is_committed_however_much_is_free(cell: Cell
 
 def test_a_start_is_refused_where_the_memory_is_committed(cell: Cell) -> None:
     cell.hello("kvm0", report(image(), domain("a", 8192), domain("b", 8192), memory_free_mib=16000))
-    first = asked(cell, act(Kind.START, "a"))
-    assert refusal(cell, act(Kind.START, "b")) == (
+    first = asked(cell, act("start", "a"))
+    assert refusal(cell, act("start", "b")) == (
         "no_room: cannot start b on host kvm0: 8192 MiB of memory needed, 7680 of 15872 MiB are"
         f" left ({LIMIT}); stop other vms there, or raise the limit in the client worker's"
         " configuration"
@@ -86,30 +79,30 @@ def test_a_start_is_refused_where_the_memory_is_committed(cell: Cell) -> None:
     done(cell, first)
     cell.hello("kvm0", report(image(), domain("a", 8192), domain("b", 8192)))
     assert committed(cell) == 8192
-    assert refusal(cell, act(Kind.START, "b")).startswith("no_room")
+    assert refusal(cell, act("start", "b")).startswith("no_room")
     cell.hello("kvm0", report(image(), domain("a", 8192, active=True), domain("b", 8192)))
     assert committed(cell) == 0
-    assert refusal(cell, act(Kind.START, "b")).startswith("no_room")
+    assert refusal(cell, act("start", "b")).startswith("no_room")
     # One that runs already, paused perhaps, takes no more.
-    assert asked(cell, act(Kind.START, "a")).kind is Kind.START
+    assert asked(cell, act("start", "a")).kind == "start"
     assert committed(cell) == 0
 
 
 def test_a_start_counts_for_clones_and_clones_for_starts(cell: Cell) -> None:
     cell.hello("kvm0", report(image(), domain("a", 8000)))
-    entries = [act(Kind.START, "a"), clone("vm0", memory_mib=8000)]
+    entries = [act("start", "a"), clone("vm0", memory_mib=8000)]
     text = refusal(cell, {"requests": entries}, "submit_all")
     assert text.startswith("no_room: none of 2 requests is accepted: cannot clone vm0")
     assert "7872 of 15872 MiB are left" in text
     assert committed(cell) == 0
     cell.clone("vm0", memory_mib=8000)
-    assert "cannot start a on host kvm0" in refusal(cell, act(Kind.START, "a"))
+    assert "cannot start a on host kvm0" in refusal(cell, act("start", "a"))
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
 def test_a_start_that_was_not_done_frees_its_memory(cell: Cell, state: str) -> None:
     cell.hello("kvm0", report(image(), domain("a", 512)))
-    request = asked(cell, act(Kind.START, "a"))
+    request = asked(cell, act("start", "a"))
     assert committed(cell) == 512
     failure = {"code": "libvirt_failed", "text": "no"}
     cell.ask("result", host="kvm0", id=request.id, state=state, failure=failure)
@@ -118,15 +111,15 @@ def test_a_start_that_was_not_done_frees_its_memory(cell: Cell, state: str) -> N
 
 def test_a_vm_that_was_stopped_since_takes_no_memory(cell: Cell) -> None:
     cell.hello("kvm0", report(image(), domain("a", MOST), domain("b", MOST)))
-    done(cell, asked(cell, act(Kind.START, "a")))
-    assert refusal(cell, act(Kind.START, "b")).startswith("no_room")
-    done(cell, asked(cell, act(Kind.STOP, "a")))
+    done(cell, asked(cell, act("start", "a")))
+    assert refusal(cell, act("start", "b")).startswith("no_room")
+    done(cell, asked(cell, act("stop", "a")))
     assert committed(cell) == 0
     # So it is after a restart of the client worker.
     cell.engine.stop()
     cell.reopen()
     assert committed(cell) == 0
-    done(cell, asked(cell, act(Kind.START, "b")))
+    done(cell, asked(cell, act("start", "b")))
     cell.engine.stop()
     cell.reopen()
     assert committed(cell) == MOST
@@ -138,16 +131,16 @@ def test_a_vm_that_was_stopped_since_takes_no_memory(cell: Cell) -> None:
 
 def test_the_size_that_a_vm_has_by_its_start_counts(cell: Cell) -> None:
     cell.hello("kvm0", report(image(), domain("a", 512), domain("b", MOST)))
-    resize = act(Kind.RESIZE, "a", memory_mib=20000)
-    both = {"requests": [resize, act(Kind.START, "a")]}
+    resize = act("resize", "a", memory_mib=20000)
+    both = {"requests": [resize, act("start", "a")]}
     assert "20000 MiB of memory needed" in refusal(cell, both, "submit_all")
     # Under way, then done, and before a report tells.
     request = asked(cell, resize)
-    assert "20000 MiB of memory needed" in refusal(cell, act(Kind.START, "a"))
+    assert "20000 MiB of memory needed" in refusal(cell, act("start", "a"))
     done(cell, request)
-    assert "20000 MiB of memory needed" in refusal(cell, act(Kind.START, "a"))
-    done(cell, asked(cell, act(Kind.RESIZE, "a", memory_mib=1024)))
-    asked(cell, act(Kind.START, "a"))
+    assert "20000 MiB of memory needed" in refusal(cell, act("start", "a"))
+    done(cell, asked(cell, act("resize", "a", memory_mib=1024)))
+    asked(cell, act("start", "a"))
     assert committed(cell) == 1024
 
 
@@ -156,10 +149,10 @@ def test_the_start_of_a_vm_that_no_report_has_shown(cell: Cell) -> None:
     request = cell.clone("vm0", memory_mib=9000, start=False)
     done(cell, request)
     assert committed(cell) == 0
-    start = asked(cell, act(Kind.START, "vm0", vm_uuid(request.id)))
+    start = asked(cell, act("start", "vm0", vm_uuid(request.id)))
     assert committed(cell) == 9000
     # Asked once more it commits no more.
-    asked(cell, act(Kind.START, "vm0", vm_uuid(request.id)))
+    asked(cell, act("start", "vm0", vm_uuid(request.id)))
     assert committed(cell) == 9000
     assert refusal(cell, clone("vm1", memory_mib=9000)).startswith("no_room")
     done(cell, start)
@@ -170,7 +163,7 @@ def test_a_name_is_kept_by_a_clone_and_not_by_a_start(cell: Cell) -> None:
     cell.hello("kvm0", report(image(), domain("vm0", 512)))
     cell.hello("kvm1")
     failure = {"code": "libvirt_failed", "text": "no"}
-    start = asked(cell, act(Kind.START, "vm0"))
+    start = asked(cell, act("start", "vm0"))
     cell.ask("result", host="kvm0", id=start.id, state="failed", failure=failure)
     cell.clone("vm1", host="kvm1")
     assert "name_taken" in refusal(cell, clone("vm1", memory_mib=64))
@@ -187,10 +180,10 @@ def test_of_two_domains_with_one_uuid_none_is_removed(cell: Cell) -> None:
         f" {uuid}, and they may use the same disks; undefine it (virsh undefine) on the host where"
         " it does not belong, then remove it"
     )
-    remove, renamed = act(Kind.REMOVE, "vm0"), act(Kind.REMOVE, "renamed", uuid, host="kvm1")
+    remove, renamed = act("remove", "vm0"), act("remove", "renamed", uuid, host="kvm1")
     assert refusal(cell, remove) == text.format("vm0")
     assert refusal(cell, renamed) == text.format("renamed")
-    entries = [act(Kind.REMOVE, "other"), remove]
+    entries = [act("remove", "other"), remove]
     assert refusal(cell, {"requests": entries}, "submit_all").startswith("uuid_twice: none of 2")
     # Also when the other host is down: its last report counts.
     cell.now += 16
@@ -198,7 +191,7 @@ def test_of_two_domains_with_one_uuid_none_is_removed(cell: Cell) -> None:
     cell.engine.tick()
     assert not cell.context.hosts.alive("kvm1")
     assert refusal(cell, remove) == text.format("vm0")
-    assert asked(cell, act(Kind.STOP, "vm0")).kind is Kind.STOP
+    assert asked(cell, act("stop", "vm0")).kind == "stop"
     cell.hello("kvm1", report(image()))
     assert asked(cell, remove).state is State.QUEUED
 
@@ -210,7 +203,7 @@ def test_a_vm_that_was_removed_before_a_restart_leaves_its_room_and_its_name(cel
     cell.engine.tick()
     cell.reopen()
     assert committed(cell) == 8192
-    done(cell, asked(cell, act(Kind.REMOVE, "a", vm_uuid(request.id))))
+    done(cell, asked(cell, act("remove", "a", vm_uuid(request.id))))
     cell.reopen()
     assert committed(cell) == 0
     assert cell.clone("a").id != request.id
@@ -219,7 +212,7 @@ def test_a_vm_that_was_removed_before_a_restart_leaves_its_room_and_its_name(cel
 def test_a_vm_that_was_resized_before_a_restart_starts_with_its_new_size(cell: Cell) -> None:
     cell.hello("kvm0", report(image(), domain("a", 1024)))
     cell.engine.tick()
-    done(cell, asked(cell, act(Kind.RESIZE, "a", memory_mib=4096)))
+    done(cell, asked(cell, act("resize", "a", memory_mib=4096)))
     cell.reopen()
-    asked(cell, act(Kind.START, "a"))
+    asked(cell, act("start", "a"))
     assert committed(cell) == 4096

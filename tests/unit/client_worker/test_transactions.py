@@ -14,15 +14,9 @@ from maglica.client_worker.dispatch import Incoming
 from maglica.client_worker.reservations import SETTLE_SECONDS
 from maglica.disk.room import OVERLAY_BYTES
 from maglica.model.errors import JournalFailed
-from maglica.model.request import (
-    Kind,
-    PoolSummary,
-    Request,
-    State,
-    VmSpec,
-    new_request_id,
-    vm_uuid,
-)
+from maglica.model.request import PoolSummary, Request, State, new_request_id, vm_uuid
+from maglica.verbs.remove import RemoveSpec
+from maglica.verbs.start import StartSpec
 from maglica.wire.frames import Message, encode
 from support.client_worker import GIB, base, clone, image, made, report, vm
 
@@ -253,8 +247,8 @@ def test_a_removed_vm_is_gone_at_once(cell: Cell) -> None:
     result(cell, request, state="done", vm=vm(request))
     said = report(image(), made(request))
     cell.hello("kvm0", said)
-    spec = VmSpec("vm0", vm_uuid(request.id), "kvm0")
-    remove = cell.ask("submit", id=new_request_id(), kind=Kind.REMOVE, spec=spec)[1]["request"]
+    spec = RemoveSpec("vm0", vm_uuid(request.id), "kvm0")
+    remove = cell.ask("submit", id=new_request_id(), kind="remove", spec=spec)[1]["request"]
     result(cell, remove, state="done")
     # A report that is older than the result does not bring it back.
     cell.hello("kvm0", said)
@@ -320,11 +314,11 @@ def test_patience_ends_when_something_is_due(cell: Cell) -> None:
 
 def test_more_than_a_welcome_holds_comes_with_the_next(cell: Cell) -> None:
     cell.hello("kvm0", report(image(memory_mib=16, disk_bytes=0), memory_free_mib=1 << 30))
-    spec = [VmSpec(f"vm{number}", new_request_id(), "kvm0") for number in range(1200)]
+    spec = [StartSpec(f"vm{number}", new_request_id(), "kvm0") for number in range(1200)]
     ids = [new_request_id() for _turn in spec]
     cell.handle(
         *[
-            ("submit", {"id": request_id, "kind": Kind.START, "spec": each})
+            ("submit", {"id": request_id, "kind": "start", "spec": each})
             for request_id, each in zip(ids, spec)
         ]
     )
@@ -388,14 +382,14 @@ def test_of_a_list_all_or_none_is_accepted(cell: Cell) -> None:
     cell.hello(said=report(image(), image(name="other", uuid=vm_uuid("other"))))
     there = clone("vm9")
     cell.send("submit", **there)
-    spec = VmSpec("vm0", vm_uuid("x"), "nowhere")
+    spec = StartSpec("vm0", vm_uuid("x"), "nowhere")
     cases = [
         (listed("vm0", "other", "vm1"), "name_taken", "cannot clone other from"),
         (listed("vm0", "vm1", "vm0"), "name_taken", "cannot clone vm0 .* twice in one list"),
         (listed("vm0", *(f"big{n}" for n in range(3)), memory_mib=6000), "no_room", "big"),
         ([*listed("vm0"), clone("vm1", image="none")], "image_unknown", "cannot clone vm1 from"),
         (
-            [*listed("vm0"), {"id": new_request_id(), "kind": Kind.START, "spec": spec}],
+            [*listed("vm0"), {"id": new_request_id(), "kind": "start", "spec": spec}],
             "host_unknown",
             "cannot start vm0: no host nowhere",
         ),
@@ -497,8 +491,8 @@ def test_a_vm_that_is_removed_before_it_was_reported_leaves_its_name(cell: Cell)
     cell.hello()
     request = cell.clone("vm0")
     result(cell, request, state="done", vm=vm(request))
-    spec = VmSpec("vm0", vm_uuid(request.id), "kvm0")
-    remove = cell.ask("submit", id=new_request_id(), kind=Kind.REMOVE, spec=spec)[1]["request"]
+    spec = RemoveSpec("vm0", vm_uuid(request.id), "kvm0")
+    remove = cell.ask("submit", id=new_request_id(), kind="remove", spec=spec)[1]["request"]
     result(cell, remove, state="done")
     assert reserved(cell) == (0, 0.0, set())
     assert cell.clone("vm0").id != request.id

@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from maglica.client_worker.waits import ENDED_AT_ONCE, MAX_PER_KEY, MAX_STALE, Wait, Waits
-from maglica.model.request import CloneSpec, Kind, Request, State
+from maglica.model.request import Request, State
+from maglica.verbs.clone import CloneSpec
 
 
 def wait(peer: bytes, request_id: str = "r", version: int = 1, deadline: float = 10.0) -> Wait:
@@ -15,7 +16,7 @@ def wait(peer: bytes, request_id: str = "r", version: int = 1, deadline: float =
 
 
 def request(version: int, request_id: str = "r") -> Request:
-    return Request(request_id, Kind.CLONE, CloneSpec("vm0", "deb"), version=version)
+    return Request(request_id, CloneSpec("vm0", "deb"), version=version)
 
 
 def answered(waits: Waits, *changed: Request) -> list[tuple[bytes, ...]]:

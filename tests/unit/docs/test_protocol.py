@@ -14,6 +14,7 @@ import pytest
 from maglica.client_worker.access import ALLOWED
 from maglica.model import errors, request, vm
 from maglica.model.errors import MessageInvalid
+from maglica.verbs import clone, table
 from maglica.wire import messages, records, sockets
 from maglica.wire.frames import (
     MAX_DIGITS,
@@ -37,6 +38,18 @@ UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 Field = tuple[str, str, str, str]
 Check = Callable[[Any], Any]
 
+LEAST = {"name": "a", "image": "b", "uuid": UUID, "host": "c"}
+
+
+SPECS = {verb.spec.__name__: verb.spec for verb in table.VERBS}
+
+
+def required(cls: type) -> list[str]:
+    """Return the fields that an object must have."""
+    fields = dataclasses.fields(cls)
+    return [each.name for each in fields if each.default is dataclasses.MISSING]
+
+
 # Each record's check, and an object with its required fields only.
 RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
     "Request": (
@@ -49,18 +62,13 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
     ),
     "Watched": (lambda value: messages.watched(value, "p"), {"id": UUID, "version": 0}),
     "Placement": (lambda value: records.placement(value, "p"), {"host": "a", "load": 0}),
-    "CloneSpec": (
-        lambda value: records.spec(value, "p", request.Kind.CLONE),
-        {"name": "a", "image": "b"},
-    ),
-    "VmSpec": (
-        lambda value: records.spec(value, "p", request.Kind.STOP),
-        {"name": "a", "uuid": UUID, "host": "b"},
-    ),
-    "ImageSpec": (
-        lambda value: records.spec(value, "p", request.Kind.PREPARE),
-        {"image": "a", "host": "b"},
-    ),
+    **{
+        verb.spec.__name__: (
+            lambda value, verb=verb: verb.record(value, "p"),
+            {name: LEAST[name] for name in required(verb.spec)},
+        )
+        for verb in table.VERBS
+    },
     "BaseSummary": (
         lambda value: records.base(value, "p"),
         {
@@ -79,7 +87,7 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         lambda value: records.look(value, "p"),
         {"image": "a", "version": "b", "customizable": True, "reason": None, "current": None},
     ),
-    "Nic": (lambda value: records.nic(value, "p"), {}),
+    "Nic": (lambda value: clone.nic(value, "p"), {}),
     "Phase": (lambda value: records.phase(value, "p"), {"name": "a", "seconds": 1}),
     "Failure": (lambda value: records.failure(value, "p"), {"code": "a", "text": "b"}),
     "Vm": (
@@ -178,7 +186,7 @@ def test_every_record_is_there() -> None:
         for _other, kind, *_rest in fields
         for name in re.findall(r"\*(\w+)\*", kind)
     }
-    assert used | {"Request"} == set(RECORDS)
+    assert used | {"Request"} | set(SPECS) == set(RECORDS)
 
 
 @pytest.mark.parametrize("record", RECORDS)
@@ -191,7 +199,7 @@ def test_every_field_of_a_record_is_there(record: str) -> None:
         with pytest.raises(MessageInvalid, match=f"field '{name}' is missing"):
             check({key: value for key, value in least.items() if key != name})
     if record not in ("Held", "Submission", "Watched"):
-        cls = getattr(request, record)
+        cls = SPECS.get(record) or getattr(request, record)
         assert set(written) == {field.name for field in dataclasses.fields(cls)}
 
 
@@ -237,7 +245,7 @@ def _probe(check: Check, form: str) -> None:
     whole = form.removesuffix(" or null")
     if whole != form:
         check(None)
-    elif "Spec" not in form:
+    elif "spec of" not in form:
         refused(None)
     if listed := re.fullmatch(r"list of (\d+) (.+)", whole):
         check([])
@@ -261,8 +269,8 @@ def _probe(check: Check, form: str) -> None:
         for value in (*bad, 1.5 if whole != "number" else "1", [], {}):
             refused(value)
     else:
-        assert re.match(r"\*\w+\*", whole), form
-        if "Spec" not in form:
+        assert re.match(r"\*\w+\*|spec of that kind", whole), form
+        if "spec of" not in form:
             refused("x")
 
 
@@ -312,10 +320,11 @@ def test_the_roles_are_those_of_the_client_worker() -> None:
 
 
 def test_kinds_and_states_are_those_of_the_model() -> None:
-    for word, members in (("kind", request.Kind), ("state", request.State)):
+    kinds = [verb.name for verb in table.VERBS]
+    for word, values in (("kind", kinds), ("state", [state.value for state in request.State])):
         sentence = re.search(rf"`{word}` is one of ([^.]+)\.", DOCUMENT)
         assert sentence
-        assert re.findall("`(.+?)`", sentence[1]) == [member.value for member in members]
+        assert sorted(re.findall("`(.+?)`", sentence[1])) == sorted(values)
 
 
 def test_numbers_are_those_of_the_code() -> None:

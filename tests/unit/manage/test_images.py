@@ -17,7 +17,6 @@ from maglica.model.request import (
     Failure,
     HostReport,
     HostStatus,
-    Kind,
     LookSummary,
     Phase,
     Request,
@@ -127,8 +126,8 @@ def test_all_is_handed_in_together() -> None:
     client = Client(status("a"), status("b", base()), status("c"), fails=("c",))
     places = {place.host: place for place in bring(client, PREPARED, 10)}
     assert [(each.kind, each.spec.host) for each in client.asked] == [
-        (Kind.PREPARE, "a"),
-        (Kind.PREPARE, "c"),
+        ("prepare", "a"),
+        ("prepare", "c"),
     ]
     assert (places["a"].changed, places["a"].error) == (True, None)
     assert (places["b"].changed, places["b"].request) == (False, None)

@@ -12,8 +12,13 @@ from maglica.libvirtd.hosts import Unreachable
 from maglica.manage import plan as vm_plan
 from maglica.manage.plan import Plan, Presence, Wanted, decide, validate
 from maglica.model import errors
-from maglica.model.request import CloneMode, CloneSpec, Kind, Nic, Request, State, VmSpec
+from maglica.model.request import CloneMode, Nic, Request, State
 from maglica.model.vm import Domain
+from maglica.verbs.clone import CloneSpec
+from maglica.verbs.flatten import FlattenSpec
+from maglica.verbs.resize import ResizeSpec
+from maglica.verbs.stop import StopSpec
+from maglica.verbs.tag import TagSpec
 
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
 UUID = "5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11"
@@ -29,12 +34,12 @@ ABSENT, PRESENT, ON, STOPPED = (
 )
 SILENT = Unreachable("kvm1.example.jp", "no answer within 10 s")
 FULL = {"clone_mode": CloneMode.FULL}
-CLONE, START, STOP, REMOVE, RESIZE = Kind.CLONE, Kind.START, Kind.STOP, Kind.REMOVE, Kind.RESIZE
+CLONE, START, STOP, REMOVE, RESIZE = "clone", "start", "stop", "remove", "resize"
 
 
 def _pending(wanted: Wanted = WANTED) -> Request:
     spec = wanted.clone_spec(IMAGE).without_secrets()
-    return Request("r", CLONE, spec, State.RUNNING, HOST)
+    return Request("r", spec, State.RUNNING, HOST)
 
 
 def _decide(domains: tuple[Domain, ...], pending: Request | None = None, **fields: object) -> Plan:
@@ -71,19 +76,19 @@ def _decide(domains: tuple[Domain, ...], pending: Request | None = None, **field
         (RUNNING, STOPPED, {"vcpus": 2}, [STOP, RESIZE]),
         (OFF, ON, {"vcpus": 2}, [RESIZE, START]),
         (RUNNING, ABSENT, {"vcpus": 2}, [REMOVE]),
-        (RUNNING, PRESENT, {"tags": ("b", "a")}, [Kind.TAG]),
+        (RUNNING, PRESENT, {"tags": ("b", "a")}, ["tag"]),
         (RUNNING, PRESENT, {"tags": ()}, []),
         (replace(OFF, tags=("a", "b")), PRESENT, {"tags": ("b", "a", "b")}, []),
         (replace(OFF, tags=("a", "b")), PRESENT, {"tags": None}, []),
-        (replace(OFF, tags=("a", "b")), ON, {"tags": (), "vcpus": 2}, [RESIZE, Kind.TAG, START]),
+        (replace(OFF, tags=("a", "b")), ON, {"tags": (), "vcpus": 2}, [RESIZE, "tag", START]),
         (None, ABSENT, {"vcpus": 2}, []),
-        (replace(RUNNING, clone_mode="linked"), PRESENT, FULL, [Kind.FLATTEN]),
+        (replace(RUNNING, clone_mode="linked"), PRESENT, FULL, ["flatten"]),
         (replace(RUNNING, clone_mode="full"), PRESENT, FULL, []),
         (replace(RUNNING, clone_mode="full"), PRESENT, {"clone_mode": CloneMode.LINKED}, []),
-        (replace(OFF, clone_mode="linked"), STOPPED, FULL, [Kind.FLATTEN]),
-        (replace(OFF, clone_mode="linked"), ON, FULL, [Kind.FLATTEN, START]),
-        (replace(PAUSED, clone_mode="linked"), ON, FULL, [START, Kind.FLATTEN]),
-        (replace(RUNNING, clone_mode="linked"), STOPPED, FULL, [STOP, Kind.FLATTEN]),
+        (replace(OFF, clone_mode="linked"), STOPPED, FULL, ["flatten"]),
+        (replace(OFF, clone_mode="linked"), ON, FULL, ["flatten", START]),
+        (replace(PAUSED, clone_mode="linked"), ON, FULL, [START, "flatten"]),
+        (replace(RUNNING, clone_mode="linked"), STOPPED, FULL, [STOP, "flatten"]),
     ],
 )
 @pytest.mark.parametrize("image", [IMAGE, None])
@@ -91,7 +96,7 @@ def test_what_is_asked_for(
     domain: Domain | None,
     state: Presence,
     sizes: dict[str, object],
-    kinds: list[Kind],
+    kinds: list[str],
     image: str | None,
 ) -> None:
     if image is None and kinds == [CLONE]:
@@ -99,7 +104,7 @@ def test_what_is_asked_for(
             _decide((), state=state, image=None, **sizes)
         return
     plan = _decide((domain,) if domain else (), state=state, image=image, **sizes)
-    assert [step.kind for step in plan.steps] == kinds
+    assert [step.verb for step in plan.steps] == kinds
     assert plan.changed is bool(kinds)
     assert plan.existing == domain
     assert (plan.before != plan.after) is plan.changed
@@ -117,18 +122,18 @@ def test_the_spec_of_a_clone() -> None:
         "root_password": "$6$salt$hashhash",
     }
     (step,) = _decide((), **fields).steps
-    assert step.spec == CloneSpec(name=NAME, image=IMAGE, start=True, **fields)
+    assert step == CloneSpec(name=NAME, image=IMAGE, start=True, **fields)
     (stopped,) = _decide((), state=STOPPED).steps
-    assert stopped.spec == CloneSpec(name=NAME, image=IMAGE, start=False)
+    assert stopped == CloneSpec(name=NAME, image=IMAGE, start=False)
 
 
 def test_the_spec_of_a_vm_pins_it() -> None:
     (step,) = _decide((RUNNING,), state=STOPPED, force=True, stop_timeout=7).steps
-    assert step.spec == VmSpec(NAME, UUID, HOST, force=True, timeout=7)
+    assert step == StopSpec(NAME, UUID, HOST, force=True, stop_timeout=7)
     (step,) = _decide((RUNNING,), tags=("web", "a")).steps
-    assert step.spec == VmSpec(NAME, UUID, HOST, tags=("a", "web"))
+    assert step == TagSpec(NAME, UUID, HOST, tags=("a", "web"))
     (step,) = _decide((RUNNING,), vcpus=1, memory_mib=1024).steps
-    assert step.spec == VmSpec(NAME, UUID, HOST, memory_mib=1024)
+    assert step == ResizeSpec(NAME, UUID, HOST, memory_mib=1024)
 
 
 def test_before_and_after() -> None:
@@ -153,7 +158,7 @@ def test_before_and_after() -> None:
     plan = _decide((replace(RUNNING, clone_mode="linked"),), **FULL)
     assert plan.before["clone_mode"] == "linked"
     assert plan.after == {**plan.before, "clone_mode": "full"}
-    assert plan.steps[0].spec == VmSpec(NAME, UUID, HOST)
+    assert plan.steps[0] == FlattenSpec(NAME, UUID, HOST)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from maglica.manage.tally import PAUSE, Tally, line
-from maglica.model.request import CloneSpec, Failure, Kind, Request, State
+from maglica.model.request import Failure, Request, State
+from maglica.verbs.clone import CloneSpec
 
 
 def request(number: int, state: State = State.SENT, phase: str | None = None) -> Request:
     spec = CloneSpec(f"vm{number}", "deb")
-    return Request(str(number), Kind.CLONE, spec, state, phase=phase)
+    return Request(str(number), spec, state, phase=phase)
 
 
 def test_line() -> None:
@@ -45,7 +46,7 @@ def test_news_are_told_now_and_then_and_the_end_always() -> None:
         tally(request(number, State.DONE))
     assert said[3:] == ["99 of 100 done, 1 failed"]
     # A second round counts on.
-    tally.expect([replace(request(200), kind=Kind.START)])
+    tally.expect([request(200)])
     now[0] += PAUSE
     tally(request(200, State.DONE))
     assert said[-1] == "100 of 101 done, 1 failed"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import uuid
 
-from maglica.model.request import CloneSpec, Kind, Request, new_request_id, vm_uuid
+from maglica.model.request import Request, new_request_id, vm_uuid
+from maglica.verbs.clone import CloneSpec
 
 HASH = "$6$salt$0123456789"
 
 
 def test_a_password_hash_is_in_no_repr() -> None:
     spec = CloneSpec("vm0", "image", root_password=HASH)
-    assert HASH not in repr(Request("id", Kind.CLONE, spec))
+    assert HASH not in repr(Request("id", spec))
     assert spec.without_secrets() == CloneSpec("vm0", "image")
 
 

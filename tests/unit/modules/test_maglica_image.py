@@ -13,6 +13,7 @@ import yaml
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage import images
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import errors
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import request as model
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.verbs.prepare import PrepareSpec
 from ansible_collections.maglica.cloud.plugins.modules import maglica_image
 
 IMAGE = "debian12.original"
@@ -109,7 +110,7 @@ def test_nothing_to_do(run: Run, client: FakeClient) -> None:
 
 def test_released(run: Run, client: FakeClient) -> None:
     result = run(state="released")
-    assert [request.kind for request in client.asked] == [model.Kind.RELEASE]
+    assert [request.kind for request in client.asked] == ["release"]
     assert result["diff"] == {
         "before": {HOSTS[2]: "prepared"},
         "after": {HOSTS[2]: "not prepared"},
@@ -169,8 +170,8 @@ def test_the_options_are_documented() -> None:
 def test_what_is_returned_is_documented() -> None:
     documented = yaml.safe_load(maglica_image.RETURN)
     assert documented.keys() == {"hosts", "code"}
-    spec = model.ImageSpec(IMAGE, HOSTS[0])
-    request = model.Request("r", model.Kind.PREPARE, spec, state=model.State.FAILED)
+    spec = PrepareSpec(IMAGE, HOSTS[0])
+    request = model.Request("r", spec, state=model.State.FAILED)
     place = images.Place(HOSTS[0], True, request, errors.NoRoom("full"))
     assert documented["hosts"]["contains"].keys() == maglica_image.shown(place).keys()
 

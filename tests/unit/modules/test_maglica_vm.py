@@ -16,13 +16,13 @@ from ansible_collections.maglica.cloud.plugins.module_utils import _ansible
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage import plan, target
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import errors, request
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.vm import Domain
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.verbs.clone import CloneSpec
 from ansible_collections.maglica.cloud.plugins.modules import maglica_vm
 
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
 REQUEST = request.Request(
     id="2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e",
-    kind=request.Kind.CLONE,
-    spec=request.CloneSpec(NAME, IMAGE, root_password="$6$salt$hashhash"),
+    spec=CloneSpec(NAME, IMAGE, root_password="$6$salt$hashhash"),
     state=request.State.RUNNING,
     host=HOST,
     created=100.0,

@@ -20,13 +20,13 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage impor
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import errors
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import request as model
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.vm import Domain
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.verbs.clone import CloneSpec
 from ansible_collections.maglica.cloud.plugins.modules import maglica_vm, maglica_vms
 
 IMAGE, HOST = "debian12.original", "kvm0.example.jp"
 REQUEST = model.Request(
     id="2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e",
-    kind=model.Kind.CLONE,
-    spec=model.CloneSpec("a", IMAGE, root_password="$6$salt$hashhash"),
+    spec=CloneSpec("a", IMAGE, root_password="$6$salt$hashhash"),
     state=model.State.DONE,
     host=HOST,
     created=100.0,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from maglica.model import request as model
 from maglica.model.errors import MessageInvalid
 from maglica.model.plain import plain
+from maglica.verbs.clone import CloneSpec
 from maglica.wire import messages, records
 from maglica.wire.frames import MAX_FRAME, Message, decode, encode
 from support import values
@@ -142,8 +143,8 @@ def test_a_type_of_one_side_is_unknown_on_the_other() -> None:
         ),
         (
             "submit",
-            {"id": UUID, "kind": "stop", "spec": {**VM_SPEC, "timeout": 86401}},
-            "submit.spec.timeout: not a whole number",
+            {"id": UUID, "kind": "stop", "spec": {**VM_SPEC, "stop_timeout": 86401}},
+            "submit.spec.stop_timeout: not a whole number",
         ),
         ("plan", {"spec": VM_SPEC}, "plan.spec: unknown field"),
         ("wait", {"id": UUID, "version": 0, "timeout": 61}, "wait.timeout: not a whole number"),
@@ -194,7 +195,7 @@ def test_a_request_in_a_reply_is_checked_to_its_bottom() -> None:
 
 def test_fields_that_may_be_left_out_have_the_model_s_defaults() -> None:
     body = messages.asked("submit", {"id": UUID, "kind": "clone", "spec": SPEC})
-    assert body["spec"] == model.CloneSpec(**SPEC)
+    assert body["spec"] == CloneSpec(**SPEC)
 
 
 def test_a_page_has_what_fits() -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from ..manage import images as image_apply
@@ -17,29 +16,19 @@ from ..model.errors import ConfigInvalid, NameTaken, VmUnknown
 from ..model.plain import plain
 from ..model.request import (
     CloneMode,
-    CloneSpec,
     DomainSummary,
     HostStatus,
-    Kind,
     Nic,
     Request,
     Spec,
     State,
-    VmSpec,
 )
 from ..model.text import one_line
+from ..verbs import table
+from ..verbs.clone import CloneSpec
 from ..wire.client import Client
 from . import many, text
 from .console import Console
-
-_KINDS = {
-    "start": Kind.START,
-    "stop": Kind.STOP,
-    "remove": Kind.REMOVE,
-    "resize": Kind.RESIZE,
-    "tag": Kind.TAG,
-    "flatten": Kind.FLATTEN,
-}
 
 
 def image_list(client: Client, options: argparse.Namespace, console: Console) -> None:
@@ -77,7 +66,7 @@ def host_list(client: Client, options: argparse.Namespace, console: Console) -> 
 def vm_clone(client: Client, options: argparse.Namespace, console: Console) -> None:
     specs = [_clone_spec(name, options) for name in many.names(options)]
     if len(specs) == 1:
-        _submit(client, Kind.CLONE, specs[0], options, console)
+        _submit(client, specs[0], options, console)
     else:
         many.clone(client, specs, options, console)
 
@@ -103,14 +92,12 @@ def _clone_spec(name: str, options: argparse.Namespace) -> CloneSpec:
 
 def vm_act(client: Client, options: argparse.Namespace, console: Console) -> None:
     host, domain = _find(client.hosts(), names.object_name(options.name), options.host)
-    spec = VmSpec(name=domain.name, uuid=domain.uuid, host=host)
-    if options.command == "stop":
-        spec = replace(spec, force=options.force, timeout=options.shutdown_timeout)
-    elif options.command == "resize":
-        spec = replace(spec, vcpus=options.vcpus, memory_mib=options.memory)
-    elif options.command == "tag":
-        spec = replace(spec, tags=_tags(options.tags))
-    _submit(client, _KINDS[options.command], spec, options, console)
+    verb = table.named(options.command)
+    said = {option.field: getattr(options, option.field) for option in verb.options}
+    if "tags" in said:
+        said["tags"] = _tags(said["tags"])
+    spec: Spec = verb.spec(name=domain.name, uuid=domain.uuid, host=host, **said)
+    _submit(client, spec, options, console)
 
 
 def image_act(client: Client, options: argparse.Namespace, console: Console) -> None:
@@ -160,10 +147,8 @@ def request_wait(client: Client, options: argparse.Namespace, console: Console) 
     _end(request, console)
 
 
-def _submit(
-    client: Client, kind: Kind, spec: Spec, options: argparse.Namespace, console: Console
-) -> None:
-    request = client.submit(kind, spec)
+def _submit(client: Client, spec: Spec, options: argparse.Namespace, console: Console) -> None:
+    request = client.submit(spec)
     if options.wait:
         request = _follow(client, request, options.timeout, console)
     _end(request, console)

@@ -19,6 +19,9 @@ from ..config import config
 from ..config.config import Config
 from ..model.errors import MaglicaError
 from ..model.request import CloneMode, State
+from ..verbs import table
+from ..verbs.clone import CLONE
+from ..verbs.verb import Option
 from ..wire.client import Client
 from . import commands
 from .console import Console
@@ -123,14 +126,12 @@ def _image(group: _Group) -> None:
     listing = group.add("list", commands.image_list, "list the original images of all hosts")
     _host_option(listing, "only those on this host")
 
-    for name, what in (
-        ("prepare", "make an image's base ahead of the first clone"),
-        ("release", "remove the bases of an image that no vm builds upon"),
-    ):
-        parser = group.add(name, commands.image_act, what)
-        parser.add_argument("name", metavar="NAME", help="the original image")
-        _host_option(parser, "only there (default: every host that has it)")
-        _wait_options(parser)
+    for verb in table.VERBS:
+        if verb.about == "image":
+            parser = group.add(verb.name, commands.image_act, verb.help)
+            parser.add_argument("name", metavar="NAME", help="the original image")
+            _host_option(parser, "only there (default: every host that has it)")
+            _wait_options(parser)
 
 
 def _host(group: _Group) -> None:
@@ -142,7 +143,7 @@ def _vm(group: _Group) -> None:
     listing = group.add("list", commands.vm_list, "list the vms of all hosts")
     _host_option(listing, "only those on this host")
 
-    clone = group.add("clone", commands.vm_clone, "make a vm from an original image")
+    clone = group.add(CLONE.name, commands.vm_clone, CLONE.help)
     clone.add_argument("--image", required=True, help="the original image")
     clone.add_argument(
         "--hostname",
@@ -192,34 +193,27 @@ def _vm(group: _Group) -> None:
     )
     _wait_options(clone)
 
-    for name, what in (
-        ("start", "start a vm"),
-        ("stop", "shut a vm down and wait until it is off"),
-        ("remove", "remove a clone with its disks, also when it runs"),
-        ("resize", "change a vm's vCPUs and memory"),
-        ("tag", "give a vm these tags and no others"),
-        ("flatten", "copy what a linked vm has of its base, so that it depends on nothing"),
-    ):
-        parser = group.add(name, commands.vm_act, what)
-        parser.add_argument("name", metavar="NAME", help="the vm")
-        _host_option(parser, "needed only when several hosts have a vm of that name")
-        _wait_options(parser)
-        if name == "stop":
-            parser.add_argument(
-                "--force", action="store_true", help="pull the plug if it does not shut down"
-            )
-            parser.add_argument(
-                "--shutdown-timeout",
-                type=_positive,
-                default=120,
-                metavar="SECONDS",
-                help="how long the guest may take to shut down (default: 120)",
-            )
-        elif name == "resize":
-            parser.add_argument("--vcpus", type=_positive, metavar="N")
-            parser.add_argument("--memory", type=_positive, metavar="MIB")
-        elif name == "tag":
-            parser.add_argument("tags", nargs="*", metavar="TAG", help="none: take all away")
+    for verb in table.VERBS:
+        if verb.about == "vm" and not verb.makes_vm:
+            parser = group.add(verb.name, commands.vm_act, verb.help)
+            parser.add_argument("name", metavar="NAME", help="the vm")
+            _host_option(parser, "needed only when several hosts have a vm of that name")
+            _wait_options(parser)
+            for option in verb.options:
+                _verb_option(parser, option)
+
+
+def _verb_option(parser: argparse.ArgumentParser, option: Option) -> None:
+    said: dict[str, Any] = {"help": option.what}
+    if option.flag.startswith("-"):
+        said["dest"] = option.field
+    if option.form == "switch":
+        said["action"] = "store_true"
+    elif option.form == "tags":
+        said.update(nargs="*", metavar=option.metavar)
+    else:
+        said.update(type=_positive, metavar=option.metavar, default=option.default)
+    parser.add_argument(option.flag, **said)
 
 
 def _request(group: _Group) -> None:

@@ -12,8 +12,9 @@ from ..manage.outcome import failure_of
 from ..manage.tally import Tally
 from ..model import errors
 from ..model.errors import NameInvalid
-from ..model.request import CloneSpec, Kind, Request, new_request_id
+from ..model.request import Request, new_request_id
 from ..model.text import one_line
+from ..verbs.clone import CloneSpec
 from ..wire.client import Client
 from . import text as cli_text
 from .console import Console
@@ -39,7 +40,7 @@ def clone(
     client: Client, specs: Sequence[CloneSpec], options: argparse.Namespace, console: Console
 ) -> None:
     """Hand the clones in as a whole, and follow them. Raises what the first that failed has."""
-    requests = client.submit_all([Request(new_request_id(), Kind.CLONE, spec) for spec in specs])
+    requests = client.submit_all([Request(new_request_id(), spec) for spec in specs])
     if not options.wait:
         console.show(requests, cli_text.request_table(requests))
         return

@@ -116,7 +116,7 @@ def request_table(requests: Iterable[Request]) -> str:
     rows = [
         (
             request.id,
-            request.kind.value,
+            request.kind,
             request.name,
             request.host,
             "cancelling" if request.cancelling and not request.state.ended else request.state.value,
@@ -132,7 +132,7 @@ def request_text(request: Request) -> str:
     """Return everything about one request, a line for each fact."""
     facts = [
         ("id", request.id),
-        ("kind", request.kind.value),
+        ("kind", request.kind),
         ("vm", request.name),
         ("image", getattr(request.spec, "image", None)),
         ("host", request.host),
@@ -165,7 +165,7 @@ def progress(before: Request | None, now: Request) -> list[str]:
     lines = []
     where = f" on {now.host}" if now.host else ""
     if before is None:
-        lines.append(f"request {now.id}: {now.kind.value} {now.name}{where}")
+        lines.append(f"request {now.id}: {now.kind} {now.name}{where}")
     known = before.phases if before else ()
     lines += [f"  {phase.name}: {phase.seconds:.1f} s" for phase in now.phases[len(known) :]]
     if now.cancelling and not (before and before.cancelling) and not now.state.ended:
@@ -183,5 +183,5 @@ def outcome(request: Request) -> str:
     """Return the sentence about a request that is done."""
     took = f"{max(request.updated - request.created, 0):.1f} s"
     if request.vm is None:
-        return f"{request.kind.value} of {request.name} on {request.host} is done ({took})"
+        return f"{request.kind} of {request.name} on {request.host} is done ({took})"
     return f"{request.vm.name} is {request.vm.state} on {request.vm.host} ({took})"

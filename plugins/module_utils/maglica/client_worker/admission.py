@@ -21,21 +21,16 @@ from ..model.errors import (
     RequestConflict,
     UuidTwice,
 )
-from ..model.request import (
-    CloneSpec,
-    ImageSpec,
-    Kind,
-    Placement,
-    Request,
-    Spec,
-    VmSpec,
-)
+from ..model.request import Placement, Request, Spec
+from ..verbs import table
+from ..verbs.clone import CloneSpec
+from ..verbs.verb import Leaves, OnImage, OnVm, Takes
 from .placement.choose import Candidate, Choice, load, place_all, start
 from .state import Context
 
 
 def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> list[Request]:
-    """Return the request of each entry (``id``, ``kind``, ``spec``): accepted, repeated or joined.
+    """Return the request of each entry (``id``, ``spec``): accepted, repeated or joined.
 
     Raises, with nothing changed, what stands against one of them; the text names its vm.
     """
@@ -53,7 +48,7 @@ def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> 
             raise type(error)(f"none of {len(entries)} requests is accepted: {error}") from error
         raise
     for entry, host in zip(new, hosts):
-        request = Request(entry["id"], entry["kind"], entry["spec"], host=host, who=who)
+        request = Request(entry["id"], entry["spec"], host=host, who=who)
         known[request.id] = context.requests.add(request)
         context.hosts.reserve(request, starts.get(request.id, 0))
         context.delivery.add(request.id, host)
@@ -102,7 +97,7 @@ def _unique(ids: Sequence[str], specs: Sequence[Spec]) -> None:
 
 def _repeated(context: Context, entry: Mapping[str, Any]) -> Request | None:
     """Return the request that was submitted with this entry's id before, if any."""
-    found = context.requests.repeated(entry["id"], entry["kind"], entry["spec"])
+    found = context.requests.repeated(entry["id"], entry["spec"])
     if found is None:
         return None
     request, same = found
@@ -157,22 +152,23 @@ def _hosts(
     return [
         (strays.get(entry["id"]) or next(choices).host)
         if isinstance(entry["spec"], CloneSpec)
-        else _host_of(context, entry["spec"], entry["kind"])
+        else _host_of(context, entry["spec"])
         for entry in entries
     ]
 
 
 def _starts(context: Context, entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return by request id the MiB that each entry, if it is a start, would commit on its host."""
-    known = [e for e in entries if e["kind"] is Kind.START and context.hosts.known(e["spec"].host)]
+    """Return by request id the MiB that each entry, if it starts a vm, would commit on its host."""
+    starting = [entry for entry in entries if table.of(entry["spec"]).takes is Takes.MEMORY]
+    known = [entry for entry in starting if context.hosts.known(entry["spec"].host)]
     hosts = {entry["spec"].host for entry in known}
     before = [request.spec for host in hosts for request in context.requests.of_host(host)]
     before += [entry["spec"] for entry in entries]
     # What a vm will have by then, if it is resized before.
     sizes = {
-        spec.uuid: spec.memory_mib
+        spec.uuid: spec.new_memory_mib
         for spec in before
-        if isinstance(spec, VmSpec) and spec.memory_mib is not None
+        if isinstance(spec, OnVm) and spec.new_memory_mib is not None
     }
     return {
         entry["id"]: context.hosts.memory_to_start(spec.host, spec.uuid, sizes.get(spec.uuid))
@@ -180,12 +176,12 @@ def _starts(context: Context, entries: Sequence[Mapping[str, Any]]) -> dict[str,
     }
 
 
-def _start(candidates: dict[str, Candidate], spec: VmSpec, memory_mib: int) -> None:
+def _start(candidates: dict[str, Candidate], spec: OnVm, memory_mib: int) -> None:
     try:
         candidates[spec.host] = start(candidates[spec.host], memory_mib)
     except NoRoom as error:
         raise NoRoom(
-            f"cannot start {spec.name} on host {spec.host}: {error}; stop other vms there, or"
+            f"cannot {spec.verb} {spec.name} on host {spec.host}: {error}; stop other vms there, or"
             " raise the limit in the client worker's configuration"
         ) from None
 
@@ -202,11 +198,11 @@ def _placed(
     return place_all(clones, candidates)
 
 
-def _host_of(context: Context, spec: VmSpec | ImageSpec, kind: Kind) -> str:
-    act = f"cannot {kind.value} {spec.name}"
+def _host_of(context: Context, spec: OnVm | OnImage) -> str:
+    act = f"cannot {spec.verb} {spec.name}"
     if not context.hosts.known(spec.host):
         raise HostUnknown(f"{act}: no host {spec.host} is known")
-    if kind is Kind.REMOVE and isinstance(spec, VmSpec):
+    if isinstance(spec, OnVm) and table.of(spec).leaves is Leaves.GONE:
         holders = context.hosts.holders(spec.uuid)
         if len(holders) > 1:
             raise UuidTwice.of(spec.name, spec.uuid, holders)

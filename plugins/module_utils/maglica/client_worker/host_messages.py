@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..model.errors import AccessDenied, MessageInvalid, RequestUnknown
-from ..model.request import Kind, Request, State, Vm, VmSpec, vm_uuid
+from ..model.request import Request, State, Vm, vm_uuid
+from ..verbs import table
+from ..verbs.verb import Leaves, OnVm
 from ..wire import messages
 from ..wire.frames import Message
 from .state import Call, Context, acknowledge, fits
@@ -85,19 +87,20 @@ def result(context: Context, call: Call) -> Message:
     }
     vm = _vm_that_fits(replace(request, **told), call.body.get("vm"))
     ended = context.requests.change(request, vm=vm, **told)
-    if ended.state is State.DONE and isinstance(ended.spec, VmSpec):
-        note(context, ended.kind, ended.spec)
+    if ended.state is State.DONE and isinstance(ended.spec, OnVm):
+        note(context, ended.spec)
     return OK
 
 
-def note(context: Context, kind: Kind, spec: VmSpec) -> None:
+def note(context: Context, spec: OnVm) -> None:
     """Take in what was done to a vm, before the next report of its host says so."""
-    if kind is Kind.REMOVE:
+    leaves = table.of(spec).leaves
+    if leaves is Leaves.GONE:
         context.hosts.removed(spec.host, spec.uuid, context.clock())
-    elif kind is Kind.STOP:
+    elif leaves is Leaves.STOPPED:
         context.hosts.stopped(spec.host, spec.uuid)
-    elif kind is Kind.RESIZE and spec.memory_mib is not None:
-        context.hosts.resized(spec.host, spec.uuid, spec.memory_mib)
+    if spec.new_memory_mib is not None:
+        context.hosts.resized(spec.host, spec.uuid, spec.new_memory_mib)
 
 
 def _compare(context: Context, host: str, request_id: str) -> bool:
@@ -151,7 +154,7 @@ def _check_result(request: Request, body: dict[str, Any]) -> None:
         raise MessageInvalid("result.failure: missing, though the request has failed")
     if vm is not None and (vm.host, vm.name) != (request.host, request.name):
         raise MessageInvalid(f"result.vm: not {request.name} on host {request.host}")
-    if request.kind is not Kind.CLONE or state is not State.DONE:
+    if not table.of(request).makes_vm or state is not State.DONE:
         return
     if vm is None or vm.uuid != vm_uuid(request.id):
         raise MessageInvalid("result.vm: not the vm that this request makes")

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..model.memory_limit import DEFAULT, MemoryLimit
-from ..model.request import HostReport, Kind, Request, State
+from ..model.request import HostReport, Request, State
+from ..verbs import table
+from ..verbs.verb import Takes
 from .placement.choose import Candidate, Holdings
 from .reservations import SETTLE_SECONDS, Reservations
 
@@ -17,8 +19,6 @@ logger = logging.getLogger(__name__)
 
 # Reports are kept in the journal this often, or as soon as a host's domains have changed.
 KEEP_SECONDS = 60.0
-# The kinds of requests that take room of a host.
-_RESERVING = (Kind.CLONE, Kind.START)
 
 
 @dataclass
@@ -186,9 +186,9 @@ class Hosts:
     def reserve(self, request: Request, memory_mib: int = 0) -> None:
         """Count what an open clone, or a start (of a vm of ``memory_mib``), takes of its host."""
         host = self._hosts.get(request.host or "")
-        if host is None or request.host is None or request.kind not in _RESERVING:
+        if host is None or request.host is None or not _takes_room(request):
             return
-        if request.kind is Kind.CLONE:
+        if table.of(request).makes_vm:
             self._promised[request.name] = request.host
         host.reservations.add(request, host.holdings, memory_mib)
         self._renew(request.host)
@@ -196,7 +196,7 @@ class Hosts:
     def release(self, request: Request, now: float) -> None:
         """Take in that a request has ended: what it took is free, unless it is done."""
         host = self._hosts.get(request.host or "")
-        if host is None or request.host is None or request.kind not in _RESERVING:
+        if host is None or request.host is None or not _takes_room(request):
             return
         if request.state is State.DONE:
             host.reservations.made(request.id, now)
@@ -206,10 +206,10 @@ class Hosts:
     def unreserve(self, request: Request) -> None:
         """Take back ``reserve``."""
         host = self._hosts.get(request.host or "")
-        if host is None or request.host is None or request.kind not in _RESERVING:
+        if host is None or request.host is None or not _takes_room(request):
             return
         host.reservations.drop(request.id)
-        if request.kind is Kind.CLONE:
+        if table.of(request).makes_vm:
             self._promised.pop(request.name, None)
         self._renew(request.host)
 
@@ -275,3 +275,7 @@ class Hosts:
         self.candidates[name] = Candidate(
             name, host.holdings, host.alive, host.weight, host.reservations.total(), limit
         )
+
+
+def _takes_room(request: Request) -> bool:
+    return table.of(request).takes is not Takes.NOTHING

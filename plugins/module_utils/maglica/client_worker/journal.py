@@ -22,7 +22,7 @@ from typing import Any
 
 from ..model.errors import JournalFailed, MessageInvalid
 from ..model.plain import plain
-from ..model.request import HostReport, Kind, Request, Spec, State
+from ..model.request import HostReport, Request, Spec, State
 from ..wire import messages, records
 
 logger = logging.getLogger(__name__)
@@ -61,9 +61,9 @@ _DETAILS = ("phase", "phases", "cancelling", "failure", "vm")
 BUSY_SECONDS = 2.0
 
 
-def digest(kind: Kind, spec: Spec) -> str:
+def digest(spec: Spec) -> str:
     """Return what tells whether two submits ask for the same, secrets included."""
-    return hashlib.sha256(_json([kind, spec]).encode()).hexdigest()
+    return hashlib.sha256(_json([spec.verb, spec]).encode()).hexdigest()
 
 
 class Journal:
@@ -118,7 +118,7 @@ class Journal:
             " version, updated, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             request.id,
             content,
-            request.kind.value,
+            request.kind,
             request.name,
             _json(request.spec),
             request.who,

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from ..model.request import CloneSpec, Kind, Request, State
+from ..model.request import Request, Spec, State
+from ..verbs import table
+from ..verbs.clone import CloneSpec
 from .journal import Journal, digest
 
 
@@ -60,13 +62,13 @@ class Requests:
         found = self._journal.find(request_id)
         return self._known(found[0]) if found else None
 
-    def repeated(self, request_id: str, kind: Kind, spec: Any) -> tuple[Request, bool] | None:
+    def repeated(self, request_id: str, spec: Spec) -> tuple[Request, bool] | None:
         """Return the request that was submitted with this id, and whether it asks for the same."""
         found = self._journal.find(request_id)
         if found is None:
             return None
         request = self._known(found[0])
-        return (request, found[1] == digest(kind, spec)) if request else None
+        return (request, found[1] == digest(spec)) if request else None
 
     def clone_named(self, name: str) -> Request | None:
         """Return the open clone request for a vm of that name, or None."""
@@ -89,14 +91,14 @@ class Requests:
         """Accept a new request; return it with its times."""
         now = self._clock()
         request = replace(request, created=now, updated=now)
-        self._journal.add(request, digest(request.kind, request.spec))
+        self._journal.add(request, digest(request.spec))
         self.added[request.id] = request
         self._note(None, request)
         return request
 
     def join(self, request_id: str, spec: CloneSpec, request: Request) -> None:
         """Let ``request_id``, submitted with ``spec``, stand for the open ``request``."""
-        self._journal.add_alias(request_id, digest(request.kind, spec), request.id)
+        self._journal.add_alias(request_id, digest(spec), request.id)
 
     def change(self, request: Request, **fields: Any) -> Request:
         """Change fields of an open request; return it as it is then, its secrets wiped if ended."""
@@ -131,7 +133,7 @@ class Requests:
             mine[request.id] = None
         else:
             mine.pop(request.id, None)
-        if request.kind is Kind.CLONE:
+        if table.of(request).makes_vm:
             if present:
                 self._clones[request.name] = request.id
             else:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from ..model.request import CloneSpec, Kind, Request, VmSpec, vm_uuid
+from ..model.request import Request, vm_uuid
+from ..verbs import table
+from ..verbs.clone import CloneSpec
+from ..verbs.verb import OnVm, Takes
 from .placement import choose
 from .placement import pools as placement_pools
 from .placement.choose import Holdings, Reserved
@@ -70,7 +73,7 @@ class Reservations:
         self.drop(request.id)
         if isinstance(request.spec, CloneSpec):
             self._put(self._counted(_Reservation(request, vm_uuid(request.id)), holdings))
-        elif isinstance(request.spec, VmSpec) and request.kind is Kind.START:
+        elif isinstance(request.spec, OnVm) and table.of(request).takes is Takes.MEMORY:
             entry = _Reservation(request, request.spec.uuid, memory_mib)
             self._put(self._counted(entry, holdings))
 
@@ -179,4 +182,4 @@ class Reservations:
 
 
 def _made(entries: list[_Reservation]) -> list[str]:
-    return [entry.request.name for entry in entries if entry.request.kind is Kind.CLONE]
+    return [entry.request.name for entry in entries if table.of(entry.request).makes_vm]

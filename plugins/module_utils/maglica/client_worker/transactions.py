@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from ..model.errors import AccessDenied, JournalFailed, MaglicaError
 from ..model.plain import plain
-from ..model.request import Request, State, VmSpec
+from ..model.request import Request, State
+from ..verbs.verb import OnVm
 from ..wire.frames import Message, topic
 from . import host_messages
 from .access import ANYBODY
@@ -79,9 +80,9 @@ class Engine:
             if request.state is State.DONE:
                 context.hosts.reserve(request)
                 context.hosts.release(request, context.clock())
-                if isinstance(request.spec, VmSpec):
+                if isinstance(request.spec, OnVm):
                     # What is kept of its host may be older.
-                    host_messages.note(context, request.kind, request.spec)
+                    host_messages.note(context, request.spec)
         for request in context.requests.open.values():
             context.hosts.reserve(request)
             if request.state is not State.RUNNING or request.cancelling:
@@ -311,4 +312,4 @@ def _failed(error: Exception) -> Message:
 
 
 def _described(request: Request) -> str:
-    return f"request {request.id}, {request.kind.value} {request.name} on host {request.host}"
+    return f"request {request.id}, {request.kind} {request.name} on host {request.host}"

@@ -17,16 +17,15 @@ from ..model.errors import HostDown, HostUnknown, ImageUnknown, MaglicaError
 from ..model.request import (
     BaseSummary,
     HostStatus,
-    ImageSpec,
-    Kind,
     LookSummary,
     Request,
     new_request_id,
 )
+from ..verbs import table
+from ..verbs.prepare import PrepareSpec
+from ..verbs.release import ReleaseSpec
+from ..verbs.verb import OnImage
 from .outcome import failure_of
-
-# The phase of a request that did something, by kind; one that found all done has none.
-_DOING = {Kind.PREPARE: "base", Kind.RELEASE: "volumes"}
 
 
 class Readiness(str, enum.Enum):
@@ -35,9 +34,10 @@ class Readiness(str, enum.Enum):
     PREPARED = "prepared"
     RELEASED = "released"
 
-    @property
-    def kind(self) -> Kind:
-        return Kind.PREPARE if self is Readiness.PREPARED else Kind.RELEASE
+    def spec(self, image: str, host: str) -> OnImage:
+        """Return what to ask of a host."""
+        cls = PrepareSpec if self is Readiness.PREPARED else ReleaseSpec
+        return cls(image, host)
 
 
 class Requests(Protocol):
@@ -128,8 +128,7 @@ def bring(
     places = foresee(client, wanted)
     going = [place for place in places if place.changed]
     asked = [
-        Request(new_request_id(), wanted.state.kind, ImageSpec(wanted.name, place.host))
-        for place in going
+        Request(new_request_id(), wanted.state.spec(wanted.name, place.host)) for place in going
     ]
     accepted = client.submit_all(asked) if asked else ()
     for place, request in zip(going, accepted):
@@ -143,7 +142,7 @@ def bring(
 
 
 def _named(known: dict[str, HostStatus], host: str, wanted: Wanted) -> HostStatus:
-    act = f"cannot {wanted.state.kind.value} image {wanted.name} on host {host}"
+    act = f"cannot {wanted.state.spec(wanted.name, host).verb} image {wanted.name} on host {host}"
     if host not in known:
         raise HostUnknown(f"{act}: the client worker knows no such host")
     status = known[host]
@@ -190,4 +189,5 @@ def _is_to_do(status: HostStatus, wanted: Wanted) -> bool:
 def _end(place: Place, request: Request, timeout: float) -> None:
     place.request = request
     place.error = failure_of(request, timeout)
-    place.changed = any(phase.name == _DOING[request.kind] for phase in request.phases)
+    acting = table.of(request).acting_phase
+    place.changed = any(phase.name == acting for phase in request.phases)

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from ..model import errors
 from ..model.errors import MaglicaError, RequestCancelled, RequestTimeout
-from ..model.request import ImageSpec, Request, State
+from ..model.request import Request, State
+from ..verbs import table
 
 
 def ended_with(request: Request) -> MaglicaError | None:
@@ -15,7 +16,7 @@ def ended_with(request: Request) -> MaglicaError | None:
         return errors.from_code(request.failure.code, request.failure.text)
     if request.state is State.CANCELLED:
         return RequestCancelled(
-            f"{request.kind.value} of {request.name}{_where(request)} was cancelled"
+            f"{request.kind} of {request.name}{_where(request)} was cancelled"
             f" (request {request.id})"
         )
     return None
@@ -25,7 +26,7 @@ def failure_of(request: Request, timeout: float) -> MaglicaError | None:
     """Return why a request is not done, ``timeout`` seconds after the wait for it began."""
     if request.state.ended:
         return ended_with(request)
-    what = "image" if isinstance(request.spec, ImageSpec) else "vm"
+    what = table.of(request).about
     phase = f" in phase {request.phase}" if request.phase else ""
     return RequestTimeout(
         f"cannot wait longer for {what} {request.name}: request {request.id} is"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..fleet.snapshot import Found
@@ -23,9 +23,11 @@ from ..model.errors import (
     VmUnknown,
 )
 from ..model.plain import plain
-from ..model.request import CloneMode, CloneSpec, Kind, Nic, Request, Spec, VmSpec
+from ..model.request import CloneMode, Nic, Request, Spec
 from ..model.vm import Domain
-from ..wire import records
+from ..verbs import table
+from ..verbs.clone import CLONE, CloneSpec
+from ..verbs.remove import RemoveSpec
 
 
 class Presence(str, enum.Enum):
@@ -80,16 +82,9 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One request to submit."""
-
-    kind: Kind
-    spec: Spec
-
-
-@dataclass(frozen=True)
 class Plan:
-    """What to do. ``before`` and ``after`` describe the vm, for a diff.
+    """What to do: requests to submit, one after the other. ``before`` and ``after`` describe the
+    vm, for a diff.
 
     ``joined`` is an open clone request for that name, which must end first; then everything is
     looked at and planned anew. ``cancel``: it is to be cancelled. ``ours``: it asks for just this
@@ -97,7 +92,7 @@ class Plan:
     """
 
     existing: Domain | None = None
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Spec, ...] = ()
     joined: Request | None = None
     cancel: bool = False
     ours: bool = False
@@ -132,7 +127,7 @@ def validate(wanted: Wanted) -> None:
             )
     spec = wanted.clone_spec(wanted.image or "none")
     try:
-        records.spec(plain(spec), "", Kind.CLONE)
+        CLONE.record(plain(spec), "")
     except MessageInvalid as error:
         # The user knows the parameter, and no message.
         raise NameInvalid(str(error).lstrip(".").replace("memory_mib:", "memory:")) from None
@@ -200,7 +195,7 @@ def _remove(wanted: Wanted, existing: Domain | None, found: Found, pending: Requ
     if existing is None:
         _need_all_hosts(wanted, found)
         return Plan(before=gone, after=gone)
-    steps = (Step(Kind.REMOVE, _vm_spec(wanted, existing)),)
+    steps = (RemoveSpec(existing.name, existing.uuid, existing.host),)
     return Plan(existing, steps, before=_view(existing), after=gone)
 
 
@@ -249,7 +244,7 @@ def _make(wanted: Wanted, found: Found) -> Plan:
         raise VmUnknown(f"no host has a vm {wanted.name}; to make it, say from which image")
     spec = wanted.clone_spec(wanted.image)
     before, after = _made(plain(spec))
-    return Plan(steps=(Step(Kind.CLONE, spec),), before=before, after=after)
+    return Plan(steps=(spec,), before=before, after=after)
 
 
 def _made(spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -265,47 +260,21 @@ def _made(spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _adjust(wanted: Wanted, existing: Domain) -> Plan:
-    spec = _vm_spec(wanted, existing)
+    """Plan for a vm that is there: each verb tells whether it is needed."""
     before = _view(existing)
     after = dict(before)
-    steps = []
-    vcpus = wanted.vcpus if wanted.vcpus != existing.vcpus else None
-    memory_mib = wanted.memory_mib if wanted.memory_mib != existing.memory_mib else None
-    if wanted.state is Presence.STOPPED and existing.active:
-        steps.append(Step(Kind.STOP, spec))
-        after["state"] = "stopped"
-    if vcpus is not None or memory_mib is not None:
-        after["vcpus"] = vcpus or existing.vcpus
-        after["memory"] = memory_mib or existing.memory_mib
-        resized = replace(spec, vcpus=vcpus, memory_mib=memory_mib)
-        steps.append(Step(Kind.RESIZE, resized))
-    if wanted.tags is not None and _distinct(wanted.tags) != existing.tags:
-        tags = _distinct(wanted.tags)
-        after["tags"] = list(tags)
-        steps.append(Step(Kind.TAG, replace(spec, tags=tags)))
-    if wanted.clone_mode is CloneMode.FULL and existing.clone_mode == CloneMode.LINKED.value:
-        before["clone_mode"] = existing.clone_mode
-        after["clone_mode"] = CloneMode.FULL.value
-        steps.append(Step(Kind.FLATTEN, spec))
-    if wanted.state is Presence.RUNNING and not existing.runs:
-        # What is on, but stands, is only let go on; then it can be flattened, too.
-        steps.insert(0 if existing.active else len(steps), Step(Kind.START, spec))
-        after["state"] = "running"
+    steps: list[Spec] = []
+    for verb in table.VERBS:
+        change = verb.change(wanted, existing) if verb.change else None
+        if change is not None:
+            steps.insert(0 if change.first else len(steps), change.spec)
+            before.update(change.before)
+            after.update(change.after)
     return Plan(existing, tuple(steps), before=before, after=after)
 
 
 def _distinct(tags: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(set(tags)))
-
-
-def _vm_spec(wanted: Wanted, existing: Domain) -> VmSpec:
-    return VmSpec(
-        name=existing.name,
-        uuid=existing.uuid,
-        host=existing.host,
-        force=wanted.force,
-        timeout=wanted.stop_timeout,
-    )
 
 
 def _state(domain: Domain) -> str:

@@ -11,7 +11,8 @@ from typing import Protocol
 from ..config.config import HostEntry
 from ..fleet import fleet
 from ..fleet.snapshot import Found
-from ..model.request import CloneSpec, Placement, Request, State
+from ..model.request import Placement, Request, State
+from ..verbs.clone import CloneSpec
 
 OnChange = Callable[[Request], None]
 

@@ -15,8 +15,9 @@ from ..model.errors import (
     VmStopped,
     VmUnknown,
 )
-from ..model.request import Kind, Request
+from ..model.request import Request
 from ..model.vm import Domain
+from ..verbs import table
 from . import shown as vm_view
 from .plan import Presence
 from .ports import Hosts
@@ -142,7 +143,7 @@ def _promised(member: Member) -> dict[str, object] | None:
 def _shall_run(member: Member, domain: Domain) -> bool:
     if member.wanted.state is Presence.STOPPED:
         return False
-    made_to_run = any(step.kind in (Kind.CLONE, Kind.START) for step in member.plan.steps)
+    made_to_run = any(table.of(spec).runs_vm for spec in member.plan.steps)
     return member.wanted.state is Presence.RUNNING or made_to_run or domain.runs
 
 

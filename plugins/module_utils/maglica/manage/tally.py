@@ -36,7 +36,7 @@ class Tally:
         """Take in a change; a failure is said at once, with its cause."""
         self._newest[request.id] = request
         if request.failure is not None:
-            self._say(f"{request.name}: {request.kind.value}: {request.failure.text}")
+            self._say(f"{request.name}: {request.kind}: {request.failure.text}")
         self._tell()
 
     def _tell(self) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.errors import MaglicaError
-from ..model.request import Request
-from .plan import Plan, Step, Wanted
+from ..model.request import Request, Spec
+from .plan import Plan, Wanted
 
 # An error that is about many names this many.
 MAX_NAMED = 8
@@ -45,7 +45,7 @@ class Member:
 
     wanted: Wanted
     plan: Plan = field(default_factory=Plan)
-    steps: Sequence[Step] = ()
+    steps: Sequence[Spec] = ()
     rounds: int = 0
     changed: bool = False
     before: dict[str, Any] = field(default_factory=dict)

@@ -17,8 +17,10 @@ from typing import Any, Union
 
 from ..fleet.snapshot import Found
 from ..model.errors import HostDown, LimitExceeded, MaglicaError, RequestConflict
-from ..model.request import CloneSpec, Kind, Request, State, new_request_id
+from ..model.request import Request, State, new_request_id
 from ..model.vm import Domain
+from ..verbs import table
+from ..verbs.clone import CloneSpec
 from . import group as vms_plan
 from . import plan
 from . import shown as vm_view
@@ -65,10 +67,10 @@ class Task:
         """Return what ``bring`` would do, with the hosts that clones would be made on."""
         members = self._look(asked)
         cloned = [
-            (member, step.spec)
+            (member, spec)
             for member in members
-            for step in member.steps
-            if isinstance(step.spec, CloneSpec)
+            for spec in member.steps
+            if isinstance(spec, CloneSpec)
         ]
         placements = self._client.plan_all([spec for _member, spec in cloned]) if cloned else ()
         for (member, _spec), placement in zip(cloned, placements):
@@ -127,7 +129,7 @@ class Task:
         pending = {
             request.name: request
             for request in self._client.list(OPEN, _LISTED, only)
-            if request.kind is Kind.CLONE and request.name in names
+            if table.of(request).makes_vm and request.name in names
         }
         return pending, self._hosts.find_vms(names)
 
@@ -195,7 +197,7 @@ class Task:
         asked = []
         for member in members:
             steps = member.steps[:1] if self._waiting.wait else member.steps
-            asked += [(member, Request(new_request_id(), step.kind, step.spec)) for step in steps]
+            asked += [(member, Request(new_request_id(), spec)) for spec in steps]
         if len(asked) > vms_plan.MAX_VMS:
             raise LimitExceeded(
                 f"{len(asked)} requests for {len(members)} vms are more than {vms_plan.MAX_VMS},"

@@ -10,8 +10,8 @@ from __future__ import annotations
 import enum
 import shlex
 import uuid
-from dataclasses import dataclass, field, replace
-from typing import Union
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from . import vm as vm_identity
 
@@ -43,20 +43,6 @@ class Role(str, enum.Enum):
     HOST = "host"
 
 
-class Kind(str, enum.Enum):
-    """What a request asks for."""
-
-    CLONE = "clone"
-    START = "start"
-    STOP = "stop"
-    REMOVE = "remove"
-    RESIZE = "resize"
-    TAG = "tag"
-    FLATTEN = "flatten"
-    PREPARE = "prepare"
-    RELEASE = "release"
-
-
 class CloneMode(str, enum.Enum):
     """Whether a vm's disks are overlays of the base or full copies of it."""
 
@@ -77,69 +63,23 @@ class Nic:
     search: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class CloneSpec:
-    """A vm to be made from an original image. ``None`` means: as in the image, or chosen.
+class Spec(Protocol):
+    """What a request asks for. Each verb has a class of its own, in verbs/."""
 
-    ``root_password``, a hash of crypt(5), is secret: no repr shows it, so no log and no traceback.
-    """
-
-    name: str
-    image: str
-    host: str | None = None
-    clone_mode: CloneMode = CloneMode.LINKED
-    pool: str | None = None
-    vcpus: int | None = None
-    memory_mib: int | None = None
-    networks: tuple[Nic, ...] | None = None
-    ssh_authorized_keys: tuple[str, ...] = ()
-    root_password: str | None = field(default=None, repr=False)
-    tags: tuple[str, ...] = ()
-    start: bool = True
-
-    def without_secrets(self) -> CloneSpec:
-        """Return the spec as it may be shown and kept after the request has ended."""
-        return replace(self, root_password=None)
-
-
-@dataclass(frozen=True)
-class VmSpec:
-    """An act on a vm that exists. ``uuid`` pins it: a new vm of the same name is not meant.
-
-    ``force`` and ``timeout`` (seconds) are for stop: after the timeout of a shutdown that the guest
-    did not follow, pull the plug if forced, else fail. ``vcpus`` and ``memory_mib`` are for resize.
-    ``tags``, all that the vm shall have, are for tag.
-    """
-
-    name: str
-    uuid: str
-    host: str
-    force: bool = False
-    timeout: int = 120
-    vcpus: int | None = None
-    memory_mib: int | None = None
-    tags: tuple[str, ...] = ()
-
-    def without_secrets(self) -> VmSpec:
-        return self
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """An act on an original image of one host: have its base made, or its unused bases removed."""
-
-    image: str
-    host: str
+    @property
+    def verb(self) -> str: ...
 
     @property
     def name(self) -> str:
-        return self.image
+        """The name of the vm or image that it is about."""
+        ...
 
-    def without_secrets(self) -> ImageSpec:
-        return self
+    @property
+    def host(self) -> str | None: ...
 
-
-Spec = Union[CloneSpec, VmSpec, ImageSpec]
+    def without_secrets(self) -> Spec:
+        """Return the spec as it may be shown and kept after the request has ended."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -183,12 +123,13 @@ class Vm:
 class Request:
     """A request as the client worker's journal knows it.
 
-    ``version`` grows by one with each change, so that a waiting client can ask for what is newer.
-    ``who`` is the name that the submitting key has in the access file.
+    ``kind`` is the name of its spec's verb. ``version`` grows by one with each change, so that a
+    waiting client can ask for what is newer. ``who`` is the name that the submitting key has in the
+    access file.
     """
 
     id: str
-    kind: Kind
+    kind: str = field(init=False)
     spec: Spec
     state: State = State.QUEUED
     host: str | None = None
@@ -201,6 +142,9 @@ class Request:
     cancelling: bool = False
     failure: Failure | None = None
     vm: Vm | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", self.spec.verb)
 
     @property
     def name(self) -> str:

@@ -20,15 +20,14 @@ from ..model import errors
 from ..model.errors import MessageInvalid, PeerSilent, RequestTimeout
 from ..model.plain import plain
 from ..model.request import (
-    CloneSpec,
     HostStatus,
-    Kind,
     Placement,
     Request,
     Spec,
     State,
     new_request_id,
 )
+from ..verbs.clone import CloneSpec
 from . import keys, messages, sockets
 from .frames import Message, decode, encode
 
@@ -94,18 +93,18 @@ class Client:
         self._drop_link()
         self._context.term()
 
-    def submit(self, kind: Kind, spec: Spec, request_id: str | None = None) -> Request:
+    def submit(self, spec: Spec, request_id: str | None = None) -> Request:
         """Hand in a request; it is in the client worker's journal when this returns.
 
         Give the same ``request_id`` to hand in the same request again, also from another process.
         """
-        body = {"id": request_id or new_request_id(), "kind": kind, "spec": spec}
+        body = {"id": request_id or new_request_id(), "kind": spec.verb, "spec": spec}
         return self._request("submit", body)
 
     def submit_all(self, requests: Sequence[Request]) -> tuple[Request, ...]:
         """Hand in up to 1000 requests, of which all are accepted or none; return what they became.
 
-        Of each, ``id``, ``kind`` and ``spec`` count. The clones are placed together. Raises what
+        Of each, ``id`` and ``spec`` count. The clones are placed together. Raises what
         stands against one of them.
         """
         asked = [{"id": each.id, "kind": each.kind, "spec": each.spec} for each in requests]
@@ -193,7 +192,7 @@ class Client:
                 return found
             if time.monotonic() >= end:
                 raise RequestTimeout(
-                    f"request {request_id} ({found.kind.value} {found.name}) is still"
+                    f"request {request_id} ({found.kind} {found.name}) is still"
                     f" {found.state.value} after {timeout:g} s; it goes on"
                 )
 

@@ -26,6 +26,8 @@ from ..model.checks import (
 )
 from ..model.errors import MessageInvalid
 from ..model.plain import plain
+from ..verbs import table
+from ..verbs.clone import CLONE
 from . import records
 from .frames import MAX_FRAME
 
@@ -46,7 +48,7 @@ _SUBMIT: dict[str, Check] = {"id": _id, "kind": records.kind, "spec": anything}
 
 def _submitted(value: Any, path: str) -> dict[str, Any]:
     known = fields(value, path, _SUBMIT, frozenset(_SUBMIT))
-    known["spec"] = records.spec(known["spec"], f"{path}.spec", known["kind"])
+    known["spec"] = table.spec(known["spec"], f"{path}.spec", known["kind"])
     return known
 
 
@@ -66,8 +68,8 @@ watched = an_object("Watched", _WATCHED, frozenset(_WATCHED))
 ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
     "submit": (_SUBMIT, set(_SUBMIT)),
     "submit_all": ({"requests": list_of(submission, MAX_LISTED)}, {"requests"}),
-    "plan": ({"spec": records.clone_spec}, {"spec"}),
-    "plan_all": ({"specs": list_of(records.clone_spec, MAX_LISTED)}, {"specs"}),
+    "plan": ({"spec": CLONE.record}, {"spec"}),
+    "plan_all": ({"specs": list_of(CLONE.record, MAX_LISTED)}, {"specs"}),
     "status": ({"id": _id}, {"id"}),
     "list": (
         {
@@ -141,14 +143,14 @@ def published(kind: str, body: Any) -> dict[str, Any]:
 
 
 def _body(
-    table: Mapping[str, tuple[dict[str, Check], set[str]]], kind: str, body: Any
+    types: Mapping[str, tuple[dict[str, Check], set[str]]], kind: str, body: Any
 ) -> dict[str, Any]:
-    if kind not in table:
+    if kind not in types:
         raise MessageInvalid(f"unknown type {kind[:40]!r}")
-    checks, required = table[kind]
+    checks, required = types[kind]
     known = fields(body, kind, checks, frozenset(required))
     if kind == "submit":
-        known["spec"] = records.spec(known["spec"], "submit.spec", known["kind"])
+        known["spec"] = table.spec(known["spec"], "submit.spec", known["kind"])
     return known
 
 

@@ -26,10 +26,9 @@ from ..model.checks import (
     text,
     uuid,
 )
+from ..verbs import table
+from ..verbs.verb import MAX_TAGS
 
-MAX_NICS = 16
-MAX_KEYS = 64
-MAX_TAGS = 64
 MAX_PHASES = 64
 MAX_DOMAINS = 4000
 MAX_LEFTOVERS = 200
@@ -37,77 +36,20 @@ MAX_LEFTOVERS = 200
 identity = uuid()
 name = named(names.object_name)
 code = matching(re.compile(r"[a-z_]{1,40}"), "error code")
-kind = choice(model.Kind)
+kind = table.NAME
 state = choice(model.State)
 version = integer(0, 1 << 53)
-# A vm that others made may have a name that is no host name.
-_vm_name = named(names.vm_name)
-_vcpus = integer(1, 1024)
-_memory = integer(16, 64 << 20)
 _bytes = integer(0, 1 << 60)
-_tags = list_of(named(names.tag), MAX_TAGS)
-
-nic = record(
-    model.Nic,
-    network=optional(name),
-    bridge=optional(name),
-    mac=optional(named(names.mac)),
-    addresses=list_of(named(names.interface_address), 16),
-    gateways=list_of(named(names.address), 2),
-    nameservers=list_of(named(names.address), 8),
-    search=list_of(_vm_name, 8),
-)
-clone_spec = record(
-    model.CloneSpec,
-    name=_vm_name,
-    image=name,
-    host=optional(name),
-    clone_mode=choice(model.CloneMode),
-    pool=optional(name),
-    vcpus=optional(_vcpus),
-    memory_mib=optional(_memory),
-    networks=optional(list_of(nic, MAX_NICS)),
-    ssh_authorized_keys=list_of(named(names.ssh_key), MAX_KEYS),
-    root_password=optional(named(names.password_hash)),
-    tags=_tags,
-    start=boolean,
-)
-vm_spec = record(
-    model.VmSpec,
-    name=name,
-    uuid=identity,
-    host=name,
-    force=boolean,
-    timeout=integer(0, 86400),
-    vcpus=optional(_vcpus),
-    memory_mib=optional(_memory),
-    tags=_tags,
-)
-image_spec = record(model.ImageSpec, image=name, host=name)
-SPECS: dict[model.Kind, Check] = {
-    each: {
-        model.Kind.CLONE: clone_spec,
-        model.Kind.PREPARE: image_spec,
-        model.Kind.RELEASE: image_spec,
-    }.get(each, vm_spec)
-    for each in model.Kind
-}
-
-
-def spec(value: Any, path: str, of: model.Kind) -> model.Spec:
-    """Check the spec of a request of kind ``of``."""
-    checked: model.Spec = SPECS[of].read(value, path)
-    return checked
 
 
 def by_kind() -> list[dict[str, Any]]:
     """Return what JSON Schema says of ``spec`` beside a ``kind``, for its ``allOf``."""
     return [
         {
-            "if": {"properties": {"kind": {"const": each.value}}, "required": ["kind"]},
-            "then": {"properties": {"spec": check.schema}},
+            "if": {"properties": {"kind": {"const": verb.name}}, "required": ["kind"]},
+            "then": {"properties": {"spec": verb.record.schema}},
         }
-        for each, check in SPECS.items()
+        for verb in table.VERBS
     ]
 
 
@@ -158,7 +100,7 @@ _REQUIRED = frozenset({"id", "kind", "spec"})
 def read_request(value: Any, path: str = "request") -> model.Request:
     """Check a whole request, as it stands in replies, journals and what is published to a host."""
     known = fields(value, path, _REQUEST, _REQUIRED)
-    known["spec"] = spec(known["spec"], f"{path}.spec", known["kind"])
+    known["spec"] = table.spec(known["spec"], f"{path}.spec", known.pop("kind"))
     return model.Request(**known)
 
 

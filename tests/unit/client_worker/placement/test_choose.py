@@ -26,12 +26,12 @@ from maglica.model.memory_limit import MemoryLimit
 from maglica.model.request import (
     BaseSummary,
     CloneMode,
-    CloneSpec,
     DomainSummary,
     HostReport,
     Nic,
     PoolSummary,
 )
+from maglica.verbs.clone import CloneSpec
 from support.client_worker import base
 
 IMAGE = DomainSummary(

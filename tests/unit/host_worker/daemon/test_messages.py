@@ -8,12 +8,10 @@ from dataclasses import replace
 
 from maglica.host_worker.daemon import messages
 from maglica.model.request import (
-    CloneSpec,
     DomainSummary,
     Failure,
     HostReport,
     Interface,
-    Kind,
     LookSummary,
     Phase,
     PoolSummary,
@@ -22,12 +20,13 @@ from maglica.model.request import (
     Vm,
     new_request_id,
 )
+from maglica.verbs.clone import CloneSpec
 from maglica.wire import frames
 from maglica.wire import messages as schema
 from support.client_worker import base
 
 HOST = "kvm0.example.jp"
-REQUEST = Request(new_request_id(), Kind.CLONE, CloneSpec("vm0.example.jp", "sl6"), State.RUNNING)
+REQUEST = Request(new_request_id(), CloneSpec("vm0.example.jp", "sl6"), State.RUNNING)
 VM = Vm("vm0.example.jp", new_request_id(), HOST, "running", "sl6", 1, 512)
 
 

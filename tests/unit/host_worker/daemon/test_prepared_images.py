@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from maglica.host_worker.daemon.prepared_images import FIRST_PAUSE, OWN, Keeper
-from maglica.model.request import ImageSpec, Kind
+from maglica.verbs.prepare import PrepareSpec
 
 HOST = "kvm0.example.jp"
 
@@ -17,7 +17,7 @@ def asked(keeper: Keeper, images: list[str], now: float, under_way: tuple[str, .
 def test_it_asks_once() -> None:
     keeper = Keeper(HOST)
     (request,) = keeper.requests(["deb"], (), 0)
-    assert (request.kind, request.spec) == (Kind.PREPARE, ImageSpec("deb", HOST))
+    assert (request.kind, request.spec) == ("prepare", PrepareSpec("deb", HOST))
     assert (request.host, request.who) == (HOST, OWN)
     assert asked(keeper, ["deb"], 1) == []
 

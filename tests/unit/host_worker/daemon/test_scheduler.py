@@ -9,22 +9,25 @@ from dataclasses import replace
 import pytest
 from maglica.host_worker.daemon.scheduler import Job, Limits, plan
 from maglica.host_worker.journal.journal import Entry
-from maglica.model.request import CloneSpec, ImageSpec, Kind, Request, State, VmSpec
+from maglica.model.request import Request, State
+from maglica.verbs.clone import CloneSpec
+from maglica.verbs.prepare import PrepareSpec
+from maglica.verbs.stop import StopSpec
 
 
 def clone(request_id: str, image: str = "sl6", name: str | None = None, **entry: object) -> Entry:
     spec = CloneSpec(name or f"vm-{request_id}", image)
-    return Entry(Request(request_id, Kind.CLONE, spec, State.RUNNING), **entry)
+    return Entry(Request(request_id, spec, State.RUNNING), **entry)
 
 
 def prepare(request_id: str, image: str = "sl6") -> Entry:
-    spec = ImageSpec(image, "kvm0.example.jp")
-    return Entry(Request(request_id, Kind.PREPARE, spec, State.RUNNING))
+    spec = PrepareSpec(image, "kvm0.example.jp")
+    return Entry(Request(request_id, spec, State.RUNNING))
 
 
 def stop(request_id: str, name: str | None = None, **entry: object) -> Entry:
-    spec = VmSpec(name or f"vm-{request_id}", "u", "kvm0.example.jp")
-    return Entry(Request(request_id, Kind.STOP, spec, State.RUNNING), **entry)
+    spec = StopSpec(name or f"vm-{request_id}", "u", "kvm0.example.jp")
+    return Entry(Request(request_id, spec, State.RUNNING), **entry)
 
 
 def cloning(*ids: str, image: str = "sl6") -> Job:

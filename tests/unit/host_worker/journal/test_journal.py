@@ -13,17 +13,9 @@ import pytest
 from maglica.host_worker.journal.intents import Effect
 from maglica.host_worker.journal.journal import FILE_NAME, MIGRATIONS, Base, Journal
 from maglica.model.errors import JournalFailed
-from maglica.model.request import (
-    CloneSpec,
-    Failure,
-    Kind,
-    Phase,
-    Request,
-    State,
-    Vm,
-    VmSpec,
-    new_request_id,
-)
+from maglica.model.request import Failure, Phase, Request, State, Vm, new_request_id
+from maglica.verbs.clone import CloneSpec
+from maglica.verbs.stop import StopSpec
 
 HASH = "$6$saltsalt$" + "x" * 86
 FAILURE = Failure("storage_failed", "no")
@@ -38,7 +30,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def clone(name: str = "vm0.example.jp", **fields: object) -> Request:
     spec = CloneSpec(name, "debian12.original", **fields)
-    return Request(new_request_id(), Kind.CLONE, spec, State.SENT, host="kvm0", who="alice")
+    return Request(new_request_id(), spec, State.SENT, host="kvm0", who="alice")
 
 
 def accepted(journal: Journal, **fields: object) -> Request:
@@ -65,8 +57,8 @@ def test_a_known_request_stays_as_it_is(journal: Journal) -> None:
 
 
 def test_every_kind_of_spec_comes_back(journal: Journal) -> None:
-    spec = VmSpec("vm0.example.jp", new_request_id(), "kvm0", True, 7, 2, 512)
-    request = Request(new_request_id(), Kind.STOP, spec, State.RUNNING, host="kvm0")
+    spec = StopSpec("vm0.example.jp", new_request_id(), "kvm0", True, 7)
+    request = Request(new_request_id(), spec, State.RUNNING, host="kvm0")
     journal.accept([request])
     assert journal.entry(request.id).request == request
 

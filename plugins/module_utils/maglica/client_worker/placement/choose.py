@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, replace
 from ...disk.room import OVERLAY_BYTES
 from ...model import errors
 from ...model.memory_limit import DEFAULT, MemoryLimit
-from ...model.request import CloneMode, CloneSpec, DomainSummary, HostReport
+from ...model.request import CloneMode, DomainSummary, HostReport
+from ...verbs.clone import CloneSpec
 from . import pools
 
 # An error names this many hosts; what comes after would only make the text unreadable.

@@ -120,7 +120,7 @@ def refused(host: str, request: Request) -> Message:
     told = replace(request, vm=None, phases=())
     if request.state is State.DONE:
         text = (
-            f"{request.kind.value} {request.name} on host {host} is done, but the client worker"
+            f"{request.kind} {request.name} on host {host} is done, but the client worker"
             " refuses its result; the host worker's log says why"
         )
         told = replace(told, state=State.FAILED, failure=Failure("error", text))

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ...config.config import HostWorker
-from ...model.request import Failure, Kind, Phase, Request, State
+from ...model.request import Failure, Phase, Request, State
+from ...verbs import table
 from ..journal.journal import Entry, Journal
 from .children import Child, Children
 from .outbox import Outbox
@@ -100,9 +101,7 @@ class Work:
     def keep_prepared(self, images: Sequence[str], now: float) -> None:
         """Have bases made of these images, unless that is under way."""
         preparing = [
-            entry.request.name
-            for entry in self._open.values()
-            if entry.request.kind is Kind.PREPARE
+            entry.request.name for entry in self._open.values() if table.of(entry.request).ahead
         ]
         if requests := self._keeper.requests(images, preparing, now):
             self.accept(requests)
@@ -191,7 +190,7 @@ class Work:
         request = entry.request
         _log.error("request %s: its job ended without a result: %s", entry.id, child.cause())
         text = (
-            f"cannot {request.kind.value} {request.name} on host {self._host}: the process that did"
+            f"cannot {request.kind} {request.name} on host {self._host}: the process that did"
             f" it ended {MAX_ATTEMPTS} times without a result, the last time: {child.cause()}"
         )
         self._journal.died([entry.id], Failure("job_died", text), MAX_ATTEMPTS)

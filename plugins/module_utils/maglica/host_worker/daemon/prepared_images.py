@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from ...model.request import ImageSpec, Kind, Request, new_request_id
+from ...model.request import Request, new_request_id
+from ...verbs.prepare import PrepareSpec
 
 # Who asks: no key's owner can have a name with a space.
 OWN = "host worker"
@@ -40,6 +41,6 @@ class Keeper:
                 continue
             pause = min(FIRST_PAUSE * 2**times, LONGEST_PAUSE)
             self._tries[image] = now + pause, times + 1
-            spec = ImageSpec(image, self._host)
-            found.append(Request(new_request_id(), Kind.PREPARE, spec, host=self._host, who=OWN))
+            spec = PrepareSpec(image, self._host)
+            found.append(Request(new_request_id(), spec, host=self._host, who=OWN))
         return found

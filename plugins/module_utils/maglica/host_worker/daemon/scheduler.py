@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from ...model.request import CloneSpec, ImageSpec, Kind
+from ...verbs import table
 from ..journal.journal import Entry
 
 # How many clones are a batch at most, by how often a job has died with one of them: what kills its
@@ -71,7 +71,7 @@ def plan(
         in_view += 1
         if in_view > limits.window:
             continue
-        if entry.request.kind is Kind.PREPARE:
+        if table.of(entry.request).ahead:
             ahead.append(entry)
         else:
             free_images.offer(image, entry)
@@ -83,10 +83,8 @@ def plan(
 
 def _image(entry: Entry) -> str | None:
     """Return the image whose base the next job of a request needs; None for other work."""
-    spec = entry.request.spec
-    if entry.ending is not None or entry.request.kind not in (Kind.CLONE, Kind.PREPARE):
-        return None
-    return spec.image if isinstance(spec, (CloneSpec, ImageSpec)) else None
+    base_of = table.of(entry.request).base_of
+    return None if entry.ending is not None or base_of is None else base_of(entry.request.spec)
 
 
 class _FreeImages:

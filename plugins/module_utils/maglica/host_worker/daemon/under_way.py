@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ...model.request import HostReport, Kind, PoolSummary
+from ...model.request import HostReport, PoolSummary
 from ...model.vm import vm_uuid
+from ...verbs import table
 from ..journal.intents import Effect
 from ..journal.journal import MAKING, Base, Journal
 
@@ -30,7 +31,7 @@ def written(journal: Journal, bases: Iterable[Base]) -> dict[str, Written]:
     making = {base.id: base for base in bases if base.state == MAKING}
     found: dict[str, Written] = {}
     for entry in journal.open():
-        if entry.request.kind is not Kind.CLONE:
+        if not table.of(entry.request).makes_vm:
             continue
         pools = found.setdefault(vm_uuid(entry.id), Counter())
         for intent in journal.intents(entry.id):

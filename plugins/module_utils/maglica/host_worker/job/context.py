@@ -4,14 +4,14 @@
 
 The agreement between the job's process and what it runs:
 
-- ``Kind.CLONE`` runs as ``clone.run(requests, context)``, the other kinds as ``run(request,
-  context)``. Each request ends in ``context.done`` or ``context.failed``, once.
+- Clones run as ``clone.run(requests, context)``, the other verbs as ``run(request, context)``. Each
+  request ends in ``context.done`` or ``context.failed``, once.
 - A side effect is announced by ``context.journal.intend`` before it begins. ``undo.undo(request_id,
   context)`` takes back what is announced, may be run again at any time, and forgets the intents.
 - Before a request that ran before is run again, its job calls ``undo.undo``, unless the domain
   ``model.vm_uuid(request.id)`` carries the request's metadata: a domain is defined after all else
   is done, so that ``clone.run`` has only to go on with start.
-- A ``Kind.REMOVE`` that has announced what it takes away is run again instead, until all is gone.
+- A verb that is finished once it has begun (``Interrupted.FINISHED``) is run again instead.
 - ``context.failed`` with intents left (because undo failed too) does not end the request: it
   stays open, and its next job only undoes it, or goes on with the removal.
 """

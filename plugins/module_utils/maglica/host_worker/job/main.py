@@ -26,8 +26,10 @@ from ...config import config
 from ...domain import definition
 from ...libvirtd import local
 from ...model.errors import ConfigInvalid, HostDown, JournalFailed, MaglicaError
-from ...model.request import Kind, Request, Vm, vm_uuid
+from ...model.request import Request, Vm, vm_uuid
 from ...system import systemd
+from ...verbs import table
+from ...verbs.verb import Interrupted
 from .. import request_locks
 from ..journal.journal import Entry, Journal
 from . import guard, undo
@@ -37,15 +39,15 @@ from .vm import clone, existing, flatten, remove
 
 _log = logging.getLogger(__name__)
 
-_SINGLE: dict[Kind, Callable[[Request, JobContext], Vm | None]] = {
-    Kind.START: existing.start,
-    Kind.STOP: existing.stop,
-    Kind.REMOVE: remove.remove,
-    Kind.RESIZE: existing.resize,
-    Kind.FLATTEN: flatten.flatten,
-    Kind.PREPARE: prepare.prepare,
-    Kind.RELEASE: prepare.release,
-    Kind.TAG: existing.tag,
+_SINGLE: dict[str, Callable[[Request, JobContext], Vm | None]] = {
+    "start": existing.start,
+    "stop": existing.stop,
+    "remove": remove.remove,
+    "resize": existing.resize,
+    "flatten": flatten.flatten,
+    "prepare": prepare.prepare,
+    "release": prepare.release,
+    "tag": existing.tag,
 }
 
 
@@ -59,11 +61,11 @@ def run(request_ids: Sequence[str], context: JobContext) -> None:
         entries = [context.journal.entry(request_id) for request_id in request_ids]
         waiting = [entry for entry in entries if entry and not entry.request.state.ended]
         ready = [entry.request for entry in waiting if _prepare(entry, context)]
-        clones = [request for request in ready if request.kind is Kind.CLONE]
+        clones = [request for request in ready if request.kind not in _SINGLE]
         if clones:
             clone.run(clones, context)
         for request in ready:
-            if request.kind is not Kind.CLONE:
+            if request.kind in _SINGLE:
                 _run_single(request, context)
 
 
@@ -82,10 +84,11 @@ def _run_single(request: Request, context: JobContext) -> None:
 def _prepare(entry: Entry, context: JobContext) -> bool:
     """Undo what an earlier run has left; return whether the request is to run now.
 
-    A removal that has begun is not undone: it runs to its end, also when it is cancelled.
+    What is finished once it has begun is not undone: it runs to its end, also when it is cancelled.
     """
     try:
-        if entry.request.kind is Kind.REMOVE and context.journal.intents(entry.id):
+        finishes = table.of(entry.request).interrupted is Interrupted.FINISHED
+        if finishes and context.journal.intents(entry.id):
             return True
         if entry.ending is not None:
             with context.phase(entry.id, "undo"):

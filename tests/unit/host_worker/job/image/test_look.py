@@ -17,7 +17,8 @@ from maglica.model.errors import (
     NoRoom,
     StorageFailed,
 )
-from maglica.model.request import ImageSpec, Kind, Request, State, new_request_id
+from maglica.model.request import Request, State, new_request_id
+from maglica.verbs import table
 from support.fake_host import IMAGE, FakeHost
 from support.qcow2 import header
 
@@ -29,9 +30,9 @@ def clone(host: FakeHost) -> Request:
     return ended
 
 
-def about_image(host: FakeHost, kind: Kind, name: str = IMAGE) -> Request:
-    spec = ImageSpec(name, "kvm0.example.jp")
-    request = Request(new_request_id(), kind, spec, host="kvm0.example.jp", who="alice")
+def about_image(host: FakeHost, kind: str, name: str = IMAGE) -> Request:
+    spec = table.named(kind).spec(name, "kvm0.example.jp")
+    request = Request(new_request_id(), spec, host="kvm0.example.jp", who="alice")
     host.context.journal.accept([request])
     main.run([request.id], host.context)
     return host.now(request)
@@ -51,7 +52,7 @@ def test_a_refusal_costs_no_copy_and_is_kept(host: FakeHost, error: MaglicaError
     assert again.failure.code == error.code
     assert f": {error} (found " in again.failure.text
     assert f"to have it looked at anew: maglica image release {IMAGE})" in again.failure.text
-    prepared = about_image(host, Kind.PREPARE)
+    prepared = about_image(host, "prepare")
     assert (prepared.state, len(host.prepared)) == (State.FAILED, 1)
 
 
@@ -99,12 +100,12 @@ def test_a_released_image_is_looked_at_again_also_under_another_name(host: FakeH
     renamed = image.xml.replace(f"<name>{IMAGE}<", "<name>renamed.original<")
     host.connection.domains.remove(image)
     host.connection.defineXML(renamed)
-    about_image(host, Kind.PREPARE, "renamed.original")
+    about_image(host, "prepare", "renamed.original")
     assert len(host.prepared) == 1
-    released = about_image(host, Kind.RELEASE, "renamed.original")
+    released = about_image(host, "release", "renamed.original")
     # A phase says that something was to do.
     assert [phase.name for phase in released.phases] == ["volumes"]
-    about_image(host, Kind.PREPARE, "renamed.original")
+    about_image(host, "prepare", "renamed.original")
     assert len(host.prepared) == 2
 
 

@@ -11,15 +11,8 @@ from maglica.domain.metadata import OwnVolume
 from maglica.host_worker.job import main
 from maglica.host_worker.journal.intents import Effect
 from maglica.model.errors import HostDown
-from maglica.model.request import (
-    Failure,
-    Kind,
-    Request,
-    State,
-    VmSpec,
-    new_request_id,
-    vm_uuid,
-)
+from maglica.model.request import Failure, Request, State, new_request_id, vm_uuid
+from maglica.verbs.remove import RemoveSpec
 from support import fake_libvirt
 from support.fake_host import FakeHost, Killed
 from support.fake_libvirt import VIR_FROM_RPC, Domain, libvirtError
@@ -39,8 +32,8 @@ def vm(host: FakeHost) -> str:
 
 
 def removal(host: FakeHost, uuid: str, name: str = NAME) -> Request:
-    spec = VmSpec(name=name, uuid=uuid, host="kvm0.example.jp")
-    request = Request(new_request_id(), Kind.REMOVE, spec, host="kvm0.example.jp", who="alice")
+    spec = RemoveSpec(name=name, uuid=uuid, host="kvm0.example.jp")
+    request = Request(new_request_id(), spec, host="kvm0.example.jp", who="alice")
     host.context.journal.accept([request])
     return request
 

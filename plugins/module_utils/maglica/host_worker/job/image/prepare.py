@@ -8,8 +8,8 @@ import logging
 import time
 from contextlib import nullcontext
 
-from ....model.errors import ImageUnsupported, MaglicaError, MessageInvalid
-from ....model.request import ImageSpec, Request
+from ....model.errors import ImageUnsupported, MaglicaError
+from ....model.request import Request
 from ..context import JobContext
 from . import base, original, unused_bases
 
@@ -21,7 +21,7 @@ def prepare(request: Request, context: JobContext) -> None:
 
     Raises what a clone of it would, with image and host named.
     """
-    name = _image(request)
+    name = request.name
     try:
         image = original.read(name, context)
         if image.version is None:
@@ -45,7 +45,7 @@ def release(request: Request, context: JobContext) -> None:
 
     The image itself may be gone by now. Raises StorageFailed.
     """
-    name = _image(request)
+    name = request.name
     try:
         begun = time.monotonic()
         removed = unused_bases.release(name, context)
@@ -56,9 +56,3 @@ def release(request: Request, context: JobContext) -> None:
     if removed or forgotten:
         context.measured(request.id, "volumes", round(time.monotonic() - begun, 3))
     _log.info("image %s: %d bases removed", name, removed)
-
-
-def _image(request: Request) -> str:
-    if not isinstance(request.spec, ImageSpec):
-        raise MessageInvalid(f"request {request.id} names no image")
-    return request.spec.image

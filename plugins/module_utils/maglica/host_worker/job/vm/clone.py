@@ -24,7 +24,8 @@ from ....guest.customize import Guest, customize, write_areas
 from ....guest.facts import GuestFacts
 from ....libvirtd import local
 from ....model.errors import HostDown, MaglicaError
-from ....model.request import CloneSpec, Request, Vm
+from ....model.request import Request, Vm
+from ....verbs.clone import CloneSpec
 from ...journal.journal import Base
 from .. import undo
 from ..context import JobContext

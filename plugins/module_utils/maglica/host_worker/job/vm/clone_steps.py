@@ -28,7 +28,8 @@ from ....guest.facts import GuestFacts
 from ....guest.identity import HostKey, Identity, NicIdentity
 from ....libvirtd import local
 from ....model.errors import GuestUnsupported, LibvirtFailed, NameTaken, StorageFailed
-from ....model.request import CloneMode, CloneSpec, Nic, Request, Vm, vm_uuid
+from ....model.request import CloneMode, Nic, Request, Vm, vm_uuid
+from ....verbs.clone import CloneSpec
 from ...journal.intents import Effect
 from ...journal.journal import Base
 from .. import undo

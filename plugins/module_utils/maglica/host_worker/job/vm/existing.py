@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 import xml.etree.ElementTree as ET
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ...._deps import need
 from ....domain import definition as domain_xml
@@ -20,7 +20,11 @@ from ....domain import size as domain_size
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml, state_of
 from ....model.errors import ImageUnsupported, LibvirtFailed, VmUnknown
-from ....model.request import Request, Vm, VmSpec
+from ....model.request import Request, Vm
+from ....verbs.resize import ResizeSpec
+from ....verbs.stop import StopSpec
+from ....verbs.tag import TagSpec
+from ....verbs.verb import OnVm
 from ..context import JobContext
 from . import metadata, shown
 
@@ -66,17 +70,17 @@ def _once_not(domain: Any, passing: int) -> int:
 def stop(request: Request, context: JobContext) -> Vm:
     """Ask the guest to shut down and wait until it is off; after the timeout end it, if forced."""
     domain = find(request, context)
-    spec = spec_of(request)
+    spec = spec_of(request, StopSpec)
     with local.errors(f"stop {spec.name}", context.host):
         # The last view of a vm that is transient: it is gone when it is off.
         last = shown.vm_of(domain, context.host)
         with context.phase(request.id, "shutdown"):
-            is_off = _shut_down(domain, spec.timeout, context)
+            is_off = _shut_down(domain, spec.stop_timeout, context)
         if not is_off:
             if not spec.force:
                 raise LibvirtFailed(
                     f"cannot stop {spec.name} on host {context.host}: the guest did not shut down"
-                    f" within {spec.timeout} s (it is {state_of(domain)}); force would end it"
+                    f" within {spec.stop_timeout} s (it is {state_of(domain)}); force would end it"
                 )
             destroy(domain)
         return replace(last, state="stopped")
@@ -85,7 +89,7 @@ def stop(request: Request, context: JobContext) -> Vm:
 def resize(request: Request, context: JobContext) -> Vm:
     """Give a vm's definition other vcpus or memory; a running guest has them after a restart."""
     domain = find(request, context)
-    spec = spec_of(request)
+    spec = spec_of(request, ResizeSpec)
     with local.errors(f"resize {spec.name}", context.host):
         root = domain_xml.parse(inactive_xml(domain))
         before = ET.tostring(root, encoding="unicode")
@@ -101,7 +105,7 @@ def resize(request: Request, context: JobContext) -> Vm:
     return replace(now, vcpus=size[0], memory_mib=size[1], restart_needed=needed)
 
 
-def _set_size(root: ET.Element, spec: VmSpec, host: str) -> None:
+def _set_size(root: ET.Element, spec: ResizeSpec, host: str) -> None:
     definition = domain_xml.describe(ET.tostring(root, encoding="unicode"))
     if definition.made is None:
         raise VmUnknown(
@@ -120,7 +124,7 @@ def _set_size(root: ET.Element, spec: VmSpec, host: str) -> None:
 def tag(request: Request, context: JobContext) -> Vm:
     """Give a vm these tags and no others, whether it runs or not."""
     domain = find(request, context)
-    spec = spec_of(request)
+    spec = spec_of(request, TagSpec)
     with local.errors(f"tag {spec.name}", context.host):
         made = domain_xml.describe(domain.XMLDesc()).made
         if made is None:
@@ -134,27 +138,30 @@ def tag(request: Request, context: JobContext) -> Vm:
         return shown.vm_of(domain, context.host)
 
 
-def spec_of(request: Request) -> VmSpec:
+S = TypeVar("S", bound=OnVm)
+
+
+def spec_of(request: Request, of: type[S]) -> S:
     """Return what a request about a vm says. Raises VmUnknown."""
-    if not isinstance(request.spec, VmSpec):
+    if not isinstance(request.spec, of):
         raise VmUnknown(f"request {request.id} names no vm")
     return request.spec
 
 
 def find(request: Request, context: JobContext) -> Any:
     """Return the vm (virDomain) that a request is about. Raises VmUnknown, LibvirtFailed."""
-    spec = spec_of(request)
+    spec = spec_of(request, OnVm)
     domain = local.find(context.connect(), spec.uuid, context.host)
     if domain is None:
         raise VmUnknown(
-            f"cannot {request.kind.value} {spec.name} on host {context.host}: no vm has the UUID"
+            f"cannot {request.kind} {spec.name} on host {context.host}: no vm has the UUID"
             f" {spec.uuid}; it was removed, or another has taken its place"
         )
     check_name(domain, spec, context.host)
     return domain
 
 
-def check_name(domain: Any, spec: VmSpec, host: str) -> None:
+def check_name(domain: Any, spec: OnVm, host: str) -> None:
     """Raise VmUnknown for a vm that was renamed, or whose place another has taken."""
     if domain.name() != spec.name:
         raise VmUnknown(

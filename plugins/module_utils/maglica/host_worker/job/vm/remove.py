@@ -12,6 +12,7 @@ from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
 from ....model.errors import MaglicaError, StorageFailed, VmUnknown
 from ....model.request import Request, Vm
+from ....verbs.remove import RemoveSpec
 from ...journal.intents import Effect
 from ...ownership import own_files
 from ...ownership.own_files import OwnFiles
@@ -27,7 +28,7 @@ def remove(request: Request, context: JobContext) -> Vm:
     the next run, whatever the first one died of. Raises NotOwn, with nothing done, when something
     can't be shown to be the vm's own, or something of others refers to it.
     """
-    spec = existing.spec_of(request)
+    spec = existing.spec_of(request, RemoveSpec)
     domain = local.find(context.connect(), spec.uuid, context.host)
     removed = Vm(name=spec.name, uuid=spec.uuid, host=context.host, state=shown.GONE)
     act = f"remove {spec.name}"
@@ -46,7 +47,7 @@ def remove(request: Request, context: JobContext) -> Vm:
 
 def _take_away(domain: Any, request: Request, context: JobContext) -> Vm:
     """Undefine a domain whose own files may be removed after it, which are announced."""
-    spec, libvirt = existing.spec_of(request), need("libvirt")
+    spec, libvirt = existing.spec_of(request, RemoveSpec), need("libvirt")
     try:
         existing.check_name(domain, spec, context.host)
         xml = inactive_xml(domain)

@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All verbs. Whoever wants to know something of a request's verb asks here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..model.checks import Check
+from ..model.errors import MessageInvalid
+from ..model.request import Request, Spec
+from .clone import CLONE
+from .flatten import FLATTEN
+from .prepare import PREPARE
+from .release import RELEASE
+from .remove import REMOVE
+from .resize import RESIZE
+from .start import START
+from .stop import STOP
+from .tag import TAG
+from .verb import Verb
+
+# Where a vm needs several, they are asked for in this order.
+VERBS: tuple[Verb, ...] = (CLONE, REMOVE, STOP, RESIZE, TAG, FLATTEN, START, PREPARE, RELEASE)
+_BY_NAME = {verb.name: verb for verb in VERBS}
+
+
+def named(name: str) -> Verb:
+    """Return the verb of that name. Raises KeyError."""
+    return _BY_NAME[name]
+
+
+def of(asked: Request | Spec) -> Verb:
+    """Return the verb of a request or of a spec."""
+    spec = asked.spec if isinstance(asked, Request) else asked
+    return _BY_NAME[spec.verb]
+
+
+def _name(value: Any, path: str) -> str:
+    if isinstance(value, str) and value in _BY_NAME:
+        return value
+    raise MessageInvalid(f"{path}: none of {', '.join(_BY_NAME)}")
+
+
+# The name of a verb, as it stands in a message.
+NAME = Check(_name, {"enum": list(_BY_NAME)})
+
+
+def spec(value: Any, path: str, verb: str) -> Spec:
+    """Check the spec of a request for the verb of that name, as it stands in a message."""
+    checked: Spec = _BY_NAME[verb].record.read(value, path)
+    return checked

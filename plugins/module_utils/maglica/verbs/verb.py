@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is to be said of a verb: one thing that can be asked for.
+
+Each verb has a file of its own here, which says what it means; what it does is in
+host_worker/job/{vm,image}/, in the file of the same name. table.py has all of them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..model import names
+from ..model.checks import Check, integer, list_of, named, record, uuid
+from ..model.request import Spec
+from ..model.vm import Domain
+
+MAX_TAGS = 64
+
+# Checks of fields that several specs have.
+NAME = named(names.object_name)
+VCPUS = integer(1, 1024)
+MEMORY = integer(16, 64 << 20)
+TAGS = list_of(named(names.tag), MAX_TAGS)
+
+
+@dataclass(frozen=True)
+class OnVm:
+    """An act on a vm that exists. ``uuid`` pins it: a new vm of the same name is not meant."""
+
+    # No field: the verb's name, the same for all specs of a class.
+    verb = ""
+    name: str
+    uuid: str
+    host: str
+
+    @property
+    def new_memory_mib(self) -> int | None:
+        """The memory that the vm has afterwards, if the act changes it."""
+        return None
+
+    def without_secrets(self) -> OnVm:
+        return self
+
+
+@dataclass(frozen=True)
+class OnImage:
+    """An act on an original image of one host."""
+
+    verb = ""
+    image: str
+    host: str
+
+    @property
+    def name(self) -> str:
+        return self.image
+
+    def without_secrets(self) -> OnImage:
+        return self
+
+
+def vm_record(cls: type[OnVm], **checks: Check) -> Check:
+    """Return the check of an act on a vm, with the fields that only this act has."""
+    return record(cls, name=NAME, uuid=uuid(), host=NAME, **checks)
+
+
+def image_record(cls: type[OnImage]) -> Check:
+    """Return the check of an act on an image."""
+    return record(cls, image=NAME, host=NAME)
+
+
+class Interrupted(str, enum.Enum):
+    """What becomes of a request whose job died, or that is cancelled while it runs."""
+
+    # All that it has announced is undone; then it ends, or is done anew.
+    UNDONE = "undone"
+    # It is run again, which finds what is done already: nothing is to be undone.
+    AGAIN = "again"
+    # As soon as it has announced something it is brought to its end, also when it is cancelled.
+    FINISHED = "finished"
+
+
+class Takes(str, enum.Enum):
+    """What a request takes of its host, which is reserved until a report shows it."""
+
+    NOTHING = "nothing"
+    # The memory of a vm that is there.
+    MEMORY = "memory"
+    # The memory and the disks of a new vm, and its name.
+    NEW_VM = "new vm"
+
+
+class Leaves(str, enum.Enum):
+    """What is known of the vm when a request is done, before a report of its host says so."""
+
+    AS_IT_IS = "as it is"
+    STOPPED = "stopped"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a verb's command; ``field`` is the one of the spec that it fills."""
+
+    field: str
+    flag: str
+    what: str | None = None
+    form: str = "number"  # or "switch", or "tags"
+    metavar: str | None = None
+    default: Any = None
+
+
+FORCE = Option("force", "--force", "pull the plug if it does not shut down", "switch")
+SHUTDOWN_TIMEOUT = Option(
+    "stop_timeout",
+    "--shutdown-timeout",
+    "how long the guest may take to shut down (default: 120)",
+    metavar="SECONDS",
+    default=120,
+)
+
+
+class Wanted(Protocol):
+    """How a vm shall be, as far as verbs must know; None: that is left as it is."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def clone_mode(self) -> str: ...
+    @property
+    def vcpus(self) -> int | None: ...
+    @property
+    def memory_mib(self) -> int | None: ...
+    @property
+    def tags(self) -> tuple[str, ...] | None: ...
+    @property
+    def force(self) -> bool: ...
+    @property
+    def stop_timeout(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Change:
+    """A step that a vm needs: what to ask for, and what of the vm that changes.
+
+    ``before`` has what is not shown of every vm. ``first``: other steps need it done.
+    """
+
+    spec: Spec
+    after: dict[str, Any]
+    before: dict[str, Any] = field(default_factory=dict)
+    first: bool = False
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One thing that can be asked for.
+
+    ``spec`` is the class of its specs, ``record`` their check on the wire. ``help`` is its line in
+    the command line, with ``options``. ``interrupted``: what a job that died leaves to do.
+    """
+
+    spec: type[Any]
+    record: Check
+    help: str
+    interrupted: Interrupted
+    options: tuple[Option, ...] = ()
+    # What of a vm it changes, if what is wanted and what is there make that necessary.
+    change: Callable[[Wanted, Domain], Change | None] | None = None
+    # The state of a vm, as asked for by a user, which this verb brings it to.
+    state: str | None = None
+    about: str = "vm"  # or "image"
+    takes: Takes = Takes.NOTHING
+    leaves: Leaves = Leaves.AS_IT_IS
+    # Whether the vm runs when it is done, unless its spec says otherwise.
+    runs_vm: bool = False
+    # The image whose base its job needs: those that wait for one image run in one job.
+    base_of: Callable[[Any], str] | None = None
+    # Whether it is work ahead, which waits for those who need something now.
+    ahead: bool = False
+    # The phase that a request has which found something to do; None: any.
+    acting_phase: str | None = None
+
+    @property
+    def name(self) -> str:
+        name: str = self.spec.verb
+        return name
+
+    @property
+    def makes_vm(self) -> bool:
+        """Whether its request makes a vm: then an equal request may join it while it is open."""
+        return self.takes is Takes.NEW_VM
