@@ -164,7 +164,7 @@ def kinds(messages: list[str]) -> list[str]:
 def test_a_clone_of_a_base_that_is_there_launches_no_appliance(
     host: Host, done: dict[str, Request], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "maglica.host_worker")
+    caplog.set_level(logging.INFO, "maglica.guest")
     (quick,) = host.run(host.request("quick.example.jp", ssh_authorized_keys=(KEY,)))
     assert quick.state is State.DONE, quick.failure
     assert kinds(caplog.messages) == ["guest customized by areas", "areas written"]
