@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from ...model.errors import GuestUnsupported
 from ..filesystem import Filesystem, Kind
+from . import systemd_files
 
-_READ_LIMIT = 256 * 1024
 _MAX_FILES = 200
 _IP = r"[\"']?(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}:[0-9a-f:.]+)"
 # Commands that give an address, of IP or a card's own, to an interface; ip(8) takes words cut off.
@@ -195,23 +195,12 @@ def _read(
 
 
 def _static(filesystem: Filesystem, stack: Stack, path: str) -> str:
-    # A link to /dev/null is how a unit or a shipped file is switched off.
-    if filesystem.kind(path) is Kind.SYMLINK and not _is_file(filesystem, path):
-        return ""
-    text = (filesystem.read(path, _READ_LIMIT) or b"").decode("utf-8", "replace")
     # A line that goes on in the next one.
-    text = text.replace("\\\n", " ")
+    text = systemd_files.text(filesystem, path).replace("\\\n", " ")
     if stack.name == "netplan":
         text = without_nameservers(text)
     match = stack.static.search(text)
     return match[match.lastindex or 0].strip()[:100] if match else ""
-
-
-def _is_file(filesystem: Filesystem, path: str) -> bool:
-    try:
-        return filesystem.read(path, _READ_LIMIT) is not None
-    except GuestUnsupported:
-        return False
 
 
 def without_nameservers(text: str) -> str:
