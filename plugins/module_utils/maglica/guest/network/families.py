@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from ...model.errors import GuestUnsupported
 from ..filesystem import Filesystem
-from . import ifupdown, stacks
+from . import ifupdown, networkd, stacks
 from .family import Family, Network
 
 # One more with each change of which guests are refused, and so with each family: what was found
 # before then counts no more.
-INSPECTION = 3
-FAMILIES: tuple[Family, ...] = (ifupdown.FAMILY,)
+INSPECTION = 4
+FAMILIES: tuple[Family, ...] = (ifupdown.FAMILY, networkd.FAMILY)
 
 
 def by_name(name: str) -> Family:
