@@ -39,6 +39,7 @@ PURE = (
     "guest/inodes.py",
     "guest/ssh.py",
     "guest/network/*.py",
+    "host_worker/channel.py",
     "libvirtd/hosts.py",
     "manage/plan.py",
     "verbs/*.py",
@@ -111,11 +112,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
             "config",
             "system",
         ),
-        *("host_worker.journal", "host_worker.ownership", "host_worker.request_locks"),
+        *("host_worker.journal", "host_worker.ownership"),
+        *("host_worker.channel", "host_worker.request_locks"),
     ),
     "host_worker.job": (
         *("verbs", "disk", "domain", "guest", "libvirtd", "config", "system"),
-        *("host_worker.journal", "host_worker.ownership", "host_worker.request_locks"),
+        *("host_worker.journal", "host_worker.ownership"),
+        *("host_worker.channel", "host_worker.request_locks"),
     ),
 }
 # Third parties that only these folders know.

@@ -17,6 +17,7 @@ import libvirt
 import pytest
 from maglica.config.config import HostWorker
 from maglica.guest.appliance.accel import kvm_works
+from maglica.host_worker import channel
 from maglica.host_worker.job.context import JobContext
 from maglica.host_worker.job.vm import clone
 from maglica.host_worker.journal.journal import Journal
@@ -43,7 +44,7 @@ class Host:
     folder: Path
     uri: str
     connection: libvirt.virConnect
-    lines: list[dict[str, Any]] = field(default_factory=list)
+    said: list[channel.Said] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         state_dir = self.folder / "state"
@@ -51,7 +52,7 @@ class Host:
         self.settings = HostWorker(
             "kvm0.example.jp", Path("/key"), uri=self.uri, state_dir=state_dir, accel=acceleration()
         )
-        self.context = JobContext(Journal(state_dir), self.settings, self.lines.append)
+        self.context = JobContext(Journal(state_dir), self.settings, self.said.append)
 
     def add_pool(self, name: str, path: Path) -> Path:
         path.mkdir(exist_ok=True)

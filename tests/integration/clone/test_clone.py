@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import logging
 import re
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import libvirt
 import pytest
+from maglica.host_worker import channel
 from maglica.host_worker.job.image import unused_bases
 from maglica.model.request import CloneMode, Nic, Request, State
 from support.guest import MACHINE_ID, Disk
@@ -128,7 +128,7 @@ def test_secrets_are_in_the_guests_and_definitions_only(
     places = {str(path): path for path in host.folder.glob("state/**/*") if path.is_file()}
     texts = {name: path.read_bytes() for name, path in places.items()}
     texts["the log"] = "\n".join(logged).encode()
-    texts["progress"] = json.dumps(host.lines).encode()
+    texts["progress"] = b"".join(map(channel.line, host.said))
     texts["results"] = repr(done).encode()
     assert all(done[LINKED].id.encode() in texts[name] for name in ("results", "progress"))
     assert "appliance launched" in "".join(logged)

@@ -17,8 +17,8 @@ from typing import Any, Callable
 
 from . import names
 from .errors import MessageInvalid, NameInvalid
+from .text import MAX_TEXT
 
-MAX_TEXT = 2000
 # ``text`` also refuses what else str.isprintable does, for which patterns have no word.
 _SHOWN = r"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]*$(?!\n)"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

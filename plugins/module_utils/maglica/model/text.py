@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+# Characters of a text that one component tells another: why something failed, or can't work.
+MAX_TEXT = 2000
+
 
 def one_line(text: str) -> str:
     """Return ``text`` with every character that is not shown as an escape: ``\\n``, ``\\x1b``.
@@ -18,3 +21,8 @@ def one_line(text: str) -> str:
 def short(text: str, most: int = 100) -> str:
     """Return the first ``most`` characters of ``text``, with a mark where there were more."""
     return text if len(text) <= most else text[:most] + "…"
+
+
+def told(error: Exception | str) -> str:
+    """Return what one component tells another of an error: one line of bounded length."""
+    return one_line(str(error))[:MAX_TEXT]

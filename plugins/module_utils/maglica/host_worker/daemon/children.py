@@ -9,16 +9,17 @@ to libvirtd cost more than most jobs. No call here waits for a child.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from ...model.errors import MessageInvalid
+from .. import channel
 from . import job_folders
 from .moved_bytes import moved_bytes
 from .scheduler import Job
@@ -28,7 +29,6 @@ _log = logging.getLogger(__name__)
 MAX_IDLE = 2
 # A child is replaced now and then, so that no library's leak grows for ever.
 MAX_JOBS = 500
-MAX_LINE = 1 << 16
 # Less than this is what an idle appliance and its clock move anyway.
 MOVING_BYTES = 1 << 20
 _RUN = Path(__file__).resolve().parents[2] / "run.py"
@@ -62,23 +62,29 @@ class Child:
         pipe = self.process.stdout
         return pipe.fileno() if pipe else -1
 
-    def lines(self) -> list[dict[str, Any]]:
-        """Return what the child has said since the last call."""
+    def said(self) -> Iterator[channel.Said]:
+        """Yield what the child has said since the last call; one that says anything else ends."""
         with contextlib.suppress(BlockingIOError):
-            self._rest += os.read(self.descriptor, MAX_LINE)
+            self._rest += os.read(self.descriptor, channel.MAX_LINE)
             self.heard = time.monotonic()
         *whole, self._rest = self._rest.split(b"\n")
-        return [json.loads(line) for line in whole]
+        if len(self._rest) > channel.MAX_LINE:
+            whole.append(self._rest)
+        try:
+            yield from map(channel.said, whole)
+        except MessageInvalid as error:
+            why = f"it said what no job says: {error}"
+            _log.error("a child is ended: %s", why)
+            self.kill(why, blame=True)
 
     def give(self, job: Job) -> None:
         """Let an idle child run a job."""
         self.job = job
         self.jobs += 1
         self.heard = time.monotonic()
-        line = json.dumps({"ids": job.ids}).encode("ascii") + b"\n"
         with contextlib.suppress(BrokenPipeError):
             # It waits with its pipe empty, and a job's line is shorter than a pipe.
-            os.write(self._stdin(), line)
+            os.write(self._stdin(), channel.line(channel.Run(job.ids)))
 
     def look(self, now: float, pause: float) -> None:
         """See whether a child that is silent moves bytes; look again after ``pause`` seconds."""
@@ -95,8 +101,10 @@ class Child:
         if self.stopped is None:
             self.stopped = why
             self.is_to_blame = blame
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        # Of one that is gone the number may be somebody else's by now.
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def cause(self) -> str:
         """Say in a few words why it ended."""
@@ -138,7 +146,7 @@ class Children:
         # Every child's guard holds the reading end: it closes when this process is gone, however.
         self._life, self._own_end = os.pipe()
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Child]:
         return iter(tuple(self._all))
 
     @property

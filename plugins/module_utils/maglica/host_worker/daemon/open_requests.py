@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from ...config.config import HostWorker
 from ...model.request import Failure, Phase, Request, State
+from ...model.text import told
 from ...verbs import table
+from .. import channel
 from ..journal.journal import Entry, Journal
 from .children import Child, Children
 from .outbox import Outbox
@@ -143,28 +144,31 @@ class Work:
         self._changed = False
 
     def _listen(self, child: Child) -> None:
-        for line in child.lines():
-            if "phase" in line:
-                self._progress(line)
-            elif "ended" in line:
-                self._ended(line["id"])
-            elif "crash" in line:
-                child.crash = str(line["crash"])[:300]
-            elif "blocked" in line:
-                child.blocked = str(line["blocked"])
+        for said in child.said():
+            if isinstance(said, channel.Begun):
+                self._begun(said)
+            elif isinstance(said, channel.Over):
+                self._over(said)
+            elif isinstance(said, channel.Ended):
+                self._ended(said.id)
+            elif isinstance(said, channel.Crashed):
+                child.crash = said.text
+            elif isinstance(said, channel.Blocked):
+                child.blocked = said.text
                 _log.error("host %s: %s", self._host, child.blocked)
-            elif line.get("idle") == child.jobs and child.job is not None:
+            elif isinstance(said, channel.Idle) and said.jobs == child.jobs and child.job:
                 self._job_over(child, time.monotonic())
 
-    def _progress(self, line: dict[str, Any]) -> None:
-        entry = self._open.get(line["id"])
-        if entry is None:
-            return
-        if "seconds" in line:
-            phases = (*entry.request.phases, Phase(line["phase"], line["seconds"]))
+    def _begun(self, said: channel.Begun) -> None:
+        entry = self._open.get(said.id)
+        if entry is not None and entry.request.who != OWN:
+            self._outbox.progress(entry.id, said.phase, entry.request.phases)
+
+    def _over(self, said: channel.Over) -> None:
+        entry = self._open.get(said.id)
+        if entry is not None:
+            phases = (*entry.request.phases, Phase(said.phase, said.seconds))
             self._open[entry.id] = replace(entry, request=replace(entry.request, phases=phases))
-        elif entry.request.who != OWN:
-            self._outbox.progress(entry.id, line["phase"], entry.request.phases)
 
     def _job_over(self, child: Child, now: float) -> None:
         """Decide what becomes of the requests that a job left open."""
@@ -193,7 +197,7 @@ class Work:
             f"cannot {request.kind} {request.name} on host {self._host}: the process that did"
             f" it ended {MAX_ATTEMPTS} times without a result, the last time: {child.cause()}"
         )
-        self._journal.died([entry.id], Failure("job_died", text), MAX_ATTEMPTS)
+        self._journal.died([entry.id], Failure("job_died", told(text)), MAX_ATTEMPTS)
         self._reread(entry.id)
 
     def _hold(self, request_id: str, now: float) -> None:

@@ -27,25 +27,26 @@ from ...config.config import HostWorker
 from ...libvirtd import local
 from ...model.errors import MaglicaError
 from ...model.request import Failure, Phase, Request, State, Vm
+from ...model.text import told
+from .. import channel
 from ..journal.journal import Journal
 
-MAX_FAILURE_TEXT = 2000
 # A connection that worked as recently is taken to work still.
 _TRUST_SECONDS = 1.0
 
 
 class JobContext:
-    """What one job process has; ``emit`` sends a JSON object to the worker, one line each.
+    """What one job process has; ``say`` sends a line to the worker.
 
     ``settings`` is the configuration's [host_worker] section; ``host`` is this host's name.
     """
 
     def __init__(
-        self, journal: Journal, settings: HostWorker, emit: Callable[[dict[str, Any]], None]
+        self, journal: Journal, settings: HostWorker, say: Callable[[channel.Said], None]
     ) -> None:
         self.journal = journal
         self.settings = settings
-        self._emit = emit
+        self._say = say
         self._connection: Any = None
         self._alive_at = 0.0
         self._phases: dict[str, list[Phase]] = {}
@@ -74,7 +75,7 @@ class JobContext:
         """
         ids = [request_ids] if isinstance(request_ids, str) else list(request_ids)
         for request_id in ids:
-            self._emit({"id": request_id, "phase": name})
+            self._say(channel.Begun(request_id, name))
         begun = time.monotonic()
         yield
         seconds = round(time.monotonic() - begun, 3)
@@ -84,11 +85,11 @@ class JobContext:
     def measured(self, request_id: str, name: str, seconds: float) -> None:
         """Note a phase that is over."""
         self._phases.setdefault(request_id, []).append(Phase(name, seconds))
-        self._emit({"id": request_id, "phase": name, "seconds": seconds})
+        self._say(channel.Over(request_id, name, seconds))
 
     def alive(self) -> None:
         """Tell the worker that a long step goes on; silence is taken for a hung job."""
-        self._emit({"alive": True})
+        self._say(channel.Alive())
 
     def done(self, request: Request, vm: Vm | None = None) -> None:
         """Commit that a request is done; its intents are forgotten with that."""
@@ -107,10 +108,9 @@ class JobContext:
     ) -> None:
         phases = self._phases.pop(request.id, ())
         if self.journal.end(request.id, state, failure=failure, vm=vm, phases=phases):
-            self._emit({"id": request.id, "ended": state.value})
+            self._say(channel.Ended(request.id, state))
 
 
 def failure_of(error: MaglicaError) -> Failure:
     """Return what the client is told of an error: one printable line of bounded length."""
-    text = "".join(char if char.isprintable() else " " for char in str(error))
-    return Failure(error.code, text[:MAX_FAILURE_TEXT])
+    return Failure(error.code, told(error))

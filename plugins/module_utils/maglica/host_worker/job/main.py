@@ -2,35 +2,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The process that does what requests ask for: ``run.py maglica.host_worker.job.main``.
 
-The worker writes one JSON line a job to its stdin, {"ids": [...]}; specs come from the journal and
-results go there. Its stdout has one JSON object a line: progress ({"id", "phase"}, and with
-"seconds" when the phase is over), {"id", "ended"} after a result, {"alive"} from long steps,
-{"idle": NUMBER} after each job, and last words: {"crash"} after a bug, {"blocked"} when it can't
-work at all. It keeps its
-connection to libvirtd from one job to the next.
+It is told the ids of requests, one job after the other, and says what comes of them (channel.py);
+specs come from the journal and results go there. It keeps its connection to libvirtd from one job
+to the next.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 from ...config import config
 from ...domain import definition
 from ...libvirtd import local
 from ...model.errors import ConfigInvalid, HostDown, JournalFailed, MaglicaError
 from ...model.request import Request, Vm, vm_uuid
+from ...model.text import told
 from ...system import systemd
 from ...verbs import table
 from ...verbs.verb import Interrupted
-from .. import request_locks
+from .. import channel, request_locks
 from ..journal.journal import Entry, Journal
 from . import guard, undo
 from .context import JobContext
@@ -121,34 +118,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     guard.fork(options.life)
     # Programs and libraries that print must not disturb the channel to the worker.
-    channel = os.dup(1)
+    to_worker = os.dup(1)
     os.dup2(2, 1)
 
-    def emit(line: dict[str, Any]) -> None:
-        os.write(channel, json.dumps(line).encode("ascii") + b"\n")
+    def say(value: channel.Said) -> None:
+        os.write(to_worker, channel.line(value))
 
     systemd.log_to_stderr(who=f"job {os.getpid()}")
     try:
-        _serve(Path(options.config), emit)
+        _serve(Path(options.config), say)
     except (ConfigInvalid, HostDown, JournalFailed) as error:
-        emit({"blocked": str(error)})
+        say(channel.Blocked(told(error)))
         return 1
     except Exception as error:
-        emit({"crash": f"{type(error).__name__}: {error}"})
+        say(channel.Crashed(told(f"{type(error).__name__}: {error}")))
         raise
     return 0
 
 
-def _serve(config_path: Path, emit: Callable[[dict[str, Any]], None]) -> None:
+def _serve(config_path: Path, say: Callable[[channel.Said], None]) -> None:
     settings = config.load(config_path).need_host_worker()
-    context = JobContext(Journal(settings.state_dir), settings, emit)
+    context = JobContext(Journal(settings.state_dir), settings, say)
     # Before the first job waits for it; should libvirtd be down, that job tells.
     with contextlib.suppress(MaglicaError):
         context.connect()
-    emit({"alive": True})
+    say(channel.Alive())
     for number, line in enumerate(sys.stdin, start=1):
-        run(json.loads(line)["ids"], context)
-        emit({"idle": number})
+        run(channel.told(line).ids, context)
+        say(channel.Idle(number))
 
 
 def _parser() -> argparse.ArgumentParser:

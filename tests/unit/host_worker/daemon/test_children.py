@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from maglica.host_worker import channel
+from maglica.host_worker.channel import Alive
+from maglica.host_worker.daemon.children import Child
+
+ALIVE = channel.line(Alive())
+
+
+@pytest.mark.parametrize(
+    ("says", "heard", "cause"),
+    [
+        (ALIVE + b"oops\n" + ALIVE, [Alive()], "it said what no job says: no JSON: b'oops'"),
+        (ALIVE + b"x" * (channel.MAX_LINE + 1), [Alive()], "no JSON: b'xxxx"),
+        (ALIVE + b'{"Al', [Alive()], "it ended"),
+    ],
+    ids=["no line of a job", "a line without an end", "a torn line"],
+)
+def test_what_is_no_line_of_a_job_ends_the_child(
+    says: bytes, heard: list[channel.Said], cause: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "said"
+    path.write_bytes(says)
+    process = subprocess.Popen(["true"], start_new_session=True)
+    process.stdout = path.open("rb")
+    child = Child(process, tmp_path / "folder")
+    assert [said for _turn in range(3) for said in child.said()] == heard
+    process.wait()
+    child.close()
+    assert cause in child.cause()
+    assert child.is_to_blame
