@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import libvirt
 from maglica.disk import volumes
+from maglica.disk.files import FilePool
 from maglica.domain import (
     clone,
 )
@@ -23,6 +24,7 @@ from maglica.domain import (
 from maglica.domain import (
     metadata as domain_metadata,
 )
+from maglica.domain.metadata import OwnVolume
 from maglica.guest.base_plan import clean, lay_out
 from maglica.guest.clone_plan import plan
 from maglica.guest.edits import apply
@@ -75,13 +77,16 @@ class Host:
     def effects(self, spec: CloneSpec, request_id: str) -> Effects:
         """Return what a clone leads to; nothing is made."""
         definitions = [self._definition(image, spec, request_id) for image in IMAGES]
-        volume = volumes.volume_name(spec.name, "vda", vm_uuid(request_id))
-        paths = [volumes.volume_path(volumes.Pool("default", str(self.pool), 1), volume)]
+        paths = [self._volume(spec, request_id, "vda").path]
         context = SimpleNamespace(settings=SimpleNamespace(state_dir=str(self.state)))
         paths.append(str(undo.key_folder(context, request_id)))
         paths += [path for xml in definitions for path in _paths(ET.fromstring(xml))]
         shapes = tuple(_xml_shape(ET.fromstring(xml)) for xml in definitions)
         return Effects(tuple(paths), shapes, self._guest(spec))
+
+    def _volume(self, spec: CloneSpec, request_id: str, target: str) -> OwnVolume:
+        stem = volumes.of_vm(spec.name, target, vm_uuid(request_id))
+        return FilePool("default", str(self.pool), 1).volume(target, stem)
 
     def outside(self, harmless: Effects, found: Effects) -> int:
         """Count the files that would not be in the folder of the harmless clone's counterpart."""
@@ -93,9 +98,7 @@ class Host:
     def _definition(self, image: str, spec: CloneSpec, request_id: str) -> str:
         xml = definition(image)
         disks = {
-            disk.target: clone.DiskSource(
-                str(self.pool / volumes.volume_name(spec.name, disk.target, vm_uuid(request_id)))
-            )
+            disk.target: clone.DiskSource(self._volume(spec, request_id, disk.target).path)
             for disk in domain_xml.describe(xml).copied_disks
         }
         wanted = clone.ClonePlan(
@@ -114,11 +117,10 @@ class Host:
 
     def act(self, spec: CloneSpec, request_id: str) -> bool:
         """Make a volume and define the vm; return whether both are what was asked for."""
-        pool = volumes.Pool("default", str(self.pool), 1)
-        name = volumes.volume_name(spec.name, "vda", vm_uuid(request_id))
-        volumes.create(self.files, pool, name, 1 << 20)
-        is_there = [path.name for path in self.pool.iterdir()] == [name]
-        (self.pool / name).unlink()
+        volume = self._volume(spec, request_id, "vda")
+        FilePool("default", str(self.pool), 1).create(self.files, volume, 1 << 20)
+        is_there = [path.name for path in self.pool.iterdir()] == [volume.name]
+        (self.pool / volume.name).unlink()
         self._pool.refresh()
         xml = self._definition(IMAGES[0], spec, request_id)
         # The test driver knows no KVM, and of devices only what every driver has.

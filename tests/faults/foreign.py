@@ -22,7 +22,7 @@ import libvirt
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import run_state_machine_as_test
-from maglica.disk import volumes
+from maglica.disk import pools
 from maglica.host_worker.job.image import base as bases
 from maglica.host_worker.journal.journal import READY
 from maglica.host_worker.ownership import own_files
@@ -180,7 +180,7 @@ def volumes_by_pattern() -> Iterator[None]:
         discard(own, context)
         digits = {volume.name.split(".")[-2] for volume in own.volumes}
         pattern = re.compile(rf".+\.[a-z0-9]{{1,16}}\.({'|'.join(digits)})\.qcow2")
-        for pool in volumes.pools(context.connect()):
+        for pool in pools.pools(context.connect()):
             for path in Path(pool.path).glob("*.qcow2"):
                 if pattern.fullmatch(path.name):
                     _delete(context.connect(), pool.name, path.name)

@@ -23,6 +23,7 @@ from unittest.mock import patch
 
 import libvirt
 from maglica.config.config import HostWorker
+from maglica.disk import volumes
 from maglica.domain import definition
 from maglica.guest import ssh_keys
 from maglica.guest.appliance import accel
@@ -228,7 +229,7 @@ class World:
                 bases.add(made.base)
         pools = self._folders(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
         for path in self.ours:
-            is_named = path in named or (leftovers.base_of(path) or "") in bases
+            is_named = path in named or (volumes.base_of(Path(path).name) or "") in bases
             if not is_named and str(Path(path).parent) in pools:
                 raise Violation(f"{path} is left, and nothing names it")
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What storage.py and own_files.py do with any libvirtd; derive a test class from it.
+"""What pools, volumes and own files do with any libvirtd; derive a test class from it.
 
 The derived class has fixtures ``connection``, ``pool``, the folder of an empty pool named default,
 ``stopped_pool``, which returns a context in which that is not active, and ``moved_pool``, which
@@ -13,9 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from maglica.disk import chain as images
-from maglica.disk import volumes as storage
-from maglica.disk.volumes import MIB
+from maglica.disk import chain, mounts, pools
+from maglica.disk.files import FilePool
+from maglica.disk.room import MIB
 from maglica.domain.metadata import OwnVolume
 from maglica.host_worker.ownership import own_files
 from maglica.host_worker.ownership.own_files import OwnFiles
@@ -38,6 +38,19 @@ def remove(connection, *volumes: OwnVolume) -> None:
     own_files.remove(OwnFiles(volumes), context(connection))
 
 
+def known(connection) -> FilePool:
+    (found,) = pools.pools(connection, ["default"])
+    assert isinstance(found, FilePool)
+    return found
+
+
+def made(connection, pool: Path, name: str, size: int = MIB) -> OwnVolume:
+    """Make a volume of that name."""
+    volume = own(pool, name)
+    known(connection).create(connection, volume, size)
+    return volume
+
+
 def files(pool: Path) -> list[str]:
     return sorted(path.name for path in pool.iterdir())
 
@@ -51,33 +64,32 @@ class StorageContract:
     """The tests; each leaves the pool empty."""
 
     def test_pools(self, connection, pool: Path) -> None:
-        (found,) = storage.pools(connection, ["default"])
+        (found,) = pools.pools(connection, ["default"])
         assert (found.name, found.path, found.shared) == ("default", str(pool), None)
-        assert found.free == pytest.approx(storage.free_bytes(str(pool)), rel=0.05)
-        assert storage.pools(connection, ["other"]) == ()
+        room = mounts.room(str(pool))
+        assert found.free == pytest.approx(room.free, rel=0.05)
+        assert found.capacity == room.capacity
+        assert pools.pools(connection, ["other"]) == ()
 
     def test_a_volume_and_an_overlay(self, connection, pool: Path) -> None:
-        (known,) = storage.pools(connection, ["default"])
-        storage.create(connection, known, "base.qcow2", 64 * MIB)
-        base = storage.volume_path(known, "base.qcow2")
-        storage.create(connection, known, "overlay.qcow2", 64 * MIB, base)
-        chain = images.inspect(storage.volume_path(known, "overlay.qcow2"), "qcow2", [])
-        assert [(layer.path, layer.size) for layer in chain] == [
+        base, overlay = made(connection, pool, "base.qcow2", 64 * MIB), own(pool, "overlay.qcow2")
+        known(connection).overlay(connection, overlay, chain.inspect(base.path, "qcow2", []))
+        layers = chain.inspect(overlay.path, "qcow2", [])
+        assert [(layer.path, layer.size) for layer in layers] == [
             (str(pool / "overlay.qcow2"), 64 * MIB),
-            (base, 64 * MIB),
+            (base.path, 64 * MIB),
         ]
-        assert all(layer.allocated < MIB for layer in chain)
+        assert all(layer.allocated < MIB for layer in layers)
         assert listed(connection) == ["base.qcow2", "overlay.qcow2"]
-        remove(connection, own(pool, "overlay.qcow2"), own(pool, "base.qcow2"))
+        remove(connection, overlay, base)
         assert files(pool) == []
 
     def test_what_is_there_is_not_replaced(self, connection, pool: Path) -> None:
-        (known,) = storage.pools(connection, ["default"])
         (pool / "theirs.qcow2").write_bytes(b"theirs")
         with pytest.raises(StorageFailed, match=r"theirs\.qcow2 is there already"):
-            storage.check_free(own(pool, "theirs.qcow2"))
+            known(connection).check_free(own(pool, "theirs.qcow2"))
         with pytest.raises(StorageFailed, match="can't be made in pool default"):
-            storage.create(connection, known, "theirs.qcow2", MIB)
+            made(connection, pool, "theirs.qcow2")
         assert (pool / "theirs.qcow2").read_bytes() == b"theirs"
         (pool / "theirs.qcow2").unlink()
 
@@ -90,8 +102,7 @@ class StorageContract:
         assert files(pool) == []
 
     def test_a_volume_whose_file_is_gone_is_removed(self, connection, pool: Path) -> None:
-        (known,) = storage.pools(connection, ["default"])
-        storage.create(connection, known, "gone.qcow2", MIB)
+        made(connection, pool, "gone.qcow2")
         (pool / "gone.qcow2").unlink()
         remove(connection, own(pool, "gone.qcow2"))
         assert listed(connection) == []
@@ -101,13 +112,12 @@ class StorageContract:
         with pytest.raises(NotOwn, match=text):
             remove(connection, own(pool, "x", "nowhere"))
         with pytest.raises(StorageFailed, match=r"volume x can't be made in pool nowhere"):
-            storage.create(connection, storage.Pool("nowhere", "/", 1), "x", MIB)
+            FilePool("nowhere", "/", 1).create(connection, own(pool, "x", "nowhere"), MIB)
 
     def test_what_is_in_a_pool_that_is_not_active_stays(
         self, connection, pool: Path, stopped_pool
     ) -> None:
-        (known,) = storage.pools(connection, ["default"])
-        storage.create(connection, known, "x.qcow2", MIB)
+        made(connection, pool, "x.qcow2")
         with stopped_pool(), pytest.raises(StorageFailed, match="is not active") as raised:
             remove(connection, own(pool, "x.qcow2"))
         assert not isinstance(raised.value, NotOwn)
@@ -133,10 +143,8 @@ class StorageContract:
         (pool / "x.qcow2").unlink()
 
     def test_what_a_file_builds_upon_is_in_use(self, connection, pool: Path) -> None:
-        (known,) = storage.pools(connection, ["default"])
-        base, overlay = own(pool, "base.qcow2"), own(pool, "overlay.qcow2")
-        storage.create(connection, known, "base.qcow2", MIB)
-        storage.create(connection, known, "overlay.qcow2", MIB, base.path)
+        base, overlay = made(connection, pool, "base.qcow2"), own(pool, "overlay.qcow2")
+        known(connection).create(connection, overlay, MIB, base.path)
         with pytest.raises(NotOwn, match=f"{base.path} is in use by the file {overlay.path}"):
             own_files.check(OwnFiles((base,)), context(connection))
         own_files.discard(OwnFiles((base,)), context(connection))

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from maglica.disk import chain, qemu_img, volumes
+from maglica.disk import chain, mounts, pools, qemu_img
+from maglica.disk.room import Room
 from maglica.guest.appliance import watch
 from maglica.guest.appliance.appliance import Drive
 from maglica.guest.customize import Guest, customize
@@ -190,7 +191,7 @@ def test_a_running_image(host: Host) -> None:
 @pytest.fixture
 def full(host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The small pool, with nobody who looks before whether there is room."""
-    monkeypatch.setattr(volumes, "choose", lambda known, needed, named=None: known[0])
+    monkeypatch.setattr(pools, "choose", lambda known, needed, named=None: known[0])
     host.use_pool("small")
     yield host.folder / "small"
     host.use_pool("default")
@@ -209,7 +210,7 @@ def test_no_room_is_noticed_before_anything_is_made(host: Host) -> None:
 def test_a_disk_that_fills_up_during_the_copy(
     host: Host, full: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(volumes, "free_bytes", lambda path: 1 << 40)
+    monkeypatch.setattr(mounts, "room", lambda path: Room(1 << 40, 1 << 40))
     monkeypatch.setattr(look, "prepare_base", lambda *_asked: FACTS)
     noise = host.folder / "noise.raw"
     noise.write_bytes(os.urandom(8 << 20))

@@ -12,7 +12,7 @@ from typing import Callable
 
 import libvirt
 import pytest
-from maglica.disk import volumes
+from maglica.disk import pools
 from maglica.model.errors import StorageFailed
 from support import fake_libvirt
 from support.storage_contract import StorageContract
@@ -85,12 +85,12 @@ def on_fuse(connection: libvirt.virConnect, pool: Path, tmp_path: Path) -> Itera
 
 
 def test_a_pool_on_fuse_is_refused(connection: libvirt.virConnect, on_fuse: str) -> None:
-    known = volumes.pools(connection)
+    known = pools.pools(connection)
     assert {found.name: found.shared for found in known} == {"default": None, "fused": "fuse"}
     text = r"storage pool fused is on fuse, which other hosts may see too: bases and vms need a"
     with pytest.raises(StorageFailed, match=text):
-        volumes.choose(known, 0, "fused")
-    assert volumes.choose(known, 0).name == "default"
+        pools.choose(known, 0, "fused")
+    assert pools.choose(known, 0).name == "default"
 
 
 def test_the_fake_has_the_binding_s_numbers() -> None:

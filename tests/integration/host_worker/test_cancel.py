@@ -41,7 +41,7 @@ class Rig(Cell):
         self.pool = host.folder / "pool"
         self.pool.mkdir()
         self.below = self.pool / "below.qcow2"
-        self.disk = self.pool / volumes.volume_name(NAME, "vda", UUID)
+        self.disk = self.pool / f"{volumes.of_vm(NAME, 'vda', UUID)}.qcow2"
         disk = host.folder / "image.raw"
         disk.write_bytes(os.urandom(8 * MIB))
         run("qemu-img", "create", "-f", "qcow2", self.below, "8M")

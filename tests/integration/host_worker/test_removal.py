@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import asdict
 
 import libvirt
 import pytest
-from maglica.disk import volumes
+from maglica.disk import pools, volumes
+from maglica.disk.files import FilePool
+from maglica.disk.room import MIB
 from maglica.model.request import Request, State, new_request_id, vm_uuid
 from maglica.verbs.remove import RemoveSpec
 from support.client_worker import eventually
@@ -29,13 +32,14 @@ AFTER = ("undefine/announced-removal", "undefine/end", "volumes/begin", "volumes
 @pytest.fixture
 def pool(cell: Cell) -> libvirt.virStoragePool:
     """The pool with the two volumes of a vm; that runs."""
-    (known,) = volumes.pools(cell.libvirtd.connection, [POOL])
+    (known,) = pools.pools(cell.libvirtd.connection, [POOL])
+    assert isinstance(known, FilePool)
     own = ""
     for target in ("vda", "vdb"):
-        name = volumes.volume_name(NAME, target, UUID)
-        volumes.create(cell.libvirtd.connection, known, name, volumes.MIB)
-        path = volumes.volume_path(known, name)
-        own += f"<maglica:volume target='{target}' pool='{POOL}' name='{name}' path='{path}'/>"
+        volume = known.volume(target, volumes.of_vm(NAME, target, UUID))
+        known.create(cell.libvirtd.connection, volume, MIB)
+        fields = " ".join(f"{key}='{value}'" for key, value in asdict(volume).items())
+        own += f"<maglica:volume {fields}/>"
     cell.libvirtd.define(NAME, UUID, MADE.replace("/>", f">{own}</maglica:vm>")).create()
     cell.host.pass_points()
     cell.start()

@@ -8,8 +8,9 @@ import json
 from pathlib import Path
 
 import pytest
-from maglica.disk import qemu_img
+from maglica.disk import mounts, qemu_img
 from maglica.disk.chain import Layer
+from maglica.disk.room import Room
 from maglica.model.errors import MaglicaError, NoRoom, StorageFailed
 
 CHAIN = (Layer("/images/disk.raw", "raw", 1 << 30, 1 << 29, (1,)),)
@@ -89,7 +90,7 @@ def test_no_room_is_found_before_anything_is_written(
     script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(script, "exit 0")
-    monkeypatch.setattr(qemu_img.volumes, "free_bytes", lambda _path: 1 << 28)
+    monkeypatch.setattr(mounts, "room", lambda _path: Room(1 << 30, 1 << 28))
     with pytest.raises(NoRoom, match=r"disk.raw \(0.5 GiB\) can't be copied .*, 0.2 GiB free"):
         copy(tmp_path)
     assert not (script / "arguments").exists()

@@ -1,145 +1,35 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pools and volumes, with libvirt in memory."""
+"""The names of volumes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
-from typing import Callable
-
 import pytest
 from maglica.disk import volumes
-from maglica.disk.volumes import MIB, Pool, choose
-from maglica.model.errors import ImageUnsupported, NoRoom, StorageFailed
-from support.fake_libvirt import Connection, libvirtError
-from support.storage_contract import UUID, StorageContract
-
-GIB = 1 << 30
-
-
-@pytest.fixture
-def connection(own_libvirt: None) -> Connection:
-    return Connection()
-
-
-@pytest.fixture
-def pool(connection: Connection, tmp_path: Path) -> Path:
-    return connection.add_pool("default", tmp_path / "pool").path
-
-
-@pytest.fixture
-def stopped_pool(connection: Connection) -> Callable[[], AbstractContextManager[None]]:
-    @contextmanager
-    def stopped() -> Iterator[None]:
-        connection.pools[0].active = False
-        yield
-        connection.pools[0].active = True
-
-    return stopped
-
-
-@pytest.fixture
-def moved_pool(connection: Connection) -> Callable[[Path], AbstractContextManager[None]]:
-    @contextmanager
-    def moved(folder: Path) -> Iterator[None]:
-        (pool,) = connection.pools
-        before, pool.path = pool.path, folder
-        pool.refresh()
-        yield
-        pool.path = before
-        pool.refresh()
-
-    return moved
-
-
-class TestWithFakeLibvirt(StorageContract):
-    pass
-
-
-@pytest.mark.parametrize(
-    ("pools", "needed", "named", "expected"),
-    [
-        ([Pool("a", "/a", 5 * GIB), Pool("b", "/b", 9 * GIB)], GIB, None, "b"),
-        ([Pool("a", "/a", 5 * GIB), Pool("b", "/b", 9 * GIB)], GIB, "a", "a"),
-        ([Pool("a", "/a", GIB)], GIB, None, "a"),
-    ],
-)
-def test_choose(pools: list[Pool], needed: int, named: str | None, expected: str) -> None:
-    assert choose(pools, needed, named).name == expected
-
-
-@pytest.mark.parametrize(
-    ("pools", "named", "error", "text"),
-    [
-        ([], None, StorageFailed, "no active storage pool of files"),
-        ([Pool("a", "/a", 9 * GIB)], "b", StorageFailed, "no active storage pool b"),
-        (
-            [Pool("default", "/a", int(1.2 * GIB)), Pool("b", "/b", GIB)],
-            None,
-            NoRoom,
-            "pool default has 1.2 GiB free, 4.0 GiB needed",
-        ),
-        ([Pool("a", "/a", GIB), Pool("b", "/b", 9 * GIB)], "a", NoRoom, "pool a has 1.0 GiB free"),
-        (
-            [Pool("a", "/a", 9 * GIB, "nfs4"), Pool("b", "/b", GIB)],
-            "a",
-            StorageFailed,
-            "storage pool a is on nfs4, which other hosts may see too",
-        ),
-        (
-            [Pool("a", "/a", 9 * GIB, "nfs4"), Pool("b", "/b", GIB)],
-            None,
-            NoRoom,
-            "pool b has 1.0 GiB free",
-        ),
-    ],
-)
-def test_no_pool(pools: list[Pool], named: str | None, error: type[Exception], text: str) -> None:
-    with pytest.raises(error, match=text):
-        choose(pools, 4 * GIB, named)
+from maglica.model.errors import ImageUnsupported
+from support.storage_contract import UUID
 
 
 @pytest.mark.parametrize("target", ["", "../x", "vda.qcow2", "vda/", "VDA", "x" * 17, "vda\n"])
 def test_targets_that_are_no_part_of_a_file_name(target: str) -> None:
     with pytest.raises(ImageUnsupported, match="target"):
-        volumes.volume_name("vm0", target, UUID)
+        volumes.of_vm("vm0", target, UUID)
 
 
 @pytest.mark.parametrize(
-    ("text", "error"),
+    ("name", "of_vm", "base", "looks_own"),
     [
-        ("qemu-img: error while writing: No space left on device", NoRoom),
-        ("internal error: permission denied", StorageFailed),
+        ("vm0.vda.e295817c.qcow2", True, None, True),
+        ("vm0.vda.00000000.qcow2", False, None, True),
+        ("vm0.vda.e295817c.raw", False, None, False),
+        ("vm0.vda.e295817c.qcow2.bak", False, None, False),
+        ("maglica-base.0123456789ab.11111111.vda.qcow2", False, "11111111", True),
+        ("maglica-base.0123456789ab.11111111.vda", False, None, True),
+        ("maglica-look.11111111.vda.qcow2", False, None, True),
+        ("debian.qcow2", False, None, False),
     ],
 )
-def test_a_volume_that_can_not_be_made(
-    connection: Connection, pool: Path, text: str, error: type[Exception]
-) -> None:
-    connection.failures["createXML"] = [libvirtError(text)]
-    (known,) = volumes.pools(connection)
-    with pytest.raises(error, match=f"volume x can't be made in pool default: {text}"):
-        volumes.create(connection, known, "x", MIB)
-
-
-def test_pools_that_can_not_be_listed(connection: Connection) -> None:
-    connection.failures["listAllStoragePools"] = [libvirtError("gone")]
-    with pytest.raises(StorageFailed, match="can't be listed: gone"):
-        volumes.pools(connection)
-
-
-def test_a_pool_whose_folder_is_gone_has_no_room(connection: Connection, pool: Path) -> None:
-    pool.rmdir()
-    assert volumes.pools(connection) == (Pool("default", str(pool), 0),)
-
-
-def test_a_full_disk_explains_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    error = StorageFailed("the appliance ended")
-    with pytest.raises(StorageFailed) as raised, volumes.explained("default", [str(tmp_path)]):
-        raise error
-    assert raised.value is error
-    monkeypatch.setattr(volumes, "free_bytes", lambda path: 1000)
-    text = "^pool default has 0.0 GiB free: the appliance ended$"
-    with pytest.raises(NoRoom, match=text), volumes.explained("default", ["/pool/x"]):
-        raise error
+def test_names(name: str, of_vm: bool, base: str | None, looks_own: bool) -> None:
+    assert volumes.is_of_vm(name, UUID) is of_vm
+    assert volumes.base_of(name) == base
+    assert volumes.looks_own(name) is looks_own

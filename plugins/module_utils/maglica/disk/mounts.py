@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""On which file system a folder lies, and whether other hosts may see the same files.
+"""On which file system a folder lies, its room, and whether other hosts may see the same files.
 
 The format of /proc/self/mountinfo is that of proc_pid_mountinfo(5).
 """
@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from ..model.errors import StorageFailed
+from .room import Room
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 # Several hosts can mount one of these at once. FUSE tells no more than that it is FUSE.
@@ -73,3 +74,12 @@ def shared_kind(path: str) -> str | None:
         raise StorageFailed(f"{MOUNTINFO} can't be read: {error.strerror}") from error
     kind = kind_of(os.path.realpath(path), mountinfo)
     return kind if is_shared(kind) else None
+
+
+def room(path: str) -> Room:
+    """Return what room there is on the file system of a path; none when it is not there."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return Room()
+    return Room(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)

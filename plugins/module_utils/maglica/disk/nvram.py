@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shlex
 import shutil
 import stat
@@ -22,6 +23,8 @@ from . import chain
 
 # QEMU's second flash device; the first one is the firmware, which is only read.
 _NODE = "libvirt-pflash1-storage"
+# As domain.clone names them.
+_OF_VM = re.compile(r".+\.([0-9a-f]{8})_VARS\.(?:fd|qcow2)")
 
 
 def hidden_path(xml: str, connection: Any) -> str | None:
@@ -59,6 +62,17 @@ def _path(command: str) -> str | None:
     if any("pflash1" in argument or "if=pflash" in argument for argument in arguments):
         raise ImageUnsupported("its UEFI variables are not in a file that libvirt tells")
     return None
+
+
+def is_of_vm(name: str, uuid: str) -> bool:
+    """Tell whether a file's name is the one that the variables of the vm ``uuid`` have."""
+    match = _OF_VM.fullmatch(name)
+    return match is not None and match[1] == uuid[:8]
+
+
+def looks_own(name: str) -> bool:
+    """Tell whether a file's name is such as the variables of vms have."""
+    return _OF_VM.fullmatch(name) is not None
 
 
 def copy(source: str, target: str) -> None:

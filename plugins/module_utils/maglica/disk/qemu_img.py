@@ -13,7 +13,7 @@ from typing import Callable
 
 from ..model.errors import NoRoom, StorageFailed
 from ..system.programs import environment, limited
-from . import volumes
+from . import mounts
 from .chain import QCOW2, Chain, Layer, content_bytes, source, top_source
 from .room import gib
 
@@ -33,7 +33,7 @@ def copy(
     StorageFailed, or ImageUnsupported for a damaged one.
     """
     layers = chain if overlay is None else (overlay, *chain)
-    free = volumes.free_bytes(target)
+    free = mounts.room(target).free
     needed = content_bytes(layers, free, alive)
     if needed > free:
         raise NoRoom(_about(chain, needed, target))
@@ -100,7 +100,7 @@ def _run(words: Sequence[str], needed: int, about: str, alive: Callable[[], None
 
 def _about(chain: Chain, needed: int, target: str) -> str:
     text = f"disk {chain[0].path} ({gib(needed)} GiB) can't be copied to {target}"
-    return f"{text}, {gib(volumes.free_bytes(target))} GiB free"
+    return f"{text}, {gib(mounts.room(target).free)} GiB free"
 
 
 def _follow(process: subprocess.Popen[bytes], alive: Callable[[], None]) -> str:

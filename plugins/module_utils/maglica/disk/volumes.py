@@ -1,187 +1,134 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Storage pools and the volumes of vms and bases, by libvirt's storage API.
+"""Volumes that Maglica makes: their names, and where they are now.
 
-Volumes of vms are named NAME.TARGET.UUID8.qcow2: the vm's name, the disk's target and the first
-eight digits of the domain's UUID. That tells people whose it may be; whose it is, the vm's metadata
-tells: own_files.py.
+A vm's are named NAME.TARGET.UUID8 by the vm's name, the disk's target and the first eight digits of
+the domain's UUID, and end as the kind of their pool has it. That tells people whose one may be;
+whose it is, the vm's metadata tells.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import xml.etree.ElementTree as ET
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from .._deps import need
+from ..domain.definition import Disk
 from ..domain.metadata import OwnVolume
 from ..libvirtd import local
-from ..model.errors import ImageUnsupported, MaglicaError, NoRoom, StorageFailed
-from . import mounts
-from .chain import QCOW2
-from .room import MIB, gib
+from ..model.errors import ImageUnsupported, MaglicaError, NotOwn, StorageFailed
+from . import pools
 
 _TARGET = re.compile(r"[a-z0-9]{1,16}")
-_NO_SPACE = "No space left on device"
+_SUFFIX = "|".join(sorted({re.escape(kind.SUFFIX) for kind in pools.KINDS.values()}))
+_OF_VM = re.compile(rf".+\.[a-z0-9]{{1,16}}\.([0-9a-f]{{8}})(?:{_SUFFIX})")
+_OF_BASE = re.compile(rf"maglica-base\.[^.]+\.([0-9a-f]{{8}})\.[^.]+(?:{_SUFFIX})")
+_OTHERS = re.compile(r"maglica-[a-z]+\..+")
 
 
-@dataclass(frozen=True)
-class Pool:
-    """An active pool whose volumes are files in the folder ``path``; ``free`` is in bytes.
-
-    ``shared`` is the type of its file system if other hosts may see the same files.
-    """
-
-    name: str
-    path: str
-    free: int
-    shared: str | None = None
+def of_vm(vm: str, target: str, uuid: str) -> str:
+    """Return how the name of a vm's volume for the disk ``target`` (vda …) begins."""
+    return f"{vm}.{_checked(target)}.{uuid[:8]}"
 
 
-def pools(connection: Any, names: Collection[str] = ()) -> tuple[Pool, ...]:
-    """Return the pools that can hold vms' disks: those in ``names``, or all. Raises StorageFailed.
-
-    Free bytes come from the file system: libvirt's own count is from the pool's last refresh.
-    """
-    libvirt = need("libvirt")
-    flags = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
-    for kind in ("DIR", "FS", "NETFS"):
-        flags |= getattr(libvirt, f"VIR_CONNECT_LIST_STORAGE_POOLS_{kind}")
-    try:
-        found = [_pool(pool) for pool in connection.listAllStoragePools(flags)]
-    except libvirt.libvirtError as error:
-        failure = local.kind_of(error, StorageFailed)
-        raise failure(f"the storage pools can't be listed: {error}") from error
-    known = (pool for pool in found if pool is not None and (not names or pool.name in names))
-    return tuple(sorted(known, key=lambda pool: pool.name))
+def of_base(version: str, base_id: str, target: str) -> str:
+    """Return how the name of a base's volume begins."""
+    return f"maglica-base.{version[:12]}.{base_id}.{_checked(target)}"
 
 
-def _pool(pool: Any) -> Pool | None:
-    root = ET.fromstring(pool.XMLDesc())  # noqa: S314 - written by libvirtd from its own tree
-    path = root.findtext("target/path")
-    return Pool(pool.name(), path, free_bytes(path), shared(root)) if path else None
+def of_look(look_id: str, target: str) -> str:
+    """Return how the name of a throw-away overlay of an image's disk begins."""
+    return f"maglica-look.{look_id}.{_checked(target)}"
 
 
-def shared(root: ET.Element) -> str | None:
-    """Return by what other hosts may see the files of a pool of that definition; None if not."""
-    if root.get("type") == "netfs":
-        source = root.find("source/format")
-        return "nfs" if source is None else source.get("type", "nfs")
-    return mounts.shared_kind(root.findtext("target/path") or "/")
-
-
-def with_free(known: Sequence[Pool], taken: Mapping[str, int]) -> tuple[Pool, ...]:
-    """Return the pools with what they have free now, less the bytes that are taken, by pool."""
-    return tuple(
-        replace(pool, free=max(0, free_bytes(pool.path) - taken.get(pool.name, 0)))
-        for pool in known
-    )
-
-
-def free_bytes(path: str) -> int:
-    """Return what is free on the file system of a path; 0 when it is not there."""
-    try:
-        status = os.statvfs(path)
-    except OSError:
-        return 0
-    return status.f_bavail * status.f_frsize
-
-
-def choose(known: Sequence[Pool], needed: int, named: str | None = None) -> Pool:
-    """Return the named pool, or the one with most room. Raises NoRoom, StorageFailed.
-
-    ``needed`` is in bytes.
-    """
-    if named is not None:
-        known = [pool for pool in known if pool.name == named]
-        if not known:
-            raise StorageFailed(f"it has no active storage pool {named} of files that may be used")
-    if not known:
-        raise StorageFailed("it has no active storage pool of files that may be used")
-    own = [pool for pool in known if pool.shared is None]
-    if not own:
-        raise StorageFailed(
-            f"storage pool {known[0].name} is on {known[0].shared}, which other hosts may see too:"
-            " bases and vms need a pool that is this host's own"
-        )
-    known = own
-    best = max(known, key=lambda pool: pool.free)
-    if best.free < needed:
-        raise NoRoom(f"pool {best.name} has {gib(best.free)} GiB free, {gib(needed)} GiB needed")
-    return best
-
-
-@contextmanager
-def explained(pool: str, paths: Collection[str]) -> Iterator[None]:
-    """Turn an error of the block, which writes to ``paths``, into NoRoom when their pool is full.
-
-    A full disk stops an appliance, which then looks like one that hangs.
-    """
-    try:
-        yield
-    except MaglicaError as error:
-        free = min((free_bytes(path) for path in paths), default=MIB)
-        if isinstance(error, NoRoom) or free < MIB:
-            text = f"pool {pool} has {gib(free)} GiB free: {error}"
-            raise NoRoom(text) from error
-        raise
-
-
-def volume_name(vm: str, target: str, uuid: str) -> str:
-    """Return the name of a vm's volume for the disk ``target`` (vda …)."""
-    return f"{vm}.{checked_target(target)}.{uuid[:8]}.qcow2"
-
-
-def checked_target(target: str) -> str:
+def _checked(target: str) -> str:
     """Return a disk's target, which becomes part of a file's name."""
     if not _TARGET.fullmatch(target):
         raise ImageUnsupported(f"it has a disk with the target {target[:40]!r}")
     return target
 
 
-def volume_path(pool: Pool, name: str) -> str:
-    """Return the path that a volume of that name has in the pool."""
-    return str(Path(pool.path) / name)
+def is_of_vm(name: str, uuid: str) -> bool:
+    """Tell whether a volume's name is one that Maglica gives those of the vm ``uuid``."""
+    match = _OF_VM.fullmatch(name)
+    return match is not None and match[1] == uuid[:8]
 
 
-def create(connection: Any, pool: Pool, name: str, size: int, backing: str | None = None) -> None:
-    """Make a sparse qcow2 volume of ``size`` bytes, upon the qcow2 file ``backing`` if named.
+def base_of(name: str) -> str | None:
+    """Return the id of the base whose volume one is by its name."""
+    match = _OF_BASE.fullmatch(name)
+    return match[1] if match else None
 
-    Nothing is ever replaced: a file of that name is somebody's. Raises NoRoom or StorageFailed.
+
+def looks_own(name: str) -> bool:
+    """Tell whether a name is such as Maglica gives volumes: of vms, of bases, and of looks."""
+    return bool(_OF_VM.fullmatch(name) or _OTHERS.fullmatch(name))
+
+
+def path_of(connection: Any, disk: Disk) -> str:
+    """Return where a disk of a definition is, the path of a file or a block device.
+
+    Raises StorageFailed, or ImageUnsupported for one that has none.
+    """
+    if disk.kind in ("file", "block"):
+        return disk.source or ""
+    if disk.kind != "volume":
+        raise ImageUnsupported(f"disk {disk.target} has a {disk.kind} source")
+    libvirt = need("libvirt")
+    try:
+        pool = connection.storagePoolLookupByName(disk.pool or "")
+        return str(pool.storageVolLookupByName(disk.volume or "").path())
+    except libvirt.libvirtError as error:
+        failure = local.kind_of(error, StorageFailed)
+        raise failure(f"disk {disk.target} can't be found: {error}") from error
+
+
+def find(connection: Any, volume: OwnVolume) -> Any:
+    """Return the volume (virStorageVol) if pool and name lead to its path; None if it is gone.
+
+    Raises NotOwn when they lead elsewhere, StorageFailed when that can't be found out, as with a
+    pool that is not active.
     """
     libvirt = need("libvirt")
     try:
-        handle = connection.storagePoolLookupByName(pool.name)
-        handle.createXML(_volume_xml(name, size, backing))
+        pool = connection.storagePoolLookupByName(volume.pool)
+        found = _listed(pool, volume.name)
+        path = None if found is None else str(found.path())
+        kind = pools.kind_of(pool)
     except libvirt.libvirtError as error:
-        failure = local.kind_of(error, NoRoom if _NO_SPACE in str(error) else StorageFailed)
-        raise failure(f"volume {name} can't be made in pool {pool.name}: {error}") from error
+        if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL:
+            raise NotOwn(
+                f"volume {volume.name} can't be removed: there is no storage pool {volume.pool}"
+                f" any more, in which it was {volume.path}"
+            ) from error
+        raise _failure(volume, error) from error
+    return found if kind.is_own(volume, path) else None
 
 
-def check_free(volume: OwnVolume) -> None:
-    """Raise StorageFailed if something is where a volume is to be made; ask before announcing it.
+def _listed(pool: Any, name: str) -> Any:
+    """Return a volume as it is now, also one that libvirt has not seen yet; None if it is gone."""
+    libvirt = need("libvirt")
+    try:
+        return pool.storageVolLookupByName(name)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+            raise
+    pool.refresh()
+    return pool.storageVolLookupByName(name) if name in pool.listVolumes() else None
 
-    What is announced is removed by an undo.
-    """
-    if os.path.lexists(volume.path):
-        raise StorageFailed(f"{volume.path} is there already, and Maglica does not replace it")
+
+def remove(connection: Any, volume: OwnVolume) -> None:
+    """Remove a volume if it is there still, and where it was made. Raises NotOwn, StorageFailed."""
+    libvirt = need("libvirt")
+    found = find(connection, volume)
+    try:
+        if found is not None:
+            found.delete()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+            raise _failure(volume, error) from error
 
 
-def _volume_xml(name: str, size: int, backing: str | None) -> str:
-    volume = ET.Element("volume")
-    ET.SubElement(volume, "name").text = name
-    ET.SubElement(volume, "capacity", unit="bytes").text = str(size)
-    ET.SubElement(volume, "allocation", unit="bytes").text = "0"
-    target = ET.SubElement(volume, "target")
-    ET.SubElement(target, "format", type=QCOW2)
-    ET.SubElement(target, "compat").text = "1.1"
-    if backing is not None:
-        store = ET.SubElement(volume, "backingStore")
-        ET.SubElement(store, "path").text = backing
-        ET.SubElement(store, "format", type=QCOW2)
-    return ET.tostring(volume, encoding="unicode")
+def _failure(volume: OwnVolume, error: Any) -> MaglicaError:
+    failure = local.kind_of(error, StorageFailed)
+    return failure(f"volume {volume.name} can't be removed from pool {volume.pool}: {error}")

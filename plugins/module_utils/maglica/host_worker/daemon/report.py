@@ -8,8 +8,6 @@ tells nothing, every one is read again now and then, some with each report.
 
 from __future__ import annotations
 
-import os
-import xml.etree.ElementTree as ET
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +16,8 @@ from typing import Any
 
 from ..._deps import need
 from ...config.config import HostWorker
-from ...disk import chain, volumes
-from ...domain import definition as domain_xml
+from ...disk import chain, pools, volumes
+from ...domain import definition
 from ...guest.network.families import INSPECTION
 from ...libvirtd import local
 from ...libvirtd.facts import memory_mib
@@ -35,8 +33,6 @@ from ..journal.journal import READY, Base, Journal
 from ..ownership import leftovers, own_files
 from . import under_way
 
-# Pools whose volumes are files in a folder of this host.
-POOL_TYPES = frozenset({"dir", "fs", "netfs"})
 REREAD = 20
 
 
@@ -183,7 +179,7 @@ class Inspector:
         """Return what a domain's definition says; None if the domain is gone."""
         libvirt = need("libvirt")
         try:
-            definition = domain_xml.describe(domain.XMLDesc())
+            described = definition.describe(domain.XMLDesc())
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                 return None
@@ -191,16 +187,16 @@ class Inspector:
         except ImageUnsupported:
             # No image then, but its name is taken and it runs.
             return _Known(True, 0, domain.maxMemory() >> 10, ())
-        made = definition.made
-        disks = [(disk.target, self._path(disk), disk.format) for disk in definition.copied_disks]
+        made = described.made
+        disks = [(disk.target, self._path(disk), disk.format) for disk in described.copied_disks]
         return _Known(
             made=made is not None,
-            vcpus=definition.vcpus,
-            memory_mib=definition.memory_mib,
+            vcpus=described.vcpus,
+            memory_mib=described.memory_mib,
             disks=tuple((target, path, kind) for target, path, kind in disks if path),
             base=made.base if made else None,
             own=own_files.of_vm(made).all_paths if made else (),
-            nvram=definition.nvram,
+            nvram=described.nvram,
         )
 
     def _look_at_disks(self, uuid: str, known: _Known) -> int:
@@ -219,33 +215,23 @@ class Inspector:
         self._versions[uuid] = chain.version(uuid, chains)
         return sum(map(chain.allocated_bytes, chains.values()))
 
-    def _path(self, disk: domain_xml.Disk) -> str | None:
-        if disk.kind != "volume" or not disk.pool or not disk.volume:
+    def _path(self, disk: definition.Disk) -> str | None:
+        if disk.kind != "volume":
             return disk.source
-        libvirt = need("libvirt")
         try:
-            pool = self._connection.storagePoolLookupByName(disk.pool)
-            return str(pool.storageVolLookupByName(disk.volume).path())
-        except libvirt.libvirtError:
+            return volumes.path_of(self._connection, disk)
+        except MaglicaError:
             return None
 
     def _pools(self) -> tuple[PoolSummary, ...]:
-        libvirt = need("libvirt")
-        active = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
-        found = [
-            (pool, ET.fromstring(pool.XMLDesc()))  # noqa: S314 - written by libvirtd
-            for pool in self._connection.listAllStoragePools(active)
-        ]
-        files = [(pool, root) for pool, root in found if root.get("type") in POOL_TYPES]
-        self._folders = tuple(
-            leftovers.Folder(root.findtext("target/path") or "/", pool.name())
-            for pool, root in files
-        )
+        known = pools.pools(self._connection)
+        self._folders = tuple(leftovers.Folder(pool.path, pool.name) for pool in known)
         allowed = self._settings.pools
-        summaries = [
-            _pool(pool, root) for pool, root in files if not allowed or pool.name() in allowed
-        ]
-        return tuple(sorted(summaries, key=lambda summary: summary.name))
+        return tuple(
+            PoolSummary(pool.name, pool.capacity, pool.free, pool.shared)
+            for pool in known
+            if not allowed or pool.name in allowed
+        )
 
     def _networks(self) -> tuple[str, ...]:
         libvirt = need("libvirt")
@@ -287,15 +273,3 @@ class Inspector:
             areas=bool((base.facts or {}).get("areas")),
             vms=vms,
         )
-
-
-def _pool(pool: Any, root: ET.Element) -> PoolSummary:
-    shared = volumes.shared(root)
-    try:
-        # libvirt's own figure is from the pool's last refresh.
-        found = os.statvfs(root.findtext("target/path") or "/")
-    except OSError:
-        _state, capacity, _allocation, free = pool.info()
-        return PoolSummary(pool.name(), capacity, free, shared)
-    size = found.f_frsize
-    return PoolSummary(pool.name(), found.f_blocks * size, found.f_bavail * size, shared)

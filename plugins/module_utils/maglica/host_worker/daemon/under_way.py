@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
+from ...disk import files
 from ...model.request import HostReport, PoolSummary
 from ...model.vm import vm_uuid
 from ...verbs import table
@@ -36,7 +36,7 @@ def written(journal: Journal, bases: Iterable[Base]) -> dict[str, Written]:
         pools = found.setdefault(vm_uuid(entry.id), Counter())
         for intent in journal.intents(entry.id):
             if intent.kind is Effect.VOLUME:
-                pools[intent.data["pool"]] += _allocated(intent.data["path"])
+                pools[intent.data["pool"]] += files.taken(intent.data["path"])
             elif intent.kind is Effect.BASE and intent.data["id"] in making:
                 base = making[intent.data["id"]]
                 pools[base.pool] += size_of(base)
@@ -55,12 +55,4 @@ def added(report: HostReport, found: Mapping[str, Written]) -> tuple[PoolSummary
 
 def size_of(base: Base) -> int:
     """Return what a base takes on its disk, in bytes."""
-    return sum(_allocated(disk["path"]) for disk in base.disks.values())
-
-
-def _allocated(path: str) -> int:
-    """Return what a file takes on its disk, in bytes; 0 when it is not there."""
-    try:
-        return Path(path).stat().st_blocks * 512
-    except OSError:
-        return 0
+    return sum(files.taken(disk["path"]) for disk in base.disks.values())

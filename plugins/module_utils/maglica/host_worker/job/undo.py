@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ..._deps import need
-from ...disk import chain, qemu_img
+from ...disk import overlays
 from ...domain import definition
 from ...domain.metadata import OwnVolume
 from ...libvirtd import local
@@ -90,7 +90,7 @@ def _pull(request_id: str, data: dict[str, Any], context: JobContext) -> None:
         if local.is_active(domain):
             failure = local.kind_of(error, StorageFailed)
             raise failure(f"the copy of disk {data['target']} can't be ended: {error}") from error
-    lay_upon(data["path"], data["backing"], data["format"])
+    overlays.lay_again(data["path"], data["backing"], data["format"])
 
 
 def _is_linked(domain: Any, path: str, context: JobContext) -> bool:
@@ -132,15 +132,6 @@ def _pause(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
     with local.errors("resume a vm", context.host):
         if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
             domain.resume()
-
-
-def lay_upon(path: str, backing: str, backing_format: str) -> None:
-    """Let a vm's disk build upon its base again, if its header has forgotten it too early.
-
-    A base that is gone was not needed any more. Raises StorageFailed.
-    """
-    if Path(path).exists() and Path(backing).exists() and chain.backing_of(path) is None:
-        qemu_img.lay_upon(path, backing, backing_format)
 
 
 _UNDOERS: dict[Effect, Callable[[str, dict[str, Any], JobContext], None]] = {

@@ -9,22 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...disk import nvram, volumes
 from ...model.request import Leftover
 from ..journal.journal import Journal
 from .own_files import OwnFiles
 
-# Volumes of vms, volumes of bases and what these are made from, UEFI variables of vms.
-_NAMES = re.compile(
-    r".+\.[a-z0-9]{1,16}\.[0-9a-f]{8}\.qcow2"
-    r"|maglica-[a-z]+\..+"
-    r"|.+\.[0-9a-f]{8}_VARS\.(fd|qcow2)"
-)
-_BASE = re.compile(r"maglica-base\.[^.]+\.([0-9a-f]{8})\.[^.]+\.qcow2")
 # Where libvirt's system daemon keeps UEFI variables.
 NVRAM = "/var/lib/libvirt/qemu/nvram"
 MAX_LISTED = 1000
@@ -54,8 +47,13 @@ def _entries(folder: str) -> Iterator[tuple[str, int]]:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:  # a pool that is away
         for entry in entries:
             with contextlib.suppress(OSError):  # a file that has gone since
-                if _NAMES.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                if _looks_own(entry.name) and entry.is_file(follow_symlinks=False):
                     yield entry.path, entry.stat(follow_symlinks=False).st_blocks * 512
+
+
+def _looks_own(name: str) -> bool:
+    """Tell whether a name is one as Maglica gives volumes or UEFI variables."""
+    return volumes.looks_own(name) or nvram.looks_own(name)
 
 
 def announced(journal: Journal) -> list[str]:
@@ -81,15 +79,9 @@ def unnamed(
         leftover
         for leftover in found
         if _directory_entry(leftover.path) not in known
-        and base_of(leftover.path) not in bases
+        and volumes.base_of(Path(leftover.path).name) not in bases
         and os.path.lexists(leftover.path)
     )
-
-
-def base_of(path: str) -> str | None:
-    """Return the id of the base whose volume a file is by its name."""
-    match = _BASE.fullmatch(Path(path).name)
-    return match[1] if match else None
 
 
 def _directory_entry(path: str) -> str:

@@ -17,8 +17,8 @@ from itertools import chain
 from typing import Any, Protocol
 
 from ..._deps import need
-from ...disk import chain as images
-from ...disk import named_paths
+from ...disk import chain as disk_chain
+from ...disk import files, named_paths, pools
 from ...domain import definition
 from ...libvirtd import local
 from ...model.errors import ImageUnsupported, StorageFailed
@@ -27,8 +27,6 @@ from ..journal.journal import Journal
 
 # What a definition says of itself.
 _ABOUT = frozenset({"metadata", "title", "description"})
-# Pools whose folder shows their volumes; those of a volume group are links to its devices there.
-_FOLDERS = frozenset({"dir", "fs", "netfs", "logical"})
 
 
 class Context(Protocol):
@@ -93,15 +91,15 @@ def find(context: Context) -> References:
     libvirt = need("libvirt")
     connection = context.connect()
     try:
-        folders = {pool.name(): _folder(pool) for pool in connection.listAllStoragePools(0)}
+        folders = pools.folders(connection)
         domains = list(filter(None, map(_described, connection.listAllDomains(0))))
     except libvirt.libvirtError as error:
         failure = local.kind_of(error, StorageFailed)
         raise failure(f"what is in use can't be found out: {error}") from error
     found = [reference for domain in domains for reference in domain.references(folders)]
-    files = {path for folder in filter(None, folders.values()) for path in _files(folder)}
-    files.update(reference.path for reference in found)
-    found.extend(_backings(files))
+    known = {path for folder in folders.values() for path in files.listed(folder)}
+    known.update(reference.path for reference in found)
+    found.extend(_backings(known))
     # What a vm is just leaving may be needed again if that is interrupted.
     leaving = (
         intent.data["backing"]
@@ -112,16 +110,16 @@ def find(context: Context) -> References:
     return References(found, (domain.base for domain in domains if domain.base is not None))
 
 
-def _backings(files: Iterable[str]) -> Iterator[Reference]:
+def _backings(paths: Iterable[str]) -> Iterator[Reference]:
     """Yield what these files build upon, and what that builds upon, to the last one."""
     # QEMU takes a relative name from the folder by which it was led to the file: a link's, or not.
-    todo = {name for path in files for name in (path, os.path.realpath(path))}
+    todo = {name for path in paths for name in (path, os.path.realpath(path))}
     done: set[str] = set()
     while todo:
         done |= todo
         below = set()
         for path in sorted(todo):
-            for backing in images.backings_of(path):
+            for backing in disk_chain.backings_of(path):
                 below.add(backing)
                 yield Reference(backing, f"the file {path}", file=os.path.realpath(path))
         todo = below - done
@@ -139,7 +137,7 @@ class _Domain:
     xmls: tuple[str, ...]
     base: str | None
 
-    def references(self, folders: dict[str, str | None]) -> Iterator[Reference]:
+    def references(self, folders: dict[str, str]) -> Iterator[Reference]:
         for path in {path for xml in self.xmls for path in _paths(xml, self.name, folders)}:
             yield Reference(os.path.realpath(path), f"the domain {self.name}", uuid=self.uuid)
 
@@ -178,7 +176,7 @@ def _snapshots(domain: Any) -> list[Any]:
         raise
 
 
-def _paths(xml: str, name: str, folders: dict[str, str | None]) -> Iterator[str]:
+def _paths(xml: str, name: str, folders: dict[str, str]) -> Iterator[str]:
     """Yield each absolute path that a definition has anywhere but in what is said about it."""
     try:
         root = ET.fromstring(xml)  # noqa: S314 - written by libvirtd from its own tree
@@ -193,22 +191,3 @@ def _paths(xml: str, name: str, folders: dict[str, str | None]) -> Iterator[str]
         folder = folders.get(element.get("pool", ""))
         if element.tag == "source" and folder and element.get("volume"):
             yield os.path.join(folder, element.get("volume", ""))  # noqa: PTH118 - as libvirt does
-
-
-def _folder(pool: Any) -> str | None:
-    """Return the folder in which a pool's volumes are; None for a pool of another kind."""
-    root = ET.fromstring(pool.XMLDesc(0))  # noqa: S314 - written by libvirtd
-    return root.findtext("target/path") if root.get("type") in _FOLDERS else None
-
-
-def _files(folder: str) -> Iterator[str]:
-    try:
-        with os.scandir(folder) as entries:
-            # A link may lead to a file, a device or nowhere.
-            yield from (entry.path for entry in entries if not entry.is_dir(follow_symlinks=False))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StorageFailed(
-            f"the folder {folder} of a storage pool can't be read: {error.strerror}"
-        ) from error

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from maglica.disk import chain as images
+from maglica.disk import qemu_img
 from maglica.guest.filesystem import ApplianceDied
 from maglica.host_worker.job import main, undo
 from maglica.host_worker.job.image import look
@@ -65,7 +66,7 @@ def test_the_appliance_gets_overlays_and_the_base_what_came_of_them(
     def copy(chain: images.Chain, _target: str, _alive: object, overlay: images.Layer) -> None:
         copied.append((chain[0].path, overlay.path))
 
-    monkeypatch.setattr(look.qemu_img, "copy", copy)
+    monkeypatch.setattr(qemu_img, "copy", copy)
     assert clone(host).state is State.DONE
     (overlays,) = host.prepared
     assert [each.startswith(f"{host.pool}/maglica-look.") for each in overlays] == [True, True]

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from maglica.disk import volumes as storage
+from maglica.disk import mounts, qemu_img, volumes
+from maglica.disk.room import Room
 from maglica.domain import definition
 from maglica.guest.edits import SetPassword, Write
 from maglica.host_worker.job import undo
@@ -106,7 +107,7 @@ def test_a_full_copy_has_no_backing_file(host: FakeHost) -> None:
     (done,) = host.run(request)
     assert done.state is State.DONE
     assert host.copied == [str(host.folder / f"{IMAGE}.vda.img"), str(host.pool / host.bases()[0])]
-    name = storage.volume_name("vm0.example.jp", "vda", vm_uuid(request.id))
+    name = volumes.of_vm("vm0.example.jp", "vda", vm_uuid(request.id)) + ".qcow2"
     assert b"maglica-base" not in (host.pool / name).read_bytes()
 
 
@@ -292,7 +293,7 @@ def test_nameservers_without_addresses(host: FakeHost) -> None:
 
 def test_no_room(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     host.add_image()
-    monkeypatch.setattr(storage, "free_bytes", lambda path: 1000)
+    monkeypatch.setattr(mounts, "room", lambda path: Room(1 << 40, 1000))
     refused(host, "no_room", "pool default has 0.0 GiB free, 0.1 GiB needed")
 
 
@@ -302,7 +303,7 @@ def test_a_large_sparse_image_takes_the_room_of_what_is_in_it(
     host.add_image()
     with (host.folder / f"{IMAGE}.vda.img").open("r+b") as disk:
         disk.truncate(3 << 40)
-    monkeypatch.setattr(storage, "free_bytes", lambda path: 70 << 20)
+    monkeypatch.setattr(mounts, "room", lambda path: Room(1 << 40, 70 << 20))
     requests = [host.request(NAMES[0]), host.request(NAMES[1], clone_mode=CloneMode.FULL)]
     assert [done.state for done in host.run(*requests)] == [State.DONE] * 2
 
@@ -311,7 +312,7 @@ def test_full_copies_of_a_batch_do_not_take_the_same_room(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.add_image()
-    monkeypatch.setattr(storage, "free_bytes", lambda path: 150 << 20)
+    monkeypatch.setattr(mounts, "room", lambda path: Room(1 << 40, 150 << 20))
     requests = [host.request(name, clone_mode=CloneMode.FULL) for name in NAMES]
     states = [done.state for done in host.run(*requests)]
     assert states == [State.DONE, State.DONE, State.FAILED]
@@ -327,7 +328,7 @@ def test_an_image_that_is_started_during_the_copy(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = host.add_image()
-    monkeypatch.setattr(clone.bases.qemu_img, "copy", lambda *_rest: setattr(image, "active", True))
+    monkeypatch.setattr(qemu_img, "copy", lambda *_rest: setattr(image, "active", True))
     refused(host, "image_running", "changed while they were read")
 
 
@@ -336,7 +337,7 @@ def test_an_image_that_is_written_to_during_the_copy(
 ) -> None:
     host.add_image()
     disk = host.folder / f"{IMAGE}.vda.img"
-    monkeypatch.setattr(clone.bases.qemu_img, "copy", lambda *_rest: disk.write_bytes(b"new"))
+    monkeypatch.setattr(qemu_img, "copy", lambda *_rest: disk.write_bytes(b"new"))
     refused(host, "image_running", "changed while they were read")
 
 
@@ -415,9 +416,9 @@ def test_a_full_disk_is_told_from_a_hung_appliance(
     host.add_image()
     request = host.request()
     host.unlucky[request.id] = GuestUnreadable("the appliance ended")
-    real = storage.free_bytes
+    real = mounts.room
     full = {"": False}
-    monkeypatch.setattr(storage, "free_bytes", lambda path: 0 if full[""] else real(path))
+    monkeypatch.setattr(mounts, "room", lambda path: Room() if full[""] else real(path))
     customize = host.customize
 
     def fill(*values: object) -> object:
@@ -483,7 +484,7 @@ def test_the_base_of_an_image_that_is_gone_goes(host: FakeHost) -> None:
     host.connection.domains.remove(image)
     clone.unused_bases.collect(host.context)
     assert len(host.bases()) == 1
-    (host.pool / storage.volume_name(NAMES[0], "vda", vm_uuid(linked.id))).unlink()
+    (host.pool / f"{volumes.of_vm(NAMES[0], 'vda', vm_uuid(linked.id))}.qcow2").unlink()
     host.connection.domains.clear()
     clone.unused_bases.collect(host.context)
     assert host.bases() == []

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ....disk import qemu_img, volumes
-from ....disk.chain import QCOW2
+from ....disk import pools, volumes
+from ....disk.backend import Pool
 from ....disk.room import OVERLAY_BYTES
 from ....domain.metadata import OwnVolume
 from ....guest.appliance.appliance import Drive
@@ -34,7 +34,6 @@ from . import look, original
 from .original import Image
 
 _LOCKS = "bases"
-_READ_ONLY = 0o400
 
 log = logging.getLogger(__name__)
 
@@ -113,44 +112,43 @@ def _make(image: Image, context: JobContext, request_id: str, preferred: str | N
     look.refuse(image, context)
     pool = _pool(image, context, preferred)
     base = _planned(image, pool)
-    for volume in own(base).volumes:
-        volumes.check_free(volume)
+    own_volumes = own(base).volumes
+    for volume in own_volumes:
+        pool.check_free(volume)
     with look.prepared(image, pool, request_id, context) as (overlays, facts):
         context.journal.intend(request_id, Effect.BASE, {"id": base.id, "image_uuid": image.uuid})
         context.journal.add_base(base)
         connection = context.connect()
-        for target, chain in image.chains.items():
-            disk = base.disks[target]
-            volumes.create(connection, pool, disk["name"], disk["bytes"])
-            with volumes.explained(base.pool, [disk["path"]]):
-                qemu_img.copy(chain, disk["path"], context.alive, overlays[target])
+        for volume in own_volumes:
+            chain, changes = image.chains[volume.target], overlays[volume.target]
+            pool.copy_image(connection, volume, chain, changes, context.alive)
         original.check_unchanged(image, context)
     # From here on nothing touches the original's disks: it may be started again.
-    drives = [Drive(base.disks[target]["path"], QCOW2) for target in image.chains]
+    drives = [Drive(volume.path, pool.FORMAT) for volume in own_volumes]
     facts = placed(facts, drives, context.alive)
-    for drive in drives:
-        _protect(drive.path)
+    for volume in own_volumes:
+        pool.protect(volume)
     context.journal.update_base(base.id, state=READY, facts=facts.to_json())
     log.info("base made: image=%s seconds=%.1f", image.name, time.monotonic() - begun)
     return next(made for made in context.journal.bases(image.uuid) if made.id == base.id)
 
 
-def _pool(image: Image, context: JobContext, preferred: str | None) -> volumes.Pool:
-    known = volumes.pools(context.connect(), context.settings.pools)
+def _pool(image: Image, context: JobContext, preferred: str | None) -> Pool:
+    known = pools.pools(context.connect(), context.settings.pools)
     needed = image.allocated + OVERLAY_BYTES
     named = [pool for pool in known if pool.name == preferred and pool.free >= needed]
-    return volumes.choose(named or known, needed)
+    return pools.choose(named or known, needed)
 
 
-def _planned(image: Image, pool: volumes.Pool) -> Base:
+def _planned(image: Image, pool: Pool) -> Base:
     base_id = uuid.uuid4().hex[:8]
     # A version that can't be told from others is never found again: each clone has its own base.
     version = image.version or f"{uuid.uuid4().hex}"
     disks = {}
     for target, chain in image.chains.items():
-        name = f"maglica-base.{version[:12]}.{base_id}.{volumes.checked_target(target)}.qcow2"
-        path = volumes.volume_path(pool, name)
-        disks[target] = {"name": name, "path": path, "format": QCOW2, "bytes": chain[0].size}
+        made = pool.volume(target, volumes.of_base(version, base_id, target))
+        about = {"format": pool.FORMAT, "bytes": chain[0].size}
+        disks[target] = {"name": made.name, "path": made.path, **about}
     return Base(
         id=base_id,
         image=image.name,
@@ -161,14 +159,6 @@ def _planned(image: Image, pool: volumes.Pool) -> Base:
         disks=disks,
         created=time.time(),
     )
-
-
-def _protect(path: str) -> None:
-    """Let nobody write to a base any more, by mistake; its clones only read it."""
-    try:
-        Path(path).chmod(_READ_ONLY)
-    except OSError as error:
-        raise StorageFailed(f"base {path} can't be made read-only: {error.strerror}") from error
 
 
 def own(base: Base) -> OwnFiles:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
-from ....disk import chain as images
-from ....disk import qemu_img, volumes
-from ....disk.chain import QCOW2, Layer
+from ....disk import chain as disk_chain
+from ....disk import files, volumes
+from ....disk.backend import Pool
+from ....disk.chain import Layer
 from ....domain.metadata import OwnVolume
 from ....guest.appliance import accel
 from ....guest.appliance.appliance import Drive
@@ -27,7 +27,7 @@ from ....guest.filesystem import ApplianceDied
 from ....guest.network.families import INSPECTION
 from ....libvirtd import local
 from ....model import errors
-from ....model.errors import GuestUnreadable, GuestUnsupported, StorageFailed
+from ....model.errors import GuestUnreadable, GuestUnsupported
 from ....model.request import Failure
 from ...journal.intents import Effect
 from ...journal.looks import Look
@@ -54,7 +54,7 @@ def refuse(image: Image, context: JobContext) -> None:
 
 @contextmanager
 def prepared(
-    image: Image, pool: volumes.Pool, request_id: str, context: JobContext
+    image: Image, pool: Pool, request_id: str, context: JobContext
 ) -> Iterator[tuple[dict[str, Layer], GuestFacts]]:
     """Yield overlays of the image's disks, by target, and what its guest is.
 
@@ -62,26 +62,29 @@ def prepared(
     Raises GuestUnreadable, GuestUnsupported, ImageRunning, ImageUnsupported, NoRoom, StorageFailed.
     """
     look_id = uuid.uuid4().hex[:8]
-    names = {
-        target: f"maglica-look.{look_id}.{volumes.checked_target(target)}.qcow2"
-        for target in image.chains
-    }
-    paths = {target: volumes.volume_path(pool, name) for target, name in names.items()}
-    for target, name in names.items():
-        volumes.check_free(OwnVolume(target, pool.name, name, paths[target]))
+    overlays = [pool.volume(t, volumes.of_look(look_id, t)) for t in image.chains]
+    paths = [volume.path for volume in overlays]
+    for volume in overlays:
+        pool.check_free(volume)
     # What the appliance's QEMU opens has been checked as it is now.
     original.check_unchanged(image, context)
     for chain in image.chains.values():
-        images.content_bytes(chain)
-    context.journal.intend(request_id, Effect.LOOK, {"paths": list(paths.values())})
+        disk_chain.content_bytes(chain)
+    context.journal.intend(request_id, Effect.LOOK, {"paths": paths})
     try:
-        with volumes.explained(pool.name, paths.values()):
-            for target, chain in image.chains.items():
-                qemu_img.lay_over(chain[0], paths[target])
-            facts = _judged(image, [Drive(path, QCOW2) for path in paths.values()], context)
-        yield {t: _overlay(path, image.chains[t][0]) for t, path in paths.items()}, facts
+        with pool.explained():
+            for volume in overlays:
+                pool.lay_over(volume, image.chains[volume.target][0])
+            facts = _judged(image, [Drive(path, pool.FORMAT) for path in paths], context)
+        yield {volume.target: _layer(volume, pool, image) for volume in overlays}, facts
     finally:
-        remove(paths.values())
+        for path in paths:
+            files.remove(path)
+
+
+def _layer(overlay: OwnVolume, pool: Pool, image: Image) -> Layer:
+    size = image.chains[overlay.target][0].size
+    return Layer(overlay.path, pool.FORMAT, size, files.taken(overlay.path), ())
 
 
 def _judged(image: Image, drives: Sequence[Drive], context: JobContext) -> GuestFacts:
@@ -111,19 +114,3 @@ def _keep(look: Look, context: JobContext) -> None:
     with local.errors("list the images", context.host):
         domains = context.connect().listAllDomains()
     context.journal.looks.keep(look, [domain.UUIDString() for domain in domains])
-
-
-def _overlay(path: str, below: Layer) -> Layer:
-    try:
-        return Layer(path, QCOW2, below.size, Path(path).stat().st_blocks * 512, ())
-    except OSError as error:
-        raise StorageFailed(f"{path} can't be read: {error.strerror}") from error
-
-
-def remove(paths: Iterable[str]) -> None:
-    """Remove overlays; that one is not there is no error. Raises StorageFailed."""
-    for path in paths:
-        try:
-            Path(path).unlink(missing_ok=True)
-        except OSError as error:
-            raise StorageFailed(f"{path} can't be removed: {error.strerror}") from error

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...._deps import need
-from ....disk import chain as images
-from ....disk import volumes
+from ....disk import chain, pools, volumes
 from ....disk.chain import Chain
-from ....domain import definition as domain_xml
-from ....domain.definition import Definition, Disk
+from ....domain import definition
+from ....domain.definition import Definition
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
 from ....model.errors import (
@@ -22,7 +21,6 @@ from ....model.errors import (
     ImageUnknown,
     ImageUnsupported,
     LibvirtFailed,
-    StorageFailed,
 )
 from ..context import JobContext
 
@@ -50,12 +48,12 @@ class Image:
     @property
     def version(self) -> str | None:
         """What names this state of the disks; None when two states can't be told apart."""
-        return images.version(self.uuid, self.chains)
+        return chain.version(self.uuid, self.chains)
 
     @property
     def allocated(self) -> int:
         """Bytes that a copy of all disks takes, but for block devices, which don't tell."""
-        return sum(map(images.allocated_bytes, self.chains.values()))
+        return sum(map(chain.allocated_bytes, self.chains.values()))
 
 
 def read(name: str, context: JobContext) -> Image:
@@ -75,21 +73,24 @@ def read(name: str, context: JobContext) -> Image:
             )
         is_persistent = domain.isPersistent()
         xml = inactive_xml(domain)
-    definition = domain_xml.describe(xml)
-    _need_original(definition, is_persistent, context.settings.image_pattern)
-    folders = {pool.path for pool in volumes.pools(connection)}
-    chains = {disk.target: _chain(connection, disk, folders) for disk in definition.copied_disks}
+    described = definition.describe(xml)
+    _need_original(described, is_persistent, context.settings.image_pattern)
+    folders = {pool.path for pool in pools.pools(connection)}
+    chains = {
+        disk.target: chain.inspect(volumes.path_of(connection, disk), disk.format, folders)
+        for disk in described.copied_disks
+    }
     if not chains:
         raise ImageUnsupported("it has no disk to copy")
-    return Image(domain, xml, definition, chains)
+    return Image(domain, xml, described, chains)
 
 
 def check_unchanged(image: Image, context: JobContext) -> None:
     """Raise ImageRunning if the image was started, or its disks written to, since it was read."""
-    now = {target: images.again(chain) for target, chain in image.chains.items()}
+    now = {target: chain.again(layers) for target, layers in image.chains.items()}
     with local.errors(f"see whether {image.name} runs", context.host):
         is_running = image.domain.isActive()
-    if is_running or images.version(image.uuid, now) != image.version:
+    if is_running or chain.version(image.uuid, now) != image.version:
         raise ImageRunning("its disks were changed while they were read: shut it down")
 
 
@@ -105,31 +106,11 @@ def _domain(connection: Any, name: str) -> Any:
 
 
 def _need_original(
-    definition: Definition, is_persistent: bool, pattern: re.Pattern[str] | None
+    described: Definition, is_persistent: bool, pattern: re.Pattern[str] | None
 ) -> None:
-    if definition.made is not None:
+    if described.made is not None:
         raise ImageUnknown("it is a vm that Maglica made, no original image")
     if not is_persistent:
         raise ImageUnknown("it is a transient domain, no original image")
-    if pattern is not None and not pattern.fullmatch(definition.name):
+    if pattern is not None and not pattern.fullmatch(described.name):
         raise ImageUnknown("its name is not one that original images have by image_pattern")
-
-
-def _chain(connection: Any, disk: Disk, folders: set[str]) -> Chain:
-    if disk.kind == "volume":
-        path = _volume_path(connection, disk)
-    elif disk.kind in ("file", "block"):
-        path = disk.source or ""
-    else:
-        raise ImageUnsupported(f"disk {disk.target} has a {disk.kind} source")
-    return images.inspect(path, disk.format, folders)
-
-
-def _volume_path(connection: Any, disk: Disk) -> str:
-    libvirt = need("libvirt")
-    try:
-        pool = connection.storagePoolLookupByName(disk.pool)
-        return str(pool.storageVolLookupByName(disk.volume).path())
-    except libvirt.libvirtError as error:
-        failure = local.kind_of(error, StorageFailed)
-        raise failure(f"disk {disk.target} can't be found: {error}") from error

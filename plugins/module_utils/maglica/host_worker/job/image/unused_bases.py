@@ -7,6 +7,7 @@ from __future__ import annotations
 import fcntl
 import logging
 
+from ....disk import volumes
 from ....libvirtd import local
 from ....model.errors import MaglicaError, NotOwn, StorageFailed
 from ...journal.journal import READY, Base
@@ -78,7 +79,7 @@ def _remove(base: Base, used: References, context: JobContext) -> bool:
     try:
         # Any of it that is not where it was made is a reason to touch none of it.
         for volume in own.volumes:
-            own_files.find(context.connect(), volume)
+            volumes.find(context.connect(), volume)
         log.info("removing base %s of image %s", base.id, base.image)
         own_files.remove(own, context)
     except NotOwn as error:

@@ -15,8 +15,6 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Callable
 
-from ....disk import volumes
-from ....disk.chain import QCOW2
 from ....guest.appliance import accel
 from ....guest.appliance.appliance import Drive
 from ....guest.areas.writes import Writer
@@ -106,7 +104,7 @@ class _Batch:
                 self._copy(image, base, facts)
             if self._members:
                 with self._phase("customize"):
-                    self._customize(base, facts, list(image.chains), writer)
+                    self._customize(base, facts, writer)
 
     def _copy(self, image: Image, base: Base, facts: GuestFacts) -> None:
         context = self._context
@@ -118,23 +116,21 @@ class _Batch:
             lambda vm: clone_steps.make_keys(vm, facts, context),
         )
 
-    def _customize(
-        self, base: Base, facts: GuestFacts, targets: Sequence[str], writer: Writer
-    ) -> None:
+    def _customize(self, base: Base, facts: GuestFacts, writer: Writer) -> None:
         guests: dict[str, Guest] = {}
 
         def plan(vm: Member) -> None:
-            guests[vm.request.id] = clone_steps.guest(vm, facts, targets)
+            guests[vm.request.id] = clone_steps.guest(vm, facts, base)
 
         def take_result(vm: Member) -> None:
             error = results[vm.request.id]
             if error is not None:
-                with volumes.explained(vm.pool_name, vm.disks.values()):
+                with vm.pool.explained():
                     raise error
 
         self._each(plan)
         settings = self._context.settings
-        drives = [Drive(base.disks[target]["path"], QCOW2) for target in targets]
+        drives = [Drive(disk["path"], disk["format"]) for disk in base.disks.values()]
         results = write_areas(list(guests.values()), facts, drives, writer)
         rest = [guest for key, guest in guests.items() if key not in results]
         if rest:

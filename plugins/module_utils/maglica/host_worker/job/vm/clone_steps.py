@@ -8,14 +8,14 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ...._deps import need
-from ....disk import chain as images
-from ....disk import copies, nvram, volumes
+from ....disk import chain as disk_chain
+from ....disk import nvram, pools, volumes
+from ....disk.backend import Pool
 from ....disk.chain import Chain
 from ....disk.room import OVERLAY_BYTES
 from ....domain import clone, definition
@@ -45,22 +45,19 @@ _DAY = 86400
 class Member:
     """A clone request and what has been made for it so far.
 
-    ``disks`` has the paths of its volumes by target, all in ``pool``; ``xml`` is the definition
-    that it will have; ``image_nvram`` is where the image's UEFI variables are, if it has some.
+    ``volumes`` are its own by the disks' targets, all in ``pool``, which is there as soon as the
+    vm has its place; ``xml`` is the definition that it will have; ``image_nvram`` is where the
+    image's UEFI variables are, if it has some.
     """
 
     request: Request
     spec: CloneSpec
-    disks: dict[str, str] = field(default_factory=dict)
+    volumes: dict[str, OwnVolume] = field(default_factory=dict)
     xml: str = ""
     host_keys: tuple[HostKey, ...] = ()
     public_keys: tuple[str, ...] = ()
-    pool: volumes.Pool | None = None
+    pool: Pool = field(init=False, compare=False, repr=False)
     image_nvram: str | None = None
-
-    @property
-    def pool_name(self) -> str:
-        return self.pool.name if self.pool else ""
 
     @property
     def uuid(self) -> str:
@@ -99,7 +96,7 @@ class Source:
 
     id: str
     chains: dict[str, Chain]
-    pools: tuple[volumes.Pool, ...]
+    pools: tuple[Pool, ...]
     version: str
     taken: dict[str, int] = field(default_factory=dict)
 
@@ -111,27 +108,25 @@ class Source:
 def source(base: Base, context: JobContext) -> Source:
     """Look at the base and the pools, once for a batch. Raises StorageFailed, ImageUnsupported."""
     chains = {
-        target: images.inspect(disk["path"], images.QCOW2, ())
+        target: disk_chain.inspect(disk["path"], disk["format"], ())
         for target, disk in base.disks.items()
     }
-    pools = volumes.pools(context.connect(), context.settings.pools)
-    return Source(base.id, chains, pools, base.version)
+    known = pools.pools(context.connect(), context.settings.pools)
+    return Source(base.id, chains, known, base.version)
 
 
 def place(vm: Member, base: Source, image: Image, context: JobContext) -> None:
     """Choose where the vm's volumes are made, and announce them. Raises NoRoom, StorageFailed."""
     is_linked = vm.spec.clone_mode is CloneMode.LINKED
     needed = OVERLAY_BYTES + (0 if is_linked else base.allocated)
-    vm.pool = volumes.choose(volumes.with_free(base.pools, base.taken), needed, vm.spec.pool)
+    vm.pool = pools.choose(pools.with_free(base.pools, base.taken), needed, vm.spec.pool)
     if not is_linked:
         base.taken[vm.pool.name] = base.taken.get(vm.pool.name, 0) + needed
     for target in base.chains:
-        name = volumes.volume_name(vm.spec.name, target, vm.uuid)
-        path = volumes.volume_path(vm.pool, name)
-        volume = OwnVolume(target, vm.pool.name, name, path)
-        volumes.check_free(volume)
+        volume = vm.pool.volume(target, volumes.of_vm(vm.spec.name, target, vm.uuid))
+        vm.pool.check_free(volume)
         context.journal.intend(vm.request.id, Effect.VOLUME, asdict(volume))
-        vm.disks[target] = path
+        vm.volumes[target] = volume
     stated = image.definition.nvram
     vm.image_nvram = stated or nvram.hidden_path(image.xml, context.connect())
     vm.xml = clone.clone(image.xml, _plan(vm, base))
@@ -142,17 +137,12 @@ def copy(vm: Member, base: Source, connection: Any, context: JobContext) -> None
 
     Raises NoRoom or StorageFailed.
     """
-    if vm.pool is None:
-        return
-    is_linked = vm.spec.clone_mode is CloneMode.LINKED
     for target, chain in base.chains.items():
-        backing = chain[0].path if is_linked else None
-        name = Path(vm.disks[target]).name
-        volumes.create(connection, vm.pool, name, chain[0].size, backing)
-        if not is_linked:
-            state_dir = context.settings.state_dir
-            with volumes.explained(vm.pool.name, [vm.disks[target]]):
-                copies.copy(chain, vm.disks[target], vm.pool.name, state_dir, context.alive)
+        if vm.spec.clone_mode is CloneMode.LINKED:
+            vm.pool.overlay(connection, vm.volumes[target], chain)
+        else:
+            folder = context.settings.state_dir
+            vm.pool.copy(connection, vm.volumes[target], chain, folder, context.alive)
 
 
 def _plan(vm: Member, base: Source) -> clone.ClonePlan:
@@ -164,10 +154,7 @@ def _plan(vm: Member, base: Source) -> clone.ClonePlan:
         created=int(time.time()),
         who=vm.request.who,
         clone_mode=vm.spec.clone_mode,
-        disks={
-            target: clone.DiskSource(path, images.QCOW2, vm.pool_name, Path(path).name)
-            for target, path in vm.disks.items()
-        },
+        disks={target: vm.pool.source(volume) for target, volume in vm.volumes.items()},
         networks=vm.spec.networks,
         vcpus=vm.spec.vcpus,
         memory_mib=vm.spec.memory_mib,
@@ -192,9 +179,9 @@ def make_keys(vm: Member, facts: GuestFacts, context: JobContext) -> None:
         raise StorageFailed(f"SSH host keys can't be made in {folder}: {error.strerror}") from error
 
 
-def guest(vm: Member, facts: GuestFacts, targets: Sequence[str]) -> Guest:
+def guest(vm: Member, facts: GuestFacts, base: Base) -> Guest:
     """Return what is to be edited on the vm's disks. Raises GuestUnsupported."""
-    drives = tuple(Drive(vm.disks[target], images.QCOW2) for target in targets)
+    drives = tuple(Drive(vm.volumes[target].path, vm.pool.FORMAT) for target in base.disks)
     return Guest(vm.request.id, drives, plan(facts, _identity(vm)))
 
 

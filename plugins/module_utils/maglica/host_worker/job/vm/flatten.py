@@ -14,17 +14,14 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 from ...._deps import need
-from ....disk import chain as images
-from ....disk import qemu_img, volumes
-from ....disk.room import gib
-from ....domain import definition as domain_xml
+from ....disk import overlays
+from ....domain import definition
 from ....domain.metadata import Made
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
 from ....model.errors import (
     LibvirtFailed,
     MaglicaError,
-    NoRoom,
     StorageFailed,
     VmUnknown,
 )
@@ -61,13 +58,13 @@ def flatten(request: Request, context: JobContext) -> Vm:
 
 
 def _flatten_all(domain: Any, request: Request, context: JobContext) -> None:
-    definition = domain_xml.describe(inactive_xml(domain))
-    if definition.made is None:
+    made = definition.describe(inactive_xml(domain)).made
+    if made is None:
         raise VmUnknown("Maglica did not make it")
-    disks = _own_disks(domain, definition.made)
+    disks = _own_disks(domain, made)
     # All of them are looked at before the first is filled.
     for path in disks.values():
-        _check_snapshots(path, context)
+        overlays.layers(context.connect(), path)
     with context.phase(request.id, "copy"):
         for target, path in disks.items():
             _flatten_disk(domain, target, path, request.id, context)
@@ -86,7 +83,7 @@ def _own_disks(domain: Any, made: Made) -> dict[str, str]:
     if local.is_active(domain):
         xmls.append(domain.XMLDesc())
     attached = [
-        {disk.target: disk.source for disk in domain_xml.describe(xml).disks} for xml in xmls
+        {disk.target: disk.source for disk in definition.describe(xml).disks} for xml in xmls
     ]
     for volume in made.volumes:
         for sources in attached:
@@ -98,37 +95,23 @@ def _own_disks(domain: Any, made: Made) -> dict[str, str]:
     return {volume.target: volume.path for volume in made.volumes}
 
 
-def _check_snapshots(path: str, context: JobContext) -> None:
-    if _layers(path, context)[1:] and images.has_snapshots(path):
-        raise StorageFailed(f"disk {path} has snapshots, which would lose what is below them")
-
-
 def _flatten_disk(
     domain: Any, target: str, path: str, request_id: str, context: JobContext
 ) -> None:
     """Do one disk; a guest that starts or ends meanwhile only changes the way."""
-    while (chain := _layers(path, context))[1:]:
-        _check_snapshots(path, context)
-        needed = sum(images.content_bytes((layer,)) for layer in chain[1:])
-        free = volumes.free_bytes(path)
-        if needed > free:
-            raise NoRoom(f"{gib(free)} GiB are free beside disk {path}, {gib(needed)} GiB needed")
+    while (layers := overlays.layers(context.connect(), path))[1:]:
+        needed = overlays.needed_bytes(layers)
         is_active = local.is_active(domain)
         if is_active:
             undo.need_running(domain)
         # QEMU lets the header forget the base before the tables that name the copies are written.
         data = {"uuid": domain.UUIDString(), "target": target, "path": path}
-        below = {"backing": chain[1].path, "format": chain[1].format}
+        below = {"backing": layers[1].path, "format": layers[1].format}
         context.journal.intend(request_id, Effect.PULL, {**data, **below})
         if not is_active:
-            qemu_img.flatten(path, needed, context.alive)
+            overlays.fill(path, needed, context.alive)
         elif not _pull(domain, target, request_id, context):
-            undo.lay_upon(path, chain[1].path, chain[1].format)
-
-
-def _layers(path: str, context: JobContext) -> images.Chain:
-    folders = {pool.path for pool in volumes.pools(context.connect())}
-    return images.inspect(path, images.QCOW2, folders)
+            overlays.lay_again(path, layers[1].path, layers[1].format)
 
 
 def _pull(domain: Any, target: str, request_id: str, context: JobContext) -> bool:

@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pools whose volumes are qcow2 files in a folder of this host."""
+
+from __future__ import annotations
+
+import os
+import stat
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, ClassVar
+
+from .._deps import need
+from ..domain.clone import DiskSource
+from ..domain.metadata import OwnVolume
+from ..libvirtd import local
+from ..model.errors import NoRoom, NotOwn, StorageFailed
+from . import copies, mounts, qemu_img
+from .backend import Pool
+from .chain import QCOW2, Chain, Layer
+from .room import Room
+
+_NO_SPACE = "No space left on device"
+_READ_ONLY = 0o400
+
+
+@dataclass(frozen=True)
+class FilePool(Pool):
+    """A pool whose volumes are files in the folder ``path``."""
+
+    FORMAT: ClassVar[str] = QCOW2
+    SUFFIX: ClassVar[str] = ".qcow2"
+
+    @classmethod
+    def read(cls, name: str, root: ET.Element) -> FilePool | None:
+        path = root.findtext("target/path")
+        if not path:
+            return None
+        # libvirt's own figures are from the pool's last refresh.
+        room = mounts.room(path)
+        return cls(name, path, room.free, _shared(root, path), room.capacity)
+
+    def room(self) -> Room:
+        return mounts.room(self.path)
+
+    def volume(self, target: str, stem: str) -> OwnVolume:
+        name = f"{stem}{self.SUFFIX}"
+        return OwnVolume(target, self.name, name, str(Path(self.path) / name))
+
+    def check_free(self, volume: OwnVolume) -> None:
+        if os.path.lexists(volume.path):
+            raise StorageFailed(f"{volume.path} is there already, and Maglica does not replace it")
+
+    def create(
+        self, connection: Any, volume: OwnVolume, size: int, backing: str | None = None
+    ) -> None:
+        """Make a sparse volume of ``size`` bytes, upon the qcow2 file ``backing`` if named.
+
+        Nothing is ever replaced: a file of that name is somebody's. Raises NoRoom, StorageFailed.
+        """
+        libvirt = need("libvirt")
+        try:
+            handle = connection.storagePoolLookupByName(self.name)
+            handle.createXML(_definition(volume.name, size, backing))
+        except libvirt.libvirtError as error:
+            failure = local.kind_of(error, NoRoom if _NO_SPACE in str(error) else StorageFailed)
+            text = f"volume {volume.name} can't be made in pool {self.name}: {error}"
+            raise failure(text) from error
+
+    def overlay(self, connection: Any, volume: OwnVolume, base: Chain) -> None:
+        self.create(connection, volume, base[0].size, base[0].path)
+
+    def copy(
+        self,
+        connection: Any,
+        volume: OwnVolume,
+        base: Chain,
+        state_dir: Path,
+        alive: Callable[[], None],
+    ) -> None:
+        self.create(connection, volume, base[0].size)
+        with self.explained():
+            copies.copy(base, volume.path, self.name, state_dir, alive)
+
+    def copy_image(
+        self,
+        connection: Any,
+        volume: OwnVolume,
+        image: Chain,
+        changes: Layer,
+        alive: Callable[[], None],
+    ) -> None:
+        self.create(connection, volume, image[0].size)
+        with self.explained():
+            qemu_img.copy(image, volume.path, alive, changes)
+
+    def protect(self, volume: OwnVolume) -> None:
+        try:
+            Path(volume.path).chmod(_READ_ONLY)
+        except OSError as error:
+            text = f"base {volume.path} can't be made read-only: {error.strerror}"
+            raise StorageFailed(text) from error
+
+    def lay_over(self, volume: OwnVolume, image: Layer) -> None:
+        qemu_img.lay_over(image, volume.path)
+
+    def source(self, volume: OwnVolume) -> DiskSource:
+        return DiskSource(volume.path, self.FORMAT, volume.pool, volume.name)
+
+    @staticmethod
+    def is_own(volume: OwnVolume, path: str | None) -> bool:
+        if path is not None and not _is_same_entry(path, volume.path):
+            raise NotOwn(
+                f"volume {volume.name} of pool {volume.pool} is {path} now, and was made as"
+                f" {volume.path}: put the pool back, or remove by hand what is yours to remove"
+            )
+        if is_there(volume.path) and path is None:
+            raise NotOwn(f"{volume.path} is in storage pool {volume.pool} no more")
+        return path is not None
+
+
+def _shared(root: ET.Element, path: str) -> str | None:
+    """Return by what other hosts may see the files of a pool of that definition; None if not."""
+    if root.get("type") == "netfs":
+        source = root.find("source/format")
+        return "nfs" if source is None else source.get("type", "nfs")
+    return mounts.shared_kind(path)
+
+
+def _definition(name: str, size: int, backing: str | None) -> str:
+    volume = ET.Element("volume")
+    ET.SubElement(volume, "name").text = name
+    ET.SubElement(volume, "capacity", unit="bytes").text = str(size)
+    ET.SubElement(volume, "allocation", unit="bytes").text = "0"
+    target = ET.SubElement(volume, "target")
+    ET.SubElement(target, "format", type=QCOW2)
+    ET.SubElement(target, "compat").text = "1.1"
+    if backing is not None:
+        store = ET.SubElement(volume, "backingStore")
+        ET.SubElement(store, "path").text = backing
+        ET.SubElement(store, "format", type=QCOW2)
+    return ET.tostring(volume, encoding="unicode")
+
+
+def _is_same_entry(one: str, other: str) -> bool:
+    """Tell whether two paths are of one directory entry."""
+    return Path(one).name == Path(other).name and os.path.realpath(
+        Path(one).parent
+    ) == os.path.realpath(Path(other).parent)
+
+
+def is_there(path: str) -> bool:
+    """Tell whether a file is there; raises NotOwn for what is no file that Maglica makes."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StorageFailed(f"{path} can't be looked at: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        kind = "a link" if stat.S_ISLNK(mode) else "no file"
+        raise NotOwn(f"{path} is {kind} now, which Maglica did not make")
+    return True
+
+
+def remove(path: str) -> None:
+    """Remove a file; that it is not there is no error. Raises StorageFailed."""
+    try:
+        Path(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageFailed(f"{path} can't be removed: {error.strerror}") from error
+
+
+def taken(path: str) -> int:
+    """Return what a file takes on its disk, in bytes; 0 when it is not there."""
+    try:
+        return Path(path).stat().st_blocks * 512
+    except OSError:
+        return 0
+
+
+def listed(folder: str) -> Iterator[str]:
+    """Yield the paths of all files in a pool's folder, none if it is gone. Raises StorageFailed."""
+    try:
+        with os.scandir(folder) as entries:
+            # A link may lead to a file, a device or nowhere.
+            yield from (entry.path for entry in entries if not entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageFailed(
+            f"the folder {folder} of a storage pool can't be read: {error.strerror}"
+        ) from error
