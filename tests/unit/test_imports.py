@@ -9,6 +9,7 @@ collection, and on a small bad source, so that the rule itself is seen to compla
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -128,6 +129,10 @@ THIRD_PARTIES = {
     "zmq": ("wire", "client_worker", "host_worker.daemon"),
 }
 MAX_FILES = 18
+# Types of pools that libvirt knows, and what else tells one kind of storage from another.
+POOL_TYPES = {"dir", "fs", "netfs", "logical", "rbd", "gluster", "zfs", "iscsi"}
+STORAGE_WORDS = re.compile(r"qemu-img|qcow2")
+STORAGE_ONLY = ("disk.qcow2", "disk.qemu_img", "disk.copies", "disk.chain.QCOW2", "disk.chain.RAW")
 
 
 @dataclass(frozen=True)
@@ -323,6 +328,22 @@ def nothing_is_imported_by_a_name_made_at_run_time(source: Source) -> Iterator[s
             yield f"{source.path}:{node.lineno}: calls {called(node)}"
 
 
+def only_disk_knows_kinds_of_storage(source: Source) -> Iterator[str]:
+    """Complain of pools' types, volumes' suffixes and qemu-img; a definition's XML has formats."""
+    if source.inside is None or source.inside.split("/")[0] in ("disk", "domain"):
+        return
+    for target, line in reaches(source):
+        if any(within(target, each) for each in STORAGE_ONLY):
+            yield f"{source.path}:{line}: {target} is of one kind of storage"
+    nodes = list(ast.walk(source.tree))
+    docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if not isinstance(node, ast.Constant) or node in docstrings:
+            continue
+        if node.value in POOL_TYPES or STORAGE_WORDS.search(str(node.value)):
+            yield f"{source.path}:{node.lineno}: {node.value!r} is of one kind of storage"
+
+
 def folders_have_no_init(source: Source) -> Iterator[str]:
     if source.path.name == "__init__.py":
         yield f"{source.path}: code in it would not run everywhere"
@@ -343,6 +364,7 @@ RULES: tuple[Rule, ...] = (
     only_the_library_starts_workers,
     pure_files_do_no_io,
     nothing_is_imported_by_a_name_made_at_run_time,
+    only_disk_knows_kinds_of_storage,
     folders_have_no_init,
     files_stay_small,
 )
@@ -424,6 +446,14 @@ BAD = (
     (nothing_is_imported_by_a_name_made_at_run_time, f"{LIB}/a.py", "import importlib"),
     (nothing_is_imported_by_a_name_made_at_run_time, f"{LIB}/a.py", "__import__('os')"),
     (nothing_is_imported_by_a_name_made_at_run_time, "modules/m.py", "eval('1')"),
+    (only_disk_knows_kinds_of_storage, f"{LIB}/host_worker/a.py", "x = kind in {'netfs'}"),
+    (only_disk_knows_kinds_of_storage, f"{LIB}/host_worker/job/a.py", "x = f'{name}.qcow2'"),
+    (only_disk_knows_kinds_of_storage, f"{LIB}/guest/a.py", "run(['qemu-img', 'map'])"),
+    (
+        only_disk_knows_kinds_of_storage,
+        f"{LIB}/host_worker/job/a.py",
+        "from ...disk import qemu_img",
+    ),
     (folders_have_no_init, f"{LIB}/__init__.py", ""),
     (files_stay_small, f"{LIB}/a.py", "x = 1\n" * MAX_LINES),
 )
@@ -451,6 +481,8 @@ GOOD = (
         "from ...wire.frames import Message\nfrom ..journal.journal import J",
     ),
     (f"{LIB}/model/a.py", "from pathlib import PurePosixPath\nfrom .vm import Vm"),
+    (f"{LIB}/disk/a.py", "KINDS = {'dir': 1}\nx = 'a.qcow2'"),
+    (f"{LIB}/host_worker/job/a.py", '"""Not a qcow2 file."""'),
     (f"{LIB}/wire/messages.py", "from ..model import names\nfrom ..model.checks import text"),
     ("modules/m.py", "from ..module_utils.maglica.wire.client import Client"),
 )

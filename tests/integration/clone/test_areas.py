@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from maglica.disk import qemu_img
 from maglica.guest import ssh_keys
 from maglica.guest.appliance.appliance import Drive
 from maglica.guest.areas import writes
@@ -92,8 +93,8 @@ def prepared(layout: Layout) -> tuple[Drive, GuestFacts]:
     base = layout.disk.with_suffix(".qcow2")
     command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(layout.disk), str(base)]
     subprocess.run(command, check=True)
-    drive = Drive(str(base))
-    return drive, placed(prepare_base([drive], use_kvm=False), [drive])
+    drive = Drive(str(base), "qcow2")
+    return drive, placed(prepare_base([drive], use_kvm=False), [drive], qemu_img.map_of)
 
 
 def overlay_of(base: Drive, name: str) -> Path:
@@ -118,7 +119,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         bytes(range(256)) * 2,
         (KEY,),
     )
-    guest = Guest(NAME, (Drive(str(overlay)),), plan(facts, identity))
+    guest = Guest(NAME, (Drive(str(overlay), "qcow2"),), plan(facts, identity))
     with Writer() as writer:
         assert write_areas([guest], facts, [base], writer) == {NAME: None}
     return Made(facts, base, overlay, identity, layout.parts)
@@ -200,8 +201,8 @@ def test_what_was_written_to_the_base_is_noticed(
     subprocess.run(command, check=True, capture_output=True)
     overlay = overlay_of(made.base, "other")
     before = overlay.read_bytes()
-    guest = Guest(NAME, (Drive(str(overlay)),), plan(made.facts, made.identity))
-    assert write_areas([guest], made.facts, [Drive(str(changed))], Writer()) == {}
+    guest = Guest(NAME, (Drive(str(overlay), "qcow2"),), plan(made.facts, made.identity))
+    assert write_areas([guest], made.facts, [Drive(str(changed), "qcow2")], Writer()) == {}
     assert "is not as made" in caplog.text
     assert overlay.read_bytes() == before
 
@@ -223,7 +224,7 @@ def test_files_inside_inodes_have_no_areas(tmp_path: Path) -> None:
     assert facts.areas == ()
     assert facts.fill
     overlay = overlay_of(base, "clone")
-    guest = Guest(NAME, (Drive(str(overlay)),), plan(facts, Identity(NAME, "0" * 32)))
+    guest = Guest(NAME, (Drive(str(overlay), "qcow2"),), plan(facts, Identity(NAME, "0" * 32)))
     assert write_areas([guest], facts, [base], Writer()) == {}
 
 
@@ -231,7 +232,8 @@ def test_a_disk_in_too_many_parts_is_not_searched(
     made: Made, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its list ends at the limit, and qemu-img with it."""
-    assert list(writes.hits([made.base], made.facts.fill, lambda: None))
-    monkeypatch.setattr(writes, "MAX_MAP", 512)
-    assert list(writes.hits([made.base], made.facts.fill, lambda: None)) == []
+    pieces = qemu_img.map_of(made.base.path)
+    assert list(writes.hits([made.base], [pieces], made.facts.fill, lambda: None))
+    monkeypatch.setattr(qemu_img, "MAX_MAP", 512)
+    assert qemu_img.map_of(made.base.path) == []
     assert f"{made.base.path} is in too many parts to be searched" in caplog.text

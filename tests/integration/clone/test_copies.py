@@ -138,7 +138,9 @@ def test_what_a_linked_clone_takes_is_independent_of_the_image_s_size(tmp_path: 
         command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "qcow2"]
         subprocess.run([*command, str(overlay)], check=True)
         with Writer() as writer:
-            assert writer.write({"a": [DiskPatches(Drive(str(overlay)), patches)]}) == {"a": ""}
+            assert writer.write({"a": [DiskPatches(Drive(str(overlay), "qcow2"), patches)]}) == {
+                "a": ""
+            }
         taken[size] = overlay.stat().st_blocks * 512
     assert taken["1G"] == taken["20G"] < 2 * MIB
 
@@ -148,8 +150,8 @@ def test_what_goes_wrong_with_one_disk_is_told_of_that_one(tmp_path: Path) -> No
     make_base(good)
     bad.write_bytes(b"no qcow2")
     patch = Patch(0, 4096, b"hello" * 100 + b"\n" * 12)
-    guests = {path.stem: [DiskPatches(Drive(str(path)), [patch])] for path in (good, bad)}
-    guests["small"] = [DiskPatches(Drive(str(good)), [Patch(0, 1 << 40, b"x" * 512)])]
+    guests = {path.stem: [DiskPatches(Drive(str(path), "qcow2"), [patch])] for path in (good, bad)}
+    guests["small"] = [DiskPatches(Drive(str(good), "qcow2"), [Patch(0, 1 << 40, b"x" * 512)])]
     with Writer() as writer:
         results = writer.write(guests)
     assert results["good"] == ""
@@ -158,7 +160,7 @@ def test_what_goes_wrong_with_one_disk_is_told_of_that_one(tmp_path: Path) -> No
     with Writer() as writer:
         assert (
             "No such file"
-            in writer.write({"gone": [DiskPatches(Drive(str(gone)), [patch])]})["gone"]
+            in writer.write({"gone": [DiskPatches(Drive(str(gone), "qcow2"), [patch])]})["gone"]
         )
     read = subprocess.run(
         ["qemu-io", "-f", "qcow2", "-c", "read -v 4096 16", str(good)],

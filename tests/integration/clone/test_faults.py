@@ -101,7 +101,7 @@ def overlays(folder: Path) -> list[Path]:
 
 def test_each_guest_s_failure_is_its_own(overlays: list[Path], folder: Path) -> None:
     edits = (Write("/etc/hostname", b"new\n"),)
-    guests = [Guest(path.name, (Drive(str(path)),), edits) for path in overlays]
+    guests = [Guest(path.name, (Drive(str(path), "qcow2"),), edits) for path in overlays]
     deadly = Deadly(edits)
     deadly.folder = folder
     guests[2] = Guest(overlays[2].name, guests[2].drives, deadly)
@@ -264,7 +264,7 @@ def test_a_launch_that_hangs_is_ended(
     hypervisor.chmod(0o755)
     monkeypatch.setenv("LIBGUESTFS_HV", str(hypervisor))
     monkeypatch.setattr(watch, "LAUNCH_SECONDS", 3)
-    guests = [Guest("a", (Drive(str(overlays[0])),), (Write("/etc/hostname", b"late\n"),))]
+    guests = [Guest("a", (Drive(str(overlays[0]), "qcow2"),), (Write("/etc/hostname", b"late\n"),))]
     (error,) = customize(guests, FACTS, use_kvm=False).values()
     assert isinstance(error, GuestUnreadable)
     assert "can't start its appliance, after " in str(error)

@@ -40,7 +40,7 @@ def prepared_clones(bases: list[Path]) -> tuple[list[Mount], list[list[str]], bo
     for raw, path in zip(bases, qcow2):
         command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(path)]
         subprocess.run(command, check=True)
-    facts = prepare_base([Drive(str(path)) for path in qcow2], use_kvm=False)
+    facts = prepare_base([Drive(str(path), "qcow2") for path in qcow2], use_kvm=False)
     guests, overlays = [], []
     for name in NAMES:
         mine = [str(path.with_name(f"{name}.{path.name}")) for path in qcow2]

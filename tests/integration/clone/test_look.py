@@ -125,7 +125,7 @@ def test_a_disk_that_wants_all_memory_ends_the_appliance(
     monkeypatch.setattr(appliance, "_SPACE", 11 << 28)
     with (
         pytest.raises(ApplianceDied, match="can't start its appliance"),
-        appliance.launched([Drive(str(overlay))], use_kvm=False),
+        appliance.launched([Drive(str(overlay), "qcow2")], use_kvm=False),
     ):
         pass
     assert resource.getrlimit(resource.RLIMIT_AS) == before

@@ -78,7 +78,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def guests(*names: str) -> list[Guest]:
-    return [Guest(name, (Drive(name),), EDITS) for name in names]
+    return [Guest(name, (Drive(name, "qcow2"),), EDITS) for name in names]
 
 
 def outcome(
@@ -107,7 +107,10 @@ def test_as_many_as_fit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_disks_of_a_guest_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_DRIVES", 5)
-    members = [Guest(name, (Drive(f"{name}1"), Drive(f"{name}2")), EDITS) for name in "abc"]
+    members = [
+        Guest(name, (Drive(f"{name}1", "qcow2"), Drive(f"{name}2", "qcow2")), EDITS)
+        for name in "abc"
+    ]
     assert customize(members, FACTS, use_kvm=False) == {"a": None, "b": None, "c": None}
     assert world.launches == [["a1", "a2", "b1", "b2"], ["c1", "c2"]]
     assert world.mounts == ["a1", "b1", "c1"]

@@ -98,6 +98,15 @@ class Pool(ABC):
         an image's disk that is damaged.
         """
 
+    @staticmethod
+    @abstractmethod
+    def map_of(path: str) -> list[tuple[int, int, int]]:
+        """Return what of the disk of the volume at a path lies in a file there, in bytes.
+
+        Each piece is where it begins on the disk, where in the file, and its length. Nothing
+        for a volume that is no file, or is in too many pieces. Raises StorageFailed.
+        """
+
     @abstractmethod
     def protect(self, volume: OwnVolume) -> None:
         """Let nobody write to a base's volume any more, by mistake. Raises StorageFailed."""

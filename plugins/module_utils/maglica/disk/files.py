@@ -96,6 +96,10 @@ class FilePool(Pool):
         with self.explained():
             qemu_img.copy(image, volume.path, alive, changes)
 
+    @staticmethod
+    def map_of(path: str) -> list[tuple[int, int, int]]:
+        return qemu_img.map_of(path)
+
     def protect(self, volume: OwnVolume) -> None:
         try:
             Path(volume.path).chmod(_READ_ONLY)

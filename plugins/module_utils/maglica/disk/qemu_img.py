@@ -1,13 +1,17 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Copies disks with qemu-img, under limits and with every format stated."""
+"""What is done by qemu-img, under limits and with every format stated."""
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Callable
 
@@ -19,8 +23,14 @@ from .room import gib
 
 # Seconds of processor time, and those for each GiB: ten times what zlib takes on a slow machine.
 _CPU, _CPU_GIB = 600, 120
+# A map is of a file that this host made, and as long as its guest has a say in: more of it, some
+# 250,000 pieces, is not worth what it takes to read.
+_MAP_SECONDS = 60
+MAX_MAP = 32 << 20
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 _PERCENT = re.compile(rb"\(([0-9.]+)/100%\)")
+
+log = logging.getLogger(__name__)
 
 
 def copy(
@@ -78,6 +88,45 @@ def lay_upon(path: str, backing: str, backing_format: str) -> None:
     words = ["qemu-img", "rebase", "-u", "-f", QCOW2, "-F", backing_format, "-b", backing, path]
     _run(words, 0, f"disk {path} can't be laid upon its base", lambda: None)
     _sync(path)
+
+
+def map_of(path: str) -> list[tuple[int, int, int]]:
+    """Return what of a qcow2 file's disk lies in the file: where on the disk, where, how long.
+
+    Nothing for a disk in so many pieces that their list is too long. Raises StorageFailed.
+    """
+    output = _map(path)
+    if output is None:
+        log.warning("%s is in too many parts to be searched", path)
+        return []
+    entries = [entry for entry in json.loads(output) if entry["data"] and "offset" in entry]
+    return [(entry["start"], entry["offset"], entry["length"]) for entry in entries]
+
+
+def _map(path: str) -> bytes | None:
+    """Return qemu-img's map of a qcow2 file, None for one that is too long; or StorageFailed."""
+    words = ["qemu-img", "map", "-f", QCOW2, "--output=json", path]
+    with ExitStack() as stack:
+        output = os.memfd_create("map")
+        stack.callback(os.close, output)
+        try:
+            done = subprocess.run(  # pylint: disable=ansible-bad-function
+                limited(words, _MAP_SECONDS, MAX_MAP),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                env=environment(),
+                timeout=_MAP_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StorageFailed(f"qemu-img can't be run: {error}") from error
+        if done.returncode == -signal.SIGXFSZ:
+            return None
+        if done.returncode:
+            said = done.stderr.decode("utf-8", "replace").strip().splitlines() or [""]
+            raise StorageFailed(f"qemu-img: {said[-1][:300] or done.returncode}")
+        return os.pread(output, MAX_MAP, 0)
 
 
 def _run(words: Sequence[str], needed: int, about: str, alive: Callable[[], None]) -> None:

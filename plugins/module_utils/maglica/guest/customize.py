@@ -14,7 +14,7 @@ from typing import Callable
 from ..model.errors import GuestUnreadable, MaglicaError, NoRoom, StorageFailed
 from .appliance.appliance import MAX_DRIVES, Appliance, Drive, launched, moved
 from .areas.plan import located, new_fill, patches, usable
-from .areas.writes import DiskPatches, Writer, confirmed, hits, is_untouched
+from .areas.writes import DiskPatches, Piece, Writer, confirmed, hits, is_untouched
 from .base_plan import clean, lay_out
 from .clone_plan import AUTHORIZED_KEYS
 from .edits import SHADOW, Edit, apply
@@ -68,15 +68,20 @@ def prepare_base(
 
 
 def placed(
-    facts: GuestFacts, drives: Sequence[Drive], alive: Callable[[], None] = lambda: None
+    facts: GuestFacts,
+    drives: Sequence[Drive],
+    map_of: Callable[[str], Sequence[Piece]],
+    alive: Callable[[], None] = lambda: None,
 ) -> GuestFacts:
     """Return the facts with the places that the areas have on the base's disks.
 
-    Without areas, if these can't be found. Raises StorageFailed.
+    ``map_of`` tells what of the disk at a path lies in its file. Without areas, if these can't be
+    found. Raises StorageFailed.
     """
     if not facts.areas:
         return facts
-    found = usable(confirmed(drives, located(facts, hits(drives, facts.fill, alive))))
+    maps = [map_of(drive.path) for drive in drives]
+    found = usable(confirmed(drives, maps, located(facts, hits(drives, maps, facts.fill, alive))))
     log.info("areas found: %d of %d", len(found), len(facts.areas))
     return replace(facts, areas=found)
 

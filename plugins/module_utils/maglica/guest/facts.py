@@ -40,7 +40,7 @@ class GuestInterface:
 class Extent:
     """Bytes of a file that lie together: ``length`` from ``offset`` on, of disk number ``drive``.
 
-    ``place`` is where they begin in the base's own qcow2 file.
+    ``place`` is where they begin in the base's own file.
     """
 
     drive: int

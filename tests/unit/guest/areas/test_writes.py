@@ -46,21 +46,21 @@ class FakeWriter(Writer):
 @pytest.fixture
 def base(tmp_path: Path) -> list[Drive]:
     """Two disks of a base; the area lies on the second one."""
-    drives = [Drive(str(tmp_path / name)) for name in ("root", "var")]
+    drives = [Drive(str(tmp_path / name), "qcow2") for name in ("root", "var")]
     Path(drives[0].path).write_bytes(bytes(1024))
     Path(drives[1].path).write_bytes(bytes(512) + fill(START, AREA) + bytes(1536))
     return drives
 
 
 def guest(name: str, edits: tuple[object, ...] = EDITS) -> Guest:
-    return Guest(name, (Drive(f"{name}.root"), Drive(f"{name}.var")), edits)
+    return Guest(name, (Drive(f"{name}.root", "qcow2"), Drive(f"{name}.var", "qcow2")), edits)
 
 
 def test_the_disk_that_has_the_area_is_written_to(base: list[Drive]) -> None:
     writer = FakeWriter({})
     assert write_areas([guest("a")], FACTS, base, writer) == {"a": None}
     (write,) = writer.written["a"]
-    assert write.drive == Drive("a.var")
+    assert write.drive == Drive("a.var", "qcow2")
     assert [(patch.offset, patch.content) for patch in write.patches] == [
         (5120, bytes(4) + b"\4" + bytes(123)),
         (4096, b"new\n".ljust(128, b"\0")),

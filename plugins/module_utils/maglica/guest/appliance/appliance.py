@@ -49,7 +49,7 @@ class Drive:
     """A disk as a file on this host, with its format stated."""
 
     path: str
-    format: str = "qcow2"
+    format: str
 
 
 class Appliance:

@@ -5,17 +5,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
-import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 from ...model.errors import StorageFailed
 from ...system.programs import environment, limited
@@ -24,68 +22,60 @@ from ..facts import Area, Extent, GuestFacts
 from .plan import SECTOR, Hit, Patch, fill
 
 _CHUNK = 16 << 20
-# qemu-io and qemu-img need a second; they read a header that this host made.
+# qemu-io needs a second; it reads headers that this host made.
 _SECONDS = 60
 # As many guests by one qemu-io, so that the files that are open stay few.
 _TOGETHER = 16
-# More of a map, some 250,000 parts, is not worth what it takes to read.
-MAX_MAP = 32 << 20
 _PROMPT = "qemu-io> "
+
+# What of a disk lies in its file, in bytes: where on the disk, where in the file, and how long.
+Piece = tuple[int, int, int]
+Maps = Sequence[Sequence[Piece]]
 
 log = logging.getLogger(__name__)
 
 
-def hits(drives: Sequence[Drive], start: str, alive: Callable[[], None]) -> Iterator[Hit]:
-    """Yield all sectors on a base's disks (qcow2 without backing files) that begin with ``start``.
+def hits(
+    drives: Sequence[Drive], maps: Maps, start: str, alive: Callable[[], None]
+) -> Iterator[Hit]:
+    """Yield all sectors on a base's disks that begin with ``start``; ``maps`` say where these lie.
 
     All that is allocated is read, once. Raises StorageFailed.
     """
     mark = start.encode("ascii")
-    for number, drive in enumerate(drives):
+    for number, (drive, pieces) in enumerate(zip(drives, maps)):
         try:
             with Path(drive.path).open("rb") as file:
-                for extent in _allocated(drive.path):
-                    yield from _search(file.fileno(), number, extent, mark, alive)
+                for piece in pieces:
+                    yield from _search(file.fileno(), number, piece, mark, alive)
         except OSError as error:
             raise StorageFailed(f"{drive.path} can't be searched: {error.strerror}") from error
 
 
-def _allocated(path: str) -> list[dict[str, Any]]:
-    """Return what of a qcow2 file's disk lies in the file, and where.
-
-    Nothing for a disk in so many parts that their list is too long: it has no areas then.
-    """
-    output = _map(path)
-    if output is None:
-        log.warning("%s is in too many parts to be searched", path)
-        return []
-    return [entry for entry in json.loads(output) if entry["data"] and "offset" in entry]
-
-
 def _search(
-    descriptor: int, drive: int, extent: dict[str, Any], mark: bytes, alive: Callable[[], None]
+    descriptor: int, drive: int, piece: Piece, mark: bytes, alive: Callable[[], None]
 ) -> Iterator[Hit]:
-    begin, end = extent["offset"], extent["offset"] + extent["length"]
+    start, begin, length = piece
+    end = begin + length
     for place in range(begin, end, _CHUNK):
         data = os.pread(descriptor, min(_CHUNK, end - place), place)
         at = data.find(mark)
         while at >= 0:
-            offset = extent["start"] + place + at - begin
+            offset = start + place + at - begin
             if offset % SECTOR == 0:
                 yield Hit(drive, offset, place + at, data[at : at + SECTOR])
             at = data.find(mark, at + 1)
         alive()
 
 
-def confirmed(drives: Sequence[Drive], areas: Iterable[Area]) -> tuple[Area, ...]:
+def confirmed(drives: Sequence[Drive], maps: Maps, areas: Iterable[Area]) -> tuple[Area, ...]:
     """Return the areas with the places of their inodes: of those that are where they should be.
 
     Raises StorageFailed.
     """
-    allocated = [_allocated(drive.path) for drive in drives]
     found = []
     for area in areas:
-        extent = area.inode and _inode_of(area, allocated)
+        extent = area.inode and _inode_of(area, maps)
         inode = None
         if area.inode and extent and _reads(drives[extent.drive], extent) == area.inode.content:
             inode = replace(area.inode, extent=extent)
@@ -93,15 +83,15 @@ def confirmed(drives: Sequence[Drive], areas: Iterable[Area]) -> tuple[Area, ...
     return tuple(found)
 
 
-def _inode_of(area: Area, allocated: Sequence[list[dict[str, Any]]]) -> Extent | None:
+def _inode_of(area: Area, maps: Maps) -> Extent | None:
     """Return where an area's inode lies if all of the disk's file system lies together."""
     first = area.extents[0]
     if area.inode is None or len(area.extents) != 1:
         return None
     begin, length = first.offset + area.inode.distance, len(area.inode.content) // 2
-    for entry in allocated[first.drive]:
-        if entry["start"] <= begin and begin + length <= entry["start"] + entry["length"]:
-            return Extent(first.drive, begin, length, entry["offset"] + begin - entry["start"])
+    for start, place, size in maps[first.drive]:
+        if start <= begin and begin + length <= start + size:
+            return Extent(first.drive, begin, length, place + begin - start)
     return None
 
 
@@ -237,33 +227,6 @@ def _in_memory(content: bytes, stack: ExitStack) -> str:
     stack.callback(os.close, descriptor)
     os.write(descriptor, content)
     return _open_file(descriptor)
-
-
-def _map(path: str) -> bytes | None:
-    """Return qemu-img's map of a qcow2 file, None for one that is too long; or StorageFailed."""
-    words = ["qemu-img", "map", "-f", "qcow2", "--output=json", path]
-    with ExitStack() as stack:
-        output = os.memfd_create("map")
-        stack.callback(os.close, output)
-        try:
-            done = subprocess.run(  # pylint: disable=ansible-bad-function
-                # Its guest has a say in how long that is.
-                limited(words, _SECONDS, MAX_MAP),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.PIPE,
-                env=environment(),
-                timeout=_SECONDS,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise StorageFailed(f"qemu-img can't be run: {error}") from error
-        if done.returncode == -signal.SIGXFSZ:
-            return None
-        if done.returncode:
-            said = done.stderr.decode("utf-8", "replace")
-            raise StorageFailed(f"qemu-img: {_last_line(said) or done.returncode}")
-        return os.pread(output, MAX_MAP, 0)
 
 
 def _last_line(text: str) -> str:

@@ -125,7 +125,7 @@ def _make(image: Image, context: JobContext, request_id: str, preferred: str | N
         original.check_unchanged(image, context)
     # From here on nothing touches the original's disks: it may be started again.
     drives = [Drive(volume.path, pool.FORMAT) for volume in own_volumes]
-    facts = placed(facts, drives, context.alive)
+    facts = placed(facts, drives, pool.map_of, context.alive)
     for volume in own_volumes:
         pool.protect(volume)
     context.journal.update_base(base.id, state=READY, facts=facts.to_json())
