@@ -13,12 +13,10 @@ import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Protocol
 
 from ..._deps import need
-from ...disk import chain as disk_chain
-from ...disk import files, named_paths, pools
+from ...disk import chain, files, named_paths, pools
 from ...domain import definition
 from ...libvirtd import local
 from ...model.errors import ImageUnsupported, StorageFailed
@@ -68,7 +66,7 @@ class References:
         """
         own = set(map(os.path.realpath, (*paths, *among)))
         for path in sorted(set(map(os.path.realpath, paths))):
-            for reference in chain.from_iterable(self._to.get(key, ()) for key in _keys(path)):
+            for reference in (each for key in _keys(path) for each in self._to.get(key, ())):
                 if reference.file not in own and (uuid is None or reference.uuid != uuid):
                     return reference
         return None
@@ -119,7 +117,7 @@ def _backings(paths: Iterable[str]) -> Iterator[Reference]:
         done |= todo
         below = set()
         for path in sorted(todo):
-            for backing in disk_chain.backings_of(path):
+            for backing in chain.backings_of(path):
                 below.add(backing)
                 yield Reference(backing, f"the file {path}", file=os.path.realpath(path))
         todo = below - done

@@ -14,8 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from ....disk import chain as disk_chain
-from ....disk import files, volumes
+from ....disk import chain, files, volumes
 from ....disk.backend import Pool
 from ....disk.chain import Layer
 from ....domain.metadata import OwnVolume
@@ -68,8 +67,8 @@ def prepared(
         pool.check_free(volume)
     # What the appliance's QEMU opens has been checked as it is now.
     original.check_unchanged(image, context)
-    for chain in image.chains.values():
-        disk_chain.content_bytes(chain)
+    for layers in image.chains.values():
+        chain.content_bytes(layers)
     context.journal.intend(request_id, Effect.LOOK, {"paths": paths})
     try:
         with pool.explained():

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...._deps import need
-from ....disk import chain as disk_chain
-from ....disk import nvram, pools, volumes
+from ....disk import chain, nvram, pools, volumes
 from ....disk.backend import Pool
 from ....disk.chain import Chain
 from ....disk.room import OVERLAY_BYTES
@@ -102,13 +101,13 @@ class Source:
 
     @property
     def allocated(self) -> int:
-        return sum(chain[0].allocated for chain in self.chains.values())
+        return sum(layers[0].allocated for layers in self.chains.values())
 
 
 def source(base: Base, context: JobContext) -> Source:
     """Look at the base and the pools, once for a batch. Raises StorageFailed, ImageUnsupported."""
     chains = {
-        target: disk_chain.inspect(disk["path"], disk["format"], ())
+        target: chain.inspect(disk["path"], disk["format"], ())
         for target, disk in base.disks.items()
     }
     known = pools.pools(context.connect(), context.settings.pools)
@@ -137,12 +136,12 @@ def copy(vm: Member, base: Source, connection: Any, context: JobContext) -> None
 
     Raises NoRoom or StorageFailed.
     """
-    for target, chain in base.chains.items():
+    for target, layers in base.chains.items():
         if vm.spec.clone_mode is CloneMode.LINKED:
-            vm.pool.overlay(connection, vm.volumes[target], chain)
+            vm.pool.overlay(connection, vm.volumes[target], layers)
         else:
             folder = context.settings.state_dir
-            vm.pool.copy(connection, vm.volumes[target], chain, folder, context.alive)
+            vm.pool.copy(connection, vm.volumes[target], layers, folder, context.alive)
 
 
 def _plan(vm: Member, base: Source) -> clone.ClonePlan:
