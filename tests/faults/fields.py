@@ -44,6 +44,7 @@ _STRINGS = {
     "root_password": "$6$salt$0123456789",
     "uuid": UUID,
     "id": UUID,
+    "Request.kind": "clone",
     "who": "alice",
     "Vm.state": "running",
     "phase": "copy",
@@ -110,8 +111,8 @@ def _value(cls: type, name: str, hint: Any) -> Any:
         return _value(cls, name, options[0])
     if typing.get_origin(hint) is tuple:
         return [_value(cls, name, typing.get_args(hint)[0])]
-    if dataclasses.is_dataclass(hint):
-        return record(hint)
+    if dataclasses.is_dataclass(hint) or hint is model.Spec:
+        return record(CloneSpec if hint is model.Spec else hint)
     if issubclass(hint, enum.Enum):
         return next(iter(hint)).value
     if hint is str:
@@ -136,8 +137,8 @@ def messages() -> Iterator[tuple[str, str, dict[str, Any]]]:
             check(direction, kind, body)
             yield direction, kind, body
     for kind, spec in specs():
-        request = {**record(model.Request), "kind": kind.value, "spec": spec}
-        yield "asked", "submit", {"id": UUID, "kind": kind.value, "spec": spec}
+        request = {**record(model.Request), "kind": kind, "spec": spec}
+        yield "asked", "submit", {"id": UUID, "kind": kind, "spec": spec}
         yield "published", "request", {"request": request}
 
 
