@@ -14,8 +14,7 @@ from unittest import mock
 
 import pytest
 from maglica.config.config import HostWorker
-from maglica.disk import chain as images
-from maglica.disk import mounts
+from maglica.disk import chain, mounts
 from maglica.guest.network.families import INSPECTION
 from maglica.host_worker.daemon.report import Inspector
 from maglica.host_worker.journal.intents import Effect
@@ -59,8 +58,8 @@ class Node:
         self._inspector = Inspector(libvirtd.connection, journal, settings)
 
     def version(self) -> str:
-        chain = images.inspect(str(self.disk), "raw", [str(self._folder)])
-        return images.version(UUID, {"vda": chain}) or ""
+        layers = chain.inspect(str(self.disk), "raw", [str(self._folder)])
+        return chain.version(UUID, {"vda": layers}) or ""
 
     def add(self, **changes: object) -> Base:
         """Note a base; if nothing else is said, one of the present version."""
@@ -252,6 +251,15 @@ def test_a_pool_that_other_hosts_may_see_says_so(
     monkeypatch.setattr(mounts, "MOUNTINFO", table)
     shared = {pool.name: pool.shared for pool in node.report().pools}
     assert shared == {"default-pool": None, "own": "nfs4"}
+
+
+def test_a_pool_whose_folder_is_not_to_be_seen_has_libvirt_s_figures(node: Node) -> None:
+    (known,) = [pool for pool in node.report().pools if pool.name == "default-pool"]
+    _state, capacity, _allocation, free = node.libvirtd.connection.storagePoolLookupByName(
+        "default-pool"
+    ).info()
+    assert capacity > 0
+    assert (known.capacity_bytes, known.free_bytes) == (capacity, free)
 
 
 def test_a_base_that_a_vm_needs_is_no_leftover(node: Node, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from ..._deps import need
 from ...config.config import HostWorker
 from ...disk import chain, pools, volumes
+from ...disk.backend import Pool
 from ...domain import definition
 from ...guest.network.families import INSPECTION
 from ...libvirtd import local
@@ -227,11 +228,15 @@ class Inspector:
         known = pools.pools(self._connection)
         self._folders = tuple(leftovers.Folder(pool.path, pool.name) for pool in known)
         allowed = self._settings.pools
-        return tuple(
-            PoolSummary(pool.name, pool.capacity, pool.free, pool.shared)
-            for pool in known
-            if not allowed or pool.name in allowed
-        )
+        return tuple(self._summary(pool) for pool in known if not allowed or pool.name in allowed)
+
+    def _summary(self, pool: Pool) -> PoolSummary:
+        capacity, free = pool.capacity, pool.free
+        if not capacity:
+            # Its folder is not to be seen: what libvirt saw at the pool's last refresh.
+            handle = self._connection.storagePoolLookupByName(pool.name)
+            _state, capacity, _allocation, free = handle.info()
+        return PoolSummary(pool.name, capacity, free, pool.shared)
 
     def _networks(self) -> tuple[str, ...]:
         libvirt = need("libvirt")
