@@ -281,9 +281,9 @@ notes:
     C(maglica_hypervisor_version), C(maglica_pools) (a list of C(name), C(active),
     C(capacity_bytes), C(free_bytes)), C(maglica_networks), and C(maglica_seconds), which reading
     it took."
-  - What the cache has (see O(cache)) is not used after a task of the same user has changed
-    something by M(maglica.cloud.maglica_vm), M(maglica.cloud.maglica_vms) or
-    M(maglica.cloud.maglica_image), nor with C(meta=refresh_inventory) or C(--flush-cache).
+  - What the cache has (see O(cache)) is not used after the same user has changed something by
+    M(maglica.cloud.maglica_vm), M(maglica.cloud.maglica_vms), M(maglica.cloud.maglica_image) or the
+    command C(maglica), nor with C(meta=refresh_inventory) or C(--flush-cache).
   - What is not known is V(null). A list is empty when nothing is in it, and with
     O(gather=minimal) also when it was not read (C(maglica_interfaces), C(maglica_disks),
     C(maglica_tags), C(maglica_ssh_host_keys), C(maglica_dependents)).
@@ -368,6 +368,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.config impor
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import (
     addresses,
+    changes,
     fleet,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import (
@@ -400,7 +401,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text i
     short,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.vm import Domain
-from ansible_collections.maglica.cloud.plugins.plugin_utils import changes, expressions
+from ansible_collections.maglica.cloud.plugins.plugin_utils import expressions
 
 SUFFIXES = ("maglica.yml", "maglica.yaml")
 QEMU = "community.libvirt.libvirt_qemu"

@@ -492,8 +492,8 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     errors_as_failure,
     load_config,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.ports import Fleet
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown import of_request
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.fleet import Fleet
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown import of_member
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.target import Member
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.task import Task
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line
@@ -524,13 +524,9 @@ def run(parameters: dict, check_mode: bool, progress: Progress) -> Member:
 
 def result_of(member: Member) -> dict:
     """Return the result of the module, or of its failure."""
-    result = {"changed": member.has_changed}
+    result = of_member(member)
     if member.has_changed or not member.error:
         result["diff"] = {"before": member.before, "after": member.after}
-    if member.vm is not None:
-        result["vm"] = member.vm
-    if member.request is not None:
-        result["request"] = of_request(member.request)
     return result
 
 

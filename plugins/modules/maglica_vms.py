@@ -547,17 +547,20 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     errors_as_failure,
     load_config,
 )
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.fleet import Fleet
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.group import (
     Group,
     Pattern,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.plan import Presence
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.ports import Fleet
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown import (
     of_request,
     unknown,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.target import Member
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.target import (
+    Member,
+    failures,
+)
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.task import Asked, Task
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
@@ -639,11 +642,9 @@ def result_of(members: list) -> dict:
             "after": {member.name: member.after for member in changed},
         },
     }
-    failed = [member for member in members if member.error]
-    if failed:
-        causes = "; ".join(f"{member.name}: {member.error}" for member in failed)
-        result["msg"] = one_line(f"{len(failed)} of {len(members)} vms failed: {causes}")
-        result["code"] = failed[0].error.code
+    error = failures(members)
+    if error is not None:
+        result.update(msg=one_line(str(error)), code=error.code)
     return result
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.maglica.cloud.plugins.plugin_utils import changes
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import changes
 
 
 class ConfiguredAction(ActionBase):

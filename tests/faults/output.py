@@ -19,8 +19,11 @@ from xml.sax.saxutils import escape, quoteattr
 
 import libvirt
 import yaml
-from maglica.cli import commands, main
+from maglica.cli import main
 from maglica.cli import text as cli_text
+from maglica.config.config import HostEntry
+from maglica.fleet.fleet import Fleet
+from maglica.fleet.snapshot import Snapshot
 from maglica.model.errors import MessageInvalid
 from maglica.model.plain import plain
 from maglica.model.request import (
@@ -35,6 +38,7 @@ from maglica.model.request import (
     Vm,
     vm_uuid,
 )
+from maglica.model.vm import Domain
 from maglica.verbs.clone import CloneSpec
 from support import listing, testdriver
 from support.fake_client import FakeClient
@@ -52,10 +56,7 @@ _XML = re.compile(r"[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 def figures(run: Run, texts: Sequence[str]) -> Iterator[Figure]:
     """Show every text by the command line, and list domains that are made of them."""
     terminal = _Terminal(run.folder / "cli", texts)
-    with (
-        mock.patch.multiple(cli_text, one_line=str),
-        mock.patch.object(commands, "one_line", str),
-    ):
+    with mock.patch.multiple(cli_text, one_line=str):
         raw = _Terminal(run.folder / "raw", texts, checked=False).bad()
     how = f"{terminal.shown} texts of hosts that the schema lets in, in six commands"
     what = "control characters and forged lines on the terminal"
@@ -76,7 +77,10 @@ class _Terminal:
     def __init__(self, folder: Path, texts: Sequence[str], checked: bool = True) -> None:
         folder.mkdir()
         self._conf = folder / "maglica.conf"
-        self._conf.write_text("[client_worker]\naddress = 127.0.0.1\ninsecure = yes\n")
+        self._conf.write_text(
+            "[client_worker]\naddress = 127.0.0.1\ninsecure = yes\n"
+            f"[host {HOST}]\nuri = test:///default\n"
+        )
         self._checked = checked
         self._hosts = [host for n, text in enumerate(texts) if (host := self._host(n, text))]
         self._requests = [each for n, text in enumerate(texts) for each in self._tell(n, text)]
@@ -113,8 +117,23 @@ class _Terminal:
         client._ids = {each.id: (each.id, each.spec) for each in self._requests}
         written = io.StringIO()
         with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
-            main.main(["--config", str(self._conf), *words], lambda _config: client)
+            main.main(["--config", str(self._conf), *words], lambda _config: client, self._fleet)
         return written.getvalue()
+
+    def _fleet(self, hosts: tuple[HostEntry, ...]) -> Fleet:
+        """Return a fleet whose libvirtds show the domains of all reports."""
+        domains = [
+            Domain(each.name, each.uuid, status.host, "stopped", each.active, made=False)
+            for status in self._hosts
+            for each in status.report.domains
+        ]
+        seen = Snapshot(
+            vms=tuple(domain for domain in domains if not domain.is_image),
+            images=tuple(domain for domain in domains if domain.is_image),
+        )
+        fleet = mock.create_autospec(Fleet, instance=True)
+        fleet.all.return_value = seen
+        return fleet
 
     def _host(self, number: int, text: str) -> HostStatus | None:
         names = [

@@ -11,7 +11,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import libvirt
 import pytest
+from support import testdriver
 from support.client_worker import IMAGE, Host, Worker, environment, eventually
 
 HOST = "kvm0.example.jp"
@@ -19,9 +21,9 @@ CLONE = ("vm", "clone", f"--image={IMAGE}", "--hostname=vm0.example.jp")
 
 
 class Shell:
-    """Runs command lines with a key of their own."""
+    """Runs command lines with a key of their own, for one host."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, uri: str) -> None:
         worker.grant("client", "admin")
         (key,) = worker.folder.glob("client.admin.*.key")
         self.path = worker.folder / "library.conf"
@@ -29,6 +31,7 @@ class Shell:
             f"[client_worker]\naddress = {worker.where.address}\n"
             f"publish_port = {worker.ports[0]}\nrequest_port = {worker.ports[1]}\n"
             f"public_key = {worker.keys.public.decode()}\n[library]\nsecret_key_file = {key}\n"
+            f"[host {HOST}]\nuri = {uri}\n"
         )
 
     def start(self, *words: str) -> subprocess.Popen[str]:
@@ -64,9 +67,23 @@ def kvm0(worker: Worker) -> Host:
     return host
 
 
+@pytest.fixture(scope="module")
+def libvirtd() -> Iterator[testdriver.Libvirtd]:
+    """The host's libvirtd, with the original image."""
+    with testdriver.running() as running:
+        # The test driver forgets all when its last connection closes.
+        connection = libvirt.open(running.uri())
+        for domain in connection.listAllDomains():
+            domain.destroy()
+            domain.undefine()
+        connection.defineXML(testdriver.domain(IMAGE, 1))
+        yield running
+        connection.close()
+
+
 @pytest.fixture
-def shell(worker: Worker) -> Shell:
-    return Shell(worker)
+def shell(worker: Worker, libvirtd: testdriver.Libvirtd) -> Shell:
+    return Shell(worker, libvirtd.uri())
 
 
 def test_images_are_listed(shell: Shell, kvm0: Host) -> None:

@@ -19,8 +19,8 @@ from maglica.config.config import Config
 from maglica.domain import definition, size
 from maglica.domain.clone import ClonePlan, DiskSource
 from maglica.domain.clone import clone as cloned
+from maglica.fleet.fleet import Fleet
 from maglica.host_worker.job.vm.metadata import set_tags
-from maglica.manage.ports import Fleet
 from maglica.model.request import DomainSummary, Request, State, Vm, vm_uuid
 from maglica.model.vm import Domain
 from maglica.verbs.clone import CloneSpec

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 import pytest
+from maglica.cli import main
 from support import testdriver
 from support.ansible_runs import Ansible
 from support.simulated_host import SimulatedCell
@@ -33,3 +36,27 @@ def cell(tmp_path: Path, libvirtds: list[testdriver.Libvirtd]) -> Iterator[Simul
 @pytest.fixture
 def ansible(checkout: Path, tmp_path: Path, cell: SimulatedCell) -> Ansible:
     return Ansible(checkout, tmp_path, cell)
+
+
+@dataclass
+class Ran:
+    """How a command line ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ran]
+
+
+@pytest.fixture
+def command(cell: SimulatedCell, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command ``maglica``, for the cell."""
+
+    def run(*words: str) -> Ran:
+        capsys.readouterr()
+        status = main.main(["--config", str(cell.config.path), *words])
+        return Ran(status, *capsys.readouterr())
+
+    return run

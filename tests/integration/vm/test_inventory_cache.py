@@ -13,13 +13,16 @@ from support.ansible_runs import Ansible
 from support.simulated_host import SimulatedCell
 from support.vm_suite import IMAGE, KVM0, NAME
 
+from .conftest import Command
+
 FOREIGN = "foreign.example.jp"
 
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a task notes of a change lies in the user's home."""
+    """What is noted of a change lies in the user's home."""
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
 
 
 @pytest.fixture
@@ -57,6 +60,21 @@ def test_a_task_that_changed_a_vm(cached: Ansible, cell: SimulatedCell) -> None:
     cell.add(KVM0, f"other.{FOREIGN}", active=True, image=None)
     assert not cached.ad_hoc("maglica_vm", name=NAME, image=IMAGE).result()["changed"]
     assert _vms(cached) == [FOREIGN, NAME]
+
+
+def test_a_command_that_changed_a_vm(
+    cached: Ansible, cell: SimulatedCell, command: Command
+) -> None:
+    assert command("vm", "list").out.splitlines()[2:] == []
+    assert _vms(cached) == []
+    # By a task, then by commands: whoever comes next sees it.
+    assert cached.ad_hoc("maglica_vm", name=NAME, image=IMAGE).result()["changed"]
+    assert command("vm", "list").out.splitlines()[2].startswith(NAME)
+    assert command("vm", "remove", NAME).status == 0
+    assert _vms(cached) == []
+    assert command("vm", "clone", "--image", IMAGE, "--hostname", NAME).status == 0
+    assert _vms(cached) == [NAME]
+    assert not cached.ad_hoc("maglica_vm", name=NAME, image=IMAGE).result()["changed"]
 
 
 def test_refreshing_in_a_play(cached: Ansible, cell: SimulatedCell) -> None:

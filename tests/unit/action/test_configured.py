@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.plugins.action import ActionBase
-from ansible_collections.maglica.cloud.plugins.plugin_utils import changes
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import changes
 from ansible_collections.maglica.cloud.plugins.plugin_utils.configured import ConfiguredAction
 
 ACTIONS = "ansible_collections.maglica.cloud.plugins.action"
@@ -30,7 +30,7 @@ class FakeAction(ConfiguredAction):
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setattr(changes.constants, "ANSIBLE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {"base": True})
     return tmp_path / "home"
 

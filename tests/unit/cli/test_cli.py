@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from maglica.cli import main
+from maglica.fleet.fleet import Fleet
+from maglica.fleet.snapshot import Found, Snapshot
+from maglica.libvirtd.hosts import Unreachable
 from maglica.model import errors
 from maglica.model.request import (
     BaseSummary,
@@ -26,7 +29,7 @@ from maglica.model.request import (
     State,
     Vm,
 )
-from maglica.verbs import table
+from maglica.model.vm import Domain
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.resize import ResizeSpec
 from maglica.verbs.stop import StopSpec
@@ -59,10 +62,50 @@ HOST0 = host(
     domain("SL6.1-x86_64.original"),
     domain("SL6.0-x86_64.original"),
 )
-HOST1 = host("host1.example.jp", domain("SL6.1-x86_64.original"), domain("old", active=True))
+HOST1 = host(
+    "host1.example.jp",
+    domain("SL6.1-x86_64.original"),
+    domain("old", active=True, uuid="7e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11"),
+)
 CLONE = ["vm", "clone", "--image=SL6.1-x86_64.original", "--hostname=vm0.example.jp"]
 VM = Vm("vm0.example.jp", UUID, "host0.example.jp", "running")
 DONE: dict[str, Any] = {"state": State.DONE, "phase": None, "vm": VM}
+
+
+class FakeFleet(Fleet):
+    """The hosts' libvirtds, with ``domains`` and nobody else."""
+
+    domains: ClassVar[list[Domain]] = []
+    silent: ClassVar[list[str]] = []
+
+    def find_vms(self, names: Container[str]) -> Found:
+        seen = self.all()
+        found = [domain for domain in (*seen.vms, *seen.images) if domain.name in names]
+        return Found(tuple(found), seen.unreachable)
+
+    def all(self) -> Snapshot:
+        told = [domain for domain in self.domains if domain.host in self.names]
+        return Snapshot(
+            vms=tuple(domain for domain in told if not domain.is_image),
+            images=tuple(domain for domain in told if domain.is_image),
+            unreachable=tuple(Unreachable(host, "no answer") for host in self.silent),
+        )
+
+
+def seen(status: HostStatus) -> list[Domain]:
+    """The domains of a host's report as its libvirtd shows them."""
+    return [
+        Domain(
+            *(each.name, each.uuid, status.host, "running" if each.active else "stopped"),
+            active=each.active,
+            made=each.made,
+            image="SL6.1-x86_64.original" if each.made else None,
+            clone_mode="linked" if each.made else None,
+            vcpus=each.vcpus,
+            memory_mib=each.memory_mib,
+        )
+        for each in sorted(status.report.domains, key=lambda domain: domain.name)
+    ]
 
 
 @dataclass
@@ -75,18 +118,23 @@ class Ran:
 
 
 @pytest.fixture
-def fake() -> FakeClient:
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
+    monkeypatch.setattr(FakeFleet, "domains", [*seen(HOST0), *seen(HOST1)])
+    monkeypatch.setattr(FakeFleet, "silent", [])
     return FakeClient([HOST0, HOST1])
 
 
 @pytest.fixture
 def run(fake: FakeClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     path = tmp_path / "maglica.conf"
-    path.write_text("[client_worker]\naddress = 127.0.0.1\ninsecure = yes\n")
+    path.write_text(
+        "[client_worker]\naddress = 127.0.0.1\ninsecure = yes\n"
+        "[host host0.example.jp]\nuri = test:///a\n[host host1.example.jp]\nuri = test:///b\n"
+    )
 
     def run(*words: str, config: Path = path) -> Ran:
         try:
-            status = main.main(["--config", str(config), *words], lambda config: fake)
+            status = main.main(["--config", str(config), *words], lambda config: fake, FakeFleet)
         except SystemExit as end:
             status = int(end.code or 0)
         printed = capsys.readouterr()
@@ -174,40 +222,43 @@ def test_host_list(run: Callable[..., Ran], fake: FakeClient) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("status", "warning"),
-    [
-        (replace(HOST1, alive=False), "maglica: warning: host host1.example.jp is down; as it was"),
-        (
-            replace(HOST1, alive=False, seen=0.0),
-            "maglica: warning: host host1.example.jp is down and was never heard of",
-        ),
-        (
-            replace(HOST1, report=replace(HOST1.report, problem="libvirtd is silent")),
-            "maglica: warning: host host1.example.jp: libvirtd is silent",
-        ),
-    ],
-)
-def test_what_may_be_out_of_date_is_said(
-    run: Callable[..., Ran], fake: FakeClient, status: HostStatus, warning: str
+@pytest.mark.parametrize("what", ["image", "vm"])
+def test_what_is_missing_is_said(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    fake._hosts[status.host] = status
-    ran = run("image", "list")
-    assert ran.err.startswith(warning)
-    assert ran.err.count("\n") == 1
+    monkeypatch.setattr(FakeFleet, "silent", ["host1.example.jp"])
+    ran = run(what, "list")
+    assert ran.err == "maglica: warning: host host1.example.jp is left out: no answer\n"
     assert ran.status == 0
+
+
+def test_a_host_that_is_not_configured(run: Callable[..., Ran]) -> None:
+    ran = run("vm", "list", "--host", "host9.example.jp")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith("maglica: host host9.example.jp is not in the configuration, which")
+
+
+def test_without_hosts_nothing_can_be_said_of_vms(run: Callable[..., Ran], tmp_path: Path) -> None:
+    path = tmp_path / "hostless.conf"
+    path.write_text("[client_worker]\naddress = 127.0.0.1\ninsecure = yes\n")
+    for words in (["vm", "list"], ["vm", "remove", "vm1.example.jp"], ["image", "list"]):
+        ran = run(*words, config=path)
+        assert (ran.status, ran.out) == (2, "")
+        assert "no host is configured" in ran.err
+    assert run("host", "list", config=path).status == 0
 
 
 def test_json_is_values_only(run: Callable[..., Ran]) -> None:
     images = json.loads(run("image", "list", "--json").out)
     assert images[0] == {
-        "name": "SL6.1-x86_64.original",
+        "name": "SL6.0-x86_64.original",
         "host": "host0.example.jp",
         "uuid": UUID,
         "refused": None,
     }
     (vm,) = json.loads(run("--json", "vm", "list", "--host=host0.example.jp").out)
-    assert (vm["name"], vm["host"], vm["active"]) == ("vm1.example.jp", "host0.example.jp", True)
+    assert (vm["name"], vm["host"]) == ("vm1.example.jp", "host0.example.jp")
+    assert vm["state"] == "running"
     hosts = json.loads(run("host", "list", "--json").out)
     assert [status["host"] for status in hosts] == ["host0.example.jp", "host1.example.jp"]
     assert json.loads(run("request", "list", "--json").out) == []
@@ -266,11 +317,14 @@ def test_clone_passes_its_options_on(
     assert ran.status == 0
 
 
-def test_a_clone_as_json_is_the_request(run: Callable[..., Ran], fake: FakeClient) -> None:
+def test_a_clone_as_json_is_what_the_module_returns(
+    run: Callable[..., Ran], fake: FakeClient
+) -> None:
     fake.story = [DONE]
-    request = json.loads(run(*CLONE, "--json").out)
-    assert request["state"] == "done"
-    assert request["vm"]["host"] == "host0.example.jp"
+    result = json.loads(run(*CLONE, "--json").out)
+    assert (result["name"], result["changed"]) == ("vm0.example.jp", True)
+    assert result["request"]["state"] == "done"
+    assert result["vm"]["host"] == "host0.example.jp"
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -283,7 +337,7 @@ def test_a_failed_clone_is_one_line_and_status_1(
     assert ran.status == 1
     assert ran.err.splitlines()[-1] == f"maglica: {text}".replace("\n", " ")
     assert bool(ran.out) == as_json
-    assert not as_json or json.loads(ran.out)["failure"]["code"] == "no_room"
+    assert not as_json or json.loads(ran.out)["code"] == "no_room"
 
 
 def test_a_cancelled_clone_is_told(run: Callable[..., Ran], fake: FakeClient) -> None:
@@ -307,13 +361,58 @@ def test_an_interrupt_says_how_to_go_on(run: Callable[..., Ran], fake: FakeClien
     assert not request.cancelling
 
 
-@pytest.mark.parametrize("act", ["start", "stop", "remove", "resize", "tag", "flatten"])
-def test_acts_on_a_vm_pin_its_uuid(run: Callable[..., Ran], fake: FakeClient, act: str) -> None:
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        ("stop", []),
+        ("remove", []),
+        ("resize", ["--vcpus", "2"]),
+        ("tag", ["web"]),
+        ("flatten", []),
+    ],
+)
+def test_acts_on_a_vm_pin_its_uuid(
+    run: Callable[..., Ran], fake: FakeClient, act: str, words: list[str]
+) -> None:
     fake.story = [DONE]
-    assert run("vm", act, "vm1.example.jp").status == 0
+    assert run("vm", act, "vm1.example.jp", *words).status == 0
     (request,) = fake.list()
     assert request.kind == act
-    assert request.spec == table.named(act).spec("vm1.example.jp", UUID, "host0.example.jp")
+    assert request.spec.name == "vm1.example.jp"
+    assert (request.spec.uuid, request.spec.host) == (UUID, "host0.example.jp")
+
+
+def test_a_vm_is_started(
+    run: Callable[..., Ran], fake: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = run("vm", "start", "vm1.example.jp")
+    assert ran.out == "vm1.example.jp is running on host0.example.jp: nothing to do\n"
+    assert (ran.status, fake.list()) == (0, ())
+    off = [replace(vm, state="stopped", active=False) for vm in FakeFleet.domains]
+    monkeypatch.setattr(FakeFleet, "domains", off)
+    fake.story = [{**DONE, "vm": replace(VM, name="vm1.example.jp")}]
+    ran = run("vm", "start", "vm1.example.jp")
+    assert ran.out.startswith("vm1.example.jp is running on host0.example.jp (")
+    assert [request.kind for request in fake.list()] == ["start"]
+
+
+def test_a_vm_that_is_there_is_not_cloned(run: Callable[..., Ran], fake: FakeClient) -> None:
+    ran = run(*CLONE[:-1], "--hostname=vm1.example.jp", "--memory", "64", "--no-start")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == "maglica: vm vm1.example.jp is on host host0.example.jp already\n"
+    assert fake.list() == ()
+
+
+def test_the_same_clone_again_joins_the_first(run: Callable[..., Ran], fake: FakeClient) -> None:
+    assert run(*CLONE, "--no-wait").status == 0
+    (request,) = fake.list()
+    fake.story = [DONE]
+    # By the time that it is looked for again it is there.
+    there = replace(seen(HOST0)[-1], name=VM.name, host=str(request.host))
+    FakeFleet.domains.append(there)
+    ran = run(*CLONE)
+    assert (ran.status, ran.out) == (0, "vm0.example.jp is running on host0.example.jp (1.0 s)\n")
+    assert [each.id for each in fake.list()] == [request.id]
 
 
 SL61 = "SL6.1-x86_64.original"
@@ -397,34 +496,46 @@ def test_stop_and_resize_have_options(run: Callable[..., Ran], fake: FakeClient)
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "problem"),
+    ("act", "name", "problem"),
     [
-        ("vm9", [], "no vm vm9 is on any host"),
-        ("old", ["--host", "host0.example.jp"], "no vm old is on host host0.example.jp"),
+        ("remove", "vm9", "no host has a vm vm9"),
+        ("stop", "vm9", "no host has a vm vm9; to make it, say from which image"),
         (
-            "SL6.0-x86_64.original",
-            [],
-            "SL6.0-x86_64.original on host host0.example.jp is an original image, no vm",
+            "stop",
+            "old",
+            "vm old on host host1.example.jp was not made by Maglica, so it is left alone",
         ),
+        ("remove", "original", "original is an original image on host host0.example.jp, not a vm"),
     ],
 )
-def test_a_vm_that_is_not_there_is_told(
-    run: Callable[..., Ran], fake: FakeClient, name: str, options: list[str], problem: str
+def test_what_is_not_ours_is_left_alone(
+    run: Callable[..., Ran], fake: FakeClient, act: str, name: str, problem: str
 ) -> None:
-    ran = run("vm", "remove", name, *options)
-    assert (ran.status, ran.err) == (1, f"maglica: {problem}\n")
+    FakeFleet.domains.append(replace(seen(HOST0)[0], name="original"))
+    ran = run("vm", act, name)
+    assert (ran.status, ran.out, ran.err) == (1, "", f"maglica: {problem}\n")
     assert fake.list() == ()
 
 
+def test_a_vm_may_be_on_a_host_that_does_not_answer(
+    run: Callable[..., Ran], fake: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeFleet, "silent", ["host1.example.jp"])
+    ran = run("vm", "remove", "vm9")
+    assert (ran.status, fake.list()) == (1, ())
+    assert "cannot tell whether vm vm9 is there: host host1.example.jp: no answer" in ran.err
+
+
 def test_a_vm_on_two_hosts_must_be_told_apart(run: Callable[..., Ran], fake: FakeClient) -> None:
-    twin = domain("old", active=True, uuid="7e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11")
-    fake._hosts["host0.example.jp"] = host("host0.example.jp", twin)
-    ran = run("vm", "stop", "old")
+    (vm1,) = (vm for vm in seen(HOST0) if vm.made)
+    twin = replace(vm1, host="host1.example.jp", uuid="7e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11")
+    FakeFleet.domains.append(twin)
+    ran = run("vm", "stop", vm1.name)
     assert ran.status == 1
-    assert "on several hosts: host0.example.jp, host1.example.jp; name one with --host" in ran.err
+    assert "on several hosts, host0.example.jp and host1.example.jp: say which host" in ran.err
     fake.story = [DONE]
-    assert run("vm", "stop", "old", "--host", "host0.example.jp").status == 0
-    assert fake.list()[0].spec == StopSpec("old", twin.uuid, "host0.example.jp")
+    assert run("vm", "stop", vm1.name, "--host", "host1.example.jp").status == 0
+    assert fake.list()[0].spec == StopSpec(vm1.name, twin.uuid, "host1.example.jp")
 
 
 def test_requests_are_listed_shown_and_followed(run: Callable[..., Ran], fake: FakeClient) -> None:
@@ -515,10 +626,11 @@ def test_errors_are_one_line_and_have_a_status(
         ([*CLONE, "--mode", "half"], "argument --mode: invalid choice: 'half'"),
         ([*CLONE, "--wait", "--no-wait"], "argument --no-wait: not allowed with argument --wait"),
         ([*CLONE[:3], "--hostname=../x"], "'../x' is no host name"),
-        ([*CLONE[:2], "--image=<x>", CLONE[3]], "'<x>' is no name"),
-        ([*CLONE, "--host", "a/b"], "'a/b' is no name"),
-        ([*CLONE, "--network", "a/b"], "'a/b' is no name"),
-        (["vm", "stop", "a/b"], "'a/b' is no name"),
+        ([*CLONE[:2], "--image=<x>", CLONE[3]], "image: '<x>' is no name"),
+        ([*CLONE, "--host", "a/b"], "host: 'a/b' is no name"),
+        ([*CLONE, "--network", "a/b"], "networks[0].network: 'a/b' is no name"),
+        (["vm", "stop", "a/b"], "'a/b' is no host name"),
+        (["vm", "resize", "vm1.example.jp"], "resize needs --vcpus or --memory"),
         ([*CLONE, "--ssh-authorized-keys", "/none"], "cannot read SSH keys from /none: "),
         (["request", "show", "1"], "argument ID: '1' is no request id"),
         (["request", "list", "--state", "open"], "argument --state: invalid choice: 'open'"),
@@ -554,15 +666,20 @@ def test_help_is_there(run: Callable[..., Ran], words: list[str]) -> None:
 MANY = ("vm", "clone", "--image", "SL6.1-x86_64.original", "--hostname", "web%02d.example.jp")
 
 
+def made(number: int) -> dict[str, Any]:
+    """The end of the clone of that number."""
+    return {**DONE, "vm": replace(VM, name=f"web{number:02d}.example.jp")}
+
+
 def test_a_pattern_and_a_count_are_many_vms(run: Callable[..., Ran], fake: FakeClient) -> None:
-    fake.story = [{"state": State.DONE}] * 3
+    fake.story = [made(1), made(2), made(3)]
     ran = run(*MANY, "--count", "3", "--memory", "64")
     assert ran.status == 0
     names = [f"web0{number}.example.jp" for number in (1, 2, 3)]
     assert [request.name for request in reversed(fake.list())] == names
     assert {request.spec.memory_mib for request in fake.list()} == {64}
-    assert [line.split(" is done")[0] for line in ran.out.splitlines()] == [
-        f"clone of {request.name} on {request.host}" for request in reversed(fake.list())
+    assert [line.split(" (")[0] for line in ran.out.splitlines()] == [
+        f"{name} is running on host0.example.jp" for name in names
     ]
     assert ran.err.splitlines()[0] == "0 of 3 done, 3 waiting"
     assert ran.err.splitlines()[-1] == "3 of 3 done"
@@ -571,7 +688,7 @@ def test_a_pattern_and_a_count_are_many_vms(run: Callable[..., Ran], fake: FakeC
 def test_many_names_and_other_numbers(run: Callable[..., Ran], fake: FakeClient) -> None:
     assert run(*MANY, "--count", "2", "--first", "0", "--no-wait").status == 0
     ran = run(*CLONE, "--hostname", "vm8.example.jp", "--no-wait", "--json")
-    assert [request["spec"]["name"] for request in json.loads(ran.out)] == [
+    assert [result["name"] for result in json.loads(ran.out)] == [
         *("vm0.example.jp", "vm8.example.jp")
     ]
     assert [request.name for request in reversed(fake.list())] == [
@@ -581,10 +698,10 @@ def test_many_names_and_other_numbers(run: Callable[..., Ran], fake: FakeClient)
 
 def test_of_many_the_failed_ones_are_named(run: Callable[..., Ran], fake: FakeClient) -> None:
     failed = {"state": State.FAILED, "failure": Failure("no_room", "pool default is full")}
-    fake.story = [{"state": State.DONE}, failed, {"state": State.DONE}]
+    fake.story = [made(1), failed, made(3)]
     ran = run(*MANY, "--count", "3")
     assert ran.status == 1
-    assert [line.split()[2] for line in ran.out.splitlines()] == [
+    assert [line.split()[0] for line in ran.out.splitlines()] == [
         *("web01.example.jp", "web03.example.jp")
     ]
     assert ran.err.splitlines()[-1] == (
@@ -594,7 +711,7 @@ def test_of_many_the_failed_ones_are_named(run: Callable[..., Ran], fake: FakeCl
 
 
 def test_many_that_go_on(run: Callable[..., Ran], fake: FakeClient) -> None:
-    fake.story = [{"state": State.DONE}]
+    fake.story = [made(1)]
     ran = run(*MANY, "--count", "2", "--timeout", "1")
     assert ran.status == 3
     assert "1 of 2 vms failed: web02.example.jp: cannot wait longer" in ran.err

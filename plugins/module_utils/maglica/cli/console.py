@@ -1,15 +1,19 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the command line writes to."""
+"""Where a command writes to, and whom it asks."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from ..config.config import Config, HostEntry
+from ..fleet.fleet import Fleet
 from ..model.plain import plain
 from ..model.text import one_line
+from ..wire.client import Client
 
 
 @dataclass(frozen=True)
@@ -29,3 +33,16 @@ class Console:
     def say(self, line: str) -> None:
         self.err.write(one_line(line) + "\n")
         self.err.flush()
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The client worker, and the hosts of the configuration."""
+
+    config: Config
+    client: Client
+    make_fleet: Callable[[tuple[HostEntry, ...]], Fleet]
+
+    def fleet(self) -> Fleet:
+        """Return the hosts' libvirtds. Raises ConfigInvalid when no host is configured."""
+        return self.make_fleet(self.config.need_hosts())

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..manage.images import Place
+from ..manage.target import Member
 from ..model.request import HostStatus, Request
 from ..model.text import one_line
+from ..model.vm import Domain
 
 _FIRST_COLUMN = 40
 _LINE = 57
@@ -28,52 +30,51 @@ def _cell(value: object) -> str:
     return "-" if value is None or value == "" else one_line(str(value))
 
 
-def image_table(hosts: Iterable[HostStatus]) -> str:
-    rows = [
-        (domain.name, status.host, refusal(status, domain.name))
-        for status in hosts
-        for domain in sorted(status.report.domains, key=lambda domain: domain.name)
-        if domain.is_image
-    ]
-    columns = 3 if any(row[2] for row in rows) else 2
-    return table(("Name", "Host", "Can't be cloned")[:columns], [row[:columns] for row in rows])
+def image_table(images: Sequence[Mapping[str, str | None]]) -> str:
+    titles = ("Name", "Host", "Can't be cloned")
+    columns = 3 if any(image["refused"] for image in images) else 2
+    rows = [(image["name"], image["host"], image["refused"])[:columns] for image in images]
+    return table(titles[:columns], rows)
 
 
-def refusal(status: HostStatus, image: str) -> str | None:
-    """Return why clones of an image are refused on a host, if it is known that they are."""
-    look = status.report.look_at(image)
-    return look.reason if look and not look.customizable else None
+def places(done: str, places: Sequence[Place]) -> str:
+    """Return what was done for an image on each host; what was to do is then ``done``."""
+    return table(("Host", "Done"), [(place.host, _done(done, place)) for place in places])
 
 
-def places(act: str, done: Sequence[Place]) -> str:
-    """Return what was done for an image on each host."""
-    return table(("Host", "Done"), [(place.host, _done(act, place)) for place in done])
-
-
-def _done(act: str, place: Place) -> str:
+def _done(done: str, place: Place) -> str:
     if place.request is not None and not place.request.state.ended:
         return place.request.state.value
     if place.error is not None:
         return "failed"
-    words = {"prepare": "prepared", "release": "released"}
-    return words[act] if place.changed else "nothing to do"
+    return done if place.changed else "nothing to do"
 
 
-def vm_table(hosts: Iterable[HostStatus]) -> str:
+def vm_table(vms: Iterable[Domain]) -> str:
     rows = [
-        (
-            domain.name,
-            status.host,
-            "running" if domain.active else "stopped",
-            domain.vcpus,
-            domain.memory_mib,
-            "yes" if domain.made else "no",
-        )
-        for status in hosts
-        for domain in sorted(status.report.domains, key=lambda domain: domain.name)
-        if not domain.is_image
+        (vm.name, vm.host, vm.state, vm.vcpus, vm.memory_mib, "yes" if vm.made else "no")
+        for vm in vms
     ]
     return table(("Name", "Host", "State", "vCPUs", "MiB", "Clone"), rows)
+
+
+def members(members: Sequence[Member]) -> str:
+    """Return how vms are now, of those that nothing stands against."""
+    done = [member for member in members if not member.error]
+    going = [m.request for m in done if m.request is not None and not m.request.state.ended]
+    if len(members) > 1 and going:
+        return request_table(going)
+    return "".join(map(_member, done))
+
+
+def _member(member: Member) -> str:
+    request, vm = member.request, member.vm or {}
+    if request is None:
+        line = f"{member.name} is {vm.get('state')} on {vm.get('host')}: nothing to do"
+        return one_line(line) + "\n"
+    if not request.state.ended:
+        return f"request {request.id} is {request.state.value}\n"
+    return outcome(request)
 
 
 def host_table(hosts: Iterable[HostStatus]) -> str:
@@ -180,8 +181,11 @@ def progress(before: Request | None, now: Request) -> list[str]:
 
 
 def outcome(request: Request) -> str:
-    """Return the sentence about a request that is done."""
+    """Return the line about a request that is done."""
     took = f"{max(request.updated - request.created, 0):.1f} s"
-    if request.vm is None:
-        return f"{request.kind} of {request.name} on {request.host} is done ({took})"
-    return f"{request.vm.name} is {request.vm.state} on {request.vm.host} ({took})"
+    vm = request.vm
+    if vm is None:
+        line = f"{request.kind} of {request.name} on {request.host} is done ({took})"
+    else:
+        line = f"{vm.name} is {vm.state} on {vm.host} ({took})"
+    return one_line(line) + "\n"

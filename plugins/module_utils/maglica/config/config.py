@@ -138,6 +138,13 @@ class Config:
     def need_host_worker(self) -> HostWorker:
         return self._need(self.host_worker, "host_worker")
 
+    def need_hosts(self) -> tuple[HostEntry, ...]:
+        if not self.hosts:
+            raise ConfigInvalid(
+                f"{self.path}: no host is configured: section [host NAME] is missing"
+            )
+        return self.hosts
+
     def _need(self, section: Section | None, name: str) -> Section:
         if section is None:
             raise ConfigInvalid(f"{self.path}: section [{name}] is missing")
@@ -166,8 +173,7 @@ def load_with_hosts(path: str | os.PathLike[str]) -> Config:
     every question about a vm would be answered with "not there".
     """
     loaded = load(path)
-    if not loaded.hosts:
-        raise ConfigInvalid(f"{loaded.path}: no host is configured: section [host NAME] is missing")
+    loaded.need_hosts()
     return loaded
 
 

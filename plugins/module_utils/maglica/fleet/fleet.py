@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import _deps
 from ..libvirtd import all_hosts
 from ..libvirtd.hosts import HostEntry
 from ..libvirtd.session import Options, Session
+from ..model.errors import HostUnknown
 from ..model.vm import Domain
 from . import host_reader
 from .addresses import ANY, Preference
@@ -26,6 +28,42 @@ from .snapshot import AddressSource, Found, Gather, Snapshot
 _FIRST_LOOK = 0.25
 _LAST_LOOK = 2.0
 _KNOWN = (AddressSource.LEASE, AddressSource.RECORDED)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The hosts of the configuration, each read within ``timeout`` seconds.
+
+    ``auth_file`` as in sessions.Options.
+    """
+
+    hosts: tuple[HostEntry, ...]
+    timeout: float = 10.0
+    auth_file: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(host.name for host in self.hosts)
+
+    def only(self, name: str) -> Fleet:
+        """Return the one host of that name. Raises HostUnknown."""
+        if name not in self.names:
+            known = ", ".join(sorted(self.names))
+            raise HostUnknown(f"host {name} is not in the configuration, which has {known}")
+        return replace(self, hosts=tuple(host for host in self.hosts if host.name == name))
+
+    def find_vms(self, names: Container[str]) -> Found:
+        """Return the domains of those names; of one name alone without a look at any other."""
+        return find_vms(self.hosts, names, self.timeout, self.auth_file)
+
+    def wait_addresses(self, hosts: Container[str], uuids: Container[str], timeout: float) -> Found:
+        """Return the domains with those UUIDs as soon as all have addresses."""
+        chosen = [host for host in self.hosts if host.name in hosts]
+        return wait_addresses(chosen, uuids, timeout, auth_file=self.auth_file)
+
+    def all(self) -> Snapshot:
+        """Return every domain, without addresses."""
+        return snapshot(self.hosts, self.timeout, sources=(), auth_file=self.auth_file)
 
 
 def snapshot(

@@ -46,6 +46,7 @@ class Wanted:
     ``pool``, ``networks``, ``ssh_authorized_keys`` and ``root_password`` count when the vm is made,
     and are not compared with a vm that is there. A linked vm that shall be full is flattened; a
     full one stays so. ``tags`` are all that it shall have. ``stop_timeout`` is in seconds.
+    ``new``: the vm must not be there yet.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Wanted:
     tags: tuple[str, ...] | None = None
     force: bool = False
     stop_timeout: int = 120
+    new: bool = False
 
     def clone_spec(self, image: str) -> CloneSpec:
         """Return what to ask for when the vm is not there."""
@@ -145,6 +147,8 @@ def decide(wanted: Wanted, found: Found, pending: Request | None) -> Plan:
     existing = _the_one(wanted, found.domains)
     if existing is not None and pending is None:
         _check_ours(wanted, existing)
+        if wanted.new:
+            raise NameTaken(f"vm {wanted.name} is on host {existing.host} already")
     if wanted.state is Presence.ABSENT:
         return _remove(wanted, existing, found, pending)
     if pending is not None:

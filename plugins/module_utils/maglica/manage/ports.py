@@ -5,11 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from ..config.config import HostEntry
-from ..fleet import fleet
 from ..fleet.snapshot import Found
 from ..model.request import Placement, Request, State
 from ..verbs.clone import CloneSpec
@@ -36,7 +33,7 @@ class Requests(Protocol):
 
 
 class Hosts(Protocol):
-    """What is needed of the hosts' libvirtds; ``Fleet`` is the real one."""
+    """What is needed of the hosts' libvirtds; ``fleet.fleet.Fleet`` is the real one."""
 
     @property
     def names(self) -> tuple[str, ...]: ...
@@ -46,25 +43,3 @@ class Hosts(Protocol):
     def wait_addresses(
         self, hosts: Container[str], uuids: Container[str], timeout: float
     ) -> Found: ...
-
-
-@dataclass(frozen=True)
-class Fleet:
-    """The hosts of the configuration, each read within ``timeout`` seconds."""
-
-    hosts: tuple[HostEntry, ...]
-    timeout: float = 10.0
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(host.name for host in self.hosts)
-
-    def find_vms(self, names: Container[str]) -> Found:
-        """Return the domains of those names; of one name alone without a look at any other."""
-        return fleet.find_vms(self.hosts, names, self.timeout)
-
-    def wait_addresses(self, hosts: Container[str], uuids: Container[str], timeout: float) -> Found:
-        """Return the domains with those UUIDs as soon as all have addresses."""
-        return fleet.wait_addresses(
-            [host for host in self.hosts if host.name in hosts], uuids, timeout
-        )

@@ -12,6 +12,7 @@ from ..model import names
 from ..model.plain import plain
 from ..model.request import Request, Vm
 from ..model.vm import Disk, Domain
+from .target import Member
 
 
 def of_request(request: Request) -> dict[str, Any]:
@@ -20,6 +21,16 @@ def of_request(request: Request) -> dict[str, Any]:
     for key in ("spec", "vm", "version", "cancelling"):
         del shown[key]
     shown["seconds"] = round(max(request.updated - request.created, 0), 3)
+    return shown
+
+
+def of_member(member: Member) -> dict[str, Any]:
+    """Return what was done for a vm: ``changed``, and ``vm`` and ``request`` if there are any."""
+    shown: dict[str, Any] = {"changed": member.has_changed}
+    if member.vm is not None:
+        shown["vm"] = member.vm
+    if member.request is not None:
+        shown["request"] = of_request(member.request)
     return shown
 
 

@@ -82,3 +82,12 @@ def together(refused: Sequence[Member], of: int) -> MaglicaError:
     if len(found) > MAX_NAMED:
         texts.append(f"and {len(found) - MAX_NAMED} more")
     return type(found[0])(f"nothing is done for {of} vms: {'; '.join(texts)}")
+
+
+def failures(members: Sequence[Member]) -> MaglicaError | None:
+    """Return one error for all that these members' requests failed with."""
+    failed = [(member.name, member.error) for member in members if member.error]
+    if not failed or len(members) == 1:
+        return failed[0][1] if failed else None
+    causes = "; ".join(f"{name}: {error}" for name, error in failed)
+    return type(failed[0][1])(f"{len(failed)} of {len(members)} vms failed: {causes}")

@@ -136,6 +136,9 @@ class Task:
     def _plan_again(self, members: Sequence[Member]) -> None:
         """Plan anew for those whose vm another request was making, which has ended now."""
         again = [member for member in members if not member.error]
+        for member in again:
+            # What it joined may have made it.
+            member.wanted = replace(member.wanted, new=False)
         if again:
             pending, found = self._read({member.name for member in again})
             self._decide(again, pending, found)

@@ -31,5 +31,6 @@ FLATTEN = Verb(
     record=vm_record(FlattenSpec),
     help="copy what a linked vm has of its base, so that it depends on nothing",
     interrupted=Interrupted.UNDONE,
+    wanted={"clone_mode": CloneMode.FULL},
     change=_change,
 )

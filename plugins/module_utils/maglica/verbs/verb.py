@@ -9,7 +9,7 @@ host_worker/job/{vm,image}/, in the file of the same name. table.py has all of t
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -172,6 +172,8 @@ class Verb:
     change: Callable[[Wanted, Domain], Change | None] | None = None
     # The state of a vm, as asked for by a user, which this verb brings it to.
     state: str | None = None
+    # What else its command wants of the vm, beside the options.
+    wanted: Mapping[str, Any] = field(default_factory=dict)
     about: str = "vm"  # or "image"
     takes: Takes = Takes.NOTHING
     leaves: Leaves = Leaves.AS_IT_IS

@@ -1,22 +1,25 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When this user's tasks last changed a vm: what the inventory read before is out of date then."""
+"""When this user last changed a vm, by a task or the command: what the inventory's cache has from
+before is out of date then.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
-
-from ansible import constants
 
 
 def _file() -> Path:
-    return Path(constants.ANSIBLE_HOME) / "maglica" / "changed"
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state, "maglica", "changed")
 
 
 def note() -> None:
     """Note that something has changed just now. A home that can't be written is no error."""
-    with contextlib.suppress(OSError):
+    # Without a home there is a RuntimeError.
+    with contextlib.suppress(OSError, RuntimeError):
         _file().parent.mkdir(parents=True, exist_ok=True)
         _file().touch()
 
@@ -25,5 +28,5 @@ def last() -> float:
     """Return when something was changed last, in seconds since 1970; 0 for never."""
     try:
         return _file().stat().st_mtime
-    except OSError:
+    except (OSError, RuntimeError):
         return 0.0

@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any, Callable
+
+from ..verbs.verb import Option
+
+_WAIT_TIMEOUT = 1800
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Group:
+    """The commands of one kind of object."""
+
+    def __init__(self, objects: Any, common: argparse.ArgumentParser, name: str, what: str) -> None:
+        self._common = common
+        parser = objects.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
+        self._commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+
+    def add(self, name: str, run: Callable[..., None], what: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = self._commands.add_parser(
+            name,
+            help=what,
+            description=what[0].upper() + what[1:] + ".",
+            parents=[self._common],
+        )
+        parser.set_defaults(run=run)
+        return parser
+
+
+def host(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--host", help=what)
+
+
+def wait(parser: argparse.ArgumentParser) -> None:
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--wait", action="store_true", default=True, help="wait for the end (the default)"
+    )
+    choice.add_argument(
+        "--no-wait", dest="wait", action="store_false", help="return once the request is accepted"
+    )
+    timeout(parser)
+
+
+def timeout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=positive,
+        default=_WAIT_TIMEOUT,
+        metavar="SECONDS",
+        help=f"how long to wait for the end (default: {_WAIT_TIMEOUT})",
+    )
+
+
+def of_verb(parser: argparse.ArgumentParser, option: Option) -> None:
+    said: dict[str, Any] = {"help": option.what}
+    if option.flag.startswith("-"):
+        said["dest"] = option.field
+    if option.form == "switch":
+        said["action"] = "store_true"
+    elif option.form == "tags":
+        said.update(nargs="*", metavar=option.metavar)
+    else:
+        said.update(type=positive, metavar=option.metavar, default=option.default)
+    parser.add_argument(option.flag, **said)
+
+
+def positive(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text) or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def number(text: str) -> int:
+    return 0 if text == "0" else positive(text)
+
+
+def request_id(text: str) -> str:
+    if not _UUID.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no request id")
+    return text

@@ -1,0 +1,183 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``maglica vm``: the vms. Each command says how a vm shall be, and has that brought about as the
+modules do.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..fleet import shown as fleet_view
+from ..manage import shown
+from ..manage.group import MAX_VMS, Pattern
+from ..manage.plan import Presence, Wanted
+from ..manage.target import Member, WaitFor, Waiting, failures
+from ..manage.task import Task
+from ..model.errors import ConfigInvalid, NameInvalid, VmUnknown
+from ..model.request import CloneMode, Nic
+from ..model.text import one_line
+from ..verbs import table
+from ..verbs.clone import CLONE
+from . import options, text
+from .console import Cloud, Console
+from .follow import Follow
+from .host import domains
+
+
+def add_commands(group: options.Group) -> None:
+    listing = group.add("list", list_vms, "list the vms of all hosts")
+    options.host(listing, "only those on this host")
+    _clone_options(group.add(CLONE.name, clone, CLONE.help))
+    for verb in table.VERBS:
+        if verb.about == "vm" and not verb.makes_vm:
+            parser = group.add(verb.name, change, verb.help)
+            parser.add_argument("name", metavar="NAME", help="the vm")
+            options.host(parser, "needed only when several hosts have a vm of that name")
+            options.wait(parser)
+            for option in verb.options:
+                options.of_verb(parser, option)
+
+
+def _clone_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--image", required=True, help="the original image")
+    add(
+        "--hostname",
+        required=True,
+        action="append",
+        metavar="NAME",
+        help="the vm's name, also inside the guest; may be given again, for one more vm",
+    )
+    add(
+        "--count",
+        type=options.positive,
+        metavar="N",
+        help="make N vms, of which all fit or none is made; NAME has %%d for the number, or %%02d",
+    )
+    add(
+        "--first",
+        type=options.number,
+        metavar="N",
+        help="the first number of --count (default: 1)",
+    )
+    options.host(parser, "make it there (default: the host that suits best)")
+    add(
+        "--mode",
+        choices=[mode.value for mode in CloneMode],
+        default=CloneMode.LINKED.value,
+        help="disks as overlays of a base, or as full copies (default: linked)",
+    )
+    add("--pool", help="the storage pool (default: the one with most room)")
+    add("--vcpus", type=options.positive, metavar="N", help="default: as in the image")
+    add("--memory", type=options.positive, metavar="MIB", help="default: as in the image")
+    add(
+        "--network",
+        action="append",
+        metavar="NAME",
+        help="libvirt network of an interface with DHCP; once for each (default: as in the image)",
+    )
+    add("--ssh-authorized-keys", type=Path, metavar="FILE", help="public keys for root to log in")
+    add(
+        "--tag",
+        action="append",
+        default=[],
+        dest="tags",
+        metavar="TAG",
+        help="a tag of the vm; once for each",
+    )
+    add("--no-start", dest="start", action="store_false", help="leave the vm stopped")
+    options.wait(parser)
+
+
+def list_vms(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
+    found = [domain for domain in domains(cloud, asked.host, console) if not domain.is_image]
+    console.show([fleet_view.vm(domain) for domain in found], text.vm_table(found))
+
+
+def clone(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
+    model = Wanted(
+        name="",
+        new=True,
+        state=Presence.RUNNING if asked.start else Presence.STOPPED,
+        image=asked.image,
+        host=asked.host,
+        clone_mode=CloneMode(asked.mode),
+        pool=asked.pool,
+        vcpus=asked.vcpus,
+        memory_mib=asked.memory,
+        networks=tuple(map(Nic, asked.network)) if asked.network else None,
+        ssh_authorized_keys=_authorized_keys(asked.ssh_authorized_keys),
+        tags=tuple(asked.tags),
+    )
+    _bring(cloud, asked, console, [replace(model, name=name) for name in _names(asked)])
+
+
+def change(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
+    """Do what any verb is for with the one vm that is named, and must be there."""
+    verb = table.named(asked.command)
+    given = ((option.field, getattr(asked, option.field)) for option in verb.options)
+    said: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given
+    }
+    if said and not verb.state and all(value is None for value in said.values()):
+        flags = " or ".join(option.flag for option in verb.options)
+        raise NameInvalid(f"{verb.name} needs {flags}")
+    state = Presence(verb.state or Presence.PRESENT)
+    wanted = Wanted(asked.name, state, host=asked.host, **verb.wanted)
+    _bring(cloud, asked, console, [replace(wanted, **said)])
+
+
+def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: list[Wanted]) -> None:
+    """Bring vms to a state, wait as asked, and show them. Raises what failed."""
+    follow = Follow(console, many=len(wanted) > 1)
+    waiting = Waiting(asked.wait, WaitFor.CLONED, asked.timeout)
+    task = Task(cloud.client, cloud.fleet(), waiting, follow, follow.submitted)
+    with follow.followed():
+        members = task.bring(wanted)
+    for member in members:
+        if member.wanted.state is Presence.ABSENT and not (member.changed or member.error):
+            member.error = VmUnknown(f"no host has a vm {member.name}")
+    results = [_result(member) for member in members]
+    console.show(results if len(results) > 1 else results[0], text.members(members))
+    error = failures(members)
+    if error is not None:
+        raise error
+
+
+def _result(member: Member) -> dict[str, Any]:
+    """Return what was done for a vm, in the names of the modules' results."""
+    result = {"name": member.name, **shown.of_member(member)}
+    if member.error:
+        result.update(failed=True, msg=one_line(str(member.error)), code=member.error.code)
+    return result
+
+
+def _names(asked: argparse.Namespace) -> list[str]:
+    """Return the names that the command line gives, or the pattern and its count stand for."""
+    given: list[str] = asked.hostname
+    if asked.count is None:
+        if asked.first is not None:
+            raise NameInvalid("--first goes with --count")
+        return given
+    if len(given) > 1:
+        raise NameInvalid("--count goes with one --hostname, which is a pattern such as web%02d")
+    if asked.count > MAX_VMS:
+        raise NameInvalid(f"--count {asked.count} is more than {MAX_VMS}")
+    pattern = Pattern.parse(given[0])
+    first = 1 if asked.first is None else asked.first
+    return [pattern.name(first + number) for number in range(asked.count)]
+
+
+def _authorized_keys(path: Path | None) -> tuple[str, ...]:
+    if path is None:
+        return ()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"cannot read SSH keys from {path}: {error}") from error
+    keys = (line.strip() for line in lines)
+    return tuple(key for key in keys if key and not key.startswith("#"))
