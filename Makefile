@@ -56,6 +56,10 @@ test-bare: ## do it as a newcomer does, on a bare Debian in a container (BARE="d
 lint: venv ## run every linter of the ecosystem (STEPS="mypy sanity" runs only these)
 	@$(PYTHON) tests/tools/lint.py $(STEPS)
 
+.PHONY: protocol-schema
+protocol-schema: venv ## write docs/protocol.schema.json anew, from the checks of the messages
+	@$(VENV)/bin/python tests/tools/protocol_schema.py
+
 .PHONY: test-unit
 test-unit: venv ## run the unit tests: no root, no libvirt, seconds
 	@$(PYTEST) tests/unit

@@ -74,7 +74,7 @@ def wanted() -> list[bytes]:
     """Return what spies subscribe to."""
     whole = topic(VICTIM)
     prefixes = [whole[:length] for length in range(len(whole) + 1)]
-    more = [whole + b"MGL1", b"\0", b"\1" + whole, whole.upper(), LIKE.encode(), topic(LIKE)]
+    more = [whole + b"MGL2", b"\0", b"\1" + whole, whole.upper(), LIKE.encode(), topic(LIKE)]
     return [*prefixes, *more]
 
 
@@ -181,7 +181,7 @@ def revoked(stage: Stage) -> int:
     gone = stage.peer("client", "gone")
     awaited = stage.clone(VICTIM)
     now = eventually(lambda: (now := gone.request("status", id=awaited.id)).version > 1 and now)
-    gone.send("wait", {"id": awaited.id, "version": now.version, "timeout": 30})
+    gone.send("wait", {"id": awaited.id, "version": now.version, "wait_s": 30})
     time.sleep(SETTLE_SECONDS)
     for peer in (old, gone):
         if peer.keys is not None:

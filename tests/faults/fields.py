@@ -23,6 +23,7 @@ from maglica.wire import frames
 from maglica.wire import messages as schema
 
 UUID = "6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11"
+OTHER_UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 Path = tuple[typing.Union[str, int], ...]
 # Strings, by the name of their field; "Class.field" where one name has two meanings.
 _STRINGS = {
@@ -44,8 +45,10 @@ _STRINGS = {
     "root_password": "$6$salt$0123456789",
     "uuid": UUID,
     "id": UUID,
-    "Request.kind": "clone",
+    "parent": UUID,
+    "peer": "kvm1.example.jp",
     "who": "alice",
+    "kind": "clone",
     "Vm.state": "running",
     "phase": "copy",
     "Phase.name": "copy",
@@ -64,16 +67,20 @@ _STRINGS = {
 }
 # What a body has besides records.
 _PLAIN: dict[str, Any] = {
-    "kind": "clone",
     "states": ["queued"],
     "state": "done",
     "limit": 10,
-    "version": 1,
-    "timeout": 1,
-    "load": 0.5,
+    "wait_s": 1,
     "more": False,
-    "after": "kvm0.example.jp",
+    "dry_run": True,
+    "features": ["progress_counts"],
+    "hosts.after": "kvm0.example.jp",
+    "after": 7,
+    "revision": 7,
     "before": UUID,
+    "ids": [UUID],
+    "done": 1,
+    "total": 2,
     "cancel": [UUID],
 }
 # The second interface of a clone: no list of its guest has the same entry twice.
@@ -86,6 +93,7 @@ _OTHER_NIC = {
     "nameservers": ["198.51.100.53"],
     "search": ["example.com"],
 }
+_RELATED = {"parent": OTHER_UUID, "peer": "kvm1.example.jp"}
 _HELD = {"id": UUID, "state": "running"}
 _WATCHED = {"id": UUID, "version": 1}
 
@@ -93,6 +101,9 @@ _WATCHED = {"id": UUID, "version": 1}
 def record(cls: type) -> dict[str, Any]:
     """Return a plain ``cls`` with every field filled."""
     hints = typing.get_type_hints(cls)
+    if cls is model.Request:
+        # Of any kind, which its spec says.
+        hints["spec"] = CloneSpec
     fields = {field.name: _value(cls, field.name, hints[field.name]) for field in _fields(cls)}
     if cls is model.Nic:
         fields["bridge"] = None  # or a network, not both
@@ -111,8 +122,8 @@ def _value(cls: type, name: str, hint: Any) -> Any:
         return _value(cls, name, options[0])
     if typing.get_origin(hint) is tuple:
         return [_value(cls, name, typing.get_args(hint)[0])]
-    if dataclasses.is_dataclass(hint) or hint is model.Spec:
-        return record(CloneSpec if hint is model.Spec else hint)
+    if dataclasses.is_dataclass(hint):
+        return record(hint)
     if issubclass(hint, enum.Enum):
         return next(iter(hint)).value
     if hint is str:
@@ -138,16 +149,14 @@ def messages() -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield direction, kind, body
     for kind, spec in specs():
         request = {**record(model.Request), "kind": kind, "spec": spec}
-        yield "asked", "submit", {"id": UUID, "kind": kind, "spec": spec}
-        yield "published", "request", {"request": request}
+        submission = {"id": UUID, "kind": kind, "spec": spec, **_RELATED}
+        yield "asked", "submit", {"requests": [submission]}
+        yield "published", "requests", {"requests": [request]}
 
 
 def _body_field(kind: str, name: str) -> Any:
     clone = {"id": UUID, "kind": "clone", "spec": record(CloneSpec)}
     records: dict[str, Any] = {
-        "spec": clone["spec"],
-        "specs": [clone["spec"]],
-        "request": record(model.Request),
         "requests": [record(model.Request)],
         "report": record(model.HostReport),
         "phases": [record(model.Phase)],
@@ -155,9 +164,10 @@ def _body_field(kind: str, name: str) -> Any:
         "vm": record(model.Vm),
         "placements": [record(model.Placement)],
         "hosts": [record(model.HostStatus)],
-        "submit_all.requests": [clone],
+        "submit.requests": [clone, {"id": OTHER_UUID, "again": UUID}],
         "hello.requests": [_HELD],
-        "wait_all.requests": [_WATCHED],
+        "wait.requests": [_WATCHED],
+        "errors": [{"id": UUID, "code": "no_room", "text": "no room"}],
     }
     for known in (records, _PLAIN, _STRINGS):
         for key in (f"{kind}.{name}", name):

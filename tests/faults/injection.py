@@ -186,8 +186,8 @@ def _let_in(plain: dict, kind: str = "clone") -> Spec | None:
     """Return the spec as the host worker gets it, None if one of the workers refuses it."""
     request = {"id": UUID, "kind": kind, "spec": plain}
     try:
-        check("asked", "submit", request)
-        return check("published", "request", {"request": request})["request"].spec
+        check("asked", "submit", {"requests": [request]})
+        return check("published", "requests", {"requests": [request]})["requests"][0].spec
     except MessageInvalid:
         return None
 

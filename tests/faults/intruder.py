@@ -38,7 +38,7 @@ from .stage import Stage, roomy, staged
 SECONDS = 0.7
 MODULES = (broker, client_messages, dispatch, transactions, host_messages, journal)
 CLASSES = (broker.Broker, transactions.Engine, journal.Journal, dict, object, Peer)
-OLD_VERSIONS = (b"", b"MGL", b"MGL0", b"mgl1", b"MGL1\0", b" MGL1", b"MGL2", b"\xff", b"1")
+OLD_VERSIONS = (b"", b"MGL", b"MGL0", b"mgl2", b"MGL2\0", b" MGL2", b"MGL3", b"\xff", b"2")
 
 
 def figures(run: Run) -> Iterator[Figure]:

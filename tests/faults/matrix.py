@@ -21,14 +21,10 @@ FORGED_CPUS = 77
 # Which role may send each type. What a host may send, it may send only about itself.
 EXPECTED: dict[str, frozenset[str]] = {
     "submit": frozenset({"client"}),
-    "submit_all": frozenset({"client"}),
-    "plan": frozenset({"client"}),
-    "plan_all": frozenset({"client"}),
     "cancel": frozenset({"client"}),
     "status": frozenset({"client", "observer"}),
     "list": frozenset({"client", "observer"}),
     "wait": frozenset({"client", "observer"}),
-    "wait_all": frozenset({"client", "observer"}),
     "hosts": frozenset({"client", "observer"}),
     "hello": frozenset({"host"}),
     "ack": frozenset({"host"}),
@@ -37,7 +33,7 @@ EXPECTED: dict[str, frozenset[str]] = {
 }
 FROM_HOSTS = frozenset(kind for kind, roles in EXPECTED.items() if "host" in roles)
 # Types that are about one request.
-ABOUT_ONE = frozenset({"status", "wait", "wait_all", "cancel", "ack", "progress", "result"})
+ABOUT_ONE = frozenset({"status", "wait", "cancel", "ack", "progress", "result"})
 
 _numbers = itertools.count()
 
@@ -48,18 +44,11 @@ def _clone(host: str) -> dict[str, Any]:
 
 # What each says when it is right: on behalf of a host, about a request.
 BODIES: dict[str, Callable[[str, Request], dict[str, Any]]] = {
-    "submit": lambda host, request: _clone(host),
-    "submit_all": lambda host, request: {"requests": [_clone(host)]},
-    "plan": lambda host, request: {"spec": _clone(host)["spec"]},
-    "plan_all": lambda host, request: {"specs": [_clone(host)["spec"]]},
-    "cancel": lambda host, request: {"id": request.id},
-    "status": lambda host, request: {"id": request.id},
+    "submit": lambda host, request: {"requests": [_clone(host)]},
+    "cancel": lambda host, request: {"ids": [request.id]},
+    "status": lambda host, request: {"ids": [request.id]},
     "list": lambda host, request: {},
-    "wait": lambda host, request: {"id": request.id, "version": 0, "timeout": 0},
-    "wait_all": lambda host, request: {
-        "requests": [{"id": request.id, "version": 0}],
-        "timeout": 0,
-    },
+    "wait": lambda host, request: {"requests": [{"id": request.id, "version": 0}], "wait_s": 0},
     "hosts": lambda host, request: {},
     "hello": lambda host, request: {
         "host": host,

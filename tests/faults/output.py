@@ -163,7 +163,7 @@ class _Terminal:
             failure=Failure("no_room", text[:2000]),
             vm=vm,
         )
-        if self._is_let_in("request", {"request": request}):
+        if self._is_let_in("requests", {"requests": [request]}):
             yield request
 
     def _is_let_in(self, kind: str, body: dict[str, Any]) -> bool:

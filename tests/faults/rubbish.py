@@ -47,29 +47,28 @@ _VM = {
 _SPEC = {"name": NAME, "image": IMAGE, "memory_mib": 16}
 VALID: dict[str, dict[str, Any]] = {
     "submit": {
-        "id": UUID,
-        "kind": "clone",
-        "spec": {
-            **_SPEC,
-            "networks": [{"network": "default", "addresses": ["192.0.2.7/24"]}],
-            "ssh_authorized_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5"],
-            "root_password": SECRET,
-        },
+        "requests": [
+            {
+                "id": UUID,
+                "kind": "clone",
+                "spec": {
+                    **_SPEC,
+                    "networks": [{"network": "default", "addresses": ["192.0.2.7/24"]}],
+                    "ssh_authorized_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5"],
+                    "root_password": SECRET,
+                },
+            }
+        ],
+        "features": ["progress_counts"],
     },
-    "plan": {"spec": {**_SPEC, "vcpus": 2}},
-    "submit_all": {
-        "requests": [{"id": UUID, "kind": "clone", "spec": {**_SPEC, "root_password": SECRET}}]
-    },
-    "plan_all": {"specs": [_SPEC]},
-    "status": {"id": UUID},
+    "status": {"ids": [UUID]},
     "list": {"states": ["queued"], "limit": 10, "before": UUID},
-    "wait": {"id": UUID, "version": 0, "timeout": 0},
-    "wait_all": {"requests": [{"id": UUID, "version": 0}], "timeout": 0},
-    "cancel": {"id": UUID},
+    "wait": {"requests": [{"id": UUID, "version": 0}], "wait_s": 0},
+    "cancel": {"ids": [UUID]},
     "hosts": {"after": "a"},
     "hello": {"host": HOST, "report": _REPORT, "requests": [{"id": UUID, "state": "running"}]},
     "ack": {"host": HOST, "id": UUID},
-    "progress": {"host": HOST, "id": UUID, "phase": "copy", "phases": []},
+    "progress": {"host": HOST, "id": UUID, "phase": "copy", "phases": [], "done": 1, "total": 2},
     "result": {
         "host": HOST,
         "id": UUID,
@@ -79,7 +78,8 @@ VALID: dict[str, dict[str, Any]] = {
 }
 # How a message of these types may look as well.
 OTHERWISE: dict[str, dict[str, Any]] = {
-    "plan": {"spec": {**_SPEC, "image": "nowhere.original"}},
+    "submit": {"requests": [{"id": UUID, "kind": "clone", "spec": _SPEC}], "dry_run": True},
+    "list": {"after": 0, "wait_s": 0, "states": ["failed"]},
     "result": {"host": HOST, "id": UUID, "state": "done", "vm": _VM},
 }
 NASTY: list[Any] = [
@@ -94,7 +94,7 @@ JSON_RUBBISH = [
     *(b"[" * 200000, b'{"a":' * 50000, b'{"a":NaN}', b'{"a":1e999}', b'{"a":1,"a":2}'),
     *(b'{"a":' + b"9" * 100000 + b"}", b'{"id":"\\ud800"}', b"{" + b" " * 100000 + b"}"),
 ]
-WRONG_VERSIONS = [b"", b"MGL0", b"MGL2", b"\xff" * 9]
+WRONG_VERSIONS = [b"", b"MGL0", b"MGL1", b"\xff" * 9]
 WRONG_TYPES = [b"", b"__init__", b"ok", b"\xff", b"x" * 5000, b"error"]
 
 
@@ -134,7 +134,7 @@ def _bodies(draw: st.DrawFn, kind: str) -> dict[str, Any]:
         place, key = places[draw(st.integers(0, len(places) - 1))]
         act = draw(st.integers(0, 9))
         # A wait that is right must not wait.
-        if place is body and key == "timeout":
+        if place is body and key == "wait_s":
             continue
         if act < 2 and isinstance(place, dict):
             del place[key]

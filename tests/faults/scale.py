@@ -59,7 +59,7 @@ def dispatch(folder: Path, rounds: int) -> Iterator[Figure]:
         host.hello(roomy())
         for number in range(rounds):
             body = clone(f"vm{number}")
-            frames = encode(Message("submit", plain(body)))
+            frames = encode(Message("submit", {"requests": [plain(body)]}))
             pings.append(seconds(lambda: ping(frames)))  # noqa: B023 - called at once
             commits.append(seconds(commit))
 

@@ -116,7 +116,7 @@ def _timed(run: Run) -> Iterator[Figure]:
 def _crowded(stage: Stage, seconds: float) -> _Felt:
     """Submit by one connection after the other while the observer does what it can."""
     bodies = [clone(f"old{number}", memory_mib=16) for number in range(REQUESTS)]
-    stage.admin.ask("submit_all", requests=bodies)
+    stage.admin.ask("submit", requests=bodies)
     observer, admin = stage.worker.grant("observer", "eve"), stage.admin.keys
     assert admin is not None
     before = _memory(stage, "VmRSS")

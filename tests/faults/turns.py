@@ -84,13 +84,13 @@ def main(words: list[str]) -> int:
     stage = Stage(folder)
     stage.say("kvm0", "hello", host="kvm0", report=roomy(), requests=())
     requests = [clone(f"vm{number}", memory_mib=16) for number in range(REQUESTS)]
-    stage.say("admin", "submit_all", requests=requests)
+    stage.say("admin", "submit", requests=requests)
     port = stage.where.request_port
     crowd = Crowd(stage.keys["eve"], stage.server.public, port, connections)
     crowd.ask(lists)
     stage.take_in(lists)
     link = sockets.connect_requests(crowd.context, stage.keys["admin"], stage.where)
-    submit = encode(Message("submit", plain(clone("late", memory_mib=16))))
+    submit = encode(Message("submit", {"requests": [plain(clone("late", memory_mib=16))]}))
     link.socket.send_multipart(submit)
     stage.take_in(lists + 1)
     before, longest, answered = 0, 0, False

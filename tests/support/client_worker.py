@@ -31,6 +31,7 @@ from maglica.model.request import (
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import keys, messages, sockets
 from maglica.wire.frames import Message, decode, encode
+from support import one_request
 
 LIBRARY = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 LOOPBACK = "127.0.0.1"
@@ -218,6 +219,7 @@ class Peer:
         self.worker = worker
         self.keys = pair
         self._link: sockets.Link | None = None
+        self._about_one = False
 
     def connect(self) -> zmq.Socket:
         if self._link is None:
@@ -230,16 +232,22 @@ class Peer:
             self._link = None
 
     def send(self, kind: str, body: dict[str, Any]) -> None:
-        self.connect().send_multipart(encode(Message(kind, plain(body))))
+        self._about_one = one_request.is_one(kind, body)
+        listed = one_request.listed(kind, body)
+        self.connect().send_multipart(encode(Message(kind, plain(listed))))
 
     def receive(self, timeout: float = PATIENCE) -> Answer:
-        """Return type and body of the reply; the body is checked as a client would."""
+        """Return type and body of the reply; the body is checked as a client would.
+
+        The answer to a message about one request is given as one about it.
+        """
         socket = self.connect()
         if not socket.poll(timeout * 1000):
             self.disconnect()
             raise TimeoutError(f"no reply in {timeout:g} s")
         message = decode(socket.recv_multipart())
-        return message.type, messages.answered(message.type, message.body)
+        body = messages.answered(message.type, message.body)
+        return one_request.alone(message.type, body) if self._about_one else (message.type, body)
 
     def ask(self, asked: str, /, **body: Any) -> Answer:
         self.send(asked, body)
@@ -295,7 +303,8 @@ class Host(Peer):
             return None
         _other, *frames = self._listener.socket.recv_multipart()
         message = decode(frames)
-        return message.type, messages.published(message.type, message.body)
+        body = messages.published(message.type, message.body)
+        return one_request.alone(message.type, body)
 
     def heard_request(self) -> Request:
         heard = self.hear()

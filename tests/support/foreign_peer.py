@@ -82,12 +82,12 @@ class Asker:
         self._socket.connect(cloud.request)
 
     def send(self, kind: str, body: dict[str, Any]) -> None:
-        self._socket.send_multipart([b"MGL1", kind.encode("ascii"), json.dumps(body).encode()])
+        self._socket.send_multipart([b"MGL2", kind.encode("ascii"), json.dumps(body).encode()])
 
     def receive(self) -> tuple[str, dict[str, Any]]:
         assert self._socket.poll(10000), "no answer"
         version, kind, body = self._socket.recv_multipart()
-        assert version == b"MGL1"
+        assert version == b"MGL2"
         return kind.decode("ascii"), json.loads(body)
 
     def ask(self, kind: str, /, **body: Any) -> tuple[str, dict[str, Any]]:
@@ -101,16 +101,35 @@ class Asker:
         assert kind == "error", (kind, body)
         return str(body["code"])
 
+    def old_version(self) -> None:
+        """Speak version 1, and be told in version 1 that it is refused."""
+        self._socket.send_multipart([b"MGL1", b"hosts", b"{}"])
+        version, kind, text = self._socket.recv_multipart()
+        assert (version, kind) == (b"MGL1", b"error")
+        assert json.loads(text)["code"] == "message_invalid"
+
     def code(self, kind: str, /, **body: Any) -> str:
         answer, found = self.ask(kind, **body)
         assert answer == "error", (answer, found)
         return str(found["code"])
 
-    def request(self, kind: str, /, **body: Any) -> dict[str, Any]:
+    def one(self, kind: str, /, **body: Any) -> dict[str, Any]:
+        """Ask, and return the one request that must come."""
         answer, found = self.ask(kind, **body)
-        assert answer == "request", (answer, found)
-        request: dict[str, Any] = found["request"]
+        assert answer == "requests", (answer, found)
+        assert "errors" not in found, found
+        request: dict[str, Any]
+        (request,) = found["requests"]
         return request
+
+    def submit(self, *submissions: dict[str, Any]) -> dict[str, Any]:
+        return self.one("submit", requests=list(submissions))
+
+    def refused(self, *submissions: dict[str, Any]) -> str:
+        return self.code("submit", requests=list(submissions))
+
+    def status(self, request_id: str) -> dict[str, Any]:
+        return self.one("status", ids=[request_id])
 
 
 def submission(name: str, **more: Any) -> dict[str, Any]:
@@ -124,10 +143,10 @@ def published(subscriber: zmq.Socket, kind: str, request_id: str) -> dict[str, A
     while time.monotonic() < end:
         if subscriber.poll(100):
             topic, version, found, text = subscriber.recv_multipart()
-            assert (topic, version) == (HOST.encode() + b"\0", b"MGL1")
+            assert (topic, version) == (HOST.encode() + b"\0", b"MGL2")
             body: dict[str, Any] = json.loads(text)
-            about = body["request"]["id"] if found == b"request" else body["id"]
-            if (found.decode(), about) == (kind, request_id):
+            about = [each["id"] for each in body.get("requests", ())] or body["ids"]
+            if found.decode() == kind and request_id in about:
                 return body
     raise AssertionError(f"{kind} of {request_id} was not published")
 
@@ -143,56 +162,64 @@ def one_clone(client: Asker, waiter: Asker, host: Asker, subscriber: zmq.Socket)
     """Follow a clone from its submission to its end."""
     secret = "$6$saltsalt$0123456789abcdef"
     wanted = submission("vm0.example.jp", root_password=secret, networks=[{"network": "default"}])
-    answer, placed = client.ask("plan", spec=wanted["spec"])
-    assert (answer, placed["host"]) == ("placement", HOST)
-    request = client.request("submit", **wanted)
+    answer, placed = client.ask("submit", requests=[wanted], dry_run=True)
+    assert (answer, placed["placements"][0]["host"]) == ("placements", HOST)
+    request = client.submit(wanted)
     assert (request["host"], request["who"], request["state"]) == (HOST, "alice", "queued")
     assert request["spec"]["root_password"] is None
-    assert client.request("submit", **wanted)["id"] == request["id"]
+    assert client.submit(wanted)["id"] == request["id"]
     other = {**wanted, "spec": {**wanted["spec"], "vcpus": 2}}
-    assert client.code("submit", **other) == "request_conflict"
-    joined = client.request("submit", **{**wanted, "id": str(uuid.uuid4())})
+    assert client.refused(other) == "request_conflict"
+    joined = client.submit({**wanted, "id": str(uuid.uuid4())})
     assert joined["id"] == request["id"]
-    heard = published(subscriber, "request", request["id"])["request"]
+    (heard,) = published(subscriber, "requests", request["id"])["requests"]
     assert heard["spec"]["root_password"] == secret
     # Only the client worker knows that the host has it when the host says so.
-    assert client.request("status", id=request["id"])["state"] == "sent"
+    assert client.status(request["id"])["state"] == "sent"
     assert host.ask("ack", host=HOST, id=request["id"]) == ("ok", {})
-    version = client.request("status", id=request["id"])["version"]
-    waiter.send("wait", {"id": request["id"], "version": version, "timeout": 60})
+    version = client.status(request["id"])["version"]
+    watched = [{"id": request["id"], "version": version}]
+    waiter.send("wait", {"requests": watched, "wait_s": 60, "features": ["progress_counts"]})
     phases = [{"name": "base", "seconds": 0.5}]
     said = {"host": HOST, "id": request["id"], "phase": "copy", "phases": phases}
-    assert host.ask("progress", **said) == ("ok", {})
+    assert host.ask("progress", **said, done=1, total=4) == ("ok", {})
     answer, body = waiter.receive()
-    assert (answer, body["request"]["phase"]) == ("request", "copy")
+    (copying,) = body["requests"]
+    assert (answer, copying["phase"], copying["done"]) == ("requests", "copy", 1)
+    assert "done" not in client.status(request["id"])
     held = [{"id": request["id"], "state": "running"}]
     answer, welcome = host.ask("hello", host=HOST, report=REPORT, requests=held)
-    assert (answer, welcome) == ("welcome", {"requests": [], "cancel": []})
+    assert (answer, welcome["requests"], welcome["cancel"]) == ("welcome", [], [])
     result = {"host": HOST, "id": request["id"], "state": "done", "phases": phases}
     assert host.code("result", **result) == "message_invalid"
     wrong = {**made(request), "uuid": str(uuid.uuid4())}
     assert host.code("result", **result, vm=wrong) == "message_invalid"
     for _turn in range(2):
         assert host.ask("result", **result, vm=made(request)) == ("ok", {})
-    ended = client.request("wait", id=request["id"], version=0, timeout=60)
+    ended = client.one("wait", requests=[{"id": request["id"], "version": 0}], wait_s=60)
     assert (ended["state"], ended["vm"]["name"]) == ("done", "vm0.example.jp")
-    assert client.code("submit", **submission("vm0.example.jp")) == "name_taken"
+    assert client.refused(submission("vm0.example.jp")) == "name_taken"
+    # Only what has failed is tried again.
+    assert client.refused({"id": str(uuid.uuid4()), "again": request["id"]}) == "again_refused"
 
 
 def many_clones(client: Asker, waiter: Asker, host: Asker, subscriber: zmq.Socket) -> None:
     """Hand in several at once, let one fail and cancel another."""
     wanted = [submission(f"many{number}.example.jp") for number in range(3)]
-    answer, body = client.ask("plan_all", specs=[each["spec"] for each in wanted])
+    _answer, tail = client.ask("list", limit=1)
+    answer, body = client.ask("submit", requests=wanted, dry_run=True)
     assert (answer, [each["host"] for each in body["placements"]]) == ("placements", [HOST] * 3)
-    answer, body = client.ask("submit_all", requests=wanted)
+    answer, body = client.ask("submit", requests=wanted)
     assert (answer, body["more"]) == ("requests", False)
     ids = [each["id"] for each in body["requests"]]
     assert ids == [each["id"] for each in wanted]
+    answer, body = client.ask("list", after=tail["revision"], wait_s=60)
+    assert (answer, {each["id"] for each in body["requests"]}) == ("requests", set(ids))
     for request_id in ids:
-        published(subscriber, "request", request_id)
+        published(subscriber, "requests", request_id)
         host.ask("ack", host=HOST, id=request_id)
     watched = [{"id": each, "version": 1 << 50} for each in ids]
-    waiter.send("wait_all", {"requests": watched, "timeout": 60})
+    waiter.send("wait", {"requests": watched, "wait_s": 60})
     failure = {"code": "no_room", "text": "cannot clone many0 on host kvm0: no"}
     failed = {"host": HOST, "id": ids[0], "state": "failed"}
     assert host.code("result", **failed) == "message_invalid"
@@ -200,17 +227,26 @@ def many_clones(client: Asker, waiter: Asker, host: Asker, subscriber: zmq.Socke
     answer, body = waiter.receive()
     (over,) = body["requests"]
     assert (over["id"], over["state"], over["failure"]) == (ids[0], "failed", failure)
-    assert client.request("cancel", id=ids[1])["cancelling"] is True
+    assert client.one("cancel", ids=[ids[1]])["cancelling"] is True
     published(subscriber, "cancel", ids[1])
     assert host.ask("result", host=HOST, id=ids[1], state="cancelled") == ("ok", {})
-    assert client.request("status", id=ids[1])["state"] == "cancelled"
+    assert client.status(ids[1])["state"] == "cancelled"
     # A host that has lost its journal is told again, and what it does not know it may forget.
     answer, welcome = host.ask("hello", host=HOST, report=REPORT, requests=[])
     assert [each["id"] for each in welcome["requests"]] == [ids[2]]
     unknown = str(uuid.uuid4())
+    answer, body = client.ask("status", ids=[unknown, ids[0]])
+    assert [each["code"] for each in body["errors"]] == ["request_unknown"]
+    assert [each["id"] for each in body["requests"]] == [ids[0]]
+    again = client.submit({"id": unknown, "again": ids[0]})
+    assert (again["id"], again["spec"]) == (unknown, over["spec"])
+    unknown = str(uuid.uuid4())
     assert host.code("result", host=HOST, id=unknown, state="cancelled") == "request_unknown"
     answer, body = client.ask("list", limit=2)
-    assert (answer, [each["id"] for each in body["requests"]]) == ("requests", ids[:0:-1])
+    assert (answer, [each["id"] for each in body["requests"]]) == (
+        "requests",
+        [again["id"], ids[2]],
+    )
     answer, body = client.ask("list", before=ids[1], states=["failed"], name="many0.example.jp")
     assert [each["id"] for each in body["requests"]] == [ids[0]]
 
@@ -219,19 +255,21 @@ def refusals(cloud: Cloud, client: Asker, observer: Asker, host: Asker) -> None:
     """Break the page's rules."""
     invalid = "message_invalid"
     assert client.raw(b"MGL0", b"hosts", b"{}") == invalid
-    assert client.raw(b"MGL1", b"unknown", b"{}") == invalid
-    assert client.raw(b"MGL1", b"hosts") == invalid
+    assert client.raw(b"MGL2", b"unknown", b"{}") == invalid
+    client.old_version()
+    assert client.raw(b"MGL2", b"hosts") == invalid
     for text in (b"", b"[]", b"{}{}", b'{"after":"a","after":"b"}', b'{"after":NaN}', b"\xff"):
-        assert client.raw(b"MGL1", b"hosts", text) == invalid, text
+        assert client.raw(b"MGL2", b"hosts", text) == invalid, text
     assert client.code("hosts", after=None) == invalid
     assert client.code("hosts", before="a") == invalid
     assert client.code("list", limit=10**20) == invalid
-    assert client.code("submit", **submission("no_host_name")) == invalid
-    assert client.code("submit", **submission("vm1", image="nowhere")) == "image_unknown"
-    assert client.code("submit", **submission("vm1", host="nowhere")) == "host_unknown"
-    assert client.code("status", id=str(uuid.uuid4())) == "request_unknown"
+    assert client.refused(submission("no_host_name")) == invalid
+    assert client.refused(submission("vm1", image="nowhere")) == "image_unknown"
+    assert client.refused(submission("vm1", host="nowhere")) == "host_unknown"
+    assert client.refused({**submission("vm1"), "peer": HOST}) == invalid
+    assert client.refused({**submission("vm1"), "parent": str(uuid.uuid4())}) == "request_unknown"
     assert observer.ask("hosts")[1]["hosts"][0]["alive"] is True
-    assert observer.code("submit", **submission("vm1")) == "access_denied"
+    assert observer.code("submit", requests=[submission("vm1")]) == "access_denied"
     assert client.code("hello", host=HOST, report=REPORT, requests=[]) == "access_denied"
     assert host.code("hello", host=OTHER, report=REPORT, requests=[]) == "access_denied"
     assert host.code("hosts") == "access_denied"
@@ -256,7 +294,8 @@ def main(words: list[str]) -> None:
     subscriber.subscribe(HOST.encode() + b"\0")
     subscriber.connect(cloud.publish)
     answer, welcome = host.ask("hello", host=HOST, report=REPORT, requests=[])
-    assert (answer, welcome) == ("welcome", {"requests": [], "cancel": []})
+    assert (answer, welcome["requests"], welcome["cancel"]) == ("welcome", [], [])
+    assert welcome["features"] == ["progress_counts"]
     one_clone(client, waiter, host, subscriber)
     many_clones(client, waiter, host, subscriber)
     refusals(cloud, client, observer, host)

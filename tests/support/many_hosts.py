@@ -21,6 +21,7 @@ from maglica.model.plain import plain
 from maglica.model.request import HostReport
 from maglica.wire import keys, sockets
 from maglica.wire.frames import Message, decode, encode
+from support import one_request
 from support.client_worker import LOOPBACK, image, report
 
 HELLO_SECONDS = 5.0
@@ -81,7 +82,8 @@ class ManyHosts:
                 self._take_reply(host, decode(socket.recv_multipart()))
             else:
                 while socket.poll(0):
-                    body = decode(socket.recv_multipart()[1:]).body
+                    message = decode(socket.recv_multipart()[1:])
+                    _kind, body = one_request.alone(message.type, message.body)
                     self._take(host, [body.get("request", body)["id"]])
         now = time.monotonic()
         for host in self._hosts:

@@ -107,7 +107,7 @@ class FakeCell:
 
     def submit_all(self, requests: Sequence[Request]) -> tuple[Request, ...]:
         bodies = [{"id": each.id, "kind": each.kind, "spec": each.spec} for each in requests]
-        messages.asked("submit_all", plain({"requests": bodies}))
+        messages.asked("submit", plain({"requests": bodies}))
         clones = [each.spec for each in requests if isinstance(each.spec, CloneSpec)]
         placements = iter(self.plan_all(clones))
         accepted = []

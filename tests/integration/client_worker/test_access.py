@@ -269,9 +269,9 @@ def test_each_kind_of_reject_is_counted(worker: Worker, client: Peer, kvm0: Host
     kvm0.error("hello", **{**hello_of(kvm0), "host": OTHER})
     request = client.clone("vm0.example.jp")
     gone = worker.peer("observer", "gone")
-    gone.send("wait", {"id": request.id, "version": 9, "timeout": 60})
+    gone.send("wait", {"id": request.id, "version": 9, "wait_s": 60})
     left = worker.peer("observer", "left")
-    left.send("wait", {"id": request.id, "version": 9, "timeout": 1})
+    left.send("wait", {"id": request.id, "version": 9, "wait_s": 1})
     # Both waits are there before the one is revoked and the other gone.
     time.sleep(0.5)
     assert gone.keys is not None

@@ -102,7 +102,7 @@ def test_secrets_are_in_no_reply_log_or_journal_afterwards(
     invalid = client.clone_error("vm1", root_password="secret" + SECRET)
     seen = [client.ask("list"), client.ask("status", id=request.id), conflict, invalid]
     kvm0.done(request)
-    seen += [client.ask("list"), client.ask("wait", id=request.id, version=0, timeout=1)]
+    seen += [client.ask("list"), client.ask("wait", id=request.id, version=0, wait_s=1)]
     assert SECRET not in str(plain(seen))
     assert SECRET[3:] not in worker.log
     worker.stop()
@@ -199,7 +199,7 @@ def test_help(tmp_path: Path) -> None:
 
 
 def test_sigterm_ends_it_at_once_and_clean(worker: Worker, client: Peer, kvm0: Host) -> None:
-    client.send("wait", {"id": client.clone("vm0").id, "version": 99, "timeout": 60})
+    client.send("wait", {"id": client.clone("vm0").id, "version": 99, "wait_s": 60})
     assert worker.stop(signal.SIGTERM) == 0
     assert worker.log.splitlines()[-1] == "INFO SIGTERM: stopping" or "rejected" in worker.log
 

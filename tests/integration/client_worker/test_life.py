@@ -22,18 +22,18 @@ def test_a_request_from_submit_to_result(client: Peer, kvm0: Host) -> None:
     assert published.state is State.SENT
     assert published.spec.root_password == "$6$salt$0123456789abcdef"
 
-    client.send("wait", {"id": request.id, "version": published.version, "timeout": 10})
+    client.send("wait", {"id": request.id, "version": published.version, "wait_s": 10})
     assert kvm0.tell("ack", request)[0] == "ok"
     running = client.receive()[1]["request"]
     assert running.state is State.RUNNING
 
-    client.send("wait", {"id": request.id, "version": running.version, "timeout": 10})
+    client.send("wait", {"id": request.id, "version": running.version, "wait_s": 10})
     phases = [{"name": "base", "seconds": 1.5}]
     assert kvm0.tell("progress", request, phase="copy", phases=phases)[0] == "ok"
     copying = client.receive()[1]["request"]
     assert (copying.phase, copying.phases[0].seconds) == ("copy", 1.5)
 
-    client.send("wait", {"id": request.id, "version": copying.version, "timeout": 10})
+    client.send("wait", {"id": request.id, "version": copying.version, "wait_s": 10})
     assert kvm0.done(request)[0] == "ok"
     done = client.receive()[1]["request"]
     assert (done.state, done.vm.name, done.phase) == (State.DONE, "vm0.example.jp", None)

@@ -109,7 +109,10 @@ def test_name_on_a_host_that_is_down_is_taken(tmp_path: Path) -> None:
         ({"clone_mode": "full"}, "no_room: .*pool default has 5.0 GiB free, 6.1 GiB needed"),
         ({"pool": "fast"}, "pool_unknown: .*there is no storage pool fast"),
         ({"networks": [{"network": "dmz"}]}, "network_unknown: .*there is no network dmz"),
-        ({"name": "vm1.example.jp; reboot"}, "message_invalid: submit.spec.name: .*no host name"),
+        (
+            {"name": "vm1.example.jp; reboot"},
+            "message_invalid: submit.requests.0..spec.name: .*no host name",
+        ),
     ],
 )
 def test_refused_submits(client: Peer, kvm0: Host, fields: dict[str, Any], error: str) -> None:
@@ -258,8 +261,9 @@ def test_wait_ends_at_its_timeout(client: Peer, kvm0: Host) -> None:
     request = client.clone("vm0.example.jp")
     kvm0.tell("ack", request)
     version = client.request("status", id=request.id).version
-    assert client.request("wait", id=request.id, version=version, timeout=1).version == version
-    assert "request_unknown" in client.error("wait", id=new_request_id(), version=0, timeout=1)
+    answer = client.ask("wait", id=request.id, version=version, wait_s=1)
+    assert (answer[0], answer[1]["requests"]) == ("requests", ())
+    assert "request_unknown" in client.error("wait", id=new_request_id(), version=0, wait_s=1)
 
 
 def test_list_by_state_name_and_limit(client: Peer, kvm0: Host) -> None:
@@ -292,23 +296,23 @@ def test_hosts_are_shown_in_pages(worker: Worker, client: Peer) -> None:
 RUBBISH = [
     [],
     [b""],
-    [b"MGL1"],
-    [b"MGL1", b"status", b"{}", b"more"],
+    [b"MGL2"],
+    [b"MGL2", b"status", b"{}", b"more"],
     [b"MGL9", b"status", b"{}"],
-    [b"MGL1", b"\xff\xfe", b"{}"],
-    [b"MGL1", b"shutdown", b"{}"],
-    [b"MGL1", b"__class__", b"{}"],
-    [b"MGL1", b"status", b"["],
-    [b"MGL1", b"status", b"[" * 100000],
-    [b"MGL1", b"status", b'{"id": 1, "id": 2}'],
-    [b"MGL1", b"status", b'{"id": NaN}'],
-    [b"MGL1", b"status", b'{"id": ' + b"9" * 5000 + b"}"],
-    [b"MGL1", b"status", b'{"id": "../../etc/passwd"}'],
-    [b"MGL1", b"status", b'{"other": 1}'],
-    [b"MGL1", b"status", '{"id": "\N{RIGHT-TO-LEFT OVERRIDE}"}'.encode()],
-    [b"MGL1", b"list", b"{}" + b" " * (MAX_FRAME - 2)],
-    [b"MGL1"] + [b"x"] * 2000,
-    [b"MGL1", b"status" * 40000, b"{}" + b" " * (MAX_FRAME - 100)],
+    [b"MGL2", b"\xff\xfe", b"{}"],
+    [b"MGL2", b"shutdown", b"{}"],
+    [b"MGL2", b"__class__", b"{}"],
+    [b"MGL2", b"status", b"["],
+    [b"MGL2", b"status", b"[" * 100000],
+    [b"MGL2", b"status", b'{"id": 1, "id": 2}'],
+    [b"MGL2", b"status", b'{"id": NaN}'],
+    [b"MGL2", b"status", b'{"id": ' + b"9" * 5000 + b"}"],
+    [b"MGL2", b"status", b'{"id": "../../etc/passwd"}'],
+    [b"MGL2", b"status", b'{"other": 1}'],
+    [b"MGL2", b"status", '{"id": "\N{RIGHT-TO-LEFT OVERRIDE}"}'.encode()],
+    [b"MGL2", b"list", b"{}" + b" " * (MAX_FRAME - 2)],
+    [b"MGL2"] + [b"x"] * 2000,
+    [b"MGL2", b"status" * 40000, b"{}" + b" " * (MAX_FRAME - 100)],
 ]
 
 
@@ -328,7 +332,7 @@ def test_rubbish_gets_a_reply(worker: Worker, client: Peer, frames: list[bytes])
 
 def test_oversize_frame_ends_the_connection_only(worker: Worker, client: Peer) -> None:
     other = worker.peer("client", "other")
-    other.connect().send_multipart([b"MGL1", b"status", b" " * (MAX_FRAME + 100)])
+    other.connect().send_multipart([b"MGL2", b"status", b" " * (MAX_FRAME + 100)])
     with pytest.raises(TimeoutError):
         other.receive(0.5)
     assert client.ask("hosts")[0] == "hosts"
@@ -341,10 +345,10 @@ def test_without_a_delimiter(worker: Worker, client: Peer) -> None:
     dealer.curve_secretkey, dealer.curve_publickey = client.keys.secret, client.keys.public
     dealer.curve_serverkey = worker.keys.public
     dealer.connect(f"tcp://127.0.0.1:{worker.ports[1]}")
-    dealer.send_multipart([b"MGL1", b"hosts", b"{}"])
+    dealer.send_multipart([b"MGL2", b"hosts", b"{}"])
     assert dealer.poll(5000)
     assert b"message_invalid" in dealer.recv_multipart()[-1]
-    dealer.send_multipart([b"call-7", b"", b"MGL1", b"hosts", b"{}"])
+    dealer.send_multipart([b"call-7", b"", b"MGL2", b"hosts", b"{}"])
     assert dealer.poll(5000)
-    assert dealer.recv_multipart()[:4] == [b"call-7", b"", b"MGL1", b"hosts"]
+    assert dealer.recv_multipart()[:4] == [b"call-7", b"", b"MGL2", b"hosts"]
     dealer.close(0)

@@ -29,7 +29,7 @@ LONG = 20.0
 
 
 def reply(request: Request) -> Message:
-    return Message("request", {"request": plain(request)})
+    return Message("requests", {"requests": [plain(request)]})
 
 
 @pytest.fixture
@@ -43,14 +43,14 @@ def server(tmp_path: Path) -> Iterator[WireServer]:
 def test_submit_keeps_the_given_id(server: WireServer) -> None:
     with Client(server.config()) as client:
         assert client.submit(SPEC, REQUEST.id) == REQUEST
-    assert server.heard[0].body["id"] == REQUEST.id
+    assert server.heard[0].body["requests"][0]["id"] == REQUEST.id
 
 
 def test_submit_makes_a_new_id_each_time(server: WireServer) -> None:
     with Client(server.config()) as client:
         client.submit(SPEC)
         client.submit(SPEC)
-    assert server.heard[0].body["id"] != server.heard[1].body["id"]
+    assert server.heard[0].body["requests"] != server.heard[1].body["requests"]
 
 
 def test_retries_have_the_same_body(server: WireServer) -> None:
@@ -68,7 +68,7 @@ def test_a_late_reply_is_not_taken_for_the_next_one(server: WireServer) -> None:
     def answer(message: Message) -> Message:
         if len(server.heard) == 1:
             held.wait(5)
-        return reply(REQUEST if message.body["id"] == REQUEST.id else other)
+        return reply(REQUEST if message.body["ids"] == [REQUEST.id] else other)
 
     server.answer = answer
     with Client(server.config(), reply_timeout=0.3, attempts=1) as client:
@@ -247,8 +247,8 @@ def test_an_error_is_not_asked_again(server: WireServer) -> None:
         [b"MGL9", b"ok", b"{}"],
         [VERSION, b"ok"],
         [VERSION, b"ok", b"{}"],
-        [VERSION, b"request", b"{}"],
-        [VERSION, b"request", b"[" * 100000],
+        [VERSION, b"requests", b"{}"],
+        [VERSION, b"requests", b"[" * 100000],
         [b"\xff"] * 100,
         [VERSION, b"submit", b"{}"],
     ],
@@ -282,12 +282,12 @@ def test_wait_asks_for_what_is_newer_and_tells_each_version(server: WireServer) 
     with Client(server.config()) as client:
         assert client.wait(REQUEST.id, 60, seen.append) == steps[3]
     assert seen == [steps[0], steps[1], steps[3]]
-    assert [message.body["version"] for message in server.heard] == [0, 1, 3, 3]
-    assert {message.body["timeout"] for message in server.heard} <= {29, 30}
+    assert [message.body["requests"][0]["version"] for message in server.heard] == [0, 1, 3, 3]
+    assert {message.body["wait_s"] for message in server.heard} <= {29, 30}
 
 
 def test_wait_ends_with_its_timeout(server: WireServer) -> None:
-    server.answer = lambda message: time.sleep(message.body["timeout"]) or reply(REQUEST)
+    server.answer = lambda message: time.sleep(message.body["wait_s"]) or reply(REQUEST)
     start = time.monotonic()
     with (
         Client(server.config()) as client,
@@ -301,7 +301,7 @@ def test_wait_for_no_time_looks_once(server: WireServer) -> None:
     server.answer = script([reply(replace(REQUEST, state=State.DONE))])
     with Client(server.config()) as client:
         assert client.wait(REQUEST.id, 0).state is State.DONE
-    assert [message.body["timeout"] for message in server.heard] == [0]
+    assert [message.body["wait_s"] for message in server.heard] == [0]
 
 
 def test_hosts_come_page_by_page(server: WireServer) -> None:
@@ -326,7 +326,7 @@ def test_list_plan_and_cancel(server: WireServer) -> None:
     server.answer = script(
         [
             Message("requests", {"requests": [plain(REQUEST)]}),
-            Message("placement", {"host": "kvm0", "load": 0.25}),
+            Message("placements", {"placements": [{"host": "kvm0", "load": 0.25}]}),
             reply(replace(REQUEST, cancelling=True)),
         ]
     )
@@ -334,8 +334,14 @@ def test_list_plan_and_cancel(server: WireServer) -> None:
         assert client.list([State.QUEUED], 5, name="vm0.example.jp") == (REQUEST,)
         assert client.plan(SPEC) == Placement("kvm0", 0.25)
         assert client.cancel(REQUEST.id).cancelling
-    assert [message.type for message in server.heard] == ["list", "plan", "cancel"]
-    assert server.heard[0].body == {"states": ["queued"], "limit": 5, "name": "vm0.example.jp"}
+    assert [message.type for message in server.heard] == ["list", "submit", "cancel"]
+    assert server.heard[0].body == {
+        "states": ["queued"],
+        "limit": 5,
+        "name": "vm0.example.jp",
+        "features": ["progress_counts"],
+    }
+    assert server.heard[1].body["dry_run"]
 
 
 def test_nothing_stays_after_the_client(server: WireServer) -> None:

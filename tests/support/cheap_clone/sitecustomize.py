@@ -7,7 +7,8 @@ that is intended before. ``log`` has a line for each effect. A step waits as lon
 ``stop/NAME.STEP`` exists; a vm named ``crash…`` kills its process, ``fail…`` fails, ``hang…`` stops
 in the middle of the first step, ``busy…`` writes for a while there and says nothing,
 ``lock…`` hangs there with the journal's lock, ``base…`` makes a base and removes it again,
-``renamed…`` has another name at the end.
+``renamed…`` has another name at the end, ``counts…`` tells how much of its copy is over.
+With $WITHOUT_FEATURES, the host worker knows no feature of the protocol, and refuses its fields.
 With $CHEAP_DEFINE, libvirt gets a domain as well; with $FAILPOINT_FILE, a write of the journal goes
 wrong (support/failpoint.py).
 """
@@ -70,6 +71,8 @@ def one(request: object, context: object) -> None:
             context.journal.intend(request.id, Effect.FILE, {"path": str(draft), "name": name})
         step(name, "intended")
         draft.touch(exist_ok=False)
+        if name.startswith("counts"):
+            context.counted(request.id, "copy", 3, 9)
         if name.startswith("crash"):
             os.abort()
         while name.startswith("hang"):
@@ -149,3 +152,19 @@ if "CHEAP_FOLDER" in os.environ:
         module = types.ModuleType(f"maglica.host_worker.job.{module_name}")
         vars(module).update(content)
         sys.modules[module.__name__] = module
+if "WITHOUT_FEATURES" in os.environ:
+    from maglica.model.errors import MessageInvalid
+    from maglica.wire import features, messages
+
+    def refusing(check):
+        def refuse(kind, body):
+            for request in body.get("requests", ()):
+                if request.keys() & {"done", "total"}:
+                    raise MessageInvalid("a request has a field of no feature that was named")
+            return check(kind, body)
+
+        return refuse
+
+    features.OWN = ()
+    messages.answered = refusing(messages.answered)
+    messages.published = refusing(messages.published)

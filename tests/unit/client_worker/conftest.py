@@ -19,6 +19,7 @@ from maglica.model.plain import plain
 from maglica.model.request import Request
 from maglica.wire import messages as schema
 from maglica.wire.frames import Message, encode
+from support import one_request
 from support.client_worker import clone, report
 
 PEER = (b"peer", b"")
@@ -54,18 +55,29 @@ class Cell:
         self, *messages: tuple[str, dict[str, Any]], peer: tuple[bytes, ...] = PEER
     ) -> Outcome:
         return self.engine.handle(
-            [Incoming(peer, None, encode(Message(kind, plain(body)))) for kind, body in messages]
+            [
+                Incoming(peer, None, encode(Message(kind, plain(one_request.listed(kind, body)))))
+                for kind, body in messages
+            ]
         )
 
     def ask(self, kind: str, /, **body: Any) -> tuple[str, dict[str, Any]]:
+        """Return the answer; to a message about one request, as one about it."""
         _peer, answer = self.send(kind, **body).replies[0]
-        return answer.type, schema.answered(answer.type, plain(answer.body))
+        told = schema.answered(answer.type, plain(answer.body))
+        is_one = one_request.is_one(kind, body)
+        return one_request.alone(answer.type, told) if is_one else (answer.type, told)
 
     def clone(self, name: str, request_id: str | None = None, **fields: Any) -> Request:
         kind, body = self.ask("submit", **clone(name, request_id, **fields))
         assert kind == "request", body
         found: Request = body["request"]
         return found
+
+    def plan(self, *names: str, **fields: Any) -> tuple[str, dict[str, Any]]:
+        """Ask where clones of these names would be made."""
+        asked = [clone(name, **fields) for name in names]
+        return self.ask("submit", requests=asked, dry_run=True)
 
     def hello(self, host: str = "kvm0", said: Any = None, **held: str) -> dict[str, Any]:
         entries = [{"id": request_id, "state": state} for request_id, state in held.items()]

@@ -63,7 +63,7 @@ def test_a_reply_that_is_too_long_becomes_an_error(broker: Broker) -> None:
     ],
 )
 def test_the_way_back_holds_what_a_req_puts_there(before: list[bytes], taken: int) -> None:
-    incoming = _incoming([b"peer", *before, b"MGL1", b"hosts", b"{}"], "key")
+    incoming = _incoming([b"peer", *before, b"MGL2", b"hosts", b"{}"], "key")
     assert len(incoming.frames) == taken
     assert incoming.envelope == (b"peer", *(before if taken else [b""]))
 

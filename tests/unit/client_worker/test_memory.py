@@ -91,7 +91,7 @@ def test_a_start_is_refused_where_the_memory_is_committed(cell: Cell) -> None:
 def test_a_start_counts_for_clones_and_clones_for_starts(cell: Cell) -> None:
     cell.hello("kvm0", report(image(), domain("a", 8000)))
     entries = [act("start", "a"), clone("vm0", memory_mib=8000)]
-    text = refusal(cell, {"requests": entries}, "submit_all")
+    text = refusal(cell, {"requests": entries}, "submit")
     assert text.startswith("no_room: none of 2 requests is accepted: cannot clone vm0")
     assert "7872 of 15872 MiB are left" in text
     assert committed(cell) == 0
@@ -133,7 +133,7 @@ def test_the_size_that_a_vm_has_by_its_start_counts(cell: Cell) -> None:
     cell.hello("kvm0", report(image(), domain("a", 512), domain("b", MOST)))
     resize = act("resize", "a", memory_mib=20000)
     both = {"requests": [resize, act("start", "a")]}
-    assert "20000 MiB of memory needed" in refusal(cell, both, "submit_all")
+    assert "20000 MiB of memory needed" in refusal(cell, both, "submit")
     # Under way, then done, and before a report tells.
     request = asked(cell, resize)
     assert "20000 MiB of memory needed" in refusal(cell, act("start", "a"))
@@ -184,7 +184,7 @@ def test_of_two_domains_with_one_uuid_none_is_removed(cell: Cell) -> None:
     assert refusal(cell, remove) == text.format("vm0")
     assert refusal(cell, renamed) == text.format("renamed")
     entries = [act("remove", "other"), remove]
-    assert refusal(cell, {"requests": entries}, "submit_all").startswith("uuid_twice: none of 2")
+    assert refusal(cell, {"requests": entries}, "submit").startswith("uuid_twice: none of 2")
     # Also when the other host is down: its last report counts.
     cell.now += 16
     cell.hello("kvm0", report(image(), domain("vm0", 512)))

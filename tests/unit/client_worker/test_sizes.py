@@ -54,18 +54,18 @@ def test_a_result_that_is_too_long_to_show_loses_the_long_part_of_its_vm(cell: C
     for kind, body in (
         ("status", {"id": request.id}),
         ("cancel", {"id": request.id}),
-        ("wait", {"id": request.id, "version": 0, "timeout": 1}),
+        ("wait", {"id": request.id, "version": 0, "wait_s": 1}),
     ):
         [(_peer, answer)] = cell.send(kind, **body).replies
         assert encode(answer)
-        shown = answer.body["request"]["vm"]
+        shown = answer.body["requests"][0]["vm"]
         assert (shown["name"], shown["uuid"]) == ("vm0", vm(request).uuid)
         assert (shown["interfaces"], shown["disks"], shown["ssh_host_keys"]) == ([], [], [])
     for before, shown_id in (({}, request.id), ({"before": request.id}, older.id)):
         page = cell.ask("list", **before)[1]
         assert ([each.id for each in page["requests"]], page["more"]) == ([shown_id], not before)
     watched = [{"id": request.id, "version": 0}]
-    [found] = cell.ask("wait_all", requests=watched, timeout=1)[1]["requests"]
+    [found] = cell.ask("wait", requests=watched, wait_s=1)[1]["requests"]
     assert found.state is State.FAILED
 
 
@@ -123,7 +123,7 @@ def test_a_wait_reads_no_more_ended_requests_than_its_answer_shows(
     get = cell.journal.get
     monkeypatch.setattr(cell.journal, "get", lambda each: read.append(each) or get(each))
     watched = [{"id": request.id, "version": 0} for request in made for _turn in range(300)]
-    body = cell.ask("wait_all", requests=watched, timeout=30)[1]
+    body = cell.ask("wait", requests=watched, wait_s=30)[1]
     assert [each.id for each in body["requests"]] == [made[0].id]
     assert body["more"]
     assert read == [made[0].id]

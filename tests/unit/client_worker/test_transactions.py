@@ -46,8 +46,8 @@ def test_many_messages_are_one_commit(cell: Cell, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(cell.journal, "commit", lambda: commits.append(commit()))
     outcome = cell.handle(*[("submit", clone(f"vm{number}")) for number in range(20)])
     assert len(commits) == 1
-    assert [message.type for _peer, message in outcome.replies] == ["request"] * 20
-    assert [message.type for _peer, message in outcome.publications] == ["request"] * 20
+    assert [message.type for _peer, message in outcome.replies] == ["requests"] * 20
+    assert [message.type for _peer, message in outcome.publications] == ["requests"] * 20
 
 
 @pytest.mark.parametrize("step", ["begin", "add", "commit", "find"])
@@ -69,8 +69,10 @@ def test_a_failing_journal_accepts_nothing(
     assert [record.message for record in caplog.records] == ["journal x: database or disk is full"]
     cell.now += engine_module.PAUSE_SECONDS
     outcome = cell.handle(*bodies)
-    assert [message.type for _peer, message in outcome.replies] == ["request"] * 3
-    assert {message.body["request"]["spec"]["name"] for _peer, message in outcome.publications} == {
+    assert [message.type for _peer, message in outcome.replies] == ["requests"] * 3
+    assert {
+        message.body["requests"][0]["spec"]["name"] for _peer, message in outcome.publications
+    } == {
         "vm0",
         "vm1",
         "vm2",
@@ -87,14 +89,16 @@ def test_what_could_not_be_marked_as_sent_is_not_sent(
         outcome = cell.handle(*[("submit", clone(f"vm{number}")) for number in range(3)])
         assert outcome.publications == []
         accepted = {
-            message.body["request"]["id"]
+            message.body["requests"][0]["id"]
             for _peer, message in outcome.replies
-            if message.type == "request"
+            if message.type == "requests"
         }
         assert cell.context.requests.open.keys() == accepted
     cell.now += engine_module.PAUSE_SECONDS
     outcome = cell.engine.handle([])
-    assert {message.body["request"]["id"] for _peer, message in outcome.publications} == accepted
+    assert {
+        message.body["requests"][0]["id"] for _peer, message in outcome.publications
+    } == accepted
 
 
 def test_one_that_fails_does_not_hold_up_the_others(
@@ -143,8 +147,8 @@ def test_clones_under_way_are_reserved_until_a_report_shows_them(cell: Cell) -> 
     first, second = cell.clone("vm0"), cell.clone("vm1")
     # The base is counted once.
     assert reserved(cell) == (1024, 2.2, {image().name})
-    assert cell.ask("plan", spec=clone("vm2")["spec"])[1]["load"] == 3 * 512 / 16384
-    assert cell.ask("plan", spec=clone("vm1")["spec"])[1]["load"] == 2 * 512 / 16384
+    assert cell.plan("vm2")[1]["placements"][0].load == 3 * 512 / 16384
+    assert cell.plan("vm1")[1]["placements"][0].load == 2 * 512 / 16384
     cell.hello("kvm0", report(image(), made(first, active=False), bases=(base(),)))
     assert reserved(cell) == (1024, 0.1, {image().name})
     result(cell, first, state="done", vm=vm(first))
@@ -252,38 +256,40 @@ def test_a_removed_vm_is_gone_at_once(cell: Cell) -> None:
     result(cell, remove, state="done")
     # A report that is older than the result does not bring it back.
     cell.hello("kvm0", said)
-    assert cell.ask("plan", spec=clone("vm0")["spec"])[0] == "placement"
+    assert cell.plan("vm0")[0] == "placements"
     cell.now += SETTLE_SECONDS + 1
     cell.engine.tick()
     cell.hello("kvm0", said)
-    assert cell.ask("plan", spec=clone("vm0")["spec"])[1]["code"] == "name_taken"
+    assert cell.plan("vm0")[1]["code"] == "name_taken"
 
 
 def test_a_waiter_gets_what_the_same_commit_changed(cell: Cell) -> None:
     cell.hello()
     request = cell.clone("vm0")
     waiter = (b"waiter", b"")
-    assert cell.send("wait", waiter, id=request.id, version=2, timeout=30).replies == []
+    assert cell.send("wait", waiter, id=request.id, version=2, wait_s=30).replies == []
     outcome = cell.send("ack", host="kvm0", id=request.id)
     assert [(envelope, message.type) for envelope, message in outcome.replies] == [
         ((b"peer", b""), "ok"),
-        (waiter, "request"),
+        (waiter, "requests"),
     ]
-    assert cell.send("wait", waiter, id=request.id, version=3, timeout=30).replies == []
+    assert cell.send("wait", waiter, id=request.id, version=3, wait_s=30).replies == []
     cell.now += 30.0
     assert [envelope for envelope, _message in cell.engine.tick().replies] == [waiter]
 
 
-def test_a_waiter_is_told_that_its_request_was_forgotten(cell: Cell) -> None:
+def test_who_waits_for_what_was_forgotten_is_told_so_the_next_time(cell: Cell) -> None:
     cell.hello()
     request = cell.clone("vm0")
-    cell.send("wait", id=request.id, version=9, timeout=30)
+    cell.send("wait", id=request.id, version=9, wait_s=30)
     cell.journal.begin()
     cell.journal._execute("DELETE FROM requests")
     cell.journal.commit()
     cell.context.requests.open.clear()
     cell.now += 30.0
-    assert cell.engine.tick().replies[0][1].body["text"].endswith("was forgotten meanwhile")
+    assert cell.engine.tick().replies[0][1].body["requests"] == []
+    answer = cell.ask("wait", id=request.id, version=9, wait_s=30)
+    assert (answer[0], answer[1]["code"]) == ("error", "request_unknown")
 
 
 def test_upkeep_goes_on_after_a_failure(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +313,7 @@ def test_patience_ends_when_something_is_due(cell: Cell) -> None:
     assert cell.engine.patience() == 0.0
     assert len(cell.engine.handle([]).publications) == 1
     cell.send("ack", host="kvm0", id=request.id)
-    cell.send("wait", id=request.id, version=9, timeout=1)
+    cell.send("wait", id=request.id, version=9, wait_s=1)
     cell.now += 0.9
     assert cell.engine.patience() == pytest.approx(0.1)
 
@@ -343,14 +349,14 @@ def test_a_list_is_one_commit_and_one_answer(cell: Cell, monkeypatch: pytest.Mon
     commit = cell.journal.commit
     monkeypatch.setattr(cell.journal, "commit", lambda: commits.append(commit()))
     asked = listed("vm0", "vm1", "vm2", "vm3")
-    kind, body = cell.ask("submit_all", requests=asked)
+    kind, body = cell.ask("submit", requests=asked)
     assert kind == "requests"
     assert len(commits) == 1
     assert [request.id for request in body["requests"]] == [each["id"] for each in asked]
     assert [request.host for request in body["requests"]] == ["kvm0", "kvm1", "kvm0", "kvm1"]
     # Again, with one more: the requests as they stand.
     more = [*asked, *listed("vm4")]
-    again = cell.ask("submit_all", requests=more)[1]["requests"]
+    again = cell.ask("submit", requests=more)[1]["requests"]
     assert [request.id for request in again] == [each["id"] for each in more]
     assert [request.state for request in again] == [State.SENT] * 4 + [State.QUEUED]
     assert len(cell.context.requests.open) == 5
@@ -360,14 +366,14 @@ def test_a_list_joins_what_is_there(cell: Cell) -> None:
     cell.hello()
     there = cell.clone("vm0")
     asked = listed("vm1", "vm0")
-    first, second = cell.ask("submit_all", requests=asked)[1]["requests"]
+    first, second = cell.ask("submit", requests=asked)[1]["requests"]
     assert (first.id, second.id) == (asked[0]["id"], there.id)
     assert cell.ask("status", id=asked[1]["id"])[1]["request"].id == there.id
 
 
 def refused(cell: Cell, entries: list[dict[str, Any]]) -> dict[str, Any]:
     before = (reserved(cell), dict(cell.context.requests.open))
-    outcome = cell.send("submit_all", requests=entries)
+    outcome = cell.send("submit", requests=entries)
     assert (reserved(cell), cell.context.requests.open) == before
     assert [message.type for _peer, message in outcome.publications] == []
     ((_peer, message),) = outcome.replies
@@ -406,26 +412,26 @@ def test_a_list_is_planned_as_it_would_be_placed(cell: Cell) -> None:
     cell.hello("kvm0")
     cell.hello("kvm1")
     entries = listed("vm0", "vm1", "vm2")
-    kind, body = cell.ask("plan_all", specs=[entry["spec"] for entry in entries])
+    kind, body = cell.ask("submit", requests=entries, dry_run=True)
     assert kind == "placements"
     assert [each.host for each in body["placements"]] == ["kvm0", "kvm1", "kvm0"]
-    made_there = cell.ask("submit_all", requests=entries)[1]["requests"]
+    made_there = cell.ask("submit", requests=entries)[1]["requests"]
     assert [request.host for request in made_there] == ["kvm0", "kvm1", "kvm0"]
-    again = cell.ask("plan_all", specs=[entry["spec"] for entry in entries])[1]["placements"]
+    again = cell.ask("submit", requests=entries, dry_run=True)[1]["placements"]
     assert [each.host for each in again] == ["kvm0", "kvm1", "kvm0"]
-    body = cell.ask("plan_all", specs=[entries[0]["spec"]] * 2)[1]
+    body = cell.plan("vm0", "vm0")[1]
     assert body["text"].startswith("not all of 2 fit: cannot clone vm0")
 
 
 def test_a_wait_for_many_is_answered_with_what_is_new(cell: Cell) -> None:
     cell.hello()
     entries = listed("vm0", "vm1", "vm2")
-    cell.send("submit_all", requests=entries)
+    cell.send("submit", requests=entries)
     waiter = (b"waiter", b"")
 
     def wait(*versions: int) -> list[Any]:
         watched = [{"id": e["id"], "version": v} for e, v in zip(entries, versions)]
-        return cell.send("wait_all", waiter, requests=watched, timeout=30).replies
+        return cell.send("wait", waiter, requests=watched, wait_s=30).replies
 
     def names(replies: list[Any]) -> list[str]:
         (message,) = [message for envelope, message in replies if envelope == waiter]
@@ -440,8 +446,13 @@ def test_a_wait_for_many_is_answered_with_what_is_new(cell: Cell) -> None:
     assert wait(3, 3, 2) == []
     cell.now += 31
     assert names(cell.engine.tick().replies) == []
-    body = cell.ask("wait_all", requests=[{"id": new_request_id(), "version": 0}], timeout=1)[1]
-    assert body["code"] == "request_unknown"
+    # One that nobody knows hides no other, and is not waited for.
+    watched = [{"id": new_request_id(), "version": 0}, {"id": entries[2]["id"], "version": 0}]
+    body = cell.ask("wait", requests=watched, wait_s=1)[1]
+    assert [each["code"] for each in body["errors"]] == ["request_unknown"]
+    assert [each.name for each in body["requests"]] == ["vm2"]
+    body = cell.ask("wait", requests=watched[:1], wait_s=30)[1]
+    assert [each["id"] for each in body["errors"]] == [watched[0]["id"]]
 
 
 def test_a_long_list_comes_in_pages(cell: Cell) -> None:
@@ -461,7 +472,7 @@ def test_no_answer_has_more_than_a_hundred_requests(cell: Cell) -> None:
     assert not cell.ask("list", limit=1)[1]["more"]
     ids = [request.id for request in cell.context.requests.open.values()]
     watched = [{"id": each, "version": 0} for each in ids]
-    found = cell.ask("wait_all", requests=watched, timeout=30)[1]
+    found = cell.ask("wait", requests=watched, wait_s=30)[1]
     assert [each.id for each in found["requests"]] == ids[: len(found["requests"])]
     assert (found["more"], len(found["requests"]) <= 100) == (True, True)
 

@@ -90,7 +90,7 @@ def test_those_who_come_again_and_again_on_new_connections_are_not_refused() -> 
     waits = Waits()
     versions = {str(number): 1 for number in range(1000)}
     for turn in range(100):
-        waits.add(Wait((b"%d" % turn, b""), "key", versions, 30.0, many=True))
+        waits.add(Wait((b"%d" % turn, b""), "key", versions, 30.0))
     assert len(waits) == MAX_PER_KEY // 1000
     assert len(waits.over(5.0)) == 90
     assert (b"99", b"") in answered(waits, request(2, "7"))
@@ -116,7 +116,7 @@ def test_a_connection_has_one_wait_whatever_its_messages_are_numbered() -> None:
 
 def test_many_are_answered_at_once_with_what_is_new() -> None:
     waits = Waits()
-    waits.add(Wait((b"a", b""), "key", {"r": 1, "s": 1, "t": 5}, 10.0, many=True))
+    waits.add(Wait((b"a", b""), "key", {"r": 1, "s": 1, "t": 5}, 10.0))
     waits.add(wait(b"b", "s"))
     changed = [request(2, "r"), request(1, "s"), request(3, "t"), request(9, "u")]
     assert [(found.envelope, news) for found, news in waits.answered_by(changed)] == [
@@ -128,10 +128,10 @@ def test_many_are_answered_at_once_with_what_is_new() -> None:
 
 def test_a_wait_for_many_counts_for_each() -> None:
     waits = Waits(limit=3)
-    waits.add(Wait((b"a", b""), "key", {"r": 1, "s": 1}, 10.0, many=True))
+    waits.add(Wait((b"a", b""), "key", {"r": 1, "s": 1}, 10.0))
     waits.add(wait(b"b"))
     assert waits.over(5.0) == []
-    waits.add(Wait((b"c", b""), "key", {"r": 1, "s": 1}, 10.0, many=True))
+    waits.add(Wait((b"c", b""), "key", {"r": 1, "s": 1}, 10.0))
     assert [found.envelope for found in waits.over(5.0)] == [(b"a", b"")]
 
 

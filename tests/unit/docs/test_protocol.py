@@ -15,7 +15,7 @@ from maglica.client_worker.access import ALLOWED
 from maglica.model import errors, request, vm
 from maglica.model.errors import MessageInvalid
 from maglica.verbs import clone, table
-from maglica.wire import messages, records, sockets
+from maglica.wire import features, messages, records, sockets
 from maglica.wire.frames import (
     MAX_DIGITS,
     MAX_FRAME,
@@ -38,6 +38,15 @@ UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 Field = tuple[str, str, str, str]
 Check = Callable[[Any], Any]
 
+_SUBMITTED = {"kind": "clone", "spec": {"name": "a", "image": "b"}}
+
+
+def _submission(value: dict[str, Any]) -> Any:
+    """Check a submission; what a whole one has besides is added."""
+    other = {} if "again" in value else _SUBMITTED
+    return messages.submission({**other, **value}, "p")
+
+
 LEAST = {"name": "a", "image": "b", "uuid": UUID, "host": "c"}
 
 
@@ -56,9 +65,10 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         lambda value: records.request(value, "p"),
         {"id": UUID, "kind": "clone", "spec": {"name": "a", "image": "b"}},
     ),
-    "Submission": (
-        lambda value: messages.submission(value, "p"),
-        {"id": UUID, "kind": "clone", "spec": {"name": "a", "image": "b"}},
+    "Submission": (_submission, {"id": UUID}),
+    "EntryError": (
+        lambda value: messages.entry_error(value, "p"),
+        {"id": UUID, "code": "a", "text": "b"},
     ),
     "Watched": (lambda value: messages.watched(value, "p"), {"id": UUID, "version": 0}),
     "Placement": (lambda value: records.placement(value, "p"), {"host": "a", "load": 0}),
@@ -157,8 +167,6 @@ MESSAGES = {
     for chapter in PARTS
     for title, text in _sections("###", CHAPTERS[chapter]).items()
 }
-# What is published as a reply is described there.
-MESSAGES["published", "request"] = MESSAGES["answered", "request"]
 RECORD_FIELDS = {
     title.strip("*"): _fields(text) for title, text in _sections("###", CHAPTERS["Records"]).items()
 }
@@ -198,7 +206,7 @@ def test_every_field_of_a_record_is_there(record: str) -> None:
     for name in least:
         with pytest.raises(MessageInvalid, match=f"field '{name}' is missing"):
             check({key: value for key, value in least.items() if key != name})
-    if record not in ("Held", "Submission", "Watched"):
+    if record not in ("EntryError", "Held", "Submission", "Watched"):
         cls = SPECS.get(record) or getattr(request, record)
         assert set(written) == {field.name for field in dataclasses.fields(cls)}
 
@@ -286,6 +294,7 @@ SAMPLES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "mac": ("52:54:00:12:34:56", ("53:54:00:12:34:56",)),
     "hash": ("$6$salt$0123456789", ("secret",)),
     "code": ("a_b", ("A", "")),
+    "feature": ("a_2", ("A", "", "2a")),
     "kind": ("clone", ("format",)),
     "state": ("done", ("open",)),
     "`linked` or `full`": ("full", ("copy",)),
@@ -303,6 +312,11 @@ def _number(text: str) -> int:
 def test_every_error_code_is_there() -> None:
     rows = _rows(CHAPTERS["Errors"], "code", "meaning")
     assert [code.strip("`") for code, _other in rows] == [cls.code for cls in errors.CLASSES]
+
+
+def test_every_feature_is_there() -> None:
+    rows = _rows(CHAPTERS["Features"], "feature", "adds")
+    assert [name.strip("`") for name, _other in rows] == list(features.OWN)
 
 
 def test_every_code_that_is_named_exists() -> None:
@@ -365,7 +379,7 @@ def test_the_example_has_the_real_bytes(side: str, text: str) -> None:
 def test_the_example_is_whole() -> None:
     kinds = [(side, text.split("\n")[side == "published" :][1]) for side, text in EXAMPLES]
     assert {kind for _other, kind in kinds} == {
-        *("hello", "welcome", "submit", "request", "ack", "progress", "result", "ok"),
+        *("hello", "welcome", "submit", "requests", "ack", "progress", "result", "ok"),
         *("wait", "error"),
     }
     made = re.search(r'"vm":\{"name":"vm0.example.jp","uuid":"(.+?)"', DOCUMENT)

@@ -6,7 +6,17 @@ import json
 
 import pytest
 from maglica.host_worker import channel
-from maglica.host_worker.channel import Alive, Begun, Blocked, Crashed, Ended, Idle, Over, Run
+from maglica.host_worker.channel import (
+    Alive,
+    Begun,
+    Blocked,
+    Counted,
+    Crashed,
+    Ended,
+    Idle,
+    Over,
+    Run,
+)
 from maglica.model.errors import MessageInvalid
 from maglica.model.request import State, new_request_id
 from maglica.model.text import MAX_TEXT
@@ -14,6 +24,7 @@ from maglica.model.text import MAX_TEXT
 ID = new_request_id()
 SAID = (
     Begun(ID, "copy"),
+    Counted(ID, "copy", 7, 1 << 50),
     Over(ID, "copy", 1.5),
     Ended(ID, State.DONE),
     Alive(),

@@ -16,7 +16,7 @@ def body(text: str) -> list[bytes]:
 
 def test_the_frames_of_a_message() -> None:
     message = Message("status", {"id": "ä", "n": [1, None, True]})
-    frames = [b"MGL1", b"status", rb'{"id":"\u00e4","n":[1,null,true]}']
+    frames = [b"MGL2", b"status", rb'{"id":"\u00e4","n":[1,null,true]}']
     assert encode(message) == frames
     assert decode(frames) == message
 
@@ -34,9 +34,13 @@ def test_a_topic_ends_in_nul() -> None:
         ([VERSION, b"ok"], "2 frames"),
         ([VERSION, b"ok", b"{}", b""], "4 frames"),
         ([b""] * 10000, "10000 frames"),
-        ([b"MGL2", b"ok", b"{}"], "protocol version b'MGL2', this side speaks b'MGL1'"),
-        ([b"", b"ok", b"{}"], "protocol version"),
-        ([b"\n" * 1000, b"ok", b"{}"], "protocol version"),
+        (
+            [b"MGL1", b"ok", b"{}"],
+            r"^version 1 of the protocol \(MGL1\) was sent, and this side speaks version 2 ",
+        ),
+        ([b"MGL3", b"ok", b"{}"], "^b'MGL3' was sent, and this side speaks version 2"),
+        ([b"", b"ok", b"{}"], "^b'' was sent"),
+        ([b"\n" * 1000, b"ok", b"{}"], r"^b'\\n\\n"),
         ([VERSION, b"\xff", b"{}"], "the type is not ASCII"),
         ([VERSION, b"ok", b"{" + b" " * MAX_FRAME + b"}"], "more than"),
         ([VERSION, b"o" * MAX_FRAME, b"{}" * MAX_FRAME], "more than"),
@@ -64,7 +68,7 @@ def test_a_topic_ends_in_nul() -> None:
         (body('{"a":"\n"}'), "no JSON"),
         (body('{"a":"\0"}'), "no JSON"),
     ],
-    ids=range(34),
+    ids=range(35),
 )
 def test_refused(frames: list[bytes], problem: str) -> None:
     with pytest.raises(MessageInvalid, match=problem) as error:

@@ -28,6 +28,12 @@ UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 SPEC = {"name": "vm0.example.jp", "image": "debian12.original"}
 VM_SPEC = {"name": "vm0.example.jp", "uuid": UUID, "host": "kvm0.example.jp"}
 REPORT: dict[str, Any] = {}
+
+
+def one(submission: dict[str, Any]) -> dict[str, Any]:
+    return {"requests": [submission]}
+
+
 some = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -94,7 +100,7 @@ def test_an_unknown_field_is_refused_and_a_missing_one_too(
 
 
 def test_a_type_of_one_side_is_unknown_on_the_other() -> None:
-    for check, kind in ((messages.asked, "request"), (messages.answered, "submit")):
+    for check, kind in ((messages.asked, "requests"), (messages.answered, "submit")):
         with pytest.raises(MessageInvalid, match=f"unknown type '{kind}'"):
             check(kind, {})
     with pytest.raises(MessageInvalid, match="unknown type '__init__'"):
@@ -104,50 +110,90 @@ def test_a_type_of_one_side_is_unknown_on_the_other() -> None:
 @pytest.mark.parametrize(
     ("kind", "body", "problem"),
     [
-        ("submit", {"id": "x", "kind": "clone", "spec": SPEC}, "submit.id: no UUID"),
-        ("submit", {"id": UUID.upper(), "kind": "clone", "spec": SPEC}, "submit.id: no UUID"),
-        ("submit", {"id": UUID + "\n", "kind": "clone", "spec": SPEC}, "submit.id: no UUID"),
-        ("submit", {"id": UUID, "kind": "format", "spec": SPEC}, "submit.kind: none of"),
-        ("submit", {"id": UUID, "kind": "start", "spec": SPEC}, "submit.spec: unknown field"),
-        ("submit", {"id": UUID, "kind": "clone", "spec": VM_SPEC}, "submit.spec: unknown field"),
-        ("submit", {"id": UUID, "kind": "clone", "spec": []}, "submit.spec: no object"),
         (
             "submit",
-            {"id": UUID, "kind": "clone", "spec": {**SPEC, "name": "a/../b"}},
-            "submit.spec.name: 'a/../b' is no host name",
+            one({"id": "x", "kind": "clone", "spec": SPEC}),
+            r"submit.requests\[0\].id: no UUID",
         ),
         (
             "submit",
-            {"id": UUID, "kind": "clone", "spec": {**SPEC, "image": "<x/>"}},
-            "submit.spec.image: '<x/>' is no name",
+            one({"id": UUID.upper(), "kind": "clone", "spec": SPEC}),
+            r"submit.requests\[0\].id: no UUID",
         ),
         (
             "submit",
-            {"id": UUID, "kind": "clone", "spec": {**SPEC, "networks": [{"mac": "aa"}]}},
-            r"submit.spec.networks\[0\].mac: 'aa' is no unicast MAC",
+            one({"id": UUID + "\n", "kind": "clone", "spec": SPEC}),
+            r"submit.requests\[0\].id: no UUID",
         ),
         (
             "submit",
-            {"id": UUID, "kind": "clone", "spec": {**SPEC, "networks": [{}] * 17}},
-            "submit.spec.networks: not a list of at most 16",
+            one({"id": UUID, "kind": "format", "spec": SPEC}),
+            r"submit.requests\[0\].kind: none of",
         ),
         (
             "submit",
-            {"id": UUID, "kind": "clone", "spec": {**SPEC, "ssh_authorized_keys": ["a\nb"]}},
-            r"submit.spec.ssh_authorized_keys\[0\]: .* is no public SSH key",
+            one({"id": UUID, "kind": "start", "spec": SPEC}),
+            r"submit.requests\[0\].spec: unknown field",
         ),
         (
             "submit",
-            {"id": UUID, "kind": "clone", "spec": {**SPEC, "vcpus": 0}},
-            "submit.spec.vcpus: not a whole number from 1 to 1024",
+            one({"id": UUID, "kind": "clone", "spec": VM_SPEC}),
+            r"submit.requests\[0\].spec: unknown field",
         ),
         (
             "submit",
-            {"id": UUID, "kind": "stop", "spec": {**VM_SPEC, "stop_timeout": 86401}},
-            "submit.spec.stop_timeout: not a whole number",
+            one({"id": UUID, "kind": "clone", "spec": []}),
+            r"submit.requests\[0\].spec: no object",
         ),
-        ("plan", {"spec": VM_SPEC}, "plan.spec: unknown field"),
-        ("wait", {"id": UUID, "version": 0, "timeout": 61}, "wait.timeout: not a whole number"),
+        (
+            "submit",
+            one({"id": UUID, "kind": "clone", "spec": {**SPEC, "name": "a/../b"}}),
+            r"submit.requests\[0\].spec.name: 'a/../b' is no host name",
+        ),
+        (
+            "submit",
+            one({"id": UUID, "kind": "clone", "spec": {**SPEC, "image": "<x/>"}}),
+            r"submit.requests\[0\].spec.image: '<x/>' is no name",
+        ),
+        (
+            "submit",
+            one({"id": UUID, "kind": "clone", "spec": {**SPEC, "networks": [{"mac": "aa"}]}}),
+            r"submit.requests\[0\].spec.networks\[0\].mac: 'aa' is no unicast MAC",
+        ),
+        (
+            "submit",
+            one({"id": UUID, "kind": "clone", "spec": {**SPEC, "networks": [{}] * 17}}),
+            r"submit.requests\[0\].spec.networks: not a list of at most 16",
+        ),
+        (
+            "submit",
+            one({"id": UUID, "kind": "clone", "spec": {**SPEC, "ssh_authorized_keys": ["a\nb"]}}),
+            r"submit.requests\[0\].spec.ssh_authorized_keys\[0\]: .* is no public SSH key",
+        ),
+        (
+            "submit",
+            one({"id": UUID, "kind": "clone", "spec": {**SPEC, "vcpus": 0}}),
+            r"submit.requests\[0\].spec.vcpus: not a whole number from 1 to 1024",
+        ),
+        (
+            "submit",
+            one({"id": UUID, "kind": "stop", "spec": {**VM_SPEC, "stop_timeout": 86401}}),
+            r"submit.requests\[0\].spec.stop_timeout: not a whole number",
+        ),
+        ("submit", one({"id": UUID}), r"submit.requests\[0\]: neither kind and spec alone nor"),
+        (
+            "submit",
+            one({"id": UUID, "kind": "clone", "spec": SPEC, "again": UUID}),
+            r"submit.requests\[0\]: neither kind and spec alone nor again alone",
+        ),
+        (
+            "submit",
+            one({"id": UUID, "again": UUID, "peer": "kvm1"}),
+            r"submit.requests\[0\]: with again there is nothing but an id",
+        ),
+        ("status", {"ids": [UUID] * 1001}, "status.ids: not a list of at most 1000"),
+        ("hosts", {"features": ["Not one"]}, r"hosts.features\[0\]: no feature"),
+        ("wait", {"requests": [], "wait_s": 61}, "wait.wait_s: not a whole number"),
         ("list", {"states": ["open"]}, r"list.states\[0\]: none of"),
         ("list", {"limit": 1001}, "list.limit: not a whole number from 1 to 1000"),
         ("hello", {"host": "a b", "report": REPORT, "requests": []}, "hello.host: 'a b' is no"),
@@ -183,19 +229,19 @@ def test_refused_with_the_path_to_what_is_wrong(
 def test_a_password_hash_is_in_no_error() -> None:
     body = {"id": UUID, "kind": "clone", "spec": {**SPEC, "root_password": "my secret"}}
     with pytest.raises(MessageInvalid) as error:
-        messages.asked("submit", body)
+        messages.asked("submit", one(body))
     assert "my secret" not in str(error.value)
 
 
 def test_a_request_in_a_reply_is_checked_to_its_bottom() -> None:
     request = {"id": UUID, "kind": "clone", "spec": {**SPEC, "nonsense": 1}}
-    with pytest.raises(MessageInvalid, match=r"request.request.spec: unknown field 'nonsense'"):
-        messages.answered("request", {"request": request})
+    with pytest.raises(MessageInvalid, match=r"requests\[0\].spec: unknown field 'nonsense'"):
+        messages.answered("requests", {"requests": [request]})
 
 
 def test_fields_that_may_be_left_out_have_the_model_s_defaults() -> None:
-    body = messages.asked("submit", {"id": UUID, "kind": "clone", "spec": SPEC})
-    assert body["spec"] == CloneSpec(**SPEC)
+    body = messages.asked("submit", one({"id": UUID, "kind": "clone", "spec": SPEC}))
+    assert body["requests"][0]["spec"] == CloneSpec(**SPEC)
 
 
 def test_a_page_has_what_fits() -> None:

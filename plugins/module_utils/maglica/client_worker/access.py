@@ -29,11 +29,8 @@ logger = logging.getLogger(__name__)
 
 # Which messages each role may send; a type that stands nowhere is nobody's.
 ALLOWED: dict[Role, frozenset[str]] = {
-    Role.CLIENT: frozenset(
-        {"submit", "submit_all", "plan", "plan_all", "status", "list", "wait", "wait_all"}
-        | {"cancel", "hosts"}
-    ),
-    Role.OBSERVER: frozenset({"status", "list", "wait", "wait_all", "hosts"}),
+    Role.CLIENT: frozenset({"submit", "status", "list", "wait", "cancel", "hosts"}),
+    Role.OBSERVER: frozenset({"status", "list", "wait", "hosts"}),
     Role.HOST: frozenset({"hello", "ack", "progress", "result"}),
 }
 # Which roles may connect to each port; only hosts have something to hear on the publish port.

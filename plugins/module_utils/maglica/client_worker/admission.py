@@ -9,95 +9,155 @@ behind.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..model.errors import (
+    AgainRefused,
     HostDown,
     HostUnknown,
     MaglicaError,
+    MessageInvalid,
     NameTaken,
     NoRoom,
     RequestConflict,
+    RequestUnknown,
     UuidTwice,
 )
-from ..model.request import Placement, Request, Spec
+from ..model.request import Placement, Request, Spec, State
 from ..verbs import table
 from ..verbs.clone import CloneSpec
-from ..verbs.verb import Leaves, OnImage, OnVm, Takes
+from ..verbs.verb import Leaves, OnVm, Takes
 from .placement.choose import Candidate, Choice, load, place_all, start
 from .state import Context
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What would become of a list of requests: those that are ``there`` already, by repetition or
+    because an equal one is open, and the ``new`` ones, each with its host and, of clones, the load.
+    """
+
+    there: Mapping[str, Request]
+    joined: Mapping[str, Request]
+    new: Sequence[Request]
+    places: Sequence[Placement]
+    starts: Mapping[str, int]
+
+
 def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> list[Request]:
-    """Return the request of each entry (``id``, ``spec``): accepted, repeated or joined.
+    """Return the request of each entry, a submission: accepted, repeated or joined.
 
     Raises, with nothing changed, what stands against one of them; the text names its vm.
     """
     try:
-        _unique([entry["id"] for entry in entries], [entry["spec"] for entry in entries])
-        known = {entry["id"]: _repeated(context, entry) for entry in entries}
-        fresh = [entry for entry in entries if known[entry["id"]] is None]
-        strays = context.strays
-        joined = {e["id"]: _joined(context, e["spec"], strays.get(e["id"])) for e in fresh}
-        new = [entry for entry in fresh if joined[entry["id"]] is None]
-        starts = _starts(context, new)
-        hosts = _hosts(context, new, starts)
+        asked = [_asked(context, entry, who) for entry in entries]
+        seen = _look(context, asked)
     except MaglicaError as error:
         if len(entries) > 1:
             raise type(error)(f"none of {len(entries)} requests is accepted: {error}") from error
         raise
-    for entry, host in zip(new, hosts):
-        request = Request(entry["id"], entry["spec"], host=host, who=who)
-        known[request.id] = context.requests.add(request)
-        context.hosts.reserve(request, starts.get(request.id, 0))
-        context.delivery.add(request.id, host)
-    for entry in fresh:
-        other = joined[entry["id"]]
-        if other is not None:
-            context.requests.join(entry["id"], entry["spec"], other)
-            known[entry["id"]] = other
-    return [request for request in map(known.get, [e["id"] for e in entries]) if request]
+    known = dict(seen.there)
+    for request, place in zip(seen.new, seen.places):
+        known[request.id] = context.requests.add(replace(request, host=place.host))
+        context.hosts.reserve(known[request.id], seen.starts.get(request.id, 0))
+        context.delivery.add(request.id, place.host)
+    for request in asked:
+        if request.id in seen.joined:
+            context.requests.join(request, seen.joined[request.id])
+            known[request.id] = seen.joined[request.id]
+    return [known[request.id] for request in asked]
 
 
-def foresee(context: Context, specs: Sequence[CloneSpec]) -> list[Placement]:
-    """Return where ``accept`` would have these clones made now. Raises what it would raise."""
+def foresee(context: Context, entries: Sequence[Mapping[str, Any]]) -> list[Placement]:
+    """Return where ``accept`` would have each of these done now. Raises what it would raise."""
     try:
-        _unique([], specs)
-        joined = [_joined(context, spec) for spec in specs]
-        new = [spec for spec, other in zip(specs, joined) if other is None]
-        choices = iter(_placed(context, new, context.hosts.candidates))
+        asked = [_asked(context, entry, "") for entry in entries]
+        seen = _look(context, asked)
     except MaglicaError as error:
-        if len(specs) > 1:
-            raise type(error)(f"not all of {len(specs)} fit: {error}") from error
+        if len(entries) > 1:
+            raise type(error)(f"not all of {len(entries)} fit: {error}") from error
         raise
-    placements = []
-    for other in joined:
+    placements = {request.id: place for request, place in zip(seen.new, seen.places)}
+    for request_id, other in {**seen.there, **seen.joined}.items():
+        # It is counted already.
+        host = other.host or ""
+        placements[request_id] = Placement(host, load(context.hosts.candidates[host]))
+    return [placements[request.id] for request in asked]
+
+
+def _asked(context: Context, entry: Mapping[str, Any], who: str) -> Request:
+    """Return the request that a submission asks for; one to be tried again is looked up."""
+    if "again" in entry:
+        return _again(context, entry["id"], entry["again"], who)
+    parent, peer = entry.get("parent"), entry.get("peer")
+    return Request(entry["id"], entry["spec"], who=who, parent=parent, peer=peer)
+
+
+def _again(context: Context, request_id: str, ended_id: str, who: str) -> Request:
+    ended = context.requests.get(ended_id)
+    if ended is None:
+        raise RequestUnknown(f"cannot try request {ended_id} again: no such request is known")
+    act = f"cannot try request {ended.id} ({ended.kind} {ended.name}) again"
+    if ended.state not in (State.FAILED, State.CANCELLED):
+        raise AgainRefused(f"{act}: it is {ended.state.value}, neither failed nor cancelled")
+    if not context.requests.is_whole(ended):
+        raise AgainRefused(
+            f"{act}: its root_password was wiped when it ended; submit it anew with its spec"
+        )
+    return Request(request_id, ended.spec, who=who, parent=ended.parent, peer=ended.peer)
+
+
+def _look(context: Context, asked: Sequence[Request]) -> _Seen:
+    """Find out what would become of these. Raises what stands against one of them."""
+    _unique(asked)
+    repeated = {request.id: _repeated(context, request) for request in asked}
+    there = {request_id: request for request_id, request in repeated.items() if request}
+    joined: dict[str, Request] = {}
+    new = []
+    for request in asked:
+        if request.id in there:
+            continue
+        _check_relations(context, request)
+        other = _joined(context, request, context.strays.get(request.id))
         if other is None:
-            choice = next(choices)
-            placements.append(Placement(choice.host, choice.load))
+            new.append(request)
         else:
-            # It is counted already.
-            host = other.host or ""
-            placements.append(Placement(host, load(context.hosts.candidates[host])))
-    return placements
+            joined[request.id] = other
+    starts = _starts(context, new)
+    places = _places(context, new, starts)
+    for request, place in zip(new, places):
+        if request.peer == place.host:
+            raise MessageInvalid(
+                f"cannot {request.kind} {request.name}: its peer {request.peer} is the host itself"
+            )
+    return _Seen(there, joined, new, places, starts)
 
 
-def _unique(ids: Sequence[str], specs: Sequence[Spec]) -> None:
+def _check_relations(context: Context, request: Request) -> None:
+    act = f"cannot {request.kind} {request.name}"
+    if request.parent is not None and context.requests.get(request.parent) is None:
+        raise RequestUnknown(f"{act}: no request {request.parent}, its parent, is known")
+    if request.peer is not None and not context.hosts.known(request.peer):
+        raise HostUnknown(f"{act}: no host {request.peer}, its peer, is known")
+
+
+def _unique(asked: Sequence[Request]) -> None:
+    ids = [request.id for request in asked]
     if len(set(ids)) < len(ids):
         twice = next(each for number, each in enumerate(ids) if each in ids[:number])
         raise RequestConflict(f"request {twice} stands twice in one list")
     clones: set[str] = set()
-    for spec in specs:
+    for spec in (request.spec for request in asked):
         if isinstance(spec, CloneSpec):
             if spec.name in clones:
                 raise NameTaken(f"{_act(spec)}: that name stands twice in one list")
             clones.add(spec.name)
 
 
-def _repeated(context: Context, entry: Mapping[str, Any]) -> Request | None:
-    """Return the request that was submitted with this entry's id before, if any."""
-    found = context.requests.repeated(entry["id"], entry["spec"])
+def _repeated(context: Context, asked: Request) -> Request | None:
+    """Return the request that was submitted with this id before, if any."""
+    found = context.requests.repeated(asked)
     if found is None:
         return None
     request, same = found
@@ -106,17 +166,19 @@ def _repeated(context: Context, entry: Mapping[str, Any]) -> Request | None:
     return request
 
 
-def _joined(context: Context, spec: Spec, maker: str | None = None) -> Request | None:
+def _joined(context: Context, asked: Request, maker: str | None = None) -> Request | None:
     """Return the open request that makes this very vm, if any.
 
     Raises NameTaken when the name is not free; on the host ``maker``, which has a request of this
     id under way, it may be the vm itself that has it.
     """
+    spec = asked.spec
     if not isinstance(spec, CloneSpec):
         return None
     held = context.requests.clone_named(spec.name)
     if held is not None:
         same = spec.host in (None, held.host) and _anywhere(held.spec) == _anywhere(spec)
+        same = same and held.peer == asked.peer
         if same and not held.cancelling:
             return held
         which = "that vm" if same else "another vm of that name"
@@ -134,36 +196,41 @@ def _anywhere(spec: Spec) -> Spec:
     return replace(spec, host=None) if isinstance(spec, CloneSpec) else spec
 
 
-def _hosts(
-    context: Context, entries: Sequence[Mapping[str, Any]], starts: Mapping[str, int]
-) -> list[str]:
+def _places(context: Context, new: Sequence[Request], starts: Mapping[str, int]) -> list[Placement]:
+    """Return the host of each request, and its load with it."""
     strays = context.strays
     candidates = dict(context.hosts.candidates)
     # Before clones are placed, of which some may go anywhere.
-    for entry in entries:
-        if entry["id"] in starts:
-            _start(candidates, entry["spec"], starts[entry["id"]])
+    for request in new:
+        if request.id in starts and isinstance(request.spec, OnVm):
+            _start(candidates, request.spec, starts[request.id])
     clones = [
-        entry["spec"]
-        for entry in entries
-        if isinstance(entry["spec"], CloneSpec) and entry["id"] not in strays
+        request.spec
+        for request in new
+        if isinstance(request.spec, CloneSpec) and request.id not in strays
     ]
     choices = iter(_placed(context, clones, candidates))
-    return [
-        (strays.get(entry["id"]) or next(choices).host)
-        if isinstance(entry["spec"], CloneSpec)
-        else _host_of(context, entry["spec"])
-        for entry in entries
-    ]
+    places = []
+    for request in new:
+        if not isinstance(request.spec, CloneSpec):
+            host = _host_of(context, request.spec)
+            places.append(Placement(host, load(candidates[host])))
+        elif request.id in strays:
+            host = strays[request.id]
+            places.append(Placement(host, load(candidates[host])))
+        else:
+            choice = next(choices)
+            places.append(Placement(choice.host, choice.load))
+    return places
 
 
-def _starts(context: Context, entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return by request id the MiB that each entry, if it starts a vm, would commit on its host."""
-    starting = [entry for entry in entries if table.of(entry["spec"]).takes is Takes.MEMORY]
-    known = [entry for entry in starting if context.hosts.known(entry["spec"].host)]
-    hosts = {entry["spec"].host for entry in known}
+def _starts(context: Context, new: Sequence[Request]) -> dict[str, int]:
+    """Return by id the MiB that each request, if it starts a vm, would commit on its host."""
+    starting = [request for request in new if table.of(request).takes is Takes.MEMORY]
+    known = [request for request in starting if context.hosts.known(request.spec.host or "")]
+    hosts = {request.spec.host or "" for request in known}
     before = [request.spec for host in hosts for request in context.requests.of_host(host)]
-    before += [entry["spec"] for entry in entries]
+    before += [request.spec for request in new]
     # What a vm will have by then, if it is resized before.
     sizes = {
         spec.uuid: spec.new_memory_mib
@@ -171,8 +238,9 @@ def _starts(context: Context, entries: Sequence[Mapping[str, Any]]) -> dict[str,
         if isinstance(spec, OnVm) and spec.new_memory_mib is not None
     }
     return {
-        entry["id"]: context.hosts.memory_to_start(spec.host, spec.uuid, sizes.get(spec.uuid))
-        for entry, spec in ((entry, entry["spec"]) for entry in known)
+        request.id: context.hosts.memory_to_start(spec.host, spec.uuid, sizes.get(spec.uuid))
+        for request, spec in ((request, request.spec) for request in known)
+        if isinstance(spec, OnVm)
     }
 
 
@@ -198,17 +266,17 @@ def _placed(
     return place_all(clones, candidates)
 
 
-def _host_of(context: Context, spec: OnVm | OnImage) -> str:
-    act = f"cannot {spec.verb} {spec.name}"
-    if not context.hosts.known(spec.host):
-        raise HostUnknown(f"{act}: no host {spec.host} is known")
+def _host_of(context: Context, spec: Spec) -> str:
+    act, host = f"cannot {spec.verb} {spec.name}", spec.host or ""
+    if not context.hosts.known(host):
+        raise HostUnknown(f"{act}: no host {host} is known")
     if isinstance(spec, OnVm) and table.of(spec).leaves is Leaves.GONE:
         holders = context.hosts.holders(spec.uuid)
         if len(holders) > 1:
             raise UuidTwice.of(spec.name, spec.uuid, holders)
-    if not context.hosts.alive(spec.host):
-        raise HostDown(f"{act} on host {spec.host}: its host worker does not answer")
-    return spec.host
+    if not context.hosts.alive(host):
+        raise HostDown(f"{act} on host {host}: its host worker does not answer")
+    return host
 
 
 def _act(spec: CloneSpec) -> str:

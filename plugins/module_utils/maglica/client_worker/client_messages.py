@@ -5,17 +5,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 
-from ..model.errors import RequestCancelled, RequestUnknown
+from ..model.errors import MessageInvalid, RequestCancelled, RequestUnknown
 from ..model.plain import plain
 from ..model.request import Failure, HostReport, HostStatus, Request, State
 from ..wire import messages
 from ..wire.fitting import fitting
 from ..wire.frames import Message
 from .admission import accept, foresee
-from .state import Call, Context, replies, reply, size
-from .waits import Wait
+from .state import Answer, Call, Context
+from .waits import Tail, Wait
 
 logger = logging.getLogger(__name__)
 
@@ -29,51 +30,74 @@ _STATUS_MARGIN = 1024
 
 
 def submit(context: Context, call: Call) -> Message:
-    """Accept a request, or find the one that is there already under this id or for this vm."""
-    return reply(accept(context, [call.body], call.name)[0])
+    """Accept a list of requests, or none of them; show as many of them as fit.
 
-
-def submit_all(context: Context, call: Call) -> Message:
-    """Accept a list of requests, or none of them; show as many of them as fit."""
-    accepted = accept(context, call.body["requests"], call.name)
-    return replies(accepted)
-
-
-def plan(context: Context, call: Call) -> Message:
-    """Say where a clone would be made, and change nothing."""
-    return Message("placement", plain(foresee(context, [call.body["spec"]])[0]))
-
-
-def plan_all(context: Context, call: Call) -> Message:
-    """Say where each of a list of clones would be made, and change nothing."""
-    return Message("placements", {"placements": plain(foresee(context, call.body["specs"]))})
+    A dry run says where each would be done instead, and changes nothing.
+    """
+    entries = call.body["requests"]
+    if call.body.get("dry_run", False):
+        return Message("placements", {"placements": plain(foresee(context, entries))})
+    return _shown(Answer(call.features), accept(context, entries, call.name))
 
 
 def status(context: Context, call: Call) -> Message:
-    return reply(_find(context, call.body["id"]))
+    """Show requests, and of those that are unknown that they are."""
+    answer = _short_answer(call)
+    for request_id in dict.fromkeys(call.body["ids"]):
+        answer.more = answer.is_full()
+        if answer.more:
+            break
+        request = context.requests.get(request_id)
+        there = answer.add(request) if request else answer.refuse(request_id, _unknown(request_id))
+        if not there:
+            break
+    return answer.message()
 
 
-def list_requests(context: Context, call: Call) -> Message:
-    """List requests, the newest first; fewer than asked for when an answer has no more room."""
+def list_requests(context: Context, call: Call) -> Message | None:
+    """List requests, the newest first; with ``after``, those that have changed since, in the order
+    of their changes, and wait for the first of them if there is none.
+    """
     asked = call.body.get("limit", DEFAULT_LIMIT)
     limit = min(asked, SHOWN_AT_ONCE)
-    states = call.body.get("states") or tuple(State)
-    name, before = call.body.get("name"), call.body.get("before")
+    states = frozenset(call.body.get("states") or State)
+    name, before, after = (call.body.get(field) for field in ("name", "before", "after"))
+    wait_s = call.body.get("wait_s", 0)
+    if after is not None:
+        if before is not None:
+            raise MessageInvalid("list.before: not together with after")
+        answer = tail_answer(context, Tail(states, name, after, limit), call.features)
+        if answer.requests or not wait_s:
+            return answer.message()
+        _wait(context, call, {}, Tail(states, name, after, limit))
+        return None
+    if wait_s:
+        raise MessageInvalid("list.wait_s: only together with after")
+    answer = _short_answer(call)
+    answer.revision = context.requests.revision
     found = context.requests.newest(states, limit, name, before)
-    return replies(found, more=limit < asked and len(found) == limit, room=ANSWER_ROOM)
+    answer.more = limit < asked and len(found) == limit
+    return _shown(answer, found)
+
+
+def tail_answer(context: Context, tail: Tail, known: frozenset[str]) -> Answer:
+    """Return the answer to a list of what has changed, as it is now."""
+    newest = context.requests.revision
+    # After a journal was lost they are counted anew.
+    after = tail.after if tail.after <= newest else 0
+    answer = Answer(known, ANSWER_ROOM, revision=newest)
+    changes = context.requests.changed_since(after, tail.states, tail.limit + 1, tail.name)
+    answer.more = len(changes) > tail.limit
+    for revision, request in changes[: tail.limit]:
+        if not answer.add(request):
+            break
+        after = revision
+    if answer.more:
+        answer.revision = after
+    return answer
 
 
 def wait(context: Context, call: Call) -> Message | None:
-    """Answer when the request is newer than the version that the client has."""
-    request = _find(context, call.body["id"])
-    seen = call.body["version"]
-    if _is_news(request, seen) or not call.body["timeout"]:
-        return reply(request)
-    _wait(context, call, {request.id: seen}, many=False)
-    return None
-
-
-def wait_all(context: Context, call: Call) -> Message | None:
     """Answer with those of some requests that are newer than the versions that the client has.
 
     Those that have ended are news each time and lie in the journal: no more of them are looked up
@@ -83,20 +107,27 @@ def wait_all(context: Context, call: Call) -> Message | None:
     for entry in call.body["requests"]:
         asked[entry["id"]] = min(entry["version"], asked.get(entry["id"], entry["version"]))
     versions: dict[str, int] = {}
-    news: dict[str, Request] = {}
-    room = ANSWER_ROOM
+    told: set[str] = set()
+    answer = _short_answer(call)
     for request_id, seen in asked.items():
-        if len(news) == SHOWN_AT_ONCE or room < 0:
-            return replies(news.values(), more=True, room=ANSWER_ROOM)
-        request = _find(context, request_id)
+        answer.more = answer.is_full()
+        if answer.more:
+            break
+        request = context.requests.get(request_id)
+        if request is None:
+            if not answer.refuse(request_id, _unknown(request_id)):
+                break
+            continue
         # Two ids may stand for one request, which is news if it is so to one of them.
         versions[request.id] = min(seen, versions.get(request.id, seen))
-        if _is_news(request, versions[request.id]) and request.id not in news:
-            news[request.id] = request
-            room -= size(request)
-    if news or not versions or not call.body["timeout"]:
-        return replies(news.values(), room=ANSWER_ROOM)
-    _wait(context, call, versions, many=True)
+        if request.id in told or not _is_news(request, versions[request.id]):
+            continue
+        if not answer.add(request):
+            break
+        told.add(request.id)
+    if told or answer.errors or not versions or not call.body["wait_s"]:
+        return answer.message()
+    _wait(context, call, versions)
     return None
 
 
@@ -104,32 +135,56 @@ def _is_news(request: Request, seen: int) -> bool:
     return request.version > seen or request.state.ended
 
 
-def _wait(context: Context, call: Call, versions: dict[str, int], many: bool) -> None:
-    deadline = context.clock() + call.body["timeout"]
-    context.waits.add(Wait(call.envelope, call.key, versions, deadline, many))
+def _wait(context: Context, call: Call, versions: dict[str, int], tail: Tail | None = None) -> None:
+    deadline = context.clock() + call.body["wait_s"]
+    context.waits.add(Wait(call.envelope, call.key, versions, deadline, call.features, tail))
 
 
 def cancel(context: Context, call: Call) -> Message:
+    """Cancel requests; show as many of them as fit."""
+    answer = Answer(call.features)
+    for request_id in dict.fromkeys(call.body["ids"]):
+        request = context.requests.get(request_id)
+        if request is None:
+            answer.refuse(request_id, _unknown(request_id))
+        else:
+            answer.add(_cancel(context, call.name, request))
+    return answer.message()
+
+
+def _cancel(context: Context, who: str, request: Request) -> Request:
     """End a request that no host has seen; of any other tell its host, whose result will end it.
 
     A host without a key will never answer: its requests end at once, too.
     """
-    request = _find(context, call.body["id"])
-    if request.state.ended:
-        return reply(request)
     host = request.host or ""
+    if request.state.ended:
+        return request
     if request.state is State.QUEUED or not context.admits(host):
-        text = (
-            f"request {request.id} for {request.name} on host {host} was cancelled by {call.name}"
-        )
+        text = f"request {request.id} for {request.name} on host {host} was cancelled by {who}"
         failure = Failure(RequestCancelled.code, text)
-        return reply(context.requests.change(request, state=State.CANCELLED, failure=failure))
+        return context.requests.change(request, state=State.CANCELLED, failure=failure)
     if request.cancelling:
-        return reply(request)
-    logger.info("%s cancels request %s, %s on host %s", call.name, request.id, request.name, host)
+        return request
+    logger.info("%s cancels request %s, %s on host %s", who, request.id, request.name, host)
     request = context.requests.change(request, cancelling=True)
     context.delivery.add(request.id, host)
-    return reply(request)
+    return request
+
+
+def _short_answer(call: Call) -> Answer:
+    return Answer(call.features, ANSWER_ROOM, SHOWN_AT_ONCE)
+
+
+def _shown(answer: Answer, requests: Iterable[Request]) -> Message:
+    for request in requests:
+        if not answer.add(request):
+            break
+    return answer.message()
+
+
+def _unknown(request_id: str) -> RequestUnknown:
+    return RequestUnknown(f"no request {request_id} is known")
 
 
 def hosts(context: Context, call: Call) -> Message:
@@ -149,10 +204,3 @@ def _status(context: Context, name: str) -> HostStatus:
     report = candidate.holdings.report if candidate.holdings else HostReport()
     seen = context.hosts.seen(name)
     return HostStatus(name, candidate.alive, seen, candidate.weight, report)
-
-
-def _find(context: Context, request_id: str) -> Request:
-    request = context.requests.get(request_id)
-    if request is None:
-        raise RequestUnknown(f"no request {request_id} is known")
-    return request

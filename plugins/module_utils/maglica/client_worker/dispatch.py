@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..model.errors import AccessDenied, JournalFailed, MaglicaError, MessageInvalid
-from ..wire import messages
-from ..wire.frames import Message, decode
+from ..wire import features, messages
+from ..wire.frames import OLD_VERSION, Message, OtherVersion, decode
 from . import client_messages, host_messages
 from .access import ANYBODY, Peer
 from .state import Call, Context, error_message
@@ -20,13 +20,9 @@ logger = logging.getLogger(__name__)
 
 HANDLERS: dict[str, Callable[[Context, Call], Message | None]] = {
     "submit": client_messages.submit,
-    "submit_all": client_messages.submit_all,
-    "plan": client_messages.plan,
-    "plan_all": client_messages.plan_all,
     "status": client_messages.status,
     "list": client_messages.list_requests,
     "wait": client_messages.wait,
-    "wait_all": client_messages.wait_all,
     "cancel": client_messages.cancel,
     "hosts": client_messages.hosts,
     "hello": host_messages.hello,
@@ -73,6 +69,8 @@ def _handle(context: Context, incoming: Incoming) -> Message | None:
         message = decode(incoming.frames)
         if message.type not in HANDLERS:
             raise MessageInvalid(f"unknown type {message.type[:40]!r}")
+    except OtherVersion as error:
+        return _outdated(context, peer, error)
     except MessageInvalid as error:
         raise _rejected(context, "frames", error) from None
     if not peer.may(message.type):
@@ -85,8 +83,22 @@ def _handle(context: Context, incoming: Incoming) -> Message | None:
     if message.type in _FROM_HOSTS and not peer.is_host(body["host"]):
         denied = AccessDenied(f"{peer} may not speak for host {body['host']}")
         raise _rejected(context, "other_host", denied)
-    call = Call(peer.name, peer.key, body, incoming.envelope)
-    return HANDLERS[message.type](context, call)
+    named = body.pop("features", ())
+    call = Call(peer.name, peer.key, body, incoming.envelope, frozenset(named))
+    answer = HANDLERS[message.type](context, call)
+    if answer is not None and answer.type in messages.NAMING_FEATURES:
+        answer.body["features"] = features.OWN
+    return answer
+
+
+def _outdated(context: Context, peer: Peer, error: OtherVersion) -> Message:
+    """Refuse a message of another version in a way that its sender can read; log it once a key."""
+    context.rejects["version"] += 1
+    if peer.key not in context.outdated:
+        context.outdated.add(peer.key)
+        logger.warning("%s is refused: %s", peer, error)
+    refusal = error_message(error)
+    return replace(refusal, version=OLD_VERSION) if error.version == OLD_VERSION else refusal
 
 
 _FROM_HOSTS = frozenset({"hello", "ack", "progress", "result"})

@@ -14,7 +14,7 @@ from ..verbs import table
 from ..verbs.verb import Leaves, OnVm
 from ..wire import messages
 from ..wire.frames import Message
-from .state import Call, Context, acknowledge, fits
+from .state import Call, Context, acknowledge, fits, for_host
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def hello(context: Context, call: Call) -> Message:
     ]
     cancel = cancel[:MAX_LISTED]
     room = messages.PAGE_ROOM - len(cancel) * LISTED_BYTES
-    sent = (_sent(context, request) for request in missing[:MAX_LISTED])
+    sent = (for_host(_sent(context, request)) for request in missing[:MAX_LISTED])
     welcome, _other = messages.page(sent, room)
     return Message("welcome", {"requests": welcome, "cancel": cancel})
 
@@ -65,6 +65,7 @@ def progress(context: Context, call: Call) -> Message:
     """Take in which phase a request is in and how long the phases before it took."""
     request = _mine(context, call)
     news: dict[str, Any] = {"phase": call.body["phase"], "phases": call.body["phases"]}
+    news.update({name: call.body.get(name) for name in ("done", "total")})
     if request.state.ended:
         return OK
     if any(getattr(request, name) != value for name, value in news.items()):
@@ -82,6 +83,8 @@ def result(context: Context, call: Call) -> Message:
     told: dict[str, Any] = {
         "state": call.body["state"],
         "phase": None,
+        "done": None,
+        "total": None,
         "phases": call.body.get("phases", request.phases),
         "failure": call.body.get("failure"),
     }
@@ -152,8 +155,11 @@ def _check_result(request: Request, body: dict[str, Any]) -> None:
         raise MessageInvalid(f"result.state: {state.value} is no end of a request")
     if state is State.FAILED and failure is None:
         raise MessageInvalid("result.failure: missing, though the request has failed")
-    if vm is not None and (vm.host, vm.name) != (request.host, request.name):
-        raise MessageInvalid(f"result.vm: not {request.name} on host {request.host}")
+    # With a peer, the vm may be there now.
+    where = {request.host, request.peer or request.host}
+    if vm is not None and (vm.host not in where or vm.name != request.name):
+        hosts = " or ".join(sorted(filter(None, where)))
+        raise MessageInvalid(f"result.vm: not {request.name} on host {hosts}")
     if not table.of(request).makes_vm or state is not State.DONE:
         return
     if vm is None or vm.uuid != vm_uuid(request.id):

@@ -39,12 +39,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             spec TEXT NOT NULL,
             who TEXT NOT NULL,
             host TEXT,
+            parent TEXT,
+            peer TEXT,
             created REAL NOT NULL,
             state TEXT NOT NULL,
             version INTEGER NOT NULL,
             updated REAL NOT NULL,
-            detail TEXT NOT NULL)""",
+            detail TEXT NOT NULL,
+            revision INTEGER NOT NULL)""",
         "CREATE INDEX requests_by_state ON requests (state, seq)",
+        "CREATE INDEX requests_by_change ON requests (state, revision)",
         "CREATE INDEX requests_by_name ON requests (name, seq)",
         "CREATE INDEX requests_by_age ON requests (updated)",
         """CREATE TABLE aliases (
@@ -56,14 +60,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
 )
 
-_PLAIN = frozenset({"id", "kind", "who", "host", "created", "state", "version", "updated"})
-_DETAILS = ("phase", "phases", "cancelling", "failure", "vm")
+_PLAIN = frozenset(
+    {"id", "kind", "who", "host", "parent", "peer", "created", "state", "version", "updated"}
+)
+_DETAILS = ("phase", "phases", "cancelling", "failure", "vm", "done", "total")
 BUSY_SECONDS = 2.0
 
 
-def digest(spec: Spec) -> str:
+def digest(spec: Spec, parent: str | None = None, peer: str | None = None) -> str:
     """Return what tells whether two submits ask for the same, secrets included."""
-    return hashlib.sha256(_json([spec.verb, spec]).encode()).hexdigest()
+    return hashlib.sha256(_json([spec.verb, spec, parent, peer]).encode()).hexdigest()
 
 
 class Journal:
@@ -73,6 +79,8 @@ class Journal:
         self.path = path
         self._connection = connection
         self._secrets_in_log = False
+        # Grows by one with each change of a request.
+        self.revision: int = self._query("SELECT ifnull(max(revision), 0) FROM requests")[0][0]
 
     @classmethod
     def open(cls, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> Journal:
@@ -114,8 +122,9 @@ class Journal:
     def add(self, request: Request, content: str) -> None:
         """Keep a new request; ``content`` is its digest, against which a repetition is held."""
         self._execute(
-            "INSERT INTO requests (id, digest, kind, name, spec, who, host, created, state,"
-            " version, updated, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO requests (id, digest, kind, name, spec, who, host, parent, peer, created,"
+            " state, version, updated, detail, revision)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             request.id,
             content,
             request.kind,
@@ -123,15 +132,18 @@ class Journal:
             _json(request.spec),
             request.who,
             request.host,
+            request.parent,
+            request.peer,
             request.created,
-            *_moving(request),
+            *self._moving(request),
         )
 
     def update(self, request: Request) -> None:
         """Keep the request's new state; its secrets are wiped when it has ended."""
         self._execute(
-            "UPDATE requests SET state = ?, version = ?, updated = ?, detail = ? WHERE id = ?",
-            *_moving(request),
+            "UPDATE requests SET state = ?, version = ?, updated = ?, detail = ?, revision = ?"
+            " WHERE id = ?",
+            *self._moving(request),
             request.id,
         )
         if request.state.ended:
@@ -187,6 +199,20 @@ class Journal:
         newest = heapq.nlargest(limit, rows, key=lambda row: row["seq"])
         return [self._request(row) for row in newest]
 
+    def changed_since(
+        self, revision: int, states: Iterable[State], limit: int, name: str | None
+    ) -> list[tuple[int, Request]]:
+        """Return at most ``limit`` requests in one of ``states`` that have changed since
+        ``revision``, each with the revision of its last change, in that order.
+        """
+        narrowed, values = ("", []) if name is None else (" AND name = ?", [name])
+        query = f"SELECT * FROM requests WHERE state = ? AND revision > ?{narrowed} ORDER BY revision LIMIT ?"  # noqa: S608, E501 - of our own words only
+        rows: list[sqlite3.Row] = []
+        for state in frozenset(states):
+            rows += self._query(query, state.value, revision, *values, limit)
+        first = heapq.nsmallest(limit, rows, key=lambda row: row["revision"])
+        return [(row["revision"], self._request(row)) for row in first]
+
     def prune(self, before: float, limit: int) -> int:
         """Forget at most ``limit`` requests that ended before ``before``; return how many."""
         return self._execute(
@@ -226,6 +252,12 @@ class Journal:
         if self._secrets_in_log:
             self._query("PRAGMA wal_checkpoint(TRUNCATE)")
             self._secrets_in_log = False
+
+    def _moving(self, request: Request) -> tuple[Any, ...]:
+        self.revision += 1
+        detail = {name: getattr(request, name) for name in _DETAILS}
+        state, version, updated = request.state.value, request.version, request.updated
+        return state, version, updated, _json(detail), self.revision
 
     def _execute(self, statement: str, *values: Any) -> int:
         with _failing(self.path):
@@ -296,11 +328,6 @@ def _prepare(
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {len(migrations)}")
     connection.execute("COMMIT")
-
-
-def _moving(request: Request) -> tuple[Any, ...]:
-    detail = {name: getattr(request, name) for name in _DETAILS}
-    return request.state.value, request.version, request.updated, _json(detail)
 
 
 def _json(value: Any) -> str:

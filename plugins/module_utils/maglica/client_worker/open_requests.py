@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from ..model.request import Request, Spec, State
+from ..model.request import Request, State
 from ..verbs import table
-from ..verbs.clone import CloneSpec
 from .journal import Journal, digest
 
 
@@ -62,13 +61,18 @@ class Requests:
         found = self._journal.find(request_id)
         return self._known(found[0]) if found else None
 
-    def repeated(self, request_id: str, spec: Spec) -> tuple[Request, bool] | None:
+    def repeated(self, asked: Request) -> tuple[Request, bool] | None:
         """Return the request that was submitted with this id, and whether it asks for the same."""
-        found = self._journal.find(request_id)
+        found = self._journal.find(asked.id)
         if found is None:
             return None
         request = self._known(found[0])
-        return (request, found[1] == digest(spec)) if request else None
+        return (request, found[1] == _digest(asked)) if request else None
+
+    def is_whole(self, request: Request) -> bool:
+        """Tell whether an ended request is as it was submitted: no secret of it was wiped."""
+        found = self._journal.find(request.id)
+        return found is not None and found[1] == _digest(request)
 
     def clone_named(self, name: str) -> Request | None:
         """Return the open clone request for a vm of that name, or None."""
@@ -87,18 +91,31 @@ class Requests:
         """
         return self._journal.newest(states, limit, name, before)
 
+    @property
+    def revision(self) -> int:
+        """The number of the last change of a request."""
+        return self._journal.revision
+
+    def changed_since(
+        self, revision: int, states: Iterable[State], limit: int, name: str | None
+    ) -> list[tuple[int, Request]]:
+        """Return at most ``limit`` requests in ``states`` and about vm ``name`` that have changed
+        since ``revision``, the first change first.
+        """
+        return self._journal.changed_since(revision, states, limit, name)
+
     def add(self, request: Request) -> Request:
         """Accept a new request; return it with its times."""
         now = self._clock()
         request = replace(request, created=now, updated=now)
-        self._journal.add(request, digest(request.spec))
+        self._journal.add(request, _digest(request))
         self.added[request.id] = request
         self._note(None, request)
         return request
 
-    def join(self, request_id: str, spec: CloneSpec, request: Request) -> None:
-        """Let ``request_id``, submitted with ``spec``, stand for the open ``request``."""
-        self._journal.add_alias(request_id, digest(spec), request.id)
+    def join(self, asked: Request, request: Request) -> None:
+        """Let the id of what was ``asked`` stand for the open ``request``."""
+        self._journal.add_alias(asked.id, _digest(asked), request.id)
 
     def change(self, request: Request, **fields: Any) -> Request:
         """Change fields of an open request; return it as it is then, its secrets wiped if ended."""
@@ -138,3 +155,7 @@ class Requests:
                 self._clones[request.name] = request.id
             else:
                 self._clones.pop(request.name, None)
+
+
+def _digest(request: Request) -> str:
+    return digest(request.spec, request.parent, request.peer)

@@ -7,14 +7,14 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.errors import MaglicaError
 from ..model.plain import plain
 from ..model.request import Request, State
-from ..wire import messages
+from ..wire import features, messages
 from ..wire.frames import Message
 from .access import Table
 from .delivery import Delivery
@@ -37,6 +37,8 @@ class Context:
     wall: Callable[[], float] = time.time
     # Requests that hosts have under way and the journal does not know: their hosts by id.
     strays: dict[str, str] = field(default_factory=dict)
+    # Keys whose owners have been told that they speak another version of the protocol.
+    outdated: set[str] = field(default_factory=set)
 
     def admits(self, host: str) -> bool:
         """Tell whether a key lets this host in."""
@@ -45,55 +47,95 @@ class Context:
 
 @dataclass(frozen=True)
 class Call:
-    """A message as a handler gets it: who sent it, its checked values, and where to answer."""
+    """A message as a handler gets it: who sent it, its checked values, and where to answer.
+
+    ``features``: those that the sender knows.
+    """
 
     name: str
     key: str
     body: dict[str, Any]
     envelope: Envelope
+    features: frozenset[str] = frozenset()
 
 
-def reply(request: Request) -> Message:
-    """Return the reply that shows a request to a client: without secrets."""
-    return Message("request", {"request": shown(request)})
+@dataclass
+class Answer:
+    """The reply that shows requests to somebody who knows these ``features``.
 
-
-def replies(
-    requests: Iterable[Request], more: bool = False, room: int = messages.PAGE_ROOM
-) -> Message:
-    """Return the reply that shows requests to a client: as many as fit in ``room``, or one.
-
-    ``more``: there are others besides.
+    Each entry counts, as does each error that stands in the place of one, until there is ``room``
+    for no more; the first one is always shown.
     """
-    requests = list(requests)
-    fitting, cut = messages.page(map(shown, requests), room)
-    if requests and not fitting:
-        fitting, cut = messages.page(map(shown, requests[:1]))[0], len(requests) > 1
-    return Message("requests", {"requests": fitting, "more": more or cut})
+
+    features: frozenset[str]
+    room: int = messages.PAGE_ROOM
+    most: int = messages.MAX_LISTED
+    more: bool = False
+    revision: int | None = None
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, request: Request) -> bool:
+        """Show a request if there is room for it; tell whether there was."""
+        return self._add(self.requests, shown(request, self.features))
+
+    def refuse(self, request_id: str, error: MaglicaError) -> bool:
+        """Tell what stands against one of the requests that were asked for."""
+        return self._add(self.errors, {"id": request_id, **error_body(error)})
+
+    def is_full(self) -> bool:
+        """Tell whether there is room for no other entry, so that none need be looked up."""
+        return self.room <= 0 or len(self.requests) + len(self.errors) == self.most
+
+    def message(self) -> Message:
+        body: dict[str, Any] = {"requests": self.requests, "more": self.more}
+        if self.errors:
+            body["errors"] = self.errors
+        if self.revision is not None:
+            body["revision"] = self.revision
+        return Message("requests", body)
+
+    def _add(self, entries: list[dict[str, Any]], entry: dict[str, Any]) -> bool:
+        count = len(self.requests) + len(self.errors)
+        room = self.room - size(entry) - 1
+        if count and (room < 0 or count == self.most):
+            self.more = True
+            return False
+        self.room = room
+        entries.append(entry)
+        return True
 
 
 def fits(request: Request) -> bool:
     """Tell whether the request as it is shown fits in a message."""
-    _page, more = messages.page([shown(request)])
-    return not more
+    return size(shown(request, features.OWN)) <= messages.PAGE_ROOM
 
 
-def size(request: Request) -> int:
-    """Return how many bytes the request takes as it is shown."""
-    return len(json.dumps(shown(request), separators=(",", ":")))
+def size(entry: dict[str, Any]) -> int:
+    """Return how many bytes an entry takes."""
+    return len(json.dumps(entry, separators=(",", ":")))
 
 
-def shown(request: Request) -> dict[str, Any]:
-    """Return the request as clients may see it."""
+def shown(request: Request, known: Collection[str]) -> dict[str, Any]:
+    """Return the request as a client that knows these features may see it."""
     told: dict[str, Any] = plain(request)
     told["spec"] = plain(request.spec.without_secrets())
-    return told
+    return features.known_to(known, told)
+
+
+def for_host(request: Request) -> dict[str, Any]:
+    """Return the request as its host gets it: with secrets, and nothing that the host said."""
+    return features.known_to((), plain(request))
 
 
 def error_message(error: MaglicaError) -> Message:
     """Return the reply that reports ``error``, its text cut and cleaned as the schema asks."""
+    return Message("error", error_body(error))
+
+
+def error_body(error: MaglicaError) -> dict[str, Any]:
     text = "".join(char if char.isprintable() or char == "\n" else "?" for char in str(error))
-    return Message("error", {"code": error.code, "text": text[:2000]})
+    return {"code": error.code, "text": text[:2000]}
 
 
 def acknowledge(context: Context, request: Request) -> None:

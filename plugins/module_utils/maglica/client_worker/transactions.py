@@ -12,18 +12,20 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..model.errors import AccessDenied, JournalFailed, MaglicaError
-from ..model.plain import plain
 from ..model.request import Request, State
 from ..verbs.verb import OnVm
+from ..wire import features
 from ..wire.frames import Message, topic
 from . import host_messages
 from .access import ANYBODY
+from .client_messages import tail_answer
 from .dispatch import Incoming, dispatch
 from .journal import Journal
 from .reservations import SETTLE_SECONDS
-from .state import Context, error_message, replies, reply
+from .state import Answer, Context, error_message, for_host
 from .waits import Envelope, Wait
 
 logger = logging.getLogger(__name__)
@@ -152,7 +154,7 @@ class Engine:
             self._next_sweep = now + SWEEP_SECONDS
             context.hosts.sweep(now)
         for wait in context.waits.over(now):
-            outcome.replies.append((wait.envelope, self._now_known(wait)))
+            outcome.replies.append((wait.envelope, self._answer(wait)))
         keep_at = 0.0 if context.hosts.first_to_keep else self._next_keep
         if now >= max(keep_at, self._not_before):
             self._next_keep = now + KEEP_SECONDS
@@ -197,15 +199,28 @@ class Engine:
     def _answered(self) -> Iterator[tuple[Envelope, Message]]:
         """Yield the answers to those who wait for what has changed."""
         context = self._context
-        single: dict[str, Message] = {}
+        made: dict[Any, Message] = {}
         for wait, news in context.waits.answered_by(context.requests.changed.values()):
-            if wait.many:
-                yield wait.envelope, replies(news)
-                continue
-            # However many wait for it, it is shown once.
-            if news[0].id not in single:
-                single[news[0].id] = reply(news[0])
-            yield wait.envelope, single[news[0].id]
+            # However many wait for the same, it is shown once.
+            which = (wait.tail or tuple(request.id for request in news), wait.features)
+            if which not in made:
+                made[which] = self._answer(wait, news)
+            yield wait.envelope, made[which]
+
+    def _answer(self, wait: Wait, news: Iterable[Request] = ()) -> Message:
+        """Return what somebody gets who has waited; no news: the time is over."""
+        if wait.tail:
+            try:
+                answer = tail_answer(self._context, wait.tail, wait.features)
+            except JournalFailed as error:
+                return error_message(error)
+        else:
+            answer = Answer(wait.features)
+            for request in news:
+                answer.add(request)
+        message = answer.message()
+        message.body["features"] = features.OWN
+        return message
 
     def _ended(self, request: Request) -> None:
         self._context.delivery.drop(request.id)
@@ -235,19 +250,6 @@ class Engine:
             self._complain(error)
         for request in context.requests.added.values():
             context.hosts.unreserve(request)
-
-    def _now_known(self, wait: Wait) -> Message:
-        """Return the answer to a wait whose time is over: nothing that it is for has changed."""
-        if wait.many:
-            return replies(())
-        (request_id,) = wait.versions
-        try:
-            request = self._context.requests.get(request_id)
-        except JournalFailed as error:
-            return error_message(error)
-        if request is None:
-            return error_message(MaglicaError(f"request {request_id} was forgotten meanwhile"))
-        return reply(request)
 
     def _keep_hosts(self, now: float) -> None:
         rows = self._context.hosts.to_keep(now)
@@ -299,9 +301,9 @@ def _published(request: Request, acknowledged: bool) -> list[tuple[bytes, Messag
     where = topic(request.host or "")
     messages = []
     if not acknowledged:
-        messages.append((where, Message("request", {"request": plain(request)})))
+        messages.append((where, Message("requests", {"requests": [for_host(request)]})))
     if request.cancelling:
-        messages.append((where, Message("cancel", {"id": request.id})))
+        messages.append((where, Message("cancel", {"ids": [request.id]})))
     return messages
 
 

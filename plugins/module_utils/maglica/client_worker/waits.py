@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ..model.request import Request
+from ..model.request import Request, State
 
 # A peer's place to answer to: the frames before its message. The first is the routing id that
 # libzmq made up for the connection, which no other connection ever gets.
@@ -17,23 +17,46 @@ Envelope = tuple[bytes, ...]
 # How many requests the waits of one key may be for. Each fork of a play waits on a connection of
 # its own, with the same key.
 MAX_PER_KEY = 10000
+# Each change is held against each list that is waited for: a key may have a hundred of these.
+TAIL_WEIGHT = 100
 # How many waits end in one turn; the others have theirs in the next.
 ENDED_AT_ONCE = 256
 MAX_STALE = 1024
 
 
 @dataclass(frozen=True)
+class Tail:
+    """A list of the requests in ``states``, of vm ``name`` (None: of any), that have changed since
+    revision ``after``; at most ``limit`` of them.
+    """
+
+    states: frozenset[State]
+    name: str | None
+    after: int
+    limit: int
+
+    def is_for(self, request: Request) -> bool:
+        return request.state in self.states and self.name in (None, request.name)
+
+
+@dataclass(frozen=True)
 class Wait:
     """A long poll: answered when a request passes its version in ``versions``, or at ``deadline``.
 
-    ``many``: the answer is a list of requests.
+    One that has a ``tail`` is answered when any request that it is for has changed.
     """
 
     envelope: Envelope
     key: str
     versions: Mapping[str, int]
     deadline: float
-    many: bool = False
+    features: frozenset[str] = frozenset()
+    tail: Tail | None = None
+
+    @property
+    def weight(self) -> int:
+        """How many requests it counts for, against the limit of its key."""
+        return TAIL_WEIGHT if self.tail else len(self.versions)
 
 
 class Waits:
@@ -43,6 +66,7 @@ class Waits:
         self._limit = limit
         self._waits: dict[bytes, Wait] = {}
         self._by_request: dict[str, set[bytes]] = {}
+        self._tails: set[bytes] = set()
         # The oldest first.
         self._by_key: dict[str, dict[bytes, None]] = {}
         self._counts: Counter[str] = Counter()
@@ -60,14 +84,16 @@ class Waits:
         """
         peer = wait.envelope[0]
         self._drop(peer)
-        while self._counts[wait.key] and self._counts[wait.key] + len(wait.versions) > self._limit:
+        while self._counts[wait.key] and self._counts[wait.key] + wait.weight > self._limit:
             self._crowded_out.append(self._waits[next(iter(self._by_key[wait.key]))])
             self._drop(self._crowded_out[-1].envelope[0])
         self._waits[peer] = wait
         for request_id in wait.versions:
             self._by_request.setdefault(request_id, set()).add(peer)
         self._by_key.setdefault(wait.key, {})[peer] = None
-        self._counts[wait.key] += len(wait.versions)
+        self._counts[wait.key] += wait.weight
+        if wait.tail:
+            self._tails.add(peer)
         heapq.heappush(self._deadlines, (wait.deadline, peer))
         if len(self._deadlines) > 2 * len(self._waits) + MAX_STALE:
             # Those of waits that were replaced or answered: there may be very many until they pass.
@@ -78,6 +104,10 @@ class Waits:
         """Take out the waits that new versions answer; return each with those that it is for."""
         due: dict[bytes, list[Request]] = {}
         for request in changed:
+            for peer in self._tails:
+                tail = self._waits[peer].tail
+                if tail is not None and tail.is_for(request):
+                    due.setdefault(peer, []).append(request)
             for peer in self._by_request.get(request.id, ()):
                 seen = self._waits[peer].versions[request.id]
                 if request.version > seen or request.state.ended:
@@ -124,6 +154,7 @@ class Waits:
             if not self._by_request[request_id]:
                 del self._by_request[request_id]
         del self._by_key[wait.key][peer]
-        self._counts[wait.key] -= len(wait.versions)
+        self._counts[wait.key] -= wait.weight
+        self._tails.discard(peer)
         if not self._by_key[wait.key]:
             del self._by_key[wait.key], self._counts[wait.key]

@@ -38,6 +38,16 @@ class Begun:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """Of the phase that a request is in, ``done`` of ``total`` bytes or steps are over."""
+
+    id: str
+    phase: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Over:
     """A phase of a request is over."""
 
@@ -80,10 +90,11 @@ class Blocked:
     text: str
 
 
-Said = Union[Begun, Over, Ended, Alive, Idle, Crashed, Blocked]
+Said = Union[Begun, Counted, Over, Ended, Alive, Idle, Crashed, Blocked]
 
 _id = uuid()
 _phase = text(40)
+_count = integer(0, 1 << 60)
 
 
 def _by_name(*checks: Check) -> dict[str, Check]:
@@ -92,6 +103,7 @@ def _by_name(*checks: Check) -> dict[str, Check]:
 
 _SAID = _by_name(
     record(Begun, id=_id, phase=_phase),
+    record(Counted, id=_id, phase=_phase, done=_count, total=_count),
     record(Over, id=_id, phase=_phase, seconds=number),
     record(Ended, id=_id, state=choice(State)),
     record(Alive),

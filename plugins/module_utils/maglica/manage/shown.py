@@ -18,7 +18,7 @@ from .target import Member
 def of_request(request: Request) -> dict[str, Any]:
     """Return a request without its spec, and with its whole time in seconds."""
     shown: dict[str, Any] = plain(replace(request, vm=None))
-    for key in ("spec", "vm", "version", "cancelling"):
+    for key in ("spec", "vm", "version", "cancelling", "parent", "peer", "done", "total"):
         del shown[key]
     shown["seconds"] = round(max(request.updated - request.created, 0), 3)
     return shown

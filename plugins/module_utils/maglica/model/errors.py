@@ -157,6 +157,12 @@ class RequestConflict(MaglicaError):
     code = "request_conflict"
 
 
+class AgainRefused(MaglicaError):
+    """The request can't be tried again: it did not fail, or its secrets are gone."""
+
+    code = "again_refused"
+
+
 class RequestCancelled(MaglicaError):
     """The request was cancelled before it was done."""
 
@@ -229,6 +235,7 @@ CLASSES = (
     NotOwn,
     RequestUnknown,
     RequestConflict,
+    AgainRefused,
     RequestCancelled,
     RequestTimeout,
     JobDied,

@@ -123,9 +123,10 @@ class Vm:
 class Request:
     """A request as the client worker's journal knows it.
 
-    ``kind`` is the name of its spec's verb. ``version`` grows by one with each change, so that a
-    waiting client can ask for what is newer. ``who`` is the name that the submitting key has in the
-    access file.
+    ``version`` grows by one with each change, so that a waiting client can ask for what is newer.
+    ``who`` is the name that the submitting key has in the access file. ``parent`` is the request
+    that this one is a part of, ``peer`` a second host that it needs. ``done`` of ``total`` bytes or
+    steps of the phase are over.
     """
 
     id: str
@@ -142,6 +143,10 @@ class Request:
     cancelling: bool = False
     failure: Failure | None = None
     vm: Vm | None = None
+    parent: str | None = None
+    peer: str | None = None
+    done: int | None = None
+    total: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", self.spec.verb)

@@ -15,7 +15,9 @@ from typing import Any
 
 from ..model.errors import MessageInvalid
 
-VERSION = b"MGL1"
+VERSION = b"MGL2"
+# The one before it, whose peers are told so in a way that they can read.
+OLD_VERSION = b"MGL1"
 MAX_FRAME = 1 << 20
 MAX_TOTAL = MAX_FRAME + 64
 MAX_DIGITS = 20
@@ -27,6 +29,21 @@ class Message:
 
     type: str
     body: dict[str, Any]
+    version: bytes = VERSION
+
+
+class OtherVersion(MessageInvalid):
+    """The message is of another version of the protocol."""
+
+    def __init__(self, version: bytes) -> None:
+        self.version = version
+        number = (
+            "version 1 of the protocol (MGL1)" if version == OLD_VERSION else repr(version[:16])
+        )
+        super().__init__(
+            f"{number} was sent, and this side speaks version 2 (MGL2) only: update the side that"
+            " is older, all parts of a cloud must be of one release of maglica.cloud"
+        )
 
 
 def topic(host: str) -> bytes:
@@ -45,7 +62,7 @@ def encode(message: Message) -> list[bytes]:
     text = json.dumps(message.body, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     if len(text) > MAX_FRAME:
         raise MessageInvalid(f"a {message.type} message of {len(text)} bytes, {MAX_FRAME} allowed")
-    return [VERSION, message.type.encode("ascii"), text.encode("ascii")]
+    return [message.version, message.type.encode("ascii"), text.encode("ascii")]
 
 
 def decode(frames: Sequence[bytes]) -> Message:
@@ -60,7 +77,7 @@ def decode(frames: Sequence[bytes]) -> Message:
         raise MessageInvalid(f"more than {MAX_FRAME} bytes")
     version, kind, text = frames
     if version != VERSION:
-        raise MessageInvalid(f"protocol version {version[:16]!r}, this side speaks {VERSION!r}")
+        raise OtherVersion(version)
     try:
         name = kind.decode("ascii")
     except UnicodeDecodeError:

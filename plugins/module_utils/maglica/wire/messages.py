@@ -20,14 +20,12 @@ from ..model.checks import (
     fields_schema,
     integer,
     list_of,
-    number,
     optional,
     text,
 )
 from ..model.errors import MessageInvalid
 from ..model.plain import plain
 from ..verbs import table
-from ..verbs.clone import CLONE
 from . import records
 from .frames import MAX_FRAME
 
@@ -39,16 +37,29 @@ PAGE_ROOM = MAX_FRAME - 1024
 _id = records.identity
 _host = records.name
 _patience = integer(0, 60)
+_revision = records.version
 _requests = list_of(records.request, MAX_LISTED)
 
 _HELD = {"id": _id, "state": records.state}
 held = an_object("Held", _HELD, frozenset(_HELD))
-_SUBMIT: dict[str, Check] = {"id": _id, "kind": records.kind, "spec": anything}
+_SUBMISSION: dict[str, Check] = {
+    "id": _id,
+    "kind": records.kind,
+    "spec": anything,
+    "again": _id,
+    "parent": _id,
+    "peer": _host,
+}
 
 
 def _submitted(value: Any, path: str) -> dict[str, Any]:
-    known = fields(value, path, _SUBMIT, frozenset(_SUBMIT))
-    known["spec"] = table.spec(known["spec"], f"{path}.spec", known["kind"])
+    known = fields(value, path, _SUBMISSION, frozenset({"id"}))
+    if ("again" in known) == ("kind" in known) or ("kind" in known) != ("spec" in known):
+        raise MessageInvalid(f"{path}: neither kind and spec alone nor again alone")
+    if "kind" in known:
+        known["spec"] = table.spec(known["spec"], f"{path}.spec", known["kind"])
+    elif len(known) > 2:
+        raise MessageInvalid(f"{path}: with again there is nothing but an id")
     return known
 
 
@@ -56,45 +67,71 @@ submission = Check(
     _submitted,
     {
         "title": "Submission",
-        **fields_schema(_SUBMIT, frozenset(_SUBMIT)),
+        **fields_schema(_SUBMISSION, frozenset({"id"})),
+        "oneOf": [
+            {"required": ["kind", "spec"], "properties": {"again": False}},
+            {
+                "required": ["again"],
+                "properties": dict.fromkeys(("kind", "spec", "parent", "peer"), False),
+            },
+        ],
         "allOf": records.by_kind(),
     },
 )
 _WATCHED: dict[str, Check] = {"id": _id, "version": records.version}
 watched = an_object("Watched", _WATCHED, frozenset(_WATCHED))
+_ENTRY_ERROR: dict[str, Check] = {"id": _id, "code": records.code, "text": text()}
+entry_error = an_object("EntryError", _ENTRY_ERROR, frozenset(_ENTRY_ERROR))
+_errors = list_of(entry_error, MAX_LISTED)
+_ids = list_of(_id, MAX_LISTED)
+_FEATURES: dict[str, Check] = {"features": records.features}
 
 # Type → (checks of its body, required fields). Requests on port 5556, by the role that sends them:
 # client and observer.
 ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
-    "submit": (_SUBMIT, set(_SUBMIT)),
-    "submit_all": ({"requests": list_of(submission, MAX_LISTED)}, {"requests"}),
-    "plan": ({"spec": CLONE.record}, {"spec"}),
-    "plan_all": ({"specs": list_of(CLONE.record, MAX_LISTED)}, {"specs"}),
-    "status": ({"id": _id}, {"id"}),
+    "submit": (
+        {"requests": list_of(submission, MAX_LISTED), "dry_run": boolean, **_FEATURES},
+        {"requests"},
+    ),
+    "status": ({"ids": _ids, **_FEATURES}, {"ids"}),
     "list": (
         {
             "states": list_of(records.state, 6),
             "limit": integer(1, MAX_LISTED),
             "name": _host,
             "before": _id,
+            "after": _revision,
+            "wait_s": _patience,
+            **_FEATURES,
         },
         set(),
     ),
-    "wait": ({**_WATCHED, "timeout": _patience}, {"id", "version", "timeout"}),
-    "wait_all": (
-        {"requests": list_of(watched, MAX_LISTED), "timeout": _patience},
-        {"requests", "timeout"},
+    "wait": (
+        {"requests": list_of(watched, MAX_LISTED), "wait_s": _patience, **_FEATURES},
+        {"requests", "wait_s"},
     ),
-    "cancel": ({"id": _id}, {"id"}),
-    "hosts": ({"after": _host}, set()),
+    "cancel": ({"ids": _ids, **_FEATURES}, {"ids"}),
+    "hosts": ({"after": _host, **_FEATURES}, set()),
     # host
     "hello": (
-        {"host": _host, "report": records.report, "requests": list_of(held, MAX_LISTED)},
+        {
+            "host": _host,
+            "report": records.report,
+            "requests": list_of(held, MAX_LISTED),
+            **_FEATURES,
+        },
         {"host", "report", "requests"},
     ),
     "ack": ({"host": _host, "id": _id}, {"host", "id"}),
     "progress": (
-        {"host": _host, "id": _id, "phase": records.phase_name, "phases": records.phases},
+        {
+            "host": _host,
+            "id": _id,
+            "phase": records.phase_name,
+            "phases": records.phases,
+            "done": optional(records.count),
+            "total": optional(records.count),
+        },
         {"host", "id", "phase", "phases"},
     ),
     "result": (
@@ -110,21 +147,39 @@ ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
     ),
 }
 
-# Replies, and what is published on port 5555 ("request", "cancel").
+# Replies on port 5556.
 ANSWERED: dict[str, tuple[dict[str, Check], set[str]]] = {
-    "request": ({"request": records.request}, {"request"}),
-    "requests": ({"requests": _requests, "more": boolean}, {"requests"}),
-    "placement": ({"host": _host, "load": number}, {"host", "load"}),
-    "placements": ({"placements": list_of(records.placement, MAX_LISTED)}, {"placements"}),
-    "hosts": ({"hosts": list_of(records.host_status, 10000), "more": boolean}, {"hosts"}),
-    "welcome": (
-        {"requests": _requests, "cancel": list_of(_id, MAX_LISTED)},
-        {"requests", "cancel"},
+    "requests": (
+        {
+            "requests": _requests,
+            "errors": _errors,
+            "more": boolean,
+            "revision": _revision,
+            **_FEATURES,
+        },
+        {"requests"},
     ),
+    "placements": (
+        {"placements": list_of(records.placement, MAX_LISTED), **_FEATURES},
+        {"placements"},
+    ),
+    "hosts": (
+        {"hosts": list_of(records.host_status, 10000), "more": boolean, **_FEATURES},
+        {"hosts"},
+    ),
+    "welcome": ({"requests": _requests, "cancel": _ids, **_FEATURES}, {"requests", "cancel"}),
     "ok": ({}, set()),
     "error": ({"code": records.code, "text": text()}, {"code", "text"}),
 }
-PUBLISHED = {"request": ANSWERED["request"], "cancel": ASKED["cancel"]}
+# Those that say which features the client worker knows.
+NAMING_FEATURES = frozenset(
+    kind for kind, (checks, _needed) in ANSWERED.items() if checks.keys() & {"features"}
+)
+# What is published on port 5555.
+PUBLISHED: dict[str, tuple[dict[str, Check], set[str]]] = {
+    "requests": ({"requests": _requests}, {"requests"}),
+    "cancel": ({"ids": _ids}, {"ids"}),
+}
 
 
 def asked(kind: str, body: Any) -> dict[str, Any]:
@@ -148,10 +203,7 @@ def _body(
     if kind not in types:
         raise MessageInvalid(f"unknown type {kind[:40]!r}")
     checks, required = types[kind]
-    known = fields(body, kind, checks, frozenset(required))
-    if kind == "submit":
-        known["spec"] = table.spec(known["spec"], "submit.spec", known["kind"])
-    return known
+    return fields(body, kind, checks, frozenset(required))
 
 
 def page(entries: Iterable[Any], room: int = PAGE_ROOM) -> tuple[list[Any], bool]:

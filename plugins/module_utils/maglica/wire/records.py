@@ -39,6 +39,9 @@ code = matching(re.compile(r"[a-z_]{1,40}"), "error code")
 kind = table.NAME
 state = choice(model.State)
 version = integer(0, 1 << 53)
+count = integer(0, 1 << 60)
+# Names that nobody knows yet are passed over.
+features = list_of(matching(re.compile(r"[a-z][a-z0-9_]{0,39}"), "feature"), 64)
 _bytes = integer(0, 1 << 60)
 
 
@@ -93,6 +96,10 @@ _REQUEST: dict[str, Check] = {
     "cancelling": boolean,
     "failure": optional(failure),
     "vm": optional(vm),
+    "parent": optional(identity),
+    "peer": optional(name),
+    "done": optional(count),
+    "total": optional(count),
 }
 _REQUIRED = frozenset({"id", "kind", "spec"})
 

@@ -20,7 +20,7 @@ from ...config.config import ClientWorker
 from ...model.errors import MaglicaError, MessageInvalid
 from ...wire import messages as schema
 from ...wire import sockets
-from ...wire.frames import Message, decode, encode, topic
+from ...wire.frames import Message, OtherVersion, decode, encode, topic
 from ...wire.keys import KeyPair
 
 _log = logging.getLogger(__name__)
@@ -156,6 +156,9 @@ class Peer:
         try:
             message = decode(frames)
             checked = Message(message.type, schema.answered(message.type, message.body))
+        except OtherVersion as error:
+            self._drop(self._requests, now, f"from the client worker: {error}")
+            return None
         except MessageInvalid as error:
             self._drop(self._requests, now, f"the client worker's reply is invalid: {error}")
             return None

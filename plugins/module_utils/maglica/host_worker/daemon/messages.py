@@ -13,7 +13,7 @@ from ...model.errors import MessageInvalid
 from ...model.plain import plain
 from ...model.request import Failure, HostReport, Leftover, Phase, Request, State, Vm
 from ...model.text import one_line
-from ...wire import messages, records
+from ...wire import features, messages, records
 from ...wire.fitting import fitting
 from ...wire.frames import Message, encode
 
@@ -37,7 +37,12 @@ def hello(host: str, report: HostReport, held: Iterable[Request]) -> Message:
             "the report is too long: %d of %d domains are told, %d of %d bases",
             *(len(cut.domains), len(told.domains), len(cut.bases), len(told.bases)),
         )
-    body = {"host": host, "report": plain(cut), "requests": requests}
+    body = {
+        "host": host,
+        "report": plain(cut),
+        "requests": requests,
+        "features": list(features.OWN),
+    }
     return Message("hello", body)
 
 
@@ -89,9 +94,21 @@ def ack(host: str, request_id: str) -> Message:
     return Message("ack", {"host": host, "id": request_id})
 
 
-def progress(host: str, request_id: str, phase: str, phases: Sequence[Phase]) -> Message:
-    """Return which phase a request is in, and those that are over."""
-    body = {"host": host, "id": request_id, "phase": phase, "phases": phases[-MAX_PHASES:]}
+def progress(
+    host: str,
+    request_id: str,
+    phase: str,
+    phases: Sequence[Phase],
+    counts: tuple[int, int] | None = None,
+) -> Message:
+    """Return which phase a request is in, and those that are over.
+
+    ``counts``: how much of the phase is done, of how much, for a client worker that knows of that.
+    """
+    told = plain(phases[-MAX_PHASES:])
+    body = {"host": host, "id": request_id, "phase": phase, "phases": told}
+    if counts is not None:
+        body.update(done=counts[0], total=counts[1])
     return Message("progress", {key: plain(value) for key, value in body.items()})
 
 

@@ -147,6 +147,8 @@ class Work:
         for said in child.said():
             if isinstance(said, channel.Begun):
                 self._begun(said)
+            elif isinstance(said, channel.Counted):
+                self._begun(said, (said.done, said.total))
             elif isinstance(said, channel.Over):
                 self._over(said)
             elif isinstance(said, channel.Ended):
@@ -159,10 +161,12 @@ class Work:
             elif isinstance(said, channel.Idle) and said.jobs == child.jobs and child.job:
                 self._job_over(child, time.monotonic())
 
-    def _begun(self, said: channel.Begun) -> None:
+    def _begun(
+        self, said: channel.Begun | channel.Counted, counts: tuple[int, int] | None = None
+    ) -> None:
         entry = self._open.get(said.id)
         if entry is not None and entry.request.who != OWN:
-            self._outbox.progress(entry.id, said.phase, entry.request.phases)
+            self._outbox.progress(entry.id, said.phase, entry.request.phases, counts)
 
     def _over(self, said: channel.Over) -> None:
         entry = self._open.get(said.id)

@@ -25,7 +25,8 @@ HELLO_PAUSE = 1.0
 
 @dataclass(frozen=True)
 class Note:
-    """Something to tell: a message's type, the request that it is about, and its progress.
+    """Something to tell: a message's type, the request that it is about, and its progress, with
+    ``counts`` of what is done and of how much there is to do in this phase.
 
     ``bare``: of a result only that the request has ended; with all that it says it was refused.
     """
@@ -35,6 +36,7 @@ class Note:
     phase: str = ""
     phases: tuple[Phase, ...] = ()
     bare: bool = False
+    counts: tuple[int, int] | None = None
 
 
 class Outbox:
@@ -64,10 +66,18 @@ class Outbox:
         self._acks.pop(request_id, None)
         self._progress.pop(request_id, None)
 
-    def progress(self, request_id: str, phase: str, phases: Sequence[Phase]) -> None:
+    def progress(
+        self,
+        request_id: str,
+        phase: str,
+        phases: Sequence[Phase],
+        counts: tuple[int, int] | None = None,
+    ) -> None:
         """Tell a request's progress; only the newest is told."""
         if request_id not in self._results:
-            self._progress[request_id] = Note("progress", request_id, phase, tuple(phases))
+            self._progress[request_id] = Note(
+                "progress", request_id, phase, tuple(phases), counts=counts
+            )
 
     def next(self, now: float) -> Note | None:
         """Return the note to send now, if any."""

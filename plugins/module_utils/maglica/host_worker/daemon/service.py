@@ -23,6 +23,7 @@ from ...config.config import Config
 from ...model.errors import JournalFailed, MessageInvalid
 from ...model.request import Request
 from ...system import systemd
+from ...wire import features
 from ...wire.frames import Message
 from ...wire.keys import KeyPair
 from .. import request_locks
@@ -61,6 +62,8 @@ class Service:
         self._reporter = Reporter(self._settings, self._waker.fileno())
         self._peer = Peer(keys, config.need_client_worker(), self._settings.name)
         self._note: Note | None = None
+        # The features that both sides know, as the client worker's last welcome said.
+        self._features: frozenset[str] = frozenset()
         self._journal_problem: str | None = None
         self._journal_retry_at = -math.inf
         self._prune_at = -math.inf
@@ -136,7 +139,10 @@ class Service:
                 self._work.keep_prepared(self._reporter.unprepared, now)
                 self._work.start(now)
         # A client worker that was started anew knows nothing of this host.
-        if self._reporter.has_news() or self._peer.is_new():
+        is_new = self._peer.is_new()
+        if is_new:
+            self._features = frozenset()
+        if is_new or self._reporter.has_news():
             self._outbox.hello(now)
         if self._peer.can_send():
             self._send(now)
@@ -159,9 +165,13 @@ class Service:
             pass
 
     def _heard(self, messages: Iterable[Message]) -> None:
-        requests = [each.body["request"] for each in messages if each.type == "request"]
-        self._accept(requests)
-        self._cancel([each.body["id"] for each in messages if each.type == "cancel"])
+        heard = list(messages)
+        for each in heard:
+            if each.type == "requests":
+                self._accept(each.body["requests"])
+        for each in heard:
+            if each.type == "cancel":
+                self._cancel(each.body["ids"])
 
     def _accept(self, requests: Iterable[Request]) -> None:
         mine = []
@@ -203,7 +213,8 @@ class Service:
         if note.type == "ack":
             return notes.ack(host, note.id)
         if note.type == "progress":
-            return notes.progress(host, note.id, note.phase, note.phases)
+            counts = note.counts if features.PROGRESS_COUNTS in self._features else None
+            return notes.progress(host, note.id, note.phase, note.phases, counts)
         entry = self._journal.entry(note.id)
         if entry is None:
             return None
@@ -222,6 +233,9 @@ class Service:
             if done and note.type == "result":
                 self._work.reported(note.id)
             if reply.type == "welcome":
+                self._features = frozenset(reply.body.get("features", ())).intersection(
+                    features.OWN
+                )
                 self._accept(reply.body["requests"])
                 self._cancel(reply.body["cancel"])
 

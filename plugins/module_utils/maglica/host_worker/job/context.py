@@ -21,7 +21,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Callable
 
 from ...config.config import HostWorker
@@ -34,7 +33,8 @@ from ..journal.journal import Journal
 
 # A connection that worked as recently is taken to work still.
 _TRUST_SECONDS = 1.0
-_KEYS = "keys"
+# Each count that is told is a commit of the client worker.
+COUNT_SECONDS = 1.0
 
 
 class JobContext:
@@ -52,6 +52,7 @@ class JobContext:
         self._connection: Any = None
         self._alive_at = 0.0
         self._phases: dict[str, list[Phase]] = {}
+        self._counted_at: dict[str, float] = {}
 
     @property
     def host(self) -> str:
@@ -89,6 +90,15 @@ class JobContext:
         self._phases.setdefault(request_id, []).append(Phase(name, seconds))
         self._say(channel.Over(request_id, name, seconds))
 
+    def counted(self, request_id: str, name: str, done: int, total: int) -> None:
+        """Tell how much of a phase is over, in bytes or steps, and with that that it goes on."""
+        now = time.monotonic()
+        if now - self._counted_at.get(request_id, 0.0) < COUNT_SECONDS:
+            self.alive()
+            return
+        self._counted_at[request_id] = now
+        self._say(channel.Counted(request_id, name, done, total))
+
     def alive(self) -> None:
         """Tell the worker that a long step goes on; silence is taken for a hung job."""
         self._say(channel.Alive())
@@ -109,6 +119,7 @@ class JobContext:
         self, request: Request, state: State, failure: Failure | None = None, vm: Vm | None = None
     ) -> None:
         phases = self._phases.pop(request.id, ())
+        self._counted_at.pop(request.id, None)
         if self.journal.end(request.id, state, failure=failure, vm=vm, phases=phases):
             self._say(channel.Ended(request.id, state))
 
@@ -116,8 +127,3 @@ class JobContext:
 def failure_of(error: MaglicaError) -> Failure:
     """Return what the client is told of an error: one printable line of bounded length."""
     return Failure(error.code, told(error))
-
-
-def key_folder(context: JobContext, request_id: str) -> Path:
-    """Return the folder in which the SSH host keys of a request's vm are made."""
-    return Path(context.settings.state_dir) / _KEYS / request_id

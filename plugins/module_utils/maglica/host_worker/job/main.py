@@ -31,22 +31,20 @@ from .. import channel, request_locks
 from ..journal.journal import Entry, Journal
 from . import guard, undo
 from .context import JobContext
-from .image import prepare, release
-from .vm import clone, flatten, remove, resize, start, stop, tag
+from .image import prepare
+from .vm import clone, existing, flatten, remove
 
 _log = logging.getLogger(__name__)
 
-# What does each verb: those that one job does for many requests together, and all others.
-TOGETHER: dict[str, Callable[[Sequence[Request], JobContext], None]] = {"clone": clone.run}
-ALONE: dict[str, Callable[[Request, JobContext], Vm | None]] = {
-    "start": start.start,
-    "stop": stop.stop,
+_SINGLE: dict[str, Callable[[Request, JobContext], Vm | None]] = {
+    "start": existing.start,
+    "stop": existing.stop,
     "remove": remove.remove,
-    "resize": resize.resize,
-    "tag": tag.tag,
+    "resize": existing.resize,
     "flatten": flatten.flatten,
     "prepare": prepare.prepare,
-    "release": release.release,
+    "release": prepare.release,
+    "tag": existing.tag,
 }
 
 
@@ -60,18 +58,17 @@ def run(request_ids: Sequence[str], context: JobContext) -> None:
         entries = [context.journal.entry(request_id) for request_id in request_ids]
         waiting = [entry for entry in entries if entry and not entry.request.state.ended]
         ready = [entry.request for entry in waiting if _prepare(entry, context)]
-        for kind, act in TOGETHER.items():
-            batch = [request for request in ready if request.kind == kind]
-            if batch:
-                act(batch, context)
+        clones = [request for request in ready if request.kind not in _SINGLE]
+        if clones:
+            clone.run(clones, context)
         for request in ready:
-            if request.kind in ALONE:
-                _run_alone(request, context)
+            if request.kind in _SINGLE:
+                _run_single(request, context)
 
 
-def _run_alone(request: Request, context: JobContext) -> None:
+def _run_single(request: Request, context: JobContext) -> None:
     try:
-        vm = ALONE[request.kind](request, context)
+        vm = _SINGLE[request.kind](request, context)
     except HostDown:
         raise
     except MaglicaError as error:
@@ -87,17 +84,15 @@ def _prepare(entry: Entry, context: JobContext) -> bool:
     What is finished once it has begun is not undone: it runs to its end, also when it is cancelled.
     """
     try:
-        announced = bool(context.journal.intents(entry.id))
-        interrupted = table.of(entry.request).interrupted
-        if announced and interrupted is Interrupted.FINISHED:
+        finishes = table.of(entry.request).interrupted is Interrupted.FINISHED
+        if finishes and context.journal.intents(entry.id):
             return True
         if entry.ending is not None:
             with context.phase(entry.id, "undo"):
                 undo.undo(entry.id, context)
             context.undone(entry.request, entry.ending)
             return False
-        is_to_undo = announced and interrupted is Interrupted.UNDONE
-        if is_to_undo and not _is_defined(entry.request, context):
+        if context.journal.intents(entry.id) and not _is_defined(entry.request, context):
             undo.undo(entry.id, context)
     except HostDown:
         raise

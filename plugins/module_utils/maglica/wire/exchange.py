@@ -1,0 +1,179 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks the client worker, on port 5556, again and again until there is an answer.
+
+A retry sends the same bytes, with the same request ids: the client worker knows them by that id, so
+that an answer that was lost makes nothing happen twice.
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, TypeVar
+
+from .._deps import need
+from ..config.config import Config
+from ..model import errors
+from ..model.errors import MessageInvalid, PeerSilent
+from ..model.plain import plain
+from . import features, keys, messages, sockets
+from .frames import Message, OtherVersion, decode, encode
+
+# Seconds.
+REPLY_TIMEOUT = 5.0
+_FIRST_PAUSE = 0.1
+_MAX_PAUSE = 1.0
+ATTEMPTS = 4
+
+Frames = list[bytes]
+_Self = TypeVar("_Self", bound="Exchange")
+_REPLIES = {
+    "submit": ("requests", "placements"),
+    "status": ("requests",),
+    "list": ("requests",),
+    "wait": ("requests",),
+    "cancel": ("requests",),
+    "hosts": ("hosts",),
+}
+
+
+class Exchange:
+    """A way to the client worker that ``config`` names, with the key of its [library] section.
+
+    To be used as a context manager, by one thread.
+    """
+
+    def __init__(
+        self, config: Config, reply_timeout: float = REPLY_TIMEOUT, attempts: int = ATTEMPTS
+    ) -> None:
+        self._config = config
+        self.reply_timeout = reply_timeout
+        self._attempts = attempts
+        self._keys: keys.KeyPair | None = None
+        self._context: sockets.Context = None
+        self._link: sockets.Link | None = None
+        self._reached = False
+        self._trouble = ""
+
+    def __enter__(self: _Self) -> _Self:
+        peer = self._config.need_client_worker()
+        if not peer.insecure:
+            self._keys = keys.read(self._config.need_library().secret_key_file)
+        self._context = sockets.context()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._drop_link()
+        self._context.term()
+
+    def call(self, kind: str, body: dict[str, Any], timeout: float | None = None) -> dict[str, Any]:
+        """Send a message of type ``kind`` until it is answered; return the checked reply's body.
+
+        Each attempt waits ``timeout`` seconds (the client's reply_timeout if None).
+        """
+        patience = timeout or self.reply_timeout
+        return self.exchange(kind, body, patience, patience * self._attempts)
+
+    def exchange(
+        self, kind: str, body: dict[str, Any], patience: float, total: float
+    ) -> dict[str, Any]:
+        told = {**plain(body), "features": list(features.OWN)}
+        messages.asked(kind, told)
+        frames = encode(Message(kind, told))
+        end = time.monotonic() + total
+        pause = _FIRST_PAUSE
+        while (left := end - time.monotonic()) > 0:
+            reply = self._attempt(frames, min(patience, left))
+            if reply is not None:
+                return self._answer(kind, reply)
+            # It may have closed on us at once: don't hammer at it.
+            time.sleep(min(pause, max(end - time.monotonic(), 0)))
+            pause = min(pause * 2, _MAX_PAUSE)
+        how = "is connected but does not answer" if self._reached else "can't be reached"
+        why = f": {self._trouble}" if self._trouble else ""
+        raise PeerSilent(f"the client worker at {self._where()} {how} ({kind}, {total:g} s){why}")
+
+    def _attempt(self, frames: Frames, patience: float) -> Frames | None:
+        """Send once and return the reply's frames, or None when none will come any more."""
+        zmq = need("zmq")
+        end = time.monotonic() + patience
+        answered = False
+        try:
+            link = self._connect()
+            if not self._send(link, frames, end):
+                return None
+            poller = zmq.Poller()
+            poller.register(link.socket, zmq.POLLIN)
+            poller.register(link.monitor, zmq.POLLIN)
+            while (left := end - time.monotonic()) > 0:
+                ready = dict(poller.poll(left * 1000))
+                if link.socket in ready:
+                    reply: Frames = link.socket.recv_multipart()
+                    answered = True
+                    return reply
+                if not self._usable(link):
+                    return None
+            return None
+        finally:
+            if not answered:
+                self._drop_link()
+
+    def _send(self, link: sockets.Link, frames: Frames, end: float) -> bool:
+        """Send; False when the connection ends before that, as it may as soon as it has begun.
+
+        ZeroMQ would then wait for ever for another one.
+        """
+        zmq = need("zmq")
+        while (left := end - time.monotonic()) > 0:
+            try:
+                link.socket.send_multipart(frames, zmq.NOBLOCK)
+                return True
+            except zmq.Again:
+                if link.monitor.poll(left * 1000) and not self._usable(link):
+                    return False
+        return False
+
+    def _connect(self) -> sockets.Link:
+        if self._link is not None and not self._usable(self._link):
+            self._drop_link()
+        if self._link is None:
+            peer = self._config.need_client_worker()
+            self._link = sockets.connect_requests(self._context, self._keys, peer)
+        return self._link
+
+    def _usable(self, link: sockets.Link) -> bool:
+        """Tell whether an answer may still come by this link. Raises AccessDenied."""
+        try:
+            link.check()
+        except PeerSilent:
+            return False
+        finally:
+            self._reached, self._trouble = link.connected, link.trouble
+        return not link.lost
+
+    def _drop_link(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def _answer(self, kind: str, frames: Frames) -> dict[str, Any]:
+        try:
+            reply = decode(frames)
+        except OtherVersion as error:
+            raise MessageInvalid(f"from the client worker at {self._where()}: {error}") from error
+        values = messages.answered(reply.type, reply.body)
+        if reply.type == "error":
+            raise errors.from_code(values["code"], values["text"])
+        if reply.type not in _REPLIES[kind]:
+            raise MessageInvalid(f"the client worker answered {kind} with {reply.type}")
+        return values
+
+    def _where(self) -> str:
+        peer = self._config.need_client_worker()
+        return sockets.endpoint(peer.address, peer.request_port)

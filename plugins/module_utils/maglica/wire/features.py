@@ -1,0 +1,27 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What may be said beside the fields that every peer knows, to those that have named it.
+
+So a field can be added without a new version of the protocol: each side names the features that it
+knows in its first message, and sends optional fields to nobody who did not name theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+# ``done`` and ``total`` of a host's progress, and of a request.
+PROGRESS_COUNTS = "progress_counts"
+OWN: tuple[str, ...] = (PROGRESS_COUNTS,)
+
+# The optional fields of a request, by the feature that they come with.
+_OF_REQUESTS = {PROGRESS_COUNTS: ("done", "total")}
+
+
+def known_to(features: Collection[str], request: dict[str, Any]) -> dict[str, Any]:
+    """Return a plain request with those fields only that a peer of these ``features`` knows."""
+    for feature, fields in _OF_REQUESTS.items():
+        if feature not in features:
+            request = {name: value for name, value in request.items() if name not in fields}
+    return request
