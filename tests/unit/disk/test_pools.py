@@ -6,15 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
 import pytest
-from maglica.disk import mounts, pools
+from maglica.disk import mounts, pools, volumes
 from maglica.disk.files import FilePool as Pool
 from maglica.disk.pools import choose
 from maglica.disk.room import Room
-from maglica.model.errors import NoRoom, StorageFailed
+from maglica.model.errors import NoRoom, NotOwn, StorageFailed
 from support.fake_libvirt import Connection, libvirtError
 from support.storage_contract import StorageContract, known, own
 
@@ -127,6 +128,21 @@ def test_pools_that_can_not_be_listed(connection: Connection) -> None:
 def test_a_pool_whose_folder_is_gone_has_no_room(connection: Connection, pool: Path) -> None:
     pool.rmdir()
     assert pools.pools(connection) == (Pool("default", str(pool), 0),)
+
+
+def test_a_pool_of_another_kind_holds_no_disks_of_vms(
+    connection: Connection, pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made before it became one is not taken for what lies there now."""
+    volume = own(pool, "x.qcow2")
+    known(connection).create(connection, volume, 1)
+    xml = f"<pool type='logical'><target><path>{pool}</path></target></pool>"
+    monkeypatch.setattr(connection.pools[0], "XMLDesc", lambda _flags=0: xml)
+    assert pools.pools(connection) == ()
+    assert pools.folders(connection) == {"default": str(pool)}
+    assert volumes.find(connection, volume) is not None
+    with pytest.raises(NotOwn, match=r"x\.qcow2 now, and was made as /elsewhere/x\.qcow2"):
+        volumes.find(connection, replace(volume, path="/elsewhere/x.qcow2"))
 
 
 def test_a_full_disk_explains_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

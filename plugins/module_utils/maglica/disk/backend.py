@@ -53,6 +53,13 @@ class Pool(ABC):
         """Return what room it has now; none if that can't be found out."""
 
     @abstractmethod
+    def listed(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
+        """Yield path and allocated bytes of each volume whose name is wanted.
+
+        What can't be read is passed over.
+        """
+
+    @abstractmethod
     def volume(self, target: str, stem: str) -> OwnVolume:
         """Return the volume that a disk is to get; ``stem`` is one of volumes.py."""
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import xml.etree.ElementTree as ET
@@ -44,6 +45,9 @@ class FilePool(Pool):
 
     def room(self) -> Room:
         return mounts.room(self.path)
+
+    def listed(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
+        return named(self.path, wanted)
 
     def volume(self, target: str, stem: str) -> OwnVolume:
         name = f"{stem}{self.SUFFIX}"
@@ -185,7 +189,19 @@ def taken(path: str) -> int:
         return 0
 
 
-def listed(folder: str) -> Iterator[str]:
+def named(folder: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
+    """Yield the path and what it takes on its disk, in bytes, of each file whose name is wanted.
+
+    What can't be read is passed over.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # a pool that is away
+        for entry in entries:
+            with contextlib.suppress(OSError):  # a file that has gone since
+                if wanted(entry.name) and entry.is_file(follow_symlinks=False):
+                    yield entry.path, entry.stat(follow_symlinks=False).st_blocks * 512
+
+
+def every(folder: str) -> Iterator[str]:
     """Yield the paths of all files in a pool's folder, none if it is gone. Raises StorageFailed."""
     try:
         with os.scandir(folder) as entries:

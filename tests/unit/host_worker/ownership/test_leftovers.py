@@ -11,16 +11,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from maglica.disk.files import FilePool
 from maglica.domain.metadata import OwnVolume
 from maglica.host_worker.journal.intents import Effect
 from maglica.host_worker.journal.journal import MAKING, Base, Journal
 from maglica.host_worker.ownership import leftovers
-from maglica.host_worker.ownership.leftovers import Folder
 from maglica.host_worker.ownership.own_files import OwnFiles
 
 
 def listed(folder: Path, *named: str) -> list[str]:
-    found = leftovers.look_alikes([Folder(str(folder), "default")])
+    found = leftovers.look_alikes([FilePool("default", str(folder), 0)], ())
     return [Path(leftover.path).name for leftover in leftovers.unnamed(found, named)]
 
 
@@ -57,14 +57,14 @@ def test_a_pool_behind_a_link(tmp_path: Path) -> None:
     link.symlink_to(real)
     (real / "a.vda.e295817c.qcow2").touch()
     assert listed(link, str(real / "a.vda.e295817c.qcow2")) == []
-    both = leftovers.look_alikes([Folder(str(real), "one"), Folder(str(link), "two")])
+    both = leftovers.look_alikes([FilePool("one", str(real), 0), FilePool("two", str(link), 0)], ())
     assert [leftover.pool for leftover in both] == ["one"]
 
 
 def test_what_has_gone_meanwhile(tmp_path: Path) -> None:
     path = tmp_path / "a.vda.e295817c.qcow2"
     path.touch()
-    found = leftovers.look_alikes([Folder(str(tmp_path))])
+    found = leftovers.look_alikes((), [str(tmp_path)])
     path.unlink()
     assert leftovers.unnamed(found, ()) == ()
 
@@ -84,14 +84,14 @@ def test_what_goes_while_the_folder_is_read(
         (tmp_path / "a.vda.e295817c.qcow2").unlink()
         yield found
 
-    monkeypatch.setattr(leftovers.os, "scandir", scandir)
+    monkeypatch.setattr(os, "scandir", scandir)
     assert listed(tmp_path) == ["b.vda.e295817c.qcow2"]
 
 
 def test_a_base_that_a_vm_says_it_needs(tmp_path: Path) -> None:
     for name in ("01234567", "e295817c"):
         (tmp_path / f"maglica-base.0123456789ab.{name}.vda.qcow2").touch()
-    found = leftovers.look_alikes([Folder(str(tmp_path))])
+    found = leftovers.look_alikes((), [str(tmp_path)])
     (left,) = leftovers.unnamed(found, (), {"e295817c"})
     assert ".01234567." in left.path
 

@@ -64,8 +64,8 @@ class Inspector:
         self._known: dict[str, _Known] = {}
         self._changed: deque[str] = deque()
         self._turn: deque[str] = deque()
-        # Name and folder of the active pools of files.
-        self._folders: tuple[leftovers.Folder, ...] = ()
+        # The active pools, as the last report has found them.
+        self._found: tuple[Pool, ...] = ()
         # The folders of own files and UEFI variables, as the last report has found them.
         self._variables: frozenset[str] = frozenset()
         # The present versions of the images that are off, by UUID.
@@ -85,15 +85,17 @@ class Inspector:
             # Before the pools: what is written meanwhile is taken.
             written = under_way.written(self._journal, bases)
             # Before the domains, whose disks lie in the pools' folders.
-            pools = self._pools()
+            summaries = self._pools()
             # A file is announced before it is made, and its vm defined before that is forgotten.
-            look_alikes = leftovers.look_alikes(self._places())
+            look_alikes = leftovers.look_alikes(
+                self._found, sorted({leftovers.NVRAM, *self._variables})
+            )
             announced = leftovers.announced(self._journal)
             report = HostReport(
                 cpus=self._connection.getInfo()[2],
                 memory_total_mib=total_mib,
                 memory_free_mib=free_mib,
-                pools=pools,
+                pools=summaries,
                 domains=self._domains(),
                 networks=self._networks(),
                 # After the domains, whose versions and bases are counted.
@@ -112,10 +114,6 @@ class Inspector:
         report = replace(report, leftovers=left, looks=self._looks(report))
         self.unprepared = self._unprepared(report)
         return report
-
-    def _places(self) -> tuple[leftovers.Folder, ...]:
-        """Return where Maglica makes files: the pools, and where UEFI variables are."""
-        return (*self._folders, *map(leftovers.Folder, sorted({leftovers.NVRAM, *self._variables})))
 
     def _unprepared(self, report: HostReport) -> tuple[str, ...]:
         """Return the images that shall be prepared, and whose present version has no base yet.
@@ -206,7 +204,7 @@ class Inspector:
         0, and no version, for what can't be read: the clone will say why. Of block devices only a
         clone finds out what is in them.
         """
-        folders = [folder.path for folder in self._folders]
+        folders = [pool.path for pool in self._found]
         try:
             chains = {
                 target: chain.inspect(path, kind, folders) for target, path, kind in known.disks
@@ -225,10 +223,11 @@ class Inspector:
             return None
 
     def _pools(self) -> tuple[PoolSummary, ...]:
-        known = pools.pools(self._connection)
-        self._folders = tuple(leftovers.Folder(pool.path, pool.name) for pool in known)
+        self._found = pools.pools(self._connection)
         allowed = self._settings.pools
-        return tuple(self._summary(pool) for pool in known if not allowed or pool.name in allowed)
+        return tuple(
+            self._summary(pool) for pool in self._found if not allowed or pool.name in allowed
+        )
 
     def _summary(self, pool: Pool) -> PoolSummary:
         capacity, free = pool.capacity, pool.free

@@ -7,13 +7,12 @@ They are listed for people and never removed: a copy that somebody made looks th
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from ...disk import nvram, volumes
+from ...disk import files, nvram, volumes
+from ...disk.backend import Pool
 from ...model.request import Leftover
 from ..journal.journal import Journal
 from .own_files import OwnFiles
@@ -23,32 +22,20 @@ NVRAM = "/var/lib/libvirt/qemu/nvram"
 MAX_LISTED = 1000
 
 
-@dataclass(frozen=True)
-class Folder:
-    """A folder to look into, and the storage pool that it is, if it is one."""
+def look_alikes(pools: Iterable[Pool], folders: Iterable[str]) -> list[Leftover]:
+    """Return the files in the pools, and in the folders of UEFI variables, that have such names.
 
-    path: str
-    pool: str | None = None
-
-
-def look_alikes(folders: Iterable[Folder]) -> list[Leftover]:
-    """Return the files in these folders that have such names. What can't be read is passed over."""
+    What can't be read is passed over.
+    """
+    places = [(pool.name, pool.listed(_looks_own)) for pool in pools]
+    beside = [(None, files.named(folder, _looks_own)) for folder in folders]
     found: dict[str, Leftover] = {}
-    for folder in folders:
-        for entry_path, taken in _entries(folder.path):
-            path = _directory_entry(entry_path)
+    for pool, listed in (*places, *beside):
+        for named, taken in listed:
+            path = _directory_entry(named)
             if path not in found and len(found) < MAX_LISTED:
-                found[path] = Leftover(entry_path, folder.pool, taken)
+                found[path] = Leftover(named, pool, taken)
     return sorted(found.values(), key=lambda leftover: leftover.path)
-
-
-def _entries(folder: str) -> Iterator[tuple[str, int]]:
-    """Yield the paths of files with such names, and what each takes on its disk, in bytes."""
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # a pool that is away
-        for entry in entries:
-            with contextlib.suppress(OSError):  # a file that has gone since
-                if _looks_own(entry.name) and entry.is_file(follow_symlinks=False):
-                    yield entry.path, entry.stat(follow_symlinks=False).st_blocks * 512
 
 
 def _looks_own(name: str) -> bool:

@@ -95,7 +95,7 @@ def find(context: Context) -> References:
         failure = local.kind_of(error, StorageFailed)
         raise failure(f"what is in use can't be found out: {error}") from error
     found = [reference for domain in domains for reference in domain.references(folders)]
-    known = {path for folder in folders.values() for path in files.listed(folder)}
+    known = {path for folder in folders.values() for path in files.every(folder)}
     known.update(reference.path for reference in found)
     found.extend(_backings(known))
     # What a vm is just leaving may be needed again if that is interrupted.
