@@ -21,8 +21,7 @@ from types import SimpleNamespace
 from unittest import mock
 from xml.sax.saxutils import quoteattr
 
-from maglica.disk import chain as inspection
-from maglica.disk import qemu_img
+from maglica.disk import chain, qemu_img
 from maglica.disk.chain import Chain, Layer
 from maglica.host_worker.job.image import original
 from maglica.model import errors
@@ -123,11 +122,11 @@ def _copy(disk: Disk, shop: Workshop, target: Path) -> None:
     settings = SimpleNamespace(image_pattern=None)
     context = SimpleNamespace(connect=lambda: connection, host=HOST, settings=settings)
     image = original.read("image", context)
-    chain = image.chains["vda"]
-    command = [QEMU_IMG, "create", "-q", "-f", "qcow2", str(target), str(chain[0].size)]
+    layers = image.chains["vda"]
+    command = [QEMU_IMG, "create", "-q", "-f", "qcow2", str(target), str(layers[0].size)]
     if subprocess.run(command, check=False, capture_output=True).returncode:
         raise errors.StorageFailed(f"no volume can be made for disk {disk.path}")
-    qemu_img.copy(chain, str(target), lambda: None)
+    qemu_img.copy(layers, str(target), lambda: None)
 
 
 def _is_clear(text: str, disk: Disk) -> bool:
@@ -156,9 +155,9 @@ def _no_inspection() -> Iterator[None]:
         return (Layer(path, disk_format, min(size, 1 << 32), 0, ()),)
 
     with (
-        mock.patch.object(inspection, "inspect", believe),
+        mock.patch.object(chain, "inspect", believe),
         mock.patch.object(qemu_img, "content_bytes", lambda *_rest: 0),
-        mock.patch.object(qemu_img, "source", lambda chain: chain[0].path),
+        mock.patch.object(qemu_img, "source", lambda layers: layers[0].path),
     ):
         yield
 

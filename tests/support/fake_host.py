@@ -12,8 +12,7 @@ from typing import Any, Callable
 import pytest
 from maglica import _deps
 from maglica.config.config import HostWorker
-from maglica.disk import chain as images
-from maglica.disk import qemu_img
+from maglica.disk import chain, qemu_img
 from maglica.guest import ssh_keys
 from maglica.guest.appliance import accel
 from maglica.guest.appliance.appliance import Drive
@@ -140,17 +139,17 @@ class FakeHost:
 
     # --- what stands for QEMU, ssh-keygen and libguestfs
 
-    def lay_over(self, below: images.Layer, path: str) -> None:
+    def lay_over(self, below: chain.Layer, path: str) -> None:
         Path(path).write_bytes(b"overlay of " + below.path.encode())
 
     def copy(
         self,
-        chain: images.Chain,
+        layers: chain.Chain,
         target: str,
         alive: Callable[[], None],
-        overlay: images.Layer | None = None,
+        overlay: chain.Layer | None = None,
     ) -> None:
-        self.copied.append(chain[0].path)
+        self.copied.append(layers[0].path)
         self.step("copy")
 
     def prepare(

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from maglica.disk import chain as images
-from maglica.disk import copies, qemu_img
+from maglica.disk import chain, copies, qemu_img
 from maglica.disk.chain import QCOW2
 from maglica.guest.appliance.appliance import Drive
 from maglica.guest.areas.plan import Patch
@@ -64,11 +63,11 @@ def test_a_full_copy_is_whole_and_sparse_and_shares_blocks_where_it_can(
     base, target = make_base(folder / "base.qcow2"), folder / "copy.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(target), "1G"], check=True)
     before = free(folder)
-    copies.copy(images.inspect(str(base), QCOW2, ()), str(target), "p", tmp_path, lambda: None)
+    copies.copy(chain.inspect(str(base), QCOW2, ()), str(target), "p", tmp_path, lambda: None)
     taken = before - free(folder)
     command = ["qemu-img", "compare", "-q", "-f", "qcow2", "-F", "qcow2", str(base), str(target)]
     subprocess.run(command, check=True)
-    assert images.inspect(str(target), QCOW2, ())[0].size == 1 << 30
+    assert chain.inspect(str(target), QCOW2, ())[0].size == 1 << 30
     if KINDS[kind]:
         assert taken < CONTENT // 8
     else:
@@ -186,11 +185,11 @@ def device(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_block_device_is_copied_where_its_content_has_room(device: str, tmp_path: Path) -> None:
-    chain = images.inspect(device, images.RAW, [])
+    layers = chain.inspect(device, chain.RAW, [])
     with small_disk(tmp_path / "pool", 64) as pool:
         target = pool.path / "copy"
         subprocess.run(["qemu-img", "create", "-q", "-f", QCOW2, str(target), "1G"], check=True)
-        qemu_img.copy(chain, str(target), lambda: None)
+        qemu_img.copy(layers, str(target), lambda: None)
         assert MIB <= target.stat().st_blocks * 512 < 4 * MIB
         subprocess.run(
             ["qemu-img", "compare", "-q", "-f", "raw", "-F", QCOW2, device, str(target)], check=True
@@ -199,4 +198,4 @@ def test_a_block_device_is_copied_where_its_content_has_room(device: str, tmp_pa
         subprocess.run(["qemu-img", "create", "-q", "-f", QCOW2, str(target), "1G"], check=True)
         pool.fill()
         with pytest.raises(NoRoom, match=rf"disk {device} .* can't be copied"):
-            qemu_img.copy(chain, str(target), lambda: None)
+            qemu_img.copy(layers, str(target), lambda: None)

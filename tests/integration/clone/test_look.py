@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from maglica.disk import chain as images
-from maglica.disk import qemu_img
+from maglica.disk import chain, qemu_img
 from maglica.disk.chain import Chain, Layer
 from maglica.guest.appliance import appliance
 from maglica.guest.appliance.appliance import Drive
@@ -53,62 +52,62 @@ def opened(path: Path, disk_format: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def chain(tmp_path: Path) -> Chain:
+def layers(tmp_path: Path) -> Chain:
     """An image of two layers: what is qcow2 upon what is raw, and begins like a qcow2 file."""
     trojan = create(tmp_path / "bottom, raw.img", "-b", "/etc/hostname", "-F", "raw", "1M")
     with trojan.open("ab") as file:
         file.truncate(1 << 20)
     top = create(tmp_path / "top.qcow2", "-b", str(trojan), "-F", "raw", "1M")
     qemu_io(top, "qcow2", "write -P 7 512k 64k")
-    return images.inspect(str(top), "qcow2", [])
+    return chain.inspect(str(top), "qcow2", [])
 
 
-def laid_over(chain: Chain, folder: Path) -> Path:
+def laid_over(layers: Chain, folder: Path) -> Path:
     path = folder / "overlay.qcow2"
-    qemu_img.lay_over(chain[0], str(path))
+    qemu_img.lay_over(layers[0], str(path))
     return path
 
 
-def test_an_overlay_reads_all_layers_as_they_are_stated(chain: Chain, tmp_path: Path) -> None:
-    overlay = laid_over(chain, tmp_path)
+def test_an_overlay_reads_all_layers_as_they_are_stated(layers: Chain, tmp_path: Path) -> None:
+    overlay = laid_over(layers, tmp_path)
     assert overlay.stat().st_mode & 0o777 == 0o600
     raw = tmp_path / "raw"
     subprocess.run(["qemu-img", "convert", "-f", "qcow2", str(overlay), str(raw)], check=True)
     content = raw.read_bytes()
-    bottom = Path(chain[1].path).read_bytes()
+    bottom = Path(layers[1].path).read_bytes()
     assert content[: 512 << 10] == bottom[: 512 << 10]
     assert content[512 << 10 : 576 << 10] == b"\7" * (64 << 10)
 
 
 def test_a_copy_has_what_was_written_to_the_overlay_and_the_image_has_not(
-    chain: Chain, tmp_path: Path
+    layers: Chain, tmp_path: Path
 ) -> None:
-    before = images.version("uuid", {"vda": images.again(chain)})
-    overlay = laid_over(chain, tmp_path)
+    before = chain.version("uuid", {"vda": chain.again(layers)})
+    overlay = laid_over(layers, tmp_path)
     qemu_io(overlay, "qcow2", "write -P 9 0 64k")
     target = create(tmp_path / "base.qcow2", "1M")
-    top = Layer(str(overlay), "qcow2", chain[0].size, overlay.stat().st_blocks * 512, ())
-    qemu_img.copy(chain, str(target), lambda: None, top)
+    top = Layer(str(overlay), "qcow2", layers[0].size, overlay.stat().st_blocks * 512, ())
+    qemu_img.copy(layers, str(target), lambda: None, top)
     overlay.unlink()
     qemu_io(target, "qcow2", "read -P 9 0 64k", "read -P 7 512k 64k", "read -P 0 576k 64k")
-    assert images.version("uuid", {"vda": images.again(chain)}) == before
+    assert chain.version("uuid", {"vda": chain.again(layers)}) == before
 
 
-def test_an_image_may_be_started_while_it_is_looked_at(chain: Chain, tmp_path: Path) -> None:
-    overlay = laid_over(chain, tmp_path)
-    with opened(overlay, "qcow2"), opened(Path(chain[0].path), "qcow2"):
+def test_an_image_may_be_started_while_it_is_looked_at(layers: Chain, tmp_path: Path) -> None:
+    overlay = laid_over(layers, tmp_path)
+    with opened(overlay, "qcow2"), opened(Path(layers[0].path), "qcow2"):
         pass
     target = create(tmp_path / "base.qcow2", "1M")
-    with opened(Path(chain[0].path), "qcow2"):
+    with opened(Path(layers[0].path), "qcow2"):
         qemu_io(overlay, "qcow2", "read -P 7 512k 64k")
-        qemu_img.copy(chain, str(target), lambda: None)
+        qemu_img.copy(layers, str(target), lambda: None)
 
 
-def test_no_file_that_is_there_becomes_an_overlay(chain: Chain, tmp_path: Path) -> None:
+def test_no_file_that_is_there_becomes_an_overlay(layers: Chain, tmp_path: Path) -> None:
     theirs = tmp_path / "overlay.qcow2"
     theirs.write_bytes(b"another's")
     with pytest.raises(StorageFailed, match="File exists"):
-        laid_over(chain, tmp_path)
+        laid_over(layers, tmp_path)
     assert theirs.read_bytes() == b"another's"
 
 
@@ -120,7 +119,7 @@ def test_a_disk_that_wants_all_memory_ends_the_appliance(
     for number in range(4):
         words = ["qemu-img", "bitmap", "--add", "-g", "512", str(evil), f"b{number}"]
         subprocess.run(words, check=True)
-    overlay = laid_over(images.inspect(str(evil), "qcow2", []), tmp_path)
+    overlay = laid_over(chain.inspect(str(evil), "qcow2", []), tmp_path)
     before = resource.getrlimit(resource.RLIMIT_AS)
     monkeypatch.setattr(appliance, "_SPACE", 11 << 28)
     with (

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from maglica.disk import chain as images
+from maglica.disk import chain
 from maglica.disk.chain import backing_of, inspect, source, version
 from maglica.model.errors import ImageUnsupported, StorageFailed
 from support.qcow2 import BACKING_FORMAT, header, whole
@@ -41,20 +41,20 @@ def test_a_chain(tmp_path: Path) -> None:
     bottom = make(pool / "bottom.raw", b"x" * 5000)
     middle = make(tmp_path / "middle", b"", backing="pool/bottom.raw", kind=b"raw")
     top = make(tmp_path / "top", b"", backing=middle)
-    chain = inspect(top, "qcow2", [str(pool)])
-    assert [(layer.path, layer.format) for layer in chain] == [
+    layers = inspect(top, "qcow2", [str(pool)])
+    assert [(layer.path, layer.format) for layer in layers] == [
         (top, "qcow2"),
         (middle, "qcow2"),
         (bottom, "raw"),
     ]
-    assert chain[2].size == 5000
-    named = json.loads(source(chain)[5:])
+    assert layers[2].size == 5000
+    named = json.loads(source(layers)[5:])
     assert named["backing"]["backing"]["file"]["filename"] == bottom
 
 
 def test_a_lone_qcow2_file_is_said_to_have_no_backing_file(tmp_path: Path) -> None:
-    chain = inspect(make(tmp_path / "top", header()), "qcow2", [])
-    assert json.loads(source(chain)[5:])["backing"] is None
+    layers = inspect(make(tmp_path / "top", header()), "qcow2", [])
+    assert json.loads(source(layers)[5:])["backing"] is None
 
 
 def test_a_link_to_a_backing_file_is_judged_by_where_it_leads(tmp_path: Path) -> None:
@@ -88,14 +88,14 @@ def test_a_name_that_can_not_be_stated(tmp_path: Path, name: str) -> None:
 
 def test_what_a_copy_takes(tmp_path: Path) -> None:
     raw = inspect(make(tmp_path / "raw", b"x" * 8192), "raw", [])
-    assert images.content_bytes(raw) == 8192
+    assert chain.content_bytes(raw) == 8192
     plain = make(tmp_path / "plain", whole([5 << 16, 6 << 16]))
-    assert images.content_bytes(inspect(plain, "qcow2", [])) == 2 << 16
+    assert chain.content_bytes(inspect(plain, "qcow2", [])) == 2 << 16
     small = make(tmp_path / "small", whole([1 << 62 | 5 << 16] * 512))
-    assert images.content_bytes(inspect(small, "qcow2", [])) == 512 << 16
+    assert chain.content_bytes(inspect(small, "qcow2", [])) == 512 << 16
     bad = make(tmp_path / "bad", whole([99 << 16]))
     with pytest.raises(ImageUnsupported, match=rf"disk {bad} can't be used: it is cut off"):
-        images.content_bytes(inspect(bad, "qcow2", []))
+        chain.content_bytes(inspect(bad, "qcow2", []))
 
 
 def test_what_a_copy_of_a_block_device_takes(tmp_path: Path) -> None:
@@ -107,23 +107,23 @@ def test_what_a_copy_of_a_block_device_takes(tmp_path: Path) -> None:
             file.seek(place)
             file.write(b"x")
     device = (replace(inspect(str(disk), "raw", [])[0], identity=None, allocated=0),)
-    assert images.allocated_bytes(device) == 0
+    assert chain.allocated_bytes(device) == 0
     # Where all of it has room, it is not read.
-    assert images.content_bytes(device, 3 << 30) == 3 << 30
+    assert chain.content_bytes(device, 3 << 30) == 3 << 30
     told: list[None] = []
-    assert images.content_bytes(device, 1 << 30, lambda: told.append(None)) == 3 << 16
+    assert chain.content_bytes(device, 1 << 30, lambda: told.append(None)) == 3 << 16
     assert len(told) > 10
     # No more is read than it takes to know that there is no room.
     told.clear()
-    assert images.content_bytes(device, 1 << 16, lambda: told.append(None)) == 2 << 16
+    assert chain.content_bytes(device, 1 << 16, lambda: told.append(None)) == 2 << 16
     assert len(told) == 1
     above = (inspect(make(tmp_path / "top", whole([5 << 16])), "qcow2", [])[0], *device)
-    assert images.content_bytes(above, 1 << 30) == min(above[0].size, 4 << 16)
+    assert chain.content_bytes(above, 1 << 30) == min(above[0].size, 4 << 16)
 
 
 def test_what_a_copy_of_qcow2_on_a_block_device_takes(tmp_path: Path) -> None:
     (layer,) = inspect(make(tmp_path / "plain", whole([5 << 16, 6 << 16])), "qcow2", [])
-    assert images.content_bytes((replace(layer, identity=None, allocated=0),)) == 2 << 16
+    assert chain.content_bytes((replace(layer, identity=None, allocated=0),)) == 2 << 16
 
 
 @pytest.mark.parametrize(
@@ -209,14 +209,14 @@ def test_version(tmp_path: Path) -> None:
     assert version("other", chains) != first
     assert version("uuid", {"vdb": chains["vda"]}) != first
     os.utime(disk, ns=(0, 1))
-    assert version("uuid", {"vda": images.again(chains["vda"])}) != first
+    assert version("uuid", {"vda": chain.again(chains["vda"])}) != first
 
 
 def test_again_notices_a_file_that_is_gone(tmp_path: Path) -> None:
-    chain = inspect(make(tmp_path / "disk", b""), "raw", [])
+    layers = inspect(make(tmp_path / "disk", b""), "raw", [])
     (tmp_path / "disk").unlink()
     with pytest.raises(StorageFailed, match=r"disk .*/disk can't be read"):
-        images.again(chain)
+        chain.again(layers)
 
 
 def test_a_file_system_that_is_mounted_as_another_device_makes_no_new_version(
@@ -236,10 +236,10 @@ def test_a_file_system_that_is_mounted_as_another_device_makes_no_new_version(
 
 
 def test_a_block_device_has_no_version() -> None:
-    chain = (images.Layer("/dev/vg/image", "raw", 1, 1, None),)
-    assert version("uuid", {"vda": chain}) is None
-    assert images.again(chain) == chain
-    assert json.loads(source(chain)[5:])["file"]["driver"] == "host_device"
+    layers = (chain.Layer("/dev/vg/image", "raw", 1, 1, None),)
+    assert version("uuid", {"vda": layers}) is None
+    assert chain.again(layers) == layers
+    assert json.loads(source(layers)[5:])["file"]["driver"] == "host_device"
 
 
 @pytest.mark.parametrize(

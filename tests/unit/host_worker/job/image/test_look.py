@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from maglica.disk import chain as images
-from maglica.disk import qemu_img
+from maglica.disk import chain, qemu_img
 from maglica.guest.filesystem import ApplianceDied
 from maglica.host_worker.job import main, undo
 from maglica.host_worker.job.image import look
@@ -63,8 +62,8 @@ def test_the_appliance_gets_overlays_and_the_base_what_came_of_them(
     host.add_image(["vda", "vdb"])
     copied: list[tuple[str, str]] = []
 
-    def copy(chain: images.Chain, _target: str, _alive: object, overlay: images.Layer) -> None:
-        copied.append((chain[0].path, overlay.path))
+    def copy(layers: chain.Chain, _target: str, _alive: object, overlay: chain.Layer) -> None:
+        copied.append((layers[0].path, overlay.path))
 
     monkeypatch.setattr(qemu_img, "copy", copy)
     assert clone(host).state is State.DONE
@@ -147,7 +146,7 @@ def test_an_image_without_a_version_is_looked_at_each_time(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.add_image()
-    monkeypatch.setattr(images, "version", lambda *_asked: None)
+    monkeypatch.setattr(chain, "version", lambda *_asked: None)
     host.broken["prepare"] = NETPLAN
     for _turn in range(2):
         assert clone(host).failure.code == NETPLAN.code
