@@ -141,7 +141,7 @@ WORK: dict[str, dict[str, Callable[[Task], None]]] = {
         "prune": restart_client,
         "keep_host": new_host,
         "forget_host": lost_host,
-        "_prepare": new_client_journal,
+        "_migrate": new_client_journal,
     },
     failpoint.HOST: {
         "cancel": cancel,

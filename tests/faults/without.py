@@ -198,11 +198,11 @@ def durability() -> None:
     really_begin, really_close = Journal.begin, Journal.close
 
     def begin(journal: Journal) -> None:
-        if not journal._connection.in_transaction:
+        if not journal._db.in_transaction:
             really_begin(journal)
 
     def close(journal: Journal) -> None:
-        journal._connection.commit()
+        journal._db.commit()
         really_close(journal)
 
     Journal.begin, Journal.close = begin, close

@@ -16,7 +16,6 @@ import os
 import signal
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FunctionType
 from typing import Any, Callable
@@ -25,8 +24,8 @@ CLIENT = "maglica.client_worker.journal"
 HOST = "maglica.host_worker.journal.journal"
 ERRORS = {"EIO": "disk I/O error", "ENOSPC": "database or disk is full"}
 WAYS = ("kill-before", "kill-after", *ERRORS)
-# Functions below which all writing is.
-WRITERS = {CLIENT: "_execute", HOST: "write"}
+# What a journal writes by; each in the code of a function makes that a step.
+WRITERS = {CLIENT: {"_execute", "begin", "commit", "rollback"}, HOST: {"write"}}
 STATEMENTS = ("wal_checkpoint", "user_version = ")
 
 
@@ -35,19 +34,19 @@ def steps(journal: str) -> tuple[str, ...]:
     return tuple(name for _owner, name in _steps(journal))
 
 
-def _steps(journal: str) -> Iterator[tuple[Any, str]]:
+def _steps(journal: str) -> Iterator[tuple[type, str]]:
     module = importlib.import_module(journal)
-    owners = [module.Journal, module, *filter(None, [getattr(module, "Database", None)])]
-    for owner in owners:
+    database = importlib.import_module("maglica.system.database").Database
+    for owner, writers in ((module.Journal, WRITERS[journal]), (database, set())):
         for name, value in vars(owner).items():
-            if isinstance(value, FunctionType) and _writes(value, WRITERS[journal]):
+            if isinstance(value, FunctionType) and _writes(value, writers):
                 yield owner, name
 
 
-def _writes(function: FunctionType, writer: str) -> bool:
+def _writes(function: FunctionType, writers: set[str]) -> bool:
     code = function.__code__
-    texts = (each for each in code.co_consts if isinstance(each, str))
-    return writer in code.co_names or any(
+    texts = [each for each in code.co_consts if isinstance(each, str)]
+    return not writers.isdisjoint(code.co_names) or any(
         statement in text for text in texts for statement in STATEMENTS
     )
 
@@ -65,7 +64,7 @@ def _breakable(plan: Path, name: str, real: Callable[..., Any]) -> Callable[...,
         if how == "kill-before":
             os.kill(os.getpid(), signal.SIGKILL)
         if how in ERRORS:
-            _break(how, arguments, real.__globals__)
+            _break(how, arguments[0])
         result = real(*arguments, **named)
         if how == "kill-after":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -86,16 +85,10 @@ def _due(plan: Path, name: str) -> str:
         return how
 
 
-def _break(how: str, arguments: tuple[Any, ...], module: dict[str, Any]) -> None:
-    """Raise what SQLite raises, as the journal passes it on; a full disk ends a transaction."""
-    owner = arguments[0]
-    connection = getattr(owner, "_connection", None)
-    if how == "ENOSPC" and connection is not None and connection.in_transaction:
-        connection.execute("ROLLBACK")
-    errors: AbstractContextManager[None]
-    if "_failing" in module:
-        errors = module["_failing"](getattr(owner, "path", owner))
-    else:
-        errors = (owner if hasattr(owner, "_errors") else owner._db)._errors("write")
-    with errors:
+def _break(how: str, owner: Any) -> None:
+    """Raise what SQLite raises, as the database passes it on; a full disk ends a transaction."""
+    database = owner if hasattr(owner, "in_transaction") else owner._db
+    if how == "ENOSPC":
+        database.rollback()
+    with database._errors("write"):
         raise sqlite3.OperationalError(ERRORS[how])

@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The client worker's journal: every accepted request and what the hosts said last, in SQLite.
 
-What ``commit`` has returned for survives any crash: WAL with synchronous=FULL syncs the log with
-each commit (https://www.sqlite.org/pragma.html#pragma_synchronous). One transaction may hold the
-work of many messages; the caller replies after it. Every failure of SQLite is a JournalFailed.
+One transaction may hold the work of many messages; the caller replies after its commit. Every
+failure is a JournalFailed (system/database.py).
 """
 
 from __future__ import annotations
@@ -13,16 +12,15 @@ import hashlib
 import heapq
 import json
 import logging
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..model.errors import JournalFailed, MessageInvalid
 from ..model.plain import plain
 from ..model.request import HostReport, Request, Spec, State
+from ..system.database import Database
 from ..wire import messages, records
 
 logger = logging.getLogger(__name__)
@@ -75,10 +73,9 @@ def digest(spec: Spec, parent: str | None = None, peer: str | None = None) -> st
 class Journal:
     """An open journal. Changes come between ``begin`` and ``commit`` or ``rollback``."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._connection = connection
-        self._secrets_in_log = False
+    def __init__(self, database: Database) -> None:
+        self.path = database.path
+        self._db = database
         # Grows by one with each change of a request.
         self.revision: int = self._query("SELECT ifnull(max(revision), 0) FROM requests")[0][0]
 
@@ -86,38 +83,24 @@ class Journal:
     def open(cls, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> Journal:
         """Open the file ``path``, make it (mode 0600) if it is missing, and migrate its schema.
 
-        Raises JournalFailed, also when another process has it open.
+        Raises JournalFailed, also when another process has it open: a second worker on the same
+        file would answer from memory that does not know of the first.
         """
-        try:
-            _create(path)
-        except OSError as error:
-            raise JournalFailed(f"journal {path}: {error.strerror}") from error
-        with _failing(path):
-            connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-            connection.row_factory = sqlite3.Row
-            try:
-                _prepare(path, connection, migrations)
-            except BaseException:
-                connection.close()
-                raise
-        return cls(path, connection)
+        return cls(Database(path, migrations, BUSY_SECONDS, exclusive=True))
 
     def close(self) -> None:
-        with _failing(self.path):
-            self._connection.close()
+        self._db.close()
 
     def begin(self) -> None:
-        self._execute("BEGIN IMMEDIATE")
+        self._db.begin()
 
     def commit(self) -> None:
         """Make everything since ``begin`` durable; on JournalFailed nothing of it is."""
-        self._execute("COMMIT")
+        self._db.commit()
 
     def rollback(self) -> None:
         """Take back everything since ``begin``."""
-        # SQLite has rolled back by itself after some errors, a full disk among them.
-        if self._connection.in_transaction:
-            self._execute("ROLLBACK")
+        self._db.rollback()
 
     def add(self, request: Request, content: str) -> None:
         """Keep a new request; ``content`` is its digest, against which a repetition is held."""
@@ -149,7 +132,7 @@ class Journal:
         if request.state.ended:
             spec = _json(request.spec.without_secrets())
             self._execute("UPDATE requests SET spec = ? WHERE id = ?", spec, request.id)
-            self._secrets_in_log = True
+            self._db.secrets_deleted()
 
     def add_alias(self, alias: str, content: str, request_id: str) -> None:
         """Let ``alias``, the id of a submit that joined ``request_id``, stand for that request."""
@@ -249,9 +232,7 @@ class Journal:
 
     def wipe_log(self) -> None:
         """Empty the write-ahead log if it may still hold secrets of requests that have ended."""
-        if self._secrets_in_log:
-            self._query("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._secrets_in_log = False
+        self._db.wipe_log()
 
     def _moving(self, request: Request) -> tuple[Any, ...]:
         self.revision += 1
@@ -260,12 +241,10 @@ class Journal:
         return state, version, updated, _json(detail), self.revision
 
     def _execute(self, statement: str, *values: Any) -> int:
-        with _failing(self.path):
-            return self._connection.execute(statement, values).rowcount
+        return self._db.change(statement, *values)
 
-    def _query(self, statement: str, *values: Any) -> list[Any]:
-        with _failing(self.path):
-            return self._connection.execute(statement, values).fetchall()
+    def _query(self, statement: str, *values: Any) -> list[sqlite3.Row]:
+        return self._db.read(statement, *values)
 
     def _request(self, row: sqlite3.Row) -> Request:
         values = {name: row[name] for name in row.keys() if name in _PLAIN}  # noqa: SIM118
@@ -279,55 +258,10 @@ class Journal:
             ) from error
 
 
-@contextmanager
-def _failing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        locked = str(error) == "database is locked"
-        cause = "another process has it open" if locked else error
-        raise JournalFailed(f"journal {path}: {cause}") from error
-
-
 def _report(name: str, text: str) -> HostReport:
     hello = {"host": name, "report": json.loads(text), "requests": []}
     report: HostReport = messages.asked("hello", hello)["report"]
     return report
-
-
-def _create(path: Path) -> None:
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        return
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _prepare(
-    path: Path, connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]
-) -> None:
-    # A second worker on the same file would answer from memory that does not know of the first.
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA secure_delete = ON")
-    connection.execute("BEGIN IMMEDIATE")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(migrations):
-        raise JournalFailed(
-            f"journal {path}: its schema version {version} is newer than {len(migrations)},"
-            " the newest that this version of Maglica knows"
-        )
-    for script in migrations[version:]:
-        for statement in script:
-            connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {len(migrations)}")
-    connection.execute("COMMIT")
 
 
 def _json(value: Any) -> str:

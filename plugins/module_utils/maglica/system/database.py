@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -19,72 +18,125 @@ from ..model.errors import JournalFailed
 class Database:
     """The SQLite file at ``path``, made there (mode 0600) when it is missing.
 
+    What was committed survives any crash: WAL with synchronous=FULL syncs the log with each commit
+    (https://www.sqlite.org/pragma.html#pragma_synchronous). What is deleted is overwritten, in the
+    log by ``wipe_log``.
+
     Each of ``migrations`` takes its schema one version up; those that have not run yet do so. A
     file of a later version is refused. ``patience`` is how many seconds to wait for another process
-    that writes. Belongs to one thread.
+    that writes; ``exclusive`` lets no other process open it. Belongs to one thread.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[Sequence[str]], patience: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        migrations: Sequence[Sequence[str]],
+        patience: float,
+        *,
+        exclusive: bool = False,
+    ) -> None:
         self.path = path
+        self._exclusive = exclusive
+        self._secrets_in_log = False
         with self._errors("open"):
             _create(path)
             self._db = sqlite3.connect(path, timeout=patience, isolation_level=None)
+        try:
+            self._prepare(migrations)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self, migrations: Sequence[Sequence[str]]) -> None:
+        with self._errors("open"):
+            self._db.row_factory = sqlite3.Row
+            self._db.execute(
+                f"PRAGMA locking_mode = {'EXCLUSIVE' if self._exclusive else 'NORMAL'}"
+            )
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
             self._db.execute("PRAGMA secure_delete = ON")
             found = self._db.execute("PRAGMA user_version").fetchone()[0]
         if found > len(migrations):
             raise JournalFailed(
-                f"journal {path} has schema version {found}; this worker knows up to"
+                f"journal {self.path} has schema version {found}; this worker knows up to"
                 f" {len(migrations)}: install the newer version again"
             )
         if found < len(migrations):
             self._migrate(migrations)
 
     def close(self) -> None:
-        self._db.close()
+        with self._errors("close"):
+            self._db.close()
 
-    def read(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    def read(self, statement: str, *values: Any) -> list[sqlite3.Row]:
         """Return all rows of a query."""
         with self._errors("read"):
             return self._db.execute(statement, values).fetchall()
 
     def change(self, statement: str, *values: Any) -> int:
-        """Run a statement inside ``write``; return how many rows it changed."""
-        return self._db.execute(statement, values).rowcount
+        """Run a statement; return how many rows it changed."""
+        with self._errors("write"):
+            return self._db.execute(statement, values).rowcount
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._db.in_transaction
+
+    def begin(self) -> None:
+        """Keep what is changed from here until it is committed or rolled back."""
+        self.change("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make everything since ``begin`` durable; on JournalFailed nothing of it is."""
+        self.change("COMMIT")
+
+    def rollback(self) -> None:
+        """Take back everything since ``begin``."""
+        # SQLite has rolled back by itself after some errors, a full disk among them.
+        if self._db.in_transaction:
+            self.change("ROLLBACK")
 
     @contextmanager
     def write(self) -> Iterator[None]:
         """Commit what the block changes, all of it or (after an error) nothing."""
-        with self._errors("write"):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        self.begin()
+        try:
+            yield
+            self.commit()
+        except BaseException:
+            self.rollback()
+            raise
+
+    def secrets_deleted(self) -> None:
+        """Note that the log may still hold secrets that a change has taken away."""
+        self._secrets_in_log = True
 
     def wipe_log(self) -> None:
-        """Empty the write-ahead log, which keeps deleted content; left for later while in use."""
-        with self._errors("checkpoint"):
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Empty the write-ahead log if it may hold secrets; left for later while it is in use."""
+        if self._secrets_in_log:
+            with self._errors("checkpoint"):
+                busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            self._secrets_in_log = bool(busy)
 
     def _migrate(self, migrations: Sequence[Sequence[str]]) -> None:
         with self.write():
             # Another process may have been faster.
-            (found,) = self._db.execute("PRAGMA user_version").fetchone()
+            ((found,),) = self.read("PRAGMA user_version")
             for statement in chain.from_iterable(migrations[found:]):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {max(found, len(migrations))}")
+                self.change(statement)
+            self.change(f"PRAGMA user_version = {max(found, len(migrations))}")
 
     @contextmanager
     def _errors(self, act: str) -> Iterator[None]:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
-            raise JournalFailed(f"cannot {act} the journal {self.path}: {error}") from error
+            cause: object = error
+            if self._exclusive and str(error) == "database is locked":
+                cause = "another process has it open"
+            raise JournalFailed(f"cannot {act} the journal {self.path}: {cause}") from error
 
 
 def _create(path: Path) -> None:
@@ -94,5 +146,13 @@ def _create(path: Path) -> None:
     this process has on it (https://www.sqlite.org/howtocorrupt.html, 2.2), and the journal would
     be taken away from under it.
     """
-    with contextlib.suppress(FileExistsError):
+    try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+    # Its name is to be on the disk as well.
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

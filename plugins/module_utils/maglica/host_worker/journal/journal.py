@@ -190,8 +190,7 @@ class Journal:
                 state, failure = entry.ending, entry.request.failure
             result = {"failure": failure, "vm": vm, "phases": tuple(phases)}
             self._change(request_id, state=state, phase=None, **result)
-        if getattr(entry.request.spec, "root_password", None):
-            self._db.wipe_log()
+        self._db.wipe_log()
         return True
 
     def reported(self, request_id: str) -> None:
@@ -319,8 +318,9 @@ class Journal:
         if entry is None or entry.request.state.ended:
             return
         request = replace(entry.request, updated=time.time(), **fields)
-        if request.state.ended:
+        if request.state.ended and request.spec != request.spec.without_secrets():
             request = replace(request, spec=request.spec.without_secrets())
+            self._db.secrets_deleted()
         self._db.change(
             "UPDATE requests SET request = ?, open = ? WHERE id = ?",
             _json(request),
@@ -336,7 +336,7 @@ def _json(request: Request) -> str:
     return json.dumps(plain(request))
 
 
-def _base(row: tuple[Any, ...]) -> Base:
+def _base(row: Iterable[Any]) -> Base:
     base_id, image, image_uuid, version, state, pool, disks, facts, created = row
     known = None if facts is None else json.loads(facts)
     return Base(base_id, image, image_uuid, version, state, pool, json.loads(disks), known, created)
