@@ -24,7 +24,7 @@ from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import run_state_machine_as_test
 from maglica.disk import pools
 from maglica.host_worker.job.image import base as bases
-from maglica.host_worker.journal.journal import READY
+from maglica.host_worker.journal.bases import READY
 from maglica.host_worker.ownership import own_files
 from maglica.host_worker.ownership.own_files import OwnFiles
 from maglica.model.request import CloneMode
@@ -152,10 +152,10 @@ def removing_bases_by_name(are_away: Any) -> Iterator[None]:
 
     def without(image: Any, context: Any) -> Any:
         for base in context.journal.bases(image.uuid):
-            away = [not Path(disk["path"]).exists() for disk in base.disks.values()]
+            away = [not Path(disk.path).exists() for disk in base.disks]
             if base.state == READY and are_away(away):
-                for disk in base.disks.values():
-                    _delete(context.connect(), base.pool, disk["name"])
+                for disk in base.disks:
+                    _delete(context.connect(), base.pool, disk.name)
                 context.journal.remove_base(base.id)
         return find(image, context)
 

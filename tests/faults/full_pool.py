@@ -110,7 +110,7 @@ class Stage:
     def left(self, made: set[str]) -> list[str]:
         """Return what is there beyond the vms ``made`` and the bases in the journal."""
         journal = self.cell.host.journal()
-        bases = {disk["name"] for base in journal.bases() for disk in base.disks.values()}
+        bases = {disk.name for base in journal.bases() for disk in base.disks}
         files = {path.name for path in self.disk.path.iterdir() if path.name != "filling"}
         volumes = {name for name in files if not any(name.startswith(f"{vm}.") for vm in made)}
         domains = {each.name() for each in self.connection.listAllDomains()} - made - {IMAGE}

@@ -37,7 +37,8 @@ def steps(journal: str) -> tuple[str, ...]:
 def _steps(journal: str) -> Iterator[tuple[type, str]]:
     module = importlib.import_module(journal)
     database = importlib.import_module("maglica.system.database").Database
-    for owner, writers in ((module.Journal, WRITERS[journal]), (database, set())):
+    *parts, _object = module.Journal.__mro__
+    for owner, writers in (*((part, WRITERS[journal]) for part in parts), (database, set())):
         for name, value in vars(owner).items():
             if isinstance(value, FunctionType) and _writes(value, writers):
                 yield owner, name

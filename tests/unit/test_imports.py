@@ -100,7 +100,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("wire.keys", "config", "system"),
         *("host_worker.daemon", "host_worker.journal", "host_worker.ownership"),
     ),
-    "host_worker.journal": ("system", "wire.records"),
+    "host_worker.journal": ("system", "guest.facts", "wire.records"),
     "host_worker.ownership": ("disk", "domain", "libvirtd", "host_worker.journal"),
     "host_worker.daemon": (
         *(

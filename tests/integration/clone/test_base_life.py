@@ -335,5 +335,5 @@ def test_a_release_beside_clones_takes_nothing_from_them(host: Host) -> None:
         assert len(chain) == 2
         assert all(Path(layer).exists() for layer in chain)
     known = host.context.journal.bases()
-    journaled = {disk["name"] for base in known for disk in base.disks.values()}
+    journaled = {disk.name for base in known for disk in base.disks}
     assert set(base_files(host)) == journaled

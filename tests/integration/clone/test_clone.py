@@ -188,8 +188,8 @@ def test_the_original_is_unchanged_and_free(
 def test_volumes(host: Host, done: dict[str, Request]) -> None:
     (base,) = host.context.journal.bases()
     names = [Path(request.vm.disks[0]).name for request in done.values()]
-    assert host.files() == sorted([*names, base.disks["vda"]["name"]])
-    base_path = base.disks["vda"]["path"]
+    assert host.files() == sorted([*names, base.disks[0].name])
+    base_path = base.disks[0].path
     assert Path(base_path).stat().st_mode & 0o777 == 0o400
     used = [name for name, request in done.items() if base_path in chain_of(request.vm.disks[0])]
     assert used == [LINKED, OTHER]

@@ -311,7 +311,7 @@ def test_a_job_that_is_killed_with_its_appliance(host: Host, phase: str) -> None
     undo.undo(request.id, host.context)
     undo.undo(request.id, host.context)
     assert host.context.journal.intents(request.id) == ()
-    kept = [disk["name"] for base in host.context.journal.bases() for disk in base.disks.values()]
+    kept = [disk.name for base in host.context.journal.bases() for disk in base.disks]
     assert host.files() == kept
     assert len(kept) == (0 if phase == "base" else 1)
     assert appliances(host.folder) == []

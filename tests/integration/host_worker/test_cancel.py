@@ -19,7 +19,7 @@ import libvirt
 import pytest
 from maglica.disk import chain, volumes
 from maglica.domain import definition
-from maglica.host_worker.journal.journal import MAKING, READY, Base
+from maglica.host_worker.journal.bases import MAKING, READY, Base, BaseDisk
 from maglica.model.request import Request, State, new_request_id, vm_uuid
 from maglica.verbs import table
 from support import qemu_libvirtd
@@ -143,7 +143,7 @@ def add_base(rig: Rig) -> str:
     name = "maglica-base.0123456789ab.0a1b2c3d.vda.qcow2"
     path = rig.pool / name
     run("qemu-img", "create", "-f", "qcow2", path, "8M")
-    disks = {"vda": {"name": name, "path": str(path), "format": "qcow2", "bytes": 8 * MIB}}
+    disks = (BaseDisk("vda", name, str(path), "qcow2"),)
     base = Base("0a1b2c3d", IMAGE, IMAGE_UUID, "0123456789ab", MAKING, "default", disks)
     rig.host.journal().add_base(base)
     rig.host.journal().update_base(base.id, state=READY, facts=None)

@@ -15,10 +15,12 @@ from unittest import mock
 import pytest
 from maglica.config.config import HostWorker
 from maglica.disk import chain, mounts
+from maglica.guest.facts import Area, GuestFacts
 from maglica.guest.network.families import INSPECTION
 from maglica.host_worker.daemon.report import Inspector
+from maglica.host_worker.journal.bases import MAKING, READY, Base, BaseDisk
 from maglica.host_worker.journal.intents import Effect
-from maglica.host_worker.journal.journal import MAKING, READY, Base, Journal
+from maglica.host_worker.journal.journal import Journal
 from maglica.host_worker.journal.looks import Look
 from maglica.model.request import (
     BaseSummary,
@@ -34,7 +36,8 @@ from maglica.verbs.prepare import PrepareSpec
 from support.own_libvirtd import DOMAIN, MADE, OwnLibvirtd
 
 NAME, UUID = "own.original", "0d0c2f4e-3b1a-4c52-8f8e-6a7b8c9d0e1f"
-BASE = Base("0a1b2c3d", NAME, UUID, "", READY, "own", {}, {"areas": {"vda": []}}, 5.0)
+FACTS = GuestFacts((), "debian", "12", "ifupdown", "i", "", True, areas=(Area("/etc/hostname", 1),))
+BASE = Base("0a1b2c3d", NAME, UUID, "", READY, "own", (), FACTS, 5.0)
 
 # A file system of 2 GiB, of which 1 GiB is free: that of the machine changes all the time.
 FREE = SimpleNamespace(f_frsize=4096, f_blocks=1 << 19, f_bavail=1 << 18)
@@ -98,7 +101,7 @@ def test_an_image_without_a_base_is_to_be_prepared(node: Node) -> None:
 def test_a_base_of_the_present_version(node: Node, tmp_path: Path) -> None:
     file = tmp_path / "base"
     file.write_bytes(b"x" * 8192)
-    base = node.add(disks={"vda": {"path": str(file)}})
+    base = node.add(disks=(BaseDisk("vda", file.name, str(file), "raw"),))
     bases, unprepared = node.look()
     assert bases == (
         BaseSummary(
@@ -192,11 +195,11 @@ def test_what_a_clone_under_way_has_written_counts_once(node: Node, tmp_path: Pa
     volume = written(tmp_path / "volume")
     node.journal.intend(clone.id, Effect.VOLUME, volume)
     for request, base_id in ((clone, "11111111"), (prepare, "22222222")):
-        disk = written(tmp_path / base_id)
-        node.add(id=base_id, state=MAKING, disks={"vda": disk})
+        disk = written(tmp_path / base_id)["path"]
+        node.add(id=base_id, state=MAKING, disks=(BaseDisk("vda", base_id, disk, "raw"),))
         node.journal.intend(request.id, Effect.BASE, {"id": base_id, "image_uuid": UUID})
     assert added(node) == 16 << 20
-    node.journal.update_base("11111111", state=READY, facts={})
+    node.journal.update_base("11111111", state=READY, facts=FACTS)
     assert added(node) == 8 << 20
     vm = node.libvirtd.define("vm0", vm_uuid(clone.id), MADE)
     assert added(node) == 0
@@ -213,7 +216,7 @@ def test_an_image_that_runs_is_not_to_be_prepared(node: Node) -> None:
 
 def test_the_vms_of_each_base_are_counted(node: Node) -> None:
     node.add(id="11111111")
-    node.add(id="22222222", version="another", facts={})
+    node.add(id="22222222", version="another", facts=replace(FACTS, areas=()))
     for base in ("11111111", "11111111", "22222222", "33333333"):
         node.vm(base)
     bases, _unprepared = node.look()

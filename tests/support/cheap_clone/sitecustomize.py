@@ -43,13 +43,13 @@ def move_bytes(seconds: float) -> None:
 
 
 def make_base(context: object) -> None:
-    from maglica.host_worker.journal.journal import Base
+    from maglica.host_worker.journal.bases import Base
 
     left = context.journal.bases()
-    base = Base("1", "image", "uuid", "version", "making", "default", {})
+    base = Base("1", "image", "uuid", "version", "making", "default")
     if not left:
         context.journal.add_base(base)
-    context.journal.update_base(base.id, state="ready", facts={})
+    context.journal.update_base(base.id, state="ready", facts=None)
     context.journal.remove_base(base.id)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from maglica.host_worker.daemon.scheduler import Job, Limits, plan
-from maglica.host_worker.journal.journal import Entry
+from maglica.host_worker.journal.requests import Entry
 from maglica.model.request import Request, State
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.prepare import PrepareSpec

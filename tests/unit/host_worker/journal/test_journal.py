@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from maglica.guest.facts import Area, Extent, GuestFacts
+from maglica.host_worker.journal.bases import Base, BaseDisk
 from maglica.host_worker.journal.intents import Effect
-from maglica.host_worker.journal.journal import FILE_NAME, MIGRATIONS, Base, Journal
+from maglica.host_worker.journal.journal import FILE_NAME, MIGRATIONS, Journal
 from maglica.model.errors import JournalFailed
 from maglica.model.request import Failure, Phase, Request, State, Vm, new_request_id
 from maglica.verbs.clone import CloneSpec
@@ -161,16 +163,29 @@ def test_intents_come_back_in_their_order_and_go(journal: Journal) -> None:
 
 
 def test_bases(journal: Journal) -> None:
-    disks = {"vda": {"name": "b", "path": "/p/b", "format": "qcow2", "bytes": 5}}
+    disks = (BaseDisk("vda", "b", "/p/b", "qcow2"), BaseDisk("vdb", "c", "/p/c", "qcow2"))
+    areas = (Area("/etc/hostname", 9, (Extent(0, 512, 9, 1024),)),)
+    facts = GuestFacts((), "debian", "12", "ifupdown", "i", "", True, areas=areas)
     base = Base("1", "debian12.original", "u1", "v1", "making", "default", disks, created=5.0)
     other = replace(base, id="2", image_uuid="u2", created=4.0)
     journal.add_base(base)
     journal.add_base(other)
     assert journal.bases() == (other, base)
-    journal.update_base("1", state="ready", facts={"distro": "debian"})
-    assert journal.bases("u1") == (replace(base, state="ready", facts={"distro": "debian"}),)
+    journal.update_base("1", state="ready", facts=facts)
+    assert journal.bases("u1") == (replace(base, state="ready", facts=facts),)
     journal.remove_base("1")
     assert journal.bases("u1") == ()
+
+
+@pytest.mark.parametrize(
+    ("column", "spoilt"), [("disks", "{"), ("disks", '[{"name": "b"}]'), ("facts", "{}")]
+)
+def test_an_unreadable_base_is_named(journal: Journal, column: str, spoilt: str) -> None:
+    journal.add_base(Base("1", "debian12.original", "u1", "v1", "making", "default"))
+    with journal._db.write():
+        journal._db.change(f"UPDATE bases SET {column} = ?", spoilt)  # noqa: S608
+    with pytest.raises(JournalFailed, match="base 1 is unreadable"):
+        journal.bases()
 
 
 def test_only_its_owner_may_read_it(journal: Journal, tmp_path: Path) -> None:
@@ -193,7 +208,7 @@ def test_schema_migrates_and_keeps_what_is_there(journal: Journal, tmp_path: Pat
         migrated = Journal(tmp_path, migrations=newer)
         assert migrated.entry(request.id) == journal.entry(request.id)
         migrated.close()
-    with pytest.raises(JournalFailed, match="has schema version 3; this worker knows up to 2"):
+    with pytest.raises(JournalFailed, match="has schema version 2; this worker knows up to 1"):
         Journal(tmp_path)
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from maglica.disk.files import FilePool
 from maglica.domain.metadata import OwnVolume
+from maglica.host_worker.journal.bases import MAKING, Base, BaseDisk
 from maglica.host_worker.journal.intents import Effect
-from maglica.host_worker.journal.journal import MAKING, Base, Journal
+from maglica.host_worker.journal.journal import Journal
 from maglica.host_worker.ownership import leftovers
 from maglica.host_worker.ownership.own_files import OwnFiles
 
@@ -103,7 +104,7 @@ def test_what_the_journal_names(tmp_path: Path) -> None:
         journal.intend("r", Effect.FILE, {"path": "/nvram/made"})
         journal.intend("r", Effect.DOMAIN, {"uuid": "u", "name": "n"})
         journal.intend("s", Effect.REMOVAL, going.to_json())
-        disks = {"vda": {"name": "n", "path": "/p/base"}}
+        disks = (BaseDisk("vda", "n", "/p/base", "qcow2"),)
         journal.add_base(Base("b", "i", "u", "v", MAKING, "p", disks))
         named = leftovers.announced(journal)
     assert set(filter(None, named)) == {

@@ -17,7 +17,8 @@ from ...model.request import Failure, Phase, Request, State
 from ...model.text import told
 from ...verbs import table
 from .. import channel
-from ..journal.journal import Entry, Journal
+from ..journal.journal import Journal
+from ..journal.requests import Entry
 from .children import Child, Children
 from .outbox import Outbox
 from .prepared_images import OWN, Keeper

@@ -30,7 +30,8 @@ from ...model.request import (
     LookSummary,
     PoolSummary,
 )
-from ..journal.journal import READY, Base, Journal
+from ..journal.bases import READY, Base
+from ..journal.journal import Journal
 from ..ownership import leftovers, own_files
 from . import under_way
 
@@ -274,6 +275,6 @@ class Inspector:
             allocated_bytes=under_way.size_of(base),
             created=base.created,
             current=self._is_current(base.image_uuid, base.version),
-            areas=bool((base.facts or {}).get("areas")),
+            areas=base.facts is not None and bool(base.facts.areas),
             vms=vms,
         )

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ...verbs import table
-from ..journal.journal import Entry
+from ..journal.requests import Entry
 
 # How many clones are a batch at most, by how often a job has died with one of them: what kills its
 # job shall be found in few rounds, and have no mates at its last attempt.

@@ -16,8 +16,9 @@ from ...disk import files
 from ...model.request import HostReport, PoolSummary
 from ...model.vm import vm_uuid
 from ...verbs import table
+from ..journal.bases import MAKING, Base
 from ..journal.intents import Effect
-from ..journal.journal import MAKING, Base, Journal
+from ..journal.journal import Journal
 
 # Bytes by pool.
 Written = Counter[str]
@@ -55,4 +56,4 @@ def added(report: HostReport, found: Mapping[str, Written]) -> tuple[PoolSummary
 
 def size_of(base: Base) -> int:
     """Return what a base takes on its disk, in bytes."""
-    return sum(files.taken(disk["path"]) for disk in base.disks.values())
+    return sum(files.taken(disk.path) for disk in base.disks)

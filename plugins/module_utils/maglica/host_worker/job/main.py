@@ -28,7 +28,8 @@ from ...system import systemd
 from ...verbs import table
 from ...verbs.verb import Interrupted
 from .. import channel, request_locks
-from ..journal.journal import Entry, Journal
+from ..journal.journal import Journal
+from ..journal.requests import Entry
 from . import guard, undo
 from .context import JobContext
 from .image import prepare

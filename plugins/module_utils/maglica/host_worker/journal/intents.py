@@ -5,8 +5,20 @@
 from __future__ import annotations
 
 import enum
+import json
 from dataclasses import dataclass
 from typing import Any
+
+from ...system.database import Database
+
+CREATE = (
+    """CREATE TABLE intents (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        request_id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        data TEXT NOT NULL)""",
+    "CREATE INDEX intents_of_request ON intents (request_id, seq)",
+)
 
 
 class Effect(str, enum.Enum):
@@ -32,3 +44,39 @@ class Intent:
     seq: int
     kind: Effect
     data: dict[str, Any]
+
+
+class Intents:
+    """The part of the journal about what is announced."""
+
+    _db: Database
+
+    def intend(self, request_id: str, kind: Effect, data: dict[str, Any]) -> None:
+        """Announce a side effect; to be called before it begins."""
+        with self._db.write():
+            self._db.change(
+                "INSERT INTO intents (request_id, kind, data) VALUES (?, ?, ?)",
+                request_id,
+                kind.value,
+                json.dumps(data),
+            )
+
+    def intents(self, request_id: str) -> tuple[Intent, ...]:
+        """Return a request's intents in the order in which they were announced."""
+        rows = self._db.read(
+            "SELECT seq, kind, data FROM intents WHERE request_id = ? ORDER BY seq", request_id
+        )
+        return tuple(Intent(seq, Effect(kind), json.loads(data)) for seq, kind, data in rows)
+
+    def announced(self) -> tuple[Intent, ...]:
+        """Return the intents of all requests."""
+        rows = self._db.read("SELECT seq, kind, data FROM intents")
+        return tuple(Intent(seq, Effect(kind), json.loads(data)) for seq, kind, data in rows)
+
+    def forget(self, request_id: str) -> None:
+        """Drop a request's intents: all of them are undone, or the request is done."""
+        with self._db.write():
+            self._forget(request_id)
+
+    def _forget(self, request_id: str) -> None:
+        self._db.change("DELETE FROM intents WHERE request_id = ?", request_id)

@@ -11,13 +11,15 @@ from typing import Any
 
 from ...system.database import Database
 
-CREATE = """CREATE TABLE looks (
-    image_uuid TEXT PRIMARY KEY,
-    image TEXT NOT NULL,
-    version TEXT NOT NULL,
-    inspection INTEGER NOT NULL,
-    answer TEXT NOT NULL,
-    made REAL NOT NULL)"""
+CREATE = (
+    """CREATE TABLE looks (
+        image_uuid TEXT PRIMARY KEY,
+        image TEXT NOT NULL,
+        version TEXT NOT NULL,
+        inspection INTEGER NOT NULL,
+        answer TEXT NOT NULL,
+        made REAL NOT NULL)""",
+)
 
 
 @dataclass(frozen=True)

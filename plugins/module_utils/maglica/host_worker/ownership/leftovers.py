@@ -45,7 +45,7 @@ def _looks_own(name: str) -> bool:
 
 def announced(journal: Journal) -> list[str]:
     """Return the paths that the journal names: of bases, and of what is in the making or going."""
-    paths = [disk["path"] for base in journal.bases() for disk in base.disks.values()]
+    paths = [disk.path for base in journal.bases() for disk in base.disks]
     for data in (intent.data for intent in journal.announced()):
         paths.append(data.get("path", ""))
         paths.extend(data.get("paths", ()))

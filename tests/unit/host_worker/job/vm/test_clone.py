@@ -37,7 +37,7 @@ def assert_clean(host: FakeHost, *requests: Request) -> None:
     assert host.clones() == []
     assert host.volumes() == host.bases()
     ready = [base for base in host.context.journal.bases() if base.state == "ready"]
-    known = [disk["name"] for base in ready for disk in base.disks.values()]
+    known = [disk.name for base in ready for disk in base.disks]
     assert host.bases() == sorted(known)
     assert len(ready) == len(host.context.journal.bases())
     for request in requests:

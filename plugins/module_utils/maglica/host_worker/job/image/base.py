@@ -25,8 +25,8 @@ from ....guest.appliance.appliance import Drive
 from ....guest.customize import placed
 from ....guest.facts import GuestFacts
 from ....model.errors import JournalFailed, StorageFailed
+from ...journal.bases import MAKING, READY, Base, BaseDisk
 from ...journal.intents import Effect
-from ...journal.journal import MAKING, READY, Base
 from ...ownership import own_files
 from ...ownership.own_files import OwnFiles
 from ..context import JobContext
@@ -40,7 +40,9 @@ log = logging.getLogger(__name__)
 
 def facts_of(base: Base) -> GuestFacts:
     """Return what is known of the guest on a base that is ready."""
-    return GuestFacts.from_json(base.facts or {})
+    if base.facts is None:
+        raise JournalFailed(f"nothing is known of the guest on base {base.id} of {base.image}")
+    return base.facts
 
 
 def is_ready(image: Image, context: JobContext) -> bool:
@@ -50,7 +52,7 @@ def is_ready(image: Image, context: JobContext) -> bool:
 
 
 def _is_whole(base: Base) -> bool:
-    return base.state == READY and all(Path(disk["path"]).exists() for disk in base.disks.values())
+    return base.state == READY and all(Path(disk.path).exists() for disk in base.disks)
 
 
 @contextmanager
@@ -128,7 +130,7 @@ def _make(image: Image, context: JobContext, request_id: str, preferred: str | N
     facts = placed(facts, drives, pool.map_of, context.alive)
     for volume in own_volumes:
         pool.protect(volume)
-    context.journal.update_base(base.id, state=READY, facts=facts.to_json())
+    context.journal.update_base(base.id, state=READY, facts=facts)
     log.info("base made: image=%s seconds=%.1f", image.name, time.monotonic() - begun)
     return next(made for made in context.journal.bases(image.uuid) if made.id == base.id)
 
@@ -144,11 +146,7 @@ def _planned(image: Image, pool: Pool) -> Base:
     base_id = uuid.uuid4().hex[:8]
     # A version that can't be told from others is never found again: each clone has its own base.
     version = image.version or f"{uuid.uuid4().hex}"
-    disks = {}
-    for target, chain in image.chains.items():
-        made = pool.volume(target, volumes.of_base(version, base_id, target))
-        about = {"format": pool.FORMAT, "bytes": chain[0].size}
-        disks[target] = {"name": made.name, "path": made.path, **about}
+    made = [pool.volume(each, volumes.of_base(version, base_id, each)) for each in image.chains]
     return Base(
         id=base_id,
         image=image.name,
@@ -156,7 +154,7 @@ def _planned(image: Image, pool: Pool) -> Base:
         version=version,
         state=MAKING,
         pool=pool.name,
-        disks=disks,
+        disks=tuple(BaseDisk(each.target, each.name, each.path, pool.FORMAT) for each in made),
         created=time.time(),
     )
 
@@ -164,10 +162,7 @@ def _planned(image: Image, pool: Pool) -> Base:
 def own(base: Base) -> OwnFiles:
     """Return a base's volumes."""
     return OwnFiles(
-        tuple(
-            OwnVolume(target, base.pool, disk["name"], disk["path"])
-            for target, disk in base.disks.items()
-        )
+        tuple(OwnVolume(disk.target, base.pool, disk.name, disk.path) for disk in base.disks)
     )
 
 

@@ -10,7 +10,7 @@ import logging
 from ....disk import volumes
 from ....libvirtd import local
 from ....model.errors import MaglicaError, NotOwn, StorageFailed
-from ...journal.journal import READY, Base
+from ...journal.bases import READY, Base
 from ...ownership import own_files, references
 from ...ownership.references import References
 from ..context import JobContext

@@ -24,7 +24,7 @@ from ....libvirtd import local
 from ....model.errors import HostDown, MaglicaError
 from ....model.request import Request, Vm
 from ....verbs.clone import CloneSpec
-from ...journal.journal import Base
+from ...journal.bases import Base
 from .. import undo
 from ..context import JobContext
 from ..image import base as bases
@@ -130,7 +130,7 @@ class _Batch:
 
         self._each(plan)
         settings = self._context.settings
-        drives = [Drive(disk["path"], disk["format"]) for disk in base.disks.values()]
+        drives = [Drive(disk.path, disk.format) for disk in base.disks]
         results = write_areas(list(guests.values()), facts, drives, writer)
         rest = [guest for key, guest in guests.items() if key not in results]
         if rest:

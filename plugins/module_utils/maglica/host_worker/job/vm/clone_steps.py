@@ -29,8 +29,8 @@ from ....libvirtd import local
 from ....model.errors import GuestUnsupported, LibvirtFailed, NameTaken, StorageFailed
 from ....model.request import CloneMode, Nic, Request, Vm, vm_uuid
 from ....verbs.clone import CloneSpec
+from ...journal.bases import Base
 from ...journal.intents import Effect
-from ...journal.journal import Base
 from .. import undo
 from ..context import JobContext
 from ..image.original import Image
@@ -106,10 +106,7 @@ class Source:
 
 def source(base: Base, context: JobContext) -> Source:
     """Look at the base and the pools, once for a batch. Raises StorageFailed, ImageUnsupported."""
-    chains = {
-        target: chain.inspect(disk["path"], disk["format"], ())
-        for target, disk in base.disks.items()
-    }
+    chains = {disk.target: chain.inspect(disk.path, disk.format, ()) for disk in base.disks}
     known = pools.pools(context.connect(), context.settings.pools)
     return Source(base.id, chains, known, base.version)
 
@@ -180,7 +177,7 @@ def make_keys(vm: Member, facts: GuestFacts, context: JobContext) -> None:
 
 def guest(vm: Member, facts: GuestFacts, base: Base) -> Guest:
     """Return what is to be edited on the vm's disks. Raises GuestUnsupported."""
-    drives = tuple(Drive(vm.volumes[target].path, vm.pool.FORMAT) for target in base.disks)
+    drives = tuple(Drive(vm.volumes[disk.target].path, vm.pool.FORMAT) for disk in base.disks)
     return Guest(vm.request.id, drives, plan(facts, _identity(vm)))
 
 

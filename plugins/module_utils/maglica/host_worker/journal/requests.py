@@ -1,0 +1,190 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The journal's part about requests: each as this host knows it, until its result is told."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ...model.errors import JournalFailed, MessageInvalid
+from ...model.plain import plain
+from ...model.request import Failure, Phase, Request, State, Vm
+from ...wire import records
+from .intents import Intents
+
+CREATE = (
+    """CREATE TABLE requests (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        request TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        ending TEXT,
+        open INTEGER NOT NULL,
+        reported INTEGER NOT NULL DEFAULT 0)""",
+    "CREATE INDEX requests_to_do ON requests (seq) WHERE open = 1 OR reported = 0",
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A request as this host knows it.
+
+    ``ending`` is the state that an open request gets as soon as what it has left is undone: from
+    then on its job only undoes. ``attempts`` counts the jobs that died while they ran it.
+    """
+
+    request: Request
+    attempts: int = 0
+    ending: State | None = None
+    reported: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.request.id
+
+
+class Requests(Intents):
+    """The part of the journal about requests, whose ends depend on what they have announced."""
+
+    def accept(self, requests: Iterable[Request]) -> None:
+        """Take in requests, all in one commit; those that are known already stay as they are."""
+        with self._db.write():
+            for request in requests:
+                running = replace(request, state=State.RUNNING, cancelling=False, phases=())
+                self._db.change(
+                    "INSERT OR IGNORE INTO requests (id, request, open) VALUES (?, ?, 1)",
+                    request.id,
+                    _json(running),
+                )
+
+    def entry(self, request_id: str) -> Entry | None:
+        """Return what is known of one request, or None."""
+        return next(iter(self._entries("id = ?", request_id)), None)
+
+    def open(self) -> tuple[Entry, ...]:
+        """Return the requests that have not ended, the oldest first."""
+        return self._entries("open = 1")
+
+    def unreported(self) -> tuple[Entry, ...]:
+        """Return the requests that have ended and whose result must still be told."""
+        return self._entries("open = 0 AND reported = 0")
+
+    def cancel(self, request_id: str) -> None:
+        """Let an open request end as cancelled as soon as it is undone."""
+        with self._db.write():
+            self._doom([request_id], State.CANCELLED, None)
+
+    def died(self, request_ids: Sequence[str], failure: Failure, limit: int) -> None:
+        """Count a job that ended without a result for these requests.
+
+        At ``limit`` a request is to be undone and to end with ``failure``.
+        """
+        with self._db.write():
+            for entry in map(self.entry, request_ids):
+                if entry is None or entry.request.state.ended:
+                    continue
+                attempts = entry.attempts + 1
+                self._db.change("UPDATE requests SET attempts = ? WHERE id = ?", attempts, entry.id)
+                if attempts >= limit:
+                    self._doom([entry.id], State.FAILED, failure)
+
+    def end(
+        self,
+        request_id: str,
+        state: State,
+        *,
+        failure: Failure | None = None,
+        vm: Vm | None = None,
+        phases: Iterable[Phase] = (),
+    ) -> bool:
+        """Commit a request's result; return whether it has ended with that.
+
+        ``phases`` are those of its last run.
+        A request that is done forgets its intents. One that is not, and has intents left, does not
+        end yet: its next job undoes them. A request that has ended stays as it ended.
+        """
+        with self._db.write():
+            entry = self.entry(request_id)
+            if entry is None or entry.request.state.ended:
+                return entry is not None
+            if state is State.DONE:
+                self._forget(request_id)
+            elif self.intents(request_id):
+                self._doom([request_id], state, failure)
+                return False
+            elif entry.ending is not None:
+                state, failure = entry.ending, entry.request.failure
+            result = {"failure": failure, "vm": vm, "phases": tuple(phases)}
+            self._change(request_id, state=state, phase=None, **result)
+        self._db.wipe_log()
+        return True
+
+    def reported(self, request_id: str) -> None:
+        """Note that the client worker has the result, or knows nothing of the request."""
+        with self._db.write():
+            self._db.change(
+                "UPDATE requests SET reported = 1 WHERE id = ? AND open = 0", request_id
+            )
+
+    def prune(self, before: float) -> int:
+        """Remove reported requests that ended before a time (seconds since 1970).
+
+        Returns how many.
+        """
+        with self._db.write():
+            return self._db.change(
+                "DELETE FROM requests WHERE open = 0 AND reported = 1"
+                " AND json_extract(request, '$.updated') < ?",
+                before,
+            )
+
+    def _entries(self, where: str, *values: Any) -> tuple[Entry, ...]:
+        rows = self._db.read(
+            "SELECT id, request, attempts, ending, reported FROM requests"  # noqa: S608
+            f" WHERE {where} ORDER BY seq",
+            *values,
+        )
+        return tuple(
+            Entry(self._request(each, text), attempts, ending and State(ending), bool(reported))
+            for each, text, attempts, ending, reported in rows
+        )
+
+    def _request(self, request_id: str, text: str) -> Request:
+        try:
+            return records.read_request(json.loads(text))
+        except (ValueError, MessageInvalid) as error:
+            raise JournalFailed(
+                f"journal {self._db.path}: request {request_id} is unreadable: {error}"
+            ) from error
+
+    def _doom(self, request_ids: Iterable[str], state: State, failure: Failure | None) -> None:
+        for request_id in request_ids:
+            self._db.change(
+                "UPDATE requests SET ending = ? WHERE id = ? AND open = 1",
+                state.value,
+                request_id,
+            )
+            self._change(request_id, failure=failure)
+
+    def _change(self, request_id: str, **fields: Any) -> None:
+        entry = self.entry(request_id)
+        if entry is None or entry.request.state.ended:
+            return
+        request = replace(entry.request, updated=time.time(), **fields)
+        if request.state.ended and request.spec != request.spec.without_secrets():
+            request = replace(request, spec=request.spec.without_secrets())
+            self._db.secrets_deleted()
+        self._db.change(
+            "UPDATE requests SET request = ?, open = ? WHERE id = ?",
+            _json(request),
+            not request.state.ended,
+            request_id,
+        )
+
+
+def _json(request: Request) -> str:
+    return json.dumps(plain(request))
