@@ -214,6 +214,7 @@ def redelivery() -> None:
     import math
 
     from maglica.client_worker import delivery, dispatch, transactions
+    from maglica.system.backoff import Backoff
     from maglica.wire.frames import Message
 
     hello = dispatch.HANDLERS["hello"]
@@ -222,7 +223,7 @@ def redelivery() -> None:
         return Message("welcome", {**hello(context, call).body, "requests": []})
 
     dispatch.HANDLERS["hello"] = curt
-    delivery.delay = lambda _attempts: math.inf
+    delivery.PAUSES = Backoff(math.inf, math.inf)
     transactions.Engine.subscribed = lambda _engine, _host: None
 
 

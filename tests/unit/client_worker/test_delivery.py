@@ -4,20 +4,11 @@
 
 from __future__ import annotations
 
-import pytest
-from maglica.client_worker.delivery import FIRST_DELAY, MAX_DELAY, Delivery, delay
+from maglica.client_worker.delivery import Delivery
 
 
 def due(delivery: Delivery, now: float, limit: int = 100, deaf: str = "") -> list[str]:
     return delivery.due(now, limit, lambda host: host != deaf)
-
-
-@pytest.mark.parametrize(
-    ("attempts", "seconds"),
-    [(1, FIRST_DELAY), (2, 4.0), (3, 8.0), (5, 32.0), (6, MAX_DELAY), (10**6, MAX_DELAY)],
-)
-def test_the_delay_doubles_up_to_a_limit(attempts: int, seconds: float) -> None:
-    assert delay(attempts) == seconds
 
 
 def test_published_at_once_and_again_until_dropped() -> None:

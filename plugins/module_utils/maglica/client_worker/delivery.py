@@ -13,14 +13,10 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 
-FIRST_DELAY = 2.0
-MAX_DELAY = 60.0
+from ..system.backoff import Backoff
+
+PAUSES = Backoff(2.0, 60.0)
 WINDOW = 200
-
-
-def delay(attempts: int) -> float:
-    """Return the seconds from the publication number ``attempts`` to the next."""
-    return min(MAX_DELAY, FIRST_DELAY * 2.0 ** min(attempts - 1, 16))
 
 
 class Delivery:
@@ -62,8 +58,8 @@ class Delivery:
         self._recall(request_id)
         self._waiting.discard(request_id)
         host = self._hosts[request_id]
+        self._again[request_id] = now + PAUSES.pause(self.attempts[request_id])
         self.attempts[request_id] += 1
-        self._again[request_id] = now + delay(self.attempts[request_id])
         self._ahead[host] = self._ahead.get(host, 0) + 1
         heapq.heappush(self._times, (self._again[request_id], request_id))
 

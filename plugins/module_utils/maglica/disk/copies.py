@@ -12,11 +12,12 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Callable
 
-from ..model.errors import JournalFailed, NoRoom, StorageFailed
+from ..model.errors import NoRoom, StorageFailed
+from ..system.locks import Lock
 from . import qemu_img
 from .chain import Chain
 
@@ -76,17 +77,17 @@ def slot(state_dir: Path, pool: str, alive: Callable[[], None]) -> Iterator[Call
     JournalFailed when there can't be any.
     """
     seen = _progress(state_dir, pool)
-    descriptor = _taken(state_dir, pool)
-    while descriptor is None:
+    lock = _taken(state_dir, pool)
+    while lock is None:
         time.sleep(_PAUSE)
         if (now := _progress(state_dir, pool)) != seen:
             seen = now
             alive()
-        descriptor = _taken(state_dir, pool)
+        lock = _taken(state_dir, pool)
     try:
-        yield lambda: os.utime(descriptor)
+        yield lock.touch
     finally:
-        os.close(descriptor)
+        lock.close()
 
 
 def _progress(state_dir: Path, pool: str) -> int:
@@ -103,19 +104,9 @@ def _slots(state_dir: Path, pool: str) -> list[Path]:
     return [state_dir / FOLDER / f"{name}.{number}" for number in range(AT_ONCE)]
 
 
-def _taken(state_dir: Path, pool: str) -> int | None:
-    """Return the open file of a free slot, locked; None if all are taken."""
-    folder = state_dir / FOLDER
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        for path in _slots(state_dir, pool):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-            else:
-                return descriptor
-    except OSError as error:
-        raise JournalFailed(f"cannot lock {folder}: {error.strerror}") from error
+def _taken(state_dir: Path, pool: str) -> Lock | None:
+    """Take a free slot; None if all are taken."""
+    for path in _slots(state_dir, pool):
+        with suppress(BlockingIOError):
+            return Lock(path, wait=False)
     return None

@@ -9,13 +9,12 @@ child waits here until it does not.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ..model.errors import JournalFailed
+from ..system import locks
 
 FOLDER = "locks"
 
@@ -30,19 +29,8 @@ def held(state_dir: Path, request_ids: Iterable[str]) -> Iterator[None]:
     with ExitStack() as stack:
         # In one order everywhere, so that two that wait for each other are impossible.
         for request_id in sorted(request_ids):
-            stack.callback(os.close, _lock(folder / request_id))
+            stack.enter_context(locks.held(folder / request_id))
         yield
-
-
-def _lock(path: Path) -> int:
-    try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(path, flags, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError as error:
-        raise JournalFailed(f"cannot lock {path}: {error}") from error
-    return descriptor
 
 
 def sweep(state_dir: Path, open_ids: Collection[str]) -> None:

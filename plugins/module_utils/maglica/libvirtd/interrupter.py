@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..system import processes
 from .uri import Peer, Way
 
 _DESCRIPTORS = Path("/proc/self/fd")
@@ -43,7 +44,7 @@ class Older:
         children = any(peer.way is Way.CHILD for peer in peers)
         return cls(
             frozenset(inode for _fd, inode in _sockets()),
-            frozenset(_children() if children else ()),
+            frozenset(processes.children() if children else ()),
         )
 
 
@@ -82,8 +83,8 @@ class Interrupter:
         self._interrupted = now if self._interrupted is None else self._interrupted
         if self._peer.way is Way.CHILD:
             is_late = now - self._interrupted > GRACE / 2
-            for pid in _children():
-                if self._is_own_child(pid) and self._peer.host in _arguments(pid):
+            for pid in processes.children():
+                if self._is_own_child(pid) and self._peer.host in processes.arguments(pid):
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL if is_late else signal.SIGTERM)
             return
@@ -144,20 +145,3 @@ def _asked_peer(family: int, inode: str) -> tuple[str, int]:
             packed = b"".join(socket.ntohl(word).to_bytes(4, "big") for word in words)
             return str(ipaddress.ip_address(packed)), int(port, 16)
     raise OSError(f"{inode} is not in {table}")
-
-
-def _children() -> Iterator[int]:
-    own = os.getpid()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
-                # The second field, a name in brackets, may itself have spaces and brackets.
-                if int(stat.rpartition(")")[2].split()[1]) == own:
-                    yield int(entry.name)
-
-
-def _arguments(pid: int) -> list[str]:
-    with contextlib.suppress(OSError):
-        return os.fsdecode(Path("/proc", str(pid), "cmdline").read_bytes()).split("\0")
-    return []

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from maglica.host_worker.daemon.prepared_images import FIRST_PAUSE, OWN, Keeper
+from maglica.host_worker.daemon.prepared_images import OWN, PAUSES, Keeper
 from maglica.verbs.prepare import PrepareSpec
 
 HOST = "kvm0.example.jp"
@@ -29,9 +29,9 @@ def test_what_is_under_way_is_not_asked_for() -> None:
 def test_the_pauses_after_failures_grow() -> None:
     keeper = Keeper(HOST)
     assert asked(keeper, ["deb"], 0) == ["deb"]
-    assert asked(keeper, ["deb"], FIRST_PAUSE) == ["deb"]
-    assert asked(keeper, ["deb"], 2 * FIRST_PAUSE) == []
-    assert asked(keeper, ["deb"], 3 * FIRST_PAUSE) == ["deb"]
+    assert asked(keeper, ["deb"], PAUSES.first) == ["deb"]
+    assert asked(keeper, ["deb"], 2 * PAUSES.first) == []
+    assert asked(keeper, ["deb"], 3 * PAUSES.first) == ["deb"]
 
 
 def test_an_image_that_was_prepared_meanwhile_begins_anew() -> None:

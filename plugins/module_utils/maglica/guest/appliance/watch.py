@@ -26,13 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from ...model.errors import MaglicaError, NoRoom, StorageFailed
+from ...system import processes
 
 # An appliance under emulation takes 13 s on an idle core, and its first one is built before.
 LAUNCH_SECONDS = 240.0
 _PAUSE = 0.05
 _DEVICE = re.compile(r"hd([0-9]{1,3})")
 # guestfs(3), get_sockdir: always below /tmp for root.
-_SOCKETS = re.compile(rb"/tmp/libguestfs[A-Za-z0-9]{6}(?=/)")
+_SOCKETS = re.compile(r"/tmp/libguestfs[A-Za-z0-9]{6}(?=/)")  # noqa: S108 - it is there
 _CREDENTIALS = struct.Struct("3i")
 _MAX_LINE = 1 << 20
 
@@ -54,7 +55,7 @@ class Watch:
         self._deadline = time.monotonic() + LAUNCH_SECONDS
         self._launched = threading.Event()
         self._over = threading.Event()
-        self._others = set(_children())
+        self._others = set(processes.children())
         self._pid = 0
         self._thread = threading.Thread(target=self._run, daemon=True, name="watch")
 
@@ -123,7 +124,7 @@ class Watch:
             return
         log.warning("ending an appliance that does not start within %g s", LAUNCH_SECONDS)
         self._deadline += LAUNCH_SECONDS
-        for pid in set(_children()) - self._others:
+        for pid in set(processes.children()) - self._others:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -144,9 +145,9 @@ class Watch:
 
     def _note_sockets(self) -> None:
         """Leave a link to the folder that libguestfs can't remove itself when it is killed."""
-        command = Path(f"/proc/{self._pid}/cmdline").read_bytes()
+        command = " ".join(processes.arguments(self._pid))
         for path in set(_SOCKETS.findall(command)):
-            (self._folder / Path(os.fsdecode(path)).name).symlink_to(os.fsdecode(path))
+            (self._folder / Path(path).name).symlink_to(path)
 
 
 @contextlib.contextmanager
@@ -166,15 +167,3 @@ def watching(paths: Sequence[str], scratch: str) -> Iterator[Watch]:
     finally:
         watch.stop()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _children() -> list[int]:
-    """Return the processes that this process has started and that have not been waited for."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            # The second field, a name in brackets, may itself have spaces and brackets.
-            fields = path.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-            if int(fields[1]) == os.getpid():
-                found.append(int(path.parent.name))
-    return found

@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...model.errors import MessageInvalid
+from ...system import processes
 from .. import channel
 from . import job_folders
-from .moved_bytes import moved_bytes
 from .scheduler import Job
 
 _log = logging.getLogger(__name__)
@@ -87,11 +87,15 @@ class Child:
             os.write(self._stdin(), channel.line(channel.Run(job.ids)))
 
     def look(self, now: float, pause: float) -> None:
-        """See whether a child that is silent moves bytes; look again after ``pause`` seconds."""
+        """See whether a child that is silent moves bytes; look again after ``pause`` seconds.
+
+        Time on the CPU would not tell a long copy from what hangs: an appliance whose kernel spins
+        has plenty of it.
+        """
         if now - max(self.heard, self._looked) < pause:
             return
         self._looked = now
-        moved = moved_bytes(self.process.pid)
+        moved = processes.moved_bytes(self.process.pid)
         if abs(moved - self._moved) >= MOVING_BYTES:
             self.heard = now
         self._moved = moved

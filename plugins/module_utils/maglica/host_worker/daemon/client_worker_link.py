@@ -18,6 +18,7 @@ from typing import Any, Callable
 from ..._deps import need
 from ...config.config import ClientWorker
 from ...model.errors import MaglicaError, MessageInvalid
+from ...system.backoff import Backoff
 from ...wire import messages as schema
 from ...wire import sockets
 from ...wire.frames import Message, OtherVersion, decode, encode, topic
@@ -26,8 +27,7 @@ from ...wire.keys import KeyPair
 _log = logging.getLogger(__name__)
 
 REPLY_SECONDS = 5.0
-FIRST_PAUSE = 0.25
-LONGEST_PAUSE = 4.0
+PAUSES = Backoff(0.25, 4.0)
 # As many published messages are taken in at once, so that neither side starves.
 DRAIN = 200
 
@@ -51,7 +51,7 @@ class _Line:
         """Close the link and make another one after a pause."""
         self.renew(now)
         # Many hosts that lost the same client worker must not come back in the same moment.
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures, 10))
+        pause = PAUSES.pause(self._failures)
         self.retry_at = now + pause * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
         self._failures += 1
         if why != self._complaint:

@@ -15,6 +15,7 @@ from pathlib import Path
 from ...config.config import HostWorker
 from ...model.request import Failure, Phase, Request, State
 from ...model.text import told
+from ...system.backoff import Backoff
 from ...verbs import table
 from .. import channel
 from ..journal.journal import Journal
@@ -29,8 +30,7 @@ _log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
 # As often, in the time in which a job must show progress, it is looked at.
 LOOKS = 10
-FIRST_HOLD = 1.0
-LONGEST_HOLD = 60.0
+HOLDS = Backoff(1.0, 60.0)
 
 
 class Work:
@@ -208,7 +208,7 @@ class Work:
     def _hold(self, request_id: str, now: float) -> None:
         times = self._held_times.get(request_id, 0)
         self._held_times[request_id] = times + 1
-        self._held_until[request_id] = now + min(LONGEST_HOLD, FIRST_HOLD * 2 ** min(times, 10))
+        self._held_until[request_id] = now + HOLDS.pause(times)
 
     def _reread(self, request_id: str) -> Entry | None:
         entry = self._journal.entry(request_id)

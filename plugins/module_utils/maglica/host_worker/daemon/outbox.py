@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from ...model.errors import AccessDenied, MessageInvalid
 from ...model.request import Phase
+from ...system.backoff import Backoff
 
 RETRY_SECONDS = 5.0
 # What says that the same would be refused again: it is told ever more rarely.
 REFUSALS = frozenset({AccessDenied.code, MessageInvalid.code})
-LONGEST_RETRY_SECONDS = 60.0
+RETRIES = Backoff(RETRY_SECONDS, 60.0)
 # A change in the host's report is told at once, but not more often than this.
 HELLO_PAUSE = 1.0
 
@@ -129,4 +130,4 @@ class Outbox:
             self._bare.add(note.id)
         times = self._refusals.get(note.id, 0)
         self._refusals[note.id] = times + 1
-        return min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * 2.0 ** min(times, 10))
+        return RETRIES.pause(times)

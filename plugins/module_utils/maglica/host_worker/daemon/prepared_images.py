@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ...model.request import Request, new_request_id
+from ...system.backoff import Backoff
 from ...verbs.prepare import PrepareSpec
 
 # Who asks: no key's owner can have a name with a space.
 OWN = "host worker"
-FIRST_PAUSE = 60.0
-LONGEST_PAUSE = 3600.0
+PAUSES = Backoff(60.0, 3600.0)
 
 
 class Keeper:
@@ -39,8 +39,7 @@ class Keeper:
             not_before, times = self._tries.get(image, (now, 0))
             if image in under_way or now < not_before:
                 continue
-            pause = min(FIRST_PAUSE * 2**times, LONGEST_PAUSE)
-            self._tries[image] = now + pause, times + 1
+            self._tries[image] = now + PAUSES.pause(times), times + 1
             spec = PrepareSpec(image, self._host)
             found.append(Request(new_request_id(), spec, host=self._host, who=OWN))
         return found

@@ -23,13 +23,13 @@ from ...libvirtd import local
 from ...model.errors import MaglicaError
 from ...model.request import HostReport
 from ...model.text import one_line
+from ...system.backoff import Backoff
 from ..journal.journal import Journal
 from .report import Inspector
 
 _log = logging.getLogger(__name__)
 
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 15.0
+PAUSES = Backoff(1.0, 15.0)
 # Changes come in swarms.
 SETTLE_SECONDS = 0.2
 # libvirtd is asked whether it lives, so that a call on a dead one ends.
@@ -82,13 +82,13 @@ class Reporter:
         return f"libvirtd on host {self._settings.name} does not answer"
 
     def _run(self) -> None:
-        pause = FIRST_PAUSE
+        failures = 0
         while True:
             try:
                 with _connection(self._settings, self._poked) as inspector:
                     while True:
                         self._keep(inspector)
-                        pause = FIRST_PAUSE
+                        failures = 0
             except MaglicaError as error:
                 self._publish(replace(self._latest, problem=str(error)))
             except Exception as error:  # noqa: BLE001 - without its thread the last report would stand
@@ -96,8 +96,8 @@ class Reporter:
                 problem = f"its worker has a bug: {type(error).__name__}: {error}"
                 self._publish(replace(self._latest, problem=problem))
             self._poked.clear()
-            self._poked.wait(pause)
-            pause = min(LONGEST_PAUSE, 2 * pause)
+            self._poked.wait(PAUSES.pause(failures))
+            failures += 1
 
     def _keep(self, inspector: Inspector) -> None:
         self._busy_since = time.monotonic()
@@ -167,4 +167,4 @@ def _run_events() -> None:
             libvirt.virEventRunDefaultImpl()
         except libvirt.libvirtError as error:
             _log.warning("libvirt's events: %s", error)
-            time.sleep(FIRST_PAUSE)
+            time.sleep(PAUSES.first)

@@ -2,15 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bases: immutable, prepared copies of one version of an image's disks, which clones build upon.
 
-A lock for each image (flock) is held alone while a base is looked for, made or removed, and shared
+A lock for each image is held alone while a base is looked for, made or removed, and shared
 while clones are built upon one. What is not in the journal and nothing builds upon is removed.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ from ....guest.appliance.appliance import Drive
 from ....guest.customize import placed
 from ....guest.facts import GuestFacts
 from ....model.errors import JournalFailed, StorageFailed
+from ....system import locks
 from ...journal.bases import MAKING, READY, Base, BaseDisk
 from ...journal.intents import Effect
 from ...ownership import own_files
@@ -64,32 +63,21 @@ def held(
     ``pool`` is preferred for a new one. ``request_id`` is whose undo removes a half-made base.
     Raises NoRoom, StorageFailed, ImageRunning, GuestUnreadable or GuestUnsupported.
     """
-    with locked(context.settings.state_dir, image.uuid, fcntl.LOCK_EX) as descriptor:
+    with locks.held(lock_of(image.uuid, context)) as lock:
         base = _find(image, context) or _make(image, context, request_id, pool)
         while True:
             # Between the two kinds of locks another job may have come and removed the base.
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            lock.share()
             if base in context.journal.bases(image.uuid):
                 break
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock.own()
             base = _find(image, context) or _make(image, context, request_id, pool)
         yield base
 
 
-@contextmanager
-def locked(state_dir: Path, image_uuid: str, kind: int) -> Iterator[int]:
-    """Hold an image's lock; raises BlockingIOError when ``kind`` has LOCK_NB and it is taken."""
-    folder = state_dir / _LOCKS
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(folder / image_uuid, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise JournalFailed(f"cannot lock {folder / image_uuid}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, kind)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def lock_of(image_uuid: str, context: JobContext) -> Path:
+    """Return an image's lock (system/locks.py)."""
+    return context.settings.state_dir / _LOCKS / image_uuid
 
 
 def _find(image: Image, context: JobContext) -> Base | None:

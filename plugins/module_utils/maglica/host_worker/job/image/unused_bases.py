@@ -4,20 +4,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 
 from ....disk import volumes
 from ....libvirtd import local
 from ....model.errors import MaglicaError, NotOwn, StorageFailed
+from ....system import locks
 from ...journal.bases import READY, Base
 from ...ownership import own_files, references
 from ...ownership.references import References
 from ..context import JobContext
 from . import base as bases
-
-# Whoever makes a base or clones it holds the lock.
-_AT_ONCE = fcntl.LOCK_EX | fcntl.LOCK_NB
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +26,7 @@ def collect(context: JobContext) -> None:
     """
     for image_uuid in dict.fromkeys(base.image_uuid for base in context.journal.bases()):
         try:
-            with bases.locked(context.settings.state_dir, image_uuid, _AT_ONCE):
+            with locks.held(bases.lock_of(image_uuid, context), wait=False):
                 _collect_image(image_uuid, context)
         except BlockingIOError:
             log.info("the bases of image %s are in use", image_uuid)
@@ -52,7 +49,7 @@ def release(image: str, context: JobContext) -> int:
     uuids = {base.image_uuid for base in context.journal.bases() if base.image == image}
     for image_uuid in sorted(uuids):
         try:
-            with bases.locked(context.settings.state_dir, image_uuid, _AT_ONCE):
+            with locks.held(bases.lock_of(image_uuid, context), wait=False):
                 removed += _collect_image(image_uuid, context, keep_newest=False)
         except BlockingIOError as error:
             raise StorageFailed("its base is in use by a request that is under way") from error

@@ -1,0 +1,57 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from maglica.model.errors import JournalFailed
+from maglica.system.locks import Lock, held
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "locks" / "one"
+
+
+def test_one_holds_a_lock_alone(path: Path) -> None:
+    with held(path), pytest.raises(BlockingIOError):
+        Lock(path, wait=False)
+    with held(path, wait=False):
+        pass
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_who_waits_gets_it_when_it_is_free(path: Path) -> None:
+    first = Lock(path)
+    seconds: list[Lock] = []
+    thread = threading.Thread(target=lambda: seconds.append(Lock(path)))
+    thread.start()
+    assert seconds == []
+    first.close()
+    thread.join(10)
+    with pytest.raises(BlockingIOError):
+        Lock(path, wait=False)
+    seconds[0].close()
+
+
+def test_some_hold_it_together(path: Path) -> None:
+    with held(path) as first:
+        first.share()
+        with pytest.raises(BlockingIOError):
+            Lock(path, wait=False)
+        first.own()
+    with held(path, wait=False):
+        pass
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_what_can_not_be_a_lock_is_refused(path: Path, is_link: bool) -> None:
+    if is_link:
+        path.parent.mkdir()
+        path.symlink_to("elsewhere")
+    else:
+        path.parent.write_text("no folder")
+    with pytest.raises(JournalFailed, match=f"cannot lock {path}: "):
+        Lock(path)
