@@ -51,7 +51,7 @@ def look() -> dict[str, list[str]]:
     return {
         "domains": [each.name() for each in libvirt.open("qemu:///system").listAllDomains()],
         "files": [path.name for path in POOL.iterdir()],
-        "bases": [disk["name"] for base in disks for disk in base.values()],
+        "bases": [disk["name"] for base in disks for disk in base],
         "unready": rows("SELECT id FROM bases WHERE state != 'ready'"),
         "intents": rows("SELECT kind || ' ' || data FROM intents"),
         "open": rows("SELECT id FROM requests WHERE open = 1"),

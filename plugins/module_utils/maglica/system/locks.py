@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Locks between processes, by flock(2): a file each, freed by the kernel when its holder is gone."""
+"""Locks between processes, by flock(2): each is a file, and free when its holder is gone."""
 
 from __future__ import annotations
 
