@@ -21,10 +21,10 @@ LIBRARY = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 
 def access() -> None:
     """Let everybody in, and do everything."""
-    from maglica.client_worker import access, broker, dispatch
+    from maglica.client_worker import access, broker, dispatch, zap
 
-    def admit(frames: list[bytes], _table: object) -> access.Verdict:
-        return access.Verdict([b"1.0", frames[1], b"200", b"OK", b"anybody", b""], None)
+    def admit(frames: list[bytes], _table: object) -> zap.Verdict:
+        return zap.Verdict([b"1.0", frames[1], b"200", b"OK", b"anybody", b""], None)
 
     def anybody(_context: object, _key: object) -> access.Peer:
         return access.ANYBODY

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may do what: the access file, and the answers to ZAP.
+"""Who may do what, as the access file says.
 
 The file has a line ``ROLE NAME KEY`` for each public key (40 Z85 characters); a line that starts
 with # is a comment. Two keys may share a name, so that a key can be replaced without a break. It
@@ -14,16 +14,14 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .._deps import need
 from ..config import values
 from ..model import names
 from ..model.errors import ConfigInvalid, NameInvalid
 from ..model.request import Role
-from ..wire.sockets import PUBLISH_DOMAIN, REQUEST_DOMAIN
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +31,6 @@ ALLOWED: dict[Role, frozenset[str]] = {
     Role.OBSERVER: frozenset({"status", "list", "wait", "hosts"}),
     Role.HOST: frozenset({"hello", "ack", "progress", "result"}),
 }
-# Which roles may connect to each port; only hosts have something to hear on the publish port.
-_ADMITTED: dict[bytes, frozenset[Role]] = {
-    PUBLISH_DOMAIN.encode("ascii"): frozenset({Role.HOST}),
-    REQUEST_DOMAIN.encode("ascii"): frozenset(Role),
-}
-_ZAP_FRAMES = 7
-_KEY_BYTES = 32
 # A file that changed this recently may change again without a new time stamp.
 _SETTLED_NS = 2_000_000_000
 
@@ -168,43 +159,3 @@ class AccessFile:
 
 def _signature(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """An answer to ZAP: its frames, and why it is a refusal (None: let in)."""
-
-    frames: list[bytes]
-    refusal: str | None
-
-
-def zap(frames: Sequence[bytes], table: Table) -> Verdict:
-    """Answer a request of ZAP 1.0 (https://rfc.zeromq.org/spec/27/), whatever its frames are.
-
-    The user id of who is let in is its public key in Z85, which libzmq then hands over with each of
-    its messages.
-    """
-    request_id = frames[1] if len(frames) > 1 else b""
-    if len(frames) != _ZAP_FRAMES or frames[0] != b"1.0":
-        return _refuse(request_id, b"500", "no ZAP request for CURVE")
-    domain, address, mechanism, public = frames[2], frames[3], frames[5], frames[6]
-    peer_address = address.decode("ascii", "replace")
-    if mechanism != b"CURVE" or len(public) != _KEY_BYTES:
-        return _refuse(request_id, b"400", f"no CURVE key, from {peer_address}")
-    key = _z85(public)
-    peer = table.peers.get(key)
-    if peer is None:
-        return _refuse(request_id, b"400", f"unknown key {key} from {peer_address}")
-    if peer.role not in _ADMITTED.get(domain, ()):
-        where = domain.decode("ascii", "replace")
-        return _refuse(request_id, b"400", f"{peer} from {peer_address} may not use {where}")
-    return Verdict([b"1.0", request_id, b"200", b"OK", key.encode("ascii"), b""], None)
-
-
-def _refuse(request_id: bytes, status: bytes, reason: str) -> Verdict:
-    return Verdict([b"1.0", request_id, status, b"refused", b"", b""], reason)
-
-
-def _z85(public: bytes) -> str:
-    text: bytes = need("zmq").utils.z85.encode(public)
-    return text.decode("ascii")

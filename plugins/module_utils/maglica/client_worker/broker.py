@@ -22,11 +22,12 @@ from ..system import systemd
 from ..wire import sockets
 from ..wire.frames import Message, encode, topic
 from ..wire.keys import KeyPair
-from .access import AccessFile, Table, zap
+from .access import AccessFile, Table
 from .dispatch import Incoming, identify
 from .inbox import Inbox
 from .state import Context, error_message
 from .transactions import Engine, Outcome
+from .zap import zap
 
 logger = logging.getLogger(__name__)
 
