@@ -264,13 +264,11 @@ def _shared(path: str, line: str) -> GuestUnsupported:
     )
 
 
-def _files(filesystem: Filesystem) -> list[_File]:
-    """Return the .network files in networkd's order."""
+def _files(filesystem: Filesystem) -> Iterator[_File]:
+    """Yield the .network files in networkd's order."""
     names = _names_of_cards(filesystem)
-    return [
-        _File(posixpath.basename(parts[0].path), parts, _cards(parts, names))
-        for parts in systemd_files.find(filesystem, "network/*.network")
-    ]
+    for parts in systemd_files.find(filesystem, "network/*.network"):
+        yield _File(posixpath.basename(parts[0].path), parts, _cards(parts, names))
 
 
 def _cards(parts: Iterable[Part], names: set[str]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from ..filesystem import Filesystem, Kind
 # The later ones count more.
 FOLDERS = ("/lib/systemd", "/usr/lib/systemd", "/usr/local/lib/systemd", "/etc/systemd")
 _READ_LIMIT = 256 * 1024
-_MAX_FILES = 200
+_MAX_FILES = 100
 
 Section = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -40,8 +40,8 @@ class Part:
                 yield f"{section}.{key}".lower(), value, f"{key}={value}"
 
 
-def find(filesystem: Filesystem, pattern: str) -> list[tuple[Part, ...]]:
-    """Return the files that match ``pattern`` below systemd's folders, each before its drop-ins.
+def find(filesystem: Filesystem, pattern: str) -> Iterator[tuple[Part, ...]]:
+    """Yield the files that match ``pattern`` below systemd's folders, each before its drop-ins.
 
     Raises GuestUnsupported for too many.
     """
@@ -54,12 +54,10 @@ def find(filesystem: Filesystem, pattern: str) -> list[tuple[Part, ...]]:
             drop_ins.setdefault(parent[: -len(".d")], {})[name] = path
     if len(mains) + sum(map(len, drop_ins.values())) > _MAX_FILES:
         raise GuestUnsupported(f"the guest has more than {_MAX_FILES} files systemd/{pattern}")
-    found = []
     for name, main in sorted(mains.items()):
         if text(filesystem, main):
             paths = [main, *(path for _name, path in sorted(drop_ins.get(name, {}).items()))]
-            found.append(tuple(part(filesystem, path) for path in paths))
-    return found
+            yield tuple(part(filesystem, path) for path in paths)
 
 
 def part(filesystem: Filesystem, path: str) -> Part:
