@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from maglica.guest import ssh_keys
 from maglica.guest.appliance.appliance import Drive
 from maglica.guest.areas.writes import Writer
 from maglica.guest.clone_plan import plan
@@ -63,7 +65,11 @@ def disks(prepared: tuple[Drive, GuestFacts]) -> dict[str, Disk]:
     """The clones' disks, each written to without an appliance."""
     base, facts = prepared
     guests = []
-    for name, identity in CLONES.items():
+    for name, own in CLONES.items():
+        folder = Path(base.path).with_name(name)
+        folder.mkdir()
+        keys = ssh_keys.host_keys(facts.ssh_host_keys, name, folder)
+        identity = replace(own, host_keys=keys, random_seed=bytes(512))
         overlay = Path(base.path).with_name(f"{name}.qcow2")
         command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", base.path, "-F", "qcow2"]
         subprocess.run([*command, str(overlay)], check=True)

@@ -35,7 +35,7 @@ ETC = "/etc/systemd/network"
 _STEM = "00-maglica-"
 _FIRST = f"{_STEM}0.network"
 # As many cards can be written without an appliance, whatever the image has.
-_CARDS = 4
+_LAID_OUT = 4
 # For a card that a clone hasn't got. Empty it would do as well, but then might get a comment.
 _UNUSED = b"# For a further card.\n[Match]\nName=!*\n"
 _PROGRAMS = ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd")
@@ -133,7 +133,7 @@ def examine(filesystem: Filesystem) -> Network:
         tuple(interfaces),
         addresses=tuple(addresses),
         files=tuple(gone),
-        optional=tuple(_path(number) for number in range(_CARDS)),
+        optional=tuple(_path(number) for number in range(_LAID_OUT)),
     )
 
 
@@ -144,12 +144,12 @@ def _need_cards_alone(filesystem: Filesystem) -> None:
                 f"{path} in the guest makes a network device: guests with bridges, bonds, VLANs or"
                 " other devices than cards can't be customized"
             )
-    for path in filesystem.glob(f"{ETC}/*.link"):
-        for what, value, line in systemd_files.part(filesystem, path).lines:
+    for part in chain.from_iterable(systemd_files.find(filesystem, "network/*.link")):
+        for what, value, line in part.lines:
             if value and what in ("match.macaddress", "match.permanentmacaddress", "match.host"):
                 raise GuestUnsupported(
-                    f"{path} in the guest is for {line[:100]!r}, which no clone has: have it match"
-                    " by Path= or Driver= in the image, or remove it"
+                    f"{part.path} in the guest is for {line[:100]!r}, which no clone has: have it"
+                    " match by Path= or Driver= in the image, or remove it"
                 )
     for path in (path for pattern in _CONFIGS for path in filesystem.glob(pattern)):
         for what, value, line in systemd_files.part(filesystem, path).lines:
@@ -336,6 +336,6 @@ FAMILY = Family(
     used=used,
     examine=examine,
     plan=plan,
-    room={**{_path(number): 2048 for number in range(_CARDS)}, **resolver.ROOM},
+    room={**{_path(number): 2048 for number in range(_LAID_OUT)}, **resolver.ROOM},
     identity=(f"{ETC}/{_STEM}*.network", "/var/lib/systemd/network/dhcp-server-lease/*"),
 )
