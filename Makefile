@@ -72,6 +72,10 @@ test-integration: venv ## run the tests against a real libvirtd and real sockets
 
 .PHONY: test-cloud
 test-cloud: cloud ## run the tests that clone and boot on the real hosts of `make cloud`
+	@$(PYTEST) --timeout 900 -m "not longer" tests/cloud
+
+.PHONY: test-cloud-all
+test-cloud-all: cloud ## do it with the tests that take longer
 	@$(PYTEST) --timeout 900 tests/cloud
 
 FAULT_PACKAGES := $(HOST_PACKAGES) iproute2 iptables
