@@ -7,9 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .maglica.manage.plan import Presence, Wanted
 from .maglica.manage.target import WaitFor, Waiting
-from .maglica.model.request import CloneMode, Nic
+from .maglica.manage.wanted import Presence, Wanted, want
 
 # What holds where nothing is said.
 DEFAULTS: dict[str, Any] = {
@@ -93,33 +92,5 @@ def wanted(name: str | None, *said: Mapping[str, Any]) -> Wanted:
         for option, value in parameters.items():
             if merged.get(option) is None:
                 merged[option] = value
-    networks = merged["networks"]
-    return Wanted(
-        name=name or "",
-        state=Presence(merged["state"]),
-        image=merged["image"],
-        host=merged["host"],
-        clone_mode=CloneMode(merged["clone_mode"]),
-        pool=merged["pool"],
-        vcpus=merged["vcpus"],
-        memory_mib=merged["memory"],
-        networks=None if networks is None else tuple(map(_nic, networks)),
-        ssh_authorized_keys=tuple(merged["ssh_authorized_keys"]),
-        root_password=merged["root_password"],
-        tags=None if merged["tags"] is None else tuple(merged["tags"]),
-        force=merged["force"],
-        stop_timeout=merged["stop_timeout"],
-    )
-
-
-def _nic(parameters: Mapping[str, Any]) -> Nic:
-    mac = parameters["mac"]
-    return Nic(
-        network=parameters["network"],
-        bridge=parameters["bridge"],
-        mac=mac.lower() if mac else None,
-        addresses=tuple(parameters["addresses"]),
-        gateways=tuple(parameters["gateways"]),
-        nameservers=tuple(parameters["nameservers"]),
-        search=tuple(parameters["search"]),
-    )
+    merged["memory_mib"] = merged.pop("memory")
+    return want(name or "", Presence(merged.pop("state")), **merged)

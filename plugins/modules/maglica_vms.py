@@ -552,7 +552,6 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.group
     Group,
     Pattern,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.plan import Presence
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown import (
     of_request,
     unknown,
@@ -562,6 +561,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.targe
     failures,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.task import Asked, Task
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.wanted import Presence
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
 
@@ -595,7 +595,7 @@ def asked(parameters: dict) -> Asked:
     pattern = Pattern.parse(parameters["name"])
     return Group(
         pattern,
-        options.wanted(None, common),
+        options.wanted(pattern.name(parameters["first"]), common),
         count=parameters["count"] or 0,
         exact=parameters["exact"],
         first=parameters["first"],

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Protocol
 
 import pytest
-from maglica.manage.plan import Presence, Wanted
 from maglica.manage.ports import Hosts, Requests
 from maglica.manage.target import Member, WaitFor, Waiting
 from maglica.manage.task import Task
+from maglica.manage.wanted import Presence, want
 from maglica.model import errors
 from maglica.model.request import Nic, Request, State
 
@@ -60,19 +60,19 @@ def only(members: list[Member]) -> Member:
 
 
 def bring(cell: Cell, waiting: Waiting = PATIENT, **fields: object) -> Member:
-    wanted = Wanted(**{"name": NAME, "image": IMAGE, **fields})
+    wanted = want(**{"name": NAME, "image": IMAGE, **fields})
     return only(Task(cell.client, cell.hosts, waiting).bring([wanted]))
 
 
 def release_and_bring(cell: Cell, **fields: object) -> Member:
     """Bring the vm to its state, and release the hosts only when that waits for them."""
-    wanted = Wanted(**{"name": NAME, "image": IMAGE, **fields})
+    wanted = want(**{"name": NAME, "image": IMAGE, **fields})
     task = Task(cell.client, cell.hosts, PATIENT, lambda _request: cell.release())
     return only(task.bring([wanted]))
 
 
 def foresee(cell: Cell, **fields: object) -> Member:
-    wanted = Wanted(**{"name": NAME, "image": IMAGE, **fields})
+    wanted = want(**{"name": NAME, "image": IMAGE, **fields})
     return only(Task(cell.client, cell.hosts, Waiting()).foresee([wanted]))
 
 
@@ -164,7 +164,7 @@ class VmSuite:
     def test_no_address_is_waited_for_that_can_not_come(self, cell: Cell) -> None:
         bring(cell, state=Presence.STOPPED, networks=(FIXED,))
         waiting = Waiting(until=WaitFor.ADDRESS, timeout=30)
-        wanted = Wanted(NAME, vcpus=2)
+        wanted = want(NAME, vcpus=2)
         for act in (Task.foresee, Task.bring):
             with pytest.raises(errors.VmStopped, match=r"is stopped, .*: state=running starts"):
                 act(Task(cell.client, cell.hosts, waiting), [wanted])
@@ -244,8 +244,8 @@ class VmSuite:
     def test_a_request_for_another_vm_of_that_name_is_not_joined(self, cell: Cell) -> None:
         cell.hold()
         bring(cell, Waiting(wait=False), host=KVM0)
-        with pytest.raises(errors.NameTaken, match="another vcpus and memory_mib "):
-            bring(cell, vcpus=7, memory_mib=77)
+        with pytest.raises(errors.NameTaken, match="another pool and networks "):
+            bring(cell, pool="fast", networks=())
         with pytest.raises(errors.NameTaken, match="another host "):
             bring(cell, host=KVM1)
         with pytest.raises(errors.NameTaken, match="another image "):
@@ -257,6 +257,39 @@ class VmSuite:
         started = release_and_bring(cell, state=Presence.RUNNING, image=None)
         assert started.vm is not None
         assert (started.changed, started.vm["state"]) == (True, "running")
+
+    @pytest.mark.parametrize("image", [IMAGE, None])
+    def test_what_is_being_made_is_changed_as_check_mode_tells(
+        self, cell: Cell, image: str | None
+    ) -> None:
+        wanted = {"image": image, "state": Presence.STOPPED, "tags": ("web",), "vcpus": 2}
+        cell.hold()
+        bring(cell, Waiting(wait=False))
+        with pytest.raises(errors.RequestConflict, match=f"cannot change vm {NAME} yet"):
+            bring(cell, Waiting(wait=False), **wanted)
+        foreseen = foresee(cell, **wanted)
+        made = release_and_bring(cell, **wanted)
+        assert made.vm is not None
+        assert (made.vm["state"], made.vm["tags"], made.vm["vcpus"]) == ("stopped", ["web"], 2)
+        for known in ("state", "tags", "vcpus"):
+            assert foreseen.after[known] == made.after[known]
+        assert (foreseen.changed, foreseen.before["state"]) == (True, made.before["state"])
+        assert not bring(cell, **wanted).changed
+
+    def test_what_is_as_wanted_when_it_is_made_has_not_changed(self, cell: Cell) -> None:
+        cell.hold()
+        bring(cell, Waiting(wait=False), tags=("web",))
+        assert not foresee(cell, image=None, tags=("web",)).changed
+        assert not release_and_bring(cell, image=None, tags=("web",)).changed
+
+    def test_a_run_again_is_joined_however_an_address_is_written(self, cell: Cell) -> None:
+        nic = {"network": "default", "mac": "52:54:00:AA:BB:CC", "addresses": ["2001:DB8:0::7/64"]}
+        cell.hold()
+        first = bring(cell, Waiting(wait=False), networks=[nic])
+        again = bring(cell, Waiting(wait=False), networks=[nic])
+        assert first.request is not None
+        assert again.request is not None
+        assert again.request.id == first.request.id
 
     def test_removal_cancels_what_is_being_made(self, cell: Cell) -> None:
         cell.hold()
@@ -305,7 +338,7 @@ class VmSuite:
 
     def test_a_request_that_fails(self, cell: Cell) -> None:
         cell.fail_next("no_room", "pool default on the host has no room")
-        (lost,) = Task(cell.client, cell.hosts, PATIENT).bring([Wanted(NAME, image=IMAGE)])
+        (lost,) = Task(cell.client, cell.hosts, PATIENT).bring([want(NAME, image=IMAGE)])
         assert isinstance(lost.error, errors.NoRoom)
         assert str(lost.error) == "pool default on the host has no room"
         assert (lost.changed, lost.has_changed) == (True, False)
@@ -314,7 +347,7 @@ class VmSuite:
     def test_progress(self, cell: Cell) -> None:
         seen: list[Request] = []
         task = Task(cell.client, cell.hosts, Waiting(timeout=30), seen.append)
-        task.bring([Wanted(name=NAME, image=IMAGE)])
+        task.bring([want(name=NAME, image=IMAGE)])
         assert seen[-1].state is State.DONE
         assert len({request.id for request in seen}) == 1
         assert [request.version for request in seen] == sorted(r.version for r in seen)
@@ -332,7 +365,7 @@ class VmSuite:
     def test_an_address_that_does_not_come(self, cell: Cell) -> None:
         waiting = Waiting(until=WaitFor.ADDRESS, timeout=2)
         task = Task(cell.client, cell.hosts, waiting)
-        (member,) = task.bring([Wanted(NAME, image=IMAGE, networks=())])
+        (member,) = task.bring([want(NAME, image=IMAGE, networks=())])
         assert isinstance(member.error, errors.RequestTimeout)
         assert "has no address after 2 s" in str(member.error)
         assert member.has_changed

@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 from maglica.manage.group import Group, Pattern
-from maglica.manage.plan import Presence, Wanted
 from maglica.manage.target import Member, Waiting
 from maglica.manage.task import Asked, Task
+from maglica.manage.wanted import Presence, Wanted, want
 from maglica.model import errors
 from maglica.model.request import Request, State
 from support.vm_suite import HOSTS, IMAGE, KVM0, KVM1, Cell
@@ -24,7 +24,7 @@ def web(*numbers: int) -> list[str]:
 
 
 def group(count: int = 0, exact: bool = False, **fields: object) -> Group:
-    return Group(PATTERN, Wanted(**{"name": "", "image": IMAGE, **fields}), count, exact)
+    return Group(PATTERN, want(**{"name": PATTERN.name(1), "image": IMAGE, **fields}), count, exact)
 
 
 def bring(cell: Cell, asked: Asked, waiting: Waiting = PATIENT) -> list[Member]:
@@ -32,7 +32,7 @@ def bring(cell: Cell, asked: Asked, waiting: Waiting = PATIENT) -> list[Member]:
 
 
 def listed(*names: str, **fields: object) -> list[Wanted]:
-    return [Wanted(**{"name": name, "image": IMAGE, **fields}) for name in names]
+    return [want(**{"name": name, "image": IMAGE, **fields}) for name in names]
 
 
 def there(cell: Cell) -> set[str]:
@@ -61,7 +61,7 @@ class VmsSuite:
 
     def test_those_that_lack_are_made(self, cell: Cell) -> None:
         bring(cell, group(3))
-        bring(cell, [Wanted(web(2)[0], Presence.ABSENT)])
+        bring(cell, [want(web(2)[0], Presence.ABSENT)])
         assert changed(bring(cell, group(3))) == web(2)
         assert changed(bring(cell, group(4))) == web(4)
         assert there(cell) == set(web(1, 2, 3, 4))
@@ -92,7 +92,7 @@ class VmsSuite:
 
     def test_many_change_their_state(self, cell: Cell) -> None:
         bring(cell, group(3, state=Presence.STOPPED))
-        bring(cell, [Wanted(web(2)[0], Presence.RUNNING)])
+        bring(cell, [want(web(2)[0], Presence.RUNNING)])
         members = bring(cell, group(3, state=Presence.RUNNING))
         assert changed(members) == web(1, 3)
         stopped = bring(cell, group(3, state=Presence.STOPPED, force=True, stop_timeout=1))
@@ -110,8 +110,8 @@ class VmsSuite:
         asked = [
             *listed("a.example.jp", host=KVM1),
             *listed("b.example.jp", state=Presence.STOPPED),
-            Wanted("old.example.jp", Presence.ABSENT),
-            Wanted("never.example.jp", Presence.ABSENT),
+            want("old.example.jp", Presence.ABSENT),
+            want("never.example.jp", Presence.ABSENT),
         ]
         members = bring(cell, asked)
         assert [member.name for member in members] == [wanted.name for wanted in asked]

@@ -87,7 +87,9 @@ def test_a_change_by_a_task_makes_the_cache_stale(
 ) -> None:
     inventory.list({**options, **CACHE})
     calls = proxy.calls.total()
-    note = "from ansible_collections.maglica.cloud.plugins.plugin_utils import changes"
+    note = (
+        "from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import changes"
+    )
     inventory.python(
         "import ansible.plugins.loader as l; l.init_plugin_loader([])", note, "changes.note()"
     )

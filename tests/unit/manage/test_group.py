@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from maglica.manage.group import MAX_NUMBER, MAX_VMS, Group, Pattern, check, choose
-from maglica.manage.plan import Presence, Wanted
+from maglica.manage.wanted import Presence, want
 from maglica.model.errors import NameInvalid
 from maglica.model.request import Nic
 
@@ -68,7 +68,7 @@ def test_what_is_no_pattern(text: str) -> None:
 
 def group(count: int = 0, **fields: object) -> Group:
     wanted = {name: fields.pop(name) for name in ("state", "networks") if name in fields}
-    return Group(Pattern.parse("w%d"), Wanted("", image=IMAGE, **wanted), count, **fields)
+    return Group(Pattern.parse("w%d"), want("w1", image=IMAGE, **wanted), count, **fields)
 
 
 @pytest.mark.parametrize(
@@ -115,14 +115,14 @@ def test_a_group_has_an_end_and_no_address_twice(asked: Group, text: str) -> Non
 
 def test_one_vm_of_a_group_may_have_an_address() -> None:
     nics = (Nic(mac="52:54:00:00:00:01", addresses=("10.0.0.2/24",)),)
-    assert [each.networks for each in choose(group(1, networks=nics), (), ())] == [nics]
+    assert [each.clone.networks for each in choose(group(1, networks=nics), (), ())] == [nics]
     assert choose(group(10**9, state=Presence.ABSENT, networks=nics), ["w1"], ())
     assert choose(group(1, first=MAX_NUMBER), (), ())
 
 
 def test_a_list_has_an_end_and_no_name_twice() -> None:
-    check([Wanted(f"vm{number}") for number in range(MAX_VMS)])
+    check([want(f"vm{number}") for number in range(MAX_VMS)])
     with pytest.raises(NameInvalid, match="1001 vms are more than 1000"):
-        check([Wanted(f"vm{number}") for number in range(MAX_VMS + 1)])
+        check([want(f"vm{number}") for number in range(MAX_VMS + 1)])
     with pytest.raises(NameInvalid, match="vm a stands 2 times"):
-        check([Wanted("a"), Wanted("b"), Wanted("a")])
+        check([want("a"), want("b"), want("a")])

@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 from maglica.fleet.snapshot import Found
 from maglica.libvirtd.hosts import Unreachable
-from maglica.manage import plan as vm_plan
-from maglica.manage.plan import Plan, Presence, Wanted, decide, validate
+from maglica.manage.plan import Plan, decide
+from maglica.manage.wanted import Presence, Wanted, check_host, want
 from maglica.model import errors
+from maglica.model.plain import plain
 from maglica.model.request import CloneMode, Nic, Request, State
 from maglica.model.vm import Domain
 from maglica.verbs.clone import CloneSpec
@@ -22,7 +23,6 @@ from maglica.verbs.tag import TagSpec
 
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
 UUID = "5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11"
-WANTED = Wanted(NAME, image=IMAGE)
 RUNNING = Domain(NAME, UUID, HOST, "running", True, True, IMAGE, vcpus=1, memory_mib=512)
 OFF = replace(RUNNING, state="stopped", active=False)
 PAUSED = replace(RUNNING, state="paused")
@@ -37,13 +37,16 @@ FULL = {"clone_mode": CloneMode.FULL}
 CLONE, START, STOP, REMOVE, RESIZE = "clone", "start", "stop", "remove", "resize"
 
 
-def _pending(wanted: Wanted = WANTED) -> Request:
-    spec = wanted.clone_spec(IMAGE).without_secrets()
-    return Request("r", spec, State.RUNNING, HOST)
+def _wanted(**fields: object) -> Wanted:
+    return want(**{"name": NAME, "image": IMAGE, **fields})
+
+
+def _pending(**fields: object) -> Request:
+    return Request("r", _wanted(**fields).clone.without_secrets(), State.RUNNING, HOST)
 
 
 def _decide(domains: tuple[Domain, ...], pending: Request | None = None, **fields: object) -> Plan:
-    return decide(replace(WANTED, **fields), Found(domains), pending)
+    return decide(_wanted(**fields), Found(domains), pending)
 
 
 @pytest.mark.parametrize(
@@ -235,10 +238,10 @@ def test_a_host_that_does_not_answer(
 ) -> None:
     found = Found((), (SILENT,))
     if error is None:
-        decide(replace(WANTED, **fields), found, None)
+        decide(_wanted(**fields), found, None)
         return
     with pytest.raises(error, match=r"kvm1\.example\.jp: no answer within 10 s"):
-        decide(replace(WANTED, **fields), found, None)
+        decide(_wanted(**fields), found, None)
 
 
 @pytest.mark.parametrize("domains", [(), (OFF,)])
@@ -246,7 +249,7 @@ def test_a_host_that_does_not_answer(
 def test_an_open_request_for_this_very_vm_is_joined(
     domains: tuple[Domain, ...], state: Presence
 ) -> None:
-    pending = _pending(replace(WANTED, root_password="$6$salt$hashhash"))
+    pending = _pending(root_password="$6$salt$hashhash")
     plan = _decide(domains, pending, state=state, root_password="$6$salt$hashhash")
     assert (plan.joined, plan.ours, plan.steps) == (pending, True, ())
     assert plan.changed
@@ -258,10 +261,10 @@ def test_an_open_request_for_this_very_vm_is_joined(
     ("fields", "text"),
     [
         ({"image": "b"}, "another image "),
-        ({"vcpus": 2}, "another vcpus "),
         ({"host": "kvm1"}, "another host "),
-        ({"state": STOPPED}, "another start "),
-        ({"clone_mode": CloneMode.FULL, "pool": "p"}, "another clone_mode and pool "),
+        ({"image": None, "host": "kvm1"}, "another host "),
+        ({"networks": (), "pool": "p"}, "another pool and networks "),
+        ({"memory_mib": 64, "state": STOPPED, "new": True}, "another memory and state "),
     ],
 )
 def test_an_open_request_for_another_vm_is_in_the_way(fields: dict[str, object], text: str) -> None:
@@ -272,6 +275,22 @@ def test_an_open_request_for_another_vm_is_in_the_way(fields: dict[str, object],
 def test_an_open_request_is_waited_for_when_no_image_is_named() -> None:
     plan = _decide((), _pending(), image=None, state=ON)
     assert (plan.joined, plan.ours, plan.changed) == (_pending(), False, False)
+
+
+@pytest.mark.parametrize("image", [None, IMAGE])
+def test_what_an_open_request_makes_is_changed_later(image: str | None) -> None:
+    fields = {"state": STOPPED, "tags": ("web",), "vcpus": 2, **FULL}
+    plan = _decide((), _pending(), image=image, **fields)
+    assert [step.verb for step in plan.steps] == [STOP, RESIZE, "tag", "flatten"]
+    assert (plan.joined, plan.ours, plan.changed) == (_pending(), image is not None, True)
+    assert plan.before["state"] == ("running" if image is None else "absent")
+    changed = {"state": "stopped", "vcpus": 2, "tags": ["web"], "clone_mode": "full"}
+    assert changed.items() <= plan.after.items()
+    assert (plan.after["host"], plan.after["image"]) == (HOST, IMAGE)
+    same = _decide((), _pending(**fields), image=image, **fields)
+    assert same.steps == ()
+    # A linked vm is what is made where nothing is said: a full one may stay so.
+    assert _decide((), _pending(**FULL), image=image).steps == ()
 
 
 @pytest.mark.parametrize("vcpus", [None, 2])
@@ -312,25 +331,40 @@ def test_an_open_request_is_cancelled_to_remove(domains: tuple[Domain, ...]) -> 
         ({"memory_mib": 1}, "^memory: not a whole number from 16"),
         ({"ssh_authorized_keys": ("x",)}, "no public SSH key"),
         ({"root_password": "in clear"}, "no hash"),
+        ({"stop_timeout": -1}, "^stop_timeout: not a whole number from 0 to 86400"),
     ],
 )
 def test_bad_input(fields: dict[str, object], text: str) -> None:
     with pytest.raises(errors.MaglicaError, match=text) as caught:
-        validate(replace(WANTED, **fields))
+        (_wanted(**fields))
     assert "in clear" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_good_input() -> None:
-    validate(replace(WANTED, networks=(Nic(addresses=("192.0.2.7/24", "2001:db8::7/64")),)))
+def test_what_is_wanted_has_one_form() -> None:
+    nic = Nic(
+        mac="52:54:00:AA:BB:CC",
+        addresses=("192.0.2.7/24", "2001:DB8:0::7/64"),
+        nameservers=("2001:0db8::1",),
+    )
+    wanted = _wanted(networks=(nic,), tags=("b", "a", "b"))
+    assert wanted.clone.networks == (
+        Nic(
+            mac="52:54:00:aa:bb:cc",
+            addresses=("192.0.2.7/24", "2001:db8::7/64"),
+            nameservers=("2001:db8::1",),
+        ),
+    )
+    assert wanted.tags == wanted.clone.tags == ("a", "b")
+    assert _wanted(networks=[plain(nic)], tags=["b", "a"]) == wanted
 
 
 def test_hosts_of_the_configuration() -> None:
-    vm_plan.check_host(replace(WANTED, host=HOST), (HOST,))
-    vm_plan.check_host(WANTED, ())
+    check_host(_wanted(host=HOST), (HOST,))
+    check_host(_wanted(), ())
     with pytest.raises(errors.HostUnknown, match="kvm9"):
-        vm_plan.check_host(replace(WANTED, host="kvm9"), (HOST,))
+        check_host(_wanted(host="kvm9"), (HOST,))
 
 
 def test_a_secret_is_in_no_representation() -> None:
-    assert "hashhash" not in repr(replace(WANTED, root_password="$6$salt$hashhash"))
+    assert "hashhash" not in repr(_wanted(root_password="$6$salt$hashhash"))

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from maglica.manage.plan import Presence
 from maglica.manage.target import Waiting
+from maglica.manage.wanted import Presence
 from maglica.model import errors
 from support.vm_fake import FakeCell
 from support.vms_suite import VmsSuite, bring, changed, group

@@ -13,7 +13,7 @@ from typing import Any, Callable
 import pytest
 import yaml
 from ansible_collections.maglica.cloud.plugins.module_utils import _ansible
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage import plan, target
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage import target, wanted
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import errors, request
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.vm import Domain
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.verbs.clone import CloneSpec
@@ -45,7 +45,7 @@ def bring(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             seen.update(hosts=hosts, waiting=waiting)
             self.tell = tell
 
-        def _answer(self, how: str, asked: list[plan.Wanted]) -> list[target.Member]:
+        def _answer(self, how: str, asked: list[wanted.Wanted]) -> list[target.Member]:
             (wanted,) = asked
             seen.update(how=how, wanted=wanted)
             if "told" in seen:
@@ -54,10 +54,10 @@ def bring(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
                 raise seen["error"]
             return [target.Member(wanted, **seen["member"])]
 
-        def bring(self, asked: list[plan.Wanted]) -> list[target.Member]:
+        def bring(self, asked: list[wanted.Wanted]) -> list[target.Member]:
             return self._answer("bring", asked)
 
-        def foresee(self, asked: list[plan.Wanted]) -> list[target.Member]:
+        def foresee(self, asked: list[wanted.Wanted]) -> list[target.Member]:
             return self._answer("foresee", asked)
 
     monkeypatch.setattr(maglica_vm, "Task", FakeTask)
@@ -71,7 +71,7 @@ def run(run_module: Run, bring: dict[str, Any]) -> Run:
 
 def test_the_least(run: Run, bring: dict[str, Any]) -> None:
     assert run(image=IMAGE)["changed"] is False
-    assert bring["wanted"] == plan.Wanted(NAME, image=IMAGE)
+    assert bring["wanted"] == wanted.want(NAME, image=IMAGE)
     assert bring["waiting"] == target.Waiting()
     assert [host.name for host in bring["hosts"].hosts] == [HOST]
     assert bring["how"] == "bring"
@@ -107,9 +107,9 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
         wait_timeout=9,
         host_timeout=3,
     )
-    assert bring["wanted"] == plan.Wanted(
+    assert bring["wanted"] == wanted.want(
         name=NAME,
-        state=plan.Presence.STOPPED,
+        state=wanted.Presence.STOPPED,
         image=IMAGE,
         host=HOST,
         clone_mode=request.CloneMode.FULL,
@@ -138,9 +138,9 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
 
 def test_no_interfaces_are_not_the_image_s(run: Run, bring: dict[str, Any]) -> None:
     run(networks=[])
-    assert bring["wanted"].networks == ()
+    assert bring["wanted"].clone.networks == ()
     run()
-    assert bring["wanted"].networks is None
+    assert bring["wanted"].clone.networks is None
 
 
 def test_the_result(run: Run, bring: dict[str, Any]) -> None:
@@ -229,9 +229,9 @@ def test_the_configuration_of_the_environment(
     assert "/nonexistent" in run(config=None)["msg"]
 
 
-def test_a_name_that_is_null(run: Run, bring: dict[str, Any]) -> None:
-    run(name=None)
-    assert bring["wanted"].name == ""
+def test_a_name_that_is_null(run: Run) -> None:
+    result = run(name=None)
+    assert (result["failed"], result["code"]) == (True, "name_invalid")
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import yaml
 from ansible_collections.maglica.cloud.plugins.module_utils import _ansible
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage import (
     group,
-    plan,
     target,
+    wanted,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import errors
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import request as model
@@ -72,13 +72,13 @@ def test_a_pattern_with_a_count(run: Run, task: dict[str, Any]) -> None:
     assert task["waiting"] == target.Waiting()
     assert task["asked"] == group.Group(
         group.Pattern("web%02d.example.jp", "web", 2, ".example.jp"),
-        plan.Wanted("", image=IMAGE, memory_mib=64),
+        wanted.want("web01.example.jp", image=IMAGE, memory_mib=64),
         3,
     )
     run(name="web%d", count=0, exact=True, first=0, state="stopped")
     asked = task["asked"]
     assert (asked.count, asked.exact, asked.first) == (0, True, 0)
-    assert asked.model.state is plan.Presence.STOPPED
+    assert asked.model.state is wanted.Presence.STOPPED
     run(name="web%d", state="absent", _ansible_check_mode=True)
     assert task["how"] == "foresee"
 
@@ -105,7 +105,7 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
         wait_timeout=9,
     )
     common: dict[str, Any] = {
-        "state": plan.Presence.RUNNING,
+        "state": wanted.Presence.RUNNING,
         "image": IMAGE,
         "memory_mib": 512,
         "networks": (model.Nic(network="default", mac="52:54:00:aa:bb:cc"),),
@@ -115,9 +115,9 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
         "stop_timeout": 7,
     }
     assert task["asked"] == [
-        plan.Wanted("a", **{**common, "memory_mib": 1024, "networks": (), "force": False}),
-        plan.Wanted("b", **{**common, "state": plan.Presence.ABSENT}),
-        plan.Wanted(
+        wanted.want("a", **{**common, "memory_mib": 1024, "networks": (), "force": False}),
+        wanted.want("b", **{**common, "state": wanted.Presence.ABSENT}),
+        wanted.want(
             "c",
             **{**common, "ssh_authorized_keys": (), "host": HOST},
             clone_mode=model.CloneMode.FULL,
@@ -127,7 +127,7 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
 
 
 def member(name: str, state: str = "present", **fields: Any) -> target.Member:
-    return target.Member(plan.Wanted(name, plan.Presence(state)), **fields)
+    return target.Member(wanted.want(name, wanted.Presence(state)), **fields)
 
 
 MEMBERS = (

@@ -7,16 +7,15 @@ modules do.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..fleet import shown as fleet_view
 from ..manage import shown
 from ..manage.group import MAX_VMS, Pattern
-from ..manage.plan import Presence, Wanted
 from ..manage.target import Member, WaitFor, Waiting, failures
 from ..manage.task import Task
+from ..manage.wanted import Presence, Wanted, want
 from ..model.errors import ConfigInvalid, NameInvalid, VmUnknown
 from ..model.request import CloneMode, Nic
 from ..model.text import one_line
@@ -99,36 +98,32 @@ def list_vms(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
 
 
 def clone(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
-    model = Wanted(
-        name="",
-        new=True,
-        state=Presence.RUNNING if asked.start else Presence.STOPPED,
-        image=asked.image,
-        host=asked.host,
-        clone_mode=CloneMode(asked.mode),
-        pool=asked.pool,
-        vcpus=asked.vcpus,
-        memory_mib=asked.memory,
-        networks=tuple(map(Nic, asked.network)) if asked.network else None,
-        ssh_authorized_keys=_authorized_keys(asked.ssh_authorized_keys),
-        tags=tuple(asked.tags),
-    )
-    _bring(cloud, asked, console, [replace(model, name=name) for name in _names(asked)])
+    wanted = {
+        "image": asked.image,
+        "host": asked.host,
+        "clone_mode": asked.mode,
+        "pool": asked.pool,
+        "vcpus": asked.vcpus,
+        "memory_mib": asked.memory,
+        "networks": list(map(Nic, asked.network)) if asked.network else None,
+        "ssh_authorized_keys": _authorized_keys(asked.ssh_authorized_keys),
+        "tags": asked.tags,
+    }
+    state = Presence.RUNNING if asked.start else Presence.STOPPED
+    vms = [want(name, state, new=True, **wanted) for name in _names(asked)]
+    _bring(cloud, asked, console, vms)
 
 
 def change(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     """Do what any verb is for with the one vm that is named, and must be there."""
     verb = table.named(asked.command)
-    given = ((option.field, getattr(asked, option.field)) for option in verb.options)
-    said: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in given
-    }
+    said = {option.field: getattr(asked, option.field) for option in verb.options}
     if said and not verb.state and all(value is None for value in said.values()):
         flags = " or ".join(option.flag for option in verb.options)
         raise NameInvalid(f"{verb.name} needs {flags}")
     state = Presence(verb.state or Presence.PRESENT)
-    wanted = Wanted(asked.name, state, host=asked.host, **verb.wanted)
-    _bring(cloud, asked, console, [replace(wanted, **said)])
+    wanted = want(asked.name, state, host=asked.host, **verb.wanted, **said)
+    _bring(cloud, asked, console, [wanted])
 
 
 def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: list[Wanted]) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 
 from ..model import names
 from ..model.errors import NameInvalid
-from .plan import Presence, Wanted
+from .wanted import Presence, Wanted, want
 
 # As many as a submit_all may hold.
 MAX_VMS = 1000
@@ -91,18 +91,16 @@ def choose(group: Group, made: Collection[str], taken: Collection[str]) -> tuple
     there = dict(_numbered(group.pattern, made))
     kept = sorted(there)
     if group.model.state is Presence.ABSENT:
-        return tuple(replace(group.model, name=there[number]) for number in kept)
+        return tuple(group.model.named(there[number]) for number in kept)
     _check_group(group)
     used = {number for number, _name in _numbered(group.pattern, taken)}.union(kept)
     free = (number for number in count(group.first) if number not in used)
     chosen = kept[: group.count]
     chosen += [next(free) for _each in range(group.count - len(chosen))]
-    wanted = [replace(group.model, name=group.pattern.name(number)) for number in sorted(chosen)]
+    wanted = [group.model.named(group.pattern.name(number)) for number in sorted(chosen)]
     if group.exact:
         # The highest numbers go.
-        wanted += [
-            Wanted(name=there[number], state=Presence.ABSENT) for number in kept[group.count :]
-        ]
+        wanted += [want(there[number], Presence.ABSENT) for number in kept[group.count :]]
     return tuple(wanted)
 
 
@@ -112,7 +110,7 @@ def _check_group(group: Group) -> None:
             f"{group.pattern.text}: {group.count} vms are more than {MAX_VMS}, which one task"
             " may have"
         )
-    for index, nic in enumerate(group.model.networks or ()):
+    for index, nic in enumerate(group.model.clone.networks or ()):
         if group.count > 1 and (nic.mac or nic.addresses):
             raise NameInvalid(
                 f"networks[{index}]: all {group.count} vms {group.pattern.text} would have the same"

@@ -1,86 +1,34 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Decides what must be asked of which host so that a vm becomes as wanted. Pure: values in, a plan
-or an error out; vm_apply.py looks and acts.
+or an error out; task.py looks and acts.
 """
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..fleet.snapshot import Found
-from ..model import names
 from ..model.errors import (
     HostDown,
-    HostUnknown,
-    MessageInvalid,
-    NameInvalid,
     NameTaken,
     UuidTwice,
     VmUnknown,
 )
-from ..model.plain import plain
-from ..model.request import CloneMode, Nic, Request, Spec
+from ..model.request import Request, Spec
 from ..model.vm import Domain
 from ..verbs import table
-from ..verbs.clone import CLONE, CloneSpec
 from ..verbs.remove import RemoveSpec
+from .wanted import Presence, Wanted
 
-
-class Presence(str, enum.Enum):
-    """The state that a vm shall have; ``PRESENT`` leaves a vm that is there on or off as it is."""
-
-    PRESENT = "present"
-    RUNNING = "running"
-    STOPPED = "stopped"
-    ABSENT = "absent"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A vm as the user wants it. What is None is not asked for.
-
-    ``pool``, ``networks``, ``ssh_authorized_keys`` and ``root_password`` count when the vm is made,
-    and are not compared with a vm that is there. A linked vm that shall be full is flattened; a
-    full one stays so. ``tags`` are all that it shall have. ``stop_timeout`` is in seconds.
-    ``new``: the vm must not be there yet.
-    """
-
-    name: str
-    state: Presence = Presence.PRESENT
-    image: str | None = None
-    host: str | None = None
-    clone_mode: CloneMode = CloneMode.LINKED
-    pool: str | None = None
-    vcpus: int | None = None
-    memory_mib: int | None = None
-    networks: tuple[Nic, ...] | None = None
-    ssh_authorized_keys: tuple[str, ...] = ()
-    root_password: str | None = field(default=None, repr=False)
-    tags: tuple[str, ...] | None = None
-    force: bool = False
-    stop_timeout: int = 120
-    new: bool = False
-
-    def clone_spec(self, image: str) -> CloneSpec:
-        """Return what to ask for when the vm is not there."""
-        return CloneSpec(
-            name=self.name,
-            image=image,
-            host=self.host,
-            clone_mode=self.clone_mode,
-            pool=self.pool,
-            vcpus=self.vcpus,
-            memory_mib=self.memory_mib,
-            networks=self.networks,
-            ssh_authorized_keys=self.ssh_authorized_keys,
-            root_password=self.root_password,
-            tags=_distinct(self.tags or ()),
-            start=self.state is not Presence.STOPPED,
-        )
+# What a vm is made with, by its names in a spec and in the modules; only some of it can be changed.
+_FIXED = tuple((name, name) for name in ("image", "pool", "networks", "ssh_authorized_keys"))
+_CHANGEABLE = (
+    *((name, name) for name in ("clone_mode", "vcpus", "tags")),
+    *(("memory_mib", "memory"), ("start", "state")),
+)
 
 
 @dataclass(frozen=True)
@@ -89,8 +37,8 @@ class Plan:
     vm, for a diff.
 
     ``joined`` is an open clone request for that name, which must end first; then everything is
-    looked at and planned anew. ``cancel``: it is to be cancelled. ``ours``: it asks for just this
-    vm, so that how it ends is how the task ends.
+    looked at and planned anew, and ``steps`` are only foreseen. ``cancel``: it is to be cancelled.
+    ``ours``: it makes the vm that the task would make, so that how it ends is how the task ends.
     """
 
     existing: Domain | None = None
@@ -105,34 +53,10 @@ class Plan:
     def changed(self) -> bool:
         return self.before != self.after
 
-
-def validate(wanted: Wanted) -> None:
-    """Check the form of everything that is wanted, as the client worker does.
-
-    Raises NameInvalid, which names the parameter, or NameTaken.
-    """
-    names.vm_name(wanted.name)
-    for what, value in (("image", wanted.image), ("host", wanted.host), ("pool", wanted.pool)):
-        if value is not None:
-            try:
-                names.object_name(value)
-            except NameInvalid as error:
-                raise NameInvalid(f"{what}: {error}") from None
-    if wanted.name == wanted.image:
-        raise NameTaken(f"vm {wanted.name} can't have the name of the original image itself")
-    for index, nic in enumerate(wanted.networks or ()):
-        if nic.network and nic.bridge:
-            raise NameInvalid(f"networks[{index}]: names both a network and a bridge")
-        if not nic.addresses and (nic.gateways or nic.nameservers or nic.search):
-            raise NameInvalid(
-                f"networks[{index}]: gateways, nameservers and search need an address there, too"
-            )
-    spec = wanted.clone_spec(wanted.image or "none")
-    try:
-        CLONE.record(plain(spec), "")
-    except MessageInvalid as error:
-        # The user knows the parameter, and no message.
-        raise NameInvalid(str(error).lstrip(".").replace("memory_mib:", "memory:")) from None
+    @property
+    def is_foreseen(self) -> bool:
+        """Whether what is there is only known when ``joined``, which is somebody else's, ends."""
+        return self.joined is not None and not (self.ours or self.cancel)
 
 
 def decide(wanted: Wanted, found: Found, pending: Request | None) -> Plan:
@@ -152,7 +76,7 @@ def decide(wanted: Wanted, found: Found, pending: Request | None) -> Plan:
     if wanted.state is Presence.ABSENT:
         return _remove(wanted, existing, found, pending)
     if pending is not None:
-        return _join(wanted, pending)
+        return _join(wanted, found, pending)
     if existing is None:
         return _make(wanted, found)
     return _adjust(wanted, existing)
@@ -211,19 +135,17 @@ def _need_all_hosts(wanted: Wanted, found: Found) -> None:
         raise HostDown(f"cannot tell whether vm {wanted.name} is there: {reasons}")
 
 
-def _join(wanted: Wanted, pending: Request) -> Plan:
-    """Join the request that makes this very vm; one that makes another is in the way.
+def _join(wanted: Wanted, found: Found, pending: Request) -> Plan:
+    """Join the request that makes this vm; one that makes another is in the way.
 
-    One that is being cancelled is only waited for: then the vm is made.
+    What is to be changed of what it makes is a step for later: then the vm is there. One that is
+    being cancelled is only waited for: then the vm is made.
     """
-    if wanted.image is None:
-        return Plan(joined=pending)
-    asked = _comparable(wanted.clone_spec(wanted.image))
     if pending.cancelling:
-        before, after = _made({**asked, "host": wanted.host})
-        return Plan(joined=pending, before=before, after=after)
-    there = _comparable(pending.spec)
-    other = [name for name in asked if asked[name] != there.get(name)]
+        return replace(_make(wanted, found), steps=(), joined=pending)
+    made = pending.spec
+    compared = () if wanted.image is None else (*_FIXED, *(_CHANGEABLE if wanted.new else ()))
+    other = [what for name, what in compared if getattr(wanted.clone, name) != getattr(made, name)]
     if wanted.host not in (None, pending.host):
         other.append("host")
     if other:
@@ -231,36 +153,46 @@ def _join(wanted: Wanted, pending: Request) -> Plan:
             f"vm {wanted.name} is just being made on host {pending.host} with another"
             f" {' and '.join(other)} (request {pending.id})"
         )
-    before, after = _made({**asked, "host": pending.host})
-    return Plan(joined=pending, ours=True, before=before, after=after)
+    plan = replace(_adjust(wanted, _promised(pending)), existing=None, joined=pending)
+    if wanted.image is None:
+        return plan
+    after = {name: value for name, value in plan.after.items() if value not in (None, [])}
+    return replace(plan, ours=True, before={"state": "absent"}, after=after)
 
 
-def _comparable(spec: Spec) -> dict[str, Any]:
-    """Return what must be equal. A request that is shown has no secrets, and got its own host."""
-    fields: dict[str, Any] = plain(spec.without_secrets())
-    del fields["host"]
-    return fields
+def _promised(pending: Request) -> Domain:
+    """Return the vm that a clone request makes, as far as that is known."""
+    spec: Any = pending.spec
+    return Domain(
+        name=spec.name,
+        uuid="",
+        host=pending.host or "",
+        state="running" if spec.start else "stopped",
+        active=spec.start,
+        made=True,
+        image=spec.image,
+        clone_mode=spec.clone_mode.value,
+        vcpus=spec.vcpus,
+        memory_mib=spec.memory_mib,
+        tags=spec.tags,
+    )
 
 
 def _make(wanted: Wanted, found: Found) -> Plan:
     if wanted.image is None:
         _need_all_hosts(wanted, found)
         raise VmUnknown(f"no host has a vm {wanted.name}; to make it, say from which image")
-    spec = wanted.clone_spec(wanted.image)
-    before, after = _made(plain(spec))
-    return Plan(steps=(spec,), before=before, after=after)
-
-
-def _made(spec: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    spec = wanted.clone
     after = {
-        "state": "running" if spec["start"] else "stopped",
-        "host": spec["host"],
-        "image": spec["image"],
-        "vcpus": spec["vcpus"],
-        "memory": spec["memory_mib"],
-        "tags": spec["tags"] or None,
+        "state": "running" if spec.start else "stopped",
+        "host": spec.host,
+        "image": spec.image,
+        "vcpus": spec.vcpus,
+        "memory": spec.memory_mib,
+        "tags": list(spec.tags) or None,
     }
-    return {"state": "absent"}, {name: value for name, value in after.items() if value is not None}
+    known = {name: value for name, value in after.items() if value is not None}
+    return Plan(steps=(spec,), before={"state": "absent"}, after=known)
 
 
 def _adjust(wanted: Wanted, existing: Domain) -> Plan:
@@ -275,10 +207,6 @@ def _adjust(wanted: Wanted, existing: Domain) -> Plan:
             before.update(change.before)
             after.update(change.after)
     return Plan(existing, tuple(steps), before=before, after=after)
-
-
-def _distinct(tags: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(tags)))
 
 
 def _state(domain: Domain) -> str:
@@ -296,11 +224,3 @@ def _view(domain: Domain) -> dict[str, Any]:
         "memory": domain.memory_mib,
         "tags": list(domain.tags),
     }
-
-
-def check_host(wanted: Wanted, known: Sequence[str]) -> None:
-    """Raise HostUnknown unless the host that is named is one of ``known``."""
-    if wanted.host is not None and wanted.host not in known:
-        raise HostUnknown(
-            f"host {wanted.host} is not in the configuration, which has {', '.join(sorted(known))}"
-        )

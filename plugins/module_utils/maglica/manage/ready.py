@@ -19,9 +19,9 @@ from ..model.request import Request
 from ..model.vm import Domain
 from ..verbs import table
 from . import shown as vm_view
-from .plan import Presence
 from .ports import Hosts
 from .target import Member, WaitFor, Waiting
+from .wanted import Presence
 
 
 class Readiness:

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..model.errors import MaglicaError
 from ..model.request import Request, Spec
-from .plan import Plan, Wanted
+from .plan import Plan
+from .wanted import Wanted
 
 # An error that is about many names this many.
 MAX_NAMED = 8
@@ -65,9 +66,9 @@ class Member:
         return self.changed and (self.error is None or self.done)
 
     def take(self, plan: Plan) -> None:
-        """Go on as ``plan`` says; the first one tells how the vm was before."""
-        if not self.rounds:
-            self.before = plan.before
+        """Go on as ``plan`` says; the first that was not only foreseen tells how the vm was."""
+        if not self.rounds or self.plan.is_foreseen:
+            self.before, self.changed = plan.before, False
         self.rounds += 1
         self.plan, self.steps, self.after = plan, plan.steps, dict(plan.after)
         self.changed = self.changed or plan.changed

@@ -26,10 +26,10 @@ from . import plan
 from . import shown as vm_view
 from .group import Group
 from .outcome import failure_of
-from .plan import Presence, Wanted
 from .ports import Hosts, OnChange, Requests
 from .ready import Readiness
 from .target import Member, Waiting, together
+from .wanted import Presence, Wanted, check_host
 
 OPEN = tuple(state for state in State if not state.ended)
 # How often what other requests do to a vm is waited for before that is an error.
@@ -104,11 +104,12 @@ class Task:
     def _look(self, asked: Asked) -> list[Member]:
         """Read what there is, and plan for each vm."""
         if isinstance(asked, Group):
-            self._check([replace(asked.model, name=asked.pattern.name(asked.first))])
+            check_host(asked.model, self._hosts.names)
             pending, found = self._read(asked)
             asked = _chosen(asked, pending, found)
         else:
-            self._check(asked)
+            for wanted in asked:
+                check_host(wanted, self._hosts.names)
             pending, found = self._read({wanted.name for wanted in asked})
         vms_plan.check(asked)
         members = [Member(wanted) for wanted in asked]
@@ -117,11 +118,6 @@ class Task:
         if refused:
             raise together(refused, len(members))
         return members
-
-    def _check(self, asked: Sequence[Wanted]) -> None:
-        for wanted in asked:
-            plan.validate(wanted)
-            plan.check_host(wanted, self._hosts.names)
 
     def _read(self, names: Container[str]) -> tuple[dict[str, Request], Found]:
         only = next(iter(names)) if isinstance(names, set) and len(names) == 1 else None
@@ -184,10 +180,11 @@ class Task:
         joined = member.plan.joined
         if joined is not None and member.plan.cancel:
             joined = self._client.cancel(joined.id)
-        elif joined is not None and joined.cancelling and not self._waiting.wait:
+        elif joined is not None and not self._waiting.wait and (joined.cancelling or member.steps):
+            does = "is being cancelled" if joined.cancelling else "is just making it"
             member.error = RequestConflict(
-                f"cannot make vm {member.name} yet: request {joined.id} for it on host"
-                f" {joined.host} is being cancelled"
+                f"cannot {'make' if joined.cancelling else 'change'} vm {member.name} yet: request"
+                f" {joined.id} on host {joined.host} {does}"
             )
             return False
         member.request = joined

@@ -78,10 +78,10 @@ def tag(text: str) -> str:
 
 
 def mac(text: str) -> str:
-    """Check a unicast MAC address, six pairs in lower case."""
-    if not _MAC.fullmatch(text):
-        raise NameInvalid(f"{text[:40]!r} is no unicast MAC address in lower case")
-    return text
+    """Check a unicast MAC address, six pairs; return it in lower case."""
+    if not _MAC.fullmatch(text.lower()):
+        raise NameInvalid(f"{text[:40]!r} is no unicast MAC address")
+    return text.lower()
 
 
 def interface_address(text: str) -> str:

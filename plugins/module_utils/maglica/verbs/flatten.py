@@ -20,7 +20,7 @@ class FlattenSpec(OnVm):
 
 def _change(wanted: Wanted, existing: Domain) -> Change | None:
     linked, full = CloneMode.LINKED.value, CloneMode.FULL.value
-    if wanted.clone_mode != full or existing.clone_mode != linked:
+    if wanted.clone.clone_mode != full or existing.clone_mode != linked:
         return None
     spec = FlattenSpec(existing.name, existing.uuid, existing.host)
     return Change(spec, {"clone_mode": full}, before={"clone_mode": linked})

@@ -25,8 +25,9 @@ class ResizeSpec(OnVm):
 
 
 def _change(wanted: Wanted, existing: Domain) -> Change | None:
-    vcpus = wanted.vcpus if wanted.vcpus != existing.vcpus else None
-    memory_mib = wanted.memory_mib if wanted.memory_mib != existing.memory_mib else None
+    size = wanted.clone
+    vcpus = size.vcpus if size.vcpus != existing.vcpus else None
+    memory_mib = size.memory_mib if size.memory_mib != existing.memory_mib else None
     if vcpus is None and memory_mib is None:
         return None
     after = {"vcpus": vcpus or existing.vcpus, "memory": memory_mib or existing.memory_mib}

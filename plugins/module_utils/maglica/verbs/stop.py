@@ -20,6 +20,8 @@ from .verb import (
     vm_record,
 )
 
+STOP_TIMEOUT = integer(0, 86400)
+
 
 @dataclass(frozen=True)
 class StopSpec(OnVm):
@@ -41,7 +43,7 @@ def _change(wanted: Wanted, existing: Domain) -> Change | None:
 
 STOP = Verb(
     spec=StopSpec,
-    record=vm_record(StopSpec, force=boolean, stop_timeout=integer(0, 86400)),
+    record=vm_record(StopSpec, force=boolean, stop_timeout=STOP_TIMEOUT),
     help="shut a vm down and wait until it is off",
     interrupted=Interrupted.AGAIN,
     options=(FORCE, SHUTDOWN_TIMEOUT),

@@ -19,13 +19,10 @@ class TagSpec(OnVm):
 
 
 def _change(wanted: Wanted, existing: Domain) -> Change | None:
-    if wanted.tags is None:
+    if wanted.tags is None or wanted.tags == existing.tags:
         return None
-    tags = tuple(sorted(set(wanted.tags)))
-    if tags == existing.tags:
-        return None
-    spec = TagSpec(existing.name, existing.uuid, existing.host, tags)
-    return Change(spec, {"tags": list(tags)})
+    spec = TagSpec(existing.name, existing.uuid, existing.host, wanted.tags)
+    return Change(spec, {"tags": list(wanted.tags)})
 
 
 TAG = Verb(

@@ -123,17 +123,24 @@ SHUTDOWN_TIMEOUT = Option(
 )
 
 
-class Wanted(Protocol):
-    """How a vm shall be, as far as verbs must know; None: that is left as it is."""
+class Size(Protocol):
+    """What of a clone's spec can be changed later."""
 
-    @property
-    def state(self) -> str: ...
     @property
     def clone_mode(self) -> str: ...
     @property
     def vcpus(self) -> int | None: ...
     @property
     def memory_mib(self) -> int | None: ...
+
+
+class Wanted(Protocol):
+    """How a vm shall be, as far as verbs must know; None: that is left as it is."""
+
+    @property
+    def clone(self) -> Size: ...
+    @property
+    def state(self) -> str: ...
     @property
     def tags(self) -> tuple[str, ...] | None: ...
     @property

@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a vm shall be, in the form in which the client worker has it. Pure."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..model import names
+from ..model.errors import HostUnknown, MessageInvalid, NameInvalid, NameTaken
+from ..model.plain import plain
+from ..model.request import Nic
+from ..verbs.clone import CLONE, CloneSpec
+from ..verbs.stop import STOP_TIMEOUT
+
+# In place of an image where none is named.
+_ANY_IMAGE = "any"
+
+
+class Presence(str, enum.Enum):
+    """The state that a vm shall have; ``PRESENT`` leaves a vm that is there on or off as it is."""
+
+    PRESENT = "present"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A vm as the user wants it; ``want`` makes it, and checks all that is in it.
+
+    ``clone`` is what is asked for when the vm is not there. Of one that is there, its ``vcpus``,
+    ``memory_mib`` and ``clone_mode`` count: what is None stays as it is, a linked vm that shall be
+    full is flattened, a full one stays so. Without an ``image`` the vm must be there.
+    ``tags`` are all that it shall have; None: those that it has. ``stop_timeout`` is in seconds.
+    ``new``: the vm must not be there yet.
+    """
+
+    clone: CloneSpec
+    state: Presence = Presence.PRESENT
+    image: str | None = None
+    tags: tuple[str, ...] | None = None
+    force: bool = False
+    stop_timeout: int = 120
+    new: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.clone.name
+
+    @property
+    def host(self) -> str | None:
+        return self.clone.host
+
+    def named(self, name: str) -> Wanted:
+        """Return the same for a vm of another name."""
+        return replace(self, clone=replace(self.clone, name=name))
+
+
+def want(
+    name: str,
+    state: Presence = Presence.PRESENT,
+    *,
+    image: str | None = None,
+    tags: Iterable[str] | None = None,
+    force: bool = False,
+    stop_timeout: int = 120,
+    new: bool = False,
+    **clone: Any,
+) -> Wanted:
+    """Return what is wanted, of ``clone`` the fields of CloneSpec, also as plain data.
+
+    Raises NameInvalid, which names the parameter, or NameTaken.
+    """
+    names.vm_name(name)
+    if name == image:
+        raise NameTaken(f"vm {name} can't have the name of the original image itself")
+    given = None if tags is None else tuple(sorted(set(tags)))
+    fields = {
+        **clone,
+        "name": name,
+        "image": _ANY_IMAGE if image is None else image,
+        "tags": given or (),
+        "start": state is not Presence.STOPPED,
+    }
+    try:
+        spec: CloneSpec = CLONE.record(plain({**_DEFAULTS, **fields}), "")
+        STOP_TIMEOUT(stop_timeout, "stop_timeout")
+    except MessageInvalid as error:
+        # The user knows the parameter, and no message.
+        raise NameInvalid(str(error).lstrip(".").replace("memory_mib:", "memory:")) from None
+    _check_networks(spec.networks or ())
+    return Wanted(spec, state, image, given, force, stop_timeout, new)
+
+
+_DEFAULTS = plain(CloneSpec("", ""))
+
+
+def _check_networks(networks: Sequence[Nic]) -> None:
+    for index, nic in enumerate(networks):
+        if nic.network and nic.bridge:
+            raise NameInvalid(f"networks[{index}]: names both a network and a bridge")
+        if not nic.addresses and (nic.gateways or nic.nameservers or nic.search):
+            raise NameInvalid(
+                f"networks[{index}]: gateways, nameservers and search need an address there, too"
+            )
+
+
+def check_host(wanted: Wanted, known: Sequence[str]) -> None:
+    """Raise HostUnknown unless the host that is named is one of ``known``."""
+    if wanted.host is not None and wanted.host not in known:
+        raise HostUnknown(
+            f"host {wanted.host} is not in the configuration, which has {', '.join(sorted(known))}"
+        )
