@@ -29,6 +29,11 @@ options:
         this time counts as unreachable.
     type: float
     default: 10.0
+  auth_file:
+    description:
+      - A file with user names and passwords for hosts that ask for them by SASL, in libvirt's own
+        form (see U(https://libvirt.org/auth.html#client-configuration)).
+    type: path
 requirements:
   - pyzmq
   - libvirt-python

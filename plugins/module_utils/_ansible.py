@@ -36,6 +36,7 @@ def connection_spec() -> dict[str, dict[str, Any]]:
         "config": {"type": "path"},
         "client_worker_timeout": {"type": "float", "default": 5.0},
         "host_timeout": {"type": "float", "default": 10.0},
+        "auth_file": {"type": "path"},
     }
 
 

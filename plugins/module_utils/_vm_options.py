@@ -21,7 +21,9 @@ DEFAULTS: dict[str, Any] = {
 
 
 def vm_spec() -> dict[str, dict[str, Any]]:
-    """Return the options of one vm, but for its name, without defaults."""
+    """Return the options of the documentation fragment maglica.cloud.vm that are about one vm,
+    without defaults.
+    """
     strings = {"type": "list", "elements": "str", "default": []}
     return {
         "image": {"type": "str"},
@@ -61,7 +63,7 @@ def with_defaults(spec: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any
 
 
 def wait_spec() -> dict[str, dict[str, Any]]:
-    """Return the options that say what is waited for."""
+    """Return those that say what is waited for."""
     return {
         "wait": {"type": "bool", "default": True},
         "wait_for": {
@@ -85,10 +87,10 @@ def waiting(parameters: Mapping[str, Any]) -> Waiting:
 def wanted(name: str | None, *said: Mapping[str, Any]) -> Wanted:
     """Return the vm that parameters of ``vm_spec`` describe; the first that says something counts.
 
-    A required name may still be null.
+    A required name may still be null. Raises NameInvalid or NameTaken.
     """
     merged: dict[str, Any] = {}
-    for parameters in (*said, DEFAULTS):
+    for parameters in said:
         for option, value in parameters.items():
             if merged.get(option) is None:
                 merged[option] = value

@@ -20,6 +20,7 @@ author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.connection
+  - maglica.cloud.vm
 attributes:
   check_mode:
     description: Can run in check mode and tell what would change without changing it.
@@ -46,167 +47,6 @@ options:
         labels that are separated by dots, at most 64 characters.
     type: str
     required: true
-  image:
-    description:
-      - The original image, the name of an inactive domain, from which the vm is made if it is not
-        there.
-      - A vm of that name that was made from another image is an error.
-      - Not needed when the vm is there.
-    type: str
-  state:
-    description:
-      - V(present) makes the vm and starts it if it is not there, else leaves it on or off.
-      - V(running) makes it if it is not there, and starts it if it is off. One that is paused,
-        suspended or crashed is let go on, woken or reset.
-      - V(stopped) makes it if it is not there, without starting it. A running vm is shut down.
-      - V(absent) removes the vm, running or not, with its disks and all that belongs to it. A
-        request that is just making it is cancelled. While two hosts have a domain of its UUID it is
-        an error (V(uuid_twice)), and nothing is removed.
-    type: str
-    choices: [present, running, stopped, absent]
-    default: present
-  host:
-    description:
-      - The host on which the vm is made. Without it the client worker chooses the one with the
-        lowest load for its weight, of those that have the image and room. The load is the memory of
-        all running vms, and of those made by Maglica that are off, so that they are spread as well.
-      - Room is memory that is not committed, and disk space. What is committed is the memory of all
-        that runs on a host or is about to, by the definitions, however much of it is used. How much
-        may be, says C(memory_overcommit) in the client worker's configuration. A vm that is off is
-        not started either where it would be more (V(no_room)).
-      - A vm that is on another host is an error. Vms are not moved.
-    type: str
-  clone_mode:
-    description:
-      - V(linked) makes disks that are overlays of a base, a prepared copy of the image that the
-        host keeps.
-      - V(full) makes disks that depend on nothing.
-      - A linked vm that is there is made independent of its base with V(full), whether it runs or
-        not. A full one stays so.
-    type: str
-    choices: [linked, full]
-    default: linked
-  pool:
-    description:
-      - The storage pool for the vm's disks. Without it the one with most room is used.
-      - Only used when the vm is made.
-    type: str
-  vcpus:
-    description:
-      - The number of virtual CPUs. Without it a vm is made with as many as the image has.
-      - A running vm gets another number at its next start.
-    type: int
-  memory:
-    description:
-      - The memory, in MiB. Without it a vm is made with as much as the image has.
-      - A running vm gets another size at its next start.
-    type: int
-  networks:
-    description:
-      - The network interfaces of the vm. Without it the vm has those of the image, with MAC
-        addresses of its own, and uses DHCP.
-      - An interface keeps the device, the bandwidth, the network filter and the isolation of the
-        image's interface at the same place, whatever it is connected to. One that the image has not
-        has no filter.
-      - A filter gets the addresses of O(networks[].addresses) in place of the image's. Without
-        them libvirt learns the IPv4 address; a filter that can't learn it, or that is for an IPv6
-        address, is an error then.
-      - VLAN tags and virtual ports belong to the image's own connection. An interface that names
-        another network or bridge has those which that network defines, or none; one that names the
-        same, or none, keeps them.
-      - Only used when the vm is made.
-    type: list
-    elements: dict
-    suboptions:
-      network:
-        description: A libvirt network. Not together with O(networks[].bridge).
-        type: str
-      bridge:
-        description:
-          - A bridge of the host.
-          - Without this and O(networks[].network) the interface is connected as the one of the
-            image at the same place.
-        type: str
-      mac:
-        description:
-          - The MAC address. Without it one is made up.
-        type: str
-      addresses:
-        description: IPv4 and IPv6 addresses with their prefix length. Without them DHCP is used.
-        type: list
-        elements: str
-        default: []
-      gateways:
-        description: The default gateways, at most one for each of IPv4 and IPv6.
-        type: list
-        elements: str
-        default: []
-      nameservers:
-        description: The addresses of name servers.
-        type: list
-        elements: str
-        default: []
-      search:
-        description: The domains in which names are looked up.
-        type: list
-        elements: str
-        default: []
-  ssh_authorized_keys:
-    description:
-      - Public SSH keys that may log in as root, each a line of the form C(type base64 comment).
-      - Only used when the vm is made.
-    type: list
-    elements: str
-    default: []
-  root_password:
-    description:
-      - The hash of root's password, such as the filter P(ansible.builtin.password_hash#filter)
-        makes it. A password in clear is refused.
-      - Only used when the vm is made.
-    type: str
-  tags:
-    description:
-      - The tags of the vm, all of them; an empty list takes them away. Without this the vm keeps
-        those that it has.
-      - A tag has at most 63 letters, digits and characters of C(_.:=+@/-), the first of them a
-        letter, a digit or C(_). A running vm gets them at once.
-      - The inventory plugin shows them as C(maglica_tags).
-    type: list
-    elements: str
-  force:
-    description:
-      - With O(state=stopped), end a vm that did not shut down within O(stop_timeout), as if its
-        power plug was pulled.
-    type: bool
-    default: false
-  stop_timeout:
-    description:
-      - How many seconds the guest may take to shut down.
-    type: int
-    default: 120
-  wait:
-    description:
-      - Whether to wait until the work is done. With V(false), the module returns as soon as the
-        client worker has the request.
-    type: bool
-    default: true
-  wait_for:
-    description:
-      - What to wait for when the vm is to run.
-      - V(cloned) is when its host says that the request is done.
-      - V(running) is when libvirt shows it as running as well.
-      - V(address) is when it has got an address by DHCP as well. A vm that is off is an error then
-        (V(vm_stopped)), before anything is done, unless O(state) is V(stopped), where nothing is
-        waited for, or V(running), which starts it.
-    type: str
-    choices: [cloned, running, address]
-    default: running
-  wait_timeout:
-    description:
-      - How many seconds to wait for all of that. Afterwards the module fails, but the request goes
-        on, and the same task joins it when it is run again.
-    type: int
-    default: 1800
 seealso:
   - plugin: maglica.cloud.maglica
     plugin_type: inventory
@@ -513,7 +353,7 @@ def argument_spec() -> dict:
 def run(parameters: dict, check_mode: bool, progress: Progress) -> Member:
     """Do, or in check mode foresee, what the parameters ask for."""
     config = load_config(parameters)
-    fleet = Fleet(config.hosts, parameters["host_timeout"])
+    fleet = Fleet(config.hosts, parameters["host_timeout"], parameters["auth_file"])
     spec = {name: parameters[name] for name in options.vm_spec()}
     asked = [options.wanted(parameters["name"], spec)]
     with Client(config, reply_timeout=parameters["client_worker_timeout"]) as client:

@@ -20,6 +20,7 @@ author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.connection
+  - maglica.cloud.vm
 attributes:
   check_mode:
     description: Can run in check mode and tell what would change without changing it.
@@ -48,6 +49,7 @@ options:
       - The names of the vms, with C(%d) for the number, or C(%02d) for a number of at least two
         digits. So V(web%02d.example.jp) stands for C(web01.example.jp), C(web02.example.jp) and so
         on.
+      - With O(state=absent) all of them that were made are removed.
     type: str
   count:
     description:
@@ -66,127 +68,6 @@ options:
         numbers first. Otherwise they are left alone.
     type: bool
     default: false
-  image: &image
-    description:
-      - The original image, the name of an inactive domain, from which a vm is made if it is not
-        there.
-      - A vm of that name that was made from another image is an error.
-      - Not needed when the vm is there.
-    type: str
-  state: &state
-    description:
-      - V(present), the default, makes a vm and starts it if it is not there, else leaves it on or
-        off.
-      - V(running) makes it if it is not there, and starts it if it is off. One that is paused,
-        suspended or crashed is let go on, woken or reset.
-      - V(stopped) makes it if it is not there, without starting it. A running vm is shut down.
-      - V(absent) removes it, running or not, with its disks and all that belongs to it. A request
-        that is just making it is cancelled. While two hosts have a domain of its UUID it is an
-        error (V(uuid_twice)), and nothing is removed. Of O(name), all that were made are removed.
-    type: str
-    choices: [present, running, stopped, absent]
-  host: &host
-    description:
-      - The host on which a vm is made. Without it the client worker spreads them by the hosts' load
-        and weight, with all that is asked for at once in mind.
-      - A vm that is on another host is an error. Vms are not moved.
-    type: str
-  clone_mode: &clone_mode
-    description:
-      - V(linked), the default, makes disks that are overlays of a base, a prepared copy of the
-        image that the host keeps.
-      - V(full) makes disks that depend on nothing.
-      - A linked vm that is there is made independent of its base with V(full), whether it runs or
-        not. A full one stays so.
-    type: str
-    choices: [linked, full]
-  pool: &pool
-    description:
-      - The storage pool for a vm's disks. Without it the one with most room is used.
-      - Only used when a vm is made.
-    type: str
-  vcpus: &vcpus
-    description:
-      - The number of virtual CPUs. Without it a vm is made with as many as the image has.
-      - A running vm gets another number at its next start.
-    type: int
-  memory: &memory
-    description:
-      - The memory, in MiB. Without it a vm is made with as much as the image has.
-      - A running vm gets another size at its next start.
-    type: int
-  networks: &networks
-    description:
-      - The network interfaces of a vm. Without it a vm has those of the image, with MAC
-        addresses of its own, and uses DHCP. What stays of the image's interfaces is said at
-        M(maglica.cloud.maglica_vm).
-      - Only used when a vm is made.
-    type: list
-    elements: dict
-    suboptions:
-      network:
-        description: A libvirt network. Not together with a bridge.
-        type: str
-      bridge:
-        description:
-          - A bridge of the host.
-          - Without bridge and network the interface is connected as the one of the
-            image at the same place.
-        type: str
-      mac:
-        description:
-          - The MAC address. Without it one is made up.
-        type: str
-      addresses:
-        description: IPv4 and IPv6 addresses with their prefix length. Without them DHCP is used.
-        type: list
-        elements: str
-        default: []
-      gateways:
-        description: The default gateways, at most one for each of IPv4 and IPv6.
-        type: list
-        elements: str
-        default: []
-      nameservers:
-        description: The addresses of name servers.
-        type: list
-        elements: str
-        default: []
-      search:
-        description: The domains in which names are looked up.
-        type: list
-        elements: str
-        default: []
-  ssh_authorized_keys: &ssh_authorized_keys
-    description:
-      - Public SSH keys that may log in as root, each a line of the form C(type base64 comment).
-      - Only used when a vm is made.
-    type: list
-    elements: str
-  root_password: &root_password
-    description:
-      - The hash of root's password, such as the filter P(ansible.builtin.password_hash#filter)
-        makes it. A password in clear is refused.
-      - Only used when a vm is made.
-    type: str
-  tags: &tags
-    description:
-      - The tags of a vm, all of them; an empty list takes them away. Without this a vm keeps
-        those that it has.
-      - A tag has at most 63 letters, digits and characters of C(_.:=+@/-), the first of them a
-        letter, a digit or C(_). A running vm gets them at once.
-      - The inventory plugin shows them as C(maglica_tags).
-    type: list
-    elements: str
-  force: &force
-    description:
-      - With V(stopped), end a vm that did not shut down in time, as if its power plug was pulled.
-        By default it is not.
-    type: bool
-  stop_timeout: &stop_timeout
-    description:
-      - How many seconds a guest may take to shut down. By default 120.
-    type: int
   vms:
     description:
       - The vms, at most 1000. What an entry does not say is as the module's option of the same name
@@ -204,42 +85,80 @@ options:
           - The name of the vm, which is its host name too.
         type: str
         required: true
-      image: *image
-      state: *state
-      host: *host
-      clone_mode: *clone_mode
-      pool: *pool
-      vcpus: *vcpus
-      memory: *memory
-      networks: *networks
-      ssh_authorized_keys: *ssh_authorized_keys
-      root_password: *root_password
-      tags: *tags
-      force: *force
-      stop_timeout: *stop_timeout
-  wait:
-    description:
-      - Whether to wait until the work is done. With V(false), the module returns as soon as the
-        client worker has the requests.
-    type: bool
-    default: true
-  wait_for:
-    description:
-      - What to wait for when a vm is to run.
-      - V(cloned) is when its host says that the request is done.
-      - V(running) is when libvirt shows it as running as well.
-      - V(address) is when it has got an address by DHCP as well. A vm that is off is an error then
-        (V(vm_stopped)), before anything is done, unless its O(state) is V(stopped), where nothing
-        is waited for, or V(running), which starts it.
-    type: str
-    choices: [cloned, running, address]
-    default: running
-  wait_timeout:
-    description:
-      - How many seconds to wait for all of that, for all vms together. Afterwards the module fails,
-        but the requests go on, and the same task joins them when it is run again.
-    type: int
-    default: 1800
+      image:
+        description: As O(image), for this vm.
+        type: str
+      state:
+        description: As O(state), for this vm.
+        type: str
+        choices: [present, running, stopped, absent]
+      host:
+        description: As O(host), for this vm.
+        type: str
+      clone_mode:
+        description: As O(clone_mode), for this vm.
+        type: str
+        choices: [linked, full]
+      pool:
+        description: As O(pool), for this vm.
+        type: str
+      vcpus:
+        description: As O(vcpus), for this vm.
+        type: int
+      memory:
+        description: As O(memory), for this vm.
+        type: int
+      networks:
+        description: As O(networks), for this vm.
+        type: list
+        elements: dict
+        suboptions:
+          network:
+            description: As O(networks[].network), for this vm.
+            type: str
+          bridge:
+            description: As O(networks[].bridge), for this vm.
+            type: str
+          mac:
+            description: As O(networks[].mac), for this vm.
+            type: str
+          addresses:
+            description: As O(networks[].addresses), for this vm.
+            type: list
+            elements: str
+            default: []
+          gateways:
+            description: As O(networks[].gateways), for this vm.
+            type: list
+            elements: str
+            default: []
+          nameservers:
+            description: As O(networks[].nameservers), for this vm.
+            type: list
+            elements: str
+            default: []
+          search:
+            description: As O(networks[].search), for this vm.
+            type: list
+            elements: str
+            default: []
+      ssh_authorized_keys:
+        description: As O(ssh_authorized_keys), for this vm.
+        type: list
+        elements: str
+      root_password:
+        description: As O(root_password), for this vm.
+        type: str
+      tags:
+        description: As O(tags), for this vm.
+        type: list
+        elements: str
+      force:
+        description: As O(force), for this vm.
+        type: bool
+      stop_timeout:
+        description: As O(stop_timeout), for this vm.
+        type: int
 seealso:
   - module: maglica.cloud.maglica_vm
   - module: maglica.cloud.maglica_vm_info
@@ -578,7 +497,7 @@ def argument_spec() -> dict:
         "count": {"type": "int"},
         "first": {"type": "int", "default": 1},
         "exact": {"type": "bool", "default": False},
-        **options.vm_spec(),
+        **options.with_defaults(options.vm_spec()),
         **options.wait_spec(),
         **connection_spec(),
     }
@@ -652,7 +571,7 @@ def run(parameters: dict, check_mode: bool, progress: ManyProgress) -> dict:
     """Do, or in check mode foresee, what the parameters ask for; return the result."""
     wanted = asked(parameters)
     config = load_config(parameters)
-    fleet = Fleet(config.hosts, parameters["host_timeout"])
+    fleet = Fleet(config.hosts, parameters["host_timeout"], parameters["auth_file"])
     with Client(config, reply_timeout=parameters["client_worker_timeout"]) as client:
         waiting = options.waiting(parameters)
         task = Task(client, fleet, waiting, progress, progress.submitted)

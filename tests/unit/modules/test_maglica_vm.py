@@ -106,6 +106,7 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
         wait_for="address",
         wait_timeout=9,
         host_timeout=3,
+        auth_file="/etc/libvirt/auth.conf",
     )
     assert bring["wanted"] == wanted.want(
         name=NAME,
@@ -133,7 +134,7 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
         stop_timeout=7,
     )
     assert bring["waiting"] == target.Waiting(False, target.WaitFor.ADDRESS, 9)
-    assert bring["hosts"].timeout == 3
+    assert (bring["hosts"].timeout, bring["hosts"].auth_file) == (3, "/etc/libvirt/auth.conf")
 
 
 def test_no_interfaces_are_not_the_image_s(run: Run, bring: dict[str, Any]) -> None:

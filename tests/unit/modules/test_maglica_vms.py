@@ -42,7 +42,7 @@ def task(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     class FakeTask:
         def __init__(self, *_parts: object) -> None:
-            seen["waiting"] = _parts[2]
+            seen["fleet"], seen["waiting"] = _parts[1:3]
 
         def _answer(self, how: str, asked: object) -> list[target.Member]:
             seen.update(how=how, asked=asked)
@@ -103,7 +103,9 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
         wait=False,
         wait_for="address",
         wait_timeout=9,
+        auth_file="/etc/libvirt/auth.conf",
     )
+    assert task["fleet"].auth_file == "/etc/libvirt/auth.conf"
     common: dict[str, Any] = {
         "state": wanted.Presence.RUNNING,
         "image": IMAGE,

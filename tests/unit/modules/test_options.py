@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of each module are those that its documentation has, with all its fragments."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.maglica.cloud.plugins.module_utils._listing import listing_spec
+
+COLLECTION = "ansible_collections.maglica.cloud.plugins"
+MODULES = sorted(
+    path.stem for path in (Path(__file__).parents[3] / "plugins" / "modules").glob("maglica_*.py")
+)
+# What an option is like where nothing is said.
+USUAL = {"type": "str", "required": False, "default": None, "choices": None, "elements": None}
+
+
+def documented(module: Any) -> dict[str, Any]:
+    """The options that the documentation of a module, and the fragments that it extends, have."""
+    own = yaml.safe_load(module.DOCUMENTATION)
+    options = dict(own.get("options") or {})
+    for fragment in own["extends_documentation_fragment"]:
+        name, _dot, part = fragment.removeprefix("maglica.cloud.").partition(".")
+        cls = import_module(f"{COLLECTION}.doc_fragments.{name}").ModuleDocFragment
+        more = yaml.safe_load(getattr(cls, part.upper() or "DOCUMENTATION"))["options"]
+        assert not options.keys() & more.keys(), fragment
+        options.update(more)
+    return {name: form(option, "suboptions") for name, option in options.items()}
+
+
+def form(option: dict[str, Any], nested: str) -> dict[str, Any]:
+    """What documentation and spec of an option must have in common."""
+    inside = option.get(nested) or {}
+    return {
+        **{key: option.get(key, usual) for key, usual in USUAL.items()},
+        "options": {name: form(each, nested) for name, each in inside.items()},
+    }
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_options_are_the_documented_ones(name: str) -> None:
+    module = import_module(f"{COLLECTION}.modules.{name}")
+    options = getattr(module, "argument_spec", listing_spec)()
+    spec = {name: form(option, "options") for name, option in options.items()}
+    assert spec == documented(module)
+
+
+def test_what_an_entry_of_a_list_can_say_is_what_all_can() -> None:
+    spec = import_module(f"{COLLECTION}.modules.maglica_vms").argument_spec()
+    entry = spec["vms"]["options"]
+    one = import_module(f"{COLLECTION}.modules.maglica_vm").argument_spec()
+    for name, option in entry.items():
+        assert {**one[name], "default": None} == {"default": None, **option}, name
