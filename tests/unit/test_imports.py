@@ -96,7 +96,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "libvirtd": ("config", "system", "domain"),
     "disk": ("libvirtd", "system", "domain"),
     "verbs": (),
-    "wire": ("config", "verbs"),
+    "wire": ("config", "system.backoff", "verbs"),
     "fleet": ("libvirtd", "domain", "config", "wire"),
     "manage": ("fleet", "wire", "config", "verbs"),
     "cli": ("manage", "fleet", "wire", "config", "verbs"),

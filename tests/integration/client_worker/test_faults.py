@@ -79,7 +79,9 @@ def test_a_full_disk_refuses_and_recovers(worker: Worker, client: Peer, kvm0: Ho
     _other, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, hard))
     refused = client.clone_error("vm0")
-    assert refused.startswith(f"journal_failed: journal {worker.folder}/journal.sqlite: ")
+    assert refused.startswith(
+        f"journal_failed: cannot write the journal {worker.folder}/journal.sqlite: "
+    )
     assert client.request("status", id=first.id).id == first.id
     assert "journal_failed" in kvm0.error("ack", host=kvm0.name, id=first.id)
     assert kvm0.hear(0.3) is None

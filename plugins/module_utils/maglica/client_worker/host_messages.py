@@ -18,8 +18,6 @@ from .state import Call, Context, acknowledge, fits, for_host
 
 logger = logging.getLogger(__name__)
 
-# The most that a hello and a welcome hold (wire/messages.py).
-MAX_LISTED = 1000
 # An id in quotes, and a comma.
 LISTED_BYTES = 39
 OK = Message("ok", {})
@@ -40,15 +38,15 @@ def hello(context: Context, call: Call) -> Message:
     mine = context.requests.of_host(host)
     cancel += [request.id for request in mine if request.cancelling]
     # A full list may have left some out: then only what was never acknowledged is missing for sure.
-    complete = len(held) < MAX_LISTED
+    complete = len(held) < messages.MAX_LISTED
     missing = [
         request
         for request in mine
         if request.id not in held and (complete or request.state is not State.RUNNING)
     ]
-    cancel = cancel[:MAX_LISTED]
+    cancel = cancel[: messages.MAX_LISTED]
     room = messages.PAGE_ROOM - len(cancel) * LISTED_BYTES
-    sent = (for_host(_sent(context, request)) for request in missing[:MAX_LISTED])
+    sent = (for_host(_sent(context, request)) for request in missing[: messages.MAX_LISTED])
     welcome, _other = messages.page(sent, room)
     return Message("welcome", {"requests": welcome, "cancel": cancel})
 

@@ -14,6 +14,7 @@ from typing import Any
 from ..model.errors import MaglicaError
 from ..model.plain import plain
 from ..model.request import Request, State
+from ..model.text import told
 from ..wire import features, messages
 from ..wire.frames import Message
 from .access import Table
@@ -134,8 +135,7 @@ def error_message(error: MaglicaError) -> Message:
 
 
 def error_body(error: MaglicaError) -> dict[str, Any]:
-    text = "".join(char if char.isprintable() or char == "\n" else "?" for char in str(error))
-    return {"code": error.code, "text": text[:2000]}
+    return {"code": error.code, "text": told(error)}
 
 
 def acknowledge(context: Context, request: Request) -> None:

@@ -17,6 +17,7 @@ from ..model.checks import Check, choice, integer, list_of, number, record, text
 from ..model.errors import MessageInvalid
 from ..model.plain import plain
 from ..model.request import State
+from ..model.text import MAX_PHASE
 
 # In bytes: as much a pipe takes at once, so that telling an idle process something can't block.
 MAX_LINE = 1 << 16
@@ -93,7 +94,7 @@ class Blocked:
 Said = Union[Begun, Counted, Over, Ended, Alive, Idle, Crashed, Blocked]
 
 _id = uuid()
-_phase = text(40)
+_phase = text(MAX_PHASE)
 _count = integer(0, 1 << 60)
 
 

@@ -11,11 +11,9 @@ from typing import Any
 
 from ..model.errors import MaglicaError
 from ..model.request import Request, Spec
+from ..model.text import some
 from .plan import Plan
 from .wanted import Wanted
-
-# An error that is about many names this many.
-MAX_NAMED = 8
 
 
 class WaitFor(str, enum.Enum):
@@ -79,10 +77,8 @@ def together(refused: Sequence[Member], of: int) -> MaglicaError:
     found = [member.error for member in refused if member.error]
     if of == 1:
         return found[0]
-    texts = [str(error) for error in found[:MAX_NAMED]]
-    if len(found) > MAX_NAMED:
-        texts.append(f"and {len(found) - MAX_NAMED} more")
-    return type(found[0])(f"nothing is done for {of} vms: {'; '.join(texts)}")
+    texts = some([str(error) for error in found], "; ")
+    return type(found[0])(f"nothing is done for {of} vms: {texts}")
 
 
 def failures(members: Sequence[Member]) -> MaglicaError | None:

@@ -4,8 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 # Characters of a text that one component tells another: why something failed, or can't work.
 MAX_TEXT = 2000
+# Characters of a phase's name.
+MAX_PHASE = 40
+# A text about many things names this many; what comes after would only make it unreadable.
+MAX_NAMED = 8
 
 
 def one_line(text: str) -> str:
@@ -26,3 +32,11 @@ def short(text: str, most: int = 100) -> str:
 def told(error: Exception | str) -> str:
     """Return what one component tells another of an error: one line of bounded length."""
     return one_line(str(error))[:MAX_TEXT]
+
+
+def some(texts: Sequence[str], separator: str = ", ") -> str:
+    """Return the first of ``texts`` as one, and how many more there are."""
+    shown = list(texts[:MAX_NAMED])
+    if len(texts) > MAX_NAMED:
+        shown.append(f"and {len(texts) - MAX_NAMED} more")
+    return separator.join(shown)

@@ -17,13 +17,13 @@ from ..config.config import Config
 from ..model import errors
 from ..model.errors import MessageInvalid, PeerSilent
 from ..model.plain import plain
+from ..system.backoff import Backoff
 from . import features, keys, messages, sockets
 from .frames import Message, OtherVersion, decode, encode
 
 # Seconds.
 REPLY_TIMEOUT = 5.0
-_FIRST_PAUSE = 0.1
-_MAX_PAUSE = 1.0
+_PAUSES = Backoff(0.1, 1.0)
 ATTEMPTS = 4
 
 Frames = list[bytes]
@@ -87,14 +87,14 @@ class Exchange:
         messages.asked(kind, told)
         frames = encode(Message(kind, told))
         end = time.monotonic() + total
-        pause = _FIRST_PAUSE
+        failures = 0
         while (left := end - time.monotonic()) > 0:
             reply = self._attempt(frames, min(patience, left))
             if reply is not None:
                 return self._answer(kind, reply)
             # It may have closed on us at once: don't hammer at it.
-            time.sleep(min(pause, max(end - time.monotonic(), 0)))
-            pause = min(pause * 2, _MAX_PAUSE)
+            time.sleep(min(_PAUSES.pause(failures), max(end - time.monotonic(), 0)))
+            failures += 1
         how = "is connected but does not answer" if self._reached else "can't be reached"
         why = f": {self._trouble}" if self._trouble else ""
         raise PeerSilent(f"the client worker at {self._where()} {how} ({kind}, {total:g} s){why}")

@@ -26,12 +26,21 @@ from ..model.checks import (
     text,
     uuid,
 )
+from ..model.text import MAX_PHASE
 from ..verbs import table
 from ..verbs.verb import MAX_TAGS
 
 MAX_PHASES = 64
 MAX_DOMAINS = 4000
 MAX_LEFTOVERS = 200
+MAX_POOLS = 256
+MAX_NETWORKS = 256
+MAX_BASES = 1000
+MAX_LOOKS = 1000
+# Characters of a name that libvirt gives, of a domain's or image's, and of a path.
+MAX_NAME = 200
+MAX_TITLE = 400
+MAX_PATH = 4096
 
 identity = uuid()
 name = named(names.object_name)
@@ -57,13 +66,13 @@ def by_kind() -> list[dict[str, Any]]:
 
 
 failure = record(model.Failure, code=code, text=text())
-phase_name = text(40)
+phase_name = text(MAX_PHASE)
 phase = record(model.Phase, name=phase_name, seconds=number)
 phases = list_of(phase, MAX_PHASES)
 interface = record(
     model.Interface,
     mac=text(40),
-    network=optional(text(200)),
+    network=optional(text(MAX_NAME)),
     addresses=list_of(text(60), 64),
 )
 vm = record(
@@ -119,7 +128,7 @@ placement = record(model.Placement, host=name, load=number)
 
 domain = record(
     model.DomainSummary,
-    name=text(400),
+    name=text(MAX_TITLE),
     uuid=identity,
     active=boolean,
     persistent=boolean,
@@ -130,18 +139,20 @@ domain = record(
 )
 pool = record(
     model.PoolSummary,
-    name=text(200),
+    name=text(MAX_NAME),
     capacity_bytes=_bytes,
     free_bytes=_bytes,
     shared=optional(text(40)),
 )
-leftover = record(model.Leftover, path=text(4096), pool=optional(text(200)), allocated_bytes=_bytes)
+leftover = record(
+    model.Leftover, path=text(MAX_PATH), pool=optional(text(MAX_NAME)), allocated_bytes=_bytes
+)
 base = record(
     model.BaseSummary,
     id=text(40),
-    image=text(200),
+    image=text(MAX_NAME),
     version=text(64),
-    pool=text(200),
+    pool=text(MAX_NAME),
     allocated_bytes=_bytes,
     created=number,
     current=optional(boolean),
@@ -150,7 +161,7 @@ base = record(
 )
 look = record(
     model.LookSummary,
-    image=text(400),
+    image=text(MAX_TITLE),
     version=text(64),
     customizable=boolean,
     reason=optional(text()),
@@ -162,11 +173,11 @@ report = record(
     memory_total_mib=_bytes,
     memory_free_mib=_bytes,
     domains=list_of(domain, MAX_DOMAINS),
-    pools=list_of(pool, 256),
-    networks=list_of(text(200), 256),
-    bases=list_of(base, 1000),
+    pools=list_of(pool, MAX_POOLS),
+    networks=list_of(text(MAX_NAME), MAX_NETWORKS),
+    bases=list_of(base, MAX_BASES),
     leftovers=list_of(leftover, MAX_LEFTOVERS),
-    looks=list_of(look, 1000),
+    looks=list_of(look, MAX_LOOKS),
     problem=optional(text()),
 )
 host_status = record(

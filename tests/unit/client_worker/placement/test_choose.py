@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from maglica.client_worker.placement import choose
 from maglica.client_worker.placement.choose import (
-    MAX_NAMED,
     Candidate,
     Holdings,
     Reserved,
@@ -31,6 +30,7 @@ from maglica.model.request import (
     Nic,
     PoolSummary,
 )
+from maglica.model.text import MAX_NAMED
 from maglica.verbs.clone import CloneSpec
 from support.client_worker import base
 

@@ -53,8 +53,8 @@ def test_hello() -> None:
 
 
 def test_hello_lists_as_many_requests_as_a_message_may() -> None:
-    held = [replace(REQUEST, id=new_request_id()) for _turn in range(messages.MAX_HELD + 5)]
-    assert len(asked(messages.hello(HOST, HostReport(), held))["requests"]) == messages.MAX_HELD
+    held = [replace(REQUEST, id=new_request_id()) for _turn in range(schema.MAX_LISTED + 5)]
+    assert len(asked(messages.hello(HOST, HostReport(), held))["requests"]) == schema.MAX_LISTED
 
 
 def test_hello_gets_through_with_any_names_on_the_host() -> None:
@@ -97,7 +97,7 @@ def test_hello_of_a_host_whose_names_are_long_when_escaped() -> None:
         pools=(PoolSummary("default", 1, 1),),
         bases=(base(wide * 200, pool=wide * 200),) * 1000,
     )
-    told = asked(messages.hello(HOST, report, [REQUEST] * messages.MAX_HELD))["report"]
+    told = asked(messages.hello(HOST, report, [REQUEST] * schema.MAX_LISTED))["report"]
     assert told.domains[0] == image
     assert 100 < len(told.domains) < 437
     assert told.pools == report.pools

@@ -20,11 +20,9 @@ from ...disk.room import OVERLAY_BYTES
 from ...model import errors
 from ...model.memory_limit import DEFAULT, MemoryLimit
 from ...model.request import CloneMode, DomainSummary, HostReport
+from ...model.text import some
 from ...verbs.clone import CloneSpec
 from . import pools
-
-# An error names this many hosts; what comes after would only make the text unreadable.
-MAX_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -292,18 +290,13 @@ def _refusal(
 ) -> errors.MaglicaError:
     if not refusals:
         unheard = sorted(name for name, host in candidates.items() if host.holdings is None)
-        hint = f" (not reported yet: {_some(unheard)})" if unheard else ""
+        hint = f" (not reported yet: {some(unheard)})" if unheard else ""
         return errors.ImageUnknown(
             f"{_act(spec)}: no host has an original image {spec.image}{hint}"
         )
     refusals.sort(key=lambda refusal: (_NEAREST.index(type(refusal[1])), refusal[0]))
     reasons = [f"host {name}: {error}" for name, error in refusals]
-    return type(refusals[0][1])(f"{_act(spec)}: {_some(reasons, '; ')}")
-
-
-def _some(texts: list[str], separator: str = ", ") -> str:
-    more = len(texts) - MAX_NAMED
-    return separator.join(texts[:MAX_NAMED]) + (f"{separator}and {more} more" if more > 0 else "")
+    return type(refusals[0][1])(f"{_act(spec)}: {some(reasons, '; ')}")
 
 
 def _act(spec: CloneSpec) -> str:

@@ -48,7 +48,6 @@ class Watch:
 
     def __init__(self, paths: Sequence[str], folder: Path) -> None:
         self.failure: MaglicaError | None = None
-        self.failed_path: str | None = None
         self._paths = paths
         self._folder = folder
         self._socket = folder / "qmp"
@@ -135,7 +134,6 @@ class Watch:
         number = int(match[1]) if match else len(self._paths)
         # The appliance's own disk comes last; nobody writes to it.
         path = self._paths[number] if number < len(self._paths) else "its disk"
-        self.failed_path = path
         reason = data.get("reason", "unknown reason")
         kind = NoRoom if data.get("nospace") else StorageFailed
         self.failure = kind(f"{path} can't be written: {reason}")

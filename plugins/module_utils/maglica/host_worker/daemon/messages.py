@@ -12,15 +12,15 @@ from itertools import islice
 from ...model.errors import MessageInvalid
 from ...model.plain import plain
 from ...model.request import Failure, HostReport, Leftover, Phase, Request, State, Vm
-from ...model.text import one_line
+from ...model.text import one_line, told
 from ...wire import features, messages, records
 from ...wire.fitting import fitting
 from ...wire.frames import Message, encode
+from ...wire.records import MAX_NAME, MAX_TITLE
 
 _log = logging.getLogger(__name__)
 
 # What the schema allows in one message.
-MAX_HELD = 1000
 MAX_PHASES = records.MAX_PHASES
 MAX_DOMAINS = records.MAX_DOMAINS
 # What one of the requests that a hello lists takes: names, id, state and marks.
@@ -29,13 +29,15 @@ HELD_BYTES = 80
 
 def hello(host: str, report: HostReport, held: Iterable[Request]) -> Message:
     """Return what the host says of itself and which requests it has."""
-    requests = [{"id": each.id, "state": each.state.value} for each in islice(held, MAX_HELD)]
-    told = allowed(report)
-    cut = fitting(told, messages.PAGE_ROOM - HELD_BYTES * len(requests))
-    if cut is not told:
+    requests = [
+        {"id": each.id, "state": each.state.value} for each in islice(held, messages.MAX_LISTED)
+    ]
+    whole = allowed(report)
+    cut = fitting(whole, messages.PAGE_ROOM - HELD_BYTES * len(requests))
+    if cut is not whole:
         _log.warning(
             "the report is too long: %d of %d domains are told, %d of %d bases",
-            *(len(cut.domains), len(told.domains), len(cut.bases), len(told.bases)),
+            *(len(cut.domains), len(whole.domains), len(cut.bases), len(whole.bases)),
         )
     body = {
         "host": host,
@@ -59,30 +61,37 @@ def allowed(report: HostReport) -> HostReport:
     problem = report.problem
     return replace(
         report,
-        domains=tuple(replace(each, name=_shown(each.name, 400)) for each in domains),
-        pools=tuple(replace(each, name=_shown(each.name, 200)) for each in report.pools[:256]),
-        networks=tuple(_shown(name, 200) for name in report.networks[:256]),
+        domains=tuple(replace(each, name=_shown(each.name, MAX_TITLE)) for each in domains),
+        pools=tuple(
+            replace(each, name=_shown(each.name, MAX_NAME))
+            for each in report.pools[: records.MAX_POOLS]
+        ),
+        networks=tuple(_shown(name, MAX_NAME) for name in report.networks[: records.MAX_NETWORKS]),
         bases=tuple(
-            replace(each, image=_shown(each.image, 200), pool=_shown(each.pool, 200))
-            for each in report.bases[:1000]
+            replace(
+                each,
+                image=_shown(each.image, MAX_NAME),
+                pool=_shown(each.pool, MAX_NAME),
+            )
+            for each in report.bases[: records.MAX_BASES]
         ),
         looks=tuple(
             replace(
                 each,
-                image=_shown(each.image, 400),
-                reason=None if each.reason is None else _shown(each.reason, 2000),
+                image=_shown(each.image, MAX_TITLE),
+                reason=None if each.reason is None else told(each.reason),
             )
-            for each in report.looks[:1000]
+            for each in report.looks[: records.MAX_LOOKS]
         ),
         leftovers=tuple(filter(_is_told, report.leftovers[: records.MAX_LEFTOVERS])),
-        problem=None if problem is None else _shown(problem, 2000),
+        problem=None if problem is None else told(problem),
     )
 
 
 def _is_told(leftover: Leftover) -> bool:
     """Tell whether a leftover can be told as it is; with an escaped name its command were wrong."""
     names = (leftover.path, leftover.pool or "")
-    return all(one_line(name) == name for name in names) and len(leftover.path) <= 4096
+    return all(one_line(name) == name for name in names) and len(leftover.path) <= records.MAX_PATH
 
 
 def _shown(text: str, limit: int) -> str:

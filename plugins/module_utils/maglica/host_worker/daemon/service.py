@@ -68,7 +68,6 @@ class Service:
         self._journal_retry_at = -math.inf
         self._prune_at = -math.inf
         self._stop_at: float | None = None
-        self._stopped = False
 
     def run(self) -> None:
         """Serve until told to stop; what is not done then is resumed by the next start."""
