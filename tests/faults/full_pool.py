@@ -28,6 +28,8 @@ PASSWORD = "$6$maglicafaults$" + "x" * 86
 POINTS_CODE = Path(__file__).resolve().parents[1] / "support" / "cloud_points"
 # Content that a copy must have room for.
 NOISE_MIB = 12
+# More than a clone needs, and less than the pool has when it is empty but for a base.
+ROOM_MIB = 150
 _NOISE = "var/lib/noise"
 _POOL_XML = "<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>"
 _DOMAIN_XML = """
@@ -105,7 +107,9 @@ class Stage:
 
     def reports_free(self, is_free: bool) -> bool:
         pools = self.cell.status().report.pools
-        return any(pool.name == POOL and (pool.free_bytes > 100 << 20) == is_free for pool in pools)
+        return any(
+            pool.name == POOL and (pool.free_bytes > ROOM_MIB << 20) == is_free for pool in pools
+        )
 
     def left(self, made: set[str]) -> list[str]:
         """Return what is there beyond the vms ``made`` and the bases in the journal."""
