@@ -31,7 +31,7 @@ from maglica.guest.edits import apply
 from maglica.guest.facts import Mount
 from maglica.guest.identity import HostKey, Identity, NicIdentity
 from maglica.guest.inspect import OperatingSystem, examine
-from maglica.host_worker.job import undo
+from maglica.host_worker.job.context import key_folder
 from maglica.host_worker.job.vm.metadata import set_tags
 from maglica.model.request import vm_uuid
 from maglica.verbs.clone import CloneSpec
@@ -79,7 +79,7 @@ class Host:
         definitions = [self._definition(image, spec, request_id) for image in IMAGES]
         paths = [self._volume(spec, request_id, "vda").path]
         context = SimpleNamespace(settings=SimpleNamespace(state_dir=str(self.state)))
-        paths.append(str(undo.key_folder(context, request_id)))
+        paths.append(str(key_folder(context, request_id)))
         paths += [path for xml in definitions for path in _paths(ET.fromstring(xml))]
         shapes = tuple(_xml_shape(ET.fromstring(xml)) for xml in definitions)
         return Effects(tuple(paths), shapes, self._guest(spec))

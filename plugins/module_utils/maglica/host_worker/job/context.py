@@ -21,6 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Callable
 
 from ...config.config import HostWorker
@@ -33,6 +34,7 @@ from ..journal.journal import Journal
 
 # A connection that worked as recently is taken to work still.
 _TRUST_SECONDS = 1.0
+_KEYS = "keys"
 # Each count that is told is a commit of the client worker.
 COUNT_SECONDS = 1.0
 
@@ -127,3 +129,8 @@ class JobContext:
 def failure_of(error: MaglicaError) -> Failure:
     """Return what the client is told of an error: one printable line of bounded length."""
     return Failure(error.code, told(error))
+
+
+def key_folder(context: JobContext, request_id: str) -> Path:
+    """Return the folder in which the SSH host keys of a request's vm are made."""
+    return Path(context.settings.state_dir) / _KEYS / request_id

@@ -32,20 +32,22 @@ from ..journal.journal import Journal
 from ..journal.requests import Entry
 from . import guard, undo
 from .context import JobContext
-from .image import prepare
-from .vm import clone, existing, flatten, remove
+from .image import prepare, release
+from .vm import clone, flatten, remove, resize, start, stop, tag
 
 _log = logging.getLogger(__name__)
 
-_SINGLE: dict[str, Callable[[Request, JobContext], Vm | None]] = {
-    "start": existing.start,
-    "stop": existing.stop,
+# What does each verb: those that one job does for many requests together, and all others.
+TOGETHER: dict[str, Callable[[Sequence[Request], JobContext], None]] = {"clone": clone.run}
+ALONE: dict[str, Callable[[Request, JobContext], Vm | None]] = {
+    "start": start.start,
+    "stop": stop.stop,
     "remove": remove.remove,
-    "resize": existing.resize,
+    "resize": resize.resize,
+    "tag": tag.tag,
     "flatten": flatten.flatten,
     "prepare": prepare.prepare,
-    "release": prepare.release,
-    "tag": existing.tag,
+    "release": release.release,
 }
 
 
@@ -59,17 +61,18 @@ def run(request_ids: Sequence[str], context: JobContext) -> None:
         entries = [context.journal.entry(request_id) for request_id in request_ids]
         waiting = [entry for entry in entries if entry and not entry.request.state.ended]
         ready = [entry.request for entry in waiting if _prepare(entry, context)]
-        clones = [request for request in ready if request.kind not in _SINGLE]
-        if clones:
-            clone.run(clones, context)
+        for kind, act in TOGETHER.items():
+            batch = [request for request in ready if request.kind == kind]
+            if batch:
+                act(batch, context)
         for request in ready:
-            if request.kind in _SINGLE:
-                _run_single(request, context)
+            if request.kind in ALONE:
+                _run_alone(request, context)
 
 
-def _run_single(request: Request, context: JobContext) -> None:
+def _run_alone(request: Request, context: JobContext) -> None:
     try:
-        vm = _SINGLE[request.kind](request, context)
+        vm = ALONE[request.kind](request, context)
     except HostDown:
         raise
     except MaglicaError as error:
@@ -85,15 +88,17 @@ def _prepare(entry: Entry, context: JobContext) -> bool:
     What is finished once it has begun is not undone: it runs to its end, also when it is cancelled.
     """
     try:
-        finishes = table.of(entry.request).interrupted is Interrupted.FINISHED
-        if finishes and context.journal.intents(entry.id):
+        announced = bool(context.journal.intents(entry.id))
+        interrupted = table.of(entry.request).interrupted
+        if announced and interrupted is Interrupted.FINISHED:
             return True
         if entry.ending is not None:
             with context.phase(entry.id, "undo"):
                 undo.undo(entry.id, context)
             context.undone(entry.request, entry.ending)
             return False
-        if context.journal.intents(entry.id) and not _is_defined(entry.request, context):
+        is_to_undo = announced and interrupted is Interrupted.UNDONE
+        if is_to_undo and not _is_defined(entry.request, context):
             undo.undo(entry.id, context)
     except HostDown:
         raise

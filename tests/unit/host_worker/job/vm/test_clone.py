@@ -15,6 +15,7 @@ from maglica.disk.room import Room
 from maglica.domain import definition
 from maglica.guest.edits import SetPassword, Write
 from maglica.host_worker.job import undo
+from maglica.host_worker.job.context import key_folder
 from maglica.host_worker.job.vm import clone
 from maglica.host_worker.ownership import references
 from maglica.model.errors import (
@@ -42,7 +43,7 @@ def assert_clean(host: FakeHost, *requests: Request) -> None:
     assert len(ready) == len(host.context.journal.bases())
     for request in requests:
         assert host.context.journal.intents(request.id) == ()
-        assert not undo.key_folder(host.context, request.id).exists()
+        assert not key_folder(host.context, request.id).exists()
 
 
 def test_a_linked_clone(host: FakeHost) -> None:

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ....disk import pools, volumes
 from ....disk.backend import Pool
@@ -160,11 +161,11 @@ def _discard(base: Base, context: JobContext) -> None:
     context.journal.remove_base(base.id)
 
 
-def undo(base_id: str, image_uuid: str, context: JobContext) -> None:
+def undo(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
     """Remove a base that was not finished; one that is ready serves others.
 
     A base that is being made belongs to the request that undoes it, so that nobody else has it.
     """
-    for base in context.journal.bases(image_uuid):
-        if base.id == base_id and base.state != READY:
+    for base in context.journal.bases(data["image_uuid"]):
+        if base.id == data["id"] and base.state != READY:
             _discard(base, context)

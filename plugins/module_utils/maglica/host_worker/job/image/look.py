@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from ....disk import chain, files, volumes
 from ....disk.backend import Pool
@@ -30,11 +31,11 @@ from ....model.errors import GuestUnreadable, GuestUnsupported
 from ....model.request import Failure
 from ...journal.intents import Effect
 from ...journal.looks import Look
+from ...ownership import own_files
+from ...ownership.own_files import OwnFiles
 from ..context import JobContext, failure_of
 from . import original
 from .original import Image
-
-# Announces overlays, the files "paths".
 
 
 def refuse(image: Image, context: JobContext) -> None:
@@ -113,3 +114,8 @@ def _keep(look: Look, context: JobContext) -> None:
     with local.errors("list the images", context.host):
         domains = context.connect().listAllDomains()
     context.journal.looks.keep(look, [domain.UUIDString() for domain in domains])
+
+
+def undo(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """Remove the overlays of a look that did not come to its end."""
+    own_files.discard(OwnFiles(paths=tuple(data["paths"])), context)

@@ -1,19 +1,15 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests about an original image: have its base ready before the first clone, or remove it."""
+"""Makes the base of an image before its first clone."""
 
 from __future__ import annotations
 
-import logging
-import time
 from contextlib import nullcontext
 
 from ....model.errors import ImageUnsupported, MaglicaError
 from ....model.request import Request
 from ..context import JobContext
 from . import base, original, unused_bases
-
-_log = logging.getLogger(__name__)
 
 
 def prepare(request: Request, context: JobContext) -> None:
@@ -38,21 +34,3 @@ def prepare(request: Request, context: JobContext) -> None:
         raise type(error)(f"cannot prepare image {name} on host {context.host}: {error}") from error
     if len(context.journal.bases(image.uuid)) > 1:
         unused_bases.tidy(context)
-
-
-def release(request: Request, context: JobContext) -> None:
-    """Remove the bases of the image that no vm builds upon, the newest too; forget the look at it.
-
-    The image itself may be gone by now. Raises StorageFailed.
-    """
-    name = request.name
-    try:
-        begun = time.monotonic()
-        removed = unused_bases.release(name, context)
-        forgotten = context.journal.looks.forget(name)
-    except MaglicaError as error:
-        text = f"cannot remove the bases of image {name} on host {context.host}: {error}"
-        raise type(error)(text) from error
-    if removed or forgotten:
-        context.measured(request.id, "volumes", round(time.monotonic() - begun, 3))
-    _log.info("image %s: %d bases removed", name, removed)

@@ -26,15 +26,17 @@ from ....guest.customize import Guest
 from ....guest.facts import GuestFacts
 from ....guest.identity import HostKey, Identity, NicIdentity
 from ....libvirtd import local
+from ....libvirtd.local import inactive_xml
 from ....model.errors import GuestUnsupported, LibvirtFailed, NameTaken, StorageFailed
 from ....model.request import CloneMode, Nic, Request, Vm, vm_uuid
 from ....verbs.clone import CloneSpec
 from ...journal.bases import Base
 from ...journal.intents import Effect
-from .. import undo
-from ..context import JobContext
+from ...ownership import own_files
+from ...ownership.own_files import OwnFiles
+from ..context import JobContext, key_folder
 from ..image.original import Image
-from . import shown
+from . import remove, shown
 
 _SEED_BYTES = 512
 _DAY = 86400
@@ -166,7 +168,7 @@ def make_keys(vm: Member, facts: GuestFacts, context: JobContext) -> None:
 
     Raises StorageFailed.
     """
-    folder = undo.key_folder(context, vm.request.id)
+    folder = key_folder(context, vm.request.id)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         vm.host_keys = ssh_keys.host_keys(facts.ssh_host_keys, vm.spec.name, folder)
@@ -250,3 +252,25 @@ def start(vm: Member, connection: Any, host: str) -> Vm:
             domain.create()
         made = shown.vm_of(domain, host)
     return replace(made, ssh_host_keys=vm.public_keys)
+
+
+def undo_volume(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """Remove a volume that was announced."""
+    own_files.discard(OwnFiles(volumes=(OwnVolume(**data),)), context)
+
+
+def undo_file(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """Remove a file that was announced, the UEFI variables."""
+    own_files.discard(OwnFiles(paths=(data["path"],)), context)
+
+
+def undo_domain(request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """Undefine a vm if it is the one that this request made."""
+    domain = local.find(context.connect(), data["uuid"], context.host)
+    if domain is None:
+        return
+    with local.errors(f"undo the definition of {data['name']}", context.host):
+        xml = inactive_xml(domain)
+        made = definition.describe(xml).made
+        if made is not None and made.request == request_id:
+            remove.undefine(domain, xml)

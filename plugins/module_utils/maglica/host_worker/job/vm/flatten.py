@@ -18,7 +18,7 @@ from ....disk import overlays
 from ....domain import definition
 from ....domain.metadata import Made
 from ....libvirtd import local
-from ....libvirtd.local import inactive_xml
+from ....libvirtd.local import inactive_xml, state_of
 from ....model.errors import (
     LibvirtFailed,
     MaglicaError,
@@ -28,7 +28,6 @@ from ....model.errors import (
 from ....model.request import Request, Vm
 from ...journal.intents import Effect
 from ...ownership import own_files
-from .. import undo
 from ..context import JobContext
 from ..image import unused_bases
 from . import existing, metadata, shown
@@ -104,7 +103,7 @@ def _flatten_disk(
         needed = overlays.needed_bytes(layers)
         is_active = local.is_active(domain)
         if is_active:
-            undo.need_running(domain)
+            _need_running(domain)
         # QEMU lets the header forget the base before the tables that name the copies are written.
         data = {"uuid": domain.UUIDString(), "target": target, "path": path}
         below = {"backing": layers[1].path, "format": layers[1].format}
@@ -131,7 +130,7 @@ def _pull(domain: Any, target: str, request_id: str, context: JobContext) -> boo
                 copied = now["cur"]
                 context.counted(request_id, PHASE, copied, now["end"])
             time.sleep(POLL_SECONDS)
-        undo.write_back(domain, request_id, context)
+        _write_back(domain, request_id, context)
     except libvirt.libvirtError as error:
         # A guest that has ended meanwhile is done as one that is off.
         if local.is_active(domain):
@@ -149,3 +148,65 @@ def _is_linked(domain: Any, target: str) -> bool:
         disk for disk in root.iter("disk") if disk.find(f"target[@dev='{target}']") is not None
     ]
     return any(disk.find("backingStore/source") is not None for disk in disks)
+
+
+def _need_running(domain: Any) -> None:
+    """Raise LibvirtFailed for a guest that is on and does not run, paused by somebody."""
+    libvirt = need("libvirt")
+    if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
+        raise LibvirtFailed(f"it is {state_of(domain)}: let it run, or stop it")
+
+
+def _write_back(domain: Any, request_id: str, context: JobContext) -> None:
+    """Have QEMU write all that it keeps: it does so when a guest stands still for a moment.
+
+    Raises LibvirtFailed when somebody has paused the guest, and libvirt's own error.
+    """
+    _need_running(domain)
+    context.journal.intend(request_id, Effect.PAUSE, {"uuid": domain.UUIDString()})
+    domain.suspend()
+    domain.resume()
+
+
+def undo_pull(request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """End a copy of what is below a disk; what it has copied so far does no harm."""
+    libvirt = need("libvirt")
+    domain = local.find(context.connect(), data["uuid"], context.host)
+    if domain is None or not _says_linked(domain, data["path"], context):
+        return
+    try:
+        if local.is_active(domain):
+            job = domain.blockJobInfo(data["target"])
+            if job and job["type"] == libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_PULL:
+                domain.blockJobAbort(data["target"])
+            # Also when it ended in the same moment, QEMU writes all that it keeps.
+            _write_back(domain, request_id, context)
+            return
+    except libvirt.libvirtError as error:
+        if local.is_active(domain):
+            failure = local.kind_of(error, StorageFailed)
+            raise failure(f"the copy of disk {data['target']} can't be ended: {error}") from error
+    overlays.lay_again(data["path"], data["backing"], data["format"])
+
+
+def _says_linked(domain: Any, path: str, context: JobContext) -> bool:
+    """Tell whether a vm still says that its disk builds upon a base.
+
+    If it does not, all was copied before; a journal that was restored from a backup knows less.
+    """
+    with local.errors("read the definition of a vm", context.host):
+        made = definition.describe(inactive_xml(domain)).made
+    if made is None or made.base is None:
+        return False
+    return any(volume.path == path for volume in made.volumes)
+
+
+def undo_pause(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """Let a guest run again that was to stand still for a moment."""
+    libvirt = need("libvirt")
+    domain = local.find(context.connect(), data["uuid"], context.host)
+    if domain is None:
+        return
+    with local.errors("resume a vm", context.host):
+        if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+            domain.resume()

@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shuts a vm's guest down."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from ...._deps import need
+from ....libvirtd import local
+from ....libvirtd.local import state_of
+from ....model.errors import LibvirtFailed
+from ....model.request import Request, Vm
+from ....verbs.stop import StopSpec
+from ..context import JobContext
+from . import existing, shown
+
+# A guest that was still booting has not seen the first one.
+BUTTON_SECONDS = 20
+ALIVE_SECONDS = 5
+
+
+def stop(request: Request, context: JobContext) -> Vm:
+    """Ask the guest to shut down and wait until it is off; after the timeout end it, if forced."""
+    domain = existing.find(request, context)
+    spec = existing.spec_of(request, StopSpec)
+    with local.errors(f"stop {spec.name}", context.host):
+        # The last view of a vm that is transient: it is gone when it is off.
+        last = shown.vm_of(domain, context.host)
+        with context.phase(request.id, "shutdown"):
+            is_off = _shut_down(domain, spec.stop_timeout, context)
+        if not is_off:
+            if not spec.force:
+                raise LibvirtFailed(
+                    f"cannot stop {spec.name} on host {context.host}: the guest did not shut down"
+                    f" within {spec.stop_timeout} s (it is {state_of(domain)}); force would end it"
+                )
+            existing.destroy(domain)
+        return replace(last, state="stopped")
+
+
+def _shut_down(domain: Any, timeout: float, context: JobContext) -> bool:
+    """Press the power button, again now and then, until the domain is off; False at the timeout."""
+    begun = pressed = told = time.monotonic()
+    if not local.is_active(domain):
+        return True
+    _press(domain)
+    while local.is_active(domain):
+        now = time.monotonic()
+        if now - begun >= timeout:
+            return False
+        if now - pressed >= BUTTON_SECONDS:
+            pressed = now
+            _press(domain)
+        if now - told >= ALIVE_SECONDS:
+            told = now
+            context.alive()
+        time.sleep(existing.POLL_SECONDS)
+    return True
+
+
+def _press(domain: Any) -> None:
+    libvirt = need("libvirt")
+    try:
+        domain.shutdown()
+    except libvirt.libvirtError:
+        # It may have gone off by itself in the same moment.
+        if local.is_active(domain):
+            raise

@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gives a vm its tags."""
+
+from __future__ import annotations
+
+from ....domain import definition as domain_xml
+from ....libvirtd import local
+from ....model.errors import VmUnknown
+from ....model.request import Request, Vm
+from ....verbs.tag import TagSpec
+from ..context import JobContext
+from . import existing, metadata, shown
+
+
+def tag(request: Request, context: JobContext) -> Vm:
+    """Give a vm these tags and no others, whether it runs or not."""
+    domain = existing.find(request, context)
+    spec = existing.spec_of(request, TagSpec)
+    with local.errors(f"tag {spec.name}", context.host):
+        made = domain_xml.describe(domain.XMLDesc()).made
+        if made is None:
+            raise VmUnknown(
+                f"cannot tag {spec.name} on host {context.host}: Maglica did not make it, and it"
+                " changes no other definitions"
+            )
+        if made.tags != tuple(sorted(set(spec.tags))):
+            with context.phase(request.id, "define"):
+                metadata.set_tags(domain, spec.tags)
+        return shown.vm_of(domain, context.host)
