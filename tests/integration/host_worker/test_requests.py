@@ -230,13 +230,15 @@ def test_the_vm_that_is_meant_must_be_there(
     assert (request.failure.code, request.failure.text) == ("vm_unknown", text)
 
 
-@pytest.mark.parametrize("kind", ["remove", "resize", "tag"])
-def test_what_maglica_did_not_make_is_left_alone(cell: Cell, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "changes"), [("remove", {}), ("resize", {"vcpus": 9}), ("tag", {"tags": ("web",)})]
+)
+def test_what_maglica_did_not_make_is_left_alone(cell: Cell, kind: str, changes: dict) -> None:
     cell.start()
     image = cell.libvirtd.connection.lookupByName(IMAGE)
-    request = cell.ended(act(cell, kind, name=IMAGE, uuid=image.UUIDString(), vcpus=9))
+    request = cell.ended(act(cell, kind, name=IMAGE, uuid=image.UUIDString(), **changes))
     assert request.failure.code == "vm_unknown"
-    assert f"cannot {kind.value} {IMAGE} on host {HOST}: Maglica did not make it" in (
+    assert f"cannot {kind} {IMAGE} on host {HOST}: Maglica did not make it" in (
         request.failure.text
     )
     assert image.info()[3] == 1
