@@ -27,7 +27,7 @@ def vm_spec() -> dict[str, dict[str, Any]]:
     strings = {"type": "list", "elements": "str", "default": []}
     return {
         "image": {"type": "str"},
-        "state": {"type": "str", "choices": ["present", "running", "stopped", "absent"]},
+        "state": {"type": "str", "choices": [state.value for state in Presence]},
         "host": {"type": "str"},
         "clone_mode": {"type": "str", "choices": ["linked", "full"]},
         "pool": {"type": "str"},

@@ -75,3 +75,8 @@ def test_names_and_specs_of_messages_are_checked() -> None:
     assert table.spec({"name": "a", "uuid": UUID, "host": "c"}, "spec", "remove") == RemoveSpec(
         "a", UUID, "c"
     )
+
+
+def test_every_state_of_a_vm_is_that_of_one_verb() -> None:
+    states = [verb.state for verb in table.VERBS if verb.state]
+    assert sorted([*states, "present"]) == sorted(table.Presence)

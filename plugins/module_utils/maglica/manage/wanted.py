@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +12,7 @@ from ..model import names
 from ..model.errors import HostUnknown, MessageInvalid, NameInvalid, NameTaken
 from ..model.plain import plain
 from ..model.request import Nic
+from ..verbs import table
 from ..verbs.clone import CLONE, CloneSpec
 from ..verbs.stop import STOP_TIMEOUT
 
@@ -20,13 +20,7 @@ from ..verbs.stop import STOP_TIMEOUT
 _ANY_IMAGE = "any"
 
 
-class Presence(str, enum.Enum):
-    """The state that a vm shall have; ``PRESENT`` leaves a vm that is there on or off as it is."""
-
-    PRESENT = "present"
-    RUNNING = "running"
-    STOPPED = "stopped"
-    ABSENT = "absent"
+Presence = table.Presence
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 from ..model.checks import Check
@@ -22,6 +23,19 @@ from .verb import Verb
 
 # Where a vm needs several, they are asked for in this order.
 VERBS: tuple[Verb, ...] = (CLONE, REMOVE, STOP, RESIZE, TAG, FLATTEN, START, PREPARE, RELEASE)
+
+
+class Presence(str, enum.Enum):
+    """The state that a vm shall have: each is that of a verb (``Verb.state``), but ``PRESENT``,
+    which leaves a vm that is there on or off as it is.
+    """
+
+    PRESENT = "present"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    ABSENT = "absent"
+
+
 _BY_NAME = {verb.name: verb for verb in VERBS}
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...._deps import need
 from ....libvirtd import local
 from ....model.request import Request, Vm
@@ -22,13 +24,20 @@ def start(request: Request, context: JobContext) -> Vm:
         if not local.is_active(domain):
             with context.phase(request.id, "start"):
                 domain.create()
-        elif state == libvirt.VIR_DOMAIN_PMSUSPENDED:
-            domain.pMWakeup()
-            existing.once_not(domain, state)
         elif state == libvirt.VIR_DOMAIN_CRASHED:
             # As the machine's reset button; libvirt pauses it then.
             domain.reset(0)
             domain.resume()
-        elif state == libvirt.VIR_DOMAIN_PAUSED:
-            domain.resume()
+        else:
+            go_on(domain, state)
         return shown.vm_of(domain, context.host)
+
+
+def go_on(domain: Any, state: int) -> None:
+    """Let a guest that stands still in ``state`` (virDomainState) go on: resume it, or wake it."""
+    libvirt = need("libvirt")
+    if state == libvirt.VIR_DOMAIN_PMSUSPENDED:
+        domain.pMWakeup()
+        existing.once_not(domain, state)
+    elif state == libvirt.VIR_DOMAIN_PAUSED:
+        domain.resume()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from ...._deps import need
 from ....libvirtd import local
@@ -22,6 +22,15 @@ BUTTON_SECONDS = 20
 ALIVE_SECONDS = 5
 
 
+class Ends(Protocol):
+    """What is to be known to shut a guest down."""
+
+    @property
+    def force(self) -> bool: ...
+    @property
+    def stop_timeout(self) -> int: ...
+
+
 def stop(request: Request, context: JobContext) -> Vm:
     """Ask the guest to shut down and wait until it is off; after the timeout end it, if forced."""
     domain = existing.find(request, context)
@@ -29,16 +38,22 @@ def stop(request: Request, context: JobContext) -> Vm:
     with local.errors(f"stop {spec.name}", context.host):
         # The last view of a vm that is transient: it is gone when it is off.
         last = shown.vm_of(domain, context.host)
-        with context.phase(request.id, "shutdown"):
-            is_off = _shut_down(domain, spec.stop_timeout, context)
-        if not is_off:
-            if not spec.force:
-                raise LibvirtFailed(
-                    f"cannot stop {spec.name} on host {context.host}: the guest did not shut down"
-                    f" within {spec.stop_timeout} s (it is {state_of(domain)}); force would end it"
-                )
-            existing.destroy(domain)
+        end(domain, request, spec, context)
         return replace(last, state="stopped")
+
+
+def end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None:
+    """Have a vm off, as the spec of its request says. Raises LibvirtFailed if it stays on."""
+    with context.phase(request.id, "shutdown"):
+        is_off = _shut_down(domain, spec.stop_timeout, context)
+    if not is_off:
+        if not spec.force:
+            raise LibvirtFailed(
+                f"cannot {request.kind} {request.name} on host {context.host}: the guest did not"
+                f" shut down within {spec.stop_timeout} s (it is {state_of(domain)}); force would"
+                " end it"
+            )
+        existing.destroy(domain)
 
 
 def _shut_down(domain: Any, timeout: float, context: JobContext) -> bool:
