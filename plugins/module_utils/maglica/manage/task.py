@@ -238,4 +238,6 @@ def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple
 def _foreseen(member: Member) -> dict[str, Any]:
     existing = member.plan.existing
     shown = vm_view.of_domain(existing) if existing else vm_view.unknown(member.name)
-    return {**shown, **vm_view.planned(member.after)} if member.changed else shown
+    planned = vm_view.planned(member.after) if member.changed else {}
+    # A vm has the same keys always; what else the plan says of it is for the diff.
+    return {key: planned.get(key, value) for key, value in shown.items()}
