@@ -23,11 +23,15 @@ options:
       - V(running) makes it if it is not there, and starts it if it is off. One that is paused,
         suspended or crashed is let go on, woken or reset.
       - V(stopped) makes it if it is not there, without starting it. A running vm is shut down.
+      - V(restarted) shuts a running vm down and starts it again by one request, with the size that
+        it was given meanwhile or in the same task. That is always a change. One that is off is
+        started, one that is not there is made. One that is paused or suspended goes on first, so
+        that it can shut down; one that has crashed is ended at once.
       - V(absent) removes the vm, running or not, with its disks and all that belongs to it. A
         request that is just making it is cancelled. While two hosts have a domain of its UUID it is
         an error (V(uuid_twice)), and nothing is removed.
     type: str
-    choices: [present, running, stopped, absent]
+    choices: [present, running, stopped, restarted, absent]
     default: present
   host:
     description:
@@ -139,8 +143,8 @@ options:
     elements: str
   force:
     description:
-      - With O(state=stopped), end a vm that did not shut down within O(stop_timeout), as if its
-        power plug was pulled.
+      - With O(state=stopped) or O(state=restarted), end a vm that did not shut down within
+        O(stop_timeout), as if its power plug was pulled.
     type: bool
     default: false
   stop_timeout:
@@ -161,7 +165,7 @@ options:
       - V(running) is when libvirt shows it as running as well.
       - V(address) is when it has got an address by DHCP as well. A vm that is off is an error then
         (V(vm_stopped)), before anything is done, unless O(state) is V(stopped), where nothing is
-        waited for, or V(running), which starts it.
+        waited for, or one that starts it.
     type: str
     choices: [cloned, running, address]
     default: running

@@ -91,7 +91,7 @@ options:
       state:
         description: As O(state), for this vm.
         type: str
-        choices: [present, running, stopped, absent]
+        choices: [present, running, stopped, restarted, absent]
       host:
         description: As O(host), for this vm.
         type: str
@@ -202,6 +202,13 @@ EXAMPLES = r"""
       - name: cache.example.jp
       - name: old.example.jp
         state: absent
+
+- name: Restart two of them
+  maglica.cloud.maglica_vms:
+    state: restarted
+    vms:
+      - name: web01.example.jp
+      - name: web02.example.jp
 
 - name: Remove all web servers
   maglica.cloud.maglica_vms:

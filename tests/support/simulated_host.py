@@ -175,8 +175,10 @@ class SimulatedHost:
         shown = self._vm(domain)
         if request.kind == "start":
             (domain.resume if domain.isActive() else domain.create)()
-        if request.kind in ("stop", "remove") and domain.isActive():
+        if request.kind in ("stop", "remove", "restart") and domain.isActive():
             domain.destroy()
+        if request.kind == "restart":
+            domain.create()
         if request.kind == "remove":
             domain.undefine()
             return shown

@@ -235,7 +235,7 @@ class FakeCell:
         elif kind == "flatten":
             domain = replace(domain, clone_mode="full", base=None)
         else:
-            active = kind == "start"
+            active = kind in ("start", "restart")
             domain = replace(domain, active=active, state="running" if active else "stopped")
         self.domains[key] = domain
         return domain

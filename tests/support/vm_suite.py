@@ -146,6 +146,22 @@ class VmSuite:
         assert stopped.vm is not None
         assert (stopped.changed, stopped.vm["state"]) == (True, "stopped")
 
+    def test_a_restart_is_always_a_change(self, cell: Cell) -> None:
+        made = bring(cell, state=Presence.RESTARTED)
+        assert made.changed and made.vm is not None
+        assert (made.vm["state"], made.request.kind) == ("running", "clone")
+        foreseen = foresee(cell, state=Presence.RESTARTED)
+        assert foreseen.changed and foreseen.vm is not None
+        assert foreseen.vm.keys() == made.vm.keys()
+        for _turn in range(2):
+            again = bring(cell, state=Presence.RESTARTED, image=None)
+            assert again.changed and again.vm is not None
+            assert (again.vm["state"], again.request.kind) == ("running", "restart")
+        bring(cell, state=Presence.STOPPED)
+        started = bring(cell, state=Presence.RESTARTED)
+        assert started.changed and started.vm is not None
+        assert started.vm["state"] == "running"
+
     def test_one_that_is_paused_does_not_run(self, cell: Cell) -> None:
         made = bring(cell)
         assert made.vm is not None

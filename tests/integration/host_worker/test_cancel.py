@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -79,6 +80,11 @@ class Rig(Cell):
     def done(self, kind: str, **fields: Any) -> None:
         request = self.ended(self.submit(kind, **fields))
         assert request.state is State.DONE, request.failure
+
+    @property
+    def run_number(self) -> int:
+        """The number of the vm's present run; one handle always tells the same."""
+        return self.libvirtd.lookupByUUIDString(UUID).ID()
 
     def names(self) -> set[str]:
         return {path.name for path in self.pool.iterdir()}
@@ -196,3 +202,31 @@ def test_a_vm_that_is_started(rig: Rig, point: str, runs: bool) -> None:
     assert bool(rig.vm.isActive()) is runs
     rig.done("start")
     eventually(rig.vm.isActive)
+
+
+DEAF = {"force": True, "stop_timeout": 1}
+
+
+@pytest.mark.parametrize("point", ["shutdown/end", "start/begin", "start/end"])
+def test_a_vm_that_is_restarted(rig: Rig, point: str) -> None:
+    """Whoever ends it between shutdown and start leaves no vm off that was on."""
+    rig.vm.create()
+    rig.cancelled_at(point, "restart", **DEAF)
+    eventually(rig.vm.isActive)
+    rig.done("restart", **DEAF)
+    assert rig.vm.isActive()
+
+
+@pytest.mark.parametrize("point", ["shutdown/end", "start/begin", "start/end"])
+def test_a_restart_whose_job_is_killed_goes_on(rig: Rig, point: str) -> None:
+    rig.vm.create()
+    before = rig.run_number
+    rig.host.stop_at(point)
+    request = rig.submit("restart", **DEAF)
+    process = rig.host.reached()
+    os.kill(process, signal.SIGKILL)
+    rig.host.wait_killed(process)
+    ended = rig.ended(request)
+    assert (ended.state, ended.vm and ended.vm.state) == (State.DONE, "running"), ended.failure
+    # One that libvirtd has not started more than once.
+    assert rig.run_number == before + 1

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import libvirt
 import pytest
 from maglica.model.request import State, new_request_id
+from maglica.verbs.restart import RestartSpec
 from maglica.verbs.start import StartSpec
 from support.client_worker import eventually
 from support.host_worker import HOST, Cell
@@ -89,3 +90,17 @@ def test_a_guest_that_stands_runs_again(cell: Cell, state: str) -> None:
         ended = cell.ended(asked)
         assert (ended.state, ended.vm and ended.vm.state) == (State.DONE, "running"), ended.failure
         assert domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING
+
+
+@pytest.mark.parametrize("state", list(STATES))
+def test_a_guest_that_stands_is_restarted(cell: Cell, state: str) -> None:
+    with standing(cell, state) as domain:
+        before = domain.ID()
+        cell.start()
+        # It has no operating system that would hear the power button once it goes on.
+        force = state == "suspended"
+        spec = RestartSpec(name=NAME, uuid=UUID, host=HOST, force=force, stop_timeout=1)
+        asked = cell.client.request("submit", id=new_request_id(), kind="restart", spec=spec)
+        ended = cell.ended(asked)
+        assert (ended.state, ended.vm and ended.vm.state) == (State.DONE, "running"), ended.failure
+        assert domain.connect().lookupByUUIDString(UUID).ID() != before

@@ -18,6 +18,7 @@ from maglica.model.vm import Domain
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.flatten import FlattenSpec
 from maglica.verbs.resize import ResizeSpec
+from maglica.verbs.restart import RestartSpec
 from maglica.verbs.stop import StopSpec
 from maglica.verbs.tag import TagSpec
 
@@ -26,11 +27,12 @@ UUID = "5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11"
 RUNNING = Domain(NAME, UUID, HOST, "running", True, True, IMAGE, vcpus=1, memory_mib=512)
 OFF = replace(RUNNING, state="stopped", active=False)
 PAUSED = replace(RUNNING, state="paused")
-ABSENT, PRESENT, ON, STOPPED = (
+ABSENT, PRESENT, ON, STOPPED, RESTARTED = (
     Presence.ABSENT,
     Presence.PRESENT,
     Presence.RUNNING,
     Presence.STOPPED,
+    Presence.RESTARTED,
 )
 SILENT = Unreachable("kvm1.example.jp", "no answer within 10 s")
 FULL = {"clone_mode": CloneMode.FULL}
@@ -79,6 +81,12 @@ def _decide(domains: tuple[Domain, ...], pending: Request | None = None, **field
         (RUNNING, STOPPED, {"vcpus": 2}, [STOP, RESIZE]),
         (OFF, ON, {"vcpus": 2}, [RESIZE, START]),
         (RUNNING, ABSENT, {"vcpus": 2}, [REMOVE]),
+        (RUNNING, RESTARTED, {}, ["restart"]),
+        (OFF, RESTARTED, {}, ["restart"]),
+        (PAUSED, RESTARTED, {}, ["restart"]),
+        (None, RESTARTED, {}, [CLONE]),
+        (RUNNING, RESTARTED, {"vcpus": 2, "tags": ("a",)}, [RESIZE, "tag", "restart"]),
+        (replace(PAUSED, clone_mode="linked"), RESTARTED, FULL, ["restart", "flatten"]),
         (RUNNING, PRESENT, {"tags": ("b", "a")}, ["tag"]),
         (RUNNING, PRESENT, {"tags": ()}, []),
         (replace(OFF, tags=("a", "b")), PRESENT, {"tags": ("b", "a", "b")}, []),
@@ -154,6 +162,10 @@ def test_before_and_after() -> None:
     assert (plan.before["state"], plan.after["state"]) == ("paused", "running")
     plan = _decide((PAUSED,))
     assert plan.before["state"] == plan.after["state"] == "paused"
+    plan = _decide((RUNNING,), state=RESTARTED, force=True, stop_timeout=7)
+    assert plan.steps == (RestartSpec(NAME, UUID, HOST, force=True, stop_timeout=7),)
+    assert (plan.before["restarted"], plan.after["restarted"]) == (False, True)
+    assert (plan.before["state"], plan.after["state"]) == ("running", "running")
     plan = _decide((replace(OFF, tags=("b",)),), tags=("web", "a"))
     assert plan.before["tags"] == ["b"]
     assert plan.after == {**plan.before, "tags": ["a", "web"]}

@@ -16,13 +16,17 @@ from .prepare import PREPARE
 from .release import RELEASE
 from .remove import REMOVE
 from .resize import RESIZE
+from .restart import RESTART
 from .start import START
 from .stop import STOP
 from .tag import TAG
 from .verb import Verb
 
 # Where a vm needs several, they are asked for in this order.
-VERBS: tuple[Verb, ...] = (CLONE, REMOVE, STOP, RESIZE, TAG, FLATTEN, START, PREPARE, RELEASE)
+VERBS: tuple[Verb, ...] = (
+    *(CLONE, REMOVE, STOP, RESIZE, TAG, RESTART, FLATTEN, START),
+    *(PREPARE, RELEASE),
+)
 
 
 class Presence(str, enum.Enum):
@@ -33,6 +37,7 @@ class Presence(str, enum.Enum):
     PRESENT = "present"
     RUNNING = "running"
     STOPPED = "stopped"
+    RESTARTED = "restarted"
     ABSENT = "absent"
 
 

@@ -33,7 +33,7 @@ from ..journal.requests import Entry
 from . import guard, undo
 from .context import JobContext
 from .image import prepare, release
-from .vm import clone, flatten, remove, resize, start, stop, tag
+from .vm import clone, flatten, remove, resize, restart, start, stop, tag
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ TOGETHER: dict[str, Callable[[Sequence[Request], JobContext], None]] = {"clone":
 ALONE: dict[str, Callable[[Request, JobContext], Vm | None]] = {
     "start": start.start,
     "stop": stop.stop,
+    "restart": restart.restart,
     "remove": remove.remove,
     "resize": resize.resize,
     "tag": tag.tag,

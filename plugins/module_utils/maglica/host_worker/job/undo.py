@@ -14,7 +14,7 @@ from typing import Any, Callable
 from ..journal.intents import Effect
 from .context import JobContext, key_folder
 from .image import base, look
-from .vm import clone_steps, flatten
+from .vm import clone_steps, flatten, restart
 
 UNDOERS: dict[Effect, Callable[[str, dict[str, Any], JobContext], None]] = {
     Effect.VOLUME: clone_steps.undo_volume,
@@ -22,6 +22,7 @@ UNDOERS: dict[Effect, Callable[[str, dict[str, Any], JobContext], None]] = {
     Effect.DOMAIN: clone_steps.undo_domain,
     Effect.PULL: flatten.undo_pull,
     Effect.PAUSE: flatten.undo_pause,
+    Effect.SHUTDOWN: restart.undo,
     Effect.BASE: base.undo,
     Effect.LOOK: look.undo,
 }

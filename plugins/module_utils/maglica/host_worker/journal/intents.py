@@ -30,6 +30,8 @@ class Effect(str, enum.Enum):
     # A disk's content copied from the base below it, and the guest's pause at the end of that.
     PULL = "pull"
     PAUSE = "pause"
+    # A guest shut down that is to be started again.
+    SHUTDOWN = "shutdown"
     BASE = "base"
     # The throw-away overlays of a look into an original image.
     LOOK = "look"

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shuts a vm's guest down and starts it again."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ...._deps import need
+from ....libvirtd import local
+from ....model.errors import HostDown, LibvirtFailed
+from ....model.request import Request, Vm
+from ....verbs.restart import RestartSpec
+from ...journal.intents import Effect
+from ..context import JobContext
+from . import existing, shown, start, stop
+
+_log = logging.getLogger(__name__)
+
+
+def restart(request: Request, context: JobContext) -> Vm:
+    """Shut a guest down, as a stop does, and start it; start one that is off.
+
+    What is paused or suspended goes on first, so that it can shut down. What has crashed is ended.
+    The shutdown is announced with the number that libvirtd has given to this run of the vm: by it a
+    job that follows one that died knows whether the vm was started since, and starts it once only.
+    """
+    domain = existing.find(request, context)
+    with local.errors(f"restart {request.name}", context.host):
+        if local.is_active(domain) and not _is_restarted(domain, request, context):
+            _end(domain, request, context)
+        if not local.is_active(domain):
+            with context.phase(request.id, "start"):
+                domain.create()
+        return shown.vm_of(domain, context.host)
+
+
+def _is_restarted(domain: Any, request: Request, context: JobContext) -> bool:
+    """Tell whether a vm that is on was started after the shutdown that an earlier job announced."""
+    ended = {intent.data["run"] for intent in context.journal.intents(request.id)}
+    return bool(ended) and domain.ID() not in ended
+
+
+def _end(domain: Any, request: Request, context: JobContext) -> None:
+    """Have a vm off. Raises LibvirtFailed if it stays on, or would be gone."""
+    libvirt = need("libvirt")
+    if not domain.isPersistent():
+        raise LibvirtFailed(
+            f"cannot restart {request.name} on host {context.host}: it is transient, and would be"
+            " gone when it is off"
+        )
+    data = {"uuid": domain.UUIDString(), "name": request.name, "run": domain.ID()}
+    context.journal.intend(request.id, Effect.SHUTDOWN, data)
+    state = int(domain.state()[0])
+    if state == libvirt.VIR_DOMAIN_CRASHED:
+        existing.destroy(domain)
+    else:
+        start.go_on(domain, state)
+        stop.end(domain, request, existing.spec_of(request, RestartSpec), context)
+
+
+def undo(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """Start a vm that was shut down to be started again; that this fails stands against nothing."""
+    libvirt = need("libvirt")
+    domain = local.find(context.connect(), data["uuid"], context.host)
+    if domain is None or local.is_active(domain):
+        return
+    try:
+        domain.create()
+    except libvirt.libvirtError as error:
+        text = f"vm {data['name']} on host {context.host} stays off: {error}"
+        if local.kind_of(error, LibvirtFailed) is HostDown:
+            raise HostDown(text) from error
+        _log.error("%s", text)

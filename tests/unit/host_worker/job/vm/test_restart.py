@@ -1,0 +1,153 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A restart, by a job and by the job that follows one that died, with libvirt's test driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import pytest
+from maglica.config.config import HostWorker
+from maglica.host_worker.job import main
+from maglica.host_worker.job.context import JobContext
+from maglica.host_worker.journal.intents import Effect
+from maglica.host_worker.journal.journal import Journal
+from maglica.model.request import Request, State, new_request_id
+from maglica.verbs.restart import RestartSpec
+
+NAME = "vm0.example.jp"
+UUID = "a1b2c3d4-0000-4000-8000-000000000001"
+DOMAIN = f"""<domain type='test'><name>{NAME}</name><uuid>{UUID}</uuid>
+  <memory unit='MiB'>64</memory><vcpu>1</vcpu><os><type>hvm</type></os></domain>"""
+
+
+class Rig:
+    """A job's context upon a node of its own with one vm, which runs."""
+
+    def __init__(self, folder: Path) -> None:
+        node = folder / "node.xml"
+        node.write_text("<node/>")
+        settings = HostWorker("kvm0.example.jp", folder / "key", f"test://{node}", folder)
+        self.context = JobContext(Journal(folder), settings, lambda _line: None)
+        self.vm: Any = self.context.connect().defineXML(DOMAIN)
+        self.vm.create()
+
+    @property
+    def run_number(self) -> int:
+        """The number of the vm's present run; one handle always tells the same."""
+        number: int = self.context.connect().lookupByUUIDString(UUID).ID()
+        return number
+
+    def request(self, **fields: Any) -> Request:
+        spec = RestartSpec(NAME, UUID, "kvm0.example.jp", **fields)
+        request = Request(new_request_id(), spec, host="kvm0.example.jp", who="alice")
+        self.context.journal.accept([request])
+        return request
+
+    def announce(self, request: Request, run: int) -> None:
+        """Do as a job that died after it had begun to shut the vm down."""
+        data = {"uuid": UUID, "name": NAME, "run": run}
+        self.context.journal.intend(request.id, Effect.SHUTDOWN, data)
+
+    def run(self, request: Request) -> Request:
+        main.run([request.id], self.context)
+        assert self.context.journal.intents(request.id) == ()
+        return self.context.journal.entry(request.id).request
+
+    def phases(self, request: Request) -> list[str]:
+        return [phase.name for phase in self.run(request).phases]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    made.context.journal.close()
+
+
+def test_a_vm_that_runs_is_shut_down_and_started(rig: Rig) -> None:
+    before = rig.run_number
+    ended = rig.run(rig.request())
+    assert (ended.state, ended.vm.state) == (State.DONE, "running"), ended.failure
+    assert [phase.name for phase in ended.phases] == ["shutdown", "start"]
+    assert rig.run_number != before
+
+
+def test_a_vm_that_is_off_is_started(rig: Rig) -> None:
+    rig.vm.destroy()
+    assert rig.phases(rig.request()) == ["start"]
+    assert rig.vm.isActive()
+
+
+def test_a_vm_that_is_paused_goes_on_first(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = rig.run_number
+    rig.vm.suspend()
+    states = []
+    real = libvirt.virDomain.shutdown
+
+    def shutdown(domain: Any) -> Any:
+        states.append(domain.state()[0])
+        return real(domain)
+
+    monkeypatch.setattr(libvirt.virDomain, "shutdown", shutdown)
+    assert rig.phases(rig.request()) == ["shutdown", "start"]
+    assert states == [libvirt.VIR_DOMAIN_RUNNING]
+    assert rig.run_number != before
+
+
+def test_after_a_job_that_died_the_vm_is_started_once(rig: Rig) -> None:
+    """Whenever it died: before the guest was off, before the vm was started, or after that."""
+    before = rig.run_number
+    still_on = rig.request()
+    rig.announce(still_on, before)
+    assert rig.phases(still_on) == ["shutdown", "start"]
+    second = rig.run_number
+    assert second != before
+    off = rig.request()
+    rig.announce(off, second)
+    rig.vm.destroy()
+    assert rig.phases(off) == ["start"]
+    third = rig.run_number
+    assert third not in (-1, second)
+    started = rig.request()
+    rig.announce(started, second)
+    assert rig.phases(started) == []
+    assert rig.run_number == third
+
+
+@pytest.mark.parametrize("is_off", [True, False])
+def test_one_that_is_cancelled_leaves_the_vm_on(rig: Rig, is_off: bool) -> None:
+    before = rig.run_number
+    request = rig.request()
+    rig.announce(request, before)
+    if is_off:
+        rig.vm.destroy()
+    rig.context.journal.cancel(request.id)
+    assert rig.run(request).state is State.CANCELLED
+    assert rig.vm.isActive()
+    assert (rig.run_number != before) is is_off
+
+
+def test_a_vm_that_can_not_start_again_is_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(_domain: Any) -> None:
+        raise libvirt.libvirtError("no memory")
+
+    monkeypatch.setattr(libvirt.virDomain, "create", create)
+    request = rig.request()
+    main.run([request.id], rig.context)
+    # What it announced is taken back by the next job, as far as that can be done.
+    ended = rig.run(request)
+    assert (ended.state, ended.failure.code) == (State.FAILED, "libvirt_failed")
+    assert ended.failure.text == f"cannot restart {NAME} on host kvm0.example.jp: no memory"
+    assert not rig.vm.isActive()
+
+
+def test_a_transient_vm_is_left_alone(rig: Rig) -> None:
+    rig.vm.undefine()
+    before = rig.run_number
+    ended = rig.run(rig.request())
+    assert "it is transient, and would be gone when it is off" in ended.failure.text
+    assert rig.run_number == before
