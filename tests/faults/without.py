@@ -143,9 +143,10 @@ def commits() -> None:
 def rollback() -> None:
     """Keep what a transaction that failed would have added, and commit it with the next."""
     from maglica.client_worker.journal import Journal
+    from maglica.system.database import Database
 
-    execute, begin, really_commit, rollback = (
-        Journal._execute,
+    change, begin, really_commit, rollback = (
+        Database.change,
         Journal.begin,
         Journal.commit,
         Journal.rollback,
@@ -153,16 +154,16 @@ def rollback() -> None:
     tried: list[Any] = []
     late: list[Any] = []
 
-    def note(journal: Journal, statement: str, *values: Any) -> int:
+    def note(database: Database, statement: str, *values: Any) -> int:
         if statement.startswith("INSERT INTO requests"):
             tried.append((statement, *values))
-        return execute(journal, statement, *values)
+        return change(database, statement, *values)
 
     def begin_late(journal: Journal) -> None:
         tried.clear()
         begin(journal)
         for each in late:
-            execute(journal, *each)
+            change(journal._db, *each)
 
     def commit(journal: Journal) -> None:
         really_commit(journal)
@@ -173,7 +174,7 @@ def rollback() -> None:
         late.extend(tried)
         tried.clear()
 
-    Journal._execute, Journal.begin = note, begin_late
+    Database.change, Journal.begin = note, begin_late
     Journal.commit, Journal.rollback = commit, keep
 
 

@@ -25,7 +25,7 @@ HOST = "maglica.host_worker.journal.journal"
 ERRORS = {"EIO": "disk I/O error", "ENOSPC": "database or disk is full"}
 WAYS = ("kill-before", "kill-after", *ERRORS)
 # What a journal writes by; each in the code of a function makes that a step.
-WRITERS = {CLIENT: {"_execute", "begin", "commit", "rollback"}, HOST: {"write"}}
+WRITERS = {CLIENT: {"change", "begin", "commit", "rollback"}, HOST: {"write"}}
 STATEMENTS = ("wal_checkpoint", "user_version = ")
 
 

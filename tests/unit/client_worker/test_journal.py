@@ -257,7 +257,7 @@ def test_an_unreadable_host_is_left_out(
 ) -> None:
     for name in ("kvm0", "kvm1"):
         journal.keep_host(name, 7.0, HostReport(cpus=4))
-    journal._execute("UPDATE hosts SET report = ? WHERE name = 'kvm0'", spoilt)
+    journal._db.change("UPDATE hosts SET report = ? WHERE name = 'kvm0'", spoilt)
     names = [name for name, _seen, _report in journal.hosts()]
     assert names == ["kvm1"]
     assert f"journal {path}: host kvm0 is unreadable" in caplog.text

@@ -283,7 +283,7 @@ def test_who_waits_for_what_was_forgotten_is_told_so_the_next_time(cell: Cell) -
     request = cell.clone("vm0")
     cell.send("wait", id=request.id, version=9, wait_s=30)
     cell.journal.begin()
-    cell.journal._execute("DELETE FROM requests")
+    cell.journal._db.change("DELETE FROM requests")
     cell.journal.commit()
     cell.context.requests.open.clear()
     cell.now += 30.0

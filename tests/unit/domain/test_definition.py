@@ -31,7 +31,6 @@ def test_every_field() -> None:
     assert found.uuid == "11111111-2222-4333-8444-000000000001"
     assert (found.kind, found.vcpus, found.memory_mib) == ("kvm", 1, 1024)
     assert found.title == "Debian 12, the original"
-    assert found.description == "Installed by hand"
     assert found.made is None
     assert found.nvram is None
     assert [(nic.mac, nic.network) for nic in found.interfaces] == [
@@ -44,7 +43,6 @@ def test_every_field() -> None:
             kind="file",
             source="/var/lib/libvirt/images/debian12.original.qcow2",
             format="qcow2",
-            bus="virtio",
             read_only=False,
             shared=False,
         ),

@@ -77,7 +77,7 @@ class Journal:
         self.path = database.path
         self._db = database
         # Grows by one with each change of a request.
-        self.revision: int = self._query("SELECT ifnull(max(revision), 0) FROM requests")[0][0]
+        self.revision: int = self._db.read("SELECT ifnull(max(revision), 0) FROM requests")[0][0]
 
     @classmethod
     def open(cls, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> Journal:
@@ -104,7 +104,7 @@ class Journal:
 
     def add(self, request: Request, content: str) -> None:
         """Keep a new request; ``content`` is its digest, against which a repetition is held."""
-        self._execute(
+        self._db.change(
             "INSERT INTO requests (id, digest, kind, name, spec, who, host, parent, peer, created,"
             " state, version, updated, detail, revision)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -123,7 +123,7 @@ class Journal:
 
     def update(self, request: Request) -> None:
         """Keep the request's new state; its secrets are wiped when it has ended."""
-        self._execute(
+        self._db.change(
             "UPDATE requests SET state = ?, version = ?, updated = ?, detail = ?, revision = ?"
             " WHERE id = ?",
             *self._moving(request),
@@ -131,33 +131,33 @@ class Journal:
         )
         if request.state.ended:
             spec = _json(request.spec.without_secrets())
-            self._execute("UPDATE requests SET spec = ? WHERE id = ?", spec, request.id)
+            self._db.change("UPDATE requests SET spec = ? WHERE id = ?", spec, request.id)
             self._db.secrets_deleted()
 
     def add_alias(self, alias: str, content: str, request_id: str) -> None:
         """Let ``alias``, the id of a submit that joined ``request_id``, stand for that request."""
-        self._execute("INSERT INTO aliases VALUES (?, ?, ?)", alias, content, request_id)
+        self._db.change("INSERT INTO aliases VALUES (?, ?, ?)", alias, content, request_id)
 
     def find(self, request_id: str) -> tuple[str, str] | None:
         """Return the request's own id and the digest submitted under ``request_id``, or None."""
-        rows = self._query("SELECT id, digest FROM requests WHERE id = ?", request_id)
-        rows += self._query("SELECT request, digest FROM aliases WHERE id = ?", request_id)
+        rows = self._db.read("SELECT id, digest FROM requests WHERE id = ?", request_id)
+        rows += self._db.read("SELECT request, digest FROM aliases WHERE id = ?", request_id)
         return (rows[0][0], rows[0][1]) if rows else None
 
     def get(self, request_id: str) -> Request | None:
         """Return the request with that id of its own, or None."""
-        rows = self._query("SELECT * FROM requests WHERE id = ?", request_id)
+        rows = self._db.read("SELECT * FROM requests WHERE id = ?", request_id)
         return self._request(rows[0]) if rows else None
 
     def open_requests(self) -> Iterator[Request]:
         """Yield the requests that have not ended, in the order in which they were accepted."""
         query = "SELECT * FROM requests WHERE state IN ('queued', 'sent', 'running') ORDER BY seq"
-        return map(self._request, self._query(query))
+        return map(self._request, self._db.read(query))
 
     def ended_since(self, moment: float) -> Iterator[Request]:
         """Yield the requests that have ended after ``moment``."""
         query = "SELECT * FROM requests WHERE updated > ? ORDER BY seq"
-        found = map(self._request, self._query(query, moment))
+        found = map(self._request, self._db.read(query, moment))
         return (request for request in found if request.state.ended)
 
     def newest(
@@ -178,7 +178,7 @@ class Journal:
         query = f"SELECT * FROM requests WHERE state = ?{narrowed} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - of our own words only
         rows: list[sqlite3.Row] = []
         for state in frozenset(states):
-            rows += self._query(query, state.value, *values, limit)
+            rows += self._db.read(query, state.value, *values, limit)
         newest = heapq.nlargest(limit, rows, key=lambda row: row["seq"])
         return [self._request(row) for row in newest]
 
@@ -192,13 +192,13 @@ class Journal:
         query = f"SELECT * FROM requests WHERE state = ? AND revision > ?{narrowed} ORDER BY revision LIMIT ?"  # noqa: S608, E501 - of our own words only
         rows: list[sqlite3.Row] = []
         for state in frozenset(states):
-            rows += self._query(query, state.value, revision, *values, limit)
+            rows += self._db.read(query, state.value, revision, *values, limit)
         first = heapq.nsmallest(limit, rows, key=lambda row: row["revision"])
         return [(row["revision"], self._request(row)) for row in first]
 
     def prune(self, before: float, limit: int) -> int:
         """Forget at most ``limit`` requests that ended before ``before``; return how many."""
-        return self._execute(
+        return self._db.change(
             "DELETE FROM requests WHERE seq IN (SELECT seq FROM requests WHERE updated < ?"
             " AND state IN ('done', 'failed', 'cancelled') LIMIT ?)",
             before,
@@ -207,10 +207,10 @@ class Journal:
 
     def keep_host(self, name: str, seen: float, report: HostReport) -> None:
         """Keep what a host said last."""
-        self._execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?)", name, seen, _json(report))
+        self._db.change("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?)", name, seen, _json(report))
 
     def forget_host(self, name: str) -> None:
-        self._execute("DELETE FROM hosts WHERE name = ?", name)
+        self._db.change("DELETE FROM hosts WHERE name = ?", name)
 
     def hosts(self) -> list[tuple[str, float, HostReport]]:
         """Return name, time and report of every host that was kept.
@@ -218,7 +218,7 @@ class Journal:
         One that can't be read is left out, and logged: the host's next hello says all of it anew.
         """
         found = []
-        for name, seen, text in self._query("SELECT name, seen, report FROM hosts"):
+        for name, seen, text in self._db.read("SELECT name, seen, report FROM hosts"):
             try:
                 found.append((name, seen, _report(name, text)))
             except (ValueError, MessageInvalid) as error:
@@ -228,7 +228,7 @@ class Journal:
     def is_fresh(self) -> bool:
         """Tell whether no request was ever accepted."""
         # AUTOINCREMENT remembers the highest number here, also of rows that are pruned.
-        return not self._query("SELECT 1 FROM sqlite_sequence WHERE name = 'requests'")
+        return not self._db.read("SELECT 1 FROM sqlite_sequence WHERE name = 'requests'")
 
     def wipe_log(self) -> None:
         """Empty the write-ahead log if it may still hold secrets of requests that have ended."""
@@ -239,12 +239,6 @@ class Journal:
         detail = {name: getattr(request, name) for name in _DETAILS}
         state, version, updated = request.state.value, request.version, request.updated
         return state, version, updated, _json(detail), self.revision
-
-    def _execute(self, statement: str, *values: Any) -> int:
-        return self._db.change(statement, *values)
-
-    def _query(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        return self._db.read(statement, *values)
 
     def _request(self, row: sqlite3.Row) -> Request:
         values = {name: row[name] for name in row.keys() if name in _PLAIN}  # noqa: SIM118

@@ -60,7 +60,6 @@ class Disk:
     kind: str
     source: str | None
     format: str
-    bus: str | None
     read_only: bool
     shared: bool
     pool: str | None = None
@@ -86,7 +85,6 @@ class Definition:
     interfaces: tuple[Interface, ...] = ()
     nvram: str | None = None
     title: str | None = None
-    description: str | None = None
     checksum: str | None = None
 
     @property
@@ -113,7 +111,6 @@ def describe(xml: str) -> Definition:
         interfaces=tuple(_interface(element) for element in root.iterfind("devices/interface")),
         nvram=nvram_of(root),
         title=root.findtext("title"),
-        description=root.findtext("description"),
         checksum=metadata.checksum(root),
     )
 
@@ -216,7 +213,6 @@ def describe_disk(element: ET.Element) -> Disk:
         kind=kind,
         source=name,
         format="raw" if driver is None else driver.get("type", "raw"),
-        bus=None if target is None else target.get("bus"),
         read_only=read_only,
         shared=source is None
         or (kind in _NAMED_BY and name is None)
