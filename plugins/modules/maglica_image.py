@@ -22,6 +22,9 @@ attributes:
   check_mode:
     description: Can run in check mode and tell what would change without changing it.
     support: full
+    details:
+      - Goes by the hosts' last reports, which may be some seconds old. Otherwise each host looks
+        for itself whether there is something to do.
   diff_mode:
     description: Will return details on what has changed, or would change in check mode.
     support: full
@@ -52,8 +55,8 @@ options:
     default: prepared
   hosts:
     description:
-      - The hosts. All hosts that are up and have the image (for O(state=released), a base of it),
-        when this is empty.
+      - The hosts. All hosts that are up and have the image (for O(state=released), also those that
+        have a base of one that is gone), when this is empty.
     type: list
     elements: str
     default: []
@@ -104,6 +107,8 @@ hosts:
       seconds: 18.4
     - host: kvm1.example.jp
       changed: false
+      request: 5b0a4b0e-9d0e-4a1c-8f44-3f1b1c1d7a55
+      seconds: 0.0
   contains:
     host:
       description: The name of the host.
@@ -116,7 +121,7 @@ hosts:
     request:
       description: The id of the request.
       type: str
-      returned: when there was one
+      returned: not in check mode
     seconds:
       description: How long the work took.
       type: float

@@ -15,7 +15,6 @@ from maglica.fleet.snapshot import Found, Snapshot
 from maglica.libvirtd.hosts import Unreachable
 from maglica.model import errors
 from maglica.model.request import (
-    BaseSummary,
     CloneMode,
     DomainSummary,
     Failure,
@@ -446,23 +445,19 @@ def test_a_host_where_an_image_is_not_prepared(run: Callable[..., Ran], fake: Fa
     assert ran.err.splitlines()[-1] == f"maglica: {text}".replace("\n", " ")
 
 
-def test_an_image_is_released(run: Callable[..., Ran], fake: FakeClient) -> None:
-    ran = run("image", "release", SL61)
-    assert (ran.status, places(ran), fake.list()) == (0, {}, ())
-    unused = BaseSummary("0a1b2c3d", SL61, "0123456789ab", "default", GIB, 1.0, True, True, 0)
-    used = replace(unused, vms=1)
-    for status, base in ((HOST0, used), (HOST1, unused)):
-        report = replace(status.report, bases=(base,))
-        fake._hosts[status.host] = replace(status, report=report)
-    fake.story = [{"state": State.DONE, "phases": (Phase("volumes", 0.1),)}]
-    ran = run("image", "release", SL61)
-    assert ran.status == 0
-    assert places(ran) == {"host0.example.jp": "nothing to do", "host1.example.jp": "released"}
-    (request,) = fake.list()
-    assert (request.kind, request.spec.host) == ("release", "host1.example.jp")
-    assert places(run("image", "prepare", SL61)) == dict.fromkeys(
-        ("host0.example.jp", "host1.example.jp"), "nothing to do"
-    )
+def test_each_host_tells_what_was_to_do(run: Callable[..., Ran], fake: FakeClient) -> None:
+    for act, phase, done in (("release", "volumes", "released"), ("prepare", "base", "prepared")):
+        fake.story = [
+            {"state": State.DONE},
+            {"state": State.DONE, "phases": (Phase(phase, 0.1),)},
+        ]
+        ran = run("image", act, SL61)
+        assert ran.status == 0
+        assert places(ran) == {"host0.example.jp": "nothing to do", "host1.example.jp": done}
+        assert [(each.kind, each.spec.host) for each in fake.list()][:2] == [
+            (act, "host1.example.jp"),
+            (act, "host0.example.jp"),
+        ]
 
 
 @pytest.mark.parametrize(("words", "status"), [(["--no-wait"], 0), (["--timeout", "1"], 3)])

@@ -114,12 +114,13 @@ def looked_at(host: str, customizable: bool) -> HostStatus:
 
 def test_release_where_the_image_was_refused() -> None:
     hosts = (looked_at("a", False), looked_at("b", True), status("c"))
-    assert to_do(RELEASED, *hosts) == {"a": True, "b": False}
+    assert to_do(RELEASED, *hosts) == {"a": True, "b": False, "c": False}
 
 
 def test_release_where_a_base_is_not_used() -> None:
-    hosts = (status("a", base(vms=2)), status("b", base()), status("c"))
-    assert to_do(RELEASED, *hosts) == {"a": False, "b": True}
+    gone = status("d", base(), domains=())
+    hosts = (status("a", base(vms=2)), status("b", base()), status("c"), gone)
+    assert to_do(RELEASED, *hosts) == {"a": False, "b": True, "c": False, "d": True}
 
 
 def test_all_is_handed_in_together() -> None:
@@ -127,11 +128,19 @@ def test_all_is_handed_in_together() -> None:
     places = {place.host: place for place in bring(client, PREPARED, 10)}
     assert [(each.kind, each.spec.host) for each in client.asked] == [
         ("prepare", "a"),
+        ("prepare", "b"),
         ("prepare", "c"),
     ]
     assert (places["a"].changed, places["a"].error) == (True, None)
-    assert (places["b"].changed, places["b"].request) == (False, None)
     assert str(places["c"].error) == "full"
+
+
+def test_the_host_knows_better_than_its_last_report() -> None:
+    # The image was changed after the report which shows its base as current.
+    (place,) = bring(Client(status("a", base())), PREPARED, 10)
+    assert place.changed
+    (place,) = bring(Client(status("a", base(vms=1)), phase="volumes"), RELEASED, 10)
+    assert place.changed
 
 
 def test_a_host_that_found_all_done_has_not_changed() -> None:

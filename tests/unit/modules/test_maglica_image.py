@@ -63,12 +63,18 @@ class FakeClient:
         self, _ids: object, timeout: float, _tell: object = None
     ) -> dict[str, model.Request]:
         self.waits.append(timeout)
-        phases = (model.Phase("base", 1.5), model.Phase("volumes", 0.25))
-        done = {"state": model.State.DONE, "phases": phases}
         return {
-            each.id: replace(each, host=each.spec.host, **self.ends.get(each.spec.host, done))
+            each.id: replace(
+                each, host=each.spec.host, **self.ends.get(each.spec.host, self._done(each))
+            )
             for each in self.asked
         }
+
+    def _done(self, request: model.Request) -> dict[str, Any]:
+        is_base = request.kind == "prepare"
+        has_to = (request.spec.host == HOSTS[2]) is not is_base
+        phases = (model.Phase("base" if is_base else "volumes", 1.5), model.Phase("x", 0.25))
+        return {"state": model.State.DONE, "phases": phases if has_to else ()}
 
 
 @pytest.fixture
@@ -90,10 +96,9 @@ def test_what_lacks_is_prepared(run: Run, client: FakeClient) -> None:
         *((host, True) for host in HOSTS[:2]),
         (HOSTS[2], False),
     ]
-    assert [place.get("seconds") for place in result["hosts"]] == [1.75, 1.75, None]
+    assert [place.get("seconds") for place in result["hosts"]] == [1.75, 1.75, 0]
     assert [place.get("request") for place in result["hosts"]] == [
-        *(request.id for request in client.asked),
-        None,
+        request.id for request in client.asked
     ]
     assert (client.waits, client.reply_timeout) == ([9], 2)
     assert result["diff"] == {
@@ -104,13 +109,13 @@ def test_what_lacks_is_prepared(run: Run, client: FakeClient) -> None:
 
 def test_nothing_to_do(run: Run, client: FakeClient) -> None:
     result = run(hosts=[HOSTS[2]])
-    assert (result["changed"], client.asked) == (False, [])
+    assert (result["changed"], [each.spec.host for each in client.asked]) == (False, [HOSTS[2]])
     assert result["diff"] == {"before": {}, "after": {}}
 
 
 def test_released(run: Run, client: FakeClient) -> None:
     result = run(state="released")
-    assert [request.kind for request in client.asked] == ["release"]
+    assert [request.kind for request in client.asked] == ["release"] * 3
     assert result["diff"] == {
         "before": {HOSTS[2]: "prepared"},
         "after": {HOSTS[2]: "not prepared"},

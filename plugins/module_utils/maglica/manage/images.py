@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Brings an original image's bases to the wanted state on its hosts, by requests to their workers.
 
-What the hosts have comes from their reports to the client worker.
+What is foreseen comes from the hosts' reports to the client worker, which are some seconds old.
+Each host looks for itself whether there is something to do.
 """
 
 from __future__ import annotations
@@ -126,17 +127,16 @@ def bring(
     What fails on one host is that place's error. Raises what ``foresee`` does.
     """
     places = foresee(client, wanted)
-    going = [place for place in places if place.changed]
     asked = [
-        Request(new_request_id(), wanted.state.spec(wanted.name, place.host)) for place in going
+        Request(new_request_id(), wanted.state.spec(wanted.name, place.host)) for place in places
     ]
     accepted = client.submit_all(asked) if asked else ()
-    for place, request in zip(going, accepted):
+    for place, request in zip(places, accepted):
         place.request = request
         on_change(request)
     if timeout and accepted:
         newest = client.wait_all([request.id for request in accepted], timeout, on_change)
-        for place, request in zip(going, accepted):
+        for place, request in zip(places, accepted):
             _end(place, newest[request.id], timeout)
     return places
 
@@ -155,7 +155,7 @@ def _named(known: dict[str, HostStatus], host: str, wanted: Wanted) -> HostStatu
 
 
 def _those_with_it(known: dict[str, HostStatus], wanted: Wanted) -> list[HostStatus]:
-    """Return the hosts that are up and have the image, or bases of it to remove."""
+    """Return the hosts that are up and have the image, or may have bases of it to remove."""
     alive = [status for status in known.values() if status.alive]
     found = [status for status in alive if _has(status, wanted)]
     if not found and wanted.state is Readiness.PREPARED:
@@ -166,10 +166,12 @@ def _those_with_it(known: dict[str, HostStatus], wanted: Wanted) -> list[HostSta
 
 
 def _has(status: HostStatus, wanted: Wanted) -> bool:
+    report = status.report
     if wanted.state is Readiness.RELEASED:
-        known = {base.image for base in status.report.bases}
-        return wanted.name in known.union(look.image for look in status.report.looks)
-    return any(domain.name == wanted.name and domain.is_image for domain in status.report.domains)
+        known = (*report.bases, *report.looks)
+        if any(each.image == wanted.name for each in known):
+            return True
+    return any(domain.name == wanted.name and domain.is_image for domain in report.domains)
 
 
 def _runs(status: HostStatus, name: str) -> bool:

@@ -65,6 +65,10 @@ class Reporter:
         """Wait until the first report is there, or so long."""
         self._made.wait(seconds)
 
+    def poke(self) -> None:
+        """Have a report made soon: something has changed of which libvirt does not tell."""
+        self._poked.set()
+
     def report(self, problem: str | None) -> HostReport:
         """Return the newest report, ``problem`` added to it."""
         self._told = self._latest

@@ -231,6 +231,7 @@ class Service:
             done = self._outbox.settle(note, code, now)
             if done and note.type == "result":
                 self._work.reported(note.id)
+                self._reporter.poke()
             if reply.type == "welcome":
                 self._features = frozenset(reply.body.get("features", ())).intersection(
                     features.OWN
