@@ -438,13 +438,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._templating = threading.Lock()
         folder = Path(path).absolute().parent
         try:
-            self._is_image = fleet_view.image_test(self.get_option("image_pattern"))
             filters = self._filters()
             hosts = [host for host in self._hosts(folder) if filters.may_want_host(host.name)]
-            snapshot = fleet_view.only_images(
-                self._snapshot(path, folder, hosts, filters, cache),
-                self.get_option("image_pattern"),
-            )
+            snapshot = self._snapshot(path, folder, hosts, filters, cache)
             wanted = fleet_view.only_wanted(snapshot, filters.want)
         except MaglicaError as error:
             raise AnsibleParserError(one_line(f"{path}: {error}")) from error
@@ -467,10 +463,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         )
         for rule in (*include, *exclude):
             expressions.names_in(rule.expression or "true")
-        return Filters(include, exclude, self._evaluate, self._is_image)
+        return Filters(include, exclude, self._evaluate)
 
     def _evaluate(self, expression: str, domain: Domain, known: Known) -> bool | None:
-        shown = self._variables(fleet_view.alone(domain, self._is_image(domain)))
+        shown = self._variables(fleet_view.alone(domain))
         if known is not Known.ALL:
             names = expressions.names_in(expression)
             if not names <= self._certain(shown, known):
@@ -542,6 +538,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             details=fleet_entries.HOSTS in include,
             xml=self.get_option("definitions"),
             parallel=self.get_option("parallel"),
+            image_pattern=self.get_option("image_pattern"),
             auth_file=auth_file and str(folder / Path(auth_file).expanduser()),
         )
 

@@ -32,7 +32,7 @@ REPORT = {
             "name": IMAGE,
             "uuid": "6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11",
             "active": False,
-            "persistent": True,
+            "may_be_image": True,
             "made": False,
             "vcpus": 1,
             "memory_mib": 512,

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -57,8 +58,9 @@ class Node:
         xml = xml.replace(f"/images/{NAME}.img", str(self.disk))
         self.image = libvirtd.connection.defineXML(xml)
         self._folder = folder
-        settings = HostWorker("kvm0.example.jp", folder / "key", prepare=(NAME, "nowhere.original"))
-        self._inspector = Inspector(libvirtd.connection, journal, settings)
+        prepare = (NAME, "nowhere.original")
+        self.settings = HostWorker("kvm0.example.jp", folder / "key", prepare=prepare)
+        self._inspector = Inspector(libvirtd.connection, journal, self.settings)
 
     def version(self) -> str:
         layers = chain.inspect(str(self.disk), "raw", [str(self._folder)])
@@ -96,6 +98,15 @@ def node(tmp_path: Path, own_libvirtd: OwnLibvirtd) -> Iterator[Node]:
 def test_an_image_without_a_base_is_to_be_prepared(node: Node) -> None:
     # An image that is not there is not.
     assert node.look() == ((), (NAME,))
+
+
+def test_what_the_pattern_excludes_is_no_image_and_was_not_made_by_maglica(node: Node) -> None:
+    settings = replace(node.settings, image_pattern=re.compile("golden.*"))
+    inspector = Inspector(node.libvirtd.connection, node.journal, settings)
+    (excluded,) = (each for each in inspector.report().domains if each.name == NAME)
+    assert (excluded.made, excluded.is_image, excluded.disk_bytes) == (False, False, 0)
+    (image,) = (each for each in node.report().domains if each.name == NAME)
+    assert (image.made, image.is_image, image.disk_bytes > 0) == (False, True, True)
 
 
 def test_a_base_of_the_present_version(node: Node, tmp_path: Path) -> None:

@@ -174,13 +174,25 @@ def test_image_list_tells_what_can_not_be_cloned(run: Callable[..., Ran], fake: 
 
 def test_vm_list_has_everything_else(run: Callable[..., Ran]) -> None:
     assert run("vm", "list").out.split("\n")[2:] == [
-        "vm1.example.jp                           host0.example.jp running 1     512 yes",
         "old                                      host1.example.jp running 1     512 no",
+        "vm1.example.jp                           host0.example.jp running 1     512 yes",
         "",
     ]
     assert run("vm", "list", "--host", "host1.example.jp").out.split("\n")[2:] == [
         "old                                      host1.example.jp running 1     512 no",
         "",
+    ]
+
+
+def test_what_a_host_takes_for_no_image_is_a_vm(run: Callable[..., Ran], fake: FakeClient) -> None:
+    # As its worker says, which has a pattern.
+    excluded = domain("SL6.0-x86_64.original", may_be_image=False)
+    fake._hosts[HOST0.host] = host(HOST0.host, excluded)
+    FakeFleet.domains[:] = [*seen(host(HOST0.host, domain(excluded.name))), *seen(HOST1)]
+    shown = run("image", "list").out
+    assert [line.split()[0] for line in shown.splitlines()[2:]] == ["SL6.1-x86_64.original"]
+    assert run("vm", "list", "--host", HOST0.host).out.splitlines()[2].split() == [
+        *("SL6.0-x86_64.original", HOST0.host, "stopped", "1", "512", "no")
     ]
 
 

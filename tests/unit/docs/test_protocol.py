@@ -116,7 +116,7 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
             "name": "a",
             "uuid": UUID,
             "active": True,
-            "persistent": True,
+            "may_be_image": True,
             "made": True,
             "vcpus": 1,
             "memory_mib": 1,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from maglica.fleet.filter import Filters, Rule, rule
+from maglica.fleet.filter import Filters, Rule, image_names, rule
 from maglica.fleet.snapshot import Known
 from maglica.model.errors import ConfigInvalid
 from maglica.model.vm import Domain
@@ -85,7 +85,7 @@ def test_filters(
     [
         (UNREAD, Known.LISTED, True),
         (IMAGE, Known.LISTED, False),
-        (replace(IMAGE, name="draft"), Known.LISTED, True),
+        (replace(IMAGE, may_be_image=False), Known.LISTED, True),
         (replace(IMAGE, made=None), Known.LISTED, None),
         # Nothing can be read in its definition.
         (replace(IMAGE, made=None), Known.ALL, True),
@@ -94,10 +94,16 @@ def test_filters(
 def test_the_kind_is_as_the_images_pattern_has_it(
     domain: Domain, known: Known, vm: bool | None
 ) -> None:
-    filters = Filters(
-        (rule({"kind": "vm"}),), is_image=lambda found: found.is_image and found.name == "debian"
-    )
-    assert filters.wants(domain, known) is vm
+    assert Filters((rule({"kind": "vm"}),)).wants(domain, known) is vm
+
+
+def test_which_names_an_image_may_have() -> None:
+    assert image_names(None)("debian")
+    assert image_names("deb.*")("debian")
+    # All of the name must match.
+    assert not image_names("deb")("debian")
+    with pytest.raises(ConfigInvalid, match="image_pattern"):
+        image_names("(")
 
 
 def test_hosts_that_need_not_be_asked() -> None:

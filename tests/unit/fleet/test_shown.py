@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from maglica.fleet import shown as fleet_view
 from maglica.fleet.snapshot import Snapshot
-from maglica.model.errors import ConfigInvalid
 from maglica.model.vm import Disk, Domain
 
 VM = Domain(
@@ -73,23 +72,11 @@ def test_an_image_on_two_hosts_is_one() -> None:
 
 
 def test_what_a_filter_sees_of_an_image() -> None:
-    shown = fleet_view.alone(IMAGE, is_image=True)
+    shown = fleet_view.alone(IMAGE)
     assert (shown["kind"], shown["host"], shown["size_bytes"], shown["checksum"]) == (
         "image",
         "kvm0",
         15,
         "sha256:9d2e",
     )
-    assert fleet_view.alone(VM, is_image=False) == {"kind": "vm", **fleet_view.vm(VM)}
-
-
-def test_images_by_pattern() -> None:
-    seen = Snapshot((VM,), (IMAGE, replace(IMAGE, name="draft")))
-    assert fleet_view.only_images(seen, None) == seen
-    narrowed = fleet_view.only_images(seen, "deb.*")
-    assert [image.name for image in narrowed.images] == ["debian"]
-    assert [vm.name for vm in narrowed.vms] == ["draft", "vm0"]
-    # All of the name must match.
-    assert fleet_view.only_images(seen, "deb").images == ()
-    with pytest.raises(ConfigInvalid, match="image_pattern"):
-        fleet_view.only_images(seen, "(")
+    assert fleet_view.alone(VM) == {"kind": "vm", **fleet_view.vm(VM)}

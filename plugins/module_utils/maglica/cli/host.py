@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from ..model.errors import HostUnknown
 from ..model.vm import Domain
@@ -34,4 +35,14 @@ def domains(cloud: Cloud, host: str | None, console: Console) -> list[Domain]:
         console.say(f"maglica: warning: host {silent.host} is left out: {silent.text}")
     for problem in seen.problems:
         console.say(f"maglica: warning: {problem}")
-    return [*seen.vms, *seen.images]
+    # Not all that could be images are: each host's worker knows a pattern of its own.
+    told = {
+        (status.host, summary.uuid): summary.may_be_image
+        for status in cloud.client.hosts()
+        for summary in status.report.domains
+    }
+    found = (*seen.vms, *seen.images)
+    return sorted(
+        (replace(each, may_be_image=told.get((each.host, each.uuid), True)) for each in found),
+        key=lambda domain: (domain.name, domain.host),
+    )

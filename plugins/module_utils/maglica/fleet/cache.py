@@ -13,7 +13,7 @@ from ..model.vm import Disk, Domain, Interface
 from .snapshot import Host, Pool, Snapshot
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
-VERSION = 3
+VERSION = 4
 
 
 def dump(snapshot: Snapshot) -> dict[str, Any]:

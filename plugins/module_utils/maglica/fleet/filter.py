@@ -76,13 +76,12 @@ class Rule:
 class Filters:
     """A domain is wanted when one of ``include`` holds (or there is none) and none of ``exclude``.
 
-    ``evaluate`` is what knows expressions, ``is_image`` what tells an image from a vm.
+    ``evaluate`` is what knows expressions.
     """
 
     include: tuple[Rule, ...] = ()
     exclude: tuple[Rule, ...] = ()
     evaluate: Evaluate = lambda expression, domain, known: None
-    is_image: Callable[[Domain], bool] = lambda domain: domain.is_image
 
     def want(self, domain: Domain) -> bool:
         """Say whether a domain of which all is known is wanted."""
@@ -112,7 +111,7 @@ class Filters:
     def _kind(self, domain: Domain, known: Known) -> str | None:
         if known is Known.LISTED and not domain.active and domain.made is None:
             return None
-        return "image" if self.is_image(domain) else "vm"
+        return "image" if domain.is_image else "vm"
 
 
 def rule(options: object) -> Rule:
@@ -150,6 +149,22 @@ def _check(pattern: str) -> None:
         re.compile(pattern[len(_REGEX) :] if pattern.startswith(_REGEX) else "")
     except re.error as error:
         raise ConfigInvalid(f"the filter's {pattern!r} is no regular expression: {error}") from None
+
+
+def image_names(pattern: str | None) -> Callable[[str], bool]:
+    """Return what says whether a name is one that an image may have: all of it must match.
+
+    Raises ConfigInvalid when ``pattern`` is no regular expression.
+    """
+    if pattern is None:
+        return lambda name: True
+    try:
+        is_match = re.compile(pattern).fullmatch
+    except re.error as error:
+        raise ConfigInvalid(
+            f"image_pattern {pattern!r} is no regular expression: {error}"
+        ) from None
+    return lambda name: is_match(name) is not None
 
 
 def matches(pattern: str, text: str) -> bool:

@@ -21,6 +21,7 @@ from ..model.errors import HostUnknown
 from ..model.vm import Domain
 from . import host_reader
 from .addresses import ANY, Preference
+from .filter import image_names
 from .host_reader import Reading, Wanted
 from .snapshot import AddressSource, Found, Gather, Snapshot
 
@@ -78,14 +79,24 @@ def snapshot(
     xml: bool = False,
     parallel: int = 0,
     auth_file: str | None = None,
+    image_pattern: str | None = None,
 ) -> Snapshot:
     """Return every original image and every vm of ``hosts``.
 
     ``gather`` minimal reads names, UUIDs, states and whether it is an image, in one call a host;
-    full also definitions, disks' sizes and addresses. See fleet_read.Reading and sessions.Options
-    for the others.
+    full also definitions, disks' sizes and addresses. What could be an image but has a name that
+    ``image_pattern`` does not match counts as a vm; ConfigInvalid if that is no regular expression.
+    See host_reader.Reading and libvirtd's Options for the others.
     """
-    reading = Reading(gather, tuple(sources), preference, wanted, details, xml)
+    reading = Reading(
+        gather,
+        tuple(sources),
+        preference,
+        wanted,
+        details,
+        xml,
+        may_be_image=image_names(image_pattern),
+    )
     contents, unreachable = all_hosts.each(
         hosts,
         lambda session: host_reader.read(session, reading),

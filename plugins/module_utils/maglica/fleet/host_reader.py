@@ -48,7 +48,7 @@ class Reading:
     the definition, and the definition is read in any case where it is not certain without.
     ``sources`` are tried in order until one knows an address. ``details``: the host's memory, pools
     and networks too. ``xml``: keep each definition. ``inactive``: read the definitions that the
-    domains have at their next start, not what they run with.
+    domains have at their next start, not what they run with. ``may_be_image`` says so by the name.
     """
 
     gather: Gather = Gather.FULL
@@ -58,6 +58,7 @@ class Reading:
     details: bool = False
     xml: bool = False
     inactive: bool = False
+    may_be_image: Callable[[str], bool] = lambda name: True
 
     def judge(self, domain: Domain, known: Known) -> bool | None:
         return True if self.wanted is None else self.wanted(domain, known)
@@ -151,7 +152,7 @@ def read_one(session: Session, connection: Any, handle: Any, reading: Reading) -
         )
     except (libvirt.libvirtError, ValueError):
         return None
-    record = _record(session, connection, handle, statistics)
+    record = _record(session, connection, handle, statistics, reading)
     looked_at = record and _looked_at(session, connection, record, reading)
     return next(iter(_domains(session, connection, [*filter(None, [looked_at])], reading)), None)
 
@@ -171,7 +172,7 @@ def _wanted(
 ) -> list[Domain]:
     records = []
     for handle, values in statistics:
-        record = _record(session, connection, handle, values)
+        record = _record(session, connection, handle, values, reading)
         if record is None:
             continue
         answer = reading.judge(record.domain, Known.LISTED)
@@ -212,7 +213,11 @@ def _domains(
 
 
 def _record(
-    session: Session, connection: Any, handle: Any, statistics: Mapping[str, Any]
+    session: Session,
+    connection: Any,
+    handle: Any,
+    statistics: Mapping[str, Any],
+    reading: Reading,
 ) -> Record | None:
     """Return what is known of a domain without another call; None when its name can't be read."""
     identity = handle.UUIDString()
@@ -230,6 +235,7 @@ def _record(
         host=session.host.name,
         state=state_name(_number(statistics, "state.state") or 0),
         active=active,
+        may_be_image=reading.may_be_image(name),
     )
     if not active and uuid.UUID(domain.uuid).version != _DERIVED:
         domain = replace(domain, made=False)

@@ -19,9 +19,9 @@ from .snapshot import AddressSource, Gather, Snapshot
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and of whom. ``names`` are patterns as in fleet_filter.Rule, none for all.
+    """What is asked, and of whom. ``names`` are patterns as in filter.Rule, none for all.
 
-    ``on_hosts`` are names of hosts, none for all. ``image_pattern`` as in fleet_view.only_images.
+    ``on_hosts`` are names of hosts, none for all. ``image_pattern`` as in fleet.snapshot.
     ``fail``: a host that does not answer is an error, not a part of the answer.
     """
 
@@ -91,12 +91,13 @@ def _read(question: Question, **reading: Any) -> Snapshot:
         question.timeout,
         parallel=question.parallel,
         auth_file=question.auth_file,
+        image_pattern=question.image_pattern,
         **reading,
     )
     if question.fail and seen.unreachable:
         missing = (f"host {entry.host}: {entry.text}" for entry in seen.unreachable)
         raise HostDown("; ".join(missing))
-    return fleet_view.only_images(seen, question.image_pattern)
+    return seen
 
 
 def _rest(seen: Snapshot) -> dict[str, Any]:

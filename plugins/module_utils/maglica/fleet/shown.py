@@ -8,14 +8,12 @@ The inventory's variables are the keys of a vm, an image or a host with ``maglic
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
 
 from ..libvirtd.hosts import HostEntry, Unreachable
-from ..model.errors import ConfigInvalid
 from ..model.vm import Disk, Domain
 from .snapshot import Host, Snapshot
 
@@ -39,10 +37,10 @@ def vm(domain: Domain) -> dict[str, Any]:
     }
 
 
-def alone(domain: Domain, is_image: bool) -> dict[str, Any]:
+def alone(domain: Domain) -> dict[str, Any]:
     """Return a domain as a filter's expression sees it: a vm, or one copy of an image."""
-    shown = {"kind": "image" if is_image else "vm", **vm(domain)}
-    if not is_image:
+    shown = {"kind": "image" if domain.is_image else "vm", **vm(domain)}
+    if not domain.is_image:
         return shown
     return {**shown, "size_bytes": _size(domain), "checksum": domain.checksum}
 
@@ -95,33 +93,6 @@ def host(entry: HostEntry, weight: float, found: Host | None) -> dict[str, Any]:
 def unreachable(hosts: Iterable[Unreachable]) -> list[dict[str, str]]:
     """Return the hosts that gave no answer, each with the reason."""
     return [{"host": entry.host, "text": entry.text} for entry in hosts]
-
-
-def image_test(pattern: str | None) -> Callable[[Domain], bool]:
-    """Return what says whether a domain is an image: its whole name must match ``pattern`` too.
-
-    Raises ConfigInvalid when it is no regular expression.
-    """
-    if pattern is None:
-        return lambda domain: domain.is_image
-    try:
-        matches = re.compile(pattern).fullmatch
-    except re.error as error:
-        raise ConfigInvalid(
-            f"image_pattern {pattern!r} is no regular expression: {error}"
-        ) from None
-    return lambda domain: domain.is_image and matches(domain.name) is not None
-
-
-def only_images(snapshot: Snapshot, pattern: str | None) -> Snapshot:
-    """Return the snapshot with those images that do not match ``pattern`` counted among the vms.
-
-    Raises ConfigInvalid when it is no regular expression.
-    """
-    is_image = image_test(pattern)
-    others = tuple(domain for domain in snapshot.images if not is_image(domain))
-    vms = sorted((*snapshot.vms, *others), key=lambda domain: (domain.name, domain.host))
-    return replace(snapshot, vms=tuple(vms), images=tuple(filter(is_image, snapshot.images)))
 
 
 def only_wanted(snapshot: Snapshot, want: Callable[[Domain], bool]) -> Snapshot:

@@ -168,8 +168,8 @@ def _those_with_it(known: dict[str, HostStatus], wanted: Wanted) -> list[HostSta
 def _has(status: HostStatus, wanted: Wanted) -> bool:
     report = status.report
     if wanted.state is Readiness.RELEASED:
-        known = (*report.bases, *report.looks)
-        if any(each.image == wanted.name for each in known):
+        known = {base.image for base in report.bases}
+        if wanted.name in known.union(look.image for look in report.looks):
             return True
     return any(domain.name == wanted.name and domain.is_image for domain in report.domains)
 

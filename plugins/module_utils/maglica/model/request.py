@@ -161,12 +161,15 @@ class DomainSummary:
     """What placement must know of a domain. ``memory_mib`` is what it takes at most: while it runs
     of what it was started with, else of its definition. ``disk_bytes`` is what a copy of its disks
     may take; block devices, which don't tell, count nothing.
+
+    ``made``: Maglica made it. ``may_be_image``: it is persistent, its definition can be read, and
+    the host's ``image_pattern`` does not exclude its name.
     """
 
     name: str
     uuid: str
     active: bool
-    persistent: bool
+    may_be_image: bool
     made: bool
     vcpus: int
     memory_mib: int
@@ -174,7 +177,7 @@ class DomainSummary:
 
     @property
     def is_image(self) -> bool:
-        return self.persistent and not self.active and not self.made
+        return self.may_be_image and not self.active and not self.made
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ class Domain:
     ``image``, ``image_version`` and ``request`` are what it was cloned from and by; ``created`` is
     in seconds since 1970. ``checksum`` was recorded with an image. ``ssh_host_keys`` are the public
     ones that Maglica gave it. ``xml`` is the definition, only if it was asked for.
+    ``may_be_image``: no pattern of images' names excludes it.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Domain:
     checksum: str | None = None
     ssh_host_keys: tuple[str, ...] = ()
     xml: str | None = None
+    may_be_image: bool = True
 
     @property
     def runs(self) -> bool:
@@ -89,4 +91,4 @@ class Domain:
     @property
     def is_image(self) -> bool:
         # A transient domain is gone when it stops: an inactive one is persistent.
-        return not self.active and self.made is False
+        return self.may_be_image and not self.active and self.made is False

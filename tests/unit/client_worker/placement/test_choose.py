@@ -38,7 +38,7 @@ IMAGE = DomainSummary(
     name="deb",
     uuid="00000000-0000-0000-0000-000000000001",
     active=False,
-    persistent=True,
+    may_be_image=True,
     made=False,
     vcpus=1,
     memory_mib=1024,
@@ -159,9 +159,10 @@ FULL = replace(SPEC, clone_mode=CloneMode.FULL)
         ),
         (
             SPEC,
-            (host("a", replace(IMAGE, persistent=False)),),
+            (host("a", replace(IMAGE, may_be_image=False)),),
             "image_unknown",
-            f"{ACT}: host a: deb is a transient domain, no original image",
+            f"{ACT}: host a: deb is transient or excluded by the host's image_pattern, no"
+            " original image",
         ),
         (
             SPEC,

@@ -265,8 +265,12 @@ def _check_image(name: str, holdings: Holdings) -> None:
     image = holdings.by_name.get(name)
     if image is None:
         raise errors.ImageUnknown(f"there is no original image {name}")
-    if image.made or not image.persistent:
-        kind = "a vm made by Maglica" if image.made else "a transient domain"
+    if image.made or not image.may_be_image:
+        kind = (
+            "a vm made by Maglica"
+            if image.made
+            else "transient or excluded by the host's image_pattern"
+        )
         raise errors.ImageUnknown(f"{name} is {kind}, no original image")
     if image.active:
         raise errors.ImageRunning(f"the original image {name} is running; shut it down first")

@@ -44,6 +44,7 @@ class _Known:
 
     ``disks``: target, path, format. ``base``: the base that the vm builds upon. ``own``: the files
     that its metadata names as its own. ``nvram``: its UEFI variables, beside which a clone has its.
+    ``readable``: whether the definition can be understood; if not, nothing can be cloned from it.
     """
 
     made: bool
@@ -53,6 +54,7 @@ class _Known:
     base: str | None = None
     own: tuple[str, ...] = ()
     nvram: str | None = None
+    readable: bool = True
 
 
 class Inspector:
@@ -153,17 +155,19 @@ class Inspector:
                 continue
             self._known[uuid] = known
             is_active = domain.ID() != -1
-            made = known.made or not self._may_be_image(domain.name())
+            may_be_image = (
+                known.readable and uuid not in transient and self._may_be_image(domain.name())
+            )
+            is_image = may_be_image and not (is_active or known.made)
             summary = DomainSummary(
                 name=domain.name(),
                 uuid=uuid,
                 active=is_active,
-                persistent=uuid not in transient,
-                # An image is what Maglica did not make; the pattern narrows that further.
-                made=made,
+                may_be_image=may_be_image,
+                made=known.made,
                 vcpus=known.vcpus,
                 memory_mib=known.memory_mib,
-                disk_bytes=0 if is_active or known.made else self._look_at_disks(uuid, known),
+                disk_bytes=self._look_at_disks(uuid, known) if is_image else 0,
             )
             found.append(summary)
         gone = self._known.keys() - {summary.uuid for summary in found}
@@ -186,7 +190,7 @@ class Inspector:
             raise
         except ImageUnsupported:
             # No image then, but its name is taken and it runs.
-            return _Known(True, 0, domain.maxMemory() >> 10, ())
+            return _Known(False, 0, domain.maxMemory() >> 10, (), readable=False)
         made = described.made
         disks = [(disk.target, self._path(disk), disk.format) for disk in described.copied_disks]
         return _Known(
