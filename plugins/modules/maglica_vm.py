@@ -92,6 +92,15 @@ EXAMPLES = r"""
     name: vm2.example.jp
     tags: [web, "stage:test"]
 
+- name: Restart it with more memory, and wait until it is on the network again
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    state: restarted
+    memory: 2048
+    stop_timeout: 60
+    force: true
+    wait_for: address
+
 - name: Shut it down, by force after a minute
   maglica.cloud.maglica_vm:
     name: vm2.example.jp

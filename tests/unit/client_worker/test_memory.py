@@ -109,6 +109,18 @@ def test_a_start_that_was_not_done_frees_its_memory(cell: Cell, state: str) -> N
     assert committed(cell) == 0
 
 
+def test_a_restart_takes_memory_where_the_vm_is_off(cell: Cell) -> None:
+    cell.hello("kvm0", report(image(), domain("a", MOST), domain("b", MOST, active=True)))
+    restarted = asked(cell, act("restart", "b"))
+    assert committed(cell) == 0
+    done(cell, restarted)
+    assert "cannot restart a on host kvm0" in refusal(cell, act("restart", "a"))
+    done(cell, asked(cell, act("stop", "b")))
+    cell.hello("kvm0", report(image(), domain("a", MOST), domain("b", MOST)))
+    asked(cell, act("restart", "a"))
+    assert committed(cell) == MOST
+
+
 def test_a_vm_that_was_stopped_since_takes_no_memory(cell: Cell) -> None:
     cell.hello("kvm0", report(image(), domain("a", MOST), domain("b", MOST)))
     done(cell, asked(cell, act("start", "a")))
