@@ -42,7 +42,7 @@ class ClonePlan:
 
     ``created`` is a Unix time, ``image_version`` is that of the base. ``networks``, ``vcpus`` and
     ``memory_mib`` are the image's when None. ``image_nvram`` is where the image's UEFI variables
-    are if its definition doesn't say so and it has some: see ``domain_xml.hides_nvram``.
+    are if its definition doesn't say so and it has some: see ``definition.hides_nvram``.
     """
 
     name: str

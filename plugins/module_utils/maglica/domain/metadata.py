@@ -3,7 +3,7 @@
 """What a domain's definition says in Maglica's own name spaces: of a vm what Maglica wrote, and of
 an image what its administrator recorded.
 
-An element's name has the prefix with which it was written: see domain_xml.py.
+An element's name has the prefix with which it was written: see definition.py.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ....domain import definition as domain_xml
+from ....domain import definition
 from ....libvirtd.local import state_of
 from ....model.request import Vm
 
@@ -24,16 +24,16 @@ def vm_of(domain: Any, host: str) -> Vm:
 
 def of_definition(xml: str, host: str) -> Vm:
     """Return the vm that the domain XML ``xml`` defines, as gone."""
-    definition = domain_xml.describe(xml)
+    found = definition.describe(xml)
     return Vm(
-        name=definition.name,
-        uuid=definition.uuid,
+        name=found.name,
+        uuid=found.uuid,
         host=host,
         state=GONE,
-        image=definition.made.image if definition.made else None,
-        vcpus=definition.vcpus,
-        memory_mib=definition.memory_mib,
-        interfaces=definition.interfaces,
-        tags=definition.made.tags if definition.made else (),
-        disks=tuple(disk.source for disk in definition.copied_disks if disk.source),
+        image=found.made.image if found.made else None,
+        vcpus=found.vcpus,
+        memory_mib=found.memory_mib,
+        interfaces=found.interfaces,
+        tags=found.made.tags if found.made else (),
+        disks=tuple(disk.source for disk in found.copied_disks if disk.source),
     )
