@@ -4,14 +4,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+
 import libvirt
 import pytest
 from maglica.domain import definition
+from maglica.guest.network.families import INSPECTION
+from maglica.host_worker.journal.looks import Look
 from maglica.model.request import State, new_request_id, vm_uuid
 from maglica.verbs import table
-from support.client_worker import IMAGE, eventually
-from support.host_worker import HOST, Cell
-from support.own_libvirtd import MADE
+from maglica.verbs.release import ReleaseSpec
+from support.client_worker import IMAGE, Worker, eventually
+from support.host_worker import HOST, Cell, HostWorker
+from support.own_libvirtd import MADE, OwnLibvirtd
 
 NAME = "vm0.example.jp"
 UUID = vm_uuid("r")
@@ -242,6 +248,27 @@ def test_what_maglica_did_not_make_is_left_alone(cell: Cell, kind: str, changes:
         request.failure.text
     )
     assert image.info()[3] == 1
+
+
+def test_what_libvirt_tells_nobody_of_is_reported_soon(
+    tmp_path: Path, worker: Worker, shared_libvirtd: OwnLibvirtd
+) -> None:
+    uuid = shared_libvirtd.connection.lookupByName(IMAGE).UUIDString()
+    host = HostWorker(tmp_path / "rare", worker, shared_libvirtd.uri, hello_interval=60)
+    host.allow()
+    with closing(host.journal()) as journal:
+        journal.looks.keep(Look(uuid, IMAGE, "v", INSPECTION, 1.0), [uuid])
+    cell = Cell(worker, host, shared_libvirtd)
+    try:
+        cell.start()
+        eventually(lambda: cell.status().report.looks)
+        spec = ReleaseSpec(IMAGE, HOST)
+        asked = cell.client.request("submit", id=new_request_id(), kind="release", spec=spec)
+        assert cell.ended(asked).state is State.DONE
+        eventually(lambda: not cell.status().report.looks)
+    finally:
+        cell.close()
+        host.close()
 
 
 def test_requests_about_one_vm_run_in_order(cell: Cell) -> None:
