@@ -297,7 +297,7 @@ def test_a_job_that_is_killed_with_its_appliance(host: Host, phase: str) -> None
     )
     try:
         for line in job.stdout or ():
-            if f"'phase': '{phase}'" in line and "seconds" not in line:
+            if line.startswith("Begun(") and f"phase='{phase}'" in line:
                 break
         wait_for_appliance(host.folder)
     finally:
