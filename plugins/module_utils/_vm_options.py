@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .maglica.manage.target import WaitFor, Waiting
-from .maglica.manage.wanted import Presence, Wanted, want
+from .maglica.manage.wanted import Wanted, want
+from .maglica.verbs.table import Presence
 
 # What holds where nothing is said.
 DEFAULTS: dict[str, Any] = {

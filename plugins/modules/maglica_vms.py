@@ -487,8 +487,8 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.targe
     failures,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.task import Asked, Task
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.wanted import Presence
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.verbs.table import Presence
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
 
 

@@ -13,9 +13,10 @@ import pytest
 from maglica.manage.ports import Hosts, Requests
 from maglica.manage.target import Member, WaitFor, Waiting
 from maglica.manage.task import Task
-from maglica.manage.wanted import Presence, want
+from maglica.manage.wanted import want
 from maglica.model import errors
 from maglica.model.request import Nic, Request, State
+from maglica.verbs.table import Presence
 
 IMAGE = "debian12.original"
 KVM0, KVM1 = HOSTS = ("kvm0.example.jp", "kvm1.example.jp")

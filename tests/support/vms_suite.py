@@ -10,9 +10,10 @@ import pytest
 from maglica.manage.group import Group, Pattern
 from maglica.manage.target import Member, Waiting
 from maglica.manage.task import Asked, Task
-from maglica.manage.wanted import Presence, Wanted, want
+from maglica.manage.wanted import Wanted, want
 from maglica.model import errors
 from maglica.model.request import Request, State
+from maglica.verbs.table import Presence
 from support.vm_suite import HOSTS, IMAGE, KVM0, KVM1, Cell
 
 PATIENT = Waiting(timeout=30)

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import pytest
 from maglica.manage.group import MAX_NUMBER, MAX_VMS, Group, Pattern, check, choose
-from maglica.manage.wanted import Presence, want
+from maglica.manage.wanted import want
 from maglica.model.errors import NameInvalid
 from maglica.model.request import Nic
+from maglica.verbs.table import Presence
 
 IMAGE = "debian12.original"
 

@@ -10,7 +10,7 @@ import pytest
 from maglica.fleet.snapshot import Found
 from maglica.libvirtd.hosts import Unreachable
 from maglica.manage.plan import Plan, decide
-from maglica.manage.wanted import Presence, Wanted, check_host, want
+from maglica.manage.wanted import Wanted, check_host, want
 from maglica.model import errors
 from maglica.model.plain import plain
 from maglica.model.request import CloneMode, Nic, Request, State
@@ -20,6 +20,7 @@ from maglica.verbs.flatten import FlattenSpec
 from maglica.verbs.resize import ResizeSpec
 from maglica.verbs.restart import RestartSpec
 from maglica.verbs.stop import StopSpec
+from maglica.verbs.table import Presence
 from maglica.verbs.tag import TagSpec
 
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 from maglica.manage.target import Waiting
-from maglica.manage.wanted import Presence
 from maglica.model import errors
+from maglica.verbs.table import Presence
 from support.vm_fake import FakeCell
 from support.vms_suite import VmsSuite, bring, changed, group
 

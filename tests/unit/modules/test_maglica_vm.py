@@ -17,6 +17,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage impor
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import errors, request
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.vm import Domain
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.verbs.clone import CloneSpec
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.verbs.table import Presence
 from ansible_collections.maglica.cloud.plugins.modules import maglica_vm
 
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
@@ -110,7 +111,7 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
     )
     assert bring["wanted"] == wanted.want(
         name=NAME,
-        state=wanted.Presence.STOPPED,
+        state=Presence.STOPPED,
         image=IMAGE,
         host=HOST,
         clone_mode=request.CloneMode.FULL,

@@ -21,6 +21,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import request as model
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.vm import Domain
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.verbs.clone import CloneSpec
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.verbs.table import Presence
 from ansible_collections.maglica.cloud.plugins.modules import maglica_vm, maglica_vms
 
 IMAGE, HOST = "debian12.original", "kvm0.example.jp"
@@ -78,7 +79,7 @@ def test_a_pattern_with_a_count(run: Run, task: dict[str, Any]) -> None:
     run(name="web%d", count=0, exact=True, first=0, state="stopped")
     asked = task["asked"]
     assert (asked.count, asked.exact, asked.first) == (0, True, 0)
-    assert asked.model.state is wanted.Presence.STOPPED
+    assert asked.model.state is Presence.STOPPED
     run(name="web%d", state="absent", _ansible_check_mode=True)
     assert task["how"] == "foresee"
 
@@ -107,7 +108,7 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
     )
     assert task["fleet"].auth_file == "/etc/libvirt/auth.conf"
     common: dict[str, Any] = {
-        "state": wanted.Presence.RUNNING,
+        "state": Presence.RUNNING,
         "image": IMAGE,
         "memory_mib": 512,
         "networks": (model.Nic(network="default", mac="52:54:00:aa:bb:cc"),),
@@ -118,7 +119,7 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
     }
     assert task["asked"] == [
         wanted.want("a", **{**common, "memory_mib": 1024, "networks": (), "force": False}),
-        wanted.want("b", **{**common, "state": wanted.Presence.ABSENT}),
+        wanted.want("b", **{**common, "state": Presence.ABSENT}),
         wanted.want(
             "c",
             **{**common, "ssh_authorized_keys": (), "host": HOST},
@@ -129,7 +130,7 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
 
 
 def member(name: str, state: str = "present", **fields: Any) -> target.Member:
-    return target.Member(wanted.want(name, wanted.Presence(state)), **fields)
+    return target.Member(wanted.want(name, Presence(state)), **fields)
 
 
 MEMBERS = (

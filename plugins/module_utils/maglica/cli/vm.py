@@ -15,12 +15,13 @@ from ..manage import shown
 from ..manage.group import MAX_VMS, Pattern
 from ..manage.target import Member, WaitFor, Waiting, failures
 from ..manage.task import Task
-from ..manage.wanted import Presence, Wanted, want
+from ..manage.wanted import Wanted, want
 from ..model.errors import ConfigInvalid, NameInvalid, VmUnknown
 from ..model.request import CloneMode, Nic
 from ..model.text import one_line
 from ..verbs import table
 from ..verbs.clone import CLONE
+from ..verbs.table import Presence
 from . import options, text
 from .console import Cloud, Console
 from .follow import Follow

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Decides which vms are meant when many are: those of a list, or so many of a pattern of names.
-Pure; vm_plan.py then decides what to do for each of them.
+Pure; plan.py then decides what to do for each of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from itertools import count
 
 from ..model import names
 from ..model.errors import NameInvalid
-from .wanted import Presence, Wanted, want
+from ..verbs.table import Presence
+from .wanted import Wanted, want
 
 # As many as a submit_all may hold.
 MAX_VMS = 1000

@@ -21,7 +21,8 @@ from ..model.request import Request, Spec
 from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.remove import RemoveSpec
-from .wanted import Presence, Wanted
+from ..verbs.table import Presence
+from .wanted import Wanted
 
 # What a vm is made with, by its names in a spec and in the modules; only some of it can be changed.
 _FIXED = tuple((name, name) for name in ("image", "pool", "networks", "ssh_authorized_keys"))

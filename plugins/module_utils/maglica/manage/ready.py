@@ -18,10 +18,10 @@ from ..model.errors import (
 from ..model.request import Request
 from ..model.vm import Domain
 from ..verbs import table
+from ..verbs.table import Presence
 from . import shown as vm_view
 from .ports import Hosts
 from .target import Member, WaitFor, Waiting
-from .wanted import Presence
 
 
 class Readiness:

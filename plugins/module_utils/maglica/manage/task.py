@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Brings vms, one or many, to the wanted state: looks at the hosts and the open requests, has
-vm_plan.py decide for each, submits all that is to do in one message and waits for it together.
+plan.py decide for each, submits all that is to do in one message and waits for it together.
 
 Nothing is changed but by requests to the client worker, so that a caller which dies, or is run
 again, finds the work where it stands. What can't be planned or placed for one vm stops all before
@@ -21,6 +21,7 @@ from ..model.request import Request, State, new_request_id
 from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.clone import CloneSpec
+from ..verbs.table import Presence
 from . import group as vms_plan
 from . import plan
 from . import shown as vm_view
@@ -29,7 +30,7 @@ from .outcome import failure_of
 from .ports import Hosts, OnChange, Requests
 from .ready import Readiness
 from .target import Member, Waiting, together
-from .wanted import Presence, Wanted, check_host
+from .wanted import Wanted, check_host
 
 OPEN = tuple(state for state in State if not state.ended)
 # How often what other requests do to a vm is waited for before that is an error.
@@ -85,7 +86,7 @@ class Task:
         """Make the vms as wanted; wait for them as asked. Return them all, each with its error.
 
         Such an error is what a request failed with, or RequestTimeout when the time is over (what
-        was submitted goes on). Raises, before anything is done, what vm_plan.decide or the client
+        was submitted goes on). Raises, before anything is done, what plan.decide or the client
         worker has against one of them.
         """
         members = self._look(asked)

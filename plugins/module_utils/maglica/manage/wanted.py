@@ -12,15 +12,12 @@ from ..model import names
 from ..model.errors import HostUnknown, MessageInvalid, NameInvalid, NameTaken
 from ..model.plain import plain
 from ..model.request import Nic
-from ..verbs import table
 from ..verbs.clone import CLONE, CloneSpec
 from ..verbs.stop import STOP_TIMEOUT
+from ..verbs.table import Presence
 
 # In place of an image where none is named.
 _ANY_IMAGE = "any"
-
-
-Presence = table.Presence
 
 
 @dataclass(frozen=True)
