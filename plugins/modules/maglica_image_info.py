@@ -252,7 +252,7 @@ images:
           version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
           pool: default
           allocated_bytes: 402653184
-          created: 1795510800.0
+          created: "2026-11-24T09:00:00.000000Z"
           current: true
           areas: true
           vms: 1
@@ -278,8 +278,8 @@ images:
           type: int
           returned: always
         created:
-          description: When it was made, in seconds since 1970.
-          type: float
+          description: When it was made (ISO 8601, UTC).
+          type: str
           returned: always
         current:
           description:

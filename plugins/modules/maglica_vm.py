@@ -261,8 +261,8 @@ request:
     state: done
     host: kvm0.example.jp
     who: root
-    created: 1795500000.0
-    updated: 1795500003.1
+    created: "2026-11-24T06:00:00.000000Z"
+    updated: "2026-11-24T06:00:03.100000Z"
     seconds: 3.1
     phase: null
     phases:
@@ -300,12 +300,12 @@ request:
       type: str
       returned: always
     created:
-      description: When it was accepted, in seconds since 1970.
-      type: float
+      description: When it was accepted (ISO 8601, UTC).
+      type: str
       returned: always
     updated:
-      description: When it last changed, in seconds since 1970.
-      type: float
+      description: When it last changed (ISO 8601, UTC).
+      type: str
       returned: always
     seconds:
       description: How long it took so far.

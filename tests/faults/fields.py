@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from maglica.model import request as model
+from maglica.model.moment import Moment
 from maglica.verbs import table
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import frames
@@ -80,6 +81,7 @@ _PLAIN: dict[str, Any] = {
     "before": UUID,
     "ids": [UUID],
     "done": 1,
+    "ended": "2026-11-24T06:00:00.000000Z",
     "total": 2,
     "cancel": [UUID],
 }
@@ -131,7 +133,7 @@ def _value(cls: type, name: str, hint: Any) -> Any:
         if known is None:
             raise LookupError(f"field {name} of {cls.__name__} has no sample: add one")
         return known
-    return {bool: True, int: 64, float: 1.0}[hint]
+    return {bool: True, int: 64, float: 1.0, Moment: "2026-11-24T06:00:00.000000Z"}[hint]
 
 
 def specs() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -25,6 +25,7 @@ from maglica.config.config import HostEntry
 from maglica.fleet.fleet import Fleet
 from maglica.fleet.snapshot import Snapshot
 from maglica.model.errors import MessageInvalid
+from maglica.model.moment import Moment
 from maglica.model.plain import plain
 from maglica.model.request import (
     DomainSummary,
@@ -141,7 +142,7 @@ class _Terminal:
         ]
         domains = tuple(replace(each, active=bool(each.active)) for each in names)
         report = HostReport(domains=domains, problem=text or None)
-        status = HostStatus(f"kvm{number}.example.jp", True, 1.0, 1.0, report)
+        status = HostStatus(f"kvm{number}.example.jp", True, Moment(1), 1.0, report)
         return status if self._is_let_in("hosts", {"hosts": [status]}) else None
 
     def _tell(self, number: int, text: str) -> Iterator[Request]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import zmq
 from maglica.config.config import ClientWorker
+from maglica.model.moment import Moment
 from maglica.model.plain import plain
 from maglica.model.request import (
     BaseSummary,
@@ -65,7 +66,7 @@ def base(image_name: str = IMAGE, **changes: Any) -> BaseSummary:
         "version": "0123456789ab",
         "pool": "default",
         "allocated_bytes": GIB,
-        "created": 1.0,
+        "created": Moment(1),
         "current": True,
         "areas": True,
         "vms": 0,

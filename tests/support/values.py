@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from maglica.model import request
+from maglica.model.moment import Moment
 from maglica.verbs import table
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.verb import Verb
@@ -27,6 +28,7 @@ ssh_keys = st.from_regex(
 tags = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.:=+@/-]{0,20}", fullmatch=True)
 hashes = st.from_regex(r"\$[0-9a-z]{1,8}\$[A-Za-z0-9./,=$+-]{8,40}", fullmatch=True)
 numbers = st.floats(0, 1e10) | st.integers(0, 10**10).map(float)
+moments = st.integers(0, 1 << 52).map(lambda each: Moment(each / 1_000_000))
 byte_counts = st.integers(0, 1 << 60)
 
 
@@ -150,7 +152,7 @@ bases = st.builds(
     version=texts(64),
     pool=texts(200),
     allocated_bytes=byte_counts,
-    created=numbers,
+    created=moments,
     current=maybe(st.booleans()),
     areas=st.booleans(),
     vms=st.integers(0, 1 << 20),
@@ -175,12 +177,13 @@ reports = st.builds(
     leftovers=tuples(leftovers),
     looks=tuples(looks),
     problem=maybe(texts(2000)),
+    taken=moments,
 )
 host_statuses = st.builds(
     request.HostStatus,
     host=object_names,
     alive=st.booleans(),
-    seen=numbers,
+    seen=maybe(moments),
     weight=numbers,
     report=reports,
 )
@@ -193,8 +196,8 @@ requests = st.builds(
     host=maybe(object_names),
     who=texts(200),
     version=st.integers(1, 1 << 53),
-    created=numbers,
-    updated=numbers,
+    created=moments,
+    updated=moments,
     phase=maybe(texts(40)),
     phases=tuples(phases),
     cancelling=st.booleans(),
@@ -256,7 +259,12 @@ ASKED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     ),
     "result": st.fixed_dictionaries(
         {**about_itself, "state": members(request.State)},
-        optional={"phases": tuples(phases), "failure": maybe(failures), "vm": maybe(vms)},
+        optional={
+            "phases": tuples(phases),
+            "failure": maybe(failures),
+            "vm": maybe(vms),
+            "ended": moments,
+        },
     ),
 }
 ANSWERED: dict[str, st.SearchStrategy[dict[str, Any]]] = {

@@ -63,6 +63,7 @@ COMPUTING = {
     "collections",
     "copy",
     "dataclasses",
+    "datetime",
     "enum",
     "functools",
     "hashlib",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import zmq
 from maglica.model import errors
+from maglica.model.moment import Moment
 from maglica.model.plain import plain
 from maglica.model.request import Failure, HostReport, HostStatus, Placement, Request, State
 from maglica.verbs.clone import CloneSpec
@@ -305,7 +306,7 @@ def test_wait_for_no_time_looks_once(server: WireServer) -> None:
 
 
 def test_hosts_come_page_by_page(server: WireServer) -> None:
-    status = [HostStatus(f"kvm{n}", True, 1.5, 1.0, HostReport()) for n in range(3)]
+    status = [HostStatus(f"kvm{n}", True, Moment(1.5), 1.0, HostReport()) for n in range(3)]
 
     def answer(message: Message) -> Message:
         first = (

@@ -34,6 +34,7 @@ PARTS = {
     "Replies": "answered",
     "Published": "published",
 }
+TIME = "2026-11-24T06:00:00.000000Z"
 UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 Field = tuple[str, str, str, str]
 Check = Callable[[Any], Any]
@@ -87,7 +88,7 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
             "version": "c",
             "pool": "d",
             "allocated_bytes": 1,
-            "created": 1,
+            "created": TIME,
             "current": None,
             "areas": True,
             "vms": 0,
@@ -107,7 +108,7 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
     "Interface": (lambda value: records.interface(value, "p"), {"mac": "a"}),
     "HostStatus": (
         lambda value: records.host_status(value, "p"),
-        {"host": "a", "alive": True, "seen": 0, "weight": 1, "report": {}},
+        {"host": "a", "alive": True, "seen": None, "weight": 1, "report": {}},
     ),
     "HostReport": (lambda value: records.report(value, "p"), {}),
     "DomainSummary": (
@@ -298,6 +299,7 @@ SAMPLES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "kind": ("clone", ("format",)),
     "state": ("done", ("open",)),
     "`linked` or `full`": ("full", ("copy",)),
+    "time": (TIME, ("2026-11-24T06:00:00Z", "2026-13-24T06:00:00.000000Z", "now")),
     "number": (0.5, (-1, 1e11, True)),
 }
 

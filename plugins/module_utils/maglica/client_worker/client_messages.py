@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..model.errors import MessageInvalid, RequestCancelled, RequestUnknown
+from ..model.moment import Moment
 from ..model.plain import plain
-from ..model.request import Failure, HostReport, HostStatus, Request, State
+from ..model.request import Failure, HostStatus, Request, State
 from ..wire import messages
 from ..wire.fitting import fitting
 from ..wire.frames import Message
@@ -200,7 +201,6 @@ def hosts(context: Context, call: Call) -> Message:
 
 
 def _status(context: Context, name: str) -> HostStatus:
-    candidate = context.hosts.candidates[name]
-    report = candidate.holdings.report if candidate.holdings else HostReport()
-    seen = context.hosts.seen(name)
-    return HostStatus(name, candidate.alive, seen, candidate.weight, report)
+    candidate, seen = context.hosts.candidates[name], context.hosts.seen(name)
+    heard = Moment(seen) if seen else None
+    return HostStatus(name, candidate.alive, heard, candidate.weight, context.hosts.shown(name))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..model.errors import AccessDenied, MessageInvalid, RequestUnknown
+from ..model.moment import NEVER, Moment
 from ..model.request import Request, State, Vm, vm_uuid
 from ..verbs import table
 from ..verbs.verb import Leaves, OnVm
@@ -88,16 +89,24 @@ def result(context: Context, call: Call) -> Message:
     }
     vm = _vm_that_fits(replace(request, **told), call.body.get("vm"))
     ended = context.requests.change(request, vm=vm, **told)
-    if ended.state is State.DONE and isinstance(ended.spec, OnVm):
-        note(context, ended.spec)
+    if ended.state is State.DONE:
+        note(context, ended, call.body.get("ended", NEVER))
     return OK
 
 
-def note(context: Context, spec: OnVm) -> None:
-    """Take in what was done to a vm, before the next report of its host says so."""
+def note(context: Context, done: Request, ended: Moment = NEVER) -> None:
+    """Take in what was done to a vm, before the next report of its host says so.
+
+    ``ended`` is when, by the host's clock.
+    """
+    spec, now = done.spec, context.clock()
     leaves = table.of(spec).leaves
-    if leaves is Leaves.GONE:
-        context.hosts.removed(spec.host, spec.uuid, context.clock())
+    if done.vm is not None and leaves is not Leaves.GONE:
+        context.hosts.left(done.vm, ended, now)
+    if not isinstance(spec, OnVm):
+        return
+    if leaves is Leaves.GONE or (done.vm is not None and done.vm.host != spec.host):
+        context.hosts.removed(spec.host, spec.uuid, now, ended)
     elif leaves is Leaves.STOPPED:
         context.hosts.stopped(spec.host, spec.uuid)
     if spec.new_memory_mib is not None:

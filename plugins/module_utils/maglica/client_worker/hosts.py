@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..model.memory_limit import DEFAULT, MemoryLimit
-from ..model.request import HostReport, Request, State
+from ..model.request import DomainSummary, HostReport, Request, State, Vm
 from ..verbs import table
 from ..verbs.verb import Takes
+from .news import News, left_by
 from .placement.choose import Candidate, Holdings
-from .reservations import SETTLE_SECONDS, Reservations
+from .reservations import Reservations
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,12 @@ class _Host:
     alive: bool = False
     kept: float | None = None
     reservations: Reservations = field(default_factory=Reservations)
+    news: News = field(default_factory=News)
+
+    def tell(self, uuid: str, domain: DomainSummary | None, ended: float, now: float) -> None:
+        """Take in how a result leaves a vm, unless the last report was made after that."""
+        if self.holdings is None or self.holdings.report.taken <= ended:
+            self.news.tell(uuid, domain, ended, now)
 
 
 class Hosts:
@@ -51,7 +58,6 @@ class Hosts:
         self._timeout = timeout
         self._hosts: dict[str, _Host] = {}
         self._promised: dict[str, str] = {}
-        self._removed: dict[str, float] = {}
         self.candidates: dict[str, Candidate] = {}
         # A host that has reported for the first time: to be kept before a clone is placed on it.
         self.first_to_keep = False
@@ -122,7 +128,8 @@ class Hosts:
         host = self._hosts[name]
         if not host.alive:
             logger.info("host %s is alive", name)
-        report = self._without_removed(report, now)
+        host.news.settle(report, now)
+        report = host.news.without_gone(report)
         self.first_to_keep |= host.holdings is None
         if host.holdings is None or report.domains != host.holdings.report.domains:
             host.kept = None
@@ -139,8 +146,6 @@ class Hosts:
                 host.alive = False
                 logger.warning("host %s is down: silent for %g s", name, self._timeout)
                 self._renew(name)
-        for uuid in [uuid for uuid, moment in self._removed.items() if moment <= now]:
-            del self._removed[uuid]
 
     def alive(self, name: str) -> bool:
         host = self._hosts.get(name)
@@ -233,18 +238,34 @@ class Hosts:
         host.holdings = Holdings.of(replace(host.holdings.report, domains=domains))
         self._renew(name)
 
-    def removed(self, name: str, uuid: str, now: float) -> None:
+    def left(self, vm: Vm, ended: float, now: float) -> None:
+        """Take in how a request has left a vm, before the next report of its host says so.
+
+        ``ended`` is when, by the host's own clock (0: not known).
+        """
+        host = self._hosts.get(vm.host)
+        if host is not None:
+            report = self.shown(vm.host)
+            before = next((each for each in report.domains if each.uuid == vm.uuid), None)
+            host.tell(vm.uuid, left_by(vm, before), ended, now)
+
+    def shown(self, name: str) -> HostReport:
+        """Return a host's last report, with what results have said since."""
+        host = self._hosts[name]
+        return host.news.applied(host.holdings.report if host.holdings else HostReport())
+
+    def removed(self, name: str, uuid: str, now: float, ended: float = 0.0) -> None:
         """Take in that a host has removed a vm, before its next report says so."""
-        self._removed[uuid] = now + SETTLE_SECONDS
         host = self._hosts.get(name)
         if host is None:
             return
+        host.tell(uuid, None, ended, now)
         # One that was made and removed before a report has shown it.
         for vm in host.reservations.gone(uuid):
             self._promised.pop(vm, None)
             self._renew(name)
         if host.holdings is not None:
-            host.holdings = Holdings.of(self._without_removed(host.holdings.report, now))
+            host.holdings = Holdings.of(host.news.without_gone(host.holdings.report))
             host.kept = None
             self._renew(name)
 
@@ -261,13 +282,6 @@ class Hosts:
         self.first_to_keep = False
         for name in names:
             self._hosts[name].kept = now
-
-    def _without_removed(self, report: HostReport, now: float) -> HostReport:
-        gone = {uuid for uuid, moment in self._removed.items() if moment > now}
-        if not any(domain.uuid in gone for domain in report.domains):
-            return report
-        domains = tuple(domain for domain in report.domains if domain.uuid not in gone)
-        return replace(report, domains=domains)
 
     def _renew(self, name: str) -> None:
         host = self._hosts[name]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..model.errors import JournalFailed, MessageInvalid
+from ..model.moment import Moment
 from ..model.plain import plain
 from ..model.request import HostReport, Request, Spec, State
 from ..system.database import Database
@@ -243,6 +244,7 @@ class Journal:
     def _request(self, row: sqlite3.Row) -> Request:
         values = {name: row[name] for name in row.keys() if name in _PLAIN}  # noqa: SIM118
         try:
+            values.update({name: Moment(row[name]).iso for name in ("created", "updated")})
             values["spec"] = json.loads(row["spec"])
             values.update(json.loads(row["detail"]))
             return records.read_request(values)

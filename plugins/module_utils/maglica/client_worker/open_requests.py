@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from ..model.moment import Moment
 from ..model.request import Request, State
 from ..verbs import table
 from .journal import Journal, digest
@@ -106,7 +107,7 @@ class Requests:
 
     def add(self, request: Request) -> Request:
         """Accept a new request; return it with its times."""
-        now = self._clock()
+        now = Moment(self._clock())
         request = replace(request, created=now, updated=now)
         self._journal.add(request, _digest(request))
         self.added[request.id] = request
@@ -119,7 +120,7 @@ class Requests:
 
     def change(self, request: Request, **fields: Any) -> Request:
         """Change fields of an open request; return it as it is then, its secrets wiped if ended."""
-        new = replace(request, version=request.version + 1, updated=self._clock(), **fields)
+        new = replace(request, version=request.version + 1, updated=Moment(self._clock()), **fields)
         if new.state.ended:
             new = replace(new, spec=new.spec.without_secrets())
         self._journal.update(new)

@@ -13,13 +13,10 @@ from ..model.request import Request, vm_uuid
 from ..verbs import table
 from ..verbs.clone import CloneSpec
 from ..verbs.verb import OnVm, Takes
+from .news import SETTLE_SECONDS
 from .placement import choose
 from .placement import pools as placement_pools
 from .placement.choose import Holdings, Reserved
-
-# A report may be a little older than a result that came before it: so long what the result said
-# (a vm made, started, removed) stands against a report that does not know it.
-SETTLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

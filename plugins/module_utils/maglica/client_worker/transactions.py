@@ -16,7 +16,6 @@ from typing import Any
 
 from ..model.errors import AccessDenied, JournalFailed, MaglicaError
 from ..model.request import Request, State
-from ..verbs.verb import OnVm
 from ..wire import features
 from ..wire.frames import Message, topic
 from . import host_messages
@@ -24,7 +23,7 @@ from .access import ANYBODY
 from .client_messages import tail_answer
 from .dispatch import Incoming, dispatch
 from .journal import Journal
-from .reservations import SETTLE_SECONDS
+from .news import SETTLE_SECONDS
 from .state import Answer, Context, error_message, for_host
 from .waits import Envelope, Wait
 
@@ -82,9 +81,8 @@ class Engine:
             if request.state is State.DONE:
                 context.hosts.reserve(request)
                 context.hosts.release(request, context.clock())
-                if isinstance(request.spec, OnVm):
-                    # What is kept of its host may be older.
-                    host_messages.note(context, request.spec)
+                # What is kept of its host may be older.
+                host_messages.note(context, request, request.updated)
         for request in context.requests.open.values():
             context.hosts.reserve(request)
             if request.state is not State.RUNNING or request.cancelling:

@@ -15,8 +15,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Callable
 
+from . import moment as moments
 from . import names
 from .errors import MessageInvalid, NameInvalid
+from .moment import Moment
 from .text import MAX_TEXT
 
 # ``text`` also refuses what else str.isprintable does, for which patterns have no word.
@@ -114,6 +116,22 @@ def named(check_name: Callable[[str], str]) -> Check:
             raise MessageInvalid(f"{path}: {error}") from None
 
     return Check(read, {"type": "string", **names.FORMS[check_name]})
+
+
+def _moment(value: Any, path: str) -> Moment:
+    try:
+        if isinstance(value, str):
+            return Moment.of(value)
+    except ValueError:
+        pass
+    raise MessageInvalid(f"{path}: no time, such as 2026-11-24T06:00:00.000000Z")
+
+
+# A point in time, in UTC.
+moment = Check(
+    _moment,
+    {"type": "string", "pattern": names.whole(moments.PATTERN), "format": "date-time"},
+)
 
 
 def choice(kind: type[enum.Enum]) -> Check:

@@ -8,6 +8,8 @@ import dataclasses
 import enum
 from typing import Any
 
+from .moment import Moment
+
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -16,8 +18,8 @@ def plain(value: Any) -> Any:
     cls = type(value)
     if cls in _ATOMS:
         return value
-    if isinstance(value, enum.Enum):
-        return value.value
+    if isinstance(value, (enum.Enum, Moment)):
+        return value.iso if isinstance(value, Moment) else value.value
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
     if isinstance(value, dict):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The values that the components exchange: frozen, with no behaviour beyond questions about them.
 
-Sizes are in bytes or MiB as the field's name says; times are seconds since 1970 (UTC).
+Sizes are in bytes or MiB as the field's name says.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from . import vm as vm_identity
+from .moment import NEVER, Moment
 
 # Values too, so they are to be had here.
 Interface = vm_identity.Interface
@@ -136,8 +137,8 @@ class Request:
     host: str | None = None
     who: str = ""
     version: int = 1
-    created: float = 0.0
-    updated: float = 0.0
+    created: Moment = NEVER
+    updated: Moment = NEVER
     phase: str | None = None
     phases: tuple[Phase, ...] = ()
     cancelling: bool = False
@@ -226,7 +227,7 @@ class BaseSummary:
     version: str
     pool: str
     allocated_bytes: int
-    created: float
+    created: Moment
     current: bool | None
     areas: bool
     vms: int
@@ -248,7 +249,9 @@ class LookSummary:
 
 @dataclass(frozen=True)
 class HostReport:
-    """What a host says of itself with every hello. ``problem``: why it can't work now."""
+    """What a host says of itself with every hello. ``problem``: why it can't work now. ``taken`` is
+    when it began to look, by its own clock.
+    """
 
     cpus: int = 0
     memory_total_mib: int = 0
@@ -260,6 +263,7 @@ class HostReport:
     problem: str | None = None
     leftovers: tuple[Leftover, ...] = ()
     looks: tuple[LookSummary, ...] = ()
+    taken: Moment = NEVER
 
     def base_of(self, image: str) -> BaseSummary | None:
         """Return the base that a clone of ``image`` finds made, as far as that can be told."""
@@ -274,11 +278,11 @@ class HostReport:
 
 @dataclass(frozen=True)
 class HostStatus:
-    """A host as the client worker sees it; ``seen`` is when its last hello came, 0 for never."""
+    """A host as the client worker sees it; ``seen`` is when its last hello came, if any."""
 
     host: str
     alive: bool
-    seen: float
+    seen: Moment | None
     weight: float
     report: HostReport
 

@@ -20,6 +20,7 @@ from ..model.checks import (
     fields_schema,
     integer,
     list_of,
+    moment,
     optional,
     text,
 )
@@ -142,6 +143,7 @@ ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
             "phases": records.phases,
             "failure": optional(records.failure),
             "vm": optional(records.vm),
+            "ended": moment,
         },
         {"host", "id", "state"},
     ),

@@ -19,6 +19,7 @@ from ..model.checks import (
     integer,
     list_of,
     matching,
+    moment,
     named,
     number,
     optional,
@@ -98,8 +99,8 @@ _REQUEST: dict[str, Check] = {
     "host": optional(name),
     "who": text(200),
     "version": integer(1, 1 << 53),
-    "created": number,
-    "updated": number,
+    "created": moment,
+    "updated": moment,
     "phase": optional(phase_name),
     "phases": phases,
     "cancelling": boolean,
@@ -154,7 +155,7 @@ base = record(
     version=text(64),
     pool=text(MAX_NAME),
     allocated_bytes=_bytes,
-    created=number,
+    created=moment,
     current=optional(boolean),
     areas=boolean,
     vms=integer(0, 1 << 20),
@@ -179,7 +180,8 @@ report = record(
     leftovers=list_of(leftover, MAX_LEFTOVERS),
     looks=list_of(look, MAX_LOOKS),
     problem=optional(text()),
+    taken=moment,
 )
 host_status = record(
-    model.HostStatus, host=name, alive=boolean, seen=number, weight=number, report=report
+    model.HostStatus, host=name, alive=boolean, seen=optional(moment), weight=number, report=report
 )

@@ -161,5 +161,6 @@ def _result(host: str, request: Request) -> Message:
         "phases": request.phases[-MAX_PHASES:],
         "failure": request.failure,
         "vm": request.vm,
+        "ended": request.updated,
     }
     return Message("result", {key: plain(value) for key, value in body.items()})

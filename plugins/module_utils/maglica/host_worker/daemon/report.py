@@ -23,6 +23,7 @@ from ...guest.network.families import INSPECTION
 from ...libvirtd import local
 from ...libvirtd.facts import memory_mib
 from ...model.errors import ImageUnsupported, MaglicaError
+from ...model.moment import Moment
 from ...model.request import (
     BaseSummary,
     DomainSummary,
@@ -277,7 +278,7 @@ class Inspector:
             version=base.version,
             pool=base.pool,
             allocated_bytes=under_way.size_of(base),
-            created=base.created,
+            created=Moment(base.created),
             current=self._is_current(base.image_uuid, base.version),
             areas=base.facts is not None and bool(base.facts.areas),
             vms=vms,

@@ -21,6 +21,7 @@ from ..._deps import need
 from ...config.config import HostWorker
 from ...libvirtd import local
 from ...model.errors import MaglicaError
+from ...model.moment import Moment
 from ...model.request import HostReport
 from ...model.text import one_line
 from ...system.backoff import Backoff
@@ -105,8 +106,9 @@ class Reporter:
 
     def _keep(self, inspector: Inspector) -> None:
         self._busy_since = time.monotonic()
+        taken = Moment(time.time())
         try:
-            report = inspector.report()
+            report = replace(inspector.report(), taken=taken)
         finally:
             self._busy_since = None
         self.unprepared = inspector.unprepared
@@ -127,7 +129,13 @@ class Reporter:
                     one_line(leftover.command),
                 )
         self._named = frozenset(leftover.path for leftover in report.leftovers)
-        if report != self._latest:
+        if report == replace(self._latest, taken=report.taken):
+            # Nothing new, but of now: it is told with the next hello.
+            was_told = self._told is self._latest
+            self._latest = report
+            if was_told:
+                self._told = report
+        else:
             self._latest = report
             with contextlib.suppress(BlockingIOError):
                 os.write(self._waker, b"\0")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...model.errors import JournalFailed, MessageInvalid
+from ...model.moment import Moment
 from ...model.plain import plain
 from ...model.request import Failure, Phase, Request, State, Vm
 from ...wire import records
@@ -139,7 +140,7 @@ class Requests(Intents):
             return self._db.change(
                 "DELETE FROM requests WHERE open = 0 AND reported = 1"
                 " AND json_extract(request, '$.updated') < ?",
-                before,
+                Moment(before).iso,
             )
 
     def _entries(self, where: str, *values: Any) -> tuple[Entry, ...]:
@@ -174,7 +175,7 @@ class Requests(Intents):
         entry = self.entry(request_id)
         if entry is None or entry.request.state.ended:
             return
-        request = replace(entry.request, updated=time.time(), **fields)
+        request = replace(entry.request, updated=Moment(time.time()), **fields)
         if request.state.ended and request.spec != request.spec.without_secrets():
             request = replace(request, spec=request.spec.without_secrets())
             self._db.secrets_deleted()

@@ -1,0 +1,36 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Points in time: seconds since 1970 (UTC) to count with, ISO 8601 with Z where they are told."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+
+# Of one length, so that texts are in the order of the times.
+PATTERN = re.compile(
+    r"(?:19[7-9][0-9]|2[0-9]{3})-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
+)
+
+
+class Moment(float):
+    """A point in time, in seconds since 1970 (UTC), to the microsecond."""
+
+    def __new__(cls, seconds: float) -> Moment:
+        return super().__new__(cls, round(seconds, 6))
+
+    @classmethod
+    def of(cls, text: str) -> Moment:
+        """Read what ``iso`` has written. Raises ValueError."""
+        if not PATTERN.fullmatch(text):
+            raise ValueError(f"{text[:40]!r} is no time such as 2026-11-24T06:00:00.000000Z")
+        return cls(datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc).timestamp())
+
+    @property
+    def iso(self) -> str:
+        """The time as text, as in 2026-11-24T06:00:00.000000Z."""
+        text = datetime.fromtimestamp(self, timezone.utc).isoformat(timespec="microseconds")
+        return text.replace("+00:00", "Z")
+
+
+NEVER = Moment(0)
