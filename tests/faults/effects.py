@@ -110,7 +110,7 @@ class Host:
             who="alice",
             clone_mode=spec.clone_mode,
             disks=disks,
-            networks=spec.networks,
+            networks=spec.interfaces,
             tags=spec.tags,
         )
         return clone.clone(xml, wanted)
@@ -157,9 +157,9 @@ class Host:
             domain.undefine()
 
     def _guest(self, spec: CloneSpec) -> object:
-        nics = spec.networks or ()
+        nics = spec.interfaces or ()
         identity = Identity(
-            hostname=spec.name,
+            hostname=spec.guest_name,
             machine_id="0" * 32,
             nics=tuple(
                 NicIdentity(nic.mac or "", nic.addresses, nic.gateways, nic.nameservers, nic.search)

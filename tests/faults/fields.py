@@ -32,6 +32,7 @@ _STRINGS = {
     "image": "debian12.original",
     "host": "kvm0.example.jp",
     "pool": "default",
+    "hostname": "vm0.example.jp",
     # No image of the tests is connected to it: then nothing of the image's connection stays.
     "network": "lab",
     "bridge": "br0",
@@ -110,7 +111,7 @@ def record(cls: type) -> dict[str, Any]:
     if cls is model.Nic:
         fields["bridge"] = None  # or a network, not both
     if cls is CloneSpec:
-        fields["networks"].append({**record(model.Nic), **_OTHER_NIC})
+        fields["interfaces"].append({**record(model.Nic), **_OTHER_NIC})
     return fields
 
 

@@ -53,7 +53,7 @@ VALID: dict[str, dict[str, Any]] = {
                 "kind": "clone",
                 "spec": {
                     **_SPEC,
-                    "networks": [{"network": "default", "addresses": ["192.0.2.7/24"]}],
+                    "interfaces": [{"network": "default", "addresses": ["192.0.2.7/24"]}],
                     "ssh_authorized_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5"],
                     "root_password": SECRET,
                 },

@@ -161,7 +161,7 @@ def made(request: dict[str, Any]) -> dict[str, Any]:
 def one_clone(client: Asker, waiter: Asker, host: Asker, subscriber: zmq.Socket) -> None:
     """Follow a clone from its submission to its end."""
     secret = "$6$saltsalt$0123456789abcdef"
-    wanted = submission("vm0.example.jp", root_password=secret, networks=[{"network": "default"}])
+    wanted = submission("vm0.example.jp", root_password=secret, interfaces=[{"network": "default"}])
     answer, placed = client.ask("submit", requests=[wanted], dry_run=True)
     assert (answer, placed["placements"][0]["host"]) == ("placements", HOST)
     request = client.submit(wanted)

@@ -18,6 +18,7 @@ from maglica.verbs.verb import Verb
 uuids = st.uuids().map(str)
 labels = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 vm_names = st.lists(labels, min_size=1, max_size=4).map(".".join)
+domain_names = st.from_regex(r"[A-Za-z_ü&'][A-Za-z0-9_ .ü&']{0,20}[A-Za-z0-9_]", fullmatch=True)
 object_names = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,30}", fullmatch=True)
 macs = st.from_regex(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}", fullmatch=True)
 addresses = st.ip_addresses().map(str)
@@ -75,12 +76,15 @@ clone_specs = st.builds(
     pool=maybe(object_names),
     vcpus=maybe(vcpus),
     memory_mib=maybe(memories),
-    networks=maybe(tuples(nics)),
+    interfaces=maybe(tuples(nics)),
+    hostname=maybe(vm_names),
     ssh_authorized_keys=tuples(ssh_keys),
     root_password=maybe(hashes),
     tags=tuples(tags),
     start=st.booleans(),
 )
+# A name that is no host name has one beside it.
+clone_specs |= st.builds(dataclasses.replace, clone_specs, name=domain_names, hostname=vm_names)
 # The fields that single verbs have beside those that say which vm is meant.
 _own_fields = {
     "force": st.booleans(),
@@ -95,7 +99,7 @@ def specs_of(verb: Verb) -> st.SearchStrategy[Any]:
     """Return specs of a verb; a field that has no strategy here raises KeyError."""
     if verb.makes_vm:
         return clone_specs
-    known = {"name": object_names, "image": object_names, "uuid": uuids, "host": object_names}
+    known = {"name": domain_names, "image": object_names, "uuid": uuids, "host": object_names}
     known.update(_own_fields)
     return st.builds(
         verb.spec, **{each.name: known[each.name] for each in dataclasses.fields(verb.spec)}
@@ -111,7 +115,7 @@ interfaces = st.builds(
 )
 vms = st.builds(
     request.Vm,
-    name=object_names,
+    name=domain_names,
     uuid=uuids,
     host=object_names,
     state=texts(40),
@@ -236,7 +240,7 @@ ASKED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         optional={
             "states": tuples(members(request.State)),
             "limit": st.integers(1, 1000),
-            "name": object_names,
+            "name": domain_names,
             "before": uuids,
             "after": revisions,
             "wait_s": st.integers(0, 60),

@@ -209,7 +209,7 @@ class FakeCell:
         host = str(request.host)
         self.add(host, spec.name, active=spec.start, image=spec.image)
         sizes = {"vcpus": spec.vcpus or 1, "memory_mib": spec.memory_mib or 64}
-        nics = _nics(spec.networks, request.id)
+        nics = _nics(spec.interfaces, request.id)
         domain = replace(
             self.domains[host, spec.name],
             uuid=vm_uuid(request.id),

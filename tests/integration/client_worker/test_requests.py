@@ -108,10 +108,10 @@ def test_name_on_a_host_that_is_down_is_taken(tmp_path: Path) -> None:
         ({"memory_mib": 99999}, "no_room: .*host kvm0.example.jp: 99999 MiB of memory needed"),
         ({"clone_mode": "full"}, "no_room: .*pool default has 5.0 GiB free, 6.1 GiB needed"),
         ({"pool": "fast"}, "pool_unknown: .*there is no storage pool fast"),
-        ({"networks": [{"network": "dmz"}]}, "network_unknown: .*there is no network dmz"),
+        ({"interfaces": [{"network": "dmz"}]}, "network_unknown: .*there is no network dmz"),
         (
             {"name": "vm1.example.jp; reboot"},
-            "message_invalid: submit.requests.0..spec.name: .*no host name",
+            "message_invalid: submit.requests.0..spec.hostname: needed, since .*no host name",
         ),
     ],
 )
@@ -122,10 +122,10 @@ def test_refused_submits(client: Peer, kvm0: Host, fields: dict[str, Any], error
     kvm0.hello(report(big, busy, pools=pools))
     body = plain(clone("x"))
     body["spec"].update(fields)
-    if "networks" in fields:
-        body["spec"]["networks"] = [
+    if "interfaces" in fields:
+        body["spec"]["interfaces"] = [
             {"addresses": [], "gateways": [], "nameservers": [], "search": [], **nic}
-            for nic in fields["networks"]
+            for nic in fields["interfaces"]
         ]
     assert re.match(error, client.error("submit", **body))
     assert client.ask("list")[1]["requests"] == ()

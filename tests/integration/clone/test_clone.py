@@ -88,7 +88,7 @@ def done(
     ):
         requests = host.run(
             host.request(LINKED, start=True),
-            host.request(FULL, clone_mode=CloneMode.FULL, networks=(STATIC,)),
+            host.request(FULL, clone_mode=CloneMode.FULL, interfaces=(STATIC,)),
             host.request(OTHER, ssh_authorized_keys=(KEY,), root_password=PASSWORD),
         )
     # Not in the arguments of an appliance or of qemu-img.

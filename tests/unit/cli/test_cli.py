@@ -320,7 +320,7 @@ def test_clone_passes_its_options_on(
         pool="default",
         vcpus=2,
         memory_mib=1024,
-        networks=(Nic("default"), Nic("default")),
+        interfaces=(Nic("default"), Nic("default")),
         ssh_authorized_keys=("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me",),
         start=False,
     )

@@ -49,7 +49,7 @@ def journal(path: Path) -> Iterator[Journal]:
 
 
 def clone(name: str = "vm0", **fields: object) -> Request:
-    spec = CloneSpec(name, "deb", networks=(Nic("default", addresses=("192.0.2.7/24",)),))
+    spec = CloneSpec(name, "deb", interfaces=(Nic("default", addresses=("192.0.2.7/24",)),))
     spec = replace(spec, root_password=SECRET, ssh_authorized_keys=("ssh-rsa " + "A" * 40,))
     request = Request(new_request_id(), spec, host="kvm0", who="admin", created=5.0)
     return replace(request, updated=5.0, **fields)

@@ -39,6 +39,7 @@ UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 Field = tuple[str, str, str, str]
 Check = Callable[[Any], Any]
 
+ALSO = {"CloneSpec": {"hostname": "c"}}
 _SUBMITTED = {"kind": "clone", "spec": {"name": "a", "image": "b"}}
 
 
@@ -225,11 +226,12 @@ def _limits() -> list[Any]:
             )
     for record, written in RECORD_FIELDS.items():
         check, least = RECORDS[record]
+        valid = {**ALSO.get(record, {}), **least}
         for name, form, *_rest in written:
             cases.append(
                 pytest.param(
-                    lambda value, check=check, least=least, name=name: check(
-                        {**least, name: value}
+                    lambda value, check=check, valid=valid, name=name: check(
+                        {**valid, name: value}
                     ),
                     form,
                     id=f"{record}-{name}",
@@ -287,7 +289,8 @@ SAMPLES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bool": (True, (0, "true")),
     "uuid": (UUID, (UUID.upper(), UUID[1:], UUID + "\n")),
     "name": ("a.b:c", ("a/b", "-a", "", "a" * 201)),
-    "vm name": ("a.b", ("A", "a_b", "a.1", "a" * 65)),
+    "vm name": ("My VM_1 (ü)", ("a/b", " a", "a ", "", "a\n", "a" * 201)),
+    "host name": ("a.b", ("A", "a_b", "a.1", "a" * 65, "localhost")),
     "address": ("192.0.2.7", ("192.0.2.7/24", "fe80::1%eth0")),
     "address/prefix": ("192.0.2.7/24", ("192.0.2.7", "fe80::1%eth0/64")),
     "ssh key": ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5", ("ssh-ed25519",)),

@@ -116,7 +116,7 @@ def test_a_group_has_an_end_and_no_address_twice(asked: Group, text: str) -> Non
 
 def test_one_vm_of_a_group_may_have_an_address() -> None:
     nics = (Nic(mac="52:54:00:00:00:01", addresses=("10.0.0.2/24",)),)
-    assert [each.clone.networks for each in choose(group(1, networks=nics), (), ())] == [nics]
+    assert [each.clone.interfaces for each in choose(group(1, networks=nics), (), ())] == [nics]
     assert choose(group(10**9, state=Presence.ABSENT, networks=nics), ["w1"], ())
     assert choose(group(1, first=MAX_NUMBER), (), ())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from string import ascii_letters, digits
 
 import pytest
 from hypothesis import given
@@ -165,6 +166,27 @@ def test_an_address_comes_out_in_its_usual_form() -> None:
     assert names.interface_address("2001:DB8:0::1/64") == "2001:db8::1/64"
     assert names.address("2001:DB8:0::1") == "2001:db8::1"
     assert names.mac("52:54:00:12:34:AB") == "52:54:00:12:34:ab"
+
+
+@pytest.mark.parametrize("name", ["vm0", "My VM_1 (ü)", "-rf", "..", "a'b\"<c>&", "x" * 200])
+def test_a_vm_may_have_any_name_that_libvirt_takes_and_a_line_shows(name: str) -> None:
+    assert names.domain_name(name) == name
+    stem = names.file_stem(name)
+    assert len(stem) == len(name)
+    assert stem[0] not in "-."
+    assert set(stem) <= set(ascii_letters + digits + "_.-")
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", " a", "a ", "a/b", "a\nb", "a\tb", "a\0", "\u202ea", "\ud800", "ü" * 101]
+)
+def test_other_names_are_none_for_a_vm(name: str) -> None:
+    with pytest.raises(NameInvalid):
+        names.domain_name(name)
+
+
+def test_a_host_name_is_a_stem_as_it_is() -> None:
+    assert names.file_stem("vm-0.example.jp") == "vm-0.example.jp"
 
 
 def test_a_password_hash_is_never_shown() -> None:

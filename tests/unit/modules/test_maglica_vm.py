@@ -140,9 +140,9 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
 
 def test_no_interfaces_are_not_the_image_s(run: Run, bring: dict[str, Any]) -> None:
     run(networks=[])
-    assert bring["wanted"].clone.networks == ()
+    assert bring["wanted"].clone.interfaces == ()
     run()
-    assert bring["wanted"].clone.networks is None
+    assert bring["wanted"].clone.interfaces is None
 
 
 def test_the_result(run: Run, bring: dict[str, Any]) -> None:

@@ -148,7 +148,7 @@ def test_a_type_of_one_side_is_unknown_on_the_other() -> None:
         (
             "submit",
             one({"id": UUID, "kind": "clone", "spec": {**SPEC, "name": "a/../b"}}),
-            r"submit.requests\[0\].spec.name: 'a/../b' is no host name",
+            r"submit.requests\[0\].spec.name: 'a/../b' is no name for a vm",
         ),
         (
             "submit",
@@ -157,13 +157,13 @@ def test_a_type_of_one_side_is_unknown_on_the_other() -> None:
         ),
         (
             "submit",
-            one({"id": UUID, "kind": "clone", "spec": {**SPEC, "networks": [{"mac": "aa"}]}}),
-            r"submit.requests\[0\].spec.networks\[0\].mac: 'aa' is no unicast MAC",
+            one({"id": UUID, "kind": "clone", "spec": {**SPEC, "interfaces": [{"mac": "aa"}]}}),
+            r"submit.requests\[0\].spec.interfaces\[0\].mac: 'aa' is no unicast MAC",
         ),
         (
             "submit",
-            one({"id": UUID, "kind": "clone", "spec": {**SPEC, "networks": [{}] * 17}}),
-            r"submit.requests\[0\].spec.networks: not a list of at most 16",
+            one({"id": UUID, "kind": "clone", "spec": {**SPEC, "interfaces": [{}] * 17}}),
+            r"submit.requests\[0\].spec.interfaces: not a list of at most 16",
         ),
         (
             "submit",
@@ -179,6 +179,11 @@ def test_a_type_of_one_side_is_unknown_on_the_other() -> None:
             "submit",
             one({"id": UUID, "kind": "stop", "spec": {**VM_SPEC, "stop_timeout": 86401}}),
             r"submit.requests\[0\].spec.stop_timeout: not a whole number",
+        ),
+        (
+            "submit",
+            one({"id": UUID, "kind": "clone", "spec": {**SPEC, "name": "My VM_1"}}),
+            r"submit.requests\[0\].spec.hostname: needed, since 'My VM_1' is no host name",
         ),
         ("submit", one({"id": UUID}), r"submit.requests\[0\]: neither kind and spec alone nor"),
         (

@@ -17,6 +17,7 @@ from ..domain.definition import Disk
 from ..domain.metadata import OwnVolume
 from ..libvirtd import local
 from ..model.errors import ImageUnsupported, MaglicaError, NotOwn, StorageFailed
+from ..model.names import file_stem
 from . import pools
 
 _TARGET = re.compile(r"[a-z0-9]{1,16}")
@@ -28,7 +29,7 @@ _OTHERS = re.compile(r"maglica-[a-z]+\..+")
 
 def of_vm(vm: str, target: str, uuid: str) -> str:
     """Return how the name of a vm's volume for the disk ``target`` (vda …) begins."""
-    return f"{vm}.{_checked(target)}.{uuid[:8]}"
+    return f"{file_stem(vm)}.{_checked(target)}.{uuid[:8]}"
 
 
 def of_base(version: str, base_id: str, target: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..model.errors import ImageUnsupported
+from ..model.names import HOST_NAME_MAX, file_stem
 from ..model.request import CloneMode, Nic
 from . import metadata as domain_metadata
 from . import nics as domain_nics
@@ -76,7 +77,7 @@ def nvram_path(image_path: str, name: str, vm_uuid: str, is_qcow2: bool = False)
     libvirt gives a domain a file by its name alone, which a later domain of that name would use.
     """
     folder, slash, _base = image_path.rpartition("/")
-    return f"{folder}{slash}{name}.{vm_uuid[:8]}_VARS.{'qcow2' if is_qcow2 else 'fd'}"
+    return f"{folder}{slash}{file_stem(name)}.{vm_uuid[:8]}_VARS.{'qcow2' if is_qcow2 else 'fd'}"
 
 
 def clone(xml: str, plan: ClonePlan) -> str:
@@ -100,7 +101,7 @@ def clone(xml: str, plan: ClonePlan) -> str:
     _nvram(root, plan)
     _own_files(root, plan)
     # With a name alone, which a client chooses, it could be a file of others: auth.log.
-    own_name = f"{plan.name}.{plan.uuid[:8]}"
+    own_name = f"{file_stem(plan.name)[:HOST_NAME_MAX]}.{plan.uuid[:8]}"
     _character_devices(root, old_name, own_name)
     _state_paths(root, old_name, own_name)
     _graphics(root)

@@ -111,7 +111,7 @@ def _check_group(group: Group) -> None:
             f"{group.pattern.text}: {group.count} vms are more than {MAX_VMS}, which one task"
             " may have"
         )
-    for index, nic in enumerate(group.model.clone.networks or ()):
+    for index, nic in enumerate(group.model.clone.interfaces or ()):
         if group.count > 1 and (nic.mac or nic.addresses):
             raise NameInvalid(
                 f"networks[{index}]: all {group.count} vms {group.pattern.text} would have the same"

@@ -25,7 +25,10 @@ from ..verbs.table import Presence
 from .wanted import Wanted
 
 # What a vm is made with, by its names in a spec and in the modules; only some of it can be changed.
-_FIXED = tuple((name, name) for name in ("image", "pool", "networks", "ssh_authorized_keys"))
+_FIXED = (
+    *((name, name) for name in ("image", "pool", "ssh_authorized_keys")),
+    ("interfaces", "networks"),
+)
 _CHANGEABLE = (
     *((name, name) for name in ("clone_mode", "vcpus", "tags")),
     *(("memory_mib", "memory"), ("start", "state")),

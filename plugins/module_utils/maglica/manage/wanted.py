@@ -63,7 +63,8 @@ def want(
     new: bool = False,
     **clone: Any,
 ) -> Wanted:
-    """Return what is wanted, of ``clone`` the fields of CloneSpec, also as plain data.
+    """Return what is wanted, of ``clone`` the fields of CloneSpec, also as plain data; its
+    ``interfaces`` may be given as ``networks``.
 
     Raises NameInvalid, which names the parameter, or NameTaken.
     """
@@ -78,14 +79,21 @@ def want(
         "tags": given or (),
         "start": state is not Presence.STOPPED,
     }
+    if "networks" in fields:
+        fields["interfaces"] = fields.pop("networks")
     try:
         spec: CloneSpec = CLONE.record(plain({**_DEFAULTS, **fields}), "")
         STOP_TIMEOUT(stop_timeout, "stop_timeout")
     except MessageInvalid as error:
         # The user knows the parameter, and no message.
-        raise NameInvalid(str(error).lstrip(".").replace("memory_mib:", "memory:")) from None
-    _check_networks(spec.networks or ())
+        raise NameInvalid(_in_options(str(error).lstrip("."))) from None
+    _check_networks(spec.interfaces or ())
     return Wanted(spec, state, image, given, force, stop_timeout, new)
+
+
+def _in_options(text: str) -> str:
+    """Return an error's text with the names that the options have, in the place of the fields'."""
+    return text.replace("memory_mib:", "memory:").replace("interfaces", "networks", 1)
 
 
 _DEFAULTS = plain(CloneSpec("", ""))

@@ -16,8 +16,12 @@ from typing import Any, Callable
 
 from .errors import NameInvalid
 
-# A vm's name becomes its host name: RFC 1123 labels, and at most Linux's HOST_NAME_MAX (64) in all.
+# A guest's host name: RFC 1123 labels, and at most Linux's HOST_NAME_MAX (64) in all.
 HOST_NAME_MAX = 64
+# libvirt keeps a definition in a file of the domain's name and a suffix.
+DOMAIN_NAME_MAX = 200
+_NO_STEM = re.compile(r"[^A-Za-z0-9_]")
+_NO_STEM_INSIDE = re.compile(r"[^A-Za-z0-9_.-]")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _VM_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # libvirt allows nearly anything as a domain's, pool's or network's name; these are the ones served.
@@ -36,8 +40,30 @@ _SSH_HOST_KEY = re.compile(
 )
 
 
+def domain_name(name: str) -> str:
+    """Check the name of a vm: whatever libvirt takes and a line of text can show.
+
+    libvirt refuses a slash and a line end, and has a file of that name.
+    """
+    if not name.isprintable() or "/" in name or name != name.strip() or not name:
+        raise NameInvalid(
+            f"{name[:200]!r} is no name for a vm: a slash, control characters, and blanks at an end"
+            " are not allowed in it"
+        )
+    if len(name.encode()) > DOMAIN_NAME_MAX:
+        raise NameInvalid(
+            f"{name[:20]!r}… is no name for a vm: longer than {DOMAIN_NAME_MAX} bytes"
+        )
+    return name
+
+
+def file_stem(name: str) -> str:
+    """Return what of a vm's name can stand in a file's: other characters become ``_``."""
+    return _NO_STEM.sub("_", name[:1]) + _NO_STEM_INSIDE.sub("_", name[1:])
+
+
 def vm_name(name: str) -> str:
-    """Check the name of a vm, which is also its host name: no guest works without localhost."""
+    """Check the host name of a vm: no guest works without localhost."""
     if name == "localhost":
         raise NameInvalid(f"{name!r} is no name for a vm: every machine has it for itself")
     return host_name(name)
@@ -146,6 +172,11 @@ FORMS: dict[Callable[[str], str], dict[str, Any]] = {
         "pattern": whole(_VM_NAME),
         "maxLength": HOST_NAME_MAX,
         "not": {"anyOf": [{"pattern": r"(?:^|\.)[0-9]+$"}, {"const": "localhost"}]},
+    },
+    domain_name: {
+        "pattern": r"^(?! )[^/\u0000-\u001f\u007f-\u009f\u2028\u2029]+$(?!\n)",
+        "not": {"pattern": " $"},
+        "maxLength": DOMAIN_NAME_MAX,
     },
     object_name: {"pattern": whole(_OBJECT_NAME)},
     tag: {"pattern": whole(_TAG)},

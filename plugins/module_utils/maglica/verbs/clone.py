@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..model import names
-from ..model.checks import boolean, choice, list_of, named, optional, record
+from ..model.checks import Check, boolean, choice, list_of, named, optional, record
+from ..model.errors import MessageInvalid, NameInvalid
 from ..model.request import CloneMode, Nic
-from .verb import MEMORY, NAME, TAGS, VCPUS, Interrupted, Takes, Verb
+from .verb import MEMORY, NAME, TAGS, VCPUS, VM_NAME, Interrupted, Takes, Verb
 
 MAX_NICS = 16
 MAX_KEYS = 64
@@ -30,19 +32,24 @@ class CloneSpec:
     pool: str | None = None
     vcpus: int | None = None
     memory_mib: int | None = None
-    networks: tuple[Nic, ...] | None = None
+    interfaces: tuple[Nic, ...] | None = None
     ssh_authorized_keys: tuple[str, ...] = ()
     root_password: str | None = field(default=None, repr=False)
     tags: tuple[str, ...] = ()
     start: bool = True
+    hostname: str | None = None
+
+    @property
+    def guest_name(self) -> str:
+        """The host name inside."""
+        return self.hostname or self.name
 
     def without_secrets(self) -> CloneSpec:
         """Return the spec as it may be shown and kept after the request has ended."""
         return replace(self, root_password=None)
 
 
-# A vm's name becomes its host name.
-_vm_name = named(names.vm_name)
+_host_name = named(names.vm_name)
 nic = record(
     Nic,
     network=optional(NAME),
@@ -51,26 +58,46 @@ nic = record(
     addresses=list_of(named(names.interface_address), 16),
     gateways=list_of(named(names.address), 2),
     nameservers=list_of(named(names.address), 8),
-    search=list_of(_vm_name, 8),
+    search=list_of(_host_name, 8),
 )
+
+_FIELDS = record(
+    CloneSpec,
+    name=VM_NAME,
+    image=NAME,
+    host=optional(NAME),
+    clone_mode=choice(CloneMode),
+    pool=optional(NAME),
+    vcpus=optional(VCPUS),
+    memory_mib=optional(MEMORY),
+    interfaces=optional(list_of(nic, MAX_NICS)),
+    ssh_authorized_keys=list_of(named(names.ssh_key), MAX_KEYS),
+    root_password=optional(named(names.password_hash)),
+    tags=TAGS,
+    start=boolean,
+    hostname=optional(_host_name),
+)
+
+
+def _read(value: Any, path: str) -> CloneSpec:
+    spec: CloneSpec = _FIELDS.read(value, path)
+    if spec.hostname is None:
+        try:
+            names.vm_name(spec.name)
+        except NameInvalid as error:
+            raise MessageInvalid(f"{path}.hostname: needed, since {error}") from None
+    return spec
+
+
+# A name that is no host name needs one beside it.
+_NAMED = [
+    {"properties": {"name": {"type": "string", **names.FORMS[names.vm_name]}}},
+    {"properties": {"hostname": {"type": "string"}}, "required": ["hostname"]},
+]
 
 CLONE = Verb(
     spec=CloneSpec,
-    record=record(
-        CloneSpec,
-        name=_vm_name,
-        image=NAME,
-        host=optional(NAME),
-        clone_mode=choice(CloneMode),
-        pool=optional(NAME),
-        vcpus=optional(VCPUS),
-        memory_mib=optional(MEMORY),
-        networks=optional(list_of(nic, MAX_NICS)),
-        ssh_authorized_keys=list_of(named(names.ssh_key), MAX_KEYS),
-        root_password=optional(named(names.password_hash)),
-        tags=TAGS,
-        start=boolean,
-    ),
+    record=Check(_read, {**_FIELDS.schema, "anyOf": _NAMED}),
     help="make a vm from an original image",
     interrupted=Interrupted.UNDONE,
     takes=Takes.NEW_VM,

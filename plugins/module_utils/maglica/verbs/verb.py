@@ -22,6 +22,7 @@ MAX_TAGS = 64
 
 # Checks of fields that several specs have.
 NAME = named(names.object_name)
+VM_NAME = named(names.domain_name)
 VCPUS = integer(1, 1024)
 MEMORY = integer(16, 64 << 20)
 TAGS = list_of(named(names.tag), MAX_TAGS)
@@ -64,7 +65,7 @@ class OnImage:
 
 def vm_record(cls: type[OnVm], **checks: Check) -> Check:
     """Return the check of an act on a vm, with the fields that only this act has."""
-    return record(cls, name=NAME, uuid=uuid(), host=NAME, **checks)
+    return record(cls, name=VM_NAME, uuid=uuid(), host=NAME, **checks)
 
 
 def image_record(cls: type[OnImage]) -> Check:

@@ -99,7 +99,7 @@ ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
         {
             "states": list_of(records.state, 6),
             "limit": integer(1, MAX_LISTED),
-            "name": _host,
+            "name": records.vm_name,
             "before": _id,
             "after": _revision,
             "wait_s": _patience,

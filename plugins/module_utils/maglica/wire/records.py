@@ -45,6 +45,7 @@ MAX_PATH = 4096
 
 identity = uuid()
 name = named(names.object_name)
+vm_name = named(names.domain_name)
 code = matching(re.compile(r"[a-z_]{1,40}"), "error code")
 kind = table.NAME
 state = choice(model.State)
@@ -78,7 +79,7 @@ interface = record(
 )
 vm = record(
     model.Vm,
-    name=name,
+    name=vm_name,
     uuid=identity,
     host=name,
     state=text(40),

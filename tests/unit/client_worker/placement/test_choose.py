@@ -229,7 +229,7 @@ FULL = replace(SPEC, clone_mode=CloneMode.FULL)
             " one that is the host's own",
         ),
         (
-            replace(SPEC, networks=(Nic("default"), Nic("dmz"))),
+            replace(SPEC, interfaces=(Nic("default"), Nic("dmz"))),
             (host("a"),),
             "network_unknown",
             f"{ACT}: host a: there is no network dmz",

@@ -251,7 +251,7 @@ def _weigh(spec: CloneSpec, candidate: Candidate) -> Choice:
     if report.problem:
         raise errors.HostDown(report.problem[:300])
     _check_image(spec.image, holdings)
-    for nic in spec.networks or ():
+    for nic in spec.interfaces or ():
         if nic.network is not None and nic.network not in report.networks:
             raise errors.NetworkUnknown(f"there is no network {nic.network}")
     taken = need(spec, holdings, reserved.bases)

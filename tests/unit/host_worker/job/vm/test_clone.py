@@ -72,7 +72,7 @@ def test_a_linked_clone(host: FakeHost) -> None:
 def test_the_guest_gets_its_identity(host: FakeHost) -> None:
     host.add_image()
     nic = Nic(network="default", addresses=("192.0.2.7/24",), gateways=("192.0.2.1",))
-    request = host.request(networks=(nic,), root_password="$6$salt$hash1234")
+    request = host.request(interfaces=(nic,), root_password="$6$salt$hash1234")
     (done,) = host.run(request)
     edits = host.guests[request.id].edits
     files = {edit.path: edit.content.decode() for edit in edits if isinstance(edit, Write)}
@@ -82,6 +82,20 @@ def test_the_guest_gets_its_identity(host: FakeHost) -> None:
     assert len(files["/etc/machine-id"].strip()) == 32
     assert files["/etc/ssh/ssh_host_ed25519_key"] == "PRIVATE"
     assert [edit.user for edit in edits if isinstance(edit, SetPassword)] == ["root"]
+
+
+def test_a_name_that_is_no_host_name_has_one_beside_it(host: FakeHost) -> None:
+    host.add_image()
+    request = host.request("My VM_1 (ü)", hostname="vm7.example.jp")
+    (done,) = host.run(request)
+    assert done.state is State.DONE, done.failure
+    edits = host.guests[request.id].edits
+    files = {edit.path: edit.content.decode() for edit in edits if isinstance(edit, Write)}
+    assert files["/etc/hostname"] == "vm7.example.jp\n"
+    assert done.vm.name == "My VM_1 (ü)"
+    assert done.vm.ssh_host_keys == ("ssh-ed25519 AAAA vm7.example.jp",)
+    (path,) = done.vm.disks
+    assert path == str(host.pool / f"My_VM_1____.vda.{done.vm.uuid[:8]}.qcow2")
 
 
 def test_a_batch_shares_base_and_appliance(host: FakeHost) -> None:
@@ -289,7 +303,7 @@ def test_an_image_without_disks(host: FakeHost) -> None:
 def test_nameservers_without_addresses(host: FakeHost) -> None:
     host.add_image()
     nic = Nic(network="default", nameservers=("192.0.2.53",))
-    refused(host, "guest_unsupported", "need an address", networks=(nic,))
+    refused(host, "guest_unsupported", "need an address", interfaces=(nic,))
 
 
 def test_no_room(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,10 +79,10 @@ def check(vm: Member, image: Image, context: JobContext) -> None:
             raise failure(f"its name can't be looked up: {error}") from error
     else:
         raise NameTaken(f"a domain named {vm.spec.name} is there already")
-    for nic in vm.spec.networks or ():
+    for nic in vm.spec.interfaces or ():
         if not nic.addresses and (nic.gateways or nic.nameservers or nic.search):
             raise GuestUnsupported("gateways and nameservers need an address of the same interface")
-    networks = vm.spec.networks
+    networks = vm.spec.interfaces
     own_networks = networks is not None and all(nic.network or nic.bridge for nic in networks)
     clone.check(image.xml, own_networks)
 
@@ -153,7 +153,7 @@ def _plan(vm: Member, base: Source) -> clone.ClonePlan:
         who=vm.request.who,
         clone_mode=vm.spec.clone_mode,
         disks={target: vm.pool.source(volume) for target, volume in vm.volumes.items()},
-        networks=vm.spec.networks,
+        networks=vm.spec.interfaces,
         vcpus=vm.spec.vcpus,
         memory_mib=vm.spec.memory_mib,
         image_nvram=vm.image_nvram,
@@ -171,7 +171,7 @@ def make_keys(vm: Member, facts: GuestFacts, context: JobContext) -> None:
     folder = key_folder(context, vm.request.id)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        vm.host_keys = ssh_keys.host_keys(facts.ssh_host_keys, vm.spec.name, folder)
+        vm.host_keys = ssh_keys.host_keys(facts.ssh_host_keys, vm.spec.guest_name, folder)
         shutil.rmtree(folder)
     except OSError as error:
         raise StorageFailed(f"SSH host keys can't be made in {folder}: {error.strerror}") from error
@@ -185,9 +185,9 @@ def guest(vm: Member, facts: GuestFacts, base: Base) -> Guest:
 
 def _identity(vm: Member) -> Identity:
     macs = [interface.mac for interface in definition.describe(vm.xml).interfaces]
-    wanted = vm.spec.networks if vm.spec.networks is not None else [Nic() for _turn in macs]
+    wanted = vm.spec.interfaces if vm.spec.interfaces is not None else [Nic() for _turn in macs]
     return Identity(
-        hostname=vm.spec.name,
+        hostname=vm.spec.guest_name,
         machine_id=uuid.uuid4().hex,
         nics=tuple(
             NicIdentity(mac, nic.addresses, nic.gateways, nic.nameservers, nic.search)
