@@ -11,6 +11,8 @@ VENV := build/venv
 PYTHON := /usr/bin/python3
 OWN_TMP := $(CURDIR)/tests/tools/own-tmp
 PYTEST := $(OWN_TMP) $(VENV)/bin/python -m pytest
+# A process for each core; one of them may have an appliance with its gigabyte of memory.
+BESIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup
 CLOUD := $(PYTHON) tests/cloud/cloud.py
 HOSTS ?= 2
 BARE ?= demo test
@@ -44,8 +46,12 @@ demo: cloud ## bring up a real cloud on this machine, clone and boot a vm, and s
 	@tests/cloud/demo
 
 .PHONY: test
-test: venv ## run everything: lint, then the unit, integration and cloud tests
+test: venv ## run the linters, the unit, integration and cloud tests, and test-faults-short
 	@$(PYTHON) tests/tools/stages.py
+
+.PHONY: test-all
+test-all: venv ## run all of test, and what takes longer and is not needed for each change
+	@$(PYTHON) tests/tools/stages.py --all
 
 .PHONY: test-bare
 test-bare: ## do it as a newcomer does, on a bare Debian in a container (BARE="demo test")
@@ -60,15 +66,31 @@ lint: venv ## run every linter of the ecosystem (STEPS="mypy sanity" runs only t
 protocol-schema: venv ## write docs/protocol.schema.json anew, from the checks of the messages
 	@$(VENV)/bin/python tests/tools/protocol_schema.py
 
+.PHONY: lint-all
+lint-all: venv
+	@$(PYTHON) tests/tools/lint.py --all
+
 .PHONY: test-unit
 test-unit: venv ## run the unit tests: no root, no libvirt, seconds
-	@$(PYTEST) tests/unit
+	@$(PYTEST) $(BESIDE) tests/unit
 
 .PHONY: test-integration
-test-integration: venv ## run the tests against a real libvirtd and real sockets
-	@tests/tools/debian-packages $(HOST_PACKAGES) btrfs-progs xfsprogs fdisk iproute2 openssl \
-		sasl2-bin libsasl2-modules virtinst bindfs ovmf
-	@$(PYTEST) tests/integration
+test-integration: test-integration-beside test-integration-alone ## run the tests against a real libvirtd and real sockets
+
+INTEGRATION_PACKAGES := $(HOST_PACKAGES) btrfs-progs xfsprogs fdisk iproute2 openssl sasl2-bin \
+	libsasl2-modules virtinst bindfs ovmf
+
+# Those that run beside each other, and those that measure time: `make test` does other things
+# beside the first, and nothing beside the second.
+.PHONY: test-integration-beside
+test-integration-beside: venv
+	@tests/tools/debian-packages $(INTEGRATION_PACKAGES)
+	@$(PYTEST) $(BESIDE) -m "not alone and not longer" tests/integration
+
+.PHONY: test-integration-alone
+test-integration-alone: venv
+	@tests/tools/debian-packages $(INTEGRATION_PACKAGES)
+	@$(PYTEST) -m "alone and not longer" tests/integration
 
 .PHONY: test-cloud
 test-cloud: cloud ## run the tests that clone and boot on the real hosts of `make cloud`

@@ -28,3 +28,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def checkout() -> Path:
     """The root of the checkout under test."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep those together, in one process, that share what a fixture of their module has made."""
+    for item in items:
+        known = item._fixtureinfo.name2fixturedefs.values()
+        if any(fixture.scope == "module" for each in known for fixture in each):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

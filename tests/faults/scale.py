@@ -29,10 +29,10 @@ from support.client_worker import (
     clone,
     environment,
     eventually,
-    free_port,
 )
 from support.figures import Figure, at_most, reported
 from support.many_hosts import key_file, roomy
+from support.ports import free_port
 
 from .frame import Run
 

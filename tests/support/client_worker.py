@@ -33,9 +33,9 @@ from maglica.verbs.clone import CloneSpec
 from maglica.wire import keys, messages, sockets
 from maglica.wire.frames import Message, decode, encode
 from support import one_request
+from support.ports import LOOPBACK, free_port
 
 LIBRARY = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
-LOOPBACK = "127.0.0.1"
 IMAGE = "debian12.original"
 GIB = 1 << 30
 PATIENCE = 10.0
@@ -346,14 +346,6 @@ def clone(name: str, request_id: str | None = None, **fields: Any) -> dict[str, 
 
 def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(LIBRARY), "PYTHONDONTWRITEBYTECODE": "1", **more}
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def eventually(check: Any, timeout: float = PATIENCE) -> Any:

@@ -11,7 +11,6 @@ It runs as ``nobody``, as a session's daemon, so that it has nothing to do with 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import socket
@@ -22,9 +21,9 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from support.ports import free_port
+
 _NOBODY = 65534
-# Below the kernel's own range (ip_local_port_range); each process of tests has its own place.
-_ports = itertools.count(20000 + os.getpid() % 100 * 100)
 
 
 class Libvirtd:
@@ -99,17 +98,6 @@ def running(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def free_port() -> int:
-    """Return a loopback port on which nobody listens, another one each time.
-
-    Not one that the kernel would give: it could give it to somebody else before it is used.
-    """
-    while True:
-        port = next(_ports)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 def _wait_for(port: int, libvirtd: Libvirtd, process: subprocess.Popen[bytes]) -> None:

@@ -13,9 +13,9 @@ import zmq
 from maglica.config.config import ClientWorker, Config, Library
 from maglica.wire import keys, sockets
 from maglica.wire.frames import Message, decode, encode
+from support.ports import LOOPBACK, free_port
 from zmq.utils import z85
 
-LOOPBACK = "127.0.0.1"
 Answer = Callable[[Message], "Message | list[bytes] | None"]
 
 
@@ -92,12 +92,6 @@ class WireServer:
                 # The peer has not waited for it.
                 if error.errno != zmq.EHOSTUNREACH:
                     raise
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with zmq.Context() as context, context.socket(zmq.REP) as socket:
-        return socket.bind_to_random_port(f"tcp://{LOOPBACK}")
 
 
 def script(replies: Iterable[Message | list[bytes] | None]) -> Answer:

@@ -1,8 +1,10 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run all stages of `make test`, up to the first that fails, and say how long each took.
+"""Run all stages of `make test`, or with --all of `make test-all`, and say how long each took.
 
-The cloud comes up while the linters run, and is taken down in the end unless it was up before.
+Two lines of stages run beside each other: the cloud comes up and is tested, while the linters and
+those tests run that measure no time. Then each of the others has the machine for itself. The first
+stage that fails ends all. The cloud is taken down in the end unless it was up before.
 """
 
 from __future__ import annotations
@@ -12,62 +14,47 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-LOG = CHECKOUT / "build" / "cloud-up.log"
+LOG = CHECKOUT / "build" / "cloud-line.log"
 CLOUD = [sys.executable, "tests/cloud/cloud.py"]
-# pytest's closing line: "12 passed, 1 skipped in 3.10s".
+# pytest's closing line: "== 12 passed, 1 skipped in 3.10s ==", and that of the faults, its like.
+CLOSING = re.compile(r"^(?:=+ )?\d+ (?:passed|failed|skipped|error).* in \d+\.\d+s")
 OUTCOME = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed)")
 
-
-class StageFailedError(Exception):
-    """A stage found something wrong."""
+# What each stage makes. One line of stages beside the other, then those that want to be alone.
+CLOUD_LINE = {"cloud": "cloud", "test-cloud": "test-cloud"}
+BESIDE_IT = {
+    "lint": "lint",
+    "test-unit": "test-unit",
+    "test-integration": "test-integration-beside",
+}
+ALONE = {"test-alone": "test-integration-alone", "test-faults": "test-faults-short"}
+# With --all: what each stage makes instead.
+LONGER = {"lint": "lint-all", "test-cloud": "test-cloud-all"}
 
 
 class Report:
-    """Seconds by stage, and pytest's counts over all of them."""
+    """Seconds by stage, and the counts of tests over all of them."""
 
     def __init__(self) -> None:
         self.start = time.monotonic()
         self.seconds: dict[str, float] = {}
         self.counts: Counter[str] = Counter()
 
-    def run(self, stage: str, *command: str) -> None:
-        """Run a stage, pass its output through and count its tests."""
-        print(f"\n=== {stage}", flush=True)
-        start = time.monotonic()
-        with subprocess.Popen(
-            command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            last = ""
-            try:
-                for line in process.stdout or ():
-                    print(line, end="", flush=True)
-                    last = line if re.search(r" in \d+\.\d+s", line) else last
-            except BaseException:
-                process.terminate()
-                raise
-        self.seconds[stage] = time.monotonic() - start
-        for number, word in OUTCOME.findall(last):
-            self.counts[word.rstrip("s")] += int(number)
-        if process.returncode:
-            raise StageFailedError(stage)
+    def count(self, line: str) -> None:
+        """Count the tests of a stage if this is its closing line."""
+        if CLOSING.match(line):
+            for number, word in OUTCOME.findall(line):
+                self.counts[word.rstrip("s")] += int(number)
 
-    def wait(self, stage: str, process: subprocess.Popen[bytes]) -> None:
-        """Wait for what runs in the background; show its log only when it failed."""
-        print(f"\n=== {stage}", flush=True)
-        process.wait()
-        self.seconds[stage] = time.monotonic() - self.start
-        if process.returncode:
-            print(LOG.read_text(), flush=True)
-            raise StageFailedError(stage)
-
-    def print(self, broken: StageFailedError | None) -> None:
+    def print(self, broken: str | None) -> None:
         """Print the summary; its last line is the sum of all tests."""
         print("\n=== seconds")
         for stage, seconds in self.seconds.items():
@@ -82,50 +69,115 @@ class Report:
         print(f"{self.counts['passed']} passed, {failed} failed{more}", flush=True)
 
 
-@contextmanager
-def cloud() -> Iterator[subprocess.Popen[bytes]]:
-    """Bring the cloud up in the background; take it down again if it was not up before."""
-    status = subprocess.run([*CLOUD, "status"], cwd=CHECKOUT, check=False, capture_output=True)
-    was_up = status.returncode == 0
-    with LOG.open("wb") as log:
-        process = subprocess.Popen(
-            ["make", "cloud"],
-            cwd=CHECKOUT,
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+class Line(threading.Thread):
+    """Stages one after the other, in a thread; what they print goes to ``show``.
+
+    ``broken`` is the stage that failed.
+    """
+
+    def __init__(self, report: Report, stages: dict[str, str], show: Callable[[str], None]) -> None:
+        super().__init__()
+        self.broken: str | None = None
+        self._report = report
+        self._stages = stages
+        self._show = show
+        self._process: subprocess.Popen[str] | None = None
+        self._starting = threading.Lock()
+        self._ended = False
+
+    def run(self) -> None:
+        for stage, target in self._stages.items():
+            self._show(f"\n=== {stage}\n")
+            start = time.monotonic()
+            with self._starting:
+                if self._ended:
+                    return
+                # A session of its own: with make ends all that it has started.
+                self._process = subprocess.Popen(
+                    ["make", "--no-print-directory", target],
+                    cwd=CHECKOUT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                    start_new_session=True,
+                )
+            for line in self._process.stdout or ():
+                self._show(line)
+                self._report.count(line)
+            failed = self._process.wait() != 0
+            self._report.seconds[stage] = time.monotonic() - start
+            if failed:
+                self.broken = stage
+                return
+
+    def end(self) -> None:
+        """End it with the stage that it is at."""
+        with self._starting:
+            self._ended = True
+            if self._process is not None and self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGTERM)
+        self.join()
+
+
+def run(*lines: Line) -> str | None:
+    """Run lines beside each other; return the stage that failed, which ends the others too."""
+    for line in lines:
+        line.start()
+    broken = None
     try:
-        yield process
+        while broken is None and any(line.is_alive() for line in lines):
+            for line in lines:
+                line.join(0.1)
+                broken = broken or line.broken
     finally:
-        if process.poll() is None:
-            # make and all that it has started so far, to the last package being unpacked.
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-        if not was_up:
+        for line in lines:
+            line.end()
+    return broken or next((line.broken for line in lines if line.broken), None)
+
+
+@contextmanager
+def cloud_as_before() -> Iterator[None]:
+    """Take the cloud down again if it was not up before."""
+    status = subprocess.run([*CLOUD, "status"], cwd=CHECKOUT, check=False, capture_output=True)
+    try:
+        yield
+    finally:
+        if status.returncode:
             subprocess.run([*CLOUD, "down"], cwd=CHECKOUT, check=True)
 
 
-def main() -> int:
+def show(text: str) -> None:
+    print(text, end="", flush=True)
+
+
+def run_stages(report: Report, longer: bool) -> str | None:
+    """Run all stages; return the one that failed."""
+    lines = [CLOUD_LINE, BESIDE_IT]
+    if longer:
+        lines = [
+            {stage: LONGER.get(stage, target) for stage, target in line.items()} for line in lines
+        ]
+    with LOG.open("w+") as log:
+        cloud = Line(report, lines[0], log.write)
+        broken = run(Line(report, lines[1], show), cloud)
+        # What is shown comes in one piece, when nothing else is shown any more.
+        if broken in (None, cloud.broken):
+            log.seek(0)
+            show(log.read())
+    return broken or run(Line(report, ALONE, show))
+
+
+def main(words: list[str]) -> int:
     """Run the stages; 1 if one failed."""
     signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(1))
     report = Report()
-    broken = None
-    try:
-        with cloud() as coming_up:
-            report.run("lint", "make", "lint")
-            report.run("test-unit", "make", "test-unit")
-            # Integration tests measure time: they want the machine for themselves.
-            report.wait("cloud", coming_up)
-            report.run("test-integration", "make", "test-integration")
-            report.run("test-faults", "make", "test-faults-short")
-            report.run("test-cloud", "make", "test-cloud")
-    except StageFailedError as error:
-        broken = error
+    with cloud_as_before():
+        broken = run_stages(report, "--all" in words)
     report.print(broken)
     return 1 if broken else 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

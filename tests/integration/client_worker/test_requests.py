@@ -83,6 +83,7 @@ def test_name_is_taken_until_the_vm_is_gone(client: Peer, kvm0: Host) -> None:
     assert client.request("cancel", id=second.id).cancelling
 
 
+@pytest.mark.alone
 def test_name_on_a_host_that_is_down_is_taken(tmp_path: Path) -> None:
     worker = Worker(tmp_path, host_timeout="0.5")
     try:
@@ -132,6 +133,7 @@ def test_refused_submits(client: Peer, kvm0: Host, fields: dict[str, Any], error
     assert kvm0.hear(0.1) is None
 
 
+@pytest.mark.alone
 def test_host_down_is_refused_and_comes_back(tmp_path: Path) -> None:
     worker = Worker(tmp_path, host_timeout="0.5")
     try:

@@ -17,6 +17,7 @@ from maglica.fleet import fleet
 from maglica.fleet.snapshot import Gather
 from maglica.model.errors import ConfigInvalid
 from support import testdriver
+from support.ports import free_port
 
 _AUTH = """
 [credentials-reader]
@@ -87,7 +88,7 @@ def test_tls(shared: Path) -> None:
     _certificate(shared, "client", "reader")
     for name in ("serverkey.pem", "clientkey.pem"):
         (shared / name).chmod(0o644)
-    port = testdriver.free_port()
+    port = free_port()
     settings = {
         "listen_tls": 1,
         "tls_port": str(port),

@@ -57,6 +57,7 @@ def _node(folder: Path, hanging: int, working: int) -> tuple[Path, tuple[bytes, 
     return path, tuple(identity.bytes for identity in identities.values())
 
 
+@pytest.mark.alone
 def test_agents_that_hang(libvirtd: Libvirtd, folder: Path) -> None:
     path, lost = _node(folder, hanging=6, working=30)
     with proxied(libvirtd.port) as proxy:

@@ -16,6 +16,7 @@ from maglica.model import request
 from maglica.model.errors import ConfigInvalid
 from support import testdriver
 from support.latency import proxied
+from support.ports import free_port
 from support.testdriver import Libvirtd
 
 REQUEST = "2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e"
@@ -137,7 +138,7 @@ def test_a_definition_that_is_no_use_spoils_nothing_else(libvirtd: Libvirtd, fol
 
 
 def test_find_vms(libvirtd: Libvirtd, node: Path) -> None:
-    dead = HostEntry("kvm9", f"test+tcp://127.0.0.1:{testdriver.free_port()}/default")
+    dead = HostEntry("kvm9", f"test+tcp://127.0.0.1:{free_port()}/default")
     hosts = [HostEntry("kvm0", libvirtd.uri(node)), HostEntry("kvm1", libvirtd.uri()), dead]
     # One name is looked up, several are looked for among all.
     for names in ({"vm3"}, {"vm3", "nobody"}):
@@ -152,6 +153,7 @@ def test_find_vms(libvirtd: Libvirtd, node: Path) -> None:
     assert fleet.find_vms(hosts[:2], {"nobody"}, 5) == fleet.Found()
 
 
+@pytest.mark.alone
 def test_wait_addresses(libvirtd: Libvirtd, node: Path) -> None:
     hosts = [HostEntry("kvm0", libvirtd.uri(node))]
     (vm,) = fleet.find_vms(hosts, {"vm3"}, 5).domains
@@ -189,7 +191,7 @@ def test_a_uri_that_is_none(libvirtd: Libvirtd) -> None:
 
 
 def test_wait_addresses_of_a_host_that_is_down() -> None:
-    host = HostEntry("kvm9", f"test+tcp://127.0.0.1:{testdriver.free_port()}/default")
+    host = HostEntry("kvm9", f"test+tcp://127.0.0.1:{free_port()}/default")
     found = fleet.wait_addresses([host], {"00000000-0000-4000-8000-000000000000"}, 1)
     assert [missing.host for missing in found.unreachable] == ["kvm9"]
     assert "Connection refused" in found.unreachable[0].text

@@ -20,9 +20,11 @@ from maglica.config.config import HostEntry
 from maglica.fleet import fleet
 from maglica.fleet.snapshot import Gather
 from maglica.libvirtd import interrupter
-from support import testdriver
 from support.latency import proxied
+from support.ports import free_port
 from support.testdriver import Libvirtd
+
+pytestmark = pytest.mark.alone
 
 TIMEOUT = 1.0
 # Beyond the deadline: ending the threads, on a machine that does other things too. Without the
@@ -69,7 +71,7 @@ def test_many_that_are_silent_among_some_that_are_not(
             for number, port in enumerate(stack.enter_context(_silent()) for _turn in range(6))
         ]
         bad.append(HostEntry("deaf", f"qemu+tcp://127.0.0.1:{stack.enter_context(_deaf())}/system"))
-        refused = HostEntry("refused", f"qemu+tcp://127.0.0.1:{testdriver.free_port()}/system")
+        refused = HostEntry("refused", f"qemu+tcp://127.0.0.1:{free_port()}/system")
         seen, seconds = _snapshot([*bad, refused, *good], gather=gather)
         assert TIMEOUT <= seconds < TIMEOUT + MARGIN
         assert [host.name for host in seen.hosts] == ["good0", "good1", "good2", "good3"]
@@ -82,7 +84,7 @@ def test_many_that_are_silent_among_some_that_are_not(
 
 def test_nothing_waits_for_hosts_that_refuse() -> None:
     hosts = [
-        HostEntry(f"kvm{number}", f"qemu+tcp://127.0.0.1:{testdriver.free_port()}/system")
+        HostEntry(f"kvm{number}", f"qemu+tcp://127.0.0.1:{free_port()}/system")
         for number in range(5)
     ]
     seen, seconds = _snapshot(hosts, LONG)

@@ -136,6 +136,7 @@ def test_cancel_of_a_child_that_hangs_in_a_write_of_the_journal(cell: Cell) -> N
     nothing_is_left(cell, request)
 
 
+@pytest.mark.alone
 def test_a_child_that_hangs_in_a_write_is_ended_and_the_host_stays_alive(cell: Cell) -> None:
     cell.host.options["job_silence"] = 3
     cell.start()
@@ -159,6 +160,7 @@ def test_a_job_without_progress_is_ended(cell: Cell) -> None:
     nothing_is_left(cell, request)
 
 
+@pytest.mark.alone
 def test_a_silent_job_that_moves_bytes_goes_on(cell: Cell) -> None:
     cell.host.options["job_silence"] = 1.5
     cell.start()
@@ -245,6 +247,7 @@ def test_the_client_worker_restarts(cell: Cell, number: int) -> None:
     assert cell.ended(again).state is State.DONE
 
 
+@pytest.mark.alone
 def test_a_client_worker_that_was_restarted_knows_the_host_at_once(cell: Cell) -> None:
     cell.host.options["hello_interval"] = 60
     cell.start()
@@ -329,6 +332,7 @@ def test_libvirtd_dies_and_comes_back(fragile_cell: Cell) -> None:
     eventually(lambda: cell.status().report.problem is None)
 
 
+@pytest.mark.alone
 def test_libvirtd_hangs(fragile_cell: Cell) -> None:
     cell = fragile_cell
     cell.start()

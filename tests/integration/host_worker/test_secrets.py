@@ -22,6 +22,8 @@ from support.host_worker import HOST, Cell, HostWorker
 from support.own_libvirtd import OwnLibvirtd
 from support.process_spy import ProcessSpy
 
+pytestmark = pytest.mark.alone
+
 NAME, FAILING = "vm0.example.jp", "fail0.example.jp"
 MARK = "confidentialconfidential"
 SECRET = f"$6$saltsalt${MARK}"

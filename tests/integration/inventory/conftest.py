@@ -16,6 +16,7 @@ import pytest
 import yaml
 from maglica.model import request
 from support import listing, testdriver
+from support.ports import free_port
 from support.testdriver import Libvirtd
 
 REQUEST = "2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e"
@@ -137,7 +138,7 @@ def web(libvirtd: Libvirtd) -> str:
 
 @pytest.fixture
 def dead() -> str:
-    return f"qemu+tcp://127.0.0.1:{testdriver.free_port()}/system"
+    return f"qemu+tcp://127.0.0.1:{free_port()}/system"
 
 
 @pytest.fixture

@@ -115,6 +115,7 @@ def test_graph_yaml_and_vars(inventory: Inventory, kvm0: str) -> None:
     assert '"maglica_image": "debian12.original"' in shown
 
 
+@pytest.mark.alone
 def test_a_dead_and_a_silent_host_cost_one_deadline(
     inventory: Inventory, kvm0: str, dead: str
 ) -> None:

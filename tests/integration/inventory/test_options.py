@@ -119,6 +119,7 @@ def _silent(count: int, most: list[int]) -> Iterator[list[int]]:
             thread.join()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("parallel", "at_once"), [(0, 3), (1, 1), (2, 2)])
 def test_so_many_hosts_at_once(inventory: Inventory, parallel: int, at_once: int) -> None:
     most: list[int] = []

@@ -17,6 +17,7 @@ import yaml
 from maglica.model import request
 from support import testdriver
 from support.client_worker import Worker
+from support.ports import free_port
 from support.testdriver import Libvirtd
 
 REQUEST = "2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e"
@@ -52,7 +53,7 @@ def config(libvirtd: Libvirtd, tmp_path_factory: pytest.TempPathFactory) -> Path
     path.write_text(
         f"[host kvm0]\nuri = {libvirtd.uri(nodes[0])}\n"
         f"[host kvm1]\nuri = {libvirtd.uri(nodes[1])}\nweight = 2\n"
-        f"[host kvm9]\nuri = test+tcp://127.0.0.1:{testdriver.free_port()}/default\n"
+        f"[host kvm9]\nuri = test+tcp://127.0.0.1:{free_port()}/default\n"
     )
     return path
 

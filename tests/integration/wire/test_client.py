@@ -20,7 +20,8 @@ from maglica.wire.client import Client
 from maglica.wire.frames import VERSION, Message
 from support.client_worker import eventually
 from support.forwarder import DROPPED, SILENT, Forwarder
-from support.wire_server import WireServer, free_port, script
+from support.ports import free_port
+from support.wire_server import WireServer, script
 
 SPEC = CloneSpec(name="vm0.example.jp", image="debian12.original")
 REQUEST = Request(id="0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e", spec=SPEC, who="me")
@@ -107,6 +108,7 @@ def test_a_client_worker_that_starts_later_is_found(server: WireServer) -> None:
         assert client.status(REQUEST.id) == REQUEST
 
 
+@pytest.mark.alone
 def test_a_restart_while_waiting_is_outlasted_at_once(server: WireServer) -> None:
     def restart() -> None:
         server.stop()
@@ -121,6 +123,7 @@ def test_a_restart_while_waiting_is_outlasted_at_once(server: WireServer) -> Non
     assert time.monotonic() - start < LONG
 
 
+@pytest.mark.alone
 def test_a_key_that_is_not_allowed_is_refused_quickly(server: WireServer) -> None:
     server.allowed.clear()
     start = time.monotonic()

@@ -12,7 +12,8 @@ import time
 
 from maglica.wire import sockets
 from support import zmtp
-from support.client_worker import LOOPBACK, environment, free_port
+from support.client_worker import environment
+from support.ports import LOOPBACK, free_port
 
 SERVER = """
 import sys

@@ -13,7 +13,7 @@ from maglica.client_worker.transactions import Outcome
 from maglica.config.config import ClientWorker
 from maglica.wire import sockets
 from maglica.wire.frames import MAX_FRAME, Message, decode
-from support.client_worker import LOOPBACK, free_port
+from support.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
     from .conftest import Cell

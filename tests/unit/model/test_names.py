@@ -150,12 +150,17 @@ REFUSED: list[tuple[Callable[[str], str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("check", "text"), ACCEPTED, ids=ascii)
+def shown(value: Callable[[str], str] | str) -> str:
+    """Name a case by the check and the text in it."""
+    return ascii(value) if isinstance(value, str) else value.__name__
+
+
+@pytest.mark.parametrize(("check", "text"), ACCEPTED, ids=shown)
 def test_accepted_as_it_is(check: Callable[[str], str], text: str) -> None:
     assert check(text) == text
 
 
-@pytest.mark.parametrize(("check", "text"), REFUSED, ids=ascii)
+@pytest.mark.parametrize(("check", "text"), REFUSED, ids=shown)
 def test_refused(check: Callable[[str], str], text: str) -> None:
     with pytest.raises(NameInvalid) as error:
         check(text)
