@@ -91,8 +91,8 @@ def leave_unclean(disk: Path, mountpoint: Path) -> None:
 class Disk:
     """A vm's disk to look into: a raw copy of it, read with debugfs."""
 
-    def __init__(self, volume: str, copy: Path) -> None:
-        command = ["qemu-img", "convert", "-U", "-f", "qcow2", "-O", "raw", volume, str(copy)]
+    def __init__(self, volume: str, copy: Path, kind: str = "qcow2") -> None:
+        command = ["qemu-img", "convert", "-U", "-f", kind, "-O", "raw", volume, str(copy)]
         subprocess.run(command, check=True)
         self._copy = copy
 

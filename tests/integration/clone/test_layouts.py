@@ -9,7 +9,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import guestfs
 import pytest
 from maglica.guest.appliance.appliance import Drive
 from maglica.guest.clone_plan import plan
@@ -17,6 +16,7 @@ from maglica.guest.customize import Guest, customize, prepare_base
 from maglica.guest.facts import Mount
 from maglica.guest.identity import Identity, NicIdentity
 from support import guest as debian
+from support import volumes
 from support.guest import Disk
 
 pytestmark = pytest.mark.timeout(600)
@@ -68,15 +68,8 @@ def partition(path: Path, tree: Path) -> Path:
 
 def look(overlay: str, folder: Path) -> Disk:
     """Return the partition of an overlay to look into."""
-    raw = folder / "whole"
-    command = ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", overlay, str(raw)]
-    subprocess.run(command, check=True)
-    part = folder / "part"
-    part.write_bytes(raw.read_bytes()[MIB:])
-    made = folder / "part.qcow2"
-    command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(part), str(made)]
-    subprocess.run(command, check=True)
-    return Disk(str(made), folder / "look")
+    part = volumes.parts(Path(overlay), {"/": ("ext4", MIB, 22 * MIB)}, folder)["/"]
+    return Disk(str(part), folder / "look", "raw")
 
 
 def test_two_disks_with_partitions_share_an_appliance(
@@ -104,48 +97,17 @@ def test_clones_on_lvm_have_an_appliance_each(
     root, var = make_trees(
         tmp_path, "/dev/vg0/root / ext4 defaults 0 1\n/dev/vg0/var /var ext4 x 0 2\n"
     )
-    disk = tmp_path / "lvm.raw"
-    with disk.open("wb") as file:
-        file.truncate(96 * MIB)
-    fill_lvm(disk, {"root": root, "var": var}, tmp_path)
+    size = 40 * MIB
+    made = {
+        "root": volumes.make(tmp_path / "root", "ext4", size, root),
+        "var": volumes.make(tmp_path / "var.ext4", "ext4", size, var),
+    }
+    disk = volumes.in_group(tmp_path / "lvm.raw", made)
     mounts, overlays, shared = prepared_clones([disk])
     assert mounts == [Mount("/", "/dev/vg0/root"), Mount("/var", "/dev/vg0/var")]
     assert not shared
     launches = [text for text in caplog.messages if text.startswith("appliance launched")]
     assert len(launches) == 3
-    assert read_lvm(overlays[-1][0], "/etc/hostname") == f"{NAMES[-1]}\n"
-
-
-def open_appliance(path: Path, disk_format: str) -> guestfs.GuestFS:
-    handle = guestfs.GuestFS(python_return_dict=True)
-    handle.set_backend("direct")
-    handle.set_backend_settings(["force_tcg"])
-    handle.add_drive_opts(str(path), format=disk_format)
-    handle.launch()
-    return handle
-
-
-def fill_lvm(disk: Path, volumes: dict[str, Path], folder: Path) -> None:
-    """Make a volume group on a whole disk; the machine itself need not know LVM."""
-    handle = open_appliance(disk, "raw")
-    handle.pvcreate("/dev/sda")
-    handle.vgcreate("vg0", ["/dev/sda"])
-    for name, tree in volumes.items():
-        archive = folder / f"{name}.tar"
-        subprocess.run(["tar", "-C", str(tree), "-cf", str(archive), "."], check=True)
-        handle.lvcreate(name, "vg0", 40)
-        handle.mkfs("ext4", f"/dev/vg0/{name}")
-        handle.mount(f"/dev/vg0/{name}", "/")
-        handle.tar_in(str(archive), "/")
-        handle.umount_all()
-    handle.shutdown()
-    handle.close()
-
-
-def read_lvm(overlay: str, path: str) -> str:
-    handle = open_appliance(Path(overlay), "qcow2")
-    handle.mount_ro("/dev/vg0/root", "/")
-    text = handle.cat(path)
-    handle.shutdown()
-    handle.close()
-    return str(text)
+    places = {"/": ("ext4", MIB, size)}
+    part = volumes.parts(Path(overlays[-1][0]), places, tmp_path)["/"]
+    assert Disk(str(part), tmp_path / "look", "raw").text("/etc/hostname") == f"{NAMES[-1]}\n"
