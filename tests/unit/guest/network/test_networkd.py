@@ -1,28 +1,26 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Network files of networkd: what of a guest's is read, what becomes of it, what a clone gets."""
+"""Network files of networkd: what of a guest's is read, and what becomes of it."""
 
 from __future__ import annotations
-
-import dataclasses
 
 import pytest
 from maglica.guest.base_plan import clean, lay_out
 from maglica.guest.clone_plan import plan as clone_plan
-from maglica.guest.edits import Write, apply
-from maglica.guest.facts import GuestFacts, GuestInterface, Mount
+from maglica.guest.edits import apply
+from maglica.guest.facts import GuestInterface, Mount
 from maglica.guest.filesystem import Kind
 from maglica.guest.identity import Identity, NicIdentity
 from maglica.guest.inspect import OperatingSystem
 from maglica.guest.inspect import examine as inspect
 from maglica.guest.network.family import Network
-from maglica.guest.network.networkd import ETC, FAMILY, examine, plan, used
+from maglica.guest.network.networkd import ETC, examine, used
 from maglica.guest.network.resolver import RESOLV_CONF
 from maglica.model.errors import GuestUnsupported
 from support import guest as debian
 from support.fake_filesystem import FakeFilesystem
 
-MACS = ("52:54:00:00:00:01", "52:54:00:00:00:02", "52:54:00:00:00:03")
+MAC = "52:54:00:00:00:01"
 SYSTEM = OperatingSystem((Mount("/", "/dev/sda"),), "debian", "12", shared=True)
 ENABLED = "/etc/systemd/system/multi-user.target.wants/systemd-networkd.service"
 UNIT = "/lib/systemd/system/systemd-networkd.service"
@@ -58,16 +56,6 @@ def guest(lan: str | None = DHCP, **files: str) -> FakeFilesystem:
 
 def read(*lines: str, match: str = "Name=e*") -> Network:
     return examine(guest("\n".join(("[Match]", match, *lines, ""))))
-
-
-def facts(*interfaces: GuestInterface, **changes: object) -> GuestFacts:
-    made = GuestFacts((), "debian", "12", FAMILY.name, "image", "", True, tuple(interfaces))
-    return dataclasses.replace(made, **changes)
-
-
-def files_of(facts: GuestFacts, *nics: NicIdentity) -> dict[str, str]:
-    edits = plan(facts, nics)
-    return {edit.path: edit.content.decode() for edit in edits if isinstance(edit, Write)}
 
 
 # --- who uses it
@@ -318,64 +306,7 @@ def test_servers_for_names_need_somebody_who_reads_them() -> None:
     assert inspect(made, SYSTEM).facts.resolver == "managed"
 
 
-# --- writing
-
-
-def test_dhcp() -> None:
-    assert files_of(facts(GuestInterface("", inet6="dhcp")), NicIdentity(MACS[0])) == {
-        OUR.format(0): f"[Match]\nMACAddress={MACS[0]}\nType=ether\n\n[Network]\nDHCP=yes\n"
-    }
-    assert "DHCP=ipv4\n" in files_of(facts(), NicIdentity(MACS[0]))[OUR.format(0)]
-
-
-def test_static() -> None:
-    nic = NicIdentity(
-        MACS[0],
-        addresses=("192.0.2.7/24", "192.0.2.8/24", "2001:db8::7/64"),
-        gateways=("2001:db8::1", "192.0.2.1"),
-        nameservers=("192.0.2.53", "2001:db8::53"),
-        search=("example.jp", "example.com"),
-    )
-    options = ("[Network]", "DNS=192.0.2.99", "Domains=old", "LLMNR=no", "[Link]", "MTUBytes=1400")
-    files = files_of(facts(GuestInterface("eth0", inet6="dhcp", options=options)), nic)
-    assert files == {
-        OUR.format(0): f"[Match]\nMACAddress={MACS[0]}\nType=ether\n\n[Network]\nDHCP=no\n"
-        "Address=192.0.2.7/24\nAddress=192.0.2.8/24\nAddress=2001:db8::7/64\n"
-        "Gateway=2001:db8::1\nGateway=192.0.2.1\nDNS=192.0.2.53\nDNS=2001:db8::53\n"
-        "Domains=example.jp example.com\n[Network]\nLLMNR=no\n[Link]\nMTUBytes=1400\n",
-        RESOLV_CONF: "search example.jp example.com\nnameserver 192.0.2.53\n"
-        "nameserver 2001:db8::53\n",
-    }
-
-
-def test_servers_of_the_image_stay_where_none_are_given() -> None:
-    interface = GuestInterface("", options=("[Network]", "DNS=192.0.2.99"))
-    (text,) = files_of(facts(interface), NicIdentity(MACS[0], ("192.0.2.7/24",))).values()
-    assert text.endswith("DNS=192.0.2.99\n")
-
-
-def test_automatic_ipv6_stays_beside_static_ipv4() -> None:
-    interface = GuestInterface("", inet6="dhcp")
-    (text,) = files_of(facts(interface), NicIdentity(MACS[0], ("192.0.2.7/24",))).values()
-    assert "DHCP=ipv6\n" in text
-    (text,) = files_of(facts(interface), NicIdentity(MACS[0], ("2001:db8::7/64",))).values()
-    assert "DHCP=no\n" in text
-
-
-def test_each_card_has_a_file_with_what_its_own_said() -> None:
-    known = facts(
-        GuestInterface("eth0", options=("[Link]", "MTUBytes=1400")),
-        GuestInterface("", options=("[Link]", "MTUBytes=9000")),
-        laid_out=tuple(OUR.format(number) for number in range(4)),
-    )
-    files = files_of(known, *map(NicIdentity, MACS))
-    assert [f"MACAddress={mac}\n" in files[OUR.format(n)] for n, mac in enumerate(MACS)] == [
-        True
-    ] * 3
-    sizes = [files[OUR.format(number)].rpartition("MTUBytes=")[2] for number in range(3)]
-    assert sizes == ["1400\n", "9000\n", "9000\n"]
-    # No card has a name that "*" does not match.
-    assert files[OUR.format(3)].endswith("[Match]\nName=!*\n")
+# --- bases and clones
 
 
 @pytest.mark.parametrize("fill", ["", "0123456789abcdef"])
@@ -391,13 +322,13 @@ def test_base_and_clone(fill: str) -> None:
     assert len(ours) == (4 if fill else 1)
     assert made.kind(LAN) is Kind.ABSENT
     assert made.glob("/var/lib/systemd/network/dhcp-server-lease/*") == ()
-    identity = Identity("vm0", "0" * 32, (NicIdentity(MACS[0]),))
+    identity = Identity("vm0", "0" * 32, (NicIdentity(MAC),))
     apply(clone_plan(base, identity), made, base.laid_out)
-    assert f"MACAddress={MACS[0]}" in made.text(OUR.format(0))
+    assert f"MACAddress={MAC}" in made.text(OUR.format(0))
     assert "image.example.jp db" not in made.text("/etc/hosts")
     # A clone that has become an image is one as well.
     again = inspect(made, SYSTEM)
-    assert again.facts.interfaces[0].name == MACS[0]
+    assert again.facts.interfaces[0].name == MAC
     assert OUR.format(0) in again.network_files
 
 
