@@ -23,7 +23,7 @@ def figures(run: Run) -> Iterator[Figure]:
     yield at_most("disk full: accepted requests lost", found.lost, 0, how)
     yield at_most("disk full: refused requests that are there", found.kept, 0, how)
     yield at_most("disk full: refusals that don't name the journal", found.unclear, 0, how)
-    yield at_most(
+    yield run.within(
         "disk full: seconds until accepted again", found.seconds, 2, "after room was made"
     )
     open_found = full_journals.client_side(run, "commits")
