@@ -12,7 +12,7 @@ PYTHON := /usr/bin/python3
 OWN_TMP := $(CURDIR)/tests/tools/own-tmp
 PYTEST := $(OWN_TMP) $(VENV)/bin/python -m pytest
 # A process for each core; one of them may have an appliance with its gigabyte of memory.
-BESIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup
+BESIDE := --numprocesses auto --maxprocesses 4 --dist loadscope
 CLOUD := $(PYTHON) tests/cloud/cloud.py
 HOSTS ?= 2
 BARE ?= demo test

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -30,10 +32,22 @@ def checkout() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep those together, in one process, that share what a fixture of their module has made."""
-    for item in items:
-        known = item._fixtureinfo.name2fixturedefs.values()
-        if any(fixture.scope == "module" for each in known for fixture in each):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Divide tests that run beside each other: what a module's tests share is made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByWhatIsShared(LoadScopeScheduling):
+        """Gives a process all tests of a file that has a module's fixture, or else one test."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return path if _has_module_fixture(config.rootpath / path) else nodeid
+
+    return ByWhatIsShared(config, log)
+
+
+@functools.cache
+def _has_module_fixture(path: Path) -> bool:
+    places = [each for each in (path, path.with_name("conftest.py")) if each.is_file()]
+    return any('scope="module"' in each.read_text() for each in places)

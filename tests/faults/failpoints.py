@@ -186,7 +186,7 @@ def strike(tally: Tally, task: Task, journal: str, step: str, how: str) -> None:
     else:
         tally.met[step] += 1
     with contextlib.suppress(AssertionError):
-        eventually(lambda: not task.tended.left(task.wanted))
+        eventually(lambda: not task.tended.left(task.wanted), 10)
     tally.bad += len(task.tended.left(task.wanted))
 
 

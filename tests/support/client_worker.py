@@ -39,6 +39,8 @@ LIBRARY = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 IMAGE = "debian12.original"
 GIB = 1 << 30
 PATIENCE = 10.0
+# For what comes sooner or later, also on a machine on which much else runs.
+LONG_PATIENCE = 60.0
 
 Answer = tuple[str, dict[str, Any]]
 
@@ -348,7 +350,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(LIBRARY), "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
-def eventually(check: Any, timeout: float = PATIENCE) -> Any:
+def eventually(check: Any, timeout: float = LONG_PATIENCE) -> Any:
     """Return the first true value of ``check()``; fail when there is none in time."""
     end = time.monotonic() + timeout
     while not (value := check()):

@@ -20,7 +20,7 @@ from pathlib import Path
 import libvirt
 from support.client_worker import IMAGE
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 NOBODY = 65534
 IMAGE_UUID = "6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11"
 DOMAIN = """
