@@ -85,12 +85,12 @@ INTEGRATION_PACKAGES := $(HOST_PACKAGES) btrfs-progs xfsprogs fdisk iproute2 ope
 .PHONY: test-integration-beside
 test-integration-beside: venv
 	@tests/tools/debian-packages $(INTEGRATION_PACKAGES)
-	@$(PYTEST) $(BESIDE) -m "not alone and not longer" tests/integration
+	@$(PYTEST) $(BESIDE) -m "not alone" tests/integration
 
 .PHONY: test-integration-alone
 test-integration-alone: venv
 	@tests/tools/debian-packages $(INTEGRATION_PACKAGES)
-	@$(PYTEST) -m "alone and not longer" tests/integration
+	@$(PYTEST) -m alone tests/integration
 
 .PHONY: test-cloud
 test-cloud: cloud ## run the tests that clone and boot on the real hosts of `make cloud`
