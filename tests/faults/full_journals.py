@@ -175,7 +175,11 @@ def _fill_host(cell: Cell, disk: SmallDisk, found: Found) -> list[Request]:
     cell.start()
     assert cell.ended(cell.clone("early.example.jp", memory_mib=16)).state is State.DONE
     disk.fill()
-    requests = [cell.clone(f"vm{number}.example.jp", memory_mib=16) for number in range(5)]
+    # In one message: the host counts as down as soon as it says that its disk is full.
+    clones = [clone(f"vm{number}.example.jp", memory_mib=16) for number in range(5)]
+    kind, body = cell.client.ask("submit", requests=clones)
+    assert kind == "requests", body
+    requests = list(body["requests"])
     problem = ""
     end = time.monotonic() + 10
     while "full" not in problem and time.monotonic() < end:
