@@ -20,7 +20,7 @@ from maglica.model.request import Request
 from maglica.wire import messages as schema
 from maglica.wire.frames import Message, encode
 from support import one_request
-from support.client_worker import clone, report
+from support.client_worker import GIB, clone, report
 
 PEER = (b"peer", b"")
 
@@ -84,6 +84,16 @@ class Cell:
         kind, body = self.ask("hello", host=host, report=said or report(), requests=entries)
         assert kind == "welcome", body
         return body
+
+    def result(self, request: Request, **body: Any) -> None:
+        kind, answer = self.ask("result", host=request.host, id=request.id, **body)
+        assert kind == "ok", answer
+
+    def reserved(self, host: str = "kvm0") -> tuple[int, float, set[str]]:
+        """Memory in MiB, disk in GiB and bases that are reserved on a host."""
+        found = self.context.hosts.candidates[host].reserved
+        disk = round(sum(found.pool_bytes.values()) / GIB, 1)
+        return found.committed_mib, disk, set(found.bases)
 
 
 @pytest.fixture
