@@ -112,6 +112,10 @@ test-faults-short: cloud ## the short form of test-faults, which is a part of te
 	@tests/tools/debian-packages $(FAULT_PACKAGES)
 	@cd tests && $(OWN_TMP) $(CURDIR)/$(VENV)/bin/python -m faults.run --short $(if $(SEED),--seed $(SEED)) $(AREAS)
 
+.PHONY: house
+house: ## measure plugins/: folders, lines, imports, what stands twice (ROOT=checkout, or COMMIT="sha a..b")
+	@cd tests && $(PYTHON) -m tools.house $(if $(ROOT),--root $(abspath $(ROOT))) $(if $(COMMIT),--commit $(COMMIT))
+
 .PHONY: bench-control
 bench-control: venv ## time the control side: one vm and 100 vms whose clones cost nothing
 	@tests/tools/debian-packages libvirt-daemon-system

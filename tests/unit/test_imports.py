@@ -13,16 +13,14 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Callable
 
 import pytest
+from support.arrows import LIBRARY_NAME, Source, imports, read
 
-PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
-LIBRARY = PurePosixPath("module_utils/maglica")
-LIBRARY_NAME = "ansible_collections.maglica.cloud.plugins.module_utils.maglica"
+CHECKOUT = Path(__file__).resolve().parents[2]
 MAX_LINES = 350
 
 # Values in, values out: these decide, and leave the doing to others.
@@ -141,63 +139,7 @@ STORAGE_WORDS = re.compile(r"qemu-img|qcow2")
 STORAGE_ONLY = ("disk.qcow2", "disk.qemu_img", "disk.copies", "disk.chain.QCOW2", "disk.chain.RAW")
 
 
-@dataclass(frozen=True)
-class Source:
-    """One file of plugins/, parsed; `path` is relative to plugins/."""
-
-    path: PurePosixPath
-    text: str
-
-    @property
-    def tree(self) -> ast.Module:
-        return ast.parse(self.text)
-
-    @property
-    def inside(self) -> str | None:
-        """The path inside the library, or None for what is not the library."""
-        is_inside = self.path.is_relative_to(LIBRARY)
-        return str(self.path.relative_to(LIBRARY)) if is_inside else None
-
-
-@dataclass(frozen=True)
-class Import:
-    """One thing that a file imports: as written, and inside the library where it leads there."""
-
-    name: str
-    line: int
-    level: int
-    target: str | None
-
-
 Rule = Callable[[Source], Iterator[str]]
-
-
-def imports(source: Source) -> Iterator[Import]:
-    """Yield each import of a file, wherever in the file it stands."""
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield Import(alias.name, node.lineno, 0, library_target(source, alias.name, 0))
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                name = ".".join(filter(None, (node.module, alias.name)))
-                yield Import(
-                    name, node.lineno, node.level, library_target(source, name, node.level)
-                )
-
-
-def library_target(source: Source, name: str, level: int) -> str | None:
-    """Return where an import leads inside the library ("wire.message.Frames"), if it does."""
-    if level:
-        folder = source.path.parents[level - 1].parts if level <= len(source.path.parents) else ()
-        parts = (*folder, *name.split("."))
-    elif name == LIBRARY_NAME or name.startswith(f"{LIBRARY_NAME}."):
-        parts = tuple(name.split(".")[4:])
-    elif root(name) == "maglica":
-        parts = (*LIBRARY.parent.parts, *name.split("."))
-    else:
-        return None
-    return ".".join(parts[2:]) if parts[:2] == LIBRARY.parts else None
 
 
 def reaches(source: Source) -> Iterator[tuple[str, int]]:
@@ -378,9 +320,9 @@ RULES: tuple[Rule, ...] = (
 
 @pytest.fixture(scope="module")
 def sources() -> list[Source]:
-    paths = sorted(p for p in PLUGINS.rglob("*.py") if "__pycache__" not in p.parts)
-    assert paths, "no sources found"
-    return [Source(PurePosixPath(p.relative_to(PLUGINS)), p.read_text()) for p in paths]
+    sources = read(CHECKOUT)
+    assert sources, "no sources found"
+    return sources
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
