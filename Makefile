@@ -116,6 +116,10 @@ test-faults-short: cloud ## the short form of test-faults, which is a part of te
 house: ## measure plugins/: folders, lines, imports, what stands twice (ROOT=checkout, or COMMIT="sha a..b")
 	@cd tests && $(PYTHON) -m tools.house $(if $(ROOT),--root $(abspath $(ROOT))) $(if $(COMMIT),--commit $(COMMIT))
 
+.PHONY: picture
+picture: ## draw the rooms of plugins/ and who imports whom; writes docs/architecture.svg
+	@cd tests && $(PYTHON) -m tools.picture
+
 .PHONY: bench-control
 bench-control: venv ## time the control side: one vm and 100 vms whose clones cost nothing
 	@tests/tools/debian-packages libvirt-daemon-system
