@@ -97,7 +97,8 @@ def main(words: list[str]) -> int:
     before, longest, answered = 0, 0, False
     while not answered:
         for _envelope, message in stage.engine.handle(stage.broker._inbox.turn()).replies:
-            answered |= message.type == "request"
+            # Lists have a revision, besides.
+            answered |= message.type == "requests" and "revision" not in message.body
             before += not answered
             longest = max(longest, sum(map(len, encode(message))))
     print(json.dumps({"before": before, "longest": longest}))
