@@ -75,6 +75,7 @@ class Answer:
     revision: int | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
+    _first: dict[str, Any] | None = None
 
     def add(self, request: Request) -> bool:
         """Show a request if there is room for it; tell whether there was."""
@@ -86,6 +87,7 @@ class Answer:
 
     def is_full(self) -> bool:
         """Tell whether there is room for no other entry, so that none need be looked up."""
+        self._weigh()
         return self.room <= 0 or len(self.requests) + len(self.errors) == self.most
 
     def message(self) -> Message:
@@ -98,13 +100,22 @@ class Answer:
 
     def _add(self, entries: list[dict[str, Any]], entry: dict[str, Any]) -> bool:
         count = len(self.requests) + len(self.errors)
-        room = self.room - size(entry) - 1
-        if count and (room < 0 or count == self.most):
-            self.more = True
-            return False
-        self.room = room
+        if count:
+            self._weigh()
+            self.room -= size(entry) + 1
+            if self.room < 0 or count == self.most:
+                self.more = True
+                return False
+        else:
+            self._first = entry
         entries.append(entry)
         return True
+
+    def _weigh(self) -> None:
+        """Count the first entry. It is shown however long it is, and often is the only one."""
+        if self._first is not None:
+            self.room -= size(self._first) + 1
+            self._first = None
 
 
 def fits(request: Request) -> bool:
