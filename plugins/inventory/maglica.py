@@ -384,7 +384,9 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import
     shown as fleet_view,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.filter import Filters
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.inventory import Entry
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.inventory import (
+    InventoryEntry,
+)
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.snapshot import (
     AddressSource,
     Gather,
@@ -531,7 +533,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             gather=gather,
             sources=tuple(map(AddressSource, sources)),
             preference=addresses.Preference(
-                addresses.Family(self.get_option("address_family")),
+                addresses.AddressFamily(self.get_option("address_family")),
                 tuple(map(addresses.check_network, self.get_option("address_networks"))),
             ),
             wanted=wanted,
@@ -592,7 +594,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 self.inventory.set_variable(entry.name, name, value)
             self._construct(entry.name, variables)
 
-    def _add_groups(self, listed: Iterable[Entry]) -> dict[str, str]:
+    def _add_groups(self, listed: Iterable[InventoryEntry]) -> dict[str, str]:
         """Return what the groups of the entries, and those of all kinds, are called."""
         prefix = self.get_option("group_prefix")
         groups = {*self.get_option("include"), *(name for entry in listed for name in entry.groups)}
@@ -612,7 +614,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         prefix = self.get_option("variable_prefix")
         return {prefix + key: value for key, value in shown.items()}
 
-    def _connection(self, entry: Entry, uris: dict[str, str]) -> dict[str, Any]:
+    def _connection(self, entry: InventoryEntry, uris: dict[str, str]) -> dict[str, Any]:
         if entry.domain is None or entry.shown["kind"] != "vm":
             return {}
         if self.get_option("connection") == QEMU:

@@ -155,9 +155,9 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     load_config,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.images import (
+    ImageState,
     Place,
-    Readiness,
-    Wanted,
+    WantedImage,
     bring,
     foresee,
 )
@@ -180,8 +180,8 @@ def argument_spec() -> dict:
 def run(parameters: dict, check_mode: bool, progress: Progress) -> list[Place]:
     """Do, or in check mode foresee, what the parameters ask for."""
     config = load_config(parameters)
-    state = Readiness(parameters["state"])
-    wanted = Wanted(parameters["name"], state, tuple(parameters["hosts"]))
+    state = ImageState(parameters["state"])
+    wanted = WantedImage(parameters["name"], state, tuple(parameters["hosts"]))
     with Client(config, reply_timeout=parameters["client_worker_timeout"]) as client:
         if check_mode:
             return foresee(client, wanted)

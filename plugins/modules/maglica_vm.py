@@ -343,7 +343,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.fleet import Fleet
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown import of_member
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.target import Member
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.target import Target
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.task import Task
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
@@ -359,7 +359,7 @@ def argument_spec() -> dict:
     }
 
 
-def run(parameters: dict, check_mode: bool, progress: Progress) -> Member:
+def run(parameters: dict, check_mode: bool, progress: Progress) -> Target:
     """Do, or in check mode foresee, what the parameters ask for."""
     config = load_config(parameters)
     fleet = Fleet(config.hosts, parameters["host_timeout"], parameters["auth_file"])
@@ -371,7 +371,7 @@ def run(parameters: dict, check_mode: bool, progress: Progress) -> Member:
     return member
 
 
-def result_of(member: Member) -> dict:
+def result_of(member: Target) -> dict:
     """Return the result of the module, or of its failure."""
     result = of_member(member)
     if member.has_changed or not member.error:

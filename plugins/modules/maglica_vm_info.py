@@ -253,8 +253,8 @@ def argument_spec() -> dict:
         "address_networks": {"type": "list", "elements": "str", "default": []},
         "address_family": {
             "type": "str",
-            "choices": [family.value for family in addresses.Family],
-            "default": addresses.Family.IPV4.value,
+            "choices": [family.value for family in addresses.AddressFamily],
+            "default": addresses.AddressFamily.IPV4.value,
         },
         "definitions": {"type": "bool", "default": False},
         **listing_spec(),
@@ -264,7 +264,7 @@ def argument_spec() -> dict:
 def ask(question: info.Question, parameters: Mapping[str, Any]) -> dict[str, Any]:
     sources = [AddressSource(source) for source in parameters["address_sources"]]
     preference = addresses.Preference(
-        addresses.Family(parameters["address_family"]),
+        addresses.AddressFamily(parameters["address_family"]),
         tuple(map(addresses.check_network, parameters["address_networks"])),
     )
     return info.vms(question, sources, preference, parameters["definitions"])

@@ -483,7 +483,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown
     unknown,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.target import (
-    Member,
+    Target,
     failures,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.task import Asked, Task
@@ -528,17 +528,17 @@ def asked(parameters: dict) -> Asked:
     )
 
 
-def is_removed(member: Member) -> bool:
+def is_removed(member: Target) -> bool:
     """Tell whether the vm was to be absent, and is."""
     return member.wanted.state is Presence.ABSENT and member.error is None
 
 
-def host_of(member: Member) -> str | None:
+def host_of(member: Target) -> str | None:
     """Return the host that the vm is, or was, or would be on."""
     return member.request.host if member.request else member.before.get("host")
 
 
-def shown(member: Member) -> dict:
+def shown(member: Target) -> dict:
     """Return what the result has of a vm."""
     known = member.vm or unknown(member.name, host_of(member))
     result = {**known, "changed": member.has_changed}

@@ -19,12 +19,12 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS)]
 
 from faults.crowd import Crowd  # noqa: E402 - after the import path is set
-from maglica.client_worker.access import Peer, Table  # noqa: E402
+from maglica.client_worker.access import Caller, Table  # noqa: E402
 from maglica.client_worker.broker import Broker  # noqa: E402
 from maglica.client_worker.dispatch import Incoming  # noqa: E402
-from maglica.client_worker.hosts import Hosts  # noqa: E402
+from maglica.client_worker.hosts import KnownHosts  # noqa: E402
 from maglica.client_worker.journal import Journal  # noqa: E402
-from maglica.client_worker.open_requests import Requests  # noqa: E402
+from maglica.client_worker.open_requests import OpenRequests  # noqa: E402
 from maglica.client_worker.state import Context  # noqa: E402
 from maglica.client_worker.transactions import Engine  # noqa: E402
 from maglica.config.config import ClientWorker  # noqa: E402
@@ -46,12 +46,14 @@ class Stage:
         names = {"kvm0": Role.HOST, "admin": Role.CLIENT, "eve": Role.OBSERVER}
         self.server = keys.make(folder / "client_worker.key")
         self.keys = {name: keys.make(folder / f"{name}.key") for name in names}
-        peers = [Peer(name, role, self.keys[name].public.decode()) for name, role in names.items()]
+        peers = [
+            Caller(name, role, self.keys[name].public.decode()) for name, role in names.items()
+        ]
         self.where = ClientWorker(LOOPBACK, free_port(), free_port(), self.server.public.decode())
         self.journal = Journal.open(folder / "journal.sqlite")
         context = Context(
-            Requests(self.journal, time.time),
-            Hosts({}, 1e9),
+            OpenRequests(self.journal, time.time),
+            KnownHosts({}, 1e9),
             Table({peer.key: peer for peer in peers}),
         )
         self.engine = Engine(context, self.journal, 1e9, frozenset())

@@ -26,7 +26,7 @@ def access() -> None:
     def admit(frames: list[bytes], _table: object) -> zap.Verdict:
         return zap.Verdict([b"1.0", frames[1], b"200", b"OK", b"anybody", b""], None)
 
-    def anybody(_context: object, _key: object) -> access.Peer:
+    def anybody(_context: object, _key: object) -> access.Caller:
         return access.ANYBODY
 
     broker.zap = admit
@@ -50,7 +50,7 @@ def types() -> None:
             return lambda _context, _call: OK
 
     dispatch.HANDLERS = Everything(dispatch.HANDLERS)
-    dispatch.Peer.may = lambda _peer, _type: True
+    dispatch.Caller.may = lambda _peer, _type: True
     messages.asked = lambda kind, body: checked(kind, body) if kind in messages.ASKED else body
 
 

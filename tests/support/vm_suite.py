@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pytest
 from maglica.manage.ports import Hosts, Requests
-from maglica.manage.target import Member, WaitFor, Waiting
+from maglica.manage.target import Target, WaitFor, Waiting
 from maglica.manage.task import Task
 from maglica.manage.wanted import want
 from maglica.model import errors
@@ -52,7 +52,7 @@ class Cell(Protocol):
         """Return the names of the host's domains, sorted."""
 
 
-def only(members: list[Member]) -> Member:
+def only(members: list[Target]) -> Target:
     """Return the one member; raise its error."""
     (member,) = members
     if member.error:
@@ -60,19 +60,19 @@ def only(members: list[Member]) -> Member:
     return member
 
 
-def bring(cell: Cell, waiting: Waiting = PATIENT, **fields: object) -> Member:
+def bring(cell: Cell, waiting: Waiting = PATIENT, **fields: object) -> Target:
     wanted = want(**{"name": NAME, "image": IMAGE, **fields})
     return only(Task(cell.client, cell.hosts, waiting).bring([wanted]))
 
 
-def release_and_bring(cell: Cell, **fields: object) -> Member:
+def release_and_bring(cell: Cell, **fields: object) -> Target:
     """Bring the vm to its state, and release the hosts only when that waits for them."""
     wanted = want(**{"name": NAME, "image": IMAGE, **fields})
     task = Task(cell.client, cell.hosts, PATIENT, lambda _request: cell.release())
     return only(task.bring([wanted]))
 
 
-def foresee(cell: Cell, **fields: object) -> Member:
+def foresee(cell: Cell, **fields: object) -> Target:
     wanted = want(**{"name": NAME, "image": IMAGE, **fields})
     return only(Task(cell.client, cell.hosts, Waiting()).foresee([wanted]))
 

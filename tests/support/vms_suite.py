@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 from maglica.manage.group import Group, Pattern
-from maglica.manage.target import Member, Waiting
+from maglica.manage.target import Target, Waiting
 from maglica.manage.task import Asked, Task
 from maglica.manage.wanted import Wanted, want
 from maglica.model import errors
@@ -28,7 +28,7 @@ def group(count: int = 0, exact: bool = False, **fields: object) -> Group:
     return Group(PATTERN, want(**{"name": PATTERN.name(1), "image": IMAGE, **fields}), count, exact)
 
 
-def bring(cell: Cell, asked: Asked, waiting: Waiting = PATIENT) -> list[Member]:
+def bring(cell: Cell, asked: Asked, waiting: Waiting = PATIENT) -> list[Target]:
     return Task(cell.client, cell.hosts, waiting).bring(asked)
 
 
@@ -40,7 +40,7 @@ def there(cell: Cell) -> set[str]:
     return {name for host in HOSTS for name in cell.defined(host)} - {IMAGE}
 
 
-def changed(members: list[Member]) -> list[str]:
+def changed(members: list[Target]) -> list[str]:
     assert [member.error for member in members if member.error] == []
     return [member.name for member in members if member.changed]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from maglica.config.config import Config, Library
-from maglica.host_worker.daemon.client_worker_link import Peer as Link
+from maglica.host_worker.daemon.client_worker_link import ClientWorkerLink as Link
 from maglica.model.errors import MessageInvalid
 from maglica.wire import features, keys
 from maglica.wire.client import Client

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from maglica.client_worker.dispatch import Incoming
-from maglica.client_worker.hosts import Hosts
+from maglica.client_worker.hosts import KnownHosts
 from maglica.client_worker.journal import Journal
-from maglica.client_worker.open_requests import Requests
+from maglica.client_worker.open_requests import OpenRequests
 from maglica.client_worker.state import Context
 from maglica.client_worker.transactions import Engine, Outcome
 from maglica.model.plain import plain
@@ -36,8 +36,10 @@ class Cell:
 
     def open(self) -> None:
         self.journal = Journal.open(self.path)
-        requests = Requests(self.journal, self.clock)
-        self.context = Context(requests, Hosts({}, 15.0), None, clock=self.clock, wall=self.clock)
+        requests = OpenRequests(self.journal, self.clock)
+        self.context = Context(
+            requests, KnownHosts({}, 15.0), None, clock=self.clock, wall=self.clock
+        )
         self.engine = Engine(self.context, self.journal, 600.0, self.configured)
         self.engine.start()
 

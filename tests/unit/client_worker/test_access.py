@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from maglica.client_worker import access
-from maglica.client_worker.access import ALLOWED, ANYBODY, AccessFile, Peer, parse
+from maglica.client_worker.access import ALLOWED, ANYBODY, AccessFile, Caller, parse
 from maglica.model.errors import ConfigInvalid
 from maglica.model.request import Role
 from zmq.utils import z85
@@ -25,8 +25,8 @@ def test_a_file_with_all_roles() -> None:
     text = f"# who\n\nclient admin {KEY}\n  host\tkvm0.example.jp   {OTHER}\n"
     table = parse(text, PATH)
     assert table.peers == {
-        KEY: Peer("admin", Role.CLIENT, KEY),
-        OTHER: Peer("kvm0.example.jp", Role.HOST, OTHER),
+        KEY: Caller("admin", Role.CLIENT, KEY),
+        OTHER: Caller("kvm0.example.jp", Role.HOST, OTHER),
     }
     assert table.hosts == {"kvm0.example.jp"}
 
@@ -53,7 +53,7 @@ def test_what_is_wrong_is_told_with_its_line(line: str, text: str) -> None:
 
 @pytest.mark.parametrize("role", Role)
 def test_a_role_may_only_what_stands_there(role: Role) -> None:
-    peer = Peer("kvm0", role, KEY)
+    peer = Caller("kvm0", role, KEY)
     every = {kind for kinds in ALLOWED.values() for kind in kinds}
     assert {kind for kind in every | {"shutdown"} if peer.may(kind)} == ALLOWED[role]
     assert peer.is_host("kvm0") == (role is Role.HOST)

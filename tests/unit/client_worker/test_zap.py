@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from maglica.client_worker.access import Peer, Table
+from maglica.client_worker.access import Caller, Table
 from maglica.client_worker.zap import zap
 from maglica.model.request import Role
 from maglica.wire.sockets import PUBLISH_DOMAIN, REQUEST_DOMAIN
@@ -21,7 +21,7 @@ def question(domain: str, public: bytes = PUBLIC) -> list[bytes]:
 
 
 def table(role: Role) -> Table:
-    return Table({KEY: Peer("kvm0", role, KEY)})
+    return Table({KEY: Caller("kvm0", role, KEY)})
 
 
 @pytest.mark.parametrize(

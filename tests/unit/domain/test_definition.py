@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from maglica.domain import definition as domain_xml
-from maglica.domain.definition import Disk, describe
+from maglica.domain.definition import DefinedDisk, describe
 from maglica.domain.metadata import Made
 from maglica.model import request
 from maglica.model.errors import ImageUnsupported
@@ -37,7 +37,7 @@ def test_every_field() -> None:
         ("52:54:00:aa:00:01", "default")
     ]
     assert found.disks == (
-        Disk(
+        DefinedDisk(
             target="vda",
             device="disk",
             kind="file",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from maglica.fleet.addresses import (
     ANY,
-    Family,
+    AddressFamily,
     Lease,
     Preference,
     check_network,
@@ -59,10 +59,10 @@ def test_what_is_no_address(text: str) -> None:
         (((), ()), ANY, None),
         ((("192.0.2.1",), ("198.51.100.1",)), ANY, "192.0.2.1"),
         ((("2001:db8::1", "192.0.2.1"), ()), ANY, "192.0.2.1"),
-        ((("2001:db8::1", "192.0.2.1"), ()), Preference(Family.IPV6), "2001:db8::1"),
+        ((("2001:db8::1", "192.0.2.1"), ()), Preference(AddressFamily.IPV6), "2001:db8::1"),
         ((("2001:db8::1",), ()), ANY, "2001:db8::1"),
-        ((("2001:db8::1",), ()), Preference(Family.IPV4_ONLY), None),
-        ((("192.0.2.1",), ()), Preference(Family.IPV6_ONLY), None),
+        ((("2001:db8::1",), ()), Preference(AddressFamily.IPV4_ONLY), None),
+        ((("192.0.2.1",), ()), Preference(AddressFamily.IPV6_ONLY), None),
         ((("192.0.2.1",), ("198.51.100.1",)), Preference(networks=("lab",)), "198.51.100.1"),
         ((("192.0.2.1", "10.0.0.7"), ()), Preference(networks=("10.0.0.0/8",)), "10.0.0.7"),
         ((("192.0.2.1",), ("2001:db8::1",)), Preference(networks=("lab",)), "2001:db8::1"),
@@ -71,7 +71,7 @@ def test_what_is_no_address(text: str) -> None:
         ((("::ffff:127.0.0.1", "::ffff:0.0.0.0", "::ffff:169.254.1.1"), ()), ANY, None),
         ((("0.0.0.1", "::127.0.0.1", "::ffff:0.1.2.3", "::1%lo"), ()), ANY, None),
         ((("::ffff:192.0.2.1",), ()), ANY, "192.0.2.1"),
-        ((("::ffff:192.0.2.1",), ()), Preference(Family.IPV6_ONLY), None),
+        ((("::ffff:192.0.2.1",), ()), Preference(AddressFamily.IPV6_ONLY), None),
         ((("$(reboot)", "192.0.2.1;", "192.0.2.9"), ()), ANY, "192.0.2.9"),
     ],
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from maglica.fleet.cache import VERSION, dump, load, merge
-from maglica.fleet.snapshot import Host, Pool, Snapshot
+from maglica.fleet.snapshot import Host, PoolState, Snapshot
 from maglica.libvirtd.hosts import Unreachable
 from maglica.model.request import Interface
 from maglica.model.vm import Disk, Domain
@@ -32,7 +32,7 @@ IMAGE = Domain("debian", "u2", "kvm0", "stopped", active=False, made=False)
 FULL = Snapshot(
     vms=(VM,),
     images=(IMAGE,),
-    hosts=(Host("kvm0", "test:///default", 0.1, cpus=2, pools=(Pool("p", True, 2, 1),)),),
+    hosts=(Host("kvm0", "test:///default", 0.1, cpus=2, pools=(PoolState("p", True, 2, 1),)),),
     unreachable=(Unreachable("kvm1", "refused"),),
     problems=("x is odd",),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from maglica.config.config import HostEntry
-from maglica.fleet.inventory import Entry, Naming, distinct, entries, is_plain
+from maglica.fleet.inventory import InventoryEntry, Naming, distinct, entries, is_plain
 from maglica.fleet.snapshot import Host, Snapshot
 from maglica.model.vm import Domain
 
@@ -27,7 +27,7 @@ def _listed(
     include: Collection[str] = EVERYTHING,
     naming: Naming = _name,
     groups: Collection[str] = (),
-) -> tuple[list[Entry], list[str]]:
+) -> tuple[list[InventoryEntry], list[str]]:
     return distinct(entries(snapshot, HOSTS, include, naming), groups)
 
 

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import pytest
-from maglica.libvirtd.uri import Peer, Way, for_unattended_use, peer
+from maglica.libvirtd.uri import Endpoint, Way, for_unattended_use, peer
 from maglica.model.errors import ConfigInvalid
 
 
 @pytest.mark.parametrize(
     ("uri", "expected"),
     [
-        ("qemu+tcp://kvm0.example.jp/system", Peer(Way.INET, "kvm0.example.jp", 16509)),
-        ("qemu+tcp://kvm0.example.jp:99/system", Peer(Way.INET, "kvm0.example.jp", 99)),
-        ("qemu+tls://kvm0/system", Peer(Way.INET, "kvm0", 16514)),
-        ("qemu://kvm0/system", Peer(Way.INET, "kvm0", 16514)),
-        ("qemu+tcp://[2001:db8::1]/system", Peer(Way.INET, "2001:db8::1", 16509)),
-        ("qemu+tcp:///system", Peer(Way.INET, "localhost", 16509)),
-        ("qemu+libssh2://root@kvm0/system", Peer(Way.INET, "kvm0", 22)),
-        ("qemu+ssh://root@kvm0:2222/system", Peer(Way.CHILD, "kvm0")),
-        ("qemu+ext://kvm0/system?command=/x", Peer(Way.CHILD, "kvm0")),
-        ("qemu:///system", Peer(Way.UNIX)),
-        ("qemu+unix:///system?socket=/run/x", Peer(Way.UNIX, socket="/run/x")),
-        ("test:///default", Peer(Way.INSIDE)),
-        ("test+tcp://127.0.0.1:1/default", Peer(Way.INET, "127.0.0.1", 1)),
-        ("test+unix:///default?socket=/x", Peer(Way.UNIX, socket="/x")),
+        ("qemu+tcp://kvm0.example.jp/system", Endpoint(Way.INET, "kvm0.example.jp", 16509)),
+        ("qemu+tcp://kvm0.example.jp:99/system", Endpoint(Way.INET, "kvm0.example.jp", 99)),
+        ("qemu+tls://kvm0/system", Endpoint(Way.INET, "kvm0", 16514)),
+        ("qemu://kvm0/system", Endpoint(Way.INET, "kvm0", 16514)),
+        ("qemu+tcp://[2001:db8::1]/system", Endpoint(Way.INET, "2001:db8::1", 16509)),
+        ("qemu+tcp:///system", Endpoint(Way.INET, "localhost", 16509)),
+        ("qemu+libssh2://root@kvm0/system", Endpoint(Way.INET, "kvm0", 22)),
+        ("qemu+ssh://root@kvm0:2222/system", Endpoint(Way.CHILD, "kvm0")),
+        ("qemu+ext://kvm0/system?command=/x", Endpoint(Way.CHILD, "kvm0")),
+        ("qemu:///system", Endpoint(Way.UNIX)),
+        ("qemu+unix:///system?socket=/run/x", Endpoint(Way.UNIX, socket="/run/x")),
+        ("test:///default", Endpoint(Way.INSIDE)),
+        ("test+tcp://127.0.0.1:1/default", Endpoint(Way.INET, "127.0.0.1", 1)),
+        ("test+unix:///default?socket=/x", Endpoint(Way.UNIX, socket="/x")),
     ],
 )
-def test_peer(uri: str, expected: Peer) -> None:
+def test_peer(uri: str, expected: Endpoint) -> None:
     assert peer(uri) == expected
 
 

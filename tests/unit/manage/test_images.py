@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from maglica.manage.images import Readiness, Wanted, bring, foresee
+from maglica.manage.images import ImageState, WantedImage, bring, foresee
 from maglica.model.errors import HostDown, HostUnknown, ImageUnknown, NameInvalid
 from maglica.model.request import (
     BaseSummary,
@@ -24,8 +24,8 @@ from maglica.model.request import (
 )
 from support.client_worker import IMAGE, base, image
 
-PREPARED = Wanted(IMAGE)
-RELEASED = Wanted(IMAGE, Readiness.RELEASED)
+PREPARED = WantedImage(IMAGE)
+RELEASED = WantedImage(IMAGE, ImageState.RELEASED)
 
 
 def status(
@@ -64,7 +64,7 @@ class Client:
         return replace(request, state=State.DONE, phases=(Phase(self._phase, 1.0),))
 
 
-def to_do(wanted: Wanted, *hosts: HostStatus) -> dict[str, bool]:
+def to_do(wanted: WantedImage, *hosts: HostStatus) -> dict[str, bool]:
     return {place.host: place.changed for place in foresee(Client(*hosts), wanted)}
 
 
@@ -104,7 +104,7 @@ def test_an_image_that_nobody_has() -> None:
     with pytest.raises(ImageUnknown, match="it is running on a"):
         to_do(PREPARED, status("a", domains=(image(active=True),)))
     with pytest.raises(NameInvalid):
-        to_do(Wanted("../x"), status("a"))
+        to_do(WantedImage("../x"), status("a"))
 
 
 def looked_at(host: str, customizable: bool) -> HostStatus:

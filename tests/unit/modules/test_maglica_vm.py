@@ -46,19 +46,19 @@ def bring(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             seen.update(hosts=hosts, waiting=waiting)
             self.tell = tell
 
-        def _answer(self, how: str, asked: list[wanted.Wanted]) -> list[target.Member]:
+        def _answer(self, how: str, asked: list[wanted.Wanted]) -> list[target.Target]:
             (wanted,) = asked
             seen.update(how=how, wanted=wanted)
             if "told" in seen:
                 self.tell(seen["told"])
             if "error" in seen:
                 raise seen["error"]
-            return [target.Member(wanted, **seen["member"])]
+            return [target.Target(wanted, **seen["member"])]
 
-        def bring(self, asked: list[wanted.Wanted]) -> list[target.Member]:
+        def bring(self, asked: list[wanted.Wanted]) -> list[target.Target]:
             return self._answer("bring", asked)
 
-        def foresee(self, asked: list[wanted.Wanted]) -> list[target.Member]:
+        def foresee(self, asked: list[wanted.Wanted]) -> list[target.Target]:
             return self._answer("foresee", asked)
 
     monkeypatch.setattr(maglica_vm, "Task", FakeTask)

@@ -45,16 +45,16 @@ def task(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         def __init__(self, *_parts: object) -> None:
             seen["fleet"], seen["waiting"] = _parts[1:3]
 
-        def _answer(self, how: str, asked: object) -> list[target.Member]:
+        def _answer(self, how: str, asked: object) -> list[target.Target]:
             seen.update(how=how, asked=asked)
             if "error" in seen:
                 raise seen["error"]
             return seen["members"]
 
-        def bring(self, asked: object) -> list[target.Member]:
+        def bring(self, asked: object) -> list[target.Target]:
             return self._answer("bring", asked)
 
-        def foresee(self, asked: object) -> list[target.Member]:
+        def foresee(self, asked: object) -> list[target.Target]:
             return self._answer("foresee", asked)
 
     monkeypatch.setattr(maglica_vms, "Task", FakeTask)
@@ -129,8 +129,8 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
     assert task["waiting"] == target.Waiting(False, target.WaitFor.ADDRESS, 9)
 
 
-def member(name: str, state: str = "present", **fields: Any) -> target.Member:
-    return target.Member(wanted.want(name, Presence(state)), **fields)
+def member(name: str, state: str = "present", **fields: Any) -> target.Target:
+    return target.Target(wanted.want(name, Presence(state)), **fields)
 
 
 MEMBERS = (
@@ -164,7 +164,7 @@ def test_the_result(run: Run, task: dict[str, Any]) -> None:
 
 
 def test_the_failed_ones_are_named_with_their_causes(run: Run, task: dict[str, Any]) -> None:
-    lost: Sequence[target.Member] = [
+    lost: Sequence[target.Target] = [
         member("e", changed=True, request=REQUEST, error=errors.NoRoom("pool x is full")),
         member("f", changed=True, done=True, error=errors.RequestTimeout("cannot wait longer")),
         member("g", "absent", before={"host": HOST}, error=errors.StorageFailed("busy")),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 
 from ..manage import images
-from ..manage.images import Readiness
+from ..manage.images import ImageState
 from ..verbs.prepare import PREPARE
 from ..verbs.release import RELEASE
 from . import options, text
@@ -41,16 +41,16 @@ def list_images(cloud: Cloud, asked: argparse.Namespace, console: Console) -> No
 
 
 def prepare(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
-    _bring(cloud, asked, console, Readiness.PREPARED)
+    _bring(cloud, asked, console, ImageState.PREPARED)
 
 
 def release(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
-    _bring(cloud, asked, console, Readiness.RELEASED)
+    _bring(cloud, asked, console, ImageState.RELEASED)
 
 
-def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, state: Readiness) -> None:
+def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, state: ImageState) -> None:
     """Do it on the hosts that have the image, and show what was done on each."""
-    wanted = images.Wanted(asked.name, state, (asked.host,) if asked.host else ())
+    wanted = images.WantedImage(asked.name, state, (asked.host,) if asked.host else ())
     follow = Follow(console)
     with follow.followed():
         places = images.bring(cloud.client, wanted, asked.timeout if asked.wait else 0, follow)

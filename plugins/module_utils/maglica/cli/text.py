@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..manage.images import Place
-from ..manage.target import Member
+from ..manage.target import Target
 from ..model.request import HostStatus, Request
 from ..model.text import one_line
 from ..model.vm import Domain
@@ -58,7 +58,7 @@ def vm_table(vms: Iterable[Domain]) -> str:
     return table(("Name", "Host", "State", "vCPUs", "MiB", "Clone"), rows)
 
 
-def members(members: Sequence[Member]) -> str:
+def members(members: Sequence[Target]) -> str:
     """Return how vms are now, of those that nothing stands against."""
     done = [member for member in members if not member.error]
     going = [m.request for m in done if m.request is not None and not m.request.state.ended]
@@ -67,7 +67,7 @@ def members(members: Sequence[Member]) -> str:
     return "".join(map(_member, done))
 
 
-def _member(member: Member) -> str:
+def _member(member: Target) -> str:
     request, vm = member.request, member.vm or {}
     if request is None:
         line = f"{member.name} is {vm.get('state')} on {vm.get('host')}: nothing to do"

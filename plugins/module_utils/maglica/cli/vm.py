@@ -13,7 +13,7 @@ from typing import Any
 from ..fleet import shown as fleet_view
 from ..manage import shown
 from ..manage.group import MAX_VMS, Pattern
-from ..manage.target import Member, WaitFor, Waiting, failures
+from ..manage.target import Target, WaitFor, Waiting, failures
 from ..manage.task import Task
 from ..manage.wanted import Wanted, want
 from ..model.errors import ConfigInvalid, NameInvalid, VmUnknown
@@ -144,7 +144,7 @@ def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: li
         raise error
 
 
-def _result(member: Member) -> dict[str, Any]:
+def _result(member: Target) -> dict[str, Any]:
     """Return what was done for a vm, in the names of the modules' results."""
     result = {"name": member.name, **shown.of_member(member)}
     if member.error:

@@ -36,7 +36,7 @@ _SETTLED_NS = 2_000_000_000
 
 
 @dataclass(frozen=True)
-class Peer:
+class Caller:
     """The owner of a key. ``role`` None is everybody on a port without CURVE: all is allowed."""
 
     name: str
@@ -55,25 +55,25 @@ class Peer:
         return self.role is None or (self.role is Role.HOST and self.name == name)
 
 
-ANYBODY = Peer("anybody", None)
+ANYBODY = Caller("anybody", None)
 
 
 @dataclass(frozen=True)
 class Table:
     """The access file's content."""
 
-    peers: Mapping[str, Peer] = field(default_factory=dict)
+    peers: Mapping[str, Caller] = field(default_factory=dict)
 
     @property
     def hosts(self) -> frozenset[str]:
-        return frozenset(peer.name for peer in self.peers.values() if peer.role is Role.HOST)
+        return frozenset(caller.name for caller in self.peers.values() if caller.role is Role.HOST)
 
 
 def parse(text: str, path: Path) -> Table:
     """Return what the access file says. Raises ConfigInvalid with file and line."""
     if text and not text.endswith("\n"):
         raise ConfigInvalid(f"{path}: its last line has no end, as if it were not written wholly")
-    peers: dict[str, Peer] = {}
+    peers: dict[str, Caller] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()
         if not words or line.startswith("#"):
@@ -88,7 +88,7 @@ def parse(text: str, path: Path) -> Table:
             values.key(key, path.parent)
             if key in peers:
                 raise ValueError(f"the key of {peers[key]} stands here again")
-            peers[key] = Peer(names.object_name(name), Role(role), key)
+            peers[key] = Caller(names.object_name(name), Role(role), key)
         except (ValueError, NameInvalid) as error:
             raise ConfigInvalid(f"{path}:{number}: {error}") from None
     return Table(peers)

@@ -138,7 +138,7 @@ class Broker:
         self._send(self._engine.revoke())
         logger.info("read %s: %d keys", self._access.path, len(self._access.table.peers))
         listeners = {k: p for k, p in (before.peers if before else {}).items() if p.is_host(p.name)}
-        if any(self._access.table.peers.get(key) != peer for key, peer in listeners.items()):
+        if any(self._access.table.peers.get(key) != caller for key, caller in listeners.items()):
             self._end_subscriptions()
 
     def _end_subscriptions(self) -> None:
@@ -211,15 +211,15 @@ class Broker:
                 self._publisher.setsockopt(zmq.UNSUBSCRIBE, data[1:])
 
     def _subscribe(self, wanted: bytes, key: str | None) -> None:
-        peer = identify(self._context, key)
+        caller = identify(self._context, key)
         host = wanted[:-1].decode("ascii", "replace")
         try:
-            allowed = peer is not None and peer.is_host(host) and topic(host) == wanted
+            allowed = caller is not None and caller.is_host(host) and topic(host) == wanted
         except UnicodeEncodeError:
             allowed = False
         if not allowed:
             self._context.rejects["subscription"] += 1
-            logger.warning("refused a subscription of %s to %.100r", peer or "nobody", wanted)
+            logger.warning("refused a subscription of %s to %.100r", caller or "nobody", wanted)
             return
         self._publisher.setsockopt(self._zmq.SUBSCRIBE, wanted)
         self._engine.subscribed(host)

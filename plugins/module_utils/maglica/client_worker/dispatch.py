@@ -12,7 +12,7 @@ from ..model.errors import AccessDenied, JournalFailed, MaglicaError, MessageInv
 from ..wire import features, messages
 from ..wire.frames import OLD_VERSION, Message, OtherVersion, decode
 from . import client_messages, host_messages
-from .access import ANYBODY, Peer
+from .access import ANYBODY, Caller
 from .state import Call, Context, error_message
 from .waits import Envelope
 
@@ -41,7 +41,7 @@ class Incoming:
     frames: Sequence[bytes]
 
 
-def identify(context: Context, key: str | None) -> Peer | None:
+def identify(context: Context, key: str | None) -> Caller | None:
     """Return who has this key now, or None."""
     if context.table is None:
         return ANYBODY
@@ -62,41 +62,41 @@ def dispatch(context: Context, incoming: Incoming) -> Message | None:
 
 
 def _handle(context: Context, incoming: Incoming) -> Message | None:
-    peer = identify(context, incoming.key)
-    if peer is None:
+    caller = identify(context, incoming.key)
+    if caller is None:
         raise _rejected(context, "unknown_key", AccessDenied("this key has no role"))
     try:
         message = decode(incoming.frames)
         if message.type not in HANDLERS:
             raise MessageInvalid(f"unknown type {message.type[:40]!r}")
     except OtherVersion as error:
-        return _outdated(context, peer, error)
+        return _outdated(context, caller, error)
     except MessageInvalid as error:
         raise _rejected(context, "frames", error) from None
-    if not peer.may(message.type):
-        denied = AccessDenied(f"{peer} may not send {message.type}")
+    if not caller.may(message.type):
+        denied = AccessDenied(f"{caller} may not send {message.type}")
         raise _rejected(context, "role", denied)
     try:
         body = messages.asked(message.type, message.body)
     except MessageInvalid as error:
         raise _rejected(context, "body", error) from None
-    if message.type in _FROM_HOSTS and not peer.is_host(body["host"]):
-        denied = AccessDenied(f"{peer} may not speak for host {body['host']}")
+    if message.type in _FROM_HOSTS and not caller.is_host(body["host"]):
+        denied = AccessDenied(f"{caller} may not speak for host {body['host']}")
         raise _rejected(context, "other_host", denied)
     named = body.pop("features", ())
-    call = Call(peer.name, peer.key, body, incoming.envelope, frozenset(named))
+    call = Call(caller.name, caller.key, body, incoming.envelope, frozenset(named))
     answer = HANDLERS[message.type](context, call)
     if answer is not None and answer.type in messages.NAMING_FEATURES:
         answer.body["features"] = features.OWN
     return answer
 
 
-def _outdated(context: Context, peer: Peer, error: OtherVersion) -> Message:
+def _outdated(context: Context, caller: Caller, error: OtherVersion) -> Message:
     """Refuse a message of another version in a way that its sender can read; log it once a key."""
     context.rejects["version"] += 1
-    if peer.key not in context.outdated:
-        context.outdated.add(peer.key)
-        logger.warning("%s is refused: %s", peer, error)
+    if caller.key not in context.outdated:
+        context.outdated.add(caller.key)
+        logger.warning("%s is refused: %s", caller, error)
     refusal = error_message(error)
     return replace(refusal, version=OLD_VERSION) if error.version == OLD_VERSION else refusal
 

@@ -39,7 +39,7 @@ class _Host:
             self.news.tell(uuid, domain, ended, now)
 
 
-class Hosts:
+class KnownHosts:
     """All known hosts. Times named ``now`` are monotonic, ``seen`` is the time of day.
 
     ``limits`` are those of single hosts, ``limit`` is that of all others.

@@ -21,9 +21,9 @@ from ..system import systemd
 from ..wire import keys
 from .access import AccessFile
 from .broker import Broker
-from .hosts import Hosts
+from .hosts import KnownHosts
 from .journal import Journal
-from .open_requests import Requests
+from .open_requests import OpenRequests
 from .state import Context
 from .transactions import Engine
 
@@ -96,9 +96,9 @@ def _run(settings: config.Config) -> None:
         weights = {host.name: host.weight for host in settings.hosts}
         limits = {host.name: service.memory_limit(host) for host in settings.hosts}
         limit = MemoryLimit(service.memory_overcommit, service.memory_reserve)
-        hosts = Hosts(weights, service.host_timeout, limits, limit)
+        hosts = KnownHosts(weights, service.host_timeout, limits, limit)
         context = Context(
-            Requests(journal, time.time), hosts, access.table if access is not None else None
+            OpenRequests(journal, time.time), hosts, access.table if access is not None else None
         )
         engine = Engine(context, journal, service.retention, frozenset(weights))
         engine.start()

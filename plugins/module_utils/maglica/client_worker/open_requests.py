@@ -14,7 +14,7 @@ from ..verbs import table
 from .journal import Journal, digest
 
 
-class Requests:
+class OpenRequests:
     """Finds requests and changes them; changes come between ``begin`` and ``commit``.
 
     ``open`` has the open requests by id; ``added`` has what the transaction under way has added,

@@ -19,8 +19,8 @@ from ..wire import features, messages
 from ..wire.frames import Message
 from .access import Table
 from .delivery import Delivery
-from .hosts import Hosts
-from .open_requests import Requests
+from .hosts import KnownHosts
+from .open_requests import OpenRequests
 from .waits import Envelope, Waits
 
 
@@ -28,8 +28,8 @@ from .waits import Envelope, Waits
 class Context:
     """The client worker's state. ``table`` None: no CURVE, so that everybody may do everything."""
 
-    requests: Requests
-    hosts: Hosts
+    requests: OpenRequests
+    hosts: KnownHosts
     table: Table | None
     delivery: Delivery = field(default_factory=Delivery)
     waits: Waits = field(default_factory=Waits)

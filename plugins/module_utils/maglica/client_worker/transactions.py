@@ -107,8 +107,8 @@ class Engine:
         table = self._context.table
 
         def admitted(key: str) -> bool:
-            peer = table.peers.get(key) if table is not None else ANYBODY
-            return peer is not None and peer.may("wait")
+            caller = table.peers.get(key) if table is not None else ANYBODY
+            return caller is not None and caller.may("wait")
 
         denied = error_message(AccessDenied("this key has no role any more that may wait"))
         revoked = self._context.waits.revoked(admitted)

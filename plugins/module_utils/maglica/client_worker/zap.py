@@ -43,12 +43,12 @@ def zap(frames: Sequence[bytes], table: Table) -> Verdict:
     if mechanism != b"CURVE" or len(public) != _KEY_BYTES:
         return _refuse(request_id, b"400", f"no CURVE key, from {peer_address}")
     key = _z85(public)
-    peer = table.peers.get(key)
-    if peer is None:
+    caller = table.peers.get(key)
+    if caller is None:
         return _refuse(request_id, b"400", f"unknown key {key} from {peer_address}")
-    if peer.role not in _ADMITTED.get(domain, ()):
+    if caller.role not in _ADMITTED.get(domain, ()):
         where = domain.decode("ascii", "replace")
-        return _refuse(request_id, b"400", f"{peer} from {peer_address} may not use {where}")
+        return _refuse(request_id, b"400", f"{caller} from {peer_address} may not use {where}")
     return Verdict([b"1.0", request_id, b"200", b"OK", key.encode("ascii"), b""], None)
 
 

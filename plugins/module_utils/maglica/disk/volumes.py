@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from .._deps import need
-from ..domain.definition import Disk
+from ..domain.definition import DefinedDisk
 from ..domain.metadata import OwnVolume
 from ..libvirtd import local
 from ..model.errors import ImageUnsupported, MaglicaError, NotOwn, StorageFailed
@@ -66,7 +66,7 @@ def looks_own(name: str) -> bool:
     return bool(_OF_VM.fullmatch(name) or _OTHERS.fullmatch(name))
 
 
-def path_of(connection: Any, disk: Disk) -> str:
+def path_of(connection: Any, disk: DefinedDisk) -> str:
     """Return where a disk of a definition is, the path of a file or a block device.
 
     Raises StorageFailed, or ImageUnsupported for one that has none.

@@ -45,7 +45,7 @@ _NAMED_BY = {"file": "file", "block": "dev", "dir": "dir"}
 
 
 @dataclass(frozen=True)
-class Disk:
+class DefinedDisk:
     """A disk as it is defined.
 
     ``kind`` is the source's type (file, block, volume, network …), ``device`` is disk, cdrom,
@@ -81,14 +81,14 @@ class Definition:
     made: Made | None
     vcpus: int
     memory_mib: int
-    disks: tuple[Disk, ...] = ()
+    disks: tuple[DefinedDisk, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     nvram: str | None = None
     title: str | None = None
     checksum: str | None = None
 
     @property
-    def copied_disks(self) -> tuple[Disk, ...]:
+    def copied_disks(self) -> tuple[DefinedDisk, ...]:
         """The disks of which a clone gets its own copies."""
         return tuple(disk for disk in self.disks if not disk.shared)
 
@@ -198,7 +198,7 @@ def hides_nvram(root: ET.Element) -> bool:
     return root.find("os[@firmware='efi']") is not None and nvram_of(root) is None
 
 
-def describe_disk(element: ET.Element) -> Disk:
+def describe_disk(element: ET.Element) -> DefinedDisk:
     """Return the values in a <disk> element."""
     kind = element.get("type", "")
     source = element.find("source")
@@ -207,7 +207,7 @@ def describe_disk(element: ET.Element) -> Disk:
     driver = element.find("driver")
     transient = element.find("transient")
     read_only = element.find("readonly") is not None
-    return Disk(
+    return DefinedDisk(
         target="" if target is None else target.get("dev", ""),
         device=element.get("device", "disk"),
         kind=kind,

@@ -27,7 +27,7 @@ _AGENT_PATIENCE = 1.5
 
 
 @dataclass(frozen=True)
-class Guest:
+class AskedDomain:
     """A domain with its handle (a ``virDomain``).
 
     ``on_network``: it has an interface on one of libvirt's own networks. ``agent``: its guest agent
@@ -40,7 +40,7 @@ class Guest:
     agent: bool = False
     recorded: tuple[tuple[str, str], ...] = ()
 
-    def on(self, interfaces: tuple[Interface, ...]) -> Guest:
+    def on(self, interfaces: tuple[Interface, ...]) -> AskedDomain:
         return replace(self, domain=replace(self.domain, interfaces=interfaces))
 
     @property
@@ -50,7 +50,10 @@ class Guest:
 
 
 def look_up(
-    session: Session, connection: Any, guests: Sequence[Guest], sources: Sequence[AddressSource]
+    session: Session,
+    connection: Any,
+    guests: Sequence[AskedDomain],
+    sources: Sequence[AddressSource],
 ) -> list[Domain]:
     """Return the guests' domains with the addresses of the first source that knows some of each.
 
@@ -71,7 +74,9 @@ def look_up(
     return [guest.domain for guest in known]
 
 
-def from_leases(session: Session, connection: Any, guests: Sequence[Guest]) -> list[Guest]:
+def from_leases(
+    session: Session, connection: Any, guests: Sequence[AskedDomain]
+) -> list[AskedDomain]:
     """Return the guests with the addresses that libvirt's DHCP servers gave them."""
     libvirt = _deps.need("libvirt")
     if not any(guest.on_network for guest in guests):
@@ -121,11 +126,13 @@ def network_leases(session: Session, connection: Any, network: Any) -> tuple[Lea
     )
 
 
-def _from_agents(session: Session, _connection: Any, guests: Sequence[Guest]) -> list[Guest]:
+def _from_agents(
+    session: Session, _connection: Any, guests: Sequence[AskedDomain]
+) -> list[AskedDomain]:
     """Ask the guests' agents, on connections of their own: libvirt lets only those ask who may
     write, and one that hangs is left by ending its connection."""
     waiting = deque(guest for guest in guests if guest.agent)
-    found: dict[str, Guest] = {}
+    found: dict[str, AskedDomain] = {}
     until = session.remaining() * (1 - _AGENTS_PART)
 
     def ask_until_one_hangs() -> None:
@@ -148,17 +155,21 @@ def _from_agents(session: Session, _connection: Any, guests: Sequence[Guest]) ->
     return [found.get(guest.domain.uuid, guest) for guest in guests]
 
 
-def _agent(connection: Any, guest: Guest) -> Guest:
+def _agent(connection: Any, guest: AskedDomain) -> AskedDomain:
     source = _deps.need("libvirt").VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT
     return _asked_one(connection, guest, connection.lookupByUUIDString, source)
 
 
-def _from_arp(session: Session, connection: Any, guests: Sequence[Guest]) -> list[Guest]:
+def _from_arp(
+    session: Session, connection: Any, guests: Sequence[AskedDomain]
+) -> list[AskedDomain]:
     source = _deps.need("libvirt").VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP
     return _asked(session, connection, guests, source)
 
 
-def _recorded(_session: Session, _connection: Any, guests: Sequence[Guest]) -> list[Guest]:
+def _recorded(
+    _session: Session, _connection: Any, guests: Sequence[AskedDomain]
+) -> list[AskedDomain]:
     found = []
     for guest in guests:
         by_mac: dict[str, list[str]] = {}
@@ -168,15 +179,17 @@ def _recorded(_session: Session, _connection: Any, guests: Sequence[Guest]) -> l
     return found
 
 
-def _asked(session: Session, connection: Any, guests: Sequence[Guest], source: int) -> list[Guest]:
+def _asked(
+    session: Session, connection: Any, guests: Sequence[AskedDomain], source: int
+) -> list[AskedDomain]:
     return session.map(
         lambda guest: _asked_one(connection, guest, lambda _uuid: guest.handle, source), guests
     )
 
 
 def _asked_one(
-    connection: Any, guest: Guest, handle_of: Callable[[str], Any], source: int
-) -> Guest:
+    connection: Any, guest: AskedDomain, handle_of: Callable[[str], Any], source: int
+) -> AskedDomain:
     try:
         by_mac = _by_mac(handle_of(guest.domain.uuid).interfaceAddresses(source, 0))
     except faults():
@@ -198,7 +211,7 @@ def _by_mac(answer: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
-_Source = Callable[[Session, Any, Sequence[Guest]], list[Guest]]
+_Source = Callable[[Session, Any, Sequence[AskedDomain]], list[AskedDomain]]
 _SOURCES: dict[AddressSource, _Source] = {
     AddressSource.LEASE: from_leases,
     AddressSource.AGENT: _from_agents,

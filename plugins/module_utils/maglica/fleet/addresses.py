@@ -19,7 +19,7 @@ IpAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 _HERE = (ipaddress.ip_network("0.0.0.0/8"), ipaddress.ip_network("::/96"))
 
 
-class Family(str, enum.Enum):
+class AddressFamily(str, enum.Enum):
     """Which kind of address is taken where a vm has both."""
 
     IPV4 = "ipv4"
@@ -33,7 +33,7 @@ class Preference:
     """Which of several addresses is taken: of the first of ``networks`` that has one, each a
     libvirt network's (or bridge's) name or a range such as 192.0.2.0/24; then of ``family``."""
 
-    family: Family = Family.IPV4
+    family: AddressFamily = AddressFamily.IPV4
     networks: tuple[str, ...] = ()
 
 
@@ -113,12 +113,12 @@ def check_network(text: str) -> str:
     return text
 
 
-def _version(family: Family) -> int:
-    return 4 if family in (Family.IPV4, Family.IPV4_ONLY) else 6
+def _version(family: AddressFamily) -> int:
+    return 4 if family in (AddressFamily.IPV4, AddressFamily.IPV4_ONLY) else 6
 
 
-def _allowed(address: IpAddress, family: Family) -> bool:
-    only = family in (Family.IPV4_ONLY, Family.IPV6_ONLY)
+def _allowed(address: IpAddress, family: AddressFamily) -> bool:
+    only = family in (AddressFamily.IPV4_ONLY, AddressFamily.IPV6_ONLY)
     return not only or address.version == _version(family)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..libvirtd.hosts import Unreachable
 from ..model.vm import Disk, Domain, Interface
-from .snapshot import Host, Pool, Snapshot
+from .snapshot import Host, PoolState, Snapshot
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
 VERSION = 4
@@ -72,7 +72,7 @@ def _host(fields: Mapping[str, Any]) -> Host:
     return Host(
         **{
             **fields,
-            "pools": tuple(Pool(**pool) for pool in fields["pools"]),
+            "pools": tuple(PoolState(**pool) for pool in fields["pools"]),
             "networks": tuple(fields["networks"]),
         }
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import _deps
 from ..libvirtd import all_hosts
-from ..libvirtd.hosts import HostEntry
+from ..libvirtd.hosts import HostToRead
 from ..libvirtd.session import Options, Session
 from ..model.errors import HostUnknown
 from ..model.vm import Domain
@@ -38,7 +38,7 @@ class Fleet:
     ``auth_file`` as in sessions.Options.
     """
 
-    hosts: tuple[HostEntry, ...]
+    hosts: tuple[HostToRead, ...]
     timeout: float = 10.0
     auth_file: str | None = None
 
@@ -68,7 +68,7 @@ class Fleet:
 
 
 def snapshot(
-    hosts: Sequence[HostEntry],
+    hosts: Sequence[HostToRead],
     timeout: float = 10.0,
     *,
     gather: Gather = Gather.FULL,
@@ -116,7 +116,7 @@ def snapshot(
 
 
 def find_vms(
-    hosts: Sequence[HostEntry],
+    hosts: Sequence[HostToRead],
     names: Container[str],
     timeout: float = 10.0,
     auth_file: str | None = None,
@@ -133,7 +133,7 @@ def find_vms(
 
 
 def wait_addresses(
-    hosts: Sequence[HostEntry],
+    hosts: Sequence[HostToRead],
     uuids: Container[str],
     timeout: float,
     *,

@@ -11,7 +11,7 @@ from .. import _deps
 from ..libvirtd.facts import memory_mib
 from ..libvirtd.session import Session, code, faults
 from ..model.text import short
-from .snapshot import Host, Pool
+from .snapshot import Host, PoolState
 
 # virStoragePoolInfo's state of a pool that is in use: VIR_STORAGE_POOL_RUNNING.
 _RUNNING = 2
@@ -66,7 +66,7 @@ def _known(session: Session, connection: Any, what: str, call: Callable[[], Any]
         return None
 
 
-def _pools(session: Session, connection: Any) -> tuple[Pool, ...]:
+def _pools(session: Session, connection: Any) -> tuple[PoolState, ...]:
     libvirt = _deps.need("libvirt")
     pools = []
     for pool in connection.listAllStoragePools(0):
@@ -79,7 +79,7 @@ def _pools(session: Session, connection: Any) -> tuple[Pool, ...]:
             if not (is_gone or session.excuse(connection, f"the pool {short(name)}", error)):
                 raise
             continue
-        pools.append(Pool(name, state == _RUNNING, capacity, available))
+        pools.append(PoolState(name, state == _RUNNING, capacity, available))
     return tuple(sorted(pools, key=lambda pool: pool.name))
 
 

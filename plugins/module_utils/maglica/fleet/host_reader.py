@@ -26,7 +26,7 @@ from ..model.errors import ImageUnsupported
 from ..model.text import short
 from ..model.vm import Disk, Domain
 from . import address_sources, addresses, host_facts
-from .address_sources import Guest
+from .address_sources import AskedDomain
 from .addresses import ANY, Preference
 from .snapshot import AddressSource, Gather, Host, Known
 
@@ -197,7 +197,7 @@ def _domains(
     if reading.gather is not Gather.FULL:
         return [domain for _record, domain in known]
     guests = [
-        Guest(
+        AskedDomain(
             record.handle,
             domain,
             on_network=ON_NETWORK.search(record.xml or "") is not None,

@@ -38,7 +38,7 @@ Naming = Callable[[dict[str, Any]], str]
 
 
 @dataclass(frozen=True)
-class Entry:
+class InventoryEntry:
     """An inventory host. ``shown`` is as fleet_view has it, and its ``kind``.
 
     ``groups`` are without prefix and as written, so that a name may need changes to be a group's.
@@ -53,12 +53,12 @@ class Entry:
 
 def entries(
     snapshot: Snapshot, hosts: Sequence[HostEntry], include: Collection[str], naming: Naming
-) -> list[Entry]:
+) -> list[InventoryEntry]:
     """Return the entries by the names that they would like to have: see ``distinct``.
 
     ``naming`` says what a domain is called by what is shown of it.
     """
-    listed: list[Entry] = []
+    listed: list[InventoryEntry] = []
     if HOSTS in include:
         listed.extend(_hosts(snapshot, hosts))
     if IMAGES in include:
@@ -68,7 +68,9 @@ def entries(
     return listed
 
 
-def distinct(listed: Sequence[Entry], groups: Collection[str]) -> tuple[list[Entry], list[str]]:
+def distinct(
+    listed: Sequence[InventoryEntry], groups: Collection[str]
+) -> tuple[list[InventoryEntry], list[str]]:
     """Return the entries with a name of its own for each, and warnings about the others.
 
     No domain gets the name of one of ``groups``, which Ansible would take for the group, nor one
@@ -76,7 +78,7 @@ def distinct(listed: Sequence[Entry], groups: Collection[str]) -> tuple[list[Ent
     keeps it, else an image, and vms never do. Those for which no name is left are not in the
     answer.
     """
-    named: list[tuple[Entry, Entry | None]] = []
+    named: list[tuple[InventoryEntry, InventoryEntry | None]] = []
     taken = set(groups)
     for kind in ("host", "image", "vm"):
         alike = [entry for entry in listed if entry.shown["kind"] == kind]
@@ -86,7 +88,7 @@ def distinct(listed: Sequence[Entry], groups: Collection[str]) -> tuple[list[Ent
     return [entry for _wish, entry in named if entry], list(_warnings(named, groups))
 
 
-def _named(alike: Sequence[Entry], taken: Collection[str]) -> list[Entry | None]:
+def _named(alike: Sequence[InventoryEntry], taken: Collection[str]) -> list[InventoryEntry | None]:
     """Return each entry with the first of its names that is not taken and that no other wants."""
     names = [
         iter(_names(entry)) if entry.domain is None else filter(is_plain, _names(entry))
@@ -106,7 +108,7 @@ def _named(alike: Sequence[Entry], taken: Collection[str]) -> list[Entry | None]
             found[place] = next(names[place], None)
 
 
-def _names(entry: Entry) -> Iterator[str]:
+def _names(entry: InventoryEntry) -> Iterator[str]:
     yield entry.name
     own, place = entry.shown["name"], _places(entry)[0]
     if entry.shown["kind"] == "image" and own != entry.name:
@@ -132,14 +134,14 @@ def is_plain(name: str) -> bool:
         return False
 
 
-def _places(entry: Entry) -> list[str]:
+def _places(entry: InventoryEntry) -> list[str]:
     return entry.shown.get("hosts") or [entry.shown.get("host") or entry.shown["name"]]
 
 
-def _hosts(snapshot: Snapshot, hosts: Iterable[HostEntry]) -> list[Entry]:
+def _hosts(snapshot: Snapshot, hosts: Iterable[HostEntry]) -> list[InventoryEntry]:
     found = {host.name: host for host in snapshot.hosts}
     return [
-        Entry(
+        InventoryEntry(
             host.name,
             {"kind": "host", **fleet_view.host(host, host.weight, found.get(host.name))},
             (HOSTS,),
@@ -148,10 +150,10 @@ def _hosts(snapshot: Snapshot, hosts: Iterable[HostEntry]) -> list[Entry]:
     ]
 
 
-def _images(snapshot: Snapshot, naming: Naming) -> list[Entry]:
+def _images(snapshot: Snapshot, naming: Naming) -> list[InventoryEntry]:
     first = {domain.name: domain for domain in reversed(snapshot.images)}
     return [
-        Entry(
+        InventoryEntry(
             naming(shown),
             {"kind": "image", **shown},
             (IMAGES, f"state_{shown['state']}", *(f"host_{host}" for host in shown["hosts"])),
@@ -161,16 +163,16 @@ def _images(snapshot: Snapshot, naming: Naming) -> list[Entry]:
     ]
 
 
-def _vm(domain: Domain, naming: Naming) -> Entry:
+def _vm(domain: Domain, naming: Naming) -> InventoryEntry:
     shown = fleet_view.vm(domain)
     groups = (VMS, f"state_{domain.state}", f"host_{domain.host}")
-    return Entry(naming(shown), {"kind": "vm", **shown}, groups, domain)
+    return InventoryEntry(naming(shown), {"kind": "vm", **shown}, groups, domain)
 
 
 def _warnings(
-    named: Sequence[tuple[Entry, Entry | None]], groups: Collection[str]
+    named: Sequence[tuple[InventoryEntry, InventoryEntry | None]], groups: Collection[str]
 ) -> Iterator[str]:
-    by_wish: dict[str, list[tuple[Entry, Entry | None]]] = {}
+    by_wish: dict[str, list[tuple[InventoryEntry, InventoryEntry | None]]] = {}
     for wish, entry in named:
         by_wish.setdefault(wish.name, []).append((wish, entry))
     shared = sorted(
@@ -196,7 +198,7 @@ def _who(name: str, groups: Collection[str]) -> str:
     return "several have the name"
 
 
-def _listed_as(wish: Entry, entry: Entry | None) -> str:
+def _listed_as(wish: InventoryEntry, entry: InventoryEntry | None) -> str:
     what = f"{wish.shown['kind']} {short(wish.shown['name'])}"
     if wish.domain is not None:
         what += f" on {' and '.join(_places(wish))}"

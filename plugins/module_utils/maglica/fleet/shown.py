@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
 
-from ..libvirtd.hosts import HostEntry, Unreachable
+from ..libvirtd.hosts import HostToRead, Unreachable
 from ..model.vm import Disk, Domain
 from .snapshot import Host, Snapshot
 
@@ -82,7 +82,7 @@ def _dependent(vm: Domain) -> dict[str, Any]:
     }
 
 
-def host(entry: HostEntry, weight: float, found: Host | None) -> dict[str, Any]:
+def host(entry: HostToRead, weight: float, found: Host | None) -> dict[str, Any]:
     """Return a host; ``found`` is None when it is unreachable."""
     if found is None:
         found = Host(name=entry.name, uri=entry.uri, seconds=0.0)

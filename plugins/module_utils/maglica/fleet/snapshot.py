@@ -38,7 +38,7 @@ class AddressSource(str, enum.Enum):
 
 
 @dataclass(frozen=True)
-class Pool:
+class PoolState:
     """A storage pool of a host."""
 
     name: str
@@ -60,7 +60,7 @@ class Host:
     libvirt_version: str | None = None
     hypervisor_version: str | None = None
     hostname: str | None = None
-    pools: tuple[Pool, ...] = ()
+    pools: tuple[PoolState, ...] = ()
     networks: tuple[str, ...] = ()
 
 

@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from ..model.errors import ConfigInvalid, HostDown, MaglicaError
 from . import uri
-from .hosts import HostEntry, Unreachable
+from .hosts import HostToRead, Unreachable
 from .interrupter import GRACE, Older
 from .session import AGAIN, Options, Session, binding, words
 
@@ -42,7 +42,7 @@ class _Run(Generic[T]):
 
 
 def each(
-    hosts: Sequence[HostEntry], work: Callable[[Session], T], options: Options
+    hosts: Sequence[HostToRead], work: Callable[[Session], T], options: Options
 ) -> tuple[dict[str, T], tuple[Unreachable, ...]]:
     """Run ``work`` for each host at once; return the results by host, and who gave none and why.
 
@@ -75,7 +75,7 @@ def each(
     return _sort(ended)
 
 
-def one(host: HostEntry, work: Callable[[Session], T], options: Options) -> T:
+def one(host: HostToRead, work: Callable[[Session], T], options: Options) -> T:
     """Run ``work`` for one host; like ``each``, but what makes a host unreachable is raised.
 
     Raises HostDown.
@@ -86,7 +86,7 @@ def one(host: HostEntry, work: Callable[[Session], T], options: Options) -> T:
     return results[host.name]
 
 
-def _check(hosts: Sequence[HostEntry], options: Options) -> None:
+def _check(hosts: Sequence[HostToRead], options: Options) -> None:
     if options.timeout <= 0:
         raise ConfigInvalid(f"host_timeout {options.timeout:g} is not more than 0 seconds")
     if options.parallel < 0:

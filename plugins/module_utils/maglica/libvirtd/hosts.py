@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class HostEntry(Protocol):
+class HostToRead(Protocol):
     """What must be known of a host to read it: config.config.HostEntry and its like."""
 
     @property

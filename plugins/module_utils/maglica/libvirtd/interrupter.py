@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..system import processes
-from .uri import Peer, Way
+from .uri import Endpoint, Way
 
 _DESCRIPTORS = Path("/proc/self/fd")
 _DAEMON_SOCKETS = "/libvirt/"
@@ -39,7 +39,7 @@ class Older:
     children: frozenset[int]
 
     @classmethod
-    def now(cls, peers: Iterable[Peer]) -> Older:
+    def now(cls, peers: Iterable[Endpoint]) -> Older:
         """Look; for processes, which takes some milliseconds, only if a peer needs them."""
         children = any(peer.way is Way.CHILD for peer in peers)
         return cls(
@@ -55,7 +55,7 @@ class Interrupter:
     ended with it.
     """
 
-    def __init__(self, peer: Peer, older: Older) -> None:
+    def __init__(self, peer: Endpoint, older: Older) -> None:
         self._peer = peer
         self._older = older
         self._addresses: frozenset[str] = frozenset()

@@ -15,7 +15,7 @@ from .. import _deps
 from ..model.errors import HostDown
 from ..model.text import short
 from . import uri as libvirt_uri
-from .hosts import HostEntry
+from .hosts import HostToRead
 from .interrupter import GRACE, Interrupter, Older
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Options:
 class Session:
     """What a function that runs for a host gets: its connection, until the deadline."""
 
-    def __init__(self, host: HostEntry, options: Options, older: Older) -> None:
+    def __init__(self, host: HostToRead, options: Options, older: Older) -> None:
         self.host = host
         self.options = options
         self._older = older

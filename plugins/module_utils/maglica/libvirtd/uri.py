@@ -25,7 +25,7 @@ class Way(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Peer:
+class Endpoint:
     """The other end of a connection; ``socket`` is a path, None for the daemon's usual one."""
 
     way: Way
@@ -34,7 +34,7 @@ class Peer:
     socket: str | None = None
 
 
-def peer(uri: str) -> Peer:
+def peer(uri: str) -> Endpoint:
     """Return the peer of ``uri``. Raises ConfigInvalid when it is no libvirt URI."""
     try:
         parts = urlsplit(uri)
@@ -45,18 +45,18 @@ def peer(uri: str) -> Peer:
         raise ConfigInvalid(f"{uri!r} is no libvirt URI, such as qemu+tcp://kvm0.example.jp/system")
     driver, _plus, transport = parts.scheme.partition("+")
     if driver == "test" and not transport and not host:
-        return Peer(Way.INSIDE)
+        return Endpoint(Way.INSIDE)
     if not transport:
         transport = "tls" if host else "unix"
     if transport == "unix":
-        return Peer(Way.UNIX, socket=_option(parts.query, "socket"))
+        return Endpoint(Way.UNIX, socket=_option(parts.query, "socket"))
     if transport in _CHILD_TRANSPORTS:
-        return Peer(Way.CHILD, host=host)
+        return Endpoint(Way.CHILD, host=host)
     if transport not in _PORTS:
         raise ConfigInvalid(
             f"{uri!r} has the unknown transport {transport!r}: use tcp, tls, ssh or unix"
         )
-    return Peer(Way.INET, host=host or "localhost", port=port or _PORTS[transport])
+    return Endpoint(Way.INET, host=host or "localhost", port=port or _PORTS[transport])
 
 
 def for_unattended_use(uri: str, auth_file: str | None = None) -> str:

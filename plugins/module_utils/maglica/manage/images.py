@@ -29,7 +29,7 @@ from ..verbs.verb import OnImage
 from .outcome import failure_of
 
 
-class Readiness(str, enum.Enum):
+class ImageState(str, enum.Enum):
     """Whether the base of the image's present version shall be there, or no unused base at all."""
 
     PREPARED = "prepared"
@@ -37,11 +37,11 @@ class Readiness(str, enum.Enum):
 
     def spec(self, image: str, host: str) -> OnImage:
         """Return what to ask of a host."""
-        cls = PrepareSpec if self is Readiness.PREPARED else ReleaseSpec
+        cls = PrepareSpec if self is ImageState.PREPARED else ReleaseSpec
         return cls(image, host)
 
 
-class Requests(Protocol):
+class ImageRequests(Protocol):
     """What is needed of ``wire.client.Client``."""
 
     def hosts(self) -> tuple[HostStatus, ...]: ...
@@ -67,11 +67,11 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedImage:
     """What shall be with the image ``name``; no ``hosts`` means all that are up and have it."""
 
     name: str
-    state: Readiness = Readiness.PREPARED
+    state: ImageState = ImageState.PREPARED
     hosts: tuple[str, ...] = field(default=())
 
 
@@ -104,7 +104,7 @@ def _by_image(
     return found
 
 
-def foresee(client: Requests, wanted: Wanted) -> list[Place]:
+def foresee(client: ImageRequests, wanted: WantedImage) -> list[Place]:
     """Return what is to do on which host.
 
     Raises NameInvalid, HostUnknown, HostDown, or ImageUnknown when a host lacks the image.
@@ -117,8 +117,8 @@ def foresee(client: Requests, wanted: Wanted) -> list[Place]:
 
 
 def bring(
-    client: Requests,
-    wanted: Wanted,
+    client: ImageRequests,
+    wanted: WantedImage,
     timeout: float,
     on_change: Callable[[Request], None] = lambda request: None,
 ) -> list[Place]:
@@ -141,33 +141,33 @@ def bring(
     return places
 
 
-def _named(known: dict[str, HostStatus], host: str, wanted: Wanted) -> HostStatus:
+def _named(known: dict[str, HostStatus], host: str, wanted: WantedImage) -> HostStatus:
     act = f"cannot {wanted.state.spec(wanted.name, host).verb} image {wanted.name} on host {host}"
     if host not in known:
         raise HostUnknown(f"{act}: the client worker knows no such host")
     status = known[host]
     if not status.alive:
         raise HostDown(f"{act}: its host worker does not answer")
-    if wanted.state is Readiness.PREPARED and not _has(status, wanted):
+    if wanted.state is ImageState.PREPARED and not _has(status, wanted):
         why = "the image is running" if _runs(status, wanted.name) else "it has no such image"
         raise ImageUnknown(f"{act}: {why}")
     return status
 
 
-def _those_with_it(known: dict[str, HostStatus], wanted: Wanted) -> list[HostStatus]:
+def _those_with_it(known: dict[str, HostStatus], wanted: WantedImage) -> list[HostStatus]:
     """Return the hosts that are up and have the image, or may have bases of it to remove."""
     alive = [status for status in known.values() if status.alive]
     found = [status for status in alive if _has(status, wanted)]
-    if not found and wanted.state is Readiness.PREPARED:
+    if not found and wanted.state is ImageState.PREPARED:
         active = [status.host for status in alive if _runs(status, wanted.name)]
         why = f"it is running on {' and '.join(active)}" if active else "no host that is up has it"
         raise ImageUnknown(f"cannot prepare image {wanted.name}: {why}")
     return found
 
 
-def _has(status: HostStatus, wanted: Wanted) -> bool:
+def _has(status: HostStatus, wanted: WantedImage) -> bool:
     report = status.report
-    if wanted.state is Readiness.RELEASED:
+    if wanted.state is ImageState.RELEASED:
         known = {base.image for base in report.bases}
         if wanted.name in known.union(look.image for look in report.looks):
             return True
@@ -178,9 +178,9 @@ def _runs(status: HostStatus, name: str) -> bool:
     return any(domain.name == name and domain.active for domain in status.report.domains)
 
 
-def _is_to_do(status: HostStatus, wanted: Wanted) -> bool:
+def _is_to_do(status: HostStatus, wanted: WantedImage) -> bool:
     bases = [base for base in status.report.bases if base.image == wanted.name]
-    if wanted.state is Readiness.RELEASED:
+    if wanted.state is ImageState.RELEASED:
         refused = any(
             look.image == wanted.name and not look.customizable for look in status.report.looks
         )

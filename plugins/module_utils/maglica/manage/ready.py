@@ -21,10 +21,10 @@ from ..verbs import table
 from ..verbs.table import Presence
 from . import shown as vm_view
 from .ports import Hosts
-from .target import Member, WaitFor, Waiting
+from .target import Target, WaitFor, Waiting
 
 
-class Readiness:
+class FinalWait:
     """What is waited for at the end of a task; ``ends`` is monotonic."""
 
     def __init__(self, hosts: Hosts, waiting: Waiting, ends: float) -> None:
@@ -32,91 +32,91 @@ class Readiness:
         self._waiting = waiting
         self._ends = ends
 
-    def check(self, member: Member) -> None:
+    def check(self, target: Target) -> None:
         """Raise VmStopped when an address is waited for that can't come, since the vm is off and
         shall stay so.
         """
-        existing = member.plan.existing
+        existing = target.plan.existing
         waits = self._waiting.wait and self._waiting.until is WaitFor.ADDRESS
-        if not waits or existing is None or existing.runs or member.plan.joined:
+        if not waits or existing is None or existing.runs or target.plan.joined:
             return
-        if member.wanted.state is Presence.PRESENT:
+        if target.wanted.state is Presence.PRESENT:
             raise VmStopped(
                 f"vm {existing.name} on host {existing.host} is"
                 f" {existing.state if existing.active else 'stopped'}, so that it gets no address:"
                 " state=running starts it"
             )
 
-    def show(self, members: Sequence[Member]) -> None:
+    def show(self, targets: Sequence[Target]) -> None:
         """Note for each vm that shall be there what it is now, or what keeps it from being so."""
-        shown = [m for m in members if not m.error and m.wanted.state is not Presence.ABSENT]
-        for member in shown:
-            if member.request is not None:
-                member.after["host"] = member.request.host
+        shown = [m for m in targets if not m.error and m.wanted.state is not Presence.ABSENT]
+        for target in shown:
+            if target.request is not None:
+                target.after["host"] = target.request.host
         if not self._waiting.wait:
-            for member in shown:
-                member.vm = _promised(member)
+            for target in shown:
+                target.vm = _promised(target)
             return
         domains = {m.name: m.plan.existing for m in shown if m.plan.existing and not m.request}
-        self._look([member for member in shown if member.request], domains)
-        self._wait([member for member in shown if member.name in domains], domains)
-        for member in shown:
-            if member.name in domains:
-                member.vm = vm_view.of_domain(domains[member.name])
+        self._look([target for target in shown if target.request], domains)
+        self._wait([target for target in shown if target.name in domains], domains)
+        for target in shown:
+            if target.name in domains:
+                target.vm = vm_view.of_domain(domains[target.name])
 
-    def _look(self, members: Sequence[Member], domains: dict[str, Domain]) -> None:
+    def _look(self, targets: Sequence[Target], domains: dict[str, Domain]) -> None:
         """Read the vms of requests that are done, or take what the results say where that will do.
 
         One that is not seen is an error of its own.
         """
         read = []
-        for member in members:
-            vm = member.request.vm if member.request else None
-            if self._waiting.until is WaitFor.CLONED and member.request and vm:
-                member.vm = vm_view.of_result(vm, member.request)
+        for target in targets:
+            vm = target.request.vm if target.request else None
+            if self._waiting.until is WaitFor.CLONED and target.request and vm:
+                target.vm = vm_view.of_result(vm, target.request)
             else:
-                read.append(member)
+                read.append(target)
         if not read:
             return
-        found = self._hosts.find_vms({member.name for member in read})
+        found = self._hosts.find_vms({target.name for target in read})
         seen = {(domain.name, domain.host): domain for domain in found.domains}
-        for member in read:
-            request = member.request
-            domain = seen.get((member.name, request.host or "")) if request else None
+        for target in read:
+            request = target.request
+            domain = seen.get((target.name, request.host or "")) if request else None
             if domain is not None:
-                domains[member.name] = domain
+                domains[target.name] = domain
             elif request is not None:
-                member.error = _unseen(request, found)
+                target.error = _unseen(request, found)
 
-    def _wait(self, members: Sequence[Member], domains: dict[str, Domain]) -> None:
+    def _wait(self, targets: Sequence[Target], domains: dict[str, Domain]) -> None:
         """Wait for addresses if they are asked for; what does not run is an error of its own."""
         waiting = []
-        for member in members:
-            domain = domains[member.name]
-            if not _shall_run(member, domain):
+        for target in targets:
+            domain = domains[target.name]
+            if not _shall_run(target, domain):
                 continue
             if not domain.runs:
-                member.error = LibvirtFailed(
+                target.error = LibvirtFailed(
                     f"vm {domain.name} was started on host {domain.host}, but is {domain.state}"
                 )
             elif self._waiting.until is WaitFor.ADDRESS and not domain.address:
-                waiting.append(member)
+                waiting.append(target)
         if not waiting:
             return
-        lacking = [domains[member.name] for member in waiting]
+        lacking = [domains[target.name] for target in waiting]
         found = self._hosts.wait_addresses(
             {domain.host for domain in lacking},
             {domain.uuid for domain in lacking},
             max(self._ends - time.monotonic(), 0),
         )
         by_uuid = {domain.uuid: domain for domain in found.domains}
-        for member in waiting:
-            domain = domains[member.name]
+        for target in waiting:
+            domain = domains[target.name]
             addressed = by_uuid.get(domain.uuid)
             if addressed is not None and addressed.address:
-                domains[member.name] = addressed
+                domains[target.name] = addressed
             else:
-                member.error = self._no_address(domain, addressed is not None, found)
+                target.error = self._no_address(domain, addressed is not None, found)
 
     def _no_address(self, domain: Domain, is_there: bool, found: Found) -> MaglicaError:
         if not is_there:
@@ -132,19 +132,19 @@ class Readiness:
         )
 
 
-def _promised(member: Member) -> dict[str, object] | None:
+def _promised(target: Target) -> dict[str, object] | None:
     """Return what is known of a vm while the request for it goes on."""
-    if member.request is not None:
-        return vm_view.unknown(member.name, host=member.request.host)
-    existing = member.plan.existing
+    if target.request is not None:
+        return vm_view.unknown(target.name, host=target.request.host)
+    existing = target.plan.existing
     return vm_view.of_domain(existing) if existing else None
 
 
-def _shall_run(member: Member, domain: Domain) -> bool:
-    if member.wanted.state is Presence.STOPPED:
+def _shall_run(target: Target, domain: Domain) -> bool:
+    if target.wanted.state is Presence.STOPPED:
         return False
-    made_to_run = any(table.of(spec).runs_vm for spec in member.plan.steps)
-    return member.wanted.state is Presence.RUNNING or made_to_run or domain.runs
+    made_to_run = any(table.of(spec).runs_vm for spec in target.plan.steps)
+    return target.wanted.state is Presence.RUNNING or made_to_run or domain.runs
 
 
 def _unseen(request: Request, found: Found) -> MaglicaError:

@@ -12,7 +12,7 @@ from ..model import names
 from ..model.plain import plain
 from ..model.request import Request, Vm
 from ..model.vm import Disk, Domain
-from .target import Member
+from .target import Target
 
 
 def of_request(request: Request) -> dict[str, Any]:
@@ -24,13 +24,13 @@ def of_request(request: Request) -> dict[str, Any]:
     return shown
 
 
-def of_member(member: Member) -> dict[str, Any]:
+def of_member(target: Target) -> dict[str, Any]:
     """Return what was done for a vm: ``changed``, and ``vm`` and ``request`` if there are any."""
-    shown: dict[str, Any] = {"changed": member.has_changed}
-    if member.vm is not None:
-        shown["vm"] = member.vm
-    if member.request is not None:
-        shown["request"] = of_request(member.request)
+    shown: dict[str, Any] = {"changed": target.has_changed}
+    if target.vm is not None:
+        shown["vm"] = target.vm
+    if target.request is not None:
+        shown["request"] = of_request(target.request)
     return shown
 
 

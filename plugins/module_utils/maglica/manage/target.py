@@ -35,7 +35,7 @@ class Waiting:
 
 
 @dataclass
-class Member:
+class Target:
     """What is wanted of a vm, and what was done for it, or in check mode would be.
 
     ``request`` is the newest that is about it; ``done``: one that was its own has ended as it
@@ -72,19 +72,19 @@ class Member:
         self.changed = self.changed or plan.changed
 
 
-def together(refused: Sequence[Member], of: int) -> MaglicaError:
-    """Return one error for all that stands against these members before anything is done."""
-    found = [member.error for member in refused if member.error]
+def together(refused: Sequence[Target], of: int) -> MaglicaError:
+    """Return one error for all that stands against these targets before anything is done."""
+    found = [target.error for target in refused if target.error]
     if of == 1:
         return found[0]
     texts = some([str(error) for error in found], "; ")
     return type(found[0])(f"nothing is done for {of} vms: {texts}")
 
 
-def failures(members: Sequence[Member]) -> MaglicaError | None:
-    """Return one error for all that these members' requests failed with."""
-    failed = [(member.name, member.error) for member in members if member.error]
-    if not failed or len(members) == 1:
+def failures(targets: Sequence[Target]) -> MaglicaError | None:
+    """Return one error for all that these targets' requests failed with."""
+    failed = [(target.name, target.error) for target in targets if target.error]
+    if not failed or len(targets) == 1:
         return failed[0][1] if failed else None
     causes = "; ".join(f"{name}: {error}" for name, error in failed)
-    return type(failed[0][1])(f"{len(failed)} of {len(members)} vms failed: {causes}")
+    return type(failed[0][1])(f"{len(failed)} of {len(targets)} vms failed: {causes}")

@@ -28,8 +28,8 @@ from . import shown as vm_view
 from .group import Group
 from .outcome import failure_of
 from .ports import Hosts, OnChange, Requests
-from .ready import Readiness
-from .target import Member, Waiting, together
+from .ready import FinalWait
+from .target import Target, Waiting, together
 from .wanted import Wanted, check_host
 
 OPEN = tuple(state for state in State if not state.ended)
@@ -62,47 +62,47 @@ class Task:
         self._on_change = on_change
         self._on_submit = on_submit or self._tell_each
         self._ends = time.monotonic() + waiting.timeout
-        self._ready = Readiness(hosts, waiting, self._ends)
+        self._ready = FinalWait(hosts, waiting, self._ends)
 
-    def foresee(self, asked: Asked) -> list[Member]:
+    def foresee(self, asked: Asked) -> list[Target]:
         """Return what ``bring`` would do, with the hosts that clones would be made on."""
-        members = self._look(asked)
+        targets = self._look(asked)
         cloned = [
-            (member, spec)
-            for member in members
-            for spec in member.steps
+            (target, spec)
+            for target in targets
+            for spec in target.steps
             if isinstance(spec, CloneSpec)
         ]
         placements = self._client.plan_all([spec for _member, spec in cloned]) if cloned else ()
-        for (member, _spec), placement in zip(cloned, placements):
-            member.after["host"] = placement.host
-        for member in members:
-            member.request = member.plan.joined
-            if member.wanted.state is not Presence.ABSENT:
-                member.vm = _foreseen(member)
-        return members
+        for (target, _spec), placement in zip(cloned, placements):
+            target.after["host"] = placement.host
+        for target in targets:
+            target.request = target.plan.joined
+            if target.wanted.state is not Presence.ABSENT:
+                target.vm = _foreseen(target)
+        return targets
 
-    def bring(self, asked: Asked) -> list[Member]:
+    def bring(self, asked: Asked) -> list[Target]:
         """Make the vms as wanted; wait for them as asked. Return them all, each with its error.
 
         Such an error is what a request failed with, or RequestTimeout when the time is over (what
         was submitted goes on). Raises, before anything is done, what plan.decide or the client
         worker has against one of them.
         """
-        members = self._look(asked)
-        going = self._go(members, first=True)
+        targets = self._look(asked)
+        going = self._go(targets, first=True)
         while going and self._waiting.wait:
             self._wait(going)
-            self._plan_again([member for member in going if member.plan.joined])
+            self._plan_again([target for target in going if target.plan.joined])
             going = self._go(going)
-        self._ready.show(members)
-        return members
+        self._ready.show(targets)
+        return targets
 
     def _tell_each(self, requests: Sequence[Request]) -> None:
         for request in requests:
             self._on_change(request)
 
-    def _look(self, asked: Asked) -> list[Member]:
+    def _look(self, asked: Asked) -> list[Target]:
         """Read what there is, and plan for each vm."""
         if isinstance(asked, Group):
             check_host(asked.model, self._hosts.names)
@@ -113,12 +113,12 @@ class Task:
                 check_host(wanted, self._hosts.names)
             pending, found = self._read({wanted.name for wanted in asked})
         vms_plan.check(asked)
-        members = [Member(wanted) for wanted in asked]
-        self._decide(members, pending, found)
-        refused = [member for member in members if member.error]
+        targets = [Target(wanted) for wanted in asked]
+        self._decide(targets, pending, found)
+        refused = [target for target in targets if target.error]
         if refused:
-            raise together(refused, len(members))
-        return members
+            raise together(refused, len(targets))
+        return targets
 
     def _read(self, names: Container[str]) -> tuple[dict[str, Request], Found]:
         only = next(iter(names)) if isinstance(names, set) and len(names) == 1 else None
@@ -130,100 +130,100 @@ class Task:
         }
         return pending, self._hosts.find_vms(names)
 
-    def _plan_again(self, members: Sequence[Member]) -> None:
+    def _plan_again(self, targets: Sequence[Target]) -> None:
         """Plan anew for those whose vm another request was making, which has ended now."""
-        again = [member for member in members if not member.error]
-        for member in again:
+        again = [target for target in targets if not target.error]
+        for target in again:
             # What it joined may have made it.
-            member.wanted = replace(member.wanted, new=False)
+            target.wanted = replace(target.wanted, new=False)
         if again:
-            pending, found = self._read({member.name for member in again})
+            pending, found = self._read({target.name for target in again})
             self._decide(again, pending, found)
 
     def _decide(
-        self, members: Sequence[Member], pending: Mapping[str, Request], found: Found
+        self, targets: Sequence[Target], pending: Mapping[str, Request], found: Found
     ) -> None:
-        """Plan for each member; what stands against one is its error."""
+        """Plan for each target; what stands against one is its error."""
         by_name: dict[str, list[Domain]] = {}
         for domain in found.domains:
             by_name.setdefault(domain.name, []).append(domain)
-        for member in members:
-            there = Found(tuple(by_name.get(member.name, ())), found.unreachable)
+        for target in targets:
+            there = Found(tuple(by_name.get(target.name, ())), found.unreachable)
             try:
-                member.take(plan.decide(member.wanted, there, pending.get(member.name)))
-                self._ready.check(member)
+                target.take(plan.decide(target.wanted, there, pending.get(target.name)))
+                self._ready.check(target)
             except MaglicaError as error:
-                member.error = error
+                target.error = error
 
-    def _go(self, members: Sequence[Member], first: bool = False) -> list[Member]:
-        """Let each member take its next step; return those that wait for a request now."""
-        able = [member for member in members if not member.error]
-        acting = [member for member in able if not member.plan.joined and member.steps]
+    def _go(self, targets: Sequence[Target], first: bool = False) -> list[Target]:
+        """Let each target take its next step; return those that wait for a request now."""
+        able = [target for target in targets if not target.error]
+        acting = [target for target in able if not target.plan.joined and target.steps]
         try:
             self._submit(acting)
         except MaglicaError as error:
             if first:
                 raise
-            for member in acting:
-                member.error = error
+            for target in acting:
+                target.error = error
             acting = []
-        joining = [member for member in able if member.plan.joined and self._joins(member)]
+        joining = [target for target in able if target.plan.joined and self._joins(target)]
         going = joining + acting
-        self._on_submit([member.request for member in going if member.request])
+        self._on_submit([target.request for target in going if target.request])
         return going
 
-    def _joins(self, member: Member) -> bool:
-        if member.rounds > _ROUNDS:
-            member.error = RequestConflict(
-                f"vm {member.name} is made anew by other requests all the time"
+    def _joins(self, target: Target) -> bool:
+        if target.rounds > _ROUNDS:
+            target.error = RequestConflict(
+                f"vm {target.name} is made anew by other requests all the time"
             )
             return False
-        joined = member.plan.joined
-        if joined is not None and member.plan.cancel:
+        joined = target.plan.joined
+        if joined is not None and target.plan.cancel:
             joined = self._client.cancel(joined.id)
-        elif joined is not None and not self._waiting.wait and (joined.cancelling or member.steps):
+        elif joined is not None and not self._waiting.wait and (joined.cancelling or target.steps):
             does = "is being cancelled" if joined.cancelling else "is just making it"
-            member.error = RequestConflict(
-                f"cannot {'make' if joined.cancelling else 'change'} vm {member.name} yet: request"
+            target.error = RequestConflict(
+                f"cannot {'make' if joined.cancelling else 'change'} vm {target.name} yet: request"
                 f" {joined.id} on host {joined.host} {does}"
             )
             return False
-        member.request = joined
+        target.request = joined
         return True
 
-    def _submit(self, members: Sequence[Member]) -> None:
+    def _submit(self, targets: Sequence[Target]) -> None:
         """Hand in the next step of each of these; all of its steps if nobody waits."""
-        if not members:
+        if not targets:
             return
         asked = []
-        for member in members:
-            steps = member.steps[:1] if self._waiting.wait else member.steps
-            asked += [(member, Request(new_request_id(), spec)) for spec in steps]
+        for target in targets:
+            steps = target.steps[:1] if self._waiting.wait else target.steps
+            asked += [(target, Request(new_request_id(), spec)) for spec in steps]
         if len(asked) > vms_plan.MAX_VMS:
             raise LimitExceeded(
-                f"{len(asked)} requests for {len(members)} vms are more than {vms_plan.MAX_VMS},"
+                f"{len(asked)} requests for {len(targets)} vms are more than {vms_plan.MAX_VMS},"
                 " which can be handed in together; a task that waits hands in one for each vm at a"
                 " time"
             )
         accepted = self._client.submit_all([request for _member, request in asked])
-        for (member, _request), request in zip(asked, accepted):
-            member.request = request
-            member.steps = member.steps[1:]
+        for (target, _request), request in zip(asked, accepted):
+            target.request = request
+            target.steps = target.steps[1:]
 
-    def _wait(self, members: Sequence[Member]) -> None:
+    def _wait(self, targets: Sequence[Target]) -> None:
         """Wait until the requests of all these have ended; note how."""
-        ids = {member.name: member.request.id for member in members if member.request}
+        ids = {target.name: target.request.id for target in targets if target.request}
         left = max(self._ends - time.monotonic(), 0)
         newest = self._client.wait_all(ids.values(), left, self._on_change)
-        for member in members:
-            request = member.request = newest[ids[member.name]]
-            in_the_way = member.plan.joined is not None and not member.plan.ours
+        for target in targets:
+            request = target.request = newest[ids[target.name]]
+            in_the_way = target.plan.joined is not None and not target.plan.ours
             if not in_the_way:
-                member.done = member.done or request.state is State.DONE
-            elif member.plan.cancel:
-                member.done = request.state is State.CANCELLED
+                target.done = target.done or request.state is State.DONE
+            elif target.plan.cancel:
+                target.done = request.state is State.CANCELLED
             if not (in_the_way and request.state.ended):
-                member.error = failure_of(request, self._waiting.timeout)
+                target.error = failure_of(request, self._waiting.timeout)
 
 
 def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple[Wanted, ...]:
@@ -236,9 +236,9 @@ def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple
     return vms_plan.choose(group, made, taken)
 
 
-def _foreseen(member: Member) -> dict[str, Any]:
-    existing = member.plan.existing
-    shown = vm_view.of_domain(existing) if existing else vm_view.unknown(member.name)
-    planned = vm_view.planned(member.after) if member.changed else {}
+def _foreseen(target: Target) -> dict[str, Any]:
+    existing = target.plan.existing
+    shown = vm_view.of_domain(existing) if existing else vm_view.unknown(target.name)
+    planned = vm_view.planned(target.after) if target.changed else {}
     # A vm has the same keys always; what else the plan says of it is for the diff.
     return {key: planned.get(key, value) for key, value in shown.items()}

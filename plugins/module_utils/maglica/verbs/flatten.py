@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..model.request import CloneMode
 from ..model.vm import Domain
-from .verb import Change, Interrupted, OnVm, Verb, Wanted, vm_record
+from .verb import Change, Interrupted, OnVm, Verb, WantedVm, vm_record
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class FlattenSpec(OnVm):
     verb = "flatten"
 
 
-def _change(wanted: Wanted, existing: Domain) -> Change | None:
+def _change(wanted: WantedVm, existing: Domain) -> Change | None:
     linked, full = CloneMode.LINKED.value, CloneMode.FULL.value
     if wanted.clone.clone_mode != full or existing.clone_mode != linked:
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..model.checks import optional
 from ..model.vm import Domain
-from .verb import MEMORY, VCPUS, Change, Interrupted, OnVm, Option, Verb, Wanted, vm_record
+from .verb import MEMORY, VCPUS, Change, Interrupted, OnVm, Option, Verb, WantedVm, vm_record
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ResizeSpec(OnVm):
         return self.memory_mib
 
 
-def _change(wanted: Wanted, existing: Domain) -> Change | None:
+def _change(wanted: WantedVm, existing: Domain) -> Change | None:
     size = wanted.clone
     vcpus = size.vcpus if size.vcpus != existing.vcpus else None
     memory_mib = size.memory_mib if size.memory_mib != existing.memory_mib else None

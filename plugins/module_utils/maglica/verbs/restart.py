@@ -16,7 +16,7 @@ from .verb import (
     OnVm,
     Takes,
     Verb,
-    Wanted,
+    WantedVm,
     vm_record,
 )
 
@@ -32,7 +32,7 @@ class RestartSpec(OnVm):
     stop_timeout: int = 120
 
 
-def _change(wanted: Wanted, existing: Domain) -> Change | None:
+def _change(wanted: WantedVm, existing: Domain) -> Change | None:
     if wanted.state != RESTART.state:
         return None
     pinned = (existing.name, existing.uuid, existing.host)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..model.vm import Domain
-from .verb import Change, Interrupted, OnVm, Takes, Verb, Wanted, vm_record
+from .verb import Change, Interrupted, OnVm, Takes, Verb, WantedVm, vm_record
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class StartSpec(OnVm):
     verb = "start"
 
 
-def _change(wanted: Wanted, existing: Domain) -> Change | None:
+def _change(wanted: WantedVm, existing: Domain) -> Change | None:
     if wanted.state != START.state or existing.runs:
         return None
     spec = StartSpec(existing.name, existing.uuid, existing.host)

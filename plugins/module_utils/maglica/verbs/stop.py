@@ -16,7 +16,7 @@ from .verb import (
     Leaves,
     OnVm,
     Verb,
-    Wanted,
+    WantedVm,
     vm_record,
 )
 
@@ -34,7 +34,7 @@ class StopSpec(OnVm):
     stop_timeout: int = 120
 
 
-def _change(wanted: Wanted, existing: Domain) -> Change | None:
+def _change(wanted: WantedVm, existing: Domain) -> Change | None:
     if wanted.state != STOP.state or not existing.active:
         return None
     pinned = (existing.name, existing.uuid, existing.host)

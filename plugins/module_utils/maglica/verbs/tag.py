@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..model.vm import Domain
-from .verb import TAGS, Change, Interrupted, OnVm, Option, Verb, Wanted, vm_record
+from .verb import TAGS, Change, Interrupted, OnVm, Option, Verb, WantedVm, vm_record
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class TagSpec(OnVm):
     tags: tuple[str, ...] = ()
 
 
-def _change(wanted: Wanted, existing: Domain) -> Change | None:
+def _change(wanted: WantedVm, existing: Domain) -> Change | None:
     if wanted.tags is None or wanted.tags == existing.tags:
         return None
     spec = TagSpec(existing.name, existing.uuid, existing.host, wanted.tags)

@@ -135,7 +135,7 @@ class Size(Protocol):
     def memory_mib(self) -> int | None: ...
 
 
-class Wanted(Protocol):
+class WantedVm(Protocol):
     """How a vm shall be, as far as verbs must know; None: that is left as it is."""
 
     @property
@@ -177,7 +177,7 @@ class Verb:
     interrupted: Interrupted
     options: tuple[Option, ...] = ()
     # What of a vm it changes, if what is wanted and what is there make that necessary.
-    change: Callable[[Wanted, Domain], Change | None] | None = None
+    change: Callable[[WantedVm, Domain], Change | None] | None = None
     # The state of a vm, as asked for by a user, which this verb brings it to.
     state: str | None = None
     # What else its command wants of the vm, beside the options.

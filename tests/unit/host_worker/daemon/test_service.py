@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from maglica.config.config import ClientWorker, Config, HostWorker
-from maglica.host_worker.daemon.client_worker_link import Peer
+from maglica.host_worker.daemon.client_worker_link import ClientWorkerLink
 from maglica.host_worker.daemon.service import Service
 from maglica.model.errors import MessageInvalid
 
@@ -19,7 +19,7 @@ def test_a_message_that_is_too_long_is_left_out(
     def refuse(*_args: object) -> None:
         raise MessageInvalid("a hello message of 9 bytes, 8 allowed")
 
-    monkeypatch.setattr(Peer, "send", refuse)
+    monkeypatch.setattr(ClientWorkerLink, "send", refuse)
     settings = HostWorker("kvm0.example.jp", state_dir=tmp_path, secret_key_file=tmp_path / "key")
     where = ClientWorker("127.0.0.1", insecure=True)
     service = Service(Config(tmp_path / "conf", client_worker=where, host_worker=settings), None)

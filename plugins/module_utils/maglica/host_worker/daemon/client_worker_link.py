@@ -73,7 +73,7 @@ class _Line:
         return was_failing
 
 
-class Peer:
+class ClientWorkerLink:
     """The client worker as this host reaches it; times are monotonic seconds from the caller."""
 
     def __init__(self, keys: KeyPair | None, address: ClientWorker, host: str) -> None:

@@ -220,7 +220,7 @@ class Inspector:
         self._versions[uuid] = chain.version(uuid, chains)
         return sum(map(chain.allocated_bytes, chains.values()))
 
-    def _path(self, disk: definition.Disk) -> str | None:
+    def _path(self, disk: definition.DefinedDisk) -> str | None:
         if disk.kind != "volume":
             return disk.source
         try:

@@ -29,7 +29,7 @@ from ...wire.keys import KeyPair
 from .. import request_locks
 from ..journal.journal import Journal
 from . import messages as notes
-from .client_worker_link import Peer
+from .client_worker_link import ClientWorkerLink
 from .open_requests import Work
 from .outbox import Note, Outbox
 from .report_thread import Reporter
@@ -60,7 +60,7 @@ class Service:
         self._outbox = Outbox(self._settings.hello_interval)
         self._work = Work(self._settings, config.path, self._journal, self._outbox)
         self._reporter = Reporter(self._settings, self._waker.fileno())
-        self._peer = Peer(keys, config.need_client_worker(), self._settings.name)
+        self._peer = ClientWorkerLink(keys, config.need_client_worker(), self._settings.name)
         self._note: Note | None = None
         # The features that both sides know, as the client worker's last welcome said.
         self._features: frozenset[str] = frozenset()

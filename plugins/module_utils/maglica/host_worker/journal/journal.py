@@ -22,7 +22,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
-class Journal(requests.Requests, bases.Bases):
+class Journal(requests.RequestRecords, bases.Bases):
     """The journal in the folder ``state_dir``: made when it is missing, migrated when it is old.
 
     A write waits for other processes' writes, at most ``patience`` seconds.

@@ -48,7 +48,7 @@ class Entry:
         return self.request.id
 
 
-class Requests(Intents):
+class RequestRecords(Intents):
     """The part of the journal about requests, whose ends depend on what they have announced."""
 
     def accept(self, requests: Iterable[Request]) -> None:

@@ -19,7 +19,7 @@ from ...disk import files, nvram, volumes
 from ...domain.metadata import Made, OwnVolume
 from ...model.errors import NotOwn
 from . import references
-from .references import Context, References
+from .references import OwnerContext, References
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def check_names(own: OwnFiles, uuid: str) -> None:
             raise NotOwn(f"volume {volume.name} is named by its metadata as {volume.path}")
 
 
-def check(own: OwnFiles, context: Context, uuid: str | None = None) -> None:
+def check(own: OwnFiles, context: OwnerContext, uuid: str | None = None) -> None:
     """Raise NotOwn unless all of it may be removed, together with the domain ``uuid``.
 
     What is gone already does not matter. Raises StorageFailed for what can't be found out.
@@ -80,7 +80,7 @@ def check(own: OwnFiles, context: Context, uuid: str | None = None) -> None:
     _check_unused(own, own, references.find(context), uuid)
 
 
-def discard(own: OwnFiles, context: Context) -> None:
+def discard(own: OwnFiles, context: OwnerContext) -> None:
     """Remove what may be removed, each for itself; the rest stays and is named in the log.
 
     For what has no domain any more, or never had one. Raises StorageFailed for what can't be found
@@ -97,7 +97,7 @@ def discard(own: OwnFiles, context: Context) -> None:
             _log.warning("left where it is: %s", error)
 
 
-def remove(own: OwnFiles, context: Context) -> None:
+def remove(own: OwnFiles, context: OwnerContext) -> None:
     """Remove it, as far as it is there still. Raises NotOwn, StorageFailed."""
     for volume in own.volumes:
         volumes.remove(context.connect(), volume)
@@ -106,7 +106,7 @@ def remove(own: OwnFiles, context: Context) -> None:
             files.remove(path)
 
 
-def _is_own(one: OwnFiles, context: Context) -> bool:
+def _is_own(one: OwnFiles, context: OwnerContext) -> bool:
     """Tell whether it is there; raises NotOwn if that is not Maglica's."""
     found = [volumes.find(context.connect(), volume) is not None for volume in one.volumes]
     return any(found) or any(map(files.is_there, one.paths))

@@ -27,7 +27,7 @@ from ..journal.journal import Journal
 _ABOUT = frozenset({"metadata", "title", "description"})
 
 
-class Context(Protocol):
+class OwnerContext(Protocol):
     """What must be at hand to tell what is whose; a job has it."""
 
     @property
@@ -81,7 +81,7 @@ def _keys(path: str) -> tuple[Hashable, ...]:
     return path, (status.st_dev, status.st_ino)
 
 
-def find(context: Context) -> References:
+def find(context: OwnerContext) -> References:
     """Look at all definitions of domains and all files in the pools' folders.
 
     Raises StorageFailed, HostDown.

@@ -31,7 +31,7 @@ from ..image import base as bases
 from ..image import original, unused_bases
 from ..image.original import Image
 from . import clone_steps
-from .clone_steps import Member
+from .clone_steps import NewVm
 
 # Members for which a step is done at once: as many calls of one client libvirtd serves.
 AT_ONCE = 5
@@ -45,10 +45,10 @@ def run(requests: Sequence[Request], context: JobContext) -> None:
     A request whose vm is defined already, with its own metadata, goes on with the start. Raises
     HostDown when libvirtd is gone: the requests that have not ended are to be run again.
     """
-    by_image: dict[str, list[Member]] = {}
+    by_image: dict[str, list[NewVm]] = {}
     for request in requests:
         if isinstance(request.spec, CloneSpec):
-            by_image.setdefault(request.spec.image, []).append(Member(request, request.spec))
+            by_image.setdefault(request.spec.image, []).append(NewVm(request, request.spec))
     for image, members in by_image.items():
         _Batch(image, members, context).run()
 
@@ -56,7 +56,7 @@ def run(requests: Sequence[Request], context: JobContext) -> None:
 class _Batch:
     """Clones of one image in the making; those that have ended are members no more."""
 
-    def __init__(self, image: str, members: list[Member], context: JobContext) -> None:
+    def __init__(self, image: str, members: list[NewVm], context: JobContext) -> None:
         self._image = image
         self._members = members
         self._context = context
@@ -78,7 +78,7 @@ class _Batch:
             for vm in list(self._members):
                 self._fail(vm, error)
 
-    def _take_up(self, vm: Member) -> None:
+    def _take_up(self, vm: NewVm) -> None:
         """Finish a vm that an earlier run has defined; all others begin anew."""
         connection = self._context.connect()
         if local.find(connection, vm.uuid, self._context.host) is not None:
@@ -119,10 +119,10 @@ class _Batch:
     def _customize(self, base: Base, facts: GuestFacts, writer: Writer) -> None:
         guests: dict[str, Guest] = {}
 
-        def plan(vm: Member) -> None:
+        def plan(vm: NewVm) -> None:
             guests[vm.request.id] = clone_steps.guest(vm, facts, base)
 
-        def take_result(vm: Member) -> None:
+        def take_result(vm: NewVm) -> None:
             error = results[vm.request.id]
             if error is not None:
                 with vm.pool.explained():
@@ -149,7 +149,7 @@ class _Batch:
         made: dict[str, Vm] = {}
         connection = self._context.connect()
 
-        def start(vm: Member) -> None:
+        def start(vm: NewVm) -> None:
             made[vm.request.id] = clone_steps.start(vm, connection, self._context.host)
 
         with self._phase("start"):
@@ -157,26 +157,26 @@ class _Batch:
         for vm in list(self._members):
             self._done(vm, made[vm.request.id])
 
-    def _done(self, vm: Member, made: Vm) -> None:
+    def _done(self, vm: NewVm, made: Vm) -> None:
         self._context.done(vm.request, made)
         self._members.remove(vm)
 
     def _phase(self, name: str) -> AbstractContextManager[None]:
         return self._context.phase([vm.request.id for vm in self._members], name)
 
-    def _each(self, step: Callable[[Member], None]) -> None:
+    def _each(self, step: Callable[[NewVm], None]) -> None:
         """Do a step for each member; one that fails leaves the batch alone."""
         for vm in list(self._members):
             self._settle(vm, partial(step, vm))
 
-    def _at_once(self, *steps: Callable[[Member], None]) -> None:
+    def _at_once(self, *steps: Callable[[NewVm], None]) -> None:
         """Do steps for all members side by side, which must be such as can run in any thread."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             jobs = [(vm, pool.submit(step, vm)) for vm in self._members for step in steps]
         for vm, job in jobs:
             self._settle(vm, job.result)
 
-    def _settle(self, vm: Member, act: Callable[[], None]) -> None:
+    def _settle(self, vm: NewVm, act: Callable[[], None]) -> None:
         """Do something for a member, and end its request if that fails."""
         try:
             act()
@@ -186,7 +186,7 @@ class _Batch:
             if vm in self._members:
                 self._fail(vm, error)
 
-    def _fail(self, vm: Member, error: MaglicaError) -> None:
+    def _fail(self, vm: NewVm, error: MaglicaError) -> None:
         """Undo what was made for a member and end its request with the cause."""
         self._members.remove(vm)
         text = f"cannot clone {vm.spec.image} as {vm.spec.name} on host {self._context.host}: "

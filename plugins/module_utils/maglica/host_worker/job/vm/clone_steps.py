@@ -43,7 +43,7 @@ _DAY = 86400
 
 
 @dataclass
-class Member:
+class NewVm:
     """A clone request and what has been made for it so far.
 
     ``volumes`` are its own by the disks' targets, all in ``pool``, which is there as soon as the
@@ -65,7 +65,7 @@ class Member:
         return vm_uuid(self.request.id)
 
 
-def check(vm: Member, image: Image, context: JobContext) -> None:
+def check(vm: NewVm, image: Image, context: JobContext) -> None:
     """Find out, before anything is made, what can't work.
 
     Raises NameTaken, ImageUnsupported or GuestUnsupported.
@@ -113,7 +113,7 @@ def source(base: Base, context: JobContext) -> Source:
     return Source(base.id, chains, known, base.version)
 
 
-def place(vm: Member, base: Source, image: Image, context: JobContext) -> None:
+def place(vm: NewVm, base: Source, image: Image, context: JobContext) -> None:
     """Choose where the vm's volumes are made, and announce them. Raises NoRoom, StorageFailed."""
     is_linked = vm.spec.clone_mode is CloneMode.LINKED
     needed = OVERLAY_BYTES + (0 if is_linked else base.allocated)
@@ -130,7 +130,7 @@ def place(vm: Member, base: Source, image: Image, context: JobContext) -> None:
     vm.xml = clone.clone(image.xml, _plan(vm, base))
 
 
-def copy(vm: Member, base: Source, connection: Any, context: JobContext) -> None:
+def copy(vm: NewVm, base: Source, connection: Any, context: JobContext) -> None:
     """Make the vm's volumes: overlays of the base, or full copies of it. May run in any thread.
 
     Raises NoRoom or StorageFailed.
@@ -143,7 +143,7 @@ def copy(vm: Member, base: Source, connection: Any, context: JobContext) -> None
             vm.pool.copy(connection, vm.volumes[target], layers, folder, context.alive)
 
 
-def _plan(vm: Member, base: Source) -> clone.ClonePlan:
+def _plan(vm: NewVm, base: Source) -> clone.ClonePlan:
     return clone.ClonePlan(
         name=vm.spec.name,
         uuid=vm.uuid,
@@ -163,7 +163,7 @@ def _plan(vm: Member, base: Source) -> clone.ClonePlan:
     )
 
 
-def make_keys(vm: Member, facts: GuestFacts, context: JobContext) -> None:
+def make_keys(vm: NewVm, facts: GuestFacts, context: JobContext) -> None:
     """Make the SSH host keys of the types that the image had. May run in any thread.
 
     Raises StorageFailed.
@@ -177,13 +177,13 @@ def make_keys(vm: Member, facts: GuestFacts, context: JobContext) -> None:
         raise StorageFailed(f"SSH host keys can't be made in {folder}: {error.strerror}") from error
 
 
-def guest(vm: Member, facts: GuestFacts, base: Base) -> Guest:
+def guest(vm: NewVm, facts: GuestFacts, base: Base) -> Guest:
     """Return what is to be edited on the vm's disks. Raises GuestUnsupported."""
     drives = tuple(Drive(vm.volumes[disk.target].path, vm.pool.FORMAT) for disk in base.disks)
     return Guest(vm.request.id, drives, plan(facts, _identity(vm)))
 
 
-def _identity(vm: Member) -> Identity:
+def _identity(vm: NewVm) -> Identity:
     macs = [interface.mac for interface in definition.describe(vm.xml).interfaces]
     wanted = vm.spec.interfaces if vm.spec.interfaces is not None else [Nic() for _turn in macs]
     return Identity(
@@ -201,7 +201,7 @@ def _identity(vm: Member) -> Identity:
     )
 
 
-def announce(vm: Member, context: JobContext) -> None:
+def announce(vm: NewVm, context: JobContext) -> None:
     """Do what comes before the definition. Raises NoRoom, StorageFailed or ImageUnsupported."""
     _copy_nvram(vm, context)
     vm.public_keys = tuple(key.public for key in vm.host_keys)
@@ -210,7 +210,7 @@ def announce(vm: Member, context: JobContext) -> None:
     context.journal.intend(vm.request.id, Effect.DOMAIN, data)
 
 
-def define(vm: Member, connection: Any, host: str) -> None:
+def define(vm: NewVm, connection: Any, host: str) -> None:
     """Define the vm: the last step that a clone can't do without. May run in any thread.
 
     Raises LibvirtFailed.
@@ -219,7 +219,7 @@ def define(vm: Member, connection: Any, host: str) -> None:
         connection.defineXML(vm.xml)
 
 
-def _copy_nvram(vm: Member, context: JobContext) -> None:
+def _copy_nvram(vm: NewVm, context: JobContext) -> None:
     """Give the vm the image's UEFI variables, among them what is booted.
 
     Of an image that never ran there are none; libvirt then makes the vm's own at its first start.
@@ -234,14 +234,14 @@ def _copy_nvram(vm: Member, context: JobContext) -> None:
         nvram.copy(vm.image_nvram, target)
 
 
-def recall(vm: Member, context: JobContext) -> None:
+def recall(vm: NewVm, context: JobContext) -> None:
     """Take from the journal what an earlier run has announced of a vm that is defined."""
     intents = context.journal.intents(vm.request.id)
     known = [intent.data["ssh_host_keys"] for intent in intents if intent.kind is Effect.DOMAIN]
     vm.public_keys = tuple(known[-1]) if known else ()
 
 
-def start(vm: Member, connection: Any, host: str) -> Vm:
+def start(vm: NewVm, connection: Any, host: str) -> Vm:
     """Start the vm if that is asked for, and return what there is to say of it.
 
     May run in any thread. Raises LibvirtFailed.
