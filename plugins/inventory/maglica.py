@@ -378,10 +378,10 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import
     filter as fleet_filter,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import (
-    inventory as fleet_entries,
+    inventory as inventory_entries,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import (
-    shown as fleet_view,
+    shown as fleet_shown,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.filter import Filters
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.inventory import (
@@ -443,7 +443,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             filters = self._filters()
             hosts = [host for host in self._hosts(folder) if filters.may_want_host(host.name)]
             snapshot = self._snapshot(path, folder, hosts, filters, cache)
-            wanted = fleet_view.only_wanted(snapshot, filters.want)
+            wanted = fleet_shown.only_wanted(snapshot, filters.want)
         except MaglicaError as error:
             raise AnsibleParserError(one_line(f"{path}: {error}")) from error
         self._tell(snapshot)
@@ -468,7 +468,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         return Filters(include, exclude, self._evaluate)
 
     def _evaluate(self, expression: str, domain: Domain, known: Known) -> bool | None:
-        shown = self._variables(fleet_view.alone(domain))
+        shown = self._variables(fleet_shown.alone(domain))
         if known is not Known.ALL:
             names = expressions.names_in(expression)
             if not names <= self._certain(shown, known):
@@ -523,10 +523,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         auth_file = self.get_option("auth_file")
         include = set(self.get_option("include"))
         gather, wanted = Gather(self.get_option("gather")), filters.wants
-        if include <= {fleet_entries.HOSTS}:
+        if include <= {inventory_entries.HOSTS}:
             gather, wanted = Gather.MINIMAL, _no_domain
         # Images have no addresses.
-        sources = self.get_option("address_sources") if fleet_entries.VMS in include else ()
+        sources = self.get_option("address_sources") if inventory_entries.VMS in include else ()
         return fleet.snapshot(
             hosts,
             self.get_option("host_timeout"),
@@ -537,7 +537,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 tuple(map(addresses.check_network, self.get_option("address_networks"))),
             ),
             wanted=wanted,
-            details=fleet_entries.HOSTS in include,
+            details=inventory_entries.HOSTS in include,
             xml=self.get_option("definitions"),
             parallel=self.get_option("parallel"),
             image_pattern=self.get_option("image_pattern"),
@@ -574,15 +574,15 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self.display.warning(one_line(f"host {missing.host} {what}: {missing.text}"))
         for text in snapshot.problems:
             self.display.warning(one_line(text))
-        missing = fleet_view.unreachable(snapshot.unreachable)
+        missing = fleet_shown.unreachable(snapshot.unreachable)
         self.inventory.set_variable("all", "maglica_unreachable_hosts", missing)
 
     def _populate(self, hosts, snapshot: Snapshot) -> None:
         uris = {host.name: host.uri for host in hosts}
-        listed = fleet_entries.entries(snapshot, hosts, self.get_option("include"), self._name)
+        listed = inventory_entries.entries(snapshot, hosts, self.get_option("include"), self._name)
         groups = self._add_groups(listed)
         composed = map(self._sanitize_group_name, self.get_option("groups") or ())
-        listed, warnings = fleet_entries.distinct(listed, {*self.inventory.groups, *composed})
+        listed, warnings = inventory_entries.distinct(listed, {*self.inventory.groups, *composed})
         for text in warnings:
             self.display.warning(one_line(text))
         for entry in listed:

@@ -11,7 +11,8 @@ from types import TracebackType
 
 from maglica.config import config
 from maglica.model.errors import RequestTimeout
-from maglica.model.request import CloneMode, Request, State, vm_uuid
+from maglica.model.request import CloneMode, Request, State
+from maglica.model.vm import vm_uuid
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.remove import RemoveSpec
 from maglica.wire.client import Client

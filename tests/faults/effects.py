@@ -33,7 +33,7 @@ from maglica.guest.identity import HostKey, Identity, NicIdentity
 from maglica.guest.inspect import OperatingSystem, examine
 from maglica.host_worker.job.context import key_folder
 from maglica.host_worker.job.vm.metadata import set_tags
-from maglica.model.request import vm_uuid
+from maglica.model.vm import vm_uuid
 from maglica.verbs.clone import CloneSpec
 from support import fake_libvirt, testdriver
 from support import guest as debian

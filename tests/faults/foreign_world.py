@@ -38,7 +38,8 @@ from maglica.host_worker.job.vm import clone
 from maglica.host_worker.journal.journal import Journal
 from maglica.host_worker.ownership import leftovers
 from maglica.model.errors import GuestUnreadable, MaglicaError
-from maglica.model.request import Request, new_request_id, vm_uuid
+from maglica.model.request import Request, new_request_id
+from maglica.model.vm import vm_uuid
 from support import qemu_libvirtd
 
 HOST = "kvm0.example.jp"

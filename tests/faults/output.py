@@ -32,14 +32,12 @@ from maglica.model.request import (
     Failure,
     HostReport,
     HostStatus,
-    Interface,
     Phase,
     Request,
     State,
     Vm,
-    vm_uuid,
 )
-from maglica.model.vm import Domain
+from maglica.model.vm import Domain, Interface, vm_uuid
 from maglica.verbs.clone import CloneSpec
 from support import listing, testdriver
 from support.fake_client import FakeClient

@@ -16,7 +16,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from maglica.model.plain import plain
-from maglica.model.request import vm_uuid
+from maglica.model.vm import vm_uuid
 from maglica.wire.frames import MAX_FRAME, VERSION
 from support import zmtp
 from support.client_worker import IMAGE, image, report

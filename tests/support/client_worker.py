@@ -27,8 +27,8 @@ from maglica.model.request import (
     Request,
     Vm,
     new_request_id,
-    vm_uuid,
 )
+from maglica.model.vm import vm_uuid
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import keys, messages, sockets
 from maglica.wire.frames import Message, decode, encode

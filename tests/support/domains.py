@@ -9,7 +9,8 @@ from pathlib import Path
 
 from maglica.domain import definition as domain_xml
 from maglica.domain.clone import ClonePlan, DiskSource
-from maglica.model.request import CloneMode, vm_uuid
+from maglica.model.request import CloneMode
+from maglica.model.vm import vm_uuid
 
 CORPUS = Path(__file__).resolve().parent.parent / "unit" / "domain" / "corpus"
 IMAGES = sorted(path.stem for path in CORPUS.glob("*.xml"))

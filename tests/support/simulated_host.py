@@ -21,8 +21,8 @@ from maglica.domain.clone import ClonePlan, DiskSource
 from maglica.domain.clone import clone as cloned
 from maglica.fleet.fleet import Fleet
 from maglica.host_worker.job.vm.metadata import set_tags
-from maglica.model.request import DomainSummary, Request, State, Vm, vm_uuid
-from maglica.model.vm import Domain
+from maglica.model.request import DomainSummary, Request, State, Vm
+from maglica.model.vm import Domain, vm_uuid
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.verb import OnVm
 from maglica.wire.client import Client

@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from maglica.model import request
 from maglica.model.moment import Moment
+from maglica.model.vm import Interface
 from maglica.verbs import table
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.verb import Verb
@@ -111,7 +112,7 @@ failures = st.builds(
 )
 phases = st.builds(request.Phase, name=texts(40), seconds=numbers)
 interfaces = st.builds(
-    request.Interface, mac=texts(40), network=maybe(texts(200)), addresses=tuples(texts(60))
+    Interface, mac=texts(40), network=maybe(texts(200)), addresses=tuples(texts(60))
 )
 vms = st.builds(
     request.Vm,

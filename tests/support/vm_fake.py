@@ -18,18 +18,8 @@ from maglica.fleet.snapshot import Found
 from maglica.libvirtd.hosts import Unreachable
 from maglica.model import errors
 from maglica.model.plain import plain
-from maglica.model.request import (
-    Failure,
-    Interface,
-    Nic,
-    Phase,
-    Placement,
-    Request,
-    State,
-    Vm,
-    vm_uuid,
-)
-from maglica.model.vm import Domain
+from maglica.model.request import Failure, Nic, Phase, Placement, Request, State, Vm
+from maglica.model.vm import Domain, Interface, vm_uuid
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import messages
 from support.vm_suite import HOSTS, IMAGE

@@ -15,7 +15,8 @@ import pytest
 import zmq
 from maglica.client_worker.delivery import WINDOW
 from maglica.model.plain import plain
-from maglica.model.request import PoolSummary, State, new_request_id, vm_uuid
+from maglica.model.request import PoolSummary, State, new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs.remove import RemoveSpec
 from maglica.verbs.stop import StopSpec
 from maglica.wire.frames import MAX_FRAME

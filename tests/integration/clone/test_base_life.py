@@ -23,7 +23,8 @@ import pytest
 from maglica.domain import definition
 from maglica.host_worker.job import main, undo
 from maglica.host_worker.journal.intents import Effect
-from maglica.model.request import Request, Spec, State, new_request_id, vm_uuid
+from maglica.model.request import Request, Spec, State, new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs import table
 from maglica.verbs.flatten import FlattenSpec
 from maglica.verbs.prepare import PrepareSpec

@@ -16,7 +16,7 @@ import pytest
 from maglica.config.config import HostEntry
 from maglica.fleet import fleet, host_reader
 from maglica.fleet.snapshot import Gather
-from maglica.model import request
+from maglica.model.vm import vm_uuid
 from support import testdriver
 from support.testdriver import Libvirtd
 
@@ -38,7 +38,7 @@ def _changing(uri: str) -> Iterator[None]:
         while not stop.is_set():
             number += 1
             # What minimal looks at: a stopped domain that Maglica may have made.
-            identity = request.vm_uuid(str(uuid.uuid4()))
+            identity = vm_uuid(str(uuid.uuid4()))
             xml = testdriver.domain(f"short{own}-{number}", number, identity=identity)
             if own % 2:
                 connection.createXML(xml).destroy()

@@ -12,8 +12,8 @@ from maglica.config.config import HostEntry
 from maglica.domain.metadata import IMAGE_NAMESPACE
 from maglica.fleet import fleet
 from maglica.fleet.snapshot import AddressSource, Gather
-from maglica.model import request
 from maglica.model.errors import ConfigInvalid
+from maglica.model.vm import vm_uuid
 from support import testdriver
 from support.latency import proxied
 from support.ports import free_port
@@ -68,8 +68,8 @@ def test_full_takes_one_call_more_for_each_domain(libvirtd: Libvirtd, node: Path
 
 
 def test_the_definition_tells_what_maglica_made(libvirtd: Libvirtd, folder: Path) -> None:
-    own = request.vm_uuid(REQUEST)
-    foreign = request.vm_uuid("00000000-0000-0000-0000-000000000000")
+    own = vm_uuid(REQUEST)
+    foreign = vm_uuid("00000000-0000-0000-0000-000000000000")
     path = testdriver.node(
         folder / "made.xml",
         [
@@ -105,7 +105,7 @@ def test_the_checksum_that_is_recorded_with_an_image(libvirtd: Libvirtd, folder:
 def test_a_recorded_address_counts_where_nothing_else_is_known(
     libvirtd: Libvirtd, folder: Path
 ) -> None:
-    own = request.vm_uuid(REQUEST)
+    own = vm_uuid(REQUEST)
     path = testdriver.node(
         folder / "made.xml", [testdriver.domain("vm0", 1, identity=own, metadata=MADE)]
     )

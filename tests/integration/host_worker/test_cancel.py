@@ -21,7 +21,8 @@ import pytest
 from maglica.disk import chain, volumes
 from maglica.domain import definition
 from maglica.host_worker.journal.bases import MAKING, READY, Base, BaseDisk
-from maglica.model.request import Request, State, new_request_id, vm_uuid
+from maglica.model.request import Request, State, new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs import table
 from support import qemu_libvirtd
 from support.client_worker import IMAGE, Worker, eventually

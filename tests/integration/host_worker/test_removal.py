@@ -16,7 +16,8 @@ import pytest
 from maglica.disk import pools, volumes
 from maglica.disk.files import FilePool
 from maglica.disk.room import MIB
-from maglica.model.request import Request, State, new_request_id, vm_uuid
+from maglica.model.request import Request, State, new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs.remove import RemoveSpec
 from support.client_worker import eventually
 from support.host_worker import HOST, Cell

@@ -30,8 +30,8 @@ from maglica.model.request import (
     Request,
     State,
     new_request_id,
-    vm_uuid,
 )
+from maglica.model.vm import vm_uuid
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.prepare import PrepareSpec
 from support.own_libvirtd import DOMAIN, MADE, OwnLibvirtd

@@ -12,7 +12,8 @@ import pytest
 from maglica.domain import definition
 from maglica.guest.network.families import INSPECTION
 from maglica.host_worker.journal.looks import Look
-from maglica.model.request import State, new_request_id, vm_uuid
+from maglica.model.request import State, new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs import table
 from maglica.verbs.release import ReleaseSpec
 from support.client_worker import IMAGE, Worker, eventually

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from maglica.model import request
+from maglica.model.vm import vm_uuid
 from support import listing, testdriver
 from support.ports import free_port
 from support.testdriver import Libvirtd
@@ -106,7 +106,7 @@ def libvirtd() -> Iterator[Libvirtd]:
 def kvm0(libvirtd: Libvirtd) -> str:
     """The URI of a host with a clone, another vm, a paused one and an image."""
     domains = [
-        testdriver.domain("vm0.example.jp", 1, identity=request.vm_uuid(REQUEST), metadata=MADE),
+        testdriver.domain("vm0.example.jp", 1, identity=vm_uuid(REQUEST), metadata=MADE),
         testdriver.domain("db.example.jp", 2),
         testdriver.domain("idle.example.jp", 3, state=3),
         testdriver.domain("debian12.original", 4, state=5),
@@ -129,7 +129,7 @@ def kvm1(libvirtd: Libvirtd) -> str:
 def web(libvirtd: Libvirtd) -> str:
     """The URI of a host with web servers."""
     domains = [
-        testdriver.domain("web0.example.jp", 1, identity=request.vm_uuid(REQUEST), metadata=MADE),
+        testdriver.domain("web0.example.jp", 1, identity=vm_uuid(REQUEST), metadata=MADE),
         testdriver.domain("web1.example.jp", 2, state=3),
         testdriver.domain("db.example.jp", 3),
     ]

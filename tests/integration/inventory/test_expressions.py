@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import pytest
 import yaml
-from maglica.model import request
+from maglica.model.vm import vm_uuid
 from support import testdriver
 from support.testdriver import Libvirtd
 
@@ -104,7 +104,7 @@ def options(libvirtd: Libvirtd) -> dict[str, Any]:
         f" request='{REQUEST}' created='1' who={value} clone_mode={value} image_version={value}"
         f" base={value}><maglica:tag name={value}/></maglica:vm>"
     )
-    xml = testdriver.domain(COMMAND, 1, identity=request.vm_uuid(REQUEST), metadata=metadata)
+    xml = testdriver.domain(COMMAND, 1, identity=vm_uuid(REQUEST), metadata=metadata)
     xml = xml.replace("<interface type='network'>", "<interface type='bridge'>")
     xml = xml.replace("<source network='default'/>", f"<source bridge={value}/>")
     xml = xml.replace(f"/var/lib/libvirt/images/{COMMAND}.qcow2'", f"{escape(COMMAND)}'")

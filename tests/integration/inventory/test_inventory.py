@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from maglica.model import request
+from maglica.model.vm import vm_uuid
 
 from .conftest import REQUEST, Inventory
 
@@ -36,7 +36,7 @@ def test_groups_and_variables(inventory: Inventory, kvm0: str) -> None:
     expected = {
         "maglica_kind": "vm",
         "maglica_name": "vm0.example.jp",
-        "maglica_uuid": request.vm_uuid(REQUEST),
+        "maglica_uuid": vm_uuid(REQUEST),
         "maglica_host": "kvm0.example.jp",
         "maglica_state": "running",
         "maglica_image": "debian12.original",
@@ -227,7 +227,7 @@ def test_names_and_prefixes(inventory: Inventory, kvm0: str) -> None:
     assert listed.group("lab_vms") == ["db.lab", "idle.lab", "vm0.lab"]
     assert listed.hosts["vm0.lab"]["lab_name"] == "vm0.example.jp"
     by_uuid = inventory.list({**_hosts(kvm0=kvm0), "hostnames": ["uuid"]})
-    assert request.vm_uuid(REQUEST) in by_uuid.group("maglica_vms")
+    assert vm_uuid(REQUEST) in by_uuid.group("maglica_vms")
     # The image is called so by all: the vms get the host's name, and their UUID where that is
     # not enough.
     constant = inventory.list({**_hosts(kvm0=kvm0), "hostnames": ["'same'"]})

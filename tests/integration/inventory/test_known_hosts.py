@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from maglica.model import request
+from maglica.model.vm import vm_uuid
 from support import testdriver
 from support.testdriver import Libvirtd
 
@@ -34,7 +34,7 @@ def _define(libvirtd: Libvirtd, keys: list[str]) -> str:
         f" request='{REQUEST}' created='1' who='w' clone_mode='linked'>{told}</maglica:vm>"
     )
     domains = [
-        testdriver.domain("vm0", 1, identity=request.vm_uuid(REQUEST), metadata=metadata),
+        testdriver.domain("vm0", 1, identity=vm_uuid(REQUEST), metadata=metadata),
         testdriver.domain("others", 2),
     ]
     return libvirtd.uri(testdriver.node(libvirtd.folder / "known.xml", domains))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from maglica.model import request
+from maglica.model.vm import vm_uuid
 from support import testdriver
 from support.testdriver import Libvirtd
 
@@ -35,7 +35,7 @@ def addressed(libvirtd: Libvirtd) -> list[dict[str, str]]:
         "<maglica:vm xmlns:maglica='https://maglica.cloud/xmlns/vm/1.0' image='i'"
         f" request='{REQUEST}' created='1' who='alice' clone_mode='linked'>{recorded}</maglica:vm>"
     )
-    domain = testdriver.domain("vm0", 1, identity=request.vm_uuid(REQUEST), metadata=metadata)
+    domain = testdriver.domain("vm0", 1, identity=vm_uuid(REQUEST), metadata=metadata)
     path = testdriver.node(libvirtd.folder / "addressed.xml", [domain])
     return [{"name": "kvm0", "uri": libvirtd.uri(path)}]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import pytest
-from maglica.model import request
+from maglica.model.vm import vm_uuid
 from support import testdriver
 from support.testdriver import Libvirtd
 
@@ -36,7 +36,7 @@ def test_a_template_in_a_vm_s_metadata_is_not_rendered(
         f"<maglica:vm xmlns:maglica='https://maglica.cloud/xmlns/vm/1.0' image='i'"
         f" request='{REQUEST}' created='1' who={who} clone_mode='linked'/>"
     )
-    domain = testdriver.domain("vm0", identity=request.vm_uuid(REQUEST), metadata=metadata)
+    domain = testdriver.domain("vm0", identity=vm_uuid(REQUEST), metadata=metadata)
     uri = libvirtd.uri(testdriver.node(libvirtd.folder / "templates.xml", [domain]))
     path = inventory.write({"hosts": [{"name": "kvm0", "uri": uri}]})
     assert inventory.list(path).hosts["vm0"]["maglica_who"] in (text, {"__ansible_unsafe": text})

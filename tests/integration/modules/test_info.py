@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from maglica.model import request
+from maglica.model.vm import vm_uuid
 from support import testdriver
 from support.client_worker import Worker
 from support.ports import free_port
@@ -40,7 +40,7 @@ def libvirtd() -> Iterator[Libvirtd]:
 def config(libvirtd: Libvirtd, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration with two hosts that live and one that does not."""
     kvm0 = [
-        testdriver.domain("vm0.example.jp", 1, identity=request.vm_uuid(REQUEST), metadata=MADE),
+        testdriver.domain("vm0.example.jp", 1, identity=vm_uuid(REQUEST), metadata=MADE),
         testdriver.domain("web0.example.jp", 2),
         testdriver.domain("debian12.original", 4, state=5),
     ]

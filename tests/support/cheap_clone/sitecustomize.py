@@ -61,7 +61,8 @@ def run(requests: list, context: object) -> None:
 def one(request: object, context: object) -> None:
     from maglica.host_worker.journal.intents import Effect
     from maglica.model.errors import StorageFailed
-    from maglica.model.request import Vm, vm_uuid
+    from maglica.model.request import Vm
+    from maglica.model.vm import vm_uuid
 
     name = request.name
     draft, made = FOLDER / "draft" / name, FOLDER / "made" / name
@@ -105,7 +106,7 @@ def define(request: object, context: object) -> None:
     """Define the vm in libvirt, too, as its test driver can."""
     from maglica.domain import definition
     from maglica.domain.clone import ClonePlan, DiskSource, clone
-    from maglica.model.request import vm_uuid
+    from maglica.model.vm import vm_uuid
 
     spec, connection = request.spec, context.connect()
     xml = connection.lookupByName(spec.image).XMLDesc()

@@ -8,9 +8,10 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
-from maglica.client_worker import transactions as engine_module
+from maglica.client_worker import transactions
 from maglica.client_worker.reservations import SETTLE_SECONDS
-from maglica.model.request import new_request_id, vm_uuid
+from maglica.model.request import new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs.remove import RemoveSpec
 from support.client_worker import image, made, report, vm
 
@@ -38,7 +39,7 @@ def test_hosts_that_were_alive_get_one_timeout_after_a_restart(cell: Cell) -> No
     cell.now += 100.0
     cell.engine.tick()
     cell.hello("new")
-    cell.now += engine_module.KEEP_SECONDS
+    cell.now += transactions.KEEP_SECONDS
     cell.engine.tick()
     cell.reopen()
     hosts = cell.context.hosts
@@ -58,7 +59,7 @@ def test_hosts_without_key_and_configuration_are_forgotten(cell: Cell) -> None:
     assert cell.context.hosts.names() == ["kvm1", "kvm2"]
     assert not cell.context.hosts.alive("kvm1")
     cell.result(request, state="cancelled")
-    cell.now += engine_module.PRUNE_SECONDS
+    cell.now += transactions.PRUNE_SECONDS
     cell.engine.tick()
     assert cell.context.hosts.names() == ["kvm2"]
     assert cell.journal.hosts() == []

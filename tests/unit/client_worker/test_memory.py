@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from maglica.client_worker.reservations import SETTLE_SECONDS
-from maglica.model.request import DomainSummary, Request, State, new_request_id, vm_uuid
+from maglica.model.request import DomainSummary, Request, State, new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs import table
 from support.client_worker import clone, image, report, vm
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from maglica.client_worker.news import SETTLE_SECONDS
 from maglica.model.moment import Moment
-from maglica.model.request import DomainSummary, Request, Vm, new_request_id, vm_uuid
+from maglica.model.request import DomainSummary, Request, Vm, new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs import table
 from support.client_worker import image, made, report, vm
 

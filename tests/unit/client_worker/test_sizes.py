@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from maglica.client_worker.dispatch import Incoming
 from maglica.model.plain import plain
-from maglica.model.request import Interface, Request, State, new_request_id
+from maglica.model.request import Request, State, new_request_id
+from maglica.model.vm import Interface
 from maglica.wire.frames import MAX_FRAME, VERSION, Message, encode
 from support.client_worker import base, image, report, vm
 

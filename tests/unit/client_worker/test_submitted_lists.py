@@ -8,7 +8,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from maglica.model.request import State, new_request_id, vm_uuid
+from maglica.model.request import State, new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs.start import StartSpec
 from support.client_worker import clone, image, report
 

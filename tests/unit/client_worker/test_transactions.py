@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from maglica.client_worker import transactions as engine_module
+from maglica.client_worker import transactions
 from maglica.client_worker.dispatch import Incoming
 from maglica.model.errors import JournalFailed
 from maglica.model.request import Request, new_request_id
@@ -52,7 +52,7 @@ def test_a_failing_journal_accepts_nothing(
         assert cell.context.requests.open == {}
         assert cell.engine.handle([]).publications == []
     assert [record.message for record in caplog.records] == ["journal x: database or disk is full"]
-    cell.now += engine_module.PAUSE_SECONDS
+    cell.now += transactions.PAUSE_SECONDS
     outcome = cell.handle(*bodies)
     assert [message.type for _peer, message in outcome.replies] == ["requests"] * 3
     assert {
@@ -79,7 +79,7 @@ def test_what_could_not_be_marked_as_sent_is_not_sent(
             if message.type == "requests"
         }
         assert cell.context.requests.open.keys() == accepted
-    cell.now += engine_module.PAUSE_SECONDS
+    cell.now += transactions.PAUSE_SECONDS
     outcome = cell.engine.handle([])
     assert {
         message.body["requests"][0]["id"] for _peer, message in outcome.publications
@@ -162,13 +162,13 @@ def test_upkeep_goes_on_after_a_failure(cell: Cell, monkeypatch: pytest.MonkeyPa
         broken.setattr(cell.journal, "keep_host", fail)
         cell.engine.tick()
     assert cell.journal.hosts() == []
-    cell.now += engine_module.KEEP_SECONDS
+    cell.now += transactions.KEEP_SECONDS
     cell.engine.tick()
     assert [name for name, _seen, _report in cell.journal.hosts()] == ["kvm0"]
 
 
 def test_patience_ends_when_something_is_due(cell: Cell) -> None:
-    assert cell.engine.patience() == pytest.approx(engine_module.SWEEP_SECONDS)
+    assert cell.engine.patience() == pytest.approx(transactions.SWEEP_SECONDS)
     cell.hello()
     request = cell.clone("vm0")
     cell.now += 1.95

@@ -14,6 +14,7 @@ import pytest
 from maglica.client_worker.access import ALLOWED
 from maglica.model import errors, request, vm
 from maglica.model.errors import MessageInvalid
+from maglica.model.vm import vm_uuid
 from maglica.verbs import clone, table
 from maglica.wire import features, messages, records, sockets
 from maglica.wire.frames import (
@@ -389,4 +390,4 @@ def test_the_example_is_whole() -> None:
     }
     made = re.search(r'"vm":\{"name":"vm0.example.jp","uuid":"(.+?)"', DOCUMENT)
     assert made
-    assert made[1] == request.vm_uuid(UUID)
+    assert made[1] == vm_uuid(UUID)

@@ -15,7 +15,8 @@ from maglica.domain.clone import DiskSource, clone, own_path
 from maglica.domain.definition import describe
 from maglica.domain.metadata import IMAGE_NAMESPACE, OwnVolume
 from maglica.model.errors import ImageUnsupported
-from maglica.model.request import CloneMode, Nic, vm_uuid
+from maglica.model.request import CloneMode, Nic
+from maglica.model.vm import vm_uuid
 from support.domains import CORPUS, IMAGES, PLAN, definition, domain, plan
 
 GOLDEN = CORPUS.parent / "golden"

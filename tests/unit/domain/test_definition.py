@@ -6,8 +6,8 @@ import pytest
 from maglica.domain import definition as domain_xml
 from maglica.domain.definition import DefinedDisk, describe
 from maglica.domain.metadata import Made
-from maglica.model import request
 from maglica.model.errors import ImageUnsupported
+from maglica.model.vm import vm_uuid
 from support.domains import IMAGES, definition, domain
 
 BILLION_LAUGHS = """<!DOCTYPE domain [
@@ -96,7 +96,7 @@ def test_what_maglica_made() -> None:
     xml = definition("foreign")
     # The image has it from a vm, of which it is a copy that others made.
     assert describe(xml).made is None
-    own = request.vm_uuid("00000000-0000-4000-8000-00000000000f")
+    own = vm_uuid("00000000-0000-4000-8000-00000000000f")
     assert describe(xml.replace("11111111-2222-4333-8444-000000000009", own)).made == Made(
         image="older.original",
         request="00000000-0000-4000-8000-00000000000f",
@@ -127,9 +127,7 @@ def test_metadata_of_others_is_not_ours(metadata: str) -> None:
     ],
 )
 def test_our_metadata_by_its_name_space(metadata: str) -> None:
-    made = describe(
-        domain(outside=f"<metadata>{metadata}</metadata>", uuid=request.vm_uuid(""))
-    ).made
+    made = describe(domain(outside=f"<metadata>{metadata}</metadata>", uuid=vm_uuid(""))).made
     assert made == Made("i", "", 0, "", "")
 
 
@@ -146,7 +144,7 @@ def test_our_metadata_by_its_name_space(metadata: str) -> None:
 )
 def test_when_a_vm_was_created_is_a_time(written: str, read: int) -> None:
     metadata = f"<m:vm xmlns:m='https://maglica.cloud/xmlns/vm/1.0' created='{written}'/>"
-    xml = domain(outside=f"<metadata>{metadata}</metadata>", uuid=request.vm_uuid(""))
+    xml = domain(outside=f"<metadata>{metadata}</metadata>", uuid=vm_uuid(""))
     made = describe(xml).made
     assert made is not None
     assert made.created == read
@@ -175,7 +173,7 @@ def test_the_checksum_that_was_recorded_of_an_image(written: str, read: str | No
 def test_tags_are_sorted_and_each_is_there_once() -> None:
     tags = "".join(f"<m:tag name='{name}'/>" for name in ("web", "a", "web")) + "<m:tag/>"
     metadata = f"<m:vm xmlns:m='https://maglica.cloud/xmlns/vm/1.0' request='r'>{tags}</m:vm>"
-    xml = domain(outside=f"<metadata>{metadata}</metadata>", uuid=request.vm_uuid("r"))
+    xml = domain(outside=f"<metadata>{metadata}</metadata>", uuid=vm_uuid("r"))
     made = describe(xml).made
     assert made is not None
     assert made.tags == ("a", "web")

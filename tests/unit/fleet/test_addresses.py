@@ -14,7 +14,7 @@ from maglica.fleet.addresses import (
     with_leases,
 )
 from maglica.model.errors import ConfigInvalid
-from maglica.model.request import Interface
+from maglica.model.vm import Interface
 
 A, B = "52:54:00:00:00:0a", "52:54:00:00:00:0b"
 NICS = (Interface(A, "default"), Interface(B, "lab"))

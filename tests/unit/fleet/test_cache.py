@@ -9,8 +9,7 @@ import pytest
 from maglica.fleet.cache import VERSION, dump, load, merge
 from maglica.fleet.snapshot import Host, PoolState, Snapshot
 from maglica.libvirtd.hosts import Unreachable
-from maglica.model.request import Interface
-from maglica.model.vm import Disk, Domain
+from maglica.model.vm import Disk, Domain, Interface
 
 VM = Domain(
     name="vm0",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from maglica.fleet import shown as fleet_view
+from maglica.fleet import shown as fleet_shown
 from maglica.fleet.snapshot import Snapshot
 from maglica.model.vm import Disk, Domain
 
@@ -35,17 +35,17 @@ IMAGE = Domain(
 
 
 def test_a_vm() -> None:
-    shown = fleet_view.vm(VM)
+    shown = fleet_shown.vm(VM)
     assert shown["created"] == "2026-11-24T06:00:00Z"
     assert (shown["name"], shown["image"], shown["disks"]) == ("vm0", "debian", [])
     assert "xml" not in shown
-    assert fleet_view.vm(replace(VM, xml="<x/>", created=None))["xml"] == "<x/>"
+    assert fleet_shown.vm(replace(VM, xml="<x/>", created=None))["xml"] == "<x/>"
 
 
 @pytest.mark.parametrize("created", [0, 999999999999999, 1e30, float("inf"), float("nan")])
 def test_what_is_no_time_is_not_shown(created: float) -> None:
-    assert fleet_view.vm(replace(VM, created=created))["created"] is None
-    assert fleet_view.vm(replace(VM, created=99999999999))["created"] == "5138-11-16T09:46:39Z"
+    assert fleet_shown.vm(replace(VM, created=created))["created"] is None
+    assert fleet_shown.vm(replace(VM, created=99999999999))["created"] == "5138-11-16T09:46:39Z"
 
 
 def test_an_image_on_two_hosts_is_one() -> None:
@@ -53,7 +53,7 @@ def test_an_image_on_two_hosts_is_one() -> None:
         IMAGE, host="kvm1", checksum=None, disks=(Disk("vda"), Disk("vdb", capacity_bytes=5))
     )
     other = replace(IMAGE, name="rocky", disks=())
-    (debian, rocky) = fleet_view.images(Snapshot((VM,), (IMAGE, unsized, other)))
+    (debian, rocky) = fleet_shown.images(Snapshot((VM,), (IMAGE, unsized, other)))
     assert debian["hosts"] == ["kvm0", "kvm1"]
     assert [copy["size_bytes"] for copy in debian["copies"]] == [15, None]
     assert debian["size_bytes"] == 15
@@ -72,11 +72,11 @@ def test_an_image_on_two_hosts_is_one() -> None:
 
 
 def test_what_a_filter_sees_of_an_image() -> None:
-    shown = fleet_view.alone(IMAGE)
+    shown = fleet_shown.alone(IMAGE)
     assert (shown["kind"], shown["host"], shown["size_bytes"], shown["checksum"]) == (
         "image",
         "kvm0",
         15,
         "sha256:9d2e",
     )
-    assert fleet_view.alone(VM) == {"kind": "vm", **fleet_view.vm(VM)}
+    assert fleet_shown.alone(VM) == {"kind": "vm", **fleet_shown.vm(VM)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 
-from maglica.model.request import Request, new_request_id, vm_uuid
+from maglica.model.request import Request, new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs.clone import CloneSpec
 
 HASH = "$6$salt$0123456789"

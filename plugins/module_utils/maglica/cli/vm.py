@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..fleet import shown as fleet_view
+from ..fleet import shown as fleet_shown
 from ..manage import shown
 from ..manage.group import MAX_VMS, Pattern
 from ..manage.target import Target, WaitFor, Waiting, failures
@@ -95,7 +95,7 @@ def _clone_options(parser: argparse.ArgumentParser) -> None:
 
 def list_vms(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     found = [domain for domain in domains(cloud, asked.host, console) if not domain.is_image]
-    console.show([fleet_view.vm(domain) for domain in found], text.vm_table(found))
+    console.show([fleet_shown.vm(domain) for domain in found], text.vm_table(found))
 
 
 def clone(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:

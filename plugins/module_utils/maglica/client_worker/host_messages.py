@@ -10,7 +10,8 @@ from typing import Any
 
 from ..model.errors import AccessDenied, MessageInvalid, RequestUnknown
 from ..model.moment import NEVER, Moment
-from ..model.request import Request, State, Vm, vm_uuid
+from ..model.request import Request, State, Vm
+from ..model.vm import vm_uuid
 from ..verbs import table
 from ..verbs.verb import Leaves, OnVm
 from ..wire import messages

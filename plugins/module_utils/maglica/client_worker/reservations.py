@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from ..model.request import Request, vm_uuid
+from ..model.request import Request
+from ..model.vm import vm_uuid
 from ..verbs import table
 from ..verbs.clone import CloneSpec
 from ..verbs.verb import OnVm, Takes

@@ -35,7 +35,7 @@ _KNOWN = (AddressSource.LEASE, AddressSource.RECORDED)
 class Fleet:
     """The hosts of the configuration, each read within ``timeout`` seconds.
 
-    ``auth_file`` as in sessions.Options.
+    ``auth_file`` as in libvirtd.all_hosts.Options.
     """
 
     hosts: tuple[HostToRead, ...]

@@ -11,7 +11,7 @@ from typing import Any
 from ..config.config import Config, HostEntry
 from ..model.errors import HostDown, HostUnknown
 from . import fleet
-from . import shown as fleet_view
+from . import shown as fleet_shown
 from .addresses import Preference
 from .filter import Filters, Rule, matches
 from .snapshot import AddressSource, Gather, Snapshot
@@ -57,7 +57,7 @@ def vms(
     """Return ``vms`` and ``unreachable_hosts``. Raises HostUnknown, and HostDown if asked to."""
     wanted = question.filters.wants
     seen = _read(question, sources=sources, preference=preference, xml=xml, wanted=wanted)
-    return {"vms": [fleet_view.vm(domain) for domain in seen.vms], **_rest(seen)}
+    return {"vms": [fleet_shown.vm(domain) for domain in seen.vms], **_rest(seen)}
 
 
 def images(question: Question, xml: bool) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def images(question: Question, xml: bool) -> dict[str, Any]:
     # What was cloned from an image is known of the vms only: all are read.
     seen = _read(question, sources=(), xml=xml)
     wanted = {domain.name for domain in seen.images if question.filters.want(domain)}
-    shown = [image for image in fleet_view.images(seen) if image["name"] in wanted]
+    shown = [image for image in fleet_shown.images(seen) if image["name"] in wanted]
     return {"images": shown, **_rest(seen)}
 
 
@@ -76,7 +76,7 @@ def hosts(question: Question) -> dict[str, Any]:
     found = {host.name: host for host in seen.hosts}
     shown = [
         {
-            **fleet_view.host(entry, entry.weight, found.get(entry.name)),
+            **fleet_shown.host(entry, entry.weight, found.get(entry.name)),
             "vms": [domain.name for domain in seen.vms if domain.host == entry.name],
             "images": [domain.name for domain in seen.images if domain.host == entry.name],
         }
@@ -102,6 +102,6 @@ def _read(question: Question, **reading: Any) -> Snapshot:
 
 def _rest(seen: Snapshot) -> dict[str, Any]:
     return {
-        "unreachable_hosts": fleet_view.unreachable(seen.unreachable),
+        "unreachable_hosts": fleet_shown.unreachable(seen.unreachable),
         "problems": list(seen.problems),
     }

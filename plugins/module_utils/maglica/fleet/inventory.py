@@ -15,7 +15,7 @@ from typing import Any
 from ..config.config import HostEntry
 from ..model.text import short
 from ..model.vm import Domain
-from . import shown as fleet_view
+from . import shown as fleet_shown
 from .snapshot import Snapshot
 
 # So many shared names are explained one by one.
@@ -39,7 +39,7 @@ Naming = Callable[[dict[str, Any]], str]
 
 @dataclass(frozen=True)
 class InventoryEntry:
-    """An inventory host. ``shown`` is as fleet_view has it, and its ``kind``.
+    """An inventory host. ``shown`` is as fleet_shown has it, and its ``kind``.
 
     ``groups`` are without prefix and as written, so that a name may need changes to be a group's.
     ``domain`` is None for the entry of a host.
@@ -143,7 +143,7 @@ def _hosts(snapshot: Snapshot, hosts: Iterable[HostEntry]) -> list[InventoryEntr
     return [
         InventoryEntry(
             host.name,
-            {"kind": "host", **fleet_view.host(host, host.weight, found.get(host.name))},
+            {"kind": "host", **fleet_shown.host(host, host.weight, found.get(host.name))},
             (HOSTS,),
         )
         for host in hosts
@@ -159,12 +159,12 @@ def _images(snapshot: Snapshot, naming: Naming) -> list[InventoryEntry]:
             (IMAGES, f"state_{shown['state']}", *(f"host_{host}" for host in shown["hosts"])),
             first[shown["name"]],
         )
-        for shown in fleet_view.images(snapshot)
+        for shown in fleet_shown.images(snapshot)
     ]
 
 
 def _vm(domain: Domain, naming: Naming) -> InventoryEntry:
-    shown = fleet_view.vm(domain)
+    shown = fleet_shown.vm(domain)
     groups = (VMS, f"state_{domain.state}", f"host_{domain.host}")
     return InventoryEntry(naming(shown), {"kind": "vm", **shown}, groups, domain)
 

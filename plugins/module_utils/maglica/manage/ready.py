@@ -19,7 +19,7 @@ from ..model.request import Request
 from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.table import Presence
-from . import shown as vm_view
+from . import shown as vm_shown
 from .ports import Hosts
 from .target import Target, WaitFor, Waiting
 
@@ -62,7 +62,7 @@ class FinalWait:
         self._wait([target for target in shown if target.name in domains], domains)
         for target in shown:
             if target.name in domains:
-                target.vm = vm_view.of_domain(domains[target.name])
+                target.vm = vm_shown.of_domain(domains[target.name])
 
     def _look(self, targets: Sequence[Target], domains: dict[str, Domain]) -> None:
         """Read the vms of requests that are done, or take what the results say where that will do.
@@ -73,7 +73,7 @@ class FinalWait:
         for target in targets:
             vm = target.request.vm if target.request else None
             if self._waiting.until is WaitFor.CLONED and target.request and vm:
-                target.vm = vm_view.of_result(vm, target.request)
+                target.vm = vm_shown.of_result(vm, target.request)
             else:
                 read.append(target)
         if not read:
@@ -135,9 +135,9 @@ class FinalWait:
 def _promised(target: Target) -> dict[str, object] | None:
     """Return what is known of a vm while the request for it goes on."""
     if target.request is not None:
-        return vm_view.unknown(target.name, host=target.request.host)
+        return vm_shown.unknown(target.name, host=target.request.host)
     existing = target.plan.existing
-    return vm_view.of_domain(existing) if existing else None
+    return vm_shown.of_domain(existing) if existing else None
 
 
 def _shall_run(target: Target, domain: Domain) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..fleet import shown as fleet_view
+from ..fleet import shown as fleet_shown
 from ..model import names
 from ..model.plain import plain
 from ..model.request import Request, Vm
@@ -37,7 +37,7 @@ def of_member(target: Target) -> dict[str, Any]:
 def of_domain(domain: Domain) -> dict[str, Any]:
     """Return a vm as its host shows it, with all its addresses."""
     addresses = [address for nic in domain.interfaces for address in nic.addresses]
-    return {**fleet_view.vm(domain), "addresses": addresses}
+    return {**fleet_shown.vm(domain), "addresses": addresses}
 
 
 def unknown(name: str, host: str | None = None) -> dict[str, Any]:

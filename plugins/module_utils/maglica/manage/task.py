@@ -22,9 +22,9 @@ from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.clone import CloneSpec
 from ..verbs.table import Presence
-from . import group as vms_plan
+from . import group as groups
 from . import plan
-from . import shown as vm_view
+from . import shown as vm_shown
 from .group import Group
 from .outcome import failure_of
 from .ports import Hosts, OnChange, Requests
@@ -112,7 +112,7 @@ class Task:
             for wanted in asked:
                 check_host(wanted, self._hosts.names)
             pending, found = self._read({wanted.name for wanted in asked})
-        vms_plan.check(asked)
+        groups.check(asked)
         targets = [Target(wanted) for wanted in asked]
         self._decide(targets, pending, found)
         refused = [target for target in targets if target.error]
@@ -199,9 +199,9 @@ class Task:
         for target in targets:
             steps = target.steps[:1] if self._waiting.wait else target.steps
             asked += [(target, Request(new_request_id(), spec)) for spec in steps]
-        if len(asked) > vms_plan.MAX_VMS:
+        if len(asked) > groups.MAX_VMS:
             raise LimitExceeded(
-                f"{len(asked)} requests for {len(targets)} vms are more than {vms_plan.MAX_VMS},"
+                f"{len(asked)} requests for {len(targets)} vms are more than {groups.MAX_VMS},"
                 " which can be handed in together; a task that waits hands in one for each vm at a"
                 " time"
             )
@@ -233,12 +233,12 @@ def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple
         )
     made = {domain.name for domain in found.domains if domain.made}.union(pending)
     taken = {domain.name for domain in found.domains if not domain.made}
-    return vms_plan.choose(group, made, taken)
+    return groups.choose(group, made, taken)
 
 
 def _foreseen(target: Target) -> dict[str, Any]:
     existing = target.plan.existing
-    shown = vm_view.of_domain(existing) if existing else vm_view.unknown(target.name)
-    planned = vm_view.planned(target.after) if target.changed else {}
+    shown = vm_shown.of_domain(existing) if existing else vm_shown.unknown(target.name)
+    planned = vm_shown.planned(target.after) if target.changed else {}
     # A vm has the same keys always; what else the plan says of it is for the diff.
     return {key: planned.get(key, value) for key, value in shown.items()}

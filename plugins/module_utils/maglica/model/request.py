@@ -13,12 +13,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from . import vm as vm_identity
 from .moment import NEVER, Moment
-
-# Values too, so they are to be had here.
-Interface = vm_identity.Interface
-vm_uuid = vm_identity.vm_uuid
+from .vm import Interface
 
 
 class State(str, enum.Enum):

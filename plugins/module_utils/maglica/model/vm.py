@@ -42,7 +42,7 @@ class Disk:
     allocation_bytes: int | None = None
 
 
-# States of libvirt_facts.state_name that an active domain may have while its guest does not run.
+# States of libvirtd.facts.state_name that an active domain may have while its guest does not run.
 _STANDING = frozenset({"paused", "suspended", "crashed", "stopping"})
 
 

@@ -11,7 +11,16 @@ from ..model import names
 from ..model.checks import Check, boolean, choice, list_of, named, optional, record
 from ..model.errors import MessageInvalid, NameInvalid
 from ..model.request import CloneMode, Nic
-from .verb import MEMORY, NAME, TAGS, VCPUS, VM_NAME, Interrupted, Takes, Verb
+from .verb import (
+    MEMORY,
+    NAME,
+    TAGS,
+    VCPUS,
+    VM_NAME,
+    Interrupted,
+    Takes,
+    Verb,
+)
 
 MAX_NICS = 16
 MAX_KEYS = 64

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 from ..model.checks import optional
 from ..model.vm import Domain
-from .verb import MEMORY, VCPUS, Change, Interrupted, OnVm, Option, Verb, WantedVm, vm_record
+from .verb import (
+    MEMORY,
+    VCPUS,
+    Change,
+    Interrupted,
+    OnVm,
+    Option,
+    Verb,
+    WantedVm,
+    vm_record,
+)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..model.vm import Domain
-from .verb import TAGS, Change, Interrupted, OnVm, Option, Verb, WantedVm, vm_record
+from .verb import (
+    TAGS,
+    Change,
+    Interrupted,
+    OnVm,
+    Option,
+    Verb,
+    WantedVm,
+    vm_record,
+)
 
 
 @dataclass(frozen=True)

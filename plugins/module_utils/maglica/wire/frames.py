@@ -55,7 +55,7 @@ def topic(host: str) -> bytes:
 
 
 def encode(message: Message) -> list[bytes]:
-    """Return the frames of ``message``; its body holds what JSON can hold (see schema.plain).
+    """Return the frames of ``message``; its body holds what JSON can hold (see model.plain).
 
     Raises MessageInvalid for one that is too long: the peer would drop the connection over it.
     """
@@ -66,7 +66,7 @@ def encode(message: Message) -> list[bytes]:
 
 
 def decode(frames: Sequence[bytes]) -> Message:
-    """Return the message in ``frames``, its body not yet checked against the schema.
+    """Return the message in ``frames``, its body not yet checked.
 
     Raises MessageInvalid for every other input, whatever it is.
     """

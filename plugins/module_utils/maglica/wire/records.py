@@ -28,6 +28,7 @@ from ..model.checks import (
     uuid,
 )
 from ..model.text import MAX_PHASE
+from ..model.vm import Interface
 from ..verbs import table
 from ..verbs.verb import MAX_TAGS
 
@@ -72,7 +73,7 @@ phase_name = text(MAX_PHASE)
 phase = record(model.Phase, name=phase_name, seconds=number)
 phases = list_of(phase, MAX_PHASES)
 interface = record(
-    model.Interface,
+    Interface,
     mac=text(40),
     network=optional(text(MAX_NAME)),
     addresses=list_of(text(60), 64),

@@ -11,7 +11,6 @@ from maglica.model.request import (
     DomainSummary,
     Failure,
     HostReport,
-    Interface,
     LookSummary,
     Phase,
     PoolSummary,
@@ -20,6 +19,7 @@ from maglica.model.request import (
     Vm,
     new_request_id,
 )
+from maglica.model.vm import Interface
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import frames
 from maglica.wire import messages as schema

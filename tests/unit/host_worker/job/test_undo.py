@@ -8,7 +8,7 @@ import pytest
 from maglica.disk import qemu_img
 from maglica.host_worker.job import undo
 from maglica.host_worker.journal.intents import Effect
-from maglica.model.request import vm_uuid
+from maglica.model.vm import vm_uuid
 from support.fake_host import FakeHost
 from support.qcow2 import header
 

@@ -22,8 +22,9 @@ from ...config import config
 from ...domain import definition
 from ...libvirtd import local
 from ...model.errors import ConfigInvalid, HostDown, JournalFailed, MaglicaError
-from ...model.request import Request, Vm, vm_uuid
+from ...model.request import Request, Vm
 from ...model.text import told
+from ...model.vm import vm_uuid
 from ...system import systemd
 from ...verbs import table
 from ...verbs.verb import Interrupted

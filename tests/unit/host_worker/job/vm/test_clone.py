@@ -26,7 +26,8 @@ from maglica.model.errors import (
     NoRoom,
     StorageFailed,
 )
-from maglica.model.request import CloneMode, Nic, Request, State, vm_uuid
+from maglica.model.request import CloneMode, Nic, Request, State
+from maglica.model.vm import vm_uuid
 from support.fake_host import IMAGE, FakeHost, Killed
 from support.fake_libvirt import VIR_FROM_RPC, Domain, libvirtError
 

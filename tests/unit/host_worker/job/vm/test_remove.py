@@ -11,7 +11,8 @@ from maglica.domain.metadata import OwnVolume
 from maglica.host_worker.job import main
 from maglica.host_worker.journal.intents import Effect
 from maglica.model.errors import HostDown
-from maglica.model.request import Failure, Request, State, new_request_id, vm_uuid
+from maglica.model.request import Failure, Request, State, new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs.remove import RemoveSpec
 from support import fake_libvirt
 from support.fake_host import FakeHost, Killed

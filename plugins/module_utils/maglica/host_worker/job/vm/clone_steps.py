@@ -28,7 +28,8 @@ from ....guest.identity import HostKey, Identity, NicIdentity
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
 from ....model.errors import GuestUnsupported, LibvirtFailed, NameTaken, StorageFailed
-from ....model.request import CloneMode, Nic, Request, Vm, vm_uuid
+from ....model.request import CloneMode, Nic, Request, Vm
+from ....model.vm import vm_uuid
 from ....verbs.clone import CloneSpec
 from ...journal.bases import Base
 from ...journal.intents import Effect

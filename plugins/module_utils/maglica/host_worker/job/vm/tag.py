@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ....domain import definition as domain_xml
+from ....domain import definition
 from ....libvirtd import local
 from ....model.errors import VmUnknown
 from ....model.request import Request, Vm
@@ -18,7 +18,7 @@ def tag(request: Request, context: JobContext) -> Vm:
     domain = existing.find(request, context)
     spec = existing.spec_of(request, TagSpec)
     with local.errors(f"tag {spec.name}", context.host):
-        made = domain_xml.describe(domain.XMLDesc()).made
+        made = definition.describe(domain.XMLDesc()).made
         if made is None:
             raise VmUnknown(
                 f"cannot tag {spec.name} on host {context.host}: Maglica did not make it, and it"
