@@ -35,7 +35,7 @@ def test_submit_makes_a_new_id_each_time(server: WireServer) -> None:
 
 def test_retries_have_the_same_body(server: WireServer) -> None:
     server.answer = script([None, None, reply(REQUEST)])
-    with Client(server.config(), reply_timeout=0.3) as client:
+    with Client(server.config(), reply_timeout=1.0) as client:
         assert client.submit(SPEC) == REQUEST
     assert len(server.heard) == 3
     assert server.heard[0] == server.heard[1] == server.heard[2]
@@ -51,7 +51,7 @@ def test_a_late_reply_is_not_taken_for_the_next_one(server: WireServer) -> None:
         return reply(REQUEST if message.body["ids"] == [REQUEST.id] else other)
 
     server.answer = answer
-    with Client(server.config(), reply_timeout=0.3, attempts=1) as client:
+    with Client(server.config(), reply_timeout=1.5, attempts=1) as client:
         with pytest.raises(errors.PeerSilent):
             client.status(REQUEST.id)
         held.set()

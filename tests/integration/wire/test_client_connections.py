@@ -30,11 +30,11 @@ def test_silence_is_told_after_all_attempts(server: WireServer) -> None:
     server.answer = script([])
     start = time.monotonic()
     with (
-        Client(server.config(), reply_timeout=0.2, attempts=3) as client,
+        Client(server.config(), reply_timeout=1.0, attempts=3) as client,
         pytest.raises(errors.PeerSilent, match="is connected but does not answer"),
     ):
         client.status(REQUEST.id)
-    assert time.monotonic() - start >= 0.6
+    assert time.monotonic() - start >= 3
     assert len(server.heard) >= 2
 
 
@@ -98,7 +98,7 @@ def test_another_server_key_than_the_configured_one_gets_nothing_and_is_named(
     """libzmq can't tell it from a client worker that is about to start: it is asked again."""
     other = keys.make(tmp_path / "other.key").public.decode()
     with (
-        Client(server.config(public_key=other), reply_timeout=0.2, attempts=3) as client,
+        Client(server.config(public_key=other), reply_timeout=1.0, attempts=2) as client,
         pytest.raises(errors.PeerSilent, match="does not have the public_key that is in the conf"),
     ):
         client.status(REQUEST.id)
