@@ -19,7 +19,7 @@ from maglica.guest.appliance.appliance import Drive
 from maglica.guest.customize import Guest
 from maglica.guest.facts import GuestFacts, Mount
 from maglica.guest.identity import HostKey
-from maglica.host_worker.job.context import JobContext
+from maglica.host_worker.job.context import JobContext, key_folder
 from maglica.host_worker.job.image import look
 from maglica.host_worker.job.vm import clone
 from maglica.host_worker.journal.journal import Journal
@@ -30,6 +30,7 @@ from support import fake_libvirt
 from support.fake_libvirt import Connection, Domain
 
 IMAGE = "debian.original"
+NAMES = ("vm0.example.jp", "vm1.example.jp", "vm2.example.jp")
 FACTS = GuestFacts((Mount("/", "/dev/sda"),), "debian", "12", "ifupdown", "i", "", shared=True)
 DEFINITION = """
 <domain type='qemu'>
@@ -171,6 +172,19 @@ class FakeHost:
         (folder / "left-over").touch()
         self.step("keys")
         return tuple(HostKey(kind, b"PRIVATE", f"ssh-{kind} AAAA {hostname}") for kind in types)
+
+
+def assert_clean(host: FakeHost, *requests: Request) -> None:
+    """Nothing of these requests is left, in libvirt, on the disk or in the journal."""
+    assert host.clones() == []
+    assert host.volumes() == host.bases()
+    ready = [base for base in host.context.journal.bases() if base.state == "ready"]
+    known = [disk.name for base in ready for disk in base.disks]
+    assert host.bases() == sorted(known)
+    assert len(ready) == len(host.context.journal.bases())
+    for request in requests:
+        assert host.context.journal.intents(request.id) == ()
+        assert not key_folder(host.context, request.id).exists()
 
 
 @pytest.fixture

@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all commands have in common: one line for an error, help, JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from maglica.model import errors
+from support.cli_runs import CLONE, UUID, Ran
+from support.fake_client import FakeClient
+
+
+def test_json_is_values_only(run: Callable[..., Ran]) -> None:
+    images = json.loads(run("image", "list", "--json").out)
+    assert images[0] == {
+        "name": "SL6.0-x86_64.original",
+        "host": "host0.example.jp",
+        "uuid": UUID,
+        "refused": None,
+    }
+    (vm,) = json.loads(run("--json", "vm", "list", "--host=host0.example.jp").out)
+    assert (vm["name"], vm["host"]) == ("vm1.example.jp", "host0.example.jp")
+    assert vm["state"] == "running"
+    hosts = json.loads(run("host", "list", "--json").out)
+    assert [status["host"] for status in hosts] == ["host0.example.jp", "host1.example.jp"]
+    assert json.loads(run("request", "list", "--json").out) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.ConfigInvalid("x"), 2),
+        (errors.DependencyMissing("x"), 2),
+        (errors.RequestTimeout("x"), 3),
+        (errors.PeerSilent("x"), 4),
+        (errors.AccessDenied("x"), 5),
+        (errors.JournalFailed("x"), 1),
+        (errors.MaglicaError("two\nlines"), 1),
+    ],
+)
+def test_errors_are_one_line_and_have_a_status(
+    run: Callable[..., Ran], fake: FakeClient, error: errors.MaglicaError, status: int
+) -> None:
+    fake._refusal = error
+    ran = run("image", "list")
+    assert ran.status == status
+    assert ran.err == f"maglica: {error}\n".replace("two\nlines", "two lines")
+    assert ran.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ([], "the following arguments are required: OBJECT; see maglica --help"),
+        (["vm"], "the following arguments are required: COMMAND; see maglica vm --help"),
+        (["vm", "clone"], "the following arguments are required: --image, --hostname; see"),
+        (["nonsense"], "argument OBJECT: invalid choice: 'nonsense'"),
+        ([*CLONE, "--vcpus", "0"], "argument --vcpus: '0' is no whole number above 0"),
+        ([*CLONE, "--mode", "half"], "argument --mode: invalid choice: 'half'"),
+        ([*CLONE, "--wait", "--no-wait"], "argument --no-wait: not allowed with argument --wait"),
+        ([*CLONE[:3], "--hostname=../x"], "'../x' is no host name"),
+        ([*CLONE[:2], "--image=<x>", CLONE[3]], "image: '<x>' is no name"),
+        ([*CLONE, "--host", "a/b"], "host: 'a/b' is no name"),
+        ([*CLONE, "--network", "a/b"], "networks[0].network: 'a/b' is no name"),
+        (["vm", "stop", "a/b"], "'a/b' is no host name"),
+        (["vm", "resize", "vm1.example.jp"], "resize needs --vcpus or --memory"),
+        ([*CLONE, "--ssh-authorized-keys", "/none"], "cannot read SSH keys from /none: "),
+        (["request", "show", "1"], "argument ID: '1' is no request id"),
+        (["request", "list", "--state", "open"], "argument --state: invalid choice: 'open'"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(
+    run: Callable[..., Ran], fake: FakeClient, words: list[str], problem: str
+) -> None:
+    ran = run(*words)
+    assert ran.status == 2
+    assert ran.err.startswith(f"maglica: {problem}")
+    assert ran.err.count("\n") == 1
+    assert fake.list() == ()
+
+
+def test_a_wrong_configuration_is_told_with_its_line(
+    run: Callable[..., Ran], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.conf"
+    wrong.write_text("[client_worker]\naddress = a/b\n")
+    ran = run("image", "list", config=wrong)
+    assert ran.status == 2
+    assert ran.err.startswith(f"maglica: {wrong}:2: [client_worker] address: 'a/b' is no host name")
+
+
+@pytest.mark.parametrize("words", [[], ["image"], ["vm"], ["vm", "clone"], ["request", "wait"]])
+def test_help_is_there(run: Callable[..., Ran], words: list[str]) -> None:
+    ran = run(*words, "--help")
+    assert ran.status == 0
+    assert ran.out.startswith(f"usage: {' '.join(['maglica', *words])} [-h]")

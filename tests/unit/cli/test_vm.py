@@ -1,0 +1,153 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ``maglica vm`` prints and asks for, but for clones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from maglica.model.request import Leftover
+from maglica.verbs.resize import ResizeSpec
+from maglica.verbs.stop import StopSpec
+from support.cli_runs import CLONE, DONE, HOST0, HOST1, UUID, VM, FakeFleet, Ran, domain, host, seen
+from support.fake_client import FakeClient
+
+
+def test_vm_list_has_everything_else(run: Callable[..., Ran]) -> None:
+    assert run("vm", "list").out.split("\n")[2:] == [
+        "old                                      host1.example.jp running 1     512 no",
+        "vm1.example.jp                           host0.example.jp running 1     512 yes",
+        "",
+    ]
+    assert run("vm", "list", "--host", "host1.example.jp").out.split("\n")[2:] == [
+        "old                                      host1.example.jp running 1     512 no",
+        "",
+    ]
+
+
+def test_what_a_host_takes_for_no_image_is_a_vm(run: Callable[..., Ran], fake: FakeClient) -> None:
+    # As its worker says, which has a pattern.
+    excluded = domain("SL6.0-x86_64.original", may_be_image=False)
+    fake._hosts[HOST0.host] = host(HOST0.host, excluded)
+    FakeFleet.domains[:] = [*seen(host(HOST0.host, domain(excluded.name))), *seen(HOST1)]
+    shown = run("image", "list").out
+    assert [line.split()[0] for line in shown.splitlines()[2:]] == ["SL6.1-x86_64.original"]
+    assert run("vm", "list", "--host", HOST0.host).out.splitlines()[2].split() == [
+        *("SL6.0-x86_64.original", HOST0.host, "stopped", "1", "512", "no")
+    ]
+
+
+def test_leftovers_with_the_command_that_would_remove_them(
+    run: Callable[..., Ran], fake: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nasty = "/pool/a$(id) b.vda.0123abcd.qcow2"
+    found = (Leftover(nasty, "my pool", 5 << 20), Leftover("/nvram/x_VARS.fd", None, 0))
+    shown = replace(HOST0, report=replace(HOST0.report, leftovers=found))
+    monkeypatch.setattr(fake, "hosts", lambda: (shown,))
+    lines = run("host", "list").out.splitlines()[-2:]
+    assert lines == [
+        f"{HOST0.host}: {nasty} (5 MiB): virsh vol-delete --pool 'my pool' --vol"
+        " 'a$(id) b.vda.0123abcd.qcow2'",
+        f"{HOST0.host}: /nvram/x_VARS.fd (0 MiB): rm -- /nvram/x_VARS.fd",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        ("stop", []),
+        ("remove", []),
+        ("resize", ["--vcpus", "2"]),
+        ("tag", ["web"]),
+        ("flatten", []),
+    ],
+)
+def test_acts_on_a_vm_pin_its_uuid(
+    run: Callable[..., Ran], fake: FakeClient, act: str, words: list[str]
+) -> None:
+    fake.story = [DONE]
+    assert run("vm", act, "vm1.example.jp", *words).status == 0
+    (request,) = fake.list()
+    assert request.kind == act
+    assert request.spec.name == "vm1.example.jp"
+    assert (request.spec.uuid, request.spec.host) == (UUID, "host0.example.jp")
+
+
+def test_a_vm_is_started(
+    run: Callable[..., Ran], fake: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = run("vm", "start", "vm1.example.jp")
+    assert ran.out == "vm1.example.jp is running on host0.example.jp: nothing to do\n"
+    assert (ran.status, fake.list()) == (0, ())
+    off = [replace(vm, state="stopped", active=False) for vm in FakeFleet.domains]
+    monkeypatch.setattr(FakeFleet, "domains", off)
+    fake.story = [{**DONE, "vm": replace(VM, name="vm1.example.jp")}]
+    ran = run("vm", "start", "vm1.example.jp")
+    assert ran.out.startswith("vm1.example.jp is running on host0.example.jp (")
+    assert [request.kind for request in fake.list()] == ["start"]
+
+
+def test_tags_are_said_with_the_clone_or_later(run: Callable[..., Ran], fake: FakeClient) -> None:
+    run(*CLONE, "--tag", "web", "--tag", "a", "--no-wait")
+    run("vm", "tag", "vm1.example.jp", "web", "stage:test", "web", "--no-wait")
+    tag, clone = fake.list()
+    assert clone.spec.tags == ("a", "web")
+    assert (tag.kind, tag.spec.tags) == ("tag", ("stage:test", "web"))
+    bad = run("vm", "tag", "vm1.example.jp", "a b")
+    assert bad.status == 2
+    assert "'a b' is no tag" in bad.err
+
+
+def test_stop_and_resize_have_options(run: Callable[..., Ran], fake: FakeClient) -> None:
+    run("vm", "stop", "vm1.example.jp", "--force", "--shutdown-timeout", "5", "--no-wait")
+    run("vm", "resize", "vm1.example.jp", "--vcpus", "2", "--memory", "256", "--no-wait")
+    resize, stop = (request.spec for request in fake.list())
+    assert isinstance(stop, StopSpec)
+    assert isinstance(resize, ResizeSpec)
+    assert (stop.force, stop.stop_timeout) == (True, 5)
+    assert (resize.vcpus, resize.memory_mib) == (2, 256)
+
+
+@pytest.mark.parametrize(
+    ("act", "name", "problem"),
+    [
+        ("remove", "vm9", "no host has a vm vm9"),
+        ("stop", "vm9", "no host has a vm vm9; to make it, say from which image"),
+        (
+            "stop",
+            "old",
+            "vm old on host host1.example.jp was not made by Maglica, so it is left alone",
+        ),
+        ("remove", "original", "original is an original image on host host0.example.jp, not a vm"),
+    ],
+)
+def test_what_is_not_ours_is_left_alone(
+    run: Callable[..., Ran], fake: FakeClient, act: str, name: str, problem: str
+) -> None:
+    FakeFleet.domains.append(replace(seen(HOST0)[0], name="original"))
+    ran = run("vm", act, name)
+    assert (ran.status, ran.out, ran.err) == (1, "", f"maglica: {problem}\n")
+    assert fake.list() == ()
+
+
+def test_a_vm_may_be_on_a_host_that_does_not_answer(
+    run: Callable[..., Ran], fake: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeFleet, "silent", ["host1.example.jp"])
+    ran = run("vm", "remove", "vm9")
+    assert (ran.status, fake.list()) == (1, ())
+    assert "cannot tell whether vm vm9 is there: host host1.example.jp: no answer" in ran.err
+
+
+def test_a_vm_on_two_hosts_must_be_told_apart(run: Callable[..., Ran], fake: FakeClient) -> None:
+    (vm1,) = (vm for vm in seen(HOST0) if vm.made)
+    twin = replace(vm1, host="host1.example.jp", uuid="7e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11")
+    FakeFleet.domains.append(twin)
+    ran = run("vm", "stop", vm1.name)
+    assert ran.status == 1
+    assert "on several hosts, host0.example.jp and host1.example.jp: say which host" in ran.err
+    fake.story = [DONE]
+    assert run("vm", "stop", vm1.name, "--host", "host1.example.jp").status == 0
+    assert fake.list()[0].spec == StopSpec(vm1.name, twin.uuid, "host1.example.jp")
