@@ -260,6 +260,6 @@ def fit(nodes: Sequence[Node], wishes: Sequence[float], left: float, right: floa
             before = blocks.pop()
             total, count = total + before[0], count + before[1]
         blocks.append((total, count))
-    shifts = [total / count for total, count in blocks for _ in range(count)]
+    shifts = [total / count for total, count in blocks for _turn in range(count)]
     for node, start, shift in zip(nodes, offsets, shifts):
         node.x = start + min(max(shift, 0.0), room_left)

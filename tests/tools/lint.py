@@ -46,6 +46,8 @@ CONTROL_SIDE_TESTS = (
     "modules",
     "inventory",
     "action",
+    "tools",
+    "docs/test_protocol_schema.py",
     "test_imports.py",
 )
 # The names under which ansible-core 2.19, and 2.20 or later, look for their pip bootstrap.

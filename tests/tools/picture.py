@@ -77,7 +77,7 @@ class Drawing:
                 y += 2 * FRAME + TITLE - BETWEEN / 2
         self.ground = ground
         self.bottom = y - BETWEEN + FRAME + 2 * LINE + MARGIN
-        self.right = max(right for _, right in layout.columns.values()) + MARGIN
+        self.right = max(right for _left, right in layout.columns.values()) + MARGIN
 
     def _height(self, node: Node) -> float:
         lines = len(self.layout.house.labels[node.key[0]]) if node.is_box else 1
@@ -103,7 +103,7 @@ class Drawing:
         yield from self._frames()
         yield from self._arrows()
         yield from self._boxes()
-        note = "An arrow means “imports”. One that follows from others is left out."
+        note = "An arrow means: imports. One that follows from others is left out."
         yield f'<text class="note" x="{MARGIN}" y="{height - MARGIN}">{note}</text>'
         yield "</svg>"
 

@@ -9,18 +9,20 @@ from pathlib import Path
 import pytest
 from tools import stages
 
+# Without tabs: Make takes any character instead.
 MAKEFILE = """
+.RECIPEPREFIX = >
 good:
-	@echo '=== 3 passed, 1 skipped in 0.10s ==='
+> @echo '=== 3 passed, 1 skipped in 0.10s ==='
 more:
-	@echo 'lint: 9 passed in 2 s'
-	@echo '2 passed, 1 failed in 0.20s'
+> @echo 'lint: 9 passed in 2 s'
+> @echo '2 passed, 1 failed in 0.20s'
 bad:
-	@echo 'it is bad'; exit 1
+> @echo 'it is bad'; exit 1
 waits:
-	@touch begun; sleep 100 & echo $$! > sleeper; wait
+> @touch begun; sleep 100 & echo $$! > sleeper; wait
 after-it:
-	@until test -s sleeper; do sleep 0.01; done; exit 1
+> @until test -s sleeper; do sleep 0.01; done; exit 1
 """
 
 

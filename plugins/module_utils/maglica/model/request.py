@@ -69,14 +69,12 @@ class Spec(Protocol):
     @property
     def name(self) -> str:
         """The name of the vm or image that it is about."""
-        ...
 
     @property
     def host(self) -> str | None: ...
 
     def without_secrets(self) -> Spec:
         """Return the spec as it may be shown and kept after the request has ended."""
-        ...
 
 
 @dataclass(frozen=True)

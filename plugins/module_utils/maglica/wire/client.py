@@ -152,7 +152,7 @@ class Client(Exchange):
         request ended is for the caller to look at: a failed one is returned, not raised. Raises
         RequestTimeout when the time is over; the request goes on.
         """
-        (found,) = self.wait_all([request_id], timeout, on_change).values()
+        found = self.wait_all([request_id], timeout, on_change)[request_id]
         if not found.state.ended:
             raise RequestTimeout(
                 f"request {request_id} ({found.kind} {found.name}) is still"
