@@ -50,6 +50,33 @@ def test_accepted_requests_are_open_in_their_order(journal: Journal, tmp_path: P
     assert found[0].request == replace(requests[0], state=State.RUNNING)
 
 
+@pytest.mark.parametrize(
+    ("edited", "kept"),
+    [
+        ({"disks": ("/images/" + "x" * 1000,)}, {"disks": ()}),
+        ({"disks": ("/images/no\N{NO-BREAK SPACE}break",)}, {"disks": ()}),
+        ({"image": "no image"}, {"image": None}),
+        ({"name": "renamed\N{NO-BREAK SPACE}"}, None),
+    ],
+)
+def test_a_result_can_be_read_whatever_others_made_of_the_vm(
+    journal: Journal, tmp_path: Path, edited: dict[str, object], kept: dict[str, object] | None
+) -> None:
+    request = accepted(journal)
+    vm = Vm("vm0.example.jp", new_request_id(), "kvm0", "running")
+    assert journal.end(request.id, State.DONE, vm=replace(vm, **edited))
+    (entry,) = Journal(tmp_path).unreported()
+    assert entry.request.state is State.DONE
+    assert entry.request.vm == (None if kept is None else replace(vm, **kept))
+
+
+def test_of_very_many_phases_the_last_are_kept(journal: Journal) -> None:
+    request = accepted(journal)
+    journal.end(request.id, State.DONE, phases=[Phase("undo", n) for n in range(100)])
+    phases = journal.entry(request.id).request.phases
+    assert (len(phases), phases[-1].seconds) == (64, 99)
+
+
 def test_a_known_request_stays_as_it_is(journal: Journal) -> None:
     request = accepted(journal)
     journal.end(request.id, State.FAILED, failure=FAILURE)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from ...model.plain import plain
 from ...model.request import Failure, Phase, Request, State, Vm
 from ...wire import records
 from .intents import Intents
+
+_log = logging.getLogger(__name__)
 
 CREATE = (
     """CREATE TABLE requests (
@@ -119,7 +122,8 @@ class RequestRecords(Intents):
                 return False
             elif entry.ending is not None:
                 state, failure = entry.ending, entry.request.failure
-            result = {"failure": failure, "vm": vm, "phases": tuple(phases)}
+            kept = tuple(phases)[-records.MAX_PHASES :]
+            result = {"failure": failure, "vm": _readable(vm), "phases": kept}
             self._change(request_id, state=state, phase=None, **result)
         self._db.wipe_log()
         return True
@@ -185,6 +189,19 @@ class RequestRecords(Intents):
             not request.state.ended,
             request_id,
         )
+
+
+def _readable(vm: Vm | None) -> Vm | None:
+    """Return as much of a vm as a journal may hold: what can't be read would stop the worker.
+
+    Others may have given its definition what no message can tell, such as a very long path.
+    """
+    for shown in (vm, vm and Vm(vm.name, vm.uuid, vm.host, vm.state)):
+        try:
+            return shown and records.vm.read(plain(shown), "vm")
+        except MessageInvalid as error:
+            _log.warning("a vm is kept without what can't be told of it: %s", error)
+    return None
 
 
 def _json(request: Request) -> str:
