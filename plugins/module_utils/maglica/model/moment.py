@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
-# Of one length, so that texts are in the order of the times.
+# Of one length, so that texts are in the order of the times. After 2199 a float has no microseconds.
 PATTERN = re.compile(
-    r"(?:19[7-9][0-9]|2[0-9]{3})-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
+    r"(?:19[7-9][0-9]|2[01][0-9]{2})-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
 )
 
 
@@ -22,9 +22,11 @@ class Moment(float):
     @classmethod
     def of(cls, text: str) -> Moment:
         """Read what ``iso`` has written. Raises ValueError."""
-        if not PATTERN.fullmatch(text):
-            raise ValueError(f"{text[:40]!r} is no time such as 2026-11-24T06:00:00.000000Z")
-        return cls(datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc).timestamp())
+        if PATTERN.fullmatch(text):
+            read = cls(datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc).timestamp())
+            if read.iso == text:
+                return read
+        raise ValueError(f"{text[:40]!r} is no time such as 2026-11-24T06:00:00.000000Z")
 
     @property
     def iso(self) -> str:
