@@ -13,6 +13,7 @@ from maglica.model.moment import Moment
 from maglica.model.request import DomainSummary, Request, Vm, new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs import table
+from maglica.wire.records import MAX_DOMAINS
 from support.client_worker import image, made, report, vm
 
 if TYPE_CHECKING:
@@ -142,3 +143,16 @@ def test_a_restart_of_the_client_worker_forgets_no_result(running: Cell) -> None
 def test_a_host_that_nobody_knows_any_more_has_no_news(cell: Cell) -> None:
     cell.context.hosts.left(Vm("vm1", UUID, "gone", "running"), 1.0, cell.now)
     assert cell.context.hosts.names() == []
+
+
+def test_news_make_no_report_longer_than_a_message_may_have_it(cell: Cell) -> None:
+    others = [
+        DomainSummary(f"vm{n:04}", vm_uuid(f"other{n}"), True, False, False, 1, 1)
+        for n in range(MAX_DOMAINS - 1)
+    ]
+    cell.hello(said=report(image(), *others, taken=Moment(10)))
+    # A vm that the report had no room for.
+    done(cell, "stop", Vm("vm1", UUID, "kvm0", "stopped"), ended=11)
+    said = cell.ask("hosts")[1]["hosts"][0].report.domains
+    assert len(said) == MAX_DOMAINS
+    assert {image().name, "vm1"} < {each.name for each in said}

@@ -128,3 +128,12 @@ def test_a_wait_reads_no_more_ended_requests_than_its_answer_shows(
     assert [each.id for each in body["requests"]] == [made[0].id]
     assert body["more"]
     assert read == [made[0].id]
+
+
+def test_an_answer_has_a_hundred_hosts_at_most(cell: Cell) -> None:
+    names = [f"kvm{number:03}" for number in range(150)]
+    cell.context.hosts.know(names)
+    first = cell.ask("hosts")[1]
+    assert ([each.host for each in first["hosts"]], first["more"]) == (names[:100], True)
+    rest = cell.ask("hosts", after=names[99])[1]
+    assert ([each.host for each in rest["hosts"]], rest["more"]) == (names[100:], False)

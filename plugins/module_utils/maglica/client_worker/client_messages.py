@@ -191,7 +191,9 @@ def _unknown(request_id: str) -> RequestUnknown:
 def hosts(context: Context, call: Call) -> Message:
     """Show the hosts by name, from the one after ``after`` on, as many as fit."""
     names = [name for name in context.hosts.names() if name > call.body.get("after", "")]
-    page, more = messages.page((_status(context, name) for name in names), ANSWER_ROOM)
+    asked = names[:SHOWN_AT_ONCE]
+    page, more = messages.page((_status(context, name) for name in asked), ANSWER_ROOM)
+    more = more or len(asked) < len(names)
     if names and not page:
         # One host alone may have so many domains: what can be told of it is told.
         first = _status(context, names[0])

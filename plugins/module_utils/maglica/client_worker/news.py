@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..model.request import DomainSummary, HostReport, Vm
+from ..wire.records import MAX_DOMAINS
 
 # A report may be a little older than a result that came before it: so long what the result said
 # stands against a report that does not know it, and does not say when it was made.
@@ -64,7 +65,12 @@ class News:
                 domains.pop(uuid, None)
             else:
                 domains[uuid] = told.domain
-        return replace(report, domains=tuple(sorted(domains.values(), key=lambda each: each.name)))
+        shown = list(domains.values())
+        if len(shown) > MAX_DOMAINS:
+            # A full report has left some out: the news must not make it one that nobody accepts.
+            shown.sort(key=lambda each: (each.uuid not in self._told, not each.is_image))
+            del shown[MAX_DOMAINS:]
+        return replace(report, domains=tuple(sorted(shown, key=lambda each: each.name)))
 
 
 def left_by(vm: Vm, before: DomainSummary | None) -> DomainSummary:
