@@ -19,9 +19,9 @@ from . import moment as moments
 from . import names
 from .errors import MessageInvalid, NameInvalid
 from .moment import Moment
-from .text import MAX_TEXT
+from .text import MAX_TEXT, can_be_shown
 
-# ``text`` also refuses what else str.isprintable does, for which patterns have no word.
+# ``text`` also refuses what else can't be shown, for which patterns have no word.
 _SHOWN = r"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]*$(?!\n)"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -81,7 +81,7 @@ def text(limit: int = MAX_TEXT) -> Check:
         if not isinstance(value, str) or len(value) > limit:
             raise MessageInvalid(f"{path}: not a string of at most {limit} characters")
         # Control characters in a text that ends in a log or on a terminal could forge lines.
-        if not all(char.isprintable() or char == "\n" for char in value):
+        if not can_be_shown(value.replace("\n", "")):
             raise MessageInvalid(f"{path}: has a control character")
         return value
 

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any, Callable
 
 from .errors import NameInvalid
+from .text import can_be_shown
 
 # A guest's host name: RFC 1123 labels, and at most Linux's HOST_NAME_MAX (64) in all.
 HOST_NAME_MAX = 64
@@ -45,7 +46,7 @@ def domain_name(name: str) -> str:
 
     libvirt refuses a slash and a line end, and has a file of that name.
     """
-    if not name.isprintable() or "/" in name or name != name.strip() or not name:
+    if not can_be_shown(name) or "/" in name or name != name.strip() or not name:
         raise NameInvalid(
             f"{name[:200]!r} is no name for a vm: a slash, control characters, and blanks at an end"
             " are not allowed in it"

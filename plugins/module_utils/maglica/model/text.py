@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 # Characters of a text that one component tells another: why something failed, or can't work.
@@ -22,6 +23,17 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def can_be_shown(text: str) -> bool:
+    """Tell whether a text of another component has no character that ``one_line`` must escape.
+
+    Characters that the sender's Python knows may be unassigned still to an older one's Unicode:
+    these must not make a whole host or listing unreadable.
+    """
+    return text.isprintable() or all(
+        char.isprintable() or unicodedata.category(char) == "Cn" for char in text
+    )
 
 
 def short(text: str, most: int = 100) -> str:
