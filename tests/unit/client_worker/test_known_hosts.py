@@ -63,6 +63,12 @@ def test_hosts_without_key_and_configuration_are_forgotten(cell: Cell) -> None:
     cell.engine.tick()
     assert cell.context.hosts.names() == ["kvm2"]
     assert cell.journal.hosts() == []
+    # What is known of the request stays.
+    spec = {"kind": "clone", "spec": request.spec}
+    (place,) = cell.ask("submit", requests=[{"id": request.id, **spec}], dry_run=True)[1][
+        "placements"
+    ]
+    assert place.host == "kvm1"
 
 
 def test_a_removed_vm_is_gone_at_once(cell: Cell) -> None:

@@ -81,6 +81,17 @@ def test_what_a_host_has_no_more_is_placed_anywhere(cell: Cell, lost: Request) -
     assert cell.clone("vm0", request_id=lost.id).host == "kvm1"
 
 
+def test_what_a_host_without_a_key_has_is_placed_anywhere(cell: Cell, lost: Request) -> None:
+    cell.configured = frozenset()
+    cell.reopen()
+    cell.hello("kvm0", None, **{lost.id: "running"})
+    cell.engine.admit(frozenset({"kvm1"}))
+    cell.engine.tick()
+    cell.now += 15.0
+    cell.hello("kvm1", roomy())
+    assert cell.clone("vm0", request_id=lost.id).host == "kvm1"
+
+
 def test_a_journal_that_has_known_requests_waits_for_no_host(cell: Cell) -> None:
     cell.hello("kvm0")
     request = cell.clone("vm0")

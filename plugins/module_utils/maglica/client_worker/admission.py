@@ -82,7 +82,9 @@ def foresee(context: Context, entries: Sequence[Mapping[str, Any]]) -> list[Plac
     for request_id, other in {**seen.there, **seen.joined}.items():
         # It is counted already.
         host = other.host or ""
-        placements[request_id] = Placement(host, load(context.hosts.candidates[host]))
+        # That of one which has ended may be forgotten.
+        candidate = context.hosts.candidates.get(host, Candidate(host))
+        placements[request_id] = Placement(host, load(candidate))
     return [placements[request.id] for request in asked]
 
 

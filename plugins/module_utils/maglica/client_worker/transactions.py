@@ -100,6 +100,8 @@ class Engine:
         self._names = keyed | self._configured
         self._context.hosts.know(keyed)
         self._context.hosts.retire(keyed)
+        strays = self._context.strays.items()
+        self._context.strays = {stray: host for stray, host in strays if host in keyed}
         self._next_prune = 0.0
 
     def revoke(self) -> Outcome:
