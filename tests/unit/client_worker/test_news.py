@@ -156,3 +156,16 @@ def test_news_make_no_report_longer_than_a_message_may_have_it(cell: Cell) -> No
     said = cell.ask("hosts")[1]["hosts"][0].report.domains
     assert len(said) == MAX_DOMAINS
     assert {image().name, "vm1"} < {each.name for each in said}
+
+
+@pytest.mark.parametrize("host", ["kvm0", "kvm1"])
+def test_a_result_says_nothing_of_another_vm(running: Cell, host: str) -> None:
+    other = DomainSummary("vm1", vm_uuid("other"), True, False, False, 1, 512)
+    running.hello("kvm1", said=report(image(), other))
+    spec = table.named("stop").spec("vm1", UUID, "kvm0")
+    request = running.ask("submit", id=new_request_id(), kind="stop", spec=spec, peer="kvm1")[1]
+    body = {"host": "kvm0", "id": request["request"].id, "state": "done"}
+    told = Vm("vm1", other.uuid, host, "stopped")
+    refused = running.ask("result", **body, vm=told)[1]
+    assert refused["text"] == "result.vm: not the vm that this request is about"
+    assert shown(running, "kvm1") == {"vm1": other}

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..model.errors import AccessDenied, MessageInvalid, RequestUnknown
 from ..model.moment import NEVER, Moment
-from ..model.request import Request, State, Vm
+from ..model.request import Request, Spec, State, Vm
 from ..model.vm import vm_uuid
 from ..verbs import table
 from ..verbs.verb import Leaves, OnVm
@@ -168,7 +168,15 @@ def _check_result(request: Request, body: dict[str, Any]) -> None:
     if vm is not None and (vm.host not in where or vm.name != request.name):
         hosts = " or ".join(sorted(filter(None, where)))
         raise MessageInvalid(f"result.vm: not {request.name} on host {hosts}")
-    if not table.of(request).makes_vm or state is not State.DONE:
+    if state is not State.DONE:
         return
-    if vm is None or vm.uuid != vm_uuid(request.id):
-        raise MessageInvalid("result.vm: not the vm that this request makes")
+    if table.of(request).makes_vm:
+        if vm is None or vm.uuid != vm_uuid(request.id):
+            raise MessageInvalid("result.vm: not the vm that this request makes")
+    # What it says counts at once: it must say nothing of other vms, least of those of the peer.
+    elif vm is not None and vm.uuid != _uuid(request.spec):
+        raise MessageInvalid("result.vm: not the vm that this request is about")
+
+
+def _uuid(spec: Spec) -> str | None:
+    return spec.uuid if isinstance(spec, OnVm) else None
