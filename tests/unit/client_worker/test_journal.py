@@ -318,3 +318,27 @@ def test_what_was_committed_survives_kill(path: Path) -> None:
     assert acknowledged and acknowledged <= found
     # At most the one that was not told yet.
     assert len(found - acknowledged) <= 5
+
+
+def test_changes_are_counted_on_when_the_last_was_pruned(journal: Journal, path: Path) -> None:
+    ended = clone(state=State.DONE)
+    add(journal, clone(), ended)
+    journal.begin()
+    journal.update(ended)
+    assert journal.prune(30.0, 10) == 1
+    journal.commit()
+    assert journal.revision == 3
+    journal.close()
+    assert Journal.open(path).revision == 3
+
+
+def test_changes_that_are_taken_back_are_not_counted(journal: Journal, path: Path) -> None:
+    add(journal, clone())
+    journal.begin()
+    journal.add(clone(), "content")
+    journal.rollback()
+    # As when something breaks behind a commit.
+    journal.rollback()
+    assert journal.revision == 1
+    journal.close()
+    assert Journal.open(path).revision == 1

@@ -56,6 +56,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             request TEXT NOT NULL REFERENCES requests (id) ON DELETE CASCADE) WITHOUT ROWID""",
         "CREATE INDEX aliases_by_request ON aliases (request)",
         "CREATE TABLE hosts (name TEXT PRIMARY KEY, seen REAL NOT NULL, report TEXT NOT NULL)",
+        # The last revision when something was pruned, which may have taken it along.
+        "CREATE TABLE pruned (at INTEGER PRIMARY KEY CHECK (at = 0), revision INTEGER NOT NULL)",
     ),
 )
 
@@ -78,7 +80,11 @@ class Journal:
         self.path = database.path
         self._db = database
         # Grows by one with each change of a request.
-        self.revision: int = self._db.read("SELECT ifnull(max(revision), 0) FROM requests")[0][0]
+        self.revision: int = self._db.read(
+            "SELECT ifnull(max(revision), 0) FROM"
+            " (SELECT revision FROM requests UNION ALL SELECT revision FROM pruned)"
+        )[0][0]
+        self._committed = self.revision
 
     @classmethod
     def open(cls, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> Journal:
@@ -98,9 +104,11 @@ class Journal:
     def commit(self) -> None:
         """Make everything since ``begin`` durable; on JournalFailed nothing of it is."""
         self._db.commit()
+        self._committed = self.revision
 
     def rollback(self) -> None:
         """Take back everything since ``begin``."""
+        self.revision = self._committed
         self._db.rollback()
 
     def add(self, request: Request, content: str) -> None:
@@ -199,12 +207,15 @@ class Journal:
 
     def prune(self, before: float, limit: int) -> int:
         """Forget at most ``limit`` requests that ended before ``before``; return how many."""
-        return self._db.change(
+        count = self._db.change(
             "DELETE FROM requests WHERE seq IN (SELECT seq FROM requests WHERE updated < ?"
             " AND state IN ('done', 'failed', 'cancelled') LIMIT ?)",
             before,
             limit,
         )
+        if count:
+            self._db.change("INSERT OR REPLACE INTO pruned VALUES (0, ?)", self.revision)
+        return count
 
     def keep_host(self, name: str, seen: float, report: HostReport) -> None:
         """Keep what a host said last."""
