@@ -78,15 +78,17 @@ class Client(Exchange):
 
     def status_all(self, request_ids: Sequence[str]) -> tuple[Request, ...]:
         """Return these requests, up to 1000, as they stand. Raises what stands against one."""
+        asked = tuple(dict.fromkeys(request_ids))
         found: list[Request] = []
-        while len(found) < len(request_ids):
+        while len(found) < len(asked):
             # One id may stand for a request of another id: what was answered is told by its place.
-            reply = self.call("status", {"ids": request_ids[len(found) :]})
+            reply = self.call("status", {"ids": asked[len(found) :]})
             _raise_first(reply)
             found += reply["requests"]
             if not reply["requests"]:
                 raise MessageInvalid("the client worker's answer to status has no request")
-        return tuple(found)
+        by_id = dict(zip(asked, found))
+        return tuple(by_id[each] for each in request_ids)
 
     def list(
         self, states: Iterable[State] = (), limit: int = 100, name: str | None = None
@@ -183,13 +185,13 @@ class Client(Exchange):
             body = {"requests": watched, "wait_s": poll}
             silence = max(min(left, MAX_SILENCE), self.reply_timeout)
             reply = self.exchange("wait", body, poll + self.reply_timeout, silence + poll)
+            for entry in reply.get("errors", ()):
+                refused.setdefault("errors", []).append(entry)
+                waiting.pop(entry["id"], None)
             if any(found.id not in waiting for found in reply["requests"]):
                 # Some of the ids stand for requests that theirs have joined.
                 waiting = {each.id: 0 for each in self.status_all(tuple(waiting))}
                 continue
-            for entry in reply.get("errors", ()):
-                refused.setdefault("errors", []).append(entry)
-                waiting.pop(entry["id"], None)
             for found in reply["requests"]:
                 newer = found.id not in seen or found.version > seen[found.id].version
                 seen[found.id] = found
