@@ -34,7 +34,7 @@ def test_a_time_that_is_read_is_written_as_it_was(text: str) -> None:
 )
 def test_no_other_time_is_read(text: str) -> None:
     """One that another side would refuse, coming from one host, would hide all hosts."""
-    with pytest.raises(MessageInvalid, match="^p: no time"):
+    with pytest.raises(MessageInvalid, match=r"^p: no time"):
         checks.moment(text, "p")
 
 

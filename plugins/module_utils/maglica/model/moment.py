@@ -7,7 +7,8 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
-# Of one length, so that texts are in the order of the times. After 2199 a float has no microseconds.
+# Of one length, so that texts are in the order of the times; after 2199 a float has no
+# microseconds.
 PATTERN = re.compile(
     r"(?:19[7-9][0-9]|2[01][0-9]{2})-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
 )

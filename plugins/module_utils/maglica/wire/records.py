@@ -43,6 +43,10 @@ MAX_LOOKS = 1000
 MAX_NAME = 200
 MAX_TITLE = 400
 MAX_PATH = 4096
+MAX_TYPE = 40
+# The most bytes, MiB or steps, and the most of what is counted one by one.
+MAX_AMOUNT = 1 << 60
+MAX_COUNT = 1 << 20
 
 identity = uuid()
 name = named(names.object_name)
@@ -51,10 +55,10 @@ code = matching(re.compile(r"[a-z_]{1,40}"), "error code")
 kind = table.NAME
 state = choice(model.State)
 version = integer(0, 1 << 53)
-count = integer(0, 1 << 60)
+count = integer(0, MAX_AMOUNT)
 # Names that nobody knows yet are passed over.
 features = list_of(matching(re.compile(r"[a-z][a-z0-9_]{0,39}"), "feature"), 64)
-_bytes = integer(0, 1 << 60)
+_bytes = integer(0, MAX_AMOUNT)
 
 
 def by_kind() -> list[dict[str, Any]]:
@@ -85,7 +89,7 @@ vm = record(
     host=name,
     state=text(40),
     image=optional(name),
-    vcpus=optional(integer(0, 1 << 20)),
+    vcpus=optional(integer(0, MAX_COUNT)),
     memory_mib=optional(_bytes),
     interfaces=list_of(interface, 64),
     disks=list_of(text(1000), 64),
@@ -136,7 +140,7 @@ domain = record(
     active=boolean,
     may_be_image=boolean,
     made=boolean,
-    vcpus=integer(0, 1 << 20),
+    vcpus=integer(0, MAX_COUNT),
     memory_mib=_bytes,
     disk_bytes=_bytes,
 )
@@ -145,7 +149,7 @@ pool = record(
     name=text(MAX_NAME),
     capacity_bytes=_bytes,
     free_bytes=_bytes,
-    shared=optional(text(40)),
+    shared=optional(text(MAX_TYPE)),
 )
 leftover = record(
     model.Leftover, path=text(MAX_PATH), pool=optional(text(MAX_NAME)), allocated_bytes=_bytes
@@ -160,7 +164,7 @@ base = record(
     created=moment,
     current=optional(boolean),
     areas=boolean,
-    vms=integer(0, 1 << 20),
+    vms=integer(0, MAX_COUNT),
 )
 look = record(
     model.LookSummary,
@@ -172,7 +176,7 @@ look = record(
 )
 report = record(
     model.HostReport,
-    cpus=integer(0, 1 << 20),
+    cpus=integer(0, MAX_COUNT),
     memory_total_mib=_bytes,
     memory_free_mib=_bytes,
     domains=list_of(domain, MAX_DOMAINS),

@@ -11,6 +11,7 @@ from maglica.model.request import (
     DomainSummary,
     Failure,
     HostReport,
+    Leftover,
     LookSummary,
     Phase,
     PoolSummary,
@@ -74,6 +75,24 @@ def test_hello_gets_through_with_any_names_on_the_host() -> None:
     assert len(told.problem) == 2000
     assert (len(told.looks), told.looks[0].image) == (1000, "i\\t")
     assert told.looks[0].reason == "r\\x1b"
+
+
+def test_hello_gets_through_with_any_sizes_on_the_host() -> None:
+    vast = 1 << 64
+    report = HostReport(
+        vast,
+        vast,
+        vast,
+        (DomainSummary("sl6", new_request_id(), False, True, False, vast, vast, vast),),
+        (PoolSummary("bucket", vast, vast, "fuse." + "s" * 50),),
+        bases=(replace(base("sl6"), allocated_bytes=vast, vms=vast),),
+        leftovers=(Leftover("/images/x", "bucket", vast),),
+    )
+    told = asked(messages.hello(HOST, report, []))["report"]
+    assert (told.cpus, told.memory_total_mib) == (1 << 20, 1 << 60)
+    assert (told.domains[0].vcpus, told.domains[0].disk_bytes) == (1 << 20, 1 << 60)
+    assert (told.pools[0].free_bytes, len(told.pools[0].shared)) == (1 << 60, 40)
+    assert (told.bases[0].vms, told.leftovers[0].allocated_bytes) == (1 << 20, 1 << 60)
 
 
 def test_hello_of_too_many_domains_has_the_images() -> None:

@@ -8,10 +8,22 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Any, TypeVar
 
 from ...model.errors import MessageInvalid
 from ...model.plain import plain
-from ...model.request import Failure, HostReport, Leftover, Phase, Request, State, Vm
+from ...model.request import (
+    BaseSummary,
+    DomainSummary,
+    Failure,
+    HostReport,
+    Leftover,
+    Phase,
+    PoolSummary,
+    Request,
+    State,
+    Vm,
+)
 from ...model.text import one_line, told
 from ...wire import features, messages, records
 from ...wire.fitting import fitting
@@ -20,6 +32,8 @@ from ...wire.records import MAX_NAME, MAX_TITLE
 
 _log = logging.getLogger(__name__)
 
+_Told = TypeVar("_Told", HostReport, DomainSummary, PoolSummary, BaseSummary, Leftover)
+_COUNTS = frozenset({"cpus", "vcpus", "vms"})
 # What the schema allows in one message.
 MAX_PHASES = records.MAX_PHASES
 MAX_DOMAINS = records.MAX_DOMAINS
@@ -51,8 +65,9 @@ def hello(host: str, report: HostReport, held: Iterable[Request]) -> Message:
 def allowed(report: HostReport) -> HostReport:
     """Return a report whose fields the schema accepts, whatever names there are on the host.
 
-    Names of more or other characters than a message may have are escaped or cut; of more domains
-    than it may have, the images come first.
+    Names of more or other characters than a message may have are escaped or cut, and numbers that
+    are larger, such as the size of a bucket that is mounted, are the largest that it may have; of
+    more domains than it may have, the images come first.
     """
     domains = report.domains
     if len(domains) > MAX_DOMAINS:
@@ -60,16 +75,22 @@ def allowed(report: HostReport) -> HostReport:
         domains = tuple(sorted(domains, key=lambda domain: not domain.is_image))[:MAX_DOMAINS]
     problem = report.problem
     return replace(
-        report,
-        domains=tuple(replace(each, name=_shown(each.name, MAX_TITLE)) for each in domains),
+        _bounded(report),
+        domains=tuple(
+            replace(_bounded(each), name=_shown(each.name, MAX_TITLE)) for each in domains
+        ),
         pools=tuple(
-            replace(each, name=_shown(each.name, MAX_NAME))
+            replace(
+                _bounded(each),
+                name=_shown(each.name, MAX_NAME),
+                shared=each.shared and _shown(each.shared, records.MAX_TYPE),
+            )
             for each in report.pools[: records.MAX_POOLS]
         ),
         networks=tuple(_shown(name, MAX_NAME) for name in report.networks[: records.MAX_NETWORKS]),
         bases=tuple(
             replace(
-                each,
+                _bounded(each),
                 image=_shown(each.image, MAX_NAME),
                 pool=_shown(each.pool, MAX_NAME),
             )
@@ -83,9 +104,21 @@ def allowed(report: HostReport) -> HostReport:
             )
             for each in report.looks[: records.MAX_LOOKS]
         ),
-        leftovers=tuple(filter(_is_told, report.leftovers[: records.MAX_LEFTOVERS])),
+        leftovers=tuple(
+            _bounded(each) for each in report.leftovers[: records.MAX_LEFTOVERS] if _is_told(each)
+        ),
         problem=None if problem is None else told(problem),
     )
+
+
+def _bounded(told: _Told) -> _Told:
+    """Return ``told`` with no number that is larger than a message may have it."""
+    cut: dict[str, Any] = {}
+    for name, value in vars(told).items():
+        most = records.MAX_COUNT if name in _COUNTS else records.MAX_AMOUNT
+        if type(value) is int and value > most:
+            cut[name] = most
+    return replace(told, **cut)
 
 
 def _is_told(leftover: Leftover) -> bool:
