@@ -266,3 +266,21 @@ def test_what_makes_no_sense_of_a_list_is_refused(cell: Cell) -> None:
     ):
         kind, answer = cell.ask("list", **body)
         assert (kind, answer["text"]) == ("error", text)
+
+
+def test_a_tail_of_one_vm_goes_through_its_own_requests_only(cell: Cell) -> None:
+    cell.hello()
+    cell.clone("vm0", memory_mib=16)
+    steps: list[None] = []
+    needed = []
+    for name in ("one", "many"):
+        cell.journal._db._db.set_progress_handler(lambda: steps.append(None), 1)
+        assert names(cell.ask("list", name="vm0", after=0)[1]) == ["vm0"]
+        cell.journal._db._db.set_progress_handler(None, 1)
+        needed.append(len(steps))
+        steps.clear()
+        if name == "one":
+            for number in range(1, 40):
+                request = cell.clone(f"vm{number}", memory_mib=16)
+                cell.ask("result", host="kvm0", id=request.id, state="cancelled")
+    assert needed[1] < needed[0] + 40
