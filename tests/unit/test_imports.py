@@ -68,6 +68,7 @@ COMPUTING = {
     "heapq",
     "hmac",
     "ipaddress",
+    "bisect",
     "itertools",
     "json",
     "math",

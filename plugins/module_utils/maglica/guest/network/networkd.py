@@ -18,7 +18,7 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -27,13 +27,15 @@ from ..edits import Edit, Write
 from ..facts import GuestFacts, GuestInterface
 from ..filesystem import Filesystem, Kind
 from ..identity import NicIdentity
-from . import resolver, systemd_files
+from . import card_names, resolver, systemd_files
 from .family import Family, Network
 from .systemd_files import Part
 
 ETC = "/etc/systemd/network"
 _STEM = "00-maglica-"
 _FIRST = f"{_STEM}0.network"
+# As many cards may have files of their own; a machine has no place for more.
+_MAX_CARDS = 32
 # As many cards can be written without an appliance, whatever the image has.
 _LAID_OUT = 4
 # For a card that a clone hasn't got. Empty it would do as well, but then might get a comment.
@@ -46,7 +48,6 @@ _CONFIGS = (
     "/{etc,usr/lib,lib}/systemd/networkd.conf",
     "/{etc,usr/local/lib,usr/lib,lib}/systemd/networkd.conf.d/*.conf",
 )
-_RULES = "/etc/udev/rules.d/*.rules"
 _YES = ("1", "yes", "y", "true", "t", "on")
 # What only one guest may have, as section.key; without it a card's file is any clone's.
 _OWN = re.compile(
@@ -72,8 +73,6 @@ _MANY = ("route", "routingpolicyrule", "nexthop", "neighbor", "ipv6addresslabel"
 _DRIVERS = {"bonding", "bridge", "dummy", "sit", "tun", "veth", "vxlan", "wireguard"}
 _ELSEWHERE = {"no", "false", "0", "container", "docker", "lxc", "lxc-libvirt", "podman", "wsl"}
 _ELSEWHERE |= {"openvz", "systemd-nspawn"}
-_GLOB = re.compile(r"[*?\[]")
-_NAMED_BY = re.compile(r"\bNAME[ \t]*:?=[ \t]*\"([^\"$%]+)\"")
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,12 @@ def examine(filesystem: Filesystem) -> Network:
         addresses += mine
         # What is for any card leaves none to the files that follow.
         if not any(interface.name == "" for interface in interfaces):
-            interfaces += (_interface(file, name, mine) for name in file.cards)
+            interfaces += _interfaces(file, frozenset(mine))
+        if len(interfaces) > _MAX_CARDS:
+            raise GuestUnsupported(
+                f"{file.parts[0].path} in the guest is for more cards than {_MAX_CARDS}, with those"
+                " of the files before it: remove from the image those that it has not"
+            )
     return Network(
         tuple(interfaces),
         addresses=tuple(addresses),
@@ -188,8 +192,8 @@ def _need_card_of_its_own(file: _File) -> None:
                 )
 
 
-def _interface(file: _File, name: str, addresses: list[str]) -> GuestInterface:
-    """Return a card with what its file says that is not the image's own."""
+def _interfaces(file: _File, addresses: Collection[str]) -> Iterator[GuestInterface]:
+    """Yield a file's cards with what it says that is not the image's own."""
     dhcp = (file.values("network.dhcp") or ["no"])[-1].lower()
     has_inet6 = dhcp in (*_YES, "both", "ipv6", "v6")
     options: list[str] = []
@@ -200,7 +204,9 @@ def _interface(file: _File, name: str, addresses: list[str]) -> GuestInterface:
             continue
         lines = [f"{key}={value}" for key, value in kept if (key, value) not in stale]
         options += [f"[{section}]", *lines] if lines else []
-    return GuestInterface(name, inet6="dhcp" if has_inet6 else None, options=tuple(options))
+    told = tuple(options)
+    for name in file.cards:
+        yield GuestInterface(name, inet6="dhcp" if has_inet6 else None, options=told)
 
 
 def _is_own(what: str, value: str) -> bool:
@@ -266,12 +272,12 @@ def _shared(path: str, line: str) -> GuestUnsupported:
 
 def _files(filesystem: Filesystem) -> Iterator[_File]:
     """Yield the .network files in networkd's order."""
-    names = _names_of_cards(filesystem)
+    names = card_names.found(filesystem)
     for parts in systemd_files.find(filesystem, "network/*.network"):
         yield _File(posixpath.basename(parts[0].path), parts, _cards(parts, names))
 
 
-def _cards(parts: Iterable[Part], names: set[str]) -> tuple[str, ...]:
+def _cards(parts: Iterable[Part], names: Sequence[str]) -> tuple[str, ...]:
     """Return the cards that a file is for, as in _File; none when it is for other devices.
 
     Conditions (of the kernel, the host) are taken to hold, as they did for the image.
@@ -281,8 +287,10 @@ def _cards(parts: Iterable[Part], names: set[str]) -> tuple[str, ...]:
         if what == "link.unmanaged" and value.lower() in _YES:
             return ()
         if what.startswith("match."):
-            key = what.partition(".")[2]
-            match[key] = [*match.get(key, ()), *value.split()] if value else []
+            known = match.setdefault(what.partition(".")[2], [])
+            known.extend(value.split())
+            if not value:
+                known.clear()
     if not _may_be_card({key: words for key, words in match.items() if words}):
         return ()
     wanted = match.get("name", [])
@@ -293,41 +301,26 @@ def _cards(parts: Iterable[Part], names: set[str]) -> tuple[str, ...]:
         return ()
     cards = match.get("macaddress") or match.get("permanentmacaddress") or cards
     cards = cards or match.get("path", [])
-    return tuple(cards) if cards and not any(map(_GLOB.search, cards)) else ("",)
+    return tuple(cards) if cards and not any(map(card_names.GLOB.search, cards)) else ("",)
 
 
 def _may_be_card(match: dict[str, list[str]]) -> bool:
     if match.keys() & {"wlaninterfacetype", "ssid", "bssid"}:
         return False
     types, kinds, drivers = (match.get(key, ["!"]) for key in ("type", "kind", "driver"))
-    is_ether = types[0].startswith("!") != any(_may_match(each, "ether") for each in types)
+    is_ether = types[0].startswith("!") != any(
+        card_names.may_match(each, ("ether",)) for each in types
+    )
     is_real = kinds[0].startswith("!") and (
         drivers[0].startswith("!") or not _DRIVERS.issuperset(drivers)
     )
     return is_ether and is_real and match.get("virtualization", [""])[-1] not in _ELSEWHERE
 
 
-def _may_match(pattern: str, text: str) -> bool:
-    start = _GLOB.split(pattern.lstrip("!"), maxsplit=1)[0]
-    return text.startswith(start) if _GLOB.search(pattern) else start == text
-
-
-def _may_name_card(pattern: str, names: set[str]) -> bool:
+def _may_name_card(pattern: str, names: Sequence[str]) -> bool:
     """Tell whether Name= is for cards: those that udev names, and others that the image names."""
-    start = _GLOB.split(pattern, maxsplit=1)[0]
-    if start.startswith(("en", "eth")):
-        return True
-    return any(_may_match(pattern, name) for name in (*names, "en0", "eth0"))
-
-
-def _names_of_cards(filesystem: Filesystem) -> set[str]:
-    """Return the names that .link files and rules of udev give to cards."""
-    names: set[str] = set()
-    for part in chain.from_iterable(systemd_files.find(filesystem, "network/*.link")):
-        names.update(value for what, value, _line in part.lines if what == "link.name")
-    for path in filesystem.glob(_RULES):
-        names.update(_NAMED_BY.findall(systemd_files.text(filesystem, path)))
-    return names
+    start = card_names.GLOB.split(pattern, maxsplit=1)[0]
+    return start.startswith(("en", "eth")) or card_names.may_match(pattern, names)
 
 
 FAMILY = Family(

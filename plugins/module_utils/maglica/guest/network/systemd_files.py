@@ -21,6 +21,8 @@ from ..filesystem import Filesystem, Kind
 FOLDERS = ("/lib/systemd", "/usr/lib/systemd", "/usr/local/lib/systemd", "/etc/systemd")
 _READ_LIMIT = 256 * 1024
 _MAX_FILES = 100
+# Of all files of a kind together: those of a distribution have some ten thousand bytes.
+_MAX_BYTES = 128 * 1024
 
 Section = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -43,7 +45,7 @@ class Part:
 def find(filesystem: Filesystem, pattern: str) -> Iterator[tuple[Part, ...]]:
     """Yield the files that match ``pattern`` below systemd's folders, each before its drop-ins.
 
-    Raises GuestUnsupported for too many.
+    Raises GuestUnsupported for too many, or too much in them.
     """
     mains: dict[str, str] = {}
     drop_ins: dict[str, dict[str, str]] = {}
@@ -54,10 +56,17 @@ def find(filesystem: Filesystem, pattern: str) -> Iterator[tuple[Part, ...]]:
             drop_ins.setdefault(parent[: -len(".d")], {})[name] = path
     if len(mains) + sum(map(len, drop_ins.values())) > _MAX_FILES:
         raise GuestUnsupported(f"the guest has more than {_MAX_FILES} files systemd/{pattern}")
+    left = _MAX_BYTES
     for name, main in sorted(mains.items()):
         if text(filesystem, main):
             paths = [main, *(path for _name, path in sorted(drop_ins.get(name, {}).items()))]
-            yield tuple(part(filesystem, path) for path in paths)
+            texts = [text(filesystem, path) for path in paths]
+            left -= sum(map(len, texts))
+            if left < 0:
+                raise GuestUnsupported(
+                    f"the guest's files systemd/{pattern} have more than {_MAX_BYTES} bytes"
+                )
+            yield tuple(Part(path, parse(said)) for path, said in zip(paths, texts))
 
 
 def part(filesystem: Filesystem, path: str) -> Part:
