@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -65,6 +66,7 @@ def test_one_of_its_own_is_for_one_process(path: Path, is_new: bool) -> None:
 
 
 def test_secrets_are_wiped_as_soon_as_nobody_reads_the_log(database: Database, path: Path) -> None:
+    database.wipe_log()
     with database.write():
         database.change("INSERT INTO words VALUES (?)", SECRET)
     with database.write():
@@ -80,6 +82,23 @@ def test_secrets_are_wiped_as_soon_as_nobody_reads_the_log(database: Database, p
         other._db.execute("COMMIT")
     database.wipe_log()
     assert not is_found(path)
+
+
+def test_secrets_that_a_process_left_when_it_was_killed_are_wiped_by_the_next(path: Path) -> None:
+    child = os.fork()
+    if not child:
+        killed = Database(path, MIGRATIONS, 0.1)
+        with killed.write():
+            killed.change("INSERT INTO words VALUES (?)", SECRET)
+        with killed.write():
+            killed.change("DELETE FROM words")
+        killed.secrets_deleted()
+        os._exit(0)
+    os.waitpid(child, 0)
+    with closing(Database(path, MIGRATIONS, 0.1)) as following:
+        assert is_found(path)
+        following.wipe_log()
+        assert not is_found(path)
 
 
 def is_found(path: Path) -> bool:

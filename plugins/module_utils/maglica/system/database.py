@@ -37,7 +37,8 @@ class Database:
     ) -> None:
         self.path = path
         self._exclusive = exclusive
-        self._secrets_in_log = False
+        # A process that was killed before it wiped the log has left them to the next one.
+        self._secrets_in_log = True
         with self._errors("open"):
             _create(path)
             self._db = sqlite3.connect(path, timeout=patience, isolation_level=None)
