@@ -13,6 +13,7 @@ import pytest
 from maglica.config.config import HostWorker
 from maglica.host_worker.job import main
 from maglica.host_worker.job.context import JobContext
+from maglica.host_worker.job.vm import stop
 from maglica.host_worker.journal.intents import Effect
 from maglica.host_worker.journal.journal import Journal
 from maglica.model.request import Request, State, new_request_id
@@ -47,9 +48,9 @@ class Rig:
         self.context.journal.accept([request])
         return request
 
-    def announce(self, request: Request, run: int) -> None:
+    def announce(self, request: Request, run: int, seconds: int = 0) -> None:
         """Do as a job that died after it had begun to shut the vm down."""
-        data = {"uuid": UUID, "name": NAME, "run": run}
+        data = {"uuid": UUID, "name": NAME, "run": run, "seconds": seconds}
         self.context.journal.intend(request.id, Effect.SHUTDOWN, data)
 
     def run(self, request: Request) -> Request:
@@ -129,6 +130,50 @@ def test_one_that_is_cancelled_leaves_the_vm_on(rig: Rig, is_off: bool) -> None:
     assert rig.run(request).state is State.CANCELLED
     assert rig.vm.isActive()
     assert (rig.run_number != before) is is_off
+
+
+def test_one_that_is_cancelled_waits_for_a_guest_that_was_told_to_shut_down(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = rig.run_number
+    request = rig.request()
+    rig.announce(request, before, seconds=60)
+    rig.context.journal.cancel(request.id)
+
+    def obey(_seconds: float) -> None:
+        rig.vm.destroy()
+
+    monkeypatch.setattr(stop.time, "sleep", obey)
+    assert rig.run(request).state is State.CANCELLED
+    assert rig.run_number not in (-1, before)
+
+
+def test_a_vm_that_was_off_is_started_once_and_by_no_undo(rig: Rig) -> None:
+    rig.vm.destroy()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rig.context, "done", lambda *_arguments: None)
+        died = rig.request()
+        main.run([died.id], rig.context)
+    first = rig.run_number
+    assert first != -1
+    assert rig.run(died).state is State.DONE
+    assert rig.run_number == first
+    rig.vm.destroy()
+    cancelled = rig.request()
+    rig.announce(cancelled, -1)
+    rig.context.journal.cancel(cancelled.id)
+    assert rig.run(cancelled).state is State.CANCELLED
+    assert not rig.vm.isActive()
+
+
+def test_a_guest_that_stays_on_is_told_at_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libvirt.virDomain, "shutdown", lambda _domain: 0)
+    monkeypatch.setattr(stop, "goes_off", lambda *_arguments: False)
+    before = rig.run_number
+    ended = rig.run(rig.request(stop_timeout=0))
+    assert (ended.state, ended.failure.code) == (State.FAILED, "libvirt_failed")
+    assert "did not shut down within 0 s" in ended.failure.text
+    assert rig.run_number == before
 
 
 def test_a_vm_that_can_not_start_again_is_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

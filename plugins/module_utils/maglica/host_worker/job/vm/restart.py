@@ -19,25 +19,40 @@ from . import existing, shown, start, stop
 _log = logging.getLogger(__name__)
 
 
+# What is announced of a vm that was off: no run was ended.
+_OFF = -1
+
+
 def restart(request: Request, context: JobContext) -> Vm:
     """Shut a guest down, as a stop does, and start it; start one that is off.
 
     What is paused or suspended goes on first, so that it can shut down. What has crashed is ended.
-    The shutdown is announced with the number that libvirtd has given to this run of the vm: by it a
+    The act is announced with the number that libvirtd has given to this run of the vm: by it a
     job that follows one that died knows whether the vm was started since, and starts it once only.
     """
     domain = existing.find(request, context)
     with local.errors(f"restart {request.name}", context.host):
-        if local.is_active(domain) and not _is_restarted(domain, request, context):
-            _end(domain, request, context)
+        if local.is_active(domain):
+            if not _is_restarted(domain, request, context):
+                _end(domain, request, context)
+        elif not context.journal.intents(request.id):
+            _announce(domain, request, context, _OFF)
         if not local.is_active(domain):
             with context.phase(request.id, "start"):
                 domain.create()
         return shown.vm_of(domain, context.host)
 
 
+def _announce(
+    domain: Any, request: Request, context: JobContext, run: int, seconds: int = 0
+) -> None:
+    """Announce what ends a run of the vm; within ``seconds`` the guest may still obey."""
+    data = {"uuid": domain.UUIDString(), "name": request.name, "run": run, "seconds": seconds}
+    context.journal.intend(request.id, Effect.SHUTDOWN, data)
+
+
 def _is_restarted(domain: Any, request: Request, context: JobContext) -> bool:
-    """Tell whether a vm that is on was started after the shutdown that an earlier job announced."""
+    """Tell whether a vm that is on was started after what an earlier job announced."""
     ended = {intent.data["run"] for intent in context.journal.intents(request.id)}
     return bool(ended) and domain.ID() not in ended
 
@@ -50,24 +65,39 @@ def _end(domain: Any, request: Request, context: JobContext) -> None:
             f"cannot restart {request.name} on host {context.host}: it is transient, and would be"
             " gone when it is off"
         )
-    data = {"uuid": domain.UUIDString(), "name": request.name, "run": domain.ID()}
-    context.journal.intend(request.id, Effect.SHUTDOWN, data)
+    spec = existing.spec_of(request, RestartSpec)
     state = int(domain.state()[0])
     if state == libvirt.VIR_DOMAIN_CRASHED:
+        _announce(domain, request, context, domain.ID())
         existing.destroy(domain)
-    else:
+        return
+    _announce(domain, request, context, domain.ID(), spec.stop_timeout)
+    try:
         start.go_on(domain, state)
-        stop.end(domain, request, existing.spec_of(request, RestartSpec), context)
+        stop.end(domain, request, spec, context)
+    except (LibvirtFailed, libvirt.libvirtError):
+        if local.is_active(domain):
+            # As a stop that fails: nothing is to be started, and no longer waited for.
+            context.journal.forget(request.id)
+        raise
 
 
 def undo(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
-    """Start a vm that was shut down to be started again; that this fails stands against nothing."""
+    """Start a vm that was shut down to be started again; that this fails stands against nothing.
+
+    A guest that was told to shut down may do so a while later: that is waited for.
+    """
     libvirt = need("libvirt")
     domain = local.find(context.connect(), data["uuid"], context.host)
-    if domain is None or local.is_active(domain):
+    if domain is None or data["run"] == _OFF:
         return
     try:
-        domain.create()
+        if local.is_active(domain) and (
+            domain.ID() != data["run"] or not stop.goes_off(domain, data["seconds"], context)
+        ):
+            return
+        if not local.is_active(domain):
+            domain.create()
     except libvirt.libvirtError as error:
         text = f"vm {data['name']} on host {context.host} stays off: {error}"
         if local.kind_of(error, LibvirtFailed) is HostDown:

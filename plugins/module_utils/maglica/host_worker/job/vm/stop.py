@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Callable, Protocol
 
 from ...._deps import need
 from ....libvirtd import local
@@ -58,17 +58,27 @@ def end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None:
 
 def _shut_down(domain: Any, timeout: float, context: JobContext) -> bool:
     """Press the power button, again now and then, until the domain is off; False at the timeout."""
-    begun = pressed = told = time.monotonic()
     if not local.is_active(domain):
         return True
     _press(domain)
+    return goes_off(domain, timeout, context, _press)
+
+
+def goes_off(
+    domain: Any,
+    timeout: float,
+    context: JobContext,
+    remind: Callable[[Any], None] = lambda _domain: None,
+) -> bool:
+    """Wait until a domain is off, and ``remind`` it now and then; False at the timeout."""
+    begun = reminded = told = time.monotonic()
     while local.is_active(domain):
         now = time.monotonic()
         if now - begun >= timeout:
             return False
-        if now - pressed >= BUTTON_SECONDS:
-            pressed = now
-            _press(domain)
+        if now - reminded >= BUTTON_SECONDS:
+            reminded = now
+            remind(domain)
         if now - told >= ALIVE_SECONDS:
             told = now
             context.alive()
