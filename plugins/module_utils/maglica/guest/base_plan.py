@@ -123,7 +123,9 @@ def dhclient(text: str) -> str:
 
     Nor does it name another client's identifier, for which a server would have that one's address.
     """
-    without = _OWN_OPTION.sub("", text)
+    # A statement at a time: what has no end is not looked for again from each of its lines.
+    *statements, rest = text.split(";")
+    without = "".join(_OWN_OPTION.sub("", f"{each};") for each in statements) + rest
     return f"{without.rstrip()}\n{_SEND_HOST_NAME}\n".lstrip("\n")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from maglica.guest.facts import Mount
 from maglica.guest.inspect import OperatingSystem, examine
-from maglica.guest.network.stacks import COMMANDS, without_nameservers
+from maglica.guest.network.stacks import gives_address, without_nameservers
 from maglica.model.errors import GuestUnsupported
 from support import guest as debian
 from support.fake_filesystem import FakeFilesystem
@@ -180,8 +180,8 @@ def test_commands_in_interfaces(option: str, refused: bool) -> None:
 
 
 def test_commands_are_told_from_others() -> None:
-    assert COMMANDS.search("ip a a 192.0.2.9/24 dev eth0")
-    assert not COMMANDS.search("echo ip; ip route add 192.0.2.0/24 dev eth0")
+    assert gives_address("ip a a 192.0.2.9/24 dev eth0")
+    assert not gives_address("echo ip; ip route add 192.0.2.0/24 dev eth0")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from ..filesystem import Filesystem, Kind
 from ..identity import NicIdentity
 from . import resolver
 from .family import Family, Network
-from .stacks import COMMANDS
+from .stacks import gives_address
 
 INTERFACES = "/etc/network/interfaces"
 DROP_INS = "/etc/network/interfaces.d/*"
@@ -92,7 +92,7 @@ def _need_no_addresses_by_commands(filesystem: Filesystem, stanza: _Stanza) -> N
         scripts = [path for path in _SCRIPT.findall(option) if filesystem.kind(path) is Kind.FILE]
         texts = {option[:100]: option, **{path: _text(filesystem, path) for path in scripts}}
         for name, text in texts.items():
-            if COMMANDS.search("\n".join(_lines(text))):
+            if gives_address("\n".join(_lines(text))):
                 raise _unsupported(
                     f"{name!r} gives an address to {' '.join(stanza.words)[:40]!r}, which each"
                     " clone would have too; have it as 'address' there, or remove it"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Callable
 
 from ...model.errors import GuestUnsupported
 from ..filesystem import Filesystem, Kind
@@ -20,18 +21,42 @@ _MAX_FILES = 200
 _IP = r"[\"']?(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}:[0-9a-f:.]+)"
 # Commands that give an address, of IP or a card's own, to an interface; ip(8) takes words cut off.
 _ADDRESS = r"\ba(?:d|dd|ddr|ddre|ddres|ddress)?"
-COMMANDS = re.compile(
-    rf"\bip\s+[^|;&\n]*{_ADDRESS}\s+(?:a|ad|add|r|re|repl?a?c?e?|chg|chang?e?)\b"
-    r"|\bip\s+[^|;&\n]*\bl(?:i|in|ink)?\s+s(?:e|et)?\b[^|;&\n]*\saddr(?:e|es|ess)?\s"
-    rf"|\bifconfig\s+\S+\s+(?:[^|;&\n]*\s)?(?:{_IP}|hw\s+ether)"
-    r"|\bmacchanger\b",
-    re.IGNORECASE,
-)
+_ADDRESS_OF_IP = re.compile(_IP, re.IGNORECASE)
+_COMMAND = re.compile(r"[^|;&\n]+")
+_IP_COMMAND = re.compile(r"\bip\s+", re.IGNORECASE)
+_IP_ADD = re.compile(rf"{_ADDRESS}\s+(?:a|ad|add|r|re|repl?a?c?e?|chg|chang?e?)\b", re.IGNORECASE)
+_IP_LINK = re.compile(r"\bl(?:i|in|ink)?\s+s(?:e|et)?\b", re.IGNORECASE)
+_LINK_ADDRESS = re.compile(r"\saddr(?:e|es|ess)?(?:\s|$)", re.IGNORECASE)
+_IFCONFIG = re.compile(r"\bifconfig\s+\S+(?=\s)", re.IGNORECASE)
+_IFCONFIG_ADDRESS = re.compile(rf"\s(?:{_IP}|hw\s+ether)", re.IGNORECASE)
+_MACCHANGER = re.compile(r"\bmacchanger\b", re.IGNORECASE)
+
+
+def gives_address(text: str) -> bool:
+    """Tell whether a command in ``text`` gives an interface an address, of IP or a card's own.
+
+    Step by step, for one pattern with all of a command would take the third power of its length.
+    """
+    return any(_gives_address(match[0]) for match in _COMMAND.finditer(text))
+
+
+def _gives_address(command: str) -> bool:
+    if _MACCHANGER.search(command):
+        return True
+    if start := _IP_COMMAND.search(command):
+        if _IP_ADD.search(command, start.end()):
+            return True
+        link = _IP_LINK.search(command, start.end())
+        if link and _LINK_ADDRESS.search(command, link.end()):
+            return True
+    start = _IFCONFIG.search(command)
+    return bool(start and _IFCONFIG_ADDRESS.search(command, start.end()))
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A way to configure a network: its programs (any of them), its files, what is static there.
+    """A way to configure a network: its programs (any of them), its files, what is static there:
+    the first line that all clones would share, "" if there is none.
 
     ``own`` are the files that somebody wrote for this guest, ``shipped`` those that come with
     packages; ``configures``: a file alone tells that interfaces are configured by it.
@@ -40,7 +65,7 @@ class Stack:
     name: str
     programs: tuple[str, ...]
     own: tuple[str, ...]
-    static: re.Pattern[str]
+    static: Callable[[str], str]
     shipped: tuple[str, ...] = ()
     configures: bool = True
 
@@ -58,39 +83,53 @@ class Configured:
 _INI = re.IGNORECASE | re.MULTILINE
 # A card's own address, which [Link] sets and [Match] only looks for: systemd.link(5).
 _CARD = r"^\[Link\][^\[]*?^[ \t]*(MACAddress[ \t]*=[ \t]*\S.*)$"
+
+
+def _line(pattern: str) -> Callable[[str], str]:
+    compiled = re.compile(pattern, _INI)
+
+    def first(text: str) -> str:
+        match = compiled.search(text)
+        return match[match.lastindex or 0] if match else ""
+
+    return first
+
+
+def _run_by_script(text: str) -> str:
+    lines = (line for line in text.split("\n") if not line.lstrip(" \t").startswith("#"))
+    return next((line for line in lines if _ADDRESS_OF_IP.search(line) and gives_address(line)), "")
+
+
 _STACKS = (
     Stack(
         "systemd-networkd",
         ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd"),
         ("/etc/systemd/network/*.network", "/etc/systemd/network/*.network.d/*.conf"),
         # 0.0.0.0 and :: have networkd choose one.
-        re.compile(
-            rf"^[ \t]*(?:Address|Gateway)[ \t]*=[ \t]*(?!0\.0\.0\.0|::/){_IP}.*$|{_CARD}", _INI
-        ),
+        _line(rf"^[ \t]*(?:Address|Gateway)[ \t]*=[ \t]*(?!0\.0\.0\.0|::/){_IP}.*$|{_CARD}"),
         shipped=("/usr/lib/systemd/network/*.network", "/usr/local/lib/systemd/network/*.network"),
     ),
     Stack(
         "systemd-udevd",
         ("/usr/lib/systemd/systemd-udevd", "/lib/systemd/systemd-udevd", "/usr/bin/udevadm"),
         ("/etc/systemd/network/*.link", "/etc/systemd/network/*.link.d/*.conf"),
-        re.compile(_CARD, _INI),
+        _line(_CARD),
         configures=False,
     ),
     Stack(
         "netplan",
         ("/usr/sbin/netplan", "/usr/share/netplan/netplan.script", "/usr/libexec/netplan/generate"),
         ("/etc/netplan/*.yaml",),
-        re.compile(r"""^.*\b["']?(?:addresses|gateway4|gateway6)["']?\s*:.*$""", _INI),
+        _line(r"""^.*\b["']?(?:addresses|gateway4|gateway6)["']?\s*:.*$"""),
         shipped=("/usr/lib/netplan/*.yaml",),
     ),
     Stack(
         "NetworkManager",
         ("/usr/sbin/NetworkManager",),
         ("/etc/NetworkManager/system-connections/*",),
-        re.compile(
+        _line(
             r"^[ \t]*(?:address(?:es)?\d*[ \t]*=|method[ \t]*=[ \t]*manual"
             r"|cloned-mac-address[ \t]*=[ \t]*[0-9a-f]{2}:).*$",
-            _INI,
         ),
         shipped=("/usr/lib/NetworkManager/system-connections/*",),
     ),
@@ -98,15 +137,14 @@ _STACKS = (
         "network-scripts",
         ("/usr/sbin/NetworkManager", "/etc/sysconfig/network-scripts/ifup", "/usr/sbin/wicked"),
         ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*"),
-        re.compile(r"^[ \t]*(?:IPADDR\w*|IPV6ADDR\w*|MACADDR)[ \t]*=(?![\"']?127\.).*$", _INI),
+        _line(r"^[ \t]*(?:IPADDR\w*|IPV6ADDR\w*|MACADDR)[ \t]*=(?![\"']?127\.).*$"),
     ),
     Stack(
         "dhcpcd",
         ("/usr/sbin/dhcpcd", "/usr/sbin/dhcpcd5"),
         ("/etc/dhcpcd.conf",),
-        re.compile(
+        _line(
             r"^[ \t]*(?:(?:static|inform6?)[ \t]+(?:ip6?_address|routers|\d)|clientid[ \t]+\S).*$",
-            _INI,
         ),
         configures=False,
     ),
@@ -114,14 +152,14 @@ _STACKS = (
         "dhclient",
         ("/usr/sbin/dhclient", "/sbin/dhclient"),
         ("/etc/dhcp/dhclient.conf",),
-        re.compile(r"^(?![ \t]*#).*\bfixed-address6?[ \t]+\S.*$", _INI),
+        _line(r"^(?![ \t]*#).*\bfixed-address6?[ \t]+\S.*$"),
         configures=False,
     ),
     Stack(
         "connman",
         ("/usr/sbin/connmand",),
         ("/var/lib/connman/*/settings", "/var/lib/connman/*.config"),
-        re.compile(r"^[ \t]*IPv[46](?:\.method)?[ \t]*=[ \t]*(?:manual|[\d:]).*$", _INI),
+        _line(r"^[ \t]*IPv[46](?:\.method)?[ \t]*=[ \t]*(?:manual|[\d:]).*$"),
         configures=False,
     ),
     Stack(
@@ -134,7 +172,7 @@ _STACKS = (
             "/etc/systemd/system/*.service",
             "/etc/udev/rules.d/*.rules",
         ),
-        re.compile(rf"^(?![ \t]*#)(?=.*{_IP}).*(?:{COMMANDS.pattern}).*$", _INI),
+        _run_by_script,
         configures=False,
     ),
 )
@@ -199,8 +237,7 @@ def _static(filesystem: Filesystem, stack: Stack, path: str) -> str:
     text = systemd_files.text(filesystem, path).replace("\\\n", " ")
     if stack.name == "netplan":
         text = without_nameservers(text)
-    match = stack.static.search(text)
-    return match[match.lastindex or 0].strip()[:100] if match else ""
+    return stack.static(text).strip()[:100]
 
 
 def without_nameservers(text: str) -> str:
