@@ -69,6 +69,19 @@ def test_what_has_failed_is_tried_once_more_as_a_new_request(cell: Cell, state: 
     assert len(cell.ask("list")[1]["requests"]) == 2
 
 
+def test_what_was_tried_once_more_is_known_when_the_first_is_forgotten(cell: Cell) -> None:
+    cell.hello()
+    request = cell.clone("vm0")
+    ended(cell, request, "cancelled")
+    cell.now += 601
+    cell.hello()
+    new = again(cell, request.id)[1]["request"]
+    cell.engine.tick()
+    assert cell.context.requests.get(request.id) is None
+    assert again(cell, request.id, new.id)[1]["request"].id == new.id
+    assert again(cell, request.id)[1]["code"] == "request_unknown"
+
+
 def test_what_has_not_failed_is_not_tried_again(cell: Cell) -> None:
     cell.hello()
     first = cell.clone("vm0")

@@ -99,6 +99,10 @@ def _asked(context: Context, entry: Mapping[str, Any], who: str) -> Request:
 def _again(context: Context, request_id: str, ended_id: str, who: str) -> Request:
     ended = context.requests.get(ended_id)
     if ended is None:
+        accepted = context.requests.get(request_id)
+        if accepted is not None:
+            # Said again, and what it was to try once more was forgotten meanwhile.
+            return replace(accepted, id=request_id)
         raise RequestUnknown(f"cannot try request {ended_id} again: no such request is known")
     act = f"cannot try request {ended.id} ({ended.kind} {ended.name}) again"
     if ended.state not in (State.FAILED, State.CANCELLED):
