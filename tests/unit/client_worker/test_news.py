@@ -169,3 +169,15 @@ def test_a_result_says_nothing_of_another_vm(running: Cell, host: str) -> None:
     refused = running.ask("result", **body, vm=told)[1]
     assert refused["text"] == "result.vm: not the vm that this request is about"
     assert shown(running, "kvm1") == {"vm1": other}
+
+
+def test_a_result_that_does_not_say_when_it_ended_counts_at_once(running: Cell) -> None:
+    done(running, "stop", Vm("vm1", UUID, "kvm0", "stopped", memory_mib=512))
+    off = replace(THERE, active=False)
+    assert shown(running) == {"vm1": off}
+    # A report may still be older, unless it says the same.
+    running.hello(said=report(image(), THERE, taken=Moment(11)))
+    assert shown(running) == {"vm1": off}
+    running.hello(said=report(image(), off, taken=Moment(12)))
+    running.hello(said=report(image(), THERE, taken=Moment(13)))
+    assert shown(running) == {"vm1": THERE}

@@ -35,7 +35,7 @@ class _Host:
 
     def tell(self, uuid: str, domain: DomainSummary | None, ended: float, now: float) -> None:
         """Take in how a result leaves a vm, unless the last report was made after that."""
-        if self.holdings is None or self.holdings.report.taken <= ended:
+        if self.holdings is None or not ended or self.holdings.report.taken <= ended:
             self.news.tell(uuid, domain, ended, now)
 
 

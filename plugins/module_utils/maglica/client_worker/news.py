@@ -13,7 +13,7 @@ from ..model.request import DomainSummary, HostReport, Vm
 from ..wire.records import MAX_DOMAINS
 
 # A report may be a little older than a result that came before it: so long what the result said
-# stands against a report that does not know it, and does not say when it was made.
+# stands against a report that does not know it, where either does not say when it was made.
 SETTLE_SECONDS = 60.0
 # The states of a vm in which libvirt has no active domain of it.
 _OFF = frozenset({"stopped", "absent"})
@@ -44,7 +44,7 @@ class News:
         """Forget what a report takes in: it was made later, or says the same; and what is old."""
         by_uuid = {domain.uuid: domain for domain in report.domains}
         for uuid, told in list(self._told.items()):
-            is_later = report.taken > told.ended
+            is_later = bool(told.ended) and report.taken > told.ended
             if is_later or by_uuid.get(uuid) == told.domain or now - told.heard > SETTLE_SECONDS:
                 del self._told[uuid]
 
