@@ -175,7 +175,9 @@ def test_what_says_nothing_of_the_image_is_kept() -> None:
         *("[Network]", "DHCP=yes", "LLMNR=no", "DNS=192.0.2.53", "IPv6Token=::10"),
         *("[DHCPv4]", "Hostname=image", "SendHostname=no", "UseMTU=yes", "IAID=7"),
         *("DUIDRawData=00:01", "SendOption=12:string:image", "SendOption=77:string:x"),
+        *("SendOption=0x3d:string:image", "SendOption=075:string:image"),
         *("RequestAddress=192.0.2.9", "ClientIdentifier=mac"),
+        *("[DHCPv6]", "SendOption=39:string:image", "[SR-IOV]", "MACAddress=52:54:00:12:34:57"),
         *("[IPv6AcceptRA]", "Token=static:::10", "Token=prefixstable"),
     )
     (interface,) = found.interfaces
@@ -265,6 +267,7 @@ def test_what_would_be_applied_to_a_clone_s_cards_goes(name: str, text: str, goe
         (f"{ETC}/a.link", "[Match]\nMACAddress=52:54:0:0:0:9\n[Link]\nName=e\n", r"a\.link .*'MAC"),
         (f"{ETC}/a.link", "[Match]\nHost=image\n[Link]\nName=e\n", "'Host=image'"),
         ("/etc/systemd/networkd.conf", "[DHCPv4]\nDUIDRawData=00:01\n", "'DUIDRawData=00:01'"),
+        ("/usr/local/lib/systemd/networkd.conf", "[DHCPv4]\nDUIDRawData=00:01\n", "each clone"),
         ("/usr/lib/systemd/networkd.conf.d/a.conf", "[DHCP]\nDUIDRawData=00:01\n", "each clone"),
         (f"{ETC}/lo.network", "[Match]\nName=lo\n[Network]\nAddress=192.0.2.9/32\n", "each clone"),
         (

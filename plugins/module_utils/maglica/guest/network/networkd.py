@@ -45,14 +45,14 @@ _ENABLED = "/{etc,usr/lib,lib}/systemd/system/*.wants/systemd-networkd.{service,
 _MASK = "/etc/systemd/system/systemd-networkd.service"
 _RESOLVED = ("/usr/lib/systemd/systemd-resolved", "/lib/systemd/systemd-resolved")
 _CONFIGS = (
-    "/{etc,usr/lib,lib}/systemd/networkd.conf",
+    "/{etc,usr/local/lib,usr/lib,lib}/systemd/networkd.conf",
     "/{etc,usr/local/lib,usr/lib,lib}/systemd/networkd.conf.d/*.conf",
 )
 _YES = ("1", "yes", "y", "true", "t", "on")
 # What only one guest may have, as section.key; without it a card's file is any clone's.
 _OWN = re.compile(
     r"network\.(address|ipv6token|ipv6stablesecretaddress|ipv4llstartaddress)|address\.(address|peer)"
-    r"|link\.macaddress|dhcp(v4|v6)?\.(hostname|duidrawdata|requestaddress)|\w+\.token"
+    r"|(link|sr-iov)\.macaddress|dhcp(v4|v6)?\.(hostname|duidrawdata|requestaddress)|\w+\.token"
 )
 # Values that are no guest's own: networkd chooses then.
 _CHOSEN = re.compile(r"|(0\.0\.0\.0|::)(/\d+)?|eui64|prefixstable(:[0-9a-f:.]*)?", re.IGNORECASE)
@@ -60,8 +60,9 @@ _CHOSEN = re.compile(r"|(0\.0\.0\.0|::)(/\d+)?|eui64|prefixstable(:[0-9a-f:.]*)?
 _ANEW = re.compile(
     r"match\..*|address\..*|network\.(dhcp|gateway)|dhcp(v4|v6)?\.(sendhostname|iaid)"
 )
-# Of DHCPv4 (RFC 2132, RFC 4702): host name, client identifier, the full name; all name the guest.
-_OPTIONS_OF_OWN = re.compile(r"(12|61|81):.*")
+# Of DHCPv4 (RFC 2132, RFC 4702): host name, client identifier, the full name; of DHCPv6 (RFC 8415,
+# RFC 4704) the last two. All name the guest. networkd takes other ways to write a number, too.
+_OPTIONS_OF_OWN = re.compile(r"(12|61|81|1|39):.*|(?![1-9][0-9]{0,4}:).*")
 # Settings of a card on which other devices are built, or that serves others.
 _UPON = re.compile(
     r"network\.(batmanadvanced|bond|bridge|vrf|ipoib|ipvlan|ipvtap|macsec|macvlan|macvtap|tunnel"
