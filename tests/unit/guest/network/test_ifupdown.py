@@ -118,6 +118,10 @@ def test_a_crowd_of_sourced_files_is_not_read() -> None:
     crowd = {f"file{number}": "" for number in range(65)}
     with pytest.raises(GuestUnsupported, match="it sources 65 files, more than 64"):
         read(SOURCE, **crowd)
+    # The options of one interface, a stanza after the other, are copied with each.
+    crowd = {f"file{number}": "#" + "x" * (200 << 10) for number in range(2)}
+    with pytest.raises(GuestUnsupported, match="it sources more than 262144 bytes"):
+        read(SOURCE, **crowd)
 
 
 def test_files_that_are_not_sourced_do_not_count() -> None:

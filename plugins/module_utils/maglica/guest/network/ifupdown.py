@@ -78,8 +78,13 @@ def examine(filesystem: Filesystem) -> Network:
     files = filesystem.glob(DROP_INS) if sources else ()
     if len(files) > _MAX_DROP_INS:
         raise _unsupported(f"it sources {len(files)} files, more than {_MAX_DROP_INS}")
+    left = _READ_LIMIT
     for path in files:
-        stanzas.extend(_parse(_text(filesystem, path)))
+        said = _text(filesystem, path)
+        left -= len(said)
+        if left < 0:
+            raise _unsupported(f"it sources more than {_READ_LIMIT} bytes")
+        stanzas.extend(_parse(said))
     for stanza in stanzas:
         _need_no_addresses_by_commands(filesystem, stanza)
     return replace(_network(stanzas), files=files, drop_ins=bool(sources))
