@@ -99,6 +99,22 @@ def test_a_vm_that_is_paused_goes_on_first(rig: Rig, monkeypatch: pytest.MonkeyP
     assert rig.run_number != before
 
 
+@pytest.mark.parametrize("force", [True, False])
+def test_a_vm_that_can_not_go_on_is_ended_if_forced(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    def resume(_domain: Any) -> None:
+        raise libvirt.libvirtError("it is not to be resumed")
+
+    monkeypatch.setattr(libvirt.virDomain, "resume", resume)
+    before = rig.run_number
+    rig.vm.suspend()
+    request = rig.request(force=force)
+    ended = rig.run(request)
+    assert ended.state is (State.DONE if force else State.FAILED)
+    assert (rig.run_number != before) is force
+
+
 def test_after_a_job_that_died_the_vm_is_started_once(rig: Rig) -> None:
     """Whenever it died: before the guest was off, before the vm was started, or after that."""
     before = rig.run_number
