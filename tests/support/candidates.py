@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from maglica.client_worker.placement.choose import Candidate, Holdings, place
+from maglica.client_worker.placement.candidates import Candidate, Holdings
+from maglica.client_worker.placement.choose import place
 from maglica.client_worker.placement.pools import GIB
 from maglica.model.request import CloneMode, DomainSummary, HostReport, PoolSummary
 from maglica.verbs.clone import CloneSpec

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from maglica.client_worker.placement import choose
+from maglica.client_worker.placement.candidates import Candidate, Holdings
 from maglica.model.errors import (
     HostUnknown,
     MaglicaError,
@@ -87,8 +88,8 @@ class FakeClient:
 
     def plan(self, spec: CloneSpec) -> Placement:
         candidates = {
-            status.host: choose.Candidate(
-                status.host, choose.Holdings.of(status.report), status.alive, status.weight
+            status.host: Candidate(
+                status.host, Holdings.of(status.report), status.alive, status.weight
             )
             for status in self._hosts.values()
         }

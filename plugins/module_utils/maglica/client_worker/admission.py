@@ -28,7 +28,9 @@ from ..model.request import Placement, Request, Spec, State
 from ..verbs import table
 from ..verbs.clone import CloneSpec
 from ..verbs.verb import Leaves, OnVm, Takes
-from .placement.choose import Candidate, Choice, load, place_all, start
+from .placement.candidates import Candidate, Choice
+from .placement.choose import place_all
+from .placement.memory import load, start
 from .state import Context
 
 

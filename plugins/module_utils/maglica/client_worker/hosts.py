@@ -13,7 +13,7 @@ from ..model.request import DomainSummary, HostReport, Request, State, Vm
 from ..verbs import table
 from ..verbs.verb import Takes
 from .news import News, left_by
-from .placement.choose import Candidate, Holdings
+from .placement.candidates import Candidate, Holdings
 from .reservations import Reservations
 
 logger = logging.getLogger(__name__)

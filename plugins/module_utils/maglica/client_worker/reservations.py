@@ -17,7 +17,8 @@ from ..verbs.verb import OnVm, Takes
 from .news import SETTLE_SECONDS
 from .placement import choose
 from .placement import pools as placement_pools
-from .placement.choose import Holdings, Reserved
+from .placement.candidates import Holdings, Reserved
+from .placement.memory import memory_of
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Reservations:
         reserved = self.total()
         need = choose.need(spec, holdings, reserved.bases)
         domain = holdings.by_uuid.get(entry.uuid) if holdings else None
-        memory = choose.memory(spec, holdings)
+        memory = memory_of(spec, holdings)
         entry = replace(
             entry,
             memory_mib=memory,

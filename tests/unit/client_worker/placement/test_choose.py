@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from maglica.client_worker.placement import choose
-from maglica.client_worker.placement.choose import Candidate, Reserved, place, place_all
+from maglica.client_worker.placement.candidates import Candidate, Reserved
+from maglica.client_worker.placement.choose import place, place_all
+from maglica.client_worker.placement.memory import load
 from maglica.client_worker.placement.pools import GIB
 from maglica.model.errors import MaglicaError
 from support.candidates import IMAGE, OFF, RUNNING, SPEC, chosen, host, vm
@@ -115,7 +117,7 @@ def test_all_or_none_names_the_one_that_has_no_place() -> None:
 
 def test_the_work_grows_with_specs_times_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: Counter[str] = Counter()
-    original = choose.load
+    original = load
 
     def count(*args: Any) -> float:
         counted["load"] += 1

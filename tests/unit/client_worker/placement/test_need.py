@@ -7,8 +7,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from maglica.client_worker.placement import choose
-from maglica.client_worker.placement.choose import Candidate, Holdings, need, place_all
+from maglica.client_worker.placement.candidates import Candidate, Holdings
+from maglica.client_worker.placement.choose import need, place_all
+from maglica.client_worker.placement.memory import start
 from maglica.client_worker.placement.pools import GIB
 from maglica.disk.room import OVERLAY_BYTES
 from maglica.model.errors import NoRoom
@@ -74,13 +75,13 @@ def test_memory_is_committed_to_the_limit_and_no_further(limit: MemoryLimit, exp
 
 
 def test_a_start_counts_what_it_commits() -> None:
-    one = choose.start(host("a", IMAGE, vm(4096)), 3584)
+    one = start(host("a", IMAGE, vm(4096)), 3584)
     assert one.reserved.committed_mib == 3584
     with pytest.raises(NoRoom, match="1 MiB of memory needed, 0 of 7680 MiB are left"):
-        choose.start(one, 1)
+        start(one, 1)
     # What commits nothing is right also where too much is committed.
     crowded = host("a", IMAGE, vm(9000))
-    assert choose.start(crowded, 0) == crowded
+    assert start(crowded, 0) == crowded
     # A worker that has just started does not tell what there is.
     new = Candidate("a", Holdings.of(HostReport(problem="its worker has just started")))
-    assert choose.start(new, 512).reserved.committed_mib == 512
+    assert start(new, 512).reserved.committed_mib == 512

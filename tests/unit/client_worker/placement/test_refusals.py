@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from maglica.client_worker.placement.choose import Candidate, Reserved
+from maglica.client_worker.placement.candidates import Candidate, Reserved
 from maglica.client_worker.placement.pools import GIB
 from maglica.disk.room import MIB
 from maglica.model.errors import MaglicaError

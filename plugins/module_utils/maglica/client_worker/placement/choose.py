@@ -6,95 +6,23 @@ A host is suitable when it is alive, holds the image inactive, knows the network
 the memory and, in one pool, the disk space, both less what is under way there. Of the suitable
 hosts the one with the lowest load for its weight is chosen, then the first by name.
 
-Memory is counted as it is committed, by the definitions of what runs or is about to: guests take it
-bit by bit, so that what is free now says little. Disk space is what a clone takes when it is made.
+Each rule is a file beside this one. Disk space is what a clone takes when it is made.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from ...disk.room import OVERLAY_BYTES
 from ...model import errors
-from ...model.memory_limit import DEFAULT, MemoryLimit
-from ...model.request import CloneMode, DomainSummary, HostReport
+from ...model.request import CloneMode
 from ...model.text import some
 from ...verbs.clone import CloneSpec
-from . import pools
-
-
-@dataclass(frozen=True)
-class Holdings:
-    """A host's report, indexed once so that each placement needs look-ups only.
-
-    ``committed_mib`` is the memory of the domains that run, ``assigned_mib`` also that of Maglica's
-    vms that are off.
-    """
-
-    report: HostReport
-    by_name: Mapping[str, DomainSummary]
-    by_uuid: Mapping[str, DomainSummary]
-    committed_mib: int
-    assigned_mib: int
-
-    @classmethod
-    def of(cls, report: HostReport) -> Holdings:
-        domains = report.domains
-        return cls(
-            report,
-            {domain.name: domain for domain in domains},
-            {domain.uuid: domain for domain in domains},
-            sum(domain.memory_mib for domain in domains if domain.active),
-            sum(domain.memory_mib for domain in domains if domain.active or domain.made),
-        )
-
-
-@dataclass(frozen=True)
-class Need:
-    """What one clone takes on a host. ``committed_mib``: if it is started; ``base_bytes``: for the
-    base, where it is still to be made; ``pool``: the pool it must be in, if one was named.
-    """
-
-    committed_mib: int
-    disk_bytes: int
-    base_bytes: int
-    pool: str | None = None
-
-
-@dataclass(frozen=True)
-class Reserved:
-    """What is under way on a host will take beyond its report: by pool, and the images whose base
-    that counts; ``committed_mib`` and ``assigned_mib`` as in Holdings.
-    """
-
-    committed_mib: int = 0
-    pool_bytes: Mapping[str, int] = field(default_factory=dict)
-    bases: frozenset[str] = frozenset()
-    assigned_mib: int = 0
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A host as placement sees it; ``holdings`` is None until its worker has reported once."""
-
-    name: str
-    holdings: Holdings | None = None
-    alive: bool = False
-    weight: float = 1.0
-    reserved: Reserved = field(default_factory=Reserved)
-    limit: MemoryLimit = DEFAULT
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The host for a clone, the load that it will then have, and the pool that has room for it."""
-
-    host: str
-    load: float
-    pool: str
-    need: Need
+from . import image, networks, pools, reachable
+from .candidates import Candidate, Choice, Holdings, Need, Reserved
+from .memory import check_memory, load, memory_of
 
 
 def place(spec: CloneSpec, candidates: Mapping[str, Candidate]) -> Choice:
@@ -112,7 +40,7 @@ def place(spec: CloneSpec, candidates: Mapping[str, Candidate]) -> Choice:
             raise type(error)(f"{_act(spec)} on host {spec.host}: {error}") from None
     # Only as many hosts are looked at closely as it takes: there may be a thousand.
     holders = [
-        (load(candidate, memory(spec, candidate.holdings)), candidate.name)
+        (load(candidate, memory_of(spec, candidate.holdings)), candidate.name)
         for candidate in candidates.values()
         if candidate.holdings is not None and spec.image in candidate.holdings.by_name
     ]
@@ -155,15 +83,15 @@ def place_all(
 def _sizes(specs: Sequence[CloneSpec], candidates: Mapping[str, Candidate]) -> list[int]:
     """Return each spec's memory in MiB, the most where hosts' images differ."""
     of_image = {
-        image: max(
+        name: max(
             (
-                candidate.holdings.by_name[image].memory_mib
+                candidate.holdings.by_name[name].memory_mib
                 for candidate in candidates.values()
-                if candidate.holdings is not None and image in candidate.holdings.by_name
+                if candidate.holdings is not None and name in candidate.holdings.by_name
             ),
             default=0,
         )
-        for image in {spec.image for spec in specs if not spec.memory_mib}
+        for name in {spec.image for spec in specs if not spec.memory_mib}
     }
     return [spec.memory_mib or of_image[spec.image] for spec in specs]
 
@@ -175,105 +103,38 @@ def _occupied(candidate: Candidate, spec: CloneSpec, choice: Choice) -> Candidat
     size = taken.disk_bytes + taken.base_bytes
     pool_bytes[choice.pool] = pool_bytes.get(choice.pool, 0) + size
     committed = before.committed_mib + taken.committed_mib
-    assigned = before.assigned_mib + memory(spec, candidate.holdings)
+    assigned = before.assigned_mib + memory_of(spec, candidate.holdings)
     reserved = Reserved(committed, pool_bytes, before.bases | {spec.image}, assigned)
     return replace(candidate, reserved=reserved)
 
 
-def check_memory(candidate: Candidate, more_mib: int) -> None:
-    """Raise NoRoom, with the figures, unless so much more memory may be committed on a host.
-
-    A worker that has just started does not tell how much there is.
-    """
-    if candidate.holdings is None or not more_mib:
-        return
-    total, limit = candidate.holdings.report.memory_total_mib, candidate.limit
-    if not total:
-        return
-    left = limit.of(total) - candidate.holdings.committed_mib - candidate.reserved.committed_mib
-    if more_mib > left:
-        raise errors.NoRoom(
-            f"{more_mib} MiB of memory needed, {max(left, 0)} of {limit.of(total)} MiB are left"
-            f" ({total} MiB less memory_reserve {limit.reserve_mib} MiB, times memory_overcommit"
-            f" {limit.overcommit:g})"
-        )
-
-
-def start(candidate: Candidate, memory_mib: int) -> Candidate:
-    """Return the host as it is when a vm of it is started. Raises NoRoom."""
-    check_memory(candidate, memory_mib)
-    committed = candidate.reserved.committed_mib + memory_mib
-    return replace(candidate, reserved=replace(candidate.reserved, committed_mib=committed))
-
-
 def need(spec: CloneSpec, holdings: Holdings | None, counted: frozenset[str]) -> Need:
     """Return what ``spec`` takes on a host; ``counted`` are images whose base is reserved there."""
-    image = holdings.by_name.get(spec.image) if holdings else None
-    copied = image.disk_bytes if image else 0
+    original = holdings.by_name.get(spec.image) if holdings else None
+    copied = original.disk_bytes if original else 0
     base = holdings.report.base_of(spec.image) if holdings else None
     has_base = base is not None or spec.image in counted
     disk = OVERLAY_BYTES
     if spec.clone_mode is CloneMode.FULL:
         disk += base.allocated_bytes if base is not None else copied
     return Need(
-        memory(spec, holdings) if spec.start else 0,
+        memory_of(spec, holdings) if spec.start else 0,
         disk,
         0 if has_base else copied + OVERLAY_BYTES,
         spec.pool,
     )
 
 
-def memory(spec: CloneSpec, holdings: Holdings | None) -> int:
-    """Return the memory in MiB of the vm when it runs."""
-    image = holdings.by_name.get(spec.image) if holdings else None
-    return spec.memory_mib or (image.memory_mib if image else 0)
-
-
-def load(candidate: Candidate, more_mib: int = 0) -> float:
-    """Return the memory of a host's vms, and ``more_mib``, for its size and weight.
-
-    A vm that Maglica made counts when it is off, too, so that those which are made one day and
-    started the next are spread.
-    """
-    if candidate.holdings is None:
-        return 0.0
-    assigned = candidate.holdings.assigned_mib + candidate.reserved.assigned_mib + more_mib
-    return assigned / (max(candidate.holdings.report.memory_total_mib, 1) * candidate.weight)
-
-
 def _weigh(spec: CloneSpec, candidate: Candidate) -> Choice:
-    holdings, reserved = candidate.holdings, candidate.reserved
-    if holdings is None:
-        raise errors.HostDown("its host worker has not reported yet")
-    if not candidate.alive:
-        raise errors.HostDown("its host worker does not answer")
-    report = holdings.report
-    if report.problem:
-        raise errors.HostDown(report.problem[:300])
-    _check_image(spec.image, holdings)
-    for nic in spec.interfaces or ():
-        if nic.network is not None and nic.network not in report.networks:
-            raise errors.NetworkUnknown(f"there is no network {nic.network}")
+    """Ask each rule in turn; return the place on this host. Raises what the first rule raises."""
+    holdings, reserved = reachable.check(candidate), candidate.reserved
+    image.check(spec, holdings)
+    networks.check(spec, holdings)
     taken = need(spec, holdings, reserved.bases)
     check_memory(candidate, taken.committed_mib)
     needed = taken.disk_bytes + taken.base_bytes
     pool = pools.choose(holdings.report.pools, reserved.pool_bytes, needed, taken.pool)
-    return Choice(candidate.name, load(candidate, memory(spec, holdings)), pool, taken)
-
-
-def _check_image(name: str, holdings: Holdings) -> None:
-    image = holdings.by_name.get(name)
-    if image is None:
-        raise errors.ImageUnknown(f"there is no original image {name}")
-    if image.made or not image.may_be_image:
-        kind = (
-            "a vm made by Maglica"
-            if image.made
-            else "transient or excluded by the host's image_pattern"
-        )
-        raise errors.ImageUnknown(f"{name} is {kind}, no original image")
-    if image.active:
-        raise errors.ImageRunning(f"the original image {name} is running; shut it down first")
+    return Choice(candidate.name, load(candidate, memory_of(spec, holdings)), pool, taken)
 
 
 # When hosts refuse for several reasons, the error is the one nearest to success.
