@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from maglica.disk import qemu_img
 from maglica.guest import ssh_keys
 from maglica.guest.appliance.appliance import Drive
 from maglica.guest.areas.writes import Writer
@@ -56,8 +57,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Drive, GuestFact
     base = folder / "base.qcow2"
     command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(disk), str(base)]
     subprocess.run(command, check=True)
-    drive = Drive(str(base))
-    return drive, placed(prepare_base([drive], use_kvm=False), [drive])
+    drive = Drive(str(base), "qcow2")
+    return drive, placed(prepare_base([drive], use_kvm=False), [drive], qemu_img.map_of)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def disks(prepared: tuple[Drive, GuestFacts]) -> dict[str, Disk]:
         overlay = Path(base.path).with_name(f"{name}.qcow2")
         command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", base.path, "-F", "qcow2"]
         subprocess.run([*command, str(overlay)], check=True)
-        guests.append(Guest(name, (Drive(str(overlay)),), plan(facts, identity)))
+        guests.append(Guest(name, (Drive(str(overlay), "qcow2"),), plan(facts, identity)))
     with Writer() as writer:
         assert write_areas(guests, facts, [base], writer) == dict.fromkeys(CLONES)
     paths = {guest.key: Path(guest.drives[0].path) for guest in guests}
