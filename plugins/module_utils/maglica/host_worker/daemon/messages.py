@@ -116,7 +116,7 @@ def _bounded(told: _Told) -> _Told:
     cut: dict[str, Any] = {}
     for name, value in vars(told).items():
         most = records.MAX_COUNT if name in _COUNTS else records.MAX_AMOUNT
-        if type(value) is int and value > most:
+        if isinstance(value, int) and value > most:
             cut[name] = most
     return replace(told, **cut)
 
