@@ -230,16 +230,16 @@ def test_the_library_can_be_entered_by_all_whatever_the_umask(machine: Deploymen
     assert machine.deploy(install, umask=0o027)
     assert not unlike()
     library = (machine.folder / "library" / "current").resolve() / "maglica"
-    assert {path.name for path in LIBRARY.glob("*.py")} == {
-        path.name for path in library.glob("*.py")
+    assert {path.relative_to(LIBRARY) for path in LIBRARY.rglob("*.py")} == {
+        path.relative_to(library) for path in library.rglob("*.py")
     }
 
     # One that was broken, or cut off, is mended.
     (library / "wire").chmod(0o750)
-    (library / "cli.py").unlink()
+    (library / "cli" / "main.py").unlink()
     assert machine.deploy(install, umask=0o027)
     assert not unlike()
-    assert (library / "cli.py").exists()
+    assert (library / "cli" / "main.py").exists()
 
 
 def test_workers_on_one_machine_have_nothing_in_common() -> None:

@@ -48,7 +48,9 @@ def prepared_clones(bases: list[Path]) -> tuple[list[Mount], list[list[str]], bo
             command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(path), "-F", "qcow2"]
             subprocess.run([*command, overlay], check=True)
         identity = Identity(name, "0" * 32, (NicIdentity("52:54:00:00:00:01"),), (), b"seed")
-        guests.append(Guest(name, tuple(map(Drive, mine)), plan(facts, identity)))
+        guests.append(
+            Guest(name, tuple(Drive(path, "qcow2") for path in mine), plan(facts, identity))
+        )
         overlays.append(mine)
     results = customize(guests, facts, use_kvm=False)
     assert results == dict.fromkeys(NAMES)
