@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from maglica.model.text import one_line
+from maglica.model.text import can_be_shown, one_line
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,21 @@ from maglica.model.text import one_line
 def test_one_line(text: str, shown: str) -> None:
     assert one_line(text) == shown
     assert shown.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("vm0 Ä", True),
+        # Not assigned yet, as a newer Unicode's character is to an older Python.
+        ("\u0378", True),
+        ("\uffff", False),
+        ("\ufdd0", False),
+        ("\U0001fffe", False),
+        ("a\nb", False),
+        ("\x1b", False),
+        ("\ue000", False),
+    ],
+)
+def test_what_another_component_may_tell(text: str, shown: bool) -> None:
+    assert can_be_shown(text) is shown

@@ -29,11 +29,18 @@ def can_be_shown(text: str) -> bool:
     """Tell whether a text of another component has no character that ``one_line`` must escape.
 
     Characters that the sender's Python knows may be unassigned still to an older one's Unicode:
-    these must not make a whole host or listing unreadable.
+    these must not make a whole host or listing unreadable. What no Unicode ever assigns, U+FFFF for
+    example, is not for interchange, and XML can't have it.
     """
     return text.isprintable() or all(
-        char.isprintable() or unicodedata.category(char) == "Cn" for char in text
+        char.isprintable() or (unicodedata.category(char) == "Cn" and not _is_noncharacter(char))
+        for char in text
     )
+
+
+def _is_noncharacter(char: str) -> bool:
+    """Tell whether a code point is one of the 66 that stay unassigned (Unicode, section 23.7)."""
+    return ord(char) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(char) <= 0xFDEF
 
 
 def short(text: str, most: int = 100) -> str:
