@@ -133,7 +133,9 @@ class FakeHost:
         return sorted(path.name for path in self.pool.iterdir())
 
     def clones(self) -> list[str]:
-        return [domain.name() for domain in self.connection.domains if domain.name() != IMAGE]
+        # Sorted: vms of one batch are defined side by side, in any order.
+        names = (domain.name() for domain in self.connection.domains)
+        return sorted(name for name in names if name != IMAGE)
 
     def bases(self) -> list[str]:
         return [name for name in self.volumes() if name.startswith("maglica-base.")]

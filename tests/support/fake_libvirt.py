@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import threading
 import uuid as uuids
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -200,6 +201,8 @@ class Pool:
         self.path = path
         self.active = True
         self.seen: set[str] = set()
+        # As in libvirtd, one thread at a time lists the folder or makes a volume in it.
+        self._lock = threading.Lock()
 
     def name(self) -> str:
         return self._name
@@ -208,7 +211,8 @@ class Pool:
         return f"<pool type='dir'><target><path>{self.path}</path></target></pool>"
 
     def refresh(self) -> None:
-        self.seen = {path.name for path in self.path.iterdir()}
+        with self._lock:
+            self.seen = {path.name for path in self.path.iterdir()}
 
     def listVolumes(self) -> list[str]:  # noqa: N802
         return sorted(self.seen)
@@ -235,8 +239,9 @@ class Pool:
         extensions = [] if kind is None else [(BACKING_FORMAT, (kind.get("type") or "").encode())]
         size = int(root.findtext("capacity") or 0)
         data = header(size, backing=backing.encode() if backing else None, extensions=extensions)
-        (self.path / name).write_bytes(data)
-        self.seen.add(name)
+        with self._lock:
+            (self.path / name).write_bytes(data)
+            self.seen.add(name)
         return Volume(self, name)
 
 

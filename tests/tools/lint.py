@@ -218,7 +218,7 @@ def oldest_python_check(
     venv = make_venv(WORK / "oldest", python, [CHECKOUT / "requirements-oldest.txt"])
     command: list[str | Path] = [venv / "bin" / "python", "-m", "pytest", "-q", "tests/unit"]
     command += [f"--ignore=tests/unit/{each}" for each in CONTROL_SIDE_TESTS]
-    yield Check(name, command, tree, environment(venv / "bin"))
+    yield Check(name, command, tree, environment(venv / "bin"), telling="^(FAILED|ERROR|E  )")
 
 
 def run(check: Check) -> Outcome:
