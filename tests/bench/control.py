@@ -24,10 +24,11 @@ from maglica.config import config
 from maglica.model.request import Request, State, new_request_id
 from maglica.verbs.clone import CloneSpec
 from maglica.wire.client import Client
-from support.client_worker import IMAGE, Worker, eventually
+from support.client_worker import Worker, eventually
 from support.figures import CHECKOUT, Figure, at_most, reported, table, write
 from support.host_worker import HostWorker
 from support.own_libvirtd import OwnLibvirtd
+from support.reports import IMAGE
 
 HOSTS = ("kvm0.example.jp", "kvm1.example.jp")
 MANY = 100

@@ -18,8 +18,9 @@ from typing import Callable
 from maglica.model.request import Request, State
 from maglica.verbs.clone import CloneSpec
 from support import failpoint
-from support.client_worker import IMAGE, eventually
+from support.client_worker import eventually
 from support.figures import Figure, at_least, at_most, control
+from support.reports import IMAGE
 
 from .frame import Run
 from .tended import Tended, tended

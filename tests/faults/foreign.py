@@ -31,8 +31,9 @@ from maglica.model.request import CloneMode
 from support import qemu_libvirtd
 from support.figures import Figure, at_most, control, reported
 
+from .foreign_fakes import fakes
 from .foreign_machine import Foreign
-from .foreign_world import Violation, World, fakes
+from .foreign_world import Violation, World
 from .frame import Run
 
 STEPS = 30

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A host with a real libvirtd and real files on which Maglica's jobs and an admin work in turn.
 
-Only libguestfs and ssh-keygen are fakes. Whose a file is, the world knows by having seen who made
-it: a file that a job made is Maglica's while it is at the path where it was made.
+Only libguestfs and ssh-keygen are fakes: foreign_fakes.py. Whose a file is, the world knows by
+having seen who made it: a file that a job made is Maglica's while it is at the path where it was
+made.
 """
 
 from __future__ import annotations
@@ -14,30 +15,21 @@ import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
-from unittest.mock import patch
 
 import libvirt
 from maglica.config.config import HostWorker
 from maglica.disk import volumes
 from maglica.domain import definition
-from maglica.guest import ssh_keys
-from maglica.guest.appliance import accel
-from maglica.guest.facts import GuestFacts, Mount
-from maglica.guest.filesystem import ApplianceDied
-from maglica.guest.identity import HostKey
 from maglica.host_worker.daemon.report import Inspector
 from maglica.host_worker.job import main
 from maglica.host_worker.job.context import JobContext
-from maglica.host_worker.job.image import look
-from maglica.host_worker.job.vm import clone
 from maglica.host_worker.journal.journal import Journal
 from maglica.host_worker.ownership import leftovers
-from maglica.model.errors import GuestUnreadable, MaglicaError
 from maglica.model.request import Request, new_request_id
 from maglica.model.vm import vm_uuid
 from support import qemu_libvirtd
@@ -46,7 +38,6 @@ HOST = "kvm0.example.jp"
 IMAGE = "debian.original"
 POOLS = ("fast", "small")
 SMALL_MIB = 80
-FACTS = GuestFacts((Mount("/", "/dev/sda"),), "debian", "12", "ifupdown", "i", "", shared=True)
 _WRITES = ("intend", "forget", "add_base", "update_base", "remove_base", "end")
 _NAMED = re.compile(r"""(?:file|dev|path)=(?:'([^']+)'|"([^"]+)")""")
 _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
@@ -301,34 +292,6 @@ def mount(path: Path, mib: int) -> None:
 
 def unmount(path: Path) -> None:
     subprocess.run(["umount", "-l", str(path)], check=True)
-
-
-@contextmanager
-def fakes(world: Callable[[], World]) -> Iterator[None]:
-    """Put fakes in the places of libguestfs and ssh-keygen; ``world`` is the one of the moment."""
-
-    def customize(guests: Sequence[Any], *_rest: Any) -> dict[str, MaglicaError | None]:
-        error = GuestUnreadable("the appliance found nothing") if world().unlucky else None
-        return {guest.key: error for guest in guests}
-
-    def prepare(*_rest: Any) -> GuestFacts:
-        if world().unlucky:
-            # A verdict on the guest would be kept.
-            raise ApplianceDied("the appliance ended")
-        return FACTS
-
-    def host_keys(types: Sequence[str], name: str, _folder: Path) -> tuple[HostKey, ...]:
-        return tuple(HostKey(kind, b"key", f"ssh-{kind} AAAA {name}") for kind in types)
-
-    with ExitStack() as stack:
-        for owner, name, fake in (
-            (look, "prepare_base", prepare),
-            (clone, "customize", customize),
-            (ssh_keys, "host_keys", host_keys),
-            (accel, "kvm_works", lambda *_asked: False),
-        ):
-            stack.enter_context(patch.object(owner, name, fake))
-        yield
 
 
 def tear_down(world: World) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from maglica.client_worker.journal import Journal
 from maglica.model.request import Request, State, new_request_id
-from support.client_worker import Peer, Worker, clone, eventually, image, report
+from support.client_worker import Peer, Worker, eventually
 from support.host_worker import Cell, HostWorker
 from support.own_libvirtd import OwnLibvirtd
+from support.reports import clone, image, report
 from support.small_disk import SmallDisk, small_disk
 
 from . import without

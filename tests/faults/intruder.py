@@ -27,8 +27,9 @@ from maglica.model.request import Request
 from maglica.wire import messages, sockets
 from maglica.wire.frames import VERSION, Message, decode, encode, topic
 from support import zmtp
-from support.client_worker import LOOPBACK, Peer, clone, report, vm
+from support.client_worker import LOOPBACK, Peer
 from support.figures import Figure, at_most, control
+from support.reports import clone, report, vm
 from support.tap import Conversation, Tap
 
 from .frame import Run

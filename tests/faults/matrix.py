@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from maglica.model.request import Request
-from support.client_worker import clone, report
+from support.reports import clone, report
 
 OWN, OTHER = "kvm0.example.jp", "kvm1.example.jp"
 # A report that nobody has made but the one who must not.

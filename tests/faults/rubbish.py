@@ -19,7 +19,7 @@ from maglica.model.plain import plain
 from maglica.model.vm import vm_uuid
 from maglica.wire.frames import MAX_FRAME, VERSION
 from support import zmtp
-from support.client_worker import IMAGE, image, report
+from support.reports import IMAGE, image, report
 
 UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 HOST = "kvm0.example.jp"

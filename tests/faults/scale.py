@@ -21,18 +21,11 @@ from maglica.model.request import Request, new_request_id
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import keys
 from maglica.wire.frames import Message, encode
-from support.client_worker import (
-    IMAGE,
-    LOOPBACK,
-    Peer,
-    Worker,
-    clone,
-    environment,
-    eventually,
-)
+from support.client_worker import LOOPBACK, Peer, Worker, environment, eventually
 from support.figures import Figure, at_most, reported
 from support.many_hosts import key_file, roomy
 from support.ports import free_port
+from support.reports import IMAGE, clone
 
 from .frame import Run
 

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maglica.wire import keys
-from support.client_worker import Host, Peer, clone, environment
+from support.client_worker import Host, Peer, environment
 from support.figures import Figure, at_least, at_most, control, reported
 from support.many_hosts import roomy
+from support.reports import clone
 
 from . import without
 from .frame import Run

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from maglica.model.request import HostReport, PoolSummary, Request
-from support.client_worker import Host, Worker, report
+from support.client_worker import Host, Worker
+from support.reports import report
 
 from . import without
 from .matrix import OTHER, OWN

@@ -21,7 +21,7 @@ from maglica.model.errors import MaglicaError
 from maglica.model.request import Request
 from maglica.verbs.clone import CloneSpec
 from maglica.wire.client import Client
-from support.client_worker import IMAGE
+from support.reports import IMAGE
 
 # So many are under way at a time: each takes memory of its host.
 WINDOW = 48

@@ -20,9 +20,10 @@ from maglica.model.request import Request, Spec, new_request_id
 from maglica.wire.client import Client
 from maglica.wire.keys import KeyPair
 from support import failpoint
-from support.client_worker import Worker, eventually, report
+from support.client_worker import Worker, eventually
 from support.host_worker import CHEAP_CLONE, LIBRARY, HostWorker
 from support.own_libvirtd import OwnLibvirtd
+from support.reports import report
 
 from . import without
 

@@ -32,9 +32,9 @@ from maglica.model.plain import plain  # noqa: E402
 from maglica.model.request import Role  # noqa: E402
 from maglica.wire import keys, sockets  # noqa: E402
 from maglica.wire.frames import Message, encode  # noqa: E402
-from support.client_worker import clone  # noqa: E402
 from support.many_hosts import roomy  # noqa: E402
 from support.ports import LOOPBACK, free_port  # noqa: E402
+from support.reports import clone  # noqa: E402
 
 REQUESTS = 1000
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import libvirt
 import pytest
 from support import testdriver
-from support.client_worker import IMAGE, Host, Worker, environment, eventually
+from support.client_worker import Host, Worker, environment, eventually
+from support.reports import IMAGE
 
 HOST = "kvm0.example.jp"
 CLONE = ("vm", "clone", f"--image={IMAGE}", "--hostname=vm0.example.jp")

@@ -22,7 +22,8 @@ from maglica.model.request import HostReport
 from maglica.wire import keys, sockets
 from maglica.wire.frames import Message, decode, encode
 from support import one_request
-from support.client_worker import LOOPBACK, image, report
+from support.client_worker import LOOPBACK
+from support.reports import image, report
 
 HELLO_SECONDS = 5.0
 # A REQ whose reply got lost would wait for ever. It must outlast the handshakes of a thousand hosts

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import libvirt
-from support.client_worker import IMAGE
+from support.reports import IMAGE
 
 PATIENCE = 60.0
 NOBODY = 65534

@@ -27,7 +27,8 @@ from maglica.verbs.clone import CloneSpec
 from maglica.verbs.verb import OnVm
 from maglica.wire.client import Client
 from support import testdriver
-from support.client_worker import Worker, report
+from support.client_worker import Worker
+from support.reports import report
 from support.vm_suite import HOSTS, IMAGE
 
 _MADE = (

@@ -19,7 +19,8 @@ from maglica.model.request import State, new_request_id
 from maglica.wire import keys, sockets
 from maglica.wire.frames import VERSION, Message, decode, encode
 from support import zmtp
-from support.client_worker import LOOPBACK, Host, Peer, Worker, environment, eventually, report
+from support.client_worker import LOOPBACK, Host, Peer, Worker, environment, eventually
+from support.reports import report
 
 OTHER = "kvm1.example.jp"
 

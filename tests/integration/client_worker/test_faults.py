@@ -16,15 +16,8 @@ from maglica.model.plain import plain
 from maglica.model.request import State, new_request_id
 from maglica.verbs.start import StartSpec
 from maglica.wire import keys
-from support.client_worker import (
-    Host,
-    Peer,
-    Worker,
-    environment,
-    eventually,
-    image,
-    report,
-)
+from support.client_worker import Host, Peer, Worker, environment, eventually
+from support.reports import image, report
 
 SECRET = "$6$saltsaltsalt$0123456789abcdef"
 

@@ -9,7 +9,8 @@ import socket
 
 import pytest
 from maglica.model.request import State
-from support.client_worker import Host, Peer, Worker, image, made, report
+from support.client_worker import Host, Peer, Worker
+from support.reports import image, made, report
 
 
 def test_a_request_from_submit_to_result(client: Peer, kvm0: Host) -> None:

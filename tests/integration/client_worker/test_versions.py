@@ -15,7 +15,8 @@ from maglica.model.errors import MessageInvalid
 from maglica.wire import features, keys
 from maglica.wire.client import Client
 from maglica.wire.frames import Message
-from support.client_worker import Host, Peer, Worker, eventually, report
+from support.client_worker import Host, Peer, Worker, eventually
+from support.reports import report
 from support.wire_server import WireServer
 
 OLD_ANSWER = [

@@ -25,9 +25,10 @@ from maglica.model.request import Request, State, new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs import table
 from support import qemu_libvirtd
-from support.client_worker import IMAGE, Worker, eventually
+from support.client_worker import Worker, eventually
 from support.host_worker import HOST, Cell, HostWorker
 from support.own_libvirtd import IMAGE_UUID, MADE
+from support.reports import IMAGE
 
 MIB = 1 << 20
 NAME = "vm0.example.jp"

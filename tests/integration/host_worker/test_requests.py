@@ -16,9 +16,10 @@ from maglica.model.request import State, new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs import table
 from maglica.verbs.release import ReleaseSpec
-from support.client_worker import IMAGE, Worker, eventually
+from support.client_worker import Worker, eventually
 from support.host_worker import HOST, Cell, HostWorker
 from support.own_libvirtd import MADE, OwnLibvirtd
+from support.reports import IMAGE
 
 NAME = "vm0.example.jp"
 UUID = vm_uuid("r")

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 import yaml
 from maglica.model.request import Request, State
-from support.client_worker import IMAGE, Worker, environment, eventually
+from support.client_worker import Worker, environment, eventually
 from support.host_worker import HOST, Cell, HostWorker
 from support.own_libvirtd import OwnLibvirtd
 from support.process_spy import ProcessSpy
+from support.reports import IMAGE
 
 pytestmark = pytest.mark.alone
 

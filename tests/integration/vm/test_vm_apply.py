@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The suite on a real client worker and real libvirtds; tests/unit has it on a fake cell."""
+"""The suites on a real client worker and real libvirtds; tests/unit has them on a fake cell."""
 
 from __future__ import annotations
 
+from support.vm_joined_suite import JoinedSuite
 from support.vm_suite import VmSuite
 
 
-class TestRealCell(VmSuite):
+class TestRealCell(VmSuite, JoinedSuite):
     pass

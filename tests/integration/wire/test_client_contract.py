@@ -16,8 +16,9 @@ from maglica.model.request import CloneMode, Failure, HostStatus, Request, State
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.start import StartSpec
 from maglica.wire.client import Client
-from support.client_worker import IMAGE, Host, Worker, report, vm
+from support.client_worker import Host, Worker
 from support.fake_client import FakeClient
+from support.reports import IMAGE, report, vm
 
 SPEC = CloneSpec(name="vm0.example.jp", image=IMAGE)
 HOSTS = ("kvm0.example.jp", "kvm1.example.jp")

@@ -20,7 +20,7 @@ from maglica.model.request import Request
 from maglica.wire import messages as schema
 from maglica.wire.frames import Message, encode
 from support import one_request
-from support.client_worker import GIB, clone, report
+from support.reports import GIB, clone, report
 
 PEER = (b"peer", b"")
 

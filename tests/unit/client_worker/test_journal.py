@@ -30,7 +30,7 @@ from maglica.model.request import (
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.start import StartSpec
 from maglica.verbs.stop import StopSpec
-from support.client_worker import base
+from support.reports import base
 
 SECRET = "$6$saltsaltsalt$0123456789abcdef"
 LIBRARY = Path(__file__).resolve().parents[3] / "plugins" / "module_utils"

@@ -13,7 +13,7 @@ from maglica.client_worker.reservations import SETTLE_SECONDS
 from maglica.model.request import new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs.remove import RemoveSpec
-from support.client_worker import image, made, report, vm
+from support.reports import image, made, report, vm
 
 if TYPE_CHECKING:
     from .conftest import Cell

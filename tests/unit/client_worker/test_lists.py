@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from maglica.client_worker.waits import MAX_PER_KEY, TAIL_WEIGHT
 from maglica.model.request import Request, State, new_request_id
-from support.client_worker import clone, report, vm
+from support.reports import clone, report, vm
 
 if TYPE_CHECKING:
     from .conftest import Cell

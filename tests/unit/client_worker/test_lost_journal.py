@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from maglica.model.request import HostReport, Request, new_request_id
-from support.client_worker import clone, image, made, report
+from support.reports import clone, image, made, report
 
 if TYPE_CHECKING:
     from .conftest import Cell

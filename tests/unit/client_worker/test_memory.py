@@ -11,7 +11,7 @@ from maglica.client_worker.reservations import SETTLE_SECONDS
 from maglica.model.request import DomainSummary, Request, State, new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs import table
-from support.client_worker import clone, image, report, vm
+from support.reports import clone, image, report, vm
 
 if TYPE_CHECKING:
     from .conftest import Cell

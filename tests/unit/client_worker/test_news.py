@@ -14,7 +14,7 @@ from maglica.model.request import DomainSummary, Request, Vm, new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs import table
 from maglica.wire.records import MAX_DOMAINS
-from support.client_worker import image, made, report, vm
+from support.reports import image, made, report, vm
 
 if TYPE_CHECKING:
     from .conftest import Cell

@@ -10,7 +10,7 @@ import pytest
 from maglica.client_worker.reservations import SETTLE_SECONDS
 from maglica.disk.room import OVERLAY_BYTES
 from maglica.model.request import PoolSummary, State
-from support.client_worker import GIB, base, clone, image, made, report, vm
+from support.reports import GIB, base, clone, image, made, report, vm
 
 if TYPE_CHECKING:
     from .conftest import Cell

@@ -14,7 +14,7 @@ from maglica.model.plain import plain
 from maglica.model.request import Request, State, new_request_id
 from maglica.model.vm import Interface
 from maglica.wire.frames import MAX_FRAME, VERSION, Message, encode
-from support.client_worker import base, image, report, vm
+from support.reports import base, image, report, vm
 
 if TYPE_CHECKING:
     from .conftest import Cell

@@ -11,7 +11,7 @@ import pytest
 from maglica.model.request import State, new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs.start import StartSpec
-from support.client_worker import clone, image, report
+from support.reports import clone, image, report
 
 if TYPE_CHECKING:
     from .conftest import Cell

@@ -14,7 +14,7 @@ from maglica.model.errors import JournalFailed
 from maglica.model.request import Request, new_request_id
 from maglica.verbs.start import StartSpec
 from maglica.wire.frames import Message, encode
-from support.client_worker import clone, image, report
+from support.reports import clone, image, report
 
 if TYPE_CHECKING:
     from .conftest import Cell

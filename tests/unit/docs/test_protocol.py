@@ -1,33 +1,21 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docs/protocol.md against the code: types, fields, limits, error codes, roles, the example."""
+"""docs/protocol.md against the code: types of messages, records, their fields and limits."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from maglica.client_worker.access import ALLOWED
-from maglica.model import errors, request, vm
+from maglica.model import request
 from maglica.model.errors import MessageInvalid
-from maglica.model.vm import vm_uuid
 from maglica.verbs import clone, table
-from maglica.wire import features, messages, records, sockets
-from maglica.wire.frames import (
-    MAX_DIGITS,
-    MAX_FRAME,
-    MAX_TOTAL,
-    VERSION,
-    decode,
-    encode,
-    topic,
-)
+from maglica.wire import messages, records
+from support.protocol_document import CHAPTERS, rows, sections
 
-DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "protocol.md").read_text()
 TABLES = {"asked": messages.ASKED, "answered": messages.ANSWERED, "published": messages.PUBLISHED}
 PARTS = {
     "From clients and observers": "asked",
@@ -137,41 +125,18 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
 }
 
 
-def _sections(level: str, text: str) -> dict[str, str]:
-    """Return the text under each heading of one level."""
-    parts = re.split(rf"^{level} (.+)$", text, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2]))
-
-
-CHAPTERS = _sections("##", DOCUMENT)
-
-
-def _rows(text: str, *titles: str) -> list[tuple[str, ...]]:
-    """Return the rows of the table with these titles."""
-    lines = text.splitlines()
-    head = f"| {' | '.join(titles)} |"
-    if head not in lines:
-        return []
-    rows = []
-    for line in lines[lines.index(head) + 2 :]:
-        if not line.startswith("|"):
-            break
-        rows.append(tuple(cell.strip() for cell in line.strip("|").split("|")))
-    return rows
-
-
 def _fields(text: str) -> list[Field]:
-    rows = _rows(text, "field", "type", "required", "meaning")
-    return [(name.strip("`"), kind, required, meaning) for name, kind, required, meaning in rows]
+    found = rows(text, "field", "type", "required", "meaning")
+    return [(name.strip("`"), kind, required, meaning) for name, kind, required, meaning in found]
 
 
 MESSAGES = {
     (PARTS[chapter], title.strip("`")): _fields(text)
     for chapter in PARTS
-    for title, text in _sections("###", CHAPTERS[chapter]).items()
+    for title, text in sections("###", CHAPTERS[chapter]).items()
 }
 RECORD_FIELDS = {
-    title.strip("*"): _fields(text) for title, text in _sections("###", CHAPTERS["Records"]).items()
+    title.strip("*"): _fields(text) for title, text in sections("###", CHAPTERS["Records"]).items()
 }
 
 
@@ -313,81 +278,3 @@ def _number(text: str) -> int:
     if not power:
         return int(text)
     return 1 << int(power[1].translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")))
-
-
-def test_every_error_code_is_there() -> None:
-    rows = _rows(CHAPTERS["Errors"], "code", "meaning")
-    assert [code.strip("`") for code, _other in rows] == [cls.code for cls in errors.CLASSES]
-
-
-def test_every_feature_is_there() -> None:
-    rows = _rows(CHAPTERS["Features"], "feature", "adds")
-    assert [name.strip("`") for name, _other in rows] == list(features.OWN)
-
-
-def test_every_code_that_is_named_exists() -> None:
-    codes = {cls.code for cls in errors.CLASSES}
-    named = set(
-        re.findall(r"`([a-z]+_(?:unknown|taken|down|running|conflict|denied|invalid))`", DOCUMENT)
-    )
-    assert named <= codes
-
-
-def test_the_roles_are_those_of_the_client_worker() -> None:
-    rows = _rows(CHAPTERS["Security"], "role", "may send", "may subscribe to")
-    written = {role.strip("`"): frozenset(re.findall("`(.+?)`", may)) for role, may, _other in rows}
-    assert written == {role.value: types for role, types in ALLOWED.items()}
-
-
-def test_kinds_and_states_are_those_of_the_model() -> None:
-    kinds = [verb.name for verb in table.VERBS]
-    for word, values in (("kind", kinds), ("state", [state.value for state in request.State])):
-        sentence = re.search(rf"`{word}` is one of ([^.]+)\.", DOCUMENT)
-        assert sentence
-        assert sorted(re.findall("`(.+?)`", sentence[1])) == sorted(values)
-
-
-def test_numbers_are_those_of_the_code() -> None:
-    for number in (MAX_FRAME, MAX_FRAME + sockets.CURVE_OVERHEAD):
-        assert f"{number:,} bytes" in DOCUMENT
-    assert f"and {MAX_TOTAL - MAX_FRAME} more in all three" in DOCUMENT
-    assert f"at most {MAX_DIGITS} digits" in DOCUMENT
-    assert f"version {VERSION.decode()}" in DOCUMENT.splitlines()[5]
-    options = dict(row[:2] for row in _rows(CHAPTERS["Sockets"], "libzmq option", "value", "why"))
-    timeout = sockets.HEARTBEAT_TIMEOUT
-    assert list(options.values())[:4] == [
-        f"{sockets.HEARTBEAT_INTERVAL}, {timeout}, {timeout} ms",
-        f"{timeout} ms",
-        f"{sockets.HANDSHAKE_TIMEOUT} ms",
-        f"{sockets.RECONNECT_FIRST}, {sockets.RECONNECT_MAX} ms",
-    ]
-    assert str(vm._VM_NAMESPACE) in DOCUMENT
-
-
-EXAMPLES = re.findall(r"^```text (\w+)\n(.*?)\n```$", CHAPTERS["An example"], re.M | re.S)
-CHECKS = {
-    "asked": messages.asked,
-    "answered": messages.answered,
-    "published": messages.published,
-}
-
-
-@pytest.mark.parametrize(("side", "text"), EXAMPLES, ids=range(len(EXAMPLES)))
-def test_the_example_has_the_real_bytes(side: str, text: str) -> None:
-    frames = [line.encode() for line in text.split("\n")]
-    if side == "published":
-        assert frames.pop(0).replace(b"\\0", b"\0") == topic("kvm0.example.jp")
-    message = decode(frames)
-    CHECKS[side](message.type, message.body)
-    assert encode(message) == frames
-
-
-def test_the_example_is_whole() -> None:
-    kinds = [(side, text.split("\n")[side == "published" :][1]) for side, text in EXAMPLES]
-    assert {kind for _other, kind in kinds} == {
-        *("hello", "welcome", "submit", "requests", "ack", "progress", "result", "ok"),
-        *("wait", "error"),
-    }
-    made = re.search(r'"vm":\{"name":"vm0.example.jp","uuid":"(.+?)"', DOCUMENT)
-    assert made
-    assert made[1] == vm_uuid(UUID)

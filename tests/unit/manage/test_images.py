@@ -22,7 +22,7 @@ from maglica.model.request import (
     Request,
     State,
 )
-from support.client_worker import IMAGE, base, image
+from support.reports import IMAGE, base, image
 
 PREPARED = WantedImage(IMAGE)
 RELEASED = WantedImage(IMAGE, ImageState.RELEASED)

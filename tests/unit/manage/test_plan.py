@@ -10,9 +10,8 @@ import pytest
 from maglica.fleet.snapshot import Found
 from maglica.libvirtd.hosts import Unreachable
 from maglica.manage.plan import Plan, decide
-from maglica.manage.wanted import Wanted, check_host, want
+from maglica.manage.wanted import Wanted, want
 from maglica.model import errors
-from maglica.model.plain import plain
 from maglica.model.request import CloneMode, Nic, Request, State
 from maglica.model.vm import Domain
 from maglica.verbs.clone import CloneSpec
@@ -322,64 +321,3 @@ def test_an_open_request_is_cancelled_to_remove(domains: tuple[Domain, ...]) -> 
     plan = _decide(domains, _pending(), state=ABSENT)
     assert (plan.joined, plan.cancel, plan.steps) == (_pending(), True, ())
     assert plan.changed
-
-
-@pytest.mark.parametrize(
-    ("fields", "text"),
-    [
-        ({"name": ""}, "no host name"),
-        ({"name": "UPPER"}, "no host name"),
-        ({"name": "a/../b"}, "no host name"),
-        ({"name": "-x"}, "no host name"),
-        ({"name": "<name/>"}, "no host name"),
-        ({"name": "a\n"}, "no host name"),
-        ({"name": "1.2.3.4"}, "number"),
-        ({"image": "../etc"}, "image: "),
-        ({"host": "--help"}, "host: "),
-        ({"pool": ""}, "pool: "),
-        ({"name": "same", "image": "same"}, "name of the original image"),
-        ({"networks": (Nic(network="a", bridge="b"),)}, r"networks\[0\]: names both"),
-        ({"networks": (Nic(), Nic(mac="x"))}, r"^networks\[1\]\.mac: 'x'"),
-        ({"networks": (Nic(addresses=("192.0.2.7",)),)}, "prefix length"),
-        ({"networks": (Nic(gateways=("192.0.2.1",)),)}, r"^networks\[0\]: .* need an address"),
-        ({"vcpus": 0}, "^vcpus: not a whole number from 1 to 1024: 0"),
-        ({"memory_mib": 1}, "^memory: not a whole number from 16"),
-        ({"ssh_authorized_keys": ("x",)}, "no public SSH key"),
-        ({"root_password": "in clear"}, "no hash"),
-        ({"stop_timeout": -1}, "^stop_timeout: not a whole number from 0 to 86400"),
-    ],
-)
-def test_bad_input(fields: dict[str, object], text: str) -> None:
-    with pytest.raises(errors.MaglicaError, match=text) as caught:
-        (_wanted(**fields))
-    assert "in clear" not in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_what_is_wanted_has_one_form() -> None:
-    nic = Nic(
-        mac="52:54:00:AA:BB:CC",
-        addresses=("192.0.2.7/24", "2001:DB8:0::7/64"),
-        nameservers=("2001:0db8::1",),
-    )
-    wanted = _wanted(networks=(nic,), tags=("b", "a", "b"))
-    assert wanted.clone.interfaces == (
-        Nic(
-            mac="52:54:00:aa:bb:cc",
-            addresses=("192.0.2.7/24", "2001:db8::7/64"),
-            nameservers=("2001:db8::1",),
-        ),
-    )
-    assert wanted.tags == wanted.clone.tags == ("a", "b")
-    assert _wanted(networks=[plain(nic)], tags=["b", "a"]) == wanted
-
-
-def test_hosts_of_the_configuration() -> None:
-    check_host(_wanted(host=HOST), (HOST,))
-    check_host(_wanted(), ())
-    with pytest.raises(errors.HostUnknown, match="kvm9"):
-        check_host(_wanted(host="kvm9"), (HOST,))
-
-
-def test_a_secret_is_in_no_representation() -> None:
-    assert "hashhash" not in repr(_wanted(root_password="$6$salt$hashhash"))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The suite on a fake cell; tests/integration has it on a real one."""
+"""The suites on a fake cell; tests/integration has them on a real one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from maglica.manage.target import Waiting
 from maglica.model import errors
 from maglica.model.request import State
 from support.vm_fake import FakeCell
+from support.vm_joined_suite import JoinedSuite
 from support.vm_suite import VmSuite, bring, foresee, release_and_bring
 
 
@@ -17,7 +18,7 @@ def cell() -> FakeCell:
     return FakeCell()
 
 
-class TestFakeCell(VmSuite):
+class TestFakeCell(VmSuite, JoinedSuite):
     pass
 
 

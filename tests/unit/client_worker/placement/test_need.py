@@ -17,7 +17,7 @@ from maglica.model.memory_limit import MemoryLimit
 from maglica.model.request import BaseSummary, HostReport
 from maglica.verbs.clone import CloneSpec
 from support.candidates import FULL, IMAGE, SPEC, host, vm
-from support.client_worker import base
+from support.reports import base
 
 ROOM = OVERLAY_BYTES
 

@@ -15,7 +15,7 @@ from maglica.model.request import Nic, PoolSummary
 from maglica.model.text import MAX_NAMED
 from maglica.verbs.clone import CloneSpec
 from support.candidates import FULL, IMAGE, RUNNING, SPEC, chosen, host, vm
-from support.client_worker import base
+from support.reports import base
 
 ACT = "cannot clone vm0 from deb"
 POOL = PoolSummary("default", 9 * GIB, 3 * GIB)

@@ -24,7 +24,7 @@ from maglica.model.vm import Interface
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import frames
 from maglica.wire import messages as schema
-from support.client_worker import base
+from support.reports import base
 
 HOST = "kvm0.example.jp"
 REQUEST = Request(new_request_id(), CloneSpec("vm0.example.jp", "sl6"), State.RUNNING)

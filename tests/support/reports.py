@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What hosts report, and the clone that a client submits and the vm that it makes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from maglica.model.moment import Moment
+from maglica.model.request import (
+    BaseSummary,
+    DomainSummary,
+    HostReport,
+    PoolSummary,
+    Request,
+    Vm,
+    new_request_id,
+)
+from maglica.model.vm import vm_uuid
+from maglica.verbs.clone import CloneSpec
+
+IMAGE = "debian12.original"
+GIB = 1 << 30
+
+
+def image(**changes: Any) -> DomainSummary:
+    """An original image of 2 GiB as a host reports it."""
+    facts: dict[str, Any] = {
+        "name": IMAGE,
+        "uuid": "6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11",
+        "active": False,
+        "may_be_image": True,
+        "made": False,
+        "vcpus": 1,
+        "memory_mib": 512,
+        "disk_bytes": 2 * GIB,
+    }
+    return DomainSummary(**{**facts, **changes})
+
+
+def base(image_name: str = IMAGE, **changes: Any) -> BaseSummary:
+    """A base of the present version of an image."""
+    facts: dict[str, Any] = {
+        "id": "0a1b2c3d",
+        "image": image_name,
+        "version": "0123456789ab",
+        "pool": "default",
+        "allocated_bytes": GIB,
+        "created": Moment(1),
+        "current": True,
+        "areas": True,
+        "vms": 0,
+    }
+    return BaseSummary(**{**facts, **changes})
+
+
+def report(*domains: DomainSummary, **changes: Any) -> HostReport:
+    """The report of a host with 16 GiB of memory, 100 GiB of disk and these domains."""
+    facts: dict[str, Any] = {
+        "cpus": 8,
+        "memory_total_mib": 16384,
+        "memory_free_mib": 16384,
+        "domains": domains or (image(),),
+        "pools": (PoolSummary("default", 200 * GIB, 100 * GIB),),
+        "networks": ("default",),
+    }
+    return HostReport(**{**facts, **changes})
+
+
+def vm(request: Request) -> Vm:
+    """The vm that a clone request makes."""
+    return Vm(request.name, vm_uuid(request.id), request.host or "", "running", image=IMAGE)
+
+
+def made(request: Request, **changes: Any) -> DomainSummary:
+    """That vm as a host reports it."""
+    facts = {"name": request.name, "uuid": vm_uuid(request.id), "active": True, "made": True}
+    return replace(image(), **{**facts, **changes})
+
+
+def clone(name: str, request_id: str | None = None, **fields: Any) -> dict[str, Any]:
+    """The body of a submit."""
+    spec = CloneSpec(name=name, **{"image": IMAGE, **fields})
+    return {"id": request_id or new_request_id(), "kind": "clone", "spec": spec}
