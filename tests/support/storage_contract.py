@@ -94,7 +94,11 @@ class StorageContract:
         (pool / "theirs.qcow2").unlink()
 
     def test_what_is_not_there_is_removed(self, connection, pool: Path) -> None:
+        """It is no error, and whoever else has a file there keeps it."""
+        (pool / "theirs.qcow2").write_bytes(b"theirs")
         remove(connection, own(pool, "nothing.qcow2"))
+        assert files(pool) == ["theirs.qcow2"]
+        (pool / "theirs.qcow2").unlink()
 
     def test_a_file_that_libvirt_has_not_seen_is_removed(self, connection, pool: Path) -> None:
         (pool / "strange.qcow2").write_bytes(b"")

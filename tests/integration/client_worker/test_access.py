@@ -51,11 +51,14 @@ def test_other_server_key_gets_no_connection(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("role", ["client", "observer"])
-def test_only_hosts_may_listen(worker: Worker, role: str) -> None:
-    pair = worker.grant(role, "kvm0.example.jp")
-    listener = Host(worker, "kvm0.example.jp", pair)
+def test_only_hosts_may_listen(worker: Worker, client: Peer, kvm0: Host, role: str) -> None:
+    listener = Host(worker, kvm0.name, worker.grant(role, kvm0.name))
     listener.listen()
     eventually(lambda: "may not use maglica.publish" in worker.log)
+    assert f"{role} {kvm0.name} from {LOOPBACK} may not" in worker.log
+    request = client.clone("vm0.example.jp")
+    assert kvm0.heard_request().id == request.id
+    assert listener.hear(0.2) is None
 
 
 @pytest.mark.parametrize(

@@ -68,15 +68,19 @@ def laid_over(layers: Chain, folder: Path) -> Path:
     return path
 
 
+def content(disk: Path) -> bytes:
+    """What a qcow2 file's disk has, layers below it included."""
+    raw = disk.with_suffix(".raw")
+    subprocess.run(["qemu-img", "convert", "-f", "qcow2", str(disk), str(raw)], check=True)
+    return raw.read_bytes()
+
+
 def test_an_overlay_reads_all_layers_as_they_are_stated(layers: Chain, tmp_path: Path) -> None:
     overlay = laid_over(layers, tmp_path)
     assert overlay.stat().st_mode & 0o777 == 0o600
-    raw = tmp_path / "raw"
-    subprocess.run(["qemu-img", "convert", "-f", "qcow2", str(overlay), str(raw)], check=True)
-    content = raw.read_bytes()
-    bottom = Path(layers[1].path).read_bytes()
-    assert content[: 512 << 10] == bottom[: 512 << 10]
-    assert content[512 << 10 : 576 << 10] == b"\7" * (64 << 10)
+    seen, bottom = content(overlay), Path(layers[1].path).read_bytes()
+    assert seen[: 512 << 10] == bottom[: 512 << 10]
+    assert seen[512 << 10 : 576 << 10] == b"\7" * (64 << 10)
 
 
 def test_a_copy_has_what_was_written_to_the_overlay_and_the_image_has_not(
@@ -101,6 +105,7 @@ def test_an_image_may_be_started_while_it_is_looked_at(layers: Chain, tmp_path: 
     with opened(Path(layers[0].path), "qcow2"):
         qemu_io(overlay, "qcow2", "read -P 7 512k 64k")
         qemu_img.copy(layers, str(target), lambda: None)
+    assert content(target) == content(Path(layers[0].path))
 
 
 def test_no_file_that_is_there_becomes_an_overlay(layers: Chain, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_cancel_of_a_removal_that_has_begun(
     cell: Cell, pool: libvirt.virStoragePool, point: str
 ) -> None:
     request, process = removal_at(cell, point)
-    cell.client.request("cancel", id=request.id)
+    assert cell.client.request("cancel", id=request.id).cancelling
     cell.host.wait_killed(process)
     gone(cell, pool, request)
 
@@ -107,6 +107,7 @@ def test_cancel_of_a_removal_that_has_taken_nothing(
 @pytest.mark.parametrize("victim", ["host worker", "child"])
 def test_killed_and_then_cancelled(cell: Cell, pool: libvirt.virStoragePool, victim: str) -> None:
     request, process = removal_at(cell, "undefine/end")
+    assert (names(cell), len(pool.listVolumes())) == ([], 2)
     if victim == "child":
         os.kill(process, signal.SIGKILL)
     else:

@@ -184,3 +184,4 @@ def test_the_spy_sees_arguments_and_environments() -> None:
             with subprocess.Popen([*asleep, *more], env={**os.environ, **environ}) as process:
                 eventually(lambda count=count: len(spy.seen) > count)
                 process.kill()
+    assert sorted(each.split()[0] for each in spy.seen) == ["cmdline", "environ"]
