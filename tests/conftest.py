@@ -12,8 +12,14 @@ from typing import Any
 import hypothesis
 import pytest
 
-# The same examples each time; what is random by design is in `make test-faults`.
-hypothesis.settings.register_profile("fixed", derandomize=True)
+# The same examples each time; what is random by design is in `make test-faults`. How long one
+# takes is up to what else runs on the machine.
+hypothesis.settings.register_profile(
+    "fixed",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("fixed")
 
 # Below a service of systemd, programs of these tests would log for the journal.

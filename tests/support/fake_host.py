@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -55,8 +56,9 @@ class Killed(BaseException):
 class FakeHost:
     """The host of a test. ``copied``, ``prepared`` and ``batches`` tell what was done on it.
 
-    ``events`` counts the side effects and what announces them; at number ``kill_at`` the process
-    ends. ``broken`` maps a step ("copy", "prepare", "keys", "customize") to the error it raises.
+    ``events`` counts the side effects and what announces them, from whichever thread; at number
+    ``kill_at`` the process ends, with all its threads. ``broken`` maps a step ("copy", "prepare",
+    "keys", "customize") to the error it raises.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,6 +75,7 @@ class FakeHost:
         self.unlucky: dict[str, MaglicaError] = {}
         self.events = 0
         self.kill_at = 0
+        self._counting = threading.Lock()
         self.settings = HostWorker("kvm0.example.jp", Path("/key"), state_dir=self.state_dir)
         self.context = self.new_context()
         called = self.connection.called
@@ -88,9 +91,10 @@ class FakeHost:
         return context
 
     def event(self) -> None:
-        self.events += 1
-        if self.events == self.kill_at:
-            raise Killed
+        with self._counting:
+            self.events += 1
+            if 0 < self.kill_at <= self.events:
+                raise Killed
 
     def step(self, name: str) -> None:
         self.event()

@@ -63,12 +63,15 @@ class Connection:
         self.failures: dict[str, list[libvirtError]] = {}
         self.calls: list[str] = []
         self.nvram: Path | None = None
+        # For what looks before it changes something: vms are made by several threads.
+        self._lock = threading.Lock()
 
     def called(self, name: str) -> None:
-        self.calls.append(name)
-        errors = self.failures.get(name)
-        if errors:
-            raise errors.pop(0)
+        with self._lock:
+            self.calls.append(name)
+            errors = self.failures.get(name)
+            if errors:
+                raise errors.pop(0)
 
     def getLibVersion(self) -> int:  # noqa: N802
         return 9000000
@@ -98,10 +101,11 @@ class Connection:
     def defineXML(self, xml: str) -> Domain:  # noqa: N802
         self.called("defineXML")
         domain = Domain(self, xml)
-        for other in self.domains:
-            if other.name() == domain.name():
-                raise libvirtError(f"domain '{domain.name()}' already exists")
-        self.domains.append(domain)
+        with self._lock:
+            for other in self.domains:
+                if other.name() == domain.name():
+                    raise libvirtError(f"domain '{domain.name()}' already exists")
+            self.domains.append(domain)
         return domain
 
     def domainXMLToNative(self, kind: str, xml: str, flags: int = 0) -> str:  # noqa: N802

@@ -27,7 +27,7 @@ from maglica.verbs.clone import CloneSpec
 from maglica.verbs.verb import OnVm
 from maglica.wire.client import Client
 from support import testdriver
-from support.client_worker import Worker
+from support.client_worker import Worker, eventually
 from support.reports import report
 from support.vm_suite import HOSTS, IMAGE
 
@@ -239,10 +239,7 @@ class SimulatedCell:
         for host in self.by_name.values():
             host.start()
         self.client.__enter__()
-        until = time.monotonic() + 10
-        while sum(host.alive for host in self.client.hosts()) < len(HOSTS):
-            assert time.monotonic() < until, "the hosts are not alive"
-            time.sleep(_PAUSE)
+        eventually(lambda: sum(host.alive for host in self.client.hosts()) == len(HOSTS))
 
     def close(self) -> None:
         with contextlib.suppress(AttributeError):
@@ -257,10 +254,7 @@ class SimulatedCell:
 
     def release(self) -> None:
         """Let the hosts work, once they have heard of all that was cancelled meanwhile."""
-        until = time.monotonic() + 10
-        while any(request.cancelling for request in self.client.list(_OPEN)):
-            assert time.monotonic() < until, "a cancelled request does not end"
-            time.sleep(_PAUSE)
+        eventually(lambda: not any(each.cancelling for each in self.client.list(_OPEN)))
         for host in self.by_name.values():
             host.held = False
 

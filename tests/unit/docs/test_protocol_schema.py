@@ -42,7 +42,7 @@ STRATEGIES = {
     )
     for kind, strategy in table.items()
 }
-some = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+some = settings(max_examples=10)
 
 
 @cache
@@ -88,7 +88,7 @@ def test_what_the_checks_accept_the_schema_accepts(
 
 
 @given(rubbish.messages())
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 def test_rubbish_that_the_checks_accept_the_schema_accepts(rubbish: Any) -> None:
     _kind, frames = rubbish
     try:

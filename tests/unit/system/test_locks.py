@@ -30,7 +30,7 @@ def test_who_waits_gets_it_when_it_is_free(path: Path) -> None:
     thread.start()
     assert seconds == []
     first.close()
-    thread.join(10)
+    thread.join()
     with pytest.raises(BlockingIOError):
         Lock(path, wait=False)
     seconds[0].close()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from maglica.model import request as model
 from maglica.model.errors import MessageInvalid
@@ -34,7 +34,7 @@ def one(submission: dict[str, Any]) -> dict[str, Any]:
     return {"requests": [submission]}
 
 
-some = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+some = settings(max_examples=15)
 
 
 def travel(kind: str, body: dict[str, Any]) -> Any:
@@ -85,7 +85,7 @@ def test_any_json_is_read_or_refused(side: str, kind: str, body: Any) -> None:
 
 @pytest.mark.parametrize(("side", "kind"), MESSAGES)
 @given(data=st.data())
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2)
 def test_an_unknown_field_is_refused_and_a_missing_one_too(
     side: str, kind: str, data: st.DataObject
 ) -> None:

@@ -90,7 +90,7 @@ def test_a_kernel_is_run_to_its_end(
     (tmp_path / "boot").mkdir()
     kernel = tmp_path / "boot" / "vmlinuz-6.1"
     kernel.touch()
-    monkeypatch.setattr(accel, "_KERNEL_SECONDS", 0.5)
+    monkeypatch.setattr(accel, "_KERNEL_SECONDS", 60 if expected else 0.5)
     monkeypatch.setenv("PATH", f"{qemu.parent}:/usr/bin:/bin")
     monkeypatch.setattr(accel, "_qemu", lambda: str(qemu))
     qemu.write_text(
@@ -99,7 +99,8 @@ def test_a_kernel_is_run_to_its_end(
     )
     qemu.chmod(0o755)
     assert [kvm_works("auto", tmp_path) for _turn in range(2)] == [expected] * 2
-    assert runs(qemu) == 2
+    # The kernel that does not end may be stopped before it has said that it runs.
+    assert runs(qemu) == 2 if expected else runs(qemu) in (1, 2)
 
 
 def test_the_kernel_that_runs_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
