@@ -121,6 +121,7 @@ class FakeFilesystem:
             inside = (self.glob(posixpath.join(each, name)) for each in folders)
             return few(pattern, itertools.chain.from_iterable(inside))
         place = self._resolved(folder)
+        self._resolved(posixpath.join(folder, name), last=False)
         found = (
             posixpath.basename(path) for path in self.nodes if posixpath.dirname(path) == place
         )
@@ -136,6 +137,8 @@ class FakeFilesystem:
 
     def _resolved(self, path: str, last: bool = True) -> str:
         """Follow symbolic links as in a changed root; the last part only if ``last``."""
+        if "\0" in path:
+            raise GuestUnsupported(f"cannot look at {path!r}: no file can have that name")
         for _turn in range(_MAX_LINKS):
             replaced = self._follow_one(path, last)
             if replaced is None:

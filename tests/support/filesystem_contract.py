@@ -56,6 +56,11 @@ class FilesystemContract:
     def test_kind(self, filesystem: Filesystem, path: str, kind: Kind) -> None:
         assert filesystem.kind(path) is kind
 
+    def test_a_name_that_no_file_can_have(self, filesystem: Filesystem) -> None:
+        for ask in (filesystem.kind, filesystem.glob, lambda name: filesystem.read(name, 10)):
+            with pytest.raises(GuestUnsupported, match="no file can have that name"):
+                ask("/etc/a\0b")
+
     @pytest.mark.parametrize("name", ["hostname", "link", "absolute", "above"])
     def test_reads_inside_the_guest(self, filesystem: Filesystem, name: str) -> None:
         assert filesystem.read(f"/etc/{name}", 100) == b"old\n"

@@ -89,12 +89,14 @@ class Appliance:
     def asking(self, act: str) -> Iterator[None]:
         """Turn libguestfs's errors into GuestUnreadable ("cannot ACT"), or ApplianceDied.
 
-        A name that its binding can't hand over is GuestUnsupported.
+        A name that its binding can't take or hand over is GuestUnsupported.
         """
         try:
             yield
         except UnicodeDecodeError as error:
             raise GuestUnsupported(f"cannot {act}: it has a name that is no UTF-8") from error
+        except ValueError as error:
+            raise GuestUnsupported(f"cannot {act}: no file can have that name") from error
         except RuntimeError as error:
             if not self.is_alive():
                 raise ApplianceDied(f"cannot {act}: the appliance ended: {error}") from error
@@ -262,11 +264,11 @@ class GuestfsFilesystem:
             return few(pattern, self._handle.glob_expand(pattern, directoryslash=False))
 
     def _stat(self, call: Callable[[str], dict[str, int]], path: str) -> dict[str, int] | None:
-        try:
-            return call(path)
-        except RuntimeError as error:
-            # The binding has no errno; the daemon's texts are those of the C locale.
-            if str(error).endswith(_GONE):
-                return None
-            with self._appliance.asking(f"look at {path} in the guest"):
+        with self._appliance.asking(f"look at {path} in the guest"):
+            try:
+                return call(path)
+            except RuntimeError as error:
+                # The binding has no errno; the daemon's texts are those of the C locale.
+                if str(error).endswith(_GONE):
+                    return None
                 raise
