@@ -156,3 +156,29 @@ def test_old_keys_and_certificates_go() -> None:
 def test_files_that_include_each_other_without_end() -> None:
     files = {f"/srv/{number}": f"Include /srv/{number + 1}\n" for number in range(100)}
     assert "includes too many files" in refusal(guest(**{CONFIG: "Include /srv/0\n"}, **files))
+
+
+class _Counting(FakeFilesystem):
+    lists = 0
+
+    def glob(self, pattern: str) -> tuple[str, ...]:
+        self.lists += pattern.startswith("/srv")
+        return super().glob(pattern)
+
+
+def test_files_that_are_included_again_and_again_are_soon_too_many() -> None:
+    """All that is included, of all lines together, would fill this host's memory."""
+    made = _Counting(debian.FILES)
+    made.add_file(CONFIG, "Include /srv/*\n" * 100)
+    for number in range(30):
+        made.add_file(f"/srv/{number}", "")
+    examine(made, SYSTEM)
+    for number in range(100):
+        made.add_file(f"/srv/{number}", "")
+    made.lists = 0
+    assert f"{CONFIG} in the guest includes too many files" in refusal(made)
+    assert made.lists == 1
+
+
+def test_a_key_by_a_name_that_no_file_can_have() -> None:
+    assert "no file can have that name" in refusal(guest(**{CONFIG: "HostKey /etc/ssh/a\0b\n"}))

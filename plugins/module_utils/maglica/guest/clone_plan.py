@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
 
 from .edits import Edit, MakeDirectory, SetPassword, Write
 from .facts import GuestFacts
@@ -62,9 +63,10 @@ def hosts(facts: GuestFacts, hostname: str) -> str:
     new = dict.fromkeys((hostname, hostname.partition(".")[0]))
     new.pop("localhost", None)
     entry = f"{OWN_ADDRESS}\t{' '.join(new)}"
+    gone, addresses = (own | new.keys()) - {"localhost"}, frozenset(facts.addresses)
     lines = []
     for line in _lines(facts.hosts):
-        lines += _without(line, (own | new.keys()) - {"localhost"}, facts.addresses)
+        lines += _without(line, gone, addresses)
     place = next((i + 1 for i, line in enumerate(lines) if line.startswith("127.0.0.1")), 0)
     lines.insert(place, entry)
     return "\n".join(lines) + "\n"
@@ -75,7 +77,7 @@ def _lines(text: str) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
 
 
-def _without(line: str, own: set[str], addresses: tuple[str, ...]) -> list[str]:
+def _without(line: str, own: Collection[str], addresses: Collection[str]) -> list[str]:
     """Return a line of hosts(5) without the names ``own``, if its address is the guest's own."""
     text, mark, comment = line.partition("#")
     address, *names = text.split() or [""]

@@ -37,10 +37,9 @@ _OPTIONS = (
     "/etc/systemd/system/ssh*.service",
     "/etc/systemd/system/ssh*.service.d/*.conf",
 )
-_NAMES_KEYS = re.compile(
-    r"^(?!\s*#)(?:.*(?:\s|[\"'=])-(?:h\s*/|o\s*[\"']?HostKey\b)|.*sshd(?:\b|_).*[\s\"'=]-f\s*/).*$",
-    re.I | re.M,
-)
+_NAMES_KEY = re.compile(r"(?:^|[\s\"'=])-(?:h\s*/|o\s*[\"']?HostKey\b)", re.I)
+_SSHD = re.compile(r"sshd(?:\b|_)", re.I)
+_NAMES_CONFIG = re.compile(r"[\s\"'=]-f\s*/", re.I)
 # Where cloud-init is told of keys that it writes into each clone.
 _CLOUD_INIT = (
     "/etc/cloud/cloud.cfg",
@@ -99,12 +98,26 @@ def _need_no_others(filesystem: Filesystem) -> None:
         for path in filesystem.glob(pattern):
             raise _shared(path, "", "Remove it, with the server that uses it")
     for path in _matching(filesystem, _OPTIONS):
-        match = _NAMES_KEYS.search(_text(filesystem, path))
-        if match:
-            raise _shared(match[0].strip()[:100], path, "Name it in sshd_config instead")
+        line = _naming_keys(_text(filesystem, path))
+        if line:
+            raise _shared(line.strip()[:100], path, "Name it in sshd_config instead")
     for path in _matching(filesystem, _CLOUD_INIT):
         if _CLOUD_INIT_KEYS.search(_text(filesystem, path)):
             raise _shared("ssh_keys", path, "Remove it")
+
+
+def _naming_keys(text: str) -> str:
+    """Return the first line that tells sshd of keys or of another configuration, "" if none does.
+
+    Step by step, for one pattern with all of it would take the second power of the text's length.
+    """
+    for line in text.split("\n"):
+        if line.lstrip().startswith("#"):
+            continue
+        sshd = _SSHD.search(line)
+        if _NAMES_KEY.search(line) or (sshd and _NAMES_CONFIG.search(line, sshd.end())):
+            return line
+    return ""
 
 
 def types(named: Named) -> set[str]:
@@ -121,14 +134,10 @@ def _matching(filesystem: Filesystem, patterns: tuple[str, ...]) -> Iterator[str
 
 def _lines(filesystem: Filesystem) -> Iterator[tuple[str, str, str]]:
     """Yield (file, keyword, value) of all files of sshd's configuration."""
-    waiting, seen = list(_CONFIGS), set()  # type: list[str], set[str]
+    waiting = list(_CONFIGS)
+    known = set(waiting)
     while waiting:
         path = waiting.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        if len(seen) > _MAX_FILES:
-            raise GuestUnsupported(f"{SSH}/sshd_config in the guest includes too many files")
         for line in _text(filesystem, path).split("\n"):
             match = _LINE.match(line)
             if match is None:
@@ -137,7 +146,12 @@ def _lines(filesystem: Filesystem) -> Iterator[tuple[str, str, str]]:
             if match[1].lower() == "include":
                 for value in values:
                     # To sshd braces have no meaning.
-                    waiting += filesystem.glob(re.sub(r"([{}])", r"\\\1", _absolute(value)))
+                    found = filesystem.glob(re.sub(r"([{}])", r"\\\1", _absolute(value)))
+                    waiting += [each for each in found if each not in known]
+                    known.update(found)
+                    # At once: each of many lines may include many files.
+                    if len(known) > _MAX_FILES:
+                        raise GuestUnsupported(f"{path} in the guest includes too many files")
             elif values:
                 yield path, match[1].lower(), _absolute(values[0])
 

@@ -8,7 +8,10 @@ Where the time grows with a power of their length they take hours, which nobody 
 from __future__ import annotations
 
 import pytest
+from maglica.guest import ssh
 from maglica.guest.base_plan import dhclient
+from maglica.guest.clone_plan import hosts
+from maglica.guest.facts import GuestFacts
 from maglica.guest.network.stacks import found, gives_address
 from support.fake_filesystem import FakeFilesystem
 
@@ -31,3 +34,17 @@ def test_options_of_dhclient_that_do_not_end() -> None:
     text = "send host-name\n" * (4 * LENGTH // 15)
     assert dhclient(text).startswith(text)
     assert dhclient(f'request x;send host-name "a"; {text}').startswith("request x; send host-name")
+
+
+@pytest.mark.parametrize("words", ["\n", "sshd ", " -h", " -o", "sshd -f "])
+def test_options_of_sshd(words: str) -> None:
+    text = words * (LENGTH // len(words))
+    guest = FakeFilesystem({"etc/default/ssh": text})
+    assert ssh.examine(guest) == ssh.Named((), ())
+
+
+def test_a_table_of_hosts_with_many_names_of_the_guest() -> None:
+    names = " ".join(f"n{number}" for number in range(LENGTH // 8))
+    others = "".join(f"10.0.0.1 x{number}\n" for number in range(LENGTH // 8))
+    facts = GuestFacts((), "debian", "12", "ifupdown", "n0", f"127.0.1.1 {names}\n{others}", False)
+    assert hosts(facts, "web1") == f"127.0.1.1\tweb1\n{others}"
