@@ -9,6 +9,7 @@ of UEFI variables.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import threading
@@ -219,7 +220,8 @@ class Pool:
             self.seen = {path.name for path in self.path.iterdir()}
 
     def listVolumes(self) -> list[str]:  # noqa: N802
-        return sorted(self.seen)
+        # As the binding, which returns texts only.
+        return sorted(os.fsencode(name).decode() for name in self.seen)
 
     def storageVolLookupByName(self, name: str) -> Volume:  # noqa: N802
         if not self.active:

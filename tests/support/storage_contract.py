@@ -100,6 +100,14 @@ class StorageContract:
         assert files(pool) == ["theirs.qcow2"]
         (pool / "theirs.qcow2").unlink()
 
+    def test_a_name_beside_it_that_is_no_text_is_in_nobodys_way(
+        self, connection, pool: Path
+    ) -> None:
+        odd = pool / "gr\udcf6\udcdfe.iso"
+        odd.write_bytes(b"theirs")
+        remove(connection, own(pool, "nothing.qcow2"))
+        odd.unlink()
+
     def test_a_file_that_libvirt_has_not_seen_is_removed(self, connection, pool: Path) -> None:
         (pool / "strange.qcow2").write_bytes(b"")
         remove(connection, own(pool, "strange.qcow2"))

@@ -108,14 +108,22 @@ def find(connection: Any, volume: OwnVolume) -> Any:
 
 def _listed(pool: Any, name: str) -> Any:
     """Return a volume as it is now, also one that libvirt has not seen yet; None if it is gone."""
+    found = _seen(pool, name)
+    if found is None:
+        pool.refresh()
+        found = _seen(pool, name)
+    return found
+
+
+def _seen(pool: Any, name: str) -> Any:
+    # Not by the list of all names: libvirt's binding can't return one that is no UTF-8.
     libvirt = need("libvirt")
     try:
         return pool.storageVolLookupByName(name)
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
             raise
-    pool.refresh()
-    return pool.storageVolLookupByName(name) if name in pool.listVolumes() else None
+    return None
 
 
 def remove(connection: Any, volume: OwnVolume) -> None:
