@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import tracemalloc
+from pathlib import Path
 
 import pytest
 from maglica.disk.qcow2 import Header, Usage, parse_header, scan
@@ -145,3 +148,28 @@ def test_what_tables_lead_to(entries: list[int], usage: Usage) -> None:
 def test_tables_that_lie(data: bytes, problem: str) -> None:
     with pytest.raises(ImageUnsupported, match=problem):
         scanned(data)
+
+
+def test_entries_behind_the_end_of_the_disk_cost_nothing() -> None:
+    """They may lead to any number of tables that take no room in a sparse file."""
+    tables = [(4 + number) * CLUSTER for number in range(CLUSTER // 8)]
+    data = bytearray((4 + len(tables)) * CLUSTER)
+    data[: len(header())] = header(l1_size=len(tables))
+    data[3 * CLUSTER : 4 * CLUSTER] = struct.pack(f">{len(tables)}Q", *tables)
+    # To be read it would be an error.
+    data[5 * CLUSTER : 5 * CLUSTER + 8] = struct.pack(">Q", 1 << 55)
+    assert scanned(bytes(data)) == Usage(0, 0)
+
+
+def test_a_sparse_file_of_small_clusters_takes_no_memory(tmp_path: Path) -> None:
+    found = parse_header(header(cluster_bits=9))
+    assert found is not None
+    tracemalloc.start()
+    try:
+        with (tmp_path / "file").open("w+b") as file:
+            file.truncate(15 << 40)
+            with pytest.raises(ImageUnsupported, match="clusters of 512, which are too many"):
+                scan(file, found, 15 << 40)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

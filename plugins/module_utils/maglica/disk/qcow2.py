@@ -35,6 +35,8 @@ _ZLIB, _ZSTD = 0, 1
 _MAX_L1_BYTES = 32 << 20
 _MAX_REFCOUNT_TABLE_BYTES = 8 << 20
 _MAX_SNAPSHOTS = 65536
+# A bit for each is kept while a file is scanned. As many has QEMU's largest disk in those of 4 KiB.
+_MAX_CLUSTERS = 1 << 31
 # Magic, length of the header, first byte of its features, and which of these is a backing file.
 _QED, _QED_LENGTH, _QED_FEATURES, _QED_BACKING = b"QED\0", 64, 16, 1
 # Bits 9 to 55 of an entry of the L1 table or of an L2 table.
@@ -44,7 +46,10 @@ _IS_COMPRESSED, _IS_ZERO = 1 << 62, 1
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a file has its tables; ``l1_size`` counts entries, ``entry`` is an L2 entry's bytes."""
+    """Where a file has its tables.
+
+    ``l1_size`` counts the entries that are of the disk, ``entry`` is an L2 entry's bytes.
+    """
 
     cluster_bits: int
     l1_offset: int
@@ -133,7 +138,8 @@ def _layout(data: bytes, size: int, entry: int) -> Layout:
         raise ImageUnsupported("its qcow2 header is damaged: a table is too long")
     if offsets % cluster or offsets >> 63:
         raise ImageUnsupported("its qcow2 header is damaged: a table begins inside a cluster")
-    return Layout(cluster_bits, l1_offset, l1_size, entry)
+    # What a table has behind the disk's end is never read, and costs nothing to be made up.
+    return Layout(cluster_bits, l1_offset, needed, entry)
 
 
 def _extensions(data: bytes, start: int, end: int) -> dict[int, str]:
@@ -158,6 +164,11 @@ def scan(file: BinaryIO, header: Header, length: int) -> Usage:
     """
     layout = header.layout
     cluster = 1 << layout.cluster_bits
+    if length >> layout.cluster_bits > _MAX_CLUSTERS:
+        raise ImageUnsupported(
+            f"it has {length} bytes in clusters of {cluster}, which are too many: give it larger"
+            " ones by qemu-img convert"
+        )
     seen = bytearray((length >> layout.cluster_bits) // 8 + 1)
     address = (1 << (70 - layout.cluster_bits)) - 1
     plain = compressed = 0
