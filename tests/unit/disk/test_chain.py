@@ -57,6 +57,19 @@ def test_a_lone_qcow2_file_is_said_to_have_no_backing_file(tmp_path: Path) -> No
     assert json.loads(source(layers)[5:])["backing"] is None
 
 
+def test_beside_a_block_device_are_all_devices_of_the_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file stands for the device."""
+    make(tmp_path / "secret", b"x" * 512)
+    top = make(tmp_path / "top", b"", backing="secret", kind=b"raw")
+    assert len(inspect(top, "qcow2", [])) == 2
+    monkeypatch.setattr(chain.stat, "S_ISBLK", lambda _mode: True)
+    with pytest.raises(ImageUnsupported, match="outside the storage pools"):
+        inspect(top, "qcow2", [])
+    assert len(inspect(top, "qcow2", [str(tmp_path)])) == 2
+
+
 def test_a_link_to_a_backing_file_is_judged_by_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "innocent").symlink_to("/etc/hostname")
     top = make(tmp_path / "top", b"", backing="innocent", kind=b"raw")

@@ -69,12 +69,11 @@ def inspect(path: str, disk_format: str, folders: Collection[str]) -> Chain:
 
     A backing file must have its format stated, and it must lie in one of ``folders`` or beside the
     top file, as must what a link in the top file's place leads to: a header or a link could
-    otherwise name any file of this host. Raises ImageUnsupported with the reason, StorageFailed
-    when a file can't be read.
+    otherwise name any file of this host. Beside a device are all others, so that only ``folders``
+    count. Raises ImageUnsupported with the reason, StorageFailed when a file can't be read.
     """
     layers: list[Layer] = []
     allowed = {Path(os.path.realpath(folder)) for folder in folders}
-    allowed.add(Path(os.path.realpath(Path(path).parent)))
     next_path: str | None = path
     next_format: str | None = disk_format
     while next_path is not None:
@@ -83,6 +82,8 @@ def inspect(path: str, disk_format: str, folders: Collection[str]) -> Chain:
         if len(layers) >= MAX_LAYERS:
             raise ImageUnsupported(_about(path, f"has more than {MAX_LAYERS} layers, or a loop"))
         layer, header = _open(next_path, next_format)
+        if not layers and layer.identity is not None:
+            allowed.add(Path(os.path.realpath(Path(path).parent)))
         if layer.identity is not None and Path(os.path.realpath(next_path)).parent not in allowed:
             raise ImageUnsupported(_about(path, "is a link that leads outside the storage pools"))
         layers.append(layer)
