@@ -115,6 +115,41 @@ def test_a_vm_that_can_not_go_on_is_ended_if_forced(
     assert (rig.run_number != before) is force
 
 
+@pytest.mark.parametrize("force", [True, False])
+def test_a_vm_whose_button_can_not_be_pressed_is_ended_if_forced(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    def shutdown(_domain: Any) -> None:
+        raise libvirt.libvirtError("domain is not running")
+
+    monkeypatch.setattr(libvirt.virDomain, "shutdown", shutdown)
+    before = rig.run_number
+    ended = rig.run(rig.request(force=force))
+    assert ended.state is (State.DONE if force else State.FAILED)
+    assert (rig.run_number != before) is force
+
+
+def test_a_vm_that_is_going_off_is_waited_for(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libvirt refuses to shut down what has begun to."""
+
+    def shutdown(_domain: Any) -> None:
+        raise libvirt.libvirtError("domain is not running")
+
+    going = [libvirt.VIR_DOMAIN_SHUTDOWN, 0]
+    real = libvirt.virDomain.state
+    monkeypatch.setattr(libvirt.virDomain, "shutdown", shutdown)
+    monkeypatch.setattr(libvirt.virDomain, "state", lambda _domain, _flags=0: going)
+
+    def go_off(_seconds: float) -> None:
+        monkeypatch.setattr(libvirt.virDomain, "state", real)
+        rig.vm.destroy()
+
+    monkeypatch.setattr(stop.time, "sleep", go_off)
+    before = rig.run_number
+    assert rig.phases(rig.request()) == ["shutdown", "start"]
+    assert rig.run_number != before
+
+
 def test_after_a_job_that_died_the_vm_is_started_once(rig: Rig) -> None:
     """Whenever it died: before the guest was off, before the vm was started, or after that."""
     before = rig.run_number

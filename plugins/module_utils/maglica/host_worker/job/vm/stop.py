@@ -44,8 +44,15 @@ def stop(request: Request, context: JobContext) -> Vm:
 
 def end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None:
     """Have a vm off, as the spec of its request says. Raises LibvirtFailed if it stays on."""
+    libvirt = need("libvirt")
     with context.phase(request.id, "shutdown"):
-        is_off = _shut_down(domain, spec.stop_timeout, context)
+        try:
+            is_off = _shut_down(domain, spec.stop_timeout, context)
+        except libvirt.libvirtError:
+            # Nobody can press the button of a guest that stands still.
+            if not spec.force:
+                raise
+            is_off = False
     if not is_off:
         if not spec.force:
             raise LibvirtFailed(
@@ -91,6 +98,6 @@ def _press(domain: Any) -> None:
     try:
         domain.shutdown()
     except libvirt.libvirtError:
-        # It may have gone off by itself in the same moment.
-        if local.is_active(domain):
+        # It may have gone off by itself in the same moment, or be about to.
+        if local.is_active(domain) and domain.state()[0] != libvirt.VIR_DOMAIN_SHUTDOWN:
             raise
