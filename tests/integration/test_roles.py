@@ -273,3 +273,15 @@ def test_the_limits_of_memory_are_written_for_all_hosts_and_for_one() -> None:
     read = config.parse(template.render(variables), Path("/etc/maglica/client_worker.conf"))
     limits = [read.need_client_worker_service().memory_limit(host) for host in read.hosts]
     assert limits == [MemoryLimit(1.5, 2048), MemoryLimit(1.0, 512)]
+
+
+def test_an_account_of_somebody_is_not_made_the_client_workers(machine: Deployment) -> None:
+    tasks = CHECKOUT / "roles" / "client_worker" / "tasks" / "user.yml"
+    user = {"ansible.builtin.include_tasks": str(tasks)}
+    machine.variables["client_worker_user"] = "sync"
+    went_well, output = machine.run([user], "--check")
+    told = "an account sync that was not made for the client worker: its home is /bin"
+    assert told in " ".join(output.split())
+    assert not went_well
+    machine.variables["client_worker_user"] = "nobody-has-this"
+    assert machine.deploy([user], "--check")
