@@ -253,6 +253,8 @@ def test_passwords_of_displays_stay() -> None:
         ("/run/old/a", "/run/old/a-new"),
         ("/a", "/a-new"),
         ("a", "a-new"),
+        # Whatever is beside it takes all that is written, in the host's memory.
+        ("/dev/null", "/dev/null"),
     ],
 )
 def test_own_path(path: str, expected: str) -> None:

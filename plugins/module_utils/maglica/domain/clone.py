@@ -279,6 +279,8 @@ def own_path(path: str, old: str, new: str) -> str:
 
     The image's name in it becomes the clone's; if it is not in it, the clone's name is added.
     """
+    if path == "/dev/null":
+        return path
     folder, slash, base = path.rpartition("/")
     if old in base:
         return f"{folder}{slash}{base.replace(old, new)}"
