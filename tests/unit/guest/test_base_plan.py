@@ -186,6 +186,8 @@ def test_selinux(config: str, expected: bool) -> None:
         "/etc/ssh/ssh_host_dsa_key",
         "/etc/dhcpcd.duid",
         "/var/lib/dhcpcd/eth0.lease",
+        "/var/lib/dhcpv6/dhcp6c_duid",
+        "/var/lib/dibbler/client-duid",
         "/var/lib/dhcpcd/lan/eth0.lease",
         "/etc/nvme/hostid",
         "/etc/nvme/hostnqn",

@@ -27,13 +27,15 @@ class GuestInterface:
 
     Without a name it stands for all that have none of their own. ``inet6`` is the method of its
     IPv6 configuration when it is an automatic one, and ``options`` are the lines of its
-    configuration that say nothing about addresses and are to be kept.
+    configuration that say nothing about addresses and are to be kept; ``inet6_options`` those that
+    count for IPv6 only, where that is configured apart.
     """
 
     name: str
     hotplug: bool = False
     inet6: str | None = None
     options: tuple[str, ...] = ()
+    inet6_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

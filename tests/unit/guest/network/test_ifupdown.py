@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 
 import pytest
 from maglica.guest.edits import Write
@@ -74,10 +75,12 @@ def test_used(files: dict[str, str], expected: bool) -> None:
             "  accept_ra 2\n",
             (
                 GuestInterface(
-                    "eth0", inet6="dhcp", options=("mtu 9000", "up echo a     b", "accept_ra 2")
+                    *("eth0", False, "dhcp", ("mtu 9000", "up echo a     b")),
+                    inet6_options=("accept_ra 2",),
                 ),
             ),
         ),
+        ("# c \\\niface eth0 inet dhcp\n", (GuestInterface("eth0"),)),
     ],
 )
 def test_interfaces(text: str, interfaces: tuple[GuestInterface, ...]) -> None:
@@ -142,6 +145,13 @@ def test_files_that_are_not_sourced_do_not_count() -> None:
         ("iface bond0 inet dhcp\n bond-slaves eth0\n", "'bond0' has 'bond-slaves'"),
         ("iface v inet dhcp\n vlan-raw-device eth0\n", "has 'vlan-raw-device'"),
         ("iface wlan0 inet dhcp\n wpa-ssid x\n", "has 'wpa-ssid'"),
+        (
+            "iface wg0 inet static\n pre-up ip link add $IFACE type wireguard\n",
+            "is made by 'pre-up",
+        ),
+        ("iface wg0 inet static\n pre-up ip -4 l a dev wg0 type wireguard\n", "'wg0' is made by"),
+        ("iface mv0 inet dhcp\n pre-up ip link add link eth0 name mv0 type macvlan\n", "'mv0' is"),
+        ("iface br0 inet dhcp\n pre-up brctl addbr br0\n", "'br0' is made by 'pre-up brctl"),
         ("iface eth0 inherits eth1\n", "'iface eth0 inherits eth1'|'eth0' is of the kind"),
         ("iface eth0.5 inet dhcp\n", "'eth0.5'"),
         ("iface /eth*=x inet dhcp\n", "/eth"),
@@ -244,3 +254,41 @@ def test_files_that_the_image_does_not_read_stay_unread(sources: bool) -> None:
     assert bool(found.files) is sources
     text = files_of(facts(drop_ins=found.drop_ins), NicIdentity(MACS[0]))[INTERFACES]
     assert (SOURCE in text) is sources
+
+
+def test_scripts_are_read_one_after_the_other() -> None:
+    """All that an option may name together would fill this host's memory."""
+    names = [f"/etc/s/{number}" for number in range(100)]
+    text = f"auto eth0\niface eth0 inet dhcp\n    up run {' '.join(names)}\n"
+    made = FakeFilesystem({INTERFACES: text})
+    script = b"#" * 200_000
+    for name in names:
+        made.add_file(name, script)
+    tracemalloc.start()
+    try:
+        assert len(examine(made).interfaces) == 1
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("inet6", "addresses", "stanza"),
+    [
+        ("auto", (), "iface eth0 inet6 auto\n"),
+        (None, ("192.0.2.7/24",), "iface eth0 inet6 manual\n"),
+        (None, ("2001:db8::7/64", "192.0.2.7/24"), "iface eth0 inet6 static\n"),
+    ],
+)
+def test_options_of_ipv6_stay_with_it(
+    inet6: str | None, addresses: tuple[str, ...], stanza: str
+) -> None:
+    """As options of IPv4 they say nothing to ifupdown: router advertisements would count again."""
+    interface = GuestInterface("eth0", False, inet6, ("mtu 9000",), ("accept_ra 0",))
+    text = files_of(facts(interface), NicIdentity(MACS[0], addresses))[INTERFACES]
+    _lo, *stanzas = text.split("\niface ")[1:]
+    of_inet, of_inet6 = sorted(stanzas, key=lambda each: "inet6" in each)
+    assert of_inet.startswith("eth0 inet ")
+    assert "    mtu 9000" in of_inet
+    assert f"iface {of_inet6}".startswith(stanza)
+    assert "    accept_ra 0" in of_inet6

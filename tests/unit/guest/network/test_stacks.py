@@ -75,9 +75,12 @@ def guest(program: str, interfaces: str | None = None, **files: str) -> FakeFile
         ("nm", "etc/sysconfig/network-scripts/ifcfg-eth0", 'IPADDR="192.0.2.9"\n', "IPADDR"),
         ("dhcpcd", "etc/dhcpcd.conf", "static ip_address=192.0.2.9/24\n", "static ip_address"),
         ("dhcpcd", "etc/dhcpcd.conf", "clientid 01:52:54:00:00:00:09\n", "clientid"),
+        ("dhcpcd", "etc/dhcpcd.conf", "duid 00:03:00:01:52:54:00:00:00:09\n", "duid"),
+        ("dhcpcd", "etc/dhcpcd.conf", "hostname image\n", "hostname"),
         ("connman", "var/lib/connman/lan/settings", "IPv4.method=manual\n", "IPv4.method"),
         ("none", "etc/rc.local", "ip addr add 192.0.2.9/24 dev eth0\n", "ip addr add"),
         ("none", "etc/network/if-up.d/own", "ifconfig eth0:1 192.0.2.9\n", "ifconfig"),
+        ("none", "etc/rc.local", "# c \\\nip addr add 192.0.2.9/24 dev eth0\n", "ip addr add"),
         ("none", "etc/rc.local", "ip addr add \\\n  192.0.2.9/24 dev eth0\n", "ip addr add"),
         (
             "none",
@@ -133,7 +136,11 @@ def test_dhcp_beside_ifupdown_is_no_reason(program: str, path: str, text: str) -
         ),
         ("dhclient", "etc/dhcp/dhclient.conf", "#lease {\n#  fixed-address 192.0.2.9;\n#}\n"),
         ("none", "etc/network/if-up.d/a", 'ip addr add "$ADDRESS" dev eth0\n'),
-        ("dhcpcd", "etc/dhcpcd.conf", "#static ip_address=192.0.2.9/24\nclientid\nduid\n"),
+        (
+            "dhcpcd",
+            "etc/dhcpcd.conf",
+            "#static ip_address=192.0.2.9/24\nclientid\nduid ll\nhostname\n",
+        ),
     ],
 )
 def test_what_nobody_uses_or_shares_is_no_reason(program: str, path: str, text: str) -> None:

@@ -90,6 +90,11 @@ def test_sections_and_lines() -> None:
     ]
 
 
+def test_a_comment_goes_on_in_no_other_line() -> None:
+    text = "[A]\n# c \\\nd=e\nf=g \\\n  ; h\ni\n"
+    assert parse(text) == (("A", (("d", "e"), ("f", "g  i"))),)
+
+
 def test_bytes_that_are_no_utf_8() -> None:
     guest = FakeFilesystem({"etc/systemd/networkd.conf": b"[A]\nB=\xe9\n"})
     assert part(guest, "/etc/systemd/networkd.conf").sections == (("A", (("B", "\udce9"),)),)

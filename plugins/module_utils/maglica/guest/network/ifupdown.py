@@ -18,7 +18,7 @@ from ..edits import Edit, Write
 from ..facts import GuestFacts, GuestInterface
 from ..filesystem import Filesystem, Kind
 from ..identity import NicIdentity
-from . import resolver
+from . import config_lines, resolver
 from .family import Family, Network
 from .stacks import gives_address
 
@@ -43,10 +43,15 @@ _OWN = re.compile(
     r"address|netmask|broadcast|network|gateway|pointopoint|hwaddress|scope|hostname|client"
     r"|leasehours|leasetime|vendor|dns-.+"
 )
-# Interfaces that are built upon others: their addresses would be the clone's too.
 # Commands that an interface's options run, and scripts among them that are no program's own.
 _RUNS = re.compile(r"(?:pre-|post-)?(?:up|down)")
 _SCRIPT = re.compile(r"/(?:etc|root|opt|srv|usr/local)/[A-Za-z0-9_./-]+")
+# Interfaces that are built upon others, or by a command: their addresses would be the clone's too.
+_MADE = re.compile(
+    r"\b(?:ip\s+(?:-\S+\s+){0,4}(?:l|li|lin|link|tun|tunnel|tuntap)\s+a(?:d|dd)?\s+"
+    r"(?:link\s+\S+\s+)?(?:name\s+|dev\s+)?|brctl\s+addbr\s+|tunctl\s+-t\s+|wg-quick\s+up\s+)"
+    r"[\"']?([^\s\"']+)"
+)
 _BUILT = re.compile(r"bridge[-_].+|bond[-_].+|vlan[-_].+|ovs[-_].+|wpa-.+|wireless[-_].+|inherits")
 
 
@@ -94,14 +99,23 @@ def _need_no_addresses_by_commands(filesystem: Filesystem, stanza: _Stanza) -> N
     for option in stanza.options:
         if not _RUNS.fullmatch(option.split()[0]):
             continue
-        scripts = [path for path in _SCRIPT.findall(option) if filesystem.kind(path) is Kind.FILE]
-        texts = {option[:100]: option, **{path: _text(filesystem, path) for path in scripts}}
-        for name, text in texts.items():
+        for name, text in _commands(filesystem, option):
             if gives_address("\n".join(_lines(text))):
                 raise _unsupported(
                     f"{name!r} gives an address to {' '.join(stanza.words)[:40]!r}, which each"
                     " clone would have too; have it as 'address' there, or remove it"
                 )
+
+
+def _commands(filesystem: Filesystem, option: str) -> Iterator[tuple[str, str]]:
+    """Yield an option's command, and each script in it, with what to call it.
+
+    One after the other, for all of them together may be more than this host's memory.
+    """
+    yield option[:100], option
+    for path in dict.fromkeys(_SCRIPT.findall(option)):
+        if filesystem.kind(path) is Kind.FILE:
+            yield path, _text(filesystem, path)
 
 
 def plan(facts: GuestFacts, nics: tuple[NicIdentity, ...]) -> tuple[Edit, ...]:
@@ -147,10 +161,7 @@ def _parse(text: str) -> Iterator[_Stanza]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    for line in text.replace("\\\n", " ").split("\n"):
-        stripped = line.strip()
-        if stripped and not stripped.startswith("#"):
-            yield stripped
+    yield from filter(None, map(str.strip, config_lines.joined(text)))
 
 
 def _network(stanzas: Iterable[_Stanza]) -> Network:
@@ -166,10 +177,7 @@ def _network(stanzas: Iterable[_Stanza]) -> Network:
             addresses.extend(_addresses(stanza))
             _take(stanza, found)
     loopback = found.pop("lo", GuestInterface("lo"))
-    interfaces = tuple(
-        GuestInterface(entry.name, entry.name in hotplug, entry.inet6, entry.options)
-        for entry in found.values()
-    )
+    interfaces = tuple(replace(entry, hotplug=entry.name in hotplug) for entry in found.values())
     return Network(interfaces, loopback, tuple(addresses))
 
 
@@ -183,6 +191,8 @@ def _take(stanza: _Stanza, found: dict[str, GuestInterface]) -> None:
     for option in stanza.options:
         if _BUILT.fullmatch(option.split()[0]):
             raise _unsupported(f"interface {name[:40]!r} has {option.split()[0]!r}")
+        if {name, "$IFACE", "${IFACE}"}.intersection(_MADE.findall(option)):
+            raise _unsupported(f"interface {name[:40]!r} is made by {option[:100]!r}")
     if ":" in name:
         return  # a further address of another interface, which no clone may have
     if not _NAME.fullmatch(name):
@@ -190,7 +200,11 @@ def _take(stanza: _Stanza, found: dict[str, GuestInterface]) -> None:
     known = found.get(name, GuestInterface(name))
     inet6 = method if family == "inet6" and method in ("auto", "dhcp") else known.inet6
     kept = tuple(line for line in stanza.options if not _OWN.fullmatch(line.split()[0]))
-    found[name] = GuestInterface(name, False, inet6, known.options + kept)
+    if family == "inet6" and name != "lo":
+        known = replace(known, inet6_options=known.inet6_options + kept)
+    else:
+        known = replace(known, options=known.options + kept)
+    found[name] = replace(known, inet6=inet6)
 
 
 def _addresses(stanza: _Stanza) -> Iterator[str]:
@@ -216,12 +230,16 @@ def _named(interfaces: tuple[GuestInterface, ...], count: int) -> Iterator[Guest
 
 def _block(interface: GuestInterface, nic: NicIdentity) -> str:
     start = "allow-hotplug" if interface.hotplug else "auto"
-    first, *others = _stanzas(interface, nic)
-    kept = _indented(interface.options)
-    lines = [f"{start} {interface.name}", *first, *kept]
-    for stanza in others:
-        lines += stanza
-    return "\n".join(lines)
+    stanzas = list(_stanzas(interface, nic))
+    of_inet = next((each for each in stanzas if each[0].split()[2] == "inet"), stanzas[0])
+    of_inet6 = next((each for each in stanzas if each[0].split()[2] == "inet6"), None)
+    if of_inet6 is None and interface.inet6_options:
+        of_inet6 = [f"iface {interface.name} inet6 manual"]
+        stanzas.append(of_inet6)
+    of_inet += _indented(interface.options)
+    if of_inet6 is not None:
+        of_inet6 += _indented(interface.inet6_options)
+    return "\n".join([f"{start} {interface.name}", *itertools.chain.from_iterable(stanzas)])
 
 
 def _stanzas(interface: GuestInterface, nic: NicIdentity) -> Iterator[list[str]]:
@@ -260,6 +278,9 @@ FAMILY = Family(
         "/var/lib/dhcpcd/*",
         "/var/lib/dhcpcd/*/*",
         "/var/lib/dhcpcd5/*",
+        "/var/db/dhcpcd/*",
+        "/var/lib/dhcpv6/*",
+        "/var/lib/dibbler/client-*",
         "/etc/dhcpcd.duid",
         "/etc/dhcpcd.secret",
         # Names of interfaces bound to the image's MAC addresses, by udev or by a clone's edits.

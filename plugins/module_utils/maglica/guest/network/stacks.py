@@ -15,7 +15,7 @@ from typing import Callable
 
 from ...model.errors import GuestUnsupported
 from ..filesystem import Filesystem, Kind
-from . import systemd_files
+from . import config_lines, systemd_files
 
 _MAX_FILES = 200
 _IP = r"[\"']?(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}:[0-9a-f:.]+)"
@@ -144,7 +144,8 @@ _STACKS = (
         ("/usr/sbin/dhcpcd", "/usr/sbin/dhcpcd5"),
         ("/etc/dhcpcd.conf",),
         _line(
-            r"^[ \t]*(?:(?:static|inform6?)[ \t]+(?:ip6?_address|routers|\d)|clientid[ \t]+\S).*$",
+            r"^[ \t]*(?:(?:static|inform6?)[ \t]+(?:ip6?_address|routers|\d)"
+            r"|(?:clientid|hostname)[ \t]+\S|duid[ \t]+[0-9a-f]{1,2}:).*$",
         ),
         configures=False,
     ),
@@ -233,8 +234,7 @@ def _read(
 
 
 def _static(filesystem: Filesystem, stack: Stack, path: str) -> str:
-    # A line that goes on in the next one.
-    text = systemd_files.text(filesystem, path).replace("\\\n", " ")
+    text = "\n".join(config_lines.joined(systemd_files.text(filesystem, path)))
     if stack.name == "netplan":
         text = without_nameservers(text)
     return stack.static(text).strip()[:100]

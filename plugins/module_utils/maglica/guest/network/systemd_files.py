@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from ...model.errors import GuestUnsupported
 from ..filesystem import Filesystem, Kind
+from . import config_lines
 
 # The later ones count more.
 FOLDERS = ("/lib/systemd", "/usr/lib/systemd", "/usr/local/lib/systemd", "/etc/systemd")
@@ -74,6 +75,14 @@ def part(filesystem: Filesystem, path: str) -> Part:
     return Part(path, parse(text(filesystem, path)))
 
 
+def hidden(filesystem: Filesystem, path: str) -> Iterator[Part]:
+    """Yield the files that would count if the one in /etc were gone, which has the same name."""
+    for folder in FOLDERS[:-1]:
+        below = path.replace(FOLDERS[-1], folder, 1)
+        if text(filesystem, below):
+            yield part(filesystem, below)
+
+
 def text(filesystem: Filesystem, path: str) -> str:
     """Return what a file says, nothing where it is switched off."""
     kind = filesystem.kind(path)
@@ -91,9 +100,9 @@ def text(filesystem: Filesystem, path: str) -> str:
 def parse(content: str) -> tuple[Section, ...]:
     """Return the sections of a file."""
     sections: list[tuple[str, list[tuple[str, str]]]] = []
-    for line in content.replace("\\\n", " ").split("\n"):
+    for line in config_lines.joined(content, "#;"):
         stripped = line.strip()
-        if not stripped or stripped[0] in "#;":
+        if not stripped:
             continue
         if stripped[0] == "[" and stripped[-1] == "]":
             sections.append((stripped[1:-1], []))

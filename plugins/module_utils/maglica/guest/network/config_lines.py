@@ -1,0 +1,22 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lines of a configuration file in which one that ends with a backslash goes on in the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+def joined(text: str, marks: str = "#") -> Iterator[str]:
+    """Yield the lines without comments, which begin with one of ``marks`` and never go on."""
+    begun: list[str] = []
+    for line in text.split("\n"):
+        if line.lstrip()[:1] in tuple(marks):
+            continue
+        if line.endswith("\\"):
+            begun.append(line[:-1])
+            continue
+        yield " ".join([*begun, line])
+        begun = []
+    if begun:
+        yield " ".join(begun)
