@@ -36,7 +36,7 @@ class Configured:
 
 
 def run(etc: Path, macs: list[str], expected: list[str]) -> Configured:
-    """Let networkd configure cards with these addresses until they have all ``expected`` ones.
+    """Let networkd configure these cards until they have all ``expected`` addresses and gateways.
 
     ``etc`` has the guest's ``hostname``, ``machine-id`` and ``network`` (the folder of systemd).
     The first card is wired to the DHCP server, which has one address to give.
@@ -72,7 +72,7 @@ def _main(etc: Path, macs: list[str], expected: list[str]) -> None:
     told: dict[str, str] = {}
     threading.Thread(target=_serve, args=("wire0", told), daemon=True).start()
     with subprocess.Popen(
-        ["ip", "-o", "monitor", "address"], stdout=subprocess.PIPE, text=True
+        ["ip", "-o", "monitor", "address", "route"], stdout=subprocess.PIPE, text=True
     ) as monitor:
         with subprocess.Popen(["/lib/systemd/systemd-networkd"], stdout=sys.stderr) as networkd:
             missing = set(expected)
@@ -149,7 +149,7 @@ def _reply(asked: bytes, kind: int) -> bytes:
 
 
 if __name__ == "__main__":
-    # The addresses that are waited for come on the monitor or the caller's time is over.
+    # What is waited for comes on the monitor, or the caller's time is over.
     _main(Path(sys.argv[1]), *json.loads(sys.argv[2]))
     sys.stdout.flush()
     os._exit(0)

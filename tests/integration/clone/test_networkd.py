@@ -35,11 +35,12 @@ CHANGES: dict[str, str | None] = {
     "[Link]\nMTUBytes=1400\n[Network]\nAddress=203.0.113.10/24\nGateway=203.0.113.1\n",
     f"{NETWORK}/00-all.network": "[Match]\nName=br*\n[Network]\nLLMNR=no\n",
     f"{NETWORK}/20-all.network": "[Match]\nName=e*\n[Network]\nDHCP=yes\n",
-    f"{NETWORK}/20-all.network.d/own.conf": "[Network]\nAddress=203.0.113.11/24\n",
+    f"{NETWORK}/20-all.network.d/own.conf": "[Network]\nAddress=\nAddress=203.0.113.11/24\n",
 }
 MACS = ("52:54:00:00:00:01", "52:54:00:00:00:02")
+# The gateway of IPv4 is one that the address does not reach.
 STATIC = NicIdentity(
-    MACS[1], ("192.0.2.7/24", "2001:db8::7/64"), ("192.0.2.1", "2001:db8::1"), ("192.0.2.53",)
+    MACS[1], ("192.0.2.7/32", "2001:db8::7/64"), ("192.0.2.1", "2001:db8::1"), ("192.0.2.53",)
 )
 CLONES = {
     "web0.example.jp": Identity("web0.example.jp", "0" * 31 + "1", (NicIdentity(MACS[0]), STATIC)),
@@ -91,7 +92,7 @@ def configured(
         name: networkd.run(
             files_of(disk, tmp_path_factory.mktemp("etc")),
             [nic.mac for nic in CLONES[name].nics],
-            [leased, *(address for nic in CLONES[name].nics for address in nic.addresses)],
+            [leased, *(text for nic in CLONES[name].nics for text in nic.addresses + nic.gateways)],
         )
         for name, disk in disks.items()
     }
@@ -139,6 +140,6 @@ def test_each_card_has_its_addresses(configured: dict[str, networkd.Configured])
     leased = [f"{networkd.LEASED}/24"]
     assert configured["web0.example.jp"].addresses == {
         MACS[0]: leased,
-        MACS[1]: ["192.0.2.7/24", "2001:db8::7/64"],
+        MACS[1]: ["192.0.2.7/32", "2001:db8::7/64"],
     }
     assert configured["web1.example.jp"].addresses == {MACS[0]: leased}

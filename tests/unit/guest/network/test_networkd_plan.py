@@ -46,8 +46,10 @@ def test_static() -> None:
     assert files == {
         OUR.format(0): f"[Match]\nMACAddress={MACS[0]}\nType=ether\n\n[Network]\nDHCP=no\n"
         "Address=192.0.2.7/24\nAddress=192.0.2.8/24\nAddress=2001:db8::7/64\n"
-        "Gateway=2001:db8::1\nGateway=192.0.2.1\nDNS=192.0.2.53\nDNS=2001:db8::53\n"
-        "Domains=example.jp example.com\n[Network]\nLLMNR=no\n[Link]\nMTUBytes=1400\n",
+        "DNS=192.0.2.53\nDNS=2001:db8::53\nDomains=example.jp example.com\n"
+        "[Route]\nGateway=2001:db8::1\nGatewayOnLink=yes\n"
+        "[Route]\nGateway=192.0.2.1\nGatewayOnLink=yes\n"
+        "[Network]\nLLMNR=no\n[Link]\nMTUBytes=1400\n",
         RESOLV_CONF: "search example.jp example.com\nnameserver 192.0.2.53\n"
         "nameserver 2001:db8::53\n",
     }

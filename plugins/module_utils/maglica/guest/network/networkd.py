@@ -58,7 +58,7 @@ _OWN = re.compile(
 _CHOSEN = re.compile(r"|(0\.0\.0\.0|::)(/\d+)?|eui64|prefixstable(:[0-9a-f:.]*)?", re.IGNORECASE)
 # What a clone's file says by itself, or never.
 _ANEW = re.compile(
-    r"match\..*|address\..*|network\.(dhcp|gateway)|dhcp(v4|v6)?\.(sendhostname|iaid)"
+    r"match\..*|address\..*|network\.(dhcp|address|gateway)|dhcp(v4|v6)?\.(sendhostname|iaid)"
 )
 # Of DHCPv4 (RFC 2132, RFC 4702): host name, client identifier, the full name; of DHCPv6 (RFC 8415,
 # RFC 4704) the last two. All name the guest. networkd takes other ways to write a number, too.
@@ -134,6 +134,7 @@ def examine(filesystem: Filesystem) -> Network:
                 f"{file.parts[0].path} in the guest is for more cards than {_MAX_CARDS}, with those"
                 " of the files before it: remove from the image those that it has not"
             )
+    _need_nothing_hidden(filesystem, gone)
     return Network(
         tuple(interfaces),
         addresses=tuple(addresses),
@@ -179,6 +180,14 @@ def _not_for_clones(file: _File) -> Iterator[str]:
                 f"{part.path} in the guest comes before {_FIRST}, which each clone gets:"
                 " give it a later name in the image"
             )
+
+
+def _need_nothing_hidden(filesystem: Filesystem, gone: Iterable[str]) -> None:
+    """Judge the files that count again when those of the same names in /etc are gone."""
+    names = card_names.found(filesystem)
+    for path in (path for path in gone if path.endswith(".network")):
+        for part in systemd_files.hidden(filesystem, path):
+            list(_not_for_clones(_File(posixpath.basename(path), (part,), _cards((part,), names))))
 
 
 def _need_card_of_its_own(file: _File) -> None:
@@ -252,9 +261,11 @@ def _configured(interface: GuestInterface, nic: NicIdentity) -> str:
     dhcp = with_ipv6 if inet6 else without
     lines = ["[Match]", f"MACAddress={nic.mac}", "Type=ether", "", "[Network]", f"DHCP={dhcp}"]
     lines += [f"Address={address}" for address in nic.addresses]
-    lines += [f"Gateway={gateway}" for gateway in nic.gateways]
     lines += [f"DNS={server}" for server in nic.nameservers]
     lines += [f"Domains={' '.join(nic.search)}"] if nic.search else []
+    for gateway in nic.gateways:
+        # As with ifupdown also one that is outside of the addresses' networks.
+        lines += ["[Route]", f"Gateway={gateway}", "GatewayOnLink=yes"]
     replaced = [key for key, new in (("DNS", nic.nameservers), ("Domains", nic.search)) if new]
     lines += [line for line in interface.options if line.partition("=")[0] not in replaced]
     return "\n".join(lines) + "\n"
@@ -331,5 +342,5 @@ FAMILY = Family(
     examine=examine,
     plan=plan,
     room={**{_path(number): 2048 for number in range(_LAID_OUT)}, **resolver.ROOM},
-    identity=(f"{ETC}/{_STEM}*.network", "/var/lib/systemd/network/dhcp-server-lease/*"),
+    identity=(f"{ETC}/{_STEM}*.network{{,.d/*}}", "/var/lib/systemd/network/dhcp-server-lease/*"),
 )
