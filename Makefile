@@ -13,6 +13,8 @@ OWN_TMP := $(CURDIR)/tests/tools/own-tmp
 PYTEST := $(OWN_TMP) $(VENV)/bin/python -m pytest
 # A process for each core; one of them may have an appliance with its gigabyte of memory.
 BESIDE := --numprocesses auto --maxprocesses 4 --dist loadscope
+# One more, since they often wait: for a timer, a vm that ends, a worker that starts.
+BESIDE_WAITING := --numprocesses $(shell echo $$(($$(nproc) < 4 ? $$(nproc) + 1 : 4))) --dist loadscope
 CLOUD := $(PYTHON) tests/cloud/cloud.py
 HOSTS ?= 2
 BARE ?= demo test
@@ -85,7 +87,7 @@ INTEGRATION_PACKAGES := $(HOST_PACKAGES) btrfs-progs xfsprogs fdisk iproute2 ope
 .PHONY: test-integration-beside
 test-integration-beside: venv
 	@tests/tools/debian-packages $(INTEGRATION_PACKAGES)
-	@$(PYTEST) $(BESIDE) -m "not alone" tests/integration
+	@$(PYTEST) $(BESIDE_WAITING) -m "not alone" tests/integration
 
 .PHONY: test-integration-alone
 test-integration-alone: venv
