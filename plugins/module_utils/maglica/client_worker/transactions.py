@@ -34,6 +34,8 @@ PRUNE_AT_ONCE = 1000
 PRUNE_SECONDS = 60.0
 KEEP_SECONDS = 2.0
 SWEEP_SECONDS = 0.2
+# A host that subscribes again and again gets what it lacks again no more often than this.
+REPEAT_SECONDS = 1.0
 # How long to leave a journal alone that just failed, when nobody waits for an answer.
 PAUSE_SECONDS = 1.0
 COMPLAIN_SECONDS = 10.0
@@ -63,6 +65,9 @@ class Engine:
         self._configured = configured
         self._names: frozenset[str] | None = None
         self._more = False
+        # The hosts that have subscribed, and when each may be published all again.
+        self._subscribed: set[str] = set()
+        self._repeat_at: dict[str, float] = {}
         self._next_sweep = self._next_keep = self._next_prune = self._not_before = 0.0
         self._complaint = ""
         self._complain_again = 0.0
@@ -141,10 +146,8 @@ class Engine:
         return outcome
 
     def subscribed(self, host: str) -> None:
-        """Publish again at once all that a host has not acknowledged: it listens from now on."""
-        for request in self._context.requests.of_host(host):
-            if request.state is not State.RUNNING or request.cancelling:
-                self._context.delivery.add(request.id, host)
+        """Publish again all that a host has not acknowledged: it listens from now on."""
+        self._subscribed.add(host)
 
     def tick(self) -> Outcome:
         """Do what is due by the clock; return what to send."""
@@ -228,7 +231,17 @@ class Engine:
         why = f": {request.failure.text}" if request.failure else ""
         logger.info("%s: %s%s", request.state.value, _described(request), why)
 
+    def _repeat(self) -> None:
+        now = self._context.clock()
+        for host in [each for each in self._subscribed if self._repeat_at.get(each, now) <= now]:
+            self._subscribed.discard(host)
+            self._repeat_at[host] = now + REPEAT_SECONDS
+            for request in self._context.requests.of_host(host):
+                if request.state is not State.RUNNING or request.cancelling:
+                    self._context.delivery.add(request.id, host)
+
     def _publish(self, outcome: Outcome) -> None:
+        self._repeat()
         context = self._context
         ids = context.delivery.due(context.clock(), PUBLISH_AT_ONCE, context.hosts.alive)
         self._more = len(ids) == PUBLISH_AT_ONCE

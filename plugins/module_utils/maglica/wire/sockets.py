@@ -45,6 +45,9 @@ REQUESTS_PER_PEER = 4
 # Of a peer that does not read: what is answered after this is dropped.
 ANSWERS_PER_PEER = 1
 WAKE_UPS_PER_HOST = 1000
+# What hosts send to the publish port are handshakes and topics: a host's name, and two bytes. Of a
+# topic libzmq keeps some forty bytes for each of its bytes, also of one that is refused.
+MAX_TOPIC = 2048
 BACKLOG = 1024
 _MONITORED = struct.Struct("=Hi")
 # Values that come with a failed handshake: ZAP's status, and zmq.h's ZMQ_PROTOCOL_ERROR_ZMTP_….
@@ -90,6 +93,7 @@ def bind_publisher(ctx: Context, keys: KeyPair | None, address: str, port: int) 
     zmq = need("zmq")
     socket = _socket(ctx, zmq.XPUB)
     socket.sndhwm = socket.rcvhwm = WAKE_UPS_PER_HOST
+    socket.maxmsgsize = MAX_TOPIC
     socket.setsockopt(zmq.XPUB_MANUAL, 1)
     return _bind(socket, keys, PUBLISH_DOMAIN, address, port)
 
