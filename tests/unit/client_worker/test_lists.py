@@ -261,6 +261,12 @@ def test_a_tail_goes_on_after_a_journal_was_lost(cell: Cell) -> None:
     cell.hello()
     cell.clone("vm0")
     assert names(cell.ask("list", after=1000)[1]) == ["vm0"]
+    # So does one that waits there, whatever else changes meanwhile.
+    waiter = (b"waiter", b"")
+    assert cell.send("list", waiter, after=8, wait_s=60, name="vm1").replies == []
+    changes = [("submit", clone(name, memory_mib=16)) for name in ("vm1", "vm2", "vm3")]
+    told = [message for envelope, message in cell.handle(*changes).replies if envelope == waiter]
+    assert [each["spec"]["name"] for each in told[0].body["requests"]] == ["vm1"]
 
 
 def test_tails_are_limited_as_waits_are(cell: Cell) -> None:

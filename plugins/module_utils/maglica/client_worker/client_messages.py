@@ -43,7 +43,7 @@ def submit(context: Context, call: Call) -> Message:
 
 def status(context: Context, call: Call) -> Message:
     """Show requests, and of those that are unknown that they are."""
-    answer = _short_answer(call)
+    answer = short_answer(call.features)
     for request_id in dict.fromkeys(call.body["ids"]):
         answer.more = answer.is_full()
         if answer.more:
@@ -67,30 +67,34 @@ def list_requests(context: Context, call: Call) -> Message | None:
     if after is not None:
         if before is not None:
             raise MessageInvalid("list.before: not together with after")
-        answer = tail_answer(context, Tail(states, name, after, limit), call.features)
+        # After a journal was lost they are counted anew.
+        seen = after if after <= context.requests.revision else 0
+        tail = Tail(states, name, seen, limit)
+        answer = tail_answer(context, tail, call.features)
         if answer.requests or not wait_s:
             return answer.message()
-        _wait(context, call, {}, Tail(states, name, after, limit))
+        _wait(context, call, {}, tail)
         return None
     if wait_s:
         raise MessageInvalid("list.wait_s: only together with after")
-    answer = _short_answer(call)
-    answer.revision = context.requests.revision
-    found = context.requests.newest(states, limit, name, before)
-    answer.more = limit < asked and len(found) == limit
-    return _shown(answer, found)
+    answer = short_answer(call.features, context.requests.revision)
+    shown = 0
+    for request in context.requests.newest(states, limit, name, before):
+        if not answer.add(request):
+            return answer.message()
+        shown += 1
+    answer.more = limit < asked and shown == limit
+    return answer.message()
 
 
 def tail_answer(context: Context, tail: Tail, known: frozenset[str]) -> Answer:
     """Return the answer to a list of what has changed, as it is now."""
-    newest = context.requests.revision
-    # After a journal was lost they are counted anew.
-    after = tail.after if tail.after <= newest else 0
-    answer = Answer(known, ANSWER_ROOM, revision=newest)
+    after = tail.after
+    answer = short_answer(known, context.requests.revision)
     changes = context.requests.changed_since(after, tail.states, tail.limit + 1, tail.name)
-    answer.more = len(changes) > tail.limit
-    for revision, request in changes[: tail.limit]:
-        if not answer.add(request):
+    for revision, request in changes:
+        if len(answer.requests) == tail.limit or not answer.add(request):
+            answer.more = True
             break
         after = revision
     if answer.more:
@@ -109,7 +113,7 @@ def wait(context: Context, call: Call) -> Message | None:
         asked[entry["id"]] = min(entry["version"], asked.get(entry["id"], entry["version"]))
     versions: dict[str, int] = {}
     told: set[str] = set()
-    answer = _short_answer(call)
+    answer = short_answer(call.features)
     for request_id, seen in asked.items():
         answer.more = answer.is_full()
         if answer.more:
@@ -173,8 +177,9 @@ def _cancel(context: Context, who: str, request: Request) -> Request:
     return request
 
 
-def _short_answer(call: Call) -> Answer:
-    return Answer(call.features, ANSWER_ROOM, SHOWN_AT_ONCE)
+def short_answer(known: frozenset[str], revision: int | None = None) -> Answer:
+    """Return an empty answer to a question, to be filled for a peer that knows these features."""
+    return Answer(known, ANSWER_ROOM, SHOWN_AT_ONCE, revision=revision)
 
 
 def _shown(answer: Answer, requests: Iterable[Request]) -> Message:

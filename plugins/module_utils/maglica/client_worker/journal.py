@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import itertools
 import json
 import logging
 import sqlite3
@@ -172,8 +173,9 @@ class Journal:
 
     def newest(
         self, states: Iterable[State], limit: int, name: str | None, before: str | None = None
-    ) -> list[Request]:
-        """Return at most ``limit`` requests in one of ``states``, the newest first.
+    ) -> Iterator[Request]:
+        """Yield at most ``limit`` requests in one of ``states``, the newest first. Each is read
+        when it is asked for: it may be long.
 
         ``name``: only those about the vm of that name; ``before``: only those that are older than
         the request of this id (of one that was forgotten, nothing is).
@@ -186,16 +188,14 @@ class Journal:
             narrowed += " AND seq < (SELECT seq FROM requests WHERE id = ?)"
             values.append(before)
         query = f"SELECT * FROM requests WHERE state = ?{narrowed} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - of our own words only
-        rows: list[sqlite3.Row] = []
-        for state in frozenset(states):
-            rows += self._db.read(query, state.value, *values, limit)
-        newest = heapq.nlargest(limit, rows, key=lambda row: row["seq"])
-        return [self._request(row) for row in newest]
+        found = [self._db.rows(query, state.value, *values, limit) for state in frozenset(states)]
+        newest = heapq.merge(*found, key=lambda row: row["seq"], reverse=True)
+        return map(self._request, itertools.islice(newest, limit))
 
     def changed_since(
         self, revision: int, states: Iterable[State], limit: int, name: str | None
-    ) -> list[tuple[int, Request]]:
-        """Return at most ``limit`` requests in one of ``states`` that have changed since
+    ) -> Iterator[tuple[int, Request]]:
+        """Yield at most ``limit`` requests in one of ``states`` that have changed since
         ``revision``, each with the revision of its last change, in that order.
         """
         # A vm has few requests; without a word SQLite would go through those of all.
@@ -206,11 +206,12 @@ class Journal:
             f"SELECT * FROM requests INDEXED BY {by}"  # noqa: S608 - of our own words only
             f" WHERE state = ? AND revision > ?{narrowed} ORDER BY revision LIMIT ?"
         )
-        rows: list[sqlite3.Row] = []
-        for state in frozenset(states):
-            rows += self._db.read(query, state.value, revision, *values, limit)
-        first = heapq.nsmallest(limit, rows, key=lambda row: row["revision"])
-        return [(row["revision"], self._request(row)) for row in first]
+        found = [
+            self._db.rows(query, state.value, revision, *values, limit)
+            for state in frozenset(states)
+        ]
+        first = heapq.merge(*found, key=lambda row: row["revision"])
+        return ((row["revision"], self._request(row)) for row in itertools.islice(first, limit))
 
     def prune(self, before: float, limit: int) -> int:
         """Forget at most ``limit`` requests that ended before ``before``; return how many."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -85,8 +85,8 @@ class OpenRequests:
 
     def newest(
         self, states: Iterable[State], limit: int, name: str | None, before: str | None = None
-    ) -> list[Request]:
-        """Return at most ``limit`` requests in ``states`` and about vm ``name``, newest first.
+    ) -> Iterator[Request]:
+        """Yield at most ``limit`` requests in ``states`` and about vm ``name``, newest first.
 
         ``before``: only those that are older than the request of this id.
         """
@@ -99,8 +99,8 @@ class OpenRequests:
 
     def changed_since(
         self, revision: int, states: Iterable[State], limit: int, name: str | None
-    ) -> list[tuple[int, Request]]:
-        """Return at most ``limit`` requests in ``states`` and about vm ``name`` that have changed
+    ) -> Iterator[tuple[int, Request]]:
+        """Yield at most ``limit`` requests in ``states`` and about vm ``name`` that have changed
         since ``revision``, the first change first.
         """
         return self._journal.changed_since(revision, states, limit, name)

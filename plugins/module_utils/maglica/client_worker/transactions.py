@@ -20,11 +20,11 @@ from ..wire import features
 from ..wire.frames import Message, topic
 from . import host_messages
 from .access import ANYBODY
-from .client_messages import tail_answer
+from .client_messages import short_answer, tail_answer
 from .dispatch import Incoming, dispatch
 from .journal import Journal
 from .news import SETTLE_SECONDS
-from .state import Answer, Context, error_message, for_host
+from .state import Context, error_message, for_host
 from .waits import Envelope, Wait
 
 logger = logging.getLogger(__name__)
@@ -218,9 +218,10 @@ class Engine:
             except JournalFailed as error:
                 return error_message(error)
         else:
-            answer = Answer(wait.features)
+            answer = short_answer(wait.features)
             for request in news:
-                answer.add(request)
+                if not answer.add(request):
+                    break
         message = answer.message()
         message.body["features"] = features.OWN
         return message

@@ -83,10 +83,10 @@ class Waits:
         still waits there asks again; most likely it has left without a word.
         """
         peer = wait.envelope[0]
-        self._drop(peer)
+        self.drop(peer)
         while self._counts[wait.key] and self._counts[wait.key] + wait.weight > self._limit:
             self._crowded_out.append(self._waits[next(iter(self._by_key[wait.key]))])
-            self._drop(self._crowded_out[-1].envelope[0])
+            self.drop(self._crowded_out[-1].envelope[0])
         self._waits[peer] = wait
         for request_id in wait.versions:
             self._by_request.setdefault(request_id, set()).add(peer)
@@ -101,20 +101,22 @@ class Waits:
             heapq.heapify(self._deadlines)
 
     def answered_by(self, changed: Iterable[Request]) -> list[tuple[Wait, list[Request]]]:
-        """Take out the waits that new versions answer; return each with those that it is for."""
-        due: dict[bytes, list[Request]] = {}
+        """Take out the waits that new versions answer; return each with those that it is for, in
+        the order in which it asked for them.
+        """
+        due: dict[bytes, dict[str, Request]] = {}
         for request in changed:
             for peer in self._tails:
                 tail = self._waits[peer].tail
                 if tail is not None and tail.is_for(request):
-                    due.setdefault(peer, []).append(request)
+                    due.setdefault(peer, {})
             for peer in self._by_request.get(request.id, ()):
                 seen = self._waits[peer].versions[request.id]
                 if request.version > seen or request.state.ended:
-                    due.setdefault(peer, []).append(request)
-        answered = [(self._waits[peer], news) for peer, news in due.items()]
+                    due.setdefault(peer, {})[request.id] = request
+        answered = [(self._waits[peer], _in_order(self._waits[peer], due[peer])) for peer in due]
         for peer in due:
-            self._drop(peer)
+            self.drop(peer)
         return answered
 
     def revoked(self, admitted: Callable[[str], bool]) -> list[Wait]:
@@ -122,7 +124,7 @@ class Waits:
         peers = [p for key, its in self._by_key.items() if not admitted(key) for p in its]
         found = [self._waits[peer] for peer in peers]
         for peer in peers:
-            self._drop(peer)
+            self.drop(peer)
         return found
 
     def over(self, now: float) -> list[Wait]:
@@ -135,7 +137,7 @@ class Waits:
             deadline, peer = heapq.heappop(self._deadlines)
             wait = self._waits.get(peer)
             if wait is not None and wait.deadline == deadline:
-                self._drop(peer)
+                self.drop(peer)
                 due.append(wait)
         return due
 
@@ -145,7 +147,8 @@ class Waits:
             return 0.0
         return self._deadlines[0][0] if self._deadlines else None
 
-    def _drop(self, peer: bytes) -> None:
+    def drop(self, peer: bytes) -> None:
+        """Forget the wait of a connection, if it has one."""
         wait = self._waits.pop(peer, None)
         if wait is None:
             return
@@ -158,3 +161,9 @@ class Waits:
         self._tails.discard(peer)
         if not self._by_key[wait.key]:
             del self._by_key[wait.key], self._counts[wait.key]
+
+
+def _in_order(wait: Wait, news: Mapping[str, Request]) -> list[Request]:
+    if len(news) < 2:
+        return list(news.values())
+    return [news[request_id] for request_id in wait.versions if request_id in news]

@@ -76,6 +76,11 @@ class Database:
         with self._errors("read"):
             return self._db.execute(statement, values).fetchall()
 
+    def rows(self, statement: str, *values: Any) -> Iterator[sqlite3.Row]:
+        """Yield the rows of a query one by one: what is not asked for is not read."""
+        with self._errors("read"):
+            yield from self._db.execute(statement, values)
+
     def change(self, statement: str, *values: Any) -> int:
         """Run a statement; return how many rows it changed."""
         with self._errors("write"):
