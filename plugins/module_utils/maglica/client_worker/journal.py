@@ -167,7 +167,7 @@ class Journal:
 
     def ended_since(self, moment: float) -> Iterator[Request]:
         """Yield the requests that have ended after ``moment``."""
-        query = "SELECT * FROM requests WHERE updated > ? ORDER BY seq"
+        query = "SELECT * FROM requests INDEXED BY requests_by_age WHERE updated > ? ORDER BY seq"
         found = map(self._request, self._db.read(query, moment))
         return (request for request in found if request.state.ended)
 
@@ -215,9 +215,10 @@ class Journal:
 
     def prune(self, before: float, limit: int) -> int:
         """Forget at most ``limit`` requests that ended before ``before``; return how many."""
+        # Without a word SQLite would go through all that have ended.
         count = self._db.change(
-            "DELETE FROM requests WHERE seq IN (SELECT seq FROM requests WHERE updated < ?"
-            " AND state IN ('done', 'failed', 'cancelled') LIMIT ?)",
+            "DELETE FROM requests WHERE seq IN (SELECT seq FROM requests INDEXED BY requests_by_age"
+            " WHERE updated < ? AND state IN ('done', 'failed', 'cancelled') LIMIT ?)",
             before,
             limit,
         )

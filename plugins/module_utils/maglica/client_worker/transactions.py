@@ -138,6 +138,9 @@ class Engine:
             if len(taken) <= 1:
                 self._complain(error)
                 self._not_before = self._context.clock() + PAUSE_SECONDS
+                for message in taken:
+                    # It has its answer with that: another one would be taken for the next one's.
+                    self._context.waits.drop(message.envelope[0])
                 return Outcome([(message.envelope, _failed(error)) for message in taken])
         # One of them brought all down: each by itself, so that the others are not held up.
         outcome = Outcome()
@@ -264,6 +267,7 @@ class Engine:
             self._complain(error)
         for request in context.requests.added.values():
             context.hosts.unreserve(request)
+            context.delivery.drop(request.id)
 
     def _keep_hosts(self, now: float) -> None:
         rows = self._context.hosts.to_keep(now)
