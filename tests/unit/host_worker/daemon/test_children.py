@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from maglica.host_worker import channel
-from maglica.host_worker.channel import Alive
+from maglica.host_worker.channel import Alive, Idle
 from maglica.host_worker.daemon.children import Child
 
 ALIVE = channel.line(Alive())
@@ -35,3 +35,18 @@ def test_what_is_no_line_of_a_job_ends_the_child(
     child.close()
     assert cause in child.cause()
     assert child.is_to_blame
+
+
+def test_what_was_not_taken_comes_the_next_time(tmp_path: Path) -> None:
+    """A journal that fails at one thing that a child says must not hide that its job is over."""
+    path = tmp_path / "said"
+    path.write_bytes(ALIVE + channel.line(Idle(1)))
+    process = subprocess.Popen(["true"], start_new_session=True)
+    process.stdout = path.open("rb")
+    child = Child(process, tmp_path / "folder")
+    for said in child.said():
+        assert said == Alive()
+        break
+    assert list(child.said()) == [Idle(1)]
+    process.wait()
+    child.close()

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class Child:
         self.blocked: str | None = None
         self.is_to_blame = True
         self._rest = b""
+        self._lines: deque[bytes] = deque()
         self._looked = self.heard
         self._moved = 0
 
@@ -63,16 +65,23 @@ class Child:
         return pipe.fileno() if pipe else -1
 
     def said(self) -> Iterator[channel.Said]:
-        """Yield what the child has said since the last call; one that says anything else ends."""
+        """Yield what the child has said since the last call; one that says anything else ends.
+
+        What nobody has taken, because the journal failed at something before it, comes the next
+        time.
+        """
         with contextlib.suppress(BlockingIOError):
             self._rest += os.read(self.descriptor, channel.MAX_LINE)
             self.heard = time.monotonic()
         *whole, self._rest = self._rest.split(b"\n")
         if len(self._rest) > channel.MAX_LINE:
             whole.append(self._rest)
+        self._lines += whole
         try:
-            yield from map(channel.said, whole)
+            while self._lines:
+                yield channel.said(self._lines.popleft())
         except MessageInvalid as error:
+            self._lines.clear()
             why = f"it said what no job says: {error}"
             _log.error("a child is ended: %s", why)
             self.kill(why, blame=True)
@@ -216,9 +225,8 @@ class Children:
             if number >= MAX_IDLE or child.jobs >= MAX_JOBS:
                 child.kill("not needed any more")
 
-    def reap(self) -> list[Child]:
-        """Return the children that have ended since the last call; nothing of them is left."""
-        ended = []
+    def reap(self) -> Iterator[Child]:
+        """Yield the children that have ended since the last call; nothing of them is left."""
         for child in tuple(self._all):
             pid = child.process.pid
             options = os.WEXITED | os.WNOHANG | os.WNOWAIT
@@ -229,8 +237,7 @@ class Children:
                 os.killpg(pid, signal.SIGKILL)
             child.process.wait()
             self._all.remove(child)
-            ended.append(child)
-        return ended
+            yield child
 
     def close(self) -> None:
         """End all children, whatever they do, and wait for that."""

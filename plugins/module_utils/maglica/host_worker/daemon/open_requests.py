@@ -123,6 +123,7 @@ class Work:
                 if now - child.heard >= self._patience:
                     child.kill(f"no progress for {self._patience:g} s", blame=True)
         for child in self._children.reap():
+            self._changed = True
             self._listen(child)
             child.close()
             if child.job is not None:

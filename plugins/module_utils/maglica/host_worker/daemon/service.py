@@ -150,6 +150,7 @@ class Service:
             with self._survive():
                 self._journal.prune(time.time() - RETENTION_SECONDS)
                 request_locks.sweep(self._settings.state_dir, self._work.open_ids)
+                self._journal.wipe_log()
 
     def _poll(self, seconds: float) -> None:
         zmq = need("zmq")

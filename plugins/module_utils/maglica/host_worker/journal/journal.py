@@ -40,6 +40,10 @@ class Journal(requests.RequestRecords, bases.Bases):
     def close(self) -> None:
         self._db.close()
 
+    def wipe_log(self) -> None:
+        """Empty the write-ahead log of secrets that a process which was killed has left in it."""
+        self._db.wipe_log()
+
     def probe(self) -> None:
         """Write something that changes nothing, to learn whether that is possible."""
         with self._db.write():
