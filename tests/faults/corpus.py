@@ -86,7 +86,7 @@ _FILES = (  # Lines of configuration files, a guest's among them
     "192.0.2.7/24\nup touch @MARK@", "192.0.2.7/24 up touch @MARK@", "192.0.2.7/24;x",
     "192.0.2.7/33", "192.0.2.7/255.255.255.0", "fe80::1%eth0/64", "fe80::1%\nup x",
     "192.0.2.1\nnameserver 6.6.6.6", "192.0.2.1 # x", "0.0.0.0", '52:54:00:00:00:01", NAME="x',
-    "52:54:00:00:00:01\n", "52:54:00:00:00:0g", "ff:ff:ff:ff:ff:ff",
+    "52:54:00:00:00:01\n", "52:54:00:00:00:0g", "52:54:00:AB:cd:EF", "ff:ff:ff:ff:ff:ff",
 )
 _KEYS = (  # SSH keys and password hashes
     'command="touch @MARK@" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA',

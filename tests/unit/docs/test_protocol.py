@@ -261,7 +261,7 @@ SAMPLES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "address/prefix": ("192.0.2.7/24", ("192.0.2.7", "fe80::1%eth0/64")),
     "ssh key": ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5", ("ssh-ed25519",)),
     "tag": ("role:web", ("-a", "a b", "", "a" * 64)),
-    "mac": ("52:54:00:12:34:56", ("53:54:00:12:34:56",)),
+    "mac": ("52:54:00:AB:cd:56", ("53:54:00:12:34:56", "52:54:00:AB:CD:EG")),
     "hash": ("$6$salt$0123456789", ("secret",)),
     "code": ("a_b", ("A", "")),
     "feature": ("a_2", ("A", "", "2a")),

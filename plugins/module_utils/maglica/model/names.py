@@ -181,7 +181,7 @@ FORMS: dict[Callable[[str], str], dict[str, Any]] = {
     },
     object_name: {"pattern": whole(_OBJECT_NAME)},
     tag: {"pattern": whole(_TAG)},
-    mac: {"pattern": whole(_MAC)},
+    mac: {"pattern": r"^[0-9A-Fa-f][02468ACEace](?::[0-9A-Fa-f]{2}){5}$(?!\n)"},
     address: {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
     interface_address: {"pattern": r"^[0-9A-Fa-f:.]+/[0-9.]+$(?!\n)"},
     password_hash: {"pattern": whole(_PASSWORD_HASH)},
