@@ -199,6 +199,28 @@ def test_one_that_is_cancelled_waits_for_a_guest_that_was_told_to_shut_down(
     assert rig.run_number not in (-1, before)
 
 
+def test_what_died_more_than_once_is_waited_for_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libvirt.virDomain, "shutdown", lambda _domain: 0)
+    request = rig.request(stop_timeout=60)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def die(*_arguments: Any) -> bool:
+            raise KeyboardInterrupt
+
+        patch.setattr(stop, "goes_off", die)
+        for _job in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                main.run([request.id], rig.context)
+    waits: list[int] = []
+    stays = lambda _domain, seconds, _context: bool(waits.append(seconds))  # noqa: E731
+    monkeypatch.setattr(stop, "goes_off", stays)
+    rig.context.journal.cancel(request.id)
+    assert rig.run(request).state is State.CANCELLED
+    assert waits == [60]
+
+
 def test_a_vm_that_was_off_is_started_once_and_by_no_undo(rig: Rig) -> None:
     rig.vm.destroy()
     with pytest.MonkeyPatch.context() as patch:

@@ -46,15 +46,25 @@ def restart(request: Request, context: JobContext) -> Vm:
 def _announce(
     domain: Any, request: Request, context: JobContext, run: int, seconds: int = 0
 ) -> None:
-    """Announce what ends a run of the vm; within ``seconds`` the guest may still obey."""
+    """Announce what ends a run of the vm; within ``seconds`` the guest may still obey.
+
+    Once for each run, for an undo waits for that.
+    """
+    if run in _ended(request, context):
+        return
     data = {"uuid": domain.UUIDString(), "name": request.name, "run": run, "seconds": seconds}
     context.journal.intend(request.id, Effect.SHUTDOWN, data)
 
 
 def _is_restarted(domain: Any, request: Request, context: JobContext) -> bool:
     """Tell whether a vm that is on was started after what an earlier job announced."""
-    ended = {intent.data["run"] for intent in context.journal.intents(request.id)}
+    ended = _ended(request, context)
     return bool(ended) and domain.ID() not in ended
+
+
+def _ended(request: Request, context: JobContext) -> set[int]:
+    """Return the runs of the vm whose end was announced."""
+    return {intent.data["run"] for intent in context.journal.intents(request.id)}
 
 
 def _end(domain: Any, request: Request, context: JobContext) -> None:
