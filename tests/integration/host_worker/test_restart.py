@@ -13,11 +13,12 @@ import pytest
 from maglica.config.config import HostWorker
 from maglica.host_worker.job import main
 from maglica.host_worker.job.context import JobContext
-from maglica.host_worker.job.vm import stop
+from maglica.host_worker.job.vm import existing, stop
 from maglica.host_worker.journal.intents import Effect
 from maglica.host_worker.journal.journal import Journal
 from maglica.model.request import Request, State, new_request_id
 from maglica.verbs.restart import RestartSpec
+from maglica.verbs.start import StartSpec
 
 NAME = "vm0.example.jp"
 UUID = "a1b2c3d4-0000-4000-8000-000000000001"
@@ -148,6 +149,27 @@ def test_a_vm_that_is_going_off_is_waited_for(rig: Rig, monkeypatch: pytest.Monk
     before = rig.run_number
     assert rig.phases(rig.request()) == ["shutdown", "start"]
     assert rig.run_number != before
+
+
+@pytest.mark.parametrize(
+    ("state", "name"),
+    [
+        (libvirt.VIR_DOMAIN_SHUTDOWN, "stopping"),
+        (libvirt.VIR_DOMAIN_PMSUSPENDED, "suspended"),
+    ],
+)
+def test_a_vm_that_stays_as_it_is_is_not_said_to_be_started(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, state: int, name: str
+) -> None:
+    monkeypatch.setattr(libvirt.virDomain, "state", lambda _domain, _flags=0: [state, 0])
+    monkeypatch.setattr(libvirt.virDomain, "pMWakeup", lambda _domain: 0)
+    monkeypatch.setattr(existing, "SETTLE_SECONDS", 0)
+    spec = StartSpec(NAME, UUID, "kvm0.example.jp")
+    request = Request(new_request_id(), spec, host="kvm0.example.jp", who="alice")
+    rig.context.journal.accept([request])
+    ended = rig.run(request)
+    assert ended.state is State.FAILED
+    assert f"it is {name} still" in ended.failure.text
 
 
 def test_after_a_job_that_died_the_vm_is_started_once(rig: Rig) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...._deps import need
 from ....libvirtd import local
+from ....model.errors import LibvirtFailed
 from ....model.request import Request, Vm
 from ..context import JobContext
 from . import existing, shown
@@ -30,7 +31,13 @@ def start(request: Request, context: JobContext) -> Vm:
             domain.resume()
         else:
             go_on(domain, state)
-        return shown.vm_of(domain, context.host)
+        vm = shown.vm_of(domain, context.host)
+    if vm.state in ("stopping", "suspended"):
+        raise LibvirtFailed(
+            f"cannot start {request.name} on host {context.host}: it is {vm.state} still, after"
+            f" {existing.SETTLE_SECONDS} s"
+        )
+    return vm
 
 
 def go_on(domain: Any, state: int) -> None:
