@@ -17,7 +17,8 @@ import libvirt
 import pytest
 from maglica.config.config import HostEntry
 from maglica.fleet import fleet, host_reader
-from maglica.fleet.snapshot import AddressSource, Gather
+from maglica.fleet.snapshot import AddressSource, Found, Gather
+from maglica.libvirtd.hosts import Unreachable
 from support import testdriver
 from support.latency import proxied
 from support.testdriver import Libvirtd
@@ -161,6 +162,21 @@ def test_a_connection_that_is_lost_costs_the_host(
         host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}/default")
         seen = fleet.snapshot([host], details=True)
     assert [missing.host for missing in seen.unreachable] == ["kvm0"]
+
+
+def test_a_vm_of_which_nothing_can_be_read_does_not_count_as_gone(
+    libvirtd: Libvirtd, node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = [HostEntry("kvm0", libvirtd.uri(node))]
+    for code, unreachable in (
+        (libvirt.VIR_ERR_NO_DOMAIN, ()),
+        (libvirt.VIR_ERR_SYSTEM_ERROR, (Unreachable("kvm0", "it is broken"),)),
+    ):
+        with monkeypatch.context() as patch:
+            _failing(patch, libvirt.virConnect, "domainListGetStats", code, _always)
+            assert fleet.find_vms(hosts, {"vm3"}) == Found((), unreachable)
+    monkeypatch.setattr(libvirt.virConnect, "domainListGetStats", lambda *_asked: [])
+    assert fleet.find_vms(hosts, {"vm3"}) == Found()
 
 
 def test_networks_are_listed_only_for_guests_that_are_on_some(

@@ -147,11 +147,15 @@ def read_one(session: Session, connection: Any, handle: Any, reading: Reading) -
     """Return the domain of ``handle`` (a ``virDomain``), None when it has just gone."""
     libvirt = _deps.need("libvirt")
     try:
-        ((_other, statistics),) = connection.domainListGetStats(
-            [handle], libvirt.VIR_DOMAIN_STATS_STATE, 0
-        )
-    except (libvirt.libvirtError, ValueError):
+        found = connection.domainListGetStats([handle], libvirt.VIR_DOMAIN_STATS_STATE, 0)
+    except libvirt.libvirtError as error:
+        if code(error) == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+    if not found:
+        # Drivers leave out what has gone, or say so.
         return None
+    ((_other, statistics),) = found
     record = _record(session, connection, handle, statistics, reading)
     looked_at = record and _looked_at(session, connection, record, reading)
     return next(iter(_domains(session, connection, [*filter(None, [looked_at])], reading)), None)
