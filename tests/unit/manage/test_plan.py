@@ -189,7 +189,12 @@ def test_before_and_after() -> None:
             f"is an original image on {HOST} and kvm1",
         ),
         ((replace(RUNNING, made=False),), {}, errors.NameTaken, "was not made by Maglica"),
-        ((replace(RUNNING, made=None),), {}, errors.NameTaken, "was not made by Maglica"),
+        (
+            (replace(RUNNING, made=None),),
+            {},
+            errors.LibvirtFailed,
+            f"whether Maglica made vm {NAME} on host {HOST}: its definition can't be read",
+        ),
         ((RUNNING,), {"image": "b"}, errors.NameTaken, f"from image {IMAGE}, not b"),
         ((RUNNING,), {"host": "kvm1"}, errors.NameTaken, f"on host {HOST}, not on kvm1"),
         (

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from maglica.manage.target import Waiting
 from maglica.model import errors
 from maglica.verbs.table import Presence
 from support.vm_fake import FakeCell
-from support.vms_suite import VmsSuite, bring, changed, group
+from support.vms_suite import VmsSuite, bring, changed, group, web
 
 
 @pytest.fixture
@@ -30,3 +32,14 @@ def test_what_is_too_much_for_one_message_is_told_before_it_is_sent(cell: FakeCe
         bring(cell, resized, Waiting(wait=False))
     assert len(cell.requests) == before
     assert len(changed(bring(cell, resized))) == 501
+
+
+@pytest.mark.parametrize("state", [Presence.PRESENT, Presence.ABSENT])
+def test_what_can_not_be_read_is_not_passed_over(cell: FakeCell, state: Presence) -> None:
+    bring(cell, group(2))
+    ((key, unread),) = [each for each in cell.domains.items() if each[1].name in web(2)]
+    cell.domains[key] = replace(unread, made=None, image=None)
+    before = len(cell.requests)
+    with pytest.raises(errors.LibvirtFailed, match=rf"made vm {unread.name} on host {unread.host}"):
+        bring(cell, group(2, state=state))
+    assert len(cell.requests) == before

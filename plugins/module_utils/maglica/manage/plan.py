@@ -13,6 +13,7 @@ from typing import Any
 from ..fleet.snapshot import Found
 from ..model.errors import (
     HostDown,
+    LibvirtFailed,
     NameTaken,
     UuidTwice,
     VmUnknown,
@@ -67,7 +68,7 @@ def decide(wanted: Wanted, found: Found, pending: Request | None) -> Plan:
     """Return the plan for ``wanted``.
 
     ``found`` has the domains of that name on all hosts, ``pending`` is the open clone request for
-    that name. Raises NameTaken, UuidTwice, VmUnknown, HostUnknown or HostDown, with the host in the
+    that name. Raises NameTaken, UuidTwice, VmUnknown, HostDown or LibvirtFailed, with the host in the
     text.
     """
     if wanted.state is Presence.ABSENT:
@@ -105,8 +106,18 @@ def _need_one_of_each_uuid(domains: Sequence[Domain]) -> None:
             raise UuidTwice.of(domain.name, domain.uuid, sorted(hosts))
 
 
+def need_definition(domain: Domain) -> None:
+    """Raise LibvirtFailed for a domain that doesn't show whether Maglica made it."""
+    if domain.made is None:
+        raise LibvirtFailed(
+            f"cannot tell whether Maglica made vm {domain.name} on host {domain.host}: its"
+            " definition can't be read; virsh dumpxml shows there what is wrong with it"
+        )
+
+
 def _check_ours(wanted: Wanted, existing: Domain) -> None:
     where = f"on host {existing.host}"
+    need_definition(existing)
     if existing.is_image:
         raise NameTaken(f"{wanted.name} is an original image {where}, not a vm")
     if not existing.made:

@@ -231,6 +231,8 @@ def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple
         raise HostDown(
             f"cannot count the vms {group.pattern.text}: host {silent.host}: {silent.text}"
         )
+    for domain in found.domains:
+        plan.need_definition(domain)
     made = {domain.name for domain in found.domains if domain.made}.union(pending)
     taken = {domain.name for domain in found.domains if not domain.made}
     return groups.choose(group, made, taken)
