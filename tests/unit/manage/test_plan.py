@@ -282,6 +282,8 @@ def test_an_open_request_for_this_very_vm_is_joined(
         ({"image": "b"}, "another image "),
         ({"host": "kvm1"}, "another host "),
         ({"image": None, "host": "kvm1"}, "another host "),
+        ({"state": ABSENT, "image": None, "host": "kvm1"}, "another host "),
+        ({"state": ABSENT, "image": "b"}, "another image "),
         ({"networks": (), "pool": "p"}, "another pool and networks "),
         ({"memory_mib": 64, "state": STOPPED, "new": True}, "another memory and state "),
     ],

@@ -68,8 +68,8 @@ def decide(wanted: Wanted, found: Found, pending: Request | None) -> Plan:
     """Return the plan for ``wanted``.
 
     ``found`` has the domains of that name on all hosts, ``pending`` is the open clone request for
-    that name. Raises NameTaken, UuidTwice, VmUnknown, HostDown or LibvirtFailed, with the host in the
-    text.
+    that name. Raises NameTaken, UuidTwice, VmUnknown, HostDown or LibvirtFailed, with the host in
+    the text.
     """
     if wanted.state is Presence.ABSENT:
         _need_one_of_each_uuid(found.domains)
@@ -133,6 +133,8 @@ def _check_ours(wanted: Wanted, existing: Domain) -> None:
 def _remove(wanted: Wanted, existing: Domain | None, found: Found, pending: Request | None) -> Plan:
     gone = {"state": "absent"}
     if pending is not None:
+        is_other = wanted.image not in (None, getattr(pending.spec, "image", None))
+        _need_no_other(wanted, pending, ["image"] if is_other else [])
         before = {"state": f"clone {pending.state.value}", "host": pending.host}
         return Plan(existing, joined=pending, cancel=True, before=before, after=gone)
     if existing is None:
@@ -161,18 +163,22 @@ def _join(wanted: Wanted, found: Found, pending: Request) -> Plan:
     made = pending.spec
     compared = () if wanted.image is None else (*_FIXED, *(_CHANGEABLE if wanted.new else ()))
     other = [what for name, what in compared if getattr(wanted.clone, name) != getattr(made, name)]
-    if wanted.host not in (None, pending.host):
-        other.append("host")
-    if other:
-        raise NameTaken(
-            f"vm {wanted.name} is just being made on host {pending.host} with another"
-            f" {' and '.join(other)} (request {pending.id})"
-        )
+    _need_no_other(wanted, pending, other)
     plan = replace(_adjust(wanted, _promised(pending)), existing=None, joined=pending)
     if wanted.image is None:
         return plan
     after = {name: value for name, value in plan.after.items() if value not in (None, [])}
     return replace(plan, ours=True, before={"state": "absent"}, after=after)
+
+
+def _need_no_other(wanted: Wanted, pending: Request, other: Sequence[str]) -> None:
+    """Raise NameTaken when what is being made differs in ``other``, or is on another host."""
+    differing = [*other, *(["host"] if wanted.host not in (None, pending.host) else [])]
+    if differing:
+        raise NameTaken(
+            f"vm {wanted.name} is just being made on host {pending.host} with another"
+            f" {' and '.join(differing)} (request {pending.id})"
+        )
 
 
 def _promised(pending: Request) -> Domain:
