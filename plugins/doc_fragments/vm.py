@@ -156,6 +156,9 @@ options:
     description:
       - Whether to wait until the work is done. With V(false), the module returns as soon as the
         client worker has what is asked for.
+      - A request that is under way and does what is asked for is joined, whoever made it. One that
+        starts, stops, restarts or removes the vm is first waited for. With V(false) what is asked
+        for is done after it.
     type: bool
     default: true
   wait_for:

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+from support.vm_beside_suite import BesideSuite
 from support.vm_joined_suite import JoinedSuite
 from support.vm_suite import VmSuite
 
 
-class TestRealCell(VmSuite, JoinedSuite):
+class TestRealCell(VmSuite, JoinedSuite, BesideSuite):
     pass

@@ -8,6 +8,7 @@ import pytest
 from maglica.manage.target import Waiting
 from maglica.model import errors
 from maglica.model.request import State
+from support.vm_beside_suite import BesideSuite
 from support.vm_fake import FakeCell
 from support.vm_joined_suite import JoinedSuite
 from support.vm_suite import VmSuite, bring, foresee, release_and_bring
@@ -18,7 +19,7 @@ def cell() -> FakeCell:
     return FakeCell()
 
 
-class TestFakeCell(VmSuite, JoinedSuite):
+class TestFakeCell(VmSuite, JoinedSuite, BesideSuite):
     pass
 
 

@@ -23,6 +23,7 @@ from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.remove import RemoveSpec
 from ..verbs.table import Presence
+from ..verbs.verb import Leaves, Verb
 from .wanted import Wanted
 
 # What a vm is made with, by its names in a spec and in the modules; only some of it can be changed.
@@ -34,6 +35,7 @@ _CHANGEABLE = (
     *((name, name) for name in ("clone_mode", "vcpus", "tags")),
     *(("memory_mib", "memory"), ("start", "state")),
 )
+_GONE = {"state": "absent"}
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,9 @@ class Plan:
     """What to do: requests to submit, one after the other. ``before`` and ``after`` describe the
     vm, for a diff.
 
-    ``joined`` is an open clone request for that name, which must end first; then everything is
-    looked at and planned anew, and ``steps`` are only foreseen. ``cancel``: it is to be cancelled.
-    ``ours``: it makes the vm that the task would make, so that how it ends is how the task ends.
+    ``joined`` is an open request about that vm, which must end first; then everything is looked at
+    and planned anew, and ``steps`` are only foreseen. ``cancel``: it is to be cancelled. ``ours``:
+    it does what the task would ask for, so that how it ends is how the task ends.
     """
 
     existing: Domain | None = None
@@ -68,23 +70,55 @@ def decide(wanted: Wanted, found: Found, pending: Request | None) -> Plan:
     """Return the plan for ``wanted``.
 
     ``found`` has the domains of that name on all hosts, ``pending`` is the open clone request for
-    that name. Raises NameTaken, UuidTwice, VmUnknown, HostDown or LibvirtFailed, with the host in
-    the text.
+    that name, else the newest open request about a vm of that name. Raises NameTaken, UuidTwice,
+    VmUnknown, HostDown or LibvirtFailed, with the host in the text.
     """
     if wanted.state is Presence.ABSENT:
         _need_one_of_each_uuid(found.domains)
     existing = _the_one(wanted, found.domains)
-    if existing is not None and pending is None:
+    if pending is not None and table.of(pending).makes_vm:
+        if wanted.state is Presence.ABSENT:
+            return _cancel(wanted, existing, pending)
+        return _join(wanted, found, pending)
+    if existing is not None:
         _check_ours(wanted, existing)
         if wanted.new:
             raise NameTaken(f"vm {wanted.name} is on host {existing.host} already")
-    if wanted.state is Presence.ABSENT:
-        return _remove(wanted, existing, found, pending)
     if pending is not None:
-        return _join(wanted, found, pending)
-    if existing is None:
-        return _make(wanted, found)
-    return _adjust(wanted, existing)
+        return _beside(wanted, existing, found, pending)
+    return _alone(wanted, existing, found)
+
+
+def _alone(wanted: Wanted, existing: Domain | None, found: Found) -> Plan:
+    """Plan for a vm about which nothing is under way."""
+    if wanted.state is Presence.ABSENT:
+        return _remove(wanted, existing, found)
+    return _make(wanted, found) if existing is None else _adjust(wanted, existing)
+
+
+def _beside(wanted: Wanted, existing: Domain | None, found: Found, pending: Request) -> Plan:
+    """Plan for a vm about which a request is open: an equal one is joined, and one by which it
+    goes, comes up or goes off is waited for, since what is seen now will not last.
+    """
+    now = _alone(wanted, existing, found)
+    spec: Any = pending.spec
+    verb = table.of(pending)
+    if now.steps[:1] == (spec,) and not pending.cancelling:
+        return replace(now, steps=now.steps[1:], joined=pending, ours=True)
+    is_about_it = spec.uuid == existing.uuid if existing else verb.leaves is Leaves.GONE
+    passes = verb.leaves is Leaves.AS_IT_IS and not verb.runs_vm
+    if not is_about_it or passes or wanted.host not in (None, pending.host):
+        return now
+    left = existing if pending.cancelling else _left_by(verb, existing)
+    return replace(_alone(wanted, left, found), joined=pending)
+
+
+def _left_by(verb: Verb, existing: Domain | None) -> Domain | None:
+    """Return a vm as a request of this verb leaves it."""
+    if existing is None or verb.leaves is Leaves.GONE:
+        return None
+    runs = verb.leaves is not Leaves.STOPPED
+    return replace(existing, active=runs, state="running" if runs else "stopped")
 
 
 def _the_one(wanted: Wanted, domains: Sequence[Domain]) -> Domain | None:
@@ -130,18 +164,19 @@ def _check_ours(wanted: Wanted, existing: Domain) -> None:
         raise NameTaken(f"vm {wanted.name} is {where}, not on {wanted.host}: vms are not moved")
 
 
-def _remove(wanted: Wanted, existing: Domain | None, found: Found, pending: Request | None) -> Plan:
-    gone = {"state": "absent"}
-    if pending is not None:
-        is_other = wanted.image not in (None, getattr(pending.spec, "image", None))
-        _need_no_other(wanted, pending, ["image"] if is_other else [])
-        before = {"state": f"clone {pending.state.value}", "host": pending.host}
-        return Plan(existing, joined=pending, cancel=True, before=before, after=gone)
+def _cancel(wanted: Wanted, existing: Domain | None, pending: Request) -> Plan:
+    is_other = wanted.image not in (None, getattr(pending.spec, "image", None))
+    _need_no_other(wanted, pending, ["image"] if is_other else [])
+    before = {"state": f"clone {pending.state.value}", "host": pending.host}
+    return Plan(existing, joined=pending, cancel=True, before=before, after=_GONE)
+
+
+def _remove(wanted: Wanted, existing: Domain | None, found: Found) -> Plan:
     if existing is None:
         _need_all_hosts(wanted, found)
-        return Plan(before=gone, after=gone)
+        return Plan(before=_GONE, after=_GONE)
     steps = (RemoveSpec(existing.name, existing.uuid, existing.host),)
-    return Plan(existing, steps, before=_view(existing), after=gone)
+    return Plan(existing, steps, before=_view(existing), after=_GONE)
 
 
 def _need_all_hosts(wanted: Wanted, found: Found) -> None:
@@ -155,8 +190,8 @@ def _need_all_hosts(wanted: Wanted, found: Found) -> None:
 def _join(wanted: Wanted, found: Found, pending: Request) -> Plan:
     """Join the request that makes this vm; one that makes another is in the way.
 
-    What is to be changed of what it makes is a step for later: then the vm is there. One that is
-    being cancelled is only waited for: then the vm is made.
+    What is to be changed of what it makes is a step for later: then the vm is there, and need not
+    be restarted. One that is being cancelled is only waited for: then the vm is made.
     """
     if pending.cancelling:
         return replace(_make(wanted, found), steps=(), joined=pending)
@@ -164,8 +199,10 @@ def _join(wanted: Wanted, found: Found, pending: Request) -> Plan:
     compared = () if wanted.image is None else (*_FIXED, *(_CHANGEABLE if wanted.new else ()))
     other = [what for name, what in compared if getattr(wanted.clone, name) != getattr(made, name)]
     _need_no_other(wanted, pending, other)
-    plan = replace(_adjust(wanted, _promised(pending)), existing=None, joined=pending)
-    if wanted.image is None:
+    is_ours = wanted.image is not None
+    left = wanted.once_done(table.of(pending)) if is_ours else wanted
+    plan = replace(_adjust(left, _promised(pending)), existing=None, joined=pending)
+    if not is_ours:
         return plan
     after = {name: value for name, value in plan.after.items() if value not in (None, [])}
     return replace(plan, ours=True, before={"state": "absent"}, after=after)

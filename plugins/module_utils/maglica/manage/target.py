@@ -66,9 +66,11 @@ class Target:
     def take(self, plan: Plan) -> None:
         """Go on as ``plan`` says; the first that was not only foreseen tells how the vm was."""
         if not self.rounds or self.plan.is_foreseen:
-            self.before, self.changed = plan.before, False
+            self.before, self.after, self.changed = plan.before, {}, False
+        # Not all that a request has changed is seen of a vm afterwards.
+        told = {key: self.after[key] for key in self.before if key in self.after}
         self.rounds += 1
-        self.plan, self.steps, self.after = plan, plan.steps, dict(plan.after)
+        self.plan, self.steps, self.after = plan, plan.steps, {**told, **plan.after}
         self.changed = self.changed or plan.changed
 
 

@@ -123,19 +123,25 @@ class Task:
     def _read(self, names: Container[str]) -> tuple[dict[str, Request], Found]:
         only = next(iter(names)) if isinstance(names, set) and len(names) == 1 else None
         # The requests first: one that ends in between has left its vm to be found.
-        pending = {
-            request.name: request
-            for request in self._client.list(OPEN, _LISTED, only)
-            if table.of(request).makes_vm and request.name in names
-        }
+        pending: dict[str, Request] = {}
+        for request in self._client.list(OPEN, _LISTED, only):
+            verb = table.of(request)
+            if verb.about != "vm" or request.name not in names:
+                continue
+            # The newest, but for one that makes the vm, after which all others come.
+            if verb.makes_vm or request.name not in pending:
+                pending[request.name] = request
         return pending, self._hosts.find_vms(names)
 
     def _plan_again(self, targets: Sequence[Target]) -> None:
-        """Plan anew for those whose vm another request was making, which has ended now."""
+        """Plan anew for those about whose vm another request was open, which has ended now."""
         again = [target for target in targets if not target.error]
         for target in again:
             # What it joined may have made it.
-            target.wanted = replace(target.wanted, new=False)
+            joined, left = target.plan.joined, target.wanted
+            if joined is not None and target.plan.ours:
+                left = left.once_done(table.of(joined))
+            target.wanted = replace(left, new=False)
         if again:
             pending, found = self._read({target.name for target in again})
             self._decide(again, pending, found)
@@ -150,10 +156,20 @@ class Task:
         for target in targets:
             there = Found(tuple(by_name.get(target.name, ())), found.unreachable)
             try:
-                target.take(plan.decide(target.wanted, there, pending.get(target.name)))
+                target.take(self._planned(target.wanted, there, pending.get(target.name)))
                 self._ready.check(target)
             except MaglicaError as error:
                 target.error = error
+
+    def _planned(self, wanted: Wanted, found: Found, pending: Request | None) -> plan.Plan:
+        planned = plan.decide(wanted, found, pending)
+        joined = planned.joined
+        if joined is None or table.of(joined).makes_vm or self._waiting.wait:
+            return planned
+        if planned.ours and not planned.steps:
+            return planned
+        # What is asked for without waiting, its host does after what is under way.
+        return plan.decide(wanted, found, None)
 
     def _go(self, targets: Sequence[Target], first: bool = False) -> list[Target]:
         """Let each target take its next step; return those that wait for a request now."""
@@ -175,7 +191,7 @@ class Task:
     def _joins(self, target: Target) -> bool:
         if target.rounds > _ROUNDS:
             target.error = RequestConflict(
-                f"vm {target.name} is made anew by other requests all the time"
+                f"vm {target.name} is changed by other requests all the time"
             )
             return False
         joined = target.plan.joined
@@ -233,7 +249,8 @@ def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple
         )
     for domain in found.domains:
         plan.need_definition(domain)
-    made = {domain.name for domain in found.domains if domain.made}.union(pending)
+    made = {domain.name for domain in found.domains if domain.made}
+    made.update(name for name, request in pending.items() if table.of(request).makes_vm)
     taken = {domain.name for domain in found.domains if not domain.made}
     return groups.choose(group, made, taken)
 

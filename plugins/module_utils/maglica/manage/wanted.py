@@ -15,6 +15,7 @@ from ..model.request import Nic
 from ..verbs.clone import CLONE, CloneSpec
 from ..verbs.stop import STOP_TIMEOUT
 from ..verbs.table import Presence
+from ..verbs.verb import Verb
 
 # In place of an image where none is named.
 _ANY_IMAGE = "any"
@@ -50,6 +51,13 @@ class Wanted:
     def named(self, name: str) -> Wanted:
         """Return the same for a vm of another name."""
         return replace(self, clone=replace(self.clone, name=name))
+
+    def once_done(self, verb: Verb) -> Wanted:
+        """Return what is left to want when a request of this verb has done its part."""
+        is_restarted = verb.makes_vm or verb.state == Presence.RESTARTED
+        if self.state is Presence.RESTARTED and is_restarted:
+            return replace(self, state=Presence.RUNNING)
+        return self
 
 
 def want(
