@@ -65,11 +65,7 @@ class FakeClient:
             if joined:
                 self._ids[request_id] = (joined.id, spec)
                 return joined
-            host = self.plan(spec).host
-        elif spec.host in self._hosts:
-            host = spec.host
-        else:
-            raise HostUnknown(f"no host {spec.host}")
+        host = self.plan(spec).host
         request = Request(request_id, spec.without_secrets(), host=host, who="admin")
         self._ids[request_id] = (request_id, spec)
         self.requests[request_id] = request
@@ -83,10 +79,14 @@ class FakeClient:
             self._ids, self.requests = before
             raise
 
-    def plan_all(self, specs: Sequence[CloneSpec]) -> tuple[Placement, ...]:
+    def plan_all(self, specs: Sequence[Spec]) -> tuple[Placement, ...]:
         return tuple(map(self.plan, specs))
 
-    def plan(self, spec: CloneSpec) -> Placement:
+    def plan(self, spec: Spec) -> Placement:
+        if not isinstance(spec, CloneSpec):
+            if spec.host not in self._hosts:
+                raise HostUnknown(f"no host {spec.host}")
+            return Placement(spec.host, 0.5)
         candidates = {
             status.host: Candidate(
                 status.host, Holdings.of(status.report), status.alive, status.weight

@@ -20,6 +20,7 @@ from maglica.model import errors
 from maglica.model.plain import plain
 from maglica.model.request import Failure, Nic, Phase, Placement, Request, State, Vm
 from maglica.model.vm import Domain, Interface, vm_uuid
+from maglica.verbs import table
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import messages
 from support.vm_suite import HOSTS, IMAGE
@@ -100,21 +101,22 @@ class FakeCell:
         asked = messages.asked("submit", plain({"requests": bodies}))["requests"]
         # In the one form in which the client worker has it.
         requests = [replace(each, spec=read["spec"]) for each, read in zip(requests, asked)]
-        clones = [each.spec for each in requests if isinstance(each.spec, CloneSpec)]
-        placements = iter(self.plan_all(clones))
+        placements = self.plan_all([each.spec for each in requests])
         accepted = []
-        for each in requests:
-            is_clone = isinstance(each.spec, CloneSpec)
-            host = next(placements).host if is_clone else each.spec.host
-            request = replace(each, state=State.SENT, host=host, created=next(self._times))
+        for each, place in zip(requests, placements):
+            request = replace(each, state=State.SENT, host=place.host, created=next(self._times))
             self.requests[request.id] = request
             accepted.append(self._shown(request))
         return tuple(accepted)
 
-    def plan_all(self, specs: Sequence[CloneSpec]) -> tuple[Placement, ...]:
+    def plan_all(self, specs: Sequence[Any]) -> tuple[Placement, ...]:
         load = Counter({host: len(self.defined(host)) for host in HOSTS})
         placements = []
         for spec in specs:
+            if not isinstance(spec, CloneSpec):
+                self._check_room(spec)
+                placements.append(Placement(spec.host, 0.5))
+                continue
             with_image = [h for h in HOSTS if (h, spec.image) in self.domains]
             if not with_image:
                 raise errors.ImageUnknown(
@@ -128,6 +130,13 @@ class FakeCell:
             load[host] += 1
             placements.append(Placement(host, 0.5))
         return tuple(placements)
+
+    def _check_room(self, spec: Any) -> None:
+        if not table.of(spec).runs_vm:
+            return
+        domain = self.domains[spec.host, spec.name]
+        if not domain.active and (domain.memory_mib or 0) > 1 << 20:
+            raise errors.NoRoom(f"cannot {spec.verb} {spec.name} on host {spec.host}: no room")
 
     def list(
         self, states: tuple[State, ...] = (), limit: int = 100, name: str | None = None

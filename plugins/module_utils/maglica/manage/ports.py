@@ -8,8 +8,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Protocol
 
 from ..fleet.snapshot import Found
-from ..model.request import Placement, Request, State
-from ..verbs.clone import CloneSpec
+from ..model.request import Placement, Request, Spec, State
 
 OnChange = Callable[[Request], None]
 
@@ -19,7 +18,7 @@ class Requests(Protocol):
 
     def submit_all(self, requests: Sequence[Request]) -> tuple[Request, ...]: ...
 
-    def plan_all(self, specs: Sequence[CloneSpec]) -> tuple[Placement, ...]: ...
+    def plan_all(self, specs: Sequence[Spec]) -> tuple[Placement, ...]: ...
 
     def list(
         self, states: tuple[State, ...] = (), limit: int = 100, name: str | None = None

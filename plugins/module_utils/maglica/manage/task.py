@@ -17,7 +17,7 @@ from typing import Any, Union
 
 from ..fleet.snapshot import Found
 from ..model.errors import HostDown, LimitExceeded, MaglicaError, RequestConflict
-from ..model.request import Request, State, new_request_id
+from ..model.request import Request, Spec, State, new_request_id
 from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.clone import CloneSpec
@@ -65,17 +65,16 @@ class Task:
         self._ready = FinalWait(hosts, waiting, self._ends)
 
     def foresee(self, asked: Asked) -> list[Target]:
-        """Return what ``bring`` would do, with the hosts that clones would be made on."""
+        """Return what ``bring`` would do, with the hosts that clones would be made on.
+
+        Raises what ``bring`` would raise, also what the client worker has against it.
+        """
         targets = self._look(asked)
-        cloned = [
-            (target, spec)
-            for target in targets
-            for spec in target.steps
-            if isinstance(spec, CloneSpec)
-        ]
-        placements = self._client.plan_all([spec for _member, spec in cloned]) if cloned else ()
-        for (target, _spec), placement in zip(cloned, placements):
-            target.after["host"] = placement.host
+        next_ = self._next_steps([target for target in targets if not target.plan.joined])
+        placements = self._client.plan_all([spec for _target, spec in next_]) if next_ else ()
+        for (target, spec), placement in zip(next_, placements):
+            if isinstance(spec, CloneSpec):
+                target.after["host"] = placement.host
         for target in targets:
             target.request = target.plan.joined
             if target.wanted.state is not Presence.ABSENT:
@@ -208,23 +207,26 @@ class Task:
         return True
 
     def _submit(self, targets: Sequence[Target]) -> None:
-        """Hand in the next step of each of these; all of its steps if nobody waits."""
-        if not targets:
+        """Hand in what is next for each of these."""
+        next_ = self._next_steps(targets)
+        if not next_:
             return
-        asked = []
-        for target in targets:
-            steps = target.steps[:1] if self._waiting.wait else target.steps
-            asked += [(target, Request(new_request_id(), spec)) for spec in steps]
-        if len(asked) > groups.MAX_VMS:
+        asked = [Request(new_request_id(), spec) for _target, spec in next_]
+        for (target, _spec), request in zip(next_, self._client.submit_all(asked)):
+            target.request = request
+            target.steps = target.steps[1:]
+
+    def _next_steps(self, targets: Sequence[Target]) -> list[tuple[Target, Spec]]:
+        """Return the next step of each of these; all of its steps if nobody waits."""
+        most = 1 if self._waiting.wait else None
+        next_ = [(target, spec) for target in targets for spec in target.steps[:most]]
+        if len(next_) > groups.MAX_VMS:
             raise LimitExceeded(
-                f"{len(asked)} requests for {len(targets)} vms are more than {groups.MAX_VMS},"
+                f"{len(next_)} requests for {len(targets)} vms are more than {groups.MAX_VMS},"
                 " which can be handed in together; a task that waits hands in one for each vm at a"
                 " time"
             )
-        accepted = self._client.submit_all([request for _member, request in asked])
-        for (target, _request), request in zip(asked, accepted):
-            target.request = request
-            target.steps = target.steps[1:]
+        return next_
 
     def _wait(self, targets: Sequence[Target]) -> None:
         """Wait until the requests of all these have ended; note how."""

@@ -65,8 +65,11 @@ class Client(Exchange):
         """Tell where a clone would be made now; nothing is reserved."""
         return self.plan_all([spec])[0]
 
-    def plan_all(self, specs: Sequence[CloneSpec]) -> tuple[Placement, ...]:
-        """Tell where up to 1000 clones, handed in together, would be made now."""
+    def plan_all(self, specs: Sequence[Spec]) -> tuple[Placement, ...]:
+        """Tell where up to 1000 requests, handed in together, would be done now.
+
+        Raises what ``submit_all`` would raise.
+        """
         asked = [_submission(Request(new_request_id(), spec)) for spec in specs]
         reply = self.call("submit", {"requests": asked, "dry_run": True})
         found: tuple[Placement, ...] = reply["placements"]
