@@ -20,7 +20,7 @@ from ..model.errors import MaglicaError
 from ..wire.client import Client
 from . import host, image, request, vm
 from .console import Cloud, Console
-from .options import Group
+from .options import Group, given
 
 FAILED = 1
 _EXITS = {
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument(
         "--config",
+        type=given,
         metavar="FILE",
         help=f"the configuration (default: ${config.PATH_VARIABLE}, else {config.DEFAULT_PATH})",
     )

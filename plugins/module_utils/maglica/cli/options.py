@@ -34,7 +34,7 @@ class Group:
 
 
 def host(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument("--host", help=what)
+    parser.add_argument("--host", type=given, help=what)
 
 
 def wait(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +69,13 @@ def of_verb(parser: argparse.ArgumentParser, option: Option) -> None:
     else:
         said.update(type=positive, metavar=option.metavar, default=option.default)
     parser.add_argument(option.flag, **said)
+
+
+def given(text: str) -> str:
+    """Refuse an empty text, as a variable that is not set gives it: it would count as not said."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
 
 
 def positive(text: str) -> int:

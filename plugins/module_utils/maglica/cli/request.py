@@ -22,7 +22,7 @@ def add_commands(group: options.Group) -> None:
         choices=[state.value for state in State],
         help="only those in this state; may be given again",
     )
-    listing.add_argument("--name", help="only those about this vm")
+    listing.add_argument("--name", type=options.given, help="only those about this vm")
     listing.add_argument(
         "--limit", type=options.positive, default=100, metavar="N", help="at most N (default: 100)"
     )
