@@ -182,12 +182,11 @@ def run(parameters: dict, check_mode: bool, progress: Progress) -> list[Place]:
     config = load_config(parameters)
     state = ImageState(parameters["state"])
     wanted = WantedImage(parameters["name"], state, tuple(parameters["hosts"]))
+    timeout = parameters["wait_timeout"] if parameters["wait"] else None
     with Client(config, reply_timeout=parameters["client_worker_timeout"]) as client:
         if check_mode:
             return foresee(client, wanted)
-        return bring(
-            client, wanted, parameters["wait_timeout"] if parameters["wait"] else 0, progress
-        )
+        return bring(client, wanted, timeout, progress)
 
 
 def shown(place: Place) -> dict:

@@ -149,6 +149,6 @@ def test_a_host_that_found_all_done_has_not_changed() -> None:
 
 
 def test_nobody_waits() -> None:
-    (place,) = bring(Client(status("a")), PREPARED, 0)
+    (place,) = bring(Client(status("a")), PREPARED, None)
     assert place.changed
     assert not place.request.state.ended

@@ -137,6 +137,12 @@ def test_nobody_waits(run: Run, client: FakeClient) -> None:
     assert result["hosts"] == [{"host": HOSTS[0], "changed": True, "request": request.id}]
 
 
+def test_no_time_to_wait_is_not_the_same_as_not_to_wait(run: Run, client: FakeClient) -> None:
+    client.ends = dict.fromkeys(HOSTS, {"state": model.State.RUNNING})
+    result = run(wait_timeout=0)
+    assert (client.waits, result["failed"], result["code"]) == ([0], True, "request_timeout")
+
+
 def test_the_failed_hosts_are_named_and_the_others_returned(run: Run, client: FakeClient) -> None:
     failure = model.Failure("no_room", f"cannot prepare {IMAGE} on host {HOSTS[1]}: pool is full")
     client.ends = {HOSTS[1]: {"state": model.State.FAILED, "failure": failure}}

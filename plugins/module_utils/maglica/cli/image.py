@@ -53,7 +53,7 @@ def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, state: Ima
     wanted = images.WantedImage(asked.name, state, (asked.host,) if asked.host else ())
     follow = Follow(console)
     with follow.followed():
-        places = images.bring(cloud.client, wanted, asked.timeout if asked.wait else 0, follow)
+        places = images.bring(cloud.client, wanted, asked.timeout if asked.wait else None, follow)
     console.show(
         [{"host": place.host, "changed": place.changed} for place in places],
         text.places(state.value, places),

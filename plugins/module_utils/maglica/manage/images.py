@@ -119,10 +119,10 @@ def foresee(client: ImageRequests, wanted: WantedImage) -> list[Place]:
 def bring(
     client: ImageRequests,
     wanted: WantedImage,
-    timeout: float,
+    timeout: float | None,
     on_change: Callable[[Request], None] = lambda request: None,
 ) -> list[Place]:
-    """Do it, and wait for at most ``timeout`` seconds, 0 for not at all; return what was done.
+    """Do it, and wait for at most ``timeout`` seconds, None for not at all; return what was done.
 
     What fails on one host is that place's error. Raises what ``foresee`` does.
     """
@@ -134,7 +134,7 @@ def bring(
     for place, request in zip(places, accepted):
         place.request = request
         on_change(request)
-    if timeout and accepted:
+    if timeout is not None and accepted:
         newest = client.wait_all([request.id for request in accepted], timeout, on_change)
         for place, request in zip(places, accepted):
             _end(place, newest[request.id], timeout)
