@@ -34,8 +34,8 @@ options:
   bases:
     description:
       - Whether to return each image's bases, the prepared copies that vms build upon, and whether
-        its guest can be customized. That is what the hosts last reported to the client worker,
-        which must answer then, also within O(host_timeout).
+        its guest can be customized. That is what the hosts, or those of O(host), last reported to
+        the client worker, which must answer then, also within O(host_timeout).
     type: bool
     default: false
 """
@@ -419,7 +419,7 @@ def ask(question: info.Question, parameters: Mapping[str, Any]) -> dict[str, Any
     shown = info.images(question, parameters["definitions"])
     if parameters["bases"]:
         with Client(question.config, reply_timeout=question.timeout, attempts=1) as client:
-            hosts = client.hosts()
+            hosts = [status for status in client.hosts() if question.is_of(status.host)]
         known, looks = images.bases(hosts), images.looks(hosts)
         for image in shown["images"]:
             image["bases"] = known.pop(image["name"], [])

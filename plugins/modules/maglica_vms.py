@@ -27,8 +27,8 @@ attributes:
     support: full
     details:
       - Tells the host on which each vm would be made now. Nothing is reserved there.
-      - Fails where the client worker would refuse what is asked for first, such as a start for which
-        there is no room.
+      - Fails where the client worker would refuse what is asked for first, such as a start for
+        which there is no room.
   diff_mode:
     description: Will return details on what has changed, or would change in check mode.
     support: full

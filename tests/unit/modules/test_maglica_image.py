@@ -138,7 +138,7 @@ def test_nobody_waits(run: Run, client: FakeClient) -> None:
 
 
 def test_no_time_to_wait_is_not_the_same_as_not_to_wait(run: Run, client: FakeClient) -> None:
-    client.ends = dict.fromkeys(HOSTS, {"state": model.State.RUNNING})
+    client.ends = {host: {"state": model.State.RUNNING} for host in HOSTS}
     result = run(wait_timeout=0)
     assert (client.waits, result["failed"], result["code"]) == ([0], True, "request_timeout")
 

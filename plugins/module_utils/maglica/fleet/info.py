@@ -13,7 +13,7 @@ from ..model.errors import HostDown, HostUnknown
 from . import fleet
 from . import shown as fleet_shown
 from .addresses import Preference
-from .filter import Filters, Rule, matches
+from .filter import Filters, matches, rule
 from .snapshot import AddressSource, Gather, Snapshot
 
 
@@ -40,7 +40,11 @@ class Question:
         unknown = sorted(set(self.on_hosts) - {host.name for host in hosts})
         if unknown:
             raise HostUnknown(f"host {unknown[0]} is not configured")
-        return [host for host in hosts if not self.on_hosts or host.name in self.on_hosts]
+        return [host for host in hosts if self.is_of(host.name)]
+
+    def is_of(self, host: str) -> bool:
+        """Say whether this host is to be asked."""
+        return not self.on_hosts or host in self.on_hosts
 
     def is_about(self, name: str) -> bool:
         """Say whether ``names`` has this one, which may be that of no domain any more."""
@@ -48,7 +52,8 @@ class Question:
 
     @property
     def filters(self) -> Filters:
-        return Filters((Rule({"name": self.names}),) if self.names else ())
+        """The filters for ``names``. Raises ConfigInvalid when one is no regular expression."""
+        return Filters((rule({"name": self.names}),) if self.names else ())
 
 
 def vms(
@@ -62,9 +67,10 @@ def vms(
 
 def images(question: Question, xml: bool) -> dict[str, Any]:
     """Return ``images`` and ``unreachable_hosts``."""
+    filters = question.filters
     # What was cloned from an image is known of the vms only: all are read.
     seen = _read(question, sources=(), xml=xml)
-    wanted = {domain.name for domain in seen.images if question.filters.want(domain)}
+    wanted = {domain.name for domain in seen.images if filters.want(domain)}
     shown = [image for image in fleet_shown.images(seen) if image["name"] in wanted]
     return {"images": shown, **_rest(seen)}
 
