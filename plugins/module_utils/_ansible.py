@@ -20,12 +20,15 @@ from ._progress import PROGRESS_VARIABLE
 from .maglica.config import config
 from .maglica.manage import shown
 from .maglica.manage.tally import Tally
-from .maglica.model.errors import DependencyMissing, MaglicaError
+from .maglica.model.errors import ConfigInvalid, DependencyMissing, MaglicaError
 from .maglica.model.request import Request
 from .maglica.model.text import one_line
 
 # Seconds.
 _PATIENCE = 0.2
+# What the options that say a time may be at least, and at most.
+_TIMES = {"client_worker_timeout": 0.01, "host_timeout": 0.01, "wait_timeout": 0}
+_LONGEST = 10_000_000
 # So many vms at once have a line for each change.
 _FEW = 4
 
@@ -41,7 +44,17 @@ def connection_spec() -> dict[str, dict[str, Any]]:
 
 
 def load_config(parameters: Mapping[str, Any]) -> config.Config:
-    """Read the configuration, with hosts, that a module's options name. Raises ConfigInvalid."""
+    """Read the configuration, with hosts, that a module's options name.
+
+    Raises ConfigInvalid, also when a time that they say is none that can be waited for.
+    """
+    for option, low in _TIMES.items():
+        seconds = parameters.get(option, low)
+        if not low <= seconds <= _LONGEST:
+            raise ConfigInvalid(
+                f"{option}: {one_line(str(seconds)[:40])} is no number of seconds from {low} to"
+                f" {_LONGEST}"
+            )
     return config.load_with_hosts(parameters["config"] or config.default_path())
 
 

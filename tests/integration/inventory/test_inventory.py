@@ -274,6 +274,7 @@ def test_definitions_on_request(inventory: Inventory, kvm0: str) -> None:
         ({"hosts": [], "image_pattern": "("}, "'(' is no regular expression"),
         ({"hosts": [], "address_networks": ["10.0.0.1/8"]}, "'10.0.0.1/8' is no range"),
         ({"hosts": [], "host_timeout": 0}, "host_timeout"),
+        ({"hosts": [], "host_timeout": float("inf")}, "host_timeout inf is not more"),
         ({"hosts": [{"name": "a"}, {"name": "a"}]}, "host a is there twice"),
     ],
 )

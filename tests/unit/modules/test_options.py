@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,22 @@ def test_the_options_are_the_documented_ones(name: str) -> None:
     options = getattr(module, "argument_spec", listing_spec)()
     spec = {name: form(option, "options") for name, option in options.items()}
     assert spec == documented(module)
+
+
+@pytest.mark.parametrize("value", [0, -1, "inf", "nan", "1e300"])
+@pytest.mark.parametrize("name", MODULES)
+def test_a_time_that_can_not_be_waited_for(
+    run_module: Callable[..., dict[str, Any]], name: str, value: object
+) -> None:
+    module = import_module(f"{COLLECTION}.modules.{name}")
+    options = getattr(module, "argument_spec", listing_spec)()
+    given = {"vms": []} if "vms" in options else {"name": "vm0"} if "name" in options else {}
+    for option in options.keys() & {"client_worker_timeout", "host_timeout"}:
+        result = run_module(module, **given, **{option: value})
+        assert (result["code"], option in result["msg"]) == ("config_invalid", True)
+    if "wait_timeout" in options:
+        for wait in (-1, 10**400):
+            assert run_module(module, **given, wait_timeout=wait)["code"] == "config_invalid"
 
 
 def test_what_an_entry_of_a_list_can_say_is_what_all_can() -> None:

@@ -28,6 +28,9 @@ from .session import AGAIN, Options, Session, binding, words
 
 T = TypeVar("T")
 
+# Seconds. What is longer, a thread can't wait for.
+_LONGEST = 1e8
+
 _log = logging.getLogger(__name__)
 
 
@@ -87,8 +90,10 @@ def one(host: HostToRead, work: Callable[[Session], T], options: Options) -> T:
 
 
 def _check(hosts: Sequence[HostToRead], options: Options) -> None:
-    if options.timeout <= 0:
-        raise ConfigInvalid(f"host_timeout {options.timeout:g} is not more than 0 seconds")
+    if not 0 < options.timeout < _LONGEST:
+        raise ConfigInvalid(
+            f"host_timeout {options.timeout:g} is not more than 0 seconds, or more than years"
+        )
     if options.parallel < 0:
         raise ConfigInvalid(f"parallel {options.parallel} is less than 0")
     if options.auth_file:
