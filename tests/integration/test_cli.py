@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import libvirt
 import pytest
@@ -27,6 +29,7 @@ class Shell:
     def __init__(self, worker: Worker, uri: str) -> None:
         worker.grant("client", "admin")
         (key,) = worker.folder.glob("client.admin.*.key")
+        self.uri = uri
         self.path = worker.folder / "library.conf"
         self.path.write_text(
             f"[client_worker]\naddress = {worker.where.address}\n"
@@ -35,11 +38,19 @@ class Shell:
             f"[host {HOST}]\nuri = {uri}\n"
         )
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "maglica.cli.main", *words]
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return environment(MAGLICA_CONFIG=str(self.path), **more)
+
+    def start(
+        self, *words: str, out: int | IO[str] = subprocess.PIPE, **more: str
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "maglica.cli.main", *words],
-            env=environment(MAGLICA_CONFIG=str(self.path)),
-            stdout=subprocess.PIPE,
+            self.command(*words),
+            env=self.environment(**more),
+            stdout=out,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -139,6 +150,34 @@ def test_errors_have_their_status(shell: Shell, worker: Worker, kvm0: Host) -> N
     assert (status, out) == (5, "")
     assert "refuses the public key" in err
     assert err.count("\n") == 1
+
+
+def test_results_that_can_not_be_written(shell: Shell, kvm0: Host) -> None:
+    with Path("/dev/full").open("w") as full, shell.start("image", "list", out=full) as process:
+        _out, err = process.communicate(timeout=60)
+    assert err == "maglica: cannot write the results: No space left on device\n"
+    assert process.returncode == 1
+    closed = shell.command("image", "list")
+    ran = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *closed],
+        env=shell.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (ran.stdout, ran.stderr) == ("", "")
+
+
+def test_a_name_that_the_user_can_not_read(shell: Shell, kvm0: Host) -> None:
+    with contextlib.closing(libvirt.open(shell.uri)) as connection:
+        connection.defineXML(testdriver.domain("b\u00fcro.original", 3))
+        try:
+            with shell.start("image", "list", PYTHONIOENCODING="ascii") as process:
+                out, err = process.communicate(timeout=60)
+        finally:
+            connection.lookupByName("b\u00fcro.original").undefine()
+    assert (process.returncode, err) == (0, "")
+    assert "b\\xfcro.original" in out
 
 
 def test_a_reader_that_has_enough_is_no_error(shell: Shell, kvm0: Host) -> None:

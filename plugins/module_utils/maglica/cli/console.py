@@ -16,6 +16,10 @@ from ..model.text import one_line
 from ..wire.client import Client
 
 
+class Unwritten(Exception):
+    """What was found can't be written to where the user wants it."""
+
+
 @dataclass(frozen=True)
 class Console:
     """Where results (``out``) and what is said besides (``err``) go, and in which form."""
@@ -25,10 +29,14 @@ class Console:
     as_json: bool
 
     def show(self, value: Any, text: str) -> None:
-        """Write ``value`` as JSON or ``text``, as the user asked."""
+        """Write ``value`` as JSON or ``text``, as the user asked. Raises Unwritten."""
         if self.as_json:
             text = json.dumps(plain(value), indent=2) + "\n"
-        self.out.write(text)
+        try:
+            self.out.write(text)
+            self.out.flush()
+        except OSError as error:
+            raise Unwritten(error.strerror) from error
 
     def say(self, line: str) -> None:
         self.err.write(one_line(line) + "\n")

@@ -8,6 +8,7 @@ Results go to standard output, progress and errors to standard error, an error a
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from ..fleet.fleet import Fleet
 from ..model.errors import MaglicaError
 from ..wire.client import Client
 from . import host, image, request, vm
-from .console import Cloud, Console
+from .console import Cloud, Console, Unwritten
 from .options import Group, given
 
 FAILED = 1
@@ -50,21 +51,28 @@ def main(
 ) -> int:
     """Run one command line and return its exit status."""
     options = _parser().parse_args(arguments)
-    console = Console(sys.stdout, sys.stderr, getattr(options, "json", False))
+    # Either is None when it is closed: then nobody wants to read it.
+    out, err = (stream or io.StringIO() for stream in (sys.stdout, sys.stderr))
+    if isinstance(out, io.TextIOWrapper):
+        # Domains may have names that the user's character set has not.
+        out.reconfigure(errors="backslashreplace")
+    console = Console(out, err, getattr(options, "json", False))
     try:
         path = getattr(options, "config", None) or config.default_path()
         loaded = config.load(path)
         with make_client(loaded) as client:
             options.run(Cloud(loaded, client, make_fleet), options, console)
-        sys.stdout.flush()
     except MaglicaError as error:
         console.say(f"maglica: {' '.join(str(error).split())}")
         return _EXITS.get(error.code, FAILED)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader has what it wanted; the interpreter's own flush at exit must not fail again.
+    except Unwritten as error:
+        # The interpreter's own flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # A reader who has closed the pipe has what it wanted.
+        if not isinstance(error.__cause__, BrokenPipeError):
+            console.say(f"maglica: cannot write the results: {error}")
         return FAILED
     return 0
 
