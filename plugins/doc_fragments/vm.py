@@ -166,9 +166,10 @@ options:
       - What to wait for when the vm is to run.
       - V(cloned) is when its host says that the request is done.
       - V(running) is when libvirt shows it as running as well.
-      - V(address) is when it has got an address by DHCP as well. A vm that is off is an error then
-        (V(vm_stopped)), before anything is done, unless O(state) is V(stopped), where nothing is
-        waited for, or one that starts it.
+      - V(address) is when an address of it is known as well, leased by DHCP or fixed. Whether it
+        answers there is not looked at; after a restart it may be the lease from before. A vm that
+        is off is an error then (V(vm_stopped)), before anything is done, unless O(state) is
+        V(stopped), where nothing is waited for, or one that starts it.
     type: str
     choices: [cloned, running, address]
     default: running

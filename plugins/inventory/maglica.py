@@ -292,8 +292,9 @@ notes:
   - A domain of which something can't be read is listed with the rest, or left out when its name
     can't be read; a host whose answer can't be understood counts as one that does not answer (see
     O(on_host_error)). A warning names it.
-  - A task with C(async) counts as a change when it begins. What the cache gets before it ends may
-    lack what it does; list with C(meta=refresh_inventory) then.
+  - A task with C(async) counts as a change when it begins, and what is asked for without waiting
+    for its end (C(wait=false), C(--no-wait)) when it is asked for. What the cache gets before the
+    end may lack what is done then; list with C(meta=refresh_inventory).
 """
 
 EXAMPLES = r"""

@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Clones an original image to a vm on the host that suits it best, with its own host name,
     network, machine identity and keys, and starts it.
-  - Starts, stops, resizes and removes vms that were made so. Original images, and vms that others
+  - Starts, stops, restarts, resizes, tags, flattens and removes vms that were made so. Original images, and vms that others
     made, are never touched.
   - The work is done by a request to the client worker, which is kept until it is done. A task that
     was interrupted or timed out can be run again, and joins the request that is under way.
@@ -94,14 +94,13 @@ EXAMPLES = r"""
     name: vm2.example.jp
     tags: [web, "stage:test"]
 
-- name: Restart it with more memory, and wait until it is on the network again
+- name: Restart it with more memory, by force after a minute
   maglica.cloud.maglica_vm:
     name: vm2.example.jp
     state: restarted
     memory: 2048
     stop_timeout: 60
     force: true
-    wait_for: address
 
 - name: Shut it down, by force after a minute
   maglica.cloud.maglica_vm:
