@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import pytest
 from maglica.manage.target import Waiting
+from maglica.manage.task import Task
+from maglica.manage.wanted import want
 from maglica.model import errors
-from maglica.model.request import State
+from maglica.model.request import Request, State
+from maglica.verbs.table import Presence
 from support.vm_beside_suite import BesideSuite
 from support.vm_fake import FakeCell
 from support.vm_joined_suite import JoinedSuite
-from support.vm_suite import VmSuite, bring, foresee, release_and_bring
+from support.vm_suite import NAME, VmSuite, bring, foresee, release_and_bring
 
 
 @pytest.fixture
@@ -21,6 +24,21 @@ def cell() -> FakeCell:
 
 class TestFakeCell(VmSuite, JoinedSuite, BesideSuite):
     pass
+
+
+def test_what_was_not_done_is_no_part_of_the_difference(cell: FakeCell) -> None:
+    bring(cell, state=Presence.STOPPED)
+
+    def fail_start(request: Request) -> None:
+        if request.kind == "start" and not request.state.ended:
+            cell.fail_next("no_room", "the host is full")
+
+    task = Task(cell.client, cell.hosts, Waiting(), fail_start)
+    (lost,) = task.bring([want(NAME, Presence.RUNNING, memory_mib=96)])
+    assert isinstance(lost.error, errors.NoRoom)
+    assert lost.has_changed
+    differing = {key for key, value in lost.after.items() if lost.before[key] != value}
+    assert (differing, lost.after["memory"], lost.after["state"]) == ({"memory"}, 96, "stopped")
 
 
 def test_what_is_being_cancelled_is_made_anew(cell: FakeCell) -> None:

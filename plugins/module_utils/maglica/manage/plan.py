@@ -23,7 +23,7 @@ from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.remove import RemoveSpec
 from ..verbs.table import Presence
-from ..verbs.verb import Leaves, Verb
+from ..verbs.verb import Change, Leaves, Verb
 from .wanted import Wanted
 
 # What a vm is made with, by its names in a spec and in the modules; only some of it can be changed.
@@ -41,7 +41,7 @@ _GONE = {"state": "absent"}
 @dataclass(frozen=True)
 class Plan:
     """What to do: requests to submit, one after the other. ``before`` and ``after`` describe the
-    vm, for a diff.
+    vm, for a diff; ``does`` has the part of ``after`` of each of the last steps.
 
     ``joined`` is an open request about that vm, which must end first; then everything is looked at
     and planned anew, and ``steps`` are only foreseen. ``cancel``: it is to be cancelled. ``ours``:
@@ -55,6 +55,7 @@ class Plan:
     ours: bool = False
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
+    does: tuple[dict[str, Any], ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -257,14 +258,15 @@ def _adjust(wanted: Wanted, existing: Domain) -> Plan:
     """Plan for a vm that is there: each verb tells whether it is needed."""
     before = _view(existing)
     after = dict(before)
-    steps: list[Spec] = []
+    changes: list[Change] = []
     for verb in table.VERBS:
         change = verb.change(wanted, existing) if verb.change else None
         if change is not None:
-            steps.insert(0 if change.first else len(steps), change.spec)
+            changes.insert(0 if change.first else len(changes), change)
             before.update(change.before)
             after.update(change.after)
-    return Plan(existing, tuple(steps), before=before, after=after)
+    steps, does = (tuple(part) for part in ([c.spec for c in changes], [c.after for c in changes]))
+    return Plan(existing, steps, before=before, after=after, does=does)
 
 
 def _state(domain: Domain) -> str:

@@ -73,6 +73,12 @@ class Target:
         self.plan, self.steps, self.after = plan, plan.steps, {**told, **plan.after}
         self.changed = self.changed or plan.changed
 
+    def fail(self, error: MaglicaError, undone: int) -> None:
+        """Note what ended the last ``undone`` of the plan's steps: they have changed nothing."""
+        self.error = error
+        for change in self.plan.does[max(len(self.plan.does) - undone, 0) :]:
+            self.after.update((key, self.before[key]) for key in change if key in self.before)
+
 
 def together(refused: Sequence[Target], of: int) -> MaglicaError:
     """Return one error for all that stands against these targets before anything is done."""

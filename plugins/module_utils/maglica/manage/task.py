@@ -180,7 +180,7 @@ class Task:
             if first:
                 raise
             for target in acting:
-                target.error = error
+                target.fail(error, len(target.steps))
             acting = []
         joining = [target for target in able if target.plan.joined and self._joins(target)]
         going = joining + acting
@@ -240,8 +240,9 @@ class Task:
                 target.done = target.done or request.state is State.DONE
             elif target.plan.cancel:
                 target.done = request.state is State.CANCELLED
-            if not (in_the_way and request.state.ended):
-                target.error = failure_of(request, self._waiting.timeout)
+            lost = failure_of(request, self._waiting.timeout)
+            if lost is not None and not (in_the_way and request.state.ended):
+                target.fail(lost, len(target.steps) + 1)
 
 
 def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple[Wanted, ...]:
