@@ -12,8 +12,8 @@ version_added: 0.1.0
 description:
   - Clones an original image to a vm on the host that suits it best, with its own host name,
     network, machine identity and keys, and starts it.
-  - Starts, stops, restarts, resizes, tags, flattens and removes vms that were made so. Original images, and vms that others
-    made, are never touched.
+  - Starts, stops, restarts, resizes, tags, flattens and removes vms that were made so. Original
+    images, and vms that others made, are never touched.
   - The work is done by a request to the client worker, which is kept until it is done. A task that
     was interrupted or timed out can be run again, and joins the request that is under way.
 author:

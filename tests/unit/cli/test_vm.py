@@ -110,6 +110,13 @@ def test_stop_and_resize_have_options(run: Callable[..., Ran], fake: FakeClient)
     assert (resize.vcpus, resize.memory_mib) == (2, 256)
 
 
+@pytest.mark.parametrize("act", ["stop", "restart"])
+def test_a_guest_may_be_given_no_time(run: Callable[..., Ran], fake: FakeClient, act: str) -> None:
+    assert run("vm", act, "vm1.example.jp", "--force", "--shutdown-timeout", "0").status == 3
+    (request,) = fake.list()
+    assert (request.kind, request.spec.force, request.spec.stop_timeout) == (act, True, 0)
+
+
 @pytest.mark.parametrize(
     ("act", "name", "problem"),
     [

@@ -67,7 +67,8 @@ def of_verb(parser: argparse.ArgumentParser, option: Option) -> None:
     elif option.form == "tags":
         said.update(nargs="*", metavar=option.metavar)
     else:
-        said.update(type=positive, metavar=option.metavar, default=option.default)
+        kind = number if option.form == "seconds" else positive
+        said.update(type=kind, metavar=option.metavar, default=option.default)
     parser.add_argument(option.flag, **said)
 
 

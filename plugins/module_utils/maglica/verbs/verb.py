@@ -109,7 +109,7 @@ class Option:
     field: str
     flag: str
     what: str | None = None
-    form: str = "number"  # or "switch", or "tags"
+    form: str = "number"  # or "seconds", which may be 0, or "switch", or "tags"
     metavar: str | None = None
     default: Any = None
 
@@ -119,6 +119,7 @@ SHUTDOWN_TIMEOUT = Option(
     "stop_timeout",
     "--shutdown-timeout",
     "how long the guest may take to shut down (default: 120)",
+    "seconds",
     metavar="SECONDS",
     default=120,
 )
