@@ -199,11 +199,7 @@ class SimulatedHost:
         state = "running" if domain.isActive() else "stopped"
         image = found.made.image if found.made else None
         return Vm(
-            *(found.name, found.uuid, self.name, state),
-            image=image,
-            vcpus=found.vcpus,
-            memory_mib=found.memory_mib,
-            interfaces=found.interfaces,
+            found.name, found.uuid, self.name, state, image=image, interfaces=found.interfaces
         )
 
 

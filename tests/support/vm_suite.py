@@ -118,18 +118,6 @@ class VmSuite:
         with pytest.raises(errors.ImageUnknown):
             foresee(cell, image="other.original")
 
-    def test_check_mode_asks_the_client_worker_of_whatever_would_be_asked_for(
-        self, cell: Cell
-    ) -> None:
-        bring(cell, state=Presence.STOPPED)
-        # More than a host has: it is refused when the vm is to run.
-        bring(cell, state=Presence.STOPPED, memory_mib=1 << 21)
-        for state in (Presence.RUNNING, Presence.RESTARTED):
-            for act in (foresee, bring):
-                with pytest.raises(errors.NoRoom, match=f"start {NAME} on host"):
-                    act(cell, state=state)
-        assert foresee(cell, state=Presence.ABSENT).changed
-
     def test_the_host_that_is_asked_for(self, cell: Cell) -> None:
         made = bring(cell, host=KVM1)
         assert made.vm is not None

@@ -56,3 +56,16 @@ def test_what_is_being_cancelled_is_made_anew(cell: FakeCell) -> None:
     assert made.request is not None
     assert made.request.id != first.request.id
     assert made.request.state is State.DONE
+
+
+@pytest.mark.parametrize("state", [Presence.RUNNING, Presence.RESTARTED], ids=lambda s: s.value)
+def test_check_mode_asks_the_client_worker_of_whatever_would_be_asked_for(
+    cell: FakeCell, state: Presence
+) -> None:
+    # More than a host has: it is refused when the vm is to run.
+    for sizes in ({}, {"memory_mib": 1 << 21}):
+        bring(cell, state=Presence.STOPPED, **sizes)
+    for act in (foresee, bring):
+        with pytest.raises(errors.NoRoom, match=f"start {NAME} on host"):
+            act(cell, state=state)
+    assert foresee(cell, state=Presence.ABSENT).changed
