@@ -265,7 +265,8 @@ def _adjust(wanted: Wanted, existing: Domain) -> Plan:
             changes.insert(0 if change.first else len(changes), change)
             before.update(change.before)
             after.update(change.after)
-    steps, does = (tuple(part) for part in ([c.spec for c in changes], [c.after for c in changes]))
+    steps = tuple(change.spec for change in changes)
+    does = tuple(change.after for change in changes)
     return Plan(existing, steps, before=before, after=after, does=does)
 
 
