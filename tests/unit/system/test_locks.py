@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import threading
 from pathlib import Path
 
@@ -55,3 +58,38 @@ def test_what_can_not_be_a_lock_is_refused(path: Path, is_link: bool) -> None:
         path.parent.write_text("no folder")
     with pytest.raises(JournalFailed, match=f"cannot lock {path}: "):
         Lock(path)
+
+
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize(
+    ("number", "cause"), [(errno.ENOLCK, "No locks available"), (errno.EIO, "Input/output error")]
+)
+def test_a_file_system_that_can_not_lock_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int, cause: str, wait: bool
+) -> None:
+    """As NFS without its lock daemon."""
+    lock = Lock(path)
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+
+    def flock(_descriptor: int, _operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for act in (lock.share, lock.own, lambda: Lock(path, wait=wait)):
+        with pytest.raises(JournalFailed) as refused:
+            act()
+        assert str(refused.value) == f"cannot lock {path}: {cause}"
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
+    lock.close()
+
+
+def test_a_lock_whose_time_can_not_be_set_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def utime(_descriptor: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with held(path) as lock:
+        monkeypatch.setattr(os, "utime", utime)
+        with pytest.raises(JournalFailed, match=f"^cannot touch {path}: Read-only file system$"):
+            lock.touch()

@@ -17,18 +17,18 @@ class Lock:
     """The lock that is the file ``path``, made with its folder where these are missing.
 
     It is held alone until ``close``, or until it is shared. With ``wait`` false it raises
-    BlockingIOError when somebody holds it. Raises JournalFailed when there can't be such a file.
+    BlockingIOError when somebody holds it. All of it raises JournalFailed, which names the file,
+    when there can't be such a file, or its file system can't lock it.
     """
 
     def __init__(self, path: Path, *, wait: bool = True) -> None:
+        self._path = path
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
+        with self._errors("lock"):
             path.parent.mkdir(mode=0o700, exist_ok=True)
             self._descriptor = os.open(path, flags, 0o600)
-        except OSError as error:
-            raise JournalFailed(f"cannot lock {path}: {error.strerror}") from error
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            self._flock(fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BaseException:
             self.close()
             raise
@@ -38,15 +38,29 @@ class Lock:
 
     def share(self) -> None:
         """Hold it together with others; between, somebody else may have held it alone."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        self._flock(fcntl.LOCK_SH)
 
     def own(self) -> None:
         """Hold it alone again; between, somebody else may have done so."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self._flock(fcntl.LOCK_EX)
 
     def touch(self) -> None:
         """Set the time of the file's last change to now."""
-        os.utime(self._descriptor)
+        with self._errors("touch"):
+            os.utime(self._descriptor)
+
+    def _flock(self, operation: int) -> None:
+        with self._errors("lock"):
+            fcntl.flock(self._descriptor, operation)
+
+    @contextmanager
+    def _errors(self, act: str) -> Iterator[None]:
+        try:
+            yield
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise JournalFailed(f"cannot {act} {self._path}: {error.strerror}") from error
 
 
 @contextmanager
