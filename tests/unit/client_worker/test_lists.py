@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from maglica.client_worker.waits import MAX_PER_KEY, TAIL_WEIGHT
 from maglica.model.request import Request, State, new_request_id
+from maglica.verbs.start import StartSpec
 from support.reports import clone, report, vm
 
 if TYPE_CHECKING:
@@ -164,11 +165,30 @@ def test_nonsense_of_parent_and_peer_is_refused(cell: Cell) -> None:
         ({"peer": "kvm0"}, "message_invalid", "its peer kvm0 is the host itself"),
     ):
         for dry_run in (True, False):
-            entry = {**clone("vm0"), **relation}
+            entry = {**clone("vm0", host="kvm0"), **relation}
             kind, body = cell.ask("submit", requests=[entry], dry_run=dry_run)
             assert (kind, body["code"]) == ("error", code)
             assert body["text"] == f"cannot clone vm0: {text}"
     assert cell.ask("list")[1]["requests"] == ()
+
+
+def test_a_clone_is_placed_beside_its_peer(cell: Cell) -> None:
+    cell.hello("kvm0")
+    entry = {**clone("vm0"), "peer": "kvm0"}
+    body = cell.ask("submit", **entry)[1]
+    assert body["code"] == "message_invalid"
+    assert body["text"].endswith("host kvm0: it is the request's peer, which must be a second host")
+    cell.hello("kvm1")
+    (placed,) = cell.ask("submit", requests=[entry], dry_run=True)[1]["placements"]
+    request = cell.ask("submit", **entry)[1]["request"]
+    assert (placed.host, request.host, request.peer) == ("kvm1", "kvm1", "kvm0")
+    # An act on a vm that is there has its host already.
+    spec = StartSpec("vm1", new_request_id(), "kvm0")
+    asked = {"id": new_request_id(), "kind": "start", "spec": spec, "peer": "kvm0"}
+    assert cell.ask("submit", **asked)[1] == {
+        "code": "message_invalid",
+        "text": "cannot start vm1: its peer kvm0 is the host itself",
+    }
 
 
 # --- features

@@ -134,11 +134,6 @@ def _look(context: Context, asked: Sequence[Request]) -> _Seen:
             joined[request.id] = other
     starts = _starts(context, new)
     places = _places(context, new, starts)
-    for request, place in zip(new, places):
-        if request.peer == place.host:
-            raise MessageInvalid(
-                f"cannot {request.kind} {request.name}: its peer {request.peer} is the host itself"
-            )
     return _Seen(there, joined, new, places, starts)
 
 
@@ -148,6 +143,9 @@ def _check_relations(context: Context, request: Request) -> None:
         raise RequestUnknown(f"{act}: no request {request.parent}, its parent, is known")
     if request.peer is not None and not context.hosts.known(request.peer):
         raise HostUnknown(f"{act}: no host {request.peer}, its peer, is known")
+    where = context.strays.get(request.id, request.spec.host)
+    if where is not None and request.peer == where:
+        raise MessageInvalid(f"{act}: its peer {where} is the host itself")
 
 
 def _unique(asked: Sequence[Request]) -> None:
@@ -217,7 +215,12 @@ def _places(context: Context, new: Sequence[Request], starts: Mapping[str, int])
         for request in new
         if isinstance(request.spec, CloneSpec) and request.id not in strays
     ]
-    choices = iter(_placed(context, clones, candidates))
+    peers = {
+        request.name: request.peer
+        for request in new
+        if isinstance(request.spec, CloneSpec) and request.peer is not None
+    }
+    choices = iter(_placed(context, clones, candidates, peers))
     places = []
     for request in new:
         if not isinstance(request.spec, CloneSpec):
@@ -263,7 +266,10 @@ def _start(candidates: dict[str, Candidate], spec: OnVm, memory_mib: int) -> Non
 
 
 def _placed(
-    context: Context, clones: Sequence[CloneSpec], candidates: Mapping[str, Candidate]
+    context: Context,
+    clones: Sequence[CloneSpec],
+    candidates: Mapping[str, Candidate],
+    peers: Mapping[str, str],
 ) -> Sequence[Choice]:
     missing = context.hosts.missing(context.clock())
     if clones and missing:
@@ -271,7 +277,7 @@ def _placed(
             f"{_act(clones[0])}: the client worker has a new journal and does not place clones"
             f" before it has heard of {', '.join(missing[:5])}; try again in a few seconds"
         )
-    return place_all(clones, candidates)
+    return place_all(clones, candidates, peers)
 
 
 def _host_of(context: Context, spec: Spec) -> str:

@@ -14,7 +14,7 @@ from maglica.client_worker.placement.candidates import Candidate, Reserved
 from maglica.client_worker.placement.choose import place, place_all
 from maglica.client_worker.placement.memory import load
 from maglica.client_worker.placement.pools import GIB
-from maglica.model.errors import MaglicaError
+from maglica.model.errors import ImageRunning, MaglicaError, MessageInvalid
 from support.candidates import IMAGE, OFF, RUNNING, SPEC, chosen, host, vm
 
 
@@ -42,6 +42,25 @@ from support.candidates import IMAGE, OFF, RUNNING, SPEC, chosen, host, vm
 )
 def test_the_lowest_load_for_its_weight(hosts: tuple[Candidate, ...], expected: str) -> None:
     assert chosen(SPEC, *hosts) == expected
+
+
+def test_a_peer_is_a_second_host() -> None:
+    hosts = {"a": host("a"), "b": host("b", IMAGE, vm(4096))}
+    assert place(SPEC, hosts).host == "a"
+    assert place(SPEC, hosts, "a").host == "b"
+    specs = [replace(SPEC, name=f"vm{number}") for number in range(3)]
+    choices = place_all(specs, hosts, {"vm0": "a", "vm2": "b"})
+    assert [choice.host for choice in choices] == ["b", "a", "a"]
+    for spec, before in ((SPEC, ": host a"), (replace(SPEC, host="a"), " on host a")):
+        with pytest.raises(MessageInvalid) as refused:
+            place(spec, {"a": hosts["a"]}, "a")
+        assert str(refused.value) == (
+            f"cannot clone vm0 from deb{before}: it is the request's peer, which must be a second"
+            " host"
+        )
+    # What other hosts lack is nearer to what would do.
+    with pytest.raises(ImageRunning):
+        place(SPEC, {"a": hosts["a"], "c": host("c", RUNNING)}, "a")
 
 
 def test_load_counts_active_promised_and_own_memory() -> None:

@@ -20,22 +20,24 @@ from ...model import errors
 from ...model.request import CloneMode
 from ...model.text import some
 from ...verbs.clone import CloneSpec
-from . import image, networks, pools, reachable
+from . import image, networks, peer, pools, reachable
 from .candidates import Candidate, Choice, Holdings, Need, Reserved
 from .memory import check_memory, load, memory_of
 
 
-def place(spec: CloneSpec, candidates: Mapping[str, Candidate]) -> Choice:
-    """Choose the host for ``spec`` among ``candidates`` (by name).
+def place(
+    spec: CloneSpec, candidates: Mapping[str, Candidate], second: str | None = None
+) -> Choice:
+    """Choose the host for ``spec`` among ``candidates`` (by name), but for ``second``, its peer.
 
-    Raises HostUnknown, HostDown, ImageUnknown, ImageRunning, NetworkUnknown, PoolUnknown or NoRoom;
-    its text has the reason for each host that has the image.
+    Raises HostUnknown, HostDown, ImageUnknown, ImageRunning, NetworkUnknown, PoolUnknown, NoRoom or
+    MessageInvalid; its text has the reason for each host that has the image.
     """
     if spec.host is not None:
         if spec.host not in candidates:
             raise errors.HostUnknown(f"{_act(spec)}: no host {spec.host} is known")
         try:
-            return _weigh(spec, candidates[spec.host])
+            return _weigh(spec, candidates[spec.host], second)
         except errors.MaglicaError as error:
             raise type(error)(f"{_act(spec)} on host {spec.host}: {error}") from None
     # Only as many hosts are looked at closely as it takes: there may be a thousand.
@@ -49,16 +51,19 @@ def place(spec: CloneSpec, candidates: Mapping[str, Candidate]) -> Choice:
     while holders:
         _load, name = heapq.heappop(holders)
         try:
-            return _weigh(spec, candidates[name])
+            return _weigh(spec, candidates[name], second)
         except errors.MaglicaError as error:
             refusals.append((name, error))
     raise _refusal(spec, refusals, candidates)
 
 
 def place_all(
-    specs: Sequence[CloneSpec], candidates: Mapping[str, Candidate]
+    specs: Sequence[CloneSpec],
+    candidates: Mapping[str, Candidate],
+    peers: Mapping[str, str] | None = None,
 ) -> tuple[Choice, ...]:
     """Choose the hosts for all of ``specs`` together, in their order: each counts those before it.
+    ``peers`` are those of the requests that have one, by the vm's name.
 
     Those that name a host get their place first, then the largest, so that what can go anywhere
     takes nothing from what can't. Raises what ``place`` raises for the first that does not fit.
@@ -69,7 +74,7 @@ def place_all(
     for index in sorted(range(len(specs)), key=lambda at: (specs[at].host is None, -sizes[at])):
         spec = specs[index]
         try:
-            choice = place(spec, candidates)
+            choice = place(spec, candidates, (peers or {}).get(spec.name))
         except errors.MaglicaError as error:
             if choices:
                 text = f"{error}, after {len(choices)} others of the list"
@@ -125,8 +130,9 @@ def need(spec: CloneSpec, holdings: Holdings | None, counted: frozenset[str]) ->
     )
 
 
-def _weigh(spec: CloneSpec, candidate: Candidate) -> Choice:
+def _weigh(spec: CloneSpec, candidate: Candidate, second: str | None) -> Choice:
     """Ask each rule in turn; return the place on this host. Raises what the first rule raises."""
+    peer.check(candidate, second)
     holdings, reserved = reachable.check(candidate), candidate.reserved
     image.check(spec, holdings)
     networks.check(spec, holdings)
@@ -144,6 +150,7 @@ _NEAREST = (
     errors.NetworkUnknown,
     errors.HostDown,
     errors.ImageRunning,
+    errors.MessageInvalid,
     errors.ImageUnknown,
 )
 
