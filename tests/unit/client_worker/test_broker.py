@@ -5,12 +5,16 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
+import zmq
+from maglica.client_worker.access import Table
 from maglica.client_worker.broker import MAX_CORRELATION, Broker, _incoming
 from maglica.client_worker.transactions import Outcome
 from maglica.config.config import ClientWorker
+from maglica.system.log_limit import LogLimit
 from maglica.wire import sockets
 from maglica.wire.frames import MAX_FRAME, Message, decode
 from support.ports import LOOPBACK, free_port
@@ -20,10 +24,16 @@ if TYPE_CHECKING:
 
 
 class Socket:
-    """Keeps what is sent."""
+    """Keeps what is sent; what comes is ``waiting``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *waiting: list[bytes]) -> None:
+        self.waiting = list(waiting)
         self.sent: list[list[bytes]] = []
+
+    def recv_multipart(self, _flags: int = 0) -> list[bytes]:
+        if not self.waiting:
+            raise zmq.Again
+        return self.waiting.pop(0)
 
     def send_multipart(self, frames: list[bytes], _flags: int = 0) -> None:
         self.sent.append(frames)
@@ -66,6 +76,29 @@ def test_the_way_back_holds_what_a_req_puts_there(before: list[bytes], taken: in
     incoming = _incoming([b"peer", *before, b"MGL2", b"hosts", b"{}"], "key")
     assert len(incoming.frames) == taken
     assert incoming.envelope == (b"peer", *(before if taken else [b""]))
+
+
+def test_strangers_are_counted_and_do_not_fill_the_log(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker._context.table = Table()
+    broker._refusals = LogLimit(logging.getLogger("maglica"), lambda: 0.0)
+    domain = sockets.REQUEST_DOMAIN.encode()
+    broker._zap = Socket(
+        *(
+            [b"1.0", b"7", domain, b"192.0.2.%d" % number, b"", b"CURVE", bytes([number]) * 32]
+            for number in range(100)
+        )
+    )
+    broker._answer_zap()
+    assert [frames[2] for frames in broker._zap.sent] == [b"400"] * 100
+    for number in range(100):
+        broker._subscribe(b"kvm%d\0" % number, "key")
+    assert broker._context.rejects == {"connection": 100, "subscription": 100}
+    logged = [record.getMessage() for record in caplog.records]
+    assert len([text for text in logged if "refused a connection: unknown key" in text]) == 1
+    assert len([text for text in logged if "refused a subscription of nobody" in text]) == 1
+    assert len(logged) == 2
 
 
 def test_nobody_knows_the_numbers_of_connections_ahead(cell: Cell) -> None:

@@ -19,6 +19,7 @@ from .._deps import need
 from ..config.config import ClientWorker
 from ..model.errors import ConfigInvalid, LimitExceeded, MessageInvalid
 from ..system import systemd
+from ..system.log_limit import LogLimit
 from ..wire import sockets
 from ..wire.frames import Message, encode, topic
 from ..wire.keys import KeyPair
@@ -64,6 +65,7 @@ class Broker:
         self._keys = keys
         self._access = access
         self._inbox = Inbox()
+        self._refusals = LogLimit(logger)
         self._running = True
         self._reported: dict[str, int] = {}
         self._next_report = 0.0
@@ -193,7 +195,7 @@ class Broker:
             verdict = zap(frames, self._context.table or Table())
             if verdict.refusal:
                 self._context.rejects["connection"] += 1
-                logger.warning("refused a connection: %s", verdict.refusal)
+                self._refusals.warning(verdict.cause, f"refused a connection: {verdict.refusal}")
             self._zap.send_multipart(verdict.frames)
 
     def _take_subscriptions(self) -> None:
@@ -219,7 +221,9 @@ class Broker:
             allowed = False
         if not allowed:
             self._context.rejects["subscription"] += 1
-            logger.warning("refused a subscription of %s to %.100r", caller or "nobody", wanted)
+            who = str(caller or "nobody")
+            text = f"refused a subscription of {who} to {wanted[:100]!r}"
+            self._refusals.warning(f"subscription of {who}", text)
             return
         self._publisher.setsockopt(self._zmq.SUBSCRIBE, wanted)
         self._engine.subscribed(host)

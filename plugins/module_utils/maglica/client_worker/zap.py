@@ -23,10 +23,14 @@ _KEY_BYTES = 32
 
 @dataclass(frozen=True)
 class Verdict:
-    """An answer to ZAP: its frames, and why it is a refusal (None: let in)."""
+    """An answer to ZAP: its frames, and why it is a refusal (None: let in).
+
+    ``cause`` is of what kind, in no word of a stranger's.
+    """
 
     frames: list[bytes]
-    refusal: str | None
+    refusal: str | None = None
+    cause: str = ""
 
 
 def zap(frames: Sequence[bytes], table: Table) -> Verdict:
@@ -37,23 +41,25 @@ def zap(frames: Sequence[bytes], table: Table) -> Verdict:
     """
     request_id = frames[1] if len(frames) > 1 else b""
     if len(frames) != _ZAP_FRAMES or frames[0] != b"1.0":
-        return _refuse(request_id, b"500", "no ZAP request for CURVE")
+        return _refuse(request_id, b"500", "no ZAP request", "no ZAP request for CURVE")
     domain, address, mechanism, public = frames[2], frames[3], frames[5], frames[6]
     peer_address = address.decode("ascii", "replace")
     if mechanism != b"CURVE" or len(public) != _KEY_BYTES:
-        return _refuse(request_id, b"400", f"no CURVE key, from {peer_address}")
+        return _refuse(request_id, b"400", "no key", f"no CURVE key, from {peer_address}")
     key = _z85(public)
     caller = table.peers.get(key)
     if caller is None:
-        return _refuse(request_id, b"400", f"unknown key {key} from {peer_address}")
+        text = f"unknown key {key} from {peer_address}"
+        return _refuse(request_id, b"400", "unknown key", text)
     if caller.role not in _ADMITTED.get(domain, ()):
         where = domain.decode("ascii", "replace")
-        return _refuse(request_id, b"400", f"{caller} from {peer_address} may not use {where}")
-    return Verdict([b"1.0", request_id, b"200", b"OK", key.encode("ascii"), b""], None)
+        text = f"{caller} from {peer_address} may not use {where}"
+        return _refuse(request_id, b"400", f"port for {caller}", text)
+    return Verdict([b"1.0", request_id, b"200", b"OK", key.encode("ascii"), b""])
 
 
-def _refuse(request_id: bytes, status: bytes, reason: str) -> Verdict:
-    return Verdict([b"1.0", request_id, status, b"refused", b"", b""], reason)
+def _refuse(request_id: bytes, status: bytes, cause: str, text: str) -> Verdict:
+    return Verdict([b"1.0", request_id, status, b"refused", b"", b""], text, cause)
 
 
 def _z85(public: bytes) -> str:
