@@ -11,17 +11,20 @@ from collections.abc import Iterator
 import libvirt
 import pytest
 from maglica.model.request import Request, State, new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs.start import StartSpec
 from maglica.verbs.stop import StopSpec
 from support.client_worker import eventually
 from support.host_worker import HOST, Cell
+from support.own_libvirtd import MADE
 
 NAME = "deaf0.example.jp"
-UUID = "a1b2c3d4-0000-4000-8000-000000000002"
+UUID = vm_uuid("r")
 XML = f"""
 <domain type='qemu'>
   <name>{NAME}</name>
   <uuid>{UUID}</uuid>
+  <metadata>{MADE}</metadata>
   <memory unit='MiB'>16</memory>
   <vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type></os>

@@ -17,12 +17,15 @@ from maglica.host_worker.job.vm import existing, stop
 from maglica.host_worker.journal.intents import Effect
 from maglica.host_worker.journal.journal import Journal
 from maglica.model.request import Request, State, new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs.restart import RestartSpec
 from maglica.verbs.start import StartSpec
+from support.own_libvirtd import MADE
 
 NAME = "vm0.example.jp"
-UUID = "a1b2c3d4-0000-4000-8000-000000000001"
+UUID = vm_uuid("r")
 DOMAIN = f"""<domain type='test'><name>{NAME}</name><uuid>{UUID}</uuid>
+  <metadata>{MADE}</metadata>
   <memory unit='MiB'>64</memory><vcpu>1</vcpu><os><type>hvm</type></os></domain>"""
 
 

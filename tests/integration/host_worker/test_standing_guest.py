@@ -11,18 +11,20 @@ from contextlib import contextmanager
 import libvirt
 import pytest
 from maglica.model.request import State, new_request_id
+from maglica.model.vm import vm_uuid
 from maglica.verbs.restart import RestartSpec
 from maglica.verbs.start import StartSpec
 from support.client_worker import eventually
 from support.host_worker import HOST, Cell
-from support.own_libvirtd import NOBODY
+from support.own_libvirtd import MADE, NOBODY
 
 NAME = "standing0.example.jp"
-UUID = "a1b2c3d4-0000-4000-8000-000000000003"
+UUID = vm_uuid("r")
 XML = """
 <domain type='qemu'>
   <name>{name}</name>
   <uuid>{uuid}</uuid>
+  <metadata>{made}</metadata>
   <memory unit='MiB'>16</memory>
   <vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type></os>
@@ -69,7 +71,7 @@ def standing(cell: Cell, state: str) -> Iterator[libvirt.virDomain]:
     disk.write_bytes(_sector(ACTS[state]))
     os.chown(disk, NOBODY, NOBODY)
     connection = libvirt.open(cell.libvirtd.qemu_uri)
-    domain = connection.defineXML(XML.format(name=NAME, uuid=UUID, disk=disk))
+    domain = connection.defineXML(XML.format(name=NAME, uuid=UUID, made=MADE, disk=disk))
     try:
         domain.create()
         eventually(lambda: domain.state()[0] == STATES[state])

@@ -100,6 +100,10 @@ class HostWorker:
     pools: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
 
+    def may_be_image(self, name: str) -> bool:
+        """Tell whether no pattern keeps a domain of that name from being an original image."""
+        return self.image_pattern is None or self.image_pattern.fullmatch(name) is not None
+
 
 @dataclass(frozen=True)
 class HostEntry:

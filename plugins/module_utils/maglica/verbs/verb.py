@@ -30,7 +30,10 @@ TAGS = list_of(named(names.tag), MAX_TAGS)
 
 @dataclass(frozen=True)
 class OnVm:
-    """An act on a vm that exists. ``uuid`` pins it: a new vm of the same name is not meant."""
+    """An act on a vm that exists and that Maglica made: no other domain is ever touched.
+
+    ``uuid`` pins it: a new vm of the same name is not meant.
+    """
 
     # No field: the verb's name, the same for all specs of a class.
     verb = ""

@@ -157,7 +157,9 @@ class Inspector:
             self._known[uuid] = known
             is_active = domain.ID() != -1
             may_be_image = (
-                known.readable and uuid not in transient and self._may_be_image(domain.name())
+                known.readable
+                and uuid not in transient
+                and self._settings.may_be_image(domain.name())
             )
             is_image = may_be_image and not (is_active or known.made)
             summary = DomainSummary(
@@ -175,10 +177,6 @@ class Inspector:
         for uuid in gone:
             del self._known[uuid]
         return tuple(sorted(found, key=lambda summary: summary.name))
-
-    def _may_be_image(self, name: str) -> bool:
-        pattern = self._settings.image_pattern
-        return pattern is None or pattern.fullmatch(name) is not None
 
     def _read(self, domain: Any) -> _Known | None:
         """Return what a domain's definition says; None if the domain is gone."""

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...._deps import need
+from ....config.config import HostWorker
 from ....disk import chain, pools, volumes
 from ....disk.chain import Chain
 from ....domain import definition
@@ -74,7 +74,7 @@ def read(name: str, context: JobContext) -> Image:
         is_persistent = domain.isPersistent()
         xml = inactive_xml(domain)
     described = definition.describe(xml)
-    _need_original(described, is_persistent, context.settings.image_pattern)
+    _need_original(described, is_persistent, context.settings)
     folders = {pool.path for pool in pools.pools(connection)}
     chains = {
         disk.target: chain.inspect(volumes.path_of(connection, disk), disk.format, folders)
@@ -105,12 +105,10 @@ def _domain(connection: Any, name: str) -> Any:
         raise failure(f"it can't be looked up: {error}") from error
 
 
-def _need_original(
-    described: Definition, is_persistent: bool, pattern: re.Pattern[str] | None
-) -> None:
+def _need_original(described: Definition, is_persistent: bool, settings: HostWorker) -> None:
     if described.made is not None:
         raise ImageUnknown("it is a vm that Maglica made, no original image")
     if not is_persistent:
         raise ImageUnknown("it is a transient domain, no original image")
-    if pattern is not None and not pattern.fullmatch(described.name):
+    if not settings.may_be_image(described.name):
         raise ImageUnknown("its name is not one that original images have by image_pattern")

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the acts on a vm that exists share.
 
-Each finds the vm by UUID *and* name, does nothing that is done already, so that it may be run again
-after any interruption, and returns the vm as it is then. Raises a MaglicaError that names the vm,
-the host and the cause.
+Each finds the vm by UUID *and* name, among those that Maglica made, does nothing that is done
+already, so that it may be run again after any interruption, and returns the vm as it is then.
+Raises a MaglicaError that names the vm, the host and the cause.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import time
 from typing import Any, TypeVar
 
 from ...._deps import need
+from ....domain import definition
+from ....domain.metadata import Made
 from ....libvirtd import local
-from ....model.errors import VmUnknown
+from ....libvirtd.local import inactive_xml
+from ....model.errors import ImageUnsupported, VmUnknown
 from ....model.request import Request
 from ....verbs.verb import OnVm
 from ..context import JobContext
@@ -34,7 +37,7 @@ def spec_of(request: Request, of: type[S]) -> S:
 
 
 def find(request: Request, context: JobContext) -> Any:
-    """Return the vm (virDomain) that a request is about. Raises VmUnknown, LibvirtFailed."""
+    """Return the vm (virDomain) that a request is about. Raises what ``check`` raises, too."""
     spec = spec_of(request, OnVm)
     domain = local.find(context.connect(), spec.uuid, context.host)
     if domain is None:
@@ -42,17 +45,36 @@ def find(request: Request, context: JobContext) -> Any:
             f"cannot {request.kind} {spec.name} on host {context.host}: no vm has the UUID"
             f" {spec.uuid}; it was removed, or another has taken its place"
         )
-    check_name(domain, spec, context.host)
+    check(domain, request, context)
     return domain
 
 
-def check_name(domain: Any, spec: OnVm, host: str) -> None:
-    """Raise VmUnknown for a vm that was renamed, or whose place another has taken."""
+def check(domain: Any, request: Request, context: JobContext) -> Made:
+    """Return what Maglica wrote into the definition of the vm that a request is about.
+
+    All other domains are left alone, whatever is asked for: to start an original image would change
+    its disks, and how a vm of others is to be is not Maglica's to say. Raises VmUnknown for these,
+    and for a vm that was renamed, or whose place another has taken; ImageUnsupported for a
+    definition that can't be read; LibvirtFailed, HostDown.
+    """
+    spec, host = spec_of(request, OnVm), context.host
     if domain.name() != spec.name:
         raise VmUnknown(
             f"the vm with the UUID {spec.uuid} on host {host} is named {domain.name()!r},"
             f" not {spec.name!r}"
         )
+    act = f"{request.kind} {spec.name}"
+    try:
+        with local.errors(act, host):
+            made = definition.describe(inactive_xml(domain)).made
+            if made is not None:
+                return made
+            is_off = domain.isPersistent() and not domain.isActive()
+    except ImageUnsupported as error:
+        raise ImageUnsupported(f"cannot {act} on host {host}: {error}") from error
+    is_image = is_off and context.settings.may_be_image(spec.name)
+    what = "it is an original image, which is only cloned" if is_image else "it is left alone"
+    raise VmUnknown(f"cannot {act} on host {host}: Maglica did not make it; {what}")
 
 
 def once_not(domain: Any, passing: int) -> int:

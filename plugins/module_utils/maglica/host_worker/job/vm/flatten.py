@@ -19,12 +19,7 @@ from ....domain import definition
 from ....domain.metadata import Made
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml, state_of
-from ....model.errors import (
-    LibvirtFailed,
-    MaglicaError,
-    StorageFailed,
-    VmUnknown,
-)
+from ....model.errors import LibvirtFailed, MaglicaError, StorageFailed
 from ....model.request import Request, Vm
 from ...journal.intents import Effect
 from ...ownership import own_files
@@ -43,9 +38,10 @@ def flatten(request: Request, context: JobContext) -> Vm:
     LibvirtFailed.
     """
     domain = existing.find(request, context)
+    made = existing.check(domain, request, context)
     with local.errors(f"flatten {request.name}", context.host):
         try:
-            _flatten_all(domain, request, context)
+            _flatten_all(domain, made, request, context)
         except MaglicaError as error:
             text = f"cannot flatten {request.name} on host {context.host}: {error}"
             raise type(error)(text) from error
@@ -57,10 +53,7 @@ def flatten(request: Request, context: JobContext) -> Vm:
     return vm
 
 
-def _flatten_all(domain: Any, request: Request, context: JobContext) -> None:
-    made = definition.describe(inactive_xml(domain)).made
-    if made is None:
-        raise VmUnknown("Maglica did not make it")
+def _flatten_all(domain: Any, made: Made, request: Request, context: JobContext) -> None:
     disks = _own_disks(domain, made)
     # All of them are looked at before the first is filled.
     for path in disks.values():

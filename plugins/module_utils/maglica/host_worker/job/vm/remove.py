@@ -10,7 +10,7 @@ from ...._deps import need
 from ....domain import definition
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
-from ....model.errors import MaglicaError, StorageFailed, VmUnknown
+from ....model.errors import MaglicaError, StorageFailed
 from ....model.request import Request, Vm
 from ....verbs.remove import RemoveSpec
 from ...journal.intents import Effect
@@ -49,14 +49,8 @@ def _take_away(domain: Any, request: Request, context: JobContext) -> Vm:
     """Undefine a domain whose own files may be removed after it, which are announced."""
     spec, libvirt = existing.spec_of(request, RemoveSpec), need("libvirt")
     try:
-        existing.check_name(domain, spec, context.host)
+        made = existing.check(domain, request, context)
         xml = inactive_xml(domain)
-        made = definition.describe(xml).made
-        if made is None:
-            raise VmUnknown(
-                f"cannot remove {spec.name} on host {context.host}: Maglica did not make it,"
-                " so its disks are not Maglica's to remove"
-            )
         with context.phase(request.id, "undefine"):
             own = own_files.of_vm(made)
             own_files.check_names(own, spec.uuid)

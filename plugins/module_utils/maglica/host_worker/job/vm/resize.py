@@ -11,7 +11,7 @@ from ....domain import definition as domain_xml
 from ....domain import size as domain_size
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
-from ....model.errors import ImageUnsupported, VmUnknown
+from ....model.errors import ImageUnsupported
 from ....model.request import Request, Vm
 from ....verbs.resize import ResizeSpec
 from ..context import JobContext
@@ -39,11 +39,6 @@ def resize(request: Request, context: JobContext) -> Vm:
 
 def _set_size(root: ET.Element, spec: ResizeSpec, host: str) -> None:
     definition = domain_xml.describe(ET.tostring(root, encoding="unicode"))
-    if definition.made is None:
-        raise VmUnknown(
-            f"cannot resize {spec.name} on host {host}: Maglica did not make it, and it changes no"
-            " other definitions"
-        )
     try:
         if spec.vcpus is not None and spec.vcpus != definition.vcpus:
             domain_size.set_vcpus(root, spec.vcpus)

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-from ....domain import definition
 from ....libvirtd import local
-from ....model.errors import VmUnknown
 from ....model.request import Request, Vm
 from ....verbs.tag import TagSpec
 from ..context import JobContext
@@ -18,13 +16,7 @@ def tag(request: Request, context: JobContext) -> Vm:
     domain = existing.find(request, context)
     spec = existing.spec_of(request, TagSpec)
     with local.errors(f"tag {spec.name}", context.host):
-        made = definition.describe(domain.XMLDesc()).made
-        if made is None:
-            raise VmUnknown(
-                f"cannot tag {spec.name} on host {context.host}: Maglica did not make it, and it"
-                " changes no other definitions"
-            )
-        if made.tags != tuple(sorted(set(spec.tags))):
+        if shown.vm_of(domain, context.host).tags != tuple(sorted(set(spec.tags))):
             with context.phase(request.id, "define"):
                 metadata.set_tags(domain, spec.tags)
         return shown.vm_of(domain, context.host)
