@@ -81,6 +81,11 @@ def test_used(files: dict[str, str], expected: bool) -> None:
             ),
         ),
         ("# c \\\niface eth0 inet dhcp\n", (GuestInterface("eth0"),)),
+        (
+            "iface eth0 inet static\n mtu 9000\n up echo a\n"
+            "iface eth0 inet static\n mtu 9000\n up echo b\n metric 5\n",
+            (GuestInterface("eth0", options=("mtu 9000", "up echo a", "up echo b", "metric 5")),),
+        ),
     ],
 )
 def test_interfaces(text: str, interfaces: tuple[GuestInterface, ...]) -> None:

@@ -201,10 +201,18 @@ def _take(stanza: _Stanza, found: dict[str, GuestInterface]) -> None:
     inet6 = method if family == "inet6" and method in ("auto", "dhcp") else known.inet6
     kept = tuple(line for line in stanza.options if not _OWN.fullmatch(line.split()[0]))
     if family == "inet6" and name != "lo":
-        known = replace(known, inet6_options=known.inet6_options + kept)
+        known = replace(known, inet6_options=_merged(known.inet6_options, kept))
     else:
-        known = replace(known, options=known.options + kept)
+        known = replace(known, options=_merged(known.options, kept))
     found[name] = replace(known, inet6=inet6)
+
+
+def _merged(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the options of two stanzas for one: ifup takes two of a name for one of two lines."""
+    names = {line.split()[0] for line in known}
+    return known + tuple(
+        line for line in more if _RUNS.fullmatch(line.split()[0]) or line.split()[0] not in names
+    )
 
 
 def _addresses(stanza: _Stanza) -> Iterator[str]:
