@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tracemalloc
 
 import pytest
@@ -238,7 +239,7 @@ def test_a_managed_resolv_conf_is_left_alone() -> None:
     [
         ((), 2, ["net0", "net1"]),
         (("eth0",), 3, ["eth0", "eth1", "eth2"]),
-        (("eth1",), 3, ["eth1", "eth0", "eth2"]),
+        (("eth1",), 3, ["eth0", "eth1", "eth2"]),
         (("ens3", "net0"), 3, ["ens3", "net0", "net1"]),
         (("eth0", "eth1"), 1, ["eth0"]),
         (("eth0",), 0, []),
@@ -259,6 +260,24 @@ def test_files_that_the_image_does_not_read_stay_unread(sources: bool) -> None:
     assert bool(found.files) is sources
     text = files_of(facts(drop_ins=found.drop_ins), NicIdentity(MACS[0]))[INTERFACES]
     assert (SOURCE in text) is sources
+
+
+@pytest.mark.parametrize(
+    ("image", "names"),
+    [
+        (("eth1", "eth0"), ["eth0", "eth1"]),
+        (("eth1",), ["eth0", "eth1"]),
+        (("eth10", "eth9"), ["eth9", "eth10"]),
+        (("lan", "eth0"), ["lan", "eth0"]),
+    ],
+)
+def test_no_card_is_to_have_the_name_of_a_later_one(
+    image: tuple[str, ...], names: list[str]
+) -> None:
+    """The kernel calls them eth0 and eth1, and udev can't exchange two names."""
+    files = files_of(facts(*map(GuestInterface, image)), *map(NicIdentity, MACS[:2]))
+    assert re.findall(r'NAME="(\w+)"', files[RULES]) == names
+    assert re.findall(r"iface (\w+) inet dhcp", files[INTERFACES]) == names
 
 
 def test_scripts_are_read_one_after_the_other() -> None:

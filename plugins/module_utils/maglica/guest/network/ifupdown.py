@@ -31,6 +31,7 @@ _IFUP = ("/usr/sbin/ifup", "/sbin/ifup")
 _SOURCED = re.compile(r"(?:/etc/network/)?interfaces\.d(?:/\*)?/?")
 # The kernel's limit is 15; what else it would allow could end the string in the rule for udev.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,14}")
+_KERNELS = re.compile(r"eth[0-9]{1,4}")
 _STARTS = re.compile(
     r"iface|mapping|auto|allow-.+|no-auto-down|no-scripts|rename|template|source|source-directory"
 )
@@ -124,7 +125,7 @@ def plan(facts: GuestFacts, nics: tuple[NicIdentity, ...]) -> tuple[Edit, ...]:
     A NIC takes the name of the guest's interface at its place, so that what else refers to that
     name stays right; a rule for udev ties the name to the MAC address.
     """
-    interfaces = tuple(_named(facts.interfaces, len(nics)))
+    interfaces = _in_order(_named(_in_order(facts.interfaces), len(nics)))
     loopback = ["auto lo", "iface lo inet loopback", *_indented(facts.loopback.options)]
     blocks = ["\n".join(loopback)]
     blocks += [_block(interface, nic) for interface, nic in zip(interfaces, nics)]
@@ -234,6 +235,18 @@ def _named(interfaces: tuple[GuestInterface, ...], count: int) -> Iterator[Guest
     names = (f"{stem}{number}" for number in range(2 * count + len(taken)))
     free = (name for name in names if name not in taken)
     yield from map(GuestInterface, itertools.islice(free, max(count - len(interfaces), 0)))
+
+
+def _in_order(interfaces: Iterable[GuestInterface]) -> tuple[GuestInterface, ...]:
+    """Return interfaces in the order of the cards, where their names are those of the kernel.
+
+    A card can't be given a name that another one has, and has until udev comes to that.
+    """
+    known = tuple(interfaces)
+    numbers = [_KERNELS.fullmatch(each.name) for each in known]
+    if not all(numbers):
+        return known
+    return tuple(sorted(known, key=lambda each: int(each.name[len("eth") :])))
 
 
 def _block(interface: GuestInterface, nic: NicIdentity) -> str:
