@@ -298,6 +298,17 @@ def test_tails_are_limited_as_waits_are(cell: Cell) -> None:
     assert [envelope[0] for envelope, _message in early] == [b"0", b"1", b"2"]
 
 
+def test_a_list_goes_on_behind_a_request_by_each_of_its_ids(cell: Cell) -> None:
+    cell.hello()
+    first, second = (cell.clone(name, memory_mib=16) for name in ("vm0", "vm1"))
+    joined = clone("vm1", memory_mib=16)
+    assert cell.ask("submit", **joined)[1]["request"].id == second.id
+    for before in (second.id, joined["id"]):
+        assert names(cell.ask("list", before=before)[1]) == [first.name]
+    # An empty answer would say that there are no others.
+    assert cell.ask("list", before=new_request_id())[1]["code"] == "request_unknown"
+
+
 def test_what_makes_no_sense_of_a_list_is_refused(cell: Cell) -> None:
     for body, text in (
         ({"after": 1, "before": new_request_id()}, "list.before: not together with after"),

@@ -77,6 +77,9 @@ def list_requests(context: Context, call: Call) -> Message | None:
         return None
     if wait_s:
         raise MessageInvalid("list.wait_s: only together with after")
+    if before is not None:
+        # Its own id, of one that has joined.
+        before = _known(context, before).id
     answer = short_answer(call.features, context.requests.revision)
     shown = 0
     for request in context.requests.newest(states, limit, name, before):
@@ -187,6 +190,13 @@ def _shown(answer: Answer, requests: Iterable[Request]) -> Message:
         if not answer.add(request):
             break
     return answer.message()
+
+
+def _known(context: Context, request_id: str) -> Request:
+    request = context.requests.get(request_id)
+    if request is None:
+        raise _unknown(request_id)
+    return request
 
 
 def _unknown(request_id: str) -> RequestUnknown:
