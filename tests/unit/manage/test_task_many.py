@@ -7,11 +7,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from maglica.manage.target import Waiting
+from maglica.manage.target import Waiting, failures
+from maglica.manage.wanted import want
 from maglica.model import errors
 from maglica.verbs.table import Presence
 from support.vm_fake import FakeCell
-from support.vms_suite import VmsSuite, bring, changed, group, web
+from support.vms_suite import VmsSuite, bring, changed, group, listed, web
 
 
 @pytest.fixture
@@ -43,3 +44,40 @@ def test_what_can_not_be_read_is_not_passed_over(cell: FakeCell, state: Presence
     with pytest.raises(errors.LibvirtFailed, match=rf"made vm {unread.name} on host {unread.host}"):
         bring(cell, group(2, state=state))
     assert len(cell.requests) == before
+
+
+def test_a_client_worker_that_is_lost_takes_no_account_with_it(
+    cell: FakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(cell, group(1))
+
+    def lost(*_asked: object) -> None:
+        raise errors.PeerSilent("the client worker does not answer")
+
+    monkeypatch.setattr(cell, "wait_all", lost)
+    there, *going = bring(cell, group(10))
+    assert (there.error, there.vm["name"]) == (None, web(1)[0])
+    assert {str(member.error) for member in going} == {"the client worker does not answer"}
+    assert {member.request.id for member in going} <= cell.requests.keys()
+    error = failures([there, *going])
+    assert isinstance(error, errors.PeerSilent)
+    assert str(error).startswith("9 of 10 vms failed: web02.example.jp, web03.example.jp, ")
+    assert str(error).endswith(", and 1 more: the client worker does not answer")
+
+
+def test_a_cancellation_that_is_lost_fails_alone(
+    cell: FakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(cell, listed("a.example.jp"))
+    cell.hold()
+    bring(cell, listed("b.example.jp"), Waiting(wait=False))
+    cell.release()
+
+    def lost(_request_id: str) -> None:
+        raise errors.PeerSilent("the client worker does not answer")
+
+    monkeypatch.setattr(cell, "cancel", lost)
+    asked = [want(name, Presence.ABSENT) for name in ("a.example.jp", "b.example.jp")]
+    gone, open_ = bring(cell, asked)
+    assert (gone.error, gone.changed) == (None, True)
+    assert isinstance(open_.error, errors.PeerSilent)

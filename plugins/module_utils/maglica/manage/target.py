@@ -94,5 +94,8 @@ def failures(targets: Sequence[Target]) -> MaglicaError | None:
     failed = [(target.name, target.error) for target in targets if target.error]
     if not failed or len(targets) == 1:
         return failed[0][1] if failed else None
-    causes = "; ".join(f"{name}: {error}" for name, error in failed)
+    by_cause: dict[str, list[str]] = {}
+    for name, error in failed:
+        by_cause.setdefault(str(error), []).append(name)
+    causes = "; ".join(f"{some(names)}: {cause}" for cause, names in by_cause.items())
     return type(failed[0][1])(f"{len(failed)} of {len(targets)} vms failed: {causes}")

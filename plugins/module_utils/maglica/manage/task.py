@@ -84,16 +84,23 @@ class Task:
     def bring(self, asked: Asked) -> list[Target]:
         """Make the vms as wanted; wait for them as asked. Return them all, each with its error.
 
-        Such an error is what a request failed with, or RequestTimeout when the time is over (what
-        was submitted goes on). Raises, before anything is done, what plan.decide or the client
-        worker has against one of them.
+        Such an error is what a request failed with, RequestTimeout when the time is over, or why it
+        could not be waited for (what was submitted goes on). Raises, before anything is done, what
+        plan.decide or the client worker has against one of them.
         """
         targets = self._look(asked)
         going = self._go(targets, first=True)
         while going and self._waiting.wait:
-            self._wait(going)
-            self._plan_again([target for target in going if target.plan.joined])
-            going = self._go(going)
+            try:
+                self._wait(going)
+                self._plan_again([target for target in going if target.plan.joined])
+                going = self._go(going)
+            except MaglicaError as error:
+                # What was handed in goes on: whoever asked must get to know of it.
+                for target in going:
+                    if target.error is None:
+                        target.fail(error, len(target.steps) + 1)
+                break
         self._ready.show(targets)
         return targets
 
@@ -195,7 +202,11 @@ class Task:
             return False
         joined = target.plan.joined
         if joined is not None and target.plan.cancel:
-            joined = self._client.cancel(joined.id)
+            try:
+                joined = self._client.cancel(joined.id)
+            except MaglicaError as error:
+                target.error = error
+                return False
         elif joined is not None and not self._waiting.wait and (joined.cancelling or target.steps):
             does = "is being cancelled" if joined.cancelling else "is just making it"
             target.error = RequestConflict(
