@@ -6,8 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from maglica.fleet import changes
+from maglica.model import errors
 from maglica.model.request import Leftover
 from maglica.verbs.resize import ResizeSpec
 from maglica.verbs.stop import StopSpec
@@ -158,3 +161,21 @@ def test_a_vm_on_two_hosts_must_be_told_apart(run: Callable[..., Ran], fake: Fak
     fake.story = [DONE]
     assert run("vm", "stop", vm1.name, "--host", "host1.example.jp").status == 0
     assert fake.list()[0].spec == StopSpec(vm1.name, twin.uuid, "host1.example.jp")
+
+
+def test_what_may_have_been_accepted_is_noted_as_a_change(
+    run: Callable[..., Ran],
+    fake: FakeClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def lost(_requests: object) -> None:
+        raise errors.PeerSilent("the client worker does not answer")
+
+    monkeypatch.setattr(fake, "submit_all", lost)
+    assert run("vm", "start", "vm1.example.jp").status == 0
+    assert changes.last() == 0
+    assert run("vm", "stop", "vm1.example.jp").status == 4
+    assert changes.last() > 0

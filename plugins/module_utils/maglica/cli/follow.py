@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from ..fleet import changes
 from ..manage.tally import Tally
+from ..model.errors import PeerSilent
 from ..model.request import Request
 from . import text
 from .console import Console
@@ -62,6 +63,10 @@ class Follow:
                     "the requests go on; `maglica request list` shows them, `maglica request cancel"
                     " ID` stops one"
                 )
+            raise
+        except PeerSilent:
+            # What it did not answer to it may have accepted.
+            changes.note()
             raise
         finally:
             if self._newest:
