@@ -350,7 +350,9 @@ vms:
       elements: str
       returned: always
     disks:
-      description: Its disks, each with its target in the guest, its format and its file.
+      description:
+        - Its disks, each with its target in the guest, its format and its file.
+          M(maglica.cloud.maglica_vm_info) tells their sizes, too.
       type: list
       elements: dict
       returned: always

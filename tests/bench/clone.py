@@ -163,7 +163,9 @@ def bytes_written(rig: Rig) -> list[Figure]:
     for image in (IMAGE, LARGE):
         requests, _seconds = rig.clone(spec(image))
         vm = requests[0].vm
-        taken[image] = sum(Path(disk).stat().st_blocks * 512 for disk in vm.disks) if vm else 0
+        taken[image] = (
+            sum(Path(disk.source or "").stat().st_blocks * 512 for disk in vm.disks) if vm else 0
+        )
         rig.remove(requests)
     small, large = taken[IMAGE], taken[LARGE]
     how = f"{small} bytes of a 1 GiB image, {large} bytes of a 20 GiB image"

@@ -103,7 +103,7 @@ class Rig:
                 raise SystemExit(f"request {request.id} made no vm")
             self.connection.lookupByUUIDString(vm.uuid).undefine()
             for disk in vm.disks:
-                Path(disk).unlink()
+                Path(disk.source or "").unlink()
 
     def traced(self, call: str) -> int:
         """Return how often this call of libguestfs was made so far."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from maglica.model import request as model
 from maglica.model.moment import Moment
+from maglica.model.vm import Domain
 from maglica.verbs import table
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import frames
@@ -51,13 +52,21 @@ _STRINGS = {
     "peer": "kvm1.example.jp",
     "who": "alice",
     "kind": "clone",
-    "Vm.state": "running",
+    "Domain.state": "running",
+    "image_version": "0123456789ab",
+    "Domain.request": OTHER_UUID,
+    "clone_mode": "linked",
+    "Domain.base": "0a1b2c3d",
+    "checksum": f"sha256:{'9d' * 32}",
     "phase": "copy",
     "Phase.name": "copy",
     "code": "no_room",
     "text": "no room",
-    "disks": "/pool/vm0.qcow2",
-    "ssh_host_keys": "ssh-ed25519 AAAA",
+    "target": "vda",
+    "device": "disk",
+    "format": "qcow2",
+    "source": "/pool/vm0.qcow2",
+    "ssh_host_keys": f"ssh-ed25519 {'A' * 68}",
     "networks": "default",
     "BaseSummary.id": "0a1b2c3d",
     "BaseSummary.version": "0123456789ab",
@@ -115,8 +124,8 @@ def record(cls: type) -> dict[str, Any]:
     return fields
 
 
-def _fields(cls: type) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(cls)
+def _fields(cls: type) -> list[dataclasses.Field[Any]]:
+    return [field for field in dataclasses.fields(cls) if field.metadata.get("told", True)]
 
 
 def _value(cls: type, name: str, hint: Any) -> Any:
@@ -164,7 +173,7 @@ def _body_field(kind: str, name: str) -> Any:
         "report": record(model.HostReport),
         "phases": [record(model.Phase)],
         "failure": record(model.Failure),
-        "vm": record(model.Vm),
+        "vm": record(Domain),
         "placements": [record(model.Placement)],
         "hosts": [record(model.HostStatus)],
         "submit.requests": [clone, {"id": OTHER_UUID, "again": UUID}],

@@ -35,7 +35,6 @@ from maglica.model.request import (
     Phase,
     Request,
     State,
-    Vm,
 )
 from maglica.model.vm import Domain, Interface, vm_uuid
 from maglica.verbs.clone import CloneSpec
@@ -122,7 +121,11 @@ class _Terminal:
     def _fleet(self, hosts: tuple[HostEntry, ...]) -> Fleet:
         """Return a fleet whose libvirtds show the domains of all reports."""
         domains = [
-            Domain(each.name, each.uuid, status.host, "stopped", each.active, made=False)
+            Domain(
+                *(each.name, each.uuid, status.host, "stopped", each.active),
+                made=False,
+                is_image=each.is_image,
+            )
             for status in self._hosts
             for each in status.report.domains
         ]
@@ -145,11 +148,12 @@ class _Terminal:
 
     def _tell(self, number: int, text: str) -> Iterator[Request]:
         text = text or "x"
-        vm = Vm(
+        vm = Domain(
             "vm0.example.jp",
             vm_uuid(str(number)),
             HOST,
             text[:40],
+            active=True,
             interfaces=(Interface(text[:40]),),
         )
         request = Request(

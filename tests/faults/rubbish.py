@@ -41,8 +41,9 @@ _VM = {
     "uuid": vm_uuid(UUID),
     "host": HOST,
     "state": WIDE * 40,
+    "active": True,
     "interfaces": [{"mac": "", "network": None, "addresses": [WIDE * 60] * 64}] * 32,
-    "disks": [WIDE * 1000] * 64,
+    "disks": [{"target": "vda", "source": WIDE * 1000}] * 64,
 }
 _SPEC = {"name": NAME, "image": IMAGE, "memory_mib": 16}
 VALID: dict[str, dict[str, Any]] = {

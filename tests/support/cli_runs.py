@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from maglica.fleet.fleet import Fleet
 from maglica.fleet.snapshot import Found, Snapshot
 from maglica.libvirtd.hosts import Unreachable
-from maglica.model.request import DomainSummary, HostReport, HostStatus, PoolSummary, State, Vm
+from maglica.model.request import DomainSummary, HostReport, HostStatus, PoolSummary, State
 from maglica.model.vm import Domain
 
 UUID = "6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11"
@@ -47,7 +47,7 @@ HOST1 = host(
     domain("old", active=True, uuid="7e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11"),
 )
 CLONE = ["vm", "clone", "--image=SL6.1-x86_64.original", "--hostname=vm0.example.jp"]
-VM = Vm("vm0.example.jp", UUID, "host0.example.jp", "running")
+VM = Domain("vm0.example.jp", UUID, "host0.example.jp", "running", active=True)
 DONE: dict[str, Any] = {"state": State.DONE, "phase": None, "vm": VM}
 
 
@@ -78,6 +78,7 @@ def seen(status: HostStatus) -> list[Domain]:
             *(each.name, each.uuid, status.host, "running" if each.active else "stopped"),
             active=each.active,
             made=each.made,
+            is_image=not (each.active or each.made),
             image="SL6.1-x86_64.original" if each.made else None,
             clone_mode="linked" if each.made else None,
             vcpus=each.vcpus,

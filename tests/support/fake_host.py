@@ -177,7 +177,9 @@ class FakeHost:
     def host_keys(self, types: Sequence[str], hostname: str, folder: Path) -> tuple[HostKey, ...]:
         (folder / "left-over").touch()
         self.step("keys")
-        return tuple(HostKey(kind, b"PRIVATE", f"ssh-{kind} AAAA {hostname}") for kind in types)
+        return tuple(
+            HostKey(kind, b"PRIVATE", f"ssh-{kind} {'A' * 68} {hostname}") for kind in types
+        )
 
 
 def assert_clean(host: FakeHost, *requests: Request) -> None:

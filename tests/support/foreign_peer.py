@@ -155,7 +155,8 @@ def made(request: dict[str, Any]) -> dict[str, Any]:
     """The vm that a clone request makes."""
     identity = str(uuid.uuid5(NAME_SPACE, request["id"]))
     name = request["spec"]["name"]
-    return {"name": name, "uuid": identity, "host": HOST, "state": "running", "image": IMAGE}
+    vm = {"name": name, "uuid": identity, "host": HOST, "state": "running", "active": True}
+    return {**vm, "made": True, "image": IMAGE}
 
 
 def one_clone(client: Asker, waiter: Asker, host: Asker, subscriber: zmq.Socket) -> None:

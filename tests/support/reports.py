@@ -14,10 +14,9 @@ from maglica.model.request import (
     HostReport,
     PoolSummary,
     Request,
-    Vm,
     new_request_id,
 )
-from maglica.model.vm import vm_uuid
+from maglica.model.vm import Domain, vm_uuid
 from maglica.verbs.clone import CloneSpec
 
 IMAGE = "debian12.original"
@@ -68,9 +67,10 @@ def report(*domains: DomainSummary, **changes: Any) -> HostReport:
     return HostReport(**{**facts, **changes})
 
 
-def vm(request: Request) -> Vm:
+def vm(request: Request) -> Domain:
     """The vm that a clone request makes."""
-    return Vm(request.name, vm_uuid(request.id), request.host or "", "running", image=IMAGE)
+    uuid = vm_uuid(request.id)
+    return Domain(request.name, uuid, request.host or "", "running", active=True, image=IMAGE)
 
 
 def made(request: Request, **changes: Any) -> DomainSummary:

@@ -20,8 +20,9 @@ from maglica.domain import definition, size
 from maglica.domain.clone import ClonePlan, DiskSource
 from maglica.domain.clone import clone as cloned
 from maglica.fleet.fleet import Fleet
+from maglica.host_worker.job.vm import shown
 from maglica.host_worker.job.vm.metadata import set_tags
-from maglica.model.request import DomainSummary, Request, State, Vm
+from maglica.model.request import DomainSummary, Request, State
 from maglica.model.vm import Domain, vm_uuid
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.verb import OnVm
@@ -142,7 +143,7 @@ class SimulatedHost:
         vm = self._cloned(request) if request.kind == "clone" else self._altered(request)
         self._peer.tell("result", request, state="done", phases=phases, vm=vm)
 
-    def _cloned(self, request: Request) -> Vm:
+    def _cloned(self, request: Request) -> Domain:
         spec = request.spec
         assert isinstance(spec, CloneSpec)
         xml = self._connection.lookupByName(spec.image).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
@@ -167,13 +168,13 @@ class SimulatedHost:
         domain = self._connection.defineXML(cloned(xml, plan))
         if spec.start:
             domain.create()
-        return self._vm(domain)
+        return shown.vm_of(domain, self.name)
 
-    def _altered(self, request: Request) -> Vm:
+    def _altered(self, request: Request) -> Domain:
         spec = request.spec
         assert isinstance(spec, OnVm)
         domain = self._connection.lookupByUUIDString(spec.uuid)
-        shown = self._vm(domain)
+        before = shown.vm_of(domain, self.name)
         if request.kind == "start":
             (domain.resume if domain.isActive() else domain.create)()
         if request.kind in ("stop", "remove", "restart") and domain.isActive():
@@ -182,7 +183,7 @@ class SimulatedHost:
             domain.create()
         if request.kind == "remove":
             domain.undefine()
-            return shown
+            return before
         if request.kind == "tag":
             set_tags(domain, spec.tags)
         if request.kind == "resize":
@@ -192,15 +193,7 @@ class SimulatedHost:
             if spec.memory_mib:
                 size.set_memory(root, spec.memory_mib)
             self._connection.defineXML(size.ET.tostring(root, encoding="unicode"))
-        return self._vm(domain)
-
-    def _vm(self, domain: libvirt.virDomain) -> Vm:
-        found = definition.describe(domain.XMLDesc())
-        state = "running" if domain.isActive() else "stopped"
-        image = found.made.image if found.made else None
-        return Vm(
-            found.name, found.uuid, self.name, state, image=image, interfaces=found.interfaces
-        )
+        return shown.vm_of(domain, self.name)
 
 
 class SimulatedCell:

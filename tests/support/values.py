@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from maglica.model import request
 from maglica.model.moment import Moment
-from maglica.model.vm import Interface
+from maglica.model.vm import Disk, Domain, Interface
 from maglica.verbs import table
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.verb import Verb
@@ -27,6 +27,7 @@ interface_addresses = st.builds("{}/{}".format, st.ip_addresses(v=4), st.integer
 ssh_keys = st.from_regex(
     r"ssh-(ed25519|rsa) [A-Za-z0-9+/]{16,40}={0,2}( [!-~]{1,20})?", fullmatch=True
 )
+host_keys = st.from_regex(r"ssh-(ed25519|rsa) [A-Za-z0-9+/]{16,40}={0,2}", fullmatch=True)
 tags = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.:=+@/-]{0,20}", fullmatch=True)
 hashes = st.from_regex(r"\$[0-9a-z]{1,8}\$[A-Za-z0-9./,=$+-]{8,40}", fullmatch=True)
 numbers = st.floats(0, 1e10) | st.integers(0, 10**10).map(float)
@@ -114,19 +115,38 @@ phases = st.builds(request.Phase, name=texts(40), seconds=numbers)
 interfaces = st.builds(
     Interface, mac=texts(40), network=maybe(texts(200)), addresses=tuples(texts(60))
 )
+disks = st.builds(
+    Disk,
+    target=texts(40),
+    device=texts(40),
+    format=maybe(texts(40)),
+    source=maybe(texts(1000)),
+    capacity_bytes=maybe(byte_counts),
+    allocation_bytes=maybe(byte_counts),
+)
 vms = st.builds(
-    request.Vm,
+    Domain,
     name=domain_names,
     uuid=uuids,
     host=object_names,
     state=texts(40),
+    active=st.booleans(),
+    made=maybe(st.booleans()),
+    is_image=st.booleans(),
     image=maybe(object_names),
+    image_version=maybe(texts(64)),
+    request=maybe(texts(200)),
+    created=maybe(moments),
+    who=maybe(texts(200)),
+    clone_mode=maybe(texts(40)),
+    base=maybe(texts(40)),
     vcpus=maybe(st.integers(0, 1 << 20)),
     memory_mib=maybe(byte_counts),
     interfaces=tuples(interfaces),
-    disks=tuples(texts(1000)),
-    ssh_host_keys=tuples(texts(8200)),
+    disks=tuples(disks),
     tags=tuples(texts(80)),
+    checksum=maybe(texts(200)),
+    ssh_host_keys=tuples(host_keys),
     restart_needed=st.booleans(),
 )
 domains = st.builds(

@@ -18,7 +18,7 @@ from maglica.fleet.snapshot import Found
 from maglica.libvirtd.hosts import Unreachable
 from maglica.model import errors
 from maglica.model.plain import plain
-from maglica.model.request import Failure, Nic, Phase, Placement, Request, State, Vm
+from maglica.model.request import Failure, Nic, Phase, Placement, Request, State
 from maglica.model.vm import Domain, Interface, vm_uuid
 from maglica.verbs import table
 from maglica.verbs.clone import CloneSpec
@@ -59,7 +59,11 @@ class FakeCell:
         state = "running" if active else "stopped"
         made = image is not None
         self.domains[host, name] = Domain(
-            name, uuid, host, state, active, made, image, interfaces=_nics(None, uuid), **_VM
+            *(name, uuid, host, state, active, made),
+            is_image=not (made or active),
+            image=image,
+            interfaces=_nics(None, uuid),
+            **_VM,
         )
 
     def pause(self, host: str, name: str) -> None:
@@ -194,15 +198,7 @@ class FakeCell:
             domain = self._made(request, request.spec)
         else:
             domain = self._altered(request.kind, request.spec)
-        vm = Vm(
-            domain.name,
-            domain.uuid,
-            domain.host,
-            domain.state,
-            image=domain.image,
-            interfaces=domain.interfaces,
-        )
-        self._change(request, state=State.DONE, phases=phases, phase=None, vm=vm)
+        self._change(request, state=State.DONE, phases=phases, phase=None, vm=domain)
 
     def _made(self, request: Request, spec: CloneSpec) -> Domain:
         host = str(request.host)
@@ -225,7 +221,7 @@ class FakeCell:
         key = (spec.host, spec.name)
         domain = self.domains[key]
         if kind == "remove":
-            return replace(self.domains.pop(key), state="absent")
+            return replace(self.domains.pop(key), state="absent", active=False)
         if kind == "resize":
             sizes = {"vcpus": spec.vcpus, "memory_mib": spec.memory_mib}
             domain = replace(domain, **{name: size for name, size in sizes.items() if size})

@@ -93,6 +93,16 @@ class VmSuite:
         assert made.after["state"] == "running"
         assert NAME in cell.defined(made.vm["host"])
 
+    def test_a_result_shows_a_vm_as_its_host_does(self, cell: Cell) -> None:
+        told = bring(cell, Waiting(until=WaitFor.CLONED, timeout=30), tags=("web",))
+        seen = bring(cell, tags=("web",))
+        assert not seen.changed
+        assert seen.vm is not None
+        assert told.vm is not None
+        # Addresses are known to those who look only.
+        looked_up = dict.fromkeys(("address", "addresses", "interfaces"))
+        assert {**told.vm, **looked_up} == {**seen.vm, **looked_up}
+
     def test_the_second_time_nothing_changes(self, cell: Cell) -> None:
         first = bring(cell)
         again = bring(cell)

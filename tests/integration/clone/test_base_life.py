@@ -128,7 +128,7 @@ def test_a_guest_that_somebody_paused_is_left_alone(host: Host) -> None:
         )
         assert domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED
         assert host.context.journal.intents(ended.id) == ()
-        assert len(layers(vm.vm.disks[0])) == 2
+        assert len(layers(vm.vm.disks[0].source)) == 2
     finally:
         domain.destroy()
 
@@ -136,7 +136,7 @@ def test_a_guest_that_somebody_paused_is_left_alone(host: Host) -> None:
 @pytest.mark.parametrize("running", [False, True])
 def test_a_flattened_vm_has_all_of_its_own(host: Host, tmp_path: Path, running: bool) -> None:
     vm = cloned(host, f"flat{int(running)}.example.jp")
-    path = vm.vm.disks[0]
+    path = vm.vm.disks[0].source
     before = content(path, tmp_path)
     assert len(layers(path)) == 2
     domain = host.connection.lookupByUUIDString(vm_uuid(vm.id))
@@ -165,7 +165,7 @@ def test_a_guest_that_is_killed_while_it_leaves_its_base_loses_nothing(
 ) -> None:
     """QEMU changes the header before it writes where the copied blocks are."""
     vm = cloned(host, "killed.example.jp")
-    path = vm.vm.disks[0]
+    path = vm.vm.disks[0].source
     before = content(path, tmp_path)
     spec = FlattenSpec(name=vm.name, host=HOST, uuid=vm_uuid(vm.id))
     request = Request(new_request_id(), spec, host=HOST, who="alice")
@@ -221,7 +221,7 @@ def test_a_saved_vm_is_restored_after_it_was_flattened(host: Host) -> None:
 def test_a_vm_with_snapshots_keeps_its_base(host: Host, tmp_path: Path) -> None:
     """What a snapshot in the disk has below it would be lost with the base."""
     vm = cloned(host, "snap.example.jp")
-    path = vm.vm.disks[0]
+    path = vm.vm.disks[0].source
     before = content(path, tmp_path)
     subprocess.run(["qemu-img", "snapshot", "-c", "s", path], check=True)
     ended = about_vm(host, "flatten", vm)
@@ -246,7 +246,7 @@ def test_a_disk_that_an_admin_attached_is_left_alone(host: Host) -> None:
         )
     ended = about_vm(host, "flatten", vm)
     assert ended.state is State.DONE, ended.failure
-    assert layers(vm.vm.disks[0]) == [vm.vm.disks[0]]
+    assert layers(vm.vm.disks[0].source) == [vm.vm.disks[0].source]
     assert layers(str(theirs)) == [str(theirs), str(below)]
     ended = about_vm(host, "remove", vm)
     assert ended.state is State.DONE, ended.failure
@@ -256,7 +256,7 @@ def test_a_disk_that_an_admin_attached_is_left_alone(host: Host) -> None:
 
 def test_a_vm_below_an_external_snapshot_is_neither_flattened_nor_removed(host: Host) -> None:
     vm = cloned(host, "below.example.jp")
-    path = vm.vm.disks[0]
+    path = vm.vm.disks[0].source
     domain = host.connection.lookupByUUIDString(vm_uuid(vm.id))
     disk_only = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
     snapshot = domain.snapshotCreateXML(
@@ -332,7 +332,7 @@ def test_a_release_beside_clones_takes_nothing_from_them(host: Host) -> None:
         thread.join()
     assert ends
     for request in made:
-        chain = layers(request.vm.disks[0])
+        chain = layers(request.vm.disks[0].source)
         assert len(chain) == 2
         assert all(Path(layer).exists() for layer in chain)
     known = host.context.journal.bases()

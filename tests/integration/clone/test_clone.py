@@ -99,7 +99,7 @@ def done(
 @pytest.fixture(scope="module")
 def disks(host: Host, done: dict[str, Request]) -> dict[str, Disk]:
     return {
-        name: Disk(request.vm.disks[0], host.folder / f"{name}.look")
+        name: Disk(request.vm.disks[0].source, host.folder / f"{name}.look")
         for name, request in done.items()
     }
 
@@ -168,11 +168,11 @@ def test_a_clone_of_a_base_that_is_there_launches_no_appliance(
     (quick,) = host.run(host.request("quick.example.jp", ssh_authorized_keys=(KEY,)))
     assert quick.state is State.DONE, quick.failure
     assert kinds(caplog.messages) == ["guest customized by areas", "areas written"]
-    disk = Disk(quick.vm.disks[0], host.folder / "quick.look")
+    disk = Disk(quick.vm.disks[0].source, host.folder / "quick.look")
     assert disk.text("/etc/hostname") == "quick.example.jp\n"
-    assert Path(quick.vm.disks[0]).stat().st_blocks * 512 < 4 << 20
+    assert Path(quick.vm.disks[0].source).stat().st_blocks * 512 < 4 << 20
     host.connection.lookupByName("quick.example.jp").undefine()
-    Path(quick.vm.disks[0]).unlink()
+    Path(quick.vm.disks[0].source).unlink()
 
 
 def test_the_original_is_unchanged_and_free(
@@ -187,11 +187,13 @@ def test_the_original_is_unchanged_and_free(
 
 def test_volumes(host: Host, done: dict[str, Request]) -> None:
     (base,) = host.context.journal.bases()
-    names = [Path(request.vm.disks[0]).name for request in done.values()]
+    names = [Path(request.vm.disks[0].source).name for request in done.values()]
     assert host.files() == sorted([*names, base.disks[0].name])
     base_path = base.disks[0].path
     assert Path(base_path).stat().st_mode & 0o777 == 0o400
-    used = [name for name, request in done.items() if base_path in chain_of(request.vm.disks[0])]
+    used = [
+        name for name, request in done.items() if base_path in chain_of(request.vm.disks[0].source)
+    ]
     assert used == [LINKED, OTHER]
 
 
@@ -251,7 +253,7 @@ def test_ssh_host_keys_are_real_and_told(
             ["ssh-keygen", "-y", "-f", str(key)], capture_output=True, text=True, check=True
         ).stdout.strip()
         assert disks[name].text(f"/etc/ssh/ssh_host_{kind}_key.pub").strip() == public
-        told.append(public)
+        told.append(" ".join(public.split()[:2]))
     assert done[name].vm.ssh_host_keys == tuple(told)
     assert not (tmp_path / "keys").exists()
 
@@ -293,11 +295,11 @@ def test_a_changed_image_makes_a_new_base_and_old_clones_live_on(
     before = {name: disk.text("/etc/hostname") for name, disk in disks.items()}
     (late,) = host.run(host.request("late.example.jp"))
     assert late.state is State.DONE, late.failure
-    looked = Disk(late.vm.disks[0], host.folder / "late.look")
+    looked = Disk(late.vm.disks[0].source, host.folder / "late.look")
     assert looked.text("/etc/added").startswith("root:")
     assert looked.problems() == ""
     for name, request in done.items():
-        again = Disk(request.vm.disks[0], host.folder / f"{name}.again")
+        again = Disk(request.vm.disks[0].source, host.folder / f"{name}.again")
         assert again.text("/etc/hostname") == before[name]
         assert again.text("/etc/added") == ""
     assert len(host.context.journal.bases()) == 2

@@ -61,8 +61,7 @@ def run(requests: list, context: object) -> None:
 def one(request: object, context: object) -> None:
     from maglica.host_worker.journal.intents import Effect
     from maglica.model.errors import StorageFailed
-    from maglica.model.request import Vm
-    from maglica.model.vm import vm_uuid
+    from maglica.model.vm import Domain, vm_uuid
 
     name = request.name
     draft, made = FOLDER / "draft" / name, FOLDER / "made" / name
@@ -97,7 +96,8 @@ def one(request: object, context: object) -> None:
     if "CHEAP_DEFINE" in os.environ:
         define(request, context)
     told = "other.example.jp" if name.startswith("renamed") else name
-    vm = Vm(told, vm_uuid(request.id), context.host, "running", request.spec.image)
+    uuid = vm_uuid(request.id)
+    vm = Domain(told, uuid, context.host, "running", active=True, image=request.spec.image)
     context.done(request, vm)
     step(name, "done")
 

@@ -24,9 +24,9 @@ from maglica.model.request import (
     Phase,
     Request,
     State,
-    Vm,
     new_request_id,
 )
+from maglica.model.vm import Domain
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.start import StartSpec
 from maglica.verbs.stop import StopSpec
@@ -92,7 +92,7 @@ def test_an_ended_request_has_no_secrets(journal: Journal, path: Path) -> None:
     request = clone()
     add(journal, request)
     assert SECRET.encode() in everything(path)
-    vm = Vm("vm0", new_request_id(), "kvm0", "running")
+    vm = Domain("vm0", new_request_id(), "kvm0", "running", active=True)
     update(journal, replace(request, state=State.DONE, vm=vm))
     found = journal.get(request.id)
     assert found is not None

@@ -148,7 +148,7 @@ def test_a_request_has_a_parent_and_a_peer(cell: Cell) -> None:
     assert conflict[1]["code"] == "request_conflict"
     # The vm may end on the peer, and on no third host.
     cell.ask("ack", host="kvm0", id=part.id)
-    made = {"name": "vm1", "uuid": vm(part).uuid, "state": "running"}
+    made = {"name": "vm1", "uuid": vm(part).uuid, "state": "running", "active": True}
     body = {"host": "kvm0", "id": part.id, "state": "done"}
     refused = cell.ask("result", **body, vm={**made, "host": "kvm2"})[1]
     assert refused["text"] == "result.vm: not vm1 on host kvm0 or kvm1"

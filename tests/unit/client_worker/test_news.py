@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from maglica.client_worker.news import SETTLE_SECONDS
 from maglica.model.moment import Moment
-from maglica.model.request import DomainSummary, Request, Vm, new_request_id
-from maglica.model.vm import vm_uuid
+from maglica.model.request import DomainSummary, Request, new_request_id
+from maglica.model.vm import Domain, vm_uuid
 from maglica.verbs import table
 from maglica.wire.records import MAX_DOMAINS
 from support.reports import image, made, report, vm
@@ -23,20 +23,26 @@ UUID = vm_uuid("vm1")
 THERE = DomainSummary("vm1", UUID, True, True, True, 1, 512)
 
 
+def left(state: str, host: str = "kvm0", uuid: str = UUID, **facts: Any) -> Domain:
+    """The vm as a request has left it."""
+    active = state not in ("stopped", "absent")
+    return Domain("vm1", uuid, host, state, active, **facts)
+
+
 def shown(cell: Cell, host: str = "kvm0") -> dict[str, DomainSummary]:
     """What a client is shown of a host's domains, but for the image."""
     hosts = {each.host: each.report for each in cell.ask("hosts")[1]["hosts"]}
     return {each.name: each for each in hosts[host].domains if each.name != image().name}
 
 
-def done(cell: Cell, verb: str, told: Vm | None, ended: float = 0.0, **spec: Any) -> None:
+def done(cell: Cell, verb: str, told: Domain | None, ended: float = 0.0, **spec: Any) -> None:
     """Let a request about the vm be handed in and be done."""
     asked = table.named(verb).spec("vm1", UUID, "kvm0", **spec)
     request = cell.ask("submit", id=new_request_id(), kind=verb, spec=asked)[1]["request"]
     result(cell, request, told, ended)
 
 
-def result(cell: Cell, request: Request, told: Vm | None, ended: float = 0.0) -> None:
+def result(cell: Cell, request: Request, told: Domain | None, ended: float = 0.0) -> None:
     body = {"host": request.host, "id": request.id, "state": "done", "vm": told}
     assert cell.ask("result", **body, ended=Moment(ended)) == ("ok", {})
 
@@ -85,12 +91,12 @@ def test_what_was_done_to_a_vm_is_shown_at_once(
     running: Cell, verb: str, told: dict[str, Any], changed: dict[str, Any]
 ) -> None:
     facts = {"vcpus": 1, "memory_mib": 512, **told}
-    done(running, verb, Vm("vm1", UUID, "kvm0", **facts), ended=11)
+    done(running, verb, left(**facts), ended=11)
     assert shown(running) == {"vm1": replace(THERE, **changed)}
 
 
 def test_a_vm_that_was_removed_is_shown_no_more(running: Cell) -> None:
-    done(running, "remove", Vm("vm1", UUID, "kvm0", "absent"), ended=11)
+    done(running, "remove", left("absent"), ended=11)
     assert shown(running) == {}
     running.hello(said=report(image(), THERE, taken=Moment(10.5)))
     assert shown(running) == {}
@@ -102,7 +108,7 @@ def test_a_vm_that_is_on_its_peer_now_is_shown_there(running: Cell) -> None:
     asked = table.named("stop").spec("vm1", UUID, "kvm0")
     entry = {"id": new_request_id(), "kind": "stop", "spec": asked, "peer": "kvm1"}
     request = running.ask("submit", requests=[entry])[1]["requests"][0]
-    result(running, request, Vm("vm1", UUID, "kvm1", "running", memory_mib=512), ended=11)
+    result(running, request, left("running", host="kvm1", memory_mib=512), ended=11)
     assert (list(shown(running)), list(shown(running, "kvm1"))) == ([], ["vm1"])
 
 
@@ -111,7 +117,7 @@ def test_a_report_that_was_made_after_the_result_had_ended_counts(running: Cell)
     asked = table.named("stop").spec("vm1", UUID, "kvm0")
     request = running.ask("submit", id=new_request_id(), kind="stop", spec=asked)[1]["request"]
     running.hello(said=report(image(), THERE, taken=Moment(12)))
-    result(running, request, Vm("vm1", UUID, "kvm0", "stopped"), ended=11)
+    result(running, request, left("stopped"), ended=11)
     assert shown(running) == {"vm1": THERE}
 
 
@@ -119,7 +125,7 @@ def test_without_times_a_result_counts_until_a_report_agrees_or_a_minute_is_over
     cell: Cell,
 ) -> None:
     cell.hello(said=report(image(), THERE))
-    stopped = Vm("vm1", UUID, "kvm0", "stopped", vcpus=1, memory_mib=512)
+    stopped = left("stopped", vcpus=1, memory_mib=512)
     done(cell, "stop", stopped)
     cell.hello(said=report(image(), THERE))
     assert not shown(cell)["vm1"].active
@@ -134,14 +140,14 @@ def test_without_times_a_result_counts_until_a_report_agrees_or_a_minute_is_over
 
 def test_a_restart_of_the_client_worker_forgets_no_result(running: Cell) -> None:
     running.now = 2000.0
-    done(running, "stop", Vm("vm1", UUID, "kvm0", "stopped"), ended=11)
+    done(running, "stop", left("stopped"), ended=11)
     running.engine.stop()
     running.reopen()
     assert not shown(running)["vm1"].active
 
 
 def test_a_host_that_nobody_knows_any_more_has_no_news(cell: Cell) -> None:
-    cell.context.hosts.left(Vm("vm1", UUID, "gone", "running"), 1.0, cell.now)
+    cell.context.hosts.left(left("running", host="gone"), 1.0, cell.now)
     assert cell.context.hosts.names() == []
 
 
@@ -152,7 +158,7 @@ def test_news_make_no_report_longer_than_a_message_may_have_it(cell: Cell) -> No
     ]
     cell.hello(said=report(image(), *others, taken=Moment(10)))
     # A vm that the report had no room for.
-    done(cell, "stop", Vm("vm1", UUID, "kvm0", "stopped"), ended=11)
+    done(cell, "stop", left("stopped"), ended=11)
     said = cell.ask("hosts")[1]["hosts"][0].report.domains
     assert len(said) == MAX_DOMAINS
     assert {image().name, "vm1"} < {each.name for each in said}
@@ -165,14 +171,14 @@ def test_a_result_says_nothing_of_another_vm(running: Cell, host: str) -> None:
     spec = table.named("stop").spec("vm1", UUID, "kvm0")
     request = running.ask("submit", id=new_request_id(), kind="stop", spec=spec, peer="kvm1")[1]
     body = {"host": "kvm0", "id": request["request"].id, "state": "done"}
-    told = Vm("vm1", other.uuid, host, "stopped")
+    told = left("stopped", host=host, uuid=other.uuid)
     refused = running.ask("result", **body, vm=told)[1]
     assert refused["text"] == "result.vm: not the vm that this request is about"
     assert shown(running, "kvm1") == {"vm1": other}
 
 
 def test_a_result_that_does_not_say_when_it_ended_counts_at_once(running: Cell) -> None:
-    done(running, "stop", Vm("vm1", UUID, "kvm0", "stopped", memory_mib=512))
+    done(running, "stop", left("stopped", memory_mib=512))
     off = replace(THERE, active=False)
     assert shown(running) == {"vm1": off}
     # A report may still be older, unless it says the same.

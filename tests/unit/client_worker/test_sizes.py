@@ -12,7 +12,7 @@ import pytest
 from maglica.client_worker.dispatch import Incoming
 from maglica.model.plain import plain
 from maglica.model.request import Request, State, new_request_id
-from maglica.model.vm import Interface
+from maglica.model.vm import Disk, Interface
 from maglica.wire.frames import MAX_FRAME, VERSION, Message, encode
 from support.reports import base, image, report, vm
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PEER = (b"peer", b"")
 WIDE = "\u00e9"
+LONG = Disk(WIDE * 40, source=WIDE * 1000)
 CROWDED = Interface("52:54:00:00:00:01", WIDE * 200, (WIDE * 60,) * 64)
 
 
@@ -28,8 +29,8 @@ def longest_vm(request: Request) -> Any:
     return replace(
         vm(request),
         interfaces=(CROWDED,) * 64,
-        disks=(WIDE * 1000,) * 64,
-        ssh_host_keys=(WIDE * 8200,) * 8,
+        disks=(LONG,) * 64,
+        ssh_host_keys=("ssh-rsa " + "A" * 8000,) * 8,
         tags=(WIDE * 80,) * 64,
     )
 
@@ -73,7 +74,7 @@ def test_a_result_that_is_too_long_to_show_loses_the_long_part_of_its_vm(cell: C
 def test_a_result_that_can_be_shown_is_kept_whole(cell: Cell) -> None:
     cell.hello()
     request = cell.clone("vm0")
-    made = replace(vm(request), interfaces=(CROWDED,), disks=(WIDE * 1000,))
+    made = replace(vm(request), interfaces=(CROWDED,), disks=(LONG,))
     cell.ask("result", host="kvm0", id=request.id, state="done", vm=made)
     assert cell.ask("status", id=request.id)[1]["request"].vm == made
 

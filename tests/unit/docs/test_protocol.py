@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from maglica.model import request
+from maglica.model import request, vm
 from maglica.model.errors import MessageInvalid
 from maglica.verbs import clone, table
 from maglica.wire import messages, records
@@ -91,10 +91,11 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
     "Nic": (lambda value: clone.nic(value, "p"), {}),
     "Phase": (lambda value: records.phase(value, "p"), {"name": "a", "seconds": 1}),
     "Failure": (lambda value: records.failure(value, "p"), {"code": "a", "text": "b"}),
-    "Vm": (
+    "Domain": (
         lambda value: records.vm(value, "p"),
-        {"name": "a", "uuid": UUID, "host": "b", "state": "c"},
+        {"name": "a", "uuid": UUID, "host": "b", "state": "c", "active": True},
     ),
+    "Disk": (lambda value: records.disk(value, "p"), {"target": "a"}),
     "Interface": (lambda value: records.interface(value, "p"), {"mac": "a"}),
     "HostStatus": (
         lambda value: records.host_status(value, "p"),
@@ -175,8 +176,9 @@ def test_every_field_of_a_record_is_there(record: str) -> None:
         with pytest.raises(MessageInvalid, match=f"field '{name}' is missing"):
             check({key: value for key, value in least.items() if key != name})
     if record not in ("EntryError", "Held", "Submission", "Watched"):
-        cls = SPECS.get(record) or getattr(request, record)
-        assert set(written) == {field.name for field in dataclasses.fields(cls)}
+        cls = SPECS.get(record) or getattr(vm, record, None) or getattr(request, record)
+        fields = dataclasses.fields(cls)
+        assert set(written) == {each.name for each in fields if each.metadata.get("told", True)}
 
 
 def _limits() -> list[Any]:
@@ -259,6 +261,7 @@ SAMPLES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "host name": ("a.b", ("A", "a_b", "a.1", "a" * 65, "localhost")),
     "address": ("192.0.2.7", ("192.0.2.7/24", "fe80::1%eth0")),
     "address/prefix": ("192.0.2.7/24", ("192.0.2.7", "fe80::1%eth0/64")),
+    "host key": (f"ssh-ed25519 {'A' * 68}", ("ssh-ed25519", f"ssh-ed25519 {'A' * 68} me")),
     "ssh key": ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5", ("ssh-ed25519",)),
     "tag": ("role:web", ("-a", "a b", "", "a" * 64)),
     "mac": ("52:54:00:AB:cd:56", ("53:54:00:12:34:56", "52:54:00:AB:CD:EG")),

@@ -9,6 +9,7 @@ import pytest
 from maglica.fleet.cache import VERSION, dump, load, merge
 from maglica.fleet.snapshot import Host, PoolState, Snapshot
 from maglica.libvirtd.hosts import Unreachable
+from maglica.model.moment import Moment
 from maglica.model.vm import Disk, Domain, Interface
 
 VM = Domain(
@@ -19,7 +20,7 @@ VM = Domain(
     active=True,
     made=True,
     image="debian",
-    created=1.5,
+    created=Moment(1.5),
     vcpus=2,
     interfaces=(Interface("52:54:00:00:00:01", "default", ("192.0.2.1",)),),
     disks=(Disk("vda", capacity_bytes=1 << 30),),
@@ -27,7 +28,7 @@ VM = Domain(
     ssh_host_keys=("ssh-ed25519 AAAA",),
     address="192.0.2.1",
 )
-IMAGE = Domain("debian", "u2", "kvm0", "stopped", active=False, made=False)
+IMAGE = Domain("debian", "u2", "kvm0", "stopped", active=False, made=False, is_image=True)
 FULL = Snapshot(
     vms=(VM,),
     images=(IMAGE,),

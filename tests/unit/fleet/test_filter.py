@@ -13,7 +13,7 @@ from maglica.model.vm import Domain
 
 UNREAD = Domain("vm0", "u", "kvm0", "running", active=True)
 VM = replace(UNREAD, made=True, image="debian", who="alice", tags=("a", "web"))
-IMAGE = Domain("debian", "u", "kvm1", "stopped", active=False, made=False)
+IMAGE = Domain("debian", "u", "kvm1", "stopped", active=False, made=False, is_image=True)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_filters(
     [
         (UNREAD, Known.LISTED, True),
         (IMAGE, Known.LISTED, False),
-        (replace(IMAGE, may_be_image=False), Known.LISTED, True),
-        (replace(IMAGE, made=None), Known.LISTED, None),
+        (replace(IMAGE, is_image=False), Known.LISTED, True),
+        (replace(IMAGE, made=None, is_image=False), Known.LISTED, None),
         # Nothing can be read in its definition.
-        (replace(IMAGE, made=None), Known.ALL, True),
+        (replace(IMAGE, made=None, is_image=False), Known.ALL, True),
     ],
 )
 def test_the_kind_is_as_the_images_pattern_has_it(

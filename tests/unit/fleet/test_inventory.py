@@ -36,7 +36,7 @@ def _vm(name: str, host: str, uuid: str = "u") -> Domain:
 
 
 def _image(name: str, host: str) -> Domain:
-    return Domain(name, f"uuid-{host}", host, "stopped", active=False, made=False)
+    return Domain(name, f"uuid-{host}", host, "stopped", active=False, made=False, is_image=True)
 
 
 def test_names_and_groups() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from maglica.fleet import shown as fleet_shown
 from maglica.fleet.snapshot import Snapshot
+from maglica.model.moment import Moment
 from maglica.model.vm import Disk, Domain
 
 VM = Domain(
@@ -20,7 +20,7 @@ VM = Domain(
     image_version="3f7a",
     clone_mode="linked",
     base="0a1b",
-    created=1795500000,
+    created=Moment(1795500000),
 )
 IMAGE = Domain(
     "debian",
@@ -29,6 +29,7 @@ IMAGE = Domain(
     "stopped",
     active=False,
     made=False,
+    is_image=True,
     checksum="sha256:9d2e",
     disks=(Disk("vda", capacity_bytes=10), Disk("vdb", capacity_bytes=5), Disk("sda", "cdrom")),
 )
@@ -39,13 +40,8 @@ def test_a_vm() -> None:
     assert shown["created"] == "2026-11-24T06:00:00Z"
     assert (shown["name"], shown["image"], shown["disks"]) == ("vm0", "debian", [])
     assert "xml" not in shown
-    assert fleet_shown.vm(replace(VM, xml="<x/>", created=None))["xml"] == "<x/>"
-
-
-@pytest.mark.parametrize("created", [0, 999999999999999, 1e30, float("inf"), float("nan")])
-def test_what_is_no_time_is_not_shown(created: float) -> None:
-    assert fleet_shown.vm(replace(VM, created=created))["created"] is None
-    assert fleet_shown.vm(replace(VM, created=99999999999))["created"] == "5138-11-16T09:46:39Z"
+    other = fleet_shown.vm(replace(VM, xml="<x/>", created=None))
+    assert (other["xml"], other["created"]) == ("<x/>", None)
 
 
 def test_an_image_on_two_hosts_is_one() -> None:

@@ -24,8 +24,9 @@ from maglica.verbs.tag import TagSpec
 
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
 UUID = "5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11"
-RUNNING = Domain(NAME, UUID, HOST, "running", True, True, IMAGE, vcpus=1, memory_mib=512)
+RUNNING = Domain(NAME, UUID, HOST, "running", True, made=True, image=IMAGE, vcpus=1, memory_mib=512)
 OFF = replace(RUNNING, state="stopped", active=False)
+THEIRS = replace(OFF, made=False, is_image=True)
 PAUSED = replace(RUNNING, state="paused")
 ABSENT, PRESENT, ON, STOPPED, RESTARTED = (
     Presence.ABSENT,
@@ -181,9 +182,9 @@ def test_before_and_after() -> None:
 @pytest.mark.parametrize(
     ("domains", "fields", "error", "text"),
     [
-        ((replace(OFF, made=False),), {}, errors.NameTaken, "is an original image on host kvm0"),
+        ((THEIRS,), {}, errors.NameTaken, "is an original image on host kvm0"),
         (
-            (replace(OFF, made=False), replace(OFF, made=False, host="kvm1")),
+            (THEIRS, replace(THEIRS, host="kvm1")),
             {},
             errors.NameTaken,
             f"is an original image on {HOST} and kvm1",

@@ -43,6 +43,9 @@ def domains(cloud: Cloud, host: str | None, console: Console) -> list[Domain]:
     }
     found = (*seen.vms, *seen.images)
     return sorted(
-        (replace(each, may_be_image=told.get((each.host, each.uuid), True)) for each in found),
+        (
+            replace(each, is_image=each.is_image and told.get((each.host, each.uuid), True))
+            for each in found
+        ),
         key=lambda domain: (domain.name, domain.host),
     )

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..model.errors import AccessDenied, MessageInvalid, RequestUnknown
 from ..model.moment import NEVER, Moment
-from ..model.request import Request, Spec, State, Vm
-from ..model.vm import vm_uuid
+from ..model.request import Request, Spec, State
+from ..model.vm import Domain, vm_uuid
 from ..verbs import table
 from ..verbs.verb import Leaves, OnVm
 from ..wire import messages
@@ -146,7 +146,7 @@ def _mine(context: Context, call: Call) -> Request:
     return request
 
 
-def _vm_that_fits(ended: Request, vm: Vm | None) -> Vm | None:
+def _vm_that_fits(ended: Request, vm: Domain | None) -> Domain | None:
     """Return as much of a vm as can be shown with its request.
 
     Texts that came in one message can take three times the room when they are escaped in a reply.

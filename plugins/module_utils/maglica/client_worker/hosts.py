@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..model.memory_limit import DEFAULT, MemoryLimit
-from ..model.request import DomainSummary, HostReport, Request, State, Vm
+from ..model.request import DomainSummary, HostReport, Request, State
+from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.verb import Takes
 from .news import News, left_by
@@ -238,7 +239,7 @@ class KnownHosts:
         host.holdings = Holdings.of(replace(host.holdings.report, domains=domains))
         self._renew(name)
 
-    def left(self, vm: Vm, ended: float, now: float) -> None:
+    def left(self, vm: Domain, ended: float, now: float) -> None:
         """Take in how a request has left a vm, before the next report of its host says so.
 
         ``ended`` is when, by the host's own clock (0: not known).

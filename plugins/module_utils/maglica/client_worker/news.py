@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..model.request import DomainSummary, HostReport, Vm
+from ..model.request import DomainSummary, HostReport
+from ..model.vm import Domain
 from ..wire.records import MAX_DOMAINS
 
 # A report may be a little older than a result that came before it: so long what the result said
 # stands against a report that does not know it, where either does not say when it was made.
 SETTLE_SECONDS = 60.0
-# The states of a vm in which libvirt has no active domain of it.
-_OFF = frozenset({"stopped", "absent"})
 
 
 @dataclass(frozen=True)
@@ -73,17 +72,16 @@ class News:
         return replace(report, domains=tuple(sorted(shown, key=lambda each: each.name)))
 
 
-def left_by(vm: Vm, before: DomainSummary | None) -> DomainSummary:
+def left_by(vm: Domain, before: DomainSummary | None) -> DomainSummary:
     """Return the domain of a vm as a result shows it; ``before``: as it was reported last."""
-    active = vm.state not in _OFF
     if before is None:
-        before = DomainSummary(vm.name, vm.uuid, active, True, True, 0, 0)
+        before = DomainSummary(vm.name, vm.uuid, vm.active, True, vm.made is not False, 0, 0)
     # A guest that runs has its new size from its next start on.
-    size = before if active and vm.restart_needed else vm
+    size = before if vm.active and vm.restart_needed else vm
     return replace(
         before,
         name=vm.name,
-        active=active,
+        active=vm.active,
         vcpus=before.vcpus if size.vcpus is None else size.vcpus,
         memory_mib=before.memory_mib if size.memory_mib is None else size.memory_mib,
     )

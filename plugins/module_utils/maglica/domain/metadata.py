@@ -13,7 +13,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..model import names
+from ..model import moment, names
+from ..model.moment import Moment
 from ..model.vm import vm_uuid
 
 VM_NAMESPACE = "https://maglica.cloud/xmlns/vm/1.0"
@@ -21,8 +22,8 @@ IMAGE_NAMESPACE = "https://maglica.cloud/xmlns/image/1.0"
 PREFIX = "maglica"
 # The name of an algorithm and a digest.
 _CHECKSUM = re.compile(r"[a-z0-9-]{2,16}:[0-9a-f]{32,128}")
-# Whoever writes a host's definitions writes this too: so many digits are a time that can be shown.
-_SECONDS = re.compile(r"[0-9]{1,11}")
+# Whoever writes a host's definitions writes this too.
+_SECONDS = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class OwnVolume:
 
 @dataclass(frozen=True)
 class Made:
-    """What Maglica wrote into the metadata of a vm that it made; ``created`` is a Unix time.
+    """What Maglica wrote into the metadata of a vm that it made.
 
     ``image_version`` is the version of the image that it has a clone of, empty for a vm of before
     that was recorded. ``base`` is the id of the base that a linked vm builds upon. ``tags`` are
@@ -53,7 +54,7 @@ class Made:
 
     image: str
     request: str
-    created: int
+    created: Moment | None
     who: str
     clone_mode: str
     image_version: str = ""
@@ -72,11 +73,10 @@ def made(root: ET.Element, uuid: str) -> Made | None:
         # with the request there.
         if vm_uuid(element.get("request", "")) != uuid:
             return None
-        created = element.get("created", "0")
         return Made(
             image=element.get("image", ""),
             request=element.get("request", ""),
-            created=int(created) if _SECONDS.fullmatch(created) else 0,
+            created=_moment(element.get("created", "")),
             who=element.get("who", ""),
             clone_mode=element.get("clone_mode", ""),
             image_version=element.get("image_version", ""),
@@ -112,6 +112,12 @@ def is_tag(element: ET.Element) -> bool:
 
 def _children(element: ET.Element, name: str) -> Iterator[ET.Element]:
     return (child for child in element if child.tag.rpartition(":")[2] == name)
+
+
+def _moment(text: str) -> Moment | None:
+    """Return the time that ``text`` says, None if it is none that can be shown."""
+    found = Moment(int(text)) if _SECONDS.fullmatch(text) else moment.NEVER
+    return found if moment.NEVER < found < moment.END else None
 
 
 def _volume(element: ET.Element) -> OwnVolume:

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..libvirtd.hosts import Unreachable
+from ..model.moment import Moment
 from ..model.vm import Disk, Domain, Interface
 from .snapshot import Host, PoolState, Snapshot
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
-VERSION = 4
+VERSION = 5
 
 
 def dump(snapshot: Snapshot) -> dict[str, Any]:
@@ -57,6 +58,7 @@ def _domain(fields: Mapping[str, Any]) -> Domain:
     return Domain(
         **{
             **fields,
+            "created": None if fields["created"] is None else Moment(fields["created"]),
             "interfaces": tuple(
                 Interface(nic["mac"], nic["network"], tuple(nic["addresses"]))
                 for nic in fields["interfaces"]

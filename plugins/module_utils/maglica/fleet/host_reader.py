@@ -4,7 +4,7 @@
 
 libvirt has one call for the names, UUIDs, states and disk sizes of all domains, and none for their
 definitions. What tells an image from a vm is in the definition; but a domain that Maglica made has
-a UUID of version 5 (vm_identity.vm_uuid), so a stopped one of another version needs no look.
+a UUID of version 5 (model.vm.vm_uuid), so a stopped one of another version needs no look.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from typing import Any, Union
 
 from .. import _deps
 from ..domain import definition as domain_xml
+from ..domain import seen
 from ..domain.definition import Definition
 from ..libvirtd.facts import state_name
 from ..libvirtd.session import Session, code, faults
 from ..model.errors import ImageUnsupported
 from ..model.text import short
-from ..model.vm import Disk, Domain
+from ..model.vm import Domain
 from . import address_sources, addresses, host_facts
 from .address_sources import AskedDomain
 from .addresses import ANY, Preference
@@ -237,12 +238,11 @@ def _record(
         name=name,
         uuid=identity,
         host=session.host.name,
-        state=state_name(_number(statistics, "state.state") or 0),
+        state=state_name(seen.number(statistics, "state.state") or 0),
         active=active,
-        may_be_image=reading.may_be_image(name),
     )
     if not active and uuid.UUID(domain.uuid).version != _DERIVED:
-        domain = replace(domain, made=False)
+        domain = replace(domain, made=False, is_image=reading.may_be_image(name))
     return Record(handle, domain, statistics)
 
 
@@ -274,71 +274,17 @@ def _looked_at(
 
 
 def _domain(record: Record, reading: Reading) -> Domain:
-    domain = replace(record.domain, xml=record.xml if reading.xml else None)
-    definition = record.definition
+    domain, definition = record.domain, record.definition
+    if reading.xml:
+        domain = replace(domain, xml=record.xml)
     if definition is None:
         return domain
-    made = definition.made
-    if made is None:
-        domain = replace(domain, made=False)
-    else:
-        domain = replace(
-            domain,
-            made=True,
-            image=made.image,
-            image_version=made.image_version or None,
-            request=made.request,
-            created=made.created,
-            who=made.who,
-            clone_mode=made.clone_mode,
-            base=made.base,
-            tags=made.tags,
-            ssh_host_keys=made.ssh_host_keys,
-        )
-    return replace(
-        domain,
-        vcpus=definition.vcpus,
-        memory_mib=definition.memory_mib,
-        interfaces=definition.interfaces,
-        disks=_disks(definition, record),
-        checksum=definition.checksum,
-    )
+    domain = seen.described(domain, definition, record.statistics)
+    # A transient domain is gone when it stops: an inactive one is persistent.
+    is_image = not (domain.active or domain.made) and reading.may_be_image(domain.name)
+    return replace(domain, is_image=is_image)
 
 
 def _recorded(record: Record, domain: Domain) -> tuple[tuple[str, str], ...]:
     made = record.definition.made if record.definition and domain.made else None
     return made.addresses if made else ()
-
-
-def _number(statistics: Mapping[str, Any], key: str) -> int | None:
-    """Return a number of a domain's statistics; None for a value of any other type."""
-    value = statistics.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _disks(definition: Definition, record: Record) -> tuple[Disk, ...]:
-    # See "Domain statistics" of virConnectGetAllDomainStats: block.<num>.<field>. A backing
-    # chain's members have the same name and a backingIndex; the first is the disk itself.
-    # What the storage holds is "physical" of a running guest, where "allocation" is as far as the
-    # guest has written; of one that is off, "physical" is the file's length with its holes.
-    held = "physical" if record.domain.active else "allocation"
-    statistics = record.statistics
-    sizes: dict[str, tuple[int | None, int | None]] = {}
-    # However many there are said to be, no more are there than values.
-    for number in range(min(_number(statistics, "block.count") or 0, len(statistics))):
-        prefix = f"block.{number}."
-        sizes.setdefault(
-            statistics.get(prefix + "name", ""),
-            (_number(statistics, prefix + "capacity"), _number(statistics, prefix + held)),
-        )
-    return tuple(
-        Disk(
-            target=disk.target,
-            device=disk.device,
-            format=disk.format,
-            source=disk.source,
-            capacity_bytes=sizes.get(disk.target, (None, None))[0],
-            allocation_bytes=sizes.get(disk.target, (None, None))[1],
-        )
-        for disk in definition.disks
-    )

@@ -7,13 +7,13 @@ The inventory's variables are the keys of a vm, an image or a host with ``maglic
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
 
 from ..libvirtd.hosts import HostToRead, Unreachable
+from ..model.moment import Moment
 from ..model.vm import Disk, Domain
 from .snapshot import Host, Snapshot
 
@@ -153,11 +153,6 @@ def _size(domain: Domain) -> int | None:
     return sum(known) if known and len(known) == len(sizes) else None
 
 
-def _time(seconds: float | None) -> str | None:
-    if not seconds:
-        return None
-    try:
-        moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _time(moment: Moment | None) -> str | None:
+    """Return a time to the second, as in 2026-11-24T06:00:00Z."""
+    return None if moment is None else f"{moment.iso.partition('.')[0]}Z"

@@ -72,8 +72,8 @@ class FinalWait:
         read = []
         for target in targets:
             vm = target.request.vm if target.request else None
-            if self._waiting.until is WaitFor.CLONED and target.request and vm:
-                target.vm = vm_shown.of_result(vm, target.request)
+            if self._waiting.until is WaitFor.CLONED and vm:
+                target.vm = vm_shown.of_domain(vm)
             else:
                 read.append(target)
         if not read:

@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..fleet import shown as fleet_shown
-from ..model import names
 from ..model.plain import plain
-from ..model.request import Request, Vm
-from ..model.vm import Disk, Domain
+from ..model.request import Request
+from ..model.vm import Domain
 from .target import Target
 
 
@@ -44,26 +43,6 @@ def unknown(name: str, host: str | None = None) -> dict[str, Any]:
     """Return a vm of which no more is known, with all that ``of_domain`` shows, without values."""
     nothing = of_domain(Domain(name, uuid="", host="", state="", active=False))
     return {**nothing, "uuid": None, "host": host, "state": None}
-
-
-def of_result(vm: Vm, request: Request) -> dict[str, Any]:
-    """Return a vm as the result of ``request`` has it."""
-    domain = Domain(
-        name=vm.name,
-        uuid=vm.uuid,
-        host=vm.host,
-        state=vm.state,
-        active=vm.state == "running",
-        image=vm.image,
-        request=request.id,
-        vcpus=vm.vcpus,
-        memory_mib=vm.memory_mib,
-        interfaces=vm.interfaces,
-        tags=vm.tags,
-        disks=tuple(Disk(target="", source=path) for path in vm.disks),
-        ssh_host_keys=names.ssh_host_keys(vm.ssh_host_keys),
-    )
-    return of_domain(domain)
 
 
 def planned(after: dict[str, Any]) -> dict[str, Any]:

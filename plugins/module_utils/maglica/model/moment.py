@@ -37,3 +37,5 @@ class Moment(float):
 
 
 NEVER = Moment(0)
+# 2200: from here on there is no text for a time.
+END = Moment(7258118400)

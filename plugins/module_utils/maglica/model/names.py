@@ -36,9 +36,9 @@ _SSH_KEY = re.compile(
     r"(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\.com"
     rf"|sk-ecdsa-sha2-nistp256@openssh\.com) {_BASE64}(?: [ -~]{{1,200}})?"
 )
-_SSH_HOST_KEY = re.compile(
-    rf"((?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp(?:256|384|521)) {_BASE64})(?: [ -~]*)?"
-)
+# Of a guest, as TYPE BASE64, and with a comment.
+SSH_HOST_KEY = re.compile(rf"(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp(?:256|384|521)) {_BASE64}")
+_SSH_HOST_KEY_LINE = re.compile(rf"({SSH_HOST_KEY.pattern})(?: [ -~]*)?")
 
 
 def domain_name(name: str) -> str:
@@ -150,7 +150,7 @@ def ssh_host_keys(lines: Iterable[str]) -> tuple[str, ...]:
 
     Other lines are left out: whoever writes a vm's definition writes them too.
     """
-    found = (_SSH_HOST_KEY.fullmatch(line) for line in lines)
+    found = (_SSH_HOST_KEY_LINE.fullmatch(line) for line in lines)
     return tuple(islice((match[1] for match in found if match), 8))
 
 

@@ -14,7 +14,10 @@ _ATOMS = frozenset({str, int, float, bool, type(None)})
 
 
 def plain(value: Any) -> Any:
-    """Turn values (dataclasses, enums, tuples) into what JSON can hold."""
+    """Turn values (dataclasses, enums, tuples) into what JSON can hold.
+
+    A field whose metadata says that it is not ``told`` is left out.
+    """
     cls = type(value)
     if cls in _ATOMS:
         return value
@@ -26,5 +29,9 @@ def plain(value: Any) -> Any:
         return {key: plain(entry) for key, entry in value.items()}
     if dataclasses.is_dataclass(cls):
         # The fields as dataclasses.fields would give them, without its cost at each value.
-        return {name: plain(getattr(value, name)) for name in cls.__dataclass_fields__}
+        return {
+            name: plain(getattr(value, name))
+            for name, field in cls.__dataclass_fields__.items()
+            if field.metadata.get("told", True)
+        }
     return value

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .moment import NEVER, Moment
-from .vm import Interface
+from .vm import Domain
 
 
 class State(str, enum.Enum):
@@ -94,27 +94,6 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Vm:
-    """A vm as the result of a request and as the modules show it.
-
-    ``restart_needed``: ``vcpus`` and ``memory_mib`` are what it has after its next start.
-    """
-
-    name: str
-    uuid: str
-    host: str
-    state: str
-    image: str | None = None
-    vcpus: int | None = None
-    memory_mib: int | None = None
-    interfaces: tuple[Interface, ...] = ()
-    disks: tuple[str, ...] = ()
-    ssh_host_keys: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    restart_needed: bool = False
-
-
-@dataclass(frozen=True)
 class Request:
     """A request as the client worker's journal knows it.
 
@@ -137,7 +116,7 @@ class Request:
     phases: tuple[Phase, ...] = ()
     cancelling: bool = False
     failure: Failure | None = None
-    vm: Vm | None = None
+    vm: Domain | None = None
     parent: str | None = None
     peer: str | None = None
     done: int | None = None

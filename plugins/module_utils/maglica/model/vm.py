@@ -1,13 +1,15 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""By what a vm is known: its UUID and its network interfaces. A file of its own, since listing
-needs no more of model.py, and an inventory is read at the start of each command.
+"""A domain, as all show it. A file of its own: listing needs no more of model/, and an inventory is
+read at the start of each command.
 """
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from .moment import Moment
 
 # Domain UUIDs derive from request ids in this name space, so that the same request can't make two.
 _VM_NAMESPACE = uuid.UUID("0d4ee5a0-63a5-4f55-a6cf-2b3f8a1f5f0e")
@@ -48,13 +50,16 @@ _STANDING = frozenset({"paused", "suspended", "crashed", "stopping"})
 
 @dataclass(frozen=True)
 class Domain:
-    """A domain on a host. What was not read is None or empty.
+    """A domain on a host, as lists, results of requests and modules show it. What was not read is
+    None or empty.
 
-    ``made``: Maglica made it (None: not known, which happens to active domains read minimally).
-    ``image``, ``image_version`` and ``request`` are what it was cloned from and by; ``created`` is
-    in seconds since 1970. ``checksum`` was recorded with an image. ``ssh_host_keys`` are the public
-    ones that Maglica gave it. ``xml`` is the definition, only if it was asked for.
-    ``may_be_image``: no pattern of images' names excludes it.
+    ``active``: libvirt runs it, be its guest paused. ``made``: Maglica made it (None: not known,
+    which happens to active domains read minimally). ``is_image``: it is an original image, as far
+    as is known. ``image``, ``image_version`` and ``request`` are what it was cloned from and by.
+    ``checksum`` was recorded with an image. ``ssh_host_keys`` are the public ones that Maglica gave
+    it. ``restart_needed``: ``vcpus`` and ``memory_mib`` are what it has after its next start.
+
+    Only its reader has ``address``, the one that it prefers, and, if asked for, the definition.
     """
 
     name: str
@@ -63,10 +68,11 @@ class Domain:
     state: str
     active: bool
     made: bool | None = None
+    is_image: bool = False
     image: str | None = None
     image_version: str | None = None
     request: str | None = None
-    created: float | None = None
+    created: Moment | None = None
     who: str | None = None
     clone_mode: str | None = None
     base: str | None = None
@@ -75,11 +81,11 @@ class Domain:
     interfaces: tuple[Interface, ...] = ()
     disks: tuple[Disk, ...] = ()
     tags: tuple[str, ...] = ()
-    address: str | None = None
     checksum: str | None = None
     ssh_host_keys: tuple[str, ...] = ()
-    xml: str | None = None
-    may_be_image: bool = True
+    restart_needed: bool = False
+    address: str | None = field(default=None, metadata={"told": False})
+    xml: str | None = field(default=None, metadata={"told": False})
 
     @property
     def runs(self) -> bool:
@@ -88,7 +94,6 @@ class Domain:
         """
         return self.active and self.state not in _STANDING
 
-    @property
-    def is_image(self) -> bool:
-        # A transient domain is gone when it stops: an inactive one is persistent.
-        return self.may_be_image and not self.active and self.made is False
+    def without_details(self) -> Domain:
+        """Return which domain it is, and its state."""
+        return Domain(self.name, self.uuid, self.host, self.state, self.active)

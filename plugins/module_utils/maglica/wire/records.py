@@ -28,7 +28,7 @@ from ..model.checks import (
     uuid,
 )
 from ..model.text import MAX_PHASE
-from ..model.vm import Interface
+from ..model.vm import Disk, Domain, Interface
 from ..verbs import table
 from ..verbs.verb import MAX_TAGS
 
@@ -44,6 +44,8 @@ MAX_NAME = 200
 MAX_TITLE = 400
 MAX_PATH = 4096
 MAX_TYPE = 40
+# The most bytes of a vm in a result: a message has room for as many of phases and failure.
+MAX_VM_BYTES = 1 << 19
 # The most bytes, MiB or steps, and the most of what is counted one by one.
 MAX_AMOUNT = 1 << 60
 MAX_COUNT = 1 << 20
@@ -82,19 +84,38 @@ interface = record(
     network=optional(text(MAX_NAME)),
     addresses=list_of(text(60), 64),
 )
+disk = record(
+    Disk,
+    target=text(MAX_TYPE),
+    device=text(MAX_TYPE),
+    format=optional(text(MAX_TYPE)),
+    source=optional(text(1000)),
+    capacity_bytes=optional(_bytes),
+    allocation_bytes=optional(_bytes),
+)
 vm = record(
-    model.Vm,
+    Domain,
     name=vm_name,
     uuid=identity,
     host=name,
     state=text(40),
+    active=boolean,
+    made=optional(boolean),
+    is_image=boolean,
     image=optional(name),
+    image_version=optional(text(64)),
+    request=optional(text(MAX_NAME)),
+    created=optional(moment),
+    who=optional(text(200)),
+    clone_mode=optional(text(MAX_TYPE)),
+    base=optional(text(40)),
     vcpus=optional(integer(0, MAX_COUNT)),
     memory_mib=optional(_bytes),
     interfaces=list_of(interface, 64),
-    disks=list_of(text(1000), 64),
-    ssh_host_keys=list_of(text(8200), 8),
+    disks=list_of(disk, 64),
     tags=list_of(text(80), MAX_TAGS),
+    checksum=optional(text(MAX_NAME)),
+    ssh_host_keys=list_of(matching(names.SSH_HOST_KEY, "public SSH host key"), 8),
     restart_needed=boolean,
 )
 _REQUEST: dict[str, Check] = {

@@ -17,10 +17,9 @@ from maglica.model.request import (
     PoolSummary,
     Request,
     State,
-    Vm,
     new_request_id,
 )
-from maglica.model.vm import Interface
+from maglica.model.vm import Domain
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import frames
 from maglica.wire import messages as schema
@@ -28,7 +27,7 @@ from support.reports import base
 
 HOST = "kvm0.example.jp"
 REQUEST = Request(new_request_id(), CloneSpec("vm0.example.jp", "sl6"), State.RUNNING)
-VM = Vm("vm0.example.jp", new_request_id(), HOST, "running", "sl6", 1, 512)
+VM = Domain("vm0.example.jp", new_request_id(), HOST, "running", active=True, image="sl6")
 
 
 def asked(made: frames.Message) -> dict:
@@ -158,19 +157,6 @@ def test_results() -> None:
     assert asked(messages.result(HOST, done))["vm"] == VM
     failed = replace(REQUEST, state=State.FAILED, failure=Failure("no_room", "full"))
     assert asked(messages.result(HOST, failed))["failure"] == Failure("no_room", "full")
-
-
-def test_a_vm_that_can_not_be_told_is_told_by_its_name() -> None:
-    odd = replace(VM, disks=("\x1b[2J",))
-    body = asked(messages.result(HOST, replace(REQUEST, state=State.DONE, vm=odd)))
-    assert body["vm"] == Vm(VM.name, VM.uuid, HOST, "running")
-
-
-def test_a_vm_that_is_too_long_for_a_message_is_told_by_its_name() -> None:
-    crowded = Interface("52:54:00:00:00:01", None, ("\u00e9" * 60,) * 64)
-    long = replace(VM, interfaces=(crowded,) * 64)
-    body = asked(messages.result(HOST, replace(REQUEST, state=State.DONE, vm=long)))
-    assert body["vm"] == Vm(VM.name, VM.uuid, HOST, "running")
 
 
 def test_a_refused_result_is_told_as_a_failure_without_its_vm() -> None:

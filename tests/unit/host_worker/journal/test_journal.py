@@ -15,7 +15,8 @@ from maglica.host_worker.journal.bases import Base, BaseDisk
 from maglica.host_worker.journal.intents import Effect
 from maglica.host_worker.journal.journal import FILE_NAME, MIGRATIONS, Journal
 from maglica.model.errors import JournalFailed
-from maglica.model.request import Failure, Phase, Request, State, Vm, new_request_id
+from maglica.model.request import Failure, Phase, Request, State, new_request_id
+from maglica.model.vm import Disk, Domain, Interface
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.stop import StopSpec
 
@@ -28,6 +29,10 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     made = Journal(tmp_path)
     yield made
     made.close()
+
+
+# With 64 of them, more than a message can have.
+CROWDED = Interface("52:54:00:00:00:01", None, ("\u00e9" * 60,) * 64)
 
 
 def clone(name: str = "vm0.example.jp", **fields: object) -> Request:
@@ -53,9 +58,10 @@ def test_accepted_requests_are_open_in_their_order(journal: Journal, tmp_path: P
 @pytest.mark.parametrize(
     ("edited", "kept"),
     [
-        ({"disks": ("/images/" + "x" * 1000,)}, {"disks": ()}),
-        ({"disks": ("/images/no\N{NO-BREAK SPACE}break",)}, {"disks": ()}),
+        ({"disks": (Disk("vda", source="/images/" + "x" * 1000),)}, {"disks": ()}),
+        ({"disks": (Disk("no\N{NO-BREAK SPACE}break"),)}, {"disks": ()}),
         ({"image": "no image"}, {"image": None}),
+        ({"interfaces": (CROWDED,) * 64}, {"interfaces": ()}),
         ({"name": "renamed\N{NO-BREAK SPACE}"}, None),
     ],
 )
@@ -63,7 +69,7 @@ def test_a_result_can_be_read_whatever_others_made_of_the_vm(
     journal: Journal, tmp_path: Path, edited: dict[str, object], kept: dict[str, object] | None
 ) -> None:
     request = accepted(journal)
-    vm = Vm("vm0.example.jp", new_request_id(), "kvm0", "running")
+    vm = Domain("vm0.example.jp", new_request_id(), "kvm0", "running", active=True)
     assert journal.end(request.id, State.DONE, vm=replace(vm, **edited))
     (entry,) = Journal(tmp_path).unreported()
     assert entry.request.state is State.DONE
@@ -98,7 +104,7 @@ def test_done_keeps_the_vm_and_forgets_intents_and_secrets(
     monkeypatch.setattr(time, "time", lambda: 1234567890.25)
     request = accepted(journal, root_password=HASH)
     journal.intend(request.id, Effect.VOLUME, {"name": "a"})
-    vm = Vm("vm0.example.jp", new_request_id(), "kvm0", "running")
+    vm = Domain("vm0.example.jp", new_request_id(), "kvm0", "running", active=True)
     assert journal.end(request.id, State.DONE, vm=vm)
     entry = journal.entry(request.id)
     assert (entry.request.state, entry.request.vm) == (State.DONE, vm)

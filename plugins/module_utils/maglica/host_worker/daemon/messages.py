@@ -10,7 +10,6 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
 
-from ...model.errors import MessageInvalid
 from ...model.plain import plain
 from ...model.request import (
     BaseSummary,
@@ -22,12 +21,11 @@ from ...model.request import (
     PoolSummary,
     Request,
     State,
-    Vm,
 )
 from ...model.text import one_line, told
 from ...wire import features, messages, records
 from ...wire.fitting import fitting
-from ...wire.frames import Message, encode
+from ...wire.frames import Message
 from ...wire.records import MAX_NAME, MAX_TITLE
 
 _log = logging.getLogger(__name__)
@@ -155,20 +153,17 @@ def progress(
 
 
 def result(host: str, request: Request) -> Message:
-    """Return how a request ended.
-
-    That it ended must get through: if the vm can't be told (others may have edited its definition),
-    only its name is.
-    """
-    message = _result(host, request)
-    try:
-        messages.asked(message.type, message.body)
-        encode(message)
-    except MessageInvalid as error:
-        _log.warning("request %s: the vm in its result can't be told: %s", request.id, error)
-        vm = request.vm and Vm(request.vm.name, request.vm.uuid, request.vm.host, request.vm.state)
-        return _result(host, replace(request, vm=vm))
-    return message
+    """Return how a request of the journal ended."""
+    body = {
+        "host": host,
+        "id": request.id,
+        "state": request.state,
+        "phases": request.phases[-MAX_PHASES:],
+        "failure": request.failure,
+        "vm": request.vm,
+        "ended": request.updated,
+    }
+    return Message("result", {key: plain(value) for key, value in body.items()})
 
 
 def refused(host: str, request: Request) -> Message:
@@ -183,17 +178,4 @@ def refused(host: str, request: Request) -> Message:
             " refuses its result; the host worker's log says why"
         )
         told = replace(told, state=State.FAILED, failure=Failure("error", text))
-    return _result(host, told)
-
-
-def _result(host: str, request: Request) -> Message:
-    body = {
-        "host": host,
-        "id": request.id,
-        "state": request.state,
-        "phases": request.phases[-MAX_PHASES:],
-        "failure": request.failure,
-        "vm": request.vm,
-        "ended": request.updated,
-    }
-    return Message("result", {key: plain(value) for key, value in body.items()})
+    return result(host, told)

@@ -27,8 +27,9 @@ from typing import Any, Callable
 from ...config.config import HostWorker
 from ...libvirtd import local
 from ...model.errors import MaglicaError
-from ...model.request import Failure, Phase, Request, State, Vm
+from ...model.request import Failure, Phase, Request, State
 from ...model.text import told
+from ...model.vm import Domain
 from .. import channel
 from ..journal.journal import Journal
 
@@ -105,7 +106,7 @@ class JobContext:
         """Tell the worker that a long step goes on; silence is taken for a hung job."""
         self._say(channel.Alive())
 
-    def done(self, request: Request, vm: Vm | None = None) -> None:
+    def done(self, request: Request, vm: Domain | None = None) -> None:
         """Commit that a request is done; its intents are forgotten with that."""
         self._end(request, State.DONE, vm=vm)
 
@@ -118,7 +119,11 @@ class JobContext:
         self._end(request, ending)
 
     def _end(
-        self, request: Request, state: State, failure: Failure | None = None, vm: Vm | None = None
+        self,
+        request: Request,
+        state: State,
+        failure: Failure | None = None,
+        vm: Domain | None = None,
     ) -> None:
         phases = self._phases.pop(request.id, ())
         self._counted_at.pop(request.id, None)

@@ -22,9 +22,9 @@ from ...config import config
 from ...domain import definition
 from ...libvirtd import local
 from ...model.errors import ConfigInvalid, HostDown, JournalFailed, MaglicaError
-from ...model.request import Request, Vm
+from ...model.request import Request
 from ...model.text import told
-from ...model.vm import vm_uuid
+from ...model.vm import Domain, vm_uuid
 from ...system import systemd
 from ...verbs import table
 from ...verbs.verb import Interrupted
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 # What does each verb: those that one job does for many requests together, and all others.
 TOGETHER: dict[str, Callable[[Sequence[Request], JobContext], None]] = {"clone": clone.run}
-ALONE: dict[str, Callable[[Request, JobContext], Vm | None]] = {
+ALONE: dict[str, Callable[[Request, JobContext], Domain | None]] = {
     "start": start.start,
     "stop": stop.stop,
     "restart": restart.restart,

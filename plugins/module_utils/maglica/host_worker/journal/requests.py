@@ -14,7 +14,8 @@ from typing import Any
 from ...model.errors import JournalFailed, MessageInvalid
 from ...model.moment import Moment
 from ...model.plain import plain
-from ...model.request import Failure, Phase, Request, State, Vm
+from ...model.request import Failure, Phase, Request, State
+from ...model.vm import Domain
 from ...wire import records
 from .intents import Intents
 
@@ -102,7 +103,7 @@ class RequestRecords(Intents):
         state: State,
         *,
         failure: Failure | None = None,
-        vm: Vm | None = None,
+        vm: Domain | None = None,
         phases: Iterable[Phase] = (),
     ) -> bool:
         """Commit a request's result; return whether it has ended with that.
@@ -123,7 +124,7 @@ class RequestRecords(Intents):
             elif entry.ending is not None:
                 state, failure = entry.ending, entry.request.failure
             kept = tuple(phases)[-records.MAX_PHASES :]
-            result = {"failure": failure, "vm": _readable(vm), "phases": kept}
+            result = {"failure": failure, "vm": _tellable(vm), "phases": kept}
             self._change(request_id, state=state, phase=None, **result)
         self._db.wipe_log()
         return True
@@ -191,14 +192,18 @@ class RequestRecords(Intents):
         )
 
 
-def _readable(vm: Vm | None) -> Vm | None:
-    """Return as much of a vm as a journal may hold: what can't be read would stop the worker.
+def _tellable(vm: Domain | None) -> Domain | None:
+    """Return as much of a vm as a message can tell: the end of its request must get through.
 
-    Others may have given its definition what no message can tell, such as a very long path.
+    Others may have given its definition more, or what can't be read again, which would stop the
+    worker.
     """
-    for shown in (vm, vm and Vm(vm.name, vm.uuid, vm.host, vm.state)):
+    for shown in (vm, vm and vm.without_details()):
+        told = plain(shown)
         try:
-            return shown and records.vm.read(plain(shown), "vm")
+            if len(json.dumps(told)) > records.MAX_VM_BYTES:
+                raise MessageInvalid(f"it is longer than {records.MAX_VM_BYTES} bytes")
+            return shown and records.vm.read(told, "vm")
         except MessageInvalid as error:
             _log.warning("a vm is kept without what can't be told of it: %s", error)
     return None

@@ -26,8 +26,12 @@ def test_a_linked_clone(host: FakeHost) -> None:
     assert [name for name in host.volumes() if name not in host.bases()] == volumes
     vm = done.vm
     assert (vm.name, vm.uuid, vm.host, vm.state) == (NAMES[0], uuid, "kvm0.example.jp", "running")
-    assert vm.disks == tuple(str(host.pool / name) for name in volumes)
-    assert vm.ssh_host_keys == ("ssh-ed25519 AAAA vm0.example.jp",)
+    assert vm.active and vm.made and (vm.image, vm.request, vm.who) == (IMAGE, request.id, "alice")
+    assert [disk.target for disk in vm.disks] == ["vda", "vdb"]
+    assert tuple(disk.source for disk in vm.disks) == tuple(
+        str(host.pool / name) for name in volumes
+    )
+    assert vm.ssh_host_keys == (f"ssh-ed25519 {'A' * 68}",)
     (domain,) = [domain for domain in host.connection.domains if domain is not image]
     made = definition.describe(domain.xml).made
     assert (made.image, made.request, made.who) == (IMAGE, request.id, "alice")
@@ -59,9 +63,8 @@ def test_a_name_that_is_no_host_name_has_one_beside_it(host: FakeHost) -> None:
     files = {edit.path: edit.content.decode() for edit in edits if isinstance(edit, Write)}
     assert files["/etc/hostname"] == "vm7.example.jp\n"
     assert done.vm.name == "My VM_1 (ü)"
-    assert done.vm.ssh_host_keys == ("ssh-ed25519 AAAA vm7.example.jp",)
-    (path,) = done.vm.disks
-    assert path == str(host.pool / f"My_VM_1____.vda.{done.vm.uuid[:8]}.qcow2")
+    (disk,) = done.vm.disks
+    assert disk.source == str(host.pool / f"My_VM_1____.vda.{done.vm.uuid[:8]}.qcow2")
 
 
 def test_a_batch_shares_base_and_appliance(host: FakeHost) -> None:

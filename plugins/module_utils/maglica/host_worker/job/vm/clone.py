@@ -22,7 +22,8 @@ from ....guest.customize import Guest, customize, write_areas
 from ....guest.facts import GuestFacts
 from ....libvirtd import local
 from ....model.errors import HostDown, MaglicaError
-from ....model.request import Request, Vm
+from ....model.request import Request
+from ....model.vm import Domain
 from ....verbs.clone import CloneSpec
 from ...journal.bases import Base
 from .. import undo
@@ -83,7 +84,6 @@ class _Batch:
         connection = self._context.connect()
         if local.find(connection, vm.uuid, self._context.host) is not None:
             with self._context.phase(vm.request.id, "start"):
-                clone_steps.recall(vm, self._context)
                 made = clone_steps.start(vm, connection, self._context.host)
             self._done(vm, made)
 
@@ -146,7 +146,7 @@ class _Batch:
             self._at_once(lambda vm: clone_steps.define(vm, connection, context.host))
 
     def _start(self, _image: Image) -> None:
-        made: dict[str, Vm] = {}
+        made: dict[str, Domain] = {}
         connection = self._context.connect()
 
         def start(vm: NewVm) -> None:
@@ -157,7 +157,7 @@ class _Batch:
         for vm in list(self._members):
             self._done(vm, made[vm.request.id])
 
-    def _done(self, vm: NewVm, made: Vm) -> None:
+    def _done(self, vm: NewVm, made: Domain) -> None:
         self._context.done(vm.request, made)
         self._members.remove(vm)
 

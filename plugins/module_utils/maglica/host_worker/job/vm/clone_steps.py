@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import uuid
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from ....guest.identity import HostKey, Identity, NicIdentity
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
 from ....model.errors import GuestUnsupported, LibvirtFailed, NameTaken, StorageFailed
-from ....model.request import CloneMode, Nic, Request, Vm
-from ....model.vm import vm_uuid
+from ....model.request import CloneMode, Nic, Request
+from ....model.vm import Domain, vm_uuid
 from ....verbs.clone import CloneSpec
 from ...journal.bases import Base
 from ...journal.intents import Effect
@@ -57,7 +57,6 @@ class NewVm:
     volumes: dict[str, OwnVolume] = field(default_factory=dict)
     xml: str = ""
     host_keys: tuple[HostKey, ...] = ()
-    public_keys: tuple[str, ...] = ()
     pool: Pool = field(init=False, compare=False, repr=False)
     image_nvram: str | None = None
 
@@ -205,9 +204,8 @@ def _identity(vm: NewVm) -> Identity:
 def announce(vm: NewVm, context: JobContext) -> None:
     """Do what comes before the definition. Raises NoRoom, StorageFailed or ImageUnsupported."""
     _copy_nvram(vm, context)
-    vm.public_keys = tuple(key.public for key in vm.host_keys)
-    vm.xml = clone.record_host_keys(vm.xml, vm.public_keys)
-    data = {"uuid": vm.uuid, "name": vm.spec.name, "ssh_host_keys": vm.public_keys}
+    vm.xml = clone.record_host_keys(vm.xml, [key.public for key in vm.host_keys])
+    data = {"uuid": vm.uuid, "name": vm.spec.name}
     context.journal.intend(vm.request.id, Effect.DOMAIN, data)
 
 
@@ -235,14 +233,7 @@ def _copy_nvram(vm: NewVm, context: JobContext) -> None:
         nvram.copy(vm.image_nvram, target)
 
 
-def recall(vm: NewVm, context: JobContext) -> None:
-    """Take from the journal what an earlier run has announced of a vm that is defined."""
-    intents = context.journal.intents(vm.request.id)
-    known = [intent.data["ssh_host_keys"] for intent in intents if intent.kind is Effect.DOMAIN]
-    vm.public_keys = tuple(known[-1]) if known else ()
-
-
-def start(vm: NewVm, connection: Any, host: str) -> Vm:
+def start(vm: NewVm, connection: Any, host: str) -> Domain:
     """Start the vm if that is asked for, and return what there is to say of it.
 
     May run in any thread. Raises LibvirtFailed.
@@ -251,8 +242,7 @@ def start(vm: NewVm, connection: Any, host: str) -> Vm:
         domain = connection.lookupByUUIDString(vm.uuid)
         if vm.spec.start and not domain.isActive():
             domain.create()
-        made = shown.vm_of(domain, host)
-    return replace(made, ssh_host_keys=vm.public_keys)
+        return shown.vm_of(domain, host)
 
 
 def undo_volume(_request_id: str, data: dict[str, Any], context: JobContext) -> None:

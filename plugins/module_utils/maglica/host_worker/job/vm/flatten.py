@@ -20,7 +20,8 @@ from ....domain.metadata import Made
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml, state_of
 from ....model.errors import LibvirtFailed, MaglicaError, StorageFailed
-from ....model.request import Request, Vm
+from ....model.request import Request
+from ....model.vm import Domain
 from ...journal.intents import Effect
 from ...ownership import own_files
 from ..context import JobContext
@@ -31,7 +32,7 @@ POLL_SECONDS = 0.25
 PHASE = "copy"
 
 
-def flatten(request: Request, context: JobContext) -> Vm:
+def flatten(request: Request, context: JobContext) -> Domain:
     """Copy what the vm's disks have below them; return the vm as it is then.
 
     A guest that runs goes on, libvirt copies beside it. Raises NoRoom, StorageFailed, VmUnknown,

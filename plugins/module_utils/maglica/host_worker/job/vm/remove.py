@@ -11,7 +11,8 @@ from ....domain import definition
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
 from ....model.errors import MaglicaError, StorageFailed
-from ....model.request import Request, Vm
+from ....model.request import Request
+from ....model.vm import Domain
 from ....verbs.remove import RemoveSpec
 from ...journal.intents import Effect
 from ...ownership import own_files
@@ -21,7 +22,7 @@ from ..image import unused_bases
 from . import existing, shown
 
 
-def remove(request: Request, context: JobContext) -> Vm:
+def remove(request: Request, context: JobContext) -> Domain:
     """Remove a vm that Maglica made, with its own volumes, UEFI variables, saved state and TPM.
 
     As soon as the domain is gone there is only one way, forward: what is announced is removed by
@@ -30,7 +31,7 @@ def remove(request: Request, context: JobContext) -> Vm:
     """
     spec = existing.spec_of(request, RemoveSpec)
     domain = local.find(context.connect(), spec.uuid, context.host)
-    removed = Vm(name=spec.name, uuid=spec.uuid, host=context.host, state=shown.GONE)
+    removed = Domain(spec.name, spec.uuid, context.host, shown.GONE, active=False)
     act = f"remove {spec.name}"
     try:
         with local.errors(act, context.host):
@@ -45,7 +46,7 @@ def remove(request: Request, context: JobContext) -> Vm:
     return removed
 
 
-def _take_away(domain: Any, request: Request, context: JobContext) -> Vm:
+def _take_away(domain: Any, request: Request, context: JobContext) -> Domain:
     """Undefine a domain whose own files may be removed after it, which are announced."""
     spec, libvirt = existing.spec_of(request, RemoveSpec), need("libvirt")
     try:

@@ -12,13 +12,14 @@ from ....domain import size as domain_size
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
 from ....model.errors import ImageUnsupported
-from ....model.request import Request, Vm
+from ....model.request import Request
+from ....model.vm import Domain
 from ....verbs.resize import ResizeSpec
 from ..context import JobContext
 from . import existing, shown
 
 
-def resize(request: Request, context: JobContext) -> Vm:
+def resize(request: Request, context: JobContext) -> Domain:
     """Give a vm's definition other vcpus or memory; a running guest has them after a restart."""
     domain = existing.find(request, context)
     spec = existing.spec_of(request, ResizeSpec)
@@ -33,7 +34,7 @@ def resize(request: Request, context: JobContext) -> Vm:
         now = shown.vm_of(domain, context.host)
         later = domain_xml.describe(wanted)
     size = (later.vcpus, later.memory_mib)
-    needed = now.state != "stopped" and size != (now.vcpus, now.memory_mib)
+    needed = now.active and size != (now.vcpus, now.memory_mib)
     return replace(now, vcpus=size[0], memory_mib=size[1], restart_needed=needed)
 
 

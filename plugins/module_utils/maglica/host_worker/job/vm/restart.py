@@ -10,7 +10,8 @@ from typing import Any
 from ...._deps import need
 from ....libvirtd import local
 from ....model.errors import HostDown, LibvirtFailed
-from ....model.request import Request, Vm
+from ....model.request import Request
+from ....model.vm import Domain
 from ....verbs.restart import RestartSpec
 from ...journal.intents import Effect
 from ..context import JobContext
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 _OFF = -1
 
 
-def restart(request: Request, context: JobContext) -> Vm:
+def restart(request: Request, context: JobContext) -> Domain:
     """Shut a guest down, as a stop does, and start it; start one that is off.
 
     What is paused or suspended goes on first, so that it can shut down. What has crashed is ended.

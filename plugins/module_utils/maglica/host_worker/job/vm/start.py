@@ -9,12 +9,13 @@ from typing import Any
 from ...._deps import need
 from ....libvirtd import local
 from ....model.errors import LibvirtFailed
-from ....model.request import Request, Vm
+from ....model.request import Request
+from ....model.vm import Domain
 from ..context import JobContext
 from . import existing, shown
 
 
-def start(request: Request, context: JobContext) -> Vm:
+def start(request: Request, context: JobContext) -> Domain:
     """Let a vm run: start one that is off, resume one that is paused, wake one that is suspended,
     reset one that has crashed.
     """

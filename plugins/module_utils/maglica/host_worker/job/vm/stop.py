@@ -12,7 +12,8 @@ from ...._deps import need
 from ....libvirtd import local
 from ....libvirtd.local import state_of
 from ....model.errors import LibvirtFailed
-from ....model.request import Request, Vm
+from ....model.request import Request
+from ....model.vm import Domain
 from ....verbs.stop import StopSpec
 from ..context import JobContext
 from . import existing, shown
@@ -31,7 +32,7 @@ class Ends(Protocol):
     def stop_timeout(self) -> int: ...
 
 
-def stop(request: Request, context: JobContext) -> Vm:
+def stop(request: Request, context: JobContext) -> Domain:
     """Ask the guest to shut down and wait until it is off; after the timeout end it, if forced."""
     domain = existing.find(request, context)
     spec = existing.spec_of(request, StopSpec)
@@ -39,7 +40,7 @@ def stop(request: Request, context: JobContext) -> Vm:
         # The last view of a vm that is transient: it is gone when it is off.
         last = shown.vm_of(domain, context.host)
         end(domain, request, spec, context)
-        return replace(last, state="stopped")
+        return replace(last, state="stopped", active=False)
 
 
 def end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None:

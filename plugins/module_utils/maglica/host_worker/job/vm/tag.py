@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from ....libvirtd import local
-from ....model.request import Request, Vm
+from ....model.request import Request
+from ....model.vm import Domain
 from ....verbs.tag import TagSpec
 from ..context import JobContext
 from . import existing, metadata, shown
 
 
-def tag(request: Request, context: JobContext) -> Vm:
+def tag(request: Request, context: JobContext) -> Domain:
     """Give a vm these tags and no others, whether it runs or not."""
     domain = existing.find(request, context)
     spec = existing.spec_of(request, TagSpec)

@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A domain as its definition and libvirt's statistics of it show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..model.vm import Disk, Domain
+from .definition import Definition
+
+
+def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) -> Domain:
+    """Return ``domain`` with what its definition says.
+
+    ``statistics`` are what libvirt tells of the domain: its disks have sizes as far as they are
+    there.
+    """
+    made = found.made
+    origin: dict[str, Any] = {}
+    if made is not None:
+        origin = {
+            "image": made.image,
+            "image_version": made.image_version or None,
+            "request": made.request,
+            "created": made.created,
+            "who": made.who,
+            "clone_mode": made.clone_mode,
+            "base": made.base,
+            "tags": made.tags,
+            "ssh_host_keys": made.ssh_host_keys,
+        }
+    return replace(
+        domain,
+        made=made is not None,
+        vcpus=found.vcpus,
+        memory_mib=found.memory_mib,
+        interfaces=found.interfaces,
+        disks=_disks(found, statistics, domain.active),
+        checksum=found.checksum,
+        **origin,
+    )
+
+
+def number(statistics: Mapping[str, Any], key: str) -> int | None:
+    """Return a number of a domain's statistics; None for a value of any other type."""
+    value = statistics.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _disks(found: Definition, statistics: Mapping[str, Any], active: bool) -> tuple[Disk, ...]:
+    # See "Domain statistics" of virConnectGetAllDomainStats: block.<num>.<field>. A backing
+    # chain's members have the same name and a backingIndex; the first is the disk itself.
+    # What the storage holds is "physical" of a running guest, where "allocation" is as far as the
+    # guest has written; of one that is off, "physical" is the file's length with its holes.
+    held = "physical" if active else "allocation"
+    sizes: dict[str, tuple[int | None, int | None]] = {}
+    # However many there are said to be, no more are there than values.
+    for index in range(min(number(statistics, "block.count") or 0, len(statistics))):
+        prefix = f"block.{index}."
+        sizes.setdefault(
+            statistics.get(prefix + "name", ""),
+            (number(statistics, prefix + "capacity"), number(statistics, prefix + held)),
+        )
+    return tuple(
+        Disk(disk.target, disk.device, disk.format, disk.source, *sizes.get(disk.target, ()))
+        for disk in found.disks
+    )
