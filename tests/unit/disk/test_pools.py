@@ -16,7 +16,7 @@ from maglica.disk.files import FilePool as Pool
 from maglica.disk.pools import choose
 from maglica.disk.room import Room
 from maglica.model.errors import NoRoom, NotOwn, StorageFailed
-from support.fake_libvirt import Connection, libvirtError
+from support.fake_libvirt import VIR_ERR_NO_STORAGE_POOL, Connection, libvirtError
 from support.storage_contract import StorageContract, known, own
 
 GIB = 1 << 30
@@ -59,6 +59,19 @@ def moved_pool(connection: Connection) -> Callable[[Path], AbstractContextManage
 
 class TestWithFakeLibvirt(StorageContract):
     pass
+
+
+def test_a_pool_that_vanishes_is_none(
+    connection: Connection, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = connection.add_pool("gone", tmp_path / "gone")
+
+    def vanish(_flags: int = 0) -> str:
+        raise libvirtError("Storage pool not found", VIR_ERR_NO_STORAGE_POOL)
+
+    monkeypatch.setattr(gone, "XMLDesc", vanish)
+    assert [each.name for each in pools.pools(connection)] == ["default"]
+    assert pools.folders(connection) == {"default": str(pool)}
 
 
 @pytest.mark.parametrize(

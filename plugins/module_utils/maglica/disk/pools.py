@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +30,7 @@ def pools(connection: Any, names: Collection[str] = ()) -> tuple[Pool, ...]:
     libvirt = need("libvirt")
     active = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
     try:
-        found = [(pool.name(), definition(pool)) for pool in connection.listAllStoragePools(active)]
+        found = list(_definitions(connection, active))
     except libvirt.libvirtError as error:
         failure = local.kind_of(error, StorageFailed)
         raise failure(f"the storage pools can't be listed: {error}") from error
@@ -40,6 +40,19 @@ def pools(connection: Any, names: Collection[str] = ()) -> tuple[Pool, ...]:
         if root.get("type") in KINDS and (not names or name in names)
     ]
     return tuple(sorted(filter(None, known), key=lambda pool: pool.name))
+
+
+def _definitions(connection: Any, flags: int) -> Iterator[tuple[str, ET.Element]]:
+    """Yield names and definitions of pools but of those that vanish meanwhile, as they may."""
+    libvirt = need("libvirt")
+    for pool in connection.listAllStoragePools(flags):
+        try:
+            found = pool.name(), definition(pool)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
+                raise
+        else:
+            yield found
 
 
 def definition(pool: Any) -> ET.Element:
@@ -61,11 +74,10 @@ def folders(connection: Any) -> dict[str, str]:
     Raises libvirt's own error.
     """
     found = {}
-    for pool in connection.listAllStoragePools(0):
-        root = definition(pool)
+    for name, root in _definitions(connection, 0):
         folder = root.findtext("target/path")
         if folder and root.get("type") in _FOLDERS:
-            found[pool.name()] = folder
+            found[name] = folder
     return found
 
 
