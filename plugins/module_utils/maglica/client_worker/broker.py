@@ -12,6 +12,7 @@ import ctypes
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,6 +43,10 @@ MAX_FRAMES = 8
 # A REQ with REQ_CORRELATE puts a frame of four bytes before the empty one.
 MAX_CORRELATION = 8
 REBIND_SECONDS = 5.0
+# libzmq keeps each topic that a host asks for, also a refused one, as long as its connection lasts,
+# and takes long to forget very many. Who asks for so many is cut off, and stays out for a while.
+MAX_REFUSED_TOPICS = 500
+SHUT_OUT_SECONDS = 60.0
 REPORT_SECONDS = 600.0
 
 
@@ -66,6 +71,9 @@ class Broker:
         self._access = access
         self._inbox = Inbox()
         self._refusals = LogLimit(logger)
+        # By key: how many topics were refused, and until when it may not use the publish port.
+        self._refused_topics: Counter[str] = Counter()
+        self._shut_out: dict[str, float] = {}
         self._running = True
         self._reported: dict[str, int] = {}
         self._next_report = 0.0
@@ -192,7 +200,9 @@ class Broker:
                 frames = self._zap.recv_multipart(self._zmq.NOBLOCK)
             except self._zmq.Again:
                 return
-            verdict = zap(frames, self._context.table or Table())
+            now = time.monotonic()
+            self._shut_out = {key: end for key, end in self._shut_out.items() if end > now}
+            verdict = zap(frames, self._context.table or Table(), self._shut_out.keys())
             if verdict.refusal:
                 self._context.rejects["connection"] += 1
                 self._refusals.warning(verdict.cause, f"refused a connection: {verdict.refusal}")
@@ -211,6 +221,19 @@ class Broker:
             elif data[:1] == b"\0" and self._user_id(frame):
                 # One from a connection that broke has no User-Id; libzmq has removed it already.
                 self._publisher.setsockopt(zmq.UNSUBSCRIBE, data[1:])
+            if max(self._refused_topics.values(), default=0) >= MAX_REFUSED_TOPICS:
+                self._cut_off()
+                return
+
+    def _cut_off(self) -> None:
+        """End the connections of the host that asks for topic after topic that is not its own."""
+        ((key, count),) = self._refused_topics.most_common(1)
+        self._refused_topics.clear()
+        self._shut_out[key] = time.monotonic() + SHUT_OUT_SECONDS
+        who = identify(self._context, key) or "nobody"
+        why = f"it has asked for {count} topics that are not its own"
+        logger.warning("%s is cut off for %g s: %s", who, SHUT_OUT_SECONDS, why)
+        self._end_subscriptions()
 
     def _subscribe(self, wanted: bytes, key: str | None) -> None:
         caller = identify(self._context, key)
@@ -221,6 +244,7 @@ class Broker:
             allowed = False
         if not allowed:
             self._context.rejects["subscription"] += 1
+            self._refused_topics[key or ""] += 1
             who = str(caller or "nobody")
             text = f"refused a subscription of {who} to {wanted[:100]!r}"
             self._refusals.warning(f"subscription of {who}", text)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from .._deps import need
@@ -33,8 +33,9 @@ class Verdict:
     cause: str = ""
 
 
-def zap(frames: Sequence[bytes], table: Table) -> Verdict:
-    """Answer a request of ZAP, whatever its frames are.
+def zap(frames: Sequence[bytes], table: Table, shut_out: Collection[str] = ()) -> Verdict:
+    """Answer a request of ZAP, whatever its frames are. Keys that are ``shut_out`` may not use the
+    publish port for now.
 
     The user id of who is let in is its public key in Z85, which libzmq then hands over with each of
     its messages.
@@ -51,7 +52,8 @@ def zap(frames: Sequence[bytes], table: Table) -> Verdict:
     if caller is None:
         text = f"unknown key {key} from {peer_address}"
         return _refuse(request_id, b"400", "unknown key", text)
-    if caller.role not in _ADMITTED.get(domain, ()):
+    misused = key in shut_out and domain == PUBLISH_DOMAIN.encode("ascii")
+    if misused or caller.role not in _ADMITTED.get(domain, ()):
         where = domain.decode("ascii", "replace")
         text = f"{caller} from {peer_address} may not use {where}"
         return _refuse(request_id, b"400", f"port for {caller}", text)
