@@ -172,6 +172,22 @@ def test_the_start_of_a_vm_that_no_report_has_shown(cell: Cell) -> None:
     assert committed(cell) == 9000
 
 
+def test_the_size_that_a_vm_was_given_before_a_report_has_shown_it(cell: Cell) -> None:
+    cell.hello()
+    request = cell.clone("vm0", memory_mib=512, start=False)
+    done(cell, request)
+    uuid = vm_uuid(request.id)
+    for older in (False, True):
+        done(cell, asked(cell, act("resize", "vm0", uuid, memory_mib=20000)))
+        if older:
+            # Made before the vm was.
+            cell.hello()
+        assert "20000 MiB of memory needed" in refusal(cell, act("start", "vm0", uuid))
+    done(cell, asked(cell, act("resize", "vm0", uuid, memory_mib=1024)))
+    asked(cell, act("start", "vm0", uuid))
+    assert committed(cell) == 1024
+
+
 def test_a_name_is_kept_by_a_clone_and_not_by_a_start(cell: Cell) -> None:
     cell.hello("kvm0", report(image(), domain("vm0", 512)))
     cell.hello("kvm1")

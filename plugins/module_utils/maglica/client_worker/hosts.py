@@ -230,6 +230,9 @@ class KnownHosts:
         """Take in the memory that a host has given a vm which is off, before a report says so."""
         host = self._hosts.get(name)
         domain = host.holdings.by_uuid.get(uuid) if host and host.holdings else None
+        if host is not None and domain is None:
+            host.reservations.resized(uuid, memory_mib)
+            self._renew(name)
         if host is None or host.holdings is None or domain is None or domain.active:
             return
         domains = tuple(

@@ -23,8 +23,8 @@ from .placement.memory import memory_of
 
 @dataclass(frozen=True)
 class _Reservation:
-    """``memory_mib`` is what the vm has when it runs; ``ended``: the monotonic time when the
-    request was done.
+    """``memory_mib`` is what the vm has when it runs, ``resized_mib`` what it was given since it
+    was made; ``ended``: the monotonic time when the request was done.
     """
 
     request: Request
@@ -36,6 +36,7 @@ class _Reservation:
     pool_bytes: int = 0
     base: str | None = None
     ended: float | None = None
+    resized_mib: int | None = None
 
     def is_shown(self, holdings: Holdings) -> bool:
         """Tell whether a report shows what the request has done."""
@@ -121,6 +122,15 @@ class Reservations:
         """Return the memory that a vm will have which was just made, 0 if none was."""
         return max((entry.memory_mib for entry in self._of(uuid)), default=0)
 
+    def resized(self, uuid: str, memory_mib: int) -> None:
+        """Take in the memory that a vm was given which was just made, and is off."""
+        for entry in self._of(uuid):
+            if not entry.committed_mib:
+                self.drop(entry.request.id)
+                assigned = memory_mib if entry.assigned_mib else 0
+                new = replace(entry, memory_mib=memory_mib, resized_mib=memory_mib)
+                self._put(replace(new, assigned_mib=assigned))
+
     def commits(self, uuid: str) -> bool:
         """Tell whether memory is reserved for a vm that is about to run."""
         return any(entry.committed_mib for entry in self._of(uuid))
@@ -151,7 +161,7 @@ class Reservations:
         reserved = self.total()
         need = choose.need(spec, holdings, reserved.bases)
         domain = holdings.by_uuid.get(entry.uuid) if holdings else None
-        memory = memory_of(spec, holdings)
+        memory = memory_of(spec, holdings) if entry.resized_mib is None else entry.resized_mib
         entry = replace(
             entry,
             memory_mib=memory,
