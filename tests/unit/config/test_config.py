@@ -115,6 +115,7 @@ def test_a_host_s_own_memory_limit_comes_before_that_of_all() -> None:
         ("[library]\n= x", "2: neither a [section] nor an 'option = value'"),
         ("[library]\n[library]", "2: [library]: twice"),
         ("[host a]\nuri=a://\nuri=b://", "3: [host a] uri: twice"),
+        ("[host a]\nuri=a://\n[host  a]\nuri=b://", "3: [host  a]: twice"),
         ("#\n[nonsense]", "2: [nonsense]: there is no such section"),
         ("[DEFAULT]\nx = 1", "1: [DEFAULT]: there is no such section"),
         ("[host]\nuri = a://", "1: [host]: there is no such section"),

@@ -192,11 +192,13 @@ def parse(text: str, path: Path) -> Config:
         raise _syntax_error(error, path) from None
     lines = _lines(text)
     sections: dict[str, Any] = {}
-    hosts = []
+    hosts: list[HostEntry] = []
     for title in parser.sections():
         where = _Where(path, lines, title)
         if title.startswith(_HOST_SECTION):
             host = where.read("", values.word, title[len(_HOST_SECTION) :].strip())
+            if host in (other.name for other in hosts):
+                raise where.error("", "twice")
             hosts.append(_section(HostEntry, _HOST, parser[title], where, name=host))
         elif title in _SECTIONS:
             cls, readers = _SECTIONS[title]
