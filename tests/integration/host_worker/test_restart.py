@@ -239,7 +239,11 @@ def test_what_died_more_than_once_is_waited_for_once(
             with pytest.raises(KeyboardInterrupt):
                 main.run([request.id], rig.context)
     waits: list[int] = []
-    stays = lambda _domain, seconds, _context: bool(waits.append(seconds))  # noqa: E731
+
+    def stays(_domain: Any, seconds: int, _context: Any) -> bool:
+        waits.append(seconds)
+        return False
+
     monkeypatch.setattr(stop, "goes_off", stays)
     rig.context.journal.cancel(request.id)
     assert rig.run(request).state is State.CANCELLED
