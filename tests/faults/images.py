@@ -21,6 +21,7 @@ from types import SimpleNamespace
 from unittest import mock
 from xml.sax.saxutils import quoteattr
 
+from maglica.config.config import HostWorker
 from maglica.disk import chain, qemu_img
 from maglica.disk.chain import Chain, Layer
 from maglica.host_worker.job.image import original
@@ -119,7 +120,7 @@ def _copy(disk: Disk, shop: Workshop, target: Path) -> None:
     source = f"{named}={quoteattr(str(disk.path))}"
     xml = DEFINITION.format(uuid=UUID, kind=disk.kind, format=disk.format, source=source)
     connection.domains.append(fake_libvirt.Domain(connection, xml))
-    settings = SimpleNamespace(image_pattern=None)
+    settings = HostWorker(HOST, Path("/key"))
     context = SimpleNamespace(connect=lambda: connection, host=HOST, settings=settings)
     image = original.read("image", context)
     layers = image.chains["vda"]

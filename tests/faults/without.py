@@ -23,7 +23,7 @@ def access() -> None:
     """Let everybody in, and do everything."""
     from maglica.client_worker import access, broker, dispatch, zap
 
-    def admit(frames: list[bytes], _table: object) -> zap.Verdict:
+    def admit(frames: list[bytes], *_rules: object) -> zap.Verdict:
         return zap.Verdict([b"1.0", frames[1], b"200", b"OK", b"anybody", b""], None)
 
     def anybody(_context: object, _key: object) -> access.Caller:
