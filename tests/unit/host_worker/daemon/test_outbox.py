@@ -113,6 +113,17 @@ def test_only_the_newest_progress_is_told() -> None:
     assert outbox.next(1.0) == Note("progress", "p", "start")
 
 
+def test_no_progress_is_told_before_a_new_client_worker_is_greeted() -> None:
+    outbox = greeted(10.0)
+    outbox.progress("p", "copy", [], (3, 9))
+    outbox.greet(10.1)
+    assert outbox.next(10.1) is None
+    assert outbox.wake_at() == 10.0 + HELLO_PAUSE
+    outbox.ack("a")
+    assert drain(outbox, 10.1) == [("ack", "a")]
+    assert drain(outbox, 11.0) == [("hello", ""), ("progress", "p")]
+
+
 def test_progress_that_fails_is_not_repeated() -> None:
     outbox = greeted()
     outbox.progress("p", "copy", [])

@@ -47,6 +47,7 @@ class Outbox:
         self._interval = hello_interval
         self._hello_at = -math.inf
         self._said_hello = -math.inf
+        self._is_greeted = True
         self._acks: dict[str, float] = {}
         self._results: dict[str, float] = {}
         self._progress: dict[str, Note] = {}
@@ -56,6 +57,14 @@ class Outbox:
     def hello(self, now: float) -> None:
         """Say hello soon, because something has changed."""
         self._hello_at = min(self._hello_at, max(now, self._said_hello + HELLO_PAUSE))
+
+    def greet(self, now: float) -> None:
+        """Say hello soon, and no progress before it is answered.
+
+        Only then it is known what the client worker takes of it, and the newest is told once.
+        """
+        self._is_greeted = False
+        self.hello(now)
 
     def ack(self, request_id: str) -> None:
         """Acknowledge a request, whose journal entry is committed."""
@@ -88,11 +97,11 @@ class Outbox:
             for request_id, not_before in notes.items():
                 if not_before <= now:
                     return Note(kind, request_id, bare=request_id in self._bare)
-        return next(iter(self._progress.values()), None)
+        return next(iter(self._progress.values()), None) if self._is_greeted else None
 
     def wake_at(self) -> float:
         """Return when ``next`` has something at the latest; the past if it has now."""
-        if self._progress:
+        if self._progress and self._is_greeted:
             return -math.inf
         return min(self._hello_at, *self._acks.values(), *self._results.values(), math.inf)
 
@@ -103,6 +112,7 @@ class Outbox:
         example because its disk is full, is told again later.
         """
         if note.type == "hello":
+            self._is_greeted = True
             self._said_hello = now
             self._hello_at = now + self._interval
             return True

@@ -127,6 +127,11 @@ class Service:
         self._poll(max(0.0, until - now))
         now = time.monotonic()
         self._peer.tick(now)
+        # A client worker that was started anew knows nothing of this host, nor this host of what it
+        # takes. Asked before its answer is read, which may have come with the connection.
+        if self._peer.is_new():
+            self._features = frozenset()
+            self._outbox.greet(now)
         self._try_journal(now)
         if (reply := self._peer.reply(now)) is not None:
             self._answered(reply, now)
@@ -137,11 +142,7 @@ class Service:
             if self._stop_at is None and self._journal_problem is None:
                 self._work.keep_prepared(self._reporter.unprepared, now)
                 self._work.start(now)
-        # A client worker that was started anew knows nothing of this host.
-        is_new = self._peer.is_new()
-        if is_new:
-            self._features = frozenset()
-        if is_new or self._reporter.has_news():
+        if self._reporter.has_news():
             self._outbox.hello(now)
         if self._peer.can_send():
             self._send(now)
