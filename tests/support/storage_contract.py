@@ -106,6 +106,7 @@ class StorageContract:
         odd = pool / "gr\udcf6\udcdfe.iso"
         odd.write_bytes(b"theirs")
         remove(connection, own(pool, "nothing.qcow2"))
+        assert files(pool) == [odd.name]
         odd.unlink()
 
     def test_a_file_that_libvirt_has_not_seen_is_removed(self, connection, pool: Path) -> None:

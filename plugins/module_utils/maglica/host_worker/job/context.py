@@ -18,6 +18,7 @@ The agreement between the job's process and what it runs:
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -96,7 +97,7 @@ class JobContext:
     def counted(self, request_id: str, name: str, done: int, total: int) -> None:
         """Tell how much of a phase is over, in bytes or steps, and with that that it goes on."""
         now = time.monotonic()
-        if now - self._counted_at.get(request_id, 0.0) < COUNT_SECONDS:
+        if now - self._counted_at.get(request_id, -math.inf) < COUNT_SECONDS:
             self.alive()
             return
         self._counted_at[request_id] = now
