@@ -227,6 +227,7 @@ class Host(Peer):
         super().__init__(worker, pair)
         self.name = name
         self._listener: sockets.Link | None = None
+        self._heard: list[Answer] = []
 
     def listen(self, topic: str | None = None) -> None:
         """Subscribe to this host's topic, or to another one."""
@@ -242,16 +243,20 @@ class Host(Peer):
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+        self._heard = []
 
     def hear(self, timeout: float = PATIENCE) -> Answer | None:
-        """Return the next message that is published to this host, or None."""
+        """Return the next that is published to this host of one request, or None."""
         assert self._listener is not None
+        if self._heard:
+            return self._heard.pop(0)
         if not self._listener.socket.poll(timeout * 1000):
             return None
         _other, *frames = self._listener.socket.recv_multipart()
         message = decode(frames)
         body = messages.published(message.type, message.body)
-        return one_request.alone(message.type, body)
+        self._heard = one_request.each(message.type, body)
+        return self._heard.pop(0)
 
     def heard_request(self) -> Request:
         heard = self.hear()

@@ -28,10 +28,7 @@ def listed(kind: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def alone(kind: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the answer to a list of one, or what was published, as one about one request."""
-    if kind == "cancel":
-        (request_id,) = body["ids"]
-        return kind, {"id": request_id}
+    """Return the answer to a list of one as one about one request."""
     if kind != "requests":
         return kind, body
     for error in body.get("errors", ()):
@@ -40,3 +37,10 @@ def alone(kind: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return kind, body
     (request,) = body["requests"]
     return "request", {"request": request}
+
+
+def each(kind: str, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return what was published as messages about one request each."""
+    if kind == "cancel":
+        return [(kind, {"id": request_id}) for request_id in body["ids"]]
+    return [("request", {"request": request}) for request in body["requests"]]

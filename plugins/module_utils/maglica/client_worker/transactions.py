@@ -18,6 +18,7 @@ from ..model.errors import AccessDenied, JournalFailed, MaglicaError
 from ..model.request import Request, State
 from ..wire import features
 from ..wire.frames import Message, topic
+from ..wire.messages import page
 from . import host_messages
 from .access import ANYBODY
 from .client_messages import short_answer, tail_answer
@@ -249,15 +250,20 @@ class Engine:
         context = self._context
         ids = context.delivery.due(context.clock(), PUBLISH_AT_ONCE, context.hosts.alive)
         self._more = len(ids) == PUBLISH_AT_ONCE
+        first: list[Request] = []
+        again: list[Request] = []
         for request_id in ids:
             request = context.requests.open.get(request_id)
             if request is None:
                 context.delivery.drop(request_id)
                 continue
-            acknowledged = request.state is State.RUNNING
             if request.state is State.QUEUED:
                 request = context.requests.change(request, state=State.SENT)
-            outcome.publications += _published(request, acknowledged)
+            is_first = context.delivery.attempts[request_id] == 1
+            (first if is_first else again).append(request)
+        outcome.publications += _published(first)
+        for request in again:
+            outcome.publications += _published([request])
 
     def _take_back(self) -> None:
         context = self._context
@@ -314,15 +320,24 @@ def _noted(messages: Iterable[Incoming], taken: list[Incoming]) -> Iterator[Inco
         yield message
 
 
-def _published(request: Request, acknowledged: bool) -> list[tuple[bytes, Message]]:
-    """Return what tells a host of a request. A host that may not have it needs it to cancel it."""
-    where = topic(request.host or "")
-    messages = []
-    if not acknowledged:
-        messages.append((where, Message("requests", {"requests": [for_host(request)]})))
-    if request.cancelling:
-        messages.append((where, Message("cancel", {"ids": [request.id]})))
-    return messages
+def _published(requests: Iterable[Request]) -> Iterator[tuple[bytes, Message]]:
+    """Yield what tells hosts of requests, and of those to cancel, which they may not have yet.
+
+    Those of a host go together, so that it can make one job of them; but what it did not take with
+    others is published by itself the next time: one that it can't read holds up no other.
+    """
+    by_host: dict[str, list[Request]] = {}
+    for request in requests:
+        by_host.setdefault(request.host or "", []).append(request)
+    for host, mine in by_host.items():
+        where = topic(host)
+        entries = [for_host(each) for each in mine if each.state is not State.RUNNING]
+        while entries:
+            count = max(1, len(page(entries)[0]))
+            yield where, Message("requests", {"requests": entries[:count]})
+            del entries[:count]
+        if ids := [each.id for each in mine if each.cancelling]:
+            yield where, Message("cancel", {"ids": ids})
 
 
 def _failed(error: Exception) -> Message:
