@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..model.plain import plain
 from ..model.request import Request, State
 from ..model.text import told
 from ..wire import features, messages
-from ..wire.frames import Message
+from ..wire.frames import Message, topic
 from .access import Table
 from .delivery import Delivery
 from .hosts import KnownHosts
@@ -138,6 +138,26 @@ def shown(request: Request, known: Collection[str]) -> dict[str, Any]:
 def for_host(request: Request) -> dict[str, Any]:
     """Return the request as its host gets it: with secrets, and nothing that the host said."""
     return features.known_to((), plain(request))
+
+
+def published(requests: Iterable[Request]) -> Iterator[tuple[bytes, Message]]:
+    """Yield what tells hosts of requests, and of those to cancel, which they may not have yet.
+
+    Those of a host go together, so that it can make one job of them; but what it did not take with
+    others is published by itself the next time: one that it can't read holds up no other.
+    """
+    by_host: dict[str, list[Request]] = {}
+    for request in requests:
+        by_host.setdefault(request.host or "", []).append(request)
+    for host, mine in by_host.items():
+        where = topic(host)
+        entries = [for_host(each) for each in mine if each.state is not State.RUNNING]
+        while entries:
+            count = max(1, len(messages.page(entries)[0]))
+            yield where, Message("requests", {"requests": entries[:count]})
+            del entries[:count]
+        if ids := [each.id for each in mine if each.cancelling]:
+            yield where, Message("cancel", {"ids": ids})
 
 
 def error_message(error: MaglicaError) -> Message:

@@ -17,15 +17,14 @@ from typing import Any
 from ..model.errors import AccessDenied, JournalFailed, MaglicaError
 from ..model.request import Request, State
 from ..wire import features
-from ..wire.frames import Message, topic
-from ..wire.messages import page
+from ..wire.frames import Message
 from . import host_messages
 from .access import ANYBODY
 from .client_messages import short_answer, tail_answer
 from .dispatch import Incoming, dispatch
 from .journal import Journal
 from .news import SETTLE_SECONDS
-from .state import Context, error_message, for_host
+from .state import Context, error_message, published
 from .waits import Envelope, Wait
 
 logger = logging.getLogger(__name__)
@@ -261,9 +260,9 @@ class Engine:
                 request = context.requests.change(request, state=State.SENT)
             is_first = context.delivery.attempts[request_id] == 1
             (first if is_first else again).append(request)
-        outcome.publications += _published(first)
+        outcome.publications += published(first)
         for request in again:
-            outcome.publications += _published([request])
+            outcome.publications += published([request])
 
     def _take_back(self) -> None:
         context = self._context
@@ -318,26 +317,6 @@ def _noted(messages: Iterable[Incoming], taken: list[Incoming]) -> Iterator[Inco
     for message in messages:
         taken.append(message)
         yield message
-
-
-def _published(requests: Iterable[Request]) -> Iterator[tuple[bytes, Message]]:
-    """Yield what tells hosts of requests, and of those to cancel, which they may not have yet.
-
-    Those of a host go together, so that it can make one job of them; but what it did not take with
-    others is published by itself the next time: one that it can't read holds up no other.
-    """
-    by_host: dict[str, list[Request]] = {}
-    for request in requests:
-        by_host.setdefault(request.host or "", []).append(request)
-    for host, mine in by_host.items():
-        where = topic(host)
-        entries = [for_host(each) for each in mine if each.state is not State.RUNNING]
-        while entries:
-            count = max(1, len(page(entries)[0]))
-            yield where, Message("requests", {"requests": entries[:count]})
-            del entries[:count]
-        if ids := [each.id for each in mine if each.cancelling]:
-            yield where, Message("cancel", {"ids": ids})
 
 
 def _failed(error: Exception) -> Message:
