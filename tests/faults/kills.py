@@ -167,7 +167,7 @@ def without_intents(run: Run) -> Iterator[Figure]:
             os.kill(job, signal.SIGKILL)
         for host in them.hosts:
             host.unblock(name, "copied")
-        eventually(lambda: client.request("status", id=request_id).state.ended, PAUSE_SECONDS)
+        eventually(lambda: client.request("status", id=request_id).state.ended, PATIENCE)
         _lost, left = outcome(them)
     how = "a clone whose job is killed, no intent written"
     yield control("random kill -9: drafts and intents left", left, how)
@@ -204,14 +204,14 @@ def handed_over_again(run: Run, protection: str = "") -> int:
             states = [client.request("status", id=each.id).state for each in requests]
             return states == [State.DONE] * HANDED_OVER
 
-        eventually(are_done, PAUSE_SECONDS)
+        eventually(are_done, PATIENCE)
         them.worker.stop(signal.SIGKILL)
         for path in them.worker.folder.glob("journal.sqlite*"):
             path.unlink()
         for path, content in kept.items():
             path.write_bytes(content)
         them.worker.start()
-        eventually(are_done, PAUSE_SECONDS)
+        eventually(are_done, PATIENCE)
         return them.twice()
 
 
