@@ -24,6 +24,16 @@ def fail(*_args: Any) -> None:
     raise JournalFailed("journal x: database or disk is full")
 
 
+def published(outcome: transactions.Outcome) -> list[str]:
+    """Return the names of the requests that are published."""
+    assert {message.type for _where, message in outcome.publications} <= {"requests"}
+    return [
+        each["spec"]["name"]
+        for _where, message in outcome.publications
+        for each in message.body["requests"]
+    ]
+
+
 def test_many_messages_are_one_commit(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     cell.hello()
     commits = []
@@ -33,16 +43,6 @@ def test_many_messages_are_one_commit(cell: Cell, monkeypatch: pytest.MonkeyPatc
     assert len(commits) == 1
     assert [message.type for _peer, message in outcome.replies] == ["requests"] * 20
     assert len(published(outcome)) == 20
-
-
-def published(outcome: transactions.Outcome) -> list[str]:
-    """Return the names of the requests that are published."""
-    assert {message.type for _where, message in outcome.publications} <= {"requests"}
-    return [
-        each["spec"]["name"]
-        for _where, message in outcome.publications
-        for each in message.body["requests"]
-    ]
 
 
 def test_what_a_host_gets_at_once_is_one_message(cell: Cell) -> None:
@@ -68,6 +68,16 @@ def test_what_was_not_taken_with_others_is_published_by_itself(cell: Cell) -> No
     outcome = cell.engine.handle([])
     assert sorted(published(outcome)) == names
     assert len(outcome.publications) == 3
+
+
+def test_cancels_of_a_host_are_one_message_behind_what_it_may_not_have(cell: Cell) -> None:
+    cell.hello()
+    requests = [cell.clone(name, memory_mib=16) for name in ("vm0", "vm1")]
+    cell.send("ack", host="kvm0", id=requests[0].id)
+    ids = [each.id for each in requests]
+    told, cancelled = cell.handle(("cancel", {"ids": ids})).publications
+    assert [each["id"] for each in told[1].body["requests"]] == ids[1:]
+    assert (cancelled[1].type, cancelled[1].body) == ("cancel", {"ids": ids})
 
 
 def test_what_does_not_fit_into_one_message_goes_into_more(cell: Cell) -> None:
