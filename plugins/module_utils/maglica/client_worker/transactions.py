@@ -250,19 +250,16 @@ class Engine:
         ids = context.delivery.due(context.clock(), PUBLISH_AT_ONCE, context.hosts.alive)
         self._more = len(ids) == PUBLISH_AT_ONCE
         first: list[Request] = []
-        again: list[Request] = []
         for request_id in ids:
             request = context.requests.open.get(request_id)
             if request is None:
                 context.delivery.drop(request_id)
                 continue
             if request.state is State.QUEUED:
-                request = context.requests.change(request, state=State.SENT)
-            is_first = context.delivery.attempts[request_id] == 1
-            (first if is_first else again).append(request)
+                first.append(context.requests.change(request, state=State.SENT))
+            else:
+                outcome.publications += published([request])
         outcome.publications += published(first)
-        for request in again:
-            outcome.publications += published([request])
 
     def _take_back(self) -> None:
         context = self._context
