@@ -94,7 +94,11 @@ def test_what_a_failed_commit_held_back_goes_together(
     with monkeypatch.context() as broken:
         broken.setattr(cell.journal, "update", fail)
         cell.handle(*[("submit", clone(f"vm{number}")) for number in range(3)])
-    cell.now += 2.0
+    cell.now += transactions.PAUSE_SECONDS
+    with monkeypatch.context() as broken:
+        broken.setattr(cell.journal, "commit", fail)
+        assert cell.engine.handle([]).publications == []
+    cell.now += 5.0
     assert len(cell.engine.handle([]).publications) == 1
 
 
