@@ -275,6 +275,27 @@ def test_the_limits_of_memory_are_written_for_all_hosts_and_for_one() -> None:
     assert limits == [MemoryLimit(1.5, 2048), MemoryLimit(1.0, 512)]
 
 
+def test_a_user_s_images_are_written_for_the_catalog() -> None:
+    text = (CHECKOUT / "roles" / "library" / "templates" / "maglica.conf.j2").read_text()
+    image = {"url": "https://example.com/a.img?b=c%d", "checksum": f"sha256:{'a' * 64}"}
+    variables = {
+        **yaml.safe_load((CHECKOUT / "roles" / "library" / "defaults" / "main.yml").read_text()),
+        "library_client_worker_address": "192.0.2.1",
+        "library_client_worker_key": {"content": "a=#:%0$rq571V.-+^!/*?&<>()0[]{}0@%$0#123"},
+        "groups": {"maglica_hosts": ["a"]},
+        "hostvars": {"a": {}},
+    }
+    jinja = jinja2.Environment(trim_blocks=True, autoescape=False)  # noqa: S701
+    jinja.filters["b64decode"] = str
+    for images in ({}, {"golden": {**image, "firmware": "uefi"}, "other": image}):
+        rendered = jinja.from_string(text).render({**variables, "library_images": images})
+        read = config.parse(rendered, Path("/etc/maglica/maglica.conf"))
+        assert [(entry.name, entry.firmware) for entry in read.images] == [
+            (name, image.get("firmware")) for name, image in images.items()
+        ]
+        assert all(entry.url == image["url"] for entry in read.images)
+
+
 def test_an_account_of_somebody_is_not_made_the_client_workers(machine: Deployment) -> None:
     tasks = CHECKOUT / "roles" / "client_worker" / "tasks" / "user.yml"
     user = {"ansible.builtin.include_tasks": str(tasks)}

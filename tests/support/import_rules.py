@@ -36,6 +36,7 @@ PURE = (
     "guest/ssh.py",
     "guest/network/*.py",
     "host_worker/channel.py",
+    "image/*.py",
     "libvirtd/hosts.py",
     "manage/group.py",
     "manage/plan.py",
@@ -80,13 +81,16 @@ COMPUTING = {
     "uuid",
     "xml",
 }
+# Parts of modules that do more.
+COMPUTING_PARTS = ("pathlib.Pure", "urllib.parse.")
 # What each folder of the library may import of it beside itself and model/; "." is a file that
 # lies in no folder. A folder that is named here covers those inside it which are not.
 ROOMS: dict[str, tuple[str, ...]] = {
     ".": (),
     "model": (),
     "system": (),
-    "config": (),
+    "image": (),
+    "config": ("image",),
     "domain": (),
     "guest": ("system",),
     "libvirtd": ("config", "system", "domain"),
@@ -243,7 +247,7 @@ def pure_files_do_no_io(source: Source) -> Iterator[str]:
     if source.inside is None or not is_pure(source.inside):
         return
     for each in imports(source):
-        computing = root(each.name) in COMPUTING or each.name.startswith("pathlib.Pure")
+        computing = root(each.name) in COMPUTING or each.name.startswith(COMPUTING_PARTS)
         if each.level == 0 and not computing:
             yield f"{source.path}:{each.line}: {each.name} does I/O"
     for target, line in reaches(source):
@@ -274,8 +278,11 @@ def nothing_is_imported_by_a_name_made_at_run_time(source: Source) -> Iterator[s
 
 
 def only_disk_knows_kinds_of_storage(source: Source) -> Iterator[str]:
-    """Complain of pools' types, volumes' suffixes and qemu-img; a definition's XML has formats."""
-    if source.inside is None or source.inside.split("/")[0] in ("disk", "domain"):
+    """Complain of pools' types, volumes' suffixes and qemu-img.
+
+    A definition's XML has formats, and so has what is fetched.
+    """
+    if source.inside is None or source.inside.split("/")[0] in ("disk", "domain", "image"):
         return
     for target, line in reaches(source):
         if any(within(target, each) for each in STORAGE_ONLY):

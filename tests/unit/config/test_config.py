@@ -8,10 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from maglica.config import config
+from maglica.image import catalog
+from maglica.image.checksum import Checksum, SumsFile
 from maglica.model.errors import ConfigInvalid
 from maglica.model.memory_limit import MemoryLimit
 
 FILE = Path("/etc/maglica/maglica.conf")
+URL = "https://example.com/images/a.qcow2?version=3%20"
+SUM = "sha256:" + "a" * 64
+IMAGE = f"[image a]\nurl = {URL}\nchecksum = {SUM}\n"
 KEY = "a=#:%0$rq571V.-+^!/*?&<>()0[]{}0@%$0#123"
 FULL = f"""\
 # the whole of it
@@ -83,6 +88,22 @@ def test_a_file_with_everything() -> None:
         config.HostEntry("kvm0.example.jp", "qemu+tcp://kvm0.example.jp/system", 2.5, 2.0, 0),
         config.HostEntry("kvm1.example.jp", "qemu+tcp://kvm1.example.jp/system", 1),
     )
+
+
+def test_a_user_s_own_images() -> None:
+    sums = "https://example.com/SHA256SUMS"
+    read = config.parse(
+        f"{IMAGE}firmware = uefi\nuser = admin\nformat = raw\nnotes = ours, see the wiki\n"
+        f"[image debian-13]\nurl = {URL}\nchecksum = sha512:{sums}\n",
+        FILE,
+    )
+    assert read.images == (
+        catalog.Entry(
+            *("a", URL, Checksum("sha256", "a" * 64), "uefi", "admin", "raw", "ours, see the wiki")
+        ),
+        catalog.Entry("debian-13", URL, SumsFile(sums, "sha512")),
+    )
+    assert config.parse(FULL, FILE).images == ()
 
 
 def test_defaults_are_those_of_the_design() -> None:
@@ -189,6 +210,20 @@ def test_a_host_s_own_memory_limit_comes_before_that_of_all() -> None:
             "2: [host_worker] image_pattern: no regular expression",
         ),
         ("[host_worker]\npools = a, b/c", "2: [host_worker] pools: 'b/c' is no name"),
+        ("[image]\nurl = https://example.com/a", "1: [image]: there is no such section"),
+        (f"[image a/b]\nurl = {URL}", "1: [image a/b]: 'a/b' is no name"),
+        (f"[image a]\nurl = {URL}", "1: [image a]: option checksum is missing"),
+        (f"[image a]\nchecksum = {SUM}\nurl = /srv/a", "3: [image a] url: '/srv/a' is no web"),
+        (f"[image a]\nurl = {URL}\nchecksum = md5:a", "3: [image a] checksum: 'md5:a' is no check"),
+        (IMAGE + "firmware = efi", "4: [image a] firmware: 'efi' is none of bios, uefi"),
+        (IMAGE + "format = vmdk", "4: [image a] format: 'vmdk' is none of qcow2, raw"),
+        (IMAGE + "user = a b", "4: [image a] user: 'a b' is no name"),
+        (IMAGE + "notes = a\x07", "4: [image a] notes: has a control character"),
+        (f"{IMAGE}[image  a]\nurl = {URL}\nchecksum = {SUM}", "4: [image  a]: twice"),
+        (
+            "[image a]\nurl = https://example.com/\nchecksum = https://example.com/sums",
+            "1: [image a]: https://example.com/ names no file that a file of sums could list",
+        ),
         ("[host_worker]\nclone_jobs = 0", "2: [host_worker] clone_jobs: '0' is no whole number"),
     ],
 )

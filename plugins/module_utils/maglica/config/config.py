@@ -17,16 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..image import catalog
+from ..image.origin import FORMATS
 from ..model.errors import ConfigInvalid, NameInvalid
 from ..model.memory_limit import MemoryLimit
 from . import values
+from .places import Place, lines_of, syntax_error
 
 DEFAULT_PATH = "/etc/maglica/maglica.conf"
 PATH_VARIABLE = "MAGLICA_CONFIG"
 
-_SECTION_LINE = re.compile(r"\[([^\]]+)\]")
-_OPTION_LINE = re.compile(r"([^\s#;=\[][^=]*?)\s*=")
 _HOST_SECTION = "host "
+_IMAGE_SECTION = "image "
 
 Section = TypeVar("Section")
 
@@ -129,6 +131,7 @@ class Config:
     library: Library | None = None
     host_worker: HostWorker | None = None
     hosts: tuple[HostEntry, ...] = ()
+    images: tuple[catalog.Entry, ...] = ()
 
     def need_client_worker(self) -> ClientWorker:
         return self._need(self.client_worker, "client_worker")
@@ -189,52 +192,36 @@ def parse(text: str, path: Path) -> Config:
     try:
         parser.read_string(text, str(path))
     except configparser.Error as error:
-        raise _syntax_error(error, path) from None
-    lines = _lines(text)
+        raise syntax_error(error, path) from None
+    lines = lines_of(text)
     sections: dict[str, Any] = {}
-    hosts: list[HostEntry] = []
+    hosts: dict[str, HostEntry] = {}
+    images: dict[str, catalog.Entry] = {}
     for title in parser.sections():
-        where = _Where(path, lines, title)
+        where = Place(path, lines, title)
         if title.startswith(_HOST_SECTION):
-            host = where.read("", values.word, title[len(_HOST_SECTION) :].strip())
-            if host in (other.name for other in hosts):
-                raise where.error("", "twice")
-            hosts.append(_section(HostEntry, _HOST, parser[title], where, name=host))
+            host = where.name(_HOST_SECTION, hosts)
+            hosts[host] = _section(HostEntry, _HOST, parser[title], where, name=host)
+        elif title.startswith(_IMAGE_SECTION):
+            image = where.name(_IMAGE_SECTION, images)
+            images[image] = _section(catalog.Entry, _IMAGE, parser[title], where, name=image)
         elif title in _SECTIONS:
             cls, readers = _SECTIONS[title]
             sections[title] = _section(cls, readers, parser[title], where)
         else:
             raise where.error("", "there is no such section")
-    result = Config(path=path, hosts=tuple(hosts), **sections)
+    result = Config(
+        path=path, hosts=tuple(hosts.values()), images=tuple(images.values()), **sections
+    )
     _check_keys_and_addresses(result, lines)
     return result
-
-
-@dataclass(frozen=True)
-class _Where:
-    """A section of a file, to say where something is wrong."""
-
-    path: Path
-    lines: Mapping[tuple[str, str], int]
-    section: str
-
-    def error(self, option: str, problem: object) -> ConfigInvalid:
-        line = self.lines.get((self.section, option)) or self.lines.get((self.section, ""), 0)
-        subject = f"[{self.section}] {option}".rstrip()
-        return ConfigInvalid(f"{self.path}:{line}: {subject}: {problem}")
-
-    def read(self, option: str, reader: values.Reader, text: str) -> Any:
-        try:
-            return reader(text, self.path.parent)
-        except (ValueError, NameInvalid) as error:
-            raise self.error(option, error) from None
 
 
 def _section(
     cls: type[Section],
     readers: Mapping[str, values.Reader],
     options: Mapping[str, str],
-    where: _Where,
+    where: Place,
     **known: Any,
 ) -> Section:
     found = dict(known)
@@ -245,43 +232,21 @@ def _section(
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         if field.default is dataclasses.MISSING and field.name not in found:
             raise where.error("", f"option {field.name} is missing")
-    return cls(**found)
-
-
-def _lines(text: str) -> dict[tuple[str, str], int]:
-    """Return the line of each section (option "") and of each option in it."""
-    lines: dict[tuple[str, str], int] = {}
-    section = ""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if header := _SECTION_LINE.match(line):
-            section = header[1]
-            lines.setdefault((section, ""), number)
-        elif option := _OPTION_LINE.match(line):
-            lines.setdefault((section, option[1].lower()), number)
-    return lines
-
-
-def _syntax_error(error: configparser.Error, path: Path) -> ConfigInvalid:
-    if isinstance(error, configparser.DuplicateOptionError):
-        return ConfigInvalid(f"{path}:{error.lineno}: [{error.section}] {error.option}: twice")
-    if isinstance(error, configparser.DuplicateSectionError):
-        return ConfigInvalid(f"{path}:{error.lineno}: [{error.section}]: twice")
-    if isinstance(error, configparser.MissingSectionHeaderError):
-        return ConfigInvalid(f"{path}:{error.lineno}: stands before the first [section]")
-    errors = getattr(error, "errors", None)
-    line = errors[0][0] if errors else getattr(error, "lineno", 0)
-    return ConfigInvalid(f"{path}:{line}: neither a [section] nor an 'option = value'")
+    try:
+        return cls(**found)
+    except NameInvalid as error:
+        raise where.error("", error) from None
 
 
 def _check_keys_and_addresses(config: Config, lines: Mapping[tuple[str, str], int]) -> None:
     peer, service = config.client_worker, config.client_worker_service
     if peer is None:
         return
-    where = _Where(config.path, lines, "client_worker")
+    where = Place(config.path, lines, "client_worker")
     if peer.insecure and not values.is_loopback(peer.address):
         raise where.error("insecure", f"refused, because {peer.address} is no loopback address")
     if peer.insecure and service and not values.is_loopback(service.bind):
-        where = _Where(config.path, lines, "client_worker_service")
+        where = Place(config.path, lines, "client_worker_service")
         raise where.error("bind", f"insecure is refused on {service.bind}, no loopback address")
     if (config.library or config.host_worker) and not peer.insecure and not peer.public_key:
         raise where.error("", "option public_key is missing")
@@ -292,6 +257,15 @@ _MEMORY: dict[str, values.Reader] = {
     "memory_reserve": values.whole(0, 64 << 20),
 }
 _HOST: dict[str, values.Reader] = {"uri": values.uri, "weight": values.positive, **_MEMORY}
+# An entry of the user's own in the catalog of images.
+_IMAGE: dict[str, values.Reader] = {
+    "url": values.web_address,
+    "checksum": values.checksum,
+    "firmware": values.one_of(catalog.FIRMWARE),
+    "user": values.word,
+    "format": values.one_of(FORMATS),
+    "notes": values.line,
+}
 _SECTIONS: dict[str, tuple[type, dict[str, values.Reader]]] = {
     "client_worker": (
         ClientWorker,
@@ -327,7 +301,7 @@ _SECTIONS: dict[str, tuple[type, dict[str, values.Reader]]] = {
             "clone_jobs": values.whole(1, 64),
             "quick_jobs": values.whole(1, 256),
             "job_silence": values.positive,
-            "accel": values.accel,
+            "accel": values.one_of(("auto", "kvm", "tcg")),
             "image_pattern": values.pattern,
             "pools": values.words,
             "prepare": values.words,

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable
 
-from ..model import names
+from ..image import checksum as checksums
+from ..model import names, urls
+from ..model.text import can_be_shown
 
 Reader = Callable[[str, Path], Any]
-ACCELS = ("auto", "kvm", "tcg")
 
 # The alphabet of ZeroMQ's RFC 32 (Z85); 40 of its characters are a CURVE key of 32 bytes.
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
@@ -92,10 +94,27 @@ def positive(value: str, _folder: Path) -> float:
     return float(value)
 
 
-def accel(value: str, _folder: Path) -> str:
-    if value not in ACCELS:
-        raise ValueError(f"{value!r} is none of {', '.join(ACCELS)}")
+def one_of(known: Sequence[str]) -> Reader:
+    def read(value: str, _folder: Path) -> str:
+        if value not in known:
+            raise ValueError(f"{value!r} is none of {', '.join(known)}")
+        return value
+
+    return read
+
+
+def line(value: str, _folder: Path) -> str:
+    if not can_be_shown(value):
+        raise ValueError("has a control character")
     return value
+
+
+def web_address(value: str, _folder: Path) -> str:
+    return urls.web_address(value)
+
+
+def checksum(value: str, _folder: Path) -> checksums.Expected:
+    return checksums.parse(value)
 
 
 def pattern(value: str, _folder: Path) -> re.Pattern[str] | None:

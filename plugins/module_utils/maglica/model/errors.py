@@ -193,6 +193,24 @@ class MessageInvalid(MaglicaError):
     code = "message_invalid"
 
 
+class DownloadFailed(MaglicaError):
+    """What is at a web address can't be fetched; the text names the address and the cause."""
+
+    code = "download_failed"
+
+
+class ChecksumUnknown(MaglicaError):
+    """A file of checksums has none for an image's file, or none that can be relied upon."""
+
+    code = "checksum_unknown"
+
+
+class ChecksumDiffers(MaglicaError):
+    """A file is not the one that its checksum is of."""
+
+    code = "checksum_differs"
+
+
 class JournalFailed(MaglicaError):
     """The journal can't be read or written, for example because the disk is full."""
 
@@ -241,6 +259,9 @@ CLASSES = (
     JobDied,
     AccessDenied,
     MessageInvalid,
+    DownloadFailed,
+    ChecksumUnknown,
+    ChecksumDiffers,
     JournalFailed,
     LimitExceeded,
     PeerSilent,

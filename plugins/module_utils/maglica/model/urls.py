@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Addresses on the web: what is one, how it is shown, which file it names. Pure."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote, urlsplit
+
+from .errors import NameInvalid
+
+MAX_LENGTH = 2000
+_SCHEMES = ("http", "https")
+_ALPHABET = re.compile(r"[!-~]+")
+# Of what is no address nobody knows where a password in it ends.
+_USER = re.compile(r"//.*@")
+
+
+def web_address(text: str) -> str:
+    """Check an address whose scheme is http or https, as RFC 3986 writes it: in ASCII."""
+    if len(text) > MAX_LENGTH:
+        raise NameInvalid(f"{_named(text)} is no web address: longer than {MAX_LENGTH} characters")
+    try:
+        parts = urlsplit(text)
+        is_one = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or "#" in text or not _ALPHABET.fullmatch(text):
+        raise NameInvalid(f"{_named(text)} is no web address, such as https://example.com/a.img")
+    return text
+
+
+def shown(url: str) -> str:
+    """Return an address as anybody may see it: a user, a password and a query are secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def file_name(url: str) -> str:
+    """Return the name of the file that an address is of; it is empty for a folder's."""
+    return unquote(urlsplit(url).path.rpartition("/")[2], errors="replace")
+
+
+def _named(text: str) -> str:
+    return repr(_USER.sub("//", text.partition("?")[0])[:100])

@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from maglica.model import urls
+from maglica.model.errors import NameInvalid
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/a.qcow2",
+        "https://example.com:8443/images/a%20b.img?version=3",
+        "https://user:secret@example.com/a",
+        "http://[2001:db8::1]/a",
+        "https://192.0.2.1/",
+    ],
+)
+def test_addresses_of_the_web(url: str) -> None:
+    assert urls.web_address(url) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "debian-13",
+        "/srv/a.qcow2",
+        "file:///etc/passwd",
+        "ftp://example.com/a",
+        "https:///a",
+        "https://:80/a",
+        "https://example.com:0/a",
+        "https://example.com:99999/a",
+        "https://example.com:x/a",
+        "https://[2001:db8::1/a",
+        "https://example.com/a b",
+        "https://example.com/a\nHost: b",
+        "https://example.com/ü",
+        "https://example.com/a#b",
+        "https://example.com/" + "a" * urls.MAX_LENGTH,
+    ],
+)
+def test_what_is_no_address_of_the_web(text: str) -> None:
+    with pytest.raises(NameInvalid, match="is no web address"):
+        urls.web_address(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ftp://user:secret@example.com/a",
+        "https://user:se/cret@example.com/a",
+        "https://user:secret@example.com:x/",
+        "https://user:secret@example.com/a b",
+        "https://example.com:x/a?token=secret",
+    ],
+)
+def test_an_error_shows_no_secret(text: str) -> None:
+    with pytest.raises(NameInvalid) as caught:
+        urls.web_address(text)
+    assert "cret" not in str(caught.value)
+
+
+def test_neither_user_nor_query_is_shown() -> None:
+    url = "https://user:secret@example.com:8443/a/b.img?token=secret"
+    assert urls.shown(url) == "https://example.com:8443/a/b.img"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/a/b.img?c/d", "b.img"),
+        ("/a%20b.img", "a b.img"),
+        ("/a%2Fb", "a/b"),
+        ("/a/", ""),
+        ("", ""),
+        ("/%ff", "\ufffd"),
+    ],
+)
+def test_the_name_of_the_file(path: str, name: str) -> None:
+    assert urls.file_name(f"https://example.com{path}") == name
+
+
+@given(st.text())
+def test_any_text_is_an_address_or_not(text: str) -> None:
+    try:
+        urls.web_address(text)
+    except NameInvalid:
+        return
+    assert urls.shown(text).isprintable()
