@@ -20,7 +20,7 @@ HOSTS ?= 2
 BARE ?= demo test
 # What a machine needs to run libvirtd, QEMU and the appliances of libguestfs itself.
 HOST_PACKAGES := libvirt-daemon-system libguestfs-tools linux-image-cloud-amd64 qemu-system-x86 qemu-utils \
-	e2fsprogs openssh-client systemd
+	e2fsprogs openssh-client openssl systemd xz-utils zstd
 # Nothing is left outside the checkout but Debian packages.
 export PIP_CACHE_DIR := $(CURDIR)/build/cache/pip
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)

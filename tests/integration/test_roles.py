@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -294,6 +295,19 @@ def test_a_user_s_images_are_written_for_the_catalog() -> None:
             (name, image.get("firmware")) for name, image in images.items()
         ]
         assert all(entry.url == image["url"] for entry in read.images)
+
+
+def test_the_environment_of_a_host_worker_is_as_systemd_reads_it() -> None:
+    role = CHECKOUT / "roles" / "host_worker"
+    text = (role / "templates" / "maglica-host-worker.service.j2").read_text()
+    text = "".join(re.findall(r"^{% for (?:.|\n)*?{% endfor %}\n", text, re.MULTILINE))
+    given = {"https_proxy": 'http://user:a%20"\\b@proxy.example.jp:3128', "no_proxy": "a b"}
+    template = jinja2.Environment(trim_blocks=True, autoescape=False).from_string(text)  # noqa: S701
+    assert template.render(host_worker_environment={}) == ""
+    assert template.render(host_worker_environment=given) == (
+        'Environment="https_proxy=http://user:a%%20\\"\\\\b@proxy.example.jp:3128"\n'
+        'Environment="no_proxy=a b"\n'
+    )
 
 
 def test_an_account_of_somebody_is_not_made_the_client_workers(machine: Deployment) -> None:

@@ -24,7 +24,7 @@ _HOST_PACKAGES = (
     "systemd-sysv dbus udev procps iproute2 iptables openssh-server openssh-client python3 "
     "python3-apt python3-zmq python3-libvirt python3-guestfs libguestfs-tools "
     "libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base "
-    "linux-image-cloud-amd64 xfsprogs btrfs-progs e2fsprogs"
+    "linux-image-cloud-amd64 xfsprogs btrfs-progs e2fsprogs ca-certificates xz-utils zstd"
 )
 _GUEST_PACKAGES = (
     "systemd-sysv dbus udev ifupdown isc-dhcp-client iproute2 openssh-server python3 "

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What QEMU's disk programs may use, whatever is in the disks that they open."""
+"""What programs that read strangers' files may use, whatever is in these: QEMU's, unpackers."""
 
 from __future__ import annotations
 

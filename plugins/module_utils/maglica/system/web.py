@@ -1,0 +1,150 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One answer of a web server: http and https, by the proxy that the environment names.
+
+A server may send its client elsewhere, but only on the web, and never from https to http. No file
+and no other scheme can be reached, and what a redirection says besides is not read.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import socket
+import ssl
+import string
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
+
+from ..model import urls
+from ..model.errors import DownloadFailed, NameInvalid
+from ..model.text import one_line, short
+
+MAX_REDIRECTIONS = 10
+_REDIRECTIONS = (301, 302, 303, 307, 308)
+# RFC 9110, section 15: what may be otherwise in a moment.
+_PASSING = (408, 425, 429, 500, 502, 503, 504)
+NOT_SATISFIABLE = 416
+
+
+class Interrupted(Exception):
+    """There was no answer, or not all of it; asking again may help. The text is the cause.
+
+    ``is_answer``: the server itself said so.
+    """
+
+    def __init__(self, cause: str, *, is_answer: bool = False) -> None:
+        super().__init__(cause)
+        self.is_answer = is_answer
+
+
+class Web:
+    """Asks servers; ``silence`` is how many seconds one may say nothing.
+
+    The environment's ``http_proxy``, ``https_proxy`` and ``no_proxy`` are obeyed; certificates are
+    verified by those of the system.
+    """
+
+    def __init__(self, silence: float) -> None:
+        self._silence = silence
+        self._opener = urllib.request.OpenerDirector()
+        self._opener.addheaders = [("User-Agent", "maglica")]
+        # None of them looks at an answer's status: redirections and errors are this class' own.
+        for handler in (
+            urllib.request.ProxyHandler(),
+            urllib.request.HTTPHandler(),
+            urllib.request.HTTPSHandler(context=ssl.create_default_context()),
+            urllib.request.UnknownHandler(),
+        ):
+            self._opener.add_handler(handler)
+
+    def ask(self, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        """Return the answer, whose body is still to be read; its status is 2xx, or 416.
+
+        Raises NameInvalid, DownloadFailed, or Interrupted where asking again may help.
+        """
+        asked = urls.web_address(url)
+        for _ in range(MAX_REDIRECTIONS + 1):
+            user = _user(url) if _origin(asked) == _origin(url) else None
+            answer = self._one(asked, headers, user)
+            if answer.status < 300 or answer.status == NOT_SATISFIABLE:
+                return answer
+            answer.close()
+            location = answer.headers.get("Location")
+            if answer.status in _REDIRECTIONS and location:
+                asked = _redirected(asked, location, url)
+                continue
+            reason = one_line(short(answer.reason or ""))
+            cause = f"the server answers {answer.status} {reason}".rstrip()
+            if answer.status in _PASSING:
+                raise Interrupted(cause, is_answer=True)
+            raise failed(url, cause)
+        raise failed(url, f"the server sends one elsewhere more than {MAX_REDIRECTIONS} times")
+
+    def _one(
+        self, url: str, headers: Mapping[str, str], user: str | None
+    ) -> http.client.HTTPResponse:
+        """Return the next answer, whatever its status is."""
+        request = urllib.request.Request(_without_user(url), headers=dict(headers))  # noqa: S310
+        # The file as it lies there: its checksum is not that of another coding.
+        request.add_header("Accept-Encoding", "identity")
+        if user is not None:
+            request.add_header("Authorization", f"Basic {user}")
+        try:
+            answer: http.client.HTTPResponse = self._opener.open(request, timeout=self._silence)
+        except (OSError, http.client.HTTPException) as error:
+            raise Interrupted(self.cause(error)) from error
+        except ValueError as error:
+            # A label of a host's name that is empty or too long; a proxy that is no address.
+            cause = "the host's name in the address, or the proxy's address, can't be used"
+            raise Interrupted(cause) from error
+        return answer
+
+    def cause(self, error: Exception) -> str:
+        """Return why an answer did not come, or ended: one line, also where a stranger wrote it."""
+        if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
+            error = error.reason
+        if isinstance(error, (TimeoutError, socket.timeout)):
+            return f"nothing came for {self._silence:g} s"
+        if isinstance(error, http.client.IncompleteRead):
+            return "the connection ended too early"
+        text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        return one_line(short(text or type(error).__name__, 200))
+
+
+def failed(url: str, cause: str) -> DownloadFailed:
+    return DownloadFailed(f"cannot fetch {urls.shown(url)}: {cause}")
+
+
+def _redirected(url: str, location: str, begun: str) -> str:
+    """Return where a redirection leads. Raises DownloadFailed where it must not lead."""
+    location = quote(location, safe=string.punctuation)
+    try:
+        target = urls.web_address(urljoin(url, location).partition("#")[0])
+    except ValueError:
+        raise failed(begun, "the server sends one to what is no address") from None
+    except NameInvalid as error:
+        raise failed(begun, f"the server sends one elsewhere, but {error}") from error
+    if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
+        raise failed(begun, f"the server sends one from https to {urls.shown(target)}")
+    return target
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+def _without_user(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _user(url: str) -> str | None:
+    """Return the user and password of an address, as RFC 7617 has them in a header."""
+    said, found, _host = urlsplit(url).netloc.rpartition("@")
+    name, _colon, password = said.partition(":")
+    plain = f"{unquote(name)}:{unquote(password)}"
+    return base64.b64encode(plain.encode()).decode() if found else None

@@ -1,0 +1,49 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/images.md against the code: the catalog, the example, the numbers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from maglica.config import config
+from maglica.image import catalog
+from maglica.image.catalog import Entry
+from maglica.image.checksum import SumsFile
+from maglica.model.urls import file_name
+from maglica.system import download, unpack, web
+from support.protocol_document import rows
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+DOCUMENT = (CHECKOUT / "docs" / "images.md").read_text()
+
+
+def link(url: str) -> str:
+    return f"[{file_name(url)}]({url})"
+
+
+def row(entry: Entry) -> tuple[str, ...]:
+    assert isinstance(entry.checksum, SumsFile)
+    firmware = entry.firmware or "by its disk"
+    files = link(entry.url), link(entry.checksum.url)
+    return (f"`{entry.name}`", *files, firmware, entry.user or "", entry.notes)
+
+
+def test_the_catalog_is_there() -> None:
+    written = rows(DOCUMENT, "name", "file", "checksums", "firmware", "user", "notes")
+    assert [tuple(each) for each in written] == [row(entry) for entry in catalog.entries()]
+
+
+def test_the_example_is_one() -> None:
+    example = re.search(r"```ini\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert example
+    read = config.parse(example[1], Path("/etc/maglica/maglica.conf"))
+    assert [entry.name for entry in read.images] == ["golden"]
+
+
+def test_the_numbers_are_those_of_the_code() -> None:
+    assert (web.MAX_REDIRECTIONS, download.USUAL.tries) == (10, 6)
+    assert (download.USUAL.silence, download.STEP) == (60, 4096)
+    xz = next(each for each in unpack.PACKINGS if each.name == "xz")
+    assert "--memlimit-decompress=256MiB" in xz.words
