@@ -9,6 +9,7 @@ import pytest
 from maglica.fleet.cache import VERSION, dump, load, merge
 from maglica.fleet.snapshot import Host, PoolState, Snapshot
 from maglica.libvirtd.hosts import Unreachable
+from maglica.model.image import ImageVersion
 from maglica.model.moment import Moment
 from maglica.model.vm import Disk, Domain, Interface
 
@@ -28,7 +29,16 @@ VM = Domain(
     ssh_host_keys=("ssh-ed25519 AAAA",),
     address="192.0.2.1",
 )
-IMAGE = Domain("debian", "u2", "kvm0", "stopped", active=False, made=False, is_image=True)
+IMAGE = Domain(
+    name="debian",
+    uuid="u2",
+    host="kvm0",
+    state="stopped",
+    active=False,
+    made=True,
+    is_image=True,
+    versions=(ImageVersion("sha256:0a", created=Moment(2.5)), ImageVersion()),
+)
 FULL = Snapshot(
     vms=(VM,),
     images=(IMAGE,),

@@ -75,7 +75,8 @@ class News:
 def left_by(vm: Domain, before: DomainSummary | None) -> DomainSummary:
     """Return the domain of a vm as a result shows it; ``before``: as it was reported last."""
     if before is None:
-        before = DomainSummary(vm.name, vm.uuid, vm.active, True, vm.made is not False, 0, 0)
+        is_vm = vm.made is not False and not vm.is_image
+        before = DomainSummary(vm.name, vm.uuid, vm.active, True, is_vm, 0, 0)
     # A guest that runs has its new size from its next start on.
     size = before if vm.active and vm.restart_needed else vm
     return replace(

@@ -23,6 +23,7 @@ from . import pools
 _TARGET = re.compile(r"[a-z0-9]{1,16}")
 _SUFFIX = "|".join(sorted({re.escape(kind.SUFFIX) for kind in pools.KINDS.values()}))
 _OF_VM = re.compile(rf".+\.[a-z0-9]{{1,16}}\.([0-9a-f]{{8}})(?:{_SUFFIX})")
+_OF_IMAGE = re.compile(rf"maglica-image\.[^.]+\.([0-9a-f]{{8}})\.[^.]+(?:{_SUFFIX})")
 _OF_BASE = re.compile(rf"maglica-base\.[^.]+\.([0-9a-f]{{8}})\.[^.]+(?:{_SUFFIX})")
 _OTHERS = re.compile(r"maglica-[a-z]+\..+")
 
@@ -35,6 +36,16 @@ def of_vm(vm: str, target: str, uuid: str) -> str:
 def of_base(version: str, base_id: str, target: str) -> str:
     """Return how the name of a base's volume begins."""
     return f"maglica-base.{version[:12]}.{base_id}.{_checked(target)}"
+
+
+def of_image(checksum: str, version_uuid: str, target: str) -> str:
+    """Return how the name of the volume begins that keeps what an image's version came as.
+
+    ``checksum`` is its ALGORITHM:HEX, ``version_uuid`` the ``image_uuid`` of the request that
+    brought it. The volume of the image's own domain upon it is named as one of a vm with that UUID.
+    """
+    digest = checksum.rpartition(":")[2]
+    return f"maglica-image.{digest[:12]}.{version_uuid[:8]}.{_checked(target)}"
 
 
 def of_look(look_id: str, target: str) -> str:
@@ -55,6 +66,13 @@ def is_of_vm(name: str, uuid: str) -> bool:
     return match is not None and match[1] == uuid[:8]
 
 
+def is_of_image(name: str, version_uuid: str) -> bool:
+    """Tell whether a volume's name is one that Maglica gives those of that version of an image."""
+    match = _OF_IMAGE.fullmatch(name)
+    is_kept = match is not None and match[1] == version_uuid[:8]
+    return is_kept or is_of_vm(name, version_uuid)
+
+
 def base_of(name: str) -> str | None:
     """Return the id of the base whose volume one is by its name."""
     match = _OF_BASE.fullmatch(name)
@@ -62,7 +80,7 @@ def base_of(name: str) -> str | None:
 
 
 def looks_own(name: str) -> bool:
-    """Tell whether a name is such as Maglica gives volumes: of vms, of bases, and of looks."""
+    """Tell whether a name is such as Maglica gives volumes: of vms, images, bases, and looks."""
     return bool(_OF_VM.fullmatch(name) or _OTHERS.fullmatch(name))
 
 

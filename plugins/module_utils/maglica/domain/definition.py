@@ -15,7 +15,8 @@ from xml.parsers import expat
 
 from ..model.errors import ImageUnsupported
 from ..model.vm import Interface
-from . import metadata
+from . import image_metadata, metadata
+from .image_metadata import ImageRecord
 from .metadata import Made
 
 # libvirtd's own limit for a string is 4 MiB; a definition has a few KiB.
@@ -71,8 +72,8 @@ class Definition:
     """A domain's definition. ``memory_mib`` and ``vcpus`` are what it starts with.
 
     ``made`` is None for a domain that others made, be it a copy of a vm of Maglica's. ``nvram`` is
-    the path of a UEFI guest's variables, when it is stated. ``checksum`` is what was recorded of an
-    image, ``ALGORITHM:HEX``.
+    the path of a UEFI guest's variables, when it is stated. ``image`` is what was recorded of an
+    image, None if nothing was.
     """
 
     name: str
@@ -85,7 +86,12 @@ class Definition:
     interfaces: tuple[Interface, ...] = ()
     nvram: str | None = None
     title: str | None = None
-    checksum: str | None = None
+    image: ImageRecord | None = None
+
+    @property
+    def is_made_image(self) -> bool:
+        """Whether it is an original image because Maglica made it as one."""
+        return self.image is not None and self.image.made
 
     @property
     def copied_disks(self) -> tuple[DefinedDisk, ...]:
@@ -111,7 +117,7 @@ def describe(xml: str) -> Definition:
         interfaces=tuple(_interface(element) for element in root.iterfind("devices/interface")),
         nvram=nvram_of(root),
         title=root.findtext("title"),
-        checksum=metadata.checksum(root),
+        image=image_metadata.recorded(root, uuid),
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a domain's definition says in Maglica's own name spaces: of a vm what Maglica wrote, and of
-an image what its administrator recorded.
+"""What a domain's definition says in Maglica's own name spaces: of a vm what Maglica wrote. Of an
+image: see image_metadata.py.
 
 An element's name has the prefix with which it was written: see definition.py.
 """
@@ -20,18 +20,16 @@ from ..model.vm import vm_uuid
 VM_NAMESPACE = "https://maglica.cloud/xmlns/vm/1.0"
 IMAGE_NAMESPACE = "https://maglica.cloud/xmlns/image/1.0"
 PREFIX = "maglica"
-# The name of an algorithm and a digest.
-_CHECKSUM = re.compile(r"[a-z0-9-]{2,16}:[0-9a-f]{32,128}")
 # Whoever writes a host's definitions writes this too.
 _SECONDS = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True)
 class OwnVolume:
-    """A volume that Maglica made for a vm's disk ``target``, and for nothing else.
+    """A volume that Maglica made for a disk ``target`` of a vm or image, and for nothing else.
 
     ``path`` is the one that it had when it was made: only while pool and name still lead there is
-    what lies there shown to be the vm's.
+    what lies there shown to be its own.
     """
 
     target: str
@@ -76,32 +74,24 @@ def made(root: ET.Element, uuid: str) -> Made | None:
         return Made(
             image=element.get("image", ""),
             request=element.get("request", ""),
-            created=_moment(element.get("created", "")),
+            created=moment_of(element.get("created", "")),
             who=element.get("who", ""),
             clone_mode=element.get("clone_mode", ""),
             image_version=element.get("image_version", ""),
             base=element.get("base"),
             addresses=tuple(
                 (child.get("mac", ""), child.get("address", ""))
-                for child in _children(element, "address")
+                for child in children(element, "address")
             ),
             tags=tuple(
                 sorted({child.get("name", "") for child in element if is_tag(child)} - {""})
             ),
-            volumes=tuple(map(_volume, _children(element, "volume"))),
-            nvram=next((child.get("path") for child in _children(element, "nvram")), None),
+            volumes=tuple(map(volume_of, children(element, "volume"))),
+            nvram=next((child.get("path") for child in children(element, "nvram")), None),
             ssh_host_keys=names.ssh_host_keys(
-                child.text or "" for child in _children(element, "ssh_host_key")
+                child.text or "" for child in children(element, "ssh_host_key")
             ),
         )
-    return None
-
-
-def checksum(root: ET.Element) -> str | None:
-    """Return the checksum that was recorded with an image."""
-    for _metadata, element in of_image(root):
-        found = element.get("checksum", "")
-        return found if _CHECKSUM.fullmatch(found) else None
     return None
 
 
@@ -110,17 +100,19 @@ def is_tag(element: ET.Element) -> bool:
     return element.tag.rpartition(":")[2] == "tag"
 
 
-def _children(element: ET.Element, name: str) -> Iterator[ET.Element]:
+def children(element: ET.Element, name: str) -> Iterator[ET.Element]:
+    """Yield the children of that name, whatever prefix they have."""
     return (child for child in element if child.tag.rpartition(":")[2] == name)
 
 
-def _moment(text: str) -> Moment | None:
+def moment_of(text: str) -> Moment | None:
     """Return the time that ``text`` says, None if it is none that can be shown."""
     found = Moment(int(text)) if _SECONDS.fullmatch(text) else moment.NEVER
     return found if moment.NEVER < found < moment.END else None
 
 
-def _volume(element: ET.Element) -> OwnVolume:
+def volume_of(element: ET.Element) -> OwnVolume:
+    """Return what a <volume> in Maglica's metadata says."""
     fields = ("target", "pool", "name", "path")
     return OwnVolume(*(element.get(field, "") for field in fields))
 

@@ -18,10 +18,15 @@ def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) 
     ``statistics`` are what libvirt tells of the domain: its disks have sizes as far as they are
     there.
     """
-    made = found.made
+    made, image = found.made, found.image
     origin: dict[str, Any] = {}
+    if image is not None:
+        newest = image.newest
+        origin = {"checksum": newest.checksum, "versions": image.shown}
+        if image.made:
+            origin |= {"request": image.request, "created": newest.created, "who": image.who}
     if made is not None:
-        origin = {
+        origin |= {
             "image": made.image,
             "image_version": made.image_version or None,
             "request": made.request,
@@ -34,12 +39,11 @@ def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) 
         }
     return replace(
         domain,
-        made=made is not None,
+        made=made is not None or found.is_made_image,
         vcpus=found.vcpus,
         memory_mib=found.memory_mib,
         interfaces=found.interfaces,
         disks=_disks(found, statistics, domain.active),
-        checksum=found.checksum,
         **origin,
     )
 

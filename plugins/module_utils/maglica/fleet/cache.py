@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..libvirtd.hosts import Unreachable
+from ..model.image import ImageVersion
 from ..model.moment import Moment
 from ..model.vm import Disk, Domain, Interface
 from .snapshot import Host, PoolState, Snapshot
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
-VERSION = 5
+VERSION = 6
 
 
 def dump(snapshot: Snapshot) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def _domain(fields: Mapping[str, Any]) -> Domain:
     return Domain(
         **{
             **fields,
-            "created": None if fields["created"] is None else Moment(fields["created"]),
+            "created": _moment(fields["created"]),
             "interfaces": tuple(
                 Interface(nic["mac"], nic["network"], tuple(nic["addresses"]))
                 for nic in fields["interfaces"]
@@ -66,8 +67,16 @@ def _domain(fields: Mapping[str, Any]) -> Domain:
             "disks": tuple(Disk(**disk) for disk in fields["disks"]),
             "tags": tuple(fields["tags"]),
             "ssh_host_keys": tuple(fields["ssh_host_keys"]),
+            "versions": tuple(
+                ImageVersion(**{**version, "created": _moment(version["created"])})
+                for version in fields["versions"]
+            ),
         }
     )
+
+
+def _moment(seconds: float | None) -> Moment | None:
+    return None if seconds is None else Moment(seconds)
 
 
 def _host(fields: Mapping[str, Any]) -> Host:

@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from typing import Union
 
 from ..model.errors import ConfigInvalid
+from ..model.image import may_be_made_image
 from ..model.vm import Domain
 from .snapshot import Known
 
@@ -109,7 +110,8 @@ class Filters:
         return None if None in answers else False
 
     def _kind(self, domain: Domain, known: Known) -> str | None:
-        if known is Known.LISTED and not domain.active and domain.made is None:
+        is_open = domain.made is None and (not domain.active or may_be_made_image(domain.uuid))
+        if known is Known.LISTED and is_open:
             return None
         return "image" if domain.is_image else "vm"
 

@@ -3,8 +3,9 @@
 """Reads one host: its domains in one call, and only of those that are wanted the definitions.
 
 libvirt has one call for the names, UUIDs, states and disk sizes of all domains, and none for their
-definitions. What tells an image from a vm is in the definition; but a domain that Maglica made has
-a UUID of version 5 (model.vm.vm_uuid), so a stopped one of another version needs no look.
+definitions. What tells an image from a vm is in the definition; but a vm that Maglica made has a
+UUID of version 5 (model.vm.vm_uuid), and an image that it made one of version 8, so that a stopped
+domain of another version, and a running one of any but 8, needs no look.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ..domain.definition import Definition
 from ..libvirtd.facts import state_name
 from ..libvirtd.session import Session, code, faults
 from ..model.errors import ImageUnsupported
+from ..model.image import may_be_made_image
 from ..model.text import short
 from ..model.vm import Domain
 from . import address_sources, addresses, host_facts
@@ -31,8 +33,8 @@ from .address_sources import AskedDomain
 from .addresses import ANY, Preference
 from .snapshot import AddressSource, Gather, Host, Known
 
-# The version of a UUID that derives from a name: RFC 9562, section 5.5.
-_DERIVED = 5
+# The version of a vm's UUID, which derives from a name: RFC 9562, section 5.5.
+_VM = 5
 # A live definition tells whether a guest has an interface on one of libvirt's own networks, and
 # whether something in it holds the agent's channel open.
 ON_NETWORK = re.compile(r"<source network=")
@@ -241,7 +243,8 @@ def _record(
         state=state_name(seen.number(statistics, "state.state") or 0),
         active=active,
     )
-    if not active and uuid.UUID(domain.uuid).version != _DERIVED:
+    may_be_made = uuid.UUID(identity).version == _VM or may_be_made_image(identity)
+    if not (active or may_be_made):
         domain = replace(domain, made=False, is_image=reading.may_be_image(name))
     return Record(handle, domain, statistics)
 
@@ -253,7 +256,9 @@ def _looked_at(
 
     One whose definition can't be read is known by what it is listed with.
     """
-    doubtful = not record.domain.active and record.domain.made is None
+    doubtful = record.domain.made is None and (
+        not record.domain.active or may_be_made_image(record.domain.uuid)
+    )
     if not (doubtful or record.undecided or reading.xml or reading.gather is Gather.FULL):
         return record
     libvirt = _deps.need("libvirt")
@@ -281,8 +286,8 @@ def _domain(record: Record, reading: Reading) -> Domain:
         return domain
     domain = seen.described(domain, definition, record.statistics)
     # A transient domain is gone when it stops: an inactive one is persistent.
-    is_image = not (domain.active or domain.made) and reading.may_be_image(domain.name)
-    return replace(domain, is_image=is_image)
+    may_be = not (domain.active or domain.made) and reading.may_be_image(domain.name)
+    return replace(domain, is_image=may_be or definition.is_made_image)
 
 
 def _recorded(record: Record, domain: Domain) -> tuple[tuple[str, str], ...]:

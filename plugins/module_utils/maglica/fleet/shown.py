@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from ..libvirtd.hosts import HostToRead, Unreachable
+from ..model.image import ImageVersion
 from ..model.moment import Moment
 from ..model.vm import Disk, Domain
 from .snapshot import Host, Snapshot
@@ -63,12 +64,26 @@ def _image(copies: Sequence[Domain], vms: Iterable[Domain]) -> dict[str, Any]:
                 "uuid": domain.uuid,
                 "size_bytes": _size(domain),
                 "checksum": domain.checksum,
+                "made": domain.made,
+                "versions": [_version(version) for version in reversed(domain.versions)],
             }
             for domain in copies
         ],
         "size_bytes": _size(first),
         "checksum": first.checksum,
+        "origin": first.versions[-1].origin if first.versions else None,
         "dependents": [_dependent(domain) for domain in vms if domain.image == first.name],
+    }
+
+
+def _version(version: ImageVersion) -> dict[str, Any]:
+    return {
+        "checksum": version.checksum,
+        "origin": version.origin,
+        "format": version.format,
+        "size_bytes": version.size_bytes,
+        "request": version.request or None,
+        "created": _time(version.created),
     }
 
 

@@ -263,9 +263,9 @@ def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple
         )
     for domain in found.domains:
         plan.need_definition(domain)
-    made = {domain.name for domain in found.domains if domain.made}
+    made = {domain.name for domain in found.domains if domain.made and not domain.is_image}
     made.update(name for name, request in pending.items() if table.of(request).makes_vm)
-    taken = {domain.name for domain in found.domains if not domain.made}
+    taken = {domain.name for domain in found.domains if domain.is_image or not domain.made}
     return groups.choose(group, made, taken)
 
 

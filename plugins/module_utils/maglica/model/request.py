@@ -136,8 +136,9 @@ class DomainSummary:
     of what it was started with, else of its definition. ``disk_bytes`` is what a copy of its disks
     may take; block devices, which don't tell, count nothing.
 
-    ``made``: Maglica made it. ``may_be_image``: it is persistent, its definition can be read, and
-    the host's ``image_pattern`` does not exclude its name.
+    ``made``: Maglica made it as a vm. ``may_be_image``: Maglica made it as an image, or it is
+    persistent and the host's ``image_pattern`` does not exclude its name; its definition can be
+    read.
     """
 
     name: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
+from .image import ImageVersion
 from .moment import Moment
 
 # Domain UUIDs derive from request ids in this name space, so that the same request can't make two.
@@ -55,11 +56,13 @@ class Domain:
 
     ``active``: libvirt runs it, be its guest paused. ``made``: Maglica made it (None: not known,
     which happens to active domains read minimally). ``is_image``: it is an original image, as far
-    as is known. ``image``, ``image_version`` and ``request`` are what it was cloned from and by.
-    ``checksum`` was recorded with an image. ``ssh_host_keys`` are the public ones that Maglica gave
-    it. ``restart_needed``: ``vcpus`` and ``memory_mib`` are what it has after its next start.
+    as is known. ``image``, ``image_version`` and ``request`` are what it was cloned from and by; an
+    image that Maglica made has the request by which. ``checksum`` was recorded with an image, of
+    its newest version. ``ssh_host_keys`` are the public ones that Maglica gave it.
+    ``restart_needed``: ``vcpus`` and ``memory_mib`` are what it has after its next start.
 
-    Only its reader has ``address``, the one that it prefers, and, if asked for, the definition.
+    Only its reader has ``address``, the one that it prefers, an image's ``versions``, the newest
+    last, and, if asked for, the definition.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Domain:
     ssh_host_keys: tuple[str, ...] = ()
     restart_needed: bool = False
     address: str | None = field(default=None, metadata={"told": False})
+    versions: tuple[ImageVersion, ...] = field(default=(), metadata={"told": False})
     xml: str | None = field(default=None, metadata={"told": False})
 
     @property

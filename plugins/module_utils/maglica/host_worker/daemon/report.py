@@ -46,6 +46,7 @@ class _Known:
     ``disks``: target, path, format. ``base``: the base that the vm builds upon. ``own``: the files
     that its metadata names as its own. ``nvram``: its UEFI variables, beside which a clone has its.
     ``readable``: whether the definition can be understood; if not, nothing can be cloned from it.
+    ``made`` is so of vms, ``made_image`` of images.
     """
 
     made: bool
@@ -56,6 +57,7 @@ class _Known:
     own: tuple[str, ...] = ()
     nvram: str | None = None
     readable: bool = True
+    made_image: bool = False
 
 
 class Inspector:
@@ -156,7 +158,7 @@ class Inspector:
                 continue
             self._known[uuid] = known
             is_active = domain.ID() != -1
-            may_be_image = (
+            may_be_image = known.made_image or (
                 known.readable
                 and uuid not in transient
                 and self._settings.may_be_image(domain.name())
@@ -198,8 +200,9 @@ class Inspector:
             memory_mib=described.memory_mib,
             disks=tuple((target, path, kind) for target, path, kind in disks if path),
             base=made.base if made else None,
-            own=own_files.of_vm(made).all_paths if made else (),
+            own=own_files.of_domain(described).all_paths,
             nvram=described.nvram,
+            made_image=described.is_made_image,
         )
 
     def _look_at_disks(self, uuid: str, known: _Known) -> int:

@@ -2,22 +2,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files that are Maglica's own: judged, and removed.
 
-A volume is shown to be Maglica's by the metadata of the vm whose it is, or by the journal. It is
-removed if pool and name still lead to the path that is named there, and nothing of others refers to
-it. Everything else stays where it is.
+A volume is shown to be Maglica's by the metadata of the vm or image whose it is, or by the journal.
+It is removed if pool and name still lead to the path that is named there, and nothing of others
+refers to it. Everything else stays where it is.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ...disk import files, nvram, volumes
+from ...domain.definition import Definition
+from ...domain.image_metadata import ImageRecord
 from ...domain.metadata import Made, OwnVolume
 from ...model.errors import NotOwn
+from ...model.image import image_uuid
 from . import references
 from .references import OwnerContext, References
 
@@ -55,6 +58,18 @@ def of_vm(made: Made) -> OwnFiles:
     return OwnFiles(made.volumes, () if made.nvram is None else (made.nvram,))
 
 
+def of_image(image: ImageRecord) -> OwnFiles:
+    """Return what an image's metadata names as its own: of all its versions."""
+    return OwnFiles(image.volumes, () if image.nvram is None else (image.nvram,))
+
+
+def of_domain(described: Definition) -> OwnFiles:
+    """Return what the metadata of a domain names as its own; nothing of one of others."""
+    if described.made is not None:
+        return of_vm(described.made)
+    return OwnFiles() if described.image is None else of_image(described.image)
+
+
 def check_names(own: OwnFiles, uuid: str) -> None:
     """Raise NotOwn for a file that Maglica would have given another name as one of the vm ``uuid``.
 
@@ -62,10 +77,28 @@ def check_names(own: OwnFiles, uuid: str) -> None:
     """
     named = [(path, nvram.is_of_vm(Path(path).name, uuid)) for path in own.paths]
     named += [(each.path, volumes.is_of_vm(Path(each.path).name, uuid)) for each in own.volumes]
+    _check_named(named, own.volumes)
+
+
+def check_image_names(image: ImageRecord, uuid: str) -> None:
+    """Raise NotOwn as ``check_names`` does, for the image ``uuid``.
+
+    The names of a version's volumes tell which request brought it.
+    """
+    named = [(path, nvram.is_of_vm(Path(path).name, uuid)) for path in of_image(image).paths]
+    named += [
+        (each.path, volumes.is_of_image(Path(each.path).name, image_uuid(version.what.request)))
+        for version in image.versions
+        for each in version.volumes
+    ]
+    _check_named(named, image.volumes)
+
+
+def _check_named(named: Iterable[tuple[str, bool]], own: Iterable[OwnVolume]) -> None:
     for path, is_named in named:
         if not is_named:
             raise NotOwn(f"{path} is named by its metadata, and by no name that Maglica gives")
-    for volume in own.volumes:
+    for volume in own:
         if Path(volume.path).name != volume.name:
             raise NotOwn(f"volume {volume.name} is named by its metadata as {volume.path}")
 

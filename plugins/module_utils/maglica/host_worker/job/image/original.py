@@ -110,5 +110,5 @@ def _need_original(described: Definition, is_persistent: bool, settings: HostWor
         raise ImageUnknown("it is a vm that Maglica made, no original image")
     if not is_persistent:
         raise ImageUnknown("it is a transient domain, no original image")
-    if not settings.may_be_image(described.name):
+    if not (described.is_made_image or settings.may_be_image(described.name)):
         raise ImageUnknown("its name is not one that original images have by image_pattern")

@@ -66,15 +66,19 @@ def check(domain: Any, request: Request, context: JobContext) -> Made:
     act = f"{request.kind} {spec.name}"
     try:
         with local.errors(act, host):
-            made = definition.describe(inactive_xml(domain)).made
-            if made is not None:
-                return made
+            found = definition.describe(inactive_xml(domain))
+            if found.made is not None:
+                return found.made
             is_off = domain.isPersistent() and not domain.isActive()
     except ImageUnsupported as error:
         raise ImageUnsupported(f"cannot {act} on host {host}: {error}") from error
-    is_image = is_off and context.settings.may_be_image(spec.name)
-    what = "it is an original image, which is only cloned" if is_image else "it is left alone"
-    raise VmUnknown(f"cannot {act} on host {host}: Maglica did not make it; {what}")
+    if found.is_made_image:
+        why = "it is an original image that Maglica made, which is only cloned"
+    elif is_off and context.settings.may_be_image(spec.name):
+        why = "Maglica did not make it; it is an original image, which is only cloned"
+    else:
+        why = "Maglica did not make it; it is left alone"
+    raise VmUnknown(f"cannot {act} on host {host}: {why}")
 
 
 def once_not(domain: Any, passing: int) -> int:
