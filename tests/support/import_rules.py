@@ -25,6 +25,7 @@ PURE = (
     "domain/*.py",
     "client_worker/delivery.py",
     "client_worker/placement/*.py",
+    "disk/firmware.py",
     "disk/room.py",
     "fleet/snapshot.py",
     "guest/clone_plan.py",
