@@ -21,6 +21,7 @@ from .known import words
 
 # What of a disk says how the guest sees it; the rest is about where it lies, and left out.
 DISK_KEPT = words("address alias blockio boot driver iotune product serial target vendor wwn")
+_DISK_FILES = DISK_KEPT - words("product serial vendor")
 # A definition has a few thousand characters.
 MAX_SIZE = 1 << 16
 
@@ -50,8 +51,8 @@ _OF_INTERFACE = words(
 _DISPLAYS = words("spice vnc")
 _AUDIO = words("none spice")
 _RANDOM = words("/dev/random /dev/urandom")
-# Texts that may have a slash and name no file.
-_TEXTS = frozenset({"title", "description", "metadata", "sysinfo"})
+# Texts that may have a slash and name no file, and what is judged piece by piece.
+_JUDGED = words("title description metadata sysinfo os devices")
 _MAX_ONE = 100
 
 
@@ -113,9 +114,10 @@ def _refused(root: ET.Element) -> Iterator[str]:
     for element in root:
         if element.tag not in _ELEMENTS:
             yield f"has <{short(element.tag, 40)}>, which is not taken from a user"
-        elif element.tag not in _TEXTS:
+        elif element.tag not in _JUDGED:
             yield from _files(element)
-    yield from _firmware(root)
+    for element in root.iterfind("os/*"):
+        yield from list(_of_os(element)) or _files(element)
     for element in root.iterfind("sysinfo"):
         if element.get("type") != "smbios":
             yield f"has <sysinfo> of type {_shown(element.get('type', ''))}"
@@ -126,17 +128,17 @@ def _devices(root: ET.Element) -> Iterator[str]:
     for element in root.iterfind("devices/*"):
         if element.tag not in _DEVICES:
             yield f"has a device <{short(element.tag, 40)}>, which is not taken from a user"
-        elif element.tag in _JUDGES:
-            yield from _JUDGES[element.tag](element)
+        else:
+            judge = _JUDGES.get(element.tag, _files)
+            yield from list(judge(element)) or _files(element)
     yield from _disks(root)
 
 
-def _firmware(root: ET.Element) -> Iterator[str]:
-    for element in root.iterfind("os/*"):
-        if element.tag not in _OF_OS:
-            yield f"has <{short(element.tag, 40)}> in <os>: an image starts from its disk"
-        elif element.tag in ("loader", "nvram"):
-            yield "names its firmware by a file: let <os> have firmware='efi'"
+def _of_os(element: ET.Element) -> Iterator[str]:
+    if element.tag not in _OF_OS:
+        yield f"has <{short(element.tag, 40)}> in <os>: an image starts from its disk"
+    elif element.tag in ("loader", "nvram"):
+        yield "names its firmware by a file: let <os> have firmware='efi'"
 
 
 def _character_device(element: ET.Element) -> Iterator[str]:
@@ -206,19 +208,14 @@ def _files(element: ET.Element) -> Iterator[str]:
     """Yield what names a file or a device, in an element and below it."""
     if element.tag == "rng":
         return
-    if element.tag == "disk":
-        # Its source is another.
-        children = [child for child in element if child.tag in DISK_KEPT]
-    else:
-        children = list(element)
-    named = dict(element.attrib)
-    if element.tag == "clock":
-        named.pop("timezone", None)
+    named = {name: value for name, value in element.attrib.items() if name != "timezone"}
     for value in (*named.values(), element.text or ""):
         if "/" in value:
             yield f"names {_shown(value.strip())} in <{short(element.tag, 40)}>"
-    for child in children:
-        yield from _files(child)
+    for child in element:
+        # Its source will be another.
+        if element.tag != "disk" or child.tag in _DISK_FILES:
+            yield from _files(child)
 
 
 _JUDGES: dict[str, Callable[[ET.Element], Iterator[str]]] = {
