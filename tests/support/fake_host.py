@@ -107,6 +107,9 @@ class FakeHost:
         name: str = IMAGE,
         nvram: str = "",
         firmware: str = "",
+        *,
+        uuid: str | None = None,
+        metadata: str = "",
     ) -> Domain:
         disks = ""
         for target in targets:
@@ -114,6 +117,9 @@ class FakeHost:
             path.write_bytes(b"x" * 4096)
             disks += DISK.format(format="raw", path=path, target=target)
         xml = DEFINITION.format(name=name, disks=disks, nvram=nvram, firmware=firmware)
+        if uuid is not None:
+            identity = f"</name><uuid>{uuid}</uuid><metadata>{metadata}</metadata>"
+            xml = xml.replace("</name>", identity)
         return self.connection.defineXML(xml)
 
     def request(self, name: str = "vm0.example.jp", **changes: Any) -> Request:

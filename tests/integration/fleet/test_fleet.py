@@ -13,8 +13,9 @@ from maglica.domain.metadata import IMAGE_NAMESPACE
 from maglica.fleet import fleet
 from maglica.fleet.snapshot import AddressSource, Gather
 from maglica.model.errors import ConfigInvalid
+from maglica.model.image import image_uuid
 from maglica.model.vm import vm_uuid
-from support import testdriver
+from support import made_image, testdriver
 from support.latency import proxied
 from support.ports import free_port
 from support.testdriver import Libvirtd
@@ -100,6 +101,28 @@ def test_the_checksum_that_is_recorded_with_an_image(libvirtd: Libvirtd, folder:
     )
     (image,) = fleet.snapshot([HostEntry("kvm0", libvirtd.uri(path))]).images
     assert image.checksum == checksum
+
+
+def test_an_image_that_maglica_made(libvirtd: Libvirtd, folder: Path) -> None:
+    """It is one whatever its name is, also while it runs; a copy of its definition is not."""
+    said = made_image.metadata()
+    for state in (1, 5):
+        domains = [
+            testdriver.domain("made", 1, identity=made_image.UUID, metadata=said, state=state),
+            testdriver.domain("copy", 2, metadata=said, state=state),
+            testdriver.domain("other", 3, identity=image_uuid("other"), state=state),
+        ]
+        path = testdriver.node(folder / f"{state}.xml", domains)
+        for gather in (Gather.MINIMAL, Gather.FULL):
+            host = HostEntry("kvm0", libvirtd.uri(path))
+            seen = fleet.snapshot([host], image_pattern="golden.*", gather=gather)
+            (image,) = seen.images
+            assert (image.name, image.made, image.active) == ("made", True, state == 1)
+            assert image.versions == (made_image.VERSION,)
+            assert image.checksum == made_image.VERSION.checksum
+            assert image.request == made_image.REQUEST
+            assert [vm.name for vm in seen.vms] == ["copy", "other"]
+            assert not any(vm.made for vm in seen.vms)
 
 
 def test_a_recorded_address_counts_where_nothing_else_is_known(

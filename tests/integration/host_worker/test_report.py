@@ -16,6 +16,7 @@ from unittest import mock
 import pytest
 from maglica.config.config import HostWorker
 from maglica.disk import chain, mounts
+from maglica.domain.metadata import OwnVolume
 from maglica.guest.facts import Area, GuestFacts
 from maglica.guest.network.families import INSPECTION
 from maglica.host_worker.daemon.report import Inspector
@@ -25,6 +26,7 @@ from maglica.host_worker.journal.journal import Journal
 from maglica.host_worker.journal.looks import Look
 from maglica.model.request import (
     BaseSummary,
+    DomainSummary,
     HostReport,
     LookSummary,
     Request,
@@ -34,6 +36,7 @@ from maglica.model.request import (
 from maglica.model.vm import vm_uuid
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.prepare import PrepareSpec
+from support import made_image
 from support.own_libvirtd import DOMAIN, MADE, OwnLibvirtd
 
 NAME, UUID = "own.original", "0d0c2f4e-3b1a-4c52-8f8e-6a7b8c9d0e1f"
@@ -107,6 +110,43 @@ def test_what_the_pattern_excludes_is_no_image_and_was_not_made_by_maglica(node:
     assert (excluded.made, excluded.is_image, excluded.disk_bytes) == (False, False, 0)
     (image,) = (each for each in node.report().domains if each.name == NAME)
     assert (image.made, image.is_image, image.disk_bytes > 0) == (False, True, True)
+
+
+def test_an_image_that_maglica_made(node: Node, tmp_path: Path) -> None:
+    """It is one whatever its name is, and no vm; what is its own is no leftover."""
+    kept, disk = (
+        tmp_path / name
+        for name in (
+            f"maglica-image.9d9d9d9d9d9d.{made_image.UUID[:8]}.vda.qcow2",
+            f"debian-13.vda.{made_image.UUID[:8]}.qcow2",
+        )
+    )
+    nvram = tmp_path / f"debian-13.{made_image.UUID[:8]}_VARS.fd"
+    for path in (kept, disk, nvram):
+        path.touch()
+    volumes = [OwnVolume("vda", "own", path.name, str(path)) for path in (kept, disk)]
+    node.settings = replace(node.settings, image_pattern=re.compile("golden.*"))
+    inspector = Inspector(node.libvirtd.connection, node.journal, node.settings)
+    said = made_image.metadata(volumes, str(nvram))
+    domain = node.libvirtd.define("debian-13", made_image.UUID, said)
+
+    def summary(report: HostReport) -> DomainSummary:
+        return next(each for each in report.domains if each.name == "debian-13")
+
+    report = inspector.report()
+    assert report.leftovers == ()
+    image = summary(report)
+    assert (image.made, image.may_be_image, image.is_image) == (False, True, True)
+    domain.create()
+    image = summary(inspector.report())
+    assert (image.made, image.may_be_image, image.is_image) == (False, True, False)
+    domain.destroy()
+    domain.undefine()
+    inspector.forget(made_image.UUID)
+    # One report later, since its folder is known by the domain only.
+    assert [leftover.path for leftover in inspector.report().leftovers] == sorted(
+        map(str, (kept, disk, nvram))
+    )
 
 
 def test_a_base_of_the_present_version(node: Node, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from maglica.fleet.filter import Filters, Rule, image_names, rule
 from maglica.fleet.snapshot import Known
 from maglica.model.errors import ConfigInvalid
-from maglica.model.vm import Domain
+from maglica.model.image import image_uuid
+from maglica.model.vm import Domain, vm_uuid
 
 UNREAD = Domain("vm0", "u", "kvm0", "running", active=True)
 VM = replace(UNREAD, made=True, image="debian", who="alice", tags=("a", "web"))
@@ -87,6 +88,9 @@ def test_filters(
         (IMAGE, Known.LISTED, False),
         (replace(IMAGE, is_image=False), Known.LISTED, True),
         (replace(IMAGE, made=None, is_image=False), Known.LISTED, None),
+        # It runs, and may be an image that Maglica made.
+        (replace(UNREAD, uuid=image_uuid("r")), Known.LISTED, None),
+        (replace(UNREAD, uuid=vm_uuid("r")), Known.LISTED, True),
         # Nothing can be read in its definition.
         (replace(IMAGE, made=None, is_image=False), Known.ALL, True),
     ],

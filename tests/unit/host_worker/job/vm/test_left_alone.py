@@ -13,6 +13,7 @@ from maglica.host_worker.job import main
 from maglica.model.request import Request, State, new_request_id
 from maglica.verbs import table
 from maglica.verbs.verb import Verb
+from support import made_image
 from support.fake_host import IMAGE, FakeHost
 from support.fake_libvirt import Domain
 
@@ -52,6 +53,20 @@ def test_an_original_image(host: FakeHost, verb: Verb) -> None:
     assert left_alone(host, verb, host.add_image()) == (
         f"cannot {verb.name} {IMAGE} on host {HOST}: Maglica did not make it; it is an original"
         " image, which is only cloned"
+    )
+
+
+@each_verb
+@pytest.mark.parametrize("active", [False, True])
+def test_an_image_that_maglica_made(host: FakeHost, verb: Verb, active: bool) -> None:
+    """Whatever its name is, and also while it runs."""
+    domain = host.add_image(uuid=made_image.UUID, metadata=made_image.metadata())
+    domain.active = active
+    host.settings = replace(host.settings, image_pattern=re.compile("golden.*"))
+    host.context = host.new_context()
+    assert left_alone(host, verb, domain) == (
+        f"cannot {verb.name} {IMAGE} on host {HOST}: it is an original image that Maglica made,"
+        " which is only cloned"
     )
 
 
