@@ -23,5 +23,6 @@ def metadata(volumes: Sequence[OwnVolume] = (), nvram: str | None = None) -> str
     """Return the element for a definition's <metadata>; ``volumes`` are of its only version."""
     record = ImageRecord(REQUEST, "alice", (OwnVersion(VERSION, tuple(volumes)),), nvram)
     root = ET.Element("domain")
+    ET.SubElement(root, "uuid")
     image_metadata.write(root, record)
     return "".join(ET.tostring(said, encoding="unicode") for said in root.iterfind("metadata/*"))

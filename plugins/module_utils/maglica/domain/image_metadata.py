@@ -116,7 +116,8 @@ def write(root: ET.Element, record: ImageRecord) -> None:
         metadata.remove(old)
     metadata_element = root.find("metadata")
     if metadata_element is None:
-        metadata_element = ET.SubElement(root, "metadata")
+        metadata_element = ET.Element("metadata")
+        root.insert([child.tag for child in root].index("uuid") + 1, metadata_element)
     image = _element(record, f"{PREFIX}:")
     image.set(f"xmlns:{PREFIX}", IMAGE_NAMESPACE)
     metadata_element.append(image)
