@@ -80,8 +80,8 @@ seealso:
 options:
   image_pattern:
     description:
-      - A regular expression that the whole name of an original image must match. A domain that
-        could be an image but has another name is listed as a vm.
+      - A regular expression that the whole name of an original image must match, but for one that
+        Maglica made. A domain that could be an image but has another name is listed as a vm.
     type: str
 """
 

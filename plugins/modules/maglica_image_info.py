@@ -10,8 +10,9 @@ module: maglica_image_info
 short_description: Tell which original images there are on all hosts
 version_added: 0.1.0
 description:
-  - Lists the original images of every host, which are the persistent domains that do not run and
-    that Maglica did not make. An image that several hosts have is listed once.
+  - Lists the original images of every host, which are those that Maglica made, and the persistent
+    domains that do not run and that it did not make. An image that several hosts have is listed
+    once.
   - A host that does not answer is named in the result and never takes longer than O(host_timeout).
 author:
   - Maglica contributors (!UNKNOWN)
@@ -78,12 +79,23 @@ images:
           uuid: 6a1f7d0e-6c3c-4a41-9a0e-6a7f2a4e9c11
           size_bytes: 1073741824
           checksum: sha256:9d2e5cbe2ed9dd4b3f4e3a92c47b1f5f0f1f5c0b7c1a7e4e6f6f6c8f3a0b1c2d
+          made: true
+          versions:
+            - checksum: sha256:9d2e5cbe2ed9dd4b3f4e3a92c47b1f5f0f1f5c0b7c1a7e4e6f6f6c8f3a0b1c2d
+              origin: https://images.example.jp/debian12.qcow2
+              format: qcow2
+              size_bytes: 1073741824
+              request: 7d3f2c1e-0f4b-4f0e-8f5d-6b3f7f8f4c4f
+              created: "2026-11-24T06:00:00Z"
         - host: kvm1.example.jp
           uuid: 0c7e6a52-52a4-4b0b-8a5e-2f1f0f6f7f22
           size_bytes: 1073741824
-          checksum: sha256:9d2e5cbe2ed9dd4b3f4e3a92c47b1f5f0f1f5c0b7c1a7e4e6f6f6c8f3a0b1c2d
+          checksum: null
+          made: false
+          versions: []
       size_bytes: 1073741824
       checksum: sha256:9d2e5cbe2ed9dd4b3f4e3a92c47b1f5f0f1f5c0b7c1a7e4e6f6f6c8f3a0b1c2d
+      origin: https://images.example.jp/debian12.qcow2
       dependents:
         - name: vm0.example.jp
           host: kvm0.example.jp
@@ -110,7 +122,7 @@ images:
       type: str
       returned: always
     state:
-      description: Its state, which is V(stopped).
+      description: Its state; V(stopped), or any other of an image that Maglica made.
       type: str
       returned: always
     hosts:
@@ -120,7 +132,8 @@ images:
       returned: always
     copies:
       description:
-        - For each host that has it, the domain's UUID, the size of its disks and its checksum.
+        - For each host that has it, the domain's UUID, the size of its disks, and what is recorded
+          of them.
       type: list
       elements: dict
       returned: always
@@ -138,17 +151,60 @@ images:
           type: int
           returned: always
         checksum:
-          description: What was recorded in its definition.
+          description: That of its newest version.
           type: str
           returned: always
+        made:
+          description: Whether Maglica made it.
+          type: bool
+          returned: always
+        versions:
+          description:
+            - What is recorded in its definition of what it was made from, the newest first. An
+              image that Maglica made has one for each request that brought another content, any
+              other at most one.
+          type: list
+          elements: dict
+          returned: always
+          contains:
+            checksum:
+              description:
+                - The name of an algorithm and the digest of the file as it came. It is not computed
+                  anew.
+              type: str
+              returned: always
+            origin:
+              description: Where that came from, a URL without credentials or a path.
+              type: str
+              returned: always
+            format:
+              description: The format of the disk, V(qcow2) or V(raw).
+              type: str
+              returned: always
+            size_bytes:
+              description: What a guest saw of the disk then.
+              type: int
+              returned: always
+            request:
+              description: The request that brought it.
+              type: str
+              returned: always
+            created:
+              description: When that was (ISO 8601, UTC).
+              type: str
+              returned: always
     size_bytes:
       description: What a guest sees of its disks, all together, on the first of its hosts.
       type: int
       returned: always
     checksum:
       description:
-        - What was recorded in its definition on the first of its hosts, such as
+        - What is recorded in its definition on the first of its hosts, such as
           C(sha256:) and the digest of the file that it was installed from. It is not computed.
+      type: str
+      returned: always
+    origin:
+      description: Where that file came from, as it is recorded on the first of its hosts.
       type: str
       returned: always
     dependents:
@@ -345,9 +401,9 @@ other_bases:
   sample: {}
 leftovers:
   description:
-    - Files on the hosts whose names look like those of vms and bases, and which neither a vm's
-      definition nor a host's journal names, such as copies that somebody made, or what a lost
-      journal knew. Maglica never removes them.
+    - Files on the hosts whose names look like those of vms, images and bases, and which neither the
+      definition of one nor a host's journal names, such as copies that somebody made, or what a
+      lost journal knew. Maglica never removes them.
   returned: when O(bases=true)
   type: list
   elements: dict

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from maglica.client_worker.news import SETTLE_SECONDS
+from maglica.client_worker.news import SETTLE_SECONDS, left_by
 from maglica.model.moment import Moment
 from maglica.model.request import DomainSummary, Request, new_request_id
 from maglica.model.vm import Domain, vm_uuid
@@ -93,6 +93,13 @@ def test_what_was_done_to_a_vm_is_shown_at_once(
     facts = {"vcpus": 1, "memory_mib": 512, **told}
     done(running, verb, left(**facts), ended=11)
     assert shown(running) == {"vm1": replace(THERE, **changed)}
+
+
+def test_an_image_that_a_result_shows_is_none_of_the_vms() -> None:
+    told = Domain("debian-13", UUID, "kvm0", "stopped", False, made=True, is_image=True)
+    summary = left_by(told, None)
+    assert (summary.made, summary.is_image) == (False, True)
+    assert not left_by(replace(told, is_image=False), None).is_image
 
 
 def test_a_vm_that_was_removed_is_shown_no_more(running: Cell) -> None:

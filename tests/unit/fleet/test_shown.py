@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from maglica.fleet import shown as fleet_shown
 from maglica.fleet.snapshot import Snapshot
+from maglica.model.image import ImageVersion
 from maglica.model.moment import Moment
 from maglica.model.vm import Disk, Domain
 
@@ -42,6 +43,39 @@ def test_a_vm() -> None:
     assert "xml" not in shown
     other = fleet_shown.vm(replace(VM, xml="<x/>", created=None))
     assert (other["xml"], other["created"]) == ("<x/>", None)
+
+
+def test_an_image_that_maglica_made_has_its_versions_newest_first() -> None:
+    old = ImageVersion("sha256:9d2e", request="r0")
+    new = ImageVersion("sha256:0a1b", "https://example.jp/x", "qcow2", 10, "r1", Moment(1795500000))
+    made = replace(IMAGE, made=True, checksum="sha256:0a1b", versions=(old, new))
+    recorded = replace(IMAGE, name="rocky", versions=(ImageVersion("sha256:9d2e"),))
+    (debian, rocky) = fleet_shown.images(Snapshot((), (made, recorded)))
+    assert (debian["checksum"], debian["origin"]) == ("sha256:0a1b", "https://example.jp/x")
+    (copy,) = debian["copies"]
+    assert copy["made"]
+    assert copy["versions"] == [
+        {
+            "checksum": "sha256:0a1b",
+            "origin": "https://example.jp/x",
+            "format": "qcow2",
+            "size_bytes": 10,
+            "request": "r1",
+            "created": "2026-11-24T06:00:00Z",
+        },
+        {
+            "checksum": "sha256:9d2e",
+            "origin": None,
+            "format": None,
+            "size_bytes": None,
+            "request": "r0",
+            "created": None,
+        },
+    ]
+    assert not rocky["copies"][0]["made"]
+    assert rocky["copies"][0]["versions"][0]["request"] is None
+    assert rocky["origin"] is None
+    assert fleet_shown.images(Snapshot((), (IMAGE,)))[0]["origin"] is None
 
 
 def test_an_image_on_two_hosts_is_one() -> None:

@@ -12,6 +12,7 @@ from maglica.manage.wanted import want
 from maglica.model import errors
 from maglica.verbs.table import Presence
 from support.vm_fake import FakeCell
+from support.vm_suite import HOSTS
 from support.vms_suite import VmsSuite, bring, changed, group, listed, web
 
 
@@ -44,6 +45,16 @@ def test_what_can_not_be_read_is_not_passed_over(cell: FakeCell, state: Presence
     with pytest.raises(errors.LibvirtFailed, match=rf"made vm {unread.name} on host {unread.host}"):
         bring(cell, group(2, state=state))
     assert len(cell.requests) == before
+
+
+def test_an_image_that_maglica_made_is_none_of_the_vms(cell: FakeCell) -> None:
+    (first,) = web(1)
+    cell.add(HOSTS[0], first, active=False, image=None)
+    image = replace(cell.domains[HOSTS[0], first], made=True, is_image=True)
+    cell.domains[HOSTS[0], first] = image
+    assert changed(bring(cell, group(2))) == web(2, 3)
+    assert changed(bring(cell, group(0, exact=True, state=Presence.ABSENT))) == web(2, 3)
+    assert cell.domains[HOSTS[0], first] == image
 
 
 def test_a_client_worker_that_is_lost_takes_no_account_with_it(

@@ -12,6 +12,7 @@ from maglica.disk import mounts, qemu_img
 from maglica.disk.room import Room
 from maglica.model.errors import ImageUnsupported
 from maglica.model.request import CloneMode, Nic, State
+from support import made_image
 from support.fake_host import IMAGE, NAMES, FakeHost, assert_clean
 
 
@@ -59,6 +60,16 @@ def test_image_pattern(host: FakeHost) -> None:
     host.settings = replace(host.settings, image_pattern=re.compile("golden.*"))
     host.context = host.new_context()
     refused(host, "image_unknown", "image_pattern")
+
+
+def test_the_pattern_is_not_for_images_that_maglica_made(host: FakeHost) -> None:
+    host.add_image(uuid=made_image.UUID, metadata=made_image.metadata())
+    host.settings = replace(host.settings, image_pattern=re.compile("golden.*"))
+    host.context = host.new_context()
+    (done,) = host.run(host.request())
+    assert done.state is State.DONE, done.failure
+    assert done.vm.made
+    assert (done.vm.is_image, done.vm.checksum) == (False, None)
 
 
 def test_name_taken(host: FakeHost) -> None:
