@@ -159,7 +159,7 @@ OWN = """<domain type='kvm' id='7' xmlns:o='http://example.com/o'>
   <clock offset='timezone' timezone='Europe/Berlin'/>
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
-    <disk type='block' device='disk'>
+    <disk type='block' device='disk' model='virtio-transitional' snapshot='no'>
       <driver name='qemu' type='raw' cache='none'/>
       <source dev='/dev/sda'/><backingStore/><readonly/>
       <target dev='sda' bus='sata'/><address type='drive' controller='0'/><serial>a/b</serial>
@@ -201,6 +201,11 @@ def test_a_definition_of_its_user_s_own() -> None:
         "qcow2",
     )
     assert not disk.shared
+    assert root.find("devices/disk").attrib == {
+        "type": "file",
+        "device": "disk",
+        "model": "virtio-transitional",
+    }
     assert root.find("devices/disk/driver").get("cache") == "none"
     assert root.find("devices/disk/target").get("bus") == "sata"
     assert (cdrom.target, cdrom.source) == ("sdb", None)

@@ -23,7 +23,7 @@ from ..model.request import Nic
 from . import given_xml, image_metadata, size
 from . import nics as domain_nics
 from .clone import DiskSource
-from .definition import describe_disk, memory_bytes, parse, text
+from .definition import describe_disk, parse, text
 from .image_metadata import ImageRecord
 from .obstacles import obstacles
 
@@ -206,7 +206,8 @@ def _disk(root: ET.Element, source: DiskSource) -> None:
         ET.SubElement(disk, "target", {"dev": "vda", "bus": "virtio"})
     for old in [child for child in disk if child.tag not in given_xml.DISK_KEPT]:
         disk.remove(old)
-    disk.attrib = {"type": "file", "device": "disk"}
+    model = {name: value for name, value in disk.attrib.items() if name == "model"}
+    disk.attrib = {"type": "file", "device": "disk", **model}
     driver = disk.find("driver")
     if driver is None:
         driver = ET.Element("driver")
@@ -238,11 +239,6 @@ def _firmware(root: ET.Element, plan: NewImage) -> None:
         boot.insert(0, element)
     if plan.secure_boot:
         ET.SubElement(_child(root, "features"), "smm", {"state": "on"})
-
-
-def memory_mib(xml: str) -> int:
-    """Return the memory that a definition of a user's own asks for."""
-    return memory_bytes(given_xml.read(xml), "memory") >> 20
 
 
 def _child(root: ET.Element, tag: str) -> ET.Element:
