@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from maglica.disk.firmware import HEAD, check, wanted
@@ -83,6 +85,26 @@ def test_a_disk_without_a_boot_loader(head: bytes) -> None:
         wanted(head)
     for firmware in Firmware:
         check(head, firmware)
+
+
+@pytest.mark.parametrize(
+    ("script", "firmware"),
+    [
+        (f"label: gpt\n,1M,{BIOS_BOOT}\n,2M,U\n,,L\n", Firmware.BIOS),
+        ("label: gpt\n,2M,U\n,,L\n", Firmware.UEFI),
+        ("label: gpt\ntype=L, attrs=LegacyBIOSBootable\n", Firmware.BIOS),
+        ("label: dos\n,,L,*\n", Firmware.BIOS),
+    ],
+)
+def test_disks_of_sfdisk(tmp_path: Path, script: str, firmware: Firmware) -> None:
+    disk = tmp_path / "disk"
+    with disk.open("wb") as file:
+        file.write(b"\xeb\x63")
+        file.truncate(16 << 20)
+    sfdisk = ["sfdisk", "--quiet", "--wipe=never", str(disk)]
+    subprocess.run(sfdisk, input=script, text=True, check=True)
+    with disk.open("rb") as file:
+        assert wanted(file.read(HEAD)) is firmware
 
 
 def test_a_disk_that_starts_by_the_other_firmware_only() -> None:
