@@ -237,6 +237,13 @@ def test_of_two_with_one_uuid_none_is_removed(host: str | None) -> None:
         assert _decide(twins, state=PRESENT, host=host).steps == ()
 
 
+def test_an_image_of_that_name_is_no_vm_be_it_on_two_hosts() -> None:
+    image = replace(OFF, made=True, is_image=True)
+    for domains in ((image,), (image, replace(image, host="kvm1"))):
+        with pytest.raises(errors.NameTaken, match=f"{NAME} is an original image on .*, not a vm"):
+            _decide(domains, state=ABSENT)
+
+
 def test_the_host_tells_which_of_two_is_meant() -> None:
     other = replace(RUNNING, host="kvm1", uuid="other")
     plan = _decide((RUNNING, other), host="kvm1", state=ABSENT)

@@ -137,7 +137,7 @@ def _need_one_of_each_uuid(domains: Sequence[Domain]) -> None:
     """Raise UuidTwice when one vm is seen on two hosts, whichever of them is meant."""
     for domain in domains:
         hosts = [other.host for other in domains if other.uuid == domain.uuid]
-        if domain.made and len(hosts) > 1:
+        if domain.made and not domain.is_image and len(hosts) > 1:
             raise UuidTwice.of(domain.name, domain.uuid, sorted(hosts))
 
 
