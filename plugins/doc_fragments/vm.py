@@ -69,6 +69,19 @@ options:
       - The memory, in MiB. Without it a vm is made with as much as the image has.
       - A running vm gets another size at its next start.
     type: int
+  disk_size:
+    description:
+      - The size of the vm's first disk, in MiB, or with the unit C(MiB), C(GiB) or C(TiB), such as
+        V(20GiB). Without it the disk is as large as the image's.
+      - The partition with the guest's root file system fills the disk from the start, and the file
+        system fills the partition after the first boot. That takes ext4, xfs or btrfs on the last
+        partition, or straight on the disk, C(systemd-growfs) in the guest and a line for C(/) in
+        its C(/etc/fstab). Any other guest, and a size below the image's, is an error
+        (V(disk_size_unsupported)) before anything is made of the vm.
+      - A larger disk takes no more room until the guest fills it. One larger than the whole storage
+        pool is an error (V(no_room)).
+      - Only used when the vm is made. A vm that was made with another size is an error.
+    type: str
   networks:
     description:
       - The network interfaces of the vm. Without it the vm has those of the image, with MAC

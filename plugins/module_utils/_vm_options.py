@@ -9,6 +9,7 @@ from typing import Any
 
 from .maglica.manage.target import WaitFor, Waiting
 from .maglica.manage.wanted import Wanted, want
+from .maglica.model import sizes
 from .maglica.verbs.table import Presence
 
 # What holds where nothing is said.
@@ -34,6 +35,7 @@ def vm_spec() -> dict[str, dict[str, Any]]:
         "pool": {"type": "str"},
         "vcpus": {"type": "int"},
         "memory": {"type": "int"},
+        "disk_size": {"type": "str"},
         "networks": {
             "type": "list",
             "elements": "dict",
@@ -96,4 +98,6 @@ def wanted(name: str | None, *said: Mapping[str, Any]) -> Wanted:
             if merged.get(option) is None:
                 merged[option] = value
     merged["memory_mib"] = merged.pop("memory")
+    size = merged.pop("disk_size", None)
+    merged["disk_size_mib"] = None if size is None else sizes.mib(size, "disk_size")
     return want(name or "", Presence(merged.pop("state")), **merged)

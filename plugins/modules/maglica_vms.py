@@ -110,6 +110,9 @@ options:
       memory:
         description: As O(memory), for this vm.
         type: int
+      disk_size:
+        description: As O(disk_size), for this vm.
+        type: str
       networks:
         description: As O(networks), for this vm.
         type: list

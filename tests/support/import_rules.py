@@ -61,6 +61,7 @@ COMPUTING = {
     "copy",
     "dataclasses",
     "datetime",
+    "decimal",
     "enum",
     "functools",
     "hashlib",

@@ -8,6 +8,8 @@ import argparse
 import re
 from typing import Any, Callable
 
+from ..model import sizes
+from ..model.errors import NameInvalid
 from ..verbs.verb import Option
 
 _WAIT_TIMEOUT = 1800
@@ -87,6 +89,14 @@ def positive(text: str) -> int:
 
 def number(text: str) -> int:
     return 0 if text == "0" else positive(text)
+
+
+def size(text: str) -> int:
+    """Return the MiB that a size says, which may have a unit."""
+    try:
+        return sizes.mib(text, "size")
+    except NameInvalid as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def request_id(text: str) -> str:

@@ -75,6 +75,12 @@ def _clone_options(parser: argparse.ArgumentParser) -> None:
     add("--vcpus", type=options.positive, metavar="N", help="default: as in the image")
     add("--memory", type=options.positive, metavar="MIB", help="default: as in the image")
     add(
+        "--disk-size",
+        type=options.size,
+        metavar="SIZE",
+        help="of the first disk, in MiB or such as 20GiB (default: as in the image)",
+    )
+    add(
         "--network",
         action="append",
         metavar="NAME",
@@ -106,6 +112,7 @@ def clone(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
         "pool": asked.pool,
         "vcpus": asked.vcpus,
         "memory_mib": asked.memory,
+        "disk_size_mib": asked.disk_size,
         "networks": list(map(Nic, asked.network)) if asked.network else None,
         "ssh_authorized_keys": _authorized_keys(asked.ssh_authorized_keys),
         "tags": asked.tags,

@@ -169,7 +169,8 @@ class Reservations:
             assigned_mib=0 if domain else memory,
         )
         pools = holdings.report.pools if holdings else ()
-        room = placement_pools.roomiest(pools, reserved.pool_bytes, spec.pool)
+        under_way = reserved.pool_bytes
+        room = placement_pools.roomiest(pools, under_way, spec.pool, spec.disk_size)
         if room is None or domain is not None:
             return entry
         size = need.disk_bytes + need.base_bytes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from ..domain.clone import DiskSource
 from ..domain.metadata import OwnVolume
 from ..model.errors import MaglicaError, NoRoom
 from .chain import Chain, Layer
+from .partitions import Patch
 from .room import MIB, Room, gib
 
 
@@ -103,6 +104,20 @@ class Pool(ABC):
 
         It is on the disk when this returns. Raises NoRoom, StorageFailed, or ImageUnsupported for
         an image's disk that is damaged.
+        """
+
+    @abstractmethod
+    def head(self, base: Chain, length: int) -> bytes:
+        """Return the first ``length`` bytes of a base's disk, fewer of a shorter one.
+
+        Raises StorageFailed.
+        """
+
+    @abstractmethod
+    def grow(self, volume: OwnVolume, size: int, patches: Sequence[Patch]) -> None:
+        """Let the disk of a volume have ``size`` bytes, no fewer than before, and write to it.
+
+        All is on the disk when this returns. Raises NoRoom or StorageFailed.
         """
 
     @staticmethod

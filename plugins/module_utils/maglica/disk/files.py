@@ -8,7 +8,7 @@ import contextlib
 import os
 import stat
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, ClassVar
@@ -18,9 +18,10 @@ from ..domain.clone import DiskSource
 from ..domain.metadata import OwnVolume
 from ..libvirtd import local
 from ..model.errors import NoRoom, NotOwn, StorageFailed
-from . import copies, mounts, qemu_img
+from . import copies, mounts, qemu_img, qemu_io
 from .backend import Pool
 from .chain import QCOW2, Chain, Layer
+from .partitions import Patch
 from .room import Room
 
 _NO_SPACE = "No space left on device"
@@ -99,6 +100,13 @@ class FilePool(Pool):
         self.create(connection, volume, image[0].size)
         with self.explained():
             qemu_img.copy(image, volume.path, alive, changes)
+
+    def head(self, base: Chain, length: int) -> bytes:
+        return qemu_img.head(base[0], length)
+
+    def grow(self, volume: OwnVolume, size: int, patches: Sequence[Patch]) -> None:
+        with self.explained():
+            qemu_io.grow(volume.path, self.FORMAT, size, patches)
 
     @staticmethod
     def map_of(path: str) -> list[tuple[int, int, int]]:

@@ -88,10 +88,12 @@ def with_free(known: Sequence[Pool], taken: Mapping[str, int]) -> tuple[Pool, ..
     )
 
 
-def choose(known: Sequence[Pool], needed: int, named: str | None = None) -> Pool:
+def choose(
+    known: Sequence[Pool], needed: int, named: str | None = None, disk_size: int = 0
+) -> Pool:
     """Return the named pool, or the one with most room. Raises NoRoom, StorageFailed.
 
-    ``needed`` is in bytes.
+    ``needed`` is in bytes, and so is ``disk_size``: a disk that could never be filled is refused.
     """
     if named is not None:
         known = [pool for pool in known if pool.name == named]
@@ -105,7 +107,12 @@ def choose(known: Sequence[Pool], needed: int, named: str | None = None) -> Pool
             f"storage pool {known[0].name} is on {known[0].shared}, which other hosts may see too:"
             " bases and vms need a pool that is this host's own"
         )
-    best = max(own, key=lambda pool: pool.free)
+    best = max(own, key=lambda pool: (pool.capacity >= disk_size, pool.free))
+    if best.capacity < disk_size:
+        raise NoRoom(
+            f"pool {best.name} has {gib(best.capacity)} GiB in all, less than a disk of"
+            f" {gib(disk_size)} GiB"
+        )
     if best.free < needed:
         raise NoRoom(f"pool {best.name} has {gib(best.free)} GiB free, {gib(needed)} GiB needed")
     return best

@@ -18,7 +18,7 @@ from typing import Callable
 from ..model.errors import NoRoom, StorageFailed
 from ..system.programs import environment, limited
 from . import mounts
-from .chain import QCOW2, Chain, Layer, content_bytes, source, top_source
+from .chain import QCOW2, RAW, Chain, Layer, content_bytes, source, top_source
 from .room import gib
 
 # Seconds of processor time, and those for each GiB: ten times what zlib takes on a slow machine.
@@ -27,7 +27,7 @@ _CPU, _CPU_GIB = 600, 120
 # 250,000 pieces, is not worth what it takes to read.
 _MAP_SECONDS = 60
 MAX_MAP = 32 << 20
-_NO_SPACE = ("No space left on device", "Disk quota exceeded")
+NO_SPACE = ("No space left on device", "Disk quota exceeded")
 _PERCENT = re.compile(rb"\(([0-9.]+)/100%\)")
 
 log = logging.getLogger(__name__)
@@ -129,6 +129,21 @@ def _map(path: str) -> bytes | None:
         return os.pread(output, MAX_MAP, 0)
 
 
+def head(layer: Layer, length: int) -> bytes:
+    """Return the first bytes of a disk whose first file is ``layer``, one of this host's own.
+
+    ``length`` is a multiple of 512; a shorter disk gives fewer. Raises StorageFailed.
+    """
+    with ExitStack() as stack:
+        descriptor = os.memfd_create("head")
+        stack.callback(os.close, descriptor)
+        words = ["qemu-img", "dd", "-U", "-f", layer.format, "-O", RAW, "bs=512"]
+        words += [f"count={length // 512}", f"if={layer.path}"]
+        target = f"of=/proc/{os.getpid()}/fd/{descriptor}"
+        _run([*words, target], 0, f"disk {layer.path} can't be read", lambda: None)
+        return os.pread(descriptor, length, 0)
+
+
 def _run(words: Sequence[str], needed: int, about: str, alive: Callable[[], None]) -> None:
     """Run qemu-img under limits for a copy of ``needed`` bytes; ``about`` begins an error."""
     try:
@@ -143,7 +158,7 @@ def _run(words: Sequence[str], needed: int, about: str, alive: Callable[[], None
     except OSError as error:
         raise StorageFailed(f"qemu-img can't be run: {error}") from error
     if process.returncode:
-        failure = NoRoom if any(text in said for text in _NO_SPACE) else StorageFailed
+        failure = NoRoom if any(text in said for text in NO_SPACE) else StorageFailed
         raise failure(f"{about}: {said}")
 
 

@@ -29,12 +29,16 @@ _LABEL_CHILDREN = ("label", "imagelabel")
 
 @dataclass(frozen=True)
 class DiskSource:
-    """The file that a copied disk of the clone has as its source: a volume of its own."""
+    """The file that a copied disk of the clone has as its source: a volume of its own.
+
+    ``size`` is what the guest sees of it, in bytes.
+    """
 
     path: str
     format: str = "qcow2"
     pool: str = ""
     name: str = ""
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,8 @@ def _own_files(root: ET.Element, plan: ClonePlan) -> None:
     for _metadata, element in domain_metadata.of_vm(root):
         for target, disk in plan.disks.items():
             attributes = {"target": target, "pool": disk.pool, "name": disk.name, "path": disk.path}
+            if disk.size is not None:
+                attributes["size"] = str(disk.size)
             ET.SubElement(element, "maglica:volume", attributes)
         if nvram is not None:
             ET.SubElement(element, "maglica:nvram", {"path": nvram})

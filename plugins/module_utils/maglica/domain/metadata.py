@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from ..model import moment, names
 from ..model.moment import Moment
@@ -22,6 +22,7 @@ IMAGE_NAMESPACE = "https://maglica.cloud/xmlns/image/1.0"
 PREFIX = "maglica"
 # Whoever writes a host's definitions writes this too.
 _SECONDS = re.compile(r"[0-9]{1,10}")
+_BYTES = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Made:
     sorted. ``addresses`` are pairs of a MAC address and a static address of that interface, with
     its prefix length. ``volumes`` are the vm's own, ``nvram`` is the path of its own UEFI
     variables; what is not named here is not Maglica's to remove. ``ssh_host_keys`` are the public
-    ones that it was given, as in known_hosts(5) without the host.
+    ones that it was given, as in known_hosts(5) without the host. ``sizes`` are what the guest saw
+    of its volumes when they were made, in bytes, by the disks' targets.
     """
 
     image: str
@@ -62,6 +64,7 @@ class Made:
     volumes: tuple[OwnVolume, ...] = ()
     nvram: str | None = None
     ssh_host_keys: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def made(root: ET.Element, uuid: str) -> Made | None:
@@ -91,6 +94,11 @@ def made(root: ET.Element, uuid: str) -> Made | None:
             ssh_host_keys=names.ssh_host_keys(
                 child.text or "" for child in children(element, "ssh_host_key")
             ),
+            sizes={
+                child.get("target", ""): int(child.get("size", ""))
+                for child in children(element, "volume")
+                if _BYTES.fullmatch(child.get("size", ""))
+            },
         )
     return None
 

@@ -16,7 +16,7 @@ def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) 
     """Return ``domain`` with what its definition says.
 
     ``statistics`` are what libvirt tells of the domain: its disks have sizes as far as they are
-    there.
+    there, or else those that they were made with.
     """
     made, image = found.made, found.image
     origin: dict[str, Any] = {}
@@ -68,7 +68,11 @@ def _disks(found: Definition, statistics: Mapping[str, Any], active: bool) -> tu
             statistics.get(prefix + "name", ""),
             (number(statistics, prefix + "capacity"), number(statistics, prefix + held)),
         )
+    known = found.made.sizes if found.made else {}
     return tuple(
-        Disk(disk.target, disk.device, disk.format, disk.source, *sizes.get(disk.target, ()))
+        Disk(
+            *(disk.target, disk.device, disk.format, disk.source),
+            *sizes.get(disk.target, (known.get(disk.target), None)),
+        )
         for disk in found.disks
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from . import growth
 from .areas.plan import area_for
 from .areas.plan import fill as filled
 from .clone_plan import AUTHORIZED_KEYS, plan
@@ -88,6 +89,8 @@ def clean(findings: Findings) -> tuple[Edit, ...]:
     if findings.dhclient is not None:
         content = dhclient(findings.dhclient)
         edits.append(Write(DHCLIENT, content.encode("utf-8", "surrogateescape")))
+    if findings.fstab is not None:
+        edits.append(Write(growth.FSTAB, findings.fstab.encode("utf-8", "surrogateescape")))
     if findings.selinux:
         # Files that were made offline have no label; the guest gives them theirs at first boot.
         edits.append(Write(RELABEL, b""))

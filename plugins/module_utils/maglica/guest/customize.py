@@ -20,6 +20,7 @@ from .clone_plan import AUTHORIZED_KEYS
 from .edits import SHADOW, Edit, apply
 from .facts import GuestFacts
 from .filesystem import ApplianceDied
+from .growth import FSTAB
 from .inspect import examine
 from .system import find_system, holding, with_inodes
 
@@ -59,7 +60,8 @@ def prepare_base(
         with appliance.mounted(system.mounts, PREPARE_SECONDS) as filesystem:
             findings = examine(filesystem, system)
             edits, facts = lay_out(findings, new_fill() if system.is_plain else "")
-            apply((*clean(findings), *edits), filesystem)
+            # fstab(5) is there: filled, it keeps its owner, mode and label.
+            apply((*clean(findings), *edits), filesystem, (FSTAB,))
             numbers = {area.path: filesystem.inode(area.path) for area in facts.areas}
         with appliance.within(PREPARE_SECONDS):
             facts = replace(facts, areas=with_inodes(appliance, facts, numbers))

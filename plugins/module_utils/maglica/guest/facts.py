@@ -93,6 +93,8 @@ class GuestFacts:
     ``resolv_conf``: what it says then.
     ``drop_ins``: the guest's network configuration reads files beside its main one.
     ``addresses``: static addresses that the guest had, which no clone may take over.
+    ``root_kind``: the type of the file system that is mounted at /, as libguestfs names it.
+    ``has_growfs``: systemd-growfs(8) is there. ``root_in_fstab``: fstab(5) has a line for it.
     """
 
     mounts: tuple[Mount, ...]
@@ -114,6 +116,9 @@ class GuestFacts:
     laid_out: tuple[str, ...] = ()
     areas: tuple[Area, ...] = ()
     fill: str = ""
+    root_kind: str = ""
+    has_growfs: bool = False
+    root_in_fstab: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as what JSON can hold."""

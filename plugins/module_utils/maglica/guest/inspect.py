@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from ..model.errors import GuestUnsupported
-from . import ssh
+from . import growth, ssh
 from .clone_plan import AUTHORIZED_KEYS, HOSTNAME, HOSTS, MACHINE_ID, SSH
 from .facts import GuestFacts, Mount
 from .filesystem import Filesystem, Kind
@@ -58,6 +58,7 @@ class OperatingSystem:
     """What libguestfs says of the system on the disks: the part of GuestFacts that needs it.
 
     ``is_plain``: a file's bytes lie on the disks as they are, with nothing else that tells of them.
+    ``root_kind``: the type of the file system at /.
     """
 
     mounts: tuple[Mount, ...]
@@ -65,6 +66,7 @@ class OperatingSystem:
     version: str
     shared: bool
     is_plain: bool = False
+    root_kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Findings:
 
     ``network_files`` were taken over into the facts and are to be removed, as ``certificates`` of
     the image's SSH host keys are, for no clone has these keys. ``dhclient`` is the
-    content of dhclient.conf(5) when there is one. ``optional`` are the files that only some clones
+    content of dhclient.conf(5) when there is one, ``fstab`` that of fstab(5) such that / grows with
+    its disk. ``optional`` are the files that only some clones
     change and that can be laid out. ``generates_iqn``: iSCSI's initiator names
     itself when it is told to.
     """
@@ -87,6 +90,7 @@ class Findings:
     certificates: tuple[str, ...] = ()
     generates_iqn: bool = False
     optional: tuple[str, ...] = ()
+    fstab: str | None = None
 
 
 def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
@@ -95,6 +99,7 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
     family, network = families.examine(filesystem)
     named = ssh.examine(filesystem)
     _need_own_ids(filesystem)
+    fstab = growth.with_growfs(_text_of_plain(filesystem, growth.FSTAB))
     facts = GuestFacts(
         mounts=system.mounts,
         distro=system.distro,
@@ -112,6 +117,9 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
         ssh_host_keys=_key_types(filesystem, ssh.types(named)),
         random_seed=_first_file(filesystem, RANDOM_SEEDS),
         authorized_keys=_text(filesystem, AUTHORIZED_KEYS) or "",
+        root_kind=system.root_kind,
+        has_growfs=_first_file(filesystem, growth.GROWFS) is not None,
+        root_in_fstab=fstab is not None,
     )
     dhclient = _text(filesystem, DHCLIENT)
     return Findings(
@@ -124,6 +132,7 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
         certificates=named.certificates,
         generates_iqn=_generates_iqn(filesystem),
         optional=(*network.optional, *_optional(filesystem)),
+        fstab=fstab if growth.grows(facts) else None,
     )
 
 

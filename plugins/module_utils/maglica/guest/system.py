@@ -57,23 +57,24 @@ def find_system(appliance: Appliance) -> OperatingSystem:
         )
         _check_mounts(mounts)
         version = f"{handle.inspect_get_major_version(root)}"
+        kinds = handle.list_filesystems()
         return OperatingSystem(
             mounts=mounts,
             distro=handle.inspect_get_distro(root),
             version=version,
-            shared=_is_independent(handle.list_filesystems(), handle.list_md_devices())
+            shared=_is_independent(kinds, handle.list_md_devices())
             and all(_PLAIN_DEVICE.fullmatch(mount.device) for mount in mounts),
-            is_plain=_is_plain(handle, mounts),
+            is_plain=_is_plain(handle, mounts, kinds),
+            root_kind=kinds.get(root, ""),
         )
 
 
-def _is_plain(handle: Any, mounts: Iterable[Mount]) -> bool:
+def _is_plain(handle: Any, mounts: Iterable[Mount], kinds: Mapping[str, str]) -> bool:
     """Tell whether a file's bytes lie on the disks as they are, and nothing else depends on them.
 
     So it is with ext2 to 4 and xfs, on partitions and on logical volumes that are linear or
     striped: these have no parity, mirrors, checksums or snapshots of data.
     """
-    kinds = handle.list_filesystems()
     return all(
         kinds.get(mount.device) in _UNCHECKED
         and (_PLAIN_DEVICE.fullmatch(mount.device) or _is_linear(handle, mount.device))

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..fleet.snapshot import Found
 from ..model.errors import (
+    DiskSizeUnsupported,
     HostDown,
     LibvirtFailed,
     NameTaken,
@@ -19,6 +20,7 @@ from ..model.errors import (
     VmUnknown,
 )
 from ..model.request import Request, Spec
+from ..model.sizes import shown
 from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.remove import RemoveSpec
@@ -29,7 +31,7 @@ from .wanted import Wanted
 # What a vm is made with, by its names in a spec and in the modules; only some of it can be changed.
 _FIXED = (
     *((name, name) for name in ("image", "pool", "ssh_authorized_keys")),
-    ("interfaces", "networks"),
+    *(("interfaces", "networks"), ("disk_size_mib", "disk_size")),
 )
 _CHANGEABLE = (
     *((name, name) for name in ("clone_mode", "vcpus", "tags")),
@@ -248,6 +250,7 @@ def _make(wanted: Wanted, found: Found) -> Plan:
         "image": spec.image,
         "vcpus": spec.vcpus,
         "memory": spec.memory_mib,
+        "disk_size": spec.disk_size_mib,
         "tags": list(spec.tags) or None,
     }
     known = {name: value for name, value in after.items() if value is not None}
@@ -256,6 +259,7 @@ def _make(wanted: Wanted, found: Found) -> Plan:
 
 def _adjust(wanted: Wanted, existing: Domain) -> Plan:
     """Plan for a vm that is there: each verb tells whether it is needed."""
+    _check_disk_size(wanted, existing)
     before = _view(existing)
     after = dict(before)
     changes: list[Change] = []
@@ -268,6 +272,18 @@ def _adjust(wanted: Wanted, existing: Domain) -> Plan:
     steps = tuple(change.spec for change in changes)
     does = tuple(change.after for change in changes)
     return Plan(existing, steps, before=before, after=after, does=does)
+
+
+def _check_disk_size(wanted: Wanted, existing: Domain) -> None:
+    """Raise DiskSizeUnsupported for a vm whose first own disk is known to have another size."""
+    known = (disk.capacity_bytes for disk in existing.disks if disk.capacity_bytes is not None)
+    size = next(known, None)
+    if wanted.clone.disk_size and size not in (None, wanted.clone.disk_size):
+        raise DiskSizeUnsupported(
+            f"the first disk of vm {existing.name} on host {existing.host} has {shown(size or 0)},"
+            f" not {shown(wanted.clone.disk_size)}: disk_size counts only when a vm is made; leave"
+            " it out or say what is there"
+        )
 
 
 def _state(domain: Domain) -> str:

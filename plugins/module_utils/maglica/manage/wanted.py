@@ -101,7 +101,8 @@ def want(
 
 def _in_options(text: str) -> str:
     """Return an error's text with the names that the options have, in the place of the fields'."""
-    return text.replace("memory_mib:", "memory:").replace("interfaces", "networks", 1)
+    text = text.replace("memory_mib:", "memory:").replace("disk_size_mib:", "disk_size:")
+    return text.replace("interfaces", "networks", 1)
 
 
 _DEFAULTS = plain(CloneSpec("", ""))

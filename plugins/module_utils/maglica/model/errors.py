@@ -58,6 +58,12 @@ class ImageUnsupported(MaglicaError):
     code = "image_unsupported"
 
 
+class DiskSizeUnsupported(MaglicaError):
+    """A disk can't have that size: it or its guest can't be grown, or it is larger already."""
+
+    code = "disk_size_unsupported"
+
+
 class HostUnknown(MaglicaError):
     """No host of that name is known."""
 
@@ -238,6 +244,7 @@ CLASSES = (
     ImageUnknown,
     ImageRunning,
     ImageUnsupported,
+    DiskSizeUnsupported,
     HostUnknown,
     HostDown,
     NoRoom,

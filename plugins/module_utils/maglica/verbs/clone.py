@@ -12,6 +12,7 @@ from ..model.checks import Check, boolean, choice, list_of, named, optional, rec
 from ..model.errors import MessageInvalid, NameInvalid
 from ..model.request import CloneMode, Nic
 from .verb import (
+    DISK_SIZE,
     MEMORY,
     NAME,
     TAGS,
@@ -30,6 +31,7 @@ MAX_KEYS = 64
 class CloneSpec:
     """A vm to be made from an original image. ``None`` means: as in the image, or chosen.
 
+    ``disk_size_mib`` is that of the first disk, and with it of the guest's root file system.
     ``root_password``, a hash of crypt(5), is secret: no repr shows it, so no log and no traceback.
     """
 
@@ -47,6 +49,12 @@ class CloneSpec:
     tags: tuple[str, ...] = ()
     start: bool = True
     hostname: str | None = None
+    disk_size_mib: int | None = None
+
+    @property
+    def disk_size(self) -> int:
+        """The bytes that the first disk shall have; 0: as many as in the image."""
+        return (self.disk_size_mib or 0) << 20
 
     @property
     def guest_name(self) -> str:
@@ -85,6 +93,7 @@ _FIELDS = record(
     tags=TAGS,
     start=boolean,
     hostname=optional(_host_name),
+    disk_size_mib=optional(DISK_SIZE),
 )
 
 

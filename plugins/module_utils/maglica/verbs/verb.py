@@ -25,6 +25,8 @@ NAME = named(names.object_name)
 VM_NAME = named(names.domain_name)
 VCPUS = integer(1, 1024)
 MEMORY = integer(16, 64 << 20)
+# In MiB: up to 64 TiB, the largest disk that any image may have.
+DISK_SIZE = integer(1, 64 << 20)
 TAGS = list_of(named(names.tag), MAX_TAGS)
 
 

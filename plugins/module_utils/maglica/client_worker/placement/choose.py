@@ -139,7 +139,8 @@ def _weigh(spec: CloneSpec, candidate: Candidate, second: str | None) -> Choice:
     taken = need(spec, holdings, reserved.bases)
     check_memory(candidate, taken.committed_mib)
     needed = taken.disk_bytes + taken.base_bytes
-    pool = pools.choose(holdings.report.pools, reserved.pool_bytes, needed, taken.pool)
+    there, under_way = holdings.report.pools, reserved.pool_bytes
+    pool = pools.choose(there, under_way, needed, taken.pool, spec.disk_size)
     return Choice(candidate.name, load(candidate, memory_of(spec, holdings)), pool, taken)
 
 

@@ -14,14 +14,19 @@ GIB = 1 << 30
 
 
 def choose(
-    pools: Sequence[PoolSummary], taken: Mapping[str, int], needed: int, named: str | None
+    pools: Sequence[PoolSummary],
+    taken: Mapping[str, int],
+    needed: int,
+    named: str | None,
+    disk_size: int = 0,
 ) -> str:
     """Return the name of the pool to use: ``named``, or the one with most room.
 
     ``taken`` are the bytes by pool that clones under way will take, ``needed`` those that this one
-    needs. Raises PoolUnknown, NoRoom.
+    needs. A disk of ``disk_size`` bytes that could never be filled is refused, although it takes
+    nothing yet. Raises PoolUnknown, NoRoom.
     """
-    found = roomiest(pools, taken, named)
+    found = roomiest(pools, taken, named, disk_size)
     if found is None:
         for pool in pools:
             if pool.shared and named in (None, pool.name):
@@ -32,6 +37,11 @@ def choose(
         which = "" if named is None else f" {named}"
         raise errors.PoolUnknown(f"there is no storage pool{which} that can hold disks")
     pool, room = found
+    if pool.capacity_bytes < disk_size:
+        raise errors.NoRoom(
+            f"pool {pool.name} has {_gib(pool.capacity_bytes)} in all, less than a disk of"
+            f" {_gib(disk_size)}"
+        )
     if needed > room:
         raise errors.NoRoom(
             f"pool {pool.name} has {_gib(max(room, 0))} free, {_gib(needed)} needed"
@@ -40,18 +50,21 @@ def choose(
 
 
 def roomiest(
-    pools: Sequence[PoolSummary], taken: Mapping[str, int], named: str | None
+    pools: Sequence[PoolSummary], taken: Mapping[str, int], named: str | None, disk_size: int = 0
 ) -> tuple[PoolSummary, int] | None:
     """Return the pool ``named``, else the one with most room, and its free bytes less those taken.
 
-    None when there is none. One that other hosts may see holds no disks.
+    One that is as large as a disk of ``disk_size`` bytes comes before all that are not. None when
+    there is none. One that other hosts may see holds no disks.
     """
     rooms = [
         (pool, pool.free_bytes - taken.get(pool.name, 0))
         for pool in pools
         if named in (None, pool.name) and pool.shared is None
     ]
-    return min(rooms, key=lambda room: (-room[1], room[0].name)) if rooms else None
+    if not rooms:
+        return None
+    return min(rooms, key=lambda it: (it[0].capacity_bytes < disk_size, -it[1], it[0].name))
 
 
 def _gib(size: int) -> str:

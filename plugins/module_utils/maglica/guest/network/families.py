@@ -9,9 +9,9 @@ from ..filesystem import Filesystem
 from . import ifupdown, networkd, stacks
 from .family import Family, Network
 
-# One more with each change of which guests are refused, and so with each family: what was found
-# before then counts no more.
-INSPECTION = 6
+# One more with each change of which guests are refused, and so with each family, and of what is
+# known of a guest: what was found before then counts no more.
+INSPECTION = 7
 FAMILIES: tuple[Family, ...] = (ifupdown.FAMILY, networkd.FAMILY)
 
 

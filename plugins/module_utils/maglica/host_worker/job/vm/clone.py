@@ -109,7 +109,7 @@ class _Batch:
     def _copy(self, image: Image, base: Base, facts: GuestFacts) -> None:
         context = self._context
         connection = context.connect()
-        source = clone_steps.source(base, context)
+        source = clone_steps.source(base, facts, context)
         self._each(lambda vm: clone_steps.place(vm, source, image, context))
         self._at_once(
             lambda vm: clone_steps.copy(vm, source, connection, context),

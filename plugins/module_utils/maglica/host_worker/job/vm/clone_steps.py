@@ -8,12 +8,13 @@ import os
 import shutil
 import time
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...._deps import need
-from ....disk import chain, nvram, pools, volumes
+from ....disk import chain, nvram, partitions, pools, volumes
 from ....disk.backend import Pool
 from ....disk.chain import Chain
 from ....disk.room import OVERLAY_BYTES
@@ -37,7 +38,8 @@ from ...ownership import own_files
 from ...ownership.own_files import OwnFiles
 from ..context import JobContext, key_folder
 from ..image.original import Image
-from . import remove, shown
+from . import disk_size, remove, shown
+from .disk_size import Growth
 
 _SEED_BYTES = 512
 _DAY = 86400
@@ -49,7 +51,7 @@ class NewVm:
 
     ``volumes`` are its own by the disks' targets, all in ``pool``, which is there as soon as the
     vm has its place; ``xml`` is the definition that it will have; ``image_nvram`` is where the
-    image's UEFI variables are, if it has some.
+    image's UEFI variables are, if it has some. ``growth`` is what makes the first disk larger.
     """
 
     request: Request
@@ -59,6 +61,7 @@ class NewVm:
     host_keys: tuple[HostKey, ...] = ()
     pool: Pool = field(init=False, compare=False, repr=False)
     image_nvram: str | None = None
+    growth: Growth | None = None
 
     @property
     def uuid(self) -> str:
@@ -68,7 +71,7 @@ class NewVm:
 def check(vm: NewVm, image: Image, context: JobContext) -> None:
     """Find out, before anything is made, what can't work.
 
-    Raises NameTaken, ImageUnsupported or GuestUnsupported.
+    Raises NameTaken, ImageUnsupported, GuestUnsupported or DiskSizeUnsupported.
     """
     libvirt = need("libvirt")
     try:
@@ -85,39 +88,56 @@ def check(vm: NewVm, image: Image, context: JobContext) -> None:
     networks = vm.spec.interfaces
     own_networks = networks is not None and all(nic.network or nic.bridge for nic in networks)
     clone.check(image.xml, own_networks)
+    disk_size.check(vm.spec, image.chains)
 
 
 @dataclass(frozen=True)
 class Source:
     """What the vms of a batch are made from: the base's disks by target, and the pools there are.
 
-    ``id`` is the base's, ``version`` that of the image, ``allocated`` is the sum of the bytes in
-    its files. ``taken`` are the bytes by pool that copies which are still to be made will take.
+    ``id`` is the base's, ``version`` that of the image, ``facts`` are those of its guest,
+    ``allocated`` is the sum of the bytes in its files. ``taken`` are the bytes by pool that copies
+    which are still to be made will take.
     """
 
     id: str
     chains: dict[str, Chain]
     pools: tuple[Pool, ...]
     version: str
+    facts: GuestFacts
     taken: dict[str, int] = field(default_factory=dict)
+    _head: list[bytes] = field(default_factory=list, repr=False)
 
     @property
     def allocated(self) -> int:
         return sum(layers[0].allocated for layers in self.chains.values())
 
+    def head(self, pool: Pool) -> bytes:
+        """Return the first bytes of the first disk, read once. Raises StorageFailed."""
+        if not self._head:
+            layers = next(iter(self.chains.values()))
+            self._head.append(pool.head(layers, partitions.HEAD))
+        return self._head[0]
 
-def source(base: Base, context: JobContext) -> Source:
+
+def source(base: Base, facts: GuestFacts, context: JobContext) -> Source:
     """Look at the base and the pools, once for a batch. Raises StorageFailed, ImageUnsupported."""
     chains = {disk.target: chain.inspect(disk.path, disk.format, ()) for disk in base.disks}
     known = pools.pools(context.connect(), context.settings.pools)
-    return Source(base.id, chains, known, base.version)
+    return Source(base.id, chains, known, base.version, facts)
 
 
 def place(vm: NewVm, base: Source, image: Image, context: JobContext) -> None:
-    """Choose where the vm's volumes are made, and announce them. Raises NoRoom, StorageFailed."""
+    """Choose where the vm's volumes are made, and announce them.
+
+    Raises NoRoom, StorageFailed or DiskSizeUnsupported.
+    """
     is_linked = vm.spec.clone_mode is CloneMode.LINKED
     needed = OVERLAY_BYTES + (0 if is_linked else base.allocated)
-    vm.pool = pools.choose(pools.with_free(base.pools, base.taken), needed, vm.spec.pool)
+    free = pools.with_free(base.pools, base.taken)
+    vm.pool = pools.choose(free, needed, vm.spec.pool, vm.spec.disk_size)
+    head = partial(base.head, vm.pool)
+    vm.growth = disk_size.growth_of(vm.spec, base.chains, base.facts, head)
     if not is_linked:
         base.taken[vm.pool.name] = base.taken.get(vm.pool.name, 0) + needed
     for target in base.chains:
@@ -131,7 +151,8 @@ def place(vm: NewVm, base: Source, image: Image, context: JobContext) -> None:
 
 
 def copy(vm: NewVm, base: Source, connection: Any, context: JobContext) -> None:
-    """Make the vm's volumes: overlays of the base, or full copies of it. May run in any thread.
+    """Make the vm's volumes: overlays of the base, or full copies of it, the first one as large as
+    it shall be. May run in any thread.
 
     Raises NoRoom or StorageFailed.
     """
@@ -141,6 +162,9 @@ def copy(vm: NewVm, base: Source, connection: Any, context: JobContext) -> None:
         else:
             folder = context.settings.state_dir
             vm.pool.copy(connection, vm.volumes[target], layers, folder, context.alive)
+    if vm.growth is not None:
+        target, _size = disk_size.first(base.chains)
+        vm.pool.grow(vm.volumes[target], vm.growth.size, vm.growth.patches)
 
 
 def _plan(vm: NewVm, base: Source) -> clone.ClonePlan:
@@ -152,7 +176,7 @@ def _plan(vm: NewVm, base: Source) -> clone.ClonePlan:
         created=int(time.time()),
         who=vm.request.who,
         clone_mode=vm.spec.clone_mode,
-        disks={target: vm.pool.source(volume) for target, volume in vm.volumes.items()},
+        disks={target: _disk(vm, target, base) for target in vm.volumes},
         networks=vm.spec.interfaces,
         vcpus=vm.spec.vcpus,
         memory_mib=vm.spec.memory_mib,
@@ -161,6 +185,13 @@ def _plan(vm: NewVm, base: Source) -> clone.ClonePlan:
         tags=vm.spec.tags,
         base=base.id if vm.spec.clone_mode is CloneMode.LINKED else None,
     )
+
+
+def _disk(vm: NewVm, target: str, base: Source) -> clone.DiskSource:
+    size = base.chains[target][0].size
+    if vm.growth is not None and target == disk_size.first(base.chains)[0]:
+        size = vm.growth.size
+    return replace(vm.pool.source(vm.volumes[target]), size=size)
 
 
 def make_keys(vm: NewVm, facts: GuestFacts, context: JobContext) -> None:
