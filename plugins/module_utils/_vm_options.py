@@ -98,6 +98,6 @@ def wanted(name: str | None, *said: Mapping[str, Any]) -> Wanted:
             if merged.get(option) is None:
                 merged[option] = value
     merged["memory_mib"] = merged.pop("memory")
-    size = merged.pop("disk_size", None)
+    size = merged.pop("disk_size")
     merged["disk_size_mib"] = None if size is None else sizes.mib(size, "disk_size")
     return want(name or "", Presence(merged.pop("state")), **merged)

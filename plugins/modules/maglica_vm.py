@@ -82,7 +82,13 @@ EXAMPLES = r"""
     clone_mode: full
     state: stopped
 
-- name: Run it, and wait until it has an address
+- name: Make a guest with a root file system of 20 GiB, whatever the image has
+  maglica.cloud.maglica_vm:
+    name: vm3.example.jp
+    image: debian12.original
+    disk_size: 20GiB
+
+- name: Run the stopped one, and wait until it has an address
   maglica.cloud.maglica_vm:
     name: vm2.example.jp
     state: running
@@ -160,7 +166,7 @@ vm:
         device: disk
         format: qcow2
         source: /var/lib/libvirt/images/vm0.example.jp.vda.5e0c9b1e.qcow2
-        capacity_bytes: null
+        capacity_bytes: 2147483648
         allocation_bytes: null
     tags: []
     ssh_host_keys:
@@ -241,8 +247,9 @@ vm:
       returned: always
     disks:
       description:
-        - Its disks, each with its target in the guest, its format and its file.
-          M(maglica.cloud.maglica_vm_info) tells their sizes, too.
+        - Its disks, each with its target in the guest, its format, its file and, of those that were
+          made for it, the size that they were made with. M(maglica.cloud.maglica_vm_info) tells the
+          sizes that they have now.
       type: list
       elements: dict
       returned: always

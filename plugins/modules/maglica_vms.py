@@ -256,7 +256,7 @@ vms:
           device: disk
           format: qcow2
           source: /var/lib/libvirt/images/web01.example.jp.vda.5e0c9b1e.qcow2
-          capacity_bytes: null
+          capacity_bytes: 2147483648
           allocation_bytes: null
       tags: []
       ssh_host_keys:
@@ -354,8 +354,9 @@ vms:
       returned: always
     disks:
       description:
-        - Its disks, each with its target in the guest, its format and its file.
-          M(maglica.cloud.maglica_vm_info) tells their sizes, too.
+        - Its disks, each with its target in the guest, its format, its file and, of those that were
+          made for it, the size that they were made with. M(maglica.cloud.maglica_vm_info) tells the
+          sizes that they have now.
       type: list
       elements: dict
       returned: always

@@ -174,10 +174,9 @@ def _own_files(root: ET.Element, plan: ClonePlan) -> None:
     nvram = nvram_of(root)
     for _metadata, element in domain_metadata.of_vm(root):
         for target, disk in plan.disks.items():
-            attributes = {"target": target, "pool": disk.pool, "name": disk.name, "path": disk.path}
-            if disk.size is not None:
-                attributes["size"] = str(disk.size)
-            ET.SubElement(element, "maglica:volume", attributes)
+            size = {} if disk.size is None else {"size": str(disk.size)}
+            place = {"pool": disk.pool, "name": disk.name, "path": disk.path}
+            ET.SubElement(element, "maglica:volume", {"target": target, **size, **place})
         if nvram is not None:
             ET.SubElement(element, "maglica:nvram", {"path": nvram})
 
