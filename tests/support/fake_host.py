@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,8 @@ from typing import Any, Callable
 import pytest
 from maglica import _deps
 from maglica.config.config import HostWorker
-from maglica.disk import chain, qemu_img
+from maglica.disk import chain, qemu_img, qemu_io
+from maglica.disk.partitions import Patch
 from maglica.guest import ssh_keys
 from maglica.guest.appliance import accel
 from maglica.guest.appliance.appliance import Drive
@@ -54,11 +56,12 @@ class Killed(BaseException):
 
 
 class FakeHost:
-    """The host of a test. ``copied``, ``prepared`` and ``batches`` tell what was done on it.
+    """The host of a test. ``copied``, ``prepared``, ``batches`` and ``grown`` tell what was done on
+    it; ``facts`` are those of every guest, ``head`` is what every base's disk begins with.
 
     ``events`` counts the side effects and what announces them, from whichever thread; at number
     ``kill_at`` the process ends, with all its threads. ``broken`` maps a step ("copy", "prepare",
-    "keys", "customize") to the error it raises.
+    "keys", "grow", "customize") to the error it raises.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,6 +74,10 @@ class FakeHost:
         self.prepared: list[list[str]] = []
         self.batches: list[list[str]] = []
         self.guests: dict[str, Guest] = {}
+        self.facts = replace(FACTS, ssh_host_keys=("ed25519",))
+        self.head = b""
+        self.heads_read = 0
+        self.grown: dict[str, tuple[str, int, Sequence[Patch]]] = {}
         self.broken: dict[str, MaglicaError] = {}
         self.unlucky: dict[str, MaglicaError] = {}
         self.events = 0
@@ -110,11 +117,13 @@ class FakeHost:
         *,
         uuid: str | None = None,
         metadata: str = "",
+        size: int = 4096,
     ) -> Domain:
         disks = ""
         for target in targets:
             path = self.folder / f"{name}.{target}.img"
             path.write_bytes(b"x" * 4096)
+            os.truncate(path, size)
             disks += DISK.format(format="raw", path=path, target=target)
         xml = DEFINITION.format(name=name, disks=disks, nvram=nvram, firmware=firmware)
         if uuid is not None:
@@ -170,7 +179,17 @@ class FakeHost:
     ) -> GuestFacts:
         self.prepared.append([drive.path for drive in drives])
         self.step("prepare")
-        return replace(FACTS, ssh_host_keys=("ed25519",))
+        return self.facts
+
+    def read_head(self, layer: chain.Layer, length: int) -> bytes:
+        assert Path(layer.path).name in self.bases()
+        self.heads_read += 1
+        return self.head[:length]
+
+    def grow(self, path: str, disk_format: str, size: int, patches: Sequence[Patch]) -> None:
+        assert Path(path).exists()
+        self.step("grow")
+        self.grown[Path(path).name] = (disk_format, size, patches)
 
     def customize(
         self, guests: Sequence[Guest], facts: GuestFacts, use_kvm: bool, alive: Callable[[], None]
@@ -212,6 +231,8 @@ def host(tmp_path: Path, own_libvirt: None, monkeypatch: pytest.MonkeyPatch) -> 
     made = FakeHost(tmp_path)
     monkeypatch.setattr(qemu_img, "copy", made.copy)
     monkeypatch.setattr(qemu_img, "lay_over", made.lay_over)
+    monkeypatch.setattr(qemu_img, "head", made.read_head)
+    monkeypatch.setattr(qemu_io, "grow", made.grow)
     monkeypatch.setattr(look, "prepare_base", made.prepare)
     monkeypatch.setattr(clone, "customize", made.customize)
     monkeypatch.setattr(ssh_keys, "host_keys", made.host_keys)

@@ -49,7 +49,17 @@ def test_clone_passes_its_options_on(
     ran = run(
         *CLONE,
         *("--host", "host1.example.jp", "--mode", "full", "--pool", "default", "--vcpus", "2"),
-        *("--memory", "1024", "--network", "default", "--network", "default", "--no-start"),
+        *(
+            "--memory",
+            "1024",
+            "--disk-size",
+            "20GiB",
+            "--network",
+            "default",
+            "--network",
+            "default",
+            "--no-start",
+        ),
         *("--ssh-authorized-keys", str(keys), "--no-wait"),
     )
     (request,) = fake.list()
@@ -61,6 +71,7 @@ def test_clone_passes_its_options_on(
         pool="default",
         vcpus=2,
         memory_mib=1024,
+        disk_size_mib=20480,
         interfaces=(Nic("default"), Nic("default")),
         ssh_authorized_keys=("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me",),
         start=False,

@@ -123,9 +123,10 @@ def test_a_table_with_few_entries_keeps_their_number() -> None:
     sectors = SIZE // SECTOR
     head = gpt([(1, 2048, sectors - 4096, LINUX)], count=4)
     found = written(head, SIZE, 2 * SIZE, 1)
-    assert found[0][: 3 * SECTOR] == gpt([(1, 2048, 2 * sectors - 2049, LINUX)], 2 * sectors, 4)[
-        : 3 * SECTOR
-    ]
+    assert (
+        found[0][: 3 * SECTOR]
+        == gpt([(1, 2048, 2 * sectors - 2049, LINUX)], 2 * sectors, 4)[: 3 * SECTOR]
+    )
     assert list(found) == [2 * sectors - 2, 0]
 
 

@@ -59,6 +59,19 @@ def test_mounts_are_those_that_matter() -> None:
 
 
 @pytest.mark.parametrize(
+    ("device", "kinds", "kind"),
+    [
+        ("/dev/sda1", {"/dev/sda1": "ext4", "/dev/sda2": "swap"}, "ext4"),
+        ("btrfsvol:/dev/sda1/@", {"btrfsvol:/dev/sda1/@": "btrfs"}, "btrfs"),
+        ("/dev/sda1", {"/dev/sda2": "xfs"}, ""),
+    ],
+)
+def test_the_type_of_the_root_file_system(device: str, kinds: dict[str, str], kind: str) -> None:
+    answers = {"inspect_get_mountpoints": {"/": device}, "list_filesystems": kinds}
+    assert found(inspect_os=[device], **answers).root_kind == kind
+
+
+@pytest.mark.parametrize(
     ("answers", "problem"),
     [
         ({"inspect_os": [f"/dev/sda{n}" for n in range(1, 200)]}, "it has 199 operating systems"),

@@ -293,6 +293,7 @@ def test_an_open_request_for_this_very_vm_is_joined(
         ({"state": ABSENT, "image": None, "host": "kvm1"}, "another host "),
         ({"state": ABSENT, "image": "b"}, "another image "),
         ({"networks": (), "pool": "p"}, "another pool and networks "),
+        ({"disk_size_mib": 20480}, "another disk_size "),
         ({"memory_mib": 64, "state": STOPPED, "new": True}, "another memory and state "),
     ],
 )

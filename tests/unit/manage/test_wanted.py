@@ -37,6 +37,8 @@ def _wanted(**fields: object) -> Wanted:
         ({"networks": (Nic(gateways=("192.0.2.1",)),)}, r"^networks\[0\]: .* need an address"),
         ({"vcpus": 0}, "^vcpus: not a whole number from 1 to 1024: 0"),
         ({"memory_mib": 1}, "^memory: not a whole number from 16"),
+        ({"disk_size_mib": 0}, "^disk_size: not a whole number from 1 to 67108864: 0"),
+        ({"disk_size_mib": 1 << 27}, "^disk_size: not a whole number"),
         ({"ssh_authorized_keys": ("x",)}, "no public SSH key"),
         ({"root_password": "in clear"}, "no hash"),
         ({"stop_timeout": -1}, "^stop_timeout: not a whole number from 0 to 86400"),

@@ -47,6 +47,13 @@ def test_need(
     assert (found.committed_mib, found.disk_bytes, found.base_bytes) == expected
 
 
+def test_a_larger_disk_takes_no_more() -> None:
+    holdings = Holdings.of(HostReport(domains=(IMAGE,), bases=(base("deb"),)))
+    for spec in (SPEC, FULL):
+        larger = replace(spec, disk_size_mib=1 << 20)
+        assert need(larger, holdings, frozenset()) == need(spec, holdings, frozenset())
+
+
 def test_an_overlay_of_a_large_image_takes_no_more_than_one_of_a_small_one() -> None:
     large = replace(IMAGE, disk_bytes=3 << 40)
     found = need(SPEC, Holdings.of(HostReport(domains=(large,), bases=(base("deb"),))), frozenset())

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from maglica.client_worker.placement.pools import roomiest
+from maglica.client_worker.placement.pools import choose, roomiest
+from maglica.model.errors import NoRoom
 from maglica.model.request import PoolSummary
 
 POOLS = (
@@ -34,3 +35,22 @@ def test_roomiest(
 ) -> None:
     found = roomiest(pools, taken, named)
     assert (found and (found[0].name, found[1])) == expected
+
+
+@pytest.mark.parametrize(
+    ("disk_size", "expected"), [(0, "large"), (9, "large"), (10, "huge"), (11, "huge")]
+)
+def test_a_pool_that_a_disk_could_never_fill_comes_last(disk_size: int, expected: str) -> None:
+    pools = (PoolSummary("large", 9, 9), PoolSummary("huge", 99, 5))
+    found = roomiest(pools, {}, None, disk_size)
+    assert found is not None
+    assert found[0].name == choose(pools, {}, 1, None, disk_size) == expected
+
+
+@pytest.mark.parametrize("named", ["large", None])
+def test_a_disk_that_is_larger_than_any_pool(named: str | None) -> None:
+    pools = (PoolSummary("large", 9 << 30, 9 << 30),)
+    assert choose(pools, {}, 1, named, 9 << 30) == "large"
+    text = r"^pool large has 9\.0 GiB in all, less than a disk of 20\.0 GiB$"
+    with pytest.raises(NoRoom, match=text):
+        choose(pools, {}, 1, named, 20 << 30)

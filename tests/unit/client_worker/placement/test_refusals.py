@@ -72,6 +72,13 @@ LIMIT = "8192 MiB less memory_reserve 512 MiB, times memory_overcommit 1"
             f"{ACT}: host a: 1024 MiB of memory needed, 680 of 7680 MiB are left ({LIMIT})",
         ),
         (
+            replace(SPEC, disk_size_mib=300 << 10),
+            (host("a"), host("b", pools=(POOL,))),
+            "no_room",
+            f"{ACT}: host a: pool default has 200.0 GiB in all, less than a disk of 300.0 GiB;"
+            " host b: pool default has 9.0 GiB in all, less than a disk of 300.0 GiB",
+        ),
+        (
             SPEC,
             (host("a", pools=(POOL,)), host("b", alive=False)),
             "no_room",
