@@ -86,6 +86,19 @@ def test_choose(known: list[Pool], needed: int, named: str | None, expected: str
     assert choose(known, needed, named).name == expected
 
 
+@pytest.mark.parametrize(("disk_size", "expected"), [(0, "a"), (9, "a"), (10, "b")])
+def test_a_pool_that_a_disk_could_never_fill_comes_last(disk_size: int, expected: str) -> None:
+    known = [Pool("a", "/a", 9, capacity=9), Pool("b", "/b", 5, capacity=99)]
+    assert choose(known, 1, None, disk_size).name == expected
+
+
+def test_a_disk_that_is_larger_than_its_pool() -> None:
+    known = [Pool("a", "/a", 9 * GIB, capacity=9 * GIB), Pool("b", "/b", GIB, capacity=99 * GIB)]
+    text = r"pool a has 9\.0 GiB in all, less than a disk of 20\.0 GiB"
+    with pytest.raises(NoRoom, match=text):
+        choose(known, 1, "a", 20 * GIB)
+
+
 @pytest.mark.parametrize(
     ("known", "named", "error", "text"),
     [

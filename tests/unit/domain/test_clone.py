@@ -124,6 +124,21 @@ def test_what_is_its_own_is_named_in_its_metadata() -> None:
     assert made.nvram == f"/var/lib/libvirt/qemu/nvram/{own}"
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("1048576", {"vda": 1 << 20}), ("", {}), ("-1", {}), ("9" * 19, {}), ("1e9", {}), ("x", {})],
+)
+def test_the_size_that_it_was_made_with(written: str, read: dict[str, int]) -> None:
+    """Whoever may edit a definition may write what no size is."""
+    xml = definition("uefi")
+    source = DiskSource("/pool/v", "qcow2", "fast", "v", 1 << 20)
+    wishes = {"uuid": vm_uuid("r"), "request": "r", "disks": {"vda": source}}
+    made = describe(clone(xml, plan(xml, **wishes)).replace("1048576", written)).made
+    assert made is not None
+    assert made.sizes == read
+    assert made.volumes == (OwnVolume("vda", "fast", "v", "/pool/v"),)
+
+
 def test_host_keys_are_named_in_its_metadata() -> None:
     xml = clone(definition("plain"), plan(definition("plain"), uuid=vm_uuid("r"), request="r"))
     key = f"ssh-ed25519 {'A' * 68}"

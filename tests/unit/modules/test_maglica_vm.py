@@ -88,6 +88,7 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
         pool="fast",
         vcpus="2",
         memory=1024,
+        disk_size="20GiB",
         networks=[
             {"network": "default", "mac": "52:54:00:AA:BB:CC"},
             {
@@ -118,6 +119,7 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
         pool="fast",
         vcpus=2,
         memory_mib=1024,
+        disk_size_mib=20480,
         networks=(
             request.Nic(network="default", mac="52:54:00:aa:bb:cc"),
             request.Nic(
@@ -136,6 +138,30 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
     )
     assert bring["waiting"] == target.Waiting(False, target.WaitFor.ADDRESS, 9)
     assert (bring["hosts"].timeout, bring["hosts"].auth_file) == (3, "/etc/libvirt/auth.conf")
+
+
+@pytest.mark.parametrize(("value", "mib"), [(2048, 2048), ("2048", 2048), ("1.5GiB", 1536)])
+def test_a_size_with_and_without_a_unit(
+    run: Run, bring: dict[str, Any], value: object, mib: int
+) -> None:
+    run(image=IMAGE, disk_size=value)
+    assert bring["wanted"].clone.disk_size_mib == mib
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("20GB", "disk_size: '20GB' is no size: a number of MiB, or one with the unit MiB, GiB or"),
+        ("1.5", "disk_size: 1.5 is no whole number of MiB"),
+        (0, "disk_size: not a whole number from 1 to 67108864: 0"),
+        ("65TiB", "disk_size: not a whole number from 1 to 67108864: 68157440"),
+    ],
+)
+def test_what_is_no_size(run: Run, bring: dict[str, Any], value: object, text: str) -> None:
+    result = run(image=IMAGE, disk_size=value)
+    assert result["code"] == "name_invalid"
+    assert result["msg"].startswith(text)
+    assert "wanted" not in bring
 
 
 def test_no_interfaces_are_not_the_image_s(run: Run, bring: dict[str, Any]) -> None:
