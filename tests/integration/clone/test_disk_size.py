@@ -57,8 +57,7 @@ def as_qcow2(raw: Path) -> Path:
     return path
 
 
-def overlay_of(base: Path, name: str) -> Path:
-    overlay = base.with_name(name)
+def overlay_of(base: Path, overlay: Path) -> Path:
     command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "qcow2"]
     subprocess.run([*command, str(overlay)], check=True)
     return overlay
@@ -89,7 +88,7 @@ def test_a_table_that_was_written_anew_is_whole(tmp_path: Path, label: str, size
     (layer,) = chain.inspect(str(as_qcow2(raw)), "qcow2", ())
     head = qemu_img.head(layer, partitions.HEAD)
     assert head == raw.read_bytes()[: partitions.HEAD]
-    overlay = overlay_of(Path(layer.path), "over lay.qcow2")
+    overlay = overlay_of(Path(layer.path), tmp_path / "over lay.qcow2")
     patches = partitions.read(head, layer.size).grown(1, size)
     qemu_io.grow(str(overlay), "qcow2", size, patches)
     # Sparse: it takes no more than the table.
@@ -107,10 +106,8 @@ def test_a_table_that_was_written_anew_is_whole(tmp_path: Path, label: str, size
 def test_a_pool_that_is_full(small: Path, tmp_path: Path) -> None:
     raw = laid_out(tmp_path / "base.raw", GPT, 4 * MIB)
     base = as_qcow2(raw)
-    overlay = overlay_of(base, "overlay.qcow2").rename(small / "overlay.qcow2")
+    overlay = overlay_of(base, small / "overlay.qcow2")
     filler = small / "filler"
-    with filler.open("wb") as file:
-        file.truncate(8 * MIB)
     done = subprocess.run(
         ["dd", "if=/dev/zero", f"of={filler}", "bs=64k"], capture_output=True, check=False
     )
