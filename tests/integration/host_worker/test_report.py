@@ -110,6 +110,7 @@ def test_what_the_pattern_excludes_is_no_image_and_was_not_made_by_maglica(node:
     assert (excluded.made, excluded.is_image, excluded.disk_bytes) == (False, False, 0)
     (image,) = (each for each in node.report().domains if each.name == NAME)
     assert (image.made, image.is_image, image.disk_bytes > 0) == (False, True, True)
+    assert (excluded.first_disk_bytes, image.first_disk_bytes > 0) == (0, True)
 
 
 def test_an_image_that_maglica_made(node: Node, tmp_path: Path) -> None:

@@ -134,7 +134,8 @@ class Request:
 class DomainSummary:
     """What placement must know of a domain. ``memory_mib`` is what it takes at most: while it runs
     of what it was started with, else of its definition. ``disk_bytes`` is what a copy of its disks
-    may take; block devices, which don't tell, count nothing.
+    may take; block devices, which don't tell, count nothing. ``first_disk_bytes`` is what a
+    guest sees of an image's first disk, 0 if that is not known.
 
     ``made``: Maglica made it as a vm. ``may_be_image``: Maglica made it as an image, or it is
     persistent and the host's ``image_pattern`` does not exclude its name; its definition can be
@@ -149,6 +150,7 @@ class DomainSummary:
     vcpus: int
     memory_mib: int
     disk_bytes: int = 0
+    first_disk_bytes: int = 0
 
     @property
     def is_image(self) -> bool:

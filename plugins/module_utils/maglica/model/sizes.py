@@ -14,6 +14,7 @@ from typing import Union
 
 from .errors import NameInvalid
 
+_MIB = 1 << 20
 _UNITS = {"MiB": 1, "GiB": 1 << 10, "TiB": 1 << 20}
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(?: ?([A-Za-z]{1,8}))?")
 
@@ -34,6 +35,14 @@ def mib(value: Union[str, int], what: str) -> int:
     if size != int(size):
         raise NameInvalid(f"{what}: {value} is no whole number of MiB")
     return int(size)
+
+
+def too_small(wanted: int, there: int) -> str:
+    """Return why an image's disk of ``there`` bytes can't be one of ``wanted`` bytes."""
+    return (
+        f"the first disk of the image has {shown(there)}, and can't be made smaller, to"
+        f" {shown(wanted)}: disk_size must be at least {-(-there // _MIB)} MiB"
+    )
 
 
 def shown(size: int) -> str:

@@ -164,6 +164,7 @@ domain = record(
     vcpus=integer(0, MAX_COUNT),
     memory_mib=_bytes,
     disk_bytes=_bytes,
+    first_disk_bytes=_bytes,
 )
 pool = record(
     model.PoolSummary,

@@ -44,6 +44,19 @@ def test_the_lowest_load_for_its_weight(hosts: tuple[Candidate, ...], expected: 
     assert chosen(SPEC, *hosts) == expected
 
 
+@pytest.mark.parametrize(
+    ("disk_size_mib", "expected"), [(None, "a"), (4096, "a"), (4095, "b"), (1, "c")]
+)
+def test_a_disk_is_not_smaller_than_the_image_s(disk_size_mib: int | None, expected: str) -> None:
+    """The hosts' images of one name may differ, and of one of them it may not be known."""
+    hosts = (
+        host("a", replace(IMAGE, first_disk_bytes=4 << 30)),
+        host("b", replace(IMAGE, first_disk_bytes=1 << 30)),
+        host("c"),
+    )
+    assert chosen(replace(SPEC, disk_size_mib=disk_size_mib), *hosts) == expected
+
+
 def test_a_peer_is_a_second_host() -> None:
     hosts = {"a": host("a"), "b": host("b", IMAGE, vm(4096))}
     assert place(SPEC, hosts).host == "a"

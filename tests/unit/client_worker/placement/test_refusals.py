@@ -72,6 +72,14 @@ LIMIT = "8192 MiB less memory_reserve 512 MiB, times memory_overcommit 1"
             f"{ACT}: host a: 1024 MiB of memory needed, 680 of 7680 MiB are left ({LIMIT})",
         ),
         (
+            replace(SPEC, disk_size_mib=2048),
+            (host("a", replace(IMAGE, first_disk_bytes=4 * GIB)), host("b", RUNNING)),
+            "disk_size_unsupported",
+            f"{ACT}: host a: the first disk of the image has 4 GiB, and can't be made smaller, to"
+            " 2 GiB: disk_size must be at least 4096 MiB;"
+            " host b: the original image deb is running; shut it down first",
+        ),
+        (
             replace(SPEC, disk_size_mib=300 << 10),
             (host("a"), host("b", pools=(POOL,))),
             "no_room",

@@ -20,7 +20,7 @@ from ...model import errors
 from ...model.request import CloneMode
 from ...model.text import some
 from ...verbs.clone import CloneSpec
-from . import image, networks, peer, pools, reachable
+from . import disk_size, image, networks, peer, pools, reachable
 from .candidates import Candidate, Choice, Holdings, Need, Reserved
 from .memory import check_memory, load, memory_of
 
@@ -30,8 +30,8 @@ def place(
 ) -> Choice:
     """Choose the host for ``spec`` among ``candidates`` (by name), but for ``second``, its peer.
 
-    Raises HostUnknown, HostDown, ImageUnknown, ImageRunning, NetworkUnknown, PoolUnknown, NoRoom or
-    MessageInvalid; its text has the reason for each host that has the image.
+    Raises HostUnknown, HostDown, ImageUnknown, ImageRunning, DiskSizeUnsupported, NetworkUnknown,
+    PoolUnknown, NoRoom or MessageInvalid; its text has the reason for each host that has the image.
     """
     if spec.host is not None:
         if spec.host not in candidates:
@@ -135,6 +135,7 @@ def _weigh(spec: CloneSpec, candidate: Candidate, second: str | None) -> Choice:
     peer.check(candidate, second)
     holdings, reserved = reachable.check(candidate), candidate.reserved
     image.check(spec, holdings)
+    disk_size.check(spec, holdings)
     networks.check(spec, holdings)
     taken = need(spec, holdings, reserved.bases)
     check_memory(candidate, taken.committed_mib)
@@ -149,6 +150,7 @@ _NEAREST = (
     errors.NoRoom,
     errors.PoolUnknown,
     errors.NetworkUnknown,
+    errors.DiskSizeUnsupported,
     errors.HostDown,
     errors.ImageRunning,
     errors.MessageInvalid,

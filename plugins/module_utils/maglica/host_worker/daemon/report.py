@@ -164,6 +164,7 @@ class Inspector:
                 and self._settings.may_be_image(domain.name())
             )
             is_image = may_be_image and not (is_active or known.made)
+            copied, first = self._look_at_disks(uuid, known) if is_image else (0, 0)
             summary = DomainSummary(
                 name=domain.name(),
                 uuid=uuid,
@@ -172,7 +173,8 @@ class Inspector:
                 made=known.made,
                 vcpus=known.vcpus,
                 memory_mib=known.memory_mib,
-                disk_bytes=self._look_at_disks(uuid, known) if is_image else 0,
+                disk_bytes=copied,
+                first_disk_bytes=first,
             )
             found.append(summary)
         gone = self._known.keys() - {summary.uuid for summary in found}
@@ -205,8 +207,9 @@ class Inspector:
             made_image=described.is_made_image,
         )
 
-    def _look_at_disks(self, uuid: str, known: _Known) -> int:
-        """Note which version of an image its disks are; return what a copy of them takes.
+    def _look_at_disks(self, uuid: str, known: _Known) -> tuple[int, int]:
+        """Note which version of an image its disks are; return what a copy of them takes, and what
+        a guest sees of the first one.
 
         0, and no version, for what can't be read: the clone will say why. Of block devices only a
         clone finds out what is in them.
@@ -217,9 +220,10 @@ class Inspector:
                 target: chain.inspect(path, kind, folders) for target, path, kind in known.disks
             }
         except MaglicaError:
-            return 0
+            return 0, 0
         self._versions[uuid] = chain.version(uuid, chains)
-        return sum(map(chain.allocated_bytes, chains.values()))
+        copied = sum(map(chain.allocated_bytes, chains.values()))
+        return copied, next((layers[0].size for layers in chains.values()), 0)
 
     def _path(self, disk: definition.DefinedDisk) -> str | None:
         if disk.kind != "volume":

@@ -135,14 +135,14 @@ def refused(host: FakeHost, text: str, code: str = "disk_size_unsupported", size
 
 
 def test_smaller_than_the_image_is_refused_before_a_base_is_made(grown: FakeHost) -> None:
-    text = refused(grown, "its disk vda has 64 MiB, and can't be made smaller, to 63 MiB:", size=63)
+    text = refused(grown, "image has 64 MiB, and can't be made smaller, to 63 MiB:", size=63)
     assert text.endswith("disk_size must be at least 64 MiB")
     assert (grown.prepared, grown.copied) == ([], [])
 
 
 def test_an_image_with_an_odd_size_names_the_next_whole_mib(host: FakeHost) -> None:
     host.add_image(size=SIZE + 512)
-    assert "at least 65 MiB" in refused(host, "its disk vda has 67109376 bytes", size=64)
+    assert "at least 65 MiB" in refused(host, "image has 67109376 bytes", size=64)
 
 
 def test_a_partition_that_is_not_the_last(grown: FakeHost) -> None:

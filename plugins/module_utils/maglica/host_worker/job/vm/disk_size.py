@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from ....disk import partitions
 from ....disk.chain import Chain
 from ....disk.partitions import Patch
-from ....disk.room import MIB
 from ....guest import growth
 from ....guest.facts import GuestFacts
 from ....model.errors import DiskSizeUnsupported
-from ....model.sizes import shown
+from ....model.sizes import shown, too_small
 from ....verbs.clone import CloneSpec
 
 _ADVICE = "leave disk_size out, or make the disk of the image itself that large"
@@ -40,12 +39,9 @@ def first(chains: Mapping[str, Chain]) -> tuple[str, int]:
 
 def check(spec: CloneSpec, chains: Mapping[str, Chain]) -> None:
     """Raise DiskSizeUnsupported if the image's first disk is larger than it shall be."""
-    target, size = first(chains)
+    _target, size = first(chains)
     if 0 < spec.disk_size < size:
-        raise DiskSizeUnsupported(
-            f"its disk {target} has {shown(size)}, and can't be made smaller, to"
-            f" {shown(spec.disk_size)}: disk_size must be at least {-(-size // MIB)} MiB"
-        )
+        raise DiskSizeUnsupported(too_small(spec.disk_size, size))
 
 
 def growth_of(
