@@ -12,10 +12,12 @@ from typing import Callable
 
 import libvirt
 import pytest
-from maglica.disk import pools
+from maglica.disk import chain, pools
+from maglica.disk.partitions import Patch
+from maglica.disk.room import MIB
 from maglica.model.errors import StorageFailed
 from support import fake_libvirt
-from support.storage_contract import StorageContract
+from support.storage_contract import StorageContract, made, own, remove
 
 from .conftest import POOL
 
@@ -67,6 +69,22 @@ def moved_pool(
 
 class TestWithRealLibvirt(StorageContract):
     pass
+
+
+def test_a_volume_grows(connection: libvirt.virConnect, pool: Path) -> None:
+    """Also one that builds upon another, which stays as it is."""
+    base, overlay = made(connection, pool, "base.qcow2", 64 * MIB), own(pool, "overlay.qcow2")
+    (storage,) = pools.pools(connection, ["default"])
+    storage.grow(base, 65 * MIB, [Patch(0, b"begin")])
+    below = chain.inspect(base.path, "qcow2", [])
+    storage.overlay(connection, overlay, below)
+    storage.grow(overlay, 1024 * MIB, [Patch(1024 * MIB - 512, b"e" * 512), Patch(512, b"second")])
+    handle = connection.storagePoolLookupByName("default").storageVolLookupByName(overlay.name)
+    assert handle.info()[1] == 1024 * MIB
+    head = storage.head(chain.inspect(overlay.path, "qcow2", []), 1024)
+    assert (head[:5], head[512:518], len(head)) == (b"begin", b"second", 1024)
+    assert chain.inspect(base.path, "qcow2", [])[0] == below[0]
+    remove(connection, overlay, base)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ DISK = uuid.UUID("8d4f7c1e-6a2b-4c3d-9e8f-0a1b2c3d4e5f")
 CLOUD = ((1, 262144, 4194270, LINUX), (14, 2048, 8191, SWAP), (15, 8192, 262143, EFI))
 SIZE = 4194304 * SECTOR  # 2 GiB
 
-thorough = settings(derandomize=True, database=None, deadline=None, max_examples=200)
+thorough = settings(max_examples=200)
 
 GptEntry = tuple[int, int, int, uuid.UUID]
 MbrEntry = tuple[int, int, int, int]

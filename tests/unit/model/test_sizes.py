@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from maglica.model import sizes
 from maglica.model.errors import NameInvalid
@@ -62,7 +62,6 @@ def test_shown(size: int, expected: str) -> None:
     assert sizes.shown(size) == expected
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=50)
 @given(st.integers(1, 64 << 20))
 def test_what_is_shown_can_be_said(mib: int) -> None:
     assert sizes.mib(sizes.shown(mib << 20), "size") == mib
