@@ -71,3 +71,14 @@ def test_disk_is_reserved_in_the_pool_with_most_room(cell: Cell) -> None:
     kind, body = cell.ask("submit", **clone("vm4", clone_mode="full"))
     assert (kind, body["code"]) == ("error", "no_room")
     assert "pool a has 1.0 GiB free, 2.0 GiB needed" in body["text"]
+
+
+def test_a_larger_disk_is_reserved_in_a_pool_that_it_fits_into(cell: Cell) -> None:
+    pools = (PoolSummary("a", 9 * GIB, 5 * GIB), PoolSummary("b", 20 * GIB, 4 * GIB))
+    cell.hello("kvm0", report(pools=pools, bases=(base(),)))
+    cell.clone("vm0", disk_size_mib=10 << 10)
+    found = cell.context.hosts.candidates["kvm0"].reserved.pool_bytes
+    assert found == {"b": OVERLAY_BYTES}
+    kind, body = cell.ask("submit", **clone("vm1", disk_size_mib=21 << 10))
+    assert (kind, body["code"]) == ("error", "no_room")
+    assert "pool b has 20.0 GiB in all, less than a disk of 21.0 GiB" in body["text"]

@@ -107,7 +107,7 @@ def choose(
             f"storage pool {known[0].name} is on {known[0].shared}, which other hosts may see too:"
             " bases and vms need a pool that is this host's own"
         )
-    best = max(own, key=lambda pool: (pool.capacity >= disk_size, pool.free))
+    best = max(own, key=lambda pool: (min(pool.capacity, disk_size), pool.free))
     if best.capacity < disk_size:
         raise NoRoom(
             f"pool {best.name} has {gib(best.capacity)} GiB in all, less than a disk of"

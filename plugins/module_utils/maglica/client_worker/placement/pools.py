@@ -64,7 +64,7 @@ def roomiest(
     ]
     if not rooms:
         return None
-    return min(rooms, key=lambda it: (it[0].capacity_bytes < disk_size, -it[1], it[0].name))
+    return min(rooms, key=lambda it: (-min(it[0].capacity_bytes, disk_size), -it[1], it[0].name))
 
 
 def _gib(size: int) -> str:
