@@ -34,10 +34,12 @@ def test_ad_hoc_with_its_progress_as_it_goes(ansible: Ansible, cell: SimulatedCe
 
 
 def test_check_mode(ansible: Ansible, cell: SimulatedCell) -> None:
-    result = ansible.ad_hoc("maglica_vm", "--check", name=NAME, image=IMAGE).result()
+    wanted = {"name": NAME, "image": IMAGE, "disk_size": "20GiB"}
+    result = ansible.ad_hoc("maglica_vm", "--check", **wanted).result()
     assert result["changed"]
     assert result["vm"]["host"] in HOSTS
     assert result["diff"]["after"]["host"] == result["vm"]["host"]
+    assert result["diff"]["after"]["disk_size"] == 20480
     assert "request" not in result
     assert cell.client.list() == ()
 
