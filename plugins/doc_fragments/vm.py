@@ -74,7 +74,7 @@ options:
       - The size of the vm's first disk, in MiB, or with the unit C(MiB), C(GiB) or C(TiB), such as
         V(20GiB). Without it the disk is as large as the image's.
       - The partition with the guest's root file system fills the disk from the start, and the file
-        system fills the partition after the first boot. That takes ext4, xfs or btrfs on the last
+        system fills the partition from the first boot on. That takes ext4, xfs or btrfs on the last
         partition, or straight on the disk, C(systemd-growfs) in the guest and a line for C(/) in
         its C(/etc/fstab). Any other guest, and a size below the image's, is an error
         (V(disk_size_unsupported)) before anything is made of the vm.
