@@ -30,6 +30,8 @@ PURE = (
     "disk/room.py",
     "fleet/snapshot.py",
     "guest/clone_plan.py",
+    "guest/cloud_init/network_config.py",
+    "guest/cloud_init/way.py",
     "guest/edits.py",
     "guest/facts.py",
     "guest/filesystem.py",

@@ -35,15 +35,29 @@ def _guestfs() -> Any:
     return guestfs
 
 
+def _yaml() -> Any:
+    import yaml
+
+    return yaml
+
+
+def _pycdlib() -> Any:
+    import pycdlib
+
+    return pycdlib
+
+
 _PACKAGES: dict[str, tuple[Callable[[], Any], str]] = {
     "zmq": (_zmq, "pyzmq (Debian: python3-zmq)"),
     "libvirt": (_libvirt, "libvirt-python (Debian: python3-libvirt)"),
     "guestfs": (_guestfs, "the libguestfs binding (Debian: python3-guestfs)"),
+    "yaml": (_yaml, "PyYAML (Debian: python3-yaml)"),
+    "pycdlib": (_pycdlib, "pycdlib (Debian: python3-pycdlib)"),
 }
 
 
 def need(name: str) -> Any:
-    """Return the imported package ``name`` ("zmq", "libvirt" or "guestfs").
+    """Return the imported package ``name``, one of ``_PACKAGES``.
 
     Raises DependencyMissing, which says what to install, when it is not there.
     """

@@ -40,6 +40,8 @@ class Pool(ABC):
     # The format of the volumes that are made in it, in QEMU's words, and how their names end.
     FORMAT: ClassVar[str]
     SUFFIX: ClassVar[str]
+    # How the names of those end that hold a medium: the bytes of a cdrom, as they are.
+    MEDIUM_SUFFIX: ClassVar[str]
 
     @classmethod
     @abstractmethod
@@ -63,6 +65,17 @@ class Pool(ABC):
     @abstractmethod
     def volume(self, target: str, stem: str) -> OwnVolume:
         """Return the volume that a disk is to get; ``stem`` is one of volumes.py."""
+
+    @abstractmethod
+    def medium(self, target: str, stem: str) -> OwnVolume:
+        """Return the volume that a cdrom's medium is to get."""
+
+    @abstractmethod
+    def write_medium(self, connection: Any, volume: OwnVolume, content: bytes) -> None:
+        """Make a volume of these bytes, as well protected as those of disks.
+
+        It is on the disk when this returns. Raises NoRoom or StorageFailed.
+        """
 
     @abstractmethod
     def check_free(self, volume: OwnVolume) -> None:
@@ -142,7 +155,11 @@ class Pool(ABC):
 
     @abstractmethod
     def source(self, volume: OwnVolume) -> DiskSource:
-        """Return what the definition of a vm says of a volume."""
+        """Return what the definition of a vm says of a disk's volume."""
+
+    @abstractmethod
+    def medium_source(self, volume: OwnVolume) -> DiskSource:
+        """Return what the definition of a vm says of a medium's volume."""
 
     @staticmethod
     @abstractmethod

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import xml.etree.ElementTree as ET
@@ -20,7 +21,7 @@ from ..libvirtd import local
 from ..model.errors import NoRoom, NotOwn, StorageFailed
 from . import copies, mounts, qemu_img, qemu_io
 from .backend import Pool
-from .chain import QCOW2, Chain, Layer
+from .chain import QCOW2, RAW, Chain, Layer
 from .partitions import Patch
 from .room import Room
 
@@ -34,6 +35,7 @@ class FilePool(Pool):
 
     FORMAT: ClassVar[str] = QCOW2
     SUFFIX: ClassVar[str] = ".qcow2"
+    MEDIUM_SUFFIX: ClassVar[str] = ".iso"
 
     @classmethod
     def read(cls, name: str, root: ET.Element) -> FilePool | None:
@@ -51,7 +53,12 @@ class FilePool(Pool):
         return named(self.path, wanted)
 
     def volume(self, target: str, stem: str) -> OwnVolume:
-        name = f"{stem}{self.SUFFIX}"
+        return self._named(target, f"{stem}{self.SUFFIX}")
+
+    def medium(self, target: str, stem: str) -> OwnVolume:
+        return self._named(target, f"{stem}{self.MEDIUM_SUFFIX}")
+
+    def _named(self, target: str, name: str) -> OwnVolume:
         return OwnVolume(target, self.name, name, str(Path(self.path) / name))
 
     def check_free(self, volume: OwnVolume) -> None:
@@ -65,14 +72,29 @@ class FilePool(Pool):
 
         Nothing is ever replaced: a file of that name is somebody's. Raises NoRoom, StorageFailed.
         """
+        self._make(connection, volume, _definition(volume.name, size, QCOW2, backing))
+
+    def _make(self, connection: Any, volume: OwnVolume, xml: str) -> None:
         libvirt = need("libvirt")
         try:
-            handle = connection.storagePoolLookupByName(self.name)
-            handle.createXML(_definition(volume.name, size, backing))
+            connection.storagePoolLookupByName(self.name).createXML(xml)
         except libvirt.libvirtError as error:
             failure = local.kind_of(error, NoRoom if _NO_SPACE in str(error) else StorageFailed)
             text = f"volume {volume.name} can't be made in pool {self.name}: {error}"
             raise failure(text) from error
+
+    def write_medium(self, connection: Any, volume: OwnVolume, content: bytes) -> None:
+        # libvirt makes it for root alone, and lets QEMU's user read it while the vm runs.
+        self._make(connection, volume, _definition(volume.name, len(content), RAW, None))
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with os.fdopen(os.open(volume.path, flags), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            failure = NoRoom if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed
+            raise failure(f"{volume.path} can't be written: {error.strerror}") from error
 
     def overlay(self, connection: Any, volume: OwnVolume, base: Chain) -> None:
         self.create(connection, volume, base[0].size, base[0].path)
@@ -125,6 +147,9 @@ class FilePool(Pool):
     def source(self, volume: OwnVolume) -> DiskSource:
         return DiskSource(volume.path, self.FORMAT, volume.pool, volume.name)
 
+    def medium_source(self, volume: OwnVolume) -> DiskSource:
+        return DiskSource(volume.path, RAW, volume.pool, volume.name)
+
     @staticmethod
     def is_own(volume: OwnVolume, path: str | None) -> bool:
         if path is not None and not _is_same_entry(path, volume.path):
@@ -145,14 +170,15 @@ def _shared(root: ET.Element, path: str) -> str | None:
     return mounts.shared_kind(path)
 
 
-def _definition(name: str, size: int, backing: str | None) -> str:
+def _definition(name: str, size: int, kind: str, backing: str | None) -> str:
     volume = ET.Element("volume")
     ET.SubElement(volume, "name").text = name
     ET.SubElement(volume, "capacity", unit="bytes").text = str(size)
     ET.SubElement(volume, "allocation", unit="bytes").text = "0"
     target = ET.SubElement(volume, "target")
-    ET.SubElement(target, "format", type=QCOW2)
-    ET.SubElement(target, "compat").text = "1.1"
+    ET.SubElement(target, "format", type=kind)
+    if kind == QCOW2:
+        ET.SubElement(target, "compat").text = "1.1"
     if backing is not None:
         store = ET.SubElement(volume, "backingStore")
         ET.SubElement(store, "path").text = backing

@@ -3,8 +3,8 @@
 """Volumes that Maglica makes: their names, and where they are now.
 
 A vm's are named NAME.TARGET.UUID8 by the vm's name, the disk's target and the first eight digits of
-the domain's UUID, and end as the kind of their pool has it. That tells people whose one may be;
-whose it is, the vm's metadata tells.
+the domain's UUID, and end as the kind of their pool has it for disks and for media. That tells
+people whose one may be; whose it is, the vm's metadata tells.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from . import pools
 
 _TARGET = re.compile(r"[a-z0-9]{1,16}")
 _SUFFIX = "|".join(sorted({re.escape(kind.SUFFIX) for kind in pools.KINDS.values()}))
-_OF_VM = re.compile(rf".+\.[a-z0-9]{{1,16}}\.([0-9a-f]{{8}})(?:{_SUFFIX})")
 _OF_IMAGE = re.compile(rf"maglica-image\.[^.]+\.([0-9a-f]{{8}})\.[^.]+(?:{_SUFFIX})")
+_MEDIA = tuple(sorted({kind.MEDIUM_SUFFIX for kind in pools.KINDS.values()}))
+_ANY_SUFFIX = "|".join((_SUFFIX, *map(re.escape, _MEDIA)))
+_OF_VM = re.compile(rf".+\.[a-z0-9]{{1,16}}\.([0-9a-f]{{8}})(?:{_ANY_SUFFIX})")
 _OF_BASE = re.compile(rf"maglica-base\.[^.]+\.([0-9a-f]{{8}})\.[^.]+(?:{_SUFFIX})")
 _OTHERS = re.compile(r"maglica-[a-z]+\..+")
 
@@ -71,6 +73,11 @@ def is_of_image(name: str, version_uuid: str) -> bool:
     match = _OF_IMAGE.fullmatch(name)
     is_kept = match is not None and match[1] == version_uuid[:8]
     return is_kept or is_of_vm(name, version_uuid)
+
+
+def is_medium(name: str) -> bool:
+    """Tell whether a vm's own volume of that name is the medium of a cdrom, and no disk."""
+    return name.endswith(_MEDIA)
 
 
 def base_of(name: str) -> str | None:

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from ..model.errors import ImageUnsupported
 from ..model.names import HOST_NAME_MAX, file_stem
 from ..model.request import CloneMode, Nic
+from . import cdrom, size
 from . import metadata as domain_metadata
 from . import nics as domain_nics
-from . import size
 from .definition import describe_disk, nvram_of, parse, text
 from .obstacles import obstacles
 
@@ -47,7 +47,8 @@ class ClonePlan:
 
     ``created`` is a Unix time, ``image_version`` is that of the base. ``networks``, ``vcpus`` and
     ``memory_mib`` are the image's when None. ``image_nvram`` is where the image's UEFI variables
-    are if its definition doesn't say so and it has some: see ``definition.hides_nvram``.
+    are if its definition doesn't say so and it has some: see ``definition.hides_nvram``. ``seed``
+    is a medium for cloud-init, ``image_seeds`` are the targets of those that the image has.
     """
 
     name: str
@@ -65,6 +66,8 @@ class ClonePlan:
     image_version: str = ""
     tags: Sequence[str] = ()
     base: str | None = None
+    seed: DiskSource | None = None
+    image_seeds: Sequence[str] = ()
 
 
 def check(xml: str, own_networks: bool = False) -> None:
@@ -96,6 +99,8 @@ def clone(xml: str, plan: ClonePlan) -> str:
     _identity(root, plan)
     _metadata(root, plan)
     _disks(root, plan.disks)
+    cdrom.eject(root, plan.image_seeds)
+    own = {**plan.disks, **({cdrom.add(root, plan.seed.path): plan.seed} if plan.seed else {})}
     domain_nics.rewrite(root, plan.networks, plan.request)
     _static_addresses(root, plan.networks or ())
     if plan.vcpus is not None:
@@ -103,7 +108,7 @@ def clone(xml: str, plan: ClonePlan) -> str:
     if plan.memory_mib is not None:
         size.set_memory(root, plan.memory_mib)
     _nvram(root, plan)
-    _own_files(root, plan)
+    _own_files(root, own)
     # With a name alone, which a client chooses, it could be a file of others: auth.log.
     own_name = f"{file_stem(plan.name)[:HOST_NAME_MAX]}.{plan.uuid[:8]}"
     _character_devices(root, old_name, own_name)
@@ -169,11 +174,11 @@ def record_host_keys(xml: str, keys: Sequence[str]) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-def _own_files(root: ET.Element, plan: ClonePlan) -> None:
+def _own_files(root: ET.Element, disks: Mapping[str, DiskSource]) -> None:
     """Record what is the clone's own, so that it can be removed with it wherever it is by then."""
     nvram = nvram_of(root)
     for _metadata, element in domain_metadata.of_vm(root):
-        for target, disk in plan.disks.items():
+        for target, disk in disks.items():
             size = {} if disk.size is None else {"size": str(disk.size)}
             place = {"pool": disk.pool, "name": disk.name, "path": disk.path}
             ET.SubElement(element, "maglica:volume", {"target": target, **size, **place})

@@ -14,7 +14,7 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 from ...._deps import need
-from ....disk import overlays
+from ....disk import overlays, volumes
 from ....domain import definition
 from ....domain.metadata import Made
 from ....libvirtd import local
@@ -65,12 +65,13 @@ def _flatten_all(domain: Any, made: Made, request: Request, context: JobContext)
 
 
 def _own_disks(domain: Any, made: Made) -> dict[str, str]:
-    """Return the paths of the vm's own volumes, by target: no others are touched.
+    """Return the paths of the vm's own disks, by target: no others are touched.
 
     Raises StorageFailed when one of them is in use in another way, as below a snapshot, NotOwn for
     what the metadata can't name.
     """
-    if not made.volumes:
+    own = [volume for volume in made.volumes if not volumes.is_medium(volume.name)]
+    if not own:
         raise StorageFailed("its definition names no volume as its own")
     own_files.check_names(own_files.of_vm(made), domain.UUIDString())
     xmls = [inactive_xml(domain)]
@@ -79,14 +80,14 @@ def _own_disks(domain: Any, made: Made) -> dict[str, str]:
     attached = [
         {disk.target: disk.source for disk in definition.describe(xml).disks} for xml in xmls
     ]
-    for volume in made.volumes:
+    for volume in own:
         for sources in attached:
             if sources.get(volume.target) != volume.path:
                 raise StorageFailed(
                     f"disk {volume.target} is {sources.get(volume.target) or 'detached'} now, and"
                     f" was made as {volume.path}: merge snapshots, or attach it as it was"
                 )
-    return {volume.target: volume.path for volume in made.volumes}
+    return {volume.target: volume.path for volume in own}
 
 
 def _flatten_disk(

@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The medium that a clone's cloud-init reads: a small ISO 9660 image, labelled as NoCloud wants it.
+
+The same files give the same bytes, whenever and wherever they are put together.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Mapping
+
+from .._deps import need
+
+LABEL = "cidata"
+# A plain file that only root reads.
+_MODE = 0o100400
+_SECTOR = 2048
+# ECMA-119, 8: descriptors begin in sector 16, with the primary one; what is where in them.
+_DESCRIPTORS = 16 * _SECTOR
+_TERMINATOR = 255
+_NAME = slice(40, 72)
+_ROOT = 156
+_DATES = slice(813, 881)
+_NO_DATE = b"0" * 16 + b"\0"
+# 9.1.5, and IEEE P1282's TF: years since 1900, month, day, hour, minute, second, offset from GMT.
+_A_DAY = bytes((100, 1, 1, 0, 0, 0, 0))
+
+
+def image(files: Mapping[str, bytes]) -> bytes:
+    """Return the image with these files, in memory, for they hold secrets.
+
+    Their names are there for Linux (Rock Ridge) and for others (Joliet). Raises DependencyMissing.
+    """
+    iso = need("pycdlib").PyCdlib()
+    iso.new(interchange_level=3, vol_ident=LABEL, joliet=3, rock_ridge="1.09")
+    for name, content in sorted(files.items()):
+        plain = f"/{name.upper().replace('-', '_')}.;1"
+        source = io.BytesIO(content)
+        places = {"iso_path": plain, "rr_name": name, "joliet_path": f"/{name}"}
+        iso.add_fp(source, len(content), **places, file_mode=_MODE)
+    made = io.BytesIO()
+    iso.write_fp(made)
+    iso.close()
+    data = bytearray(made.getvalue())
+    _forget_when(data)
+    return bytes(data)
+
+
+def _forget_when(data: bytearray) -> None:
+    """Take the time of now, in this host's own zone, out of an image; pycdlib writes no other."""
+    start = _DESCRIPTORS
+    while data[start] != _TERMINATOR:
+        data[start + _DATES.start : start + _DATES.stop] = _NO_DATE * 4
+        root = start + _ROOT
+        _forget_record(data, root)
+        extent, size = (int.from_bytes(data[root + at : root + at + 4], "little") for at in (2, 10))
+        record = extent * _SECTOR
+        while data[record] and record < extent * _SECTOR + size:
+            _forget_record(data, record)
+            record += data[record]
+        start += _SECTOR
+
+
+def _forget_record(data: bytearray, start: int) -> None:
+    """Do it in a directory record, with its Rock Ridge entries."""
+    data[start + 18 : start + 25] = _A_DAY
+    length, name = data[start], data[start + 32]
+    entry = start + 33 + name + (name + 1) % 2
+    while entry + 4 <= start + length and data[entry + 2] >= 4:
+        size = data[entry + 2]
+        if data[entry : entry + 2] == b"TF":
+            data[entry + 5 : entry + size] = _A_DAY * ((size - 5) // len(_A_DAY))
+        entry += size
+
+
+def is_seed(path: str) -> bool:
+    """Tell whether a file is an image that cloud-init would read as NoCloud's.
+
+    What is no plain file, or can't be read, is none.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return False
+            file.seek(_DESCRIPTORS)
+            data = file.read(_NAME.stop)
+    except OSError:
+        return False
+    name = data[_NAME].decode("ascii", "replace").strip(" \0")
+    return data[:6] == b"\x01CD001" and name.lower() == LABEL

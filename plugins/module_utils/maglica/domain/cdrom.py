@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cdrom for a clone, beside the drives that its image has.
+
+It is one on a virtio-scsi controller: kernels made for clouds have no drivers for others (Debian's
+has none for SATA), and a medium that they don't see is none.
+"""
+
+from __future__ import annotations
+
+import itertools
+import string
+import xml.etree.ElementTree as ET
+from collections.abc import Collection, Iterator
+
+from ..model.errors import ImageUnsupported
+
+_MODELS = ("virtio-scsi", "virtio-transitional", "virtio-non-transitional")
+# Of a controller's targets only the first is used: units of it that QEMU has room for.
+_UNITS = 256
+
+
+def free_target(root: ET.Element) -> str:
+    """Return the name (sda …) that a further drive of the domain can have."""
+    taken = {element.get("dev") for element in root.iterfind("devices/disk/target")}
+    letters = ("".join(each) for n in (1, 2) for each in _words(n))
+    return next(name for name in (f"sd{each}" for each in letters) if name not in taken)
+
+
+def _words(length: int) -> Iterator[tuple[str, ...]]:
+    return itertools.product(string.ascii_lowercase, repeat=length)
+
+
+def add(root: ET.Element, path: str) -> str:
+    """Add a cdrom with the raw file ``path`` in it; return its target."""
+    devices = root.find("devices")
+    if devices is None:
+        raise ImageUnsupported("the definition has no <devices>")
+    target = free_target(root)
+    controller, unit = _place(root, devices)
+    disk = ET.Element("disk", {"type": "file", "device": "cdrom"})
+    ET.SubElement(disk, "driver", {"name": "qemu", "type": "raw"})
+    ET.SubElement(disk, "source", {"file": path})
+    ET.SubElement(disk, "target", {"dev": target, "bus": "scsi"})
+    ET.SubElement(disk, "readonly")
+    place = {"controller": str(controller), "bus": "0", "target": "0", "unit": str(unit)}
+    ET.SubElement(disk, "address", {"type": "drive", **place})
+    devices.append(disk)
+    return target
+
+
+def eject(root: ET.Element, targets: Collection[str]) -> None:
+    """Take the media out of those cdroms that have these targets."""
+    for element in root.iterfind("devices/disk[@device='cdrom']"):
+        target = element.find("target")
+        if target is not None and target.get("dev") in targets:
+            for tag in ("source", "backingStore"):
+                for child in element.findall(tag):
+                    element.remove(child)
+
+
+def _place(root: ET.Element, devices: ET.Element) -> tuple[int, int]:
+    """Return a controller's index and a free unit of it; add a controller where none has one."""
+    used = set(_drives(root))
+    controllers = {
+        _number(each.get("index"), 0): each.get("model")
+        for each in devices.iterfind("controller[@type='scsi']")
+    }
+    for index, model in sorted(controllers.items()):
+        free = next((unit for unit in range(_UNITS) if (index, unit) not in used), None)
+        if model in _MODELS and free is not None and (index, None) not in used:
+            return index, free
+    taken = {*controllers, *(index for index, _unit in used)}
+    index = next(number for number in itertools.count() if number not in taken)
+    attributes = {"type": "scsi", "index": str(index), "model": _MODELS[0]}
+    last = [
+        at for at, child in enumerate(devices) if child.tag in ("emulator", "disk", "controller")
+    ]
+    devices.insert(last[-1] + 1 if last else 0, ET.Element("controller", attributes))
+    return index, 0
+
+
+def _drives(root: ET.Element) -> Iterator[tuple[int, int | None]]:
+    """Yield the controller and the unit of each SCSI drive; no unit where libvirt is to choose one.
+
+    It does so among those of the first controllers, which then are left alone.
+    """
+    scsi = [
+        element
+        for element in root.iterfind("devices/disk")
+        if (target := element.find("target")) is not None and target.get("bus") == "scsi"
+    ]
+    for element in (*scsi, *root.iterfind("devices/hostdev[@type='scsi']")):
+        address = element.find("address[@type='drive']")
+        if address is None:
+            yield 0, None
+        elif _number(address.get("target"), 0) == 0:
+            yield _number(address.get("controller"), 0), _number(address.get("unit"), 0)
+
+
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else default

@@ -1,0 +1,164 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a clone's cloud-init is told: the files of a NoCloud seed. Pure but for PyYAML.
+
+They are JSON, which is YAML, as cloud-init 22.4 and later take them. What the clone must be stands
+first, and stays whatever the user's own data says; what is only proposed comes after that.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...model.errors import GuestUnsupported
+from ..identity import Identity, User
+from .network_config import network_config
+from .user_data import CLOUD_CONFIG, Part, parts
+
+META_DATA = "meta-data"
+USER_DATA = "user-data"
+NETWORK_CONFIG = "network-config"
+_HEADER = "#cloud-config\n"
+# What base64 never has.
+_BOUNDARY = "=_maglica_="
+
+
+@dataclass(frozen=True)
+class Seed:
+    """All that a clone's cloud-init is told.
+
+    ``instance_id`` is new for each vm: cloud-init does once what it does for an instance. Of
+    ``identity`` counts the host name, the interfaces and the SSH host keys. ``default_user`` is
+    what the image calls its own, where that is known. ``user_data`` is the user's own.
+    """
+
+    instance_id: str
+    identity: Identity
+    user: User = field(default_factory=User)
+    default_user: str | None = None
+    user_data: str = field(default="", repr=False)
+
+
+def files(seed: Seed) -> dict[str, bytes]:
+    """Return the content of the seed's files by their names.
+
+    Raises NameInvalid for the user's own data, GuestUnsupported for a user that can't be named.
+    """
+    meta = {"instance-id": seed.instance_id, "local-hostname": seed.identity.hostname}
+    return {
+        META_DATA: _json(meta).encode(),
+        USER_DATA: _user_data(seed),
+        NETWORK_CONFIG: _json(network_config(seed.identity.nics)).encode(),
+    }
+
+
+def _user_data(seed: Seed) -> bytes:
+    own, proposed = _own(seed), _proposed(seed)
+    theirs = parts(seed.user_data)
+    if not theirs:
+        return f"{_HEADER}{_json({**own, **proposed})}".encode()
+    first = Part(CLOUD_CONFIG, f"{_HEADER}{_json(own)}".encode(), "maglica-own", merge=None)
+    last = Part(CLOUD_CONFIG, f"{_HEADER}{_json(proposed)}".encode(), "maglica-proposed")
+    return _message((first, *theirs, last))
+
+
+def _own(seed: Seed) -> dict[str, Any]:
+    """Return what the user's own data can't change."""
+    name = seed.identity.hostname
+    config: dict[str, Any] = {
+        "hostname": name.partition(".")[0],
+        "fqdn": name,
+        # As written into a guest without cloud-init: all of the name, also where it has dots.
+        "prefer_fqdn_over_hostname": True,
+        "preserve_hostname": False,
+        "manage_etc_hosts": "localhost",
+    }
+    if seed.identity.host_keys:
+        # Those of the image go first, also of types that are not made here.
+        config["ssh_deletekeys"] = True
+        config["ssh_keys"] = {}
+        for key in seed.identity.host_keys:
+            config["ssh_keys"][f"{key.type}_private"] = key.private.decode()
+            config["ssh_keys"][f"{key.type}_public"] = f"{key.public}\n"
+    config.update(_users(seed))
+    return config
+
+
+def _proposed(seed: Seed) -> dict[str, Any]:
+    """Return what the user's own data may say otherwise."""
+    # The word that has the module do nothing, in the type that all versions' schema wants: the
+    # image's locale stays. Else 22.4 makes another one, and fails in an image without locales.
+    config: dict[str, Any] = {"locale": "false"}
+    if seed.user.password is not None:
+        # The password is for the console. Without one sshd stays as the image has it.
+        config["ssh_pwauth"] = False
+    return config
+
+
+def _users(seed: Seed) -> dict[str, Any]:
+    """Return the keys ``users``, ``user``, ``ssh_authorized_keys`` of cloud-init's configuration.
+
+    The image's own user is always made. It is changed by ``user``: in the list ``users`` its own
+    settings would come first.
+    """
+    user = seed.user
+    config: dict[str, Any] = {"users": ["default"]}
+    settings = _settings(user)
+    if user.name is not None and user.name != seed.default_user:
+        config["users"].append({"name": user.name, **settings})
+        if user.name == "root":
+            config["disable_root"] = False
+    elif settings.keys() - {"ssh_authorized_keys"}:
+        if seed.default_user is None:
+            raise GuestUnsupported(
+                "the image's cloud-init names no default user whose settings could be changed: set"
+                " the user's name"
+            )
+        config["user"] = {"name": seed.default_user, **settings}
+    elif settings:
+        config.update(settings)
+    return config
+
+
+def _settings(user: User) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    if user.groups:
+        config["groups"] = list(user.groups)
+    if user.sudo is not None:
+        config["sudo"] = user.sudo
+    if user.shell is not None:
+        config["shell"] = user.shell
+    if user.ssh_authorized_keys:
+        config["ssh_authorized_keys"] = list(user.ssh_authorized_keys)
+    if user.password is not None:
+        # Not ``passwd``: that counts for a user only that is not there yet.
+        config["hashed_passwd"] = user.password
+        config["lock_passwd"] = False
+    return config
+
+
+def _message(all_parts: Sequence[Part]) -> bytes:
+    lines = ["MIME-Version: 1.0", f'Content-Type: multipart/mixed; boundary="{_BOUNDARY}"', ""]
+    for part in all_parts:
+        lines += [
+            f"--{_BOUNDARY}",
+            "MIME-Version: 1.0",
+            f'Content-Type: {part.type}; charset="utf-8"',
+            "Content-Transfer-Encoding: base64",
+            f'Content-Disposition: attachment; filename="{part.name}"',
+        ]
+        if part.merge is not None:
+            lines.append(f"Merge-Type: {part.merge}")
+        lines += ["", base64.encodebytes(part.content).decode()]
+    return "\n".join((*lines, f"--{_BOUNDARY}--", "")).encode()
+
+
+def _json(value: Any) -> str:
+    # Of a character that JSON escapes as two, YAML would make two; of these it takes none as it is.
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    return re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"

@@ -1,0 +1,178 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A user's own user data, read for two questions: would cloud-init take it, and would it undo what
+makes the clone a guest of its own.
+
+cloud-init only logs what it does not take, in a guest that nobody may be able to enter then. The
+owner of a vm may do with it what he likes, so this finds mistakes; it is no protection.
+"""
+
+from __future__ import annotations
+
+import email
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+
+from ...model import user_data as form
+from ...model.errors import NameInvalid
+from ...model.text import some
+from . import yaml_text
+
+CLOUD_CONFIG = "text/cloud-config"
+_JINJA = "text/jinja2"
+_SCRIPT = "text/x-shellscript"
+_BOOTHOOK = "text/cloud-boothook"
+# What a part of a message may be by its own header.
+_TYPES = frozenset(
+    {CLOUD_CONFIG, _JINJA, _SCRIPT, _BOOTHOOK}
+    | {f"{_SCRIPT}-per-{when}" for when in ("boot", "instance", "once")}
+)
+# Of a part with such a header its first line tells, as it does where there is no message.
+_UNTOLD = frozenset({"text/plain", "text/x-not-multipart"})
+_BEGINNINGS = (
+    ("## template: jinja", _JINJA),
+    ("#cloud-boothook", _BOOTHOOK),
+    ("#cloud-config\n", CLOUD_CONFIG),
+    ("#!", _SCRIPT),
+)
+_MAX_PARTS = 64
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+# cloud-init's cloudinit/mergers: ours stay, lists of both are joined, mappings are gone into.
+MERGE_TYPE = "dict(no_replace,recurse_list)+list(append)+str()"
+# What undoes ours, or is said in vain since ours stands, and what to do instead.
+_OURS = {
+    "hostname": "set the option hostname",
+    "fqdn": "set the option hostname",
+    "prefer_fqdn_over_hostname": "the guest's host name is the whole of it",
+    "preserve_hostname": "the guest would keep the image's name",
+    "manage_etc_hosts": "the guest would not find itself by its name",
+    "ssh_keys": "the announced SSH host keys would not be the guest's",
+    "ssh_deletekeys": "the announced SSH host keys would not be the only ones",
+    "network": "cloud-init does not look for it here; set the option interfaces",
+    "user": "set the option user, or add to the list users",
+}
+# What ours are added to, which goes wrong in silence where theirs is of another type.
+_LISTS = ("users", "ssh_authorized_keys")
+_OURS_IN_TEMPLATE = re.compile(rf"^[\"']?({'|'.join(_OURS)})[\"']?[ \t]*:", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the message that a guest gets; ``merge``: how it is joined with those before."""
+
+    type: str
+    content: bytes
+    name: str
+    merge: str | None = MERGE_TYPE
+
+
+def parts(text: str) -> tuple[Part, ...]:
+    """Return the parts of user data; none if it is empty.
+
+    Raises NameInvalid with what is wrong, or DependencyMissing where there is no PyYAML.
+    """
+    if not text:
+        return ()
+    form.user_data(text)
+    try:
+        found = tuple(_parts(text))
+    except RecursionError:
+        raise NameInvalid("user_data is a message in a message, too deep to be read") from None
+    for part in found:
+        _check(part)
+    return found
+
+
+def _parts(text: str) -> Iterator[Part]:
+    if text.startswith("#"):
+        yield Part(_type_of(text), text.encode(), "user-data")
+        return
+    message = email.message_from_string(text)
+    if not message.is_multipart():
+        raise NameInvalid(
+            "user_data is a MIME message without parts: it needs Content-Type: multipart/mixed;"
+            " boundary=…, and that boundary in its body"
+        )
+    for number, each in enumerate(_leaves(message), 1):
+        if number > _MAX_PARTS:
+            raise NameInvalid(f"user_data has more than {_MAX_PARTS} parts")
+        yield _part(each, number)
+
+
+def _leaves(message: Message) -> Iterator[Message]:
+    return (each for each in message.walk() if not each.is_multipart())
+
+
+def _part(message: Message, number: int) -> Part:
+    content = message.get_payload(decode=True)
+    payload = content if isinstance(content, bytes) else b""
+    try:
+        text = payload.decode(message.get_content_charset() or "utf-8")
+    except (LookupError, UnicodeDecodeError):
+        raise NameInvalid(f"part {number} of user_data is no text in its own charset") from None
+    kind = message.get_content_type()
+    if kind in _UNTOLD:
+        kind = _type_of(text, f"part {number} of user_data")
+    if kind not in _TYPES:
+        raise NameInvalid(
+            f"part {number} of user_data is {kind[:60]!r}; Maglica takes"
+            f" {', '.join(sorted(_TYPES))}"
+        )
+    name = message.get_filename("")
+    merge = message.get("Merge-Type") or message.get("X-Merge-Type") or MERGE_TYPE
+    return Part(
+        kind,
+        text.encode(),
+        name if _FILE_NAME.fullmatch(name) else f"user-data-{number:02}",
+        merge if re.fullmatch(r"[a-z_(),+ ]{1,200}", str(merge)) else MERGE_TYPE,
+    )
+
+
+def _type_of(text: str, what: str = "user_data") -> str:
+    # cloud-init passes over blanks before it, and does not mind capitals.
+    lines = text.lstrip().replace("\r", "").lower().split("\n", 1)
+    first = f"{lines[0].rstrip()}\n"
+    for beginning, kind in _BEGINNINGS:
+        if first.startswith(beginning):
+            return kind
+    raise NameInvalid(
+        f"{what} begins with {first[:30].rstrip()!r}, which Maglica does not take: it is to be"
+        " #cloud-config, #! (a script), #cloud-boothook or '## template: jinja'"
+    )
+
+
+def _check(part: Part) -> None:
+    text = part.content.decode()
+    if part.type == _JINJA:
+        # It becomes YAML only in the guest.
+        _refuse_ours(_OURS_IN_TEMPLATE.findall(text))
+    if part.type != CLOUD_CONFIG:
+        return
+    try:
+        config = yaml_text.read(text)
+    except yaml_text.YamlInvalid as error:
+        raise NameInvalid(f"{_called(part)} is no YAML that cloud-init takes: {error}") from None
+    if not isinstance(config, dict):
+        raise NameInvalid(f"{_called(part)} is no mapping: cloud-init would take nothing of it")
+    _refuse_ours([key for key in config if isinstance(key, str) and key in _OURS])
+    for key in _LISTS:
+        if key in config and not isinstance(config[key], list):
+            raise NameInvalid(
+                f"{_called(part)} has {key}, which is no list: ours could not be joined with it"
+            )
+
+
+def _refuse_ours(keys: list[Any]) -> None:
+    if keys:
+        told = [f"{key} ({_OURS[key]})" for key in dict.fromkeys(keys)]
+        raise NameInvalid(
+            f"user_data has what Maglica sets itself, so that each vm is its own guest:"
+            f" {some(told)}; take it out"
+        )
+
+
+def _called(part: Part) -> str:
+    return "user_data" if part.name == "user-data" else f"part {part.name} of user_data"
