@@ -22,7 +22,8 @@ GUEST_DISK_SIZE = "1G"
 
 _HOST_PACKAGES = (
     "systemd-sysv dbus udev procps iproute2 iptables openssh-server openssh-client python3 "
-    "python3-apt python3-zmq python3-libvirt python3-guestfs libguestfs-tools "
+    "python3-apt python3-zmq python3-libvirt python3-guestfs python3-pycdlib python3-yaml "
+    "libguestfs-tools "
     "libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base "
     "linux-image-cloud-amd64 xfsprogs btrfs-progs e2fsprogs ca-certificates xz-utils zstd"
 )

@@ -14,6 +14,7 @@ from . import growth
 from .areas.plan import area_for
 from .areas.plan import fill as filled
 from .clone_plan import AUTHORIZED_KEYS, plan
+from .cloud_init.state import STATE
 from .edits import Edit, MakeDirectory, Remove, Write
 from .facts import GuestFacts
 from .identity import HostKey, Identity, NicIdentity
@@ -43,6 +44,14 @@ IDENTITY = (
     # The one of SSH's first protocol.
     "/etc/ssh/ssh_host_key",
     "/etc/ssh/ssh_host_key.pub",
+    *STATE,
+    # What a machine was given when it was enrolled, each under its own name.
+    "/etc/krb5.keytab",
+    "/etc/pki/{consumer,entitlement}/*",
+    "/etc/sysconfig/rhn/{systemid,osad-auth.conf}",
+    "/etc/sysconfig/hw-uuid",
+    "/etc/smolt/{uuid,hw-uuid}",
+    "/var/lib/yum/uuid",
     # A guest without them connects by an identity that derives from its UUID.
     "/etc/nvme/hostid",
     "/etc/nvme/hostnqn",
@@ -56,7 +65,9 @@ IDENTITY = (
 # Of what several files say, cloud-init takes that of the last one in the order of their names.
 _CLOUD_INIT_NAME = "zz-maglica.cfg"
 _CLOUD_INIT_CONFIG = b"""\
-# Host name, network and SSH host keys are set before the first boot.
+# Host name, network and SSH host keys are set before the first boot; all else is as it is without a
+# datasource, but that cloud-init runs.
+datasource_list: [None]
 preserve_hostname: true
 manage_etc_hosts: false
 ssh_deletekeys: false
@@ -78,7 +89,7 @@ def clean(findings: Findings) -> tuple[Edit, ...]:
     """Return the edits that take the image's identity off its base."""
     edits: list[Edit] = [Remove(pattern) for pattern in IDENTITY]
     made_anew = (*findings.network_files, *findings.certificates)
-    edits += [Remove(_literal(path)) for path in made_anew]
+    edits += [Remove(literal(path)) for path in made_anew]
     if findings.generates_iqn:
         edits.append(Write(INITIATOR, b"GenerateName=yes\n", 0o600))
     if findings.dbus_machine_id:
@@ -132,6 +143,14 @@ def dhclient(text: str) -> str:
     return f"{without.rstrip()}\n{_SEND_HOST_NAME}\n".lstrip("\n")
 
 
-def _literal(path: str) -> str:
+def asks_by_its_name(text: str) -> bool:
+    """Tell whether dhclient.conf(5) has the guest ask by its host name, and by nothing else of its
+    own, as distributions have it.
+    """
+    told = [match[0] for each in text.split(";") for match in _OWN_OPTION.finditer(f"{each};")]
+    return bool(told) and all("gethostname()" in each for each in told)
+
+
+def literal(path: str) -> str:
     """Return the pattern (glob(3), with braces) that matches this path only."""
     return re.sub(r"([\[?*{}\\])", r"\\\1", path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..model.errors import GuestUnsupported
 from . import growth, ssh
+from .boot_entries import BOOT_ENTRIES
 from .clone_plan import AUTHORIZED_KEYS, HOSTNAME, HOSTS, MACHINE_ID, SSH
 from .facts import GuestFacts, Mount
 from .filesystem import Filesystem, Kind
@@ -33,16 +34,6 @@ _ISCSI_STARTUP = (
     "/lib/open-iscsi/startup-checks.sh",
 )
 _ISCSID = ("/usr/sbin/iscsid", "/sbin/iscsid")
-# What a boot loader reads, with the kernel's command lines. kernel-install(8) writes a machine id
-# into them, which comes before that of /etc/machine-id.
-_BOOT_ENTRIES = (
-    "/boot/loader/entries/*.conf",
-    "/boot/efi/loader/entries/*.conf",
-    "/efi/loader/entries/*.conf",
-    "/boot/grub/grub.cfg",
-    "/boot/grub2/grub.cfg",
-    "/boot/extlinux/extlinux.conf",
-)
 _TOLD_AT_BOOT = re.compile(
     r"^(?![ \t]*#).*[\s\"'](systemd\.(?:machine_id|hostname)=[^\s\"']+)", re.MULTILINE
 )
@@ -98,7 +89,7 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
     _need_plain_files(filesystem)
     family, network = families.examine(filesystem)
     named = ssh.examine(filesystem)
-    _need_own_ids(filesystem)
+    need_own_ids(filesystem)
     fstab = growth.with_growfs(_text_of_plain(filesystem, growth.FSTAB))
     facts = GuestFacts(
         mounts=system.mounts,
@@ -114,7 +105,7 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
         drop_ins=network.drop_ins,
         resolver="file" if _is_plain(filesystem, RESOLV_CONF) else "managed",
         resolv_conf=_text_of_plain(filesystem, RESOLV_CONF),
-        ssh_host_keys=_key_types(filesystem, ssh.types(named)),
+        ssh_host_keys=key_types(filesystem, ssh.types(named)),
         random_seed=_first_file(filesystem, RANDOM_SEEDS),
         authorized_keys=_text(filesystem, AUTHORIZED_KEYS) or "",
         root_kind=system.root_kind,
@@ -130,7 +121,7 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
         dbus_machine_id=filesystem.kind(DBUS_MACHINE_ID) is Kind.FILE,
         dhclient=dhclient,
         certificates=named.certificates,
-        generates_iqn=_generates_iqn(filesystem),
+        generates_iqn=generates_iqn(filesystem),
         optional=(*network.optional, *_optional(filesystem)),
         fstab=fstab if growth.grows(facts) else None,
     )
@@ -145,9 +136,9 @@ def _need_plain_files(filesystem: Filesystem) -> None:
         raise GuestUnsupported("the guest has no directory /etc")
 
 
-def _need_own_ids(filesystem: Filesystem) -> None:
+def need_own_ids(filesystem: Filesystem) -> None:
     """Refuse a guest that a kernel's command line or a file would have be its image."""
-    for pattern in _BOOT_ENTRIES:
+    for pattern in BOOT_ENTRIES:
         for path in filesystem.glob(pattern):
             match = _TOLD_AT_BOOT.search(_text_of_plain(filesystem, path))
             if match:
@@ -156,14 +147,14 @@ def _need_own_ids(filesystem: Filesystem) -> None:
                     " at its start: remove it from the image"
                 )
     used = any(filesystem.kind(path) is Kind.FILE for path in _ISCSID)
-    if used and filesystem.kind(INITIATOR) is Kind.FILE and not _generates_iqn(filesystem):
+    if used and filesystem.kind(INITIATOR) is Kind.FILE and not generates_iqn(filesystem):
         raise GuestUnsupported(
             f"{INITIATOR} in the guest names iSCSI's initiator, which each clone would be, and"
             " nothing in the guest makes another at its start: remove the file from the image"
         )
 
 
-def _generates_iqn(filesystem: Filesystem) -> bool:
+def generates_iqn(filesystem: Filesystem) -> bool:
     return filesystem.kind(INITIATOR) is Kind.FILE and any(
         filesystem.kind(path) is Kind.FILE for path in _ISCSI_STARTUP
     )
@@ -185,7 +176,7 @@ def _is_plain(filesystem: Filesystem, path: str) -> bool:
     return filesystem.kind(path) in (Kind.FILE, Kind.ABSENT)
 
 
-def _key_types(filesystem: Filesystem, named: set[str]) -> tuple[str, ...]:
+def key_types(filesystem: Filesystem, named: set[str]) -> tuple[str, ...]:
     matches = (_KEY.fullmatch(path) for path in filesystem.glob(f"{SSH}/ssh_host_*_key"))
     found = tuple(match[1] for match in matches if match)
     # An image whose keys were removed beforehand has no one to make them at its first boot.

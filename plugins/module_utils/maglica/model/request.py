@@ -47,6 +47,17 @@ class CloneMode(str, enum.Enum):
     FULL = "full"
 
 
+class Customize(str, enum.Enum):
+    """How a clone is made a guest of its own."""
+
+    # By cloud-init where the image obeys it, else offline where its family is known.
+    AUTO = "auto"
+    CLOUD_INIT = "cloud-init"
+    OFFLINE = "offline"
+    # New MAC addresses, UUID and disks, and nothing else.
+    NONE = "none"
+
+
 @dataclass(frozen=True)
 class Nic:
     """One network interface as asked for; no addresses means DHCP."""

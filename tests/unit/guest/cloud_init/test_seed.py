@@ -155,6 +155,14 @@ def test_gateways() -> None:
     ]
 
 
+def test_an_old_cloud_init_is_told_of_ipv6_gateways_by_another_word() -> None:
+    ethernets = network_config((STATIC, FAR), loses_routes6=True)["ethernets"]
+    near, far = (ethernets[name] for name in sorted(ethernets))
+    assert near["routes"] == [{"to": "0.0.0.0/0", "via": "192.0.2.1"}]
+    assert near["gateway6"] == "2001:db8::1"
+    assert far["gateway6"] == "fe80::1"
+
+
 def test_interfaces_keep_their_order_and_come_before_those_of_images() -> None:
     names = list(network_config([DHCP] * 16)["ethernets"])
     assert names == sorted(names)

@@ -34,7 +34,8 @@ class Seed:
 
     ``instance_id`` is new for each vm: cloud-init does once what it does for an instance. Of
     ``identity`` counts the host name, the interfaces and the SSH host keys. ``default_user`` is
-    what the image calls its own, where that is known. ``user_data`` is the user's own.
+    what the image calls its own, where that is known. ``user_data`` is the user's own. For
+    ``loses_routes6`` see network_config.py.
     """
 
     instance_id: str
@@ -42,6 +43,7 @@ class Seed:
     user: User = field(default_factory=User)
     default_user: str | None = None
     user_data: str = field(default="", repr=False)
+    loses_routes6: bool = False
 
 
 def files(seed: Seed) -> dict[str, bytes]:
@@ -50,10 +52,11 @@ def files(seed: Seed) -> dict[str, bytes]:
     Raises NameInvalid for the user's own data, GuestUnsupported for a user that can't be named.
     """
     meta = {"instance-id": seed.instance_id, "local-hostname": seed.identity.hostname}
+    network = network_config(seed.identity.nics, seed.loses_routes6)
     return {
         META_DATA: _json(meta).encode(),
         USER_DATA: _user_data(seed),
-        NETWORK_CONFIG: _json(network_config(seed.identity.nics)).encode(),
+        NETWORK_CONFIG: _json(network).encode(),
     }
 
 

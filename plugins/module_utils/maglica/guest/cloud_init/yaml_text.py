@@ -91,7 +91,7 @@ class _Reader:
 
     def _scalar(self, event: Any) -> None:
         _check_tag(event)
-        is_plain = event.style is None and event.tag is None
+        is_plain = event.tag is None and event.implicit[0]
         value = _WORDS.get(event.value, event.value) if is_plain else event.value
         if event.anchor:
             self._anchors[event.anchor] = value

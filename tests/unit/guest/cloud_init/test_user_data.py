@@ -1,0 +1,155 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""User data of users: what is taken, and what is refused with what to do."""
+
+from __future__ import annotations
+
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+
+import pytest
+from maglica.guest.cloud_init.user_data import MERGE_TYPE, Part, parts
+from maglica.model.errors import NameInvalid
+from maglica.model.user_data import MAX_USER_DATA, user_data
+
+
+def message(*each: MIMEText | MIMEMultipart) -> str:
+    made = MIMEMultipart(boundary="=_theirs")
+    for part in each:
+        made.attach(part)
+    return made.as_string()
+
+
+def text(kind: str, content: str, name: str = "", merge: str = "") -> MIMEText:
+    part = MIMEText(content, kind, "utf-8")
+    if name:
+        part.add_header("Content-Disposition", "attachment", filename=name)
+    if merge:
+        part.add_header("X-Merge-Type", merge)
+    return part
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ("#cloud-config\npackages: [a]\n", "text/cloud-config"),
+        ("#cloud-config\r\npackages: [a]\r\n", "text/cloud-config"),
+        ("#cloud-config\n{}\n", "text/cloud-config"),
+        ("#cloud-config  \nruncmd:\n- [sh, -c, 'a\tb']\nx: \u65b0\u3000\n", "text/cloud-config"),
+        ("#cloud-config\nmerge_how: 'list(replace)'\nusers: [default]\n", "text/cloud-config"),
+        ("#!/bin/sh\necho\n", "text/x-shellscript"),
+        ("#cloud-boothook\n#!/bin/sh\necho\n", "text/cloud-boothook"),
+        ("## template: jinja\n#cloud-config\nx: {{ v1.region }}\n", "text/jinja2"),
+    ],
+)
+def test_what_is_taken(content: str, kind: str) -> None:
+    assert user_data(content) == content
+    assert parts(content) == (Part(kind, content.encode(), "user-data", MERGE_TYPE),)
+
+
+def test_nothing_has_no_parts() -> None:
+    assert parts("") == ()
+
+
+def test_a_message_is_taken_apart() -> None:
+    inner = MIMEMultipart()
+    inner.attach(text("x-shellscript", "#!/bin/sh\n", "10-first.sh"))
+    found = parts(
+        message(
+            text("cloud-config", "#cloud-config\npackages: [a]\n", merge="list(replace)"),
+            inner,
+            text("plain", "#cloud-config\nusers: []\n", "../../etc/passwd"),
+            text("x-shellscript-per-boot", "#!/bin/sh\n"),
+        )
+    )
+    assert [(part.type, part.name, part.merge) for part in found] == [
+        ("text/cloud-config", "user-data-01", "list(replace)"),
+        ("text/x-shellscript", "10-first.sh", MERGE_TYPE),
+        ("text/cloud-config", "user-data-03", MERGE_TYPE),
+        ("text/x-shellscript-per-boot", "user-data-04", MERGE_TYPE),
+    ]
+    assert found[0].content == b"#cloud-config\npackages: [a]\n"
+
+
+OURS = [
+    *("hostname", "fqdn", "prefer_fqdn_over_hostname", "preserve_hostname", "manage_etc_hosts"),
+    *("ssh_keys", "ssh_deletekeys", "network", "user"),
+]
+
+
+@pytest.mark.parametrize("key", OURS)
+def test_what_undoes_ours_is_named(key: str) -> None:
+    for content in (
+        f"#cloud-config\npackages: [a]\n{key}: x\n",
+        f"#cloud-config\n{{packages: [a], '{key}': x}}\n",
+        f"## template: jinja\n#cloud-config\n{key} : {{{{ v1.region }}}}\n",
+        message(text("cloud-config", f"{key}: x\n")),
+    ):
+        with pytest.raises(NameInvalid, match=rf"Maglica sets itself.*: {key} \(.*; take it out"):
+            parts(content)
+
+
+def test_all_that_undoes_ours_is_named_at_once() -> None:
+    with pytest.raises(NameInvalid, match=r"fqdn \(.*\), ssh_keys \("):
+        parts("#cloud-config\nfqdn: a.b\nssh_keys: {}\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("packages: [a]\n", "begins with .*packages.*none of #cloud-config, #!"),
+        ("", "begins with"),
+        ("\n#cloud-config\n", "begins with"),
+        ("#include https://example.com/config\n", "begins with .*#include"),
+        ("#include-once\nhttps://example.com/config\n", "begins with"),
+        ("#cloud-config-archive\n- a\n", "begins with .*#cloud-config-archive"),
+        ("#cloud-config-jsonp\n[]\n", "begins with"),
+        ("#part-handler\n", "begins with"),
+        ("#cloud-config\na: \x07\n", "a control character"),
+        ("#cloud-config\na: \x00\n", "a control character"),
+        ("#cloud-config\na: \x9b\n", "a control character"),
+        ("#cloud-config\na: \udc80\n", "a control character"),
+        ("#!" + "x" * (MAX_USER_DATA - 1), "longer than 65536 bytes"),
+        ("#!" + "\u65b0" * (MAX_USER_DATA // 3), "longer than 65536 bytes"),
+    ],
+)
+def test_forms_that_are_refused_everywhere(content: str, problem: str) -> None:
+    with pytest.raises(NameInvalid, match=problem):
+        user_data(content)
+    if content:
+        with pytest.raises(NameInvalid, match=problem):
+            parts(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("#cloud-config\n", "user_data is no mapping"),
+        ("#cloud-config\n- a\n", "user_data is no mapping"),
+        ("#cloud-config\na: b: c\n", "user_data is no YAML that cloud-init takes: line 2: mapping"),
+        ("#cloud-config\na: !x y\n", "no YAML that cloud-init takes: line 2: a tag"),
+        ("#cloud-config\nusers: bob,carol\n", "users, which is no list"),
+        ("#cloud-config\nssh_authorized_keys: ssh-rsa A\n", "_keys, which is no list"),
+        ("Content-Type: text/plain\n\n#cloud-config\n", "a MIME message without parts"),
+        ("Content-Type: multipart/mixed\n\nnothing\n", "a MIME message without parts"),
+        (message(text("x-include-url", "https://example.com")), "part 1 .* is 'text/x-inc"),
+        (message(text("plain", "hello")), "part 1 of user_data begins with 'hello'"),
+        (message(*[text("x-shellscript", "#!")] * 65), "more than 64 parts"),
+        (message(text("cloud-config", "a: [", "a.cfg")), "part a.cfg of user_data is no YAML"),
+    ],
+)  # fmt: skip
+def test_content_that_is_refused(content: str, problem: str) -> None:
+    with pytest.raises(NameInvalid, match=problem):
+        parts(content)
+
+
+def test_a_message_in_a_message_in_a_message() -> None:
+    head = "".join(f'Content-Type: multipart/mixed; boundary="{n}"\n\n--{n}\n' for n in range(1500))
+    with pytest.raises(NameInvalid):
+        parts(head)
+
+
+def test_errors_do_not_tell_the_content() -> None:
+    with pytest.raises(NameInvalid) as raised:
+        parts("#cloud-config\npassword: 'sEcret\n")
+    assert "sEcret" not in str(raised.value)
