@@ -245,8 +245,12 @@ class Pool:
         extensions = [] if kind is None else [(BACKING_FORMAT, (kind.get("type") or "").encode())]
         size = int(root.findtext("capacity") or 0)
         data = header(size, backing=backing.encode() if backing else None, extensions=extensions)
+        form = root.find("target/format")
+        if form is not None and form.get("type") == "raw":
+            data = bytes(size)
         with self._lock:
             (self.path / name).write_bytes(data)
+            (self.path / name).chmod(0o600)
             self.seen.add(name)
         return Volume(self, name)
 

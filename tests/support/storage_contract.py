@@ -84,6 +84,22 @@ class StorageContract:
         remove(connection, overlay, base)
         assert files(pool) == []
 
+    def test_a_medium(self, connection, pool: Path) -> None:
+        content = bytes(range(256)) * 32
+        volume = known(connection).medium("sda", "web1.sda.e295817c")
+        assert volume.path == str(pool / "web1.sda.e295817c.iso")
+        known(connection).write_medium(connection, volume, content)
+        assert (pool / volume.name).read_bytes() == content
+        disk = made(connection, pool, "disk.qcow2")
+        modes = [Path(each.path).stat().st_mode & 0o777 for each in (volume, disk)]
+        assert modes == [0o600, 0o600]
+        source = known(connection).medium_source(volume)
+        assert (source.path, source.format) == (volume.path, "raw")
+        with pytest.raises(StorageFailed, match="can't be made in pool default"):
+            known(connection).write_medium(connection, volume, b"")
+        remove(connection, volume, disk)
+        assert files(pool) == []
+
     def test_what_is_there_is_not_replaced(self, connection, pool: Path) -> None:
         (pool / "theirs.qcow2").write_bytes(b"theirs")
         with pytest.raises(StorageFailed, match=r"theirs\.qcow2 is there already"):

@@ -22,6 +22,8 @@ def test_targets_that_are_no_part_of_a_file_name(target: str) -> None:
         ("vm0.vda.e295817c.qcow2", True, None, True),
         ("vm0.vda.00000000.qcow2", False, None, True),
         ("vm0.vda.e295817c.raw", False, None, False),
+        ("vm0.sda.e295817c.iso", True, None, True),
+        ("maglica-base.0123456789ab.11111111.vda.iso", False, None, True),
         ("vm0.vda.e295817c.qcow2.bak", False, None, False),
         ("maglica-base.0123456789ab.11111111.vda.qcow2", False, "11111111", True),
         ("maglica-base.0123456789ab.11111111.vda", False, None, True),

@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The medium that cloud-init reads."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pycdlib
+import pytest
+from maglica.disk.seed_volume import image, is_seed
+
+FILES = {
+    "meta-data": b"instance-id: a\n",
+    "user-data": b"#cloud-config\n" + bytes(range(256)) * 100,
+    "network-config": b"",
+}
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Another time in another place, from now on."""
+    before = time.time
+    monkeypatch.setattr(time, "time", lambda: before() + 3e7)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_the_files_are_in_it() -> None:
+    iso = pycdlib.PyCdlib()
+    iso.open_fp(io.BytesIO(image(FILES)))
+    assert iso.pvd.volume_identifier.rstrip() == b"cidata"
+    for kind in ("rr_path", "joliet_path"):
+        for name, content in FILES.items():
+            found = io.BytesIO()
+            iso.get_file_from_iso_fp(found, **{kind: f"/{name}"})
+            assert found.getvalue() == content
+    for name in FILES:
+        assert iso.get_record(rr_path=f"/{name}").rock_ridge.get_file_mode() == 0o100400
+
+
+def test_the_same_files_are_the_same_bytes(request: pytest.FixtureRequest) -> None:
+    first = image(FILES)
+    request.getfixturevalue("elsewhere")
+    assert image(dict(reversed(FILES.items()))) == first
+    assert image({**FILES, "meta-data": b"instance-id: b\n"}) != first
+
+
+def test_seeds_are_known(tmp_path: Path) -> None:
+    seed = tmp_path / "seed.iso"
+    seed.write_bytes(image(FILES))
+    assert is_seed(str(seed))
+    capitals = bytearray(image(FILES))
+    capitals[16 * 2048 + 40 : 16 * 2048 + 46] = b"CIDATA"
+    seed.write_bytes(capitals)
+    assert is_seed(str(seed))
+
+
+def test_what_is_none(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(image(FILES).replace(b"cidata", b"cdrom1", 1))
+    short = tmp_path / "short"
+    short.write_bytes(b"cidata")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("other", "short", "pipe", "nothing", "."):
+        assert not is_seed(str(tmp_path / name))
