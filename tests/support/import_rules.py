@@ -137,6 +137,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
 THIRD_PARTIES = {
     "guestfs": ("guest",),
     "libvirt": ("libvirtd", "disk", "fleet", "host_worker"),
+    "pycdlib": ("disk",),
+    "yaml": ("guest.cloud_init",),
     "zmq": ("wire", "client_worker", "host_worker.daemon"),
 }
 MAX_FILES = 18
