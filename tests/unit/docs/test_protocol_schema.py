@@ -22,6 +22,7 @@ from maglica.model import names
 from maglica.model.checks import Check, named, text, uuid
 from maglica.model.errors import MessageInvalid
 from maglica.model.plain import plain
+from maglica.model.user_data import user_data
 from maglica.wire import messages, records
 from maglica.wire.frames import decode
 from support import values
@@ -110,7 +111,7 @@ def test_no_field_is_unknown_and_none_is_missing() -> None:
 
 
 # For these JSON Schema has no words: it lets in more.
-_LOOSE = (names.interface_address, names.domain_name)
+_LOOSE = (names.interface_address, names.domain_name, user_data)
 LOOSE = [text(), *map(named, _LOOSE)]
 STRICT = [
     *(named(check) for check in names.FORMS if check not in _LOOSE),

@@ -255,9 +255,31 @@ def test_cloud_init_is_told() -> None:
     guest = make_guest()
     guest.add_file("/etc/cloud/cloud.cfg.d/05_logging.cfg")
     guest.add_file("/etc/cloud/cloud.cfg.d/custom-network.cfg")
-    assert "ssh_deletekeys: false" in prepared(guest).text(path)
+    told = prepared(guest).text(path)
+    assert "ssh_deletekeys: false" in told
+    # Else it would find no datasource, and do nothing at all: no root file system would grow.
+    assert "datasource_list: [None]" in told.splitlines()
     # The last one in the order of names is the one that counts.
     assert guest.glob("/etc/cloud/cloud.cfg.d/*.cfg")[-1] == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/var/lib/cloud/instances/i-1/user-data.txt",
+        "/var/lib/cloud/instances/i-1/sem/config_ssh",
+        "/var/lib/cloud/data/instance-id",
+        "/var/lib/cloud/seed/nocloud-net/user-data",
+        "/etc/krb5.keytab",
+        "/etc/pki/consumer/key.pem",
+    ],
+)
+def test_what_the_image_was_given_goes(path: str) -> None:
+    guest = make_guest()
+    guest.add_file(path, "secret")
+    guest.add_file("/var/lib/cloud/scripts/per-boot/mine", "#!/bin/sh")
+    assert prepared(guest).kind(path) is Kind.ABSENT
+    assert guest.kind("/var/lib/cloud/scripts/per-boot/mine") is Kind.FILE
 
 
 @pytest.mark.parametrize(

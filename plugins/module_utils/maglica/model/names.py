@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Callable
 
+from . import user_data
 from .errors import NameInvalid
 from .text import can_be_shown
 
@@ -186,4 +187,5 @@ FORMS: dict[Callable[[str], str], dict[str, Any]] = {
     interface_address: {"pattern": r"^[0-9A-Fa-f:.]+/[0-9.]+$(?!\n)"},
     password_hash: {"pattern": whole(_PASSWORD_HASH)},
     ssh_key: {"pattern": whole(_SSH_KEY)},
+    user_data.user_data: user_data.FORM,
 }

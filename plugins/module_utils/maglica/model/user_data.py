@@ -8,6 +8,7 @@ What a client can send is held to this everywhere; guest/cloud_init/user_data.py
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from .errors import NameInvalid
 
@@ -20,7 +21,7 @@ _BEGINNING = re.compile(
 # cloud-init's YAML reader takes none of these, and a script has no use for them.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 # The same for JSON Schema, which counts characters.
-FORM = {
+FORM: dict[str, Any] = {
     "maxLength": MAX_USER_DATA,
     "pattern": f"^(?:{_BEGINNING.pattern})",
     "not": {"pattern": r"[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u0084\u0086-\u009f]"},

@@ -133,6 +133,8 @@ def test_an_image_without_a_user_of_its_own() -> None:
 def test_sshd_stays_as_it_is_where_nobody_gets_a_password() -> None:
     assert "ssh_pwauth" not in _config(PLAIN)
     assert _config(SEEDS["named"])["ssh_pwauth"] is False
+    without_sshd = replace(SEEDS["named"], identity=Identity("web1", ""))
+    assert "ssh_pwauth" not in _config(without_sshd)
 
 
 def test_secrets_are_in_no_repr() -> None:

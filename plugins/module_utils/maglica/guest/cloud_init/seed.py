@@ -97,8 +97,9 @@ def _proposed(seed: Seed) -> dict[str, Any]:
     # The word that has the module do nothing, in the type that all versions' schema wants: the
     # image's locale stays. Else 22.4 makes another one, and fails in an image without locales.
     config: dict[str, Any] = {"locale": "false"}
-    if seed.user.password is not None:
-        # The password is for the console. Without one sshd stays as the image has it.
+    if seed.user.password is not None and seed.identity.host_keys:
+        # The password is for the console. Without one sshd stays as the image has it, and without
+        # sshd cloud-init would complain.
         config["ssh_pwauth"] = False
     return config
 
