@@ -12,7 +12,7 @@ from __future__ import annotations
 import email
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
 
@@ -64,7 +64,7 @@ class Part:
     """A part of the message that a guest gets; ``merge``: how it is joined with those before."""
 
     type: str
-    content: bytes
+    content: bytes = field(repr=False)
     name: str
     merge: str | None = MERGE_TYPE
 
