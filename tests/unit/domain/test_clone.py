@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from maglica.domain import clone as domain_clone
 from maglica.domain import definition as domain_xml
-from maglica.domain.clone import DiskSource, clone, own_path
+from maglica.domain.clone import DiskSource, clone
 from maglica.domain.definition import describe
 from maglica.domain.metadata import IMAGE_NAMESPACE, OwnVolume
+from maglica.domain.own_paths import own_path
 from maglica.model.errors import ImageUnsupported
 from maglica.model.request import CloneMode, Nic
 from maglica.model.vm import vm_uuid
