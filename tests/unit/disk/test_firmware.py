@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from maglica.disk.firmware import HEAD, check, wanted
+from maglica.disk.firmware import check, wanted
+from maglica.disk.partitions import HEAD
 from maglica.model.errors import ImageUnsupported
 from maglica.model.image import Firmware
 

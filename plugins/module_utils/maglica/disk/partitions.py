@@ -14,13 +14,14 @@ from abc import ABC, abstractmethod
 from binascii import crc32
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from ..model.errors import DiskSizeUnsupported
 
 SECTOR = 512
 # What a reader needs of a disk: the MBR, GPT's header, and its entries, of which more are not read.
 HEAD = 34 * SECTOR
+PROTECTIVE = 0xEE  # the type of the MBR's entry for all of a disk with GPT
 # Partitions end at a whole MiB, as they begin: in sectors.
 _ALIGNMENT = 2048
 _MOST_SECTORS = 0xFFFFFFFF  # what 32 bits of an MBR can say
@@ -28,8 +29,6 @@ _MOST_SECTORS = 0xFFFFFFFF  # what 32 bits of an MBR can say
 # Status, first and last sector in the old way, with the type between, first sector, sectors.
 _MBR_ENTRY = struct.Struct("<B3sB3sII")
 _MBR_ENTRIES, _MBR_MARK = 446, b"\x55\xaa"
-_PROTECTIVE = 0xEE
-_EXTENDED = frozenset({0x05, 0x0F, 0x85})
 # "Further than can be said": what the old way has for a sector beyond 8 GiB.
 _FAR = b"\xfe\xff\xff"
 # Signature, revision, length of the header, its checksum, where it is and where the other one,
@@ -40,17 +39,22 @@ _OF_ENTRIES = struct.Struct("<QIII")
 _LENGTH = _HEADER.size + _OF_ENTRIES.size
 _ENTRY = struct.Struct("<16s16sQQQ72s")
 _SIGNATURE, _REVISION, _ENTRIES_AT = b"EFI PART", 0x10000, 2
+_ENTRY_SIZES = range(_ENTRY.size, 4097, _ENTRY.size)
 
+EFI_SYSTEM, BIOS_BOOT = "EFI system", "BIOS boot"
 _OF_GPT = {
-    "c12a7328-f81f-11d2-ba4b-00a0c93ec93b": "EFI system",
-    "21686148-6449-6e6f-744e-656564454649": "BIOS boot",
+    "c12a7328-f81f-11d2-ba4b-00a0c93ec93b": EFI_SYSTEM,
+    "21686148-6449-6e6f-744e-656564454649": BIOS_BOOT,
     "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f": "swap",
     "e6d6d379-f507-44c2-a23c-238f2a3df928": "LVM",
     "a19d880f-05fc-4d3b-a006-743f0f84911e": "RAID",
     "0fc63daf-8483-4772-8e79-3d69d8477de4": "Linux",
     "4f68bce3-e8cd-4db1-96e7-fbcaf984b709": "Linux",
 }
-_OF_MBR = {0x82: "swap", 0x83: "Linux", 0x8E: "LVM", 0xEF: "EFI system", 0xFD: "RAID"}
+_OF_MBR = {
+    **dict.fromkeys((0x05, 0x0F, 0x85), "extended"),
+    **{0x82: "swap", 0x83: "Linux", 0x8E: "LVM", 0xEF: EFI_SYSTEM, 0xFD: "RAID"},
+}
 
 
 @dataclass(frozen=True)
@@ -125,24 +129,74 @@ def read(head: bytes, size: int) -> Table:
         raise DiskSizeUnsupported("it is too small to have a partition table")
     if head[4096:4104] == _SIGNATURE != head[SECTOR : SECTOR + 8]:
         raise DiskSizeUnsupported("its partition table is one for sectors of 4096 bytes")
-    if head[510:512] != _MBR_MARK:
+    if not has_mbr(head):
         raise DiskSizeUnsupported("it has no partition table")
-    entries = list(_mbr_entries(head))
-    if any(kind == _PROTECTIVE for _number, _status, kind, _first, _count in entries):
+    entries = list(mbr_entries(head))
+    if any(entry.kind == PROTECTIVE for entry in entries):
         return _read_gpt(head, sectors, entries)
     return _read_mbr(head, sectors, entries)
 
 
-_MbrEntry = tuple[int, int, int, int, int]
+# --- What is written there, before anything of it is believed
 
 
-def _mbr_entries(head: bytes) -> Iterator[_MbrEntry]:
-    """Yield number, status, type, first sector and sectors of each entry that is in use."""
+class MbrEntry(NamedTuple):
+    """An entry of the MBR; ``kind`` is its type."""
+
+    number: int
+    status: int
+    kind: int
+    first: int
+    sectors: int
+
+    @property
+    def holds(self) -> str:
+        return _OF_MBR.get(self.kind, f"type {self.kind:#x}")
+
+
+class GptEntry(NamedTuple):
+    """An entry of GPT; ``kind`` is its type, ``flags`` are its attributes."""
+
+    number: int
+    kind: uuid.UUID
+    first: int
+    last: int
+    flags: int
+
+    @property
+    def holds(self) -> str:
+        return _OF_GPT.get(str(self.kind), f"type {self.kind}")
+
+
+def has_mbr(head: bytes) -> bool:
+    """Say whether a disk that begins with ``head`` has the mark of a master boot record."""
+    return head[510:512] == _MBR_MARK
+
+
+def mbr_entries(head: bytes) -> Iterator[MbrEntry]:
+    """Yield the entries that are in use, of a disk that has an MBR."""
     for number in range(1, 5):
         at = _MBR_ENTRIES + (number - 1) * _MBR_ENTRY.size
         status, _begin, kind, _end, first, count = _MBR_ENTRY.unpack_from(head, at)
         if kind and count:
-            yield number, status, kind, first, count
+            yield MbrEntry(number, status, kind, first, count)
+
+
+def gpt_entries(head: bytes) -> Iterator[GptEntry]:
+    """Yield the entries that are in use, as far as they lie in ``head``; none without a header."""
+    header = head[SECTOR : 2 * SECTOR]
+    if len(header) < _LENGTH or not header.startswith(_SIGNATURE):
+        return
+    entries_at, count, size, _crc = _OF_ENTRIES.unpack_from(header, _HEADER.size)
+    if size not in _ENTRY_SIZES:
+        return
+    for index in range(min(count, len(head) // size)):
+        entry = head[entries_at * SECTOR + index * size :][: _ENTRY.size]
+        if len(entry) < _ENTRY.size:
+            return
+        kind, _own, first, last, flags, _name = _ENTRY.unpack(entry)
+        if any(kind):
+            yield GptEntry(index + 1, uuid.UUID(bytes_le=kind), first, last, flags)
 
 
 def _damaged(why: str) -> DiskSizeUnsupported:
@@ -185,19 +239,15 @@ class _Mbr(Table):
         return (Patch(0, self.head[:at] + new + self.head[at + size : SECTOR]),)
 
 
-def _read_mbr(head: bytes, sectors: int, entries: Sequence[_MbrEntry]) -> Table:
-    for number, status, _kind, _first, _count in entries:
-        if status not in (0x00, 0x80):
-            raise _damaged(f"partition {number} has the status {status:#x}")
+def _read_mbr(head: bytes, sectors: int, entries: Sequence[MbrEntry]) -> Table:
+    for entry in entries:
+        if entry.status not in (0x00, 0x80):
+            raise _damaged(f"partition {entry.number} has the status {entry.status:#x}")
     found = [
-        Partition(number, first, first + count - 1, _of_mbr(kind))
-        for number, _status, kind, first, count in entries
+        Partition(each.number, each.first, each.first + each.sectors - 1, each.holds)
+        for each in entries
     ]
     return _Mbr(head, sectors, _in_order(found, 1, sectors - 1))
-
-
-def _of_mbr(kind: int) -> str:
-    return "extended" if kind in _EXTENDED else _OF_MBR.get(kind, f"type {kind:#x}")
 
 
 # --- GPT
@@ -258,28 +308,19 @@ def _last_usable(sectors: int, header: _Header) -> int:
 def _protective(head: bytes, sectors: int) -> bytes:
     """Return the MBR that keeps old programs off a disk with GPT, for a disk of that size."""
     new = bytearray(head[:SECTOR])
-    ((number, _status, _kind, _first, _count),) = _mbr_entries(head)
-    at = _MBR_ENTRIES + (number - 1) * _MBR_ENTRY.size
+    (entry,) = mbr_entries(head)
+    at = _MBR_ENTRIES + (entry.number - 1) * _MBR_ENTRY.size
     struct.pack_into("<I", new, at + 12, min(sectors - 1, _MOST_SECTORS))
     return bytes(new)
 
 
-def _read_gpt(head: bytes, sectors: int, entries: Sequence[_MbrEntry]) -> Table:
-    if len(entries) > 1 or entries[0][3] != 1:
+def _read_gpt(head: bytes, sectors: int, entries: Sequence[MbrEntry]) -> Table:
+    if len(entries) > 1 or entries[0].first != 1:
         raise DiskSizeUnsupported("its partition table is GPT and MBR in one (hybrid)")
     header = _header(head, sectors)
-    found = []
-    for index in range(header.count):
-        at = _ENTRIES_AT * SECTOR + index * _ENTRY.size
-        kind, _own, first, last, _flags, _name = _ENTRY.unpack_from(head, at)
-        if any(kind):
-            found.append(Partition(index + 1, first, last, _of_gpt(kind)))
+    listed = gpt_entries(head)
+    found = [Partition(each.number, each.first, each.last, each.holds) for each in listed]
     return _Gpt(head, sectors, _in_order(found, header.first, header.last))
-
-
-def _of_gpt(kind: bytes) -> str:
-    known = str(uuid.UUID(bytes_le=kind))
-    return _OF_GPT.get(known, f"type {known}")
 
 
 def _header(head: bytes, sectors: int) -> _Header:
