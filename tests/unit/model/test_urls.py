@@ -65,9 +65,26 @@ def test_an_error_shows_no_secret(text: str) -> None:
     assert "cret" not in str(caught.value)
 
 
-def test_neither_user_nor_query_is_shown() -> None:
-    url = "https://user:secret@example.com:8443/a/b.img?token=secret"
-    assert urls.shown(url) == "https://example.com:8443/a/b.img"
+@pytest.mark.parametrize(
+    ("origin", "shown"),
+    [
+        ("https://example.com/a/b.qcow2", "https://example.com/a/b.qcow2"),
+        (
+            "https://user:secret@example.com:8443/a/b.img?token=secret",
+            "https://example.com:8443/a/b.img",
+        ),
+        ("https://user:se@cret@example.com/b", "https://example.com/b"),
+        ("https://example.com/b@c?token=secret#secret", "https://example.com/b@c"),
+        ("https://:secret@[2001:db8::1]:8080", "https://[2001:db8::1]:8080"),
+        # What others wrote into a definition may be of any scheme, and no address at all.
+        ("sftp://user:secret@example.com/b", "sftp://example.com/b"),
+        ("HTTPS://token@example.com\n/x", "HTTPS://example.com\n/x"),
+        ("https://token@[", "https://["),
+        ("/images/a?b#c@d.qcow2", "/images/a?b#c@d.qcow2"),
+    ],
+)
+def test_neither_user_nor_query_is_shown(origin: str, shown: str) -> None:
+    assert urls.shown(origin) == shown
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from ..model import urls
 from ..model.image import ImageVersion, image_uuid
 from ..model.text import can_be_shown
 from .metadata import (
@@ -36,8 +37,6 @@ _CHECKSUM = re.compile(r"[a-z0-9-]{2,16}:[0-9a-f]{32,128}")
 _FORMAT = re.compile(r"[a-z0-9]{1,16}")
 _SIZE = re.compile(r"[0-9]{1,18}")
 _REQUEST = re.compile(r"[0-9A-Za-z-]{1,64}")
-# scheme "://" [userinfo "@"] host and path: RFC 3986, section 3.
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#]*@)?([^?#]*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -134,15 +133,6 @@ def without_versions(record: ImageRecord, requests: Sequence[str]) -> ImageRecor
     return replace(record, versions=tuple(kept))
 
 
-def without_credentials(origin: str) -> str:
-    """Return where an image came from as it may be kept and shown.
-
-    A URL has its user, password, query and fragment taken away: a query may have a token in it.
-    """
-    match = _URL.match(origin)
-    return f"{match[1]}{match[2]}" if match else origin
-
-
 def _element(record: ImageRecord, prefix: str) -> ET.Element:
     image = ET.Element(f"{prefix}image", {"request": record.request, "who": record.who})
     for version in record.versions:
@@ -163,7 +153,7 @@ def _attributes(what: ImageVersion) -> dict[str, str]:
         "request": what.request or None,
         "created": None if what.created is None else str(int(what.created)),
         "checksum": what.checksum,
-        "origin": None if what.origin is None else without_credentials(what.origin),
+        "origin": None if what.origin is None else urls.shown(what.origin),
         "format": what.format,
         "size": None if what.size_bytes is None else str(what.size_bytes),
     }
@@ -173,7 +163,7 @@ def _attributes(what: ImageVersion) -> dict[str, str]:
 def _version(element: ET.Element) -> OwnVersion:
     """Return what an element says of a version; what has not the right form is not known."""
     size = _text(element, "size", _SIZE)
-    origin = without_credentials(element.get("origin", ""))
+    origin = urls.shown(element.get("origin", ""))
     what = ImageVersion(
         checksum=_text(element, "checksum", _CHECKSUM),
         origin=origin if origin and _is_short(origin, MAX_ORIGIN) else None,

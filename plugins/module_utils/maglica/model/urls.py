@@ -14,6 +14,8 @@ _SCHEMES = ("http", "https")
 _ALPHABET = re.compile(r"[!-~]+")
 # Of what is no address nobody knows where a password in it ends.
 _USER = re.compile(r"//.*@")
+# scheme "://" [userinfo "@"] host and path: RFC 3986, section 3.
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#]*@)?([^?#]*)", re.DOTALL)
 
 
 def web_address(text: str) -> str:
@@ -30,10 +32,13 @@ def web_address(text: str) -> str:
     return text
 
 
-def shown(url: str) -> str:
-    """Return an address as anybody may see it: a user, a password and a query are secrets."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+def shown(origin: str) -> str:
+    """Return a URL as anybody may see it, and as it may be kept; what is none is left as it is.
+
+    Its user, password, query and fragment are taken away: a query may have a token in it.
+    """
+    match = _URL.match(origin)
+    return f"{match[1]}{match[2]}" if match else origin
 
 
 def file_name(url: str) -> str:
