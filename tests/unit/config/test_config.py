@@ -11,6 +11,7 @@ from maglica.config import config
 from maglica.image import catalog
 from maglica.image.checksum import Checksum, SumsFile
 from maglica.model.errors import ConfigInvalid
+from maglica.model.image import Firmware
 from maglica.model.memory_limit import MemoryLimit
 
 FILE = Path("/etc/maglica/maglica.conf")
@@ -99,7 +100,8 @@ def test_a_user_s_own_images() -> None:
     )
     assert read.images == (
         catalog.Entry(
-            *("a", URL, Checksum("sha256", "a" * 64), "uefi", "admin", "raw", "ours, see the wiki")
+            *("a", URL, Checksum("sha256", "a" * 64)),
+            *(Firmware.UEFI, "admin", "raw", "ours, see the wiki"),
         ),
         catalog.Entry("debian-13", URL, SumsFile(sums, "sha512")),
     )

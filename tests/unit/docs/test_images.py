@@ -25,7 +25,7 @@ def link(url: str) -> str:
 
 def row(entry: Entry) -> tuple[str, ...]:
     assert isinstance(entry.checksum, SumsFile)
-    firmware = entry.firmware or "by its disk"
+    firmware = entry.firmware.value if entry.firmware else "by its disk"
     files = link(entry.url), link(entry.checksum.url)
     return (f"`{entry.name}`", *files, firmware, entry.user or "", entry.notes)
 

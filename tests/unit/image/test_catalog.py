@@ -48,7 +48,5 @@ def test_one_that_is_not_there() -> None:
 
 
 def test_what_is_no_entry() -> None:
-    with pytest.raises(NameInvalid, match="'openfirmware' is none of bios, uefi"):
-        Entry("a", OWN.url, OWN.checksum, firmware="openfirmware")
     with pytest.raises(NameInvalid, match="is no web address"):
         Entry("a", "golden.raw.xz", OWN.checksum)

@@ -261,7 +261,7 @@ _HOST: dict[str, values.Reader] = {"uri": values.uri, "weight": values.positive,
 _IMAGE: dict[str, values.Reader] = {
     "url": values.web_address,
     "checksum": values.checksum,
-    "firmware": values.one_of(catalog.FIRMWARE),
+    "firmware": values.firmware,
     "user": values.word,
     "format": values.one_of(FORMATS),
     "notes": values.line,

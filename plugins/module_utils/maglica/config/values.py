@@ -14,6 +14,7 @@ from typing import Any, Callable
 
 from ..image import checksum as checksums
 from ..model import names, urls
+from ..model.image import Firmware
 from ..model.text import can_be_shown
 
 Reader = Callable[[str, Path], Any]
@@ -101,6 +102,10 @@ def one_of(known: Sequence[str]) -> Reader:
         return value
 
     return read
+
+
+def firmware(value: str, folder: Path) -> Firmware:
+    return Firmware(one_of([each.value for each in Firmware])(value, folder))
 
 
 def line(value: str, _folder: Path) -> str:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from ..model.errors import ImageUnknown, NameInvalid
+from ..model.errors import ImageUnknown
+from ..model.image import Firmware
 from ..model.text import some
 from .checksum import Expected, SumsFile
 from .origin import Origin
-
-FIRMWARE = ("bios", "uefi")
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,13 @@ class Entry:
     name: str
     url: str
     checksum: Expected
-    firmware: str | None = None
+    firmware: Firmware | None = None
     user: str | None = None
     format: str | None = None
     notes: str = ""
     seen: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        if self.firmware is not None and self.firmware not in FIRMWARE:
-            raise NameInvalid(f"{self.firmware[:20]!r} is none of {', '.join(FIRMWARE)}")
         self.origin()
 
     def origin(self) -> Origin:
@@ -62,7 +60,7 @@ def entries(own: Iterable[Entry] = ()) -> tuple[Entry, ...]:
     )
 
 
-def _in_folder(name: str, folder: str, file: str, sums: str, **more: str) -> Entry:
+def _in_folder(name: str, folder: str, file: str, sums: str, **more: Any) -> Entry:
     """Return the entry of a file in a folder, with its sums there, too: ``sums`` is their file."""
     return Entry(name, f"{folder}/{file}", SumsFile(f"{folder}/{sums}"), **more)
 
@@ -175,7 +173,7 @@ CATALOG = (
         _ALPINE_FILE,
         f"{_ALPINE_FILE}.sha512",
         user="alpine",
-        firmware="bios",
+        firmware=Firmware.BIOS,
         notes="3.24.1; the file of each point release has its own name",
         seen="users' documentation of alpinelinux.org/cloud, and their scripts",
     ),
