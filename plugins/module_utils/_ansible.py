@@ -18,7 +18,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._progress import PROGRESS_VARIABLE
 from .maglica.config import config
-from .maglica.manage import shown
+from .maglica.manage import amount, shown
 from .maglica.manage.tally import Tally
 from .maglica.model.errors import ConfigInvalid, DependencyMissing, MaglicaError
 from .maglica.model.request import Request
@@ -82,10 +82,13 @@ class Listener:
 
     def __init__(self) -> None:
         self._address = os.environ.get(PROGRESS_VARIABLE)
+        self._news = amount.News()
 
     def tell(self, request: Request) -> None:
-        """Tell it how a request stands."""
-        self._send({"name": request.name, **shown.of_request(request)})
+        """Tell it how a request stands, if that is news."""
+        if self._news.has(request):
+            told = {"name": request.name, "amount": amount.words(request)}
+            self._send({**told, **shown.of_request(request)})
 
     def say(self, text: str) -> None:
         """Have it print a line."""

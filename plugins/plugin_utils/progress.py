@@ -101,7 +101,7 @@ def line(request: dict[str, Any]) -> str:
     where = f" on {request['host']}" if request["host"] else ""
     what = f"{request['name']}: {request['kind']}{where}: "
     if request["state"] == "running" and request["phase"]:
-        what += request["phase"]
+        what += " ".join(filter(None, (request["phase"], request.get("amount"))))
     else:
         what += request["state"]
     if request["phases"]:

@@ -47,6 +47,10 @@ BASE = {"name": "base", "seconds": 20.0}
             f"{NAME}: clone on {HOST}: copy (base 20.0 s)",
         ),
         (
+            {"host": HOST, "state": "running", "phase": "copy", "amount": "1 MiB of 2 MiB"},
+            f"{NAME}: clone on {HOST}: copy 1 MiB of 2 MiB",
+        ),
+        (
             {"host": HOST, "state": "done", "phases": [BASE, COPY]},
             f"{NAME}: clone on {HOST}: done (base 20.0 s, copy 1.2 s)",
         ),
@@ -101,6 +105,20 @@ def test_each_change_is_printed_once(printed: list[str], module: list[Request]) 
     assert result["request"]["state"] == "done"
     where = f"{NAME}: clone on {HOST}"
     assert printed == [f"{where}: queued", f"{where}: copy", f"{where}: done (copy 2.0 s)"]
+
+
+def test_of_what_is_counted_each_tenth_is_printed(
+    printed: list[str], module: list[Request]
+) -> None:
+    spec = CloneSpec(NAME, "image")
+    for done in range(0, 101, 2):
+        for number in range(2):
+            host = f"kvm{number}"
+            counts = {"done": done << 20, "total": 100 << 20}
+            module.append(Request(host, spec, State.RUNNING, host, phase="copy", **counts))
+    FakeAction().run(None, {})
+    assert len(printed) == 2 * 11
+    assert printed[3] == f"{NAME}: clone on kvm1: copy 10.0 MiB of 100 MiB"
 
 
 def test_a_module_without_requests_prints_nothing(printed: list[str], module: list) -> None:

@@ -55,7 +55,8 @@ def test_an_image_is_prepared_on_all_hosts(run: Callable[..., Ran], fake: FakeCl
     ran = run("image", "prepare", SL61)
     assert ran.status == 0
     assert places(ran) == dict.fromkeys(("host0.example.jp", "host1.example.jp"), "prepared")
-    assert "  base: 2.0 s" in ran.err
+    for host in places(ran):
+        assert f"\n  {host}: base: 2.0 s\n" in ran.err
     assert {(each.kind, each.spec.host) for each in fake.list()} == {
         ("prepare", "host0.example.jp"),
         ("prepare", "host1.example.jp"),

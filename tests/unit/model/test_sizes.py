@@ -62,6 +62,20 @@ def test_shown(size: int, expected: str) -> None:
     assert sizes.shown(size) == expected
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (0, "0.0 MiB"),
+        (150 << 10, "0.1 MiB"),
+        (1023 << 20, "1023 MiB"),
+        (1229 << 20, "1.2 GiB"),
+        (5 << 40, "5.0 TiB"),
+    ],
+)
+def test_about(size: int, expected: str) -> None:
+    assert sizes.about(size) == expected
+
+
 @given(st.integers(1, 64 << 20))
 def test_what_is_shown_can_be_said(mib: int) -> None:
     assert sizes.mib(sizes.shown(mib << 20), "size") == mib

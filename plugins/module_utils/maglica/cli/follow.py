@@ -5,22 +5,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from ..fleet import changes
+from ..manage import amount
 from ..manage.tally import Tally
 from ..model.errors import PeerSilent
 from ..model.request import Request
 from . import text
+from .bar import Bar
 from .console import Console
 
 
 class Follow:
-    """Says each change of a request, or, of ``many``, how many are how far."""
+    """Says each change of a request, or, of ``many``, how many are how far.
+
+    Bytes that are counted are a bar on a terminal, elsewhere a line now and then.
+    """
 
     def __init__(self, console: Console, many: bool = False) -> None:
         self._console = console
         self._tally = Tally(console.say) if many else None
+        self._bar = Bar(console.err) if console.err.isatty() else None
+        self._news = amount.News()
         self._newest: dict[str, Request] = {}
 
     def submitted(self, requests: Sequence[Request]) -> None:
@@ -39,8 +46,16 @@ class Follow:
         if self._tally is not None:
             self._tally(request)
             return
-        for line in text.progress(before, request):
+        lines = text.progress(before, request, many=len(self._newest) > 1)
+        if self._bar is not None:
+            self._bar.take(request)
+            self._bar.erase()
+        elif self._news.has(request) and not lines:
+            lines = text.counted(request, many=len(self._newest) > 1)
+        for line in lines:
             self._console.say(line)
+        if self._bar is not None:
+            self._bar.draw()
 
     @contextmanager
     def followed(self) -> Iterator[None]:
@@ -49,7 +64,8 @@ class Follow:
         If the user interrupts it, say how to go on.
         """
         try:
-            yield
+            with self._bar or nullcontext():
+                yield
         except KeyboardInterrupt:
             going = [request for request in self._newest.values() if not request.state.ended]
             if len(going) == 1:

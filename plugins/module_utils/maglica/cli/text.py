@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..manage import amount
 from ..manage.images import Place
 from ..manage.target import Target
 from ..model.request import HostStatus, Request
@@ -161,23 +162,37 @@ def moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
-def progress(before: Request | None, now: Request) -> list[str]:
-    """Return a line for each thing that has happened to a request between two looks at it."""
+def progress(before: Request | None, now: Request, many: bool = False) -> list[str]:
+    """Return a line for each thing that has happened to a request between two looks at it.
+
+    ``many``: it is one of several, each on another host.
+    """
     lines = []
     where = f" on {now.host}" if now.host else ""
     if before is None:
         lines.append(f"request {now.id}: {now.kind} {now.name}{where}")
     known = before.phases if before else ()
-    lines += [f"  {phase.name}: {phase.seconds:.1f} s" for phase in now.phases[len(known) :]]
+    indent = _indent(now, many)
+    lines += [f"{indent}{phase.name}: {phase.seconds:.1f} s" for phase in now.phases[len(known) :]]
     if now.cancelling and not (before and before.cancelling) and not now.state.ended:
-        lines.append("  cancelling")
+        lines.append(f"{indent}cancelling")
     if now.state.ended:
         return lines
     if before is None or now.state is not before.state:
-        lines.append(f"  {now.state.value}")
+        lines.append(f"{indent}{now.state.value}")
     if now.phase and now.phase != (before.phase if before else None):
-        lines.append(f"  {now.phase} …")
+        lines.append(f"{indent}{now.phase} …")
     return lines
+
+
+def counted(request: Request, many: bool = False) -> list[str]:
+    """Return a line with how much of its phase is over, or none where nobody counts."""
+    words = amount.words(request)
+    return [f"{_indent(request, many)}{request.phase} … {words}"] if words else []
+
+
+def _indent(request: Request, many: bool) -> str:
+    return f"  {request.host}: " if many and request.host else "  "
 
 
 def outcome(request: Request) -> str:

@@ -51,3 +51,10 @@ def shown(size: int) -> str:
         if size and size % (of_mib << 20) == 0:
             return f"{size // (of_mib << 20)} {unit}"
     return f"{size} bytes"
+
+
+def about(size: int) -> str:
+    """Return a size of so many bytes, rounded, for somebody who watches it grow."""
+    unit = next((unit for unit in ("TiB", "GiB") if size >= _UNITS[unit] << 20), "MiB")
+    amount = size / (_UNITS[unit] << 20)
+    return f"{amount:.1f} {unit}" if amount < 100 else f"{amount:.0f} {unit}"
