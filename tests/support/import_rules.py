@@ -30,6 +30,7 @@ PURE = (
     "disk/room.py",
     "fleet/snapshot.py",
     "guest/clone_plan.py",
+    "guest/cloud_init/facts.py",
     "guest/cloud_init/network_config.py",
     "guest/cloud_init/way.py",
     "guest/edits.py",
@@ -111,7 +112,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("wire.keys", "config", "system"),
         *("host_worker.daemon", "host_worker.journal", "host_worker.ownership"),
     ),
-    "host_worker.journal": ("system", "guest.facts", "wire.records"),
+    "host_worker.journal": (*("system", "wire.records", "guest.facts", "guest.cloud_init.facts"),),
     "host_worker.ownership": ("disk", "domain", "libvirtd", "host_worker.journal"),
     "host_worker.daemon": (
         *(

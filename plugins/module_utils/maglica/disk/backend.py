@@ -110,7 +110,7 @@ class Pool(ABC):
         connection: Any,
         volume: OwnVolume,
         image: Chain,
-        changes: Layer,
+        changes: Layer | None,
         alive: Callable[[], None],
     ) -> None:
         """Make a volume of a base: a copy of an image's disk, with what ``changes`` has instead.

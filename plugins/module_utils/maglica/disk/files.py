@@ -116,7 +116,7 @@ class FilePool(Pool):
         connection: Any,
         volume: OwnVolume,
         image: Chain,
-        changes: Layer,
+        changes: Layer | None,
         alive: Callable[[], None],
     ) -> None:
         self.create(connection, volume, image[0].size)

@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from maglica.guest.cloud_init.facts import SeedFacts
 from maglica.guest.facts import Area, Extent, GuestFacts
 from maglica.host_worker.journal.bases import Base, BaseDisk
 from maglica.host_worker.journal.intents import Effect
 from maglica.host_worker.journal.journal import FILE_NAME, MIGRATIONS, Journal
 from maglica.model.errors import JournalFailed
-from maglica.model.request import Failure, Phase, Request, State, new_request_id
+from maglica.model.request import Customize, Failure, Phase, Request, State, new_request_id
 from maglica.model.vm import Disk, Domain, Interface
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.stop import StopSpec
@@ -203,12 +204,16 @@ def test_bases(journal: Journal) -> None:
     areas = (Area("/etc/hostname", 9, (Extent(0, 512, 9, 1024),)),)
     facts = GuestFacts((), "debian", "12", "ifupdown", "i", "", True, areas=areas)
     base = Base("1", "debian12.original", "u1", "v1", "making", "default", disks, created=5.0)
-    other = replace(base, id="2", image_uuid="u2", created=4.0)
+    seed = SeedFacts(("ed25519",), "debian", loses_routes6=True, grows=True)
+    changes = {"way": Customize.CLOUD_INIT, "owns": False}
+    other = replace(base, id="2", image_uuid="u2", created=4.0, **changes)
     journal.add_base(base)
     journal.add_base(other)
     assert journal.bases() == (other, base)
     journal.update_base("1", state="ready", facts=facts)
     assert journal.bases("u1") == (replace(base, state="ready", facts=facts),)
+    journal.update_base("2", state="ready", seed=seed)
+    assert journal.bases("u2") == (replace(other, state="ready", seed=seed),)
     journal.remove_base("1")
     assert journal.bases("u1") == ()
 

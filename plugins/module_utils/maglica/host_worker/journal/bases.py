@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ...guest.cloud_init.facts import SeedFacts
 from ...guest.facts import GuestFacts
 from ...model.errors import JournalFailed
+from ...model.request import Customize
 from ...system.database import Database
 
 CREATE = (
@@ -24,7 +26,10 @@ CREATE = (
         pool TEXT NOT NULL,
         disks TEXT NOT NULL,
         facts TEXT,
-        created REAL NOT NULL)""",
+        created REAL NOT NULL,
+        way TEXT NOT NULL,
+        seed TEXT,
+        owns INTEGER NOT NULL)""",
 )
 
 # The states of a base.
@@ -43,7 +48,12 @@ class BaseDisk:
 
 @dataclass(frozen=True)
 class Base:
-    """A base as journaled; ``facts`` are those of its guest, as soon as it is ready."""
+    """A base as journaled, for one way to customize its clones.
+
+    As soon as it is ready, ``facts`` are those of its guest if that is ``offline``, ``seed`` if it
+    is ``cloud-init``. ``owns``: its disks are volumes of its own; else they are those that keep
+    what the image came as, which are the image's.
+    """
 
     id: str
     image: str
@@ -54,6 +64,12 @@ class Base:
     disks: tuple[BaseDisk, ...] = ()
     facts: GuestFacts | None = None
     created: float = 0.0
+    way: Customize = Customize.OFFLINE
+    seed: SeedFacts | None = None
+    owns: bool = True
+
+
+_COLUMNS = "id, image, image_uuid, version, state, pool, disks, facts, created, way, seed, owns"
 
 
 class Bases:
@@ -65,7 +81,7 @@ class Bases:
         """Note a base, before its first volume is made."""
         with self._db.write():
             self._db.change(
-                "INSERT INTO bases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO bases ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                 base.id,
                 base.image,
                 base.image_uuid,
@@ -75,22 +91,33 @@ class Bases:
                 json.dumps([asdict(disk) for disk in base.disks]),
                 _json(base.facts),
                 base.created or time.time(),
+                base.way.value,
+                _json(base.seed),
+                base.owns,
             )
 
-    def update_base(self, base_id: str, *, state: str, facts: GuestFacts | None) -> None:
-        """Note a base's new state ("making" or "ready") and the facts of its guest."""
+    def update_base(
+        self,
+        base_id: str,
+        *,
+        state: str,
+        facts: GuestFacts | None = None,
+        seed: SeedFacts | None = None,
+    ) -> None:
+        """Note a base's new state ("making" or "ready") and what is known of its guest."""
         with self._db.write():
             self._db.change(
-                "UPDATE bases SET state = ?, facts = ? WHERE id = ?",
+                "UPDATE bases SET state = ?, facts = ?, seed = ? WHERE id = ?",
                 state,
                 _json(facts),
+                _json(seed),
                 base_id,
             )
 
     def bases(self, image_uuid: str | None = None) -> tuple[Base, ...]:
         """Return all bases, or those of one image, the oldest first."""
         rows = self._db.read(
-            "SELECT id, image, image_uuid, version, state, pool, disks, facts, created FROM bases"
+            f"SELECT {_COLUMNS} FROM bases"  # noqa: S608
             " WHERE ?1 IS NULL OR image_uuid = ?1 ORDER BY created, id",
             image_uuid,
         )
@@ -102,15 +129,27 @@ class Bases:
             self._db.change("DELETE FROM bases WHERE id = ?", base_id)
 
 
-def _json(facts: GuestFacts | None) -> str | None:
-    return None if facts is None else json.dumps(facts.to_json())
+def _json(known: GuestFacts | SeedFacts | None) -> str | None:
+    return None if known is None else json.dumps(known.to_json())
 
 
 def _base(row: Iterable[Any]) -> Base:
-    base_id, image, image_uuid, version, state, pool, disks, facts, created = row
+    base_id, image, image_uuid, version, state, pool, *rest = row
+    disks, facts, created, way, seed, owns = rest
     try:
-        made = tuple(BaseDisk(**disk) for disk in json.loads(disks))
-        known = None if facts is None else GuestFacts.from_json(json.loads(facts))
+        return Base(
+            base_id,
+            image,
+            image_uuid,
+            version,
+            state,
+            pool,
+            disks=tuple(BaseDisk(**disk) for disk in json.loads(disks)),
+            facts=None if facts is None else GuestFacts.from_json(json.loads(facts)),
+            created=created,
+            way=Customize(way),
+            seed=None if seed is None else SeedFacts.from_json(json.loads(seed)),
+            owns=bool(owns),
+        )
     except (ValueError, TypeError, KeyError) as error:
         raise JournalFailed(f"the journal's base {base_id} is unreadable: {error!r}") from error
-    return Base(base_id, image, image_uuid, version, state, pool, made, known, created)

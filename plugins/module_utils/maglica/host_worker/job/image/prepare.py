@@ -7,9 +7,9 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 from ....model.errors import ImageUnsupported, MaglicaError
-from ....model.request import Request
+from ....model.request import Customize, Request
 from ..context import JobContext
-from . import base, original, unused_bases
+from . import base, original, unused_bases, ways
 
 
 def prepare(request: Request, context: JobContext) -> None:
@@ -26,9 +26,10 @@ def prepare(request: Request, context: JobContext) -> None:
                 " it makes a base of its own"
             )
         # The phase tells that something was to do.
-        is_made = base.is_ready(image, context)
+        way = ways.chosen(image, Customize.AUTO, request.id, context).way
+        is_made = base.is_ready(image, context, way)
         phase = nullcontext() if is_made else context.phase(request.id, "base")
-        with phase, base.held(image, context, request.id):
+        with phase, base.held(image, context, request.id, way):
             pass
     except MaglicaError as error:
         raise type(error)(f"cannot prepare image {name} on host {context.host}: {error}") from error

@@ -22,7 +22,7 @@ from ....guest.customize import Guest, customize, write_areas
 from ....guest.facts import GuestFacts
 from ....libvirtd import local
 from ....model.errors import HostDown, MaglicaError
-from ....model.request import Request
+from ....model.request import Customize, Request
 from ....model.vm import Domain
 from ....verbs.clone import CloneSpec
 from ...journal.bases import Base
@@ -94,7 +94,8 @@ class _Batch:
         first = self._members[0]
         with ExitStack() as stack:
             with self._phase("base"):
-                held = bases.held(image, self._context, first.request.id, first.spec.pool)
+                wanted = (first.request.id, Customize.OFFLINE, first.spec.pool)
+                held = bases.held(image, self._context, *wanted)
                 base = stack.enter_context(held)
             facts = bases.facts_of(base)
             writer = Writer()
