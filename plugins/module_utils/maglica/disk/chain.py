@@ -159,12 +159,16 @@ def _identity(path: str, status: os.stat_result) -> tuple[Any, ...]:
 def version(image_uuid: str, chains: Mapping[str, Chain]) -> str | None:
     """Return what names this state of an image's disks (SHA-256, hexadecimal).
 
-    None when a disk is on a block device: that does not show whether it was written to, so no
-    two states can be told to be the same.
+    The same bytes are another disk where another format is stated. None when a disk is on a block
+    device: that does not show whether it was written to, so no two states can be told to be the
+    same.
     """
-    files = [(target, [layer.identity for layer in chain]) for target, chain in chains.items()]
-    if any(identity is None for _other, identities in files for identity in identities):
+    if any(layer.identity is None for chain in chains.values() for layer in chain):
         return None
+    files = [
+        (target, [(layer.format, layer.identity) for layer in chain])
+        for target, chain in chains.items()
+    ]
     return hashlib.sha256(json.dumps([image_uuid, files]).encode()).hexdigest()
 
 

@@ -9,7 +9,9 @@ people whose one may be; whose it is, the vm's metadata tells.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from .._deps import need
@@ -18,7 +20,9 @@ from ..domain.metadata import OwnVolume
 from ..libvirtd import local
 from ..model.errors import ImageUnsupported, MaglicaError, NotOwn, StorageFailed
 from ..model.names import file_stem
+from ..model.text import some
 from . import pools
+from .chain import Chain
 
 _TARGET = re.compile(r"[a-z0-9]{1,16}")
 _SUFFIX = "|".join(sorted({re.escape(kind.SUFFIX) for kind in pools.KINDS.values()}))
@@ -107,6 +111,28 @@ def path_of(connection: Any, disk: DefinedDisk) -> str:
     except libvirt.libvirtError as error:
         failure = local.kind_of(error, StorageFailed)
         raise failure(f"disk {disk.target} can't be found: {error}") from error
+
+
+def need_as_stated(disk: DefinedDisk, layers: Chain) -> None:
+    """Refuse a disk whose backing files are others by the definition than by its header.
+
+    libvirt takes those of the definition: the image would have another content than its clones.
+    Raises ImageUnsupported.
+    """
+    stated = [
+        (each.source and os.path.realpath(each.source), each.format) for each in disk.backings
+    ]
+    actual = [(os.path.realpath(layer.path), layer.format) for layer in layers[1:]]
+    if stated != (actual if disk.standalone else actual[: len(stated)]):
+        raise ImageUnsupported(
+            f"disk {layers[0].path} has other backing files by the definition"
+            f" ({_told(stated)}) than by its header ({_told(actual)}): make both the same (qemu-img"
+            " rebase), or remove <backingStore> from the definition"
+        )
+
+
+def _told(backings: Sequence[tuple[str | None, str | None]]) -> str:
+    return some([f"{path!r:.200}, {form!r:.20}" for path, form in backings]) or "none"
 
 
 def find(connection: Any, volume: OwnVolume) -> Any:

@@ -46,6 +46,14 @@ _NAMED_BY = {"file": "file", "block": "dev", "dir": "dir"}
 
 
 @dataclass(frozen=True)
+class DefinedBacking:
+    """A backing file as it is defined, ``source`` as of a disk; None: that is not stated."""
+
+    source: str | None
+    format: str | None
+
+
+@dataclass(frozen=True)
 class DefinedDisk:
     """A disk as it is defined.
 
@@ -53,7 +61,9 @@ class DefinedDisk:
     floppy or lun. ``source`` is a path, ``POOL/VOLUME`` or ``PROTOCOL:NAME``, or None when there
     is no medium. ``format`` is the stated format, raw when none is stated, as libvirt has it.
     ``shared`` says that a clone uses the same source: a disk that is empty, read-only or made for
-    sharing. Every other disk is copied.
+    sharing. Every other disk is copied. ``backings`` are the backing files that are stated, the top
+    first, and ``standalone`` says that there are no others; libvirt takes these, whatever the
+    disk's header says.
     """
 
     target: str
@@ -65,6 +75,8 @@ class DefinedDisk:
     shared: bool
     pool: str | None = None
     volume: str | None = None
+    backings: tuple[DefinedBacking, ...] = ()
+    standalone: bool = False
 
 
 @dataclass(frozen=True)
@@ -213,6 +225,7 @@ def describe_disk(element: ET.Element) -> DefinedDisk:
     driver = element.find("driver")
     transient = element.find("transient")
     read_only = element.find("readonly") is not None
+    backings, standalone = _backings(element)
     return DefinedDisk(
         target="" if target is None else target.get("dev", ""),
         device=element.get("device", "disk"),
@@ -227,7 +240,23 @@ def describe_disk(element: ET.Element) -> DefinedDisk:
         or (transient is not None and transient.get("shareBacking") == "yes"),
         pool=None if source is None else source.get("pool"),
         volume=None if source is None else source.get("volume"),
+        backings=backings,
+        standalone=standalone,
     )
+
+
+def _backings(disk: ET.Element) -> tuple[tuple[DefinedBacking, ...], bool]:
+    """Return the backing files that a <disk> states, and whether it says that these are all."""
+    found: list[DefinedBacking] = []
+    element = disk.find("backingStore")
+    while element is not None:
+        source, form = element.find("source"), element.find("format")
+        if source is None:
+            return tuple(found), True
+        name = _source_name(element.get("type", ""), source)
+        found.append(DefinedBacking(name, None if form is None else form.get("type")))
+        element = element.find("backingStore")
+    return tuple(found), False
 
 
 def _source_name(kind: str, source: ET.Element) -> str | None:

@@ -82,6 +82,8 @@ def read(name: str, context: JobContext) -> Image:
     }
     if not chains:
         raise ImageUnsupported("it has no disk to copy")
+    for disk in described.copied_disks:
+        volumes.need_as_stated(disk, chains[disk.target])
     return Image(domain, xml, described, chains)
 
 
