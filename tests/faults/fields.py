@@ -20,6 +20,7 @@ from maglica.model import request as model
 from maglica.model.moment import Moment
 from maglica.model.vm import Domain
 from maglica.verbs import table
+from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import frames
 from maglica.wire import messages as schema
@@ -74,6 +75,8 @@ _STRINGS = {
     "reason": "no ifupdown",
     "shared": "nfs4",
     "path": "/pool/vm0.qcow2",
+    "url": "https://example.com/debian13.qcow2",
+    "xml": "<domain/>",
     "problem": "libvirtd does not answer",
 }
 # What a body has besides records.
@@ -119,6 +122,8 @@ def record(cls: type) -> dict[str, Any]:
     fields = {field.name: _value(cls, field.name, hints[field.name]) for field in _fields(cls)}
     if cls is model.Nic:
         fields["bridge"] = None  # or a network, not both
+    if cls is AddImageSpec:
+        fields["path"] = None  # or a url, not both
     if cls is CloneSpec:
         fields["interfaces"].append({**record(model.Nic), **_OTHER_NIC})
     return fields

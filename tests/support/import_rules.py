@@ -102,7 +102,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "guest": ("system",),
     "libvirtd": ("config", "system", "domain"),
     "disk": ("libvirtd", "system", "domain"),
-    "verbs": (),
+    "verbs": ("image",),
     "wire": ("config", "system.backoff", "verbs"),
     "fleet": ("libvirtd", "domain", "config", "wire"),
     "manage": ("fleet", "wire", "config", "verbs"),
@@ -129,7 +129,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("host_worker.channel", "host_worker.request_locks"),
     ),
     "host_worker.job": (
-        *("verbs", "disk", "domain", "guest", "libvirtd", "config", "system"),
+        *("verbs", "image", "disk", "domain", "guest", "libvirtd", "config", "system"),
         *("host_worker.journal", "host_worker.ownership"),
         *("host_worker.channel", "host_worker.request_locks"),
     ),

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hypothesis strategies for every value and every message of the protocol, all of them valid."""
+"""Hypothesis strategies for every value of the protocol, all of them valid."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 from maglica.model import request
+from maglica.model.image import Firmware
 from maglica.model.moment import Moment
 from maglica.model.vm import Disk, Domain, Interface
 from maglica.verbs import table
+from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.verb import Verb
 
@@ -87,6 +89,30 @@ clone_specs = st.builds(
 )
 # A name that is no host name has one beside it.
 clone_specs |= st.builds(dataclasses.replace, clone_specs, name=domain_names, hostname=vm_names)
+_where_from = st.sampled_from(
+    [
+        {"path": "/srv/a.img"},
+        {"path": "/srv/a.img.xz", "checksum": "sha512:" + "a" * 128},
+        {"url": "https://example.com/a.img", "checksum": "sha256:" + "b" * 64},
+        {"url": "http://u:p@example.com/a?t=1", "checksum": "sha256:https://example.com/SUMS?t=2"},
+    ]
+)
+add_image_specs = st.builds(
+    AddImageSpec,
+    image=object_names,
+    host=object_names,
+    format=st.sampled_from([None, "qcow2", "raw"]),
+    pool=maybe(object_names),
+    vcpus=maybe(vcpus),
+    memory_mib=maybe(memories),
+    interfaces=maybe(tuples(nics)),
+    firmware=maybe(members(Firmware)),
+    secure_boot=st.booleans(),
+    xml=maybe(st.text(max_size=30)),
+)
+add_image_specs = st.builds(
+    lambda spec, where: dataclasses.replace(spec, **where), add_image_specs, _where_from
+)
 # The fields that single verbs have beside those that say which vm is meant.
 _own_fields = {
     "force": st.booleans(),
@@ -101,6 +127,8 @@ def specs_of(verb: Verb) -> st.SearchStrategy[Any]:
     """Return specs of a verb; a field that has no strategy here raises KeyError."""
     if verb.makes_vm:
         return clone_specs
+    if verb.spec is AddImageSpec:
+        return add_image_specs
     known = {"name": domain_names, "image": object_names, "uuid": uuids, "host": object_names}
     known.update(_own_fields)
     return st.builds(
@@ -233,91 +261,6 @@ requests = st.builds(
     done=maybe(byte_counts),
     total=maybe(byte_counts),
 )
-held = st.fixed_dictionaries({"id": uuids, "state": members(request.State)})
-about_itself = {"host": object_names, "id": uuids}
-
-submitted = st.tuples(uuids, specs).map(
-    lambda pair: {"id": pair[0], "kind": pair[1].verb, "spec": pair[1]}
-)
-related = st.fixed_dictionaries({}, optional={"parent": uuids, "peer": object_names})
-submissions = st.tuples(submitted, related).map(lambda pair: {**pair[0], **pair[1]}) | (
-    st.fixed_dictionaries({"id": uuids, "again": uuids})
-)
-watched = {"id": uuids, "version": st.integers(0, 1 << 53)}
-entry_errors = st.fixed_dictionaries(
-    {"id": uuids, "code": st.from_regex("[a-z_]{1,40}", fullmatch=True), "text": texts(2000)}
-)
-features = {"features": tuples(st.from_regex("[a-z][a-z0-9_]{0,20}", fullmatch=True))}
-revisions = st.integers(0, 1 << 53)
-placements = st.builds(request.Placement, host=object_names, load=numbers)
-
-ASKED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    "submit": st.fixed_dictionaries(
-        {"requests": tuples(submissions)}, optional={"dry_run": st.booleans(), **features}
-    ),
-    "status": st.fixed_dictionaries({"ids": tuples(uuids)}, optional=features),
-    "list": st.fixed_dictionaries(
-        {},
-        optional={
-            "states": tuples(members(request.State)),
-            "limit": st.integers(1, 1000),
-            "name": domain_names,
-            "before": uuids,
-            "after": revisions,
-            "wait_s": st.integers(0, 60),
-            **features,
-        },
-    ),
-    "wait": st.fixed_dictionaries(
-        {"requests": tuples(st.fixed_dictionaries(watched)), "wait_s": st.integers(0, 60)},
-        optional=features,
-    ),
-    "cancel": st.fixed_dictionaries({"ids": tuples(uuids)}, optional=features),
-    "hosts": st.fixed_dictionaries({}, optional={"after": object_names, **features}),
-    "hello": st.fixed_dictionaries(
-        {"host": object_names, "report": reports, "requests": tuples(held)}, optional=features
-    ),
-    "ack": st.fixed_dictionaries(about_itself),
-    "progress": st.fixed_dictionaries(
-        {**about_itself, "phase": texts(40), "phases": tuples(phases)},
-        optional={"done": maybe(byte_counts), "total": maybe(byte_counts)},
-    ),
-    "result": st.fixed_dictionaries(
-        {**about_itself, "state": members(request.State)},
-        optional={
-            "phases": tuples(phases),
-            "failure": maybe(failures),
-            "vm": maybe(vms),
-            "ended": moments,
-        },
-    ),
-}
-ANSWERED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    "requests": st.fixed_dictionaries(
-        {"requests": tuples(requests)},
-        optional={
-            "errors": tuples(entry_errors),
-            "more": st.booleans(),
-            "revision": revisions,
-            **features,
-        },
-    ),
-    "placements": st.fixed_dictionaries({"placements": tuples(placements)}, optional=features),
-    "hosts": st.fixed_dictionaries(
-        {"hosts": tuples(host_statuses)}, optional={"more": st.booleans(), **features}
-    ),
-    "welcome": st.fixed_dictionaries(
-        {"requests": tuples(requests), "cancel": tuples(uuids)}, optional=features
-    ),
-    "ok": st.just({}),
-    "error": st.fixed_dictionaries(
-        {"code": st.from_regex("[a-z_]{1,40}", fullmatch=True), "text": texts(2000)}
-    ),
-}
-PUBLISHED = {
-    "requests": st.fixed_dictionaries({"requests": tuples(requests)}),
-    "cancel": st.fixed_dictionaries({"ids": tuples(uuids)}),
-}
 
 json_values = st.recursive(
     st.none()

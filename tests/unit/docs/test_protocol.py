@@ -38,6 +38,16 @@ def _submission(value: dict[str, Any]) -> Any:
     return messages.submission({**other, **value}, "p")
 
 
+def _add_image(value: dict[str, Any]) -> Any:
+    """Check the spec of a new image; where it comes from is added."""
+    if value.get("url") is not None:
+        whole = {"checksum": f"sha256:{'a' * 64}", **value}
+    else:
+        path = value.get("path")
+        whole = {**value, "path": "/a" if path is None else path}
+    return table.named("add_image").record(whole, "p")
+
+
 LEAST = {"name": "a", "image": "b", "uuid": UUID, "host": "c"}
 
 
@@ -70,6 +80,7 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         )
         for verb in table.VERBS
     },
+    "AddImageSpec": (_add_image, {"image": "a", "host": "b"}),
     "BaseSummary": (
         lambda value: records.base(value, "p"),
         {
@@ -270,7 +281,16 @@ SAMPLES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "feature": ("a_2", ("A", "", "2a")),
     "kind": ("clone", ("format",)),
     "state": ("done", ("open",)),
+    "web address": (
+        "https://example.com/a",
+        ("a", "ftp://example.com/a", "https://example.com/#a"),
+    ),
+    "path": ("/a", ("a", "/", "/a/../b", "/\n")),
+    "checksum": ("SHA256:" + "A" * 64, ("sha256:a", "md5:" + "a" * 32, "ftp://example.com/a")),
+    "string 65536": ("x" * 65536, ("x" * 65537,)),
     "`linked` or `full`": ("full", ("copy",)),
+    "`qcow2` or `raw`": ("raw", ("vmdk",)),
+    "`bios` or `uefi`": ("uefi", ("efi",)),
     "time": (TIME, ("2026-11-24T06:00:00Z", "2026-13-24T06:00:00.000000Z", "now")),
     "number": (0.5, (-1, 1e11, True)),
 }

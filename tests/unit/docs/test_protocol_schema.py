@@ -25,7 +25,7 @@ from maglica.model.plain import plain
 from maglica.model.user_data import user_data
 from maglica.wire import messages, records
 from maglica.wire.frames import decode
-from support import values
+from support import message_values, values
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 SCHEMA = json.loads((TOOLS.parents[1] / "docs" / "protocol.schema.json").read_text())
@@ -37,9 +37,9 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
 STRATEGIES = {
     (side, kind): strategy
     for side, table in (
-        ("asked", values.ASKED),
-        ("answered", values.ANSWERED),
-        ("published", values.PUBLISHED),
+        ("asked", message_values.ASKED),
+        ("answered", message_values.ANSWERED),
+        ("published", message_values.PUBLISHED),
     )
     for kind, strategy in table.items()
 }

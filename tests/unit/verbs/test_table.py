@@ -17,13 +17,16 @@ from maglica.verbs.verb import Interrupted, OnImage, OnVm, Verb
 
 UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 LEAST = {"name": "a", "image": "b", "uuid": UUID, "host": "c"}
+# What must stand beside the required fields.
+ALSO = {"add_image": {"path": "/a"}}
 each_verb = pytest.mark.parametrize("verb", table.VERBS, ids=lambda verb: verb.name)
 
 
 def required(verb: Verb) -> dict[str, str]:
     """Return a spec with no more than it must have, as it stands in a message."""
     fields = dataclasses.fields(verb.spec)
-    return {f.name: LEAST[f.name] for f in fields if f.default is dataclasses.MISSING}
+    least = {f.name: LEAST[f.name] for f in fields if f.default is dataclasses.MISSING}
+    return {**least, **ALSO.get(verb.name, {})}
 
 
 def test_names_are_different() -> None:
@@ -33,7 +36,7 @@ def test_names_are_different() -> None:
 
 @each_verb
 def test_a_verb_has_a_spec_of_its_own(verb: Verb) -> None:
-    assert verb.spec.__name__ == f"{verb.name.capitalize()}Spec"
+    assert verb.spec.__name__ == f"{verb.name.title().replace('_', '')}Spec"
     assert dataclasses.is_dataclass(verb.spec)
     assert [other for other in table.VERBS if other.spec is verb.spec] == [verb]
     if not verb.makes_vm:

@@ -16,12 +16,12 @@ from maglica.model.plain import plain
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import messages, records
 from maglica.wire.frames import MAX_FRAME, Message, decode, encode
-from support import values
+from support import message_values, values
 
 SIDES: dict[str, tuple[Callable[[str, Any], dict[str, Any]], dict[str, Any], dict[str, Any]]] = {
-    "asked": (messages.asked, messages.ASKED, values.ASKED),
-    "answered": (messages.answered, messages.ANSWERED, values.ANSWERED),
-    "published": (messages.published, messages.PUBLISHED, values.PUBLISHED),
+    "asked": (messages.asked, messages.ASKED, message_values.ASKED),
+    "answered": (messages.answered, messages.ANSWERED, message_values.ANSWERED),
+    "published": (messages.published, messages.PUBLISHED, message_values.PUBLISHED),
 }
 MESSAGES = [(side, kind) for side, (_other, table, _other) in SIDES.items() for kind in table]
 UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"

@@ -8,8 +8,11 @@ import argparse
 
 from ..manage import images
 from ..manage.images import ImageState
+from ..model.errors import ImageUnsupported
+from ..verbs.add_image import ADD_IMAGE
 from ..verbs.prepare import PREPARE
 from ..verbs.release import RELEASE
+from ..verbs.remove_image import REMOVE_IMAGE
 from . import options, text
 from .console import Cloud, Console
 from .follow import Follow
@@ -24,6 +27,13 @@ def add_commands(group: options.Group) -> None:
         parser.add_argument("name", metavar="NAME", help="the original image")
         options.host(parser, "only there (default: every host that has it)")
         options.wait(parser)
+    for verb in (ADD_IMAGE, REMOVE_IMAGE):
+        parser = group.add(verb.command, _not_yet, verb.help)
+        parser.add_argument("name", metavar="NAME", help="the original image")
+
+
+def _not_yet(_cloud: Cloud, asked: argparse.Namespace, _console: Console) -> None:
+    raise ImageUnsupported(f"{asked.command} is not built yet")
 
 
 def list_images(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 from ..model.checks import Check
 from ..model.errors import MessageInvalid
 from ..model.request import Request, Spec
+from .add_image import ADD_IMAGE
 from .clone import CLONE
 from .flatten import FLATTEN
 from .prepare import PREPARE
 from .release import RELEASE
 from .remove import REMOVE
+from .remove_image import REMOVE_IMAGE
 from .resize import RESIZE
 from .restart import RESTART
 from .start import START
@@ -25,7 +27,7 @@ from .verb import Verb
 # Where a vm needs several, they are asked for in this order.
 VERBS: tuple[Verb, ...] = (
     *(CLONE, REMOVE, STOP, RESIZE, TAG, RESTART, FLATTEN, START),
-    *(PREPARE, RELEASE),
+    *(PREPARE, RELEASE, ADD_IMAGE, REMOVE_IMAGE),
 )
 
 

@@ -199,11 +199,18 @@ class Verb:
     ahead: bool = False
     # The phase that a request has which found something to do; None: any.
     acting_phase: str | None = None
+    # Whether it takes minutes and much of the net, so that few run at once.
+    slow: bool = False
 
     @property
     def name(self) -> str:
         name: str = self.spec.verb
         return name
+
+    @property
+    def command(self) -> str:
+        """The word of its command, behind that of what it is about."""
+        return self.name.partition("_")[0]
 
     @property
     def makes_vm(self) -> bool:

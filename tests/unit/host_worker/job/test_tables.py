@@ -32,7 +32,7 @@ def test_a_verb_has_a_line_in_the_command_line(
     verb: Verb, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        cli.main([verb.about, verb.name, "--help"])
+        cli.main([verb.about, verb.command, "--help"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
     for option in verb.options:

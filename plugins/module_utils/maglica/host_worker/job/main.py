@@ -33,7 +33,7 @@ from ..journal.journal import Journal
 from ..journal.requests import Entry
 from . import guard, undo
 from .context import JobContext
-from .image import prepare, release
+from .image import add_image, prepare, release, remove_image
 from .vm import clone, flatten, remove, resize, restart, start, stop, tag
 
 _log = logging.getLogger(__name__)
@@ -50,6 +50,8 @@ ALONE: dict[str, Callable[[Request, JobContext], Domain | None]] = {
     "flatten": flatten.flatten,
     "prepare": prepare.prepare,
     "release": release.release,
+    "add_image": add_image.add_image,
+    "remove_image": remove_image.remove_image,
 }
 
 
