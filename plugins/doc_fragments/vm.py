@@ -132,6 +132,77 @@ options:
         type: list
         elements: str
         default: []
+  customize:
+    description:
+      - How the vm becomes a guest of its own, with its own name, network, keys and machine
+        identity. The vm in the result says in which way it was done, and why.
+      - V(cloud-init) gives the guest's cloud-init what it needs on a small cdrom, which stays with
+        the vm like a disk of it. It serves any layout of the disks (LVM, btrfs, LUKS), since
+        nothing is written into them. An image whose cloud-init would not obey is an error.
+      - V(offline) writes into the vm's disks before it starts. That takes an image which Maglica
+        knows; its cloud-init, if there is one, is told to leave that alone.
+      - V(none) gives the vm disks, MAC addresses and a UUID of its own and changes nothing inside,
+        for any system at all. What the image would let two guests share it has to do without
+        itself, as Windows does after C(sysprep). O(user), O(user_data), O(ssh_authorized_keys),
+        O(root_password) and O(networks[].addresses) are errors then. O(disk_size) makes the disk
+        larger, and no partition of it.
+      - V(auto) is V(cloud-init) where the image has it, enabled, with NoCloud among its
+        datasources; else V(offline) where Maglica knows the image; else an error.
+      - Only used when the vm is made.
+    type: str
+    choices: [auto, cloud-init, offline, none]
+    default: auto
+  user:
+    description:
+      - A user of the guest, made if it is not there yet.
+      - Only used when the vm is made.
+    type: dict
+    suboptions:
+      name:
+        description:
+          - The user's name. Without it the user is the image's own one with cloud-init (C(debian),
+            C(ubuntu), C(rocky) …), and root without.
+          - With V(root), O(ssh_authorized_keys) and O(root_password) are errors.
+        type: str
+      groups:
+        description: The groups that the user is in beside its own one.
+        type: list
+        elements: str
+        default: []
+      sudo:
+        description:
+          - What the user may do by sudo, a rule as in C(sudoers) without the user, such as
+            V(ALL=(ALL\) NOPASSWD:ALL).
+          - Without it that of the image's own user stays as it is.
+        type: str
+      shell:
+        description: The path of the login shell. Without it the guest's system chooses.
+        type: str
+      ssh_authorized_keys:
+        description: Public SSH keys that may log in as this user, as O(ssh_authorized_keys).
+        type: list
+        elements: str
+        default: []
+      password:
+        description:
+          - The hash of the password, as O(root_password). With cloud-init it is for the console;
+            whether SSH takes passwords, O(user_data) says (C(ssh_pwauth)).
+        type: str
+  user_data:
+    description:
+      - What cloud-init does in the guest beyond that, in any form that it takes in C(user-data) and
+        Maglica can check. That is C(#cloud-config), a script with C(#!), C(#cloud-boothook), a
+        template of Jinja, or several of them as a MIME message, of at most 64 KiB.
+      - A mapping becomes such a text with
+        C("#cloud-config\n{{ mapping | to_json }}").
+      - It comes beside what Maglica itself says, and its lists are joined with those of Maglica.
+        What would undo that (C(hostname), C(ssh_keys), C(network) and the like) is an error before
+        anything is done, and so is what cloud-init would not read.
+      - An error where another way than V(cloud-init) is asked for, or chosen.
+      - Nobody but the vm's host gets to see it, and no log and no diff has it. Root of the guest
+        can read it there.
+      - Only used when the vm is made.
+    type: str
   ssh_authorized_keys:
     description:
       - Public SSH keys that may log in as root, each a line of the form C(type base64 comment).

@@ -267,8 +267,9 @@ notes:
     keys that Maglica gave it, each as in known_hosts after the host's name). For a vm that Maglica
     cloned also C(maglica_image),
     C(maglica_image_version) (two vms with the same have clones of the same disks),
-    C(maglica_request), C(maglica_clone_mode), C(maglica_base) (the base that a linked one builds
-    upon), C(maglica_created) and C(maglica_who)."
+    C(maglica_request), C(maglica_clone_mode), C(maglica_customize) (how it was made a guest of its
+    own) and C(maglica_customize_reason) (why so), C(maglica_base) (the base that a linked one
+    builds upon), C(maglica_created) and C(maglica_who)."
   - "Variables of each image: C(maglica_kind) (V(image)), C(maglica_name), C(maglica_state),
     C(maglica_hosts) (the hosts that have it), C(maglica_copies) (for each of them C(host),
     C(uuid), C(size_bytes), C(checksum)), C(maglica_size_bytes), C(maglica_checksum) (as recorded

@@ -10,12 +10,14 @@ from typing import Any
 from .maglica.manage.target import WaitFor, Waiting
 from .maglica.manage.wanted import Wanted, want
 from .maglica.model import sizes
+from .maglica.model.request import Customize
 from .maglica.verbs.table import Presence
 
 # What holds where nothing is said.
 DEFAULTS: dict[str, Any] = {
     "state": "present",
     "clone_mode": "linked",
+    "customize": "auto",
     "ssh_authorized_keys": [],
     "force": False,
     "stop_timeout": 120,
@@ -49,6 +51,19 @@ def vm_spec() -> dict[str, dict[str, Any]]:
                 "search": strings,
             },
         },
+        "customize": {"type": "str", "choices": [way.value for way in Customize]},
+        "user": {
+            "type": "dict",
+            "options": {
+                "name": {"type": "str"},
+                "groups": strings,
+                "sudo": {"type": "str"},
+                "shell": {"type": "str"},
+                "ssh_authorized_keys": {**strings, "no_log": False},
+                "password": {"type": "str", "no_log": True},
+            },
+        },
+        "user_data": {"type": "str", "no_log": True},
         "ssh_authorized_keys": {"type": "list", "elements": "str", "no_log": False},
         "root_password": {"type": "str", "no_log": True},
         "tags": {"type": "list", "elements": "str"},

@@ -66,6 +66,8 @@ vms:
       image_version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
       request: 2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e
       clone_mode: linked
+      customize: cloud-init
+      customize_reason: its cloud-init is enabled and asks NoCloud
       base: 0a1b2c3d
       created: "2026-11-24T06:00:00Z"
       who: root
@@ -120,6 +122,15 @@ vms:
       returned: always
     clone_mode:
       description: V(linked) or V(full).
+      type: str
+      returned: always
+    customize:
+      description:
+        - How it was made a guest of its own, V(cloud-init), V(offline) or V(none).
+      type: str
+      returned: always
+    customize_reason:
+      description: Why it was made so.
       type: str
       returned: always
     base:

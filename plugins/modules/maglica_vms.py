@@ -147,6 +147,39 @@ options:
             type: list
             elements: str
             default: []
+      customize:
+        description: As O(customize), for this vm.
+        type: str
+        choices: [auto, cloud-init, offline, none]
+      user:
+        description: As O(user), for this vm; nothing of O(user) counts then.
+        type: dict
+        suboptions:
+          name:
+            description: As O(user.name), for this vm.
+            type: str
+          groups:
+            description: As O(user.groups), for this vm.
+            type: list
+            elements: str
+            default: []
+          sudo:
+            description: As O(user.sudo), for this vm.
+            type: str
+          shell:
+            description: As O(user.shell), for this vm.
+            type: str
+          ssh_authorized_keys:
+            description: As O(user.ssh_authorized_keys), for this vm.
+            type: list
+            elements: str
+            default: []
+          password:
+            description: As O(user.password), for this vm.
+            type: str
+      user_data:
+        description: As O(user_data), for this vm.
+        type: str
       ssh_authorized_keys:
         description: As O(ssh_authorized_keys), for this vm.
         type: list
@@ -240,6 +273,8 @@ vms:
       image_version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
       request: 2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e
       clone_mode: linked
+      customize: cloud-init
+      customize_reason: its cloud-init is enabled and asks NoCloud
       base: 0a1b2c3d
       created: "2026-11-24T06:00:00Z"
       who: root
@@ -311,6 +346,15 @@ vms:
       returned: always
     clone_mode:
       description: Whether its disks are overlays of a base, V(linked), or independent, V(full).
+      type: str
+      returned: always
+    customize:
+      description:
+        - How it was made a guest of its own, V(cloud-init), V(offline) or V(none).
+      type: str
+      returned: always
+    customize_reason:
+      description: Why it was made so.
       type: str
       returned: always
     base:

@@ -12,6 +12,7 @@ import subprocess
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path as FilePath
 from unittest import mock
 
@@ -19,7 +20,7 @@ import libvirt
 from maglica.host_worker.journal.journal import Journal
 from maglica.manage.wanted import want
 from maglica.model.errors import MaglicaError, MessageInvalid
-from maglica.model.request import CloneMode, Nic, Request, Spec
+from maglica.model.request import CloneMode, Customize, Nic, Request, Spec, User
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import messages as schema
 from support.figures import Figure, at_least, at_most, control, reported
@@ -206,6 +207,9 @@ def _unchecked(plain: dict) -> CloneSpec:
         known["clone_mode"] = CloneMode(plain["clone_mode"])
     except ValueError:
         known["clone_mode"] = plain["clone_mode"]
+    with suppress(ValueError):
+        known["customize"] = Customize(plain["customize"])
+    known["user"] = User(**{key: _tuple(value) for key, value in plain["user"].items()})
     return CloneSpec(**known, interfaces=nics)
 
 

@@ -41,6 +41,8 @@ class FakeClient:
     ) -> None:
         self._hosts = {status.host: status for status in hosts}
         self._refusal = refusal
+        # As they were handed in, with all secrets.
+        self.specs: list[Spec] = []
         self._ids: dict[str, tuple[str, Spec]] = {}
         self.requests: dict[str, Request] = {}
         self.story: list[dict[str, Any] | BaseException] = []
@@ -66,6 +68,7 @@ class FakeClient:
                 self._ids[request_id] = (joined.id, spec)
                 return joined
         host = self.plan(spec).host
+        self.specs.append(spec)
         request = Request(request_id, spec.without_secrets(), host=host, who="admin")
         self._ids[request_id] = (request_id, spec)
         self.requests[request_id] = request

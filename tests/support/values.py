@@ -71,6 +71,17 @@ nics = st.builds(
     nameservers=tuples(addresses),
     search=tuples(vm_names),
 )
+user_names = st.from_regex(r"[a-z_][a-z0-9_.-]{0,10}", fullmatch=True)
+users = st.builds(
+    request.User,
+    name=maybe(user_names.filter(lambda name: name != "root")),
+    groups=tuples(user_names),
+    sudo=maybe(st.just("ALL=(ALL) NOPASSWD:ALL")),
+    shell=maybe(st.just("/bin/bash")),
+    ssh_authorized_keys=tuples(ssh_keys),
+    password=maybe(hashes),
+)
+user_data = st.builds("#cloud-config\nruncmd: [[echo, {}]]\n".format, labels)
 clone_specs = st.builds(
     CloneSpec,
     name=vm_names,
@@ -86,6 +97,12 @@ clone_specs = st.builds(
     root_password=maybe(hashes),
     tags=tuples(tags),
     start=st.booleans(),
+    user=maybe(users),
+    user_data=maybe(user_data),
+)
+# In other ways some of it can't be said.
+clone_specs |= st.builds(
+    CloneSpec, name=vm_names, image=object_names, customize=members(request.Customize)
 )
 # A name that is no host name has one beside it.
 clone_specs |= st.builds(dataclasses.replace, clone_specs, name=domain_names, hostname=vm_names)
@@ -167,6 +184,8 @@ vms = st.builds(
     created=maybe(moments),
     who=maybe(texts(200)),
     clone_mode=maybe(texts(40)),
+    customize=maybe(texts(40)),
+    customize_reason=maybe(texts(2000)),
     base=maybe(texts(40)),
     vcpus=maybe(st.integers(0, 1 << 20)),
     memory_mib=maybe(byte_counts),

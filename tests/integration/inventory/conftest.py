@@ -23,6 +23,7 @@ REQUEST = "2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e"
 MADE = (
     "<maglica:vm xmlns:maglica='https://maglica.cloud/xmlns/vm/1.0' image='debian12.original'"
     f" request='{REQUEST}' created='1795500000' who='alice' clone_mode='linked'"
+    " customize='offline' customize_reason='asked for'"
     " image_version='3f7a' base='0a1b2c3d'>"
     "<maglica:tag name='web'/><maglica:tag name='stage:test'/></maglica:vm>"
 )

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from maglica.model.request import CloneMode, Failure, Nic, Phase, State
+from maglica.model.request import CloneMode, Customize, Failure, Nic, Phase, State, User
 from maglica.verbs.clone import CloneSpec
 from support.cli_runs import CLONE, DONE, HOST0, VM, FakeFleet, Ran, seen
 from support.fake_client import FakeClient
@@ -46,6 +46,9 @@ def test_clone_passes_its_options_on(
 ) -> None:
     keys = tmp_path / "authorized_keys"
     keys.write_text("# mine\n\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me\n")
+    hashed, data = tmp_path / "hash", tmp_path / "user-data"
+    hashed.write_text("$6$salt$hashhash\n")
+    data.write_text("#cloud-config\n{}\n")
     ran = run(
         *CLONE,
         *("--host", "host1.example.jp", "--mode", "full", "--pool", "default", "--vcpus", "2"),
@@ -60,10 +63,13 @@ def test_clone_passes_its_options_on(
             "default",
             "--no-start",
         ),
+        *("--customize", "cloud-init", "--user-data", str(data)),
+        *("--user", "admin", "--user-group", "docker", "--user-group", "adm"),
+        *("--user-sudo", "ALL=(ALL) ALL", "--user-shell", "/bin/bash"),
+        *("--user-ssh-authorized-keys", str(keys), "--user-password-hash", str(hashed)),
         *("--ssh-authorized-keys", str(keys), "--no-wait"),
     )
-    (request,) = fake.list()
-    assert request.spec == CloneSpec(
+    assert fake.specs[0] == CloneSpec(
         name="vm0.example.jp",
         image="SL6.1-x86_64.original",
         host="host1.example.jp",
@@ -75,9 +81,31 @@ def test_clone_passes_its_options_on(
         interfaces=(Nic("default"), Nic("default")),
         ssh_authorized_keys=("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me",),
         start=False,
+        customize=Customize.CLOUD_INIT,
+        user=User(  # noqa: S604 - no program is run
+            "admin",
+            groups=("docker", "adm"),
+            sudo="ALL=(ALL) ALL",
+            shell="/bin/bash",
+            ssh_authorized_keys=("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me",),
+            password="$6$salt$hashhash",
+        ),
+        user_data="#cloud-config\n{}\n",
     )
-    assert ran.out == f"request {request.id} is queued\n"
-    assert ran.status == 0
+    assert (ran.status, ran.out) == (0, f"request {fake.list()[0].id} is queued\n")
+
+
+def test_clone_says_how_the_vm_was_customized(
+    run: Callable[..., Ran], fake: FakeClient, tmp_path: Path
+) -> None:
+    fake.story = [{**DONE, "vm": replace(VM, customize="offline", customize_reason="asked for")}]
+    ran = run(*CLONE)
+    assert ran.out == (
+        "vm0.example.jp is running on host0.example.jp (1.0 s); customize offline: asked for\n"
+    )
+    ran = run(*CLONE, "--user-data", str(tmp_path / "none"))
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"maglica: cannot read user data from {tmp_path}/none: ")
 
 
 def test_a_clone_as_json_is_what_the_module_returns(

@@ -102,7 +102,7 @@ def test_what_has_lost_a_secret_is_not_tried_again(cell: Cell) -> None:
     ended(cell, first, "failed")
     kind, body = again(cell, first.id)
     assert (kind, body["code"]) == ("error", "again_refused")
-    assert "root_password was wiped when it ended; submit it anew" in body["text"]
+    assert "secrets (passwords, user_data) were wiped when it ended; submit it anew" in body["text"]
 
 
 def test_of_a_list_with_one_that_can_t_be_tried_again_none_is_accepted(cell: Cell) -> None:

@@ -12,7 +12,8 @@ from maglica.libvirtd.hosts import Unreachable
 from maglica.manage.plan import Plan, decide
 from maglica.manage.wanted import Wanted, want
 from maglica.model import errors
-from maglica.model.request import CloneMode, Nic, Request, State
+from maglica.model.errors import NameTaken
+from maglica.model.request import CloneMode, Nic, Request, State, User
 from maglica.model.vm import Domain
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.flatten import FlattenSpec
@@ -284,6 +285,14 @@ def test_an_open_request_for_this_very_vm_is_joined(
     assert _decide(domains, pending, host=HOST).ours
 
 
+def test_what_nobody_is_told_of_an_open_request_does_not_count() -> None:
+    given = {"user": {"name": "admin", "password": "$6$salt$hashhash"}, "user_data": "#!/bin/sh"}
+    told = replace(_pending(user=User("admin")), state=State.RUNNING)
+    assert _decide((), told, **given).ours
+    with pytest.raises(NameTaken, match="another user "):
+        _decide((), told, user={"name": "other"})
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
@@ -294,6 +303,7 @@ def test_an_open_request_for_this_very_vm_is_joined(
         ({"state": ABSENT, "image": "b"}, "another image "),
         ({"networks": (), "pool": "p"}, "another pool and networks "),
         ({"disk_size_mib": 20480}, "another disk_size "),
+        ({"customize": "none"}, "another customize "),
         ({"memory_mib": 64, "state": STOPPED, "new": True}, "another memory and state "),
     ],
 )

@@ -8,8 +8,9 @@ import pytest
 from maglica.manage.wanted import Wanted, check_host, want
 from maglica.model import errors
 from maglica.model.plain import plain
-from maglica.model.request import Nic
+from maglica.model.request import Nic, User
 
+KEY, HASH = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me", "$6$salt$hashhash"
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
 
 
@@ -41,6 +42,31 @@ def _wanted(**fields: object) -> Wanted:
         ({"disk_size_mib": 1 << 27}, "^disk_size: not a whole number"),
         ({"ssh_authorized_keys": ("x",)}, "no public SSH key"),
         ({"root_password": "in clear"}, "no hash"),
+        ({"user": {"name": "Admin"}}, r"^user\.name: 'Admin' is no name of a user"),
+        ({"user": {"groups": ["a,b"]}}, r"^user\.groups\[0\]: 'a,b' is no name of a user or group"),
+        ({"user": {"sudo": "ALL=(ALL) ALL\nroot"}}, r"^user\.sudo: .* is no rule of sudoers\(5\)"),
+        ({"user": {"shell": "bash"}}, r"^user\.shell: 'bash' is no path of a shell"),
+        ({"user": {"password": "in clear"}}, r"^user\.password: no hash"),
+        ({"user": {"name": "root"}, "ssh_authorized_keys": [KEY]}, "^user: it is root, whose keys"),
+        ({"user": {"name": "root"}, "root_password": HASH}, "^user: it is root, whose keys"),
+        ({"customize": "seed"}, "^customize: none of auto, cloud-init, offline, none"),
+        ({"user_data": "packages: [vim]"}, "^user_data: user_data begins with"),
+        ({"user_data": "#!" + 65536 * "x"}, "^user_data: user_data is longer than 65536 bytes"),
+        (
+            {"user_data": "#!/bin/sh", "customize": "offline"},
+            "^user_data: only cloud-init reads it",
+        ),
+        ({"user_data": "#!/bin/sh", "customize": "none"}, "^user_data: only cloud-init reads it"),
+        ({"user": {}, "customize": "none"}, "^user: customize none writes nothing into the guest"),
+        ({"root_password": HASH, "customize": "none"}, "^root_password: customize none writes"),
+        (
+            {"ssh_authorized_keys": [KEY], "customize": "none"},
+            "^ssh_authorized_keys: customize none",
+        ),
+        (
+            {"networks": (Nic(addresses=("192.0.2.7/24",)),), "customize": "none"},
+            r"^networks\[0\]\.addresses: customize none writes nothing",
+        ),
         ({"stop_timeout": -1}, "^stop_timeout: not a whole number from 0 to 86400"),
     ],
 )
@@ -77,4 +103,11 @@ def test_hosts_of_the_configuration() -> None:
 
 
 def test_a_secret_is_in_no_representation() -> None:
-    assert "hashhash" not in repr(_wanted(root_password="$6$salt$hashhash"))
+    assert "hashhash" not in repr(_wanted(root_password=HASH, user={"password": HASH}))
+    assert "hashhash" not in repr(_wanted(user_data="#!/bin/sh\nhashhash"))
+
+
+def test_a_user_has_the_fields_that_are_said() -> None:
+    wanted = _wanted(user={"name": "admin", "groups": ["docker"], "sudo": None})
+    assert wanted.clone.user == User("admin", groups=("docker",))
+    assert _wanted().clone.user is None

@@ -89,15 +89,22 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me"
     run(
         vms=[
-            {"name": "a", "memory": 1024, "networks": [], "force": False},
+            {"name": "a", "memory": 1024, "networks": [], "force": False, "customize": "offline"},
             {"name": "b", "state": "absent"},
-            {"name": "c", "clone_mode": "full", "ssh_authorized_keys": [], "host": HOST},
+            {
+                "name": "c",
+                "clone_mode": "full",
+                "ssh_authorized_keys": [],
+                "host": HOST,
+                "user": {"name": "c"},
+            },
         ],
         image=IMAGE,
         memory=512,
         networks=[nic],
         ssh_authorized_keys=[key],
         root_password="$6$salt$hashhash",
+        user={"name": "all", "password": "$6$salt$hashhash"},
         force=True,
         stop_timeout=7,
         state="running",
@@ -114,15 +121,25 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
         "networks": (model.Nic(network="default", mac="52:54:00:aa:bb:cc"),),
         "ssh_authorized_keys": (key,),
         "root_password": "$6$salt$hashhash",
+        "user": model.User("all", password="$6$salt$hashhash"),
         "force": True,
         "stop_timeout": 7,
     }
     assert task["asked"] == [
-        wanted.want("a", **{**common, "memory_mib": 1024, "networks": (), "force": False}),
+        wanted.want(
+            "a",
+            **{
+                **common,
+                "memory_mib": 1024,
+                "networks": (),
+                "force": False,
+                "customize": model.Customize.OFFLINE,
+            },
+        ),
         wanted.want("b", **{**common, "state": Presence.ABSENT}),
         wanted.want(
             "c",
-            **{**common, "ssh_authorized_keys": (), "host": HOST},
+            **{**common, "ssh_authorized_keys": (), "host": HOST, "user": model.User("c")},
             clone_mode=model.CloneMode.FULL,
         ),
     ]

@@ -13,6 +13,7 @@ from ..manage.target import Target
 from ..model.request import HostStatus, Request
 from ..model.text import one_line
 from ..model.vm import Domain
+from ..verbs.clone import CloneSpec
 
 _FIRST_COLUMN = 40
 _LINE = 57
@@ -203,4 +204,6 @@ def outcome(request: Request) -> str:
         line = f"{request.kind} of {request.name} on {request.host} is done ({took})"
     else:
         line = f"{vm.name} is {vm.state} on {vm.host} ({took})"
+        if isinstance(request.spec, CloneSpec) and vm.customize:
+            line += f"; customize {vm.customize}: {vm.customize_reason}"
     return one_line(line) + "\n"

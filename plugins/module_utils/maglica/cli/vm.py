@@ -17,7 +17,7 @@ from ..manage.target import Target, WaitFor, Waiting, failures
 from ..manage.task import Task
 from ..manage.wanted import Wanted, want
 from ..model.errors import ConfigInvalid, NameInvalid, VmUnknown
-from ..model.request import CloneMode, Nic
+from ..model.request import CloneMode, Customize, Nic, User
 from ..model.text import one_line
 from ..verbs import table
 from ..verbs.clone import CLONE
@@ -86,7 +86,15 @@ def _clone_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="libvirt network of an interface with DHCP; once for each (default: as in the image)",
     )
+    add(
+        "--customize",
+        choices=[way.value for way in Customize],
+        default=Customize.AUTO.value,
+        help="how it becomes a guest of its own (default: auto, by cloud-init if the image has it)",
+    )
     add("--ssh-authorized-keys", type=Path, metavar="FILE", help="public keys for root to log in")
+    _user_options(parser)
+    add("--user-data", type=Path, metavar="FILE", help="what cloud-init does in the guest besides")
     add(
         "--tag",
         action="append",
@@ -97,6 +105,31 @@ def _clone_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--no-start", dest="start", action="store_false", help="leave the vm stopped")
     options.wait(parser)
+
+
+def _user_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("a user of the guest").add_argument
+    add("--user", metavar="NAME", help="default: the image's own with cloud-init, root without")
+    add(
+        "--user-group",
+        action="append",
+        metavar="GROUP",
+        help="a group that the user is in; once for each",
+    )
+    add("--user-sudo", metavar="RULE", help='such as "ALL=(ALL) NOPASSWD:ALL"')
+    add("--user-shell", metavar="PATH", help="the login shell")
+    add(
+        "--user-ssh-authorized-keys",
+        type=Path,
+        metavar="FILE",
+        help="public keys for the user to log in",
+    )
+    add(
+        "--user-password-hash",
+        type=Path,
+        metavar="FILE",
+        help="a file with the hash of the password, such as mkpasswd(1) makes it",
+    )
 
 
 def list_vms(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
@@ -114,7 +147,10 @@ def clone(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
         "memory_mib": asked.memory,
         "disk_size_mib": asked.disk_size,
         "networks": list(map(Nic, asked.network)) if asked.network else None,
+        "customize": asked.customize,
         "ssh_authorized_keys": _authorized_keys(asked.ssh_authorized_keys),
+        "user": _user(asked),
+        "user_data": asked.user_data and _text(asked.user_data, "user data"),
         "tags": asked.tags,
     }
     state = Presence.RUNNING if asked.start else Presence.STOPPED
@@ -178,9 +214,25 @@ def _names(asked: argparse.Namespace) -> list[str]:
 def _authorized_keys(path: Path | None) -> tuple[str, ...]:
     if path is None:
         return ()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"cannot read SSH keys from {path}: {error}") from error
-    keys = (line.strip() for line in lines)
+    keys = (line.strip() for line in _text(path, "SSH keys").splitlines())
     return tuple(key for key in keys if key and not key.startswith("#"))
+
+
+def _user(asked: argparse.Namespace) -> User | None:
+    hashed = asked.user_password_hash
+    user = User(
+        name=asked.user,
+        groups=tuple(asked.user_group or ()),
+        sudo=asked.user_sudo,
+        shell=asked.user_shell,
+        ssh_authorized_keys=_authorized_keys(asked.user_ssh_authorized_keys),
+        password=hashed and _text(hashed, "the hash of a password").strip(),
+    )
+    return None if user == User() else user
+
+
+def _text(path: Path, what: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"cannot read {what} from {path}: {error}") from error

@@ -111,7 +111,8 @@ def _again(context: Context, request_id: str, ended_id: str, who: str) -> Reques
         raise AgainRefused(f"{act}: it is {ended.state.value}, neither failed nor cancelled")
     if not context.requests.is_whole(ended):
         raise AgainRefused(
-            f"{act}: its root_password was wiped when it ended; submit it anew with its spec"
+            f"{act}: its secrets (passwords, user_data) were wiped when it ended; submit it anew"
+            " with its spec"
         )
     return Request(request_id, ended.spec, who=who, parent=ended.parent, peer=ended.peer)
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from ..model.errors import ImageUnsupported
 from ..model.names import HOST_NAME_MAX, file_stem
-from ..model.request import CloneMode, Nic
+from ..model.request import CloneMode, Customize, Nic
+from ..model.text import told
 from . import cdrom, own_paths, size
 from . import metadata as domain_metadata
 from . import nics as domain_nics
@@ -47,6 +48,7 @@ class ClonePlan:
     ``memory_mib`` are the image's when None. ``image_nvram`` is where the image's UEFI variables
     are if its definition doesn't say so and it has some: see ``definition.hides_nvram``. ``seed``
     is a medium for cloud-init, ``image_seeds`` are the targets of those that the image has.
+    ``customize`` says how the clone is made a guest of its own, and why so.
     """
 
     name: str
@@ -66,6 +68,7 @@ class ClonePlan:
     base: str | None = None
     seed: DiskSource | None = None
     image_seeds: Sequence[str] = ()
+    customize: tuple[Customize, str] | None = None
 
 
 def check(xml: str, own_networks: bool = False) -> None:
@@ -157,6 +160,9 @@ def _metadata(root: ET.Element, plan: ClonePlan) -> None:
         attributes["image_version"] = plan.image_version
     if plan.base is not None:
         attributes["base"] = plan.base
+    if plan.customize is not None:
+        way, reason = plan.customize
+        attributes |= {"customize": way.value, "customize_reason": told(reason)}
     made = ET.SubElement(_child(root, "metadata"), "maglica:vm", attributes)
     for tag in plan.tags:
         ET.SubElement(made, "maglica:tag", {"name": tag})

@@ -49,7 +49,8 @@ class Made:
     its prefix length. ``volumes`` are the vm's own, ``nvram`` is the path of its own UEFI
     variables; what is not named here is not Maglica's to remove. ``ssh_host_keys`` are the public
     ones that it was given, as in known_hosts(5) without the host. ``sizes`` are what the guest saw
-    of its volumes when they were made, in bytes, by the disks' targets.
+    of its volumes when they were made, in bytes, by the disks' targets. ``customize`` is the way in
+    which it was made a guest of its own, with the reason.
     """
 
     image: str
@@ -65,6 +66,8 @@ class Made:
     nvram: str | None = None
     ssh_host_keys: tuple[str, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
+    customize: str | None = None
+    customize_reason: str | None = None
 
 
 def made(root: ET.Element, uuid: str) -> Made | None:
@@ -80,6 +83,8 @@ def made(root: ET.Element, uuid: str) -> Made | None:
             created=moment_of(element.get("created", "")),
             who=element.get("who", ""),
             clone_mode=element.get("clone_mode", ""),
+            customize=element.get("customize"),
+            customize_reason=element.get("customize_reason"),
             image_version=element.get("image_version", ""),
             base=element.get("base"),
             addresses=tuple(

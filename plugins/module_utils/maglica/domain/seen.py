@@ -33,6 +33,8 @@ def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) 
             "created": made.created,
             "who": made.who,
             "clone_mode": made.clone_mode,
+            "customize": made.customize,
+            "customize_reason": made.customize_reason,
             "base": made.base,
             "tags": made.tags,
             "ssh_host_keys": made.ssh_host_keys,

@@ -30,6 +30,8 @@ def vm(domain: Domain) -> dict[str, Any]:
         "image_version": domain.image_version,
         "request": domain.request,
         "clone_mode": domain.clone_mode,
+        "customize": domain.customize,
+        "customize_reason": domain.customize_reason,
         "base": domain.base,
         "created": _time(domain.created),
         "who": domain.who,

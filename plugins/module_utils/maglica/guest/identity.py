@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..model.request import User
+
 
 @dataclass(frozen=True)
 class NicIdentity:
@@ -36,6 +38,7 @@ class Identity:
 
     ``machine_id`` is 32 hexadecimal digits (machine-id(5)), ``random_seed`` fresh random bytes,
     ``root_password`` a hash of crypt(5) and ``day`` the date as days since 1970, for shadow(5).
+    ``authorized_keys`` and ``root_password`` are root's, ``user`` is another one or root, too.
     """
 
     hostname: str
@@ -46,20 +49,4 @@ class Identity:
     authorized_keys: tuple[str, ...] = ()
     root_password: str | None = field(default=None, repr=False)
     day: int = 0
-
-
-@dataclass(frozen=True)
-class User:
-    """A user of the clone. None, or nothing: as the image has it, or as its system chooses.
-
-    Without ``name`` it is the image's own user, with cloud-init, and root without. ``groups`` are
-    all beside its own one, ``sudo`` is a rule of sudoers(5) without the user
-    (``ALL=(ALL) NOPASSWD:ALL``), ``password`` a hash of crypt(5).
-    """
-
-    name: str | None = None
-    groups: tuple[str, ...] = ()
-    sudo: str | None = None
-    shell: str | None = None
-    ssh_authorized_keys: tuple[str, ...] = ()
-    password: str | None = field(default=None, repr=False)
+    user: User | None = None

@@ -30,7 +30,7 @@ from .wanted import Wanted
 
 # What a vm is made with, by its names in a spec and in the modules; only some of it can be changed.
 _FIXED = (
-    *((name, name) for name in ("image", "pool", "ssh_authorized_keys")),
+    *((name, name) for name in ("image", "pool", "customize", "ssh_authorized_keys", "user")),
     *(("interfaces", "networks"), ("disk_size_mib", "disk_size")),
 )
 _CHANGEABLE = (
@@ -198,9 +198,10 @@ def _join(wanted: Wanted, found: Found, pending: Request) -> Plan:
     """
     if pending.cancelling:
         return replace(_make(wanted, found), steps=(), joined=pending)
-    made = pending.spec
+    # Nobody is told the secrets of one that is under way.
+    made, asked = pending.spec, wanted.clone.without_secrets()
     compared = () if wanted.image is None else (*_FIXED, *(_CHANGEABLE if wanted.new else ()))
-    other = [what for name, what in compared if getattr(wanted.clone, name) != getattr(made, name)]
+    other = [what for name, what in compared if getattr(asked, name) != getattr(made, name)]
     _need_no_other(wanted, pending, other)
     is_ours = wanted.image is not None
     left = wanted.once_done(table.of(pending)) if is_ours else wanted

@@ -30,6 +30,11 @@ _VM_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _OBJECT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,199}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:=+@/-]{0,62}")
 _MAC = re.compile(r"[0-9a-f][02468ace](?::[0-9a-f]{2}){5}")
+# Of a user or group in a guest, as useradd(8) of most systems takes it.
+_USER_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
+# sudoers(5) goes on in the next line after a backslash, and reads a name of a file after an @.
+_SUDO_RULE = re.compile(r"[A-Z(][ -\[\]-~]{0,499}")
+_SHELL = re.compile(r"/[A-Za-z0-9_./+-]{1,200}")
 # crypt(5): $id$[parameters$]salt$hash, in the alphabet that shadow(5) can hold.
 _PASSWORD_HASH = re.compile(r"\$[0-9a-z]{1,8}\$[A-Za-z0-9./,=$+-]{8,500}")
 _BASE64 = r"[A-Za-z0-9+/]{16,8000}={0,2}"
@@ -135,8 +140,35 @@ def address(text: str) -> str:
 def password_hash(text: str) -> str:
     """Check a password hash of crypt(5); the error never shows it."""
     if not _PASSWORD_HASH.fullmatch(text):
-        raise NameInvalid("root_password is no hash of crypt(5), such as $6$salt$hash")
+        raise NameInvalid("no hash of crypt(5), such as $6$salt$hash")
     return text
+
+
+def user_name(name: str) -> str:
+    """Check the name of a user or group in a guest."""
+    if not _USER_NAME.fullmatch(name):
+        raise NameInvalid(
+            f"{name[:40]!r} is no name of a user or group: use at most 32 lower-case letters,"
+            " digits and _ . -, the first a letter or _"
+        )
+    return name
+
+
+def sudo_rule(text: str) -> str:
+    """Check a rule of sudoers(5), without the user that it is for."""
+    if not _SUDO_RULE.fullmatch(text):
+        raise NameInvalid(
+            f"{text[:60]!r} is no rule of sudoers(5) without the user, such as"
+            " ALL=(ALL) NOPASSWD:ALL, in printable ASCII without a backslash"
+        )
+    return text
+
+
+def shell(path: str) -> str:
+    """Check the path of a login shell."""
+    if not _SHELL.fullmatch(path):
+        raise NameInvalid(f"{path[:60]!r} is no path of a shell, such as /bin/bash")
+    return path
 
 
 def ssh_key(text: str) -> str:
@@ -187,5 +219,8 @@ FORMS: dict[Callable[[str], str], dict[str, Any]] = {
     interface_address: {"pattern": r"^[0-9A-Fa-f:.]+/[0-9.]+$(?!\n)"},
     password_hash: {"pattern": whole(_PASSWORD_HASH)},
     ssh_key: {"pattern": whole(_SSH_KEY)},
+    user_name: {"pattern": whole(_USER_NAME)},
+    sudo_rule: {"pattern": whole(_SUDO_RULE)},
+    shell: {"pattern": whole(_SHELL)},
     user_data.user_data: user_data.FORM,
 }

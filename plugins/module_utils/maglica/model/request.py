@@ -71,6 +71,23 @@ class Nic:
     search: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class User:
+    """A user of a new vm. None, or nothing: as the image has it, or as its system chooses.
+
+    Without ``name`` it is the image's own user, with cloud-init, and root without. ``groups`` are
+    all beside its own one, ``sudo`` is a rule of sudoers(5) without the user
+    (``ALL=(ALL) NOPASSWD:ALL``), ``password`` a hash of crypt(5).
+    """
+
+    name: str | None = None
+    groups: tuple[str, ...] = ()
+    sudo: str | None = None
+    shell: str | None = None
+    ssh_authorized_keys: tuple[str, ...] = ()
+    password: str | None = field(default=None, repr=False)
+
+
 class Spec(Protocol):
     """What a request asks for. Each verb has a class of its own, in verbs/."""
 

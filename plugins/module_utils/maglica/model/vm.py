@@ -58,7 +58,8 @@ class Domain:
     which happens to active domains read minimally). ``is_image``: it is an original image, as far
     as is known. ``image``, ``image_version`` and ``request`` are what it was cloned from and by; an
     image that Maglica made has the request by which. ``checksum`` was recorded with an image, of
-    its newest version. ``ssh_host_keys`` are the public ones that Maglica gave it.
+    its newest version. ``customize`` is the way in which it was made a guest of its own, and
+    ``customize_reason`` why so. ``ssh_host_keys`` are the public ones that Maglica gave it.
     ``restart_needed``: ``vcpus`` and ``memory_mib`` are what it has after its next start.
 
     Only its reader has ``address``, the one that it prefers, an image's ``versions``, the newest
@@ -87,6 +88,8 @@ class Domain:
     checksum: str | None = None
     ssh_host_keys: tuple[str, ...] = ()
     restart_needed: bool = False
+    customize: str | None = None
+    customize_reason: str | None = None
     address: str | None = field(default=None, metadata={"told": False})
     versions: tuple[ImageVersion, ...] = field(default=(), metadata={"told": False})
     xml: str | None = field(default=None, metadata={"told": False})

@@ -7,10 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..model import names
+from ..model import names, user_data
 from ..model.checks import Check, boolean, choice, list_of, named, optional, record
 from ..model.errors import MessageInvalid, NameInvalid
-from ..model.request import CloneMode, Nic
+from ..model.request import CloneMode, Customize, Nic, User
 from .verb import (
     DISK_SIZE,
     MEMORY,
@@ -25,6 +25,7 @@ from .verb import (
 
 MAX_NICS = 16
 MAX_KEYS = 64
+MAX_GROUPS = 32
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,11 @@ class CloneSpec:
     """A vm to be made from an original image. ``None`` means: as in the image, or chosen.
 
     ``disk_size_mib`` is that of the first disk, and with it of the guest's root file system.
-    ``root_password``, a hash of crypt(5), is secret: no repr shows it, so no log and no traceback.
+    ``ssh_authorized_keys`` and ``root_password``, a hash of crypt(5), are root's; ``user`` is made,
+    or changed, besides. ``user_data`` is what cloud-init does in the guest beyond what it is told
+    of all else here.
+
+    Passwords and ``user_data`` are secret: no repr shows them, so no log and no traceback.
     """
 
     verb = "clone"
@@ -50,6 +55,9 @@ class CloneSpec:
     start: bool = True
     hostname: str | None = None
     disk_size_mib: int | None = None
+    customize: Customize = Customize.AUTO
+    user: User | None = None
+    user_data: str | None = field(default=None, repr=False)
 
     @property
     def disk_size(self) -> int:
@@ -63,7 +71,8 @@ class CloneSpec:
 
     def without_secrets(self) -> CloneSpec:
         """Return the spec as it may be shown and kept after the request has ended."""
-        return replace(self, root_password=None)
+        user = self.user and replace(self.user, password=None)
+        return replace(self, root_password=None, user=user, user_data=None)
 
 
 _host_name = named(names.vm_name)
@@ -76,6 +85,15 @@ nic = record(
     gateways=list_of(named(names.address), 2),
     nameservers=list_of(named(names.address), 8),
     search=list_of(_host_name, 8),
+)
+user = record(
+    User,
+    name=optional(named(names.user_name)),
+    groups=list_of(named(names.user_name), MAX_GROUPS),
+    sudo=optional(named(names.sudo_rule)),
+    shell=optional(named(names.shell)),
+    ssh_authorized_keys=list_of(named(names.ssh_key), MAX_KEYS),
+    password=optional(named(names.password_hash)),
 )
 
 _FIELDS = record(
@@ -94,6 +112,9 @@ _FIELDS = record(
     start=boolean,
     hostname=optional(_host_name),
     disk_size_mib=optional(DISK_SIZE),
+    customize=choice(Customize),
+    user=optional(user),
+    user_data=optional(named(user_data.user_data)),
 )
 
 
@@ -104,7 +125,34 @@ def _read(value: Any, path: str) -> CloneSpec:
             names.vm_name(spec.name)
         except NameInvalid as error:
             raise MessageInvalid(f"{path}.hostname: needed, since {error}") from None
+    _check_customize(spec, path)
     return spec
+
+
+def _check_customize(spec: CloneSpec, path: str) -> None:
+    """Raise MessageInvalid for what can't be done in the way that is asked for."""
+    way = spec.customize
+    if spec.user_data is not None and way not in (Customize.AUTO, Customize.CLOUD_INIT):
+        raise MessageInvalid(
+            f"{path}.user_data: only cloud-init reads it, not customize {way.value}"
+        )
+    is_root = spec.user is not None and spec.user.name == "root"
+    if is_root and (spec.ssh_authorized_keys or spec.root_password is not None):
+        raise MessageInvalid(
+            f"{path}.user: it is root, whose keys and password are said beside it, too: say them in"
+            " one place"
+        )
+    if way is not Customize.NONE:
+        return
+    for index, each in enumerate(spec.interfaces or ()):
+        if each.addresses:
+            raise MessageInvalid(f"{path}.interfaces[{index}].addresses: {_NOTHING_WRITTEN}")
+    for name in ("user", "ssh_authorized_keys", "root_password"):
+        if getattr(spec, name):
+            raise MessageInvalid(f"{path}.{name}: {_NOTHING_WRITTEN}")
+
+
+_NOTHING_WRITTEN = "customize none writes nothing into the guest"
 
 
 # A name that is no host name needs one beside it.

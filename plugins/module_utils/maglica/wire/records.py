@@ -117,6 +117,8 @@ vm = record(
     checksum=optional(text(MAX_NAME)),
     ssh_host_keys=list_of(matching(names.SSH_HOST_KEY, "public SSH host key"), 8),
     restart_needed=boolean,
+    customize=optional(text(MAX_TYPE)),
+    customize_reason=optional(text()),
 )
 _REQUEST: dict[str, Check] = {
     "id": identity,

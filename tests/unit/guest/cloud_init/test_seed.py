@@ -15,8 +15,9 @@ import yaml
 from maglica.guest.cloud_init.network_config import network_config
 from maglica.guest.cloud_init.seed import Seed, files
 from maglica.guest.cloud_init.user_data import MERGE_TYPE
-from maglica.guest.identity import HostKey, Identity, NicIdentity, User
+from maglica.guest.identity import HostKey, Identity, NicIdentity
 from maglica.model.errors import GuestUnsupported, NameInvalid
+from maglica.model.request import User
 
 GOLDEN = Path(__file__).parent / "golden"
 UUID = "e295817c-2e61-58d4-94ad-b3e77aee8536"

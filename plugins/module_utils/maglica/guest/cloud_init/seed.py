@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...model.errors import GuestUnsupported
-from ..identity import Identity, User
+from ...model.request import User
+from ..identity import Identity
 from .network_config import network_config
 from .user_data import CLOUD_CONFIG, Part, parts
 
