@@ -83,6 +83,7 @@ _STRINGS = {
     "reason": "no ifupdown",
     "shared": "nfs4",
     "path": "/pool/vm0.qcow2",
+    "origin": "https://example.com/debian13.qcow2",
     "url": "https://example.com/debian13.qcow2",
     "xml": "<domain/>",
     "problem": "libvirtd does not answer",

@@ -237,6 +237,15 @@ looks = st.builds(
     reason=maybe(texts(2000)),
     current=maybe(st.booleans()),
 )
+images = st.builds(
+    request.ImageSummary,
+    name=texts(400),
+    uuid=uuids,
+    made=st.booleans(),
+    checksum=maybe(texts(200)),
+    origin=maybe(texts(1000)),
+    versions=st.integers(0, 1 << 20),
+)
 reports = st.builds(
     request.HostReport,
     cpus=st.integers(0, 1 << 20),
@@ -248,6 +257,7 @@ reports = st.builds(
     bases=tuples(bases),
     leftovers=tuples(leftovers),
     looks=tuples(looks),
+    images=tuples(images),
     problem=maybe(texts(2000)),
     taken=moments,
 )

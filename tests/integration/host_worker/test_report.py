@@ -28,6 +28,7 @@ from maglica.model.request import (
     BaseSummary,
     DomainSummary,
     HostReport,
+    ImageSummary,
     LookSummary,
     Request,
     State,
@@ -136,6 +137,9 @@ def test_an_image_that_maglica_made(node: Node, tmp_path: Path) -> None:
 
     report = inspector.report()
     assert report.leftovers == ()
+    what = made_image.VERSION
+    newest = ("debian-13", made_image.UUID, True, what.checksum, what.origin, 1)
+    assert report.images == (ImageSummary(*newest),)
     image = summary(report)
     assert (image.made, image.may_be_image, image.is_image) == (False, True, True)
     domain.create()

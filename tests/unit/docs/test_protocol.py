@@ -99,6 +99,17 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         lambda value: records.look(value, "p"),
         {"image": "a", "version": "b", "customizable": True, "reason": None, "current": None},
     ),
+    "ImageSummary": (
+        lambda value: records.image(value, "p"),
+        {
+            "name": "a",
+            "uuid": UUID,
+            "made": True,
+            "checksum": None,
+            "origin": None,
+            "versions": 1,
+        },
+    ),
     "Nic": (lambda value: clone.nic(value, "p"), {}),
     "User": (lambda value: clone.user(value, "p"), {}),
     "Phase": (lambda value: records.phase(value, "p"), {"name": "a", "seconds": 1}),

@@ -252,6 +252,22 @@ class LookSummary:
 
 
 @dataclass(frozen=True)
+class ImageSummary:
+    """What is recorded of an original image in its definition; others are domains only.
+
+    ``checksum`` and ``origin`` are those of its newest version, None if that is not known;
+    ``versions`` counts all that are recorded. ``made``: Maglica made it.
+    """
+
+    name: str
+    uuid: str
+    made: bool
+    checksum: str | None
+    origin: str | None
+    versions: int
+
+
+@dataclass(frozen=True)
 class HostReport:
     """What a host says of itself with every hello. ``problem``: why it can't work now. ``taken`` is
     when it began to look, by its own clock.
@@ -267,6 +283,7 @@ class HostReport:
     problem: str | None = None
     leftovers: tuple[Leftover, ...] = ()
     looks: tuple[LookSummary, ...] = ()
+    images: tuple[ImageSummary, ...] = ()
     taken: Moment = NEVER
 
     def base_of(self, image: str) -> BaseSummary | None:

@@ -18,17 +18,20 @@ _Entry = TypeVar("_Entry")
 def fitting(report: HostReport, room: int) -> HostReport:
     """Return ``report`` with as many of its entries as fit in ``room`` bytes of JSON.
 
-    Pools and networks go before domains, images before other domains; then come bases, which are
-    only missed as room on the host that is not taken after all. Looks and leftovers come last.
+    Pools and networks go before domains, images before other domains; then comes what is recorded
+    of images, then bases, which are only missed as room on the host that is not taken after all.
+    Looks and leftovers come last.
     """
     if _size(report) <= room:
         return report
-    bare = replace(report, pools=(), networks=(), domains=(), bases=(), looks=(), leftovers=())
+    bare = replace(report, pools=(), networks=(), domains=(), images=())
+    bare = replace(bare, bases=(), looks=(), leftovers=())
     room -= _size(bare)
     pools, room = _first(report.pools, room)
     networks, room = _first(report.networks, room)
     images_first = sorted(report.domains, key=lambda domain: not domain.is_image)
     domains, room = _first(images_first, room)
+    images, room = _first(report.images, room)
     bases, room = _first(report.bases, room)
     looks, room = _first(report.looks, room)
     leftovers, room = _first(report.leftovers, room)
@@ -37,6 +40,7 @@ def fitting(report: HostReport, room: int) -> HostReport:
         pools=pools,
         networks=networks,
         domains=domains,
+        images=images,
         bases=bases,
         looks=looks,
         leftovers=leftovers,

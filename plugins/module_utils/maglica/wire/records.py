@@ -39,11 +39,13 @@ MAX_POOLS = 256
 MAX_NETWORKS = 256
 MAX_BASES = 1000
 MAX_LOOKS = 1000
+MAX_IMAGES = 1000
 # Characters of a name that libvirt gives, of a domain's or image's, and of a path.
 MAX_NAME = 200
 MAX_TITLE = 400
 MAX_PATH = 4096
 MAX_TYPE = 40
+MAX_ORIGIN = 1000
 # The most bytes of a vm in a result: a message has room for as many of phases and failure.
 MAX_VM_BYTES = 1 << 19
 # The most bytes, MiB or steps, and the most of what is counted one by one.
@@ -198,6 +200,15 @@ look = record(
     reason=optional(text()),
     current=optional(boolean),
 )
+image = record(
+    model.ImageSummary,
+    name=text(MAX_TITLE),
+    uuid=identity,
+    made=boolean,
+    checksum=optional(text(MAX_NAME)),
+    origin=optional(text(MAX_ORIGIN)),
+    versions=integer(0, MAX_COUNT),
+)
 report = record(
     model.HostReport,
     cpus=integer(0, MAX_COUNT),
@@ -209,6 +220,7 @@ report = record(
     bases=list_of(base, MAX_BASES),
     leftovers=list_of(leftover, MAX_LEFTOVERS),
     looks=list_of(look, MAX_LOOKS),
+    images=list_of(image, MAX_IMAGES),
     problem=optional(text()),
     taken=moment,
 )

@@ -11,6 +11,7 @@ from maglica.model.request import (
     DomainSummary,
     Failure,
     HostReport,
+    ImageSummary,
     Leftover,
     LookSummary,
     Phase,
@@ -60,12 +61,14 @@ def test_hello_lists_as_many_requests_as_a_message_may() -> None:
 def test_hello_gets_through_with_any_names_on_the_host() -> None:
     domain = DomainSummary("a\nb\x1b", new_request_id(), True, True, False, 1, 512)
     long = replace(domain, name="n" * 900)
+    image = ImageSummary("i\t", new_request_id(), True, None, None, 1 << 30)
     report = HostReport(
         domains=(domain, long),
         pools=(PoolSummary("p\t", 1, 1),) * 300,
         networks=("n\0",) * 300,
         problem="x\n" * 3000,
         looks=(LookSummary("i\t", "0" * 64, False, "r\x1b", True),) * 1001,
+        images=(replace(image, origin="o" * 2000), *[image] * 1000),
     )
     told = asked(messages.hello(HOST, report, []))["report"]
     assert [each.name for each in told.domains] == ["a\\nb\\x1b", "n" * 400]
@@ -74,6 +77,8 @@ def test_hello_gets_through_with_any_names_on_the_host() -> None:
     assert len(told.problem) == 2000
     assert (len(told.looks), told.looks[0].image) == (1000, "i\\t")
     assert told.looks[0].reason == "r\\x1b"
+    assert (len(told.images), told.images[0].name) == (1000, "i\\t")
+    assert (len(told.images[0].origin or ""), told.images[0].versions) == (1000, 1 << 20)
 
 
 def test_hello_gets_through_with_any_sizes_on_the_host() -> None:

@@ -16,6 +16,7 @@ from ...model.request import (
     DomainSummary,
     Failure,
     HostReport,
+    ImageSummary,
     Leftover,
     Phase,
     PoolSummary,
@@ -30,8 +31,10 @@ from ...wire.records import MAX_NAME, MAX_TITLE
 
 _log = logging.getLogger(__name__)
 
-_Told = TypeVar("_Told", HostReport, DomainSummary, PoolSummary, BaseSummary, Leftover)
-_COUNTS = frozenset({"cpus", "vcpus", "vms"})
+_Told = TypeVar(
+    "_Told", HostReport, DomainSummary, PoolSummary, BaseSummary, ImageSummary, Leftover
+)
+_COUNTS = frozenset({"cpus", "vcpus", "vms", "versions"})
 # What the schema allows in one message.
 MAX_PHASES = records.MAX_PHASES
 MAX_DOMAINS = records.MAX_DOMAINS
@@ -102,6 +105,10 @@ def allowed(report: HostReport) -> HostReport:
             )
             for each in report.looks[: records.MAX_LOOKS]
         ),
+        images=tuple(
+            replace(_bounded(each), name=_shown(each.name, MAX_TITLE), origin=_origin(each))
+            for each in report.images[: records.MAX_IMAGES]
+        ),
         leftovers=tuple(
             _bounded(each) for each in report.leftovers[: records.MAX_LEFTOVERS] if _is_told(each)
         ),
@@ -123,6 +130,10 @@ def _is_told(leftover: Leftover) -> bool:
     """Tell whether a leftover can be told as it is; with an escaped name its command were wrong."""
     names = (leftover.path, leftover.pool or "")
     return all(one_line(name) == name for name in names) and len(leftover.path) <= records.MAX_PATH
+
+
+def _origin(image: ImageSummary) -> str | None:
+    return None if image.origin is None else _shown(image.origin, records.MAX_ORIGIN)
 
 
 def _shown(text: str, limit: int) -> str:

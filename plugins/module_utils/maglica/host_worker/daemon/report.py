@@ -19,6 +19,7 @@ from ...config.config import HostWorker
 from ...disk import chain, pools, volumes
 from ...disk.backend import Pool
 from ...domain import definition
+from ...domain.image_metadata import ImageRecord
 from ...guest.network.families import INSPECTION
 from ...libvirtd import local
 from ...libvirtd.facts import memory_mib
@@ -28,6 +29,7 @@ from ...model.request import (
     BaseSummary,
     DomainSummary,
     HostReport,
+    ImageSummary,
     LookSummary,
     PoolSummary,
 )
@@ -46,7 +48,7 @@ class _Known:
     ``disks``: target, path, format. ``base``: the base that the vm builds upon. ``own``: the files
     that its metadata names as its own. ``nvram``: its UEFI variables, beside which a clone has its.
     ``readable``: whether the definition can be understood; if not, nothing can be cloned from it.
-    ``made`` is so of vms, ``made_image`` of images.
+    ``made`` is so of vms, ``image`` is what is recorded of an original image.
     """
 
     made: bool
@@ -57,7 +59,11 @@ class _Known:
     own: tuple[str, ...] = ()
     nvram: str | None = None
     readable: bool = True
-    made_image: bool = False
+    image: ImageRecord | None = None
+
+    @property
+    def made_image(self) -> bool:
+        return self.image is not None and self.image.made
 
 
 class Inspector:
@@ -117,7 +123,8 @@ class Inspector:
         report = replace(report, pools=under_way.added(report, written))
         needed = {known.base for known in self._known.values() if known.base is not None}
         left = leftovers.unnamed(look_alikes, [*announced, *named], needed)
-        report = replace(report, leftovers=left, looks=self._looks(report))
+        images = self._images(report.domains)
+        report = replace(report, leftovers=left, looks=self._looks(report), images=images)
         self.unprepared = self._unprepared(report)
         return report
 
@@ -182,6 +189,22 @@ class Inspector:
             del self._known[uuid]
         return tuple(sorted(found, key=lambda summary: summary.name))
 
+    def _images(self, domains: Sequence[DomainSummary]) -> tuple[ImageSummary, ...]:
+        """Return what is recorded of the original images, also of those that run."""
+        recorded = ((domain, self._known[domain.uuid].image) for domain in domains)
+        return tuple(
+            ImageSummary(
+                name=domain.name,
+                uuid=domain.uuid,
+                made=record.made,
+                checksum=record.newest.checksum,
+                origin=record.newest.origin,
+                versions=len(record.versions),
+            )
+            for domain, record in recorded
+            if record is not None and domain.may_be_image
+        )
+
     def _read(self, domain: Any) -> _Known | None:
         """Return what a domain's definition says; None if the domain is gone."""
         libvirt = need("libvirt")
@@ -204,7 +227,7 @@ class Inspector:
             base=made.base if made else None,
             own=own_files.of_domain(described).all_paths,
             nvram=described.nvram,
-            made_image=described.is_made_image,
+            image=described.image,
         )
 
     def _look_at_disks(self, uuid: str, known: _Known) -> tuple[int, int]:
