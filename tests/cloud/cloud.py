@@ -17,11 +17,20 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
+
+from support.run import (
+    CHECKOUT,
+    CloudError,
+    remove_tree,
+    run,
+    say,
+    step,
+)
 from testbed import machines, network, remains, roots, texts
 from testbed.deployment import deploy
 from testbed.kvm import kvm_works
 from testbed.layout import IMAGE, Host, Layout, LayoutError, layout
-from testbed.run import CHECKOUT, CloudError, remove_tree, run, say, step
 
 PACKAGES = (
     *("mmdebstrap", "debian-archive-keyring", "systemd-container", "iproute2", "openssh-client"),

@@ -21,13 +21,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "cloud")]
+_TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(_TESTS), str(_TESTS / "cloud")]
 
+from support.run import CHECKOUT, CloudError, remove_tree, run, say, step  # noqa: E402
 from testbed import roots  # noqa: E402 - after the import path is set
 from testbed.cgroups import make_cgroups, remove_cgroups  # noqa: E402
 from testbed.layout import layout  # noqa: E402
 from testbed.remains import remove_propagated  # noqa: E402
-from testbed.run import CHECKOUT, CloudError, remove_tree, run, say, step  # noqa: E402
 
 BUILD = CHECKOUT / "build"
 CACHE = BUILD / "cache" / "bare"

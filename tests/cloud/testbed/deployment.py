@@ -8,9 +8,9 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from support.run import CloudError, run, say, step
 from testbed import machines
 from testbed.layout import Host, Layout
-from testbed.run import CloudError, run, say, step
 
 
 def deploy(cloud: Layout) -> None:

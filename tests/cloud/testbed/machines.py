@@ -10,10 +10,10 @@ import subprocess
 import time
 from pathlib import Path
 
+from support.run import CloudError, run
 from testbed import texts
 from testbed.cgroups import make_cgroups
 from testbed.layout import IMAGE, Host, Layout
-from testbed.run import CloudError, run
 
 _LIBVIRTD_UNITS = tuple(
     f"libvirtd{kind}"

@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from support.run import CloudError, run
 from testbed.layout import Host, Layout, clashes
-from testbed.run import CloudError, run
 
 
 def bridge_exists(cloud: Layout) -> bool:

@@ -16,10 +16,10 @@ import signal
 import time
 from pathlib import Path
 
+from support.run import CloudError, remove_tree
 from testbed.cgroups import hierarchies, remove_cgroups
 from testbed.layout import Layout
 from testbed.network import bridge_exists, remove_bridge
-from testbed.run import CloudError, remove_tree
 
 _KILL_DEADLINE = 30.0
 _PROPAGATE = Path("/run/systemd/nspawn/propagate")

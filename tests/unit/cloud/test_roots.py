@@ -10,7 +10,7 @@ from testbed import roots
 
 
 def test_qemu_runs_as_debian_sets_it_up_but_for_what_a_container_lacks() -> None:
-    script = (roots.HERE / roots.host_recipe().hook).read_text()
+    script = roots.host_recipe().hook.read_text()
     (written,) = re.findall(r"/etc/libvirt/qemu\.conf\" << 'EOF'\n(.*?)EOF\n", script, re.DOTALL)
     names = [line.partition("=")[0].strip() for line in written.splitlines()]
     assert names == ["cgroup_controllers", "security_driver", "namespaces"]
