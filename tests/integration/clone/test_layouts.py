@@ -78,7 +78,12 @@ def test_two_disks_with_partitions_share_an_appliance(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    root, var = make_trees(tmp_path, "/dev/vda1 / ext4 defaults 0 1\n/dev/vdb1 /var ext4 x 0 2\n")
+    # Of the two disks that are there while the base is prepared a third would be the appliance's.
+    root, var = make_trees(
+        tmp_path,
+        "/dev/vda1 / ext4 defaults 0 1\n/dev/vdb1 /var ext4 x 0 2\n"
+        "/dev/vdc /var/lib/data ext4 nofail 0 2\n",
+    )
     disks = [partition(tmp_path / "root.raw", root), partition(tmp_path / "var.raw", var)]
     mounts, overlays, shared = prepared_clones(disks)
     assert mounts == [Mount("/", "/dev/sda1"), Mount("/var", "/dev/sdb1")]

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from maglica.guest.facts import Mount
+from maglica.guest.inspect import OperatingSystem
 from maglica.guest.system import find_system
 from maglica.model.errors import GuestUnreadable, GuestUnsupported
+from support.fake_filesystem import FakeFilesystem
 
 
 class Handle:
@@ -38,24 +41,56 @@ class Handle:
 
 
 class Appliance:
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: Handle, fstab: str) -> None:
         self.handle = handle
+        self._fstab = fstab
+
+    @contextmanager
+    def mounted(self, mounts: Sequence[Mount], _seconds: float) -> Iterator[FakeFilesystem]:
+        assert [mount.mountpoint for mount in mounts] == ["/"]
+        yield FakeFilesystem({"etc/fstab": self._fstab})
 
     @contextmanager
     def asking(self, _act: str):
         yield
 
 
-def found(**answers: Any):
-    return find_system(Appliance(Handle(**answers)))
+def found(fstab: str = "", **answers: Any) -> OperatingSystem:
+    return find_system(Appliance(Handle(**answers), fstab))
 
 
 def test_mounts_are_those_that_matter() -> None:
     mounts = {"/": "/dev/sda1", "/var": "/dev/vda2", "/home": "/dev/vda3", "/var\n": "/dev/vda4"}
-    assert found(inspect_get_mountpoints=mounts).mounts == (
+    kinds = {"/dev/sda1": "ext4", "/dev/sda2": "ext4"}
+    assert found(inspect_get_mountpoints=mounts, list_filesystems=kinds).mounts == (
         Mount("/", "/dev/sda1"),
         Mount("/var", "/dev/sda2"),
     )
+
+
+@pytest.mark.parametrize("options", ["nofail", "defaults,noauto", "rw,nofail,x-systemd.automount"])
+def test_a_disk_that_is_missing_and_may_be_is_not_mounted(options: str) -> None:
+    """Of two disks in the appliance the second one is its own."""
+    mounts = {"/": "/dev/sda1", "/var/lib/data": "/dev/vdb", "/var": "/dev/vda2"}
+    fstab = f"# a comment\n/dev/vda2 /var ext4\n/dev/vdb /var/lib//data/ ext4 {options} 0 2\n"
+    kinds = {"/dev/sda1": "ext4", "/dev/sda2": "ext4"}
+    system = found(fstab, inspect_get_mountpoints=mounts, list_filesystems=kinds)
+    assert system.mounts == (Mount("/", "/dev/sda1"), Mount("/var", "/dev/sda2"))
+
+
+@pytest.mark.parametrize("fstab", ["", "/dev/vdb /var ext4 defaults 0 2\n", "/dev/vdb /var ext4\n"])
+def test_a_disk_that_is_missing_and_needed_is_told(fstab: str) -> None:
+    mounts = {"/": "/dev/sda1", "/var": "/dev/vdb"}
+    with pytest.raises(GuestUnsupported, match="mounts /var from '/dev/sdb', which is on none of"):
+        found(fstab, inspect_get_mountpoints=mounts)
+
+
+def test_volumes_of_a_btrfs_are_there_with_its_device() -> None:
+    mounts = {"/": "btrfsvol:/dev/sda1/@", "/var": "btrfsvol:/dev/vg0/var/@v"}
+    kinds = {"/dev/sda1": "btrfs", "/dev/vg0/var": "btrfs"}
+    root = ["btrfsvol:/dev/sda1/@"]
+    system = found(inspect_os=root, inspect_get_mountpoints=mounts, list_filesystems=kinds)
+    assert len(system.mounts) == 2
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import posixpath
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from ..model.errors import GuestUnreadable, GuestUnsupported
 from . import inodes
 from .appliance.appliance import Appliance
 from .facts import Area, GuestFacts, Mount
+from .growth import FSTAB
 from .inspect import OperatingSystem
 
 # File systems of which several with the same UUID may be attached, and mounted one after the other.
@@ -27,6 +29,7 @@ _MOUNTPOINTS = re.compile(
     r"/|/etc(/.*)?|/root(/.*)?|/var|/var/lib(/.*)?|/usr|/usr/local|/boot(/efi)?|/efi"
 )
 _MAX_MOUNTS = 32
+_READ_LIMIT, _READ_SECONDS = 1024 * 1024, 120
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ def find_system(appliance: Appliance) -> OperatingSystem:
         _check_mounts(mounts)
         version = f"{handle.inspect_get_major_version(root)}"
         kinds = handle.list_filesystems()
+        mounts = _without_missing(appliance, mounts, root, kinds)
         return OperatingSystem(
             mounts=mounts,
             distro=handle.inspect_get_distro(root),
@@ -97,6 +101,42 @@ def _check_mounts(mounts: tuple[Mount, ...]) -> None:
     if odd or len(mounts) > _MAX_MOUNTS:
         what = f"a file system at {odd[0]!r:.100}" if odd else f"{len(mounts)} file systems"
         raise GuestUnsupported(f"its /etc/fstab has {what}")
+
+
+def _without_missing(
+    appliance: Appliance, mounts: tuple[Mount, ...], root: str, kinds: Mapping[str, str]
+) -> tuple[Mount, ...]:
+    """Leave out the file systems that are not there and that the guest starts without.
+
+    What has no device here would get that of the appliance's own disk. Raises GuestUnsupported.
+    """
+    there = [each for each in mounts if each.device == root or _is_there(each.device, kinds)]
+    missing = [each for each in mounts if each not in there]
+    if missing:
+        with appliance.mounted((Mount("/", root),), _READ_SECONDS) as filesystem:
+            text = (filesystem.read(FSTAB, _READ_LIMIT) or b"").decode("utf-8", "replace")
+        for needed in (each for each in missing if each.mountpoint not in dispensable(text)):
+            raise GuestUnsupported(
+                f"its {FSTAB} mounts {needed.mountpoint:.100} from {needed.device!r:.100}, which is"
+                " on none of its disks: remove that line, or add nofail to it, in the image"
+            )
+    return tuple(there)
+
+
+def _is_there(device: str, kinds: Mapping[str, str]) -> bool:
+    # Of a btrfs the whole device is among them, whichever of its volumes is mounted.
+    volume = device.removeprefix("btrfsvol:")
+    return any(volume == each or volume.startswith(f"{each}/") for each in kinds)
+
+
+def dispensable(fstab: str) -> frozenset[str]:
+    """Return where fstab(5) mounts what may be missing when the guest starts."""
+    found = set()
+    for line in fstab.split("\n"):
+        words = line.split()
+        if len(words) > 3 and not {"nofail", "noauto"}.isdisjoint(words[3].split(",")):
+            found.add(posixpath.normpath(words[1]))
+    return frozenset(found)
 
 
 def _is_independent(filesystems: dict[str, str], md_devices: Iterable[str]) -> bool:
