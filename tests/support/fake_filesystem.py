@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from maglica.guest.filesystem import Kind, few
+from maglica.guest.filesystem import ROOT, Kind, Owner, few
 from maglica.model.errors import GuestUnreadable, GuestUnsupported
 
 _MAX_LINKS = 40
@@ -25,6 +25,7 @@ class Node:
     content: bytes = b""
     mode: int = 0o755
     target: str = ""
+    owner: Owner = ROOT
 
 
 class FakeFilesystem:
@@ -61,9 +62,6 @@ class FakeFilesystem:
     def text(self, path: str) -> str:
         return self.nodes[path].content.decode()
 
-    def mode(self, path: str) -> int:
-        return self.nodes[path].mode
-
     # --- the interface
 
     def kind(self, path: str) -> Kind:
@@ -80,13 +78,16 @@ class FakeFilesystem:
             raise GuestUnsupported(f"{path} in the guest is longer than {limit} bytes")
         return node.content
 
-    def create(self, path: str, content: bytes, mode: int) -> None:
+    def mode(self, path: str) -> int:
+        return self.nodes[self._resolved(path, last=False)].mode
+
+    def create(self, path: str, content: bytes, mode: int, owner: Owner = ROOT) -> None:
         if self.kind(path) in (Kind.DIRECTORY, Kind.OTHER):
             raise GuestUnsupported(f"{path} in the guest is no plain file")
         place = self._resolved(path, last=False)
         if self.kind(posixpath.dirname(place)) is not Kind.DIRECTORY:
             raise GuestUnreadable(f"cannot write {path} in the guest")
-        self.nodes[place] = Node(Kind.FILE, content, mode)
+        self.nodes[place] = Node(Kind.FILE, content, mode, owner=owner)
 
     def fill(self, path: str, content: bytes) -> None:
         node = self.nodes.get(self._resolved(path))
@@ -94,12 +95,14 @@ class FakeFilesystem:
             raise GuestUnreadable(f"cannot write {path} in the guest")
         node.content = content
 
-    def make_directory(self, path: str, mode: int) -> None:
+    def make_directory(self, path: str, mode: int, owner: Owner = ROOT) -> None:
         place = self._resolved(path)
         if place in self.nodes and self.nodes[place].kind is not Kind.DIRECTORY:
             raise GuestUnreadable(f"cannot make {path} in the guest")
         self.add_directory(place)
         self.nodes[place].mode = mode
+        if owner != ROOT:
+            self.nodes[place].owner = owner
 
     def remove(self, path: str) -> None:
         kind = self.kind(path)

@@ -38,6 +38,10 @@ PIPE = "etc/pipe"
 class FilesystemContract:
     """The tests share one guest; each makes what it changes under a name of its own."""
 
+    def owner(self, filesystem: Filesystem, path: str) -> tuple[int, int]:
+        """Return who owns what stands at ``path``."""
+        raise NotImplementedError
+
     @pytest.mark.parametrize(
         ("path", "kind"),
         [
@@ -125,6 +129,19 @@ class FilesystemContract:
         filesystem.make_directory("/srv/a/b", 0o700)
         assert filesystem.kind("/srv/a/b") is Kind.DIRECTORY
         filesystem.create("/srv/a/b/file", b"", 0o644)
+
+    def test_makes_files_and_folders_with_that_mode_and_owner(self, filesystem: Filesystem) -> None:
+        filesystem.make_directory("/srv/own", 0o750, (1000, 1001))
+        filesystem.create("/srv/own/file", b"", 0o640, (1000, 1001))
+        filesystem.create("/srv/own/roots", b"", 0o755)
+        names = ("/srv/own", "/srv/own/file", "/srv/own/roots")
+        assert [filesystem.mode(name) for name in names] == [0o750, 0o640, 0o755]
+        people = [(1000, 1001), (1000, 1001), (0, 0)]
+        assert [self.owner(filesystem, name) for name in names] == people
+        # What is there changes hands, and keeps what is in it.
+        filesystem.make_directory("/srv/own", 0o700, (2000, 2000))
+        assert (filesystem.mode("/srv/own"), filesystem.read("/srv/own/file", 1)) == (0o700, b"")
+        assert self.owner(filesystem, "/srv/own") == (2000, 2000)
 
     def test_makes_no_folder_in_the_place_of_a_file(self, filesystem: Filesystem) -> None:
         with pytest.raises(GuestUnreadable, match="/etc/hostname"):

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import pytest
 from maglica.guest.clone_plan import hosts, plan
-from maglica.guest.edits import MakeDirectory, SetPassword, Write
+from maglica.guest.edits import MakeDirectory, SetPassword, SetUser, Write
 from maglica.guest.facts import GuestFacts, GuestInterface, Mount
 from maglica.guest.identity import HostKey, Identity, NicIdentity
 from maglica.model.errors import GuestUnsupported
+from maglica.model.request import User
 
 FACTS = GuestFacts(
     mounts=(Mount("/", "/dev/sda1"),),
@@ -163,12 +164,40 @@ def test_a_name_without_domain_stands_once() -> None:
     assert "127.0.1.1\tvm0\n" in hosts(FACTS, "vm0")
 
 
+def test_keys_and_password_of_root_need_no_more_than_before() -> None:
+    """Whoever has no name is root, without cloud-init."""
+    one, two = "ssh-ed25519 AAAAONE a", "ssh-ed25519 AAAATWO b"
+    asked = replace(IDENTITY, authorized_keys=(one, two), root_password="$6$s$h", day=20000)
+    for name in (None, "root"):
+        user = User(name, ssh_authorized_keys=(two,), password="$6$s$h")
+        given = replace(IDENTITY, authorized_keys=(one,), user=user, day=20000)
+        assert plan(FACTS, given) == plan(FACTS, asked)
+
+
+def test_what_else_root_gets_is_for_its_account() -> None:
+    user = User(None, ("adm",), ssh_authorized_keys=("ssh-ed25519 AAAA a",), password="$6$s$h")
+    edits = plan(FACTS, replace(IDENTITY, user=user, day=7))
+    assert edits[-2:] == (
+        SetPassword("root", "$6$s$h", 7),
+        SetUser(User("root", ("adm",)), 7),
+    )
+
+
+def test_another_user_beside_root() -> None:
+    user = User("alice", ("sudo",), None, "/bin/sh", ("ssh-ed25519 AAAA a",), "$6$s$h")
+    identity = replace(IDENTITY, root_password="$6$r$r", user=user, day=7)
+    assert plan(FACTS, identity)[-2:] == (SetPassword("root", "$6$r$r", 7), SetUser(user, 7))
+    # Its keys are its own.
+    assert "/root/.ssh/authorized_keys" not in written(identity=identity)
+
+
 def test_facts_survive_json() -> None:
     facts = replace(
         FACTS,
         interfaces=(GuestInterface("eth0", True, "auto", ("mtu 1400",)),),
         loopback=GuestInterface("lo", options=("up true",)),
         laid_out=("/etc/hostname",),
+        user_mounts=(Mount("/home", "/dev/sda2"),),
         hosts="\udce9",
     )
     assert GuestFacts.from_json(json.loads(json.dumps(facts.to_json()))) == facts

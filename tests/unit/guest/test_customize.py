@@ -12,11 +12,12 @@ import pytest
 from maglica.guest import customize as module
 from maglica.guest.appliance.appliance import Drive, moved
 from maglica.guest.customize import Guest, customize
-from maglica.guest.edits import Write
+from maglica.guest.edits import SetUser, Write
 from maglica.guest.facts import GuestFacts, Mount
 from maglica.guest.filesystem import ApplianceDied
 from maglica.guest.system import _is_independent, holding
 from maglica.model.errors import GuestUnreadable, MaglicaError, NoRoom
+from maglica.model.request import User
 from support.fake_filesystem import FakeFilesystem
 
 FACTS = GuestFacts((Mount("/", "/dev/sda1"),), "debian", "12", "ifupdown", "i", "", shared=True)
@@ -30,6 +31,7 @@ class World:
     disks: dict[str, FakeFilesystem] = field(default_factory=dict)
     launches: list[list[str]] = field(default_factory=list)
     mounts: list[str] = field(default_factory=list)
+    mountpoints: list[list[str]] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     deadly: set[str] = field(default_factory=set)
     full: set[str] = field(default_factory=set)
@@ -49,6 +51,7 @@ class FakeAppliance:
         paths = [f"/dev/sd{chr(ord('a') + number)}1" for number in range(len(self._drives))]
         path = self._drives[paths.index(mounts[0].device)].path
         self._world.mounts.append(path)
+        self._world.mountpoints.append([mount.mountpoint for mount in mounts])
         if path in self._world.full:
             self.failure = NoRoom(f"{path} can't be written")
             raise ApplianceDied("the appliance ended")
@@ -92,6 +95,19 @@ def test_one_appliance_for_all(world: World) -> None:
     assert outcome(world, "abc") == {"a": None, "b": None, "c": None}
     assert world.launches == [["a", "b", "c"]]
     assert [disk.text("/etc/hostname") for disk in world.disks.values()] == ["new\n"] * 3
+
+
+def test_only_who_gets_a_user_has_the_homes_mounted(world: World) -> None:
+    root, home, boot = (Mount(path, "/dev/sda1") for path in ("/", "/home", "/boot"))
+    facts = replace(FACTS, mounts=(root, boot), user_mounts=(root, home))
+    plain, other = guests("a", "b")
+    world.disks["b"] = FakeFilesystem(
+        {"etc/passwd": "", "etc/group": "", "etc/shadow": "", "etc/hostname": "old"}
+    )
+    other = replace(other, edits=(*EDITS, SetUser(User("alice"), 1)))
+    assert customize([plain, other], facts, use_kvm=False) == {"a": None, "b": None}
+    assert world.mountpoints == [["/", "/boot"], ["/", "/boot", "/home"]]
+    assert "alice" in world.disks["b"].text("/etc/passwd")
 
 
 def test_guests_that_can_not_share_have_their_own(world: World) -> None:

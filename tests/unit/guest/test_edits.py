@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from maglica.guest.edits import MakeDirectory, Remove, SetPassword, Write, apply, shadow_with
+from maglica.guest.accounts import shadow_with
+from maglica.guest.edits import MakeDirectory, Remove, SetPassword, Write, apply
 from maglica.guest.filesystem import Kind
 from maglica.model.errors import GuestUnsupported
 from support.fake_filesystem import FakeFilesystem
@@ -71,7 +72,7 @@ def test_set_password_wants_a_plain_file(kind: Kind) -> None:
 @pytest.mark.parametrize("text", ["", "root:*\n", "daemon:*:19000:0:99999:7:::\n"])
 def test_shadow_without_the_user(text: str) -> None:
     with pytest.raises(GuestUnsupported, match="no entry for root"):
-        shadow_with(text, SetPassword("root", "$6$salt$hash", 1))
+        shadow_with(text, "root", "$6$salt$hash", 1)
 
 
 def test_secrets_are_not_shown() -> None:

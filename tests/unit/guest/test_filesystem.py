@@ -17,3 +17,6 @@ class TestFakeFilesystem(FilesystemContract):
             made.add_link(f"/{path}", target)
         made.add_other(f"/{PIPE}")
         return made
+
+    def owner(self, filesystem: FakeFilesystem, path: str) -> tuple[int, int]:
+        return filesystem.nodes[path].owner

@@ -68,6 +68,16 @@ def test_mounts_are_those_that_matter() -> None:
     )
 
 
+def test_homes_are_mounted_for_users_only_and_hold_nobody_up() -> None:
+    mounts = {"/": "/dev/sda1", "/home": "/dev/vda2", "/srv": "/dev/vdb1", "/boot": "/dev/sda3"}
+    kinds = {f"/dev/sda{number}": "ext4" for number in (1, 3)} | {"/dev/sda2": "btrfs"}
+    system = found(inspect_get_mountpoints=mounts, list_filesystems=kinds)
+    assert system.mounts == (Mount("/", "/dev/sda1"), Mount("/boot", "/dev/sda3"))
+    assert system.user_mounts == (Mount("/", "/dev/sda1"), Mount("/home", "/dev/sda2"))
+    # Nothing is written there from outside.
+    assert system.is_plain
+
+
 @pytest.mark.parametrize("options", ["nofail", "defaults,noauto", "rw,nofail,x-systemd.automount"])
 def test_a_disk_that_is_missing_and_may_be_is_not_mounted(options: str) -> None:
     """Of two disks in the appliance the second one is its own."""

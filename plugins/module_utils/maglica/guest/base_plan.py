@@ -17,6 +17,7 @@ from .clone_plan import AUTHORIZED_KEYS, plan
 from .cloud_init.state import STATE
 from .edits import Edit, MakeDirectory, Remove, Write
 from .facts import GuestFacts
+from .filesystem import literal
 from .identity import HostKey, Identity, NicIdentity
 from .inspect import (
     CLOUD_INIT,
@@ -149,8 +150,3 @@ def asks_by_its_name(text: str) -> bool:
     """
     told = [match[0] for each in text.split(";") for match in _OWN_OPTION.finditer(f"{each};")]
     return bool(told) and all("gethostname()" in each for each in told)
-
-
-def literal(path: str) -> str:
-    """Return the pattern (glob(3), with braces) that matches this path only."""
-    return re.sub(r"([\[?*{}\\])", r"\\\1", path)

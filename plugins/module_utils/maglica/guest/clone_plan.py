@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection
+from dataclasses import replace
 
-from .edits import Edit, MakeDirectory, SetPassword, Write
+from ..model.request import User
+from .accounts import with_keys
+from .edits import Edit, MakeDirectory, SetPassword, SetUser, Write
 from .facts import GuestFacts
 from .identity import Identity
 from .network import families
@@ -38,14 +41,30 @@ def plan(facts: GuestFacts, identity: Identity) -> tuple[Edit, ...]:
         edits.append(Write(f"{path}.pub", f"{key.public}\n".encode()))
     if facts.random_seed is not None:
         edits.append(Write(facts.random_seed, identity.random_seed, 0o600))
+    root, other = _users(identity)
     is_laid_out = AUTHORIZED_KEYS in facts.laid_out
-    if identity.authorized_keys and not is_laid_out:
+    if root.ssh_authorized_keys and not is_laid_out:
         edits.append(MakeDirectory(AUTHORIZED_KEYS.rpartition("/")[0], 0o700))
-    if identity.authorized_keys or is_laid_out:
-        edits.append(Write(AUTHORIZED_KEYS, _encode(_authorized_keys(facts, identity)), 0o600))
-    if identity.root_password is not None:
-        edits.append(SetPassword("root", identity.root_password, identity.day))
+    if root.ssh_authorized_keys or is_laid_out:
+        keys = with_keys(facts.authorized_keys, root.ssh_authorized_keys)
+        edits.append(Write(AUTHORIZED_KEYS, _encode(keys), 0o600))
+    if root.password is not None:
+        edits.append(SetPassword("root", root.password, identity.day))
+    if other is not None:
+        edits.append(SetUser(other, identity.day))
     return tuple(edits)
+
+
+def _users(identity: Identity) -> tuple[User, User | None]:
+    """Return keys and password of root, and the user that is more than that, if there is one."""
+    keys, password = identity.authorized_keys, identity.root_password
+    user = identity.user
+    if user is None or user.name not in (None, "root"):
+        return User(ssh_authorized_keys=keys, password=password), user
+    keys = (*keys, *user.ssh_authorized_keys)
+    password = password if user.password is None else user.password
+    rest = replace(user, name="root", ssh_authorized_keys=(), password=None)
+    return User("root", (), None, None, keys, password), rest if rest != User("root") else None
 
 
 def hosts(facts: GuestFacts, hostname: str) -> str:
@@ -92,12 +111,6 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
-
-
-def _authorized_keys(facts: GuestFacts, identity: Identity) -> str:
-    present = _lines(facts.authorized_keys)
-    added = [key for key in identity.authorized_keys if key not in present]
-    return "".join(f"{line}\n" for line in present + added)
 
 
 def _encode(text: str) -> bytes:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Callable
 
 from ..model.errors import GuestUnreadable, MaglicaError, NoRoom, StorageFailed
+from .accounts import SHADOW
 from .appliance.appliance import MAX_DRIVES, Appliance, Drive, launched, moved
 from .areas.plan import located, new_fill, patches, usable
 from .areas.writes import DiskPatches, Piece, Writer, confirmed, hits, is_untouched
 from .base_plan import clean, lay_out
 from .clone_plan import AUTHORIZED_KEYS
-from .edits import SHADOW, Edit, apply
-from .facts import GuestFacts
+from .edits import Edit, SetUser, apply
+from .facts import GuestFacts, Mount
 from .filesystem import ApplianceDied
 from .growth import FSTAB
 from .inspect import examine
@@ -192,11 +193,19 @@ def _in_one_appliance(
     return results
 
 
+def _needed_mounts(guest: Guest, facts: GuestFacts) -> Sequence[Mount]:
+    """Return what is mounted for a guest's edits: more where these are about a user."""
+    if not any(isinstance(edit, SetUser) for edit in guest.edits):
+        return facts.mounts
+    mounts = {*facts.mounts, *facts.user_mounts}
+    return sorted(mounts, key=lambda mount: mount.mountpoint)
+
+
 def _edit(
     appliance: Appliance, guest: Guest, facts: GuestFacts, first_drive: int
 ) -> MaglicaError | None:
     begun = time.monotonic()
-    mounts = moved(facts.mounts, first_drive)
+    mounts = moved(_needed_mounts(guest, facts), first_drive)
     try:
         with appliance.mounted(mounts, CUSTOMIZE_SECONDS) as filesystem:
             apply(guest.edits, filesystem, facts.laid_out)

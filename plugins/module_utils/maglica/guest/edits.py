@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Callable, Union
 
 from ..model.errors import GuestUnsupported
+from ..model.request import User
+from .accounts import SHADOW, shadow_with
 from .filesystem import Filesystem, Kind
+from .users import set_user
 
-SHADOW = "/etc/shadow"
 _SHADOW_LIMIT = 1024 * 1024
 
 
@@ -49,7 +51,15 @@ class SetPassword:
     day: int
 
 
-Edit = Union[Write, MakeDirectory, Remove, SetPassword]
+@dataclass(frozen=True)
+class SetUser:
+    """A user that is made if it is not there; root without a name. For ``day`` see above."""
+
+    user: User
+    day: int
+
+
+Edit = Union[Write, MakeDirectory, Remove, SetPassword, SetUser]
 
 
 def apply(edits: Iterable[Edit], filesystem: Filesystem, laid_out: Collection[str] = ()) -> None:
@@ -86,19 +96,12 @@ def _set_password(edit: SetPassword, filesystem: Filesystem) -> None:
     if filesystem.kind(SHADOW) is not Kind.FILE:
         raise GuestUnsupported(f"{SHADOW} in the guest is no plain file")
     text = (filesystem.read(SHADOW, _SHADOW_LIMIT) or b"").decode("utf-8", "surrogateescape")
-    changed = shadow_with(text, edit)
+    changed = shadow_with(text, edit.user, edit.hash, edit.day)
     filesystem.fill(SHADOW, changed.encode("utf-8", "surrogateescape"))
 
 
-def shadow_with(text: str, edit: SetPassword) -> str:
-    """Return the content of shadow(5) with the user's password changed."""
-    lines = text.split("\n")
-    for index, line in enumerate(lines):
-        fields = line.split(":")
-        if fields[0] == edit.user and len(fields) == 9:
-            lines[index] = ":".join([edit.user, edit.hash, str(edit.day), *fields[3:]])
-            return "\n".join(lines)
-    raise GuestUnsupported(f"{SHADOW} in the guest has no entry for {edit.user}")
+def _set_user(edit: SetUser, filesystem: Filesystem) -> None:
+    set_user(edit.user, edit.day, filesystem)
 
 
 _APPLIERS: dict[type, Callable[..., None]] = {
@@ -106,4 +109,5 @@ _APPLIERS: dict[type, Callable[..., None]] = {
     MakeDirectory: _make_directory,
     Remove: _remove,
     SetPassword: _set_password,
+    SetUser: _set_user,
 }

@@ -94,6 +94,8 @@ class GuestFacts:
     ``drop_ins``: the guest's network configuration reads files beside its main one.
     ``addresses``: static addresses that the guest had, which no clone may take over.
     ``root_kind``: the type of the file system that is mounted at /, as libguestfs names it.
+    ``user_mounts``: where a user's home, shell and files of accounts may be; only who gets a user
+    needs all of these.
     ``has_growfs``: systemd-growfs(8) is there. ``root_in_fstab``: fstab(5) has a line for it.
     """
 
@@ -119,6 +121,7 @@ class GuestFacts:
     root_kind: str = ""
     has_growfs: bool = False
     root_in_fstab: bool = False
+    user_mounts: tuple[Mount, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as what JSON can hold."""
@@ -129,6 +132,7 @@ class GuestFacts:
         """Return the facts that ``to_json`` gave, also after a way through JSON."""
         known = {key: _tuples(value) for key, value in data.items()}
         known["mounts"] = tuple(Mount(**entry) for entry in data["mounts"])
+        known["user_mounts"] = tuple(Mount(**entry) for entry in data.get("user_mounts", ()))
         known["interfaces"] = tuple(_interface(entry) for entry in data["interfaces"])
         known["loopback"] = _interface(data["loopback"])
         known["areas"] = tuple(_area(entry) for entry in data.get("areas", ()))

@@ -9,6 +9,7 @@ folders of a path lead inside the guest only.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -16,6 +17,11 @@ from ..model.errors import GuestUnreadable, GuestUnsupported
 
 # No folder that is looked into has so many entries, unless it is there to keep this host busy.
 MAX_MATCHES = 1000
+
+
+# Who owns a file: the numbers of user and group.
+Owner = tuple[int, int]
+ROOT: Owner = (0, 0)
 
 
 class ApplianceDied(GuestUnreadable):
@@ -48,8 +54,11 @@ class Filesystem(Protocol):
         Raises GuestUnsupported for what is no plain file, or longer than ``limit`` bytes.
         """
 
-    def create(self, path: str, content: bytes, mode: int) -> None:
-        """Make a plain file of root's with that content and mode, in a folder that is there.
+    def mode(self, path: str) -> int:
+        """Return the permissions of what stands at ``path``, which must be there."""
+
+    def create(self, path: str, content: bytes, mode: int, owner: Owner = ROOT) -> None:
+        """Make a plain file with that content, mode and owner, in a folder that is there.
 
         A file or a symbolic link that stands there is replaced; anything else is GuestUnsupported.
         """
@@ -57,8 +66,11 @@ class Filesystem(Protocol):
     def fill(self, path: str, content: bytes) -> None:
         """Replace the content of a file that ``create`` made, in few steps and with no checks."""
 
-    def make_directory(self, path: str, mode: int) -> None:
-        """Make a directory of root's, and those above it that are missing."""
+    def make_directory(self, path: str, mode: int, owner: Owner = ROOT) -> None:
+        """Make a directory, and those above it that are missing, which are root's.
+
+        One that is there gets that mode, and the owner if that is not root.
+        """
 
     def remove(self, path: str) -> None:
         """Remove what stands at ``path`` and is no directory; a directory is GuestUnsupported."""
@@ -68,6 +80,11 @@ class Filesystem(Protocol):
 
         Raises GuestUnsupported for more than ``MAX_MATCHES``.
         """
+
+
+def literal(path: str) -> str:
+    """Return the pattern (glob(3), with braces) that matches this path only."""
+    return re.sub(r"([\[?*{}\\])", r"\\\1", path)
 
 
 def few(pattern: str, paths: Iterable[str]) -> tuple[str, ...]:

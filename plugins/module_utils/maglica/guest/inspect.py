@@ -58,6 +58,7 @@ class OperatingSystem:
     shared: bool
     is_plain: bool = False
     root_kind: str = ""
+    user_mounts: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Findings:
         random_seed=_first_file(filesystem, RANDOM_SEEDS),
         authorized_keys=_text(filesystem, AUTHORIZED_KEYS) or "",
         root_kind=system.root_kind,
+        user_mounts=system.user_mounts,
         has_growfs=_first_file(filesystem, growth.GROWFS) is not None,
         root_in_fstab=fstab is not None,
     )

@@ -24,10 +24,12 @@ _INDEPENDENT = frozenset({"ext2", "ext3", "ext4", "vfat", "swap", "unknown", ""}
 # File systems that keep no checksums of a file's bytes, and never compress them.
 _UNCHECKED = frozenset({"ext2", "ext3", "ext4", "xfs", "vfat"})
 _PLAIN_DEVICE = re.compile(r"/dev/sd[a-z]+\d*")
-# Where the files lie that are read, cleared or written; /home and /srv need not be mounted.
+# Where the files lie that are read, cleared or written.
 _MOUNTPOINTS = re.compile(
     r"/|/etc(/.*)?|/root(/.*)?|/var|/var/lib(/.*)?|/usr|/usr/local|/boot(/efi)?|/efi"
 )
+# Where users' homes, their shells and the files of their accounts lie.
+_USER_MOUNTPOINTS = re.compile(r"/|/etc|/root|/usr|/usr/local|/var|/var/home|/home(/.*)?|/opt|/srv")
 _MAX_MOUNTS = 32
 _READ_LIMIT, _READ_SECONDS = 1024 * 1024, 120
 
@@ -52,16 +54,12 @@ def find_system(appliance: Appliance) -> OperatingSystem:
         root = roots[0]
         if handle.inspect_get_type(root) != "linux":
             raise GuestUnsupported(f"its system is {handle.inspect_get_product_name(root)!r:.200}")
-        mounts = tuple(
-            # fstab(5) may name /dev/vda1; the appliance has all disks as /dev/sd…
-            Mount(mountpoint, root if mountpoint == "/" else handle.canonical_device_name(device))
-            for mountpoint, device in sorted(handle.inspect_get_mountpoints(root).items())
-            if _MOUNTPOINTS.fullmatch(mountpoint)
-        )
-        _check_mounts(mounts)
+        mounts = _mounts(handle, root, _MOUNTPOINTS)
+        users = _mounts(handle, root, _USER_MOUNTPOINTS)
         version = f"{handle.inspect_get_major_version(root)}"
         kinds = handle.list_filesystems()
         mounts = _without_missing(appliance, mounts, root, kinds)
+        users = tuple(each for each in users if each in mounts or _is_there(each.device, kinds))
         return OperatingSystem(
             mounts=mounts,
             distro=handle.inspect_get_distro(root),
@@ -70,7 +68,20 @@ def find_system(appliance: Appliance) -> OperatingSystem:
             and all(_PLAIN_DEVICE.fullmatch(mount.device) for mount in mounts),
             is_plain=_is_plain(handle, mounts, kinds),
             root_kind=kinds.get(root, ""),
+            user_mounts=users,
         )
+
+
+def _mounts(handle: Any, root: str, where: re.Pattern[str]) -> tuple[Mount, ...]:
+    """Return what fstab(5) mounts at such places."""
+    mounts = tuple(
+        # It may name /dev/vda1; the appliance has all disks as /dev/sd…
+        Mount(mountpoint, root if mountpoint == "/" else handle.canonical_device_name(device))
+        for mountpoint, device in sorted(handle.inspect_get_mountpoints(root).items())
+        if where.fullmatch(mountpoint)
+    )
+    _check_mounts(mounts)
+    return mounts
 
 
 def _is_plain(handle: Any, mounts: Iterable[Mount], kinds: Mapping[str, str]) -> bool:

@@ -12,10 +12,11 @@ import pytest
 from maglica.guest.areas.plan import SECTOR, Hit, fill, filler, located, patches, usable
 from maglica.guest.base_plan import clean, lay_out
 from maglica.guest.clone_plan import AUTHORIZED_KEYS, HOSTNAME, MACHINE_ID, plan
-from maglica.guest.edits import Edit, SetPassword, Write, apply
+from maglica.guest.edits import Edit, SetPassword, SetUser, Write, apply
 from maglica.guest.facts import Area, Extent, GuestFacts, Inode, Mount
 from maglica.guest.identity import HostKey, Identity, NicIdentity
 from maglica.guest.inspect import OperatingSystem, examine
+from maglica.model.request import User
 from support import guest as debian
 from support.fake_filesystem import FakeFilesystem
 
@@ -136,6 +137,7 @@ def with_areas() -> GuestFacts:
     ("extra", "problem"),
     [
         (SetPassword("root", "$6$x", 1), "not all of it has an area"),
+        (SetUser(User("alice"), 1), "not all of it has an area"),
         (Write("/etc/other", b""), "not all of it has an area"),
         (Write("/etc/hosts", b"x" * 5000 + b"\n"), "/etc/hosts does not fit its area of"),
         (Write(MACHINE_ID, b"0" * 33 + b"\n"), "/etc/machine-id does not fit"),

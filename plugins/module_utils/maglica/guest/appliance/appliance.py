@@ -25,7 +25,7 @@ from ..._deps import need
 from ...model.errors import GuestUnreadable, GuestUnsupported, MaglicaError
 from ...system.programs import address_space
 from ..facts import Mount
-from ..filesystem import ApplianceDied, Kind, few
+from ..filesystem import ROOT, ApplianceDied, Kind, Owner, few
 from .watch import Watch, watching
 
 # What was written may be as much as a guest's journal, on a slow disk.
@@ -232,7 +232,11 @@ class GuestfsFilesystem:
         with self._appliance.asking(f"look at {path} in the guest"):
             return int(self._handle.lstatns(path)["st_ino"])
 
-    def create(self, path: str, content: bytes, mode: int) -> None:
+    def mode(self, path: str) -> int:
+        with self._appliance.asking(f"look at {path} in the guest"):
+            return stat.S_IMODE(self._handle.lstatns(path)["st_mode"]) & 0o777
+
+    def create(self, path: str, content: bytes, mode: int, owner: Owner = ROOT) -> None:
         kind = self.kind(path)
         if kind in (Kind.DIRECTORY, Kind.OTHER):
             raise GuestUnsupported(f"{path} in the guest is no plain file")
@@ -241,15 +245,19 @@ class GuestfsFilesystem:
                 self._handle.rm(path)
             self._handle.write(path, content)
             self._handle.chmod(mode, path)
+            if owner != ROOT:
+                self._handle.lchown(*owner, path)
 
     def fill(self, path: str, content: bytes) -> None:
         with self._appliance.asking(f"write {path} in the guest"):
             self._handle.write(path, content)
 
-    def make_directory(self, path: str, mode: int) -> None:
+    def make_directory(self, path: str, mode: int, owner: Owner = ROOT) -> None:
         with self._appliance.asking(f"make {path} in the guest"):
             self._handle.mkdir_p(path)
             self._handle.chmod(mode, path)
+            if owner != ROOT:
+                self._handle.lchown(*owner, path)
 
     def remove(self, path: str) -> None:
         kind = self.kind(path)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from ...model.errors import GuestUnsupported
 from .. import ssh
-from ..base_plan import IDENTITY, asks_by_its_name, dhclient, literal
+from ..base_plan import IDENTITY, asks_by_its_name, dhclient
 from ..clone_plan import MACHINE_ID
 from ..edits import Edit, Remove, Write
-from ..filesystem import Filesystem, Kind
+from ..filesystem import Filesystem, Kind, literal
 from ..inspect import DBUS_MACHINE_ID, DHCLIENT, INITIATOR, generates_iqn, key_types, need_own_ids
 from ..network import stacks
 from .state import NETWORK
