@@ -132,8 +132,13 @@ bench-listing: venv build/bench/venv/.ready ## time the inventory beside communi
 	@tests/tools/debian-packages libvirt-daemon-system
 	@cd tests && $(OWN_TMP) $(CURDIR)/build/bench/venv/bin/python -m bench.listing
 
+.PHONY: bench-images
+bench-images: venv cloud ## time importing an image beside curl, sha256sum and qemu-img; writes docs/performance-images.md
+	@tests/tools/debian-packages $(HOST_PACKAGES) curl
+	@cd tests && PYTHONPATH=$(CURDIR)/plugins/module_utils:. $(OWN_TMP) $(CURDIR)/$(VENV)/bin/python -m bench.images
+
 .PHONY: bench-clone
-bench-clone: venv build/bench/venv/.ready cloud ## time cloning beside virt-clone with virt-customize, and kcli; writes docs/performance.md
+bench-clone: venv build/bench/venv/.ready cloud ## time cloning beside virt-clone with virt-customize, virt-install, and kcli; writes docs/performance.md
 	@tests/tools/debian-packages $(HOST_PACKAGES) virtinst xorriso
 	@cd tests && PYTHONPATH=../plugins/module_utils $(OWN_TMP) $(CURDIR)/build/bench/venv/bin/python -m bench.clone
 

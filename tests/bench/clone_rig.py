@@ -16,14 +16,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import libvirt
-from maglica.config.config import Config, Library
+from maglica.config import config
+from maglica.disk import partitions
 from maglica.guest.appliance import accel
-from maglica.model.request import Request, State, new_request_id
-from maglica.verbs.clone import CloneSpec
+from maglica.model.errors import DiskSizeUnsupported
+from maglica.model.request import Request, Spec, State, new_request_id
 from maglica.wire.client import Client
 from support import qemu_libvirtd
 from support.client_worker import Worker, eventually
-from support.host_worker import LIBRARY, HostWorker
+from support.host_worker import HOST, LIBRARY, HostWorker
 
 DEVICES = (
     "<interface type='network'><source network='default'/><model type='virtio'/></interface>"
@@ -52,24 +53,27 @@ class Rig:
         # Each call of libguestfs is on record, so that launches and inspections can be counted.
         self.host.environment = {"PYTHONPATH": str(LIBRARY), "LIBGUESTFS_TRACE": "1"}
         self.host.allow()
-        pair = self.worker.grant("client", "bench")
-        key = folder / "library.key"
-        key.write_bytes(pair.secret)
-        key.chmod(0o600)
-        self.client = Client(
-            Config(folder / "maglica.conf", self.worker.where, library=Library(key))
-        )
+        # What a user's own configuration says.
+        self.config = self.worker.library("bench")
+        with self.config.open("a") as file:
+            file.write(f"[host {HOST}]\nuri = {uri}\n")
+        self.client = Client(config.load(self.config))
         self.client.__enter__()
 
     def start(self, *images: str) -> None:
         """Start both workers, and wait until the host has told of these images."""
         self.worker.start()
         self.host.start()
+        eventually(lambda: any(host.alive for host in self.client.hosts()), 60)
         eventually(lambda: set(images) <= self._reported(), 60)
 
     def _reported(self) -> set[str]:
         hosts = self.client.hosts()
         return {domain.name for host in hosts if host.alive for domain in host.report.domains}
+
+    @property
+    def libvirtd_pid(self) -> str:
+        return (self.folder / "libvirtd/pid").read_text().strip()
 
     def close(self) -> None:
         self.client.__exit__(None, None, None)
@@ -83,8 +87,8 @@ class Rig:
             qemu_libvirtd.definition(name, disks, memory_mib=MEMORY_MIB, devices=DEVICES)
         )
 
-    def clone(self, *specs: CloneSpec) -> tuple[list[Request], float]:
-        """Make vms; return their requests when all are done, and the seconds that it took."""
+    def ask(self, *specs: Spec) -> tuple[list[Request], float]:
+        """Ask for something; return the requests when all are done, and the seconds it took."""
         begun = time.perf_counter()
         asked = [Request(new_request_id(), spec) for spec in specs]
         requests = self.client.submit_all(asked)
@@ -92,7 +96,7 @@ class Rig:
         seconds = time.perf_counter() - begun
         for request in ended:
             if request.state is not State.DONE:
-                raise SystemExit(f"clone of {request.name}: {request.failure}")
+                raise SystemExit(f"{request.kind} {request.name}: {request.failure}")
         return ended, seconds
 
     def remove(self, requests: Sequence[Request]) -> None:
@@ -119,12 +123,27 @@ def debian(cache: Path) -> Path:
 
 
 def grown(disk: Path, target: Path, gib: int) -> Path:
-    """Make a copy of ``disk`` whose file system has ``gib`` GiB."""
+    """Make a copy of ``disk`` of ``gib`` GiB, which its last or only file system fills."""
     raw = target.with_suffix(".raw")
     run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(disk), str(raw))
-    run("truncate", "-s", f"{gib}G", str(raw))
-    run("e2fsck", "-fp", str(raw))
-    run("resize2fs", str(raw))
+    offset = 0
+    with raw.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.truncate(gib << 30)
+        file.seek(0)
+        with contextlib.suppress(DiskSizeUnsupported):
+            table = partitions.read(file.read(partitions.HEAD), size)
+            assert table.last is not None
+            offset = table.last.first * partitions.SECTOR
+            for patch in table.grown(table.last.number, gib << 30):
+                file.seek(patch.offset)
+                file.write(patch.content)
+    device = said("losetup", "--find", "--show", "--offset", str(offset), str(raw))
+    try:
+        run("e2fsck", "-fp", device)
+        run("resize2fs", device)
+    finally:
+        run("losetup", "--detach", device)
     run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(target))
     raw.unlink()
     return target
@@ -133,10 +152,16 @@ def grown(disk: Path, target: Path, gib: int) -> Path:
 def run(*command: str) -> float:
     """Run a program to its end; return the seconds."""
     begun = time.perf_counter()
+    said(*command)
+    return time.perf_counter() - begun
+
+
+def said(*command: str) -> str:
+    """Run a program to its end; return what it said."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}: {done.stderr or done.stdout}")
-    return time.perf_counter() - begun
+    return done.stdout.strip()
 
 
 @contextlib.contextmanager

@@ -106,8 +106,8 @@ def many(client: Client, prefix: str) -> tuple[float, dict[str, float]]:
     return time.monotonic() - started, reached
 
 
-def ansible(running: Cell, module: str, **arguments: object) -> float:
-    """Run one ad-hoc command; return its seconds as a whole process."""
+def ansible(config_file: Path, module: str, **arguments: object) -> float:
+    """Run one ad-hoc command as a user with this file; return its seconds as a whole process."""
     variables = json.dumps({"ansible_python_interpreter": sys.executable})
     started = time.monotonic()
     done = subprocess.run(
@@ -119,8 +119,8 @@ def ansible(running: Cell, module: str, **arguments: object) -> float:
         env={
             **{k: v for k, v in os.environ.items() if not k.startswith("ANSIBLE_")},
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-            "ANSIBLE_LOCAL_TEMP": str(running.config.parent / "tmp"),
-            "MAGLICA_CONFIG": str(running.config),
+            "ANSIBLE_LOCAL_TEMP": str(config_file.parent / "tmp"),
+            "MAGLICA_CONFIG": str(config_file),
         },
         capture_output=True,
         text=True,
@@ -144,14 +144,14 @@ def figures(folder: Path) -> list[Figure]:
         )
         pings, ones = [], []
         for number in range(ROUNDS):
-            pings.append(ansible(running, "ping"))
+            pings.append(ansible(running.config, "ping"))
             name = f"one{number}.example.jp"
-            ones.append(ansible(running, "maglica_vm", name=name, image=IMAGE))
+            ones.append(ansible(running.config, "maglica_vm", name=name, image=IMAGE))
         more = statistics.median(one - ping for one, ping in zip(ones, pings))
         how = f"medians of {ROUNDS} pairs: ping {statistics.median(pings):.2f} s"
         found.append(at_most("ansible -m maglica_vm over ansible -m ping, s", more, 0.6, how))
         seconds = ansible(
-            running, "maglica_vms", name="web%03d", count=MANY, image=IMAGE, memory=16
+            running.config, "maglica_vms", name="web%03d", count=MANY, image=IMAGE, memory=16
         )
         found.append(reported("ansible -m maglica_vms for 100, whole process, s", seconds, "once"))
     return found

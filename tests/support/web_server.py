@@ -13,12 +13,15 @@ import hashlib
 import re
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Callable
 
 _RANGE = re.compile(r"bytes=(\d+)-")
+# Of what is sent slowly.
+PIECE = 64 << 10
 CHANGED = email.utils.formatdate(1_760_000_000, usegmt=True)
 
 Answer = Callable[["Handler"], None]
@@ -58,9 +61,17 @@ class Handler(BaseHTTPRequestHandler):
         return int(match[1]) if match and same else 0
 
     def send_file(
-        self, data: bytes, upto: int | None = None, tag: bool = True, date: bool = True
+        self,
+        data: bytes,
+        upto: int | None = None,
+        tag: bool = True,
+        date: bool = True,
+        pause: float = 0,
     ) -> None:
-        """Send a file or the part asked for; ``upto`` cuts the connection there."""
+        """Send a file or the part asked for; ``upto`` cuts the connection there.
+
+        ``pause`` is waited, in seconds, after each PIECE of it.
+        """
         mark = f'"{hashlib.sha256(data).hexdigest()[:16]}"' if tag else None
         start, size = self.asked_from(mark), len(data)
         headers: dict[str, object] = {"ETag": mark} if mark else {}
@@ -73,7 +84,10 @@ class Handler(BaseHTTPRequestHandler):
             headers["Content_Range"] = f"bytes {start}-{size - 1}/{size}"
         headers["Content_Length"] = size - start
         self.begin(206 if start else 200, **headers)
-        self.wfile.write(data[start:upto])
+        end = size if upto is None else min(upto, size)
+        for place in range(start, end, PIECE if pause else size + 1):
+            self.wfile.write(data[place : min(place + PIECE, end)] if pause else data[place:end])
+            time.sleep(pause)
 
     def log_message(self, *_args: object) -> None:
         """Say nothing."""
