@@ -32,6 +32,18 @@ PATIENCE = 60.0
 PASSING = ("journal_failed", "image_unknown", "host_down", "peer_silent")
 
 
+def asked(client: Client, call: Callable[[Client], Any]) -> Any:
+    """Ask until there is an answer that stands."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return call(client)
+        except MaglicaError as error:
+            if error.code not in PASSING or time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
 class Tended:
     """A client worker and a host worker; the failpoints are in the journal ``journal``."""
 
@@ -117,15 +129,7 @@ class Tended:
     # --- the library's part
 
     def ask(self, call: Callable[[Client], Any]) -> Any:
-        """Ask until there is an answer that stands."""
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return call(self._client)
-            except MaglicaError as error:
-                if error.code not in PASSING or time.monotonic() > end:
-                    raise
-                time.sleep(0.05)
+        return asked(self._client, call)
 
     def submit(self, spec: Spec) -> Request:
         request_id = new_request_id()
