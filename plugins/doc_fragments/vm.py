@@ -206,6 +206,7 @@ options:
   ssh_authorized_keys:
     description:
       - Public SSH keys that may log in as root, each a line of the form C(type base64 comment).
+        Cloud-init locks root's password then, unless O(root_password) gives one.
       - Only used when the vm is made.
     type: list
     elements: str

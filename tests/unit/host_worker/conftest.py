@@ -5,5 +5,6 @@
 from __future__ import annotations
 
 from support.fake_host import host, own_libvirt
+from support.seeded_host import guests
 
-__all__ = ["host", "own_libvirt"]
+__all__ = ["guests", "host", "own_libvirt"]

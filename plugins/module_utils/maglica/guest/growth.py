@@ -3,7 +3,7 @@
 """Whether a guest's root file system fills a larger disk, and what has it do so at its first boot.
 
 systemd-growfs(8) does when fstab(5) has its word for the mount; at an unchanged size it does
-nothing. The partition must have grown before. Pure.
+nothing. So does cloud-init. The partition must have grown before. Pure.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from ..model.errors import DiskSizeUnsupported
+from .cloud_init.facts import SeedFacts
 from .facts import GuestFacts
 
 FSTAB = "/etc/fstab"
@@ -47,22 +48,36 @@ def partition(facts: GuestFacts) -> int:
     Raises DiskSizeUnsupported for a guest whose root file system would not fill it.
     """
     root = next(mount.device for mount in facts.mounts if mount.mountpoint == "/")
-    match = _DEVICE.fullmatch(root)
-    if match is None:
-        raise DiskSizeUnsupported(
-            f"its root file system is on {root:.100}, a volume of LVM, RAID or encryption"
-        )
-    if match[1] != "/dev/sda":
-        raise DiskSizeUnsupported("its root file system is not on its first disk")
-    if facts.root_kind not in _KINDS:
-        known = ", ".join(_KINDS)
-        raise DiskSizeUnsupported(
-            f"its root file system is {facts.root_kind or 'unknown'!r:.100}; these grow: {known}"
-        )
+    number = _partition_of(root, facts.root_kind)
     if not facts.has_growfs:
         raise DiskSizeUnsupported("there is no systemd-growfs in the guest to do it")
     if not facts.root_in_fstab:
         raise DiskSizeUnsupported(f"its {FSTAB} has no line that mounts / for writing")
+    return number
+
+
+def seeded_partition(facts: SeedFacts) -> int:
+    """Return the same of a guest that has its cloud-init grow the file system."""
+    number = _partition_of(facts.root_device, facts.root_kind)
+    if not facts.grows:
+        raise DiskSizeUnsupported(
+            "its cloud-init does not let the root file system grow (its modules growpart, resizefs)"
+        )
+    return number
+
+
+def _partition_of(root: str, kind: str) -> int:
+    match = _DEVICE.fullmatch(root)
+    if match is None:
+        where = f"on {root:.100}, a volume of LVM, RAID or encryption" if root else "not found"
+        raise DiskSizeUnsupported(f"its root file system is {where}")
+    if match[1] != "/dev/sda":
+        raise DiskSizeUnsupported("its root file system is not on its first disk")
+    if kind not in _KINDS:
+        known = ", ".join(_KINDS)
+        raise DiskSizeUnsupported(
+            f"its root file system is {kind or 'unknown'!r:.100}; these grow: {known}"
+        )
     return int(match[2] or 0)
 
 

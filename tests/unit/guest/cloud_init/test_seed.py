@@ -62,6 +62,12 @@ SEEDS = {
         default_user="debian",
     ),
     "root": replace(PLAIN, user=User("root", ssh_authorized_keys=SSH)),
+    "root-and-default": replace(
+        PLAIN,
+        identity=replace(PLAIN.identity, authorized_keys=SSH, root_password=HASH),
+        user=User(ssh_authorized_keys=SSH),
+        default_user="debian",
+    ),
     "networks": replace(PLAIN, identity=Identity("web1.example.jp", "", (DHCP, STATIC, FAR), KEYS)),
     "user-data": replace(PLAIN, user=User(ssh_authorized_keys=SSH), user_data=CONFIG),
     "script": replace(PLAIN, user_data="#!/bin/sh\ntouch /etc/made\n"),
@@ -170,6 +176,24 @@ def test_interfaces_keep_their_order_and_come_before_those_of_images() -> None:
     names = list(network_config([DHCP] * 16)["ethernets"])
     assert names == sorted(names)
     assert names[-1] < "all-en"
+
+
+def test_keys_of_root_stand_beside_those_of_others() -> None:
+    root = replace(PLAIN, identity=replace(PLAIN.identity, authorized_keys=SSH))
+    users = {"name": "root", "ssh_authorized_keys": list(SSH)}
+    config = _config(root)
+    assert (config["users"], config["disable_root"]) == (["default", users], False)
+    assert config == _config(SEEDS["root"])
+    config = _config(replace(root, user=User("bob")))
+    assert config["users"] == ["default", users, {"name": "bob"}]
+    # Beside such keys those of nobody would be root's as well.
+    named = _config(SEEDS["root-and-default"])
+    assert "ssh_authorized_keys" not in named
+    assert named["user"] == {"name": "debian", "ssh_authorized_keys": list(SSH)}
+    assert named["users"][1]["hashed_passwd"] == HASH
+    assert named["ssh_pwauth"] is False
+    with pytest.raises(GuestUnsupported, match="names no default user"):
+        files(replace(root, user=User(ssh_authorized_keys=SSH)))
 
 
 def test_bad_user_data_makes_no_seed() -> None:

@@ -34,7 +34,8 @@ class Seed:
     """All that a clone's cloud-init is told.
 
     ``instance_id`` is new for each vm: cloud-init does once what it does for an instance. Of
-    ``identity`` counts the host name, the interfaces and the SSH host keys. ``default_user`` is
+    ``identity`` counts the host name, the interfaces, the SSH host keys, and root's own keys and
+    password, ``user`` comes beside these. ``default_user`` is
     what the image calls its own, where that is known. ``user_data`` is the user's own. For
     ``loses_routes6`` see network_config.py.
     """
@@ -98,7 +99,8 @@ def _proposed(seed: Seed) -> dict[str, Any]:
     # The word that has the module do nothing, in the type that all versions' schema wants: the
     # image's locale stays. Else 22.4 makes another one, and fails in an image without locales.
     config: dict[str, Any] = {"locale": "false"}
-    if seed.user.password is not None and seed.identity.host_keys:
+    passwords = (seed.user.password, seed.identity.root_password)
+    if passwords != (None, None) and seed.identity.host_keys:
         # The password is for the console. Without one sshd stays as the image has it, and without
         # sshd cloud-init would complain.
         config["ssh_pwauth"] = False
@@ -111,14 +113,22 @@ def _users(seed: Seed) -> dict[str, Any]:
     The image's own user is always made. It is changed by ``user``: in the list ``users`` its own
     settings would come first.
     """
-    user = seed.user
+    user, identity = seed.user, seed.identity
     config: dict[str, Any] = {"users": ["default"]}
     settings = _settings(user)
-    if user.name is not None and user.name != seed.default_user:
+    root = _settings(
+        User("root", ssh_authorized_keys=identity.authorized_keys, password=identity.root_password)
+    )
+    if user.name == "root":
+        root, settings = settings, {}
+    if root:
+        # Else a command that ends the session would come before keys that others have, too. Now
+        # keys without a user would be root's as well: below they get one.
+        config["users"].append({"name": "root", **root})
+        config["disable_root"] = False
+    if user.name not in (None, "root", seed.default_user):
         config["users"].append({"name": user.name, **settings})
-        if user.name == "root":
-            config["disable_root"] = False
-    elif settings.keys() - {"ssh_authorized_keys"}:
+    elif settings.keys() - (set() if root else {"ssh_authorized_keys"}):
         if seed.default_user is None:
             raise GuestUnsupported(
                 "the image's cloud-init names no default user whose settings could be changed: set"

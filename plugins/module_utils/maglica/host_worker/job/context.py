@@ -75,19 +75,26 @@ class JobContext:
         return self._connection
 
     @contextmanager
-    def phase(self, request_ids: str | Sequence[str], name: str) -> Iterator[None]:
+    def phase(
+        self, request_ids: str | Sequence[str], name: str, spent: float = 0.0
+    ) -> Iterator[None]:
         """Name the work of the block, for one request or several at once, and measure it.
 
-        The phase is journaled with the request's end, if the block ends without an error.
+        The phase is journaled with the request's end, if the block ends without an error. ``spent``
+        are seconds that it has taken before, since ``begin``.
         """
         ids = [request_ids] if isinstance(request_ids, str) else list(request_ids)
-        for request_id in ids:
-            self._say(channel.Begun(request_id, name))
-        begun = time.monotonic()
+        self.begin(ids, name)
+        begun = time.monotonic() - spent
         yield
         seconds = round(time.monotonic() - begun, 3)
         for request_id in ids:
             self.measured(request_id, name, seconds)
+
+    def begin(self, request_ids: Sequence[str], name: str) -> None:
+        """Tell that a phase of these requests begins."""
+        for request_id in request_ids:
+            self._say(channel.Begun(request_id, name))
 
     def measured(self, request_id: str, name: str, seconds: float) -> None:
         """Note a phase that is over."""

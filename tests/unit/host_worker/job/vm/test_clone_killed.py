@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from maglica.host_worker.job import undo
 from maglica.model.errors import HostDown
-from maglica.model.request import Request, State
+from maglica.model.request import Customize, Request, State
 from maglica.model.vm import vm_uuid
 from support.fake_host import FakeHost, Killed, assert_clean
 from support.fake_libvirt import VIR_FROM_RPC, libvirtError
+from support.seeded_host import Guests
 
 
 def resume(host: FakeHost, request: Request) -> None:
@@ -24,9 +26,9 @@ def resume(host: FakeHost, request: Request) -> None:
         undo.undo(request.id, host.context)
 
 
-def all_events(host: FakeHost) -> int:
+def all_events(host: FakeHost, **spec: Any) -> int:
     """Return how many events a whole clone has, from a run that is thrown away."""
-    request = host.request("probe.example.jp", image="probe.original")
+    request = host.request("probe.example.jp", image="probe.original", **spec)
     host.add_image(["vda", "vdb"], name="probe.original")
     before = host.events
     host.run(request)
@@ -43,12 +45,16 @@ def all_events(host: FakeHost) -> int:
 
 
 @pytest.mark.parametrize("ends", ["run again", "undone"])
-def test_killed_at_every_step(host: FakeHost, ends: str) -> None:
-    total = all_events(host)
-    assert total > 15
+@pytest.mark.parametrize(("way", "files"), [("offline", 4), ("cloud-init", 5), ("none", 4)])
+def test_killed_at_every_step(
+    host: FakeHost, guests: Guests, way: str, files: int, ends: str
+) -> None:
+    spec = {"customize": Customize(way)}
+    total = all_events(host, **spec)
+    assert total > 12
     for number in range(1, total + 1):
         host.add_image(["vda", "vdb"])
-        request = host.request()
+        request = host.request(**spec)
         host.events, host.kill_at = 0, number
         with pytest.raises(Killed):
             host.run(request)
@@ -61,7 +67,7 @@ def test_killed_at_every_step(host: FakeHost, ends: str) -> None:
             (done,) = host.run(request)
             assert done.state is State.DONE, (number, done.failure)
             assert host.clones() == ["vm0.example.jp"]
-            assert len(host.volumes()) == 4, number
+            assert len(host.volumes()) == files, number
             assert host.context.journal.intents(request.id) == ()
         _sweep(host)
 

@@ -9,6 +9,7 @@ the batch. What a step is about to leave behind is announced in the journal firs
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
@@ -29,10 +30,10 @@ from ...journal.bases import Base
 from .. import undo
 from ..context import JobContext
 from ..image import base as bases
-from ..image import original, unused_bases
+from ..image import original, unused_bases, ways
 from ..image.original import Image
-from . import clone_steps
-from .clone_steps import NewVm
+from . import clone_steps, seed
+from .new_vm import NewVm
 
 # Members for which a step is done at once: as many calls of one client libvirtd serves.
 AT_ONCE = 5
@@ -67,8 +68,12 @@ class _Batch:
             self._each(self._take_up)
             if self._members:
                 image = original.read(self._image, self._context)
-                for step in (self._make_disks, self._define, self._start):
-                    step(image)
+                self._each(lambda vm: clone_steps.check(vm, image, self._context))
+                spent = self._choose(image)
+                for way in Customize:
+                    self._make_disks(image, way, spent)
+                self._define()
+                self._start()
                 if len(self._context.journal.bases(image.uuid)) > 1:
                     # What a new base has made superfluous.
                     unused_bases.tidy(self._context)
@@ -76,8 +81,7 @@ class _Batch:
             raise
         except MaglicaError as error:
             # What concerns the image or the host, and no single member, ends them all.
-            for vm in list(self._members):
-                self._fail(vm, error)
+            self._fail_all(self._members, error)
 
     def _take_up(self, vm: NewVm) -> None:
         """Finish a vm that an earlier run has defined; all others begin anew."""
@@ -87,37 +91,77 @@ class _Batch:
                 made = clone_steps.start(vm, connection, self._context.host)
             self._done(vm, made)
 
-    def _make_disks(self, image: Image) -> None:
-        self._each(lambda vm: clone_steps.check(vm, image, self._context))
-        if not self._members:
-            return
-        first = self._members[0]
-        with ExitStack() as stack:
-            with self._phase("base"):
-                wanted = (first.request.id, Customize.OFFLINE, first.spec.pool)
-                held = bases.held(image, self._context, *wanted)
-                base = stack.enter_context(held)
-            facts = bases.facts_of(base)
-            writer = Writer()
-            if facts.areas:
-                stack.enter_context(writer)
-            with self._phase("copy"):
-                self._copy(image, base, facts)
-            if self._members:
-                with self._phase("customize"):
-                    self._customize(base, facts, writer)
+    def _choose(self, image: Image) -> float:
+        """Choose the way of each member; return how many seconds that took."""
+        begun, context = time.monotonic(), self._context
+        context.begin([vm.request.id for vm in self._members], "base")
+        for asked in Customize:
+            members = [vm for vm in self._members if vm.spec.customize is asked]
+            if not members:
+                continue
+            first = members[0]
+            try:
+                chosen = ways.chosen(image, asked, first.request.id, context, first.spec.pool)
+            except HostDown:
+                raise
+            except MaglicaError as error:
+                self._fail_all(members, error)
+                continue
+            for vm in members:
+                vm.chosen = chosen
+        self._each(seed.check_way)
+        return time.monotonic() - begun
 
-    def _copy(self, image: Image, base: Base, facts: GuestFacts) -> None:
+    def _make_disks(self, image: Image, way: Customize, spent: float) -> None:
+        """Make the disks of those members that are customized in one way."""
+        members = self._of(way)
+        if not members:
+            return
+        first = members[0]
+        try:
+            with ExitStack() as stack:
+                with self._phase("base", members, spent):
+                    wanted = (first.request.id, way, first.spec.pool)
+                    base = stack.enter_context(bases.held(image, self._context, *wanted))
+                writer = Writer()
+                if base.facts is not None and base.facts.areas:
+                    stack.enter_context(writer)
+                with self._phase("copy", members):
+                    self._copy(image, base)
+                if self._of(way) and way is not Customize.NONE:
+                    with self._phase("customize", self._of(way)):
+                        self._customize(base, writer)
+        except HostDown:
+            raise
+        except MaglicaError as error:
+            # What concerns the base ends all that are to build upon it.
+            self._fail_all(self._of(way), error)
+
+    def _of(self, way: Customize) -> list[NewVm]:
+        return [vm for vm in self._members if vm.chosen.way is way]
+
+    def _copy(self, image: Image, base: Base) -> None:
         context = self._context
         connection = context.connect()
-        source = clone_steps.source(base, facts, context)
-        self._each(lambda vm: clone_steps.place(vm, source, image, context))
+        source = clone_steps.source(base, context)
+        self._each(lambda vm: clone_steps.place(vm, source, image, context), base.way)
         self._at_once(
             lambda vm: clone_steps.copy(vm, source, connection, context),
-            lambda vm: clone_steps.make_keys(vm, facts, context),
+            lambda vm: clone_steps.make_keys(vm, base, context),
+            way=base.way,
         )
 
-    def _customize(self, base: Base, facts: GuestFacts, writer: Writer) -> None:
+    def _customize(self, base: Base, writer: Writer) -> None:
+        if base.facts is not None:
+            self._write_offline(base, base.facts, writer)
+        elif base.seed is not None:
+            facts, connection = base.seed, self._context.connect()
+            self._at_once(
+                lambda vm: clone_steps.write_seed(vm, facts, connection),
+                way=base.way,
+            )
+
+    def _write_offline(self, base: Base, facts: GuestFacts, writer: Writer) -> None:
         guests: dict[str, Guest] = {}
 
         def plan(vm: NewVm) -> None:
@@ -129,7 +173,7 @@ class _Batch:
                 with vm.pool.explained():
                     raise error
 
-        self._each(plan)
+        self._each(plan, base.way)
         settings = self._context.settings
         drives = [Drive(disk.path, disk.format) for disk in base.disks]
         results = write_areas(list(guests.values()), facts, drives, writer)
@@ -137,16 +181,16 @@ class _Batch:
         if rest:
             use_kvm = accel.kvm_works(settings.accel, settings.state_dir)
             results.update(customize(rest, facts, use_kvm, self._context.alive))
-        self._each(take_result)
+        self._each(take_result, base.way)
 
-    def _define(self, _image: Image) -> None:
+    def _define(self) -> None:
         context = self._context
         with self._phase("define"):
             self._each(lambda vm: clone_steps.announce(vm, context))
             connection = context.connect()
             self._at_once(lambda vm: clone_steps.define(vm, connection, context.host))
 
-    def _start(self, _image: Image) -> None:
+    def _start(self) -> None:
         made: dict[str, Domain] = {}
         connection = self._context.connect()
 
@@ -162,18 +206,22 @@ class _Batch:
         self._context.done(vm.request, made)
         self._members.remove(vm)
 
-    def _phase(self, name: str) -> AbstractContextManager[None]:
-        return self._context.phase([vm.request.id for vm in self._members], name)
+    def _phase(
+        self, name: str, members: Sequence[NewVm] | None = None, spent: float = 0.0
+    ) -> AbstractContextManager[None]:
+        ids = [vm.request.id for vm in (self._members if members is None else members)]
+        return self._context.phase(ids, name, spent)
 
-    def _each(self, step: Callable[[NewVm], None]) -> None:
-        """Do a step for each member; one that fails leaves the batch alone."""
-        for vm in list(self._members):
+    def _each(self, step: Callable[[NewVm], None], way: Customize | None = None) -> None:
+        """Do a step for each member, or those of one way; one that fails leaves the batch alone."""
+        for vm in list(self._members if way is None else self._of(way)):
             self._settle(vm, partial(step, vm))
 
-    def _at_once(self, *steps: Callable[[NewVm], None]) -> None:
-        """Do steps for all members side by side, which must be such as can run in any thread."""
+    def _at_once(self, *steps: Callable[[NewVm], None], way: Customize | None = None) -> None:
+        """Do steps for all of them side by side, which must be such as can run in any thread."""
+        members = self._members if way is None else self._of(way)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            jobs = [(vm, pool.submit(step, vm)) for vm in self._members for step in steps]
+            jobs = [(vm, pool.submit(step, vm)) for vm in members for step in steps]
         for vm, job in jobs:
             self._settle(vm, job.result)
 
@@ -186,6 +234,10 @@ class _Batch:
         except MaglicaError as error:
             if vm in self._members:
                 self._fail(vm, error)
+
+    def _fail_all(self, members: Sequence[NewVm], error: MaglicaError) -> None:
+        for vm in list(members):
+            self._fail(vm, error)
 
     def _fail(self, vm: NewVm, error: MaglicaError) -> None:
         """Undo what was made for a member and end its request with the cause."""

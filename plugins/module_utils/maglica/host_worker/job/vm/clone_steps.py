@@ -23,56 +23,34 @@ from ....domain.metadata import OwnVolume
 from ....guest import ssh_keys
 from ....guest.appliance.appliance import Drive
 from ....guest.clone_plan import plan
+from ....guest.cloud_init.facts import SeedFacts
 from ....guest.customize import Guest
 from ....guest.facts import GuestFacts
-from ....guest.identity import HostKey, Identity, NicIdentity
+from ....guest.identity import Identity, NicIdentity
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
 from ....model.errors import GuestUnsupported, LibvirtFailed, NameTaken, StorageFailed
-from ....model.request import CloneMode, Nic, Request
-from ....model.vm import Domain, vm_uuid
-from ....verbs.clone import CloneSpec
+from ....model.request import CloneMode, Nic
+from ....model.vm import Domain
 from ...journal.bases import Base
 from ...journal.intents import Effect
 from ...ownership import own_files
 from ...ownership.own_files import OwnFiles
 from ..context import JobContext, key_folder
 from ..image.original import Image
-from . import disk_size, remove, shown
-from .disk_size import Growth
+from . import disk_size, remove, seed, shown
+from .new_vm import NewVm
 
 _SEED_BYTES = 512
 _DAY = 86400
 
 
-@dataclass
-class NewVm:
-    """A clone request and what has been made for it so far.
-
-    ``volumes`` are its own by the disks' targets, all in ``pool``, which is there as soon as the
-    vm has its place; ``xml`` is the definition that it will have; ``image_nvram`` is where the
-    image's UEFI variables are, if it has some. ``growth`` is what makes the first disk larger.
-    """
-
-    request: Request
-    spec: CloneSpec
-    volumes: dict[str, OwnVolume] = field(default_factory=dict)
-    xml: str = ""
-    host_keys: tuple[HostKey, ...] = ()
-    pool: Pool = field(init=False, compare=False, repr=False)
-    image_nvram: str | None = None
-    growth: Growth | None = None
-
-    @property
-    def uuid(self) -> str:
-        return vm_uuid(self.request.id)
-
-
 def check(vm: NewVm, image: Image, context: JobContext) -> None:
     """Find out, before anything is made, what can't work.
 
-    Raises NameTaken, ImageUnsupported, GuestUnsupported or DiskSizeUnsupported.
+    Raises NameTaken, NameInvalid, ImageUnsupported, GuestUnsupported or DiskSizeUnsupported.
     """
+    seed.check(vm.spec)
     libvirt = need("libvirt")
     try:
         context.connect().lookupByName(vm.spec.name)
@@ -95,16 +73,13 @@ def check(vm: NewVm, image: Image, context: JobContext) -> None:
 class Source:
     """What the vms of a batch are made from: the base's disks by target, and the pools there are.
 
-    ``id`` is the base's, ``version`` that of the image, ``facts`` are those of its guest,
     ``allocated`` is the sum of the bytes in its files. ``taken`` are the bytes by pool that copies
     which are still to be made will take.
     """
 
-    id: str
+    base: Base
     chains: dict[str, Chain]
     pools: tuple[Pool, ...]
-    version: str
-    facts: GuestFacts
     taken: dict[str, int] = field(default_factory=dict)
     _head: list[bytes] = field(default_factory=list, repr=False)
 
@@ -120,54 +95,56 @@ class Source:
         return self._head[0]
 
 
-def source(base: Base, facts: GuestFacts, context: JobContext) -> Source:
+def source(base: Base, context: JobContext) -> Source:
     """Look at the base and the pools, once for a batch. Raises StorageFailed, ImageUnsupported."""
     chains = {disk.target: chain.inspect(disk.path, disk.format, ()) for disk in base.disks}
     known = pools.pools(context.connect(), context.settings.pools)
-    return Source(base.id, chains, known, base.version, facts)
+    return Source(base, chains, known)
 
 
-def place(vm: NewVm, base: Source, image: Image, context: JobContext) -> None:
+def place(vm: NewVm, source: Source, image: Image, context: JobContext) -> None:
     """Choose where the vm's volumes are made, and announce them.
 
     Raises NoRoom, StorageFailed or DiskSizeUnsupported.
     """
     is_linked = vm.spec.clone_mode is CloneMode.LINKED
-    needed = OVERLAY_BYTES + (0 if is_linked else base.allocated)
-    free = pools.with_free(base.pools, base.taken)
+    needed = OVERLAY_BYTES + (0 if is_linked else source.allocated)
+    free = pools.with_free(source.pools, source.taken)
     vm.pool = pools.choose(free, needed, vm.spec.pool, vm.spec.disk_size)
-    head = partial(base.head, vm.pool)
-    vm.growth = disk_size.growth_of(vm.spec, base.chains, base.facts, head)
+    head = partial(source.head, vm.pool)
+    vm.growth = disk_size.growth_of(vm.spec, source.chains, source.base, head)
     if not is_linked:
-        base.taken[vm.pool.name] = base.taken.get(vm.pool.name, 0) + needed
-    for target in base.chains:
+        source.taken[vm.pool.name] = source.taken.get(vm.pool.name, 0) + needed
+    for target in source.chains:
         volume = vm.pool.volume(target, volumes.of_vm(vm.spec.name, target, vm.uuid))
         vm.pool.check_free(volume)
         context.journal.intend(vm.request.id, Effect.VOLUME, asdict(volume))
         vm.volumes[target] = volume
+    if source.base.seed is not None:
+        seed.place(vm, image, context)
     stated = image.definition.nvram
     vm.image_nvram = stated or nvram.hidden_path(image.xml, context.connect())
-    vm.xml = clone.clone(image.xml, _plan(vm, base))
+    vm.xml = clone.clone(image.xml, _plan(vm, source, image))
 
 
-def copy(vm: NewVm, base: Source, connection: Any, context: JobContext) -> None:
+def copy(vm: NewVm, source: Source, connection: Any, context: JobContext) -> None:
     """Make the vm's volumes: overlays of the base, or full copies of it, the first one as large as
     it shall be. May run in any thread.
 
     Raises NoRoom or StorageFailed.
     """
-    for target, layers in base.chains.items():
+    for target, layers in source.chains.items():
         if vm.spec.clone_mode is CloneMode.LINKED:
             vm.pool.overlay(connection, vm.volumes[target], layers)
         else:
             folder = context.settings.state_dir
             vm.pool.copy(connection, vm.volumes[target], layers, folder, context.alive)
     if vm.growth is not None:
-        target, _size = disk_size.first(base.chains)
+        target, _size = disk_size.first(source.chains)
         vm.pool.grow(vm.volumes[target], vm.growth.size, vm.growth.patches)
 
 
-def _plan(vm: NewVm, base: Source) -> clone.ClonePlan:
+def _plan(vm: NewVm, source: Source, image: Image) -> clone.ClonePlan:
     return clone.ClonePlan(
         name=vm.spec.name,
         uuid=vm.uuid,
@@ -176,29 +153,35 @@ def _plan(vm: NewVm, base: Source) -> clone.ClonePlan:
         created=int(time.time()),
         who=vm.request.who,
         clone_mode=vm.spec.clone_mode,
-        disks={target: _disk(vm, target, base) for target in vm.volumes},
+        disks={target: _disk(vm, target, source) for target in vm.volumes},
         networks=vm.spec.interfaces,
         vcpus=vm.spec.vcpus,
         memory_mib=vm.spec.memory_mib,
         image_nvram=vm.image_nvram,
-        image_version=base.version,
+        image_version=source.base.version,
         tags=vm.spec.tags,
-        base=base.id if vm.spec.clone_mode is CloneMode.LINKED else None,
+        base=source.base.id if vm.spec.clone_mode is CloneMode.LINKED else None,
+        seed=None if vm.seed is None else vm.pool.medium_source(vm.seed),
+        image_seeds=() if vm.seed is None else seed.of_image(image),
+        customize=(vm.chosen.way, vm.chosen.reason),
     )
 
 
-def _disk(vm: NewVm, target: str, base: Source) -> clone.DiskSource:
-    size = base.chains[target][0].size
-    if vm.growth is not None and target == disk_size.first(base.chains)[0]:
+def _disk(vm: NewVm, target: str, source: Source) -> clone.DiskSource:
+    size = source.chains[target][0].size
+    if vm.growth is not None and target == disk_size.first(source.chains)[0]:
         size = vm.growth.size
     return replace(vm.pool.source(vm.volumes[target]), size=size)
 
 
-def make_keys(vm: NewVm, facts: GuestFacts, context: JobContext) -> None:
+def make_keys(vm: NewVm, base: Base, context: JobContext) -> None:
     """Make the SSH host keys of the types that the image had. May run in any thread.
 
     Raises StorageFailed.
     """
+    facts = base.facts or base.seed
+    if facts is None:
+        return
     folder = key_folder(context, vm.request.id)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -212,6 +195,14 @@ def guest(vm: NewVm, facts: GuestFacts, base: Base) -> Guest:
     """Return what is to be edited on the vm's disks. Raises GuestUnsupported."""
     drives = tuple(Drive(vm.volumes[disk.target].path, vm.pool.FORMAT) for disk in base.disks)
     return Guest(vm.request.id, drives, plan(facts, _identity(vm)))
+
+
+def write_seed(vm: NewVm, facts: SeedFacts, connection: Any) -> None:
+    """Make the medium that tells the vm's cloud-init who it is. May run in any thread.
+
+    Raises NoRoom, StorageFailed, GuestUnsupported, NameInvalid or DependencyMissing.
+    """
+    seed.write(vm, _identity(vm), facts, connection)
 
 
 def _identity(vm: NewVm) -> Identity:
@@ -229,6 +220,7 @@ def _identity(vm: NewVm) -> Identity:
         authorized_keys=vm.spec.ssh_authorized_keys,
         root_password=vm.spec.root_password,
         day=int(time.time()) // _DAY,
+        user=vm.spec.user,
     )
 
 

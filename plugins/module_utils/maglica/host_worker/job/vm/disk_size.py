@@ -3,7 +3,8 @@
 """The size of a new vm's first disk: whether it can have it, and what has to be written then.
 
 The partition with the root file system grows before the vm is defined, without an appliance; the
-file system itself at the first boot, as was laid out on the base.
+file system itself at the first boot, as was laid out on the base or by cloud-init. Of a vm that is
+not customized only the disk grows.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from ....disk import partitions
 from ....disk.chain import Chain
 from ....disk.partitions import Patch
 from ....guest import growth
-from ....guest.facts import GuestFacts
 from ....model.errors import DiskSizeUnsupported
 from ....model.sizes import shown, too_small
 from ....verbs.clone import CloneSpec
+from ...journal.bases import Base
 
 _ADVICE = "leave disk_size out, or make the disk of the image itself that large"
 
@@ -45,7 +46,7 @@ def check(spec: CloneSpec, chains: Mapping[str, Chain]) -> None:
 
 
 def growth_of(
-    spec: CloneSpec, chains: Mapping[str, Chain], facts: GuestFacts, head: Callable[[], bytes]
+    spec: CloneSpec, chains: Mapping[str, Chain], base: Base, head: Callable[[], bytes]
 ) -> Growth | None:
     """Return what the first disk gets; None where it has the size that it shall have.
 
@@ -55,7 +56,7 @@ def growth_of(
     if spec.disk_size in (0, size):
         return None
     try:
-        number = growth.partition(facts)
+        number = _partition(base)
         if not number:
             return Growth(spec.disk_size)
         table = partitions.read(head(), size)
@@ -64,3 +65,10 @@ def growth_of(
         sizes = f"of {shown(size)} can't be made {shown(spec.disk_size)}"
         text = f"its disk {target} {sizes} large: {error}; {_ADVICE}"
         raise DiskSizeUnsupported(text) from None
+
+
+def _partition(base: Base) -> int:
+    """Return the number of the partition that has to grow; 0: there is none to be written."""
+    if base.facts is not None:
+        return growth.partition(base.facts)
+    return 0 if base.seed is None else growth.seeded_partition(base.seed)
