@@ -231,6 +231,11 @@ def ids_that_are_none(guest: FakeFilesystem) -> User:
     return User("old", ssh_authorized_keys=(KEY,))
 
 
+def ids_that_are_too_long(guest: FakeFilesystem) -> User:
+    guest.add_file("/etc/group", "alice:x:2147483648:\n")
+    return FULL
+
+
 def crowded_skeleton(guest: FakeFilesystem) -> User:
     for number in range(201):
         guest.add_file(f"/etc/skel/{number}")
@@ -269,6 +274,7 @@ def broken_shadow(guest: FakeFilesystem) -> User:
         (link_for_rules, "/etc/sudoers.d in the guest is no directory"),
         (home_that_is_none, "the home of old in the guest is '/proc/1'"),
         (ids_that_are_none, "/etc/passwd in the guest has no ids for old"),
+        (ids_that_are_too_long, "/etc/passwd in the guest has no ids for alice that can be used"),
         (crowded_skeleton, "/etc/skel in the guest has more than 200 files"),
         (big_skeleton, "/etc/skel/1 in the guest is longer than"),
         (no_ids_left, "all ids from 1000 to 59999 are taken"),

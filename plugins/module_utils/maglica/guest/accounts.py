@@ -19,7 +19,7 @@ from ..model.request import User
 PASSWD, SHADOW, GROUP, GSHADOW = "/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow"
 # Ids of people, by all distributions' login.defs(5).
 _IDS = range(1000, 60000)
-_ID = re.compile(r"[0-9]{1,10}")
+_ID, _MAX_ID = re.compile(r"[0-9]{1,10}"), (1 << 31) - 1
 # No password fits. With "!" the account would be locked, which sshd without PAM minds for keys too.
 _NO_HASH = "*"
 
@@ -65,10 +65,17 @@ def with_user(accounts: Accounts, user: User, shell: str, day: int) -> tuple[Acc
     for group in user.groups:
         accounts = _with_member(accounts, group, name)
     fields = _entry(accounts.passwd, name, 7) or []
-    if not all(_ID.fullmatch(number) for number in fields[2:4]):
-        raise GuestUnsupported(f"{PASSWD} in the guest has no ids for {name}")
-    owner = (int(fields[2]), int(fields[3]))
+    owner = _owner(fields)
+    if owner is None:
+        raise GuestUnsupported(f"{PASSWD} in the guest has no ids for {name} that can be used")
     return accounts, Account(name, owner, fields[5], is_new)
+
+
+def _owner(fields: Sequence[str]) -> tuple[int, int] | None:
+    """Return the numbers of user and group in an entry of passwd(5), if libguestfs takes them."""
+    if not all(_ID.fullmatch(number) and int(number) <= _MAX_ID for number in fields[2:4]):
+        return None
+    return int(fields[2]), int(fields[3])
 
 
 def with_keys(text: str, keys: Sequence[str]) -> str:
