@@ -36,6 +36,7 @@ host_timeout = 7.5
 retention = 3600
 memory_overcommit = 1.5
 memory_reserve = 1024
+imports_at_once = 2
 
 [library]
 secret_key_file = library.key
@@ -76,6 +77,7 @@ def test_a_file_with_everything() -> None:
         3600,
         1.5,
         1024,
+        2,
     )
     assert read.library == config.Library(folder / "library.key")
     worker = read.need_host_worker()

@@ -63,7 +63,8 @@ def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> 
     for request, place in zip(seen.new, seen.places):
         known[request.id] = context.requests.add(replace(request, host=place.host))
         context.hosts.reserve(known[request.id], seen.starts.get(request.id, 0))
-        context.delivery.add(request.id, place.host)
+        if not table.of(request).slow:
+            context.delivery.add(request.id, place.host)
     for request in asked:
         if request.id in seen.joined:
             context.requests.join(request, seen.joined[request.id])

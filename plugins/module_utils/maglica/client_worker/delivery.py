@@ -36,6 +36,9 @@ class Delivery:
     def __len__(self) -> int:
         return len(self._hosts)
 
+    def __contains__(self, request_id: str) -> bool:
+        return request_id in self._hosts
+
     def add(self, request_id: str, host: str) -> None:
         """Publish this as soon as may be, and until ``drop``."""
         self._hosts[request_id] = host

@@ -16,7 +16,7 @@ from ..verbs import table
 from ..verbs.verb import Leaves, OnVm
 from ..wire import messages
 from ..wire.frames import Message
-from .state import Call, Context, acknowledge, fits, for_host
+from .state import Call, Context, acknowledge, fits, for_host, waits_for_turn
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,9 @@ def hello(context: Context, call: Call) -> Message:
     missing = [
         request
         for request in mine
-        if request.id not in held and (complete or request.state is not State.RUNNING)
+        if request.id not in held
+        and (complete or request.state is not State.RUNNING)
+        and not waits_for_turn(context, request)
     ]
     cancel = cancel[: messages.MAX_LISTED]
     room = messages.PAGE_ROOM - len(cancel) * LISTED_BYTES
@@ -130,7 +132,7 @@ def _compare(context: Context, host: str, request_id: str) -> bool:
 
 def _sent(context: Context, request: Request) -> Request:
     if request.state is State.QUEUED:
-        request = context.requests.change(request, state=State.SENT)
+        request = context.requests.change(request, state=State.SENT, phase=None)
     context.delivery.published(request.id, context.clock())
     return request
 

@@ -97,9 +97,9 @@ def _run(settings: config.Config) -> None:
         limits = {host.name: service.memory_limit(host) for host in settings.hosts}
         limit = MemoryLimit(service.memory_overcommit, service.memory_reserve)
         hosts = KnownHosts(weights, service.host_timeout, limits, limit)
-        context = Context(
-            OpenRequests(journal, time.time), hosts, access.table if access is not None else None
-        )
+        table = access.table if access is not None else None
+        requests = OpenRequests(journal, time.time)
+        context = Context(requests, hosts, table, slow_at_once=service.imports_at_once)
         engine = Engine(context, journal, service.retention, frozenset(weights))
         engine.start()
         if access is not None:

@@ -15,6 +15,7 @@ from ..model.errors import MaglicaError
 from ..model.plain import plain
 from ..model.request import Request, State
 from ..model.text import told
+from ..verbs import table
 from ..wire import features, messages
 from ..wire.frames import Message, topic
 from .access import Table
@@ -22,6 +23,9 @@ from .delivery import Delivery
 from .hosts import KnownHosts
 from .open_requests import OpenRequests
 from .waits import Envelope, Waits
+
+# The phase of a slow request, an import of an image, that waits for its turn.
+WAITS = "waiting for other imports"
 
 
 @dataclass
@@ -34,6 +38,8 @@ class Context:
     delivery: Delivery = field(default_factory=Delivery)
     waits: Waits = field(default_factory=Waits)
     rejects: Counter[str] = field(default_factory=Counter)
+    # How many slow requests hosts have at once, all of them together.
+    slow_at_once: int = 4
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     # Requests that hosts have under way and the journal does not know: their hosts by id.
@@ -167,6 +173,35 @@ def error_message(error: MaglicaError) -> Message:
 
 def error_body(error: MaglicaError) -> dict[str, Any]:
     return {"code": error.code, "text": told(error)}
+
+
+def waits_for_turn(context: Context, request: Request) -> bool:
+    """Tell whether a request is not to be told to its host yet: others like it are under way.
+
+    Who has its turn is what the requests' own states say, so that a restart forgets none.
+    """
+    is_queued = table.of(request).slow and request.state is State.QUEUED
+    return is_queued and request.id not in context.delivery
+
+
+def give_turns(context: Context) -> None:
+    """Let those slow requests go whose turn it is, the oldest first; to be called in a transaction.
+
+    A host that is down holds no turn, and gets none.
+    """
+    waiting = [each for each in context.requests.slow() if waits_for_turn(context, each)]
+    if not waiting:
+        return
+    free = context.slow_at_once - sum(
+        context.hosts.alive(request.host or "") and not waits_for_turn(context, request)
+        for request in context.requests.slow()
+    )
+    for request in waiting:
+        if free > 0 and context.hosts.alive(request.host or ""):
+            context.delivery.add(request.id, request.host or "")
+            free -= 1
+        elif request.phase is None:
+            context.requests.change(request, phase=WAITS)
 
 
 def acknowledge(context: Context, request: Request) -> None:

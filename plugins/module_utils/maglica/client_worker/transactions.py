@@ -24,7 +24,7 @@ from .client_messages import short_answer, tail_answer
 from .dispatch import Incoming, dispatch
 from .journal import Journal
 from .news import SETTLE_SECONDS
-from .state import Context, error_message, published
+from .state import Context, error_message, give_turns, published, waits_for_turn
 from .waits import Envelope, Wait
 
 logger = logging.getLogger(__name__)
@@ -90,8 +90,7 @@ class Engine:
                 host_messages.note(context, request, request.updated)
         for request in context.requests.open.values():
             context.hosts.reserve(request)
-            if request.state is not State.RUNNING or request.cancelling:
-                context.delivery.add(request.id, request.host or "")
+            self._publish_again(request)
 
     def stop(self) -> None:
         """Keep what the next start should know of the hosts."""
@@ -241,12 +240,17 @@ class Engine:
             self._subscribed.discard(host)
             self._repeat_at[host] = now + REPEAT_SECONDS
             for request in self._context.requests.of_host(host):
-                if request.state is not State.RUNNING or request.cancelling:
-                    self._context.delivery.add(request.id, host)
+                self._publish_again(request)
+
+    def _publish_again(self, request: Request) -> None:
+        is_known_there = request.state is State.RUNNING and not request.cancelling
+        if not is_known_there and not waits_for_turn(self._context, request):
+            self._context.delivery.add(request.id, request.host or "")
 
     def _publish(self, outcome: Outcome) -> None:
         self._repeat()
         context = self._context
+        give_turns(context)
         ids = context.delivery.due(context.clock(), PUBLISH_AT_ONCE, context.hosts.alive)
         self._more = len(ids) == PUBLISH_AT_ONCE
         first: list[Request] = []
@@ -256,7 +260,7 @@ class Engine:
                 context.delivery.drop(request_id)
                 continue
             if request.state is State.QUEUED:
-                first.append(context.requests.change(request, state=State.SENT))
+                first.append(context.requests.change(request, state=State.SENT, phase=None))
             else:
                 outcome.publications += published([request])
         outcome.publications += published(first)

@@ -52,7 +52,8 @@ class ClientWorkerService:
     """What the client worker itself needs. ``host_timeout`` and ``retention`` are seconds.
 
     Of a host's memory less ``memory_reserve`` (MiB), ``memory_overcommit`` times as much may be
-    committed to vms, if the host's own section says nothing else.
+    committed to vms, if the host's own section says nothing else. ``imports_at_once`` is how many
+    images all hosts together fetch and unpack at once.
     """
 
     secret_key_file: Path
@@ -63,6 +64,7 @@ class ClientWorkerService:
     retention: float = 604800
     memory_overcommit: float = MemoryLimit.overcommit
     memory_reserve: int = MemoryLimit.reserve_mib
+    imports_at_once: int = 4
 
     def memory_limit(self, host: HostEntry) -> MemoryLimit:
         """Return how much of a host's memory may be committed."""
@@ -286,6 +288,7 @@ _SECTIONS: dict[str, tuple[type, dict[str, values.Reader]]] = {
             "journal": values.path,
             "host_timeout": values.positive,
             "retention": values.positive,
+            "imports_at_once": values.whole(1, 1000),
             **_MEMORY,
         },
     ),

@@ -10,6 +10,7 @@ import pytest
 from maglica.host_worker.daemon.scheduler import Job, Limits, plan
 from maglica.host_worker.journal.requests import Entry
 from maglica.model.request import Request, State
+from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.prepare import PrepareSpec
 from maglica.verbs.stop import StopSpec
@@ -27,6 +28,11 @@ def prepare(request_id: str, image: str = "sl6") -> Entry:
 
 def stop(request_id: str, name: str | None = None, **entry: object) -> Entry:
     spec = StopSpec(name or f"vm-{request_id}", "u", "kvm0.example.jp")
+    return Entry(Request(request_id, spec, State.RUNNING), **entry)
+
+
+def importing(request_id: str, image: str | None = None, **entry: object) -> Entry:
+    spec = AddImageSpec(image or f"image-{request_id}", "kvm0.example.jp", path="/a")
     return Entry(Request(request_id, spec, State.RUNNING), **entry)
 
 
@@ -127,6 +133,34 @@ CASES = {
         Limits(quick_jobs=1),
         [],
         [],
+    ),
+    "what is slow has places of its own": (
+        [importing("a"), importing("b"), importing("c"), stop("d"), stop("e")],
+        [],
+        Limits(slow_jobs=2, quick_jobs=1),
+        [],
+        [Job(("a",), slow=True), Job(("b",), slow=True), Job(("d",))],
+    ),
+    "also while it runs": (
+        [importing("a"), importing("b"), stop("c")],
+        [Job(("a",), slow=True)],
+        Limits(slow_jobs=1, quick_jobs=1),
+        [],
+        [Job(("c",))],
+    ),
+    "what is slow is undone as quick work": (
+        [importing("a", ending=State.CANCELLED)],
+        [],
+        Limits(slow_jobs=1),
+        [],
+        [Job(("a",))],
+    ),
+    "an image is added twice in order": (
+        [importing("a", "debian"), importing("b", "debian")],
+        [],
+        Limits(),
+        [],
+        [Job(("a",), slow=True)],
     ),
     "requests about one vm run in order": (
         [stop("a", "vm0"), stop("b", "vm0"), stop("c", "vm1")],

@@ -3,8 +3,9 @@
 """Which jobs to start now; pure.
 
 Clone requests of one image that wait are one job, because an appliance's start costs more than a
-member; so are those that prepare it. All other work is short and runs beside them, one request a
-job. Requests about the same vm run one after the other, as they came.
+member; so are those that prepare it. All other work runs beside them, one request a job: what is
+short, and what is slow in places of its own, so that nothing short waits for it. Requests about the
+same vm or image run one after the other, as they came.
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ WINDOW = 1000
 
 @dataclass(frozen=True)
 class Job:
-    """Requests that one child process runs; ``image``: whose base they need."""
+    """Requests that one child process runs; ``image``: whose base they need.
+
+    ``slow``: it takes minutes, mostly of waiting.
+    """
 
     ids: tuple[str, ...]
     image: str | None = None
+    slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Limits:
 
     clone_jobs: int = 1
     quick_jobs: int = 4
+    slow_jobs: int = 2
     batches: tuple[int, ...] = BATCHES
     window: int = WINDOW
 
@@ -50,13 +56,17 @@ def plan(
     """
     busy = {request_id for job in running for request_id in job.ids}
     free_images = _FreeImages(running, limits)
-    free_quick = limits.quick_jobs - sum(job.image is None for job in running)
+    others = [job.slow for job in running if job.image is None]
+    free = {
+        True: limits.slow_jobs - others.count(True),
+        False: limits.quick_jobs - others.count(False),
+    }
     taken_names: set[str] = set()
     quick: list[Job] = []
     ahead: list[Entry] = []
     in_view = 0
     for entry in entries:
-        if in_view >= limits.window and len(quick) >= free_quick:
+        if in_view >= limits.window and not any(free.values()):
             break
         name = entry.request.name
         behind_another = name in taken_names
@@ -65,8 +75,10 @@ def plan(
             continue
         image = _image(entry)
         if image is None:
-            if len(quick) < free_quick:
-                quick.append(Job((entry.id,)))
+            slow = table.of(entry.request).slow and entry.ending is None
+            if free[slow] > 0:
+                free[slow] -= 1
+                quick.append(Job((entry.id,), slow=slow))
             continue
         in_view += 1
         if in_view > limits.window:

@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Imports wait for their turn: few are with their hosts at once, and those that wait say so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from maglica.client_worker.state import WAITS
+from maglica.model.request import State, new_request_id
+from maglica.verbs.add_image import AddImageSpec
+from support.reports import clone
+
+if TYPE_CHECKING:
+    from maglica.client_worker.transactions import Outcome
+    from maglica.model.request import Request
+
+    from .conftest import Cell
+
+
+@pytest.fixture
+def two(cell: Cell) -> Cell:
+    """A client worker that lets two import at once, with two hosts."""
+    cell.context.slow_at_once = 2
+    cell.hello("kvm0")
+    cell.hello("kvm1")
+    return cell
+
+
+def entry(name: str, host: str = "kvm0") -> dict[str, Any]:
+    spec = AddImageSpec(name, host, path=f"/srv/{name}.img")
+    return {"id": new_request_id(), "kind": "add_image", "spec": spec}
+
+
+def published(outcome: Outcome) -> list[str]:
+    """Return the names of what is told to hosts."""
+    told = [message.body.get("requests", ()) for _topic, message in outcome.publications]
+    return [request["spec"]["image"] for requests in told for request in requests]
+
+
+def states(cell: Cell) -> list[tuple[str, str | None]]:
+    """Return how the open requests stand, by their names."""
+    open_requests = sorted(cell.context.requests.open.values(), key=lambda each: each.name)
+    return [(request.state.value, request.phase) for request in open_requests]
+
+
+def of(cell: Cell, name: str) -> Request:
+    return next(each for each in cell.context.requests.open.values() if each.name == name)
+
+
+SENT, WAITING = ("sent", None), ("queued", WAITS)
+
+
+def test_others_wait_and_say_so(two: Cell) -> None:
+    asked = [entry(name, host) for name, host in zip("abcd", ("kvm0", "kvm0", "kvm1", "kvm1"))]
+    outcome = two.send("submit", requests=asked)
+    assert published(outcome) == ["a", "b"]
+    assert states(two) == [SENT, SENT, WAITING, WAITING]
+    # Nor are they told to a host in another way.
+    assert two.hello("kvm1")["requests"] == ()
+    two.engine.subscribed("kvm1")
+    two.now += 5
+    assert published(two.engine.handle([])) in ([], ["a", "b"], ["b", "a"])
+    assert of(two, "c").state is State.QUEUED
+
+
+def test_what_is_quick_does_not_wait(two: Cell) -> None:
+    two.send("submit", requests=[entry(name) for name in "abc"])
+    assert len(two.send("submit", **clone("vm0")).publications) == 1
+
+
+def test_who_ends_makes_room_for_the_next(two: Cell) -> None:
+    two.send("submit", requests=[entry(name) for name in "abcd"])
+    two.result(of(two, "a"), state="done")
+    assert states(two) == [SENT, SENT, WAITING]
+    assert of(two, "c").state is State.SENT
+    two.send("ack", host="kvm0", id=of(two, "b").id)
+    two.result(of(two, "b"), state="failed", failure={"code": "no_room", "text": "full"})
+    two.result(of(two, "c"), state="done")
+    assert states(two) == [SENT]
+
+
+def test_a_restart_keeps_the_turns(two: Cell) -> None:
+    two.send("submit", requests=[entry(name) for name in "abc"])
+    two.send("ack", host="kvm0", id=of(two, "a").id)
+    two.reopen()
+    two.context.slow_at_once = 2
+    two.hello("kvm0", **{of(two, "a").id: "running"})
+    two.engine.handle([])
+    assert states(two) == [("running", None), SENT, WAITING]
+
+
+def test_a_host_that_is_down_holds_no_turn(two: Cell) -> None:
+    two.send("submit", requests=[entry(name) for name in "ab"])
+    two.send("submit", requests=[entry("c", "kvm1"), entry("d")])
+    assert states(two) == [SENT, SENT, WAITING, WAITING]
+    two.now += 16
+    two.hello("kvm1")
+    two.engine.tick()
+    assert not two.context.hosts.alive("kvm0")
+    assert published(two.engine.handle([])) == ["c"]
+    # It has its own back as soon as it is there again.
+    assert states(two) == [SENT, SENT, SENT, WAITING]
+
+
+def test_one_that_waits_can_be_cancelled(two: Cell) -> None:
+    two.send("submit", requests=[entry(name) for name in "abc"])
+    _kind, body = two.ask("cancel", id=of(two, "c").id)
+    assert body["request"].state is State.CANCELLED
+    assert states(two) == [SENT, SENT]
