@@ -71,6 +71,17 @@ class Pool(ABC):
         """Return the volume that a cdrom's medium is to get."""
 
     @abstractmethod
+    def scratch(self, name: str) -> str:
+        """Return where a file of that name may be made, which can become a volume (``take``)."""
+
+    @abstractmethod
+    def take(self, volume: OwnVolume, path: str) -> None:
+        """Make a volume of the file ``path``, one of ``scratch``, that has the volumes' format.
+
+        It is moved, not copied. Raises StorageFailed.
+        """
+
+    @abstractmethod
     def write_medium(self, connection: Any, volume: OwnVolume, content: bytes) -> None:
         """Make a volume of these bytes, as well protected as those of disks.
 

@@ -15,10 +15,11 @@ import json
 import os
 import re
 import stat
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, BinaryIO, Callable
 
 from ..model.errors import ImageUnsupported, StorageFailed
 from . import named_paths, qcow2
@@ -240,17 +241,8 @@ def _content_bytes(layer: Layer, room: int, alive: Callable[[], None]) -> int:
         return layer.size if layer.size <= room else _filled_bytes(layer.path, room, alive)
     if layer.format == RAW:
         return layer.allocated
-    try:
-        with Path(layer.path).open("rb") as file:
-            header = qcow2.parse_header(file.read(qcow2.HEAD))
-            length = file.seek(0, os.SEEK_END)
-            if header is None:
-                raise ImageUnsupported("it has no qcow2 header any more")
-            usage = qcow2.scan(file, header, length)
-    except ImageUnsupported as error:
-        raise ImageUnsupported(f"disk {layer.path} can't be used: {error}") from None
-    except OSError as error:
-        raise StorageFailed(f"disk {layer.path} can't be read: {error.strerror}") from error
+    with _qcow2(layer.path) as (file, header, length):
+        usage = qcow2.scan(file, header, length)
     # Clusters that were allocated ahead are holes in the file.
     return (usage.plain if is_block else min(usage.plain, layer.allocated)) + usage.compressed
 
@@ -271,6 +263,39 @@ def _filled_bytes(path: str, room: int, alive: Callable[[], None]) -> int:
     except OSError as error:
         raise StorageFailed(f"disk {path} can't be read: {error.strerror}") from error
     return found
+
+
+def is_plain(layer: Layer) -> bool:
+    """Tell whether it is a qcow2 file as this host makes them, with nothing compressed."""
+    with _qcow2(layer.path) as (file, header, length):
+        file.seek(0)
+        is_plain = qcow2.is_plain(file.read(qcow2.HEAD))
+        return is_plain and not qcow2.scan(file, header, length).compressed
+
+
+def is_untouched(path: str) -> bool:
+    """Tell whether nothing was written to the disk of a qcow2 file since the file was made.
+
+    Raises ImageUnsupported for a damaged one, StorageFailed.
+    """
+    with _qcow2(path) as (file, header, length):
+        return qcow2.is_untouched(file, header, length)
+
+
+@contextmanager
+def _qcow2(path: str) -> Iterator[tuple[BinaryIO, Header, int]]:
+    """Open a qcow2 file; errors of the block name it, too."""
+    try:
+        with Path(path).open("rb") as file:
+            header = qcow2.parse_header(file.read(qcow2.HEAD))
+            length = file.seek(0, os.SEEK_END)
+            if header is None:
+                raise ImageUnsupported("it has no qcow2 header any more")
+            yield file, header, length
+    except ImageUnsupported as error:
+        raise ImageUnsupported(f"disk {path} can't be used: {error}") from None
+    except OSError as error:
+        raise StorageFailed(f"disk {path} can't be read: {error.strerror}") from error
 
 
 def has_snapshots(path: str) -> bool:

@@ -62,8 +62,19 @@ class FilePool(Pool):
         return OwnVolume(target, self.name, name, str(Path(self.path) / name))
 
     def check_free(self, volume: OwnVolume) -> None:
-        if os.path.lexists(volume.path):
-            raise StorageFailed(f"{volume.path} is there already, and Maglica does not replace it")
+        check_free(volume.path)
+
+    def scratch(self, name: str) -> str:
+        return str(Path(self.path) / name)
+
+    def take(self, volume: OwnVolume, path: str) -> None:
+        try:
+            # A link, unlike a new name, replaces no file.
+            os.link(path, volume.path)
+            os.unlink(path)  # noqa: PTH108 - beside os.link
+        except OSError as error:
+            text = f"{path} can't become {volume.path}: {error.strerror}"
+            raise StorageFailed(text) from error
 
     def create(
         self, connection: Any, volume: OwnVolume, size: int, backing: str | None = None
@@ -191,6 +202,21 @@ def _is_same_entry(one: str, other: str) -> bool:
     return Path(one).name == Path(other).name and os.path.realpath(
         Path(one).parent
     ) == os.path.realpath(Path(other).parent)
+
+
+def check_free(path: str) -> None:
+    """Raise StorageFailed if something is where a file is to be made."""
+    if os.path.lexists(path):
+        raise StorageFailed(f"{path} is there already, and Maglica does not replace it")
+
+
+def head(path: str, length: int) -> bytes:
+    """Return the first bytes of a file. Raises StorageFailed."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(length)
+    except OSError as error:
+        raise StorageFailed(f"{path} can't be read: {error.strerror}") from error
 
 
 def is_there(path: str) -> bool:

@@ -32,6 +32,8 @@ _CORRUPT, _EXTERNAL_DATA, _COMPRESSION, _EXTENDED_L2 = 1 << 1, 1 << 2, 1 << 3, 1
 # Dirty, compression type and extended L2 entries change nothing in what a reader may do.
 _HARMLESS = 1 << 0 | _COMPRESSION | _EXTENDED_L2
 _ZLIB, _ZSTD = 0, 1
+# In bits: what is less makes a disk slow.
+_USUAL_CLUSTER = 16
 _MAX_L1_BYTES = 32 << 20
 _MAX_REFCOUNT_TABLE_BYTES = 8 << 20
 _MAX_SNAPSHOTS = 65536
@@ -226,6 +228,29 @@ def backing_name(data: bytes) -> tuple[int, int] | None:
         return None
     _magic, _version, offset, length, *_rest = _V2.unpack_from(data)
     return (offset, min(length, MAX_BACKING)) if 0 < offset < HEAD * 32 else None
+
+
+def is_plain(data: bytes) -> bool:
+    """Tell whether the qcow2 file that begins with ``data`` is one as this host makes them itself.
+
+    It may still be damaged, and have compressed parts.
+    """
+    if len(data) < _V3_LENGTH or not data.startswith(MAGIC) or snapshots(data):
+        return False
+    version, cluster_bits = _V2.unpack_from(data)[1], _V2.unpack_from(data)[4]
+    features = _V3.unpack_from(data, _V2_LENGTH)
+    # Bitmaps and the like are told by features that may be passed over.
+    return version == 3 and cluster_bits >= _USUAL_CLUSTER and not any(features[:3])
+
+
+def is_untouched(file: BinaryIO, header: Header, length: int) -> bool:
+    """Tell whether nothing was ever written to the disk since the file was made.
+
+    Raises ImageUnsupported, OSError.
+    """
+    layout = header.layout
+    entries = _entries(file, layout.l1_offset, layout.l1_size, length)
+    return not any(entry & _OFFSET for entry in entries)
 
 
 def snapshots(data: bytes) -> int:

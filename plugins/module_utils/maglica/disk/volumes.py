@@ -54,6 +54,16 @@ def of_image(checksum: str, version_uuid: str, target: str) -> str:
     return f"maglica-image.{digest[:12]}.{version_uuid[:8]}.{_checked(target)}"
 
 
+def of_fetch(version_uuid: str) -> str:
+    """Return the name of the file that a version of an image comes as."""
+    return f"maglica-fetch.{version_uuid[:8]}"
+
+
+def of_unpacked(version_uuid: str) -> str:
+    """Return the name of the file that holds the disk of a version of an image that came packed."""
+    return f"maglica-unpacked.{version_uuid[:8]}"
+
+
 def of_look(look_id: str, target: str) -> str:
     """Return how the name of a throw-away overlay of an image's disk begins."""
     return f"maglica-look.{look_id}.{_checked(target)}"

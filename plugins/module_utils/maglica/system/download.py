@@ -64,12 +64,14 @@ def fetch(
     most: int,
     progress: Progress,
     patience: Patience = USUAL,
+    limit: str = "that it may have",
 ) -> int:
     """Fetch into the file ``path`` what has this digest, at most ``most`` bytes; return how many.
 
     ``algorithm`` is one of hashlib's. What ``path`` has already is taken for the beginning; if it
-    is the whole, nobody is asked. It is on the disk when this returns. It stays, as far as it came,
-    when this raises DownloadFailed, ChecksumDiffers, NoRoom or StorageFailed: it is the caller's.
+    is the whole, nobody is asked. ``limit`` says what ``most`` is. The file is on the disk when
+    this returns. It stays, as far as it came, when this raises DownloadFailed, ChecksumDiffers,
+    NoRoom or StorageFailed: it is the caller's.
     """
     about = f"{path} can't be written"
     try:
@@ -84,7 +86,7 @@ def fetch(
         for is_last in (False, True):
             if part.digest == digest:
                 break
-            source = _Source(url, most, patience, progress)
+            source = _Source(url, most, patience, progress, limit)
             source.complete(part)
             if part.digest != digest and (part.is_whole or is_last):
                 raise ChecksumDiffers(
@@ -171,9 +173,17 @@ class _Part:
 class _Source:
     """A file on the web, and what its server has said of it."""
 
-    def __init__(self, url: str, most: int, patience: Patience, progress: Progress) -> None:
+    def __init__(
+        self,
+        url: str,
+        most: int,
+        patience: Patience,
+        progress: Progress,
+        limit: str = "that it may have",
+    ) -> None:
         self._url = url
         self._most = most
+        self._limit = limit
         self._patience = patience
         self._progress = progress
         self._web = Web(patience.silence)
@@ -283,7 +293,7 @@ class _Source:
         raise Interrupted(cause)
 
     def _too_long(self) -> DownloadFailed:
-        return failed(self._url, f"it is longer than the {self._most} bytes that it may have")
+        return failed(self._url, f"it is longer than the {self._most} bytes {self._limit}")
 
 
 def _mark(answer: http.client.HTTPResponse) -> str | None:

@@ -126,7 +126,7 @@ def _write(
                 f"{path} can't be unpacked: it has more than the {most} bytes that it may have"
             )
         try:
-            _write_data(output, chunk, size)
+            write_data(output, chunk, size)
         except OSError as error:
             failure = NoRoom if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed
             raise failure(f"{path} can't be unpacked: {error.strerror}") from error
@@ -140,8 +140,8 @@ def _next(process: subprocess.Popen[bytes]) -> bytes:
     return process.stdout.read(_CHUNK) if process.stdout else b""
 
 
-def _write_data(output: int, chunk: bytes, place: int) -> None:
-    """Write those blocks of a chunk that are not zero, each run of them at once."""
+def write_data(output: int, chunk: bytes, place: int) -> None:
+    """Write those blocks of a chunk that are not zero, each run of them at once. Raises OSError."""
     if chunk == _ZEROS[: len(chunk)]:
         return
     begin: int | None = None

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Callable
 
@@ -29,6 +29,7 @@ from ...system import systemd
 from ...verbs import table
 from ...verbs.verb import Interrupted
 from .. import channel, request_locks
+from ..journal.intents import Effect
 from ..journal.journal import Journal
 from ..journal.requests import Entry
 from . import guard, undo
@@ -101,9 +102,9 @@ def _prepare(entry: Entry, context: JobContext) -> bool:
                 undo.undo(entry.id, context)
             context.undone(entry.request, entry.ending)
             return False
-        is_to_undo = announced and interrupted is Interrupted.UNDONE
-        if is_to_undo and not _is_defined(entry.request, context):
-            undo.undo(entry.id, context)
+        if announced and interrupted is Interrupted.UNDONE:
+            kept = _KEPT.get(entry.request.kind, _of_nothing)(entry.request, context)
+            undo.undo(entry.id, context, kept)
     except HostDown:
         raise
     except MaglicaError as error:
@@ -113,14 +114,25 @@ def _prepare(entry: Entry, context: JobContext) -> bool:
     return True
 
 
-def _is_defined(request: Request, context: JobContext) -> bool:
-    """Tell whether the request's vm was defined, which is the last step but its start."""
+def _of_clone(request: Request, context: JobContext) -> Collection[Effect]:
+    """All stays of a clone whose vm was defined, which is the last step but its start."""
     domain = local.find(context.connect(), vm_uuid(request.id), context.host)
     if domain is None:
-        return False
+        return ()
     with local.errors(f"read the definition of {request.name}", context.host):
         made = definition.describe(domain.XMLDesc()).made
-    return made is not None and made.request == request.id
+    return tuple(Effect) if made is not None and made.request == request.id else ()
+
+
+def _of_nothing(_request: Request, _context: JobContext) -> Collection[Effect]:
+    return ()
+
+
+# Of the effects of an interrupted run those that its next one goes on with, by the verb.
+_KEPT: dict[str, Callable[[Request, JobContext], Collection[Effect]]] = {
+    "clone": _of_clone,
+    "add_image": add_image.goes_on_with,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,11 +9,12 @@ undid is followed by one that goes on. What undoes an effect stands in the file 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from typing import Any, Callable
 
 from ..journal.intents import Effect
 from .context import JobContext, key_folder
-from .image import base, look
+from .image import add_image, arrival, base, look
 from .vm import clone_steps, flatten, restart
 
 UNDOERS: dict[Effect, Callable[[str, dict[str, Any], JobContext], None]] = {
@@ -25,17 +26,21 @@ UNDOERS: dict[Effect, Callable[[str, dict[str, Any], JobContext], None]] = {
     Effect.SHUTDOWN: restart.undo,
     Effect.BASE: base.undo,
     Effect.LOOK: look.undo,
+    Effect.FETCH: arrival.undo,
+    Effect.IMAGE: add_image.undo,
 }
 # What is gone on with instead, until all of it is done.
 FINISHED = frozenset({Effect.REMOVAL})
 
 
-def undo(request_id: str, context: JobContext) -> None:
-    """Undo all that is announced for a request and forget it.
+def undo(request_id: str, context: JobContext, kept: Collection[Effect] = ()) -> None:
+    """Undo all that is announced for a request and forget it, but for the kinds that are ``kept``:
+    its next run goes on with these.
 
     Raises StorageFailed, LibvirtFailed or HostDown; what is left then is still announced.
     """
     for intent in reversed(context.journal.intents(request_id)):
-        UNDOERS[intent.kind](request_id, intent.data, context)
+        if intent.kind not in kept:
+            UNDOERS[intent.kind](request_id, intent.data, context)
     shutil.rmtree(key_folder(context, request_id), ignore_errors=True)
-    context.journal.forget(request_id)
+    context.journal.forget(request_id, kept)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,10 @@ class Effect(str, enum.Enum):
     BASE = "base"
     # The throw-away overlays of a look into an original image.
     LOOK = "look"
+    # A file that comes from elsewhere to be an image: what has come is gone on with.
+    FETCH = "fetch"
+    # The definition of an image's domain, or another one of it.
+    IMAGE = "image"
     # A domain and what is its own taken away; the only one that is gone on with, not undone.
     REMOVAL = "removal"
 
@@ -75,10 +80,17 @@ class Intents:
         rows = self._db.read("SELECT seq, kind, data FROM intents")
         return tuple(Intent(seq, Effect(kind), json.loads(data)) for seq, kind, data in rows)
 
-    def forget(self, request_id: str) -> None:
-        """Drop a request's intents: all of them are undone, or the request is done."""
+    def forget(self, request_id: str, but: Collection[Effect] = ()) -> None:
+        """Drop a request's intents: all of them are undone, or the request is done.
+
+        Those of the kinds ``but`` stay announced.
+        """
         with self._db.write():
-            self._forget(request_id)
+            if not but:
+                self._forget(request_id)
+            for intent in self.intents(request_id) if but else ():
+                if intent.kind not in but:
+                    self._db.change("DELETE FROM intents WHERE seq = ?", intent.seq)
 
     def _forget(self, request_id: str) -> None:
         self._db.change("DELETE FROM intents WHERE request_id = ?", request_id)

@@ -71,6 +71,22 @@ class References:
                     return reference
         return None
 
+    def users(self, paths: Iterable[str], uuid: str | None = None) -> list[str]:
+        """Return, in words, the domains that need one of these files, be it by files upon them.
+
+        Not counted is the domain ``uuid``.
+        """
+        todo, done, found = set(map(os.path.realpath, paths)), set[str](), set[str]()
+        while todo:
+            path = todo.pop()
+            done.add(path)
+            for reference in (each for key in _keys(path) for each in self._to.get(key, ())):
+                if reference.file is not None:
+                    todo |= {reference.file} - done
+                elif reference.uuid is None or reference.uuid != uuid:
+                    found.add(reference.by)
+        return sorted(found)
+
 
 def _keys(path: str) -> tuple[Hashable, ...]:
     """Return by what a file is known: its path, and what it has behind any other mount and link."""

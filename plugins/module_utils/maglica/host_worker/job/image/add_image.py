@@ -1,16 +1,295 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes an original image of a file, or a new version of one."""
+"""Makes an original image of a file, or gives one that Maglica made a new version.
+
+What came is kept in a volume that nothing writes to; the disk of the image's own domain is an
+overlay of it. The image is there as soon as its domain is defined so: what comes after that is work
+ahead for its first clone.
+"""
 
 from __future__ import annotations
 
-from ....model.errors import ImageUnsupported
-from ....model.request import Request
+import logging
+import os
+import time
+from collections.abc import Collection
+from dataclasses import asdict
+from typing import Any
+
+from ...._deps import need
+from ....disk import chain, firmware, nvram, volumes
+from ....disk.backend import Pool
+from ....disk.partitions import HEAD
+from ....disk.strangers import Stranger
+from ....domain import clone, definition, given_xml, image_metadata, new_image
+from ....domain.clone import DiskSource
+from ....domain.image_metadata import ImageRecord, OwnVersion
+from ....domain.metadata import OwnVolume
+from ....domain.new_image import NewImage
+from ....guest.appliance import accel
+from ....image import sums
+from ....image.checksum import Checksum, SumsFile
+from ....libvirtd import local
+from ....model.errors import (
+    GuestUnreadable,
+    GuestUnsupported,
+    ImageUnknown,
+    MaglicaError,
+    StorageFailed,
+)
+from ....model.image import Firmware, ImageVersion, image_uuid
+from ....model.moment import Moment
+from ....model.request import Customize, Request
+from ....model.urls import shown
+from ....system import download, local_file, locks
+from ....verbs.add_image import AddImageSpec
+from ...journal.intents import Effect
+from ...ownership import references
 from ..context import JobContext
+from ..vm import remove
+from . import arrival, made, original, unused_bases, ways
+from . import base as bases
+from .arrival import Arrival
+from .made import MadeImage
+
+log = logging.getLogger(__name__)
+
+# What stays of an interrupted try for the next one: before the image is there, and from then on.
+_BEFORE = frozenset({Effect.FETCH})
+_FROM_THEN_ON = frozenset({Effect.FETCH, Effect.FILE, Effect.VOLUME, Effect.IMAGE})
 
 
 def add_image(request: Request, context: JobContext) -> None:
-    """Not built yet."""
-    raise ImageUnsupported(
-        f"cannot add image {request.name} on host {context.host}: that is not built yet"
-    )
+    """Have an image that is as the file, with the base that its first clone needs.
+
+    One whose newest version has the file's checksum stays as it is. Raises what keeps it from being
+    made, with image and host named; nothing of it is left then.
+    """
+    if not isinstance(request.spec, AddImageSpec):
+        raise ImageUnknown(f"request {request.id} names no image")
+    try:
+        with locks.held(made.lock_of(request.name, context)):
+            _New(request, request.spec, context).add()
+    except MaglicaError as error:
+        text = f"cannot add image {request.name} on host {context.host}: {error}"
+        raise type(error)(text) from error
+
+
+def goes_on_with(request: Request, context: JobContext) -> Collection[Effect]:
+    """Return of which effects an interrupted try's next one makes use, so that they stay."""
+    found = _of_request(request, context)
+    return _BEFORE if found is None else _FROM_THEN_ON
+
+
+def _of_request(request: Request, context: JobContext) -> MadeImage | None:
+    """Return the image, if it has the version that this request brings as its newest."""
+    try:
+        found = made.find(request.name, context)
+    except MaglicaError:
+        return None
+    return found if found and found.record.newest.request == request.id else None
+
+
+class _New:
+    """A version of an image in the making."""
+
+    def __init__(self, request: Request, spec: AddImageSpec, context: JobContext) -> None:
+        self._request = request
+        self._spec = spec
+        self._context = context
+        # What the origin says is checked with the message.
+        self._origin = spec.origin
+
+    def add(self) -> None:
+        if _of_request(self._request, self._context) is None and not self._make():
+            return
+        self._prepare()
+        # From here on it can't be undone, for what it has replaced goes.
+        self._context.journal.forget(self._request.id)
+        made.tidy(self._context)
+
+    def _make(self) -> bool:
+        """Make it unless it is there; return whether it was made."""
+        old = made.find(self._spec.image, self._context)
+        expected = self._expected(old)
+        if old and old.is_whole and str(expected) == old.record.newest.checksum:
+            return False
+        # All that can be known before something is made.
+        target = self._check(old)
+        arrived = Arrival(self._request, self._spec, self._context)
+        checksum = arrived.bring(expected)
+        disk = arrived.check(arrived.unpack())
+        starts_by = self._firmware(arrived.pool.head(disk.chain, HEAD))
+        kept = self._keep(arrived.pool, disk, checksum, target)
+        own = self._lay_over(arrived.pool, kept)
+        arrived.clear()
+        what = ImageVersion(
+            checksum=str(checksum),
+            origin=self._origin.shown,
+            format=arrived.pool.FORMAT,
+            size_bytes=disk.size,
+            request=self._request.id,
+            created=Moment(int(time.time())),
+        )
+        version = OwnVersion(what, (kept, own))
+        self._define(self._plan(old, version, arrived.pool.source(own), starts_by), old)
+        return True
+
+    def _expected(self, old: MadeImage | None) -> Checksum | None:
+        """Return the checksum that the file must have; of one on this host that which it has, if
+        there is something to compare it with.
+        """
+        said = self._origin.checksum
+        if isinstance(said, SumsFile):
+            with self._context.phase(self._request.id, "sums"):
+                data = download.read(said.url, sums.MAX_BYTES)
+                where = shown(said.url)
+                return sums.find(data, self._origin.file_name, where, said.algorithm)
+        if said is None and old is not None and self._origin.path is not None:
+            algorithm = (old.record.newest.checksum or arrival.ALGORITHM).partition(":")[0]
+            with self._context.phase(self._request.id, "sums"):
+
+                def moved(done: int, total: int) -> None:
+                    self._context.counted(self._request.id, "sums", done, total)
+
+                return Checksum(algorithm, local_file.digest(self._origin.path, algorithm, moved))
+        return said
+
+    def _check(self, old: MadeImage | None) -> str:
+        """Find out what can't work; return the target of the image's disk.
+
+        Raises ImageUnsupported, ImageRunning.
+        """
+        if old is not None:
+            made.check_replaceable(old, self._context)
+        nothing = DiskSource("/")
+        trial = self._plan(old, OwnVersion(ImageVersion()), nothing, self._asked_firmware())
+        disks = definition.describe(new_image.definition(trial)).copied_disks
+        return disks[0].target
+
+    def _asked_firmware(self) -> Firmware | None:
+        """Return the firmware that the request or its definition says, if one does."""
+        said = self._spec.firmware
+        if said is None and self._spec.xml is not None:
+            said = given_xml.firmware(given_xml.read(self._spec.xml))
+        return Firmware.UEFI if said is None and self._spec.secure_boot else said
+
+    def _firmware(self, head: bytes) -> Firmware:
+        asked = self._asked_firmware()
+        if asked is None:
+            return firmware.wanted(head)
+        firmware.check(head, asked)
+        return asked
+
+    def _plan(
+        self,
+        old: MadeImage | None,
+        version: OwnVersion,
+        disk: DiskSource,
+        starts_by: Firmware | None,
+    ) -> NewImage:
+        record = old.record if old else ImageRecord(self._request.id, self._request.who)
+        spec, settings = self._spec, self._context.settings
+        return NewImage(
+            name=spec.image,
+            record=image_metadata.with_version(record, version),
+            disk=disk,
+            firmware=starts_by or Firmware.BIOS,
+            kvm=accel.kvm_works(settings.accel, settings.state_dir),
+            vcpus=spec.vcpus,
+            memory_mib=spec.memory_mib,
+            interfaces=spec.interfaces,
+            secure_boot=spec.secure_boot,
+            xml=spec.xml,
+        )
+
+    def _keep(self, pool: Pool, disk: Stranger, checksum: Checksum, target: str) -> OwnVolume:
+        """Make the volume that keeps the disk: the file itself, moved, or a copy of what is in it.
+
+        Raises NoRoom, StorageFailed, ImageUnsupported.
+        """
+        uuid, context = image_uuid(self._request.id), self._context
+        volume = pool.volume(target, volumes.of_image(str(checksum), uuid, target))
+        with context.phase(self._request.id, "write"):
+            self._announce(pool, volume)
+            if disk.is_plain:
+                pool.take(volume, disk.chain[0].path)
+            else:
+                pool.copy_image(context.connect(), volume, disk.chain, None, context.alive)
+            pool.protect(volume)
+        return volume
+
+    def _lay_over(self, pool: Pool, kept: OwnVolume) -> OwnVolume:
+        """Make the disk of the image's own domain. Raises NoRoom, StorageFailed."""
+        uuid = image_uuid(self._request.id)
+        own = pool.volume(kept.target, volumes.of_vm(self._spec.image, kept.target, uuid))
+        self._announce(pool, own)
+        layers = chain.inspect(kept.path, pool.FORMAT, ())
+        pool.overlay(self._context.connect(), own, layers)
+        return own
+
+    def _announce(self, pool: Pool, volume: OwnVolume) -> None:
+        pool.check_free(volume)
+        self._context.journal.intend(self._request.id, Effect.VOLUME, asdict(volume))
+
+    def _define(self, plan: NewImage, old: MadeImage | None) -> None:
+        """Define the image's domain, the step from which on the image is there.
+
+        Raises ImageUnsupported, ImageRunning, StorageFailed, LibvirtFailed, HostDown.
+        """
+        context, libvirt = self._context, need("libvirt")
+        lock = bases.lock_of(plan.uuid, context)
+        with context.phase(self._request.id, "define"), locks.held(lock):
+            if old is not None:
+                made.check_replaceable(old, context)
+            xml = new_image.definition(plan)
+            hidden = nvram.hidden_path(xml, context.connect())
+            if hidden is not None:
+                path = clone.nvram_path(hidden, plan.name, plan.uuid)
+                if os.path.lexists(path) and (old is None or old.record.nvram != path):
+                    raise StorageFailed(f"{path}, for its UEFI variables, is there already")
+                xml = new_image.with_nvram(xml, path)
+            before = old.xml if old else None
+            data = {"uuid": plan.uuid, "name": plan.name, "before": before}
+            context.journal.intend(self._request.id, Effect.IMAGE, data)
+            with local.errors("define it", context.host):
+                context.connect().defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+
+    def _prepare(self) -> None:
+        """Make the base that the image's clones will need.
+
+        The image is there: what stands against its clones is found by this look, and kept.
+        """
+        context, name = self._context, self._spec.image
+        try:
+            with context.phase(self._request.id, "base"):
+                image = original.read(name, context)
+                chosen = ways.chosen(image, Customize.AUTO, self._request.id, context)
+                with bases.held(image, context, self._request.id, chosen.way):
+                    pass
+        except (GuestUnreadable, GuestUnsupported) as error:
+            log.warning("image %s has no base yet: %s", name, error)
+        unused_bases.tidy(context)
+
+
+def undo(request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """Take back the definition of an image, announced as Effect.IMAGE, with the bases of it.
+
+    A version that vms need already stays: so do its files then, which are in use.
+    """
+    domain = local.find(context.connect(), data["uuid"], context.host)
+    image = None if domain is None else made.read(domain, context)
+    if image is None or image.record.newest.request != request_id:
+        return
+    unused_bases.release(data["name"], context)
+    version = image.record.versions[-1]
+    paths = [volume.path for volume in version.volumes]
+    used = references.find(context).to(paths, paths, image.uuid)
+    if used is not None:
+        log.warning("image %s is left: %s is in use by %s", data["name"], used.path, used.by)
+        return
+    with local.errors(f"undo the definition of {data['name']}", context.host):
+        if data["before"] is None:
+            remove.undefine(domain, image.xml)
+        else:
+            context.connect().defineXML(data["before"])

@@ -1,17 +1,95 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Removes an original image that Maglica made."""
+"""Removes an original image that Maglica made, with what its metadata names as its own."""
 
 from __future__ import annotations
 
-from ....model.errors import ImageUnsupported
+from typing import Any
+
+from ....libvirtd import local
+from ....model.errors import ImageUnknown, MaglicaError, NotOwn, StorageFailed
 from ....model.request import Request
+from ....model.text import some
+from ....system import locks
+from ....verbs.remove_image import RemoveImageSpec
+from ...journal.intents import Effect
+from ...ownership import own_files, references
+from ...ownership.own_files import OwnFiles
 from ..context import JobContext
+from ..vm import remove
+from . import base as bases
+from . import made, unused_bases
+from .made import MadeImage
 
 
 def remove_image(request: Request, context: JobContext) -> None:
-    """Not built yet."""
-    # What is taken away is announced as Effect.REMOVAL.
-    raise ImageUnsupported(
-        f"cannot remove image {request.name} on host {context.host}: that is not built yet"
-    )
+    """Remove an image that Maglica made: its bases, its domain, the files of all its versions.
+
+    As soon as the domain is gone there is only one way, forward. Raises, with nothing done but
+    unused bases removed, ImageUnknown for an image that Maglica did not make, ImageRunning, and
+    NotOwn for one that vms need, which are named.
+    """
+    spec = request.spec
+    if not isinstance(spec, RemoveImageSpec):
+        raise ImageUnknown(f"request {request.id} names no image")
+    try:
+        with locks.held(made.lock_of(spec.image, context)):
+            domain = local.find(context.connect(), spec.uuid, context.host)
+            if domain is not None:
+                _take_away(_image(domain, spec, context), request, context)
+            with context.phase(request.id, "volumes"):
+                for intent in context.journal.intents(request.id):
+                    own_files.discard(OwnFiles.from_json(intent.data), context)
+                context.journal.looks.forget(spec.image)
+    except MaglicaError as error:
+        text = f"cannot remove image {spec.image} on host {context.host}: {error}"
+        raise type(error)(text) from error
+
+
+def _image(domain: Any, spec: RemoveImageSpec, context: JobContext) -> MadeImage:
+    image = made.read(domain, context)
+    if image is None:
+        raise ImageUnknown("Maglica did not make it: it is left alone")
+    if image.definition.name != spec.image:
+        raise ImageUnknown(f"the image with the UUID {spec.uuid} is {image.definition.name}")
+    return image
+
+
+def _take_away(image: MadeImage, request: Request, context: JobContext) -> None:
+    """Undefine an image whose files may be removed after it, which are announced."""
+    made.check_off(image, context, "to remove it")
+    own_files.check_image_names(image.record, image.uuid)
+    unused_bases.release(image.definition.name, context)
+    try:
+        with locks.held(bases.lock_of(image.uuid, context), wait=False):
+            own = _unneeded(image, context)
+            with context.phase(request.id, "undefine"):
+                context.journal.intend(request.id, Effect.REMOVAL, own.to_json())
+                _undefine(image, request, context)
+    except BlockingIOError as error:
+        raise StorageFailed("it is in use by a request that is under way") from error
+
+
+def _unneeded(image: MadeImage, context: JobContext) -> OwnFiles:
+    """Return the image's own files, what lies upon others first. Raises NotOwn, StorageFailed."""
+    own = own_files.of_image(image.record)
+    left = context.journal.bases(image.uuid)
+    paths = [*own.all_paths, *(disk.path for base in left for disk in base.disks)]
+    users = references.find(context).users(paths, image.uuid)
+    if users:
+        raise NotOwn(f"it is needed by {some(users)}: remove what needs it first")
+    if left:
+        raise NotOwn(f"its base {left[0].id} is in use")
+    own_files.check(own, context, image.uuid)
+    return OwnFiles(tuple(reversed(own.volumes)), own.paths)
+
+
+def _undefine(image: MadeImage, request: Request, context: JobContext) -> None:
+    try:
+        with local.errors("undefine it", context.host):
+            remove.undefine(image.domain, image.xml)
+    except MaglicaError:
+        if local.find(context.connect(), image.uuid, context.host) is not None:
+            # It has its disks still, and keeps them.
+            context.journal.forget(request.id)
+        raise

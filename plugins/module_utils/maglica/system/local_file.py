@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Copies a file that somebody has put on this host, and finds out its checksum on the way.
+
+Who may ask for that need not be a user of this host: only what every user of it may read is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Callable
+
+from ..model.errors import ImageUnsupported, NoRoom, StorageFailed
+from .unpack import write_data
+
+CHUNK = 1 << 20
+
+# How many bytes are done, of how many.
+Progress = Callable[[int, int], None]
+
+
+def digest(path: str, algorithm: str, progress: Progress) -> str:
+    """Return a file's checksum, by one of hashlib's algorithms.
+
+    Raises ImageUnsupported for what is no file that all may read, StorageFailed.
+    """
+    with _opened(path) as source:
+        return _read(path, source, algorithm, progress, lambda chunk, place: None)
+
+
+def copy(path: str, target: Path, algorithm: str, most: int, progress: Progress) -> str:
+    """Copy a file of at most ``most`` bytes, and return its checksum as ``digest`` does.
+
+    What is zero becomes holes; whatever ``target`` had is gone. It is on the disk when this
+    returns. Raises NoRoom, too.
+    """
+    with _opened(path) as source, _written(target) as output:
+        size = os.fstat(source).st_size
+        if size > most:
+            raise NoRoom(f"{path} has {size} bytes, more than the {most} that there is room for")
+        found = _read(
+            path, source, algorithm, progress, lambda chunk, at: write_data(output, chunk, at)
+        )
+        # The last block may be a hole.
+        os.ftruncate(output, size)
+        os.fsync(output)
+    return found
+
+
+def _read(
+    path: str,
+    source: int,
+    algorithm: str,
+    progress: Progress,
+    take: Callable[[bytes, int], None],
+) -> str:
+    before = os.fstat(source)
+    known, size = hashlib.new(algorithm), 0
+    while chunk := _chunk(path, source):
+        known.update(chunk)
+        take(chunk, size)
+        size += len(chunk)
+        progress(size, before.st_size)
+    if size != before.st_size or os.fstat(source).st_mtime_ns != before.st_mtime_ns:
+        raise StorageFailed(f"{path} was changed while it was read")
+    return known.hexdigest()
+
+
+def _chunk(path: str, source: int) -> bytes:
+    try:
+        return os.read(source, CHUNK)
+    except OSError as error:
+        raise StorageFailed(f"{path} can't be read: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    """Open a file that all may read, whatever its path leads through."""
+    try:
+        real = os.path.realpath(path)
+        # Without O_NONBLOCK a pipe would hold this process for ever.
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        source = os.open(real, flags)
+    except OSError as error:
+        raise StorageFailed(f"{path} can't be read: {error.strerror}") from error
+    try:
+        status = os.fstat(source)
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageUnsupported(f"{path} is no file")
+        if not status.st_mode & stat.S_IROTH:
+            raise ImageUnsupported(_closed(path, real, status.st_mode))
+        for folder in Path(real).parents:
+            mode = folder.stat().st_mode
+            if not mode & stat.S_IXOTH:
+                raise ImageUnsupported(_closed(path, str(folder), mode))
+        yield source
+    finally:
+        os.close(source)
+
+
+def _closed(path: str, where: str, mode: int) -> str:
+    return (
+        f"{path} is not for everybody on this host to read ({where} has the mode"
+        f" {stat.S_IMODE(mode):04o}), so that no image is made of it"
+    )
+
+
+@contextlib.contextmanager
+def _written(target: Path) -> Iterator[int]:
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        output = os.open(target, flags, 0o600)
+        try:
+            yield output
+        finally:
+            os.close(output)
+    except OSError as error:
+        failure = NoRoom if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed
+        raise failure(f"{target} can't be written: {error.strerror}") from error
