@@ -35,14 +35,15 @@ def told_by_qemu(cloud: Cloud, host: str, disk: dict) -> dict:
 
 
 def test_prepared_ahead_and_flattened(cloud: Cloud, clone) -> None:
-    foreseen = cloud.module("maglica_image", "--check", name=IMAGE)
-    prepared = cloud.module("maglica_image", name=IMAGE)
+    foreseen = cloud.module("maglica_image", "--check", name=IMAGE, state="prepared")
+    prepared = cloud.module("maglica_image", name=IMAGE, state="prepared")
     assert {place["host"] for place in prepared["hosts"]} == set(cloud.hosts)
     assert [place["changed"] for place in foreseen["hosts"]] == [
         place["changed"] for place in prepared["hosts"]
     ]
     eventually(lambda: prepared_hosts(cloud) == {*cloud.hosts})
-    assert cloud.module("maglica_image", name=IMAGE).status == "SUCCESS"
+    again = cloud.module("maglica_image", name=IMAGE, state="prepared")
+    assert again.status == "SUCCESS"
 
     made = clone("own0.example.jp", wait_for="running")
     phases = made["request"]["phases"]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -45,13 +46,17 @@ class Shell:
         return environment(MAGLICA_CONFIG=str(self.path), **more)
 
     def start(
-        self, *words: str, out: int | IO[str] = subprocess.PIPE, **more: str
+        self,
+        *words: str,
+        out: int | IO[str] = subprocess.PIPE,
+        err: int | IO[str] = subprocess.PIPE,
+        **more: str,
     ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.command(*words),
             env=self.environment(**more),
             stdout=out,
-            stderr=subprocess.PIPE,
+            stderr=err,
             text=True,
         )
 
@@ -119,6 +124,35 @@ def test_a_clone_is_followed_to_its_end(shell: Shell, kvm0: Host) -> None:
     assert f": clone vm0.example.jp on {HOST}\n" in err
     status, out, _other = shell.run("request", "list", "--state", "done")
     assert out.splitlines()[2].split()[1:4] == ["clone", "vm0.example.jp", HOST]
+
+
+def test_an_image_is_followed_by_a_bar_on_a_terminal(shell: Shell, kvm0: Host) -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal, os.fdopen(theirs, "w") as err:
+        process = shell.start("image", "add", "golden", "--path=/srv/golden.raw", err=err)
+        err.close()
+        seen = ""
+
+        def read_until(text: str) -> None:
+            nonlocal seen
+            while text not in seen:
+                seen += terminal.read(4096).decode()
+
+        with process:
+            request = kvm0.heard_request()
+            kvm0.tell("ack", request)
+            for done, bar in ((100, "[#####"), (300, "[###############")):
+                counts = {"done": done << 20, "total": 400 << 20}
+                kvm0.tell("progress", request, phase="write", phases=[], **counts)
+                read_until(f"write  {bar}.")
+                read_until(f"{done} MiB of 400 MiB")
+            kvm0.tell("result", request, state="done", phases=[{"name": "define", "seconds": 1}])
+            out, _none = process.communicate(timeout=60)
+            read_until("define: 1.0 s\r\n")
+    assert (process.returncode, out.split()[-1]) == (0, "added")
+    # What was said stands alone in its line.
+    lines = [line.split("\x1b[K")[-1] for line in seen.split("\r\n")]
+    assert lines[-4:] == ["  running", "  write …", "  define: 1.0 s", ""]
 
 
 def test_an_interrupted_clone_goes_on(shell: Shell, kvm0: Host) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from maglica.domain.clone import clone as cloned
 from maglica.fleet.fleet import Fleet
 from maglica.host_worker.job.vm import shown
 from maglica.host_worker.job.vm.metadata import set_tags
-from maglica.model.request import DomainSummary, Request, State
+from maglica.model.image import image_uuid
+from maglica.model.request import DomainSummary, HostReport, ImageSummary, Request, State
 from maglica.model.vm import Domain, vm_uuid
+from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.verb import OnVm
 from maglica.wire.client import Client
@@ -39,6 +42,8 @@ _MADE = (
 _OPEN = tuple(state for state in State if not state.ended)
 _PAUSE = 0.02
 _HELLO = 0.2
+# The bytes of a file that an image is made of.
+FETCHED = 400 << 20
 
 
 class SimulatedHost:
@@ -49,6 +54,7 @@ class SimulatedHost:
         self.uri = libvirtd.uri()
         self.held = False
         self.failure: dict[str, str] | None = None
+        self._images: dict[str, ImageSummary] = {}
         self._peer = worker.host(name)
         # The test driver forgets all when its last connection closes.
         self._connection = libvirt.open(self.uri)
@@ -95,7 +101,7 @@ class SimulatedHost:
             if time.monotonic() - said > _HELLO:
                 said = time.monotonic()
                 states = dict.fromkeys(working, "running")
-                welcome = self._peer.hello(report(*self._domains()), **states)
+                welcome = self._peer.hello(self._report(), **states)
                 working.update({request.id: request for request in welcome["requests"]})
                 self._cancel(working, welcome["cancel"])
             heard = self._peer.hear(0 if working and not self.held else _PAUSE)
@@ -119,6 +125,9 @@ class SimulatedHost:
             if request is not None:
                 self._peer.tell("result", request, state="cancelled", phases=[])
 
+    def _report(self) -> HostReport:
+        return report(*self._domains(), images=tuple(self._images.values()))
+
     def _domains(self) -> Iterator[DomainSummary]:
         for domain in self._connection.listAllDomains():
             found = definition.describe(domain.XMLDesc())
@@ -139,6 +148,12 @@ class SimulatedHost:
         self._peer.tell("progress", request, phase="copy", phases=[])
         if failure is not None:
             self._peer.tell("result", request, state="failed", phases=phases, failure=failure)
+            return
+        if request.kind in ("add_image", "remove_image"):
+            phases = self._added(request) if request.kind == "add_image" else self._removed(request)
+            # As a host does, whose report tells what a request has changed.
+            self._peer.hello(self._report(), **{request.id: "running"})
+            self._peer.tell("result", request, state="done", phases=phases)
             return
         vm = self._cloned(request) if request.kind == "clone" else self._altered(request)
         self._peer.tell("result", request, state="done", phases=phases, vm=vm)
@@ -169,6 +184,30 @@ class SimulatedHost:
         if spec.start:
             domain.create()
         return shown.vm_of(domain, self.name)
+
+    def _added(self, request: Request) -> list[dict[str, Any]]:
+        """Make an image, whose file has FETCHED bytes; return the phases."""
+        spec = request.spec
+        assert isinstance(spec, AddImageSpec)
+        there = self._images.get(spec.image)
+        if there is not None and there.checksum == spec.checksum:
+            return []
+        for part in range(41):
+            count = {"done": FETCHED * part // 40, "total": FETCHED}
+            self._peer.tell("progress", request, phase="fetch", phases=[], **count)
+        if there is None:
+            uuid = image_uuid(request.id)
+            self._connection.defineXML(testdriver.domain(spec.image, 7, identity=uuid))
+            there = ImageSummary(spec.image, uuid, True, None, None, 0)
+        self._images[spec.image] = replace(
+            there, checksum=spec.checksum, origin=spec.origin.shown, versions=there.versions + 1
+        )
+        return [{"name": name, "seconds": 0.01} for name in ("fetch", "define")]
+
+    def _removed(self, request: Request) -> list[dict[str, Any]]:
+        self._connection.lookupByName(request.name).undefine()
+        del self._images[request.name]
+        return [{"name": "undefine", "seconds": 0.01}]
 
     def _altered(self, request: Request) -> Domain:
         spec = request.spec

@@ -7,10 +7,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from maglica.model.request import Failure, LookSummary, Phase, State
-from support.cli_runs import HOST0, SL61, Ran
+from maglica.image import catalog
+from maglica.model.image import Firmware
+from maglica.model.request import Failure, ImageSummary, LookSummary, Phase, State
+from support.cli_runs import HOST0, HOST1, SL61, UUID, Ran
 from support.fake_client import FakeClient
 
 
@@ -95,3 +98,101 @@ def test_what_is_only_queued_is_not_called_prepared(
     ran = run("image", "prepare", SL61, "--host", "host0.example.jp", *words)
     assert ran.status == status
     assert places(ran) == {"host0.example.jp": "queued"}
+
+
+DIGEST = f"sha256:{'0a' * 32}"
+URL = "https://images.example.jp/golden.qcow2"
+ADDED = {"state": State.DONE, "phases": (Phase("fetch", 2.0), Phase("define", 0.1))}
+
+
+def test_the_catalog_with_entries_of_ones_own(run: Callable[..., Ran], tmp_path: Path) -> None:
+    config = tmp_path / "own.conf"
+    config.write_text(
+        "[client_worker]\naddress = 127.0.0.1\ninsecure = yes\n"
+        "[image golden]\nurl = https://me:secret@images.example.jp/golden.qcow2?t=secret\n"
+        "checksum = https://me:secret@images.example.jp/SUMS\nfirmware = uefi\nuser = admin\n"
+    )
+    ran = run("image", "catalog", config=config)
+    assert (ran.status, ran.err) == (0, "")
+    titles, _line, *rows = ran.out.splitlines()
+    assert titles.split() == ["Name", "User", "Firmware", "URL", "Notes"]
+    names = [entry.name for entry in catalog.entries()]
+    assert [row.split()[0] for row in rows] == sorted([*names, "golden"])
+    (golden,) = (row for row in rows if row.startswith("golden "))
+    assert golden.split() == ["golden", "admin", "uefi", URL, "-"]
+    assert [row.split()[1:4] for row in rows if row.startswith("debian-13 ")] == [
+        ["debian", "-", catalog.find("debian-13").url]
+    ]
+    shown = json.loads(run("image", "catalog", "--json", config=config).out)
+    assert "secret" not in str(shown)
+    (golden,) = (each for each in shown if each["name"] == "golden")
+    assert golden["checksum"] == "https://images.example.jp/SUMS"
+
+
+def test_an_image_of_the_catalog_is_added_on_all_hosts(
+    run: Callable[..., Ran], fake: FakeClient
+) -> None:
+    fake.story = [ADDED, {"state": State.DONE}]
+    ran = run("image", "add", "debian-13")
+    assert ran.status == 0
+    assert places(ran) == {"host0.example.jp": "added", "host1.example.jp": "nothing to do"}
+    entry = catalog.find("debian-13")
+    assert {(each.kind, each.spec.url) for each in fake.list()} == {("add_image", entry.url)}
+
+
+def test_all_that_can_be_said_of_a_new_image(
+    run: Callable[..., Ran], fake: FakeClient, tmp_path: Path
+) -> None:
+    said = f"--url {URL} --checksum {DIGEST} --format raw --vcpus 4 --memory 4GiB --pool fast"
+    more = "--network default --network lan --firmware uefi --secure-boot"
+    where = "--host host1.example.jp --no-wait"
+    assert run("image", "add", "golden", *f"{said} {more} {where}".split()).status == 0
+    (request,) = fake.list()
+    spec = request.spec
+    assert (spec.host, spec.image, spec.url, spec.checksum) == (request.host, "golden", URL, DIGEST)
+    assert (spec.format, spec.vcpus, spec.memory_mib, spec.pool) == ("raw", 4, 4096, "fast")
+    assert [nic.network for nic in spec.interfaces] == ["default", "lan"]
+    assert (spec.firmware, spec.secure_boot) == (Firmware.UEFI, True)
+
+    definition = tmp_path / "golden.xml"
+    definition.write_text("<domain/>")
+    words = ("--path", "/srv/golden.raw", "--xml", str(definition), "--no-wait")
+    assert run("image", "add", "golden", *words).status == 0
+    spec = fake.list()[0].spec
+    assert (spec.path, spec.xml) == ("/srv/golden.raw", "<domain/>")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "text"),
+    [
+        (("golden",), 1, "the catalog has no image golden"),
+        (("golden", "--url", URL), 2, "needs a checksum"),
+        (("golden", "--url", URL, "--path", "/a"), 2, "not allowed with argument --url"),
+        (("golden", "--path", "/a", "--xml", "/nowhere"), 2, "cannot read a definition"),
+        (("golden", "--path", "/a", "--memory", "4GB"), 2, "no size"),
+        ((SL61, "--path", "/a"), 1, "has a domain of that name"),
+        (("golden", "--path", "/a", "--host", "host9.example.jp"), 1, "no such host"),
+    ],
+)
+def test_what_can_not_be_added(
+    run: Callable[..., Ran], fake: FakeClient, words: tuple[str, ...], status: int, text: str
+) -> None:
+    ran = run("image", "add", *words)
+    assert (ran.status, ran.out, fake.list()) == (status, "", ())
+    assert (text in ran.err, ran.err.count("\n")) == (True, 1)
+
+
+def test_an_image_is_removed(run: Callable[..., Ran], fake: FakeClient) -> None:
+    ran = run("image", "remove", "golden")
+    assert (ran.status, ran.err) == (1, "maglica: no host that is up has an image golden\n")
+    made = (ImageSummary("golden", UUID, True, DIGEST, URL, 1),)
+    fake._hosts["host1.example.jp"] = replace(HOST1, report=replace(HOST1.report, images=made))
+    fake.story = [{"state": State.DONE, "phases": (Phase("undefine", 0.1),)}]
+    ran = run("image", "remove", "golden", "--json")
+    (request,) = fake.list()
+    assert (request.kind, request.spec.uuid) == ("remove_image", UUID)
+    assert json.loads(ran.out) == [
+        {"host": "host1.example.jp", "changed": True, "request": request.id, "seconds": 0.1}
+    ]
+    refused = run("image", "remove", SL61)
+    assert (refused.status, "Maglica did not make it" in refused.err) == (1, True)

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from maglica.manage.images import ImageState, WantedImage, bring, foresee
-from maglica.model.errors import HostDown, HostUnknown, ImageUnknown, NameInvalid
+from maglica.manage.image_wanted import ImageState, WantedImage, want
+from maglica.manage.images import bring, foresee
+from maglica.model.errors import HostDown, HostUnknown, ImageUnknown
 from maglica.model.request import (
     BaseSummary,
     DomainSummary,
@@ -24,8 +25,8 @@ from maglica.model.request import (
 )
 from support.reports import IMAGE, base, image
 
-PREPARED = WantedImage(IMAGE)
-RELEASED = WantedImage(IMAGE, ImageState.RELEASED)
+PREPARED = want(IMAGE, ImageState.PREPARED)
+RELEASED = want(IMAGE, ImageState.RELEASED)
 
 
 def status(
@@ -94,7 +95,8 @@ def test_a_named_host_must_have_the_image_to_prepare() -> None:
 
 def test_a_host_that_is_named_twice_is_asked_once() -> None:
     client = Client(status("a"), status("b"))
-    assert len(bring(client, replace(PREPARED, hosts=("a", "b", "a")), 10)) == 2
+    wanted = want(IMAGE, ImageState.PREPARED, ("a", "b", "a"))
+    assert len(bring(client, wanted, 10)) == 2
     assert [each.spec.host for each in client.asked] == ["a", "b"]
 
 
@@ -103,8 +105,6 @@ def test_an_image_that_nobody_has() -> None:
         to_do(PREPARED, status("a", domains=()))
     with pytest.raises(ImageUnknown, match="it is running on a"):
         to_do(PREPARED, status("a", domains=(image(active=True),)))
-    with pytest.raises(NameInvalid):
-        to_do(WantedImage("../x"), status("a"))
 
 
 def looked_at(host: str, customizable: bool) -> HostStatus:

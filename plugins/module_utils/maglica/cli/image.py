@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+from ..image import catalog, checksum
+from ..image.origin import FORMATS
 from ..manage import images
-from ..manage.images import ImageState
-from ..model.errors import ImageUnsupported
-from ..verbs.add_image import ADD_IMAGE
-from ..verbs.prepare import PREPARE
-from ..verbs.release import RELEASE
-from ..verbs.remove_image import REMOVE_IMAGE
+from ..manage.image_wanted import ImageState, WantedImage, want
+from ..model import urls
+from ..model.errors import ConfigInvalid, ImageUnknown
+from ..model.image import Firmware
+from ..model.plain import plain
+from ..model.request import Nic
 from . import options, text
 from .console import Cloud, Console
 from .follow import Follow
@@ -22,18 +25,65 @@ from .host import domains
 def add_commands(group: options.Group) -> None:
     listing = group.add("list", list_images, "list the original images of all hosts")
     options.host(listing, "only those on this host")
-    for verb, run in ((PREPARE, prepare), (RELEASE, release)):
-        parser = group.add(verb.name, run, verb.help)
+    group.add("catalog", list_catalog, "list the images that can be had by their name")
+    _new_options(group.add(ImageState.PRESENT.verb.command, add, ImageState.PRESENT.verb.help))
+    for state, run in (
+        (ImageState.ABSENT, remove),
+        (ImageState.PREPARED, prepare),
+        (ImageState.RELEASED, release),
+    ):
+        parser = group.add(state.verb.command, run, state.verb.help)
         parser.add_argument("name", metavar="NAME", help="the original image")
-        options.host(parser, "only there (default: every host that has it)")
+        _hosts(parser, "every host that has it")
         options.wait(parser)
-    for verb in (ADD_IMAGE, REMOVE_IMAGE):
-        parser = group.add(verb.command, _not_yet, verb.help)
-        parser.add_argument("name", metavar="NAME", help="the original image")
 
 
-def _not_yet(_cloud: Cloud, asked: argparse.Namespace, _console: Console) -> None:
-    raise ImageUnsupported(f"{asked.command} is not built yet")
+def _new_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("name", metavar="NAME", help="its name; without --url and --path, one of the catalog")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--url", type=options.given, help="where the hosts fetch its file")
+    source.add_argument("--path", type=options.given, help="a file that is on the hosts already")
+    add(
+        "--checksum",
+        type=options.given,
+        metavar="SUM",
+        help="sha256:… or sha512:…, or the address of a file of checksums; needed with --url",
+    )
+    add("--format", choices=FORMATS, help="of the disk, unpacked (default: as the file begins)")
+    add("--vcpus", type=options.positive, metavar="N", help="default: 2")
+    add(
+        "--memory", type=options.size, metavar="SIZE", help="in MiB or such as 4GiB (default: 2GiB)"
+    )
+    add(
+        "--network",
+        action="append",
+        type=options.given,
+        metavar="NAME",
+        help="libvirt network of an interface; once for each (default: default)",
+    )
+    add(
+        "--firmware",
+        choices=[firmware.value for firmware in Firmware],
+        help="default: as the disk says",
+    )
+    add("--secure-boot", action="store_true", help="let UEFI start only what is signed")
+    add("--xml", type=Path, metavar="FILE", help="a definition of your own, libvirt's domain XML")
+    add("--pool", type=options.given, help="the storage pool (default: the one with most room)")
+    _hosts(parser, "every host that is up")
+    options.wait(parser)
+
+
+def _hosts(parser: argparse.ArgumentParser, usual: str) -> None:
+    parser.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        type=options.given,
+        dest="hosts",
+        metavar="HOST",
+        help=f"only there; may be given again (default: {usual})",
+    )
 
 
 def list_images(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
@@ -50,24 +100,73 @@ def list_images(cloud: Cloud, asked: argparse.Namespace, console: Console) -> No
     console.show(shown, text.image_table(shown))
 
 
+def list_catalog(cloud: Cloud, _asked: argparse.Namespace, console: Console) -> None:
+    entries = catalog.entries(cloud.config.images)
+    shown = [
+        {
+            "name": entry.name,
+            "url": urls.shown(entry.url),
+            "checksum": checksum.shown(entry.checksum),
+            "format": entry.format,
+            "firmware": entry.firmware,
+            "user": entry.user,
+            "notes": entry.notes,
+        }
+        for entry in entries
+    ]
+    console.show(shown, text.catalog_table(shown))
+
+
+def add(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
+    wanted = want(
+        asked.name,
+        ImageState.PRESENT,
+        asked.hosts,
+        cloud.config.images,
+        url=asked.url,
+        path=asked.path,
+        checksum=asked.checksum,
+        format=asked.format,
+        vcpus=asked.vcpus,
+        memory_mib=asked.memory,
+        interfaces=plain([Nic(name) for name in asked.network]) if asked.network else None,
+        firmware=asked.firmware,
+        secure_boot=asked.secure_boot,
+        xml=_definition(asked.xml),
+        pool=asked.pool,
+    )
+    _bring(cloud, asked, console, wanted)
+
+
+def remove(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
+    _bring(cloud, asked, console, want(asked.name, ImageState.ABSENT, asked.hosts))
+
+
 def prepare(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
-    _bring(cloud, asked, console, ImageState.PREPARED)
+    _bring(cloud, asked, console, want(asked.name, ImageState.PREPARED, asked.hosts))
 
 
 def release(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
-    _bring(cloud, asked, console, ImageState.RELEASED)
+    _bring(cloud, asked, console, want(asked.name, ImageState.RELEASED, asked.hosts))
 
 
-def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, state: ImageState) -> None:
-    """Do it on the hosts that have the image, and show what was done on each."""
-    wanted = images.WantedImage(asked.name, state, (asked.host,) if asked.host else ())
+def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: WantedImage) -> None:
+    """Do it on the hosts that are meant, and show what was done on each."""
     follow = Follow(console)
     with follow.followed():
         places = images.bring(cloud.client, wanted, asked.timeout if asked.wait else None, follow)
-    console.show(
-        [{"host": place.host, "changed": place.changed} for place in places],
-        text.places(state.value, places),
-    )
+    if wanted.state is ImageState.ABSENT and not any(place.request for place in places):
+        raise ImageUnknown(f"no host that is up has an image {wanted.name}")
+    console.show(list(map(images.shown, places)), text.places(wanted.state.done, places))
     failed = [place.error for place in places if place.error]
     if failed:
         raise type(failed[0])("; ".join(map(str, failed)))
+
+
+def _definition(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"cannot read a definition from {path}: {error}") from error

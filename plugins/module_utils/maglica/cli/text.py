@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ..manage import amount
-from ..manage.images import Place
+from ..manage.image_plan import Place
 from ..manage.target import Target
+from ..model.plain import plain
 from ..model.request import HostStatus, Request
 from ..model.text import one_line
 from ..model.vm import Domain
@@ -37,6 +39,12 @@ def image_table(images: Sequence[Mapping[str, str | None]]) -> str:
     columns = 3 if any(image["refused"] for image in images) else 2
     rows = [(image["name"], image["host"], image["refused"])[:columns] for image in images]
     return table(titles[:columns], rows)
+
+
+def catalog_table(entries: Iterable[Mapping[str, Any]]) -> str:
+    columns = ("name", "user", "firmware", "url", "notes")
+    rows = [[plain(entry[column]) for column in columns] for entry in entries]
+    return table(("Name", "User", "Firmware", "URL", "Notes"), rows)
 
 
 def places(done: str, places: Sequence[Place]) -> str:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Union
 
 from ..model import urls
@@ -34,8 +34,18 @@ class SumsFile:
     url: str
     algorithm: str | None = None
 
+    def __str__(self) -> str:
+        return self.url if self.algorithm is None else f"{self.algorithm}:{self.url}"
+
 
 Expected = Union[Checksum, SumsFile]
+
+
+def shown(expected: Expected) -> str:
+    """Return what is expected as anybody may see it."""
+    if isinstance(expected, Checksum):
+        return str(expected)
+    return str(replace(expected, url=urls.shown(expected.url)))
 
 
 def parse(text: str) -> Expected:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings an original image's bases to the wanted state on its hosts, by requests to their workers.
+"""Brings an original image to the wanted state on its hosts, by requests to their workers.
 
 What is foreseen comes from the hosts' reports to the client worker, which are some seconds old.
 Each host looks for itself whether there is something to do.
@@ -8,37 +8,16 @@ Each host looks for itself whether there is something to do.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, Protocol
 
-from ..model import names
-from ..model.errors import HostDown, HostUnknown, ImageUnknown, MaglicaError
-from ..model.request import (
-    BaseSummary,
-    HostStatus,
-    LookSummary,
-    Request,
-    new_request_id,
-)
+from ..model.request import BaseSummary, HostStatus, LookSummary, Request, new_request_id
+from ..model.text import one_line, some
 from ..verbs import table
-from ..verbs.prepare import PrepareSpec
-from ..verbs.release import ReleaseSpec
-from ..verbs.verb import OnImage
+from .image_plan import Place, in_use, plan
+from .image_wanted import ImageState, WantedImage
 from .outcome import failure_of
-
-
-class ImageState(str, enum.Enum):
-    """Whether the base of the image's present version shall be there, or no unused base at all."""
-
-    PREPARED = "prepared"
-    RELEASED = "released"
-
-    def spec(self, image: str, host: str) -> OnImage:
-        """Return what to ask of a host."""
-        cls = PrepareSpec if self is ImageState.PREPARED else ReleaseSpec
-        return cls(image, host)
 
 
 class ImageRequests(Protocol):
@@ -54,25 +33,6 @@ class ImageRequests(Protocol):
         timeout: float,
         on_change: Callable[[Request], None] | None = None,
     ) -> dict[str, Request]: ...
-
-
-@dataclass
-class Place:
-    """An image on one host: what is, or was, done there."""
-
-    host: str
-    changed: bool
-    request: Request | None = None
-    error: MaglicaError | None = None
-
-
-@dataclass(frozen=True)
-class WantedImage:
-    """What shall be with the image ``name``; no ``hosts`` means all that are up and have it."""
-
-    name: str
-    state: ImageState = ImageState.PREPARED
-    hosts: tuple[str, ...] = field(default=())
 
 
 def bases(hosts: Iterable[HostStatus]) -> dict[str, list[dict[str, Any]]]:
@@ -107,13 +67,16 @@ def _by_image(
 def foresee(client: ImageRequests, wanted: WantedImage) -> list[Place]:
     """Return what is to do on which host.
 
-    Raises NameInvalid, HostUnknown, HostDown, or ImageUnknown when a host lacks the image.
+    An image that vms need is the error of its place. Raises what ``image_plan.plan`` does.
     """
-    names.object_name(wanted.name)
-    known = {status.host: status for status in client.hosts()}
-    named = [_named(known, host, wanted) for host in dict.fromkeys(wanted.hosts)]
-    chosen = named or _those_with_it(known, wanted)
-    return [Place(status.host, _is_to_do(status, wanted)) for status in chosen]
+    hosts = client.hosts()
+    places = plan(hosts, wanted)
+    if wanted.state is ImageState.ABSENT:
+        used = {status.host: in_use(status, wanted) for status in hosts}
+        for place in places:
+            place.error = used[place.host]
+            place.changed = place.changed and place.error is None
+    return places
 
 
 def bring(
@@ -124,68 +87,20 @@ def bring(
 ) -> list[Place]:
     """Do it, and wait for at most ``timeout`` seconds, None for not at all; return what was done.
 
-    What fails on one host is that place's error. Raises what ``foresee`` does.
+    What fails on one host is that place's error. Raises what ``image_plan.plan`` does.
     """
-    places = foresee(client, wanted)
-    asked = [
-        Request(new_request_id(), wanted.state.spec(wanted.name, place.host)) for place in places
-    ]
-    accepted = client.submit_all(asked) if asked else ()
-    for place, request in zip(places, accepted):
+    places = plan(client.hosts(), wanted)
+    asked = [place for place in places if place.spec is not None]
+    requests = [Request(new_request_id(), place.spec) for place in asked if place.spec]
+    accepted = client.submit_all(requests) if requests else ()
+    for place, request in zip(asked, accepted):
         place.request = request
         on_change(request)
     if timeout is not None and accepted:
         newest = client.wait_all([request.id for request in accepted], timeout, on_change)
-        for place, request in zip(places, accepted):
+        for place, request in zip(asked, accepted):
             _end(place, newest[request.id], timeout)
     return places
-
-
-def _named(known: dict[str, HostStatus], host: str, wanted: WantedImage) -> HostStatus:
-    act = f"cannot {wanted.state.spec(wanted.name, host).verb} image {wanted.name} on host {host}"
-    if host not in known:
-        raise HostUnknown(f"{act}: the client worker knows no such host")
-    status = known[host]
-    if not status.alive:
-        raise HostDown(f"{act}: its host worker does not answer")
-    if wanted.state is ImageState.PREPARED and not _has(status, wanted):
-        why = "the image is running" if _runs(status, wanted.name) else "it has no such image"
-        raise ImageUnknown(f"{act}: {why}")
-    return status
-
-
-def _those_with_it(known: dict[str, HostStatus], wanted: WantedImage) -> list[HostStatus]:
-    """Return the hosts that are up and have the image, or may have bases of it to remove."""
-    alive = [status for status in known.values() if status.alive]
-    found = [status for status in alive if _has(status, wanted)]
-    if not found and wanted.state is ImageState.PREPARED:
-        active = [status.host for status in alive if _runs(status, wanted.name)]
-        why = f"it is running on {' and '.join(active)}" if active else "no host that is up has it"
-        raise ImageUnknown(f"cannot prepare image {wanted.name}: {why}")
-    return found
-
-
-def _has(status: HostStatus, wanted: WantedImage) -> bool:
-    report = status.report
-    if wanted.state is ImageState.RELEASED:
-        known = {base.image for base in report.bases}
-        if wanted.name in known.union(look.image for look in report.looks):
-            return True
-    return any(domain.name == wanted.name and domain.is_image for domain in report.domains)
-
-
-def _runs(status: HostStatus, name: str) -> bool:
-    return any(domain.name == name and domain.active for domain in status.report.domains)
-
-
-def _is_to_do(status: HostStatus, wanted: WantedImage) -> bool:
-    bases = [base for base in status.report.bases if base.image == wanted.name]
-    if wanted.state is ImageState.RELEASED:
-        refused = any(
-            look.image == wanted.name and not look.customizable for look in status.report.looks
-        )
-        return refused or any(not base.vms for base in bases)
-    return not any(base.current for base in bases)
 
 
 def _end(place: Place, request: Request, timeout: float) -> None:
@@ -193,3 +108,35 @@ def _end(place: Place, request: Request, timeout: float) -> None:
     place.error = failure_of(request, timeout)
     acting = table.of(request).acting_phase
     place.changed = any(phase.name == acting for phase in request.phases)
+
+
+def shown(place: Place) -> dict[str, Any]:
+    """Return what was done on a host, or would be, in the names of the module's result."""
+    result: dict[str, Any] = {"host": place.host, "changed": place.changed}
+    if place.request is not None:
+        result["request"] = place.request.id
+        if place.request.state.ended:
+            result["seconds"] = round(sum(phase.seconds for phase in place.request.phases), 3)
+    if place.error is not None:
+        result.update(failed=True, msg=one_line(str(place.error)), code=place.error.code)
+    return result
+
+
+def doubt(places: Iterable[Place]) -> str | None:
+    """Return of which hosts it can't be foreseen whether something is to do, if there are any."""
+    hosts = [place.host for place in places if place.is_guess]
+    if not hosts:
+        return None
+    return (
+        f"whether there will be a new version of the image on {some(hosts)} can't be told before"
+        " the file or its checksum is read; it is foreseen by where the image there came from"
+    )
+
+
+def diff(places: Iterable[Place]) -> dict[str, dict[str, Any]]:
+    """Return the image before and after on each host where that differs."""
+    changed = [place for place in places if place.changed]
+    return {
+        "before": {place.host: place.before for place in changed},
+        "after": {place.host: place.after for place in changed},
+    }

@@ -17,6 +17,8 @@ _USER = re.compile(r"//.*@")
 # scheme "://" [userinfo "@"] host and path: RFC 3986, section 3.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#]*@)?([^?#]*)", re.DOTALL)
 
+_SECRETS = re.compile(r"://([^/?#]*@)|([?#].+)", re.DOTALL)
+
 
 def web_address(text: str) -> str:
     """Check an address whose scheme is http or https, as RFC 3986 writes it: in ASCII."""
@@ -39,6 +41,11 @@ def shown(origin: str) -> str:
     """
     match = _URL.match(origin)
     return f"{match[1]}{match[2]}" if match else origin
+
+
+def secrets(text: str) -> set[str]:
+    """Return what ``shown`` takes away from the URL that a text is or ends in."""
+    return {part for match in _SECRETS.finditer(text) for part in match.groups() if part}
 
 
 def file_name(url: str) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..image import checksum, origin
-from ..image.checksum import SumsFile
 from ..image.origin import Origin
 from ..model import urls
 from ..model.checks import Check, boolean, choice, list_of, optional, record
@@ -58,17 +57,8 @@ class AddImageSpec(OnImage):
         """Return the spec as it may be shown and kept after the request has ended."""
         xml = None if self.xml is None else _PASSWORD.sub(r"\1''", self.xml)
         url = None if self.url is None else urls.shown(self.url)
-        return replace(self, url=url, checksum=_shown(self.checksum), xml=xml)
-
-
-def _shown(text: str | None) -> str | None:
-    if text is None:
-        return None
-    known = checksum.parse(text)
-    if not isinstance(known, SumsFile):
-        return text
-    algorithm = "" if known.algorithm is None else f"{known.algorithm}:"
-    return f"{algorithm}{urls.shown(known.url)}"
+        expected = None if self.checksum is None else checksum.shown(checksum.parse(self.checksum))
+        return replace(self, url=url, checksum=expected, xml=xml)
 
 
 def _text(limit: int) -> Check:
