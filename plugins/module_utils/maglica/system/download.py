@@ -99,10 +99,15 @@ def fetch(
     return part.size
 
 
-def read(url: str, most: int, patience: Patience = USUAL) -> bytes:
+def read(
+    url: str,
+    most: int,
+    patience: Patience = USUAL,
+    progress: Progress = lambda done, total: None,
+) -> bytes:
     """Return what is at an address, at most ``most`` bytes. Raises DownloadFailed."""
     memory = io.BytesIO()
-    _Source(url, most, patience, lambda done, total: None).complete(_Part(memory, "sha256", ""))
+    _Source(url, most, patience, progress).complete(_Part(memory, "sha256", ""))
     return memory.getvalue()
 
 

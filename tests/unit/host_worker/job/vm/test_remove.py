@@ -9,6 +9,7 @@ from dataclasses import asdict
 import pytest
 from maglica.domain.metadata import OwnVolume
 from maglica.host_worker.job import main
+from maglica.host_worker.job.vm import remove
 from maglica.host_worker.journal.intents import Effect
 from maglica.model.errors import HostDown
 from maglica.model.request import Failure, Request, State, new_request_id
@@ -301,3 +302,12 @@ def test_uefi_variables(host: FakeHost) -> None:
     assert request.state is State.DONE
     assert sorted(folder.iterdir()) == [theirs, other]
     assert domain.undefined_with & fake_libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
+
+
+def test_old_versions_of_images_that_it_needed_may_go(
+    host: FakeHost, vm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tidied: list[object] = []
+    monkeypatch.setattr(remove.made_images, "tidy", tidied.append)
+    run(host, removal(host, vm))
+    assert tidied == [host.context]

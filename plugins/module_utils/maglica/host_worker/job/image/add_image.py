@@ -101,7 +101,10 @@ class _New:
         self._origin = spec.origin
 
     def add(self) -> None:
-        if _of_request(self._request, self._context) is None and not self._make():
+        if _of_request(self._request, self._context) is not None:
+            # An earlier run has made it, whose phases are forgotten.
+            self._context.measured(self._request.id, "define", 0.0)
+        elif not self._make():
             return
         self._prepare()
         # From here on it can't be undone, for what it has replaced goes.
@@ -142,7 +145,8 @@ class _New:
         said = self._origin.checksum
         if isinstance(said, SumsFile):
             with self._context.phase(self._request.id, "sums"):
-                data = download.read(said.url, sums.MAX_BYTES)
+                alive = self._context.alive
+                data = download.read(said.url, sums.MAX_BYTES, progress=lambda done, total: alive())
                 where = shown(said.url)
                 return sums.find(data, self._origin.file_name, where, said.algorithm)
         if said is None and old is not None and self._origin.path is not None:

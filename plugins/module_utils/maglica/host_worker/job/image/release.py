@@ -10,7 +10,7 @@ import time
 from ....model.errors import MaglicaError
 from ....model.request import Request
 from ..context import JobContext
-from . import unused_bases
+from . import made, unused_bases
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ def release(request: Request, context: JobContext) -> None:
         begun = time.monotonic()
         removed = unused_bases.release(name, context)
         forgotten = context.journal.looks.forget(name)
+        made.tidy(context)
     except MaglicaError as error:
         text = f"cannot remove the bases of image {name} on host {context.host}: {error}"
         raise type(error)(text) from error

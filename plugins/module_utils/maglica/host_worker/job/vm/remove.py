@@ -18,6 +18,7 @@ from ...journal.intents import Effect
 from ...ownership import own_files
 from ...ownership.own_files import OwnFiles
 from ..context import JobContext
+from ..image import made as made_images
 from ..image import unused_bases
 from . import existing, shown
 
@@ -41,6 +42,7 @@ def remove(request: Request, context: JobContext) -> Domain:
                 for intent in context.journal.intents(request.id):
                     own_files.discard(OwnFiles.from_json(intent.data), context)
                 unused_bases.tidy(context)
+                made_images.tidy(context)
     except StorageFailed as error:
         raise type(error)(f"cannot {act} on host {context.host}: {error}") from error
     return removed
