@@ -28,11 +28,12 @@ POOL = "<pool type='dir'><name>{name}</name><target><path>{path}</path></target>
 SIZE = 1 << 20
 
 
-def raw_disk(mark: bytes = b"a", size: int = SIZE) -> bytes:
-    """Return a disk that BIOS would start: boot code, one partition, and ``mark`` somewhere."""
+def raw_disk(mark: bytes = b"a", size: int = SIZE, uefi: bool = False) -> bytes:
+    """Return a disk that BIOS, or UEFI alone, would start, with ``mark`` somewhere."""
     head = bytearray(512)
-    head[0] = 0xEB
-    head[446:462] = bytes([0x80, 0, 0, 0, 0x83, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0])
+    # Boot code, or an EFI system partition.
+    head[0], kind = (0, 0xEF) if uefi else (0xEB, 0x83)
+    head[446:462] = bytes([0x80, 0, 0, 0, kind, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0])
     head[510:] = b"\x55\xaa"
     data = bytes(head) + mark * 4096
     return data + bytes(size - len(data))

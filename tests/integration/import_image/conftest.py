@@ -12,7 +12,9 @@ import pytest
 from maglica.guest.cloud_init.way import Chosen
 from maglica.host_worker.job.image import ways
 from maglica.model.request import Customize
+from maglica.system import download
 from support import qemu_libvirtd
+from support.fetched import HURRY
 from support.import_host import ImportHost
 from support.web_server import Site, served
 
@@ -44,6 +46,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setitem(download.fetch.__kwdefaults__, "patience", HURRY)
     with served() as site:
         yield site
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from maglica.disk import chain
 from maglica.model.image import image_uuid
-from maglica.model.request import State
+from maglica.model.request import Nic, State
+from support import qemu_libvirtd
 from support.import_host import NAME, SIZE, ImportHost, qcow2_disk, raw_disk, sha256
 from support.web_server import Site
 
@@ -65,3 +66,53 @@ def test_from_a_path(host: ImportHost, data: bytes, phases: list[str], public: P
     assert (record.newest.checksum, record.newest.origin) == (sha256(data), str(path))
     assert host.content(host.kept()) == raw_disk()
     assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("options", [("-c",), ("-o", "cluster_size=4k"), ("-o", "compat=0.10")])
+def test_what_is_kept_is_as_quick_as_what_this_host_makes(
+    host: ImportHost, public: Path, options: tuple[str, ...]
+) -> None:
+    """What was made to be small, or long ago, is converted."""
+    path = public / "disk.qcow2"
+    path.write_bytes(qcow2_disk(public, *options))
+    assert not chain.is_plain(chain.inspect(str(path), "qcow2", ())[0])
+    done = host.add(path=str(path), format="qcow2")
+    assert (done.state, done.failure) == (State.DONE, None)
+    kept = host.kept()
+    assert chain.is_plain(chain.inspect(str(kept), "qcow2", ())[0])
+    assert host.content(kept) == raw_disk()
+
+
+def test_by_uefi(host: ImportHost, public: Path) -> None:
+    path = public / "disk.img"
+    path.write_bytes(raw_disk(uefi=True))
+    done = host.add(path=str(path))
+    assert (done.state, done.failure) == (State.DONE, None)
+    image = host.image()
+    assert image.image is not None
+    variables = f"debian-13.{image.uuid[:8]}_VARS.fd"
+    assert image.nvram == image.image.nvram
+    assert image.nvram is not None
+    assert Path(image.nvram).name == variables
+    assert host.remove().state is State.DONE
+    assert host.is_empty()
+
+
+def test_as_it_is_asked_for(host: ImportHost, public: Path) -> None:
+    path = public / "disk.img"
+    path.write_bytes(raw_disk())
+    nics = (Nic(bridge="br0"), Nic(network="lab", mac="52:54:00:00:00:07"))
+    done = host.add(path=str(path), vcpus=3, memory_mib=300, interfaces=nics, pool="default")
+    assert (done.state, done.failure) == (State.DONE, None)
+    image = host.image()
+    assert (image.vcpus, image.memory_mib) == (3, 300)
+    assert [nic.network for nic in image.interfaces] == ["br0", "lab"]
+    host.remove()
+    xml = host.connection.defineXML(
+        qemu_libvirtd.definition("theirs", {"sda": ("qcow2", public / "x")}, memory_mib=200)
+    ).XMLDesc()
+    host.connection.lookupByName("theirs").undefine()
+    done = host.add(path=str(path), xml=xml)
+    assert (done.state, done.failure) == (State.DONE, None)
+    image = host.image()
+    assert (image.name, image.memory_mib, image.copied_disks[0].target) == (NAME, 200, "sda")
