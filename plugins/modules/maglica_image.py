@@ -61,10 +61,12 @@ options:
     description:
       - V(present) makes the image where it is not. Where Maglica has made one of that name, and the
         file has another checksum than its newest version, the file becomes a new version of it. Vms
-        that were cloned before stay as they are. With the same checksum nothing is fetched.
+        that were cloned before stay as they are. With the same checksum nothing is fetched. An
+        image that was started and written to since is not replaced (V(image_unsupported)), nor one
+        that is running (V(image_running)), nor another's domain of that name (V(name_taken)).
       - V(absent) removes an image that Maglica made, with all that it fetched for it. As long as
-        there are vms that need it that is an error (V(image_in_use)), and so it is for an image
-        that Maglica did not make (V(name_taken)).
+        there are vms that need it that is an error (V(not_own)), and so it is for an image that
+        Maglica did not make.
       - V(prepared) has a base of the image's present version on each host, whoever made the image.
         Older ones that no vm builds upon are removed. The original image itself is only read. A
         host does the same by itself for the images that C(prepare) in its C(maglica.conf) names.

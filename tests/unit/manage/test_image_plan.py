@@ -11,7 +11,7 @@ import pytest
 from maglica.manage import images
 from maglica.manage.image_plan import Place, plan
 from maglica.manage.image_wanted import ImageState, want
-from maglica.model.errors import HostDown, HostUnknown, ImageInUse, NameTaken
+from maglica.model.errors import HostDown, HostUnknown, NameTaken, NotOwn
 from maglica.model.request import HostStatus, ImageSummary
 from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.remove_image import RemoveImageSpec
@@ -152,7 +152,7 @@ def test_absent_on_named_hosts() -> None:
 
 @pytest.mark.parametrize("made", [of_others("b"), status("b", domains=(image(),))])
 def test_what_others_made_is_not_removed(made: HostStatus) -> None:
-    with pytest.raises(NameTaken, match=f"^cannot remove image {IMAGE} on host b: Maglica did not"):
+    with pytest.raises(NotOwn, match=f"^cannot remove image {IMAGE} on host b: Maglica did not"):
         absent(having("a"), made)
     assert [place.host for place in absent(having("a"), made, named=("a",))] == ["a"]
     assert absent(status("b", domains=(image(made=True),))) == []
@@ -174,6 +174,6 @@ def test_an_image_that_vms_need_is_foreseen_to_stay() -> None:
     used = replace(used, report=replace(used.report, bases=bases))
     client: Any = Reports(used, having("b"))
     kept, gone = images.foresee(client, want(IMAGE, ImageState.ABSENT))
-    assert (kept.changed, type(kept.error)) == (False, ImageInUse)
+    assert (kept.changed, type(kept.error)) == (False, NotOwn)
     assert str(kept.error) == f"cannot remove image {IMAGE} on host a: 3 vms there build upon it"
     assert (gone.changed, gone.error) == (True, None)

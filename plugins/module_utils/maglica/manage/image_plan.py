@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..image.checksum import Checksum
-from ..model.errors import HostDown, HostUnknown, ImageInUse, ImageUnknown, MaglicaError, NameTaken
+from ..model.errors import HostDown, HostUnknown, ImageUnknown, MaglicaError, NameTaken, NotOwn
 from ..model.request import HostStatus, ImageSummary, Request
 from ..verbs.prepare import PrepareSpec
 from ..verbs.release import ReleaseSpec
@@ -42,8 +42,8 @@ class Place:
 def plan(hosts: Iterable[HostStatus], wanted: WantedImage) -> list[Place]:
     """Return what is to do on each host that is meant.
 
-    Raises HostUnknown, HostDown, ImageUnknown when a host lacks an image that it must have, or
-    NameTaken when it has one that Maglica did not make, and must have.
+    Raises HostUnknown, HostDown, ImageUnknown where an image that must be there is not, and for a
+    domain that Maglica did not make NameTaken, or NotOwn where it shall be absent.
     """
     known = {status.host: status for status in hosts}
     named = [_named(known, host, wanted) for host in wanted.hosts]
@@ -51,12 +51,12 @@ def plan(hosts: Iterable[HostStatus], wanted: WantedImage) -> list[Place]:
     return [judge(status, wanted) for status in named or _all(known.values(), wanted)]
 
 
-def in_use(status: HostStatus, wanted: WantedImage) -> ImageInUse | None:
+def in_use(status: HostStatus, wanted: WantedImage) -> NotOwn | None:
     """Return what stands against the removal of an image, as far as that is reported."""
     vms = sum(base.vms for base in status.report.bases if base.image == wanted.name)
     if not vms:
         return None
-    return ImageInUse(f"{wanted.cannot(status.host)}: {vms} vms there build upon it")
+    return NotOwn(f"{wanted.cannot(status.host)}: {vms} vms there build upon it")
 
 
 def _named(known: dict[str, HostStatus], host: str, wanted: WantedImage) -> HostStatus:
@@ -143,7 +143,7 @@ def _shown(image: ImageSummary | None) -> dict[str, str | None]:
 def _absent(status: HostStatus, wanted: WantedImage) -> Place:
     there = _made(status, wanted.name)
     if there is None and _has(status, wanted):
-        raise NameTaken(
+        raise NotOwn(
             f"{wanted.cannot(status.host)}: Maglica did not make it; who did, may undefine it"
         )
     spec = None if there is None else RemoveImageSpec(wanted.name, status.host, there.uuid)

@@ -52,12 +52,6 @@ class ImageRunning(MaglicaError):
     code = "image_running"
 
 
-class ImageInUse(MaglicaError):
-    """Vms need the image, so that it can't be removed."""
-
-    code = "image_in_use"
-
-
 class ImageUnsupported(MaglicaError):
     """The image's definition or disks have something that can't be cloned safely."""
 
@@ -249,7 +243,6 @@ CLASSES = (
     NameTaken,
     ImageUnknown,
     ImageRunning,
-    ImageInUse,
     ImageUnsupported,
     DiskSizeUnsupported,
     HostUnknown,
