@@ -52,6 +52,7 @@ PURE = (
     "manage/plan.py",
     "manage/target.py",
     "manage/wanted.py",
+    "manage/written.py",
     "system/backoff.py",
     "verbs/*.py",
     "wire/fitting.py",
@@ -109,7 +110,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "verbs": ("image",),
     "wire": ("config", "system.backoff", "verbs"),
     "fleet": ("libvirtd", "domain", "config", "wire"),
-    "manage": ("fleet", "wire", "config", "verbs", "image"),
+    "manage": ("fleet", "wire", "config", "verbs", "image", "guest.cloud_init.user_data"),
     "cli": ("manage", "fleet", "wire", "config", "verbs", "image"),
     "client_worker": ("wire", "config", "system", "disk.room", "verbs"),
     "host_worker": (

@@ -4,17 +4,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
+from maglica.guest.cloud_init import yaml_text
 from maglica.manage.target import Waiting
 from maglica.manage.task import Task
 from maglica.manage.wanted import want
 from maglica.model import errors
 from maglica.model.request import Request, State
+from maglica.model.vm import Domain
 from maglica.verbs.table import Presence
 from support.vm_beside_suite import BesideSuite
 from support.vm_fake import FakeCell
 from support.vm_joined_suite import JoinedSuite
-from support.vm_suite import NAME, VmSuite, bring, foresee, release_and_bring
+from support.vm_suite import IMAGE, NAME, VmSuite, bring, foresee, release_and_bring
 
 
 @pytest.fixture
@@ -69,3 +74,54 @@ def test_check_mode_asks_the_client_worker_of_whatever_would_be_asked_for(
         with pytest.raises(errors.NoRoom, match=f"start {NAME} on host"):
             act(cell, state=state)
     assert foresee(cell, state=Presence.ABSENT).changed
+
+
+@pytest.mark.parametrize("act", [foresee, bring])
+def test_user_data_is_read_before_anything_is_asked_for(cell: FakeCell, act: Any) -> None:
+    with pytest.raises(errors.NameInvalid, match="user_data is no YAML that cloud-init takes: li"):
+        act(cell, user_data="#cloud-config\na: b: c\n")
+    with pytest.raises(errors.NameInvalid, match=r"what Maglica sets itself.*: hostname \(set"):
+        act(cell, user_data="#cloud-config\nhostname: other\n")
+    assert cell.client.list() == ()
+
+
+def test_without_pyyaml_its_host_reads_user_data(
+    cell: FakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> None:
+        raise errors.DependencyMissing(f"this Python lacks {name}")
+
+    monkeypatch.setattr(yaml_text, "need", missing)
+    assert foresee(cell, user_data="#cloud-config\na: b: c\n").changed
+    # What can be seen without is seen.
+    with pytest.raises(errors.NameInvalid, match="user_data begins with"):
+        foresee(cell, user_data="a: b")
+
+
+def test_more_user_data_than_can_be_handed_in_together(cell: FakeCell) -> None:
+    data = "#!/bin/sh\n" + "#" * 60_000
+    wanted = [want(f"vm{n}.example.jp", image=IMAGE, user_data=data) for n in range(9)]
+    task = Task(cell.client, cell.hosts, Waiting())
+    with pytest.raises(
+        errors.LimitExceeded, match=r"user_data of 9 vms has 540\d\d\d bytes togeth"
+    ):
+        task.foresee(wanted)
+    assert len(task.foresee(wanted[:8])) == 8
+
+
+def test_the_difference_has_the_way_that_was_chosen(
+    cell: FakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = cell._made
+    told = {"customize": "offline", "customize_reason": "its cloud-init is not there"}
+
+    def made(*values: Any) -> Domain:
+        domain = replace(real(*values), **told)
+        cell.domains[domain.host, domain.name] = domain
+        return domain
+
+    monkeypatch.setattr(cell, "_made", made)
+    assert foresee(cell).after["customize"] == "auto"
+    found = bring(cell)
+    assert found.vm is not None
+    assert (found.vm["customize"], found.after["customize"]) == ("offline", "offline")

@@ -26,6 +26,7 @@ from ..verbs import table
 from ..verbs.remove import RemoveSpec
 from ..verbs.table import Presence
 from ..verbs.verb import Change, Leaves, Verb
+from . import written
 from .wanted import Wanted
 
 # What a vm is made with, by its names in a spec and in the modules; only some of it can be changed.
@@ -253,6 +254,7 @@ def _make(wanted: Wanted, found: Found) -> Plan:
         "memory": spec.memory_mib,
         "disk_size": spec.disk_size_mib,
         "tags": list(spec.tags) or None,
+        **written.of(spec),
     }
     known = {name: value for name, value in after.items() if value is not None}
     return Plan(steps=(spec,), before={"state": "absent"}, after=known)

@@ -63,6 +63,8 @@ class FinalWait:
         for target in shown:
             if target.name in domains:
                 target.vm = vm_shown.of_domain(domains[target.name])
+            if target.vm and target.vm["customize"] and "customize" in target.after:
+                target.after["customize"] = target.vm["customize"]
 
     def _look(self, targets: Sequence[Target], domains: dict[str, Domain]) -> None:
         """Read the vms of requests that are done, or take what the results say where that will do.

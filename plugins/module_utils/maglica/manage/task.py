@@ -10,13 +10,22 @@ anything is done; what fails later for one fails that one only.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Union
 
 from ..fleet.snapshot import Found
-from ..model.errors import HostDown, LimitExceeded, MaglicaError, RequestConflict
+from ..guest.cloud_init import user_data
+from ..model.errors import (
+    DependencyMissing,
+    HostDown,
+    LimitExceeded,
+    MaglicaError,
+    RequestConflict,
+)
 from ..model.request import Request, Spec, State, new_request_id
 from ..model.vm import Domain
 from ..verbs import table
@@ -37,6 +46,8 @@ OPEN = tuple(state for state in State if not state.ended)
 _ROUNDS = 3
 # How many open requests are looked through for those that are about many vms.
 _LISTED = 10000
+# In bytes of JSON: what a message has room for beside all else of as many requests as it may have.
+_USER_DATA = 1 << 19
 
 Asked = Union[Group, Sequence[Wanted]]
 
@@ -119,6 +130,7 @@ class Task:
                 check_host(wanted, self._hosts.names)
             pending, found = self._read({wanted.name for wanted in asked})
         groups.check(asked)
+        _check_user_data(asked)
         targets = [Target(wanted) for wanted in asked]
         self._decide(targets, pending, found)
         refused = [target for target in targets if target.error]
@@ -237,6 +249,13 @@ class Task:
                 " which can be handed in together; a task that waits hands in one for each vm at a"
                 " time"
             )
+        told = [spec.user_data or "" for _target, spec in next_ if isinstance(spec, CloneSpec)]
+        size = sum(len(json.dumps(text)) for text in told)
+        if size > _USER_DATA:
+            raise LimitExceeded(
+                f"user_data of {len(told)} vms has {size} bytes together, and can be handed in with"
+                f" {_USER_DATA}: make them by several tasks"
+            )
         return next_
 
     def _wait(self, targets: Sequence[Target]) -> None:
@@ -254,6 +273,16 @@ class Task:
             lost = failure_of(request, self._waiting.timeout)
             if lost is not None and not (in_the_way and request.state.ended):
                 target.fail(lost, len(target.steps) + 1)
+
+
+def _check_user_data(asked: Sequence[Wanted]) -> None:
+    """Raise NameInvalid for user data that cloud-init would not take, or that undoes ours.
+
+    Its host looks at it, too, before anything is made; so this may be left out without PyYAML.
+    """
+    for text in {wanted.clone.user_data for wanted in asked}:
+        with suppress(DependencyMissing):
+            user_data.parts(text or "")
 
 
 def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple[Wanted, ...]:

@@ -1,0 +1,40 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What will be written into the guest of a new vm, as a diff shows it: without secrets. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..model.plain import plain
+from ..model.request import Customize, Nic, User
+from ..verbs.clone import CloneSpec
+
+HIDDEN = "(hidden)"
+
+
+def of(spec: CloneSpec) -> dict[str, Any]:
+    """Return how the guest is to be customized and all that it is told, by the options' names."""
+    found: dict[str, Any] = {"customize": spec.customize.value}
+    if spec.customize is Customize.NONE:
+        return found
+    given = {
+        "hostname": spec.guest_name,
+        "networks": None
+        if spec.interfaces is None
+        else list(map(_without_nothing, spec.interfaces)),
+        "ssh_authorized_keys": list(spec.ssh_authorized_keys) or None,
+        "root_password": None if spec.root_password is None else HIDDEN,
+        "user": None if spec.user is None else _user(spec.user),
+        "user_data": None if spec.user_data is None else HIDDEN,
+    }
+    return {**found, **{key: value for key, value in given.items() if value is not None}}
+
+
+def _user(user: User) -> dict[str, Any]:
+    hidden = {} if user.password is None else {"password": HIDDEN}
+    return {**_without_nothing(user), **hidden}
+
+
+def _without_nothing(value: Nic | User) -> dict[str, Any]:
+    return {key: each for key, each in plain(value).items() if each not in (None, [])}
