@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host in memory whose images have cloud-init, unless a test says something else of them."""
+"""Images whose guests have cloud-init, unless a test says something else of them: none is read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ class Guests:
 
 @pytest.fixture
 def guests(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
-    found = Guests()
+    return look_at(Guests(), monkeypatch)
+
+
+def look_at(found: Guests, monkeypatch: pytest.MonkeyPatch) -> Guests:
+    """Let looks at all images find this, from now on."""
     real = bases.held
 
     def chosen(image: Any, asked: Customize, *_more: Any) -> Chosen:

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A password hash and the secret keys are looked for everywhere, while and after vms are made."""
+"""Password hashes, user data and the secret keys are looked for everywhere, while and after vms
+are made.
+"""
 
 from __future__ import annotations
 
@@ -83,6 +85,8 @@ def play(checkout: Path, folder: Path, config: Path) -> subprocess.Popen[str]:
 
     def task(name: str, **more: Any) -> dict[str, Any]:
         module = {"name": name, "image": IMAGE, "root_password": "{{ secret }}"}
+        module["user"] = {"name": "admin", "password": "{{ secret }}"}
+        module["user_data"] = "#!/bin/sh\necho {{ secret }}\n"
         module |= {"config": str(config), "wait_for": "cloned", "host": HOST}
         return {"maglica.cloud.maglica_vm": module, "register": "found", **more}
 
