@@ -76,8 +76,8 @@ options:
       - The partition with the guest's root file system fills the disk from the start, and the file
         system fills the partition from the first boot on. That takes ext4, xfs or btrfs on the last
         partition, or straight on the disk, C(systemd-growfs) in the guest and a line for C(/) in
-        its C(/etc/fstab). Any other guest, and a size below the image's, is an error
-        (V(disk_size_unsupported)) before anything is made of the vm.
+        its C(/etc/fstab), or cloud-init with its module C(resizefs). Any other guest, and a size
+        below the image's, is an error (V(disk_size_unsupported)) before anything is made of the vm.
       - A larger disk takes no more room until the guest fills it. One larger than the whole storage
         pool is an error (V(no_room)).
       - Only used when the vm is made. A vm that was made with another size is an error.

@@ -88,6 +88,20 @@ EXAMPLES = r"""
     image: debian12.original
     disk_size: 20GiB
 
+- name: Make a guest with a user, and have its cloud-init install something
+  maglica.cloud.maglica_vm:
+    name: vm4.example.jp
+    image: debian12.original
+    customize: cloud-init
+    user:
+      name: admin
+      sudo: ALL=(ALL) NOPASSWD:ALL
+      ssh_authorized_keys:
+        - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxyaNUB7fqBSWaTjaVYxtBUdQ5FPVhaRaIXoBAo0tbN admin
+    user_data: |
+      #cloud-config
+      packages: [nginx]
+
 - name: Run the stopped one, and wait until it has an address
   maglica.cloud.maglica_vm:
     name: vm2.example.jp
