@@ -56,6 +56,13 @@ class Import:
     def code(self) -> str:
         return self.request.failure.code if self.request.failure else self.request.state.value
 
+    @property
+    def end(self) -> str:
+        """How it ended, in words."""
+        failure = self.request.failure
+        phases = " ".join(phase.name for phase in self.request.phases)
+        return f"{self.code}{f' ({failure.text})' if failure else ''} after {phases or 'no phase'}"
+
 
 @dataclass
 class Seen:
@@ -192,14 +199,19 @@ class Stage:
                 named |= {volume.name for volume in definition.image.volumes}
             disk = self._content(definition.copied_disks)
             if disk != wanted.pop(name, None):
-                found.half_made.append(f"{name}: {disk}")
+                found.half_made.append(f"{name}: {disk}, asked for: {self._asked_for(name)}")
             if disk not in known:
                 found.accepted.append(f"{name}: {disk}")
         found.half_made += [f"{name}: not there" for name in wanted]
         found.accepted += [f"{one.image}" for one in self.imports if one.source.lie and one.is_done]
         found.orphans = self._orphans(named)
-        found.unclear = [f"{one.image}: {one.code}" for one in self.imports if not self._clear(one)]
+        found.unclear = [f"{one.image}: {one.end}" for one in self.imports if not self._clear(one)]
         return found
+
+    def _asked_for(self, image: str) -> str:
+        """Say what was asked for of an image, and how that ended."""
+        asked_for = [each for each in self.imports if each.image == image]
+        return ", ".join(f"{one.source.file.disk[:12]} {one.end}" for one in asked_for)
 
     def _clear(self, one: Import) -> bool:
         """Tell whether an import ended as it should, or because each of its jobs was killed."""

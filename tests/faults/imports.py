@@ -32,6 +32,7 @@ VICTIMS = {"job": 4, "host worker": 2, "client worker": 1}
 # The shares of imports from a server that lies, and for an image that is there; how often one that
 # is under way is cancelled, at each look.
 LYING, NEW_VERSIONS, CANCELLED = 0.3, 0.4, 0.002
+LOG_SHOWN = 20_000
 # Seconds between two kills.
 PAUSE = (0.1, 0.6)
 
@@ -116,8 +117,11 @@ def figures(run: Run) -> Iterator[Figure]:
         cut = storm.images.cut
         how = f"{len(stage.imports)} imports, killed: {_told(storm.killed)}, cut: {_told(cut)}"
         how += f"; ended: {_told(ends)}"
-        for text in (*found.half_made, *found.orphans, *found.accepted, *found.unclear):
+        wrong = (*found.half_made, *found.orphans, *found.accepted, *found.unclear)
+        for text in wrong:
             run.say(f"WRONG: {text}")
+        if wrong:
+            run.say(f"the host worker's log:\n{stage.host.log[-LOG_SHOWN:]}")
         strikes = storm.killed.total() + cut.total()
         wanted = at_points + at_random + cuts
         yield at_least("imports: kills -9 and cuts", strikes, wanted, how)
