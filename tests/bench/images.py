@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from maglica.model.image import image_uuid
+from maglica.model.image import Firmware, image_uuid
 from maglica.model.request import Request
 from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.remove_image import RemoveImageSpec
@@ -101,7 +101,14 @@ def by_hand(rig: Rig, file: File) -> float:
 def by_maglica(rig: Rig, name: str, file: File) -> tuple[float, float, Request]:
     """Import the file; return the seconds until the image is there, those of the look, and all."""
     os.sync()
-    spec = AddImageSpec(image=name, host=HOST, url=file.url, checksum=f"sha256:{file.digest}")
+    spec = AddImageSpec(
+        image=name,
+        host=HOST,
+        url=file.url,
+        checksum=f"sha256:{file.digest}",
+        # That of the demo has a kernel beside it, and no boot loader.
+        firmware=Firmware.BIOS,
+    )
     (request,), seconds = rig.ask(spec)
     look = sum(phase.seconds for phase in request.phases if phase.name == LOOK)
     return seconds - look, look, request
@@ -139,6 +146,7 @@ def the_same_again(rig: Rig, made: Site, file: File) -> Iterator[Figure]:
         "name": "again.original",
         "url": file.url,
         "checksum": f"sha256:{file.digest}",
+        "firmware": Firmware.BIOS.value,
         "hosts": [HOST],
     }
     first = ansible(rig.config, "maglica_image", **wanted)

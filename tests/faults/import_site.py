@@ -66,10 +66,17 @@ class Images:
         self._choice = choice
         self._numbers = itertools.count()
 
-    def source(self, lie: str = "", cuts: int = 0, kind: str = "") -> Source:
-        """Put one of the files, or that of a kind, to an address of its own."""
+    def source(
+        self, lie: str = "", cuts: int = 0, kind: str = "", unlike: File | None = None
+    ) -> Source:
+        """Put one of the files, or that of a kind, to an address of its own.
+
+        It is ``unlike`` the one that an image is from: else there would be nothing to fetch.
+        """
         number = next(self._numbers)
         file = self.files[KINDS.index(kind) if kind else number % len(self.files)]
+        if file is unlike:
+            file = self.files[(number + 1) % len(self.files)]
         url = f"/{number}/disk.{file.kind}"
         found = Source(self._site.url + url, f"sha256:{file.digest}", file, lie)
         found.cuts = self._choice.choices(CUTS, k=cuts)

@@ -31,8 +31,8 @@ PATIENCE = 120.0
 VICTIMS = ("job", "host worker", "client worker")
 _POOL = "<pool type='dir'><name>default</name><target><path>{path}</path></target></pool>"
 # What a failed import of a file that is right may say, and one of a file that is not.
-_KILLED = "job_died"
-_REFUSED = ("checksum_differs", "download_failed", "checksum_unknown", _KILLED)
+KILLED = "job_died"
+_REFUSED = ("checksum_differs", "download_failed", "checksum_unknown", KILLED)
 
 
 @dataclass
@@ -217,7 +217,7 @@ class Stage:
         """Tell whether an import ended as it should, or because each of its jobs was killed."""
         if one.is_cancelled and one.request.state is State.CANCELLED:
             return True
-        return one.code in _REFUSED if one.source.lie else one.code in ("done", _KILLED)
+        return one.code in _REFUSED if one.source.lie else one.code in ("done", KILLED)
 
     def _content(self, disks: tuple[object, ...]) -> str:
         """Return the SHA-256 of a domain's disk; of what can't be read, why not."""

@@ -17,12 +17,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from maglica.host_worker.daemon.open_requests import MAX_ATTEMPTS
 from support.figures import Figure, at_least, at_most, control
 from support.web_server import served
 
 from .frame import Run
 from .import_site import LIES, Images
-from .import_stage import PATIENCE, Seen, Stage, staged
+from .import_stage import KILLED, PATIENCE, Seen, Stage, staged
 
 # Kills at points, kills at random moments, and cuts.
 FULL = (36, 30, 34)
@@ -87,12 +88,12 @@ class Storm:
     def _add(self, cuts: int) -> None:
         lie = self.choice.choice(LIES) if self.choice.random() < LYING else ""
         more = 0 if lie else min(2, max(0, cuts - self.images.cut.total()))
-        made = [each.image for each in self.stage.imports if each.is_done]
+        made = {each.image: each.source.file for each in self.stage.imports if each.is_done}
         busy = {each.image for each in self.stage.imports if not each.has_ended}
         free = [image for image in made if image not in busy]
         is_new = not free or self.choice.random() >= NEW_VERSIONS
         image = self.name() if is_new else self.choice.choice(free)
-        self.stage.add(image, self.images.source(lie, more))
+        self.stage.add(image, self.images.source(lie, more, unlike=made.get(image)))
 
 
 def figures(run: Run) -> Iterator[Figure]:
@@ -127,6 +128,9 @@ def figures(run: Run) -> Iterator[Figure]:
         yield at_least("imports: kills -9 and cuts", strikes, wanted, how)
         yield at_most("imports: requests that don't end", not_ended, 0, how)
         yield at_most("imports: unclear ends", len(found.unclear), 0, how)
+        died = storm.killed["job"] // MAX_ATTEMPTS
+        told = f"no more than {storm.killed['job']} kills of jobs can let fail"
+        yield at_most("imports: failed, as each try was killed", ends[KILLED], died, told)
         yield at_most("imports: half-made images", len(found.half_made), 0, how)
         left = "files in pool and state folder, intents"
         yield at_most("imports: orphan files", len(found.orphans), 0, left)

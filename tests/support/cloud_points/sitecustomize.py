@@ -171,12 +171,12 @@ def plant_in_undo() -> None:
 
     real_undo = undo.undo
 
-    def take_back(request_id, context):
+    def take_back(request_id, context, *kept):
         point("undo")
         if (FOLDER / "without-undo").exists():
             context.journal.forget(request_id)
         else:
-            real_undo(request_id, context)
+            real_undo(request_id, context, *kept)
 
     undo.undo = take_back
 
