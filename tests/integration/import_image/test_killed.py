@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from maglica.host_worker.journal.intents import Effect, Intents
+from maglica.model.errors import HostDown
 from maglica.model.request import Request, State
 from maglica.verbs.add_image import AddImageSpec
 from support.import_host import HOST, NAME, ImportHost, raw_disk, sha256
@@ -109,6 +110,30 @@ def test_a_new_version_that_is_killed_leaves_the_old_one(
     host.run(asked(host, site, NEW))
     assert host.content(host.kept()) == NEW
     assert not kept.exists()
+
+
+def test_nothing_is_undone_while_libvirtd_is_away(
+    host: ImportHost, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = host.context.connect
+
+    def away() -> None:
+        # For a moment only.
+        host.context.connect = connect  # type: ignore[method-assign]
+        raise HostDown("libvirtd does not answer")
+
+    last = points_of(host, site, monkeypatch)
+    request = asked(host, site, OLD)
+    with killed_at(last, monkeypatch), pytest.raises(Killed):
+        host.run(request)
+    before = (host.files(), host.image())
+    with monkeypatch.context() as broken, pytest.raises(HostDown):
+        broken.setattr(host.context, "connect", away)
+        host.run(request)
+    assert (host.files(), host.image()) == before
+    site.requests.clear()
+    assert host.end(request).state is State.DONE
+    assert site.requests == []
 
 
 def test_a_cut_download_goes_on_where_it_ended(

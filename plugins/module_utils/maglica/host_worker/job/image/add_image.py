@@ -34,7 +34,9 @@ from ....model.errors import (
     GuestUnreadable,
     GuestUnsupported,
     ImageUnknown,
+    ImageUnsupported,
     MaglicaError,
+    NameTaken,
     StorageFailed,
 )
 from ....model.image import Firmware, ImageVersion, image_uuid
@@ -85,7 +87,7 @@ def _of_request(request: Request, context: JobContext) -> MadeImage | None:
     """Return the image, if it has the version that this request brings as its newest."""
     try:
         found = made.find(request.name, context)
-    except MaglicaError:
+    except (ImageUnsupported, NameTaken):
         return None
     return found if found and found.record.newest.request == request.id else None
 
