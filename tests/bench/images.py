@@ -33,6 +33,7 @@ from .control import ansible
 CACHE = CHECKOUT / "build" / "cache"
 DOCUMENT = CHECKOUT / "docs" / "performance-images.md"
 TURNS = 5
+PACKED_TURNS = 3
 PAIRS = 7
 # After it the image is there, and vms can be cloned; what is in its guest is looked at then.
 LOOK = "base"
@@ -174,7 +175,7 @@ def figures(rig: Rig, disk: Path) -> Iterator[Figure]:
         look = statistics.median(times.look)
         how = "appliance without KVM; clones wait for it, which else the first would"
         yield reported("what follows, the look at the guest and its base: seconds", look, how)
-        ratio, how = compared(*in_turns(rig, packed, TURNS), packed)
+        ratio, how = compared(*in_turns(rig, packed, PACKED_TURNS), packed)
         yield reported(f"{what} + zstd -d + qemu-img convert, of a packed one", ratio, how)
         yield from the_same_again(rig, made, plain)
 

@@ -41,6 +41,7 @@ AREAS = (
     "eavesdrop",
     "fuzz",
     "disk_full",
+    "imports",
     "foreign",
     "cloud",
 )
