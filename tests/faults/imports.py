@@ -65,14 +65,22 @@ class Storm:
             self.stage.wait(one)
 
     def at_random(self, kills: int, cuts: int) -> None:
-        """Kill and cut so often, with several imports at once, and wait until all have ended."""
+        """Kill and cut so often, with several imports at once, and wait until all have ended.
+
+        It gives up when nothing happens any more.
+        """
         last = self.killed.total() + kills
-        due = time.monotonic()
-        end = due + PATIENCE + 3 * (kills + cuts)
+        due = happened = time.monotonic()
+        before = (0, 0, 0)
         while True:
-            is_over = self.killed.total() >= last and self.images.cut.total() >= cuts
+            struck = self.killed.total(), self.images.cut.total()
+            is_over = struck[0] >= last and struck[1] >= cuts
             under_way = self.stage.look()
-            if time.monotonic() > end or (is_over and not under_way):
+            now = (*struck, len(self.stage.imports) - len(under_way))
+            if now != before:
+                before, happened = now, time.monotonic()
+            is_stuck = time.monotonic() - happened > PATIENCE
+            if is_stuck or (is_over and not under_way):
                 return
             if not is_over and len(under_way) < AT_ONCE:
                 self._add(cuts)
