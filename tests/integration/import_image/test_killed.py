@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from maglica.host_worker.job.image import add_image
 from maglica.host_worker.journal.intents import Effect, Intents
 from maglica.model.errors import HostDown
 from maglica.model.request import Request, State
@@ -110,6 +111,24 @@ def test_a_new_version_that_is_killed_leaves_the_old_one(
     host.run(asked(host, site, NEW))
     assert host.content(host.kept()) == NEW
     assert not kept.exists()
+
+
+def test_what_can_not_be_undone_any_more_is_done_also_when_it_is_cancelled(
+    host: ImportHost, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_arguments: Any) -> None:
+        raise Killed
+
+    host.run(asked(host, site, OLD))
+    request = asked(host, site, NEW)
+    with monkeypatch.context() as planted, pytest.raises(Killed):
+        planted.setattr(add_image.made, "tidy", killed)
+        host.run(request)
+    site.requests.clear()
+    assert cancel(host, request).state is State.DONE
+    assert host.content(host.kept()) == NEW
+    assert len(host.image().image.versions) == 1
+    assert site.requests == []
 
 
 def test_nothing_is_undone_while_libvirtd_is_away(

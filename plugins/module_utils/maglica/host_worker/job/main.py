@@ -91,11 +91,14 @@ def _prepare(entry: Entry, context: JobContext) -> bool:
     """Undo what an earlier run has left; return whether the request is to run now.
 
     What is finished once it has begun is not undone: it runs to its end, also when it is cancelled.
+    So does what can't be undone any more.
     """
     try:
         announced = bool(context.journal.intents(entry.id))
         interrupted = table.of(entry.request).interrupted
         if announced and interrupted is Interrupted.FINISHED:
+            return True
+        if not announced and _IS_MADE.get(entry.request.kind, _never)(entry.request, context):
             return True
         if entry.ending is not None:
             with context.phase(entry.id, "undo"):
@@ -133,6 +136,14 @@ _KEPT: dict[str, Callable[[Request, JobContext], Collection[Effect]]] = {
     "clone": _of_clone,
     "add_image": add_image.goes_on_with,
 }
+
+
+def _never(_request: Request, _context: JobContext) -> bool:
+    return False
+
+
+# Whether all is made that a request has forgotten its intents of, by the verb.
+_IS_MADE: dict[str, Callable[[Request, JobContext], bool]] = {"add_image": add_image.is_made}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -83,6 +83,11 @@ def goes_on_with(request: Request, context: JobContext) -> Collection[Effect]:
     return _BEFORE if found is None else _FROM_THEN_ON
 
 
+def is_made(request: Request, context: JobContext) -> bool:
+    """Tell whether the image has the version that the request brings."""
+    return _of_request(request, context) is not None
+
+
 def _of_request(request: Request, context: JobContext) -> MadeImage | None:
     """Return the image, if it has the version that this request brings as its newest."""
     try:
