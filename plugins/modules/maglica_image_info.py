@@ -34,8 +34,8 @@ options:
     default: false
   bases:
     description:
-      - Whether to return each image's bases, the prepared copies that vms build upon, and whether
-        its guest can be customized. That is what the hosts, or those of O(host), last reported to
+      - Whether to return each image's bases, what vms build upon, and how its guest can be
+        customized. That is what the hosts, or those of O(host), last reported to
         the client worker, which must answer then, also within O(host_timeout).
     type: bool
     default: false
@@ -312,6 +312,7 @@ images:
           current: true
           areas: true
           vms: 1
+          way: offline
       contains:
         host:
           description: The host that it is on.
@@ -351,13 +352,19 @@ images:
           description: How many vms build upon it.
           type: int
           returned: always
+        way:
+          description:
+            - How vms are customized that build upon it, V(cloud-init), V(offline) or V(none).
+          type: str
+          returned: always
     looks:
       description:
-        - What a host found out of its guest before it made a base, by host; kept for that version
-          of the image. None of an image that no host has looked at yet.
-        - A clone of a version that was refused is refused at once. A request to release the image
-          (M(maglica.cloud.maglica_image)) has the next one look again, as may be wanted when
-          something is changed on the host and not in the image.
+        - What a host found out of its guest, by host; kept for that version of the image. None of
+          an image that no host has looked at yet.
+        - A clone of a version that was refused is refused at once, unless it is not to be
+          customized at all (O(maglica.cloud.maglica_vm#module:customize=none)). A request to
+          release the image (M(maglica.cloud.maglica_image)) has the next one look again, as may be
+          wanted when something is changed on the host and not in the image.
       type: list
       elements: dict
       returned: when O(bases=true)
@@ -365,8 +372,13 @@ images:
         - host: kvm0.example.jp
           version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
           customizable: true
-          reason: null
+          reason: its cloud-init is enabled and asks NoCloud
           current: true
+          way: cloud-init
+          distro: debian
+          release: "13"
+          stack: netplan
+          layout: ext4
       contains:
         host:
           description: The host that has looked.
@@ -381,12 +393,35 @@ images:
           type: bool
           returned: always
         reason:
-          description: Why not.
+          description: Why in that way, or why not.
           type: str
           returned: always
         current:
           description: As C(current) of a base.
           type: bool
+          returned: always
+        way:
+          description:
+            - How a clone is customized that asks for V(auto), V(cloud-init) or V(offline). None
+              where it can't be.
+          type: str
+          returned: always
+        distro:
+          description:
+            - The guest's system, such as V(debian). Empty where it is not known, as those below.
+          type: str
+          returned: always
+        release:
+          description: Its version.
+          type: str
+          returned: always
+        stack:
+          description: What configures its network, such as V(netplan).
+          type: str
+          returned: always
+        layout:
+          description: The file system at C(/), and what it lies on if that is no plain partition.
+          type: str
           returned: always
     xml:
       description: The definition on the first of its hosts.

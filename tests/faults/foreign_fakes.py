@@ -12,16 +12,16 @@ from unittest.mock import patch
 
 from maglica.guest import ssh_keys
 from maglica.guest.appliance import accel
-from maglica.guest.facts import GuestFacts, Mount
 from maglica.guest.filesystem import ApplianceDied
 from maglica.guest.identity import HostKey
+from maglica.guest.prepare import Prepared
 from maglica.host_worker.job.image import look
 from maglica.host_worker.job.vm import clone
 from maglica.model.errors import GuestUnreadable, MaglicaError
+from maglica.model.request import Customize
+from support.fake_host import SEEN, prepared
 
 from .foreign_world import World
-
-FACTS = GuestFacts((Mount("/", "/dev/sda"),), "debian", "12", "ifupdown", "i", "", shared=True)
 
 
 @contextmanager
@@ -32,11 +32,11 @@ def fakes(world: Callable[[], World]) -> Iterator[None]:
         error = GuestUnreadable("the appliance found nothing") if world().unlucky else None
         return {guest.key: error for guest in guests}
 
-    def prepare(*_rest: Any) -> GuestFacts:
+    def prepare(_drives: Any, asked: Customize | None, *_rest: Any) -> Prepared:
         if world().unlucky:
             # A verdict on the guest would be kept.
             raise ApplianceDied("the appliance ended")
-        return FACTS
+        return prepared(SEEN, asked)
 
     def host_keys(types: Sequence[str], name: str, _folder: Path) -> tuple[HostKey, ...]:
         return tuple(HostKey(kind, b"key", f"ssh-{kind} AAAA {name}") for kind in types)

@@ -19,15 +19,17 @@ from maglica.disk.partitions import Patch
 from maglica.guest import ssh_keys
 from maglica.guest.appliance import accel
 from maglica.guest.appliance.appliance import Drive
+from maglica.guest.cloud_init.way import way
 from maglica.guest.customize import Guest
-from maglica.guest.facts import GuestFacts, Mount
+from maglica.guest.facts import GuestFacts, Mount, Seen
 from maglica.guest.identity import HostKey
+from maglica.guest.prepare import Prepared
 from maglica.host_worker.job.context import JobContext, key_folder
 from maglica.host_worker.job.image import look
 from maglica.host_worker.job.vm import clone
 from maglica.host_worker.journal.journal import Journal
-from maglica.model.errors import MaglicaError
-from maglica.model.request import Request, State, new_request_id
+from maglica.model.errors import GuestUnsupported, MaglicaError
+from maglica.model.request import Customize, Request, State, new_request_id
 from maglica.verbs.clone import CloneSpec
 from support import fake_libvirt
 from support.fake_libvirt import Connection, Domain
@@ -35,6 +37,8 @@ from support.fake_libvirt import Connection, Domain
 IMAGE = "debian.original"
 NAMES = ("vm0.example.jp", "vm1.example.jp", "vm2.example.jp")
 FACTS = GuestFacts((Mount("/", "/dev/sda"),), "debian", "12", "ifupdown", "i", "", shared=True)
+# An image without cloud-init.
+SEEN = Seen("debian", "12", "ifupdown", "ext4", cloud_init="is not there")
 DEFINITION = """
 <domain type='qemu'>
   <name>{name}</name>
@@ -55,9 +59,19 @@ class Killed(BaseException):
     """The process is gone: nothing that would clean up runs."""
 
 
+def prepared(seen: Seen, asked: Customize | None, facts: GuestFacts = FACTS) -> Prepared:
+    """What comes of a look at a guest of which that is found."""
+    try:
+        chosen = None if asked is None else way(asked, seen.cloud_init, seen.offline).way
+    except GuestUnsupported:
+        chosen = None
+    return Prepared(seen, chosen, facts if chosen is Customize.OFFLINE else None)
+
+
 class FakeHost:
     """The host of a test. ``copied``, ``prepared``, ``batches`` and ``grown`` tell what was done on
-    it; ``facts`` are those of every guest, ``head`` is what every base's disk begins with.
+    it; ``facts`` are those of every guest, and ``seen`` is what looks find of it; ``head`` is what
+    every base's disk begins with.
 
     ``events`` counts the side effects and what announces them, from whichever thread; at number
     ``kill_at`` the process ends, with all its threads. ``broken`` maps a step ("copy", "prepare",
@@ -75,6 +89,7 @@ class FakeHost:
         self.batches: list[list[str]] = []
         self.guests: dict[str, Guest] = {}
         self.facts = replace(FACTS, ssh_host_keys=("ed25519",))
+        self.seen = SEEN
         self.head = b""
         self.heads_read = 0
         self.grown: dict[str, tuple[str, int, Sequence[Patch]]] = {}
@@ -175,11 +190,15 @@ class FakeHost:
         self.step("copy")
 
     def prepare(
-        self, drives: Sequence[Drive], use_kvm: bool, alive: Callable[[], None]
-    ) -> GuestFacts:
+        self,
+        drives: Sequence[Drive],
+        asked: Customize | None,
+        use_kvm: bool,
+        alive: Callable[[], None],
+    ) -> Prepared:
         self.prepared.append([drive.path for drive in drives])
         self.step("prepare")
-        return self.facts
+        return prepared(self.seen, asked, self.facts)
 
     def read_head(self, layer: chain.Layer, length: int) -> bytes:
         assert Path(layer.path).name in self.bases()

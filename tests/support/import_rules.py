@@ -126,6 +126,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
             "disk",
             "domain",
             "guest.network.families",
+            "guest.facts",
+            "guest.cloud_init.way",
             "libvirtd",
             "config",
             "system",

@@ -4,20 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from maglica.guest.cloud_init.facts import SeedFacts
-from maglica.guest.cloud_init.way import Chosen, way
-from maglica.host_worker.job.image import base as bases
-from maglica.host_worker.job.image import ways
-from maglica.host_worker.journal.bases import Base
+from maglica.guest.facts import Seen
+from maglica.guest.prepare import Prepared
+from maglica.host_worker.job.image import look
 from maglica.model.request import Customize
 
-from .fake_host import FakeHost
+from .fake_host import FakeHost, prepared
 
 FACTS = SeedFacts(("ed25519",), "debian", root_device="/dev/sda1", root_kind="ext4")
 
@@ -30,26 +27,29 @@ class Guests:
     offline: str | None = None
     facts: SeedFacts = field(default_factory=lambda: FACTS)
 
+    @property
+    def seen(self) -> Seen:
+        seed = self.facts if self.cloud_init is None else None
+        return Seen(cloud_init=self.cloud_init, offline=self.offline, seed=seed)
+
 
 @pytest.fixture
 def guests(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
-    return look_at(Guests(), monkeypatch)
+    found = Guests()
+
+    def prepare(*asked: Any) -> Prepared:
+        host.seen = found.seen
+        return host.prepare(*asked)
+
+    monkeypatch.setattr(look, "prepare_base", prepare)
+    return found
 
 
 def look_at(found: Guests, monkeypatch: pytest.MonkeyPatch) -> Guests:
     """Let looks at all images find this, from now on."""
-    real = bases.held
 
-    def chosen(image: Any, asked: Customize, *_more: Any) -> Chosen:
-        return way(asked, found.cloud_init, found.offline)
+    def prepare(_drives: Any, asked: Customize | None, *_rest: Any) -> Prepared:
+        return prepared(found.seen, asked)
 
-    @contextmanager
-    def held(
-        image: Any, context: Any, request_id: str, asked: Customize, *more: Any
-    ) -> Iterator[Base]:
-        with real(image, context, request_id, asked, *more) as base:
-            yield replace(base, seed=found.facts) if asked is Customize.CLOUD_INIT else base
-
-    monkeypatch.setattr(ways, "chosen", chosen)
-    monkeypatch.setattr(bases, "held", held)
+    monkeypatch.setattr(look, "prepare_base", prepare)
     return found

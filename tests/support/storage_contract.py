@@ -30,7 +30,7 @@ def own(pool: Path, name: str, pool_name: str = "default") -> OwnVolume:
 
 def context(connection) -> SimpleNamespace:
     """What own_files needs of a JobContext where nothing was announced."""
-    journal = SimpleNamespace(announced=tuple)
+    journal = SimpleNamespace(announced=tuple, bases=tuple)
     return SimpleNamespace(connect=lambda: connection, journal=journal)
 
 
@@ -173,7 +173,7 @@ class StorageContract:
 
     def test_what_a_file_builds_upon_is_in_use(self, connection, pool: Path) -> None:
         base, overlay = made(connection, pool, "base.qcow2"), own(pool, "overlay.qcow2")
-        known(connection).create(connection, overlay, MIB, base.path)
+        known(connection).overlay(connection, overlay, (chain.Layer(base.path, "qcow2", MIB, 0),))
         with pytest.raises(NotOwn, match=f"{base.path} is in use by the file {overlay.path}"):
             own_files.check(OwnFiles((base,)), context(connection))
         own_files.discard(OwnFiles((base,)), context(connection))

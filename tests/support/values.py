@@ -228,6 +228,7 @@ bases = st.builds(
     current=maybe(st.booleans()),
     areas=st.booleans(),
     vms=st.integers(0, 1 << 20),
+    way=st.sampled_from(request.Customize),
 )
 looks = st.builds(
     request.LookSummary,
@@ -236,6 +237,11 @@ looks = st.builds(
     customizable=st.booleans(),
     reason=maybe(texts(2000)),
     current=maybe(st.booleans()),
+    way=maybe(st.sampled_from(request.Customize)),
+    distro=texts(40),
+    release=texts(40),
+    stack=texts(400),
+    layout=texts(400),
 )
 images = st.builds(
     request.ImageSummary,

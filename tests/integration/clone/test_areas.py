@@ -19,11 +19,13 @@ from maglica.guest.appliance.appliance import Drive
 from maglica.guest.areas import writes
 from maglica.guest.areas.writes import Writer
 from maglica.guest.clone_plan import plan
-from maglica.guest.customize import Guest, placed, prepare_base, write_areas
+from maglica.guest.customize import Guest, write_areas
 from maglica.guest.facts import GuestFacts
 from maglica.guest.identity import Identity, NicIdentity
+from maglica.guest.prepare import placed
 from support import guest as debian
 from support import volumes
+from support.offline_base import prepare_offline
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -94,7 +96,7 @@ def prepared(layout: Layout) -> tuple[Drive, GuestFacts]:
     command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(layout.disk), str(base)]
     subprocess.run(command, check=True)
     drive = Drive(str(base), "qcow2")
-    return drive, placed(prepare_base([drive], use_kvm=False), [drive], qemu_img.map_of)
+    return drive, placed(prepare_offline([drive]), [drive], qemu_img.map_of)
 
 
 def overlay_of(base: Drive, name: str) -> Path:

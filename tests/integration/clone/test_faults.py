@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Callable
 
 import pytest
 from maglica.disk import chain, mounts, pools, qemu_img
@@ -24,12 +23,14 @@ from maglica.guest.customize import Guest, customize
 from maglica.guest.edits import Write
 from maglica.guest.facts import GuestFacts, Mount
 from maglica.guest.filesystem import ApplianceDied
+from maglica.guest.prepare import Prepared
 from maglica.host_worker.daemon import job_folders
 from maglica.host_worker.job import undo
 from maglica.host_worker.job.image import look
 from maglica.model.errors import GuestUnreadable
-from maglica.model.request import Request, State
+from maglica.model.request import Customize, Request, State
 from support import guest as debian
+from support.fake_host import SEEN
 from support.guest import Disk
 
 from .conftest import IMAGE, Host
@@ -37,6 +38,7 @@ from .conftest import IMAGE, Host
 pytestmark = pytest.mark.timeout(600)
 
 FACTS = GuestFacts((Mount("/", "/dev/sda"),), "debian", "12", "ifupdown", "i", "", shared=True)
+PREPARED = Prepared(SEEN, Customize.OFFLINE, FACTS)
 JOB = """
 import sys
 from pathlib import Path
@@ -132,12 +134,14 @@ def test_a_disk_without_a_system_is_refused_before_the_copy_and_then_at_once(
     assert failed.failure.code == "guest_unreadable"
     assert failed.failure.text == (
         "cannot clone empty.original as vm0.example.jp on host kvm0.example.jp:"
-        " libguestfs finds no operating system on its disks"
+        " libguestfs finds no operating system on its disks; customize: none clones it as it is"
+        " inside"
     )
     assert_nothing_is_left(host, request)
-    monkeypatch.setattr(look, "prepare_base", lambda *_asked: FACTS)
+    monkeypatch.setattr(look, "prepare_base", lambda *_asked: PREPARED)
     (again,) = host.run(host.request("vm1.example.jp", image="empty.original"))
-    assert "finds no operating system on its disks (found " in again.failure.text
+    assert "finds no operating system on its disks; customize" in again.failure.text
+    assert " clones it as it is inside (found " in again.failure.text
     assert copied == []
 
 
@@ -211,7 +215,7 @@ def test_a_disk_that_fills_up_during_the_copy(
     host: Host, full: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mounts, "room", lambda path: Room(1 << 40, 1 << 40))
-    monkeypatch.setattr(look, "prepare_base", lambda *_asked: FACTS)
+    monkeypatch.setattr(look, "prepare_base", lambda *_asked: PREPARED)
     noise = host.folder / "noise.raw"
     noise.write_bytes(os.urandom(8 << 20))
     host.add_image(noise, "noise.original")
@@ -231,12 +235,12 @@ def test_a_disk_that_fills_up_under_the_appliance_is_found_at_once(
     launched: list[float] = []
 
     def fill_and_prepare(
-        drives: Sequence[Drive], use_kvm: bool, alive: Callable[[], None]
-    ) -> GuestFacts:
+        drives: Sequence[Drive], asked: Customize | None, use_kvm: bool, _alive: object
+    ) -> Prepared:
         with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
             while file.write(bytes(4096)):
                 pass
-        return prepare_base(drives, use_kvm, lambda: launched.append(time.monotonic()))
+        return prepare_base(drives, asked, use_kvm, lambda: launched.append(time.monotonic()))
 
     monkeypatch.setattr(look, "prepare_base", fill_and_prepare)
     request = host.request("vm0.example.jp")

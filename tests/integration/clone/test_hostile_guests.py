@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from maglica.guest.appliance.appliance import Drive
-from maglica.guest.customize import prepare_base
 from maglica.model.errors import GuestUnsupported
 from support import guest
 from support.guest import Disk
+from support.offline_base import prepare_offline
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -51,7 +51,7 @@ def test_links_and_devices_lead_nowhere(tmp_path: Path) -> None:
         b"# caf\xe9 \x1b[2J\niface eth1 inet dhcp\n"
     )
     base = make_base(tmp_path, tree)
-    facts = prepare_base([Drive(str(base), "qcow2")], use_kvm=False)
+    facts = prepare_offline([Drive(str(base), "qcow2")])
     assert (facts.hostname, facts.hosts) == ("", "127.0.0.1\tlocalhost\n")
     looked = Disk(str(base), tmp_path / "look")
     assert looked.text("/etc/passwd") == guest.FILES["etc/passwd"]
@@ -68,4 +68,4 @@ def test_a_name_that_is_no_utf8_is_told(tmp_path: Path) -> None:
     (tree / "etc/network/interfaces.d/caf\udce9").touch()
     base = make_base(tmp_path, tree)
     with pytest.raises(GuestUnsupported, match=r"interfaces.d/\* in the guest: .* no UTF-8"):
-        prepare_base([Drive(str(base), "qcow2")], use_kvm=False)
+        prepare_offline([Drive(str(base), "qcow2")])

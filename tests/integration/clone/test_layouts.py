@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from maglica.guest.appliance.appliance import Drive
 from maglica.guest.clone_plan import plan
-from maglica.guest.customize import Guest, customize, prepare_base
+from maglica.guest.customize import Guest, customize
 from maglica.guest.facts import Mount
 from maglica.guest.identity import Identity, NicIdentity
 from support import guest as debian
 from support import volumes
 from support.guest import Disk
+from support.offline_base import prepare_offline
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -40,7 +41,7 @@ def prepared_clones(bases: list[Path]) -> tuple[list[Mount], list[list[str]], bo
     for raw, path in zip(bases, qcow2):
         command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(path)]
         subprocess.run(command, check=True)
-    facts = prepare_base([Drive(str(path), "qcow2") for path in qcow2], use_kvm=False)
+    facts = prepare_offline([Drive(str(path), "qcow2") for path in qcow2])
     guests, overlays = [], []
     for name in NAMES:
         mine = [str(path.with_name(f"{name}.{path.name}")) for path in qcow2]

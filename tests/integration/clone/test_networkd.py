@@ -14,12 +14,14 @@ from maglica.guest import ssh_keys
 from maglica.guest.appliance.appliance import Drive
 from maglica.guest.areas.writes import Writer
 from maglica.guest.clone_plan import plan
-from maglica.guest.customize import Guest, placed, prepare_base, write_areas
+from maglica.guest.customize import Guest, write_areas
 from maglica.guest.facts import GuestFacts
 from maglica.guest.identity import Identity, NicIdentity
+from maglica.guest.prepare import placed
 from support import guest as debian
 from support import networkd
 from support.guest import Disk
+from support.offline_base import prepare_offline
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -59,7 +61,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Drive, GuestFact
     command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(disk), str(base)]
     subprocess.run(command, check=True)
     drive = Drive(str(base), "qcow2")
-    return drive, placed(prepare_base([drive], use_kvm=False), [drive], qemu_img.map_of)
+    return drive, placed(prepare_offline([drive]), [drive], qemu_img.map_of)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from maglica.manage.images import bring, foresee
 from maglica.model.errors import HostDown, HostUnknown, ImageUnknown
 from maglica.model.request import (
     BaseSummary,
+    Customize,
     DomainSummary,
     Failure,
     HostReport,
@@ -112,9 +113,18 @@ def looked_at(host: str, customizable: bool) -> HostStatus:
     return replace(status(host), report=HostReport(domains=(image(),), looks=(look,)))
 
 
-def test_release_where_the_image_was_refused() -> None:
+def test_release_where_something_is_known_of_the_image() -> None:
     hosts = (looked_at("a", False), looked_at("b", True), status("c"))
-    assert to_do(RELEASED, *hosts) == {"a": True, "b": False, "c": False}
+    assert to_do(RELEASED, *hosts) == {"a": True, "b": True, "c": False}
+
+
+def test_prepare_where_the_base_is_for_another_way() -> None:
+    look = LookSummary(IMAGE, "0123456789ab", True, None, True, Customize.CLOUD_INIT)
+    hosts = [
+        replace(status(host), report=HostReport(domains=(image(),), looks=(look,), bases=(made,)))
+        for host, made in (("a", base()), ("b", base(way=Customize.CLOUD_INIT)))
+    ]
+    assert to_do(PREPARED, *hosts) == {"a": True, "b": False}
 
 
 def test_release_where_a_base_is_not_used() -> None:

@@ -52,7 +52,8 @@ class Layer:
 
     A block device does not tell what of it is empty, so that nothing counts as allocated.
     ``identity`` changes whenever the file is written, replaced or moved; it is None for a block
-    device, which does not show that.
+    device, which does not show that. ``kept``: nobody writes to it, while libvirt lends it to the
+    guests upon it.
     """
 
     path: str
@@ -60,14 +61,18 @@ class Layer:
     size: int
     allocated: int
     identity: tuple[Any, ...] | None = None
+    kept: bool = False
 
 
 Chain = tuple[Layer, ...]
 
 
-def inspect(path: str, disk_format: str, folders: Collection[str]) -> Chain:
+def inspect(
+    path: str, disk_format: str, folders: Collection[str], kept: Collection[str] = ()
+) -> Chain:
     """Return the disk's file and all its backing files, the top first.
 
+    ``kept`` are the paths of files that nobody writes to.
     A backing file must have its format stated, and it must lie in one of ``folders`` or beside the
     top file, as must what a link in the top file's place leads to: a header or a link could
     otherwise name any file of this host. Beside a device are all others, so that only ``folders``
@@ -77,12 +82,13 @@ def inspect(path: str, disk_format: str, folders: Collection[str]) -> Chain:
     allowed = {Path(os.path.realpath(folder)) for folder in folders}
     next_path: str | None = path
     next_format: str | None = disk_format
+    unwritten = set(map(os.path.realpath, kept))
     while next_path is not None:
         if next_format not in (RAW, QCOW2):
             raise ImageUnsupported(_about(next_path, f"has the format {next_format!r:.40}"))
         if len(layers) >= MAX_LAYERS:
             raise ImageUnsupported(_about(path, f"has more than {MAX_LAYERS} layers, or a loop"))
-        layer, header = _open(next_path, next_format)
+        layer, header = _open(next_path, next_format, unwritten)
         if not layers and layer.identity is not None:
             allowed.add(Path(os.path.realpath(Path(path).parent)))
         if layer.identity is not None and Path(os.path.realpath(next_path)).parent not in allowed:
@@ -95,7 +101,7 @@ def inspect(path: str, disk_format: str, folders: Collection[str]) -> Chain:
     return tuple(layers)
 
 
-def _open(path: str, disk_format: str) -> tuple[Layer, Header | None]:
+def _open(path: str, disk_format: str, unwritten: Collection[str]) -> tuple[Layer, Header | None]:
     if not path.isprintable():
         # Also bytes that are no UTF-8: QEMU's JSON can't state such a name.
         raise ImageUnsupported(_about(repr(path), "has a name with characters that are not shown"))
@@ -114,17 +120,18 @@ def _open(path: str, disk_format: str) -> tuple[Layer, Header | None]:
     if size > qcow2.MAX_SIZE:
         limit = f"{qcow2.MAX_SIZE >> 40} TiB"
         raise ImageUnsupported(_about(path, f"claims to have {size} bytes, more than {limit}"))
-    identity = None if is_block else _identity(path, status)
+    kept = os.path.realpath(path) in unwritten
+    identity = None if is_block else _identity(path, status, kept)
     allocated = 0 if is_block else status.st_blocks * 512
     if disk_format == RAW:
-        return Layer(path, RAW, size, allocated, identity), None
+        return Layer(path, RAW, size, allocated, identity, kept), None
     try:
         header = qcow2.parse_header(data)
     except ImageUnsupported as error:
         raise ImageUnsupported(f"disk {path} can't be used: {error}") from None
     if header is None:
         raise ImageUnsupported(_about(path, "is defined as qcow2, but has no qcow2 header"))
-    return Layer(path, QCOW2, header.size, allocated, identity), header
+    return Layer(path, QCOW2, header.size, allocated, identity, kept), header
 
 
 def _backing(layer: Layer, header: Header, allowed: Collection[Path]) -> str:
@@ -146,15 +153,11 @@ def _about(path: str, problem: str) -> str:
     return f"disk {path} can't be used: it {problem}"
 
 
-def _identity(path: str, status: os.stat_result) -> tuple[Any, ...]:
+def _identity(path: str, status: os.stat_result, kept: bool) -> tuple[Any, ...]:
     # Not st_dev: the same file system may have another number the next time that it is mounted.
-    return (
-        path,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
+    written = (path, status.st_ino, status.st_size, status.st_mtime_ns)
+    # The owner of what is below a guest's disk changes when that is started.
+    return written if kept else (*written, status.st_ctime_ns)
 
 
 def version(image_uuid: str, chains: Mapping[str, Chain]) -> str | None:
@@ -209,7 +212,7 @@ def _identity_now(layer: Layer) -> tuple[Any, ...] | None:
     if layer.identity is None:
         return None
     try:
-        return _identity(layer.path, Path(layer.path).stat())
+        return _identity(layer.path, Path(layer.path).stat(), layer.kept)
     except OSError as error:
         raise StorageFailed(f"disk {layer.path} can't be read: {error.strerror}") from error
 
@@ -274,10 +277,7 @@ def is_plain(layer: Layer) -> bool:
 
 
 def is_untouched(path: str) -> bool:
-    """Tell whether nothing was written to the disk of a qcow2 file since the file was made.
-
-    Raises ImageUnsupported for a damaged one, StorageFailed.
-    """
+    """Tell whether nobody wrote to a qcow2 disk. Raises ImageUnsupported, StorageFailed."""
     with _qcow2(path) as (file, header, length):
         return qcow2.is_untouched(file, header, length)
 

@@ -77,9 +77,9 @@ class FilePool(Pool):
             raise StorageFailed(text) from error
 
     def create(
-        self, connection: Any, volume: OwnVolume, size: int, backing: str | None = None
+        self, connection: Any, volume: OwnVolume, size: int, backing: Layer | None = None
     ) -> None:
-        """Make a sparse volume of ``size`` bytes, upon the qcow2 file ``backing`` if named.
+        """Make a sparse volume of ``size`` bytes, upon the file of ``backing`` if there is one.
 
         Nothing is ever replaced: a file of that name is somebody's. Raises NoRoom, StorageFailed.
         """
@@ -108,7 +108,7 @@ class FilePool(Pool):
             raise failure(f"{volume.path} can't be written: {error.strerror}") from error
 
     def overlay(self, connection: Any, volume: OwnVolume, base: Chain) -> None:
-        self.create(connection, volume, base[0].size, base[0].path)
+        self.create(connection, volume, base[0].size, base[0])
 
     def copy(
         self,
@@ -181,7 +181,7 @@ def _shared(root: ET.Element, path: str) -> str | None:
     return mounts.shared_kind(path)
 
 
-def _definition(name: str, size: int, kind: str, backing: str | None) -> str:
+def _definition(name: str, size: int, kind: str, backing: Layer | None) -> str:
     volume = ET.Element("volume")
     ET.SubElement(volume, "name").text = name
     ET.SubElement(volume, "capacity", unit="bytes").text = str(size)
@@ -192,8 +192,8 @@ def _definition(name: str, size: int, kind: str, backing: str | None) -> str:
         ET.SubElement(target, "compat").text = "1.1"
     if backing is not None:
         store = ET.SubElement(volume, "backingStore")
-        ET.SubElement(store, "path").text = backing
-        ET.SubElement(store, "format", type=QCOW2)
+        ET.SubElement(store, "path").text = backing.path
+        ET.SubElement(store, "format", type=backing.format)
     return ET.tostring(volume, encoding="unicode")
 
 

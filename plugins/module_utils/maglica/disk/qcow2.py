@@ -244,13 +244,15 @@ def is_plain(data: bytes) -> bool:
 
 
 def is_untouched(file: BinaryIO, header: Header, length: int) -> bool:
-    """Tell whether nothing was ever written to the disk since the file was made.
+    """Tell whether nothing was ever written to the disk since the file was made, and no snapshot is
+    in it.
 
     Raises ImageUnsupported, OSError.
     """
     layout = header.layout
     entries = _entries(file, layout.l1_offset, layout.l1_size, length)
-    return not any(entry & _OFFSET for entry in entries)
+    file.seek(0)
+    return not snapshots(file.read(HEAD)) and not any(entry & _OFFSET for entry in entries)
 
 
 def snapshots(data: bytes) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 from .._deps import need
 from ..domain.definition import DefinedDisk
+from ..domain.image_metadata import ImageRecord
 from ..domain.metadata import OwnVolume
 from ..libvirtd import local
 from ..model.errors import ImageUnsupported, MaglicaError, NotOwn, StorageFailed
@@ -87,6 +88,12 @@ def is_of_image(name: str, version_uuid: str) -> bool:
     match = _OF_IMAGE.fullmatch(name)
     is_kept = match is not None and match[1] == version_uuid[:8]
     return is_kept or is_of_vm(name, version_uuid)
+
+
+def kept_paths(image: ImageRecord | None) -> tuple[str, ...]:
+    """Return the paths of the volumes that keep what an image came as, in all its versions."""
+    own = () if image is None else image.volumes
+    return tuple(volume.path for volume in own if _OF_IMAGE.fullmatch(volume.name))
 
 
 def is_medium(name: str) -> bool:

@@ -1,33 +1,24 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two acts on guests: prepare a base once, and give all clones of a batch their identities."""
+"""Gives all clones of a batch their identities, from outside."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
 from ..model.errors import GuestUnreadable, MaglicaError, NoRoom, StorageFailed
-from .accounts import SHADOW
 from .appliance.appliance import MAX_DRIVES, Appliance, Drive, launched, moved
-from .areas.plan import located, new_fill, patches, usable
-from .areas.writes import DiskPatches, Piece, Writer, confirmed, hits, is_untouched
-from .base_plan import clean, lay_out
-from .clone_plan import AUTHORIZED_KEYS
+from .areas.plan import patches
+from .areas.writes import DiskPatches, Writer, is_untouched
 from .edits import Edit, SetUser, apply
 from .facts import GuestFacts, Mount
 from .filesystem import ApplianceDied
-from .growth import FSTAB
-from .inspect import examine
-from .system import find_system, holding, with_inodes
 
-# An inspection under emulation takes minutes at worst, and so does the replay of a big journal.
-# Less than the silence after which the worker takes a job for hung, so that the cause can be told.
-PREPARE_SECONDS = 240
 # A clone takes a second; whatever takes so much longer hangs.
 CUSTOMIZE_SECONDS = 120
 
@@ -41,52 +32,6 @@ class Guest:
     key: str
     drives: tuple[Drive, ...]
     edits: tuple[Edit, ...]
-
-
-def prepare_base(
-    drives: Sequence[Drive], use_kvm: bool, alive: Callable[[], None] = lambda: None
-) -> GuestFacts:
-    """Take the image's identity off its base and return what clones need to know of the guest.
-
-    Files that clones write are laid out as areas where the guest's disks allow that; ``placed``
-    finds these. Mounting for writing replays the journals of file systems that were not unmounted
-    cleanly. Raises GuestUnreadable or GuestUnsupported, which are verdicts on the guest, but for
-    ApplianceDied; NoRoom or StorageFailed.
-    """
-    with launched(drives, use_kvm) as appliance:
-        alive()
-        with appliance.within(PREPARE_SECONDS):
-            system = find_system(appliance)
-        alive()
-        with appliance.mounted(system.mounts, PREPARE_SECONDS) as filesystem:
-            findings = examine(filesystem, system)
-            edits, facts = lay_out(findings, new_fill() if system.is_plain else "")
-            # fstab(5) is there: filled, it keeps its owner, mode and label.
-            apply((*clean(findings), *edits), filesystem, (FSTAB,))
-            numbers = {area.path: filesystem.inode(area.path) for area in facts.areas}
-        with appliance.within(PREPARE_SECONDS):
-            facts = replace(facts, areas=with_inodes(appliance, facts, numbers))
-    paths = (*facts.laid_out, AUTHORIZED_KEYS, SHADOW)
-    return replace(facts, mounts=holding(facts.mounts, paths))
-
-
-def placed(
-    facts: GuestFacts,
-    drives: Sequence[Drive],
-    map_of: Callable[[str], Sequence[Piece]],
-    alive: Callable[[], None] = lambda: None,
-) -> GuestFacts:
-    """Return the facts with the places that the areas have on the base's disks.
-
-    ``map_of`` tells what of the disk at a path lies in its file. Without areas, if these can't be
-    found. Raises StorageFailed.
-    """
-    if not facts.areas:
-        return facts
-    maps = [map_of(drive.path) for drive in drives]
-    found = usable(confirmed(drives, maps, located(facts, hits(drives, maps, facts.fill, alive))))
-    log.info("areas found: %d of %d", len(found), len(facts.areas))
-    return replace(facts, areas=found)
 
 
 def write_areas(

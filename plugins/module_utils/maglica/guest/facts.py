@@ -8,6 +8,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from .cloud_init.facts import SeedFacts
+
 
 @dataclass(frozen=True)
 class Mount:
@@ -137,6 +139,37 @@ class GuestFacts:
         known["loopback"] = _interface(data["loopback"])
         known["areas"] = tuple(_area(entry) for entry in data.get("areas", ()))
         return cls(**known)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one look at an image found of its guest; kept as JSON, so that nobody looks again.
+
+    The first four are words to be shown: what the guest calls itself and its release, what
+    configures its network, and the file system at / with what that lies on. ``cloud_init``: why its
+    cloud-init would not obey, to follow "its cloud-init"; ``offline``: why it can't be customized
+    offline, a sentence. None: it can. ``seed`` is for clones by cloud-init, and None where it would
+    not obey; ``is_clean``: then nothing is to be changed on their base.
+    """
+
+    distro: str = ""
+    release: str = ""
+    stack: str = ""
+    layout: str = ""
+    cloud_init: str | None = None
+    offline: str | None = None
+    seed: SeedFacts | None = None
+    is_clean: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what JSON can hold."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Seen:
+        """Return what ``to_json`` gave, also after a way through JSON."""
+        seed = None if data["seed"] is None else SeedFacts.from_json(data["seed"])
+        return cls(**{**data, "seed": seed})
 
 
 def _interface(data: dict[str, Any]) -> GuestInterface:

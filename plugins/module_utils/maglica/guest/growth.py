@@ -88,3 +88,11 @@ def grows(facts: GuestFacts) -> bool:
     except DiskSizeUnsupported:
         return False
     return True
+
+
+def layout(root: str, kind: str) -> str:
+    """Return the file system at / and what it lies on, in words that are shown."""
+    match = _DEVICE.fullmatch(root)
+    if match is None:
+        return f"{kind:.40} on {'RAID' if root.startswith('/dev/md') else 'LVM'}"
+    return f"{kind:.40}" if match[2] else f"{kind:.40} without partitions"

@@ -153,14 +153,16 @@ def _absent(status: HostStatus, wanted: WantedImage) -> Place:
 def _prepared(status: HostStatus, wanted: WantedImage) -> Place:
     bases = [base for base in status.report.bases if base.image == wanted.name]
     spec = PrepareSpec(wanted.name, status.host)
-    is_to_do = not any(base.current for base in bases)
+    looks = [look for look in status.report.looks if look.image == wanted.name]
+    ways = {look.way for look in looks if look.current}
+    is_to_do = not any(base.current and (not ways or base.way in ways) for base in bases)
     return Place(status.host, is_to_do, "not prepared", "prepared", spec)
 
 
 def _released(status: HostStatus, wanted: WantedImage) -> Place:
     looks = [look for look in status.report.looks if look.image == wanted.name]
     bases = [base for base in status.report.bases if base.image == wanted.name]
-    is_to_do = any(not base.vms for base in bases) or any(not each.customizable for each in looks)
+    is_to_do = any(not base.vms for base in bases) or bool(looks)
     spec = ReleaseSpec(wanted.name, status.host)
     return Place(status.host, is_to_do, "prepared", "not prepared", spec)
 

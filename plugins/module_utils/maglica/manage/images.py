@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from ..model.plain import plain
 from ..model.request import BaseSummary, HostStatus, LookSummary, Request, new_request_id
 from ..model.text import one_line, some
 from ..verbs import table
@@ -59,7 +60,7 @@ def _by_image(
 ) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for host, entry in entries:
-        shown = {"host": host, **asdict(entry)}
+        shown = {"host": host, **plain(entry)}
         found.setdefault(shown.pop("image"), []).append(shown)
     return found
 

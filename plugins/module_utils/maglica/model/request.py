@@ -223,7 +223,7 @@ class BaseSummary:
 
     ``current``: whether the image is in that state now; None when that can't be told, because the
     image runs or is gone. ``areas``: whether clones of it need no appliance. ``vms`` counts the
-    vms that build upon it.
+    vms that build upon it. ``way`` is how clones are customized that do.
     """
 
     id: str
@@ -235,13 +235,18 @@ class BaseSummary:
     current: bool | None
     areas: bool
     vms: int
+    way: Customize = Customize.OFFLINE
 
 
 @dataclass(frozen=True)
 class LookSummary:
-    """Whether the guest of an image can be customized, as a look at that ``version`` of it found.
+    """What a look at that ``version`` of an image found of its guest, and of how clones of it are
+    customized.
 
-    ``reason``: why not. ``current``: as of a base.
+    ``customizable``: they can be; ``way`` is how, where nothing is asked for, and ``reason`` is why
+    so, or why not. ``current``: as of a base. ``distro`` and ``release`` are the guest's own words,
+    ``stack`` configures its network, ``layout`` is the file system at / and what it lies on; empty
+    where that is not known.
     """
 
     image: str
@@ -249,6 +254,11 @@ class LookSummary:
     customizable: bool
     reason: str | None
     current: bool | None
+    way: Customize | None = None
+    distro: str = ""
+    release: str = ""
+    stack: str = ""
+    layout: str = ""
 
 
 @dataclass(frozen=True)

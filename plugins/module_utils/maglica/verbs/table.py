@@ -13,6 +13,7 @@ from ..model.request import Request, Spec
 from .add_image import ADD_IMAGE
 from .clone import CLONE
 from .flatten import FLATTEN
+from .inspect import INSPECT
 from .prepare import PREPARE
 from .release import RELEASE
 from .remove import REMOVE
@@ -27,7 +28,7 @@ from .verb import Verb
 # Where a vm needs several, they are asked for in this order.
 VERBS: tuple[Verb, ...] = (
     *(CLONE, REMOVE, STOP, RESIZE, TAG, RESTART, FLATTEN, START),
-    *(PREPARE, RELEASE, ADD_IMAGE, REMOVE_IMAGE),
+    *(INSPECT, PREPARE, RELEASE, ADD_IMAGE, REMOVE_IMAGE),
 )
 
 

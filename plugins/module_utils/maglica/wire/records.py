@@ -191,6 +191,7 @@ base = record(
     current=optional(boolean),
     areas=boolean,
     vms=integer(0, MAX_COUNT),
+    way=choice(model.Customize),
 )
 look = record(
     model.LookSummary,
@@ -199,6 +200,11 @@ look = record(
     customizable=boolean,
     reason=optional(text()),
     current=optional(boolean),
+    way=optional(choice(model.Customize)),
+    distro=text(MAX_TYPE),
+    release=text(MAX_TYPE),
+    stack=text(MAX_TITLE),
+    layout=text(MAX_TITLE),
 )
 image = record(
     model.ImageSummary,

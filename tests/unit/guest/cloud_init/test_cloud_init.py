@@ -210,3 +210,18 @@ def test_old_ones_lose_routes(version: str, there: list[str], config: str, loses
         guest.add_file(each)
     assert guest.kind(path) is Kind.FILE
     assert examine(guest).loses_routes6 is loses
+
+
+@pytest.mark.parametrize(
+    ("files", "grows"),
+    [
+        ({}, False),
+        ({"_10": "cloud_config_modules: [resizefs]\n"}, True),
+        ({"_10": "cloud_final_modules: [[resizefs, always]]\n"}, True),
+        ({"_10": "cloud_config_modules: [resizefs]\nresize_rootfs: noblock\n"}, True),
+        ({"_10": "cloud_config_modules: [resizefs]\nresize_rootfs: false\n"}, False),
+        ({"_10": "cloud_config_modules: resizefs\n"}, False),
+    ],
+)
+def test_whether_it_lets_the_file_system_grow(files: dict[str, str], grows: bool) -> None:
+    assert examine(make_guest(**files)).grows is grows

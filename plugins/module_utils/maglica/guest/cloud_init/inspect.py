@@ -50,6 +50,7 @@ _KERNEL_SOURCE = re.compile(
 _KNOWN_AS_NOCLOUD = ("nocloud", "nocloud-net")
 # What it must do for a clone to be a guest of its own, with all names of each module.
 _NEEDED = ("set_hostname", "users_groups", "ssh")
+_LISTS = ("cloud_init_modules", "cloud_config_modules", "cloud_final_modules")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class CloudInit:
 
     ``problem``: why a seed would not be obeyed, to follow "its cloud-init"; None if it would.
     ``datasources`` are those that are asked; None where nothing is said, which stands for all.
-    ``renderers`` are the ways to configure the network that it could use, in its order.
+    ``renderers`` are the ways to configure the network that it could use, in its order. ``grows``:
+    it lets the file system at / fill its partition.
     """
 
     installed: bool
@@ -67,6 +69,7 @@ class CloudInit:
     datasources: tuple[str, ...] | None = None
     default_user: str | None = None
     renderers: tuple[str, ...] = ()
+    grows: bool = False
 
     @property
     def loses_routes6(self) -> bool:
@@ -89,7 +92,7 @@ def examine(filesystem: Filesystem) -> CloudInit:
         problem = _disabled(filesystem) or _not_asked(filesystem, sources) or _deaf(configs)
     except GuestUnsupported as error:
         return CloudInit(True, f"can't be judged: {error}", version, renderers=renderers)
-    return CloudInit(True, problem, version, sources, user, renderers)
+    return CloudInit(True, problem, version, sources, user, renderers, _grows(configs))
 
 
 def _any(filesystem: Filesystem, paths: Sequence[str]) -> bool:
@@ -155,14 +158,25 @@ def _deaf(configs: Sequence[tuple[str, Any]]) -> str | None:
     allowed = _find(configs, ("allow_userdata",))
     if allowed is not None and allowed[1] is False:
         return f"takes no user data ({allowed[0]}: allow_userdata)"
-    modules = _find(configs, ("cloud_init_modules",))
+    modules = _find(configs, _LISTS[:1])
     if modules is not None and isinstance(modules[1], list):
-        known = {str(each[0] if isinstance(each, list) and each else each) for each in modules[1]}
-        known = {name.replace("-", "_") for name in known}
+        known = _names(modules[1])
         lacking = [name for name in _NEEDED if name not in known]
         if lacking:
             return f"runs without its module {lacking[0]} ({modules[0]})"
     return None
+
+
+def _names(modules: list[Any]) -> set[str]:
+    found = (str(each[0] if isinstance(each, list) and each else each) for each in modules)
+    return {name.replace("-", "_") for name in found}
+
+
+def _grows(configs: Sequence[tuple[str, Any]]) -> bool:
+    told = _find(configs, ("resize_rootfs",))
+    lists = [found[1] for key in _LISTS if (found := _find(configs, (key,)))]
+    runs = any("resizefs" in _names(each) for each in lists if isinstance(each, list))
+    return runs and (told is None or told[1] is not False)
 
 
 def _datasources(configs: Sequence[tuple[str, Any]]) -> tuple[str, ...] | None:

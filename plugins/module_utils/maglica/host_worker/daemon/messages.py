@@ -102,6 +102,10 @@ def allowed(report: HostReport) -> HostReport:
                 each,
                 image=_shown(each.image, MAX_TITLE),
                 reason=None if each.reason is None else told(each.reason),
+                distro=_shown(each.distro, records.MAX_TYPE),
+                release=_shown(each.release, records.MAX_TYPE),
+                stack=_shown(each.stack, MAX_TITLE),
+                layout=_shown(each.layout, MAX_TITLE),
             )
             for each in report.looks[: records.MAX_LOOKS]
         ),

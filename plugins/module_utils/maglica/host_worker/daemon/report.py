@@ -36,7 +36,7 @@ from ...model.request import (
 from ..journal.bases import READY, Base
 from ..journal.journal import Journal
 from ..ownership import leftovers, own_files
-from . import under_way
+from . import image_looks, under_way
 
 REREAD = 20
 
@@ -135,7 +135,10 @@ class Inspector:
         """
         off = {domain.name: domain.uuid for domain in report.domains if domain.is_image}
         versions = {name: self._versions.get(off.get(name, "")) for name in self._settings.prepare}
-        settled = {base.image for base in report.bases if base.current}
+        ways = {look.image: look.way for look in report.looks if look.current}
+        settled = {
+            base.image for base in report.bases if base.current and ways.get(base.image) == base.way
+        }
         settled |= {look.image for look in report.looks if look.current and not look.customizable}
         return tuple(name for name, found in versions.items() if found and name not in settled)
 
@@ -238,9 +241,11 @@ class Inspector:
         clone finds out what is in them.
         """
         folders = [pool.path for pool in self._found]
+        kept = volumes.kept_paths(known.image)
         try:
             chains = {
-                target: chain.inspect(path, kind, folders) for target, path, kind in known.disks
+                target: chain.inspect(path, kind, folders, kept)
+                for target, path, kind in known.disks
             }
         except MaglicaError:
             return 0, 0
@@ -284,12 +289,8 @@ class Inspector:
         """Return what was found by looks at the images that are there, by their present names."""
         names = {domain.uuid: domain.name for domain in report.domains}
         return tuple(
-            LookSummary(
-                image=names[look.image_uuid],
-                version=look.version,
-                customizable=look.code is None,
-                reason=look.reason,
-                current=self._is_current(look.image_uuid, look.version),
+            image_looks.summary(
+                look, names[look.image_uuid], self._is_current(look.image_uuid, look.version)
             )
             for look in self._journal.looks.all()
             if look.image_uuid in names and look.inspection == INSPECTION
@@ -310,4 +311,5 @@ class Inspector:
             current=self._is_current(base.image_uuid, base.version),
             areas=base.facts is not None and bool(base.facts.areas),
             vms=vms,
+            way=base.way,
         )

@@ -56,4 +56,4 @@ def added(report: HostReport, found: Mapping[str, Written]) -> tuple[PoolSummary
 
 def size_of(base: Base) -> int:
     """Return what a base takes on its disk, in bytes."""
-    return sum(files.taken(disk.path) for disk in base.disks)
+    return sum(files.taken(disk.path) for disk in base.disks) if base.owns else 0

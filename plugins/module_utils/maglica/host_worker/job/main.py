@@ -34,7 +34,7 @@ from ..journal.journal import Journal
 from ..journal.requests import Entry
 from . import guard, undo
 from .context import JobContext
-from .image import add_image, prepare, release, remove_image
+from .image import add_image, inspect, prepare, release, remove_image
 from .vm import clone, flatten, remove, resize, restart, start, stop, tag
 
 _log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ ALONE: dict[str, Callable[[Request, JobContext], Domain | None]] = {
     "resize": resize.resize,
     "tag": tag.tag,
     "flatten": flatten.flatten,
+    "inspect": inspect.inspect,
     "prepare": prepare.prepare,
     "release": release.release,
     "add_image": add_image.add_image,

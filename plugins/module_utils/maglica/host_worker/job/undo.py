@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 from ..journal.intents import Effect
 from .context import JobContext, key_folder
-from .image import add_image, arrival, base, look
+from .image import add_image, arrival, look, new_base
 from .vm import clone_steps, flatten, restart
 
 UNDOERS: dict[Effect, Callable[[str, dict[str, Any], JobContext], None]] = {
@@ -24,7 +24,7 @@ UNDOERS: dict[Effect, Callable[[str, dict[str, Any], JobContext], None]] = {
     Effect.PULL: flatten.undo_pull,
     Effect.PAUSE: flatten.undo_pause,
     Effect.SHUTDOWN: restart.undo,
-    Effect.BASE: base.undo,
+    Effect.BASE: new_base.undo,
     Effect.LOOK: look.undo,
     Effect.FETCH: arrival.undo,
     Effect.IMAGE: add_image.undo,

@@ -48,7 +48,8 @@ class BaseDisk:
 
 @dataclass(frozen=True)
 class Base:
-    """A base as journaled, for one way to customize its clones.
+    """A base as journaled, for one ``way`` to customize its clones; while it is made, that may be
+    ``auto`` still.
 
     As soon as it is ready, ``facts`` are those of its guest if that is ``offline``, ``seed`` if it
     is ``cloud-init``. ``owns``: its disks are volumes of its own; else they are those that keep
@@ -103,14 +104,20 @@ class Bases:
         state: str,
         facts: GuestFacts | None = None,
         seed: SeedFacts | None = None,
+        way: Customize | None = None,
     ) -> None:
-        """Note a base's new state ("making" or "ready") and what is known of its guest."""
+        """Note a base's new state ("making" or "ready") and what is known of its guest.
+
+        ``way`` is which one it is for, if that came out meanwhile.
+        """
         with self._db.write():
             self._db.change(
-                "UPDATE bases SET state = ?, facts = ?, seed = ? WHERE id = ?",
+                "UPDATE bases SET state = ?, facts = ?, seed = ?, way = COALESCE(?, way)"
+                " WHERE id = ?",
                 state,
                 _json(facts),
                 _json(seed),
+                None if way is None else way.value,
                 base_id,
             )
 

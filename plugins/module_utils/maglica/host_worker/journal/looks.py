@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from ...guest.facts import Seen
 from ...system.database import Database
 
 CREATE = (
@@ -26,8 +27,8 @@ CREATE = (
 class Look:
     """What a look at one version of an image found, by the rules of one version of the inspection.
 
-    ``code`` and ``reason`` are those of the error if its guest can't be customized, else None.
-    ``made`` is when, in seconds since 1970.
+    ``made`` is when, in seconds since 1970. ``seen`` is what is known of its guest; where nothing
+    can be told of it, ``code`` and ``reason`` are those of the error.
     """
 
     image_uuid: str
@@ -37,6 +38,7 @@ class Look:
     made: float
     code: str | None = None
     reason: str | None = None
+    seen: Seen | None = None
 
 
 class Looks:
@@ -50,7 +52,8 @@ class Looks:
 
         ``images`` are UUIDs.
         """
-        answer = json.dumps({"code": look.code, "reason": look.reason})
+        seen = None if look.seen is None else look.seen.to_json()
+        answer = json.dumps({"code": look.code, "reason": look.reason, "seen": seen})
         values = (look.image, look.version, look.inspection, answer, look.made)
         with self._db.write():
             for gone in {each.image_uuid for each in self.all()}.difference(images):
@@ -78,4 +81,6 @@ class Looks:
 
 def _look(*row: Any) -> Look:
     *known, answer = row
-    return Look(*known, **json.loads(answer))
+    said = json.loads(answer)
+    said["seen"] = None if said["seen"] is None else Seen.from_json(said["seen"])
+    return Look(*known, **said)

@@ -121,6 +121,13 @@ def find(context: OwnerContext) -> References:
         if intent.kind is Effect.PULL
     )
     found.extend(Reference(os.path.realpath(path), "a vm that leaves it") for path in leaving)
+    # One that only names what is an image's has no file that would refer to it.
+    found.extend(
+        Reference(os.path.realpath(disk.path), f"a base of the image {base.image}", base.image_uuid)
+        for base in context.journal.bases()
+        if not base.owns
+        for disk in base.disks
+    )
     return References(found, (domain.base for domain in domains if domain.base is not None))
 
 

@@ -37,7 +37,8 @@ def test_a_broken_step_fails_all_and_leaves_nothing(
         assert failed.failure.code == error.code
         head = f"cannot clone {IMAGE} as {name} on host kvm0.example.jp: "
         pool = "pool default has [0-9.]+ GiB free: " if isinstance(error, NoRoom) else ""
-        assert re.fullmatch(f"{head}{pool}{error}", failed.failure.text)
+        advice = "; customize: none .*" if step == "prepare" else ""
+        assert re.fullmatch(f"{head}{pool}{error}{advice}", failed.failure.text)
     assert_clean(host, *requests)
 
 

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...._deps import need
@@ -14,6 +16,7 @@ from ....disk import chain, pools, volumes
 from ....disk.chain import Chain
 from ....domain import definition
 from ....domain.definition import Definition
+from ....domain.metadata import OwnVolume
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
 from ....model.errors import (
@@ -36,6 +39,7 @@ class Image:
     xml: str
     definition: Definition
     chains: Mapping[str, Chain]
+    _reading: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -49,6 +53,11 @@ class Image:
     def version(self) -> str | None:
         """What names this state of the disks; None when two states can't be told apart."""
         return chain.version(self.uuid, self.chains)
+
+    @property
+    def state(self) -> str:
+        """The version; where that can't be told, a name for what was read this time."""
+        return self.version or self._reading
 
     @property
     def allocated(self) -> int:
@@ -76,8 +85,11 @@ def read(name: str, context: JobContext) -> Image:
     described = definition.describe(xml)
     _need_original(described, is_persistent, context.settings)
     folders = {pool.path for pool in pools.pools(connection)}
+    kept_paths = volumes.kept_paths(described.image)
     chains = {
-        disk.target: chain.inspect(volumes.path_of(connection, disk), disk.format, folders)
+        disk.target: chain.inspect(
+            volumes.path_of(connection, disk), disk.format, folders, kept_paths
+        )
         for disk in described.copied_disks
     }
     if not chains:
@@ -85,6 +97,26 @@ def read(name: str, context: JobContext) -> Image:
     for disk in described.copied_disks:
         volumes.need_as_stated(disk, chains[disk.target])
     return Image(domain, xml, described, chains)
+
+
+def kept(image: Image) -> dict[str, OwnVolume] | None:
+    """Return the volumes that keep what an image came as, by the targets of its disks.
+
+    None unless these are all that its disks have: those of an image that Maglica made, whose own
+    overlays nobody has written to. Raises ImageUnsupported, StorageFailed.
+    """
+    record = image.definition.image
+    if record is None or not record.made:
+        return None
+    own = {os.path.realpath(volume.path): volume for volume in record.volumes}
+    found: dict[str, OwnVolume] = {}
+    for target, layers in image.chains.items():
+        if len(layers) != 2 or not layers[1].kept or layers[0].size != layers[1].size:
+            return None
+        if os.path.realpath(layers[0].path) not in own or not chain.is_untouched(layers[0].path):
+            return None
+        found[target] = own[os.path.realpath(layers[1].path)]
+    return found
 
 
 def check_unchanged(image: Image, context: JobContext) -> None:

@@ -9,13 +9,14 @@ from contextlib import nullcontext
 from ....model.errors import ImageUnsupported, MaglicaError
 from ....model.request import Customize, Request
 from ..context import JobContext
-from . import base, original, unused_bases, ways
+from . import base, look, original, unused_bases, ways
 
 
 def prepare(request: Request, context: JobContext) -> None:
     """Make the base of the image's present version, unless it is there; remove unused older ones.
 
-    Raises what a clone of it would, with image and host named.
+    It is the one for clones that ask for no way to be customized. Raises what a clone of it would,
+    with image and host named.
     """
     name = request.name
     try:
@@ -26,11 +27,14 @@ def prepare(request: Request, context: JobContext) -> None:
                 " it makes a base of its own"
             )
         # The phase tells that something was to do.
-        way = ways.chosen(image, Customize.AUTO, request.id, context).way
-        is_made = base.is_ready(image, context, way)
-        phase = nullcontext() if is_made else context.phase(request.id, "base")
-        with phase, base.held(image, context, request.id, way):
-            pass
+        known = look.known(image, context)
+        is_made = known is not None and base.is_ready(
+            image, context, look.chosen(known, Customize.AUTO).way
+        )
+        with nullcontext() if is_made else context.phase(request.id, "base"):
+            way = ways.chosen(image, Customize.AUTO, request.id, context).way
+            with base.held(image, context, request.id, way):
+                pass
     except MaglicaError as error:
         raise type(error)(f"cannot prepare image {name} on host {context.host}: {error}") from error
     if len(context.journal.bases(image.uuid)) > 1:

@@ -15,12 +15,14 @@ from ...ownership import own_files, references
 from ...ownership.references import References
 from ..context import JobContext
 from . import base as bases
+from . import new_base
 
 log = logging.getLogger(__name__)
 
 
 def collect(context: JobContext) -> None:
-    """Remove the bases that nothing builds upon, but for the newest of each image that exists.
+    """Remove the bases that nothing builds upon, but for those of the newest version of each image
+    that exists: the newest for each way to customize clones.
 
     One whose image is being cloned is left for the next time. Raises StorageFailed.
     """
@@ -62,7 +64,8 @@ def _collect_image(image_uuid: str, context: JobContext, keep_newest: bool = Tru
     ready = [base for base in known if base.state == READY]
     if keep_newest:
         keep_newest = local.find(context.connect(), image_uuid, context.host) is not None
-    newest = ready[-1:] if keep_newest else []
+    version = ready[-1].version if ready and keep_newest else None
+    newest = {base.way: base for base in ready if base.version == version}.values()
     idle = [base for base in known if base not in newest]
     used = references.find(context) if idle else None
     return sum(used is not None and _remove(base, used, context) for base in idle)
@@ -70,7 +73,7 @@ def _collect_image(image_uuid: str, context: JobContext, keep_newest: bool = Tru
 
 def _remove(base: Base, used: References, context: JobContext) -> bool:
     """Remove a base unless something needs it; tell whether that was done."""
-    own = bases.own(base)
+    own = new_base.own(base)
     if base.id in used.bases or used.to(own.all_paths) is not None:
         return False
     try:

@@ -7,20 +7,22 @@ from __future__ import annotations
 from ....guest.cloud_init.way import Chosen, way
 from ....model.request import Customize
 from ..context import JobContext
+from . import base, look
 from .original import Image
 
 
 def chosen(
-    image: Image,  # noqa: ARG001 - nothing is looked for yet
-    asked: Customize,
-    request_id: str,  # noqa: ARG001
-    context: JobContext,  # noqa: ARG001
-    pool: str | None = None,  # noqa: ARG001
+    image: Image, asked: Customize, request_id: str, context: JobContext, pool: str | None = None
 ) -> Chosen:
-    """Return the way, having looked at the image's guest if nobody has at this version.
+    """Return the way; of an image that nobody has looked at, having looked, and made its base.
 
-    ``request_id`` is whose undo removes what is half made; ``pool`` is preferred for a base.
+    ``request_id`` is whose undo removes what is half made; ``pool`` is preferred for the base.
     Raises GuestUnsupported or GuestUnreadable if it can't be done as asked, and what ``base.held``
     raises.
     """
-    return way(asked, "is not used yet", None)
+    if asked is Customize.NONE:
+        return way(asked, None, None)
+    known = look.known(image, context)
+    if known is None:
+        known = base.look_with(image, context, request_id, asked, pool)
+    return look.chosen(known, asked)
