@@ -39,6 +39,21 @@ options:
         the client worker, which must answer then, also within O(host_timeout).
     type: bool
     default: false
+  inspect:
+    description:
+      - Whether each host looks at the guests of the images first, as the first clone of a version
+        would, and to return what it found as C(looks). Where it knows the image's present version
+        it does not look again.
+      - A look reads the image's disks only. It takes some seconds, more without KVM. What it found
+        is kept by the host.
+      - Images that could not be looked at are named in a warning.
+    type: bool
+    default: false
+  wait_timeout:
+    description:
+      - How many seconds to wait for all looks of O(inspect=true) together.
+    type: int
+    default: 600
 """
 
 EXAMPLES = r"""
@@ -57,6 +72,11 @@ EXAMPLES = r"""
   register: images
   failed_when: >-
     images.images | map(attribute='looks') | flatten | rejectattr('customizable') | length > 0
+
+- name: Look how vms of an image would be customized, before there is one
+  maglica.cloud.maglica_image_info:
+    name: debian12.original
+    inspect: true
 
 - name: Print their names
   ansible.builtin.debug:
@@ -367,7 +387,7 @@ images:
           wanted when something is changed on the host and not in the image.
       type: list
       elements: dict
-      returned: when O(bases=true)
+      returned: when O(bases=true) or O(inspect=true)
       sample:
         - host: kvm0.example.jp
           version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
@@ -493,7 +513,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.maglica.cloud.plugins.module_utils._listing import answer, listing_spec
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import info
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage import images
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage import (
+    images,
+    inspection,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.request import HostStatus
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
 
 
@@ -502,24 +526,45 @@ def argument_spec() -> dict:
         "name": {"type": "list", "elements": "str", "default": []},
         "definitions": {"type": "bool", "default": False},
         "bases": {"type": "bool", "default": False},
+        "inspect": {"type": "bool", "default": False},
+        "wait_timeout": {"type": "int", "default": 600},
         **listing_spec(),
     }
 
 
 def ask(question: info.Question, parameters: Mapping[str, Any]) -> dict[str, Any]:
     shown = info.images(question, parameters["definitions"])
+    if not parameters["bases"] and not parameters["inspect"]:
+        return shown
+    with Client(question.config, reply_timeout=question.timeout, attempts=1) as client:
+        hosts = client.hosts()
+        if parameters["inspect"]:
+            alive = {status.host for status in hosts if status.alive}
+            where = [
+                (host, image["name"])
+                for image in shown["images"]
+                for host in image["hosts"]
+                if host in alive
+            ]
+            hosts, errors = inspection.inspect(client, where, parameters["wait_timeout"])
+            shown["problems"] += map(str, errors)
+    hosts = tuple(status for status in hosts if question.is_of(status.host))
+    looks = images.looks(hosts)
+    for image in shown["images"]:
+        image["looks"] = looks.get(image["name"], [])
     if parameters["bases"]:
-        with Client(question.config, reply_timeout=question.timeout, attempts=1) as client:
-            hosts = [status for status in client.hosts() if question.is_of(status.host)]
-        known, looks = images.bases(hosts), images.looks(hosts)
-        for image in shown["images"]:
-            image["bases"] = known.pop(image["name"], [])
-            image["looks"] = looks.get(image["name"], [])
-        shown["other_bases"] = {
-            name: bases for name, bases in known.items() if question.is_about(name)
-        }
-        shown["leftovers"] = images.leftovers(hosts)
+        _add_bases(shown, hosts, question)
     return shown
+
+
+def _add_bases(
+    shown: dict[str, Any], hosts: tuple[HostStatus, ...], question: info.Question
+) -> None:
+    known = images.bases(hosts)
+    for image in shown["images"]:
+        image["bases"] = known.pop(image["name"], [])
+    shown["other_bases"] = {name: bases for name, bases in known.items() if question.is_about(name)}
+    shown["leftovers"] = images.leftovers(hosts)
 
 
 def main() -> None:

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 from maglica.image import catalog
 from maglica.model.image import Firmware
-from maglica.model.request import Failure, ImageSummary, LookSummary, Phase, State
+from maglica.model.request import (
+    Customize,
+    Failure,
+    ImageSummary,
+    LookSummary,
+    Phase,
+    State,
+)
 from support.cli_runs import HOST0, HOST1, SL61, UUID, Ran
 from support.fake_client import FakeClient
 
@@ -196,3 +203,35 @@ def test_an_image_is_removed(run: Callable[..., Ran], fake: FakeClient) -> None:
     ]
     refused = run("image", "remove", SL61)
     assert (refused.status, "Maglica did not make it" in refused.err) == (1, True)
+
+
+def test_hosts_look_at_an_image(run: Callable[..., Ran], fake: FakeClient) -> None:
+    found = LookSummary(
+        *(SL61, "v", True, "its cloud-init asks NoCloud", True, Customize.CLOUD_INIT),
+        *("scientific", "6.1", "netplan", "ext4"),
+    )
+    other = replace(found, current=False, reason="of the version before")
+    for host in (HOST0, HOST1):
+        looks = (other, found, replace(found, image="SL6.0-x86_64.original"))
+        fake._hosts[host.host] = replace(host, report=replace(host.report, looks=looks))
+    fake.story = [{"state": State.DONE}] * 2
+    ran = run("image", "inspect", SL61)
+    assert ran.status == 0
+    titles, _line, *rows = ran.out.splitlines()
+    assert titles.split()[0] == "Host"
+    told = "cloud-init scientific 6.1 netplan ext4 its cloud-init asks NoCloud"
+    assert [" ".join(row.split()) for row in rows] == [
+        f"host0.example.jp {told}",
+        f"host1.example.jp {told}",
+    ]
+    assert {each.kind for each in fake.list()} == {"inspect"}
+
+
+def test_what_can_not_be_looked_at(run: Callable[..., Ran], fake: FakeClient) -> None:
+    ran = run("image", "inspect", "golden")
+    assert (ran.status, ran.err) == (1, "maglica: no host that is up has an image golden\n")
+    failure = Failure("image_running", "cannot inspect image golden: it is running")
+    fake.story = [{"state": State.FAILED, "failure": failure}]
+    ran = run("image", "inspect", "golden", "--host", "host0.example.jp", "--json")
+    assert (ran.status, json.loads(ran.out)) == (1, [])
+    assert ran.err.splitlines()[-1] == f"maglica: {failure.text}"

@@ -11,7 +11,7 @@ from typing import Any, Callable
 import pytest
 import yaml
 from ansible_collections.maglica.cloud.plugins.module_utils import _listing
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import request
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import errors, request
 from ansible_collections.maglica.cloud.plugins.modules import maglica_image_info
 
 HERE, GONE = "debian12.original", "debian11.original"
@@ -125,3 +125,34 @@ def test_the_configuration_is_read_once(run: Run, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(_listing, "load_config", lambda given: reads.append(given) or load(given))
     run(bases=True)
     assert len(reads) == 1
+
+
+def test_hosts_look_first(run: Run, client: FakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    (status,) = client.hosts()
+    dead = replace(status, host="kvm1", alive=False)
+    monkeypatch.setattr(client, "hosts", lambda: (status, dead))
+    seen = {
+        "images": [{"name": HERE, "hosts": ["kvm0", "kvm1"]}],
+        "unreachable_hosts": [],
+        "problems": [],
+    }
+    monkeypatch.setattr(maglica_image_info.info, "images", lambda *_asked: dict(seen))
+
+    def inspect(_client: object, where: Any, timeout: float) -> Any:
+        asked.append((list(where), timeout))
+        return (status,), [errors.GuestUnreadable("cannot inspect image x")]
+
+    monkeypatch.setattr(maglica_image_info.inspection, "inspect", inspect)
+    warned: list[str] = []
+    monkeypatch.setattr(
+        maglica_image_info.AnsibleModule, "warn", lambda _self, text: warned.append(text)
+    )
+    result = run(inspect=True, wait_timeout=7)
+    assert asked == [([("kvm0", HERE)], 7)]
+    assert [look["host"] for look in result["images"][0]["looks"]] == ["kvm0"]
+    assert (warned, "bases" in result["images"][0], "leftovers" in result) == (
+        ["cannot inspect image x"],
+        False,
+        False,
+    )

@@ -5,17 +5,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..image import catalog, checksum
 from ..image.origin import FORMATS
-from ..manage import images
+from ..manage import images, inspection
 from ..manage.image_wanted import ImageState, WantedImage, want
 from ..model import urls
-from ..model.errors import ConfigInvalid, ImageUnknown
+from ..model.errors import ConfigInvalid, ImageUnknown, MaglicaError
 from ..model.image import Firmware
 from ..model.plain import plain
-from ..model.request import Nic
+from ..model.request import HostStatus, Nic
+from ..verbs.inspect import INSPECT
 from . import options, text
 from .console import Cloud, Console
 from .follow import Follow
@@ -25,6 +27,10 @@ from .host import domains
 def add_commands(group: options.Group) -> None:
     listing = group.add("list", list_images, "list the original images of all hosts")
     options.host(listing, "only those on this host")
+    look = group.add(INSPECT.command, inspect, INSPECT.help)
+    look.add_argument("name", metavar="NAME", help="the original image")
+    _hosts(look, "every host that has it")
+    options.timeout(look)
     group.add("catalog", list_catalog, "list the images that can be had by their name")
     _new_options(group.add(ImageState.PRESENT.verb.command, add, ImageState.PRESENT.verb.help))
     for state, run in (
@@ -117,6 +123,27 @@ def list_catalog(cloud: Cloud, _asked: argparse.Namespace, console: Console) -> 
     console.show(shown, text.catalog_table(shown))
 
 
+def inspect(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
+    """Have hosts look at the image, and show what they know of its present version then."""
+    hosts = asked.hosts or [
+        status.host for status in cloud.client.hosts() if status.alive and _has(status, asked.name)
+    ]
+    if not hosts:
+        raise ImageUnknown(f"no host that is up has an image {asked.name}")
+    follow = Follow(console)
+    where = [(host, asked.name) for host in dict.fromkeys(hosts)]
+    with follow.followed():
+        seen, errors = inspection.inspect(cloud.client, where, asked.timeout, follow)
+    looks = images.looks(status for status in seen if status.host in hosts).get(asked.name, [])
+    looks = [look for look in looks if look["current"] is not False]
+    console.show(looks, text.look_table(looks))
+    _raise(errors)
+
+
+def _has(status: HostStatus, name: str) -> bool:
+    return any(each.name == name and each.is_image for each in status.report.domains)
+
+
 def add(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     wanted = want(
         asked.name,
@@ -158,9 +185,12 @@ def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: Wa
     if wanted.state is ImageState.ABSENT and not any(place.request for place in places):
         raise ImageUnknown(f"no host that is up has an image {wanted.name}")
     console.show(list(map(images.shown, places)), text.places(wanted.state.done, places))
-    failed = [place.error for place in places if place.error]
-    if failed:
-        raise type(failed[0])("; ".join(map(str, failed)))
+    _raise([place.error for place in places if place.error])
+
+
+def _raise(errors: Sequence[MaglicaError]) -> None:
+    if errors:
+        raise type(errors[0])("; ".join(map(str, errors)))
 
 
 def _definition(path: Path | None) -> str | None:

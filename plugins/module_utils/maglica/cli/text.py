@@ -41,6 +41,22 @@ def image_table(images: Sequence[Mapping[str, str | None]]) -> str:
     return table(titles[:columns], rows)
 
 
+def look_table(looks: Iterable[Mapping[str, Any]]) -> str:
+    """Return how clones of an image are customized on each host, and what its guest is."""
+    rows = [
+        (
+            look["host"],
+            look["way"],
+            f"{look['distro']} {look['release']}".strip(),
+            look["stack"],
+            look["layout"],
+            look["reason"],
+        )
+        for look in looks
+    ]
+    return table(("Host", "Customized by", "System", "Network", "Disk", "Because"), rows)
+
+
 def catalog_table(entries: Iterable[Mapping[str, Any]]) -> str:
     columns = ("name", "user", "firmware", "url", "notes")
     rows = [[plain(entry[column]) for column in columns] for entry in entries]
