@@ -18,7 +18,7 @@ from maglica.fleet.snapshot import Found
 from maglica.libvirtd.hosts import Unreachable
 from maglica.model import errors
 from maglica.model.plain import plain
-from maglica.model.request import Failure, Nic, Phase, Placement, Request, State
+from maglica.model.request import Failure, HostStatus, Nic, Phase, Placement, Request, State
 from maglica.model.vm import Domain, Interface, vm_uuid
 from maglica.verbs import table
 from maglica.verbs.clone import CloneSpec
@@ -80,6 +80,9 @@ class FakeCell:
     @property
     def names(self) -> tuple[str, ...]:
         return HOSTS
+
+    def host(self, name: str) -> HostStatus | None:
+        return None
 
     def find_vms(self, names: Container[str]) -> Found:
         found = (

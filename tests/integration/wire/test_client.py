@@ -155,6 +155,17 @@ def test_hosts_come_page_by_page(server: WireServer) -> None:
     assert len(server.heard) == 3
 
 
+def test_one_host_is_one_question(server: WireServer) -> None:
+    status = [HostStatus(f"kvm{n}", True, Moment(1.5), 1.0, HostReport()) for n in (1, 10)]
+    server.answer = script([Message("hosts", {"hosts": plain(status)})] * 3)
+    with Client(server.config()) as client:
+        assert client.host("kvm10") == status[1]
+        assert client.host("kvm11") is None
+        assert client.host("k") is None
+    asked = [message.body.get("after") for message in server.heard]
+    assert asked == ["kvm1", "kvm1", None]
+
+
 def test_list_plan_and_cancel(server: WireServer) -> None:
     server.answer = script(
         [

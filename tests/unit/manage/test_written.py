@@ -4,10 +4,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from maglica.fleet.snapshot import Found
+from maglica.manage import written
 from maglica.manage.plan import decide
 from maglica.manage.wanted import want
-from maglica.model.request import Nic, User
+from maglica.model.moment import Moment
+from maglica.model.request import (
+    BaseSummary,
+    Customize,
+    HostReport,
+    HostStatus,
+    LookSummary,
+    Nic,
+    User,
+)
 
 NAME, IMAGE = "vm0.example.jp", "debian12.original"
 KEY, SECRET = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me", "$6$salt$confidential"
@@ -49,3 +61,32 @@ def test_what_is_not_said_is_not_shown() -> None:
 
 def test_nothing_is_written_with_none() -> None:
     assert {"customize"} == after(customize="none").keys() - {"state", "image"}
+
+
+def test_how_it_would_be_customized_is_what_the_host_has_reported() -> None:
+    spec = want(NAME, image=IMAGE).clone
+    unknown = {
+        "customize_reason": f"nobody has looked at image {IMAGE} on host kvm0 yet:"
+        " maglica_image_info with inspect: true does"
+    }
+    assert written.way(spec, "kvm0", None) == unknown
+    look = LookSummary(IMAGE, "v", True, "its cloud-init is enabled", True, Customize.CLOUD_INIT)
+    status = HostStatus("kvm0", True, None, 1.0, HostReport(looks=(look,)))
+    assert written.way(spec, "kvm0", status) == {
+        "customize": "cloud-init",
+        "customize_reason": "its cloud-init is enabled",
+    }
+    none = replace(look, customizable=False, way=None, reason="its network is unknown")
+    can_not = replace(status, report=HostReport(looks=(none,)))
+    assert written.way(spec, "kvm0", can_not) == {"customize_reason": "its network is unknown"}
+    old = replace(status, report=HostReport(looks=(replace(look, current=False),)))
+    assert written.way(spec, "kvm0", old) == unknown
+
+
+def test_a_base_of_another_way_is_none_for_a_clone() -> None:
+    base = BaseSummary("a", IMAGE, "v", "default", 1, Moment(1), True, False, 0, Customize.OFFLINE)
+    look = LookSummary(IMAGE, "v", True, "", True, Customize.CLOUD_INIT)
+    report = HostReport(bases=(base,))
+    assert report.base_of(IMAGE, Customize.OFFLINE) == report.base_of(IMAGE) == base
+    assert report.base_of(IMAGE, Customize.NONE) is None
+    assert replace(report, looks=(look,)).base_of(IMAGE) is None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Protocol
 
 from ..fleet.snapshot import Found
-from ..model.request import Placement, Request, Spec, State
+from ..model.request import HostStatus, Placement, Request, Spec, State
 
 OnChange = Callable[[Request], None]
 
@@ -17,6 +17,8 @@ class Requests(Protocol):
     """What is needed of ``wire.client.Client``."""
 
     def submit_all(self, requests: Sequence[Request]) -> tuple[Request, ...]: ...
+
+    def host(self, name: str) -> HostStatus | None: ...
 
     def plan_all(self, specs: Sequence[Spec]) -> tuple[Placement, ...]: ...
 

@@ -64,7 +64,7 @@ class FinalWait:
             if target.name in domains:
                 target.vm = vm_shown.of_domain(domains[target.name])
             if target.vm and target.vm["customize"] and "customize" in target.after:
-                target.after["customize"] = target.vm["customize"]
+                target.after.update((key, target.vm[key]) for key in vm_shown.CUSTOMIZED)
 
     def _look(self, targets: Sequence[Target], domains: dict[str, Domain]) -> None:
         """Read the vms of requests that are done, or take what the results say where that will do.

@@ -13,6 +13,9 @@ from ..model.request import Request
 from ..model.vm import Domain
 from .target import Target
 
+# How a vm was made a guest of its own, which only its host finds out.
+CUSTOMIZED = ("customize", "customize_reason")
+
 
 def of_request(request: Request) -> dict[str, Any]:
     """Return a request without its spec, and with its whole time in seconds."""

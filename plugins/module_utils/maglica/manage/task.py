@@ -26,13 +26,20 @@ from ..model.errors import (
     MaglicaError,
     RequestConflict,
 )
-from ..model.request import Request, Spec, State, new_request_id
+from ..model.request import (
+    Customize,
+    HostStatus,
+    Request,
+    Spec,
+    State,
+    new_request_id,
+)
 from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.clone import CloneSpec
 from ..verbs.table import Presence
 from . import group as groups
-from . import plan
+from . import plan, written
 from . import shown as vm_shown
 from .group import Group
 from .outcome import failure_of
@@ -72,6 +79,7 @@ class Task:
         self._waiting = waiting
         self._on_change = on_change
         self._on_submit = on_submit or self._tell_each
+        self._statuses: dict[str, HostStatus | None] = {}
         self._ends = time.monotonic() + waiting.timeout
         self._ready = FinalWait(hosts, waiting, self._ends)
 
@@ -86,11 +94,19 @@ class Task:
         for (target, spec), placement in zip(next_, placements):
             if isinstance(spec, CloneSpec):
                 target.after["host"] = placement.host
+                if spec.customize is Customize.AUTO:
+                    known = self._host(placement.host)
+                    target.after.update(written.way(spec, placement.host, known))
         for target in targets:
             target.request = target.plan.joined
             if target.wanted.state is not Presence.ABSENT:
                 target.vm = _foreseen(target)
         return targets
+
+    def _host(self, name: str) -> HostStatus | None:
+        if name not in self._statuses:
+            self._statuses[name] = self._client.host(name)
+        return self._statuses[name]
 
     def bring(self, asked: Asked) -> list[Target]:
         """Make the vms as wanted; wait for them as asked. Return them all, each with its error.

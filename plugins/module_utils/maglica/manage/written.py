@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..model.plain import plain
-from ..model.request import Customize, Nic, User
+from ..model.request import Customize, HostStatus, Nic, User
 from ..verbs.clone import CloneSpec
 
 HIDDEN = "(hidden)"
@@ -29,6 +29,19 @@ def of(spec: CloneSpec) -> dict[str, Any]:
         "user_data": None if spec.user_data is None else HIDDEN,
     }
     return {**found, **{key: value for key, value in given.items() if value is not None}}
+
+
+def way(spec: CloneSpec, host: str, status: HostStatus | None) -> dict[str, Any]:
+    """Return how the guest would be customized on a host, and why so, as far as that is known."""
+    look = status.report.look_at(spec.image) if status else None
+    if look is None:
+        reason = (
+            f"nobody has looked at image {spec.image} on host {host} yet: maglica_image_info with"
+            " inspect: true does"
+        )
+        return {"customize_reason": reason}
+    chosen = {} if look.way is None else {"customize": look.way.value}
+    return {**chosen, "customize_reason": look.reason}
 
 
 def _user(user: User) -> dict[str, Any]:

@@ -296,9 +296,20 @@ class HostReport:
     images: tuple[ImageSummary, ...] = ()
     taken: Moment = NEVER
 
-    def base_of(self, image: str) -> BaseSummary | None:
-        """Return the base that a clone of ``image`` finds made, as far as that can be told."""
-        usable = [base for base in self.bases if base.image == image and base.current is not False]
+    def base_of(self, image: str, asked: Customize = Customize.AUTO) -> BaseSummary | None:
+        """Return the base that a clone of ``image`` finds made, as far as that can be told.
+
+        It is to be customized as ``asked``.
+        """
+        way: Customize | None = asked
+        if asked is Customize.AUTO:
+            look = self.look_at(image)
+            way = look.way if look else None
+        usable = [
+            base
+            for base in self.bases
+            if base.image == image and base.current is not False and way in (None, base.way)
+        ]
         return max(usable, key=lambda base: (base.current is True, base.created), default=None)
 
     def look_at(self, image: str) -> LookSummary | None:

@@ -145,6 +145,12 @@ class Client(Exchange):
             more = reply.get("more", False) and bool(reply["hosts"])
         return tuple(found)
 
+    def host(self, name: str) -> HostStatus | None:
+        """Return what is known of one host; None if there is none of that name."""
+        # Among those that come after its name without the last letter it is one of the first.
+        reply = self.call("hosts", {"after": name[:-1]} if name[1:] else {})
+        return next((status for status in reply["hosts"] if status.host == name), None)
+
     def wait(
         self,
         request_id: str,

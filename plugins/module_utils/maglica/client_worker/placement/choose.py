@@ -117,7 +117,7 @@ def need(spec: CloneSpec, holdings: Holdings | None, counted: frozenset[str]) ->
     """Return what ``spec`` takes on a host; ``counted`` are images whose base is reserved there."""
     original = holdings.by_name.get(spec.image) if holdings else None
     copied = original.disk_bytes if original else 0
-    base = holdings.report.base_of(spec.image) if holdings else None
+    base = holdings.report.base_of(spec.image, spec.customize) if holdings else None
     has_base = base is not None or spec.image in counted
     disk = OVERLAY_BYTES
     if spec.clone_mode is CloneMode.FULL:
