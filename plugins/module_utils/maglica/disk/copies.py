@@ -19,7 +19,7 @@ from typing import Callable
 from ..model.errors import NoRoom, StorageFailed
 from ..system.locks import Lock
 from . import qemu_img
-from .chain import Chain
+from .chain import QCOW2, Chain
 
 AT_ONCE = 2
 FOLDER = "copies"
@@ -35,7 +35,7 @@ def copy(chain: Chain, target: str, pool: str, state_dir: Path, alive: Callable[
 
     It is on the disk when this returns. Raises NoRoom, StorageFailed or JournalFailed.
     """
-    if len(chain) == 1 and reflink(chain[0].path, target):
+    if len(chain) == 1 and chain[0].format == QCOW2 and reflink(chain[0].path, target):
         return
     with slot(state_dir, pool, alive) as mark:
 

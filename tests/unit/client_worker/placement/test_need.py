@@ -14,7 +14,7 @@ from maglica.client_worker.placement.pools import GIB
 from maglica.disk.room import OVERLAY_BYTES
 from maglica.model.errors import NoRoom
 from maglica.model.memory_limit import MemoryLimit
-from maglica.model.request import BaseSummary, HostReport
+from maglica.model.request import BaseSummary, HostReport, ImageSummary
 from maglica.verbs.clone import CloneSpec
 from support.candidates import FULL, IMAGE, SPEC, host, vm
 from support.reports import base
@@ -45,6 +45,13 @@ def test_need(
 ) -> None:
     found = need(spec, Holdings.of(HostReport(domains=(IMAGE,), bases=bases)), counted)
     assert (found.committed_mib, found.disk_bytes, found.base_bytes) == expected
+
+
+def test_a_full_copy_of_an_image_whose_base_has_nothing_of_its_own() -> None:
+    made = ImageSummary("deb", "uuid", True, None, None, 1)
+    bases = (base("deb", allocated_bytes=0),)
+    report = HostReport(domains=(IMAGE,), bases=bases, images=(made,))
+    assert need(FULL, Holdings.of(report), frozenset()).disk_bytes == 4 * GIB + ROOM
 
 
 def test_a_larger_disk_takes_no_more() -> None:

@@ -121,7 +121,10 @@ def need(spec: CloneSpec, holdings: Holdings | None, counted: frozenset[str]) ->
     has_base = base is not None or spec.image in counted
     disk = OVERLAY_BYTES
     if spec.clone_mode is CloneMode.FULL:
-        disk += base.allocated_bytes if base is not None else copied
+        # Of an image that Maglica made a base may have little of its own, or nothing.
+        images = holdings.report.images if holdings else ()
+        is_made = any(each.name == spec.image and each.made for each in images)
+        disk += copied if base is None or is_made else base.allocated_bytes
     return Need(
         memory_of(spec, holdings) if spec.start else 0,
         disk,

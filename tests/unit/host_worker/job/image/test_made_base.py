@@ -16,6 +16,7 @@ from maglica.guest.cloud_init.facts import SeedFacts
 from maglica.guest.facts import Seen
 from maglica.host_worker.job import undo
 from maglica.host_worker.job.image import base, original, unused_bases, ways
+from maglica.host_worker.job.vm import clone_steps
 from maglica.host_worker.journal.bases import READY, Base, BaseDisk
 from maglica.host_worker.ownership import references
 from maglica.model.errors import GuestUnsupported, ImageUnsupported
@@ -185,3 +186,10 @@ def test_the_newest_version_keeps_its_bases_for_all_ways(image: OnHost) -> None:
     left = image.host.context.journal.bases()
     assert {each.version for each in left} == {newest.version}
     assert {each.way for each in left} == {Customize.CLOUD_INIT, Customize.OFFLINE}
+
+
+def test_a_full_copy_takes_all_that_is_below_its_base(image: OnHost) -> None:
+    image.kept.write_bytes(image.kept.read_bytes().ljust(1 << 20, b"x"))
+    with held(image, Customize.OFFLINE) as found:
+        source = clone_steps.source(found, image.host.context)
+    assert source.allocated >= 1 << 19

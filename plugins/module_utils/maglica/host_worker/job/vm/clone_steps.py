@@ -85,7 +85,7 @@ class Source:
 
     @property
     def allocated(self) -> int:
-        return sum(layers[0].allocated for layers in self.chains.values())
+        return sum(map(chain.allocated_bytes, self.chains.values()))
 
     def head(self, pool: Pool) -> bytes:
         """Return the first bytes of the first disk, read once. Raises StorageFailed."""
