@@ -151,14 +151,14 @@ def removing_bases_by_name(are_away: Any) -> Iterator[None]:
     """A base that lacks a file is removed at once, by the names of pool and volume."""
     find = bases._find
 
-    def without(image: Any, context: Any) -> Any:
+    def without(image: Any, context: Any, way: Any) -> Any:
         for base in context.journal.bases(image.uuid):
             away = [not Path(disk.path).exists() for disk in base.disks]
             if base.state == READY and are_away(away):
                 for disk in base.disks:
                     _delete(context.connect(), base.pool, disk.name)
                 context.journal.remove_base(base.id)
-        return find(image, context)
+        return find(image, context, way)
 
     with patch.object(bases, "_find", without):
         yield
