@@ -37,6 +37,13 @@ def text(kind: str, content: str, name: str = "", merge: str = "") -> MIMEText:
         ("#cloud-config\n{}\n", "text/cloud-config"),
         ("#cloud-config  \nruncmd:\n- [sh, -c, 'a\tb']\nx: \u65b0\u3000\n", "text/cloud-config"),
         ("#cloud-config\nmerge_how: 'list(replace)'\nusers: [default]\n", "text/cloud-config"),
+        ("#cloud-config\nmerge_how: dict(replace)+list()\npackages: [a]\n", "text/cloud-config"),
+        (
+            "#cloud-config\nmerge_how: [[dict, no_replace, recurse_list], [list, append]]\n"
+            "users: [default]\n",
+            "text/cloud-config",
+        ),
+        ("## template: jinja\n#!/bin/sh\ncat <<END\nhostname: {{ a }}\nEND\n", "text/jinja2"),
         ("#!/bin/sh\necho\n", "text/x-shellscript"),
         ("#cloud-boothook\n#!/bin/sh\necho\n", "text/cloud-boothook"),
         ("## template: jinja\n#cloud-config\nx: {{ v1.region }}\n", "text/jinja2"),
@@ -71,9 +78,19 @@ def test_a_message_is_taken_apart() -> None:
     assert found[0].content == b"#cloud-config\npackages: [a]\n"
 
 
+@pytest.mark.parametrize("encoding", ["8bit", "binary"])
+def test_a_message_keeps_its_characters(encoding: str) -> None:
+    head = 'Content-Type: multipart/mixed; boundary="b"\n\n--b\nContent-Type: text/x-shellscript'
+    script = "#!/bin/sh\necho \u65b0\u3057\u3044 \xe9\n"
+    head += f'; charset="utf-8"\nContent-Transfer-Encoding: {encoding}\n\n'
+    (part,) = parts(f"{head}{script}\n--b--\n")
+    assert part.content.decode() == script
+
+
 OURS = [
     *("hostname", "fqdn", "prefer_fqdn_over_hostname", "preserve_hostname", "manage_etc_hosts"),
-    *("ssh_keys", "ssh_deletekeys", "network", "user"),
+    *("ssh_keys", "ssh_deletekeys", "network", "user", "create_hostname_file"),
+    *("cloud_init_modules", "datasource", "datasource_list"),
 ]
 
 
@@ -130,6 +147,24 @@ def test_forms_that_are_refused_everywhere(content: str, problem: str) -> None:
         ("#cloud-config\na: !x y\n", "no YAML that cloud-init takes: line 2: a tag"),
         ("#cloud-config\nusers: bob,carol\n", "users, which is no list"),
         ("#cloud-config\nssh_authorized_keys: ssh-rsa A\n", "_keys, which is no list"),
+        ("#cloud-config\nmerge_how: append\n", "merge_how that cloud-init does not take"),
+        ("#cloud-config\nmerge_type: {a: b}\n", "merge_how that cloud-init does not take"),
+        ("#cloud-config\nmerge_how: [{name: list}]\n", "merge_how that cloud-init does not take"),
+        ("#cloud-config\nmerge_how: ['', [5]]\n", "merge_how that cloud-init does not take"),
+        ("#cloud-config\nmerge_how: 5\n", "merge_how that cloud-init does not take"),
+        (message(text("cloud-config", "a: b", merge="list(append")), "merge_how that cloud-init"),
+        (
+            "#cloud-config\nmerge_how: Dict( replace )+list()\nusers: []\n",
+            "has users, and would replace ours by its merge_how",
+        ),
+        (
+            "#cloud-config\nmerge_how: [{name: dict, settings: [replace]}]\ndisable_root: true\n",
+            "has disable_root, and would replace ours",
+        ),
+        (
+            message(text("cloud-config", "ssh_authorized_keys: []", merge="dict(replace)")),
+            "has ssh_authorized_keys, and would replace ours",
+        ),
         ("Content-Type: text/plain\n\n#cloud-config\n", "a MIME message without parts"),
         ("Content-Type: multipart/mixed\n\nnothing\n", "a MIME message without parts"),
         (message(text("x-include-url", "https://example.com")), "part 1 .* is 'text/x-inc"),

@@ -51,11 +51,19 @@ _OURS = {
     "manage_etc_hosts": "the guest would not find itself by its name",
     "ssh_keys": "the announced SSH host keys would not be the guest's",
     "ssh_deletekeys": "the announced SSH host keys would not be the only ones",
+    "create_hostname_file": "the guest would lose its name",
+    "cloud_init_modules": "the guest's host name, keys and users might not be set",
+    "datasource": "the guest would look elsewhere when it starts again",
+    "datasource_list": "the guest would look elsewhere when it starts again",
     "network": "cloud-init does not look for it here; set the option interfaces",
     "user": "set the option user, or add to the list users",
 }
 # What ours are added to, which goes wrong in silence where theirs is of another type.
 _LISTS = ("users", "ssh_authorized_keys")
+# What theirs may add to, but not replace.
+_SHARED = (*_LISTS, "disable_root")
+_MERGER = re.compile(r"(dict|list|str)\((.*)\)")
+_REPLACE = "replace"
 _OURS_IN_TEMPLATE = re.compile(rf"^[\"']?({'|'.join(_OURS)})[\"']?[ \t]*:", re.MULTILINE)
 
 
@@ -90,7 +98,8 @@ def _parts(text: str) -> Iterator[Part]:
     if text.startswith("#"):
         yield Part(_type_of(text), text.encode(), "user-data")
         return
-    message = email.message_from_string(text)
+    # Of a text, and not bytes, it would write out each character of a part that comes as 8bit.
+    message = email.message_from_bytes(text.encode())
     if not message.is_multipart():
         raise NameInvalid(
             "user_data is a MIME message without parts: it needs Content-Type: multipart/mixed;"
@@ -122,12 +131,12 @@ def _part(message: Message, number: int) -> Part:
             f" {', '.join(sorted(_TYPES))}"
         )
     name = message.get_filename("")
-    merge = message.get("Merge-Type") or message.get("X-Merge-Type") or MERGE_TYPE
+    merge = str(message.get("Merge-Type") or message.get("X-Merge-Type") or MERGE_TYPE)
     return Part(
         kind,
         text.encode(),
         name if _FILE_NAME.fullmatch(name) else f"user-data-{number:02}",
-        merge if re.fullmatch(r"[a-z_(),+ ]{1,200}", str(merge)) else MERGE_TYPE,
+        merge,
     )
 
 
@@ -146,7 +155,8 @@ def _type_of(text: str, what: str = "user_data") -> str:
 
 def _check(part: Part) -> None:
     text = part.content.decode()
-    if part.type == _JINJA:
+    header = _mergers(part.merge or "", part)
+    if part.type == _JINJA and not _is_script(text):
         # It becomes YAML only in the guest.
         _refuse_ours(_OURS_IN_TEMPLATE.findall(text))
     if part.type != CLOUD_CONFIG:
@@ -163,6 +173,55 @@ def _check(part: Part) -> None:
             raise NameInvalid(
                 f"{_called(part)} has {key}, which is no list: ours could not be joined with it"
             )
+    told = config.get("merge_how")
+    own = _mergers(config.get("merge_type") if told is None else told, part)
+    replaced = [key for key in config if key in _SHARED]
+    # Of two ways for mappings the first one counts.
+    ways = [options for name, options in (*own, *header) if name == "dict"]
+    if replaced and ways and _REPLACE in ways[0]:
+        raise NameInvalid(
+            f"{_called(part)} has {some(replaced)}, and would replace ours by its merge_how: take"
+            " that out, or let it be dict(no_replace, recurse_list) + list(append)"
+        )
+
+
+def _is_script(template: str) -> bool:
+    return template.partition("\n")[2].lstrip().startswith(("#!", "#cloud-boothook"))
+
+
+def _mergers(told: Any, part: Part) -> list[tuple[str, list[str]]]:
+    """Return by what a part is joined with those before: names, each with its options.
+
+    cloud-init loses all of a part where it can't make sense of that. Raises NameInvalid.
+    """
+    if told is None:
+        return []
+    try:
+        if isinstance(told, str):
+            read = [_merger_of(each.strip()) for each in told.split("+") if each.strip()]
+        else:
+            read = [_merger(each) for each in told]
+        return [(_known(name), [str(each).strip() for each in options]) for name, options in read]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        raise NameInvalid(
+            f"{_called(part)} has a merge_how that cloud-init does not take: it is to be such as"
+            f" {MERGE_TYPE}"
+        ) from None
+
+
+def _merger_of(text: str) -> tuple[str, list[Any]]:
+    match = _MERGER.fullmatch(text.lower())
+    return (match[1], match[2].split(",")) if match else ("", [])
+
+
+def _merger(told: Any) -> tuple[str, list[Any]]:
+    return (told["name"], told["settings"]) if isinstance(told, dict) else (told[0], told[1:])
+
+
+def _known(name: str) -> str:
+    if name.strip() not in ("dict", "list", "str"):
+        raise ValueError(name)
+    return name.strip()
 
 
 def _refuse_ours(keys: list[Any]) -> None:
