@@ -60,6 +60,19 @@ def remove_vm(host: ImportHost, disk: Path, name: str = "web1") -> None:
     disk.unlink()
 
 
+def test_tidying_forgets_no_version_that_came_meanwhile(
+    old: ImportHost, public: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = vm_upon(old, old.kept())
+    assert add(old, public, NEW).state is State.DONE
+    listed = made._with_old_versions(old.context)
+    remove_vm(old, disk)
+    third = add(old, public, raw_disk(b"t"))
+    monkeypatch.setattr(made, "_with_old_versions", lambda _context: listed)
+    made.tidy(old.context)
+    assert [version.what.request for version in record(old).versions] == [third.id]
+
+
 def test_the_same_again_does_nothing(host: ImportHost, site: Site) -> None:
     site.files |= {"/a.img": OLD}
     said = {"url": f"{site.url}/a.img", "checksum": sha256(OLD)}

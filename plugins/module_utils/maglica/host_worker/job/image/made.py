@@ -132,7 +132,10 @@ def tidy(context: JobContext) -> None:
         for image in _with_old_versions(context):
             try:
                 with locks.held(bases.lock_of(image.uuid, context), wait=False):
-                    _tidy(image, context)
+                    # Until now a request may have given it a newer version.
+                    now = read(image.domain, context)
+                    if now is not None:
+                        _tidy(now, context)
             except BlockingIOError:
                 log.info("old versions of image %s are left: it is in use", image.definition.name)
     except MaglicaError as error:
