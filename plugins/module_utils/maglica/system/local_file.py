@@ -62,7 +62,8 @@ def _read(
 ) -> str:
     before = os.fstat(source)
     known, size = hashlib.new(algorithm), 0
-    while chunk := _chunk(path, source):
+    # One that only grows would never end.
+    while size <= before.st_size and (chunk := _chunk(path, source)):
         known.update(chunk)
         take(chunk, size)
         size += len(chunk)
@@ -82,26 +83,41 @@ def _chunk(path: str, source: int) -> bytes:
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[int]:
     """Open a file that all may read, whatever its path leads through."""
+    with _descriptor(path, path, os.O_PATH) as found:
+        # Before it is opened for reading: a pipe would hold this process, a watchdog start.
+        _check_open_to_all(path, found)
+        with _descriptor(path, f"/proc/self/fd/{found}", os.O_RDONLY) as source:
+            yield source
+
+
+@contextlib.contextmanager
+def _descriptor(path: str, opened: str, flags: int) -> Iterator[int]:
     try:
-        real = os.path.realpath(path)
-        # Without O_NONBLOCK a pipe would hold this process for ever.
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-        source = os.open(real, flags)
-    except OSError as error:
-        raise StorageFailed(f"{path} can't be read: {error.strerror}") from error
+        descriptor = os.open(opened, flags | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise StorageFailed(f"{path} can't be read: {cause}") from error
     try:
-        status = os.fstat(source)
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageUnsupported(f"{path} is no file")
-        if not status.st_mode & stat.S_IROTH:
-            raise ImageUnsupported(_closed(path, real, status.st_mode))
-        for folder in Path(real).parents:
-            mode = folder.stat().st_mode
-            if not mode & stat.S_IXOTH:
-                raise ImageUnsupported(_closed(path, str(folder), mode))
-        yield source
+        yield descriptor
     finally:
-        os.close(source)
+        os.close(descriptor)
+
+
+def _check_open_to_all(path: str, found: int) -> None:
+    mode = os.fstat(found).st_mode
+    if not stat.S_ISREG(mode):
+        raise ImageUnsupported(f"{path} is no file")
+    # Where it lies, and not where the path leads by now: somebody may exchange a folder of it.
+    real = str(Path(f"/proc/self/fd/{found}").readlink())
+    if not mode & stat.S_IROTH:
+        raise ImageUnsupported(_closed(path, real, mode))
+    for folder in Path(real).parents:
+        try:
+            mode = folder.stat().st_mode
+        except OSError as error:
+            raise StorageFailed(f"{path} can't be read: {folder}: {error.strerror}") from error
+        if not mode & stat.S_IXOTH:
+            raise ImageUnsupported(_closed(path, str(folder), mode))
 
 
 def _closed(path: str, where: str, mode: int) -> str:
