@@ -56,6 +56,10 @@ def test_what_is_no_address_of_the_web(text: str) -> None:
         "https://user:se/cret@example.com/a",
         "https://user:secret@example.com:x/",
         "https://user:secret@example.com/a b",
+        "https://user:secret?x@example.com/a",
+        "https://user:se//cret@example.com:x/a",
+        "user:secret@example.com/a",
+        "https://user:se\ncret@example.com/a",
         "https://example.com:x/a?token=secret",
     ],
 )

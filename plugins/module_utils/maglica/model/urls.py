@@ -13,7 +13,7 @@ MAX_LENGTH = 2000
 _SCHEMES = ("http", "https")
 _ALPHABET = re.compile(r"[!-~]+")
 # Of what is no address nobody knows where a password in it ends.
-_USER = re.compile(r"//.*@")
+_USER = re.compile(r"^([A-Za-z0-9+.-]*:?//)?.*@", re.DOTALL)
 # scheme "://" [userinfo "@"] host and path: RFC 3986, section 3.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#]*@)?([^?#]*)", re.DOTALL)
 
@@ -54,4 +54,4 @@ def file_name(url: str) -> str:
 
 
 def _named(text: str) -> str:
-    return repr(_USER.sub("//", text.partition("?")[0])[:100])
+    return repr(_USER.sub(r"\1", text).partition("?")[0][:100])
