@@ -14,6 +14,7 @@ from support.domains import IMAGES, definition, domain
 OS = "<os><type>hvm</type></os>"
 QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
 DISK = "<disk type='file'><source file='/x'/><target dev='{}'/></disk>"
+DRIVE = "<disk type='file' device='cdrom'>{}<target dev='sdb'/></disk>"
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,8 @@ DISK = "<disk type='file'><source file='/x'/><target dev='{}'/></disk>"
         (f"<a:override xmlns:a='{QEMU}'/>", "has <a:override>"),
         ("<sysinfo type='fwcfg'><entry name='x' file='etc/shadow'/></sysinfo>", "'fwcfg'"),
         ("<memtune><hard_limit>/</hard_limit></memtune>", "names '/' in <hard_limit>"),
+        ("<memtune><x/>/etc</memtune>", "names '/etc' in <x>"),
+        ("<on_crash>coredump-restart</on_crash>", "its memory written to a file"),
         (OS, "has 2 <os>"),
         ("<devices/>", "has 2 <devices>"),
     ],
@@ -84,18 +87,32 @@ def test_what_is_not_taken_to_start_from(boot: str, why: str) -> None:
         ("<tpm><backend type='emulator'><source path='x'/></backend></tpm>", "not an emulator"),
         ("<tpm><backend type='emulator'><encryption/></backend></tpm>", "state is encrypted"),
         ("<rng><backend model='random'>/etc/shadow</backend></rng>", "from '/etc/shadow'"),
+        ("<rng><backend model='random'><x/>/etc/shadow</backend></rng>", "from '/etc/shadow'"),
         ("<rng><backend model='egd' type='unix'/></rng>", "from 'egd'"),
+        ("<watchdog model='itco' action='dump'/>", "writes its memory to a file"),
         ("<controller type='usb'><x file='/x'/></controller>", "names '/x' in <x>"),
         (DISK.format("vda") + DISK.format("vdb"), "has the disks vda, vdb"),
         ("<disk type='block' device='lun'><target dev='sda'/></disk>", "that is a 'lun'"),
         ("<disk type='file'/>", "a disk without target"),
-        ("<disk type='file' device='cdrom'><source file='/x'/><target dev='sdb'/></disk>", "'/x'"),
+        (DRIVE.format("<source file='/x'/>"), "'/x'"),
+        (DRIVE.format("<source dev='/x'/>"), "<source> in its cdrom sdb"),
+        (DRIVE.format("<source/><source file='/x'/>"), "<source> in its cdrom sdb"),
+        (DRIVE.format("<backingStore><source file='/x'/></backingStore>"), "<backingStore> in its"),
+        (DRIVE.format("<mirror file='/x'/>"), "<mirror> in its cdrom sdb"),
+        ("<disk type='file'><target dev='vda&#10;'/></disk>", r"target 'vda\\n', which is no name"),
+        (DISK.format("vd" + "a" * 300), "which is no name of a disk"),
         ("<disk><driver iothread='/x'/><target dev='vda'/></disk>", "names '/x' in <driver>"),
     ],
 )
 def test_what_devices_are_not_taken(device: str, why: str) -> None:
     with pytest.raises(ImageUnsupported, match=f"xml can't be taken: it .*{why}"):
         read(domain(device, outside=OS))
+
+
+def test_a_drive_without_a_medium_is_taken() -> None:
+    empty = "<driver name='qemu'/><source/><backingStore/><readonly/>"
+    root = read(domain(DRIVE.format(empty), outside=OS))
+    assert root.find("devices/disk/readonly") is not None
 
 
 def test_every_reason_is_named_in_one_line() -> None:

@@ -9,6 +9,7 @@ own in the place of name, UUID, MAC addresses, what lies behind the disk, and Ma
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 
@@ -22,6 +23,9 @@ from .known import words
 # What of a disk says how the guest sees it; the rest is about where it lies, and left out.
 DISK_KEPT = words("address alias blockio boot driver iotune product serial target vendor wwn")
 _DISK_FILES = DISK_KEPT - words("product serial vendor")
+_OF_DRIVE = DISK_KEPT | {"readonly"}
+# Names of disks, of which names of volumes are made.
+_TARGET = re.compile(r"(fd|hd|sd|ubd|vd|xvd)[a-z]{1,4}")
 # A definition has a few thousand characters.
 MAX_SIZE = 1 << 16
 
@@ -116,6 +120,8 @@ def _refused(root: ET.Element) -> Iterator[str]:
             yield f"has <{short(element.tag, 40)}>, which is not taken from a user"
         elif element.tag not in _JUDGED:
             yield from _files(element)
+        if element.tag == "on_crash" and "dump" in (element.text or ""):
+            yield "has its memory written to a file of the host when it crashes (<on_crash>)"
     for element in root.iterfind("os/*"):
         yield from list(_of_os(element)) or _files(element)
     for element in root.iterfind("sysinfo"):
@@ -183,25 +189,39 @@ def _display(element: ET.Element) -> Iterator[str]:
         yield "has a display with a password, which would be kept in journals"
 
 
+def _watchdog(element: ET.Element) -> Iterator[str]:
+    if element.get("action") == "dump":
+        yield "has a watchdog that writes its memory to a file of the host"
+
+
 def _random(element: ET.Element) -> Iterator[str]:
     for backend in element.iterfind("backend"):
-        model, source = backend.get("model"), (backend.text or "").strip()
+        model, source = backend.get("model"), "".join(backend.itertext()).strip()
         if model != "builtin" and not (model == "random" and source in ("", *_RANDOM)):
             yield f"has random numbers from {_shown(source or model or '')} of the host"
 
 
 def _disks(root: ET.Element) -> Iterator[str]:
-    disks = [describe_disk(element) for element in root.iterfind("devices/disk")]
+    elements = root.findall("devices/disk")
+    disks = list(map(describe_disk, elements))
     hard = [disk.target for disk in disks if disk.device == "disk"]
     if len(hard) > 1:
         yield f"has the disks {some(hard)}: an image has one, whose content is the image's file"
-    for disk in disks:
+    for element, disk in zip(elements, disks):
         if not disk.target:
             yield "has a disk without target"
+        elif not _TARGET.fullmatch(disk.target):
+            yield f"has a disk with the target {_shown(disk.target)}, which is no name of a disk"
         if disk.device not in ("disk", "cdrom", "floppy"):
             yield f"has a disk that is a {_shown(disk.device)}"
         elif disk.device != "disk" and disk.source is not None:
             yield f"has {_shown(disk.source)} in its {disk.device} {disk.target}: leave it empty"
+        elif disk.device != "disk":
+            # Whatever else a drive may have leads to a medium.
+            for child in element:
+                if child.tag not in _OF_DRIVE and (child.attrib or len(child)):
+                    where = f"its {disk.device} {disk.target}"
+                    yield f"has <{short(child.tag, 40)}> in {where}: leave it empty"
 
 
 def _files(element: ET.Element) -> Iterator[str]:
@@ -209,7 +229,7 @@ def _files(element: ET.Element) -> Iterator[str]:
     if element.tag == "rng":
         return
     named = {name: value for name, value in element.attrib.items() if name != "timezone"}
-    for value in (*named.values(), element.text or ""):
+    for value in (*named.values(), element.text or "", element.tail or ""):
         if "/" in value:
             yield f"names {_shown(value.strip())} in <{short(element.tag, 40)}>"
     for child in element:
@@ -224,6 +244,7 @@ _JUDGES: dict[str, Callable[[ET.Element], Iterator[str]]] = {
     "graphics": _display,
     "audio": _audio,
     "tpm": _tpm,
+    "watchdog": _watchdog,
     "rng": _random,
 }
 
