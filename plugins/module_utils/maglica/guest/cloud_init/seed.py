@@ -53,7 +53,11 @@ def files(seed: Seed) -> dict[str, bytes]:
 
     Raises NameInvalid for the user's own data, GuestUnsupported for a user that can't be named.
     """
-    meta = {"instance-id": seed.instance_id, "local-hostname": seed.identity.hostname}
+    # Only the first label: cloud-init sets this name before there is a network, for the DHCP server
+    # to see, and before it reads the user data with all of the name. That it would not set any more
+    # if it had known it before.
+    label = seed.identity.hostname.partition(".")[0]
+    meta = {"instance-id": seed.instance_id, "local-hostname": label}
     network = network_config(seed.identity.nics, seed.loses_routes6)
     return {
         META_DATA: _json(meta).encode(),

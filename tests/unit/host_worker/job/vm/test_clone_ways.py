@@ -66,7 +66,7 @@ def test_cloud_init_is_told_all_and_the_disks_are_left_alone(
     assert (host.batches, host.guests) == ([], {})
     files = seed_of(host, request)
     meta = json.loads(files["meta-data"])
-    assert meta == {"instance-id": done.vm.uuid, "local-hostname": "vm0.example.jp"}
+    assert meta == {"instance-id": done.vm.uuid, "local-hostname": "vm0"}
     told = json.loads(files["user-data"].partition(b"\n")[2])
     root, admin = told["users"][1:]
     assert (root["name"], root["ssh_authorized_keys"]) == ("root", [KEY])
