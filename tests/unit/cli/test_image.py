@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from maglica.image import catalog
-from maglica.model.image import Firmware
+from maglica.model.image import Firmware, ImageVersion
 from maglica.model.request import (
     Customize,
     Failure,
@@ -20,7 +20,7 @@ from maglica.model.request import (
     Phase,
     State,
 )
-from support.cli_runs import HOST0, HOST1, SL61, UUID, Ran
+from support.cli_runs import HOST0, HOST1, SL61, UUID, FakeFleet, Ran
 from support.fake_client import FakeClient
 
 
@@ -36,22 +36,45 @@ def test_image_list_is_the_table_that_users_know(run: Callable[..., Ran]) -> Non
     assert (ran.status, ran.err) == (0, "")
 
 
-def test_image_list_tells_what_can_not_be_cloned(run: Callable[..., Ran], fake: FakeClient) -> None:
+def test_image_list_tells_how_images_are_customized(
+    run: Callable[..., Ran], fake: FakeClient
+) -> None:
     looks = (
         LookSummary("SL6.0-x86_64.original", "v", False, "no ifupdown", True),
-        LookSummary("SL6.1-x86_64.original", "v", True, None, True),
+        LookSummary("SL6.1-x86_64.original", "v", True, None, True, Customize.OFFLINE),
         LookSummary("SL6.1-x86_64.original", "old", False, "no system", False),
     )
     fake._hosts["host0.example.jp"] = replace(HOST0, report=replace(HOST0.report, looks=looks))
-    lines = run("image", "list").out.split("\n")
-    assert lines[0].split("Host")[1].strip() == "Can't be cloned"
-    assert [line.split(None, 2)[1:] for line in lines[2:5]] == [
-        ["host0.example.jp", "no ifupdown"],
-        ["host0.example.jp", "-"],
-        ["host1.example.jp", "-"],
+    lines = run("image", "list").out.splitlines()
+    assert " ".join(lines[0].split()) == "Name Host Customized by Can't be customized"
+    assert [line.split(None, 3)[1:] for line in lines[2:]] == [
+        ["host0.example.jp", "-", "no ifupdown"],
+        ["host0.example.jp", "offline", "-"],
+        ["host1.example.jp", "-", "-"],
     ]
     images = json.loads(run("image", "list", "--json").out)
     assert {image["refused"] for image in images} == {None, "no ifupdown"}
+    assert {image["way"] for image in images} == {None, "offline"}
+
+
+def test_image_list_tells_where_images_came_from(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = (ImageVersion("sha256:ff", "/srv/old.raw"), ImageVersion(DIGEST, URL))
+    domains = [
+        replace(each, checksum=DIGEST, versions=versions) if each.host == HOST1.host else each
+        for each in FakeFleet.domains
+    ]
+    monkeypatch.setattr(FakeFleet, "domains", domains)
+    lines = run("image", "list").out.splitlines()
+    assert lines[0].split() == ["Name", "Host", "Checksum", "Origin"]
+    assert [line.split()[2:] for line in lines[2:]] == [
+        ["-", "-"],
+        ["-", "-"],
+        ["sha256:0a0a0a0a0a0a", URL],
+    ]
+    shown = json.loads(run("image", "list", "--json").out)
+    assert [image["checksum"] for image in shown] == [None, None, DIGEST]
 
 
 def places(ran: Ran) -> dict[str, str]:

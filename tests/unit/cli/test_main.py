@@ -20,6 +20,9 @@ def test_json_is_values_only(run: Callable[..., Ran]) -> None:
         "name": "SL6.0-x86_64.original",
         "host": "host0.example.jp",
         "uuid": UUID,
+        "way": None,
+        "checksum": None,
+        "origin": None,
         "refused": None,
     }
     (vm,) = json.loads(run("--json", "vm", "list", "--host=host0.example.jp").out)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from ..manage import amount
@@ -19,6 +20,13 @@ from ..verbs.clone import CloneSpec
 
 _FIRST_COLUMN = 40
 _LINE = 57
+_DIGITS = 12
+_OF_IMAGES = {
+    "way": "Customized by",
+    "checksum": "Checksum",
+    "origin": "Origin",
+    "refused": "Can't be customized",
+}
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -35,10 +43,20 @@ def _cell(value: object) -> str:
 
 
 def image_table(images: Sequence[Mapping[str, str | None]]) -> str:
-    titles = ("Name", "Host", "Can't be cloned")
-    columns = 3 if any(image["refused"] for image in images) else 2
-    rows = [(image["name"], image["host"], image["refused"])[:columns] for image in images]
-    return table(titles[:columns], rows)
+    """Return names and hosts, and each other column of which something is known."""
+    columns = {
+        "name": "Name",
+        "host": "Host",
+        **{key: title for key, title in _OF_IMAGES.items() if any(map(itemgetter(key), images))},
+    }
+    shown = ({**image, "checksum": _short(image["checksum"])} for image in images)
+    return table(list(columns.values()), [[image[key] for key in columns] for image in shown])
+
+
+def _short(checksum: str | None) -> str | None:
+    """Return enough of a checksum to tell it from others."""
+    algorithm, colon, digits = (checksum or "").partition(":")
+    return f"{algorithm}{colon}{digits[:_DIGITS]}"
 
 
 def look_table(looks: Iterable[Mapping[str, Any]]) -> str:
