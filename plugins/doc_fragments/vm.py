@@ -12,8 +12,9 @@ class ModuleDocFragment:
 options:
   image:
     description:
-      - The original image, the name of an inactive domain, from which the vm is made if it is not
-        there.
+      - The name of the original image from which the vm is made if it is not there. That is one
+        which M(maglica.cloud.maglica_image) has made, or any domain that is off and that Maglica
+        did not make.
       - A vm of that name that was made from another image is an error.
       - Not needed when the vm is there.
     type: str
@@ -138,7 +139,8 @@ options:
         identity. The vm in the result says in which way it was done, and why.
       - V(cloud-init) gives the guest's cloud-init what it needs on a small cdrom, which stays with
         the vm like a disk of it. It serves any layout of the disks (LVM, btrfs, LUKS), since
-        nothing is written into them. An image whose cloud-init would not obey is an error.
+        nothing is written into them. An image whose cloud-init would not obey is an error
+        (V(guest_unsupported)).
       - V(offline) writes into the vm's disks before it starts. That takes an image which Maglica
         knows; its cloud-init, if there is one, is told to leave that alone.
       - V(none) gives the vm disks, MAC addresses and a UUID of its own and changes nothing inside,
@@ -147,7 +149,8 @@ options:
         O(root_password) and O(networks[].addresses) are errors then. O(disk_size) makes the disk
         larger, and no partition of it.
       - V(auto) is V(cloud-init) where the image has it, enabled, with NoCloud among its
-        datasources; else V(offline) where Maglica knows the image; else an error.
+        datasources; else V(offline) where Maglica knows the image; else an error
+        (V(guest_unsupported)). M(maglica.cloud.maglica_image_info) tells which it will be.
       - Only used when the vm is made.
     type: str
     choices: [auto, cloud-init, offline, none]
@@ -160,8 +163,9 @@ options:
     suboptions:
       name:
         description:
-          - The user's name. Without it the user is the image's own one with cloud-init (C(debian),
-            C(ubuntu), C(rocky) …), and root without.
+          - The user's name. Without it the user is the image's own one where O(customize) is
+            V(cloud-init) (C(debian), C(ubuntu), C(rocky) …), and root where it is V(offline).
+          - By cloud-init the image's own user is made in any case, beside one of another name.
           - With V(root), O(ssh_authorized_keys) and O(root_password) are errors.
         type: str
       groups:
@@ -192,7 +196,8 @@ options:
     description:
       - What cloud-init does in the guest beyond that, in any form that it takes in C(user-data) and
         Maglica can check. That is C(#cloud-config), a script with C(#!), C(#cloud-boothook), a
-        template of Jinja, or several of them as a MIME message, of at most 64 KiB.
+        template of Jinja, or several of them as a MIME message, of at most 64 KiB, and 512 KiB for
+        all vms of a task.
       - A mapping becomes such a text with
         C("#cloud-config\n{{ mapping | to_json }}").
       - It comes beside what Maglica itself says, and its lists are joined with those of Maglica.

@@ -15,8 +15,9 @@ description:
     than their name; C(maglica image catalog) lists them.
   - The file is checked, unpacked where it is packed, and kept as it came. It is taken as a disk
     from strangers is, so that it can't name other files of the host.
-  - A clone is built upon a base of one version of its image, which is made ahead of the first clone
-    here too.
+  - Clones of one version of an image are built upon a base, a state of its disks that nobody
+    writes to any more. It is made together with the image, or ahead of the first clone of any other
+    one (O(state=prepared)).
 author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
@@ -87,7 +88,8 @@ options:
     type: str
   path:
     description:
-      - The absolute path of a file that is on the hosts already. It stays as it is.
+      - The absolute path of a file that is on the hosts already, and that every user there may
+        read. It stays as it is.
     type: str
   checksum:
     description:
@@ -107,7 +109,8 @@ options:
     description:
       - The number of virtual CPUs of the image, and of its clones if they don't say another. V(2)
         without it.
-      - Like all options of the virtual machine only used when the image is made.
+      - Like all options of the virtual machine only used when the image, or a new version of it, is
+        made.
     type: int
   memory:
     description:
@@ -128,7 +131,8 @@ options:
         type: str
   firmware:
     description:
-      - What starts the guest. Without it that is as the disk's partitions say; of both, V(bios).
+      - What starts the guest. Without it that is as the disk's partitions say; of both, V(bios). A
+        disk that says neither is an error then (V(image_unsupported)).
     type: str
     choices: [bios, uefi]
   secure_boot:
@@ -168,8 +172,8 @@ options:
     type: int
     default: 1800
 notes:
-  - An image is fetched by only a few hosts at the same time (C(imports_at_once) of the client
-    worker's configuration). The others wait for their turn.
+  - Only a few images are fetched at the same time, on all hosts together; four, unless
+    C(imports_at_once) of the client worker's configuration says otherwise. The others wait.
 seealso:
   - module: maglica.cloud.maglica_image_info
   - module: maglica.cloud.maglica_vm

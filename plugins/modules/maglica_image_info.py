@@ -34,9 +34,9 @@ options:
     default: false
   bases:
     description:
-      - Whether to return each image's bases, what vms build upon, and how its guest can be
-        customized. That is what the hosts, or those of O(host), last reported to
-        the client worker, which must answer then, also within O(host_timeout).
+      - Whether to return each image's bases, which its vms build upon, and how its guest can be
+        customized. That is what the hosts, or those of O(host), last reported to the client worker,
+        which must answer then, also within O(host_timeout).
     type: bool
     default: false
   inspect:
@@ -66,7 +66,7 @@ EXAMPLES = r"""
     name: debian12.original
   register: debian
 
-- name: Tell which images can't be cloned, and why
+- name: Tell which images can't be customized, and why
   maglica.cloud.maglica_image_info:
     bases: true
   register: images
@@ -365,7 +365,7 @@ images:
           type: bool
           returned: always
         areas:
-          description: Whether clones of it are customized without an appliance.
+          description: Whether clones of it are customized without starting libguestfs' appliance.
           type: bool
           returned: always
         vms:
@@ -417,7 +417,7 @@ images:
           type: str
           returned: always
         current:
-          description: As C(current) of a base.
+          description: As RV(images[].bases[].current).
           type: bool
           returned: always
         way:

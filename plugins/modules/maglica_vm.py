@@ -50,17 +50,31 @@ options:
     type: str
     required: true
 seealso:
+  - module: maglica.cloud.maglica_image
   - plugin: maglica.cloud.maglica
     plugin_type: inventory
 """
 
 EXAMPLES = r"""
-- name: Turn an image into a running guest
+- name: Have an image of the catalog
+  maglica.cloud.maglica_image:
+    name: debian-13
+
+- name: Turn it into a running guest, and wait until it is on the network
   maglica.cloud.maglica_vm:
     name: vm0.example.jp
-    image: debian12.original
+    image: debian-13
+    user:
+      ssh_authorized_keys:
+        - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxyaNUB7fqBSWaTjaVYxtBUdQ5FPVhaRaIXoBAo0tbN admin
+    wait_for: address
+  register: guest
 
-- name: Make a guest with a fixed address, two CPUs and a key, and wait until it is on the network
+- name: Say how to log in
+  ansible.builtin.debug:
+    msg: "ssh debian@{{ guest.vm.address }}"
+
+- name: Make a guest with a fixed address, two CPUs and a key of root's, of an image made by hand
   maglica.cloud.maglica_vm:
     name: vm1.example.jp
     image: debian12.original
@@ -91,7 +105,7 @@ EXAMPLES = r"""
 - name: Make a guest with a user, and have its cloud-init install something
   maglica.cloud.maglica_vm:
     name: vm4.example.jp
-    image: debian12.original
+    image: debian-13
     customize: cloud-init
     user:
       name: admin

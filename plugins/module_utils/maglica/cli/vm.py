@@ -90,11 +90,12 @@ def _clone_options(parser: argparse.ArgumentParser) -> None:
         "--customize",
         choices=[way.value for way in Customize],
         default=Customize.AUTO.value,
-        help="how it becomes a guest of its own (default: auto, by cloud-init if the image has it)",
+        help="how it becomes a guest of its own (default: auto, by cloud-init where the image's"
+        " would obey, else offline)",
     )
     add("--ssh-authorized-keys", type=Path, metavar="FILE", help="public keys for root to log in")
     _user_options(parser)
-    add("--user-data", type=Path, metavar="FILE", help="what cloud-init does in the guest besides")
+    add("--user-data", type=Path, metavar="FILE", help="what cloud-init does besides")
     add(
         "--tag",
         action="append",

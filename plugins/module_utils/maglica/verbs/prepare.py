@@ -19,7 +19,7 @@ class PrepareSpec(OnImage):
 PREPARE = Verb(
     spec=PrepareSpec,
     record=image_record(PrepareSpec),
-    help="make an image's base ahead of the first clone",
+    help="make an image's base, which clones build upon, ahead of the first one",
     interrupted=Interrupted.UNDONE,
     about="image",
     base_of=lambda spec: spec.image,

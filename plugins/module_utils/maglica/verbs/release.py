@@ -19,7 +19,7 @@ class ReleaseSpec(OnImage):
 RELEASE = Verb(
     spec=ReleaseSpec,
     record=image_record(ReleaseSpec),
-    help="remove the bases of an image that no vm builds upon",
+    help="remove the bases of an image that no vm builds upon, and have its guest looked at anew",
     interrupted=Interrupted.AGAIN,
     about="image",
     acting_phase="volumes",
