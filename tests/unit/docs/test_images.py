@@ -7,14 +7,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from maglica.cli import text
 from maglica.config import config
+from maglica.guest.cloud_init.way import way
 from maglica.image import catalog
 from maglica.image.catalog import Entry
 from maglica.image.checksum import SumsFile
+from maglica.model.request import Customize
 from maglica.model.urls import file_name
 from maglica.system import download, unpack, web
 from support.protocol_document import rows
 
+MARKS = re.MULTILINE | re.DOTALL
 CHECKOUT = Path(__file__).resolve().parents[3]
 DOCUMENT = (CHECKOUT / "docs" / "images.md").read_text()
 
@@ -47,3 +51,29 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert (download.USUAL.silence, download.STEP) == (60, 4096)
     xz = next(each for each in unpack.PACKINGS if each.name == "xz")
     assert "--memlimit-decompress=256MiB" in xz.words
+
+
+def test_tables_are_as_the_command_shows_them() -> None:
+    shown = dict(re.findall(r"^\$ maglica image (list|inspect golden)\n(.*?)^```", DOCUMENT, MARKS))
+    nothing = dict.fromkeys(("way", "checksum", "origin", "refused"))
+    golden = {
+        "way": "cloud-init",
+        "checksum": f"sha256:9d2e5cbe2ed9{'0' * 52}",
+        "origin": "https://images.example.jp/golden.qcow2",
+    }
+    hand_made = {"name": "debian12.original", "host": "kvm0.example.jp", "way": "offline"}
+    images = [
+        {**nothing, **hand_made},
+        {**nothing, "name": "golden", "host": "kvm0.example.jp", **golden},
+    ]
+    assert shown["list"] == text.image_table(images)
+    look = {
+        "host": "kvm0.example.jp",
+        "way": "cloud-init",
+        "distro": "debian",
+        "release": "13",
+        "stack": "netplan",
+        "layout": "ext4",
+        "reason": way(Customize.AUTO, None, None).reason,
+    }
+    assert shown["inspect golden"] == text.look_table([look])
