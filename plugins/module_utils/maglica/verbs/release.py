@@ -19,7 +19,7 @@ class ReleaseSpec(OnImage):
 RELEASE = Verb(
     spec=ReleaseSpec,
     record=image_record(ReleaseSpec),
-    help="remove the bases of an image that no vm builds upon, and have its guest looked at anew",
+    help="remove bases of an image that no vm builds upon, forget what is known of its guest",
     interrupted=Interrupted.AGAIN,
     about="image",
     acting_phase="volumes",
