@@ -63,6 +63,17 @@ def test_seeds_are_known(tmp_path: Path) -> None:
     assert is_seed(str(seed))
 
 
+@pytest.mark.parametrize(("kind", "place", "label"), [(b"FAT12", 54, 43), (b"FAT32", 82, 71)])
+def test_seeds_on_fat_are_known(tmp_path: Path, kind: bytes, place: int, label: int) -> None:
+    seed = tmp_path / "seed.img"
+    content = bytearray(1 << 20)
+    content[place : place + 8] = kind.ljust(8)
+    for name, is_one in ((b"CIDATA", True), (b"OTHER", False)):
+        content[label : label + 11] = name.ljust(11)
+        seed.write_bytes(content)
+        assert is_seed(str(seed)) is is_one
+
+
 def test_what_is_none(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_bytes(image(FILES).replace(b"cidata", b"cdrom1", 1))

@@ -29,6 +29,7 @@ class Handle:
             "inspect_get_product_name": "Debian",
             "list_filesystems": {"/dev/sda1": "ext4"},
             "list_md_devices": [],
+            "vfs_label": "",
             **answers,
         }
 
@@ -144,3 +145,12 @@ def test_odd_guests_are_refused_in_few_words(answers: dict[str, Any], problem: s
 def test_no_system() -> None:
     with pytest.raises(GuestUnreadable, match="no operating system"):
         found(inspect_os=[])
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed"), [("vfat", "/dev/sda2"), ("iso9660", "/dev/sda2"), ("ext4", "")]
+)
+def test_a_seed_among_its_disks(kind: str, seed: str) -> None:
+    kinds = {"/dev/sda1": "ext4", "/dev/sda2": kind}
+    assert found(list_filesystems=kinds, vfs_label="CIDATA").seed == seed
+    assert found(list_filesystems=kinds, vfs_label="EFI").seed == ""

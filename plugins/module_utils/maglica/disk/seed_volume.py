@@ -23,6 +23,9 @@ _DESCRIPTORS = 16 * _SECTOR
 _TERMINATOR = 255
 _NAME = slice(40, 72)
 _ROOT = 156
+# Of FAT12 and FAT16, and of FAT32: where what it is stands in the first sector, and its label.
+_FAT = ((slice(54, 62), slice(43, 54)), (slice(82, 90), slice(71, 82)))
+_BOOT_SECTOR = 512
 _DATES = slice(813, 881)
 _NO_DATE = b"0" * 16 + b"\0"
 # 9.1.5, and IEEE P1282's TF: years since 1900, month, day, hour, minute, second, offset from GMT.
@@ -77,18 +80,21 @@ def _forget_record(data: bytearray, start: int) -> None:
 
 
 def is_seed(path: str) -> bool:
-    """Tell whether a file is an image that cloud-init would read as NoCloud's.
+    """Tell whether a file, or a block device, is an image that cloud-init would read as NoCloud's.
 
-    What is no plain file, or can't be read, is none.
+    It has that label on ISO 9660 or FAT. What is something else, or can't be read, is none.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            mode = os.fstat(descriptor).st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
                 return False
+            first = file.read(_BOOT_SECTOR)
             file.seek(_DESCRIPTORS)
             data = file.read(_NAME.stop)
     except OSError:
         return False
-    name = data[_NAME].decode("ascii", "replace").strip(" \0")
-    return data[:6] == b"\x01CD001" and name.lower() == LABEL
+    found = [data[_NAME]] if data[:6] == b"\x01CD001" else []
+    found += [first[label] for kind, label in _FAT if first[kind].startswith(b"FAT")]
+    return any(each.decode("ascii", "replace").strip(" \0").lower() == LABEL for each in found)

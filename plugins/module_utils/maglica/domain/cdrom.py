@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterator
 
 from ..model.errors import ImageUnsupported
 
+# Drives that can be without a medium.
+REMOVABLE = frozenset({"cdrom", "floppy"})
 _MODELS = ("virtio-scsi", "virtio-transitional", "virtio-non-transitional")
 # Of a controller's targets only the first is used: units of it that QEMU has room for.
 _UNITS = 256
@@ -50,10 +52,14 @@ def add(root: ET.Element, path: str) -> str:
 
 
 def eject(root: ET.Element, targets: Collection[str]) -> None:
-    """Take the media out of those cdroms that have these targets."""
-    for element in root.iterfind("devices/disk[@device='cdrom']"):
+    """Take the media out of those drives that have these targets."""
+    for element in root.iterfind("devices/disk"):
         target = element.find("target")
-        if target is not None and target.get("dev") in targets:
+        if (
+            element.get("device") in REMOVABLE
+            and target is not None
+            and target.get("dev") in targets
+        ):
             for tag in ("source", "backingStore"):
                 for child in element.findall(tag):
                     element.remove(child)

@@ -49,7 +49,8 @@ class OperatingSystem:
     """What libguestfs says of the system on the disks: the part of GuestFacts that needs it.
 
     ``is_plain``: a file's bytes lie on the disks as they are, with nothing else that tells of them.
-    ``root_kind``: the type of the file system at /.
+    ``root_kind``: the type of the file system at /. ``seed`` is a file system that cloud-init would
+    take for a seed, if there is one.
     """
 
     mounts: tuple[Mount, ...]
@@ -59,6 +60,7 @@ class OperatingSystem:
     is_plain: bool = False
     root_kind: str = ""
     user_mounts: tuple[Mount, ...] = ()
+    seed: str = ""
 
 
 @dataclass(frozen=True)

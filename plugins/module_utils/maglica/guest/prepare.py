@@ -100,6 +100,8 @@ def examine(filesystem: Filesystem, system: OperatingSystem) -> Inside:
         offline = told(error)
     cloud = cloud_init_inspect.examine(filesystem)
     seed, problem = None, cloud.problem
+    if problem is None and system.seed:
+        problem = f"would read {system.seed:.100}, a seed of the image's own, before a clone's"
     if problem is None:
         try:
             seed = seed_base.examine(filesystem)

@@ -8,13 +8,14 @@ import logging
 import posixpath
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..model.errors import GuestUnreadable, GuestUnsupported
 from . import inodes
 from .appliance.appliance import Appliance
+from .cloud_init.inspect import LABEL
 from .facts import Area, GuestFacts, Mount
 from .growth import FSTAB
 from .inspect import OperatingSystem
@@ -69,7 +70,14 @@ def find_system(appliance: Appliance) -> OperatingSystem:
             is_plain=_is_plain(handle, mounts, kinds),
             root_kind=kinds.get(root, ""),
             user_mounts=users,
+            seed=next(_seeds(handle, kinds), ""),
         )
+
+
+def _seeds(handle: Any, kinds: Mapping[str, str]) -> Iterator[str]:
+    for device, kind in kinds.items():
+        if kind in ("iso9660", "vfat") and handle.vfs_label(device).strip().lower() == LABEL:
+            yield device
 
 
 def _mounts(handle: Any, root: str, where: re.Pattern[str]) -> tuple[Mount, ...]:

@@ -58,6 +58,12 @@ def test_an_image_for_clouds() -> None:
     )
 
 
+def test_a_seed_by_the_usual_ways_is_no_problem() -> None:
+    guest = make_guest(_90="datasource: {NoCloud: {fs_label: CIDATA}}\n")
+    guest.add_file("/boot/grub/grub.cfg", GRUB % "ds=nocloud")
+    assert examine(guest).problem is None
+
+
 def test_an_image_without_it() -> None:
     assert examine(FakeFilesystem({"etc/cloud/cloud.cfg": CONFIG})) == CloudInit(
         False, "is not there"
@@ -111,6 +117,16 @@ def test_files_in_another_folder() -> None:
         ),
         ({"_99": "network:\n  version: 2\n"}, "own configuration of the network"),
         ({"_99": "allow_userdata: false\n"}, "takes no user data"),
+        (
+            {"_99": "datasource: {NoCloud: {fs_label: seed}}\n"},
+            r"own seed \(/etc/cloud/cloud.cfg.d/_99.cfg: fs_label of NoCloud\), which comes first",
+        ),
+        ({"_99": "datasource: {NoCloud: {fs_label: null}}\n"}, "own seed"),
+        ({"_99": "datasource: {NoCloud: {seedfrom: /opt/seed/}}\n"}, "seedfrom of NoCloud"),
+        (
+            {"_99": "datasource: {NoCloud: {meta-data: {instance-id: i-1}, user-data: ''}}\n"},
+            "meta-data of NoCloud",
+        ),
         ({"_99": "cloud_init_modules: [growpart, ssh]\n"}, "without its module set_hostname"),
         ({"_99": "a: [\n"}, r"can't be judged: .*_99.cfg in the guest is no YAML"),
         ({"_99": "[" * 1000}, "can't be judged: .*nested more than"),
@@ -133,6 +149,12 @@ def test_configurations_that_would_not_obey(files: dict[str, str], problem: str)
         ("/boot/loader/entries/a.conf", "options ro cloud-init=disabled\n", "kernel's command"),
         ("/boot/grub/grub.cfg", GRUB % "ci.ds=Ec2", "to ask Ec2 only"),
         ("/boot/grub/grub.cfg", GRUB % "ds=openstack", "to ask openstack only"),
+        ("/boot/grub/grub.cfg", GRUB % r"ds=nocloud\;h=web0", "what it is (ds=nocloud;"),
+        (
+            "/boot/loader/entries/a.conf",
+            "options ds=nocloud-net;i=i-1\n",
+            "(/boot/loader/entries/a.conf) what it is",
+        ),
         ("/etc/cloud/ds-identify.cfg", "policy: disabled\n", "policy: disabled"),
         ("/etc/cloud/ds-identify.cfg", "datasource: Ec2 # here\n", "asks 'Ec2' only"),
     ],
@@ -148,7 +170,7 @@ def test_what_else_turns_it_off(path: str, content: str, problem: str) -> None:
     [
         ("/boot/grub/grub.cfg", f"#{GRUB % 'cloud-init=disabled'}"),
         ("/boot/grub/grub.cfg", GRUB % "cloud-init=enabled fds=other"),
-        ("/boot/grub/grub.cfg", GRUB % "ds=nocloud;s=/srv"),
+        ("/boot/grub/grub.cfg", GRUB % "ds=nocloud"),
         ("/etc/cloud/ds-identify.cfg", "# policy: disabled\npolicy: search,found=all\n"),
         ("/etc/cloud/cloud.cfg.d/90.cfg.disabled", "datasource_list: [None]\n"),
     ],

@@ -20,6 +20,8 @@ from ..filesystem import Filesystem, Kind
 from . import yaml_text
 
 NOCLOUD = "NoCloud"
+# Of the file system that it looks for.
+LABEL = "cidata"
 _CONFIG = "/etc/cloud/cloud.cfg"
 _DISABLED = "/etc/cloud/cloud-init.disabled"
 _DS_IDENTIFY = "/etc/cloud/ds-identify.cfg"
@@ -47,6 +49,10 @@ _KERNEL = re.compile(r"^(?![ \t]*#).*?[\s\"']cloud-init=disabled(?=[\s\"']|$)", 
 _KERNEL_SOURCE = re.compile(
     r"^(?![ \t]*#).*?[\s\"'](?:ci\.(?:ds|datasource)|ds)=([A-Za-z][\w-]*)", re.MULTILINE
 )
+# What NoCloud is told there comes before what a seed says (ds=nocloud;h=NAME); GRUB escapes it.
+_KERNEL_SEED = re.compile(r"^(?![ \t]*#).*?[\s\"']ds=nocloud(?:-net)?\\*;", re.MULTILINE)
+# What of NoCloud's own configuration comes before a seed, or is in its place.
+_SEED_SOURCES = ("fs_label", "meta-data", "seedfrom", "user-data")
 _KNOWN_AS_NOCLOUD = ("nocloud", "nocloud-net")
 # What it must do for a clone to be a guest of its own, with all names of each module.
 _NEEDED = ("set_hostname", "users_groups", "ssh")
@@ -120,6 +126,8 @@ def _disabled(filesystem: Filesystem) -> str | None:
         match = _KERNEL_SOURCE.search(text)
         if match and match[1].lower() not in _KNOWN_AS_NOCLOUD:
             return f"is told on the kernel's command line ({path}) to ask {match[1][:40]} only"
+        if _KERNEL_SEED.search(text):
+            return f"is told on the kernel's command line ({path}) what it is (ds=nocloud;…)"
     return _not_started(filesystem)
 
 
@@ -155,6 +163,10 @@ def _deaf(configs: Sequence[tuple[str, Any]]) -> str | None:
     network = _find(configs, ("network",))
     if network is not None:
         return f"has its own configuration of the network ({network[0]}), which comes first"
+    for key in _SEED_SOURCES:
+        source = _find(configs, ("datasource", NOCLOUD, key))
+        if source is not None and str(source[1]).lower() != LABEL:
+            return f"has its own seed ({source[0]}: {key} of {NOCLOUD}), which comes first"
     allowed = _find(configs, ("allow_userdata",))
     if allowed is not None and allowed[1] is False:
         return f"takes no user data ({allowed[0]}: allow_userdata)"

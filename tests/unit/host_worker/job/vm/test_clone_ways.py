@@ -124,6 +124,40 @@ def test_a_seed_of_the_image_is_taken_out(host: FakeHost, guests: Guests, tmp_pa
     assert media["seeded"] == [None, str(other), str(own)]
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "<sysinfo type='smbios'><system><entry name='serial'>ds=nocloud;i=1;h=web0</entry></system>"
+        "</sysinfo>",
+        "<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><qemu:arg"
+        " value='-smbios'/><qemu:arg value='type=1,serial=ds=nocloud-net;s=http://192.0.2.1/'/>"
+        "</qemu:commandline>",
+    ],
+)
+def test_an_image_that_is_told_who_it_is_by_its_definition(
+    host: FakeHost, guests: Guests, told: str
+) -> None:
+    image = host.add_image()
+    image.xml = image.xml.replace("</domain>", f"{told}</domain>")
+    seeded, none = host.request(), host.request(NAMES[1], customize=NONE)
+    failed, done = host.run(seeded, none)
+    assert (failed.state, failed.failure.code) == (State.FAILED, "guest_unsupported")
+    assert "tells its cloud-init 'ds=nocloud" in failed.failure.text
+    assert done.state is State.DONE
+
+
+def test_an_image_with_a_seed_as_a_disk(host: FakeHost, guests: Guests, tmp_path: Path) -> None:
+    image = host.add_image()
+    host.run(host.request(NAMES[1]))
+    seed = next(host.pool / name for name in host.volumes() if name.endswith(".iso"))
+    source = f"<source file='{seed}'/><readonly/><target dev='vdz'/>"
+    disk = f"<disk type='file' device='disk'>{source}</disk>"
+    image.xml = image.xml.replace("<interface", f"{disk}<interface", 1)
+    (failed,) = host.run(host.request())
+    assert (failed.state, failed.failure.code) == (State.FAILED, "guest_unsupported")
+    assert "disk vdz is a seed for cloud-init" in failed.failure.text
+
+
 def test_a_batch_of_all_ways_is_grouped(host: FakeHost, guests: Guests) -> None:
     host.add_image()
     names = [f"vm{number}.example.jp" for number in range(6)]

@@ -109,7 +109,7 @@ class _Batch:
                 continue
             for vm in members:
                 vm.chosen = chosen
-        self._each(seed.check_way)
+        self._each(lambda vm: seed.check_way(vm, image, context))
         return time.monotonic() - begun
 
     def _make_disks(self, image: Image, way: Customize, spent: float) -> None:

@@ -124,7 +124,7 @@ def place(vm: NewVm, source: Source, image: Image, context: JobContext) -> None:
         seed.place(vm, image, context)
     stated = image.definition.nvram
     vm.image_nvram = stated or nvram.hidden_path(image.xml, context.connect())
-    vm.xml = clone.clone(image.xml, _plan(vm, source, image))
+    vm.xml = clone.clone(image.xml, _plan(vm, source, image, context))
 
 
 def copy(vm: NewVm, source: Source, connection: Any, context: JobContext) -> None:
@@ -144,7 +144,7 @@ def copy(vm: NewVm, source: Source, connection: Any, context: JobContext) -> Non
         vm.pool.grow(vm.volumes[target], vm.growth.size, vm.growth.patches)
 
 
-def _plan(vm: NewVm, source: Source, image: Image) -> clone.ClonePlan:
+def _plan(vm: NewVm, source: Source, image: Image, context: JobContext) -> clone.ClonePlan:
     return clone.ClonePlan(
         name=vm.spec.name,
         uuid=vm.uuid,
@@ -162,7 +162,7 @@ def _plan(vm: NewVm, source: Source, image: Image) -> clone.ClonePlan:
         tags=vm.spec.tags,
         base=source.base.id if vm.spec.clone_mode is CloneMode.LINKED else None,
         seed=None if vm.seed is None else vm.pool.medium_source(vm.seed),
-        image_seeds=() if vm.seed is None else seed.of_image(image),
+        image_seeds=() if vm.seed is None else seed.of_image(image, context),
         customize=(vm.chosen.way, vm.chosen.reason),
     )
 
