@@ -117,6 +117,7 @@ def test_files_in_another_folder() -> None:
         ),
         ({"_99": "network:\n  version: 2\n"}, "own configuration of the network"),
         ({"_99": "allow_userdata: false\n"}, "takes no user data"),
+        ({"_99": "allow_userdata: 0\n"}, "takes no user data"),
         (
             {"_99": "datasource: {NoCloud: {fs_label: seed}}\n"},
             r"own seed \(/etc/cloud/cloud.cfg.d/_99.cfg: fs_label of NoCloud\), which comes first",
@@ -242,6 +243,9 @@ def test_old_ones_lose_routes(version: str, there: list[str], config: str, loses
         ({"_10": "cloud_final_modules: [[resizefs, always]]\n"}, True),
         ({"_10": "cloud_config_modules: [resizefs]\nresize_rootfs: noblock\n"}, True),
         ({"_10": "cloud_config_modules: [resizefs]\nresize_rootfs: false\n"}, False),
+        ({"_10": "cloud_config_modules: [resizefs]\nresize_rootfs: 1\n"}, True),
+        ({"_10": "cloud_config_modules: [resizefs]\nresize_rootfs: 0\n"}, False),
+        ({"_10": "cloud_config_modules: [resizefs]\nresize_rootfs: 'Off'\n"}, False),
         ({"_10": "cloud_config_modules: resizefs\n"}, False),
     ],
 )

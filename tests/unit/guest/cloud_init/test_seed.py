@@ -137,6 +137,11 @@ def test_an_image_without_a_user_of_its_own() -> None:
     assert "ssh_authorized_keys" in _config(replace(PLAIN, user=User(ssh_authorized_keys=SSH)))
 
 
+def test_a_user_named_as_cloud_init_calls_the_image_s_own() -> None:
+    with pytest.raises(GuestUnsupported, match="choose another name"):
+        files(replace(PLAIN, default_user="debian", user=User("default", password=HASH)))
+
+
 def test_sshd_stays_as_it_is_where_nobody_gets_a_password() -> None:
     assert "ssh_pwauth" not in _config(PLAIN)
     assert _config(SEEDS["named"])["ssh_pwauth"] is False

@@ -168,7 +168,7 @@ def _deaf(configs: Sequence[tuple[str, Any]]) -> str | None:
         if source is not None and str(source[1]).lower() != LABEL:
             return f"has its own seed ({source[0]}: {key} of {NOCLOUD}), which comes first"
     allowed = _find(configs, ("allow_userdata",))
-    if allowed is not None and allowed[1] is False:
+    if allowed is not None and not _is_true(allowed[1]):
         return f"takes no user data ({allowed[0]}: allow_userdata)"
     modules = _find(configs, _LISTS[:1])
     if modules is not None and isinstance(modules[1], list):
@@ -188,7 +188,12 @@ def _grows(configs: Sequence[tuple[str, Any]]) -> bool:
     told = _find(configs, ("resize_rootfs",))
     lists = [found[1] for key in _LISTS if (found := _find(configs, (key,)))]
     runs = any("resizefs" in _names(each) for each in lists if isinstance(each, list))
-    return runs and (told is None or told[1] is not False)
+    return runs and (told is None or _is_true(told[1], "noblock"))
+
+
+def _is_true(value: Any, *others: str) -> bool:
+    """Read a switch as cloud-init does, to whom only some words are true."""
+    return str(value).strip().lower() in ("true", "1", "on", "yes", *others)
 
 
 def _datasources(configs: Sequence[tuple[str, Any]]) -> tuple[str, ...] | None:

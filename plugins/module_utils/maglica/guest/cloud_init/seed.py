@@ -118,6 +118,10 @@ def _users(seed: Seed) -> dict[str, Any]:
     settings would come first.
     """
     user, identity = seed.user, seed.identity
+    if user.name == "default" != seed.default_user:
+        raise GuestUnsupported(
+            "cloud-init takes a user named default for the image's own user: choose another name"
+        )
     config: dict[str, Any] = {"users": ["default"]}
     settings = _settings(user)
     root = _settings(
