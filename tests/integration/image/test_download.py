@@ -149,6 +149,37 @@ def test_a_server_that_stops_half_way(fetch: Fetched) -> None:
     assert fetch.site.asked()[-1] == f"bytes={fetch.path.stat().st_size}-"
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 1 << 14])
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (CHUNKED + b"0\r\n", b"X: y\r\n"),
+        (CHUNKED + b"1;", b"x"),
+    ],
+)
+def test_what_never_comes_to_the_file(fetch: Fetched, begin: bytes, more: bytes, size: int) -> None:
+    """Drop by drop, and as much as the network takes."""
+
+    def answer(handler: Handler) -> None:
+        handler.connection.settimeout(0.01 if size == 1 else 60)
+        with suppress(OSError):
+            handler.wfile.write(begin)
+            while True:
+                handler.wfile.write(more * size)
+                with suppress(TimeoutError):
+                    if size == 1 and not handler.connection.recv(1):
+                        return
+
+    fetch.site.answers = {PATH: answer}
+    said = "less than 4096 bytes came" if size == 1 else "more came|got more than|is not what"
+    fetch.fails(said, patience=IMPATIENT)
+
+
 def test_a_server_that_sends_drop_by_drop(fetch: Fetched) -> None:
     def answer(handler: Handler) -> None:
         handler.begin(200, Content_Length=SIZE)

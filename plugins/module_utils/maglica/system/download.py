@@ -24,11 +24,9 @@ from ..model.errors import ChecksumDiffers, DownloadFailed, NoRoom, StorageFaile
 from ..model.text import one_line, short
 from ..model.urls import shown
 from .backoff import Backoff
-from .web import NOT_SATISFIABLE, Interrupted, Web, failed
+from .web import NOT_SATISFIABLE, STEP, Interrupted, Web, failed
 
 CHUNK = 1 << 20
-# What comes slower than this in ``silence`` seconds, or in one answer, is no progress, in bytes.
-STEP = 4096
 _TELL_SECONDS = 0.5
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _MARK = re.compile(r"[ -~]{1,200}")
@@ -250,8 +248,7 @@ class _Source:
     def _take(self, answer: http.client.HTTPResponse, part: _Part) -> None:
         if self._total is not None and self._total > self._most:
             raise self._too_long()
-        told = since = time.monotonic()
-        before = part.size
+        told = time.monotonic()
         while self._total is None or part.size < self._total:
             wanted = CHUNK if self._total is None else min(CHUNK, self._total - part.size)
             try:
@@ -264,10 +261,6 @@ class _Source:
                 raise self._too_long()
             part.add(chunk)
             now = time.monotonic()
-            if part.size - before >= STEP:
-                since, before = now, part.size
-            elif now - since > self._patience.silence:
-                raise Interrupted(f"less than {STEP} bytes came in {self._patience.silence:g} s")
             if now - told >= _TELL_SECONDS:
                 told = now
                 self._progress(part.size, self._total)

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import base64
 import http.client
+import io
 import socket
 import ssl
 import string
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from ..model import urls
@@ -23,6 +26,10 @@ from ..model.errors import DownloadFailed, NameInvalid
 from ..model.text import one_line, short
 
 MAX_REDIRECTIONS = 10
+# What comes slower than this in ``silence`` seconds, or in one answer, is no progress, in bytes.
+STEP = 4096
+# As much may come before there is something to read: more than is read at once.
+_MAX_UNTOLD = 4 << 20
 _REDIRECTIONS = (301, 302, 303, 307, 308)
 # RFC 9110, section 15: what may be otherwise in a moment.
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
@@ -40,8 +47,81 @@ class Interrupted(Exception):
         self.is_answer = is_answer
 
 
+class _Steady(io.RawIOBase):
+    """What a server says, which must come on: http.client would wait for the end of a line, and
+    pass over answers that say "continue", for ever.
+    """
+
+    def __init__(self, raw: io.RawIOBase, silence: float) -> None:
+        super().__init__()
+        self._raw = raw
+        self._silence = silence
+        self._since, self._came, self._untold = time.monotonic(), 0, 0
+
+    def noted(self) -> None:
+        """Note that what came until now was of use."""
+        self._untold = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        count = self._raw.readinto(buffer)
+        self._came += count or 0
+        self._untold += count or 0
+        if self._untold > _MAX_UNTOLD:
+            raise OSError("more came around the file than of it")
+        if self._came >= STEP:
+            self._since, self._came = time.monotonic(), 0
+        elif count and time.monotonic() - self._since > self._silence:
+            raise OSError(f"less than {STEP} bytes came in {self._silence:g} s")
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
+        super().__init__(sock, *arguments, **named)
+        self._steady = _Steady(sock.makefile("rb", buffering=0), sock.gettimeout() or float("inf"))
+        self.fp.close()
+        self.fp = io.BufferedReader(self._steady)
+
+    def begin(self) -> None:
+        super().begin()
+        self._steady.noted()
+
+    def read1(self, n: int = -1) -> bytes:
+        self._steady.noted()
+        return super().read1(n)
+
+
+class _Connection(http.client.HTTPConnection):
+    response_class = _Answer
+
+
+class _SafeConnection(http.client.HTTPSConnection):
+    response_class = _Answer
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Connection, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(context=context)
+        self._verifying = context
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_SafeConnection, req, context=self._verifying)
+
+
 class Web:
-    """Asks servers; ``silence`` is how many seconds one may say nothing.
+    """Asks servers; ``silence`` is how many seconds one may say nothing, or less than STEP bytes.
 
     The environment's ``http_proxy``, ``https_proxy`` and ``no_proxy`` are obeyed; certificates are
     verified by those of the system.
@@ -54,8 +134,8 @@ class Web:
         # None of them looks at an answer's status: redirections and errors are this class' own.
         for handler in (
             urllib.request.ProxyHandler(),
-            urllib.request.HTTPHandler(),
-            urllib.request.HTTPSHandler(context=ssl.create_default_context()),
+            _Http(),
+            _Https(ssl.create_default_context()),
             urllib.request.UnknownHandler(),
         ):
             self._opener.add_handler(handler)
