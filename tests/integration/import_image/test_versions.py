@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from maglica.domain.image_metadata import ImageRecord
-from maglica.host_worker.job.image import made
+from maglica.guest.cloud_init.way import Chosen
+from maglica.host_worker.job.image import made, ways
 from maglica.host_worker.job.vm import remove
 from maglica.libvirtd.local import inactive_xml
+from maglica.model.errors import ImageRunning, MaglicaError, NoRoom
 from maglica.model.request import Request, State
 from support import qemu_libvirtd
 from support.import_host import NAME, ImportHost, raw_disk, sha256
@@ -58,6 +60,29 @@ def remove_vm(host: ImportHost, disk: Path, name: str = "web1") -> None:
     domain = host.connection.lookupByName(name)
     remove.undefine(domain, inactive_xml(domain))
     disk.unlink()
+
+
+@pytest.mark.parametrize("failure_of_base", [NoRoom, ImageRunning])
+def test_nothing_is_undone_that_somebody_has_written_to(
+    host: ImportHost,
+    public: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failure_of_base: type[MaglicaError],
+) -> None:
+    """The image can be started as soon as it is defined, while its base is made."""
+
+    def started(*_arguments: object) -> Chosen:
+        path = record(host).versions[-1].volumes[-1].path
+        words = ["qemu-io", "-f", "qcow2", "-c", "write -q 0 64k", path]
+        subprocess.run(words, check=True)
+        raise failure_of_base("it can't be")
+
+    monkeypatch.setattr(ways, "chosen", started)
+    ended = add(host, public, NEW)
+    assert (ended.state is State.DONE) == (failure_of_base is ImageRunning)
+    assert host.domains() == [NAME]
+    volumes = record(host).volumes
+    assert volumes and all(Path(volume.path).exists() for volume in volumes)
 
 
 def test_tidying_forgets_no_version_that_came_meanwhile(

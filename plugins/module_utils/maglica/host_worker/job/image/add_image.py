@@ -33,6 +33,7 @@ from ....libvirtd import local
 from ....model.errors import (
     GuestUnreadable,
     GuestUnsupported,
+    ImageRunning,
     ImageUnknown,
     ImageUnsupported,
     MaglicaError,
@@ -278,7 +279,7 @@ class _New:
                 chosen = ways.chosen(image, Customize.AUTO, self._request.id, context)
                 with bases.held(image, context, self._request.id, chosen.way):
                     pass
-        except (GuestUnreadable, GuestUnsupported) as error:
+        except (GuestUnreadable, GuestUnsupported, ImageRunning) as error:
             log.warning("image %s has no base yet: %s", name, error)
         unused_bases.tidy(context)
 
@@ -286,11 +287,17 @@ class _New:
 def undo(request_id: str, data: dict[str, Any], context: JobContext) -> None:
     """Take back the definition of an image, announced as Effect.IMAGE, with the bases of it.
 
-    A version that vms need already stays: so do its files then, which are in use.
+    A version that vms need already stays, and so does one that somebody has started or written to:
+    so do its files then, which are in use.
     """
     domain = local.find(context.connect(), data["uuid"], context.host)
     image = None if domain is None else made.read(domain, context)
     if image is None or image.record.newest.request != request_id:
+        return
+    try:
+        made.check_replaceable(image, context)
+    except (ImageRunning, ImageUnsupported) as error:
+        log.warning("image %s is left: %s", data["name"], error)
         return
     unused_bases.release(data["name"], context)
     version = image.record.versions[-1]
