@@ -17,7 +17,7 @@ import pytest
 from maglica.config.config import HostWorker
 from maglica.disk import chain, mounts
 from maglica.domain.metadata import OwnVolume
-from maglica.guest.facts import Area, GuestFacts
+from maglica.guest.facts import Area, GuestFacts, Seen
 from maglica.guest.network.families import INSPECTION
 from maglica.host_worker.daemon.report import Inspector
 from maglica.host_worker.journal.bases import MAKING, READY, Base, BaseDisk
@@ -26,6 +26,7 @@ from maglica.host_worker.journal.journal import Journal
 from maglica.host_worker.journal.looks import Look
 from maglica.model.request import (
     BaseSummary,
+    Customize,
     DomainSummary,
     HostReport,
     ImageSummary,
@@ -211,12 +212,15 @@ def test_what_other_rules_found_does_not_count(node: Node) -> None:
 
 
 def test_a_guest_that_can_be_customized_still_lacks_its_base(node: Node) -> None:
-    found = Look(UUID, NAME, node.version(), INSPECTION, 5.0)
+    seen = Seen("debian", "13", "netplan", "ext4", offline="netplan is not known")
+    found = Look(UUID, NAME, node.version(), INSPECTION, 5.0, seen=seen)
     gone = replace(found, image_uuid="another")
     node.journal.looks.keep(gone, [])
     node.journal.looks.keep(found, [UUID, "another"])
     assert node.look() == ((), (NAME,))
-    assert [look.customizable for look in node.looks()] == [True]
+    assert [look.way for look in node.looks()] == [Customize.CLOUD_INIT]
+    node.add(way=Customize.OFFLINE)
+    assert node.look()[1] == (NAME,)
 
 
 def test_nothing_is_known_of_the_base_of_an_image_that_runs(node: Node) -> None:

@@ -131,13 +131,16 @@ class Inspector:
     def _unprepared(self, report: HostReport) -> tuple[str, ...]:
         """Return the images that shall be prepared, and whose present version has no base yet.
 
-        One that was looked at and refused has none until it changes.
+        One that was looked at and refused has none until it changes. A base counts that is for the
+        way in which clones are customized where none is asked for, as far as that is known.
         """
         off = {domain.name: domain.uuid for domain in report.domains if domain.is_image}
         versions = {name: self._versions.get(off.get(name, "")) for name in self._settings.prepare}
         ways = {look.image: look.way for look in report.looks if look.current}
         settled = {
-            base.image for base in report.bases if base.current and ways.get(base.image) == base.way
+            base.image
+            for base in report.bases
+            if base.current and ways.get(base.image, base.way) is base.way
         }
         settled |= {look.image for look in report.looks if look.current and not look.customizable}
         return tuple(name for name, found in versions.items() if found and name not in settled)
