@@ -25,8 +25,10 @@ class Case:
         return f"{self.guest.name}-{self.firmware}-{self.way}{told}"
 
 
-# The test cloud's own image, which has all there is in an image that is offered for clouds.
+# The test cloud's own: one that has all there is in an image that is offered for clouds, and one
+# that somebody has installed by hand.
 CLOUD = Guest(12, "ext4")
+TEMPLATE = Guest(12, "ext4", "networkd", is_template=True)
 
 CASES = (
     Case(CLOUD, "bios", "cloud-init"),
@@ -35,7 +37,7 @@ CASES = (
     Case(Guest(13, "ext4", "networkd"), "uefi", "offline"),
     Case(Guest(13, "xfs", "networkd"), "bios", "offline"),
     Case(Guest(12, "btrfs", "ifupdown"), "uefi", "offline"),
-    # A template as somebody installs it, and a clone that keeps what it finds inside.
-    Case(Guest(12, "ext4", "ifupdown", has_cloud_init=False), "bios", "offline"),
-    Case(Guest(12, "ext4", "ifupdown", has_cloud_init=False), "bios", "none"),
+    Case(Guest(12, "ext4", "ifupdown", is_template=True), "bios", "offline"),
+    # It keeps what it finds inside, host keys among that.
+    Case(Guest(12, "ext4", "ifupdown", is_template=True), "bios", "none"),
 )

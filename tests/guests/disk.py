@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from support.run import remove_tree, run
@@ -37,16 +38,20 @@ _MAKE = {
     "btrfs": (("mkfs.btrfs", "-q", "-U"), "rw,discard=async,subvol=@", "/@"),
 }
 FILESYSTEMS = tuple(_MAKE)
-# quiet as in Debian's; the rest only saves time at the start, and is patient on a busy machine.
+# For a busy machine without KVM.
+_PATIENT = "x-systemd.device-timeout=900"
+# quiet as in Debian's; the rest only saves time at the start.
 _ARGUMENTS = (
     "ro console=tty0 console=ttyS0,115200 quiet mitigations=off apparmor=0 selinux=0 audit=0"
     " cryptomgr.notests rcupdate.rcu_expedited=1 random.trust_cpu=on i8042.noaux i8042.nomux"
-    " systemd.default_device_timeout_sec=300"
 )
 
 
-def make(root: Path, filesystem: str, target: Path) -> None:
-    """Make the qcow2 disk `target` of the tree `root`; what it needs meanwhile lies beside it."""
+def make(root: Path, filesystem: str, write: Callable[[Path], None], target: Path) -> None:
+    """Make the qcow2 disk `target` of the tree `root`; what is needed meanwhile lies beside it.
+
+    `write` is called with a folder, and writes to it what is to be laid over the tree.
+    """
     work = target.with_suffix(".work")
     remove_tree(work)
     work.mkdir(parents=True)
@@ -58,6 +63,7 @@ def make(root: Path, filesystem: str, target: Path) -> None:
     own = ids["filesystem"]
     run(*command, f"uuid={own}" if filesystem == "xfs" else own, partition)
     over = work / "over"
+    write(over)
     _write(over / "etc/fstab", _fstab(ids, filesystem, options))
     kernel = max(path.name.partition("-")[2] for path in (root / "boot").glob("vmlinuz-*"))
     _write(over / "boot/grub/grub.cfg", _menu(ids, folder, kernel))
@@ -93,7 +99,7 @@ def _table(ids: dict[str, str]) -> str:
 def _fstab(ids: dict[str, str], filesystem: str, options: str) -> str:
     return (
         f"PARTUUID={ids['root']} / {filesystem} {options} 0 1\n"
-        f"PARTUUID={ids['efi']} /boot/efi vfat defaults 0 0\n"
+        f"PARTUUID={ids['efi']} /boot/efi vfat defaults,{_PATIENT} 0 0\n"
     )
 
 

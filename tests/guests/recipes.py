@@ -7,13 +7,14 @@ Disks are kept under a digest of all that they are made of, and so are the roots
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
 from support import debian_root
 from support.debian_root import Recipe
 
-from . import disk
+from . import disk, files
 
 HERE = Path(__file__).parent
 # What makes a disk, in Debian packages.
@@ -25,44 +26,47 @@ SUITES = {12: "bookworm", 13: "trixie"}
 
 _COMMON = (
     "systemd-sysv dbus udev libpam-systemd iproute2 openssh-server python3 sudo qemu-guest-agent "
-    "linux-image-cloud-amd64 e2fsprogs xfsprogs btrfs-progs grub-pc-bin grub-efi-amd64-bin"
+    "linux-image-cloud-amd64 e2fsprogs xfsprogs btrfs-progs grub-pc-bin grub-efi-amd64-bin "
+    "cloud-init cloud-guest-utils fdisk"
 )
+_NETPLAN = "netplan.io systemd-resolved"
 _OF_NETWORK = {
-    "netplan": "netplan.io systemd-resolved",
-    "networkd": "systemd-resolved",
+    "netplan": _NETPLAN,
+    "networkd": _NETPLAN,
     "ifupdown": "ifupdown isc-dhcp-client",
 }
-_CLOUD_INIT = "cloud-init cloud-guest-utils fdisk"
 
 
 @dataclass(frozen=True)
 class Guest:
-    """A guest: which Debian, on which file system, and what configures its network."""
+    """A guest: which Debian, on which file system, and what configures its network.
+
+    A template is no image for clouds: somebody has installed it, used it and shut it down, and
+    its cloud-init is disabled.
+    """
 
     release: int
     filesystem: str
     network: str = "netplan"
-    has_cloud_init: bool = True
+    is_template: bool = False
 
     @property
     def name(self) -> str:
         """What tells it from others, in a file's name."""
-        init = "" if self.has_cloud_init else "-plain"
-        return f"debian-{self.release}-{self.filesystem}-{self.network}{init}"
+        kind = "-template" if self.is_template else ""
+        return f"debian-{self.release}-{self.filesystem}-{self.network}{kind}"
 
     @property
     def root(self) -> Recipe:
-        """The recipe of its root, which guests on other file systems share."""
-        more = _CLOUD_INIT if self.has_cloud_init else ""
-        packages = f"{_COMMON} {_OF_NETWORK[self.network]} {more}".split()
-        env = (("NETWORK", self.network),)
-        return Recipe(tuple(packages), HERE / "root.sh", env, SUITES[self.release])
+        """The recipe of its root, which others share."""
+        packages = f"{_COMMON} {_OF_NETWORK[self.network]}".split()
+        return Recipe(tuple(packages), HERE / "root.sh", suite=SUITES[self.release])
 
     @property
     def digest(self) -> str:
         """Changes with anything that the disk depends on, but for the archive's versions."""
-        sources = [(HERE / name).read_text() for name in ("disk.py", "lay.sh")]
-        return debian_root.digest(self.root.digest, self.filesystem, *sources)
+        sources = [(HERE / name).read_text() for name in ("disk.py", "files.py", "lay.sh")]
+        return debian_root.digest(self.root.digest, self.name, *sources)
 
 
 def build(guest: Guest, cache: Path) -> Path:
@@ -71,7 +75,8 @@ def build(guest: Guest, cache: Path) -> Path:
     if not final.exists():
         root = debian_root.make("root", guest.root, cache)
         partial = final.with_suffix(".partial")
-        disk.make(root, guest.filesystem, partial)
+        write = functools.partial(files.write, network=guest.network, is_template=guest.is_template)
+        disk.make(root, guest.filesystem, write, partial)
         partial.rename(final)
     return final
 

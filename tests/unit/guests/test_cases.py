@@ -39,7 +39,7 @@ def test_a_disk_is_made_anew_for_all_that_it_depends_on() -> None:
         Guest(13, "ext4"),
         Guest(12, "xfs"),
         Guest(12, "ext4", "ifupdown"),
-        Guest(12, "ext4", has_cloud_init=False),
+        Guest(12, "ext4", is_template=True),
     )
     assert len({guest.digest for guest in (CLOUD, *others)}) == len(others) + 1
     # The root is shared by all file systems.
