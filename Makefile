@@ -44,7 +44,8 @@ $(VENV)/.ready: requirements-dev.txt
 	@touch $@
 
 .PHONY: demo
-demo: cloud ## bring up a real cloud on this machine, clone and boot a vm, and show how long it took
+demo: venv ## bring up a real cloud on this machine, clone and boot a vm, and show how long it took
+	@$(CLOUD) up --hosts $(HOSTS) --no-image
 	@tests/cloud/demo
 
 .PHONY: test

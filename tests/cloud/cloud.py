@@ -19,6 +19,8 @@ from typing import Any
 
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
+from guests import recipes
+from guests.cases import CASES, CLOUD, TEMPLATE
 from support.run import (
     CHECKOUT,
     CloudError,
@@ -27,14 +29,14 @@ from support.run import (
     say,
     step,
 )
-from testbed import machines, network, remains, roots, texts
+from testbed import machines, network, offered, remains, roots, texts
 from testbed.deployment import deploy
 from testbed.kvm import kvm_works
-from testbed.layout import IMAGE, Host, Layout, LayoutError, layout
+from testbed.layout import Host, Layout, LayoutError, layout
 
 PACKAGES = (
-    *("mmdebstrap", "debian-archive-keyring", "systemd-container", "iproute2", "openssh-client"),
-    *("e2fsprogs", "qemu-utils", "qemu-system-x86", "libvirt-clients"),
+    *("systemd-container", "iproute2", "openssh-client", "qemu-system-x86", "libvirt-clients"),
+    *recipes.PACKAGES,
 )
 
 
@@ -60,6 +62,9 @@ def _arguments() -> argparse.Namespace:
     up_parser.add_argument(
         "--hosts", type=int, default=2, metavar="N", help="hosts that run guests (default: 2)"
     )
+    up_parser.add_argument(
+        "--no-image", action="store_true", help="leave it to the user to have the hosts fetch one"
+    )
     up_parser.set_defaults(run=up)
     commands.add_parser("down", help="remove the cloud, whatever state it is in").set_defaults(
         run=down
@@ -84,6 +89,8 @@ def up(arguments: argparse.Namespace) -> None:
         else:
             _make(cloud)
         deploy(cloud)
+        if not arguments.no_image:
+            offered.add(cloud)
         say(f"ready: {_summary(cloud)}")
 
 
@@ -93,19 +100,20 @@ def _make(cloud: Layout) -> None:
         with step("removing the remains of an earlier cloud"):
             remains.remove(cloud)
     _make_key(cloud)
-    public_key = (cloud.state / "ssh_key.pub").read_text().strip()
     with ThreadPoolExecutor() as pool:
         host_job = pool.submit(_host_root, cloud)
-        guest_job = pool.submit(_guest_image, cloud, public_key)
-    root, image = host_job.result(), guest_job.result()
-    roots.forget_older(cloud.cache, (root, image))
-    virt_type = "kvm" if kvm_works(image / "vmlinuz") else "qemu"
+        guest_job = pool.submit(_guests, cloud)
+    root, (disk, template) = host_job.result(), guest_job.result()
+    roots.forget_older(cloud.cache, (root,))
+    recipes.forget_older(cloud.guests, (TEMPLATE, *(case.guest for case in CASES)))
+    virt_type = "kvm" if kvm_works(next((root / "boot").glob("vmlinuz-*"))) else "qemu"
     say(f"guests run on {'KVM' if virt_type == 'kvm' else 'TCG: KVM does not work here'}")
     with step(f"starting {', '.join(host.name for host in cloud.hosts)}"):
         network.make_bridge(cloud)
-        keys = {host.name: machines.lay_out(cloud, host, root, image) for host in cloud.hosts}
+        offered.lay_out(cloud, disk)
+        keys = {host.name: machines.lay_out(cloud, host, root, template) for host in cloud.hosts}
         _write_access(cloud, keys)
-        (cloud.state / "image.xml").write_text(texts.image_domain(virt_type))
+        (cloud.state / "template.xml").write_text(texts.template_domain(virt_type))
         managers = []
         for host in cloud.hosts:
             managers.append(machines.start(cloud, host, root, virt_type == "kvm"))
@@ -119,11 +127,11 @@ def _make(cloud: Layout) -> None:
         for job in jobs:
             job.result()
     # Written last: a cloud that has it is complete.
-    (cloud.state / "cloud.json").write_text(texts.description(cloud, virt_type, root, image))
+    (cloud.state / "cloud.json").write_text(texts.description(cloud, virt_type, root))
 
 
 def _make_key(cloud: Layout) -> None:
-    """Keep one key for all clouds of the checkout: the cached image has it in it."""
+    """Keep one key for all clouds of the checkout."""
     cloud.state.mkdir(parents=True)
     cloud.cache.mkdir(parents=True, exist_ok=True)
     kept = cloud.cache / "ssh_key"
@@ -138,9 +146,9 @@ def _host_root(cloud: Layout) -> Path:
         return roots.host_root(cloud.cache)
 
 
-def _guest_image(cloud: Layout, public_key: str) -> Path:
-    with step(f"original image {IMAGE}"):
-        return roots.guest_image(cloud.cache, public_key)
+def _guests(cloud: Layout) -> list[Path]:
+    with step("disks of the original images"):
+        return [recipes.build(guest, cloud.guests) for guest in (CLOUD, TEMPLATE)]
 
 
 def _write_access(cloud: Layout, host_keys: dict[str, str]) -> None:
@@ -153,7 +161,7 @@ def _write_access(cloud: Layout, host_keys: dict[str, str]) -> None:
 def _finish(cloud: Layout, host: Host, manager: Popen[bytes], deadline: float) -> None:
     machines.wait(cloud, host, manager, deadline)
     if host.guests is not None:
-        machines.define_image(host, cloud.state / "image.xml")
+        machines.define_template(host, cloud.state / "template.xml")
 
 
 def down(_arguments: argparse.Namespace) -> None:
@@ -167,6 +175,7 @@ def clean(arguments: argparse.Namespace) -> None:
     down(arguments)
     with _lock(), step("removing the cached roots"):
         remove_tree(_layout(1).cache)
+        remove_tree(_layout(1).guests)
 
 
 def status(_arguments: argparse.Namespace) -> int:

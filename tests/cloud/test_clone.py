@@ -23,7 +23,13 @@ def pair(cloud: Cloud, clone, digests) -> list[Result]:
     """Return two running vms on one host, where a shared client id would show as a shared lease."""
     host = cloud.hosts[0]
     return [
-        clone(name, host=host, wait_for="address", ssh_authorized_keys=[KEY], memory=320)
+        clone(
+            name,
+            host=host,
+            wait_for="address",
+            ssh_authorized_keys=[KEY, cloud.public_key],
+            memory=320,
+        )
         for name in NAMES
     ]
 
@@ -52,7 +58,7 @@ def test_qemu_runs_as_on_any_debian_host(cloud: Cloud, pair: list[Result]) -> No
     [
         ("machine-id", "cat /etc/machine-id"),
         ("host name", "hostname"),
-        ("MAC", "cat /sys/class/net/eth0/address"),
+        ("MAC", "cat /sys/class/net/enp1s0/address"),
         ("SSH host keys", "cat /etc/ssh/ssh_host_*_key.pub"),
         ("random seed", "sha256sum /var/lib/systemd/random-seed"),
     ],
@@ -73,6 +79,7 @@ def test_the_guests_are_as_asked_for(cloud: Cloud, pair: list[Result]) -> None:
         assert name in cloud.in_guest(address, "cat /etc/hosts")
         assert KEY in cloud.in_guest(address, "cat /root/.ssh/authorized_keys")
         assert cloud.in_guest(address, "systemctl is-system-running --wait") == "running"
+        assert "/00-maglica-0.network" in cloud.in_guest(address, "networkctl status enp1s0")
         assert 200 < int(cloud.in_guest(address, "free -m").split()[7]) <= 320
         keys = {line.split()[1] for line in result["vm"]["ssh_host_keys"]}
         seen = cloud.in_guest(address, "cat /etc/ssh/ssh_host_*_key.pub").splitlines()

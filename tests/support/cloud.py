@@ -22,7 +22,9 @@ from support import listing
 CHECKOUT = Path(__file__).resolve().parents[2]
 STATE = CHECKOUT / "build/cloud"
 BIN = CHECKOUT / "build/venv/bin"
+# That of the test cloud which somebody has installed by hand, and the one that its hosts fetch.
 IMAGE = "debian12.original"
+FETCHED = "debian-12"
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,15 @@ class Cloud:
         return Result(head.split(" | ")[1], json.JSONDecoder().raw_decode(values)[0], output)
 
     def vm(self, name: str, *options: str, **arguments) -> Result:
-        """Run maglica_vm for the vm ``name``."""
+        """Run maglica_vm for the vm ``name``; a new one's root can be logged in to by ssh."""
+        if "image" in arguments:
+            arguments.setdefault("ssh_authorized_keys", [self.public_key])
         return self.module("maglica_vm", *options, name=name, **arguments)
+
+    @cached_property
+    def public_key(self) -> str:
+        """The public half of the key that the cloud's ssh_config names."""
+        return (STATE / "ssh_key.pub").read_text().strip()
 
     def inventory(self) -> dict:
         """Return what ansible-inventory --list prints."""

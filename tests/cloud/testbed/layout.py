@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DOMAIN = "example.jp"
-IMAGE = "debian12.original"
+IMAGE = "debian-12"
+"""The image that the hosts fetch, as a distribution offers it."""
+TEMPLATE = "debian12.original"
+"""The image that somebody has installed by hand on each host."""
 MAX_KVM_HOSTS = 14
 """The guest subnets are the /24s after the first one of a /20."""
 
@@ -109,9 +112,19 @@ class Layout:
         return self.build / "cache" / "cloud"
 
     @property
+    def guests(self) -> Path:
+        """Guests' roots and disks, which outlive a cloud too."""
+        return self.build / "cache" / "guests"
+
+    @property
     def state(self) -> Path:
         """The running cloud: keys, inventory, hosts. Gone after `down`."""
         return self.build / "cloud"
+
+    @property
+    def offered(self) -> Path:
+        """What the client offers by HTTP, as a distribution does."""
+        return self.state / "offered"
 
     @property
     def host_folders(self) -> Path:

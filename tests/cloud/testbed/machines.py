@@ -13,7 +13,7 @@ from pathlib import Path
 from support.run import CloudError, run
 from testbed import texts
 from testbed.cgroups import make_cgroups
-from testbed.layout import IMAGE, Host, Layout
+from testbed.layout import TEMPLATE, Host, Layout
 
 _LIBVIRTD_UNITS = tuple(
     f"libvirtd{kind}"
@@ -24,7 +24,7 @@ BOOT_DEADLINE = 180.0
 """Seconds for a host to be up: some 10 on an idle machine, far more when all cores are busy."""
 
 
-def lay_out(cloud: Layout, host: Host, root: Path, image: Path) -> str:
+def lay_out(cloud: Layout, host: Host, root: Path, template: Path) -> str:
     """Write what is the host's own into its layer; return its public SSH host key."""
     for folder in (host.root, host.upper, host.folder / "work", host.images):
         folder.mkdir(parents=True)
@@ -38,9 +38,13 @@ def lay_out(cloud: Layout, host: Host, root: Path, image: Path) -> str:
     if host.guests is None:
         for unit in _LIBVIRTD_UNITS:
             layer.path(f"etc/systemd/system/{unit}").symlink_to("/dev/null")
+        layer.write("etc/systemd/system/offered.service", texts.offering_service())
+        wanted = "etc/systemd/system/multi-user.target.wants/offered.service"
+        layer.path(wanted).symlink_to("../offered.service")
     else:
         layer.write("etc/libvirt/qemu/networks/default.xml", texts.guest_network(host))
-        _place_image(host, image)
+        target = host.images / f"{TEMPLATE}.qcow2"
+        run("cp", "--reflink=auto", "--sparse=always", template, target)
     return key.with_suffix(".pub").read_text()
 
 
@@ -60,13 +64,6 @@ class _Layer:
 
     def write(self, name: str, text: str) -> None:
         self.path(name).write_text(text)
-
-
-def _place_image(host: Host, image: Path) -> None:
-    suffixes = {"disk.qcow2": "qcow2", "vmlinuz": "vmlinuz", "initrd.img": "initrd"}
-    for source, suffix in suffixes.items():
-        target = host.images / f"{IMAGE}.{suffix}"
-        run("cp", "--reflink=auto", "--sparse=always", image / source, target)
 
 
 _ENTER = """
@@ -93,6 +90,7 @@ def start(cloud: Layout, host: Host, root: Path, kvm: bool) -> subprocess.Popen[
         f"--hostname={host.name}",
         f"--directory={host.root}",
         f"--bind={host.images}:{texts.IMAGES}",
+        *([f"--bind-ro={cloud.offered}:{texts.OFFERED}"] if host == cloud.client else []),
         *(f"--bind={device}" for device in devices),
         f"--network-bridge={cloud.bridge}",
         "--capability=all",
@@ -153,8 +151,8 @@ def answers(host: Host) -> bool:
     return there
 
 
-def define_image(host: Host, definition: Path) -> None:
-    """Define the original image through the host's libvirtd, whose network must have started."""
+def define_template(host: Host, definition: Path) -> None:
+    """Define the template through the host's libvirtd, whose network must have started."""
     uri = f"qemu+tcp://{host.address}/system"
     networks = run("virsh", "-c", uri, "net-list", "--name", timeout=60).split()
     if networks != ["default"]:

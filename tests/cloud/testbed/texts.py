@@ -8,15 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from testbed.layout import IMAGE, Host, Layout
+from testbed.layout import IMAGE, TEMPLATE, Host, Layout
 
 IMAGES = "/var/lib/libvirt/images"
-KERNEL_ARGUMENTS = (
-    "root=/dev/vda ro console=ttyS0 net.ifnames=0 quiet "
-    # These only save time at the start, which counts without KVM.
-    "mitigations=off apparmor=0 audit=0 cryptomgr.notests rcupdate.rcu_expedited=1 "
-    "random.trust_cpu=on i8042.noaux i8042.nomux"
-)
+OFFERED = "/srv/images"
 
 
 def hosts_file(cloud: Layout) -> str:
@@ -62,18 +57,15 @@ def guest_network(host: Host) -> str:
 """
 
 
-def image_domain(virt_type: str) -> str:
-    """Return the definition of the original image; `virt_type` is kvm or qemu."""
+def template_domain(virt_type: str) -> str:
+    """Return the definition of the template; `virt_type` is kvm or qemu."""
     return f"""\
 <domain type='{virt_type}'>
-  <name>{IMAGE}</name>
+  <name>{TEMPLATE}</name>
   <memory unit='MiB'>256</memory>
   <vcpu>1</vcpu>
   <os>
     <type arch='x86_64' machine='q35'>hvm</type>
-    <kernel>{IMAGES}/{IMAGE}.vmlinuz</kernel>
-    <initrd>{IMAGES}/{IMAGE}.initrd</initrd>
-    <cmdline>{KERNEL_ARGUMENTS}</cmdline>
   </os>
   <features><acpi/></features>
   <on_poweroff>destroy</on_poweroff>
@@ -82,7 +74,7 @@ def image_domain(virt_type: str) -> str:
   <devices>
     <disk type='file' device='disk'>
       <driver name='qemu' type='qcow2'/>
-      <source file='{IMAGES}/{IMAGE}.qcow2'/>
+      <source file='{IMAGES}/{TEMPLATE}.qcow2'/>
       <target dev='vda' bus='virtio'/>
     </disk>
     <interface type='network'>
@@ -96,6 +88,22 @@ def image_domain(virt_type: str) -> str:
     <memballoon model='none'/>
   </devices>
 </domain>
+"""
+
+
+def offering_service() -> str:
+    """Return the client's service that offers images by HTTP."""
+    return f"""\
+[Unit]
+Description=Images, as a distribution offers them
+
+[Service]
+User=nobody
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+ExecStart=python3 -m http.server --directory {OFFERED} 80
+
+[Install]
+WantedBy=multi-user.target
 """
 
 
@@ -172,7 +180,7 @@ def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
-def description(cloud: Layout, virt_type: str, root: Path, image: Path) -> str:
+def description(cloud: Layout, virt_type: str, root: Path) -> str:
     """Return cloud.json: what tests need to know of the cloud."""
 
     def entry(host: Host) -> dict[str, str | None]:
@@ -191,11 +199,11 @@ def description(cloud: Layout, virt_type: str, root: Path, image: Path) -> str:
             "network": str(cloud.network),
             "gateway": str(cloud.gateway.ip),
             "image": IMAGE,
+            "template": TEMPLATE,
             "virt_type": virt_type,
             "ssh_config": f"{cloud.state}/ssh_config",
             "client": entry(cloud.client),
             "hosts": [entry(host) for host in cloud.kvm],
             "host_root": str(root),
-            "guest_image": str(image),
         }
     )

@@ -41,8 +41,8 @@ def test_client_has_no_guest_network() -> None:
 
 
 @pytest.mark.parametrize("virt_type", ["kvm", "qemu"])
-def test_original_image_has_disk_network_console_and_agent(virt_type: str) -> None:
-    domain = _parse(texts.image_domain(virt_type))
+def test_template_has_disk_network_console_and_agent(virt_type: str) -> None:
+    domain = _parse(texts.template_domain(virt_type))
     assert domain.attrib["type"] == virt_type
     assert domain.findtext("name") == "debian12.original"
     assert [e.attrib["file"] for e in domain.iterfind("devices/disk/source")] == [
@@ -95,7 +95,7 @@ def test_inventory_has_the_groups_of_the_playbook() -> None:
 
 
 def test_description_names_where_libvirt_answers() -> None:
-    known = json.loads(texts.description(CLOUD, "qemu", Path("/r"), Path("/i")))
+    known = json.loads(texts.description(CLOUD, "qemu", Path("/r")))
     assert [host["uri"] for host in known["hosts"]] == [
         f"qemu+tcp://{host.address}/system" for host in CLOUD.kvm
     ]
