@@ -97,11 +97,13 @@ test-integration-alone: venv
 
 .PHONY: test-cloud
 test-cloud: cloud ## run the tests that clone and boot on the real hosts of `make cloud`
-	@$(PYTEST) --timeout 900 -m "not longer" tests/cloud
-
-.PHONY: test-cloud-all
-test-cloud-all: cloud ## do it with the tests that take longer
 	@$(PYTEST) --timeout 900 tests/cloud
+
+# Two at a time, each on a host of its own.
+.PHONY: guests
+guests: cloud ## boot real guests of Debian 12 and 13, on each file system, by BIOS and UEFI, in each way
+	@cd tests && $(PYTHON) -m guests.build
+	@$(PYTEST) --timeout 2400 --numprocesses $(HOSTS) tests/guests
 
 FAULT_PACKAGES := $(HOST_PACKAGES) iproute2 iptables
 
