@@ -38,12 +38,11 @@ _MAKE = {
     "btrfs": (("mkfs.btrfs", "-q", "-U"), "rw,discard=async,subvol=@", "/@"),
 }
 FILESYSTEMS = tuple(_MAKE)
-# For a busy machine without KVM.
-_PATIENT = "x-systemd.device-timeout=900"
-# quiet as in Debian's; the rest only saves time at the start.
+# quiet as in Debian's; the rest only saves time at the start, or gives it more.
 _ARGUMENTS = (
     "ro console=tty0 console=ttyS0,115200 quiet mitigations=off apparmor=0 selinux=0 audit=0"
     " cryptomgr.notests rcupdate.rcu_expedited=1 random.trust_cpu=on i8042.noaux i8042.nomux"
+    " systemd.default_timeout_start_sec=300 systemd.default_device_timeout_sec=300"
 )
 
 
@@ -99,7 +98,7 @@ def _table(ids: dict[str, str]) -> str:
 def _fstab(ids: dict[str, str], filesystem: str, options: str) -> str:
     return (
         f"PARTUUID={ids['root']} / {filesystem} {options} 0 1\n"
-        f"PARTUUID={ids['efi']} /boot/efi vfat defaults,{_PATIENT} 0 0\n"
+        f"PARTUUID={ids['efi']} /boot/efi vfat defaults,x-systemd.device-timeout=900 0 0\n"
     )
 
 

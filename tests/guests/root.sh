@@ -28,7 +28,13 @@ MODULES=list
 COMPRESS=gzip
 RESUME=none
 EOF
-# The medium with the seed must be there when systemd asks whether cloud-init has one.
-printf '%s\n' virtio_pci virtio_blk virtio_scsi virtio_net sr_mod isofs ext4 xfs btrfs \
-    > "$root/etc/initramfs-tools/modules"
+# There, but loaded only where a device or a file system asks for it. The medium with the seed must be
+# seen by the time when systemd asks whether cloud-init has one.
+cat > "$root/etc/initramfs-tools/hooks/guests" << 'EOF'
+#!/bin/sh
+[ "$1" != prereqs ] || exit 0
+. /usr/share/initramfs-tools/hook-functions
+manual_add_modules virtio_pci virtio_blk virtio_scsi virtio_net sr_mod isofs ext4 xfs btrfs
+EOF
+chmod 755 "$root/etc/initramfs-tools/hooks/guests"
 chroot "$root" update-initramfs -u

@@ -144,6 +144,8 @@ def _wanted(cloud: Cloud, case: Case) -> dict[str, Any]:
         "nameservers": [GATEWAYS[0]],
         "search": [DOMAIN],
     }
+    if case.is_told_nocloud:
+        wanted["user_data"] = NOCLOUD_ONLY
     return wanted | {
         "networks": [static, {"network": "default"}],
         "disk_size": f"{SIZE_GIB}GiB",
@@ -153,7 +155,6 @@ def _wanted(cloud: Cloud, case: Case) -> dict[str, Any]:
             "shell": "/bin/bash",
             "ssh_authorized_keys": [cloud.public_key],
         },
-        "user_data": NOCLOUD_ONLY if case.is_told_nocloud else "",
     }
 
 
@@ -169,18 +170,6 @@ def _looks(door: inside.Door) -> list[dict[str, Any]]:
 def _door(cloud: Cloud, host: str, vm: dict[str, Any], folder: Path) -> inside.Door:
     if vm["customize"] == "none":
         return inside.Agent(cloud.libvirt(host).lookupByName(vm["name"]))
-    known = folder / "known_hosts"
-    known.write_text(inside.known_hosts(vm["name"], vm["ssh_host_keys"]))
-    options = {
-        "UserKnownHostsFile": known,
-        "StrictHostKeyChecking": "yes",
-        "HostKeyAlias": vm["name"],
-        "IdentityFile": STATE / "ssh_key",
-        "IdentitiesOnly": "yes",
-        "BatchMode": "yes",
-        "ConnectTimeout": 20,
-        # Nobody but its host reaches that address.
-        "ProxyCommand": f"ssh -F {STATE}/ssh_config -W %h:%p {host}",
-    }
-    words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-    return inside.Ssh(("ssh", "-F", "none", *words, f"{USER}@{STATIC[0].partition('/')[0]}"))
+    address = STATIC[0].partition("/")[0]
+    # Nobody but its host reaches that address.
+    return inside.by_ssh(STATE, folder, vm, f"{USER}@{address}", by=host)

@@ -8,8 +8,8 @@ import base64
 import json
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import libvirt
@@ -17,7 +17,7 @@ import libvirt_qemu
 
 # For a guest without KVM to start, beside another one.
 SECONDS = 600.0
-# Runs in the guest. Addresses that a router's advertisements or the kernel give come and go.
+# Runs in the guest. What a router's advertisements or the kernel give comes and goes.
 _LOOK = r"""
 import json, os, subprocess
 
@@ -42,6 +42,7 @@ gateways = [
     route.get("gateway")
     for family in ("-4", "-6")
     for route in json.loads(said("ip", "-j", family, "route", "show", "default") or "[]")
+    if route.get("protocol") not in ("ra", "kernel")
 ]
 resolver = "/run/systemd/resolve/resolv.conf"
 resolver = resolver if os.path.exists(resolver) else "/etc/resolv.conf"
@@ -53,17 +54,18 @@ print(json.dumps({
     "fqdn": said("hostname", "-f"),
     "machine_id": said("cat", "/etc/machine-id"),
     "addresses": addresses,
-    "gateways": gateways,
-    "resolver": [line for line in lines(resolver) if line and not line.startswith("#")],
+    "gateways": sorted(map(str, gateways)),
+    "resolver": sorted(
+        line for line in lines(resolver) if line[:1].isalpha() and "fe80" not in line
+    ),
     "running": running,
     "failed": said("systemctl", "--failed", "--plain", "--no-legend"),
     "root_bytes": disk.f_blocks * disk.f_frsize,
     "cloud_init": said("cloud-init", "status").partition("status: ")[2],
+    # cloud-init 22.4 lets nobody but root read them.
     "host_keys": sorted(
         " ".join(line.split()[:2])
-        for name in os.listdir("/etc/ssh")
-        if name.startswith("ssh_host_") and name.endswith(".pub")
-        for line in lines("/etc/ssh/" + name)
+        for line in said("sudo", "-n", "sh", "-c", "cat /etc/ssh/ssh_host_*.pub").splitlines()
         if line
     ),
     "boot": said("cat", "/proc/sys/kernel/random/boot_id"),
@@ -148,6 +150,25 @@ def reboot(door: Door) -> None:
     door.run("sudo", "-n", "systemctl", "reboot")
 
 
-def known_hosts(name: str, keys: Sequence[str]) -> str:
-    """Return the file known_hosts(5) that takes these public keys for `name`."""
-    return "".join(f"{name} {' '.join(key.split()[:2])}\n" for key in keys)
+def by_ssh(state: Path, folder: Path, vm: dict[str, Any], target: str, by: str = "") -> Ssh:
+    """Return the way into a vm of the test cloud whose folder is `state`, as USER@ADDRESS.
+
+    Only the SSH host keys that were announced are taken; `folder` is for a file with them. `by` is
+    a host of the cloud to go through.
+    """
+    known = folder / f"{vm['name']}.known_hosts"
+    keys = (" ".join(key.split()[:2]) for key in vm["ssh_host_keys"])
+    known.write_text("".join(f"{vm['name']} {key}\n" for key in keys))
+    options = {
+        "UserKnownHostsFile": known,
+        "StrictHostKeyChecking": "yes",
+        "HostKeyAlias": vm["name"],
+        "IdentityFile": state / "ssh_key",
+        "IdentitiesOnly": "yes",
+        "BatchMode": "yes",
+        "ConnectTimeout": 20,
+    }
+    if by:
+        options["ProxyCommand"] = f"ssh -F {state}/ssh_config -W %h:%p {by}"
+    words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+    return Ssh(("ssh", "-F", "none", *words, target))
