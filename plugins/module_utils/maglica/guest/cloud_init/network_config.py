@@ -46,6 +46,10 @@ def _ethernet(nic: NicIdentity, loses_routes6: bool) -> dict[str, Any]:
         config["addresses"] = list(nic.addresses)
         networks = [ipaddress.ip_interface(address) for address in nic.addresses]
         routes = [_default_route(gateway, networks) for gateway in nic.gateways]
+        if any(route["to"] == _ALL_6 for route in routes):
+            # Else networkd shares the traffic out between this and each router that advertises
+            # itself.
+            config["accept-ra"] = False
         if loses_routes6:
             for route in (route for route in routes if route["to"] == _ALL_6):
                 config["gateway6"] = route["via"]
