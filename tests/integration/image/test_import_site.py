@@ -33,13 +33,12 @@ def fetch(source: Source, path: Path) -> None:
         listed = download.read(expected.url, sums.MAX_BYTES, HURRY)
         expected = sums.find(listed, file_name(source.url), expected.url)
     algorithm, digest = expected.algorithm, expected.digest
-    progress = lambda _done, _total: None  # noqa: E731
     download.fetch(
         *(source.url, path),
         algorithm=algorithm,
         digest=digest,
         most=MOST,
-        progress=progress,
+        progress=lambda _done, _total: None,
         patience=HURRY,
     )
 

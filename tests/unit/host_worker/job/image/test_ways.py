@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from maglica.disk import chain
@@ -105,7 +106,10 @@ def test_a_way_that_came_to_nothing_while_its_base_was_made(
     host.add_image()
     host.seen = replace(FOR_CLOUDS, cloud_init="would leave something", offline=None)
     prepare = host.prepare
-    found = lambda *asked: replace(prepare(*asked), way=None, facts=None)  # noqa: E731
+
+    def found(*asked: Any) -> Any:
+        return replace(prepare(*asked), way=None, facts=None)
+
     monkeypatch.setattr("maglica.host_worker.job.image.look.prepare_base", found)
     assert chosen(host, Customize.AUTO) is Customize.OFFLINE
     assert (made(host), host.volumes()) == ([], [])
