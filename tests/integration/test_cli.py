@@ -141,10 +141,10 @@ def test_an_image_is_followed_by_a_bar_on_a_terminal(shell: Shell, kvm0: Host) -
         with process:
             request = kvm0.heard_request()
             kvm0.tell("ack", request)
-            for done, bar in ((100, "[#####"), (300, "[###############")):
+            for done, drawn in ((100, "[#####"), (300, "[###############")):
                 counts = {"done": done << 20, "total": 400 << 20}
                 kvm0.tell("progress", request, phase="write", phases=[], **counts)
-                read_until(f"write  {bar}.")
+                read_until(f"write  {drawn}.")
                 read_until(f"{done} MiB of 400 MiB")
             kvm0.tell("result", request, state="done", phases=[{"name": "define", "seconds": 1}])
             out, _none = process.communicate(timeout=60)

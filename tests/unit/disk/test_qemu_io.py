@@ -61,7 +61,7 @@ def test_errors(script: Path, words: str, error: type[MaglicaError]) -> None:
     make(script, f'echo "{words}"; echo more; exit 1' if words else "exit 1")
     with pytest.raises(error, match=r"^disk /x can't be made larger: ") as raised:
         qemu_io.grow("/x", "qcow2", 1, ())
-    assert type(raised.value) is error
+    assert raised.type is error
     assert str(raised.value).endswith(words or "qemu-io ended with 1")
 
 

@@ -13,8 +13,8 @@ from ..manage.tally import Tally
 from ..model.errors import PeerSilent
 from ..model.request import Request
 from . import text
-from .bar import Bar
 from .console import Console
+from .progress_bar import Bar
 
 
 class Follow:

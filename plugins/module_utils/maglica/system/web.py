@@ -146,7 +146,7 @@ class Web:
         Raises NameInvalid, DownloadFailed, or Interrupted where asking again may help.
         """
         asked = urls.web_address(url)
-        for _ in range(MAX_REDIRECTIONS + 1):
+        for _turn in range(MAX_REDIRECTIONS + 1):
             user = _user(url) if _origin(asked) == _origin(url) else None
             answer = self._one(asked, headers, user)
             if answer.status < 300 or answer.status == NOT_SATISFIABLE:

@@ -8,10 +8,10 @@ import io
 from dataclasses import replace
 
 import pytest
-from maglica.cli import bar
-from maglica.cli.bar import Bar
+from maglica.cli import progress_bar
 from maglica.cli.console import Console
 from maglica.cli.follow import Follow
+from maglica.cli.progress_bar import Bar
 from maglica.model.request import Phase, Request, State
 from maglica.verbs.prepare import PrepareSpec
 
@@ -101,7 +101,7 @@ def test_several_hosts_are_one_bar_and_the_slowest_counts(drawn: Bar, now: list[
 
 
 def test_no_line_is_longer_than_the_terminal_is_wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bar, "_width", lambda _out: 30)
+    monkeypatch.setattr(progress_bar, "_width", lambda _out: 30)
     terminal = Terminal()
     drawn = Bar(terminal)
     drawn.take(replace(FETCH, done=200 * MIB, total=400 * MIB))
