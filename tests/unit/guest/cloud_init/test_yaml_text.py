@@ -68,7 +68,8 @@ def test_what_it_says(text: str, value: Any) -> None:
         ("a: {<<: b}\n", "a merge key .* of what is no mapping"),
         ("a: b\n--- \nc: d\n", "more than one document"),
         ("[" * 65 + "]" * 65, "nested more than 64 deep"),
-        ("[" * 60_000, "nested more than 64 deep"),
+        # libyaml itself, where it is new enough, or we.
+        ("[" * 60_000, "maximum nesting depth|nested more than 64 deep"),
         ("- " * 30_000, "nested more than 64 deep"),
         (MANY_MERGED, "merge keys .* add more than 10000"),
     ],
