@@ -129,7 +129,7 @@ def define(request: object, context: object) -> None:
         domain.create()
 
 
-def undo(request_id: str, context: object) -> None:
+def undo(request_id: str, context: object, _kept: object = ()) -> None:
     for intent in reversed(context.journal.intents(request_id)):
         name = intent.data["name"]
         step(name, "undo")
