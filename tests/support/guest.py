@@ -33,6 +33,7 @@ FILES = {
     "etc/network/interfaces.d/more": "auto eth1\niface eth1 inet dhcp\n",
     "etc/resolv.conf": "nameserver 192.0.2.53\n",
     "etc/shadow": "root:*:19000:0:99999:7:::\ndaemon:*:19000:0:99999:7:::\n",
+    "etc/group": "root:x:0:\n",
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
     "etc/dhcp/dhclient.conf": 'send host-name "image";\nrequest subnet-mask;\n',
     "etc/ssh/ssh_host_ed25519_key": "old private key\n",

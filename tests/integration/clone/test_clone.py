@@ -16,7 +16,7 @@ import libvirt
 import pytest
 from maglica.host_worker import channel
 from maglica.host_worker.job.image import unused_bases
-from maglica.model.request import CloneMode, Nic, Request, State
+from maglica.model.request import CloneMode, Nic, Request, State, User
 from support.guest import MACHINE_ID, Disk
 from support.process_spy import ProcessSpy
 
@@ -36,6 +36,7 @@ STATIC = Nic(
     gateways=("192.0.2.1",),
     nameservers=("192.0.2.54",),
 )
+USER = User("alice", ("adm",), None, None, (KEY,), PASSWORD)
 LINKED, FULL, OTHER = "web0.example.jp", "web1.example.jp", "web2.example.jp"
 
 
@@ -89,7 +90,7 @@ def done(
         requests = host.run(
             host.request(LINKED, start=True),
             host.request(FULL, clone_mode=CloneMode.FULL, interfaces=(STATIC,)),
-            host.request(OTHER, ssh_authorized_keys=(KEY,), root_password=PASSWORD),
+            host.request(OTHER, ssh_authorized_keys=(KEY,), root_password=PASSWORD, user=USER),
         )
     # Not in the arguments of an appliance or of qemu-img.
     assert spy.seen == set()
@@ -140,7 +141,7 @@ def test_secrets_are_in_the_guests_and_definitions_only(
     ]
 
 
-def test_an_appliance_for_the_base_and_for_who_sets_a_password(
+def test_an_appliance_for_the_base_and_for_who_sets_a_password_or_has_a_user(
     done: dict[str, Request], launches: list[str]
 ) -> None:
     assert kinds(launches) == [
@@ -277,6 +278,17 @@ def test_access(disks: dict[str, Disk]) -> None:
     assert disks[OTHER].text("/etc/shadow").startswith(f"root:{PASSWORD}:2")
     assert disks[LINKED].text("/etc/shadow").startswith("root:*:19000:")
     assert disks[OTHER].mode("/etc/shadow") == disks[LINKED].mode("/etc/shadow")
+
+
+def test_a_user_is_made_for_who_asks(disks: dict[str, Disk]) -> None:
+    other, home = disks[OTHER], "/home/alice"
+    assert other.text("/etc/passwd").endswith("\nalice:x:1000:1000::/home/alice:/bin/sh\n")
+    assert f"\nalice:{PASSWORD}:2" in other.text("/etc/shadow")
+    assert other.text("/etc/group").endswith("\nalice:x:1000:\nadm:x:1001:alice\n")
+    assert other.text(f"{home}/.ssh/authorized_keys") == f"{KEY}\n"
+    assert other.mode(f"{home}/.ssh/authorized_keys") == "0600 1000 1000"
+    assert (other.mode(home), other.mode("/home")) == ("0700 1000 1000", "0755 0 0")
+    assert "alice" not in disks[LINKED].text("/etc/passwd")
 
 
 @pytest.mark.parametrize("name", [LINKED, FULL, OTHER])
