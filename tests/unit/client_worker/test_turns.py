@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,6 +64,20 @@ def test_others_wait_and_say_so(two: Cell) -> None:
     two.now += 5
     assert published(two.engine.handle([])) in ([], ["a", "b"], ["b", "a"])
     assert of(two, "c").state is State.QUEUED
+
+
+def test_the_same_image_again_holds_no_second_turn(two: Cell) -> None:
+    """As by a play that was run again and again while its first request went on."""
+    first = entry("golden")
+    for asked in (first, entry("golden"), entry("golden")):
+        two.send("submit", requests=[asked])
+    assert published(two.send("submit", requests=[entry("other", "kvm1")])) == ["other"]
+    assert Counter(states(two)) == {SENT: 2, WAITING: 2}
+    two.result(two.context.requests.open[first["id"]], state="done")
+    assert Counter(states(two)) == {SENT: 2, WAITING: 1}
+    two.result(of(two, "other"), state="done")
+    # On another host it is other work.
+    assert published(two.send("submit", requests=[entry("golden", "kvm1")])) == ["golden"]
 
 
 def test_what_is_quick_does_not_wait(two: Cell) -> None:

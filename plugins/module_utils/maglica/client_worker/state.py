@@ -187,18 +187,20 @@ def waits_for_turn(context: Context, request: Request) -> bool:
 def give_turns(context: Context) -> None:
     """Let those slow requests go whose turn it is, the oldest first; to be called in a transaction.
 
-    A host that is down holds no turn, and gets none.
+    A host that is down holds no turn, and gets none. Nor does one that its host would only let wait
+    for another about the same image: a turn is for work.
     """
     waiting = [each for each in context.requests.slow() if waits_for_turn(context, each)]
     if not waiting:
         return
-    free = context.slow_at_once - sum(
-        context.hosts.alive(request.host or "") and not waits_for_turn(context, request)
-        for request in context.requests.slow()
-    )
+    going = [each for each in context.requests.slow() if not waits_for_turn(context, each)]
+    free = context.slow_at_once - sum(context.hosts.alive(each.host or "") for each in going)
+    taken = {(each.host, each.name) for each in going}
     for request in waiting:
-        if free > 0 and context.hosts.alive(request.host or ""):
+        place = (request.host, request.name)
+        if free > 0 and place not in taken and context.hosts.alive(request.host or ""):
             context.delivery.add(request.id, request.host or "")
+            taken.add(place)
             free -= 1
         elif request.phase is None:
             context.requests.change(request, phase=WAITS)
