@@ -18,6 +18,7 @@ _BEGINNING = re.compile(
     r"#cloud-config[ \t]*\r?(?:\n|$)|#!|#cloud-boothook[ \t]*\r?\n|## template: jinja[ \t]*\r?\n"
     r"|(?:[Cc]ontent-[Tt]ype|(?:MIME|Mime|mime)-[Vv]ersion):"
 )
+_COMMENT = re.compile(r"#[A-Za-z-]{1,30}")
 # cloud-init's YAML reader takes none of these, and a script has no use for them.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 # The same for JSON Schema, which counts characters.
@@ -36,8 +37,18 @@ def user_data(text: str) -> str:
         raise NameInvalid(f"user_data is longer than {MAX_USER_DATA} bytes")
     if not _BEGINNING.match(text):
         raise NameInvalid(
-            f"user_data begins with {text[:30].splitlines()[:1]!r}, which is none of #cloud-config,"
-            " #! (a script), #cloud-boothook, '## template: jinja' (each on a line of its own) and"
-            " the headers of a MIME message (Content-Type: multipart/mixed; …)"
+            f"user_data begins with {beginning(text)}none of #cloud-config, #! (a script),"
+            " #cloud-boothook, '## template: jinja' (each on a line of its own) and the headers of"
+            " a MIME message (Content-Type: multipart/mixed; …)"
         )
     return text
+
+
+def beginning(text: str) -> str:
+    """Return how user data begins as an error may say it, to go before "none of": no more of it
+    than the word of a comment, for all else may be a secret.
+    """
+    if not text or text[0].isspace():
+        return "a blank, which is " if text else "nothing, which is "
+    word = _COMMENT.match(text)
+    return f"{word[0]!r}, which is " if word else ""

@@ -114,12 +114,12 @@ def test_all_that_undoes_ours_is_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("packages: [a]\n", "begins with .*packages.*none of #cloud-config, #!"),
-        ("", "begins with"),
-        ("\n#cloud-config\n", "begins with"),
-        ("#include https://example.com/config\n", "begins with .*#include"),
+        ("packages: [a]\n", "begins with none of #cloud-config, #!"),
+        ("", "begins with nothing, which is none of"),
+        ("\n#cloud-config\n", "begins with a blank, which is none of"),
+        ("#include https://example.com/config\n", "begins with '#include', which is none of"),
         ("#include-once\nhttps://example.com/config\n", "begins with"),
-        ("#cloud-config-archive\n- a\n", "begins with .*#cloud-config-archive"),
+        ("#cloud-config-archive\n- a\n", "begins with '#cloud-config-archive', which"),
         ("#cloud-config-jsonp\n[]\n", "begins with"),
         ("#part-handler\n", "begins with"),
         ("#cloud-config\na: \x07\n", "a control character"),
@@ -168,7 +168,7 @@ def test_forms_that_are_refused_everywhere(content: str, problem: str) -> None:
         ("Content-Type: text/plain\n\n#cloud-config\n", "a MIME message without parts"),
         ("Content-Type: multipart/mixed\n\nnothing\n", "a MIME message without parts"),
         (message(text("x-include-url", "https://example.com")), "part 1 .* is 'text/x-inc"),
-        (message(text("plain", "hello")), "part 1 of user_data begins with 'hello'"),
+        (message(text("plain", "hello")), "part 1 of user_data begins with none of"),
         (message(*[text("x-shellscript", "#!")] * 65), "more than 64 parts"),
         (message(text("cloud-config", "a: [", "a.cfg")), "part a.cfg of user_data is no YAML"),
     ],
@@ -184,7 +184,17 @@ def test_a_message_in_a_message_in_a_message() -> None:
         parts(head)
 
 
-def test_errors_do_not_tell_the_content() -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        "#cloud-config\npassword: 'sEcret\n",
+        "password: sEcret\n",
+        "{'password': 'sEcret'}",
+        "#include https://user:sEcret@example.com/\n",
+        message(text("plain", "password: sEcret")),
+    ],
+)
+def test_errors_do_not_tell_the_content(content: str) -> None:
     with pytest.raises(NameInvalid) as raised:
-        parts("#cloud-config\npassword: 'sEcret\n")
-    assert "sEcret" not in str(raised.value)
+        parts(content)
+    assert "secret" not in str(raised.value).lower()

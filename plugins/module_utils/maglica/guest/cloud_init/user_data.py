@@ -148,8 +148,8 @@ def _type_of(text: str, what: str = "user_data") -> str:
         if first.startswith(beginning):
             return kind
     raise NameInvalid(
-        f"{what} begins with {first[:30].rstrip()!r}, which Maglica does not take: it is to be"
-        " #cloud-config, #! (a script), #cloud-boothook or '## template: jinja'"
+        f"{what} begins with {form.beginning(first)}none of #cloud-config, #! (a script),"
+        " #cloud-boothook and '## template: jinja'"
     )
 
 
