@@ -11,6 +11,7 @@ from maglica.guest.filesystem import Kind
 from maglica.model.errors import GuestUnsupported
 from support.fake_filesystem import FakeFilesystem
 
+INTERFACES = "etc/network/interfaces"
 CLEAN = {
     "etc/machine-id": "",
     "etc/ssh/sshd_config": "UsePAM yes\n",
@@ -87,11 +88,26 @@ def test_a_certificate_with_a_pattern_in_its_name() -> None:
     [
         ("etc/netplan/01.yaml", "addresses: [192.0.2.9/24]\n", r"etc/netplan/01.yaml .* \(netplan"),
         ("etc/rc.local", "ip addr add 192.0.2.9/24 dev eth0\n", "/etc/rc.local"),
+        (INTERFACES, "iface eth0 inet static\n  address 192.0.2.9/24\n", "'address 192.0.2.9/24'"),
+        (INTERFACES, "iface eth0 inet6 static\n\taddress 2001:db8::9\n", "'address 2001:db8::9'"),
+        (f"{INTERFACES}.d/lan", "iface eth1 inet static\naddress 192.0.2.9\n", "interfaces.d/lan"),
+        (INTERFACES, "iface eth0 inet dhcp\n  hwaddress ether 52:54:00:00:00:09\n", "hwaddress"),
+        (INTERFACES, "iface eth0 inet dhcp\n  client 01:02\n", "'client 01:02'"),
+        (INTERFACES, "iface lo inet loopback\n  up ip a add 192.0.2.9/32 dev lo\n", "up ip a"),
         ("boot/grub/grub.cfg", "linux /vmlinuz systemd.machine_id=01\n", "systemd.machine_id"),
         ("etc/ssh/sshd_config", "HostKey /etc/ssh/keys/a\n", "HostKey|host key"),
     ],
 )
 def test_what_clones_would_share(path: str, content: str, problem: str) -> None:
-    guest = FakeFilesystem({**CLEAN, path: content, "etc/ssh/keys/a": "key"})
+    guest = FakeFilesystem({**CLEAN, path: content, "etc/ssh/keys/a": "key", "usr/sbin/ifup": ""})
     with pytest.raises(GuestUnsupported, match=problem):
         examine(guest)
+
+
+def test_interfaces_that_only_ask_for_an_address_stay() -> None:
+    text = (
+        "# address 192.0.2.9\nauto lo\niface lo inet loopback\n  address 127.0.0.1\n"
+        "allow-hotplug ens3\niface ens3 inet dhcp\n  hwaddress random\nsource interfaces.d/*\n"
+    )
+    guest = FakeFilesystem({**CLEAN, INTERFACES: text, "usr/sbin/ifup": ""})
+    assert examine(guest).edits == ()

@@ -100,7 +100,24 @@ def _run_by_script(text: str) -> str:
     return next((line for line in lines if _ADDRESS_OF_IP.search(line) and gives_address(line)), "")
 
 
+# Beside the loopback interface's own; "random" makes another one at each start.
+_OPTION_OF_IFUPDOWN = _line(
+    r"^[ \t]*(?:address|hwaddress(?:[ \t]+ether)?|hostname|client)[ \t]+(?!127\.|::1\b|random).*$"
+)
+
+
+def _of_ifupdown(text: str) -> str:
+    return _OPTION_OF_IFUPDOWN(text) or _run_by_script(text)
+
+
 _STACKS = (
+    Stack(
+        "ifupdown",
+        ("/usr/sbin/ifup", "/sbin/ifup"),
+        ("/etc/network/interfaces", "/etc/network/interfaces.d/*"),
+        _of_ifupdown,
+        configures=False,
+    ),
     Stack(
         "systemd-networkd",
         ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd"),
