@@ -166,6 +166,17 @@ def test_one_host_is_one_question(server: WireServer) -> None:
     assert asked == ["kvm1", "kvm1", None]
 
 
+def test_one_host_is_found_behind_others_that_fill_a_page(server: WireServer) -> None:
+    status = [HostStatus(f"kvm1{n}", True, Moment(1.5), 1.0, HostReport()) for n in range(3)]
+    pages = [Message("hosts", {"hosts": plain([each]), "more": True}) for each in status]
+    server.answer = script([*pages, *pages[:2]])
+    with Client(server.config()) as client:
+        assert client.host("kvm12") == status[2]
+        assert client.host("kvm1") is None
+    asked = [message.body.get("after") for message in server.heard]
+    assert asked == ["kvm1", "kvm10", "kvm11", "kvm"]
+
+
 def test_list_plan_and_cancel(server: WireServer) -> None:
     server.answer = script(
         [

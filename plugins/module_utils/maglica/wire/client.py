@@ -148,8 +148,16 @@ class Client(Exchange):
     def host(self, name: str) -> HostStatus | None:
         """Return what is known of one host; None if there is none of that name."""
         # Among those that come after its name without the last letter it is one of the first.
-        reply = self.call("hosts", {"after": name[:-1]} if name[1:] else {})
-        return next((status for status in reply["hosts"] if status.host == name), None)
+        after, more = name[:-1], True
+        while more and after < name:
+            reply = self.call("hosts", {"after": after} if after else {})
+            found: tuple[HostStatus, ...] = reply["hosts"]
+            for status in found:
+                if status.host == name:
+                    return status
+                after = status.host
+            more = reply.get("more", False) and bool(found)
+        return None
 
     def wait(
         self,
