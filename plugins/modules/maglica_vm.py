@@ -28,7 +28,8 @@ attributes:
     details:
       - Tells the host on which a vm would be made now. Nothing is reserved there.
       - Fails where the client worker would refuse what is asked for first, such as a start for
-        which there is no room.
+        which there is no room, and where the host is known to have found that the image can't be
+        customized so.
   diff_mode:
     description: Will return details on what has changed, or would change in check mode.
     support: full

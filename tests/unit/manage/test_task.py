@@ -13,7 +13,7 @@ from maglica.manage.target import Waiting
 from maglica.manage.task import Task
 from maglica.manage.wanted import want
 from maglica.model import errors
-from maglica.model.request import Request, State
+from maglica.model.request import HostReport, HostStatus, LookSummary, Request, State
 from maglica.model.vm import Domain
 from maglica.verbs.table import Presence
 from support.vm_beside_suite import BesideSuite
@@ -125,3 +125,18 @@ def test_the_difference_has_the_way_that_was_chosen(
     found = bring(cell)
     assert found.vm is not None
     assert (found.vm["customize"], found.after["customize"]) == ("offline", "offline")
+
+
+@pytest.mark.parametrize("way", ["auto", "cloud-init"])
+def test_check_mode_fails_for_an_image_that_its_host_has_refused(
+    cell: FakeCell, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    look = LookSummary(IMAGE, "v", False, "no family is known", True)
+    status = HostStatus("kvm0", True, None, 1.0, HostReport(looks=(look,)))
+    monkeypatch.setattr(cell, "host", lambda _name: status)
+    (refused,) = Task(cell.client, cell.hosts, Waiting()).foresee(
+        [want(NAME, image=IMAGE, customize=way)]
+    )
+    assert isinstance(refused.error, errors.GuestUnsupported)
+    assert (refused.has_changed, refused.vm) == (False, None)
+    assert not foresee(cell, customize="none").error

@@ -90,3 +90,29 @@ def test_a_base_of_another_way_is_none_for_a_clone() -> None:
     assert report.base_of(IMAGE, Customize.OFFLINE) == report.base_of(IMAGE) == base
     assert report.base_of(IMAGE, Customize.NONE) is None
     assert replace(report, looks=(look,)).base_of(IMAGE) is None
+
+
+def test_what_a_host_would_have_against_a_clone() -> None:
+    look = LookSummary(IMAGE, "v", False, "no family is known", True)
+    by_files = replace(
+        look, customizable=True, way=Customize.OFFLINE, reason="its cloud-init is off"
+    )
+
+    def told(look: LookSummary, **asked: object) -> str | None:
+        status = HostStatus("kvm0", True, None, 1.0, HostReport(looks=(look,)))
+        found = written.against(want(NAME, image=IMAGE, **asked).clone, "kvm0", status)
+        begins = f"cannot clone {NAME} from {IMAGE} on host kvm0: "
+        return None if found is None else str(found).removeprefix(begins)
+
+    for way in ("auto", "offline", "cloud-init"):
+        assert told(look, customize=way) == "no family is known"
+    assert told(look, customize="none") is None
+    assert told(replace(look, current=None)) is None
+    assert told(by_files) is told(by_files, customize="offline") is None
+    by_cloud_init = "it can't be customized by cloud-init: its cloud-init is off"
+    assert told(by_files, customize="cloud-init") == by_cloud_init
+    in_vain = (
+        "user_data is for cloud-init, and it is customized offline, since its cloud-init is off"
+    )
+    assert told(by_files, user_data="#!/bin/sh\n") == in_vain
+    assert told(replace(by_files, way=Customize.CLOUD_INIT), user_data="#!/bin/sh\n") is None

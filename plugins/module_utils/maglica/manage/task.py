@@ -86,7 +86,8 @@ class Task:
     def foresee(self, asked: Asked) -> list[Target]:
         """Return what ``bring`` would do, with the hosts that clones would be made on.
 
-        Raises what ``bring`` would raise, also what the client worker has against it.
+        A vm whose image is known not to allow it has that as its error. Raises what ``bring`` would
+        raise, also what the client worker has against it.
         """
         targets = self._look(asked)
         next_ = self._next_steps([target for target in targets if not target.plan.joined])
@@ -94,12 +95,13 @@ class Task:
         for (target, spec), placement in zip(next_, placements):
             if isinstance(spec, CloneSpec):
                 target.after["host"] = placement.host
-                if spec.customize is Customize.AUTO:
+                if spec.customize is not Customize.NONE:
                     known = self._host(placement.host)
+                    target.error = written.against(spec, placement.host, known)
                     target.after.update(written.way(spec, placement.host, known))
         for target in targets:
             target.request = target.plan.joined
-            if target.wanted.state is not Presence.ABSENT:
+            if target.wanted.state is not Presence.ABSENT and target.error is None:
                 target.vm = _foreseen(target)
         return targets
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..model.errors import GuestUnsupported
 from ..model.plain import plain
 from ..model.request import Customize, HostStatus, Nic, User
 from ..verbs.clone import CloneSpec
@@ -32,7 +33,11 @@ def of(spec: CloneSpec) -> dict[str, Any]:
 
 
 def way(spec: CloneSpec, host: str, status: HostStatus | None) -> dict[str, Any]:
-    """Return how the guest would be customized on a host, and why so, as far as that is known."""
+    """Return how the guest would be customized on a host where that is for the image to say, and
+    why so, as far as it is known.
+    """
+    if spec.customize is not Customize.AUTO:
+        return {}
     look = status.report.look_at(spec.image) if status else None
     if look is None:
         reason = (
@@ -42,6 +47,25 @@ def way(spec: CloneSpec, host: str, status: HostStatus | None) -> dict[str, Any]
         return {"customize_reason": reason}
     chosen = {} if look.way is None else {"customize": look.way.value}
     return {**chosen, "customize_reason": look.reason}
+
+
+def against(spec: CloneSpec, host: str, status: HostStatus | None) -> GuestUnsupported | None:
+    """Return what a host would have against the clone by its last look at the image's guest, if the
+    image is known to be as it was then.
+    """
+    look = status.report.look_at(spec.image) if status else None
+    if look is None or not look.current or spec.customize is Customize.NONE:
+        return None
+    is_offline = look.way is Customize.OFFLINE
+    if not look.customizable:
+        why = look.reason
+    elif is_offline and spec.customize is Customize.CLOUD_INIT:
+        why = f"it can't be customized by cloud-init: {look.reason}"
+    elif is_offline and spec.customize is Customize.AUTO and spec.user_data is not None:
+        why = f"user_data is for cloud-init, and it is customized offline, since {look.reason}"
+    else:
+        return None
+    return GuestUnsupported(f"cannot clone {spec.name} from {spec.image} on host {host}: {why}")
 
 
 def _user(user: User) -> dict[str, Any]:
