@@ -29,6 +29,7 @@ attributes:
     details:
       - Goes by the hosts' last reports, which may be some seconds old. Otherwise each host looks
         for itself whether there is something to do.
+      - Fails where a report shows that the host would refuse it, such as an image that is running.
       - Where O(checksum) is the address of a file of checksums, or is not given with O(path), only
         the hosts can tell whether the file is a new version. An image that came from there is
         foreseen to stay as it is then, any other to change, with a warning.
@@ -146,6 +147,7 @@ options:
         O(memory), O(interfaces) and O(secure_boot). Name, UUID, MAC addresses and what lies behind
         its only disk become the image's. What names files, devices or sockets of the host is an
         error (V(image_unsupported)).
+      - It may have 65,536 characters, and 512 KiB for all hosts of a task.
     type: str
   pool:
     description:
@@ -381,9 +383,9 @@ def main() -> None:
         "hosts": [images.shown(place) for place in places],
         "diff": images.diff(places),
     }
-    failed = [place.error for place in places if place.error]
-    if failed:
-        module.fail_json(msg=one_line("; ".join(map(str, failed))), code=failed[0].code, **result)
+    failure = images.failure(places)
+    if failure is not None:
+        module.fail_json(msg=one_line(str(failure)), code=failure.code, **result)
     module.exit_json(**result)
 
 

@@ -11,8 +11,15 @@ import pytest
 from maglica.manage import images
 from maglica.manage.image_plan import Place, plan
 from maglica.manage.image_wanted import ImageState, want
-from maglica.model.errors import HostDown, HostUnknown, NameTaken, NotOwn
-from maglica.model.request import HostStatus, ImageSummary
+from maglica.model.errors import (
+    GuestUnsupported,
+    HostDown,
+    HostUnknown,
+    ImageRunning,
+    NameTaken,
+    NotOwn,
+)
+from maglica.model.request import HostReport, HostStatus, ImageSummary, LookSummary
 from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.remove_image import RemoveImageSpec
 from support import reports
@@ -177,3 +184,34 @@ def test_an_image_that_vms_need_is_foreseen_to_stay() -> None:
     assert (kept.changed, type(kept.error)) == (False, NotOwn)
     assert str(kept.error) == f"cannot remove image {IMAGE} on host a: 3 vms there build upon it"
     assert (gone.changed, gone.error) == (True, None)
+
+
+def test_an_image_that_runs_is_foreseen_to_stay() -> None:
+    runs = having("a")
+    runs = replace(runs, report=replace(runs.report, domains=(image(active=True),)))
+    client: Any = Reports(runs, having("b"))
+    newer = want(IMAGE, url=URL, checksum=NEW)
+    for wanted, act in ((newer, "add"), (want(IMAGE, ImageState.ABSENT), "remove")):
+        kept, other = images.foresee(client, wanted)
+        assert (kept.changed, type(kept.error)) == (False, ImageRunning)
+        assert str(kept.error).startswith(f"cannot {act} image {IMAGE} on host a: it is running")
+        assert (other.changed, other.error) == (True, None)
+    # What is there already is no new version, and of what only the host can tell nothing is said.
+    (kept, _other) = images.foresee(client, want(IMAGE, url=URL, checksum=OLD))
+    assert kept.error is None
+    (kept, _other) = images.foresee(client, want(IMAGE, path="/srv/other.img"))
+    assert kept.error is None
+
+
+def test_an_image_that_can_not_be_prepared_is_foreseen_to_fail() -> None:
+    look = LookSummary(IMAGE, "v", False, "no family is known", True)
+    told = HostReport(domains=(image(),), looks=(look,))
+    client: Any = Reports(HostStatus("a", True, None, 1.0, told))
+    (place,) = images.foresee(client, want(IMAGE, ImageState.PREPARED))
+    assert (place.changed, type(place.error)) == (False, GuestUnsupported)
+    assert str(place.error) == f"cannot prepare image {IMAGE} on host a: no family is known"
+    client = Reports(
+        HostStatus("a", True, None, 1.0, replace(told, looks=(replace(look, current=None),)))
+    )
+    (place,) = images.foresee(client, want(IMAGE, ImageState.PREPARED))
+    assert (place.changed, place.error) == (True, None)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from maglica.manage.image_wanted import ImageState, WantedImage, want
-from maglica.manage.images import bring, foresee
-from maglica.model.errors import HostDown, HostUnknown, ImageUnknown
+from maglica.manage.images import bring, failure, foresee
+from maglica.model.errors import HostDown, HostUnknown, ImageUnknown, LimitExceeded, PeerSilent
 from maglica.model.request import (
     BaseSummary,
     Customize,
@@ -162,3 +162,29 @@ def test_nobody_waits() -> None:
     (place,) = bring(Client(status("a")), PREPARED, None)
     assert place.changed
     assert not place.request.state.ended
+
+
+def test_what_was_handed_in_is_told_also_when_nobody_answers_any_more() -> None:
+    client = Client(status("a"), status("b"))
+
+    def silent(*_asked: Any) -> dict:
+        raise PeerSilent("the client worker does not answer")
+
+    client.wait_all = silent
+    places = bring(client, PREPARED, 10)
+    assert [place.request and place.request.id for place in places] == [
+        request.id for request in client.asked
+    ]
+    assert [(place.changed, type(place.error)) for place in places] == [(False, PeerSilent)] * 2
+    assert str(failure(places)) == "the client worker does not answer"
+
+
+@pytest.mark.parametrize("act", [foresee, lambda *asked: bring(*asked, 10)])
+def test_a_definition_that_is_too_long_for_so_many_hosts(act: Any) -> None:
+    hosts = [status(f"kvm{number}", domains=()) for number in range(9)]
+    wanted = want("golden", path="/srv/golden.img", xml="<domain>" + 60_000 * "x" + "</domain>")
+    client = Client(*hosts)
+    with pytest.raises(LimitExceeded, match="xml for 9 hosts has 540171 bytes together"):
+        act(client, wanted)
+    assert client.asked == []
+    assert len(act(Client(*hosts[:8]), wanted)) == 8

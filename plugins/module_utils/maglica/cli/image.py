@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..image import catalog, checksum
 from ..image.origin import FORMATS
 from ..manage import images, inspection
 from ..manage.image_wanted import ImageState, WantedImage, want
+from ..manage.outcome import together
 from ..model import urls
 from ..model.errors import ConfigInvalid, ImageUnknown, MaglicaError
 from ..model.image import Firmware
@@ -144,7 +144,7 @@ def inspect(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     looks = images.looks(status for status in seen if status.host in hosts).get(asked.name, [])
     looks = [look for look in looks if look["current"] is not False]
     console.show(looks, text.look_table(looks))
-    _raise(errors)
+    _raise(together(errors))
 
 
 def _has(status: HostStatus, name: str) -> bool:
@@ -192,12 +192,12 @@ def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: Wa
     if wanted.state is ImageState.ABSENT and not any(place.request for place in places):
         raise ImageUnknown(f"no host that is up has an image {wanted.name}")
     console.show(list(map(images.shown, places)), text.places(wanted.state.done, places))
-    _raise([place.error for place in places if place.error])
+    _raise(images.failure(places))
 
 
-def _raise(errors: Sequence[MaglicaError]) -> None:
-    if errors:
-        raise type(errors[0])("; ".join(map(str, errors)))
+def _raise(failure: MaglicaError | None) -> None:
+    if failure is not None:
+        raise failure
 
 
 def _definition(path: Path | None) -> str | None:

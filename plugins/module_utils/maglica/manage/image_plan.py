@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..image.checksum import Checksum
-from ..model.errors import HostDown, HostUnknown, ImageUnknown, MaglicaError, NameTaken, NotOwn
+from ..model.errors import (
+    GuestUnsupported,
+    HostDown,
+    HostUnknown,
+    ImageRunning,
+    ImageUnknown,
+    MaglicaError,
+    NameTaken,
+    NotOwn,
+)
 from ..model.request import HostStatus, ImageSummary, Request
 from ..verbs.prepare import PrepareSpec
 from ..verbs.release import ReleaseSpec
@@ -51,12 +60,20 @@ def plan(hosts: Iterable[HostStatus], wanted: WantedImage) -> list[Place]:
     return [judge(status, wanted) for status in named or _all(known.values(), wanted)]
 
 
-def in_use(status: HostStatus, wanted: WantedImage) -> NotOwn | None:
-    """Return what stands against the removal of an image, as far as that is reported."""
-    vms = sum(base.vms for base in status.report.bases if base.image == wanted.name)
-    if not vms:
+def against(place: Place, status: HostStatus, wanted: WantedImage) -> MaglicaError | None:
+    """Return what its host would have against a change, as far as that is reported."""
+    if not place.changed or place.is_guess:
         return None
-    return NotOwn(f"{wanted.cannot(status.host)}: {vms} vms there build upon it")
+    cannot, state = wanted.cannot(status.host), wanted.state
+    if state in (ImageState.PRESENT, ImageState.ABSENT) and _runs(status, wanted.name):
+        return ImageRunning(f"{cannot}: it is running: shut it down")
+    vms = sum(base.vms for base in status.report.bases if base.image == wanted.name)
+    if state is ImageState.ABSENT and vms:
+        return NotOwn(f"{cannot}: {vms} vms there build upon it")
+    look = status.report.look_at(wanted.name)
+    if state is ImageState.PREPARED and look and look.current and not look.customizable:
+        return GuestUnsupported(f"{cannot}: {look.reason}")
+    return None
 
 
 def _named(known: dict[str, HostStatus], host: str, wanted: WantedImage) -> HostStatus:

@@ -8,17 +8,23 @@ Each host looks for itself whether there is something to do.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from ..model.errors import LimitExceeded, MaglicaError
 from ..model.plain import plain
 from ..model.request import BaseSummary, HostStatus, LookSummary, Request, new_request_id
 from ..model.text import one_line, some
 from ..verbs import table
-from .image_plan import Place, in_use, plan
-from .image_wanted import ImageState, WantedImage
-from .outcome import failure_of
+from ..verbs.add_image import AddImageSpec
+from .image_plan import Place, against, plan
+from .image_wanted import WantedImage
+from .outcome import failure_of, together
+
+# In bytes of JSON: what a message has room for beside all else of as many requests as it may have.
+_XML = 1 << 19
 
 
 class ImageRequests(Protocol):
@@ -68,15 +74,15 @@ def _by_image(
 def foresee(client: ImageRequests, wanted: WantedImage) -> list[Place]:
     """Return what is to do on which host.
 
-    An image that vms need is the error of its place. Raises what ``image_plan.plan`` does.
+    What a host would have against it is the error of its place. Raises what ``bring`` raises before
+    anything is done.
     """
-    hosts = client.hosts()
-    places = plan(hosts, wanted)
-    if wanted.state is ImageState.ABSENT:
-        used = {status.host: in_use(status, wanted) for status in hosts}
-        for place in places:
-            place.error = used[place.host]
-            place.changed = place.changed and place.error is None
+    hosts = {status.host: status for status in client.hosts()}
+    places = plan(hosts.values(), wanted)
+    _check_size(places)
+    for place in places:
+        place.error = against(place, hosts[place.host], wanted)
+        place.changed = place.changed and place.error is None
     return places
 
 
@@ -88,9 +94,12 @@ def bring(
 ) -> list[Place]:
     """Do it, and wait for at most ``timeout`` seconds, None for not at all; return what was done.
 
-    What fails on one host is that place's error. Raises what ``image_plan.plan`` does.
+    What fails on one host is that place's error, and so is why it could not be waited for. Raises,
+    before anything is done, what ``image_plan.plan`` does, what the client worker has against it,
+    and LimitExceeded.
     """
     places = plan(client.hosts(), wanted)
+    _check_size(places)
     asked = [place for place in places if place.spec is not None]
     requests = [Request(new_request_id(), place.spec) for place in asked if place.spec]
     accepted = client.submit_all(requests) if requests else ()
@@ -98,10 +107,32 @@ def bring(
         place.request = request
         on_change(request)
     if timeout is not None and accepted:
-        newest = client.wait_all([request.id for request in accepted], timeout, on_change)
+        try:
+            newest = client.wait_all([request.id for request in accepted], timeout, on_change)
+        except MaglicaError as error:
+            # What was handed in goes on: whoever asked must get to know of it.
+            for place in asked:
+                place.changed, place.error = False, error
+            return places
         for place, request in zip(asked, accepted):
             _end(place, newest[request.id], timeout)
     return places
+
+
+def _check_size(places: Iterable[Place]) -> None:
+    """Raise LimitExceeded if a message has no room for the definition that each host gets."""
+    given = [place.spec.xml for place in places if isinstance(place.spec, AddImageSpec)]
+    size = sum(len(json.dumps(xml)) for xml in given if xml is not None)
+    if size > _XML:
+        raise LimitExceeded(
+            f"xml for {len(given)} hosts has {size} bytes together, and can be handed in with"
+            f" {_XML}: make the image on fewer hosts at once"
+        )
+
+
+def failure(places: Iterable[Place]) -> MaglicaError | None:
+    """Return one error for all that failed."""
+    return together([place.error for place in places if place.error])
 
 
 def _end(place: Place, request: Request, timeout: float) -> None:

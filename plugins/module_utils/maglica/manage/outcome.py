@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..model import errors
 from ..model.errors import MaglicaError, RequestCancelled, RequestTimeout
 from ..model.request import Request, State
@@ -32,6 +34,13 @@ def failure_of(request: Request, timeout: float) -> MaglicaError | None:
         f"cannot wait longer for {what} {request.name}: request {request.id} is"
         f" {request.state.value}{phase}{_where(request)} after {timeout:g} s; it goes on"
     )
+
+
+def together(errors: Sequence[MaglicaError]) -> MaglicaError | None:
+    """Return one error for several, of the first one's kind, with each text once."""
+    if not errors:
+        return None
+    return type(errors[0])("; ".join(dict.fromkeys(map(str, errors))))
 
 
 def _where(request: Request) -> str:
