@@ -110,7 +110,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "verbs": ("image",),
     "wire": ("config", "system.backoff", "verbs"),
     "fleet": ("libvirtd", "domain", "config", "wire"),
-    "manage": ("fleet", "wire", "config", "verbs", "image", "guest.cloud_init.user_data"),
+    "manage": (
+        *("fleet", "wire", "config", "verbs", "image"),
+        # What is checked before anybody is asked.
+        *("domain.new_image", "guest.cloud_init.user_data"),
+    ),
     "cli": ("manage", "fleet", "wire", "config", "verbs", "image"),
     "client_worker": ("wire", "config", "system", "disk.room", "verbs"),
     "host_worker": (

@@ -185,11 +185,12 @@ def test_all_that_can_be_said_of_a_new_image(
     assert (spec.firmware, spec.secure_boot) == (Firmware.UEFI, True)
 
     definition = tmp_path / "golden.xml"
-    definition.write_text("<domain/>")
+    domain = "<domain><memory>65536</memory><os><type>hvm</type></os><devices/></domain>"
+    definition.write_text(domain)
     words = ("--path", "/srv/golden.raw", "--xml", str(definition), "--no-wait")
     assert run("image", "add", "golden", *words).status == 0
     spec = fake.list()[0].spec
-    assert (spec.path, spec.xml) == ("/srv/golden.raw", "<domain/>")
+    assert (spec.path, spec.xml) == ("/srv/golden.raw", domain)
 
 
 @pytest.mark.parametrize(

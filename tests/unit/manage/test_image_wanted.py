@@ -10,13 +10,14 @@ import pytest
 from maglica.image import catalog, checksum
 from maglica.image.catalog import Entry
 from maglica.manage.image_wanted import ImageState, want
-from maglica.model.errors import ImageUnknown, NameInvalid
+from maglica.model.errors import ImageUnknown, ImageUnsupported, NameInvalid
 from maglica.model.image import Firmware
 from maglica.model.request import Nic
 from maglica.verbs.add_image import AddImageSpec
 
 SHA256 = f"sha256:{'0a' * 32}"
 URL = "https://example.com/golden.qcow2"
+DOMAIN = "<domain><memory>65536</memory><os><type arch='x86_64'>hvm</type></os><devices/></domain>"
 GOLDEN = Entry("golden", URL, checksum.parse(SHA256), Firmware.UEFI, format="qcow2")
 
 
@@ -118,8 +119,27 @@ def test_what_can_not_be_wanted(said: dict[str, Any], text: str) -> None:
 
 
 def test_the_user_s_own_definition_beside_what_it_does_not_say() -> None:
-    spec = asked(path="/a", xml="<domain/>", secure_boot=False, firmware="uefi", pool="fast")
-    assert (spec.xml, spec.firmware) == ("<domain/>", Firmware.UEFI)
+    spec = asked(path="/a", xml=DOMAIN, secure_boot=False, firmware="uefi", pool="fast")
+    assert (spec.xml, spec.firmware) == (DOMAIN, Firmware.UEFI)
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ({"firmware": "bios", "secure_boot": True}, "secure boot is UEFI's, and the image starts"),
+        ({"interfaces": [{}]}, "interface 0 names no network or bridge"),
+        ({"xml": ""}, "xml can't be taken: "),
+        ({"xml": "<domain>"}, "xml can't be taken: "),
+        (
+            {"xml": DOMAIN.replace("<devices/>", "<devices><hostdev/></devices>")},
+            "xml can't be taken: it has a device <hostdev>, which is not taken from a user",
+        ),
+    ],
+)
+def test_what_no_host_can_make_a_definition_of(said: dict[str, Any], text: str) -> None:
+    with pytest.raises(ImageUnsupported) as error:
+        asked(path="/a", **said)
+    assert str(error.value).startswith(f"cannot add image golden: {text}")
 
 
 @pytest.mark.parametrize("state", [ImageState.ABSENT, ImageState.PREPARED, ImageState.RELEASED])

@@ -27,6 +27,7 @@ from maglica.model.request import (
 from support.reports import IMAGE, base, image
 
 PREPARED = want(IMAGE, ImageState.PREPARED)
+MACHINE = "<memory>65536</memory><os><type arch='x86_64'>hvm</type></os><devices/>"
 RELEASED = want(IMAGE, ImageState.RELEASED)
 
 
@@ -182,9 +183,10 @@ def test_what_was_handed_in_is_told_also_when_nobody_answers_any_more() -> None:
 @pytest.mark.parametrize("act", [foresee, lambda *asked: bring(*asked, 10)])
 def test_a_definition_that_is_too_long_for_so_many_hosts(act: Any) -> None:
     hosts = [status(f"kvm{number}", domains=()) for number in range(9)]
-    wanted = want("golden", path="/srv/golden.img", xml="<domain>" + 60_000 * "x" + "</domain>")
+    long = f"<domain><description>{60_000 * 'x'}</description>{MACHINE}</domain>"
+    wanted = want("golden", path="/srv/golden.img", xml=long)
     client = Client(*hosts)
-    with pytest.raises(LimitExceeded, match="xml for 9 hosts has 540171 bytes together"):
+    with pytest.raises(LimitExceeded, match="xml for 9 hosts has 541053 bytes together"):
         act(client, wanted)
     assert client.asked == []
     assert len(act(Client(*hosts[:8]), wanted)) == 8

@@ -100,6 +100,32 @@ class NewImage:
         return image_uuid(self.record.request)
 
 
+def asked_firmware(said: Firmware | None, secure_boot: bool, xml: str | None) -> Firmware | None:
+    """Return the firmware that a user or his definition says; None if it is as the disk says.
+
+    Raises ImageUnsupported for a definition that can't be taken.
+    """
+    if said is None and xml is not None:
+        said = given_xml.firmware(given_xml.read(xml))
+    return Firmware.UEFI if said is None and secure_boot else said
+
+
+def check(
+    name: str,
+    *,
+    firmware: Firmware | None,
+    vcpus: int | None,
+    memory_mib: int | None,
+    interfaces: Sequence[Nic] | None,
+    secure_boot: bool,
+    xml: str | None,
+) -> None:
+    """Raise ImageUnsupported for what no host can make a definition of."""
+    starts_by = asked_firmware(firmware, secure_boot, xml) or Firmware.BIOS
+    machine = (vcpus, memory_mib, interfaces, secure_boot, xml)
+    definition(NewImage(name, ImageRecord(), DiskSource("/"), starts_by, True, *machine))
+
+
 def definition(plan: NewImage) -> str:
     """Return the domain XML of the image that ``plan`` asks for.
 

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..domain import new_image
 from ..image import catalog
 from ..image.catalog import Entry
 from ..model import names
-from ..model.errors import ImageUnknown, MessageInvalid, NameInvalid
+from ..model.errors import ImageUnknown, ImageUnsupported, MessageInvalid, NameInvalid
 from ..model.plain import plain
 from ..verbs.add_image import ADD_IMAGE, AddImageSpec
 from ..verbs.prepare import PREPARE
@@ -22,8 +23,9 @@ from ..verbs.verb import Verb
 
 # In the place of a host while it is not chosen.
 _ANY_HOST = "any"
-# What a definition of the user's own says itself.
+# What a definition of the user's own says itself, and with it all of which one is made.
 _IN_XML = ("vcpus", "memory_mib", "interfaces", "secure_boot")
+_OF_MACHINE = (*_IN_XML, "firmware", "xml")
 
 
 class ImageState(str, enum.Enum):
@@ -90,7 +92,8 @@ def want(
 
     What is None there was not said. With neither ``url`` nor ``path`` the image is that of this
     name in the catalog, with ``own`` entries; what else is said counts more than what stands there.
-    Raises NameInvalid, which names the parameter, or ImageUnknown.
+    Raises NameInvalid, which names the parameter, ImageUnknown, or ImageUnsupported for what no
+    host can make a definition of.
     """
     wanted = WantedImage(names.object_name(name), state, tuple(dict.fromkeys(hosts)))
     if state is not ImageState.PRESENT:
@@ -109,6 +112,10 @@ def want(
     for index, nic in enumerate(spec.interfaces or ()):
         if nic.network and nic.bridge:
             raise NameInvalid(f"interfaces[{index}]: names both a network and a bridge")
+    try:
+        new_image.check(name, **{field: getattr(spec, field) for field in _OF_MACHINE})
+    except ImageUnsupported as error:
+        raise ImageUnsupported(f"{wanted.cannot()}: {error}") from None
     return replace(wanted, new=spec)
 
 

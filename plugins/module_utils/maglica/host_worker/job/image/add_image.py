@@ -21,7 +21,7 @@ from ....disk import chain, firmware, nvram, volumes
 from ....disk.backend import Pool
 from ....disk.partitions import HEAD
 from ....disk.strangers import Stranger
-from ....domain import clone, definition, given_xml, image_metadata, new_image
+from ....domain import clone, definition, image_metadata, new_image
 from ....domain.clone import DiskSource
 from ....domain.image_metadata import ImageRecord, OwnVersion
 from ....domain.metadata import OwnVolume
@@ -180,11 +180,8 @@ class _New:
         return disks[0].target
 
     def _asked_firmware(self) -> Firmware | None:
-        """Return the firmware that the request or its definition says, if one does."""
-        said = self._spec.firmware
-        if said is None and self._spec.xml is not None:
-            said = given_xml.firmware(given_xml.read(self._spec.xml))
-        return Firmware.UEFI if said is None and self._spec.secure_boot else said
+        spec = self._spec
+        return new_image.asked_firmware(spec.firmware, spec.secure_boot, spec.xml)
 
     def _firmware(self, head: bytes) -> Firmware:
         asked = self._asked_firmware()
