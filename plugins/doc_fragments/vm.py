@@ -166,7 +166,8 @@ options:
           - The user's name. Without it the user is the image's own one where O(customize) is
             V(cloud-init) (C(debian), C(ubuntu), C(rocky) …), and root where it is V(offline).
           - By cloud-init the image's own user is made in any case, beside one of another name.
-          - With V(root), O(ssh_authorized_keys) and O(root_password) are errors.
+          - With V(root), O(ssh_authorized_keys) and O(root_password) are errors. By cloud-init so
+            are O(user.groups) and O(user.shell), which it changes of no user that is there.
         type: str
       groups:
         description: The groups that the user is in beside its own one.

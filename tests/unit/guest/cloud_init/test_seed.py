@@ -38,6 +38,7 @@ STATIC = NicIdentity(
 FAR = NicIdentity(
     "52:54:00:00:00:03", ("198.51.100.7/32", "2001:db8:1::7/128"), ("203.0.113.1", "fe80::1")
 )
+BOBS = {"groups": ["bob"], "primary_group": "bob"}
 CONFIG = """\
 #cloud-config
 packages: [nginx]
@@ -121,7 +122,8 @@ def test_ours_come_first_and_proposals_last() -> None:
 @pytest.mark.parametrize("text", ["a\x7fb", "a\x85b", "\U0001f600", "\u2028", "é", '"\\', "\t"])
 def test_no_text_leaves_its_place(text: str) -> None:
     seed = replace(PLAIN, user=User("bob", (), None, f"/bin/{text}"))
-    assert _config(seed)["users"] == ["default", {"name": "bob", "shell": f"/bin/{text}"}]
+    bob = _config(seed)["users"][1]
+    assert (bob["name"], bob["shell"]) == ("bob", f"/bin/{text}")
 
 
 def test_a_user_that_is_the_images_own_keeps_what_is_not_said() -> None:
@@ -129,6 +131,29 @@ def test_a_user_that_is_the_images_own_keeps_what_is_not_said() -> None:
     config = _config(seed)
     assert config["users"] == ["default"]
     assert config["user"] == {"name": "debian", "shell": "/bin/sh"}
+
+
+def test_a_new_user_is_in_the_group_of_its_name_also_where_that_is_there() -> None:
+    # Else useradd(8) fails, and neither this user nor the image's own is made.
+    for groups in ((), ("bob",)):
+        assert _config(replace(PLAIN, user=User("bob", groups)))["users"][1] == {
+            "name": "bob",
+            **BOBS,
+        }
+    own = _config(replace(PLAIN, user=User("debian", ("adm",)), default_user="debian"))["user"]
+    assert own == {"name": "debian", "groups": ["adm"]}
+
+
+@pytest.mark.parametrize(
+    ("user", "problem"),
+    [
+        (User("root", ("adm",)), "changes no groups of a user that is there"),
+        (User("root", ("adm",), None, "/bin/sh"), "changes no groups and no shell"),
+    ],
+)
+def test_what_cloud_init_does_not_change_of_root(user: User, problem: str) -> None:
+    with pytest.raises(GuestUnsupported, match=problem):
+        files(replace(PLAIN, user=user))
 
 
 def test_an_image_without_a_user_of_its_own() -> None:
@@ -190,7 +215,7 @@ def test_keys_of_root_stand_beside_those_of_others() -> None:
     assert (config["users"], config["disable_root"]) == (["default", users], False)
     assert config == _config(SEEDS["root"])
     config = _config(replace(root, user=User("bob")))
-    assert config["users"] == ["default", users, {"name": "bob"}]
+    assert config["users"] == ["default", users, {"name": "bob", **BOBS}]
     # Beside such keys those of nobody would be root's as well.
     named = _config(SEEDS["root-and-default"])
     assert "ssh_authorized_keys" not in named

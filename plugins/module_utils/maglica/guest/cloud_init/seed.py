@@ -128,6 +128,7 @@ def _users(seed: Seed) -> dict[str, Any]:
         User("root", ssh_authorized_keys=identity.authorized_keys, password=identity.root_password)
     )
     if user.name == "root":
+        _need_no_account(user)
         root, settings = settings, {}
     if root:
         # Else a command that ends the session would come before keys that others have, too. Now
@@ -135,7 +136,7 @@ def _users(seed: Seed) -> dict[str, Any]:
         config["users"].append({"name": "root", **root})
         config["disable_root"] = False
     if user.name not in (None, "root", seed.default_user):
-        config["users"].append({"name": user.name, **settings})
+        config["users"].append({"name": user.name, **settings, **_own_group(user)})
     elif settings.keys() - (set() if root else {"ssh_authorized_keys"}):
         if seed.default_user is None:
             raise GuestUnsupported(
@@ -146,6 +147,24 @@ def _users(seed: Seed) -> dict[str, Any]:
     elif settings:
         config.update(settings)
     return config
+
+
+def _need_no_account(user: User) -> None:
+    told = [name for name in ("groups", "shell") if getattr(user, name)]
+    if told:
+        raise GuestUnsupported(
+            f"cloud-init changes no {' and no '.join(told)} of a user that is there, as root is:"
+            " have a command of user_data do it (usermod in runcmd)"
+        )
+
+
+def _own_group(user: User) -> dict[str, Any]:
+    """Return what has a new user be in the group of its name, also where that is there already.
+
+    useradd(8) fails then by itself, and cloud-init makes no further user. A primary group is made
+    by cloud-init only if it is beside others, or among them.
+    """
+    return {"groups": list(dict.fromkeys((user.name, *user.groups))), "primary_group": user.name}
 
 
 def _settings(user: User) -> dict[str, Any]:
