@@ -36,7 +36,9 @@ def text(kind: str, content: str, name: str = "", merge: str = "") -> MIMEText:
         ("#cloud-config\r\npackages: [a]\r\n", "text/cloud-config"),
         ("#cloud-config\n{}\n", "text/cloud-config"),
         ("#cloud-config  \nruncmd:\n- [sh, -c, 'a\tb']\nx: \u65b0\u3000\n", "text/cloud-config"),
-        ("#cloud-config\nmerge_how: 'list(replace)'\nusers: [default]\n", "text/cloud-config"),
+        ("#cloud-config\nmerge_how: 'list(replace)'\npackages: [a]\n", "text/cloud-config"),
+        ("#cloud-config\nmerge_how: list(prepend)\nusers: [default]\n", "text/cloud-config"),
+        ("#cloud-config\nmerge_how: dict(allow_delete)\nusers: [default]\n", "text/cloud-config"),
         ("#cloud-config\nmerge_how: dict(replace)+list()\npackages: [a]\n", "text/cloud-config"),
         (
             "#cloud-config\nmerge_how: [[dict, no_replace, recurse_list], [list, append]]\n"
@@ -47,6 +49,8 @@ def text(kind: str, content: str, name: str = "", merge: str = "") -> MIMEText:
         ("#!/bin/sh\necho\n", "text/x-shellscript"),
         ("#cloud-boothook\n#!/bin/sh\necho\n", "text/cloud-boothook"),
         ("## template: jinja\n#cloud-config\nx: {{ v1.region }}\n", "text/jinja2"),
+        ("## template: jinja\n{# a #}\n#cloud-config\nusers: []\n", "text/jinja2"),
+        ("## template: jinja\n#cloud-config\nmerge_how: dict()\na: b\n", "text/jinja2"),
     ],
 )
 def test_what_is_taken(content: str, kind: str) -> None:
@@ -63,14 +67,14 @@ def test_a_message_is_taken_apart() -> None:
     inner.attach(text("x-shellscript", "#!/bin/sh\n", "10-first.sh"))
     found = parts(
         message(
-            text("cloud-config", "#cloud-config\npackages: [a]\n", merge="list(replace)"),
+            text("cloud-config", "#cloud-config\npackages: [a]\n", merge="dict(replace)"),
             inner,
             text("plain", "#cloud-config\nusers: []\n", "../../etc/passwd"),
             text("x-shellscript-per-boot", "#!/bin/sh\n"),
         )
     )
     assert [(part.type, part.name, part.merge) for part in found] == [
-        ("text/cloud-config", "user-data-01", "list(replace)"),
+        ("text/cloud-config", "user-data-01", "dict(replace)"),
         ("text/x-shellscript", "10-first.sh", MERGE_TYPE),
         ("text/cloud-config", "user-data-03", MERGE_TYPE),
         ("text/x-shellscript-per-boot", "user-data-04", MERGE_TYPE),
@@ -165,6 +169,24 @@ def test_forms_that_are_refused_everywhere(content: str, problem: str) -> None:
             message(text("cloud-config", "ssh_authorized_keys: []", merge="dict(replace)")),
             "has ssh_authorized_keys, and would replace ours",
         ),
+        ("#cloud-config\nmerge_how: dict(recurse_list)+list()\nusers: []\n", "would replace ours"),
+        ("#cloud-config\nmerge_how: list(replace)\nusers: [default]\n", "would replace ours"),
+        (
+            "#cloud-config\nmerge_how: dict(allow_delete)\ndisable_root:\n",
+            "has disable_root, and would replace ours",
+        ),
+        (
+            "#cloud-config\nmerge_how: [{name: dict, settings: replace}]\nusers: []\n",
+            "merge_how that cloud-init does not take",
+        ),
+        (message(text("cloud-config", "a: b", merge="list(append)")), "a merge_how without dict"),
+        ("## template: jinja\n#cloud-config\nmerge_how: dict()\nusers: []\n", "has users, and"),
+        ("## template: jinja\n#include http://a.example.jp\n", "the template in user_data begins"),
+        ("## template: jinja\npackages: [a]\n", "the template in user_data begins"),
+        (message(text("x-shellscript", "echo a\n")), "part 1 of user_data begins with"),
+        (message(text("x-shellscript", "#cloud-config\nfqdn: a.b\n")), "Maglica sets itself.*fqdn"),
+        ("#cloud-config\na:\tb\n", "no YAML that cloud-init takes: line 2: found character"),
+        ("#cloud-config\na: 2026-02-30\n", "line 2: a value that is read as timestamp"),
         ("Content-Type: text/plain\n\n#cloud-config\n", "a MIME message without parts"),
         ("Content-Type: multipart/mixed\n\nnothing\n", "a MIME message without parts"),
         (message(text("x-include-url", "https://example.com")), "part 1 .* is 'text/x-inc"),

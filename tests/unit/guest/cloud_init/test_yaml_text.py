@@ -79,6 +79,45 @@ def test_what_it_can_not_say(text: str, problem: str) -> None:
         read(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        # libyaml takes these tabs, PyYAML's own parser does not.
+        ("a:\tb\n", "line 1: found character"),
+        ("a: b\n \t\nc: d\n", "line 2: found character"),
+        ("a: b\nc: 2026-02-30\n", "line 2: a value that is read as timestamp, and is none"),
+        ("a: =\n", "read as value"),
+        ("- <<\n", "read as merge"),
+        ("a: !!int b\n", "read as int"),
+        ("a: 0x_\n", "read as int"),
+        ("a: !!bool b\n", "read as bool"),
+        ("a: !!timestamp b\n", "read as timestamp"),
+        ("a: !!binary b\n", "read as binary"),
+        ("a: !!omap b\n", "read as omap"),
+        ("a: !!omap []\n", "a tag of a list or mapping"),
+        ("a: !!str [b]\n", "a tag of a list or mapping"),
+        ("a: !!seq {b: c}\n", "a tag of a list or mapping"),
+    ],
+)
+def test_what_pyyaml_takes_nothing_of(text: str, problem: str) -> None:
+    with pytest.raises(YamlInvalid, match=problem):
+        read(text, strict=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 2026-02-28\nb: 2026-02-28 10:00:00Z\nc: 0x1f\nd: 1_0.5\ne: 1:59\nf: .nan\ng: ~\n",
+        "- &x {a: b, =: c}\n- {<<: *x, '=': '<<'}\n",
+        "a: !!binary YQ==\nb: !!str 2026-02-30\nc: !!map {d: !!seq [e]}\nf: !!int '1'\n",
+        "a: |\n  if:\n  \tx\nb: 'c\td'\n# e\tf\n",
+    ],
+)
+def test_what_pyyaml_takes(text: str) -> None:
+    yaml.load(text, Loader=yaml.SafeLoader)
+    assert read(text, strict=True) == read(text)
+
+
 def test_aliases_lead_to_one_value() -> None:
     value = read(BOMB)
     assert value["a11"][0] is value["a11"][9] is value["a10"]

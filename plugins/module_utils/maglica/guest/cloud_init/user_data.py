@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import email
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
@@ -64,7 +64,11 @@ _LISTS = ("users", "ssh_authorized_keys")
 _SHARED = (*_LISTS, "disable_root")
 _MERGER = re.compile(r"(dict|list|str)\((.*)\)")
 _REPLACE = "replace"
-_OURS_IN_TEMPLATE = re.compile(rf"^[\"']?({'|'.join(_OURS)})[\"']?[ \t]*:", re.MULTILINE)
+_INTO_LISTS = ("recurse_list", "recurse_array")
+_KEY = r"^[\"']?({})[\"']?[ \t]*:"
+_OURS_IN_TEMPLATE = re.compile(_KEY.format("|".join(_OURS)), re.MULTILINE)
+_SHARED_IN_TEMPLATE = re.compile(_KEY.format("|".join(_SHARED)), re.MULTILINE)
+_MERGE_IN_TEMPLATE = re.compile(_KEY.format("merge_how|merge_type"), re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,8 @@ def _part(message: Message, number: int) -> Part:
     except (LookupError, UnicodeDecodeError):
         raise NameInvalid(f"part {number} of user_data is no text in its own charset") from None
     kind = message.get_content_type()
-    if kind in _UNTOLD:
+    if kind in _UNTOLD or kind == _SCRIPT:
+        # cloud-init looks at what is called a script, too; one without "#!" it can't run.
         kind = _type_of(text, f"part {number} of user_data")
     if kind not in _TYPES:
         raise NameInvalid(
@@ -156,13 +161,12 @@ def _type_of(text: str, what: str = "user_data") -> str:
 def _check(part: Part) -> None:
     text = part.content.decode()
     header = _mergers(part.merge or "", part)
-    if part.type == _JINJA and not _is_script(text):
-        # It becomes YAML only in the guest.
-        _refuse_ours(_OURS_IN_TEMPLATE.findall(text))
+    if part.type == _JINJA:
+        _check_template(text, part)
     if part.type != CLOUD_CONFIG:
         return
     try:
-        config = yaml_text.read(text)
+        config = yaml_text.read(text, strict=True)
     except yaml_text.YamlInvalid as error:
         raise NameInvalid(f"{_called(part)} is no YAML that cloud-init takes: {error}") from None
     if not isinstance(config, dict):
@@ -175,18 +179,47 @@ def _check(part: Part) -> None:
             )
     told = config.get("merge_how")
     own = _mergers(config.get("merge_type") if told is None else told, part)
-    replaced = [key for key in config if key in _SHARED]
-    # Of two ways for mappings the first one counts.
-    ways = [options for name, options in (*own, *header) if name == "dict"]
-    if replaced and ways and _REPLACE in ways[0]:
+    # Of two ways for one type the first one counts.
+    ways = dict(reversed((*own, *header)))
+    if "dict" not in ways:
         raise NameInvalid(
-            f"{_called(part)} has {some(replaced)}, and would replace ours by its merge_how: take"
-            " that out, or let it be dict(no_replace, recurse_list) + list(append)"
+            f"{_called(part)} has a merge_how without dict(…): cloud-init would take nothing of it"
         )
+    shared = {key: config[key] for key in config if key in _SHARED}
+    if shared and (_replaces(ways) or ("allow_delete" in ways["dict"] and None in shared.values())):
+        raise _would_replace(list(shared), part)
 
 
-def _is_script(template: str) -> bool:
-    return template.partition("\n")[2].lstrip().startswith(("#!", "#cloud-boothook"))
+def _replaces(ways: Mapping[str, list[str]]) -> bool:
+    """Tell whether theirs, or entries of their lists, would stand in the place of ours."""
+    if _REPLACE in ways["dict"]:
+        return True
+    # By default entries take the places of those that have the same number.
+    known = ("append", "prepend", _REPLACE, "no_replace")
+    way = next((each for each in known if each in ways.get("list", ())), _REPLACE)
+    goes_into = any(each in ways["dict"] for each in _INTO_LISTS)
+    return goes_into and "list" in ways and way == _REPLACE
+
+
+def _would_replace(keys: list[Any], part: Part) -> NameInvalid:
+    return NameInvalid(
+        f"{_called(part)} has {some(keys)}, and would replace ours by its merge_how: take that out,"
+        " or let it be dict(no_replace, recurse_list) + list(append)"
+    )
+
+
+def _check_template(text: str, part: Part) -> None:
+    """Look for what undoes ours in a text that becomes YAML only in the guest."""
+    is_told = text.lstrip().lower().startswith(_BEGINNINGS[0][0])
+    rest = (text.lstrip().partition("\n")[2] if is_told else text).lstrip()
+    if not rest.startswith("{"):
+        kind = _type_of(rest, f"the template in {_called(part)}")
+        if kind != CLOUD_CONFIG:
+            return
+    _refuse_ours(_OURS_IN_TEMPLATE.findall(text))
+    shared = _SHARED_IN_TEMPLATE.findall(text)
+    if shared and _MERGE_IN_TEMPLATE.search(text):
+        raise _would_replace(shared, part)
 
 
 def _mergers(told: Any, part: Part) -> list[tuple[str, list[str]]]:
@@ -215,7 +248,12 @@ def _merger_of(text: str) -> tuple[str, list[Any]]:
 
 
 def _merger(told: Any) -> tuple[str, list[Any]]:
-    return (told["name"], told["settings"]) if isinstance(told, dict) else (told[0], told[1:])
+    name, options = (
+        (told["name"], told["settings"]) if isinstance(told, dict) else (told[0], told[1:])
+    )
+    if not isinstance(options, list):
+        raise TypeError(options)
+    return name, options
 
 
 def _known(name: str) -> str:
