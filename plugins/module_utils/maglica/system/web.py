@@ -98,12 +98,43 @@ class _Answer(http.client.HTTPResponse):
         return super().read1(n)
 
 
+def _connected(
+    address: tuple[str, int], timeout: float, _own: tuple[str, int] | None = None
+) -> socket.socket:
+    """Connect to a host by the first of its addresses that answers, in ``timeout`` for all of them.
+
+    With as much for each, mirrors that have many would hold up one who is behind a firewall.
+    """
+    found = socket.getaddrinfo(*address, 0, socket.SOCK_STREAM)
+    failure = OSError("its name has no address")
+    for family, kind, protocol, _name, where in found:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(timeout / len(found))
+            sock.connect(where)
+        except OSError as error:
+            sock.close()
+            failure = error
+        else:
+            sock.settimeout(timeout)
+            return sock
+    raise failure
+
+
 class _Connection(http.client.HTTPConnection):
     response_class = _Answer
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._create_connection = _connected
 
 
 class _SafeConnection(http.client.HTTPSConnection):
     response_class = _Answer
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._create_connection = _connected
 
 
 class _Http(urllib.request.HTTPHandler):
