@@ -84,3 +84,17 @@ def test_a_file_that_grows_ends(public: Path) -> None:
     with pytest.raises(StorageFailed, match="was changed while it was read"):
         local_file.digest(str(path), "sha256", growing)
     assert len(seen) == 2
+
+
+def test_what_is_in_no_folder_of_this_host_is_not_read(public: Path) -> None:
+    """By /proc one is led to files that a service has for itself alone."""
+    path = made(public / "disk")
+    with path.open("rb") as file:
+        led = f"/proc/{os.getpid()}/fd/{file.fileno()}"
+        assert digest(led) == digest(path)
+        path.unlink()
+        for _turn in range(2):
+            with pytest.raises(ImageUnsupported, match="no file that everybody"):
+                digest(led)
+            # Now one that only has the name.
+            made(Path(f"{path} (deleted)"), b"another")

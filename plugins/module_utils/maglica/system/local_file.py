@@ -104,11 +104,15 @@ def _descriptor(path: str, opened: str, flags: int) -> Iterator[int]:
 
 
 def _check_open_to_all(path: str, found: int) -> None:
-    mode = os.fstat(found).st_mode
+    status = os.fstat(found)
+    mode = status.st_mode
     if not stat.S_ISREG(mode):
         raise ImageUnsupported(f"{path} is no file")
     # Where it lies, and not where the path leads by now: somebody may exchange a folder of it.
     real = str(Path(f"/proc/self/fd/{found}").readlink())
+    if not _is_at(real, status):
+        # By /proc one is led to what another process alone has mounted, or has open still.
+        raise ImageUnsupported(f"{path} is no file that everybody on this host can see")
     if not mode & stat.S_IROTH:
         raise ImageUnsupported(_closed(path, real, mode))
     for folder in Path(real).parents:
@@ -118,6 +122,14 @@ def _check_open_to_all(path: str, found: int) -> None:
             raise StorageFailed(f"{path} can't be read: {folder}: {error.strerror}") from error
         if not mode & stat.S_IXOTH:
             raise ImageUnsupported(_closed(path, str(folder), mode))
+
+
+def _is_at(path: str, status: os.stat_result) -> bool:
+    try:
+        there = Path(path).lstat()
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (status.st_dev, status.st_ino)
 
 
 def _closed(path: str, where: str, mode: int) -> str:
