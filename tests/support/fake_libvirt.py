@@ -32,6 +32,9 @@ VIR_CONNECT_LIST_STORAGE_POOLS_FS = 128
 VIR_CONNECT_LIST_STORAGE_POOLS_NETFS = 256
 VIR_DOMAIN_XML_SECURE = 1
 VIR_DOMAIN_XML_INACTIVE = 2
+VIR_DOMAIN_AFFECT_CONFIG = 2
+VIR_DOMAIN_DEFINE_VALIDATE = 1
+VIR_DOMAIN_METADATA_ELEMENT = 2
 VIR_DOMAIN_UNDEFINE_MANAGED_SAVE = 1
 VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA = 2
 VIR_DOMAIN_UNDEFINE_NVRAM = 4
@@ -104,10 +107,16 @@ class Connection:
         domain = Domain(self, xml)
         with self._lock:
             for other in self.domains:
+                if (other.name(), other.UUIDString()) == (domain.name(), domain.UUIDString()):
+                    other.xml = domain.xml
+                    return other
                 if other.name() == domain.name():
                     raise libvirtError(f"domain '{domain.name()}' already exists")
             self.domains.append(domain)
         return domain
+
+    def defineXMLFlags(self, xml: str, flags: int) -> Domain:  # noqa: N802
+        return self.defineXML(xml)
 
     def domainXMLToNative(self, kind: str, xml: str, flags: int = 0) -> str:  # noqa: N802
         """Say how QEMU would be run, as far as UEFI variables are concerned."""
@@ -184,6 +193,16 @@ class Domain:
     def destroy(self) -> None:
         self._connection.called("destroy")
         self.active = False
+
+    def setMetadata(self, kind: int, text: str, key: str, uri: str, flags: int) -> None:  # noqa: N802
+        root, element = ET.fromstring(self.xml), ET.fromstring(text)
+        for each in element.iter():
+            each.tag = f"{{{uri}}}{each.tag}"
+        (where,) = root.iterfind("metadata")
+        for old in where.findall(element.tag):
+            where.remove(old)
+        where.append(element)
+        self.xml = ET.tostring(root, encoding="unicode")
 
     def listAllSnapshots(self, flags: int = 0) -> list[object]:  # noqa: N802
         return self.snapshots

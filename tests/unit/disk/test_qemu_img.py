@@ -109,3 +109,16 @@ def test_a_target_that_vanished(script: Path, tmp_path: Path) -> None:
     make(script, f"rm {tmp_path}/target.qcow2")
     with pytest.raises(StorageFailed, match="can't be written to the disk"):
         copy(tmp_path)
+
+
+def test_a_copy_that_is_given_up_ends_at_once(script: Path, tmp_path: Path) -> None:
+    make(script, "trap '' PIPE; echo '(1.00/100%)'; sleep 5; touch \"${0%/*}/ended\"")
+
+    def full() -> None:
+        raise NoRoom("others need it")
+
+    target = tmp_path / "target.qcow2"
+    target.touch()
+    with pytest.raises(NoRoom, match="others need it"):
+        qemu_img.copy(CHAIN, str(target), full)
+    assert not (script / "ended").exists()

@@ -93,3 +93,22 @@ def test_a_lock_whose_time_can_not_be_set_is_named(
         monkeypatch.setattr(os, "utime", utime)
         with pytest.raises(JournalFailed, match=f"^cannot touch {path}: Read-only file system$"):
             lock.touch()
+
+
+def test_who_waits_tells_of_it(path: Path) -> None:
+    first = Lock(path)
+    told: list[int] = []
+
+    def waiting() -> None:
+        told.append(1)
+        if len(told) == 2:
+            first.close()
+
+    with held(path, waiting=waiting) as second:
+        assert len(told) >= 2
+        with pytest.raises(BlockingIOError):
+            Lock(path, wait=False, waiting=waiting)
+        before = len(told)
+        second.share()
+        second.own()
+        assert len(told) == before

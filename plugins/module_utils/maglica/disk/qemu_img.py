@@ -154,7 +154,12 @@ def _run(words: Sequence[str], needed: int, about: str, alive: Callable[[], None
             stderr=subprocess.PIPE,
             env=environment(),
         ) as process:
-            said = _follow(process, alive)
+            try:
+                said = _follow(process, alive)
+            except BaseException:
+                # It would be waited for.
+                process.kill()
+                raise
     except OSError as error:
         raise StorageFailed(f"qemu-img can't be run: {error}") from error
     if process.returncode:

@@ -6,23 +6,31 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..model.errors import JournalFailed
+
+# How often one that waits tells of it, in seconds.
+_AGAIN = 0.2
 
 
 class Lock:
     """The lock that is the file ``path``, made with its folder where these are missing.
 
     It is held alone until ``close``, or until it is shared. With ``wait`` false it raises
-    BlockingIOError when somebody holds it. All of it raises JournalFailed, which names the file,
-    when there can't be such a file, or its file system can't lock it.
+    BlockingIOError when somebody holds it; ``waiting`` is called again and again while that is so.
+    All of it raises JournalFailed, which names the file, when there can't be such a file, or its
+    file system can't lock it.
     """
 
-    def __init__(self, path: Path, *, wait: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, wait: bool = True, waiting: Callable[[], None] | None = None
+    ) -> None:
         self._path = path
+        self._waiting = waiting
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         with self._errors("lock"):
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -50,8 +58,37 @@ class Lock:
             os.utime(self._descriptor)
 
     def _flock(self, operation: int) -> None:
+        waiting = self._waiting
         with self._errors("lock"):
-            fcntl.flock(self._descriptor, operation)
+            if waiting is None or operation & fcntl.LOCK_NB:
+                fcntl.flock(self._descriptor, operation)
+            elif not self._try(operation):
+                self._wait(operation, waiting)
+
+    def _try(self, operation: int) -> bool:
+        try:
+            fcntl.flock(self._descriptor, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _wait(self, operation: int, waiting: Callable[[], None]) -> None:
+        """Wait in a thread: who only looks now and then would come after all others who wait."""
+        failures: list[OSError] = []
+
+        def wait() -> None:
+            try:
+                fcntl.flock(self._descriptor, operation)
+            except OSError as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        while thread.is_alive():
+            waiting()
+            thread.join(_AGAIN)
+        if failures:
+            raise failures[0]
 
     @contextmanager
     def _errors(self, act: str) -> Iterator[None]:
@@ -64,9 +101,11 @@ class Lock:
 
 
 @contextmanager
-def held(path: Path, *, wait: bool = True) -> Iterator[Lock]:
+def held(
+    path: Path, *, wait: bool = True, waiting: Callable[[], None] | None = None
+) -> Iterator[Lock]:
     """Hold a lock during the block."""
-    lock = Lock(path, wait=wait)
+    lock = Lock(path, wait=wait, waiting=waiting)
     try:
         yield lock
     finally:

@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Collection
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Callable
 
 from ...._deps import need
 from ....disk import chain, firmware, nvram, volumes
@@ -71,7 +71,7 @@ def add_image(request: Request, context: JobContext) -> None:
     if not isinstance(request.spec, AddImageSpec):
         raise ImageUnknown(f"request {request.id} names no image")
     try:
-        with locks.held(made.lock_of(request.name, context)):
+        with locks.held(made.lock_of(request.name, context), waiting=context.alive):
             _New(request, request.spec, context).add()
     except MaglicaError as error:
         text = f"cannot add image {request.name} on host {context.host}: {error}"
@@ -131,7 +131,7 @@ class _New:
         checksum = arrived.bring(expected)
         disk = arrived.check(arrived.unpack())
         starts_by = self._firmware(arrived.pool.head(disk.chain, HEAD))
-        kept = self._keep(arrived.pool, disk, checksum, target)
+        kept = self._keep(arrived, disk, checksum, target)
         own = self._lay_over(arrived.pool, kept)
         arrived.clear()
         what = ImageVersion(
@@ -143,7 +143,11 @@ class _New:
             created=Moment(int(time.time())),
         )
         version = OwnVersion(what, (kept, own))
-        self._define(self._plan(old, version, arrived.pool.source(own), starts_by), old)
+
+        def plan(now: MadeImage | None) -> NewImage:
+            return self._plan(now, version, arrived.pool.source(own), starts_by)
+
+        self._define(plan, old)
         return True
 
     def _expected(self, old: MadeImage | None) -> Checksum | None:
@@ -212,19 +216,20 @@ class _New:
             xml=spec.xml,
         )
 
-    def _keep(self, pool: Pool, disk: Stranger, checksum: Checksum, target: str) -> OwnVolume:
+    def _keep(self, arrived: Arrival, disk: Stranger, checksum: Checksum, target: str) -> OwnVolume:
         """Make the volume that keeps the disk: the file itself, moved, or a copy of what is in it.
 
         Raises NoRoom, StorageFailed, ImageUnsupported.
         """
         uuid, context = image_uuid(self._request.id), self._context
+        pool = arrived.pool
         volume = pool.volume(target, volumes.of_image(str(checksum), uuid, target))
         with context.phase(self._request.id, "write"):
             self._announce(pool, volume)
             if disk.is_plain:
                 pool.take(volume, disk.chain[0].path)
             else:
-                pool.copy_image(context.connect(), volume, disk.chain, None, context.alive)
+                pool.copy_image(context.connect(), volume, disk.chain, None, arrived.alive)
             pool.protect(volume)
         return volume
 
@@ -241,16 +246,22 @@ class _New:
         pool.check_free(volume)
         self._context.journal.intend(self._request.id, Effect.VOLUME, asdict(volume))
 
-    def _define(self, plan: NewImage, old: MadeImage | None) -> None:
+    def _define(
+        self, planned: Callable[[MadeImage | None], NewImage], old: MadeImage | None
+    ) -> None:
         """Define the image's domain, the step from which on the image is there.
 
         Raises ImageUnsupported, ImageRunning, StorageFailed, LibvirtFailed, HostDown.
         """
         context, libvirt = self._context, need("libvirt")
-        lock = bases.lock_of(plan.uuid, context)
-        with context.phase(self._request.id, "define"), locks.held(lock):
+        uuid = old.uuid if old else image_uuid(self._request.id)
+        lock = locks.held(bases.lock_of(uuid, context), waiting=context.alive)
+        with context.phase(self._request.id, "define"), lock:
             if old is not None:
+                # The file may have come for hours, in which its owner has changed the image.
+                old = made.again(old, context)
                 made.check_replaceable(old, context)
+            plan = planned(old)
             xml = new_image.definition(plan)
             hidden = nvram.hidden_path(xml, context.connect())
             if hidden is not None:
@@ -278,7 +289,15 @@ class _New:
                     pass
         except (GuestUnreadable, GuestUnsupported, ImageRunning) as error:
             log.warning("image %s has no base yet: %s", name, error)
+            self._release_old()
         unused_bases.tidy(context)
+
+    def _release_old(self) -> None:
+        """Remove bases of older versions: there is no newer one that would show them to be old."""
+        try:
+            unused_bases.release(self._spec.image, self._context)
+        except StorageFailed as error:
+            log.warning("bases of image %s are left: %s", self._spec.image, error)
 
 
 def undo(request_id: str, data: dict[str, Any], context: JobContext) -> None:
@@ -291,11 +310,6 @@ def undo(request_id: str, data: dict[str, Any], context: JobContext) -> None:
     image = None if domain is None else made.read(domain, context)
     if image is None or image.record.newest.request != request_id:
         return
-    try:
-        made.check_replaceable(image, context)
-    except (ImageRunning, ImageUnsupported) as error:
-        log.warning("image %s is left: %s", data["name"], error)
-        return
     unused_bases.release(data["name"], context)
     version = image.record.versions[-1]
     paths = [volume.path for volume in version.volumes]
@@ -303,8 +317,14 @@ def undo(request_id: str, data: dict[str, Any], context: JobContext) -> None:
     if used is not None:
         log.warning("image %s is left: %s is in use by %s", data["name"], used.path, used.by)
         return
+    try:
+        # At the end, for the above has taken a while, in which somebody may have started it.
+        made.check_replaceable(made.again(image, context), context)
+    except (ImageRunning, ImageUnsupported) as error:
+        log.warning("image %s is left: %s", data["name"], error)
+        return
     with local.errors(f"undo the definition of {data['name']}", context.host):
         if data["before"] is None:
-            remove.undefine(domain, image.xml)
+            remove.undefine(domain, image.xml, ends=False)
         else:
             context.connect().defineXML(data["before"])

@@ -131,6 +131,11 @@ class Arrival:
                 raise NoRoom(f"its disk takes {gib(disk.needed)} GiB, and {self._free()}")
         return disk
 
+    def alive(self) -> None:
+        """Tell that the work goes on, as long as there is room for it. Raises NoRoom."""
+        self._check_room()
+        self._context.alive()
+
     def clear(self) -> None:
         """Remove what is not needed any more. Raises StorageFailed."""
         files.remove(self._part)
@@ -144,8 +149,7 @@ class Arrival:
 
     def _fetched(self, done: int, total: int | None) -> None:
         if total is None:
-            self._check_room()
-            self._context.alive()
+            self.alive()
         else:
             self._moved("fetch")(done, total)
 

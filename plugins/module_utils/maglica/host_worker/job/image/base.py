@@ -3,8 +3,9 @@
 """Bases: immutable states of one version of an image's disks, which clones build upon.
 
 There is one for each way to customize clones that was asked for. A lock for each image is held
-alone while a base is looked for, made or removed, and shared while clones are built upon one. What
-is not in the journal and nothing builds upon is removed.
+alone while a base is looked for, made or removed, and shared while clones are built upon one. That
+may take long, so that who waits says that it lives. What is not in the journal and nothing builds
+upon is removed.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def held(
     Raises NoRoom, StorageFailed, ImageRunning, ImageUnsupported, GuestUnreadable or
     GuestUnsupported.
     """
-    with locks.held(lock_of(image.uuid, context)) as lock:
+    with locks.held(lock_of(image.uuid, context), waiting=context.alive) as lock:
 
         def found_or_made() -> Base:
             found = _find(image, context, way)
@@ -86,7 +87,7 @@ def look_with(
 
     Raises what ``held`` does.
     """
-    with locks.held(lock_of(image.uuid, context)):
+    with locks.held(lock_of(image.uuid, context), waiting=context.alive):
         # Whoever had the lock before may have looked.
         known = look.known(image, context)
         if known is None:

@@ -25,9 +25,11 @@ from ....model.errors import (
     LibvirtFailed,
     MaglicaError,
     NameTaken,
+    NotOwn,
 )
 from ....model.image import may_be_made_image
 from ....system import locks
+from ...journal.intents import Effect
 from ...ownership import own_files, references
 from ...ownership.own_files import OwnFiles
 from ...ownership.references import References
@@ -93,6 +95,14 @@ def read(domain: Any, context: JobContext) -> MadeImage | None:
     return MadeImage(domain, xml, described, described.image)
 
 
+def again(image: MadeImage, context: JobContext) -> MadeImage:
+    """Return an image as it is now. Raises ImageUnsupported if Maglica's it is no more."""
+    now = read(image.domain, context)
+    if now is None:
+        raise ImageUnsupported("its definition says no more that Maglica made it")
+    return now
+
+
 def check_off(image: MadeImage, context: JobContext, what_for: str) -> None:
     """Raise ImageRunning, or ImageUnsupported for one with a saved state, unless it is off."""
     with local.errors("see whether it runs", context.host):
@@ -138,6 +148,8 @@ def tidy(context: JobContext) -> None:
                         _tidy(now, context)
             except BlockingIOError:
                 log.info("old versions of image %s are left: it is in use", image.definition.name)
+            except NotOwn as error:
+                log.warning("old versions of %s are left: %s", image.definition.name, error)
     except MaglicaError as error:
         log.warning("old versions of images can't be removed: %s", error)
 
@@ -163,6 +175,8 @@ def _with_old_versions(context: JobContext) -> list[MadeImage]:
 
 def _tidy(image: MadeImage, context: JobContext) -> None:
     """Remove the volumes of old versions that nothing refers to, and then the record of these."""
+    if _may_be_undone(image, context):
+        return
     own_files.check_image_names(image.record, image.uuid)
     known = references.find(context)
     needed = frozenset(
@@ -178,6 +192,14 @@ def _tidy(image: MadeImage, context: JobContext) -> None:
         record = image_metadata.without_versions(image.record, gone)
         write(image, record, context)
         log.info("image %s: %d old versions removed", image.definition.name, len(gone))
+
+
+def _may_be_undone(image: MadeImage, context: JobContext) -> bool:
+    """Tell whether its newest version is still to be finished: undone, it would be the old one."""
+    return any(
+        intent.kind is Effect.IMAGE and intent.data["uuid"] == image.uuid
+        for intent in context.journal.announced()
+    )
 
 
 def _is_idle(version: OwnVersion, known: References, needed: Collection[str]) -> bool:

@@ -33,10 +33,10 @@ def remove_image(request: Request, context: JobContext) -> None:
     if not isinstance(spec, RemoveImageSpec):
         raise ImageUnknown(f"request {request.id} names no image")
     try:
-        with locks.held(made.lock_of(spec.image, context)):
+        with locks.held(made.lock_of(spec.image, context), waiting=context.alive):
             domain = local.find(context.connect(), spec.uuid, context.host)
             if domain is not None:
-                _take_away(_image(domain, spec, context), request, context)
+                _take_away(domain, request, spec, context)
             with context.phase(request.id, "volumes"):
                 for intent in context.journal.intents(request.id):
                     own_files.discard(OwnFiles.from_json(intent.data), context)
@@ -55,19 +55,30 @@ def _image(domain: Any, spec: RemoveImageSpec, context: JobContext) -> MadeImage
     return image
 
 
-def _take_away(image: MadeImage, request: Request, context: JobContext) -> None:
+def _take_away(domain: Any, request: Request, spec: RemoveImageSpec, context: JobContext) -> None:
     """Undefine an image whose files may be removed after it, which are announced."""
-    made.check_off(image, context, "to remove it")
-    own_files.check_image_names(image.record, image.uuid)
-    unused_bases.release(image.definition.name, context)
     try:
+        image = _image(domain, spec, context)
+        made.check_off(image, context, "to remove it")
+        own_files.check_image_names(image.record, image.uuid)
+        unused_bases.release(image.definition.name, context, image.uuid)
         with locks.held(bases.lock_of(image.uuid, context), wait=False):
             own = _unneeded(image, context)
             with context.phase(request.id, "undefine"):
                 context.journal.intend(request.id, Effect.REMOVAL, own.to_json())
-                _undefine(image, request, context)
+                _undefine(image, context)
     except BlockingIOError as error:
+        _forget(request, spec, context)
         raise StorageFailed("it is in use by a request that is under way") from error
+    except MaglicaError:
+        _forget(request, spec, context)
+        raise
+
+
+def _forget(request: Request, spec: RemoveImageSpec, context: JobContext) -> None:
+    """Forget what is announced, also by an earlier run, of an image that has its disks still."""
+    if local.find(context.connect(), spec.uuid, context.host) is not None:
+        context.journal.forget(request.id)
 
 
 def _unneeded(image: MadeImage, context: JobContext) -> OwnFiles:
@@ -84,12 +95,8 @@ def _unneeded(image: MadeImage, context: JobContext) -> OwnFiles:
     return OwnFiles(tuple(reversed(own.volumes)), own.paths)
 
 
-def _undefine(image: MadeImage, request: Request, context: JobContext) -> None:
-    try:
-        with local.errors("undefine it", context.host):
-            remove.undefine(image.domain, image.xml)
-    except MaglicaError:
-        if local.find(context.connect(), image.uuid, context.host) is not None:
-            # It has its disks still, and keeps them.
-            context.journal.forget(request.id)
-        raise
+def _undefine(image: MadeImage, context: JobContext) -> None:
+    # All that was found out before has taken a while, in which somebody may have started it.
+    made.check_off(image, context, "to remove it")
+    with local.errors("undefine it", context.host):
+        remove.undefine(image.domain, image.xml, ends=False)

@@ -42,13 +42,16 @@ def tidy(context: JobContext) -> None:
         log.warning("bases can't be collected: %s", error)
 
 
-def release(image: str, context: JobContext) -> int:
+def release(image: str, context: JobContext, uuid: str | None = None) -> int:
     """Remove the bases of an image that nothing builds upon; return how many these are.
+
+    With ``uuid`` also those from before the image got that name.
 
     Raises StorageFailed, also when one is just being made or cloned from.
     """
     removed = 0
-    uuids = {base.image_uuid for base in context.journal.bases() if base.image == image}
+    known = context.journal.bases()
+    uuids = {base.image_uuid for base in known if base.image == image or base.image_uuid == uuid}
     for image_uuid in sorted(uuids):
         try:
             with locks.held(bases.lock_of(image_uuid, context), wait=False):

@@ -68,13 +68,14 @@ def _take_away(domain: Any, request: Request, context: JobContext) -> Domain:
     return shown.of_definition(xml, context.host)
 
 
-def undefine(domain: Any, xml: str) -> None:
-    """End a domain and remove its definition, with saved state and TPM state.
+def undefine(domain: Any, xml: str, *, ends: bool = True) -> None:
+    """End a domain, unless ``ends`` is false, and remove its definition, with saved state and TPM
+    state.
 
     UEFI variables stay: libvirt would remove the file that the definition names, whose-ever it is.
     """
     libvirt = need("libvirt")
-    if local.is_active(domain):
+    if ends and local.is_active(domain):
         existing.destroy(domain)
     root = definition.parse(xml)
     flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE

@@ -1,0 +1,140 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Imports beside what their owners, and other requests, do with the same image meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+from maglica.disk import mounts
+from maglica.disk.room import MIB, Room
+from maglica.host_worker import channel
+from maglica.host_worker.job import main
+from maglica.host_worker.job.image import add_image, arrival, base, made, unused_bases
+from maglica.model.errors import GuestUnreadable
+from maglica.model.request import State
+from maglica.system import locks
+from support.fake_import import Imports, kill
+
+
+def test_what_was_changed_while_the_file_came_is_not_thrown_away(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert imports.run(imports.asked()).state is State.DONE
+    domain, (_kept, own) = imports.domain(), imports.files()
+    come = arrival.Arrival.bring
+
+    def changed(*arguments: Any) -> Any:
+        domain.xml = domain.xml.replace(f'file="{own}"', 'file="/srv/mine.qcow2"')
+        return come(*arguments)
+
+    monkeypatch.setattr(arrival.Arrival, "bring", changed)
+    request = imports.asked(b"b")
+    failed = imports.run(request)
+    assert failed.failure is not None
+    assert "its definition has other disks" in failed.failure.text
+    assert "/srv/mine.qcow2" in domain.xml
+    assert imports.run(request).state is State.FAILED
+    assert len(imports.record().versions) == 1
+
+
+@pytest.mark.parametrize("killed_in", ["the base", "the end"])
+def test_the_old_version_stays_as_long_as_the_new_one_may_be_undone(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch, killed_in: str
+) -> None:
+    imports.run(imports.asked())
+    unused_bases.release(imports.domain().name(), imports.host.context)
+    before, files = imports.domain().xml, imports.files()
+    request = imports.asked(b"b")
+    with monkeypatch.context() as planted:
+        if killed_in == "the base":
+            planted.setattr(add_image.ways, "chosen", kill)
+        else:
+            planted.setattr(unused_bases, "tidy", kill)
+        imports.killed(request)
+    # As other requests do at their end.
+    made.tidy(imports.host.context)
+    assert imports.cancelled(request).state is State.CANCELLED
+    assert imports.domain().xml == before
+    assert all(path.exists() for path in files)
+
+
+def test_nothing_is_undone_that_was_just_started(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = imports.asked()
+    with monkeypatch.context() as planted:
+        planted.setattr(add_image.ways, "chosen", kill)
+        imports.killed(request)
+    domain, release = imports.domain(), unused_bases.release
+
+    def started(*arguments: Any) -> int:
+        domain.create()
+        return release(*arguments)
+
+    monkeypatch.setattr(unused_bases, "release", started)
+    imports.cancelled(request)
+    assert (domain.active, imports.domain()) == (True, domain)
+    assert all(path.exists() for path in imports.files())
+
+
+def test_the_old_version_goes_where_the_new_one_has_no_base(imports: Imports) -> None:
+    imports.run(imports.asked())
+    old = imports.files()
+    imports.host.broken["prepare"] = GuestUnreadable("there is no system")
+    assert imports.run(imports.asked(b"b")).state is State.DONE
+    assert not any(path.exists() for path in old)
+    assert len(imports.record().versions) == 1
+
+
+def test_one_that_waits_for_clones_says_that_it_lives(imports: Imports) -> None:
+    """They may take longer than a job may be silent."""
+    imports.run(imports.asked())
+    request, context = imports.asked(b"b"), imports.host.context
+    said: Counter[type] = Counter()
+    lives = threading.Event()
+
+    def heard(line: channel.Said) -> None:
+        said[type(line)] += 1
+        if said[channel.Begun] >= 4 and isinstance(line, channel.Alive):
+            lives.set()
+
+    def work() -> None:
+        other = imports.host.new_context()
+        other._say = heard
+        main.run([request.id], other)
+        other.journal.close()
+
+    lock = locks.Lock(base.lock_of(imports.domain().UUIDString(), context))
+    lock.share()
+    job = threading.Thread(target=work)
+    job.start()
+    try:
+        assert lives.wait(30)
+    finally:
+        lock.close()
+        job.join()
+    assert imports.host.now(request).state is State.DONE
+
+
+def test_a_copy_ends_before_it_takes_the_room_of_others(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others write to the pool, too, since it was seen that there is room."""
+    host = imports.host
+
+    def copy(_chain: Any, _target: str, alive: Any, _overlay: Any = None) -> None:
+        monkeypatch.setattr(mounts, "room", lambda _path: Room(1 << 40, 63 * MIB))
+        alive()
+
+    monkeypatch.setattr(arrival.strangers.chain, "is_plain", lambda _layer: False)
+    monkeypatch.setattr("maglica.disk.qemu_img.copy", copy)
+    request = imports.asked()
+    failed = imports.run(request)
+    assert failed.failure is not None
+    assert (failed.failure.code, "which others need" in failed.failure.text) == ("no_room", True)
+    assert imports.run(request).state is State.FAILED
+    assert host.volumes() == []

@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An image is removed as its user asks, and never while somebody uses it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from maglica.host_worker.job.image import unused_bases
+from maglica.model.request import State
+from support.fake_import import NAME, Imports, kill
+from support.fake_libvirt import Domain
+
+
+@pytest.fixture
+def image(imports: Imports) -> Imports:
+    assert imports.run(imports.asked()).state is State.DONE
+    return imports
+
+
+def test_one_that_was_just_started_goes_on_running(
+    image: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domain, release = image.domain(), unused_bases.release
+
+    def started(*arguments: Any) -> int:
+        domain.create()
+        return release(*arguments)
+
+    monkeypatch.setattr(unused_bases, "release", started)
+    failed = image.run(image.removal())
+    assert failed.state is State.FAILED
+    assert failed.failure is not None and failed.failure.code == "image_running"
+    assert domain.active
+    assert all(path.exists() for path in image.files())
+
+
+@pytest.mark.parametrize("meanwhile", ["runs", "is another's", "has a saved state"])
+def test_a_removal_that_can_t_go_on_ends(
+    image: Imports, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """Else it would remove the image as soon as it can, which nobody expects any more."""
+    request, domain = image.removal(), image.domain()
+    with monkeypatch.context() as planted:
+        planted.setattr(Domain, "undefineFlags", kill)
+        image.killed(request)
+    files = image.files()
+    if meanwhile == "runs":
+        domain.create()
+    elif meanwhile == "has a saved state":
+        domain.saved = True
+    else:
+        domain._name = "theirs"
+        domain.xml = domain.xml.replace(f"<name>{NAME}<", "<name>theirs<")
+    assert image.run(request).state is State.FAILED
+    assert image.host.context.journal.intents(request.id) == ()
+    assert all(path.exists() for path in files)
+
+
+def test_one_that_has_got_another_name(image: Imports) -> None:
+    domain = image.domain()
+    domain._name = "trixie"
+    domain.xml = domain.xml.replace(f"<name>{NAME}<", "<name>trixie<")
+    done = image.run(image.removal("trixie"))
+    assert done.state is State.DONE, done.failure
+    assert (image.host.volumes(), image.host.context.journal.bases()) == ([], ())
