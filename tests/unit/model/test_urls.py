@@ -113,3 +113,20 @@ def test_any_text_is_an_address_or_not(text: str) -> None:
     except NameInvalid:
         return
     assert urls.shown(text).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("https://user:hush@example.com/a.img?token=b", {"user:hush@", "?token=b"}),
+        ("sha512:https://user:hush@example.com/SUMS", {"user:hush@"}),
+        ("https://example.com/a@b/c.img", set()),
+        ("sha256:0a", set()),
+        # No addresses: nobody knows where the password ends.
+        ("https://user:hu/sh@example.com/a.img", {"user:hu/sh@"}),
+        ("https://user:hu?sh@example.com/a.img", {"user:hu?sh@"}),
+        ("user:hush@example.com/a.img", {"user:hush@"}),
+    ],
+)
+def test_what_is_not_shown_of_an_address(text: str, hidden: set[str]) -> None:
+    assert urls.secrets(text) == hidden

@@ -18,6 +18,8 @@ _USER = re.compile(r"^([A-Za-z0-9+.-]*:?//)?.*@", re.DOTALL)
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#]*@)?([^?#]*)", re.DOTALL)
 
 _SECRETS = re.compile(r"://([^/?#]*@)|([?#].+)", re.DOTALL)
+# The same of what is no address: a password may have any character then.
+_SECRETS_OF_NONE = re.compile(r"(?:://|^(?!.*://))(.*@)|([?#].+)", re.DOTALL)
 
 
 def web_address(text: str) -> str:
@@ -45,7 +47,12 @@ def shown(origin: str) -> str:
 
 def secrets(text: str) -> set[str]:
     """Return what ``shown`` takes away from the URL that a text is or ends in."""
-    return {part for match in _SECRETS.finditer(text) for part in match.groups() if part}
+    try:
+        web_address(text[max(text.find("http"), 0) :])
+        form = _SECRETS
+    except NameInvalid:
+        form = _SECRETS_OF_NONE
+    return {part for match in form.finditer(text) for part in match.groups() if part}
 
 
 def file_name(url: str) -> str:
