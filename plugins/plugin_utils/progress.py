@@ -100,7 +100,8 @@ def line(request: dict[str, Any]) -> str:
     """Return what is printed of a request as the module sends it."""
     where = f" on {request['host']}" if request["host"] else ""
     what = f"{request['name']}: {request['kind']}{where}: "
-    if request["state"] == "running" and request["phase"]:
+    # Before it runs, only what it waits for is a phase.
+    if request["state"] in ("queued", "running") and request["phase"]:
         what += " ".join(filter(None, (request["phase"], request.get("amount"))))
     else:
         what += request["state"]

@@ -40,6 +40,10 @@ BASE = {"name": "base", "seconds": 20.0}
     ("changes", "text"),
     [
         ({}, f"{NAME}: clone: queued"),
+        (
+            {"kind": "add_image", "host": HOST, "phase": "waiting for other imports"},
+            f"{NAME}: add_image on {HOST}: waiting for other imports",
+        ),
         ({"host": HOST, "state": "sent"}, f"{NAME}: clone on {HOST}: sent"),
         ({"host": HOST, "state": "running"}, f"{NAME}: clone on {HOST}: running"),
         (
