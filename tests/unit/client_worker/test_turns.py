@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from maglica.client_worker.state import WAITS
 from maglica.model.request import State, new_request_id
 from maglica.verbs.add_image import AddImageSpec
-from support.reports import clone
+from support.reports import clone, report
 
 if TYPE_CHECKING:
     from maglica.client_worker.transactions import Outcome
@@ -117,6 +118,24 @@ def test_a_host_that_is_down_holds_no_turn(two: Cell) -> None:
     assert published(two.engine.handle([])) == ["c"]
     # It has its own back as soon as it is there again.
     assert states(two) == [SENT, SENT, SENT, WAITING]
+
+
+def test_a_host_that_can_not_work_holds_no_turn(two: Cell) -> None:
+    """Its worker lives, and tries again and again, for days if nobody mends its libvirtd."""
+    two.send("submit", requests=[entry(name) for name in "ab"])
+    for name in "ab":
+        two.send("ack", host="kvm0", id=of(two, name).id)
+    two.send("submit", requests=[entry("c", "kvm1"), entry("d")])
+    held = {of(two, name).id: "running" for name in "ab"}
+    two.hello("kvm0", replace(report(), problem="libvirtd does not answer"), **held)
+    assert two.context.hosts.alive("kvm0")
+    two.engine.handle([])
+    assert states(two) == [("running", None), ("running", None), SENT, WAITING]
+    two.hello("kvm0", **held)
+    two.result(of(two, "c"), state="done")
+    assert states(two)[-1] == WAITING
+    two.result(of(two, "a"), state="done")
+    assert of(two, "d").state is State.SENT
 
 
 def test_one_that_waits_can_be_cancelled(two: Cell) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..model.errors import MaglicaError
+from ..model.errors import HostDown, MaglicaError
 from ..model.plain import plain
 from ..model.request import Request, State
 from ..model.text import told
@@ -22,6 +22,7 @@ from .access import Table
 from .delivery import Delivery
 from .hosts import KnownHosts
 from .open_requests import OpenRequests
+from .placement import reachable
 from .waits import Envelope, Waits
 
 # The phase of a slow request, an import of an image, that waits for its turn.
@@ -187,23 +188,31 @@ def waits_for_turn(context: Context, request: Request) -> bool:
 def give_turns(context: Context) -> None:
     """Let those slow requests go whose turn it is, the oldest first; to be called in a transaction.
 
-    A host that is down holds no turn, and gets none. Nor does one that its host would only let wait
-    for another about the same image: a turn is for work.
+    A host that is down, or says what keeps it from working, holds no turn, and gets none. Nor does
+    one that its host would only let wait for another about the same image: a turn is for work.
     """
     waiting = [each for each in context.requests.slow() if waits_for_turn(context, each)]
     if not waiting:
         return
     going = [each for each in context.requests.slow() if not waits_for_turn(context, each)]
-    free = context.slow_at_once - sum(context.hosts.alive(each.host or "") for each in going)
+    free = context.slow_at_once - sum(_can_work(context, each) for each in going)
     taken = {(each.host, each.name) for each in going}
     for request in waiting:
         place = (request.host, request.name)
-        if free > 0 and place not in taken and context.hosts.alive(request.host or ""):
+        if free > 0 and place not in taken and _can_work(context, request):
             context.delivery.add(request.id, request.host or "")
             taken.add(place)
             free -= 1
         elif request.phase is None:
             context.requests.change(request, phase=WAITS)
+
+
+def _can_work(context: Context, request: Request) -> bool:
+    candidate = context.hosts.candidates.get(request.host or "")
+    try:
+        return candidate is not None and bool(reachable.check(candidate))
+    except HostDown:
+        return False
 
 
 def acknowledge(context: Context, request: Request) -> None:
