@@ -14,7 +14,7 @@ from maglica.disk.room import MIB, Room
 from maglica.host_worker import channel
 from maglica.host_worker.job import main
 from maglica.host_worker.job.image import add_image, arrival, base, made, unused_bases
-from maglica.model.errors import GuestUnreadable
+from maglica.model.errors import GuestUnreadable, NotOwn, StorageFailed
 from maglica.model.request import State
 from maglica.system import locks
 from support.fake_import import Imports, kill
@@ -86,6 +86,30 @@ def test_the_old_version_goes_where_the_new_one_has_no_base(imports: Imports) ->
     old = imports.files()
     imports.host.broken["prepare"] = GuestUnreadable("there is no system")
     assert imports.run(imports.asked(b"b")).state is State.DONE
+    assert not any(path.exists() for path in old)
+    assert len(imports.record().versions) == 1
+
+
+def test_an_image_that_can_not_be_tidied_holds_up_no_other(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imports.run(imports.asked())
+    old = imports.files()
+    with monkeypatch.context() as planted:
+        planted.setattr(made, "tidy", lambda _context: None)
+        imports.run(imports.asked(b"b"))
+    (image,) = made._with_old_versions(imports.host.context)
+    tidied = made._tidy
+    failures = [StorageFailed("its pool is not active"), NotOwn("by no name that Maglica gives")]
+
+    def tidy(*arguments: Any) -> None:
+        if failures:
+            raise failures.pop()
+        tidied(*arguments)
+
+    monkeypatch.setattr(made, "_with_old_versions", lambda _context: [image] * 3)
+    monkeypatch.setattr(made, "_tidy", tidy)
+    made.tidy(imports.host.context)
     assert not any(path.exists() for path in old)
     assert len(imports.record().versions) == 1
 

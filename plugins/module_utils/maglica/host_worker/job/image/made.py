@@ -26,6 +26,7 @@ from ....model.errors import (
     MaglicaError,
     NameTaken,
     NotOwn,
+    StorageFailed,
 )
 from ....model.image import may_be_made_image
 from ....system import locks
@@ -148,7 +149,7 @@ def tidy(context: JobContext) -> None:
                         _tidy(now, context)
             except BlockingIOError:
                 log.info("old versions of image %s are left: it is in use", image.definition.name)
-            except NotOwn as error:
+            except (NotOwn, StorageFailed, ImageUnsupported) as error:
                 log.warning("old versions of %s are left: %s", image.definition.name, error)
     except MaglicaError as error:
         log.warning("old versions of images can't be removed: %s", error)
