@@ -36,6 +36,14 @@ def _wanted(**fields: object) -> Wanted:
         ({"networks": (Nic(), Nic(mac="x"))}, r"^networks\[1\]\.mac: 'x'"),
         ({"networks": (Nic(addresses=("192.0.2.7",)),)}, "prefix length"),
         ({"networks": (Nic(gateways=("192.0.2.1",)),)}, r"^networks\[0\]: .* need an address"),
+        (
+            {"networks": (Nic(addresses=("192.0.2.7/24",), gateways=("192.0.2.1", "192.0.2.2")),)},
+            r"^networks\[0\]\.gateways: more than one for IPv4",
+        ),
+        (
+            {"networks": (Nic(addresses=("192.0.2.7/24",), gateways=("192.0.2.1", "fe80::1")),)},
+            r"^networks\[0\]\.gateways: one for IPv6, of which there is no address",
+        ),
         ({"vcpus": 0}, "^vcpus: not a whole number from 1 to 1024: 0"),
         ({"memory_mib": 1}, "^memory: not a whole number from 16"),
         ({"disk_size_mib": 0}, "^disk_size: not a whole number from 1 to 67108864: 0"),
@@ -45,6 +53,7 @@ def _wanted(**fields: object) -> Wanted:
         ({"user": {"name": "Admin"}}, r"^user\.name: 'Admin' is no name of a user"),
         ({"user": {"groups": ["a,b"]}}, r"^user\.groups\[0\]: 'a,b' is no name of a user or group"),
         ({"user": {"sudo": "ALL=(ALL) ALL\nroot"}}, r"^user\.sudo: .* is no rule of sudoers\(5\)"),
+        ({"user": {"sudo": "ALL"}}, r"^user\.sudo: 'ALL' is no rule of sudoers\(5\)"),
         ({"user": {"shell": "bash"}}, r"^user\.shell: 'bash' is no path of a shell"),
         ({"user": {"password": "in clear"}}, r"^user\.password: no hash"),
         ({"user": {"name": "root"}, "ssh_authorized_keys": [KEY]}, "^user: it is root, whose keys"),

@@ -32,8 +32,9 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:=+@/-]{0,62}")
 _MAC = re.compile(r"[0-9a-f][02468ace](?::[0-9a-f]{2}){5}")
 # Of a user or group in a guest, as useradd(8) of most systems takes it.
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
-# sudoers(5) goes on in the next line after a backslash, and reads a name of a file after an @.
-_SUDO_RULE = re.compile(r"[A-Z(][ -\[\]-~]{0,499}")
+# sudoers(5) goes on in the next line after a backslash, and reads a name of a file after an @. For
+# a rule without "=" older versions of sudo take no rule at all.
+_SUDO_RULE = re.compile(r"(?=[^=]+=)[A-Z(][ -\[\]-~]{0,499}")
 _SHELL = re.compile(r"/[A-Za-z0-9_./+-]{1,200}")
 # crypt(5): $id$[parameters$]salt$hash, in the alphabet that shadow(5) can hold.
 _PASSWORD_HASH = re.compile(r"\$[0-9a-z]{1,8}\$[A-Za-z0-9./,=$+-]{8,500}")

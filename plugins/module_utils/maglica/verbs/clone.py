@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -126,7 +127,20 @@ def _read(value: Any, path: str) -> CloneSpec:
         except NameInvalid as error:
             raise MessageInvalid(f"{path}.hostname: needed, since {error}") from None
     _check_customize(spec, path)
+    for index, each in enumerate(spec.interfaces or ()):
+        _check_gateways(each, f"{path}.interfaces[{index}].gateways")
     return spec
+
+
+def _check_gateways(nic: Nic, path: str) -> None:
+    """Raise MessageInvalid for gateways of which a guest could not use each as the default one."""
+    versions = [ipaddress.ip_address(each).version for each in nic.gateways]
+    if len(set(versions)) < len(versions):
+        raise MessageInvalid(f"{path}: more than one for IPv{versions[0]}")
+    own = {ipaddress.ip_interface(each).version for each in nic.addresses}
+    for version in versions if own else ():
+        if version not in own:
+            raise MessageInvalid(f"{path}: one for IPv{version}, of which there is no address")
 
 
 def _check_customize(spec: CloneSpec, path: str) -> None:

@@ -129,6 +129,9 @@ def test_files_in_another_folder() -> None:
             "meta-data of NoCloud",
         ),
         ({"_99": "cloud_init_modules: [growpart, ssh]\n"}, "without its module set_hostname"),
+        ({"_99": "cloud_init_modules:\n"}, r"without its module set_hostname .*_99.cfg"),
+        ({"_99": "cloud_init_modules: ssh\n"}, "without its module set_hostname"),
+        ({"_99": "{'ssh_keys': {rsa_private: a}}\n"}, r"keys of the image's own .*_99.cfg: ssh_k"),
         ({"_99": "a: [\n"}, r"can't be judged: .*_99.cfg in the guest is no YAML"),
         ({"_99": "[" * 1000}, "can't be judged: .*nested more than"),
         ({"_99": "a: !!python/name:os.system\n"}, "can't be judged: .*a tag that"),
@@ -149,6 +152,12 @@ def test_configurations_that_would_not_obey(files: dict[str, str], problem: str)
         ("/boot/grub/grub.cfg", GRUB % "cloud-init=disabled", "disabled on the kernel's command"),
         ("/boot/loader/entries/a.conf", "options ro cloud-init=disabled\n", "kernel's command"),
         ("/boot/grub/grub.cfg", GRUB % "ci.ds=Ec2", "to ask Ec2 only"),
+        (
+            "/boot/grub/grub.cfg",
+            GRUB % "network-config=disabled",
+            "told of the network on the kernel",
+        ),
+        ("/etc/cloud/cloud.cfg", "users: [default]\n", "without its module set_hostname"),
         ("/boot/grub/grub.cfg", GRUB % "ds=openstack", "to ask openstack only"),
         ("/boot/grub/grub.cfg", GRUB % r"ds=nocloud\;h=web0", "what it is (ds=nocloud;"),
         (
@@ -187,6 +196,19 @@ def test_masked_units(unit: str) -> None:
     guest = make_guest()
     guest.add_link(f"/etc/systemd/system/{unit}", "/dev/null")
     assert examine(guest).problem == f"is masked (/etc/systemd/system/{unit})"
+
+
+def test_a_masked_generator() -> None:
+    guest = make_guest()
+    path = "/etc/systemd/system-generators/cloud-init-generator"
+    guest.add_link(path, "/dev/null")
+    assert examine(guest).problem == f"is masked ({path})"
+
+
+def test_no_configuration_is_no_modules() -> None:
+    guest = make_guest()
+    guest.remove("/etc/cloud/cloud.cfg")
+    assert "without its module set_hostname" in str(examine(guest).problem)
 
 
 def test_units_that_are_not_enabled() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from maglica.guest.facts import Mount
 from maglica.guest.inspect import OperatingSystem, examine
-from maglica.guest.network.stacks import gives_address, without_nameservers
+from maglica.guest.network.stacks import gives_address, without_others
 from maglica.model.errors import GuestUnsupported
 from support import guest as debian
 from support.fake_filesystem import FakeFilesystem
@@ -26,6 +26,7 @@ PROGRAMS = {
 }
 NETWORKD = "etc/systemd/network/lan.network"
 NETPLAN = "etc/netplan/50-cloud-init.yaml"
+IFCFG = "etc/sysconfig/network-scripts/ifcfg-eth0"
 KEYFILE = "etc/NetworkManager/system-connections/lan.nmconnection"
 DHCP_BY_NETPLAN = """\
 network:
@@ -73,6 +74,14 @@ def guest(program: str, interfaces: str | None = None, **files: str) -> FakeFile
         ("nm", KEYFILE, "[ipv4]\naddress1=192.0.2.9/24,192.0.2.1\n", "address1"),
         ("nm", KEYFILE, "[ethernet]\ncloned-mac-address=52:54:00:00:00:09\n", "cloned-mac"),
         ("nm", "etc/sysconfig/network-scripts/ifcfg-eth0", 'IPADDR="192.0.2.9"\n', "IPADDR"),
+        ("netplan", NETPLAN, "      dhcp4-overrides: {hostname: image}\n", "hostname"),
+        ("netplan", NETPLAN, DHCP_BY_NETPLAN + "      macaddress: 52:54:00:00:00:09\n", "macadd"),
+        ("netplan", NETPLAN, 'network: {"e": {"macaddress": "52:54:00:00:00:09"}}\n', "macaddress"),
+        ("nm", KEYFILE, "[ipv4]\ndhcp-client-id=01:52:54:00:00:00:09\n", "dhcp-client-id"),
+        ("nm", KEYFILE, "[ipv4]\nmethod=auto\ndhcp-hostname=image\n", "dhcp-hostname"),
+        ("nm", IFCFG, 'DHCP_HOSTNAME="image"\n', "DHCP_HOSTNAME"),
+        ("nm", IFCFG, "DHCP_CLIENT_ID=image\n", "DHCP_CLIENT_ID"),
+        ("networkd", "etc/systemd/networkd.conf", "[DHCPv4]\nDUIDRawData=00:01\n", "DUIDRawData"),
         ("dhcpcd", "etc/dhcpcd.conf", "static ip_address=192.0.2.9/24\n", "static ip_address"),
         ("dhcpcd", "etc/dhcpcd.conf", "clientid 01:52:54:00:00:00:09\n", "clientid"),
         ("dhcpcd", "etc/dhcpcd.conf", "duid 00:03:00:01:52:54:00:00:00:09\n", "duid"),
@@ -105,7 +114,12 @@ DYNAMIC = [
     ("networkd", NETWORKD, "[Match]\nName=e*\n[Network]\nDHCP=yes\nDNS=192.0.2.53\n"),
     ("netplan", NETPLAN, DHCP_BY_NETPLAN),
     ("nm", KEYFILE, "[ipv4]\nmethod=auto\n"),
-    ("nm", "etc/sysconfig/network-scripts/ifcfg-eth0", "BOOTPROTO=dhcp\n"),
+    ("nm", IFCFG, "BOOTPROTO=dhcp\n"),
+    ("nm", KEYFILE, "[ipv4]\ndhcp-client-id=mac\ndhcp-send-hostname=true\n"),
+    ("nm", IFCFG, 'DHCP_HOSTNAME=""\nDHCP_CLIENT_ID=\nPERSISTENT_DHCLIENT=1\n'),
+    ("netplan", NETPLAN, "      match: {macaddress: 52:54:00:00:00:09}\n      dhcp4: true\n"),
+    ("netplan", NETPLAN, "      dhcp4-overrides: {send-hostname: true, use-hostname: no}\n"),
+    ("netplan", NETPLAN, "      macaddress: random\n"),
 ]
 
 
@@ -128,6 +142,7 @@ def test_dhcp_beside_ifupdown_is_no_reason(program: str, path: str, text: str) -
         ("none", KEYFILE, "[ipv4]\nmethod=manual\n"),
         ("networkd", "usr/lib/systemd/network/80-ve.network", "[Network]\nAddress=0.0.0.0/28\n"),
         ("networkd", "usr/lib/systemd/network/80-host0.network", "[Network]\nDHCP=yes\n"),
+        ("networkd", "etc/systemd/networkd.conf", "[DHCPv4]\n#DUIDRawData=\nDUIDRawData=\n"),
         ("none", "etc/rc.local", "# ip addr add 192.0.2.9/24 dev eth0\nip route add default\n"),
         (
             "udevd",
@@ -201,6 +216,6 @@ def test_commands_are_told_from_others() -> None:
 )
 def test_servers_of_names_are_no_addresses(servers: str) -> None:
     text = f"network:\n  ethernets:\n    eth0:\n      {servers}\n      dhcp4: true\n"
-    left = without_nameservers(text)
+    left = without_others(text)
     assert "addresses" not in left
     assert "dhcp4: true" in left

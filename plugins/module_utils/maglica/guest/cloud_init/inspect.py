@@ -29,6 +29,7 @@ _PROGRAMS = ("/usr/bin/cloud-init", "/usr/local/bin/cloud-init")
 _VERSION = "/usr/lib/python3*/{dist,site}-packages/cloudinit/version.py"
 _UNITS = "/{etc,usr/lib,lib}/systemd/system/*.wants/cloud-init-local.service"
 _MASKS = "/etc/systemd/system/cloud-{init,init-local,init-main,init-network,config,final}.service"
+_GENERATOR_MASK = "/etc/systemd/system-generators/cloud-init-generator"
 _TARGET_MASK = "/etc/systemd/system/cloud-init.target"
 _RUNLEVELS = "/etc/runlevels/*/cloud-init-local"
 _SYSTEMD = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
@@ -49,6 +50,7 @@ _KERNEL = re.compile(r"^(?![ \t]*#).*?[\s\"']cloud-init=disabled(?=[\s\"']|$)", 
 _KERNEL_SOURCE = re.compile(
     r"^(?![ \t]*#).*?[\s\"'](?:ci\.(?:ds|datasource)|ds)=([A-Za-z][\w-]*)", re.MULTILINE
 )
+_KERNEL_NETWORK = re.compile(r"^(?![ \t]*#).*?[\s\"']network-config=", re.MULTILINE)
 # What NoCloud is told there comes before what a seed says (ds=nocloud;h=NAME); GRUB escapes it.
 _KERNEL_SEED = re.compile(r"^(?![ \t]*#).*?[\s\"']ds=nocloud(?:-net)?\\*;", re.MULTILINE)
 # What of NoCloud's own configuration comes before a seed, or is in its place.
@@ -126,6 +128,10 @@ def _disabled(filesystem: Filesystem) -> str | None:
         match = _KERNEL_SOURCE.search(text)
         if match and match[1].lower() not in _KNOWN_AS_NOCLOUD:
             return f"is told on the kernel's command line ({path}) to ask {match[1][:40]} only"
+        if _KERNEL_NETWORK.search(text):
+            return (
+                f"is told of the network on the kernel's command line ({path}), which comes first"
+            )
         if _KERNEL_SEED.search(text):
             return f"is told on the kernel's command line ({path}) what it is (ds=nocloud;…)"
     return _not_started(filesystem)
@@ -133,7 +139,7 @@ def _disabled(filesystem: Filesystem) -> str | None:
 
 def _not_started(filesystem: Filesystem) -> str | None:
     if _any(filesystem, _SYSTEMD):
-        masks = (*filesystem.glob(_MASKS), _TARGET_MASK)
+        masks = (*filesystem.glob(_MASKS), _TARGET_MASK, _GENERATOR_MASK)
         # As with a mask, nothing but a link to /dev/null stands there for a unit of a package.
         masked = [path for path in masks if filesystem.kind(path) is Kind.SYMLINK]
         if masked:
@@ -170,12 +176,14 @@ def _deaf(configs: Sequence[tuple[str, Any]]) -> str | None:
     allowed = _find(configs, ("allow_userdata",))
     if allowed is not None and not _is_true(allowed[1]):
         return f"takes no user data ({allowed[0]}: allow_userdata)"
-    modules = _find(configs, _LISTS[:1])
-    if modules is not None and isinstance(modules[1], list):
-        known = _names(modules[1])
-        lacking = [name for name in _NEEDED if name not in known]
-        if lacking:
-            return f"runs without its module {lacking[0]} ({modules[0]})"
+    keys = _find(configs, ("ssh_keys",))
+    if keys is not None:
+        return f"has SSH host keys of the image's own ({keys[0]}: ssh_keys)"
+    path, modules = _find(configs, _LISTS[:1]) or (_CONFIG, None)
+    known = _names(modules) if isinstance(modules, list) else ()
+    lacking = [name for name in _NEEDED if name not in known]
+    if lacking:
+        return f"runs without its module {lacking[0]} ({path})"
     return None
 
 

@@ -127,6 +127,13 @@ _STACKS = (
         shipped=("/usr/lib/systemd/network/*.network", "/usr/local/lib/systemd/network/*.network"),
     ),
     Stack(
+        "systemd-networkd for all cards",
+        ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd"),
+        ("/etc/systemd/networkd.conf", "/etc/systemd/networkd.conf.d/*.conf"),
+        _line(r"^[ \t]*DUIDRawData[ \t]*=[ \t]*\S.*$"),
+        configures=False,
+    ),
+    Stack(
         "systemd-udevd",
         ("/usr/lib/systemd/systemd-udevd", "/lib/systemd/systemd-udevd", "/usr/bin/udevadm"),
         ("/etc/systemd/network/*.link", "/etc/systemd/network/*.link.d/*.conf"),
@@ -137,7 +144,10 @@ _STACKS = (
         "netplan",
         ("/usr/sbin/netplan", "/usr/share/netplan/netplan.script", "/usr/libexec/netplan/generate"),
         ("/etc/netplan/*.yaml",),
-        _line(r"""^.*\b["']?(?:addresses|gateway4|gateway6)["']?\s*:.*$"""),
+        _line(
+            r"""^.*\b["']?(?:addresses|gateway4|gateway6|(?<!-)hostname)["']?\s*:.*$"""
+            r"""|^.*\b["']?macaddress["']?\s*:\s*["']?[0-9a-f]{2}:.*$"""
+        ),
         shipped=("/usr/lib/netplan/*.yaml",),
     ),
     Stack(
@@ -146,7 +156,9 @@ _STACKS = (
         ("/etc/NetworkManager/system-connections/*",),
         _line(
             r"^[ \t]*(?:address(?:es)?\d*[ \t]*=|method[ \t]*=[ \t]*manual"
-            r"|cloned-mac-address[ \t]*=[ \t]*[0-9a-f]{2}:).*$",
+            r"|cloned-mac-address[ \t]*=[ \t]*[0-9a-f]{2}:|dhcp-(?:hostname|fqdn)[ \t]*=[ \t]*\S"
+            r"|dhcp-client-id[ \t]*=[ \t]*"
+            r"(?!(?:mac|perm-mac|duid|ipv6-duid|stable|none)[ \t]*$)\S).*$",
         ),
         shipped=("/usr/lib/NetworkManager/system-connections/*",),
     ),
@@ -154,7 +166,10 @@ _STACKS = (
         "network-scripts",
         ("/usr/sbin/NetworkManager", "/etc/sysconfig/network-scripts/ifup", "/usr/sbin/wicked"),
         ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*"),
-        _line(r"^[ \t]*(?:IPADDR\w*|IPV6ADDR\w*|MACADDR)[ \t]*=(?![\"']?127\.).*$"),
+        _line(
+            r"^[ \t]*(?:(?:IPADDR\w*|IPV6ADDR\w*|MACADDR)[ \t]*=(?![\"']?127\.)"
+            r"|DHCP_(?:CLIENT_ID|HOSTNAME|FQDN)[ \t]*=[ \t]*[\"']?[^\s\"']).*$"
+        ),
     ),
     Stack(
         "dhcpcd",
@@ -194,7 +209,8 @@ _STACKS = (
         configures=False,
     ),
 )
-_NETPLAN_OTHERS = re.compile(r"""^(\s*(?:-\s+)?)["']?nameservers["']?\s*:\s*(.*)$""")
+_NETPLAN_OTHERS = re.compile(r"""^(\s*(?:-\s+)?)["']?(?:nameservers|match)["']?\s*:\s*(.*)$""")
+_NETPLAN_OTHERS_IN_LINE = re.compile(r"""["']?(?:nameservers|match)["']?\s*:\s*\{[^}]*\}""")
 
 
 def found(filesystem: Filesystem) -> tuple[Configured, ...]:
@@ -253,13 +269,13 @@ def _read(
 def _static(filesystem: Filesystem, stack: Stack, path: str) -> str:
     text = "\n".join(config_lines.joined(systemd_files.text(filesystem, path)))
     if stack.name == "netplan":
-        text = without_nameservers(text)
+        text = without_others(text)
     return stack.static(text).strip()[:100]
 
 
-def without_nameservers(text: str) -> str:
-    """Return netplan's YAML without comments and without the servers for names, which clones may
-    share: their addresses stand under the same word as the interfaces' own."""
+def without_others(text: str) -> str:
+    """Return netplan's YAML without comments, the servers for names, and what cards are looked for
+    by: these addresses, which clones may share, stand under the same words as the cards' own."""
     kept: list[str] = []
     inside: int | None = None
     for line in text.split("\n"):
@@ -272,7 +288,7 @@ def without_nameservers(text: str) -> str:
         match = _NETPLAN_OTHERS.match(code)
         inside = len(match[1]) if match and not match[2] else None
         if match is None:
-            kept.append(re.sub(r"""["']?nameservers["']?\s*:\s*\{[^}]*\}""", "", code))
+            kept.append(_NETPLAN_OTHERS_IN_LINE.sub("", code))
         elif match[2] and not re.fullmatch(r"\{[^}]*\}\s*,?", match[2]):
             kept.append(code)
     return "\n".join(kept)
