@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import ipaddress
 from typing import Any
 
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ domain_names = st.from_regex(r"[A-Za-z_ü&'][A-Za-z0-9_ .ü&']{0,20}[A-Za-z0-9_]
 object_names = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,30}", fullmatch=True)
 macs = st.from_regex(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}", fullmatch=True)
 addresses = st.ip_addresses().map(str)
-interface_addresses = st.builds("{}/{}".format, st.ip_addresses(v=4), st.integers(0, 32))
+interface_addresses = st.builds("{}/{}".format, st.ip_addresses(), st.integers(0, 32))
 ssh_keys = st.from_regex(
     r"ssh-(ed25519|rsa) [A-Za-z0-9+/]{16,40}={0,2}( [!-~]{1,20})?", fullmatch=True
 )
@@ -61,6 +62,16 @@ def maybe(item: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 vcpus = st.integers(1, 1024)
 memories = st.integers(16, 64 << 20)
+
+
+def _usable(nic: request.Nic) -> request.Nic:
+    """Return the card with one gateway at most of each family it has an address of, or may get."""
+    own = {ipaddress.ip_interface(each).version for each in nic.addresses} or {4, 6}
+    of_family = {ipaddress.ip_address(each).version: each for each in nic.gateways}
+    gateways = tuple(each for version, each in of_family.items() if version in own)
+    return dataclasses.replace(nic, gateways=gateways)
+
+
 nics = st.builds(
     request.Nic,
     network=maybe(object_names),
@@ -70,7 +81,7 @@ nics = st.builds(
     gateways=tuples(addresses, 2),
     nameservers=tuples(addresses),
     search=tuples(vm_names),
-)
+).map(_usable)
 user_names = st.from_regex(r"[a-z_][a-z0-9_.-]{0,10}", fullmatch=True)
 users = st.builds(
     request.User,
