@@ -23,7 +23,7 @@ def _there(cloud: Cloud) -> Counter[str]:
 
 def _memory(cloud: Cloud) -> tuple[Counter[str], int]:
     """Return the memory of each host's vms, those of others too, and of one of them; in MiB."""
-    vms = cloud.module("maglica_vm_info")["vms"]
+    vms = cloud.module("maglica_vm_info", name=["*"])["vms"]
     where: Counter[str] = Counter()
     for vm in vms:
         where[vm["host"]] += vm["memory_mib"]
