@@ -99,8 +99,8 @@ def plant_in_steps() -> None:
     real_held = request_locks.held
 
     @contextmanager
-    def phase(self, request_ids, name):
-        with real_phase(self, request_ids, name):
+    def phase(self, request_ids, name, *values, **options):
+        with real_phase(self, request_ids, name, *values, **options):
             _phases.append(name)
             try:
                 point("begin")
@@ -119,8 +119,8 @@ def plant_in_steps() -> None:
         point(f"announced-{kind.value}")
 
     @contextmanager
-    def held(*values):
-        with real_held(*values):
+    def held(*values, **options):
+        with real_held(*values, **options):
             point("taken")
             yield
 
