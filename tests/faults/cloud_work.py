@@ -264,7 +264,9 @@ class Worker:
         files = {name for name in seen.files if not name.startswith("maglica-base.")}
         bases = seen.files - files
         self._wrong(self._count.domains, seen.domains - self._domains)
-        self._wrong(self._count.volumes, (files - self._files) | (bases ^ seen.bases))
+        # A base can be the file that an image keeps, which was there before.
+        orphans = (files - self._files) | (bases - seen.bases) | (seen.bases - seen.files)
+        self._wrong(self._count.volumes, orphans)
         self._wrong(self._count.leftovers, seen.leftovers)
         gone = (self._domains - seen.domains) | (self._files - files)
         if gone:

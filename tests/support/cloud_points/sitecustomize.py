@@ -20,11 +20,14 @@ from pathlib import Path
 
 FOLDER = Path(os.environ.get("MAGLICA_POINTS", "/run/maglica-points"))
 _phases: list[str] = []
+# A phase that was told of, and whose block has not begun; and one that is just begun.
+_told: list[str] = []
+_entered: list[str] = []
 
 
 def point(name: str) -> None:
     """Say that the work has come to a point, and wait there if that is asked for."""
-    name = "/".join((*_phases[-1:], name))
+    name = "/".join((*(_phases or _told)[-1:], name))
     with (FOLDER / "passed").open("a", encoding="ascii") as passed:
         passed.write(f"{name}\n")
     if name in _stops():
@@ -93,23 +96,37 @@ def plant_in_steps() -> None:
     from maglica.host_worker.job import context
     from maglica.host_worker.journal import journal
 
+    real_begin = context.JobContext.begin
     real_phase = context.JobContext.phase
     real_end = context.JobContext._end
     real_intend = journal.Journal.intend
     real_held = request_locks.held
 
+    def begin(self, request_ids, name):
+        real_begin(self, request_ids, name)
+        # A phase that is told of before its block.
+        if not _entered:
+            _told[:] = [name]
+            point("begin")
+
     @contextmanager
     def phase(self, request_ids, name, *values, **options):
+        is_told = _told == [name]
+        _entered.append(name)
         with real_phase(self, request_ids, name, *values, **options):
+            _entered.pop()
+            _told.clear()
             _phases.append(name)
             try:
-                point("begin")
+                if not is_told:
+                    point("begin")
                 yield
                 point("end")
             finally:
                 _phases.pop()
 
     def end(self, *values, **options):
+        _told.clear()
         point("ending")
         real_end(self, *values, **options)
         point("ended")
@@ -124,6 +141,7 @@ def plant_in_steps() -> None:
             point("taken")
             yield
 
+    context.JobContext.begin = begin
     context.JobContext.phase = phase
     context.JobContext._end = end
     journal.Journal.intend = intend
@@ -176,6 +194,7 @@ def plant_in_undo() -> None:
     real_undo = undo.undo
 
     def take_back(request_id, context, *kept):
+        _told.clear()
         point("undo")
         if (FOLDER / "without-undo").exists():
             context.journal.forget(request_id)
