@@ -149,7 +149,7 @@ def _content(target: Path, shop: Workshop) -> bytes:
 def _no_inspection() -> Iterator[None]:
     """What a header says is believed, and a format is guessed, as by a plain qemu-img."""
 
-    def believe(path: str, disk_format: str, _folders: object) -> Chain:
+    def believe(path: str, disk_format: str, *_folders: object) -> Chain:
         command = [QEMU_IMG, "info", "--output=json", path]
         done = subprocess.run(command, check=False, capture_output=True, timeout=5)
         size = json.loads(done.stdout)["virtual-size"] if done.stdout else 1 << 20
