@@ -104,9 +104,10 @@ def _injected(run: Run, texts: Sequence[str]) -> Counter[str]:
                 else:
                     counts["let in"] += 1
                     del checked
-                    # A definition goes to a parser, which refuses them, and is shown nowhere.
-                    is_shown = path[-1] != "xml"
-                    counts["control"] += is_shown and not text.replace("\n", "").isprintable()
+                    # A definition may be indented by tabs, and have a Windows user's ends of lines.
+                    usual = "\n\t\r" if path[-1] == "xml" else "\n"
+                    shown = text.translate(dict.fromkeys(map(ord, usual)))
+                    counts["control"] += not shown.isprintable()
     return counts
 
 

@@ -136,7 +136,7 @@ add_image_specs = st.builds(
     interfaces=maybe(tuples(nics)),
     firmware=maybe(members(Firmware)),
     secure_boot=st.booleans(),
-    xml=maybe(st.text(max_size=30)),
+    xml=maybe(texts(30).map("<a>\t{}\r\n</a>".format)),
 )
 add_image_specs = st.builds(
     lambda spec, where: dataclasses.replace(spec, **where), add_image_specs, _where_from

@@ -32,12 +32,20 @@ def test_where_it_comes_from_is_read() -> None:
         ({"path": "/a", "checksum": "md5:a"}, "no checksum"),
         ({"path": "/a", "format": "vmdk"}, "none of qcow2, raw"),
         ({"path": "/a", "xml": "x" * 65537}, "at most 65536 characters"),
+        ({"path": "/a", "xml": "<domain>\x1b[2J</domain>"}, r"^spec\.xml: has a control character"),
+        ({"path": "/a", "xml": "<domain>\u202e</domain>"}, r"^spec\.xml: has a control character"),
     ],
 )
 def test_what_can_not_be_is_refused(said: dict[str, str], cause: str) -> None:
     with pytest.raises(MessageInvalid, match=cause) as error:
         ADD_IMAGE.record({"image": "a", "host": "h", **said}, "spec")
     assert "secret" not in str(error.value)
+
+
+def test_a_definition_may_be_indented_as_its_editor_likes() -> None:
+    xml = "<domain>\r\n\t<name>ü</name>\r\n</domain>\n"
+    spec = ADD_IMAGE.record({"image": "a", "host": "h", "path": "/a", "xml": xml}, "spec")
+    assert spec.xml == xml
 
 
 def test_secrets_are_not_shown() -> None:

@@ -15,6 +15,7 @@ from ..model.checks import Check, boolean, choice, list_of, optional, record
 from ..model.errors import MessageInvalid, NameInvalid
 from ..model.image import Firmware
 from ..model.request import Nic
+from ..model.text import can_be_shown
 from .clone import MAX_NICS, nic
 from .verb import MEMORY, NAME, VCPUS, Interrupted, OnImage, Verb
 
@@ -72,6 +73,14 @@ def _text(limit: int) -> Check:
     return Check(read, {"type": "string", "maxLength": limit})
 
 
+def _definition(value: Any, path: str) -> str:
+    text: str = _text(MAX_XML).read(value, path)
+    # XML has none of the others, and a terminal or a log does what they say.
+    if not can_be_shown(re.sub(r"[\t\n\r]", "", text)):
+        raise MessageInvalid(f"{path}: has a control character")
+    return text
+
+
 def _format(value: Any, path: str) -> str:
     if isinstance(value, str) and value in origin.FORMATS:
         return value
@@ -92,7 +101,7 @@ _FIELDS = record(
     interfaces=optional(list_of(nic, MAX_NICS)),
     firmware=optional(choice(Firmware)),
     secure_boot=boolean,
-    xml=optional(_text(MAX_XML)),
+    xml=optional(Check(_definition, _text(MAX_XML).schema)),
 )
 
 
