@@ -5,5 +5,6 @@
 from __future__ import annotations
 
 from support.fake_host import host, own_libvirt
+from support.noting_programs import programs
 
-__all__ = ["host", "own_libvirt"]
+__all__ = ["host", "own_libvirt", "programs"]

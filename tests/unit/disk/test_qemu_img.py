@@ -13,28 +13,13 @@ from maglica.disk import mounts, qemu_img
 from maglica.disk.chain import Layer
 from maglica.disk.room import Room
 from maglica.model.errors import MaglicaError, NoRoom, StorageFailed
+from support.noting_programs import make_noting
 
 CHAIN = (Layer("/images/disk.raw", "raw", 1 << 30, 1 << 29, (1,)),)
 
 
-@pytest.fixture
-def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of the programs; qemu-img notes there how it was called."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    prlimit = folder / "prlimit"
-    prlimit.write_text('#!/bin/sh\necho "$1 $2 $3" > "${0%/*}/limits"\nshift 3\nexec "$@"\n')
-    prlimit.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    return folder
-
-
 def make(folder: Path, body: str) -> None:
-    program = folder / "qemu-img"
-    note = """for a; do printf '%s\\n' "$a"; done > "${0%/*}/arguments"; env > "${0%/*}"/env"""
-    lines = ["#!/bin/sh", note]
-    program.write_text("\n".join([*lines, body, ""]))
-    program.chmod(0o755)
+    make_noting(folder / "qemu-img", body)
 
 
 def copy(tmp_path: Path) -> int:
@@ -46,24 +31,24 @@ def copy(tmp_path: Path) -> int:
     return len(signs)
 
 
-def test_all_is_stated_and_limited(script: Path, tmp_path: Path, monkeypatch) -> None:
+def test_all_is_stated_and_limited(programs: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SECRET", "x")
-    make(script, "exit 0")
+    make(programs, "exit 0")
     copy(tmp_path)
-    *options, source, target = (script / "arguments").read_text().splitlines()
+    *options, source, target = (programs / "arguments").read_text().splitlines()
     assert options == ["convert", "-p", "-n", "-t", "writeback", "-O", "qcow2"]
     assert target == str(tmp_path / "target.qcow2")
     assert json.loads(source[5:])["driver"] == "raw"
-    assert (script / "limits").read_text() == "--as=4294967296 --core=0 --cpu=600\n"
-    environment = (script / "env").read_text()
+    assert (programs / "limits").read_text() == "--as=4294967296 --core=0 --cpu=600\n"
+    environment = (programs / "env").read_text()
     assert "LC_ALL=C" in environment
     assert "SECRET" not in environment
 
 
 def test_progress_is_a_sign_of_life_and_standstill_is_none(
-    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make(script, "printf '    (%s/100%%)\\r' 10.00 20.00 20.00 20.00 99.10")
+    make(programs, "printf '    (%s/100%%)\\r' 10.00 20.00 20.00 20.00 99.10")
     one, read = len("    (10.00/100%)\r"), os.read
     # As if each was read before the next was written.
     monkeypatch.setattr(qemu_img.os, "read", lambda source, size: read(source, min(size, one)))
@@ -79,8 +64,8 @@ def test_progress_is_a_sign_of_life_and_standstill_is_none(
         ("", StorageFailed),
     ],
 )
-def test_failures(script: Path, tmp_path: Path, words: str, error: type[MaglicaError]) -> None:
-    make(script, f"echo 'first line' >&2; echo '{words}' >&2; exit 1" if words else "exit 3")
+def test_failures(programs: Path, tmp_path: Path, words: str, error: type[MaglicaError]) -> None:
+    make(programs, f"echo 'first line' >&2; echo '{words}' >&2; exit 1" if words else "exit 3")
     with pytest.raises(error) as caught:
         copy(tmp_path)
     text = str(caught.value)
@@ -90,29 +75,29 @@ def test_failures(script: Path, tmp_path: Path, words: str, error: type[MaglicaE
 
 
 def test_no_room_is_found_before_anything_is_written(
-    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make(script, "exit 0")
+    make(programs, "exit 0")
     monkeypatch.setattr(mounts, "room", lambda _path: Room(1 << 30, 1 << 28))
     with pytest.raises(NoRoom, match=r"disk.raw \(0.5 GiB\) can't be copied .*, 0.2 GiB free"):
         copy(tmp_path)
-    assert not (script / "arguments").exists()
+    assert not (programs / "arguments").exists()
 
 
-def test_no_program(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_program(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StorageFailed, match="qemu-img can't be run"):
         copy(tmp_path)
 
 
-def test_a_target_that_vanished(script: Path, tmp_path: Path) -> None:
-    make(script, f"rm {tmp_path}/target.qcow2")
+def test_a_target_that_vanished(programs: Path, tmp_path: Path) -> None:
+    make(programs, f"rm {tmp_path}/target.qcow2")
     with pytest.raises(StorageFailed, match="can't be written to the disk"):
         copy(tmp_path)
 
 
-def test_a_copy_that_is_given_up_ends_at_once(script: Path, tmp_path: Path) -> None:
-    make(script, "trap '' PIPE; echo '(1.00/100%)'; sleep 5; touch \"${0%/*}/ended\"")
+def test_a_copy_that_is_given_up_ends_at_once(programs: Path, tmp_path: Path) -> None:
+    make(programs, "trap '' PIPE; echo '(1.00/100%)'; sleep 5; touch \"${0%/*}/ended\"")
 
     def full() -> None:
         raise NoRoom("others need it")
@@ -121,4 +106,4 @@ def test_a_copy_that_is_given_up_ends_at_once(script: Path, tmp_path: Path) -> N
     target.touch()
     with pytest.raises(NoRoom, match="others need it"):
         qemu_img.copy(CHAIN, str(target), full)
-    assert not (script / "ended").exists()
+    assert not (programs / "ended").exists()

@@ -10,42 +10,28 @@ import pytest
 from maglica.disk import qemu_io
 from maglica.disk.partitions import Patch
 from maglica.model.errors import MaglicaError, NoRoom, StorageFailed
-
-
-@pytest.fixture
-def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of the programs; qemu-io notes there how it was called."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    prlimit = folder / "prlimit"
-    prlimit.write_text('#!/bin/sh\necho "$1 $2 $3" > "${0%/*}/limits"\nshift 3\nexec "$@"\n')
-    prlimit.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    return folder
+from support.noting_programs import make_noting
 
 
 def make(folder: Path, body: str) -> None:
-    program = folder / "qemu-io"
-    note = """for a; do printf '%s\\n' "$a"; done > "${0%/*}/arguments"; env > "${0%/*}"/env"""
-    program.write_text("\n".join(["#!/bin/sh", note, body, ""]))
-    program.chmod(0o755)
+    make_noting(folder / "qemu-io", body)
 
 
-def test_all_is_stated_and_limited(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_is_stated_and_limited(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "x")
     # Of what is to be written it reads the files.
     read = 'case $a in write*) set -- $a; cat "$4";; esac'
-    make(script, f'for a; do {read}; done > "${{0%/*}}/read"')
+    make(programs, f'for a; do {read}; done > "${{0%/*}}/read"')
     patches = (Patch(1024, b"tail "), Patch(0, b"head"))
     qemu_io.grow("/pool/my vm.qcow2", "qcow2", 1 << 34, patches)
-    words = (script / "arguments").read_text().splitlines()
+    words = (programs / "arguments").read_text().splitlines()
     assert words[:4] == ["-f", "qcow2", "-c", "truncate 17179869184"]
     assert words[5].startswith("write -q -s /proc/")
     assert (words[5].split()[4:], words[7].split()[4:]) == (["1024", "5"], ["0", "4"])
     assert words[8:] == ["-c", "flush", "/pool/my vm.qcow2"]
-    assert (script / "read").read_bytes() == b"tail head"
-    assert (script / "limits").read_text() == "--as=4294967296 --core=0 --cpu=60\n"
-    assert "SECRET" not in (script / "env").read_text()
+    assert (programs / "read").read_bytes() == b"tail head"
+    assert (programs / "limits").read_text() == "--as=4294967296 --core=0 --cpu=60\n"
+    assert "SECRET" not in (programs / "env").read_text()
 
 
 @pytest.mark.parametrize(
@@ -57,8 +43,8 @@ def test_all_is_stated_and_limited(script: Path, monkeypatch: pytest.MonkeyPatch
         ("", StorageFailed),
     ],
 )
-def test_errors(script: Path, words: str, error: type[MaglicaError]) -> None:
-    make(script, f'echo "{words}"; echo more; exit 1' if words else "exit 1")
+def test_errors(programs: Path, words: str, error: type[MaglicaError]) -> None:
+    make(programs, f'echo "{words}"; echo more; exit 1' if words else "exit 1")
     with pytest.raises(error, match=r"^disk /x can't be made larger: ") as raised:
         qemu_io.grow("/x", "qcow2", 1, ())
     assert raised.type is error
