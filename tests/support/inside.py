@@ -169,6 +169,8 @@ def by_ssh(state: Path, folder: Path, vm: dict[str, Any], target: str, by: str =
         "ConnectTimeout": 20,
     }
     if by:
-        options["ProxyCommand"] = f"ssh -F {state}/ssh_config -W %h:%p {by}"
+        # ssh ends it by SIGHUP; left over, where nohup has that ignored, it would hold our pipes.
+        proxy = f"ssh -F {state}/ssh_config -W %h:%p {by}"
+        options["ProxyCommand"] = f"env --default-signal=HUP {proxy}"
     words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
     return Ssh(("ssh", "-F", "none", *words, target))
