@@ -191,6 +191,44 @@ def test_what_does_not(path: str, content: str) -> None:
     assert examine(guest).problem is None
 
 
+@pytest.mark.parametrize(
+    ("path", "content", "problem"),
+    [
+        ("interfaces", "auto lo eth0\niface lo inet loopback\n", None),
+        (
+            "interfaces",
+            "auto lo eth0\niface lo inet loopback\n iface\teth0 inet dhcp\n",
+            "would configure the network beside /etc/network/interfaces, which says"
+            " 'iface\\teth0 inet dhcp' already",
+        ),
+        (
+            "interfaces.d/setup",
+            "iface eth0 inet static\n  address 192.0.2.2/24\n",
+            "would configure the network beside /etc/network/interfaces.d/setup, which says"
+            " 'iface eth0 inet static' already",
+        ),
+        # It removes what cloud-init made of the image's own seed.
+        ("interfaces.d/50-cloud-init", "iface eth0 inet dhcp\n", None),
+    ],
+)
+def test_interfaces_that_would_be_configured_twice(
+    path: str, content: str, problem: str | None
+) -> None:
+    guest = make_guest()
+    guest.add_file("/etc/network/interfaces", "source interfaces.d/*\n")
+    guest.add_file(f"/etc/network/{path}", content)
+    assert examine(guest).problem is None  # nothing reads them
+    guest.add_file("/usr/sbin/ifup", "")
+    assert examine(guest).problem == problem
+
+
+def test_interfaces_that_cloud_init_writes_as_a_whole() -> None:
+    guest = make_guest(_90="system_info: {distro: alpine}\n")
+    guest.add_file("/etc/network/interfaces", "iface eth0 inet dhcp\n")
+    guest.add_file("/sbin/ifup", "")
+    assert examine(guest).problem is None
+
+
 @pytest.mark.parametrize("unit", ["cloud-init.service", "cloud-final.service", "cloud-init.target"])
 def test_masked_units(unit: str) -> None:
     guest = make_guest()

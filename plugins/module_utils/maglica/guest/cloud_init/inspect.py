@@ -17,7 +17,9 @@ from typing import Any
 from ...model.errors import GuestUnsupported
 from ..boot_entries import BOOT_ENTRIES
 from ..filesystem import Filesystem, Kind
+from ..network import ifupdown
 from . import yaml_text
+from .state import NETWORK
 
 NOCLOUD = "NoCloud"
 # Of the file system that it looks for.
@@ -41,6 +43,7 @@ _RENDERERS = (
     ("network-manager", ("/usr/sbin/NetworkManager",)),
     ("networkd", ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd")),
 )
+_INTERFACE = re.compile(r"^[ \t]*(iface[ \t]+(?!lo(?:[ \t]|$))\S.*)$", re.MULTILINE)
 _FILE_LIMIT = 64 * 1024
 _BOOT_LIMIT = 1024 * 1024
 _MAX_FILES = 100
@@ -97,7 +100,12 @@ def examine(filesystem: Filesystem) -> CloudInit:
         configs = list(_configs(filesystem))
         renderers = _in_order(configs, renderers)
         sources, user = _datasources(configs), _default_user(configs)
-        problem = _disabled(filesystem) or _not_asked(filesystem, sources) or _deaf(configs)
+        problem = (
+            _disabled(filesystem)
+            or _not_asked(filesystem, sources)
+            or _deaf(configs)
+            or _beside(filesystem, configs)
+        )
     except GuestUnsupported as error:
         return CloudInit(True, f"can't be judged: {error}", version, renderers=renderers)
     return CloudInit(True, problem, version, sources, user, renderers, _grows(configs))
@@ -184,6 +192,22 @@ def _deaf(configs: Sequence[tuple[str, Any]]) -> str | None:
     lacking = [name for name in _NEEDED if name not in known]
     if lacking:
         return f"runs without its module {lacking[0]} ({path})"
+    return None
+
+
+def _beside(filesystem: Filesystem, configs: Sequence[tuple[str, Any]]) -> str | None:
+    """Return what of ifupdown's would hold beside what cloud-init writes: its stanzas add up."""
+    distro = _find(configs, ("system_info", "distro"))
+    # There cloud-init writes the whole of /etc/network/interfaces.
+    if not ifupdown.used(filesystem) or (distro and distro[1] == "alpine"):
+        return None
+    made_anew = {path for pattern in NETWORK for path in filesystem.glob(pattern)}
+    drop_ins = filesystem.glob(ifupdown.DROP_INS)
+    for path in (ifupdown.INTERFACES, *drop_ins[:_MAX_FILES]):
+        match = path not in made_anew and _INTERFACE.search(_text(filesystem, path))
+        if match:
+            said = f"{match[1].strip()[:60]!r}"
+            return f"would configure the network beside {path}, which says {said} already"
     return None
 
 
