@@ -249,6 +249,16 @@ def test_a_d_bus_machine_id_that_is_a_link_stays() -> None:
     assert prepared(guest).kind("/var/lib/dbus/machine-id") is Kind.SYMLINK
 
 
+def test_a_lease_s_servers_come_after_those_that_a_clone_is_given() -> None:
+    hook = "/etc/dhcp/dhclient-enter-hooks.d/zz-maglica"
+    assert "dns-nameservers" in prepared(make_guest()).text(hook)
+    managed = make_guest(**{"etc/resolv.conf": None})
+    managed.add_link("/etc/resolv.conf", "../run/resolvconf/resolv.conf")
+    assert prepared(managed).kind(hook) is Kind.ABSENT
+    without = make_guest(**{"etc/dhcp/dhclient.conf": None})
+    assert prepared(without).kind(hook) is Kind.ABSENT
+
+
 def test_cloud_init_is_told() -> None:
     path = "/etc/cloud/cloud.cfg.d/zz-maglica.cfg"
     assert prepared(make_guest()).kind(path) is Kind.ABSENT
@@ -257,6 +267,7 @@ def test_cloud_init_is_told() -> None:
     guest.add_file("/etc/cloud/cloud.cfg.d/custom-network.cfg")
     told = prepared(guest).text(path)
     assert "ssh_deletekeys: false" in told
+    assert 'locale: "false"' in told.splitlines()
     # Else it would find no datasource, and do nothing at all: no root file system would grow.
     assert "datasource_list: [None]" in told.splitlines()
     # The last one in the order of names is the one that counts.

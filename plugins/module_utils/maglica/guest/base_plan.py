@@ -7,6 +7,7 @@ What is laid out has its final owner and mode, so that a clone only fills it. Pu
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import replace
 
@@ -73,8 +74,18 @@ preserve_hostname: true
 manage_etc_hosts: false
 ssh_deletekeys: false
 ssh_genkeytypes: []
+# The image's stays. 22.4 makes another one, and fails in an image without locales.
+locale: "false"
 network:
   config: disabled
+"""
+# By dhclient-script(8), before it writes what a lease says.
+_DHCLIENT_HOOK = "/etc/dhcp/dhclient-enter-hooks.d/zz-maglica"
+_DHCLIENT_HOOK_TEXT = b"""\
+# Servers for names that /etc/network/interfaces gives come before those of a lease.
+if grep -Eqs '^[[:space:]]*dns-nameservers' /etc/network/interfaces; then
+    make_resolv_conf() { :; }
+fi
 """
 # Options by which the guest says who it is; literal ones only, but for the host name's own.
 _OWN_OPTION = re.compile(
@@ -101,6 +112,9 @@ def clean(findings: Findings) -> tuple[Edit, ...]:
     if findings.dhclient is not None:
         content = dhclient(findings.dhclient)
         edits.append(Write(DHCLIENT, content.encode("utf-8", "surrogateescape")))
+        if (findings.facts.network, findings.facts.resolver) == ("ifupdown", "file"):
+            edits.append(MakeDirectory(posixpath.dirname(_DHCLIENT_HOOK), 0o755))
+            edits.append(Write(_DHCLIENT_HOOK, _DHCLIENT_HOOK_TEXT))
     if findings.fstab is not None:
         edits.append(Write(growth.FSTAB, findings.fstab.encode("utf-8", "surrogateescape")))
     if findings.selinux:

@@ -41,18 +41,26 @@ def test_static() -> None:
         nameservers=("192.0.2.53", "2001:db8::53"),
         search=("example.jp", "example.com"),
     )
-    options = ("[Network]", "DNS=192.0.2.99", "Domains=old", "LLMNR=no", "[Link]", "MTUBytes=1400")
+    options = ("[Network]", "DNS=192.0.2.99", "Domains=old", "IPv6AcceptRA=yes", "LLMNR=no")
+    options += ("[Link]", "MTUBytes=1400")
     files = files_of(facts(GuestInterface("eth0", inet6="dhcp", options=options)), nic)
     assert files == {
         OUR.format(0): f"[Match]\nMACAddress={MACS[0]}\nType=ether\n\n[Network]\nDHCP=no\n"
         "Address=192.0.2.7/24\nAddress=192.0.2.8/24\nAddress=2001:db8::7/64\n"
-        "DNS=192.0.2.53\nDNS=2001:db8::53\nDomains=example.jp example.com\n"
+        "DNS=192.0.2.53\nDNS=2001:db8::53\nDomains=example.jp example.com\nIPv6AcceptRA=no\n"
         "[Route]\nGateway=2001:db8::1\nGatewayOnLink=yes\n"
         "[Route]\nGateway=192.0.2.1\nGatewayOnLink=yes\n"
         "[Network]\nLLMNR=no\n[Link]\nMTUBytes=1400\n",
         RESOLV_CONF: "search example.jp example.com\nnameserver 192.0.2.53\n"
         "nameserver 2001:db8::53\n",
     }
+
+
+def test_routers_may_advertise_themselves_where_no_gateway_for_ipv6_is_given() -> None:
+    interface = GuestInterface("", options=("[Network]", "IPv6AcceptRA=yes"))
+    nic = NicIdentity(MACS[0], ("192.0.2.7/24", "2001:db8::7/64"), ("192.0.2.1",))
+    (text,) = files_of(facts(interface), nic).values()
+    assert text.count("IPv6AcceptRA") == text.count("IPv6AcceptRA=yes\n") == 1
 
 
 def test_servers_of_the_image_stay_where_none_are_given() -> None:

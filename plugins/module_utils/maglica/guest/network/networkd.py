@@ -263,10 +263,14 @@ def _configured(interface: GuestInterface, nic: NicIdentity) -> str:
     lines += [f"Address={address}" for address in nic.addresses]
     lines += [f"DNS={server}" for server in nic.nameservers]
     lines += [f"Domains={' '.join(nic.search)}"] if nic.search else []
+    has_gateway6 = any(ipaddress.ip_address(text).version == 6 for text in nic.gateways)
+    # Else networkd shares the traffic out between this and each router that advertises itself.
+    lines += ["IPv6AcceptRA=no"] if has_gateway6 else []
     for gateway in nic.gateways:
         # As with ifupdown also one that is outside of the addresses' networks.
         lines += ["[Route]", f"Gateway={gateway}", "GatewayOnLink=yes"]
-    replaced = [key for key, new in (("DNS", nic.nameservers), ("Domains", nic.search)) if new]
+    given = (("DNS", nic.nameservers), ("Domains", nic.search), ("IPv6AcceptRA", has_gateway6))
+    replaced = [key for key, new in given if new]
     lines += [line for line in interface.options if line.partition("=")[0] not in replaced]
     return "\n".join(lines) + "\n"
 
