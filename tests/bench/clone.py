@@ -26,7 +26,6 @@ from .clone_peers import Kcli, at_the_limit, with_peer
 from .clone_rig import IMAGE, MEMORY_MIB, Peak, Rig, debian, grown, running
 from .clone_ways import WORK, seconds_of
 
-CACHE = CHECKOUT / "build" / "cache"
 DOCUMENT = CHECKOUT / "docs" / "performance.md"
 PLOT = CHECKOUT / "docs" / "performance.svg"
 LARGE = "large.original"
@@ -228,7 +227,7 @@ customizing is named it is offline. Load while it ran: {load:.1f}.
 
 def main() -> int:
     found: list[Figure] = []
-    disk = debian(CACHE)
+    disk = debian()
     with running() as rig:
         rig.add_image(IMAGE, disk)
         rig.add_image(LARGE, grown(disk, rig.folder / "large.qcow2", 20))

@@ -14,11 +14,10 @@ import threading
 import time
 
 import libvirt
-from support.cloud import Cloud
+from support.cloud import FETCHED, Cloud
 from support.figures import Figure, at_most
 
 from .clone_cloud import ansible
-from .clone_rig import IMAGE
 
 TURNS = 3
 MEMORY_MIB = 512
@@ -99,7 +98,7 @@ def _is_ssh(address: str) -> bool:
 
 
 def _task(cloud: Cloud, host: str, name: str, state: str) -> None:
-    wanted = {"image": IMAGE, "host": host, "memory": MEMORY_MIB, "customize": "cloud-init"}
+    wanted = {"image": FETCHED, "host": host, "memory": MEMORY_MIB, "customize": "cloud-init"}
     ansible(cloud, "maglica_vm", name=f"{name}.example.jp", state=state, **wanted)
 
 

@@ -16,6 +16,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import libvirt
+from guests import recipes
+from guests.build import CACHE
+from guests.cases import EACH_WAY
 from maglica.config import config
 from maglica.disk import partitions
 from maglica.guest.appliance import accel
@@ -114,12 +117,9 @@ class Rig:
         return self.host.log.count(f"libguestfs: trace: {call}\n")
 
 
-def debian(cache: Path) -> Path:
-    """Return the disk of the test cloud's original image."""
-    found = sorted(cache.glob("cloud/guest-*/disk.qcow2"))
-    if not found:
-        raise SystemExit("there is no image of the test cloud yet: make cloud")
-    return found[-1]
+def debian() -> Path:
+    """Return the disk of a Debian whose clones can be customized in each way, made if it lacks."""
+    return recipes.build(EACH_WAY, CACHE)
 
 
 def grown(disk: Path, target: Path, gib: int) -> Path:

@@ -30,7 +30,6 @@ from support.web_server import Handler, Site, served
 from .clone_rig import Rig, debian, run, running
 from .control import ansible
 
-CACHE = CHECKOUT / "build" / "cache"
 DOCUMENT = CHECKOUT / "docs" / "performance-images.md"
 TURNS = 5
 PACKED_TURNS = 3
@@ -107,7 +106,6 @@ def by_maglica(rig: Rig, name: str, file: File) -> tuple[float, float, Request]:
         host=HOST,
         url=file.url,
         checksum=f"sha256:{file.digest}",
-        # That of the demo has a kernel beside it, and no boot loader.
         firmware=Firmware.BIOS,
     )
     (request,), seconds = rig.ask(spec)
@@ -203,7 +201,7 @@ the others have may still be in memory. Ratios are medians of the turns' ratios.
 
 
 def main() -> int:
-    disk = debian(CACHE)
+    disk = debian()
     with running() as rig:
         rig.start()
         found = [*figures(rig, disk)]

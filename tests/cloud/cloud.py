@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 from guests import recipes
-from guests.cases import CASES, CLOUD, TEMPLATE
+from guests.cases import CLOUD, GUESTS, TEMPLATE
 from support.run import (
     CHECKOUT,
     CloudError,
@@ -105,7 +105,7 @@ def _make(cloud: Layout) -> None:
         guest_job = pool.submit(_guests, cloud)
     root, (disk, template) = host_job.result(), guest_job.result()
     roots.forget_older(cloud.cache, (root,))
-    recipes.forget_older(cloud.guests, (TEMPLATE, *(case.guest for case in CASES)))
+    recipes.forget_older(cloud.guests, GUESTS)
     virt_type = "kvm" if kvm_works(next((root / "boot").glob("vmlinuz-*"))) else "qemu"
     say(f"guests run on {'KVM' if virt_type == 'kvm' else 'TCG: KVM does not work here'}")
     with step(f"starting {', '.join(host.name for host in cloud.hosts)}"):

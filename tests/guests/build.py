@@ -9,7 +9,7 @@ import sys
 from support.run import CHECKOUT, CloudError, run, step
 
 from . import recipes
-from .cases import CASES, TEMPLATE
+from .cases import CASES, GUESTS
 
 CACHE = CHECKOUT / "build/cache/guests"
 
@@ -19,7 +19,7 @@ def main() -> int:
     guests = tuple(dict.fromkeys(case.guest for case in CASES))
     try:
         run(CHECKOUT / "tests/tools/debian-packages", *recipes.PACKAGES)
-        recipes.forget_older(CACHE, (TEMPLATE, *guests))
+        recipes.forget_older(CACHE, GUESTS)
         for guest in guests:
             with step(f"disk of {guest.name}"):
                 recipes.build(guest, CACHE)

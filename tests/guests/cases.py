@@ -29,6 +29,8 @@ class Case:
 # that somebody has installed by hand.
 CLOUD = Guest(12, "ext4")
 TEMPLATE = Guest(12, "ext4", "networkd", is_template=True)
+# That of the benchmarks: its clones can be customized in each way.
+EACH_WAY = Guest(12, "ext4", "networkd")
 
 CASES = (
     Case(CLOUD, "bios", "cloud-init"),
@@ -41,3 +43,4 @@ CASES = (
     # It keeps what it finds inside, host keys among that.
     Case(Guest(12, "ext4", "ifupdown", is_template=True), "bios", "none"),
 )
+GUESTS = tuple(dict.fromkeys((TEMPLATE, EACH_WAY, *(case.guest for case in CASES))))

@@ -269,9 +269,8 @@ def _configured(interface: GuestInterface, nic: NicIdentity) -> str:
     for gateway in nic.gateways:
         # As with ifupdown also one that is outside of the addresses' networks.
         lines += ["[Route]", f"Gateway={gateway}", "GatewayOnLink=yes"]
-    given = (("DNS", nic.nameservers), ("Domains", nic.search), ("IPv6AcceptRA", has_gateway6))
-    replaced = [key for key, new in given if new]
-    lines += [line for line in interface.options if line.partition("=")[0] not in replaced]
+    given = {"DNS": nic.nameservers, "Domains": nic.search, "IPv6AcceptRA": has_gateway6}
+    lines += [line for line in interface.options if not given.get(line.partition("=")[0])]
     return "\n".join(lines) + "\n"
 
 
