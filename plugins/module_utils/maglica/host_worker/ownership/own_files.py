@@ -10,7 +10,7 @@ refers to it. Everything else stays where it is.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -110,22 +110,24 @@ def check(own: OwnFiles, context: OwnerContext, uuid: str | None = None) -> None
     """
     for one in own.each():
         _is_own(one, context)
-    _check_unused(own, own, references.find(context), uuid)
+    _check_unused(own, own.all_paths, references.find(context), uuid)
 
 
 def discard(own: OwnFiles, context: OwnerContext) -> None:
     """Remove what may be removed, each for itself; the rest stays and is named in the log.
 
-    For what has no domain any more, or never had one. Raises StorageFailed for what can't be found
-    out or removed now.
+    For what has no domain any more, or never had one. What lies upon others is to come first: what
+    stays of it keeps these. Raises StorageFailed for what can't be found out or removed now.
     """
     known = None
+    gone: list[str] = []
     for one in own.each():
         try:
             if _is_own(one, context):
                 known = known or references.find(context)
-                _check_unused(one, own, known)
+                _check_unused(one, gone, known)
                 remove(one, context)
+            gone.extend(one.all_paths)
         except NotOwn as error:
             _log.warning("left where it is: %s", error)
 
@@ -145,7 +147,9 @@ def _is_own(one: OwnFiles, context: OwnerContext) -> bool:
     return any(found) or any(map(files.is_there, one.paths))
 
 
-def _check_unused(one: OwnFiles, own: OwnFiles, known: References, uuid: str | None = None) -> None:
-    used = known.to(one.all_paths, own.all_paths, uuid)
+def _check_unused(
+    one: OwnFiles, among: Collection[str], known: References, uuid: str | None = None
+) -> None:
+    used = known.to(one.all_paths, among, uuid)
     if used is not None:
         raise NotOwn(f"{used.path} is in use by {used.by}")

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from maglica.host_worker.job.image import unused_bases
+from maglica.host_worker.ownership import own_files
 from maglica.model.request import State
+from support.fake_host import DEFINITION, DISK, Killed
 from support.fake_import import NAME, Imports, kill
 from support.fake_libvirt import Domain
 
@@ -65,3 +67,37 @@ def test_one_that_has_got_another_name(image: Imports) -> None:
     done = image.run(image.removal("trixie"))
     assert done.state is State.DONE, done.failure
     assert (image.host.volumes(), image.host.context.journal.bases()) == ([], ())
+
+
+def test_a_disk_that_somebody_has_taken_since_keeps_what_it_builds_upon(
+    image: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, (kept, own) = image.removal(), image.files()
+    with monkeypatch.context() as planted:
+        planted.setattr(own_files, "discard", kill)
+        image.killed(request)
+    disks = DISK.format(format="qcow2", path=own, target="vda")
+    image.host.connection.defineXML(
+        DEFINITION.format(name="mine", firmware="", nvram="", disks=disks)
+    )
+    assert image.run(request).state is State.DONE
+    assert (own.exists(), kept.exists()) == (True, True)
+
+
+def test_a_removal_that_dies_between_two_files_goes_on(
+    image: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, (kept, own) = image.removal(), image.files()
+    remove = own_files.remove
+
+    def removed(*arguments: Any) -> None:
+        remove(*arguments)
+        if not own.exists():
+            raise Killed
+
+    with monkeypatch.context() as planted:
+        planted.setattr(own_files, "remove", removed)
+        image.killed(request)
+    assert (own.exists(), kept.exists()) == (False, True)
+    assert image.run(request).state is State.DONE
+    assert image.host.volumes() == []
