@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from maglica.host_worker.job import main
 from maglica.host_worker.job.image import add_image, arrival, base, made, unused_bases
 from maglica.model.errors import GuestUnreadable, NotOwn, StorageFailed
 from maglica.model.request import State
-from maglica.system import locks
+from maglica.system import local_file, locks
 from support.fake_import import Imports, kill
 
 
@@ -79,6 +80,29 @@ def test_nothing_is_undone_that_was_just_started(
     imports.cancelled(request)
     assert (domain.active, imports.domain()) == (True, domain)
     assert all(path.exists() for path in imports.files())
+
+
+@pytest.mark.parametrize("meanwhile", ["its pool is away", "another request has brought it"])
+def test_what_has_come_does_not_stay_where_nobody_goes_on_with_it(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, meanwhile: str
+) -> None:
+    host, request = imports.host, imports.asked()
+
+    def half(_path: str, target: Path, *_arguments: Any) -> None:
+        target.write_bytes(b"half of it")
+        kill()
+
+    with monkeypatch.context() as planted:
+        planted.setattr(local_file, "copy", half)
+        imports.killed(request)
+    (part,) = host.pool.iterdir()
+    if meanwhile == "its pool is away":
+        host.connection.pools[0].active = False
+        host.connection.add_pool("second", tmp_path / "second")
+    else:
+        assert imports.run(imports.asked()).state is State.DONE
+    assert imports.run(request).state is State.DONE
+    assert not part.exists()
 
 
 def test_the_old_version_goes_where_the_new_one_has_no_base(imports: Imports) -> None:

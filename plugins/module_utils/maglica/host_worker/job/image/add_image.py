@@ -124,6 +124,8 @@ class _New:
         old = made.find(self._spec.image, self._context)
         expected = self._expected(old)
         if old and old.is_whole and str(expected) == old.record.newest.checksum:
+            # Another request has brought it since an earlier try of this one.
+            arrival.discard(self._request.id, self._context)
             return False
         # All that can be known before something is made.
         target = self._check(old)

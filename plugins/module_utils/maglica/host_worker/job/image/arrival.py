@@ -140,6 +140,7 @@ class Arrival:
         """Remove what is not needed any more. Raises StorageFailed."""
         files.remove(self._part)
         files.remove(self._unpacked)
+        discard(self._request.id, self._context)
 
     def _room(self) -> int:
         return self.pool.room().free - RESERVE
@@ -163,6 +164,13 @@ class Arrival:
     def _check_room(self) -> None:
         if self._room() < 0:
             raise NoRoom(f"{self._free()}, which others need")
+
+
+def discard(request_id: str, context: JobContext) -> None:
+    """Remove what has come, in whichever pools earlier tries have begun. Raises StorageFailed."""
+    for intent in context.journal.intents(request_id):
+        if intent.kind is Effect.FETCH:
+            undo(request_id, intent.data, context)
 
 
 def undo(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
