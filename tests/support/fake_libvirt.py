@@ -108,7 +108,7 @@ class Connection:
         with self._lock:
             for other in self.domains:
                 if (other.name(), other.UUIDString()) == (domain.name(), domain.UUIDString()):
-                    other.xml = domain.xml
+                    other.xml, other.persistent = domain.xml, True
                     return other
                 if other.name() == domain.name():
                     raise libvirtError(f"domain '{domain.name()}' already exists")

@@ -15,10 +15,12 @@ from maglica.disk.room import MIB, Room
 from maglica.host_worker import channel
 from maglica.host_worker.job import main
 from maglica.host_worker.job.image import add_image, arrival, base, made, unused_bases
+from maglica.host_worker.job.vm import clone
 from maglica.model.errors import GuestUnreadable, NotOwn, StorageFailed
-from maglica.model.request import State
+from maglica.model.request import Request, State
 from maglica.system import local_file, locks
-from support.fake_import import Imports, kill
+from support.fake_import import NAME, Imports, kill
+from support.fake_libvirt import Connection, Domain
 
 
 def test_what_was_changed_while_the_file_came_is_not_thrown_away(
@@ -63,23 +65,89 @@ def test_the_old_version_stays_as_long_as_the_new_one_may_be_undone(
     assert all(path.exists() for path in files)
 
 
-def test_nothing_is_undone_that_was_just_started(
-    imports: Imports, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    request = imports.asked()
+def defined(imports: Imports, monkeypatch: pytest.MonkeyPatch, mark: bytes = b"a") -> Request:
+    """Return a request that was killed as soon as the image had its version."""
+    request = imports.asked(mark)
     with monkeypatch.context() as planted:
         planted.setattr(add_image.ways, "chosen", kill)
         imports.killed(request)
-    domain, release = imports.domain(), unused_bases.release
+    return request
+
+
+def test_nothing_is_undone_that_was_just_started(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = defined(imports, monkeypatch)
+    domain, release = imports.domain(), unused_bases.release_held
 
     def started(*arguments: Any) -> int:
         domain.create()
         return release(*arguments)
 
-    monkeypatch.setattr(unused_bases, "release", started)
+    monkeypatch.setattr(unused_bases, "release_held", started)
     imports.cancelled(request)
     assert (domain.active, imports.domain()) == (True, domain)
     assert all(path.exists() for path in imports.files())
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_one_that_is_started_as_its_definition_is_taken_back_keeps_it(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    if not is_first:
+        imports.run(imports.asked(b"a"))
+    request = defined(imports, monkeypatch, b"b")
+    domain, before, files = imports.domain(), imports.domain().xml, imports.files()
+    define = Connection.defineXML
+
+    def undefine(domain: Domain, _flags: int) -> None:
+        domain.active, domain.persistent = True, False
+
+    def defined_anew(connection: Connection, xml: str) -> Domain:
+        domain.active = True
+        return define(connection, xml)
+
+    monkeypatch.setattr(Domain, "undefineFlags", undefine)
+    monkeypatch.setattr(Connection, "defineXML", defined_anew)
+    assert imports.cancelled(request).state is State.CANCELLED
+    assert (domain.active, domain.persistent, domain.xml) == (True, True, before)
+    assert all(path.exists() for path in files)
+
+
+def test_no_clone_begins_to_build_upon_what_is_being_taken_back(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = imports.host
+    imports.run(imports.asked())
+    request = defined(imports, monkeypatch, b"b")
+    asked, check = host.request(image=NAME), made.check_replaceable
+    waits = threading.Event()
+
+    def heard(line: channel.Said) -> None:
+        if isinstance(line, channel.Alive):
+            waits.set()
+
+    def work() -> None:
+        context = host.new_context()
+        context._say = heard
+        clone.run([asked], context)
+        context.journal.close()
+
+    job = threading.Thread(target=work)
+
+    def beside(*arguments: Any) -> None:
+        job.start()
+        while job.is_alive() and not waits.wait(0.01):
+            pass
+        check(*arguments)
+
+    monkeypatch.setattr(made, "check_replaceable", beside)
+    assert imports.cancelled(request).state is State.CANCELLED
+    job.join()
+    assert host.state(asked) is State.FAILED
+    assert len(imports.record().versions) == 1
+    assert host.volumes() == sorted(path.name for path in imports.files())
+    assert host.context.journal.bases() == ()
 
 
 @pytest.mark.parametrize("meanwhile", ["its pool is away", "another request has brought it"])

@@ -19,7 +19,7 @@ from maglica.host_worker.job.image import base, original, unused_bases, ways
 from maglica.host_worker.job.vm import clone_steps
 from maglica.host_worker.journal.bases import READY, Base, BaseDisk
 from maglica.host_worker.ownership import references
-from maglica.model.errors import GuestUnsupported, ImageUnsupported
+from maglica.model.errors import GuestUnsupported, ImageRunning, ImageUnsupported
 from maglica.model.request import Customize
 from support.fake_host import FakeHost
 from support.made_image import NAME, OnHost
@@ -97,6 +97,19 @@ def test_a_base_that_owns_nothing_goes_without_a_file(image: OnHost) -> None:
             pass
     assert unused_bases.release(NAME, image.host.context) == 2
     assert (files(image), image.host.context.journal.bases()) == (before, ())
+
+
+@pytest.mark.parametrize("way", [Customize.OFFLINE, Customize.NONE])
+def test_nothing_builds_upon_a_version_that_was_taken_back(image: OnHost, way: Customize) -> None:
+    """Its files may be there still, and would then stay with nothing that names them."""
+    read, before, context = image.read(), files(image), image.host.context
+    read.domain.xml = read.domain.xml.replace(image.kept.name, "other")
+    with pytest.raises(ImageRunning, match="was taken back"):
+        base.new_base.make(read, way, image.host.request().id, context)
+    image.host.connection.domains.remove(read.domain)
+    with pytest.raises(ImageRunning, match="was taken back"):
+        base.new_base.make(read, way, image.host.request().id, context)
+    assert (files(image), context.journal.bases()) == (before, ())
 
 
 def test_what_was_written_to_is_copied_as_a_new_version(image: OnHost) -> None:

@@ -69,6 +69,31 @@ def test_one_that_has_got_another_name(image: Imports) -> None:
     assert (image.host.volumes(), image.host.context.journal.bases()) == ([], ())
 
 
+@pytest.mark.parametrize("dies", [False, True])
+def test_one_that_is_started_as_it_is_undefined_keeps_its_definition(
+    image: Imports, monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    """libvirt says no error, lets it run, and forgets it at its end."""
+    domain, before, request = image.domain(), image.domain().xml, image.removal()
+
+    def undefine(domain: Domain, _flags: int) -> None:
+        domain.active, domain.persistent = True, False
+        if dies:
+            raise Killed
+
+    with monkeypatch.context() as planted:
+        planted.setattr(Domain, "undefineFlags", undefine)
+        if dies:
+            image.killed(request)
+        else:
+            image.run(request)
+    failed = image.run(request)
+    assert failed.failure is not None and failed.failure.code == "image_running"
+    assert (domain.active, domain.persistent, domain.xml) == (True, True, before)
+    assert all(path.exists() for path in image.files())
+    assert image.host.context.journal.intents(request.id) == ()
+
+
 def test_a_disk_that_somebody_has_taken_since_keeps_what_it_builds_upon(
     image: Imports, monkeypatch: pytest.MonkeyPatch
 ) -> None:

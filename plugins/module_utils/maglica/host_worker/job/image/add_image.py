@@ -38,6 +38,7 @@ from ....model.errors import (
     ImageUnsupported,
     MaglicaError,
     NameTaken,
+    NotOwn,
     StorageFailed,
 )
 from ....model.image import Firmware, ImageVersion, image_uuid
@@ -308,25 +309,38 @@ def undo(request_id: str, data: dict[str, Any], context: JobContext) -> None:
     A version that vms need already stays, and so does one that somebody has started or written to:
     so do its files then, which are in use.
     """
-    domain = local.find(context.connect(), data["uuid"], context.host)
-    image = None if domain is None else made.read(domain, context)
-    if image is None or image.record.newest.request != request_id:
-        return
-    unused_bases.release(data["name"], context)
-    version = image.record.versions[-1]
-    paths = [volume.path for volume in version.volumes]
-    used = references.find(context).to(paths, paths, image.uuid)
-    if used is not None:
-        log.warning("image %s is left: %s is in use by %s", data["name"], used.path, used.by)
+    if _defined(request_id, data, context) is None:
         return
     try:
-        # At the end, for the above has taken a while, in which somebody may have started it.
-        made.check_replaceable(made.again(image, context), context)
-    except (ImageRunning, ImageUnsupported) as error:
+        # Meanwhile no clone begins to build upon the version.
+        with locks.held(bases.lock_of(data["uuid"], context), waiting=context.alive):
+            _take_back(request_id, data, context)
+    except (ImageRunning, ImageUnsupported, NotOwn) as error:
         log.warning("image %s is left: %s", data["name"], error)
+
+
+def _defined(request_id: str, data: dict[str, Any], context: JobContext) -> MadeImage | None:
+    """Return the image if what was announced of it has come to be, and is still so."""
+    domain = local.find(context.connect(), data["uuid"], context.host)
+    image = None if domain is None else made.read(domain, context)
+    return image if image and image.record.newest.request == request_id else None
+
+
+def _take_back(request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    image = _defined(request_id, data, context)
+    if image is None:
         return
+    unused_bases.release_held(image.uuid, context)
+    paths = [volume.path for volume in image.record.versions[-1].volumes]
+    used = references.find(context).to(paths, paths, image.uuid)
+    if used is not None:
+        raise NotOwn(f"{used.path} is in use by {used.by}")
+    # At the end, for the above has taken a while, in which somebody may have started it.
+    image = made.again(image, context)
+    made.check_replaceable(image, context)
     with local.errors(f"undo the definition of {data['name']}", context.host):
         if data["before"] is None:
-            remove.undefine(domain, image.xml, ends=False)
+            remove.undefine(image.domain, image.xml, ends=False)
         else:
             context.connect().defineXML(data["before"])
+    made.keep_if_started(image, context, "to have it taken back")

@@ -113,6 +113,18 @@ def check_off(image: MadeImage, context: JobContext, what_for: str) -> None:
             raise ImageUnsupported(f"it has a saved state: start it and shut it down {what_for}")
 
 
+def keep_if_started(image: MadeImage, context: JobContext, what_for: str) -> None:
+    """Raise ImageRunning, with the definition given back, if it runs when that was just taken.
+
+    libvirt takes it of a domain that runs without an error, and knows nothing of it at its end.
+    """
+    with local.errors(f"give back the definition of {image.definition.name}", context.host):
+        if not local.is_active(image.domain):
+            return
+        context.connect().defineXML(image.xml)
+    raise ImageRunning(f"it was started just now: shut it down {what_for}")
+
+
 def check_replaceable(image: MadeImage, context: JobContext) -> None:
     """Raise unless a new version may take the place of what its disk is now.
 

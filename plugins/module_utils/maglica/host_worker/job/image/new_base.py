@@ -65,7 +65,10 @@ def make(
     StorageFailed, ImageRunning, ImageUnsupported, GuestUnreadable or GuestUnsupported.
     """
     begun = time.monotonic()
-    new = _NewBase(image, original.kept(image), request_id, context)
+    kept = original.kept(image)
+    if kept is not None:
+        original.check_kept(image, kept.values(), context)
+    new = _NewBase(image, kept, request_id, context)
     known = look.known(image, context)
     way, seed, is_clean = asked, None, asked is Customize.NONE
     if known is not None and not is_clean:

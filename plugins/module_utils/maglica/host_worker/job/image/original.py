@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,6 +117,20 @@ def kept(image: Image) -> dict[str, OwnVolume] | None:
             return None
         found[target] = own[os.path.realpath(layers[1].path)]
     return found
+
+
+def check_kept(image: Image, kept: Collection[OwnVolume], context: JobContext) -> None:
+    """Raise ImageRunning unless the image still names as its own what keeps it.
+
+    Who holds its lock may build upon that then: with its version it would be taken back otherwise.
+    """
+    domain = local.find(context.connect(), image.uuid, context.host)
+    record = None
+    if domain is not None:
+        with local.errors(f"read the definition of {image.name}", context.host):
+            record = definition.describe(inactive_xml(domain)).image
+    if record is None or not set(kept) <= set(record.volumes):
+        raise ImageRunning("the version that it had was taken back while it was read")
 
 
 def check_unchanged(image: Image, context: JobContext) -> None:

@@ -21,6 +21,8 @@ from . import base as bases
 from . import made, unused_bases
 from .made import MadeImage
 
+_WHAT_FOR = "to remove it"
+
 
 def remove_image(request: Request, context: JobContext) -> None:
     """Remove an image that Maglica made: its bases, its domain, the files of all its versions.
@@ -59,7 +61,10 @@ def _take_away(domain: Any, request: Request, spec: RemoveImageSpec, context: Jo
     """Undefine an image whose files may be removed after it, which are announced."""
     try:
         image = _image(domain, spec, context)
-        made.check_off(image, context, "to remove it")
+        if context.journal.intents(request.id):
+            # An earlier run may have died as soon as it had taken its definition.
+            made.keep_if_started(image, context, _WHAT_FOR)
+        made.check_off(image, context, _WHAT_FOR)
         own_files.check_image_names(image.record, image.uuid)
         unused_bases.release(image.definition.name, context, image.uuid)
         with locks.held(bases.lock_of(image.uuid, context), wait=False):
@@ -97,6 +102,8 @@ def _unneeded(image: MadeImage, context: JobContext) -> OwnFiles:
 
 def _undefine(image: MadeImage, context: JobContext) -> None:
     # All that was found out before has taken a while, in which somebody may have started it.
-    made.check_off(image, context, "to remove it")
+    image = made.again(image, context)
+    made.check_off(image, context, _WHAT_FOR)
     with local.errors("undefine it", context.host):
         remove.undefine(image.domain, image.xml, ends=False)
+    made.keep_if_started(image, context, _WHAT_FOR)

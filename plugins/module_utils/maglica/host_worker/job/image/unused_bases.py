@@ -55,10 +55,15 @@ def release(image: str, context: JobContext, uuid: str | None = None) -> int:
     for image_uuid in sorted(uuids):
         try:
             with locks.held(bases.lock_of(image_uuid, context), wait=False):
-                removed += _collect_image(image_uuid, context, keep_newest=False)
+                removed += release_held(image_uuid, context)
         except BlockingIOError as error:
             raise StorageFailed("its base is in use by a request that is under way") from error
     return removed
+
+
+def release_held(image_uuid: str, context: JobContext) -> int:
+    """Remove them as ``release`` does, for who holds the image's lock. Raises StorageFailed."""
+    return _collect_image(image_uuid, context, keep_newest=False)
 
 
 def _collect_image(image_uuid: str, context: JobContext, keep_newest: bool = True) -> int:
