@@ -85,6 +85,10 @@ def test_what_it_can_not_say(text: str, problem: str) -> None:
         # libyaml takes these tabs, PyYAML's own parser does not.
         ("a:\tb\n", "line 1: found character"),
         ("a: b\n \t\nc: d\n", "line 2: found character"),
+        # Nor a question mark there, and its composer no anchor that stands twice.
+        ("a: [[curl, http://h/x?y=z]]\n", "line 1: "),
+        ("a:\n- {b: c, d: e?}\n", "line 2: "),
+        ("a: &x b\nc: &x [d]\n", r"line 2: an anchor \(&\) that stands there twice"),
         ("a: b\nc: 2026-02-30\n", "line 2: a value that is read as timestamp, and is none"),
         ("a: =\n", "read as value"),
         ("- <<\n", "read as merge"),
@@ -111,6 +115,7 @@ def test_what_pyyaml_takes_nothing_of(text: str, problem: str) -> None:
         "- &x {a: b, =: c}\n- {<<: *x, '=': '<<'}\n",
         "a: !!binary YQ==\nb: !!str 2026-02-30\nc: !!map {d: !!seq [e]}\nf: !!int '1'\n",
         "a: |\n  if:\n  \tx\nb: 'c\td'\n# e\tf\n",
+        "a: http://h/x?y=z\nb: ['c?']\n? d\n: e\nf: [&x g, *x, *x]\nh: {<<: &y {i: j}}\nk: *y\n",
     ],
 )
 def test_what_pyyaml_takes(text: str) -> None:
