@@ -111,3 +111,12 @@ def test_interfaces_that_only_ask_for_an_address_stay() -> None:
     )
     guest = FakeFilesystem({**CLEAN, INTERFACES: text, "usr/sbin/ifup": ""})
     assert examine(guest).edits == ()
+
+
+def test_interfaces_that_cloud_init_makes_anew_as_a_whole() -> None:
+    text = "auto eth0\niface eth0 inet static\n  address 192.0.2.9/24\n  hostname alpine\n"
+    guest = FakeFilesystem({**CLEAN, INTERFACES: text, "sbin/ifup": ""})
+    with pytest.raises(GuestUnsupported, match=r"address 192\.0\.2\.9"):
+        examine(guest)
+    guest.add_file("/etc/alpine-release", "3.24.1\n")
+    assert examine(guest).edits == ()

@@ -223,9 +223,11 @@ def test_interfaces_that_would_be_configured_twice(
 
 
 def test_interfaces_that_cloud_init_writes_as_a_whole() -> None:
-    guest = make_guest(_90="system_info: {distro: alpine}\n")
+    guest = make_guest()
     guest.add_file("/etc/network/interfaces", "iface eth0 inet dhcp\n")
+    guest.add_file("/etc/network/interfaces.d/eth1", "iface eth1 inet dhcp\n")
     guest.add_file("/sbin/ifup", "")
+    guest.add_file("/etc/alpine-release", "3.24.1\n")
     assert examine(guest).problem is None
 
 

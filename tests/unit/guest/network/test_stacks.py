@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from maglica.guest.facts import Mount
 from maglica.guest.inspect import OperatingSystem, examine
-from maglica.guest.network.stacks import gives_address, without_others
+from maglica.guest.network.stacks import found, gives_address, without_others
 from maglica.model.errors import GuestUnsupported
 from support import guest as debian
 from support.fake_filesystem import FakeFilesystem
@@ -219,3 +219,29 @@ def test_servers_of_names_are_no_addresses(servers: str) -> None:
     left = without_others(text)
     assert "addresses" not in left
     assert "dhcp4: true" in left
+
+
+@pytest.mark.parametrize(
+    ("option", "is_shared"),
+    [
+        ("address 127.0.0.1", False),
+        ("address  127.0.0.1/8", False),
+        ("address\t\t::1/128", False),
+        ("address ::1", False),
+        ("hwaddress random", False),
+        ("hwaddress  random ", False),
+        ("hwaddress ether random", False),
+        ("hwaddress  ether  random", False),
+        ("hostname  ", False),
+        ("address  192.0.2.9", True),
+        ("address ::1:9", True),
+        ("hwaddress ether  52:54:00:00:00:09", True),
+        ("hostname random", True),
+        ("client  01:02", True),
+    ],
+)
+def test_options_of_interfaces_that_clones_would_share(option: str, is_shared: bool) -> None:
+    text = f"auto eth0\niface eth0 inet dhcp\n  {option}\n  mtu 9000\n"
+    made = FakeFilesystem({"/sbin/ifup": "", "/etc/network/interfaces": text})
+    (file,) = found(made)
+    assert file.static == (option.strip() if is_shared else "")

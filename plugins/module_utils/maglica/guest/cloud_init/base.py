@@ -18,7 +18,7 @@ from ..edits import Edit, Remove, Write
 from ..filesystem import Filesystem, Kind, literal
 from ..inspect import DBUS_MACHINE_ID, DHCLIENT, INITIATOR, generates_iqn, key_types, need_own_ids
 from ..network import stacks
-from .state import NETWORK
+from .state import NETWORK, made_anew
 
 _READ_LIMIT = 1024 * 1024
 # machine-id(5): without an id of its own a guest takes its domain's UUID, or a random one.
@@ -45,9 +45,9 @@ def examine(filesystem: Filesystem) -> SeedBase:
     """
     need_own_ids(filesystem)
     named = ssh.examine(filesystem)
-    made_anew = {path for pattern in NETWORK for path in filesystem.glob(pattern)}
+    anew = made_anew(filesystem)
     for file in stacks.found(filesystem):
-        if file.static and file.path not in made_anew:
+        if file.static and file.path not in anew:
             raise GuestUnsupported(
                 f"{file.path} in the guest ({file.stack}) has {file.static!r}, which each clone"
                 " would have too, beside what cloud-init gives it: remove it from the image"

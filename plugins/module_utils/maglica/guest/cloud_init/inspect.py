@@ -19,7 +19,7 @@ from ..boot_entries import BOOT_ENTRIES
 from ..filesystem import Filesystem, Kind
 from ..network import ifupdown
 from . import yaml_text
-from .state import NETWORK
+from .state import made_anew
 
 NOCLOUD = "NoCloud"
 # Of the file system that it looks for.
@@ -104,7 +104,7 @@ def examine(filesystem: Filesystem) -> CloudInit:
             _disabled(filesystem)
             or _not_asked(filesystem, sources)
             or _deaf(configs)
-            or _beside(filesystem, configs)
+            or _beside(filesystem)
         )
     except GuestUnsupported as error:
         return CloudInit(True, f"can't be judged: {error}", version, renderers=renderers)
@@ -195,16 +195,14 @@ def _deaf(configs: Sequence[tuple[str, Any]]) -> str | None:
     return None
 
 
-def _beside(filesystem: Filesystem, configs: Sequence[tuple[str, Any]]) -> str | None:
+def _beside(filesystem: Filesystem) -> str | None:
     """Return what of ifupdown's would hold beside what cloud-init writes: its stanzas add up."""
-    distro = _find(configs, ("system_info", "distro"))
-    # There cloud-init writes the whole of /etc/network/interfaces.
-    if not ifupdown.used(filesystem) or (distro and distro[1] == "alpine"):
+    if not ifupdown.used(filesystem):
         return None
-    made_anew = {path for pattern in NETWORK for path in filesystem.glob(pattern)}
+    anew = made_anew(filesystem)
     drop_ins = filesystem.glob(ifupdown.DROP_INS)
     for path in (ifupdown.INTERFACES, *drop_ins[:_MAX_FILES]):
-        match = path not in made_anew and _INTERFACE.search(_text(filesystem, path))
+        match = path not in anew and _INTERFACE.search(_text(filesystem, path))
         if match:
             said = f"{match[1].strip()[:60]!r}"
             return f"would configure the network beside {path}, which says {said} already"

@@ -102,7 +102,8 @@ def _run_by_script(text: str) -> str:
 
 # Beside the loopback interface's own; "random" makes another one at each start.
 _OPTION_OF_IFUPDOWN = _line(
-    r"^[ \t]*(?:address|hwaddress(?:[ \t]+ether)?|hostname|client)[ \t]+(?!127\.|::1\b|random).*$"
+    r"^[ \t]*(?:address[ \t]+(?!127\.|::1(?![\w:]))"
+    r"|hwaddress[ \t]+(?!(?:ether[ \t]+)?random[ \t]*$)|(?:hostname|client)[ \t]+)\S.*$"
 )
 
 
