@@ -106,9 +106,14 @@ def _connected(
     With as much for each, mirrors that have many would hold up one who is behind a firewall.
     """
     found = socket.getaddrinfo(*address, 0, socket.SOCK_STREAM)
-    failure = OSError("its name has no address")
+    failure: OSError | None = None
     for family, kind, protocol, _name, where in found:
-        sock = socket.socket(family, kind, protocol)
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:
+            # Of a family that this host has none of: another address may do.
+            failure = failure or error
+            continue
         try:
             sock.settimeout(timeout / len(found))
             sock.connect(where)
@@ -118,7 +123,7 @@ def _connected(
         else:
             sock.settimeout(timeout)
             return sock
-    raise failure
+    raise failure or OSError("its name has no address")
 
 
 class _Connection(http.client.HTTPConnection):
