@@ -112,3 +112,17 @@ def test_who_waits_tells_of_it(path: Path) -> None:
         second.share()
         second.own()
         assert len(told) == before
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), KeyError("x")])
+def test_what_the_one_who_is_told_raises_is_no_failure_of_the_lock(
+    path: Path, error: Exception
+) -> None:
+    """As a worker that is gone: its job is to be done by another one, and has not failed."""
+
+    def waiting() -> None:
+        raise error
+
+    with held(path), pytest.raises(type(error)) as raised:
+        Lock(path, waiting=waiting)
+    assert raised.value is error

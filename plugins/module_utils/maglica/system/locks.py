@@ -21,9 +21,9 @@ class Lock:
     """The lock that is the file ``path``, made with its folder where these are missing.
 
     It is held alone until ``close``, or until it is shared. With ``wait`` false it raises
-    BlockingIOError when somebody holds it; ``waiting`` is called again and again while that is so.
-    All of it raises JournalFailed, which names the file, when there can't be such a file, or its
-    file system can't lock it.
+    BlockingIOError when somebody holds it; ``waiting`` is called again and again while that is so,
+    and what it raises goes on as it is. All of it raises JournalFailed, which names the file, when
+    there can't be such a file, or its file system can't lock it.
     """
 
     def __init__(
@@ -59,27 +59,30 @@ class Lock:
 
     def _flock(self, operation: int) -> None:
         waiting = self._waiting
+        if waiting is None or operation & fcntl.LOCK_NB:
+            self._lock(operation)
+        elif not self._try(operation):
+            self._wait(operation, waiting)
+
+    def _lock(self, operation: int) -> None:
         with self._errors("lock"):
-            if waiting is None or operation & fcntl.LOCK_NB:
-                fcntl.flock(self._descriptor, operation)
-            elif not self._try(operation):
-                self._wait(operation, waiting)
+            fcntl.flock(self._descriptor, operation)
 
     def _try(self, operation: int) -> bool:
         try:
-            fcntl.flock(self._descriptor, operation | fcntl.LOCK_NB)
+            self._lock(operation | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
     def _wait(self, operation: int, waiting: Callable[[], None]) -> None:
         """Wait in a thread: who only looks now and then would come after all others who wait."""
-        failures: list[OSError] = []
+        failures: list[JournalFailed] = []
 
         def wait() -> None:
             try:
-                fcntl.flock(self._descriptor, operation)
-            except OSError as error:
+                self._lock(operation)
+            except JournalFailed as error:
                 failures.append(error)
 
         thread = threading.Thread(target=wait, daemon=True)
