@@ -33,7 +33,8 @@ def test_where_it_comes_from_is_read() -> None:
         ({"path": "/a", "format": "vmdk"}, "none of qcow2, raw"),
         ({"path": "/a", "xml": "x" * 65537}, "at most 65536 characters"),
         ({"path": "/a", "xml": "<domain>\x1b[2J</domain>"}, r"^spec\.xml: has a control character"),
-        ({"path": "/a", "xml": "<domain>\u202e</domain>"}, r"^spec\.xml: has a control character"),
+        ({"path": "/a", "xml": "<domain>\x9b2J</domain>"}, r"^spec\.xml: has a control character"),
+        ({"path": "/a", "xml": "<domain>\udc80</domain>"}, r"^spec\.xml: has a control character"),
     ],
 )
 def test_what_can_not_be_is_refused(said: dict[str, str], cause: str) -> None:
@@ -42,8 +43,12 @@ def test_what_can_not_be_is_refused(said: dict[str, str], cause: str) -> None:
     assert "secret" not in str(error.value)
 
 
-def test_a_definition_may_be_indented_as_its_editor_likes() -> None:
-    xml = "<domain>\r\n\t<name>ü</name>\r\n</domain>\n"
+@pytest.mark.parametrize(
+    "text", ["ü", "a\u3000b", "a\xa0b", "a\xadb", "\U0001f468\u200d\U0001f4bb", "\u202eb", "\u0378"]
+)
+@pytest.mark.parametrize("begins", ["", "\ufeff"])
+def test_a_definition_may_be_written_as_its_editor_likes(begins: str, text: str) -> None:
+    xml = f"{begins}<domain>\r\n\t<title>{text}</title>\r\n</domain>\n"
     spec = ADD_IMAGE.record({"image": "a", "host": "h", "path": "/a", "xml": xml}, "spec")
     assert spec.xml == xml
 

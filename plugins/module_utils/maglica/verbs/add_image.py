@@ -15,13 +15,15 @@ from ..model.checks import Check, boolean, choice, list_of, optional, record
 from ..model.errors import MessageInvalid, NameInvalid
 from ..model.image import Firmware
 from ..model.request import Nic
-from ..model.text import can_be_shown
 from .clone import MAX_NICS, nic
 from .verb import MEMORY, NAME, VCPUS, Interrupted, OnImage, Verb
 
 MAX_XML = 1 << 16
 _MAX_CHECKSUM = urls.MAX_LENGTH + len("sha512:")
 _MAX_PATH = 4096
+# XML has none of these, and a terminal or a log does what they say.
+_CONTROL = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
+_NOT_IN_XML = re.compile(rf"[{_CONTROL}\ud800-\udfff]")
 # What a definition can have of secrets, a display's password, is refused, but only by the host.
 _PASSWORD = re.compile(r"""(\spasswd\s*=\s*)("[^"]*"|'[^']*')""")
 
@@ -75,8 +77,7 @@ def _text(limit: int) -> Check:
 
 def _definition(value: Any, path: str) -> str:
     text: str = _text(MAX_XML).read(value, path)
-    # XML has none of the others, and a terminal or a log does what they say.
-    if not can_be_shown(re.sub(r"[\t\n\r]", "", text)):
+    if _NOT_IN_XML.search(text):
         raise MessageInvalid(f"{path}: has a control character")
     return text
 
@@ -101,7 +102,9 @@ _FIELDS = record(
     interfaces=optional(list_of(nic, MAX_NICS)),
     firmware=optional(choice(Firmware)),
     secure_boot=boolean,
-    xml=optional(Check(_definition, _text(MAX_XML).schema)),
+    xml=optional(
+        Check(_definition, {**_text(MAX_XML).schema, "not": {"pattern": f"[{_CONTROL}]"}})
+    ),
 )
 
 
