@@ -12,6 +12,8 @@ from maglica.guest.cloud_init.user_data import MERGE_TYPE, Part, parts
 from maglica.model.errors import NameInvalid
 from maglica.model.user_data import MAX_USER_DATA, user_data
 
+JINJA, J2 = "## template: jinja\n#cloud-config\n", "text/jinja2"
+
 
 def message(*each: MIMEText | MIMEMultipart) -> str:
     made = MIMEMultipart(boundary="=_theirs")
@@ -51,6 +53,11 @@ def text(kind: str, content: str, name: str = "", merge: str = "") -> MIMEText:
         ("## template: jinja\n#cloud-config\nx: {{ v1.region }}\n", "text/jinja2"),
         ("## template: jinja\n{# a #}\n#cloud-config\nusers: []\n", "text/jinja2"),
         ("## template: jinja\n#cloud-config\nmerge_how: dict()\na: b\n", "text/jinja2"),
+        (f"{JINJA}merge_how: dict(no_replace, recurse_list) + list(append)\nusers: []\n", J2),
+        (f"{JINJA}'merge_type' : '{MERGE_TYPE}'  # joined\ndisable_root: true\n", J2),
+        (f"{JINJA}merge_how:\n- [dict, recurse_list]\n- [list, append]\nusers: []\n", J2),
+        (f"{JINJA}merge_how: dict(replace)\na: b\n", J2),
+        (f"{JINJA}merge_how: {{{{ v1.region }}}}\na: b\n", J2),
     ],
 )
 def test_what_is_taken(content: str, kind: str) -> None:
@@ -180,7 +187,19 @@ def test_forms_that_are_refused_everywhere(content: str, problem: str) -> None:
             "merge_how that cloud-init does not take",
         ),
         (message(text("cloud-config", "a: b", merge="list(append)")), "a merge_how without dict"),
-        ("## template: jinja\n#cloud-config\nmerge_how: dict()\nusers: []\n", "has users, and"),
+        (f"{JINJA}merge_how: dict(replace)\nusers: []\n", "has users, and would replace ours"),
+        (
+            f"{JINJA}merge_how:\n  - name: dict\n    settings: [replace]\nusers: []\n",
+            "has users, and would replace ours",
+        ),
+        (f"{JINJA}merge_how: dict(allow_delete)\nusers:\n", "has users, and would replace ours"),
+        (f"{JINJA}merge_how: dict({{{{ a }}}})\nusers: []\n", "only in the guest: let it be"),
+        (f"{JINJA}merge_how: [\n\nusers: []\n", "can be read only in the guest"),
+        (f"{JINJA}merge_how: append\n", "merge_how that cloud-init does not take"),
+        (
+            message(text("jinja2", f"{JINJA}users: []\n", merge="list()+dict(replace)+str()")),
+            "has users, and would replace ours",
+        ),
         ("## template: jinja\n#include http://a.example.jp\n", "the template in user_data begins"),
         ("## template: jinja\npackages: [a]\n", "the template in user_data begins"),
         (message(text("x-shellscript", "echo a\n")), "part 1 of user_data begins with"),

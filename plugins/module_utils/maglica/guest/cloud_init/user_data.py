@@ -63,12 +63,18 @@ _LISTS = ("users", "ssh_authorized_keys")
 # What theirs may add to, but not replace.
 _SHARED = (*_LISTS, "disable_root")
 _MERGER = re.compile(r"(dict|list|str)\((.*)\)")
+_Mergers = list[tuple[str, list[str]]]
 _REPLACE = "replace"
+_ADVISED = "let it be dict(no_replace, recurse_list) + list(append)"
 _INTO_LISTS = ("recurse_list", "recurse_array")
 _KEY = r"^[\"']?({})[\"']?[ \t]*:"
 _OURS_IN_TEMPLATE = re.compile(_KEY.format("|".join(_OURS)), re.MULTILINE)
 _SHARED_IN_TEMPLATE = re.compile(_KEY.format("|".join(_SHARED)), re.MULTILINE)
-_MERGE_IN_TEMPLATE = re.compile(_KEY.format("merge_how|merge_type"), re.MULTILINE)
+# With the lines that belong to it.
+_MERGE_IN_TEMPLATE = re.compile(
+    _KEY.format("merge_how|merge_type") + r".*(?:\n(?:[ \t]+\S|-[ \t]).*)*", re.MULTILINE
+)
+_JINJA_MARK = re.compile(r"\{[{%#]")
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,7 @@ def _check(part: Part) -> None:
     text = part.content.decode()
     header = _mergers(part.merge or "", part)
     if part.type == _JINJA:
-        _check_template(text, part)
+        _check_template(text, part, header)
     if part.type != CLOUD_CONFIG:
         return
     try:
@@ -179,15 +185,26 @@ def _check(part: Part) -> None:
             )
     told = config.get("merge_how")
     own = _mergers(config.get("merge_type") if told is None else told, part)
+    shared = {key: config[key] for key in config if key in _SHARED}
+    _need_ours_kept(own + header, list(shared), None in shared.values(), part)
+
+
+def _need_ours_kept(mergers: _Mergers, shared: list[Any], deletes: bool, part: Part) -> None:
+    """Refuse a part that is lost by how it is joined, or by which ours are lost that it has, too.
+
+    ``deletes``: it may say nothing for one of these, which can mean to delete ours.
+    """
     # Of two ways for one type the first one counts.
-    ways = dict(reversed((*own, *header)))
+    ways = dict(reversed(mergers))
     if "dict" not in ways:
         raise NameInvalid(
             f"{_called(part)} has a merge_how without dict(…): cloud-init would take nothing of it"
         )
-    shared = {key: config[key] for key in config if key in _SHARED}
-    if shared and (_replaces(ways) or ("allow_delete" in ways["dict"] and None in shared.values())):
-        raise _would_replace(list(shared), part)
+    if shared and (_replaces(ways) or (deletes and "allow_delete" in ways["dict"])):
+        raise NameInvalid(
+            f"{_called(part)} has {some(shared)}, and would replace ours by its merge_how:"
+            f" take that out, or {_ADVISED}"
+        )
 
 
 def _replaces(ways: Mapping[str, list[str]]) -> bool:
@@ -201,14 +218,7 @@ def _replaces(ways: Mapping[str, list[str]]) -> bool:
     return goes_into and "list" in ways and way == _REPLACE
 
 
-def _would_replace(keys: list[Any], part: Part) -> NameInvalid:
-    return NameInvalid(
-        f"{_called(part)} has {some(keys)}, and would replace ours by its merge_how: take that out,"
-        " or let it be dict(no_replace, recurse_list) + list(append)"
-    )
-
-
-def _check_template(text: str, part: Part) -> None:
+def _check_template(text: str, part: Part, header: _Mergers) -> None:
     """Look for what undoes ours in a text that becomes YAML only in the guest."""
     is_told = text.lstrip().lower().startswith(_BEGINNINGS[0][0])
     rest = (text.lstrip().partition("\n")[2] if is_told else text).lstrip()
@@ -218,11 +228,31 @@ def _check_template(text: str, part: Part) -> None:
             return
     _refuse_ours(_OURS_IN_TEMPLATE.findall(text))
     shared = _SHARED_IN_TEMPLATE.findall(text)
-    if shared and _MERGE_IN_TEMPLATE.search(text):
-        raise _would_replace(shared, part)
+    # Which of several counts is seen only in the guest.
+    said = [match[0] for match in _MERGE_IN_TEMPLATE.finditer(text)]
+    for own in [_mergers_in_template(each, part) for each in said] or [[]]:
+        if own is not None:
+            _need_ours_kept(own + header, shared, True, part)
+        elif shared:
+            raise NameInvalid(
+                f"{_called(part)} has {some(shared)}, and a merge_how that can be read only in the"
+                f" guest: {_ADVISED}"
+            )
 
 
-def _mergers(told: Any, part: Part) -> list[tuple[str, list[str]]]:
+def _mergers_in_template(said: str, part: Part) -> _Mergers | None:
+    """Return what lines of a template say as ``_mergers`` does; None if that is not seen yet."""
+    if _JINJA_MARK.search(said):
+        return None
+    try:
+        config = yaml_text.read(said)
+    except yaml_text.YamlInvalid:
+        return None
+    told = next(iter(config.values())) if isinstance(config, dict) else None
+    return None if told is None else _mergers(told, part)
+
+
+def _mergers(told: Any, part: Part) -> _Mergers:
     """Return by what a part is joined with those before: names, each with its options.
 
     cloud-init loses all of a part where it can't make sense of that. Raises NameInvalid.
