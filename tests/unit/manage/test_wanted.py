@@ -58,6 +58,10 @@ def _wanted(**fields: object) -> Wanted:
         ({"user": {"password": "in clear"}}, r"^user\.password: no hash"),
         ({"user": {"name": "root"}, "ssh_authorized_keys": [KEY]}, "^user: it is root, whose keys"),
         ({"user": {"name": "root"}, "root_password": HASH}, "^user: it is root, whose keys"),
+        (
+            {"user": {"name": "root", "shell": "/bin/sh"}, "customize": "cloud-init"},
+            "^user: cloud-init changes no shell of a user that is there, as root is",
+        ),
         ({"customize": "seed"}, "^customize: none of auto, cloud-init, offline, none"),
         ({"user_data": "packages: [vim]"}, "^user_data: user_data begins with"),
         ({"user_data": "#!" + 65536 * "x"}, "^user_data: user_data is longer than 65536 bytes"),

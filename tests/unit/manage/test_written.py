@@ -115,4 +115,10 @@ def test_what_a_host_would_have_against_a_clone() -> None:
         "user_data is for cloud-init, and it is customized offline, since its cloud-init is off"
     )
     assert told(by_files, user_data="#!/bin/sh\n") == in_vain
-    assert told(replace(by_files, way=Customize.CLOUD_INIT), user_data="#!/bin/sh\n") is None
+    by_cloud = replace(by_files, way=Customize.CLOUD_INIT)
+    assert told(by_cloud, user_data="#!/bin/sh\n") is None
+    root = User("root", ("adm",), None, "/bin/sh")
+    in_vain = "cloud-init changes no groups and no shell of a user that is there, as root is"
+    assert str(told(by_cloud, user=root)).startswith(in_vain)
+    assert told(by_cloud, user=root, customize="offline") is told(by_files, user=root) is None
+    assert told(by_cloud, user=replace(root, name="admin")) is told(by_cloud, user=User()) is None

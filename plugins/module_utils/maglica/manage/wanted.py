@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..model import names
+from ..model import names, user_data
 from ..model.errors import HostUnknown, MessageInvalid, NameInvalid, NameTaken
 from ..model.plain import plain
-from ..model.request import Nic
+from ..model.request import Customize, Nic
 from ..verbs.clone import CLONE, CloneSpec
 from ..verbs.stop import STOP_TIMEOUT
 from ..verbs.table import Presence
@@ -96,6 +96,9 @@ def want(
         # The user knows the parameter, and no message.
         raise NameInvalid(_in_options(str(error).lstrip("."))) from None
     _check_networks(spec.interfaces or ())
+    in_vain = user_data.against(spec.user) if spec.customize is Customize.CLOUD_INIT else None
+    if in_vain is not None:
+        raise NameInvalid(f"user: {in_vain}")
     return Wanted(spec, state, image, given, force, stop_timeout, new)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..model import user_data
 from ..model.errors import GuestUnsupported
 from ..model.plain import plain
 from ..model.request import Customize, HostStatus, Nic, User
@@ -57,12 +58,15 @@ def against(spec: CloneSpec, host: str, status: HostStatus | None) -> GuestUnsup
     if look is None or not look.current or spec.customize is Customize.NONE:
         return None
     is_offline = look.way is Customize.OFFLINE
+    by_cloud_init = look.way is Customize.CLOUD_INIT and spec.customize is not Customize.OFFLINE
     if not look.customizable:
         why = look.reason
     elif is_offline and spec.customize is Customize.CLOUD_INIT:
         why = f"it can't be customized by cloud-init: {look.reason}"
     elif is_offline and spec.customize is Customize.AUTO and spec.user_data is not None:
         why = f"user_data is for cloud-init, and it is customized offline, since {look.reason}"
+    elif by_cloud_init and (in_vain := user_data.against(spec.user)) is not None:
+        why = in_vain
     else:
         return None
     return GuestUnsupported(f"cannot clone {spec.name} from {spec.image} on host {host}: {why}")

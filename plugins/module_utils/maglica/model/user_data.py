@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from .errors import NameInvalid
+from .request import User
 
 # In bytes. OpenStack allows as much; a message has room for it beside all else of a request.
 MAX_USER_DATA = 64 * 1024
@@ -52,3 +53,16 @@ def beginning(text: str) -> str:
         return "a blank, which is " if text else "nothing, which is "
     word = _COMMENT.match(text)
     return f"{word[0]!r}, which is " if word else ""
+
+
+def against(user: User | None) -> str | None:
+    """Return why cloud-init would not make a user as asked for, as far as its name tells."""
+    if user is None or user.name != "root":
+        return None
+    told = [name for name in ("groups", "shell") if getattr(user, name)]
+    if not told:
+        return None
+    return (
+        f"cloud-init changes no {' and no '.join(told)} of a user that is there, as root is:"
+        " have a command of user_data do it (usermod in runcmd)"
+    )

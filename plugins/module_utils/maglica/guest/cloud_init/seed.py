@@ -17,6 +17,7 @@ from typing import Any
 
 from ...model.errors import GuestUnsupported
 from ...model.request import User
+from ...model.user_data import against
 from ..identity import Identity
 from .network_config import network_config
 from .user_data import CLOUD_CONFIG, Part, parts
@@ -128,7 +129,9 @@ def _users(seed: Seed) -> dict[str, Any]:
         User("root", ssh_authorized_keys=identity.authorized_keys, password=identity.root_password)
     )
     if user.name == "root":
-        _need_no_account(user)
+        problem = against(user)
+        if problem is not None:
+            raise GuestUnsupported(problem)
         root, settings = settings, {}
     if root:
         # Else a command that ends the session would come before keys that others have, too. Now
@@ -147,15 +150,6 @@ def _users(seed: Seed) -> dict[str, Any]:
     elif settings:
         config.update(settings)
     return config
-
-
-def _need_no_account(user: User) -> None:
-    told = [name for name in ("groups", "shell") if getattr(user, name)]
-    if told:
-        raise GuestUnsupported(
-            f"cloud-init changes no {' and no '.join(told)} of a user that is there, as root is:"
-            " have a command of user_data do it (usermod in runcmd)"
-        )
 
 
 def _own_group(user: User) -> dict[str, Any]:
