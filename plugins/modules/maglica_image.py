@@ -175,7 +175,8 @@ options:
     default: 1800
 notes:
   - Only a few images are fetched at the same time, on all hosts together; four, unless
-    C(imports_at_once) of the client worker's configuration says otherwise. The others wait.
+    C(imports_at_once) of the client worker's configuration says otherwise, and two on one host. The
+    others wait.
 seealso:
   - module: maglica.cloud.maglica_image_info
   - module: maglica.cloud.maglica_vm

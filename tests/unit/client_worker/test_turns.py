@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from maglica.client_worker.state import WAITS
+from maglica.host_worker.daemon.scheduler import Limits
 from maglica.model.request import State, new_request_id
 from maglica.verbs.add_image import AddImageSpec
+from maglica.verbs.remove_image import RemoveImageSpec
+from maglica.verbs.verb import SLOW_JOBS
 from support.reports import clone, report
 
 if TYPE_CHECKING:
@@ -33,6 +36,11 @@ def two(cell: Cell) -> Cell:
 def entry(name: str, host: str = "kvm0") -> dict[str, Any]:
     spec = AddImageSpec(name, host, path=f"/srv/{name}.img")
     return {"id": new_request_id(), "kind": "add_image", "spec": spec}
+
+
+def removal(name: str, host: str = "kvm0") -> dict[str, Any]:
+    spec = RemoveImageSpec(name, host, "11111111-1111-8111-8111-111111111111")
+    return {"id": new_request_id(), "kind": "remove_image", "spec": spec}
 
 
 def published(outcome: Outcome) -> list[str]:
@@ -143,3 +151,87 @@ def test_one_that_waits_can_be_cancelled(two: Cell) -> None:
     _kind, body = two.ask("cancel", id=of(two, "c").id)
     assert body["request"].state is State.CANCELLED
     assert states(two) == [SENT, SENT]
+
+
+def test_a_host_has_no_more_turns_than_it_works_at(cell: Cell) -> None:
+    cell.hello("kvm0")
+    cell.hello("kvm1")
+    assert Limits().slow_jobs == SLOW_JOBS == 2
+    assert published(cell.send("submit", requests=[entry(name) for name in "abcd"])) == ["a", "b"]
+    assert published(cell.send("submit", requests=[entry("e", "kvm1")])) == ["e"]
+    cell.result(of(cell, "a"), state="done")
+    assert states(cell) == [SENT, SENT, WAITING, SENT]
+
+
+@pytest.fixture
+def behind(two: Cell) -> Cell:
+    """An image is to be made, once one of others is there, and then to be removed."""
+    two.send("submit", requests=[entry("a"), entry("b", "kvm1"), entry("golden")])
+    two.send("submit", requests=[removal("golden"), removal("golden", "kvm1"), removal("other")])
+    return two
+
+
+def kinds(cell: Cell, name: str) -> list[tuple[str, str, str | None]]:
+    """Return how the requests about an image on kvm0 stand, the oldest first."""
+    mine = [each for each in cell.context.requests.of_host("kvm0") if each.name == name]
+    return [(each.kind, each.state.value, each.phase) for each in mine]
+
+
+def test_a_removal_does_not_overtake_the_import_before_it(behind: Cell) -> None:
+    assert kinds(behind, "golden") == [("add_image", *WAITING), ("remove_image", *WAITING)]
+    # On another host, and of another image, there is nothing to wait for.
+    assert kinds(behind, "other") == [("remove_image", *SENT)]
+    assert [each.state.value for each in behind.context.requests.of_host("kvm1")] == ["sent"] * 2
+    assert [each.name for each in behind.hello("kvm0")["requests"]] == ["a", "other"]
+    assert kinds(behind, "golden")[1] == ("remove_image", *WAITING)
+    done = of(behind, "a")
+    outcome = behind.send("result", host="kvm0", id=done.id, state="done")
+    assert published(outcome) == ["golden", "golden"]
+    assert kinds(behind, "golden") == [("add_image", *SENT), ("remove_image", *SENT)]
+    # Nor does another import overtake the removal.
+    behind.result(of(behind, "b"), state="done")
+    behind.send("submit", requests=[entry("golden"), removal("golden")])
+    assert [each[1] for each in kinds(behind, "golden")] == ["sent", "sent", "queued", "queued"]
+
+
+def test_a_removal_waits_over_a_restart(behind: Cell) -> None:
+    behind.reopen()
+    behind.context.slow_at_once = 2
+    behind.hello("kvm1")
+    behind.hello("kvm0")
+    assert kinds(behind, "golden") == [("add_image", *WAITING), ("remove_image", *WAITING)]
+    behind.result(of(behind, "a"), state="done")
+    assert kinds(behind, "golden") == [("add_image", *SENT), ("remove_image", *SENT)]
+
+
+def test_a_removal_that_nothing_is_before_goes_after_a_restart(two: Cell) -> None:
+    two.now += 10
+    two.hello("kvm1")
+    two.send("submit", requests=[removal("golden")])
+    two.context.requests.begin()
+    (asked,) = two.context.requests.of_host("kvm0")
+    two.context.requests.change(asked, state=State.QUEUED)
+    two.context.requests.commit()
+    two.reopen()
+    two.hello("kvm0")
+    assert kinds(two, "golden") == [("remove_image", *SENT)]
+
+
+def test_a_removal_goes_when_what_it_waits_for_is_cancelled(behind: Cell) -> None:
+    adding, removing = (
+        each for each in behind.context.requests.of_host("kvm0") if each.name == "golden"
+    )
+    outcome = behind.send("cancel", ids=[adding.id])
+    assert published(outcome) == ["golden"]
+    assert kinds(behind, "golden") == [("remove_image", *SENT)]
+    assert behind.context.requests.open[removing.id].state is State.SENT
+
+
+def test_a_removal_that_waits_can_be_cancelled(behind: Cell) -> None:
+    _adding, removing = (
+        each for each in behind.context.requests.of_host("kvm0") if each.name == "golden"
+    )
+    _kind, body = behind.ask("cancel", id=removing.id)
+    assert body["request"].state is State.CANCELLED
+    behind.result(of(behind, "a"), state="done")
+    assert kinds(behind, "golden") == [("add_image", *SENT)]

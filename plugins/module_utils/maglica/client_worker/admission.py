@@ -31,7 +31,7 @@ from ..verbs.verb import Leaves, OnVm, Takes
 from .placement.candidates import Candidate, Choice
 from .placement.choose import place_all
 from .placement.memory import load, start
-from .state import Context
+from .state import Context, waits_for_turn
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> 
     for request, place in zip(seen.new, seen.places):
         known[request.id] = context.requests.add(replace(request, host=place.host))
         context.hosts.reserve(known[request.id], seen.starts.get(request.id, 0))
-        if not table.of(request).slow:
+        if not waits_for_turn(context, known[request.id]):
             context.delivery.add(request.id, place.host)
     for request in asked:
         if request.id in seen.joined:

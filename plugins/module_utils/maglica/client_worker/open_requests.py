@@ -29,7 +29,7 @@ class OpenRequests:
         self.changed: dict[str, Request] = {}
         self._by_host: dict[str, dict[str, None]] = {}
         self._clones: dict[str, str] = {}
-        self._slow: dict[str, None] = {}
+        self._about_images: dict[str, None] = {}
         self._undo: list[tuple[Request | None, Request]] = []
 
     def load(self) -> None:
@@ -80,9 +80,9 @@ class OpenRequests:
         """Return the open clone request for a vm of that name, or None."""
         return self.open[self._clones[name]] if name in self._clones else None
 
-    def slow(self) -> list[Request]:
-        """Return the open requests of slow verbs, the oldest first."""
-        return [self.open[request_id] for request_id in self._slow]
+    def about_images(self) -> list[Request]:
+        """Return the open requests about images, the oldest first."""
+        return [self.open[request_id] for request_id in self._about_images]
 
     def of_host(self, host: str) -> list[Request]:
         """Return the open requests of a host, the oldest first."""
@@ -156,11 +156,11 @@ class OpenRequests:
             mine[request.id] = None
         else:
             mine.pop(request.id, None)
-        if table.of(request).slow:
+        if table.of(request).about == "image":
             if present:
-                self._slow[request.id] = None
+                self._about_images[request.id] = None
             else:
-                self._slow.pop(request.id, None)
+                self._about_images.pop(request.id, None)
         if table.of(request).makes_vm:
             if present:
                 self._clones[request.name] = request.id

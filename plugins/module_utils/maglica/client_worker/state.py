@@ -16,6 +16,7 @@ from ..model.plain import plain
 from ..model.request import Request, State
 from ..model.text import told
 from ..verbs import table
+from ..verbs.verb import SLOW_JOBS
 from ..wire import features, messages
 from ..wire.frames import Message, topic
 from .access import Table
@@ -25,7 +26,7 @@ from .open_requests import OpenRequests
 from .placement import reachable
 from .waits import Envelope, Waits
 
-# The phase of a slow request, an import of an image, that waits for its turn.
+# The phase of an import of an image that waits for its turn, and of what is to come after it.
 WAITS = "waiting for other imports"
 
 
@@ -177,33 +178,50 @@ def error_body(error: MaglicaError) -> dict[str, Any]:
 
 
 def waits_for_turn(context: Context, request: Request) -> bool:
-    """Tell whether a request is not to be told to its host yet: others like it are under way.
+    """Tell whether a request about an image is not to be told to its host before ``give_turns``
+    lets it go.
 
     Who has its turn is what the requests' own states say, so that a restart forgets none.
     """
-    is_queued = table.of(request).slow and request.state is State.QUEUED
+    is_queued = table.of(request).about == "image" and request.state is State.QUEUED
     return is_queued and request.id not in context.delivery
 
 
 def give_turns(context: Context) -> None:
-    """Let those slow requests go whose turn it is, the oldest first; to be called in a transaction.
+    """Let those requests about images go whose turn it is, the oldest first; to be called in a
+    transaction.
 
-    A host that is down, or says what keeps it from working, holds no turn, and gets none. Nor does
-    one that its host would only let wait for another about the same image: a turn is for work.
+    The slow ones have few turns, and a host has no more of them than it works at. A host that is
+    down, or says what keeps it from working, holds no turn, and gets none. Nor does one that its
+    host would only let wait for another about the same image: a turn is for work. The others need
+    none, but overtake no slow one about the same image, which they may be meant to undo.
     """
-    waiting = [each for each in context.requests.slow() if waits_for_turn(context, each)]
+    about = context.requests.about_images()
+    waiting = [each for each in about if waits_for_turn(context, each)]
     if not waiting:
         return
-    going = [each for each in context.requests.slow() if not waits_for_turn(context, each)]
+    slow = (each for each in about if table.of(each).slow)
+    going = [each for each in slow if not waits_for_turn(context, each)]
     free = context.slow_at_once - sum(_can_work(context, each) for each in going)
+    turns = Counter(each.host for each in going)
     taken = {(each.host, each.name) for each in going}
+    held_up = set()
     for request in waiting:
-        place = (request.host, request.name)
-        if free > 0 and place not in taken and _can_work(context, request):
-            context.delivery.add(request.id, request.host or "")
-            taken.add(place)
-            free -= 1
-        elif request.phase is None:
+        host, place = request.host, (request.host, request.name)
+        if not table.of(request).slow:
+            goes = place not in held_up
+        else:
+            has_room = free > 0 and turns[host] < SLOW_JOBS
+            goes = has_room and place not in taken and _can_work(context, request)
+            if goes:
+                taken.add(place)
+                turns[host] += 1
+                free -= 1
+        if goes:
+            context.delivery.add(request.id, host or "")
+            continue
+        held_up.add(place)
+        if request.phase is None:
             context.requests.change(request, phase=WAITS)
 
 

@@ -89,6 +89,10 @@ class Interrupted(str, enum.Enum):
     FINISHED = "finished"
 
 
+# As many requests of slow verbs a host works at, and is told of, at once.
+SLOW_JOBS = 2
+
+
 class Takes(str, enum.Enum):
     """What a request takes of its host, which is reserved until a report shows it."""
 
@@ -199,7 +203,7 @@ class Verb:
     ahead: bool = False
     # The phase that a request has which found something to do; None: any.
     acting_phase: str | None = None
-    # Whether it takes minutes and much of the net, so that few run at once.
+    # Whether it takes minutes and much of the net, so that few run at once: SLOW_JOBS on a host.
     slow: bool = False
 
     @property

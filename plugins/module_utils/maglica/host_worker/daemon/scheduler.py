@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ...verbs import table
+from ...verbs.verb import SLOW_JOBS
 from ..journal.requests import Entry
 
 # How many clones are a batch at most, by how often a job has died with one of them: what kills its
@@ -41,7 +42,7 @@ class Limits:
 
     clone_jobs: int = 1
     quick_jobs: int = 4
-    slow_jobs: int = 2
+    slow_jobs: int = SLOW_JOBS
     batches: tuple[int, ...] = BATCHES
     window: int = WINDOW
 
