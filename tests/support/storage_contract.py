@@ -178,7 +178,7 @@ class StorageContract:
             own_files.check(OwnFiles((base,)), context(connection))
         own_files.discard(OwnFiles((base,)), context(connection))
         assert files(pool) == ["base.qcow2", "overlay.qcow2"]
-        # Together they may go, the one on top first.
+        # Together they may go.
         own_files.check(OwnFiles((base, overlay)), context(connection))
-        own_files.discard(OwnFiles((overlay, base)), context(connection))
+        own_files.discard(OwnFiles((base, overlay)), context(connection))
         assert files(pool) == []

@@ -29,7 +29,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OwnFiles:
-    """What is removed together: volumes, and the files at ``paths``."""
+    """What is removed together: volumes, and the files at ``paths``.
+
+    A volume may lie upon one that stands before it, as they were made.
+    """
 
     volumes: tuple[OwnVolume, ...] = ()
     paths: tuple[str, ...] = ()
@@ -116,12 +119,12 @@ def check(own: OwnFiles, context: OwnerContext, uuid: str | None = None) -> None
 def discard(own: OwnFiles, context: OwnerContext) -> None:
     """Remove what may be removed, each for itself; the rest stays and is named in the log.
 
-    For what has no domain any more, or never had one. What lies upon others is to come first: what
-    stays of it keeps these. Raises StorageFailed for what can't be found out or removed now.
+    For what has no domain any more, or never had one. What lies upon others goes first: if it
+    stays, so do these. Raises StorageFailed for what can't be found out or removed now.
     """
     known = None
     gone: list[str] = []
-    for one in own.each():
+    for one in reversed((*own.each(),)):
         try:
             if _is_own(one, context):
                 known = known or references.find(context)

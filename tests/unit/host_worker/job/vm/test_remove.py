@@ -97,7 +97,7 @@ def test_a_volume_that_can_t_be_deleted_at_once(host: FakeHost, vm: str) -> None
         assert not run(host, request).state.ended
         assert host.clones() == []
     assert host.now(request).failure.text.startswith(
-        f"cannot remove {NAME} on host kvm0.example.jp: volume {NAME}.vda."
+        f"cannot remove {NAME} on host kvm0.example.jp: volume {NAME}.vdb."
     )
     assert run(host, request).state is State.DONE
     assert_gone(host, request)

@@ -198,7 +198,7 @@ def _tidy(image: MadeImage, context: JobContext) -> None:
     gone = []
     for version in image.record.versions[:-1]:
         if _is_idle(version, known, needed):
-            own_files.discard(OwnFiles(tuple(reversed(version.volumes))), context)
+            own_files.discard(OwnFiles(version.volumes), context)
         if not any(os.path.lexists(volume.path) for volume in version.volumes):
             gone.append(version.what.request)
     if gone:

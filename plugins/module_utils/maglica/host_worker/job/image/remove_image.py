@@ -87,7 +87,7 @@ def _forget(request: Request, spec: RemoveImageSpec, context: JobContext) -> Non
 
 
 def _unneeded(image: MadeImage, context: JobContext) -> OwnFiles:
-    """Return the image's own files, what lies upon others first. Raises NotOwn, StorageFailed."""
+    """Return the image's own files. Raises NotOwn where they are needed, or StorageFailed."""
     own = own_files.of_image(image.record)
     left = context.journal.bases(image.uuid)
     paths = [*own.all_paths, *(disk.path for base in left for disk in base.disks)]
@@ -97,7 +97,7 @@ def _unneeded(image: MadeImage, context: JobContext) -> OwnFiles:
     if left:
         raise NotOwn(f"its base {left[0].id} is in use")
     own_files.check(own, context, image.uuid)
-    return OwnFiles(tuple(reversed(own.volumes)), own.paths)
+    return own
 
 
 def _undefine(image: MadeImage, context: JobContext) -> None:
