@@ -193,6 +193,8 @@ class Domain:
     def destroy(self) -> None:
         self._connection.called("destroy")
         self.active = False
+        if not self.persistent:
+            self._connection.domains.remove(self)
 
     def setMetadata(self, kind: int, text: str, key: str, uri: str, flags: int) -> None:  # noqa: N802
         root, element = ET.fromstring(self.xml), ET.fromstring(text)

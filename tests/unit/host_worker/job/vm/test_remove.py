@@ -270,6 +270,18 @@ def test_what_comes_into_use_after_the_domain_has_gone_stays(host: FakeHost, vm:
     assert own_volumes(host) == [first]
 
 
+def test_one_that_is_started_as_it_is_undefined_is_ended(
+    host: FakeHost, vm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libvirt says no error, and lets it run without a definition."""
+
+    def undefine(domain: Domain, _flags: int) -> None:
+        domain.active, domain.persistent = True, False
+
+    monkeypatch.setattr(Domain, "undefineFlags", undefine)
+    assert_gone(host, run(host, removal(host, vm)))
+
+
 def test_a_definition_that_is_not_undone_keeps_its_disk(host: FakeHost) -> None:
     """Somebody has taken a domain over by removing Maglica's metadata."""
     request = host.request(NAME)

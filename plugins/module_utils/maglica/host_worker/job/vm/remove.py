@@ -90,6 +90,9 @@ def undefine(domain: Any, xml: str, *, ends: bool = True) -> None:
         if _has_checkpoints(domain):
             flags |= libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
         domain.undefineFlags(flags)
+    if ends and local.is_active(domain):
+        # Started in between, it would run on, and keep its files.
+        existing.destroy(domain)
 
 
 def _has_checkpoints(domain: Any) -> bool:
