@@ -274,6 +274,11 @@ def test_odd_files() -> None:
     guest = make_guest(_90="conf_d: ../../x\n")
     guest.add_file("/etc/cloud/cloud.cfg", "conf_d: '*'\n")
     assert "conf_d that is no path" in str(examine(guest).problem)
+    guest = make_guest()
+    for path in ("/usr/sbin/ifup", *(f"/etc/network/interfaces.d/{n}" for n in range(101))):
+        guest.add_file(path)
+    guest.add_file("/etc/network/interfaces")
+    assert "has 101 files in /etc/network/interfaces.d/*" in str(examine(guest).problem)
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,9 @@ def _beside(filesystem: Filesystem) -> str | None:
         return None
     anew = made_anew(filesystem)
     drop_ins = filesystem.glob(ifupdown.DROP_INS)
-    for path in (ifupdown.INTERFACES, *drop_ins[:_MAX_FILES]):
+    if len(drop_ins) > _MAX_FILES:
+        raise GuestUnsupported(f"the guest has {len(drop_ins)} files in {ifupdown.DROP_INS}")
+    for path in (ifupdown.INTERFACES, *drop_ins):
         match = path not in anew and _INTERFACE.search(_text(filesystem, path))
         if match:
             said = f"{match[1].strip()[:60]!r}"
