@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -334,7 +335,9 @@ def wait_for_appliance(folder: Path, seconds: float = 120) -> None:
 
 def wait_for_no_appliance(folder: Path, seconds: float = 60) -> None:
     # A killed QEMU runs nothing more, but the kernel takes a while to free its memory.
-    end = time.monotonic() + seconds
-    while running := appliances(folder):
-        assert time.monotonic() < end, f"the appliances {running} outlive their job"
-        time.sleep(0.05)
+    for pid in appliances(folder):
+        with contextlib.suppress(ProcessLookupError):
+            ended = os.pidfd_open(pid)
+            assert select.select([ended], [], [], seconds)[0], f"appliance {pid} outlives its job"
+            os.close(ended)
+    assert appliances(folder) == []
