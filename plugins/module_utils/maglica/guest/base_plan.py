@@ -112,7 +112,7 @@ def clean(findings: Findings) -> tuple[Edit, ...]:
     if findings.dhclient is not None:
         content = dhclient(findings.dhclient)
         edits.append(Write(DHCLIENT, content.encode("utf-8", "surrogateescape")))
-        if (findings.facts.network, findings.facts.resolver) == ("ifupdown", "file"):
+        if findings.facts.resolver == "file":
             edits.append(MakeDirectory(posixpath.dirname(_DHCLIENT_HOOK), 0o755))
             edits.append(Write(_DHCLIENT_HOOK, _DHCLIENT_HOOK_TEXT))
     if findings.fstab is not None:

@@ -96,7 +96,7 @@ def want(
         # The user knows the parameter, and no message.
         raise NameInvalid(_in_options(str(error).lstrip("."))) from None
     _check_networks(spec.interfaces or ())
-    in_vain = user_data.against(spec.user) if spec.customize is Customize.CLOUD_INIT else None
+    in_vain = user_data.problem_of(spec.user) if spec.customize is Customize.CLOUD_INIT else None
     if in_vain is not None:
         raise NameInvalid(f"user: {in_vain}")
     return Wanted(spec, state, image, given, force, stop_timeout, new)

@@ -65,7 +65,7 @@ def against(spec: CloneSpec, host: str, status: HostStatus | None) -> GuestUnsup
         why = f"it can't be customized by cloud-init: {look.reason}"
     elif is_offline and spec.customize is Customize.AUTO and spec.user_data is not None:
         why = f"user_data is for cloud-init, and it is customized offline, since {look.reason}"
-    elif by_cloud_init and (in_vain := user_data.against(spec.user)) is not None:
+    elif by_cloud_init and (in_vain := user_data.problem_of(spec.user)) is not None:
         why = in_vain
     else:
         return None

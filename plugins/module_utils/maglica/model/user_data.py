@@ -55,7 +55,7 @@ def beginning(text: str) -> str:
     return f"{word[0]!r}, which is " if word else ""
 
 
-def against(user: User | None) -> str | None:
+def problem_of(user: User | None) -> str | None:
     """Return why cloud-init would not make a user as asked for, as far as its name tells."""
     if user is None or user.name != "root":
         return None

@@ -21,7 +21,7 @@ from .verb import MEMORY, NAME, VCPUS, Interrupted, OnImage, Verb
 MAX_XML = 1 << 16
 _MAX_CHECKSUM = urls.MAX_LENGTH + len("sha512:")
 _MAX_PATH = 4096
-# XML has none of these, and a terminal or a log does what they say.
+# XML has none of most of these, and a terminal or a log does what the others say.
 _CONTROL = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
 _NOT_IN_XML = re.compile(rf"[{_CONTROL}\ud800-\udfff]")
 # What a definition can have of secrets, a display's password, is refused, but only by the host.

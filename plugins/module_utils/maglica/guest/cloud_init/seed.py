@@ -17,7 +17,7 @@ from typing import Any
 
 from ...model.errors import GuestUnsupported
 from ...model.request import User
-from ...model.user_data import against
+from ...model.user_data import problem_of
 from ..identity import Identity
 from .network_config import network_config
 from .user_data import CLOUD_CONFIG, Part, parts
@@ -129,7 +129,7 @@ def _users(seed: Seed) -> dict[str, Any]:
         User("root", ssh_authorized_keys=identity.authorized_keys, password=identity.root_password)
     )
     if user.name == "root":
-        problem = against(user)
+        problem = problem_of(user)
         if problem is not None:
             raise GuestUnsupported(problem)
         root, settings = settings, {}
