@@ -20,11 +20,12 @@ options:
         the inventory plugin P(maglica.cloud.maglica#inventory) sets; then the environment variable
         E(MAGLICA_CONFIG); then V(/etc/maglica/maglica.conf).
     type: path
-  host:
+  hosts:
     description:
       - The names of the hosts to ask; all when this is empty.
     type: list
     elements: str
+    aliases: [host]
     default: []
   host_timeout:
     description:

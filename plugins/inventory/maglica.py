@@ -177,7 +177,7 @@ options:
       - full
       - minimal
     default: full
-  definitions:
+  xml:
     description:
       - Whether to show each domain's XML as the variable C(maglica_xml).
     type: bool
@@ -417,7 +417,7 @@ READING = (
     "variable_prefix",
     "image_pattern",
     "gather",
-    "definitions",
+    "xml",
     "address_sources",
     "address_networks",
     "address_family",
@@ -540,7 +540,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             ),
             wanted=wanted,
             details=inventory_entries.HOSTS in include,
-            xml=self.get_option("definitions"),
+            xml=self.get_option("xml"),
             parallel=self.get_option("parallel"),
             image_pattern=self.get_option("image_pattern"),
             auth_file=auth_file and str(folder / Path(auth_file).expanduser()),

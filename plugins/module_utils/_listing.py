@@ -16,7 +16,7 @@ def listing_spec() -> dict[str, dict[str, Any]]:
     """Return the options of the documentation fragments maglica.cloud.listing and .images."""
     return {
         "config": {"type": "path"},
-        "host": {"type": "list", "elements": "str", "default": []},
+        "hosts": {"type": "list", "elements": "str", "aliases": ["host"], "default": []},
         "image_pattern": {"type": "str"},
         "host_timeout": {"type": "float", "default": 10.0},
         "parallel": {"type": "int", "default": 0},
@@ -30,7 +30,7 @@ def question(parameters: Mapping[str, Any]) -> info.Question:
     return info.Question(
         config=load_config(parameters),
         names=tuple(parameters["name"]) if "name" in parameters else (),
-        on_hosts=tuple(parameters["host"]),
+        on_hosts=tuple(parameters["hosts"]),
         image_pattern=parameters["image_pattern"],
         timeout=parameters["host_timeout"],
         parallel=parameters["parallel"],

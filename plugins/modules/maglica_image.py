@@ -160,6 +160,7 @@ options:
         gone).
     type: list
     elements: str
+    aliases: [host]
     default: []
   wait:
     description:
@@ -341,7 +342,7 @@ def argument_spec() -> dict:
             "default": ImageState.PRESENT.value,
         },
         **NEW,
-        "hosts": {"type": "list", "elements": "str", "default": []},
+        "hosts": {"type": "list", "elements": "str", "aliases": ["host"], "default": []},
         "wait": {"type": "bool", "default": True},
         "wait_timeout": {"type": "int", "default": 1800},
         **connection_spec(),

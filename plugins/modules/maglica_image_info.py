@@ -27,7 +27,7 @@ options:
     type: list
     elements: str
     default: []
-  definitions:
+  xml:
     description:
       - Whether to return each image's XML.
     type: bool
@@ -35,8 +35,8 @@ options:
   bases:
     description:
       - Whether to return each image's bases, which its vms build upon, and how its guest can be
-        customized. That is what the hosts, or those of O(host), last reported to the client worker,
-        which must answer then, also within O(host_timeout).
+        customized. That is what the hosts, or those of O(hosts), last reported to the client
+        worker, which must answer then, within O(client_worker_timeout).
     type: bool
     default: false
   inspect:
@@ -446,7 +446,7 @@ images:
     xml:
       description: The definition on the first of its hosts.
       type: str
-      returned: when O(definitions=true)
+      returned: when O(xml=true)
 other_bases:
   description:
     - The bases of images of O(name) that are not among RV(images), such as one that is gone or is
@@ -524,7 +524,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client 
 def argument_spec() -> dict:
     return {
         "name": {"type": "list", "elements": "str", "default": []},
-        "definitions": {"type": "bool", "default": False},
+        "xml": {"type": "bool", "default": False},
         "bases": {"type": "bool", "default": False},
         "inspect": {"type": "bool", "default": False},
         "wait_timeout": {"type": "int", "default": 600},
@@ -533,7 +533,7 @@ def argument_spec() -> dict:
 
 
 def ask(question: info.Question, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    shown = info.images(question, parameters["definitions"])
+    shown = info.images(question, parameters["xml"])
     if not parameters["bases"] and not parameters["inspect"]:
         return shown
     with Client(question.config, reply_timeout=question.timeout, attempts=1) as client:

@@ -27,7 +27,7 @@ options:
     type: list
     elements: str
     default: []
-  definitions:
+  xml:
     description:
       - Whether to return each vm's XML.
     type: bool
@@ -221,7 +221,7 @@ vms:
     xml:
       description: The definition.
       type: str
-      returned: when O(definitions=true)
+      returned: when O(xml=true)
 unreachable_hosts:
   description:
     - The hosts that did not answer, and why.
@@ -267,7 +267,7 @@ def argument_spec() -> dict:
             "choices": [family.value for family in addresses.AddressFamily],
             "default": addresses.AddressFamily.IPV4.value,
         },
-        "definitions": {"type": "bool", "default": False},
+        "xml": {"type": "bool", "default": False},
         **listing_spec(),
     }
 
@@ -278,7 +278,7 @@ def ask(question: info.Question, parameters: Mapping[str, Any]) -> dict[str, Any
         addresses.AddressFamily(parameters["address_family"]),
         tuple(map(addresses.check_network, parameters["address_networks"])),
     )
-    return info.vms(question, sources, preference, parameters["definitions"])
+    return info.vms(question, sources, preference, parameters["xml"])
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ def test_other_questions_are_asked_anew(
     inventory: Inventory, options: dict[str, Any], proxy: Proxy
 ) -> None:
     inventory.list({**options, **CACHE})
-    for other in ({"definitions": True}, {"include_filters": [{"name": ["vm0*"]}]}):
+    for other in ({"xml": True}, {"include_filters": [{"name": ["vm0*"]}]}):
         calls = proxy.calls.total()
         inventory.list({**options, **CACHE, **other})
         assert proxy.calls.total() > calls

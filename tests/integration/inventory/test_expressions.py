@@ -113,7 +113,7 @@ def options(libvirtd: Libvirtd) -> dict[str, Any]:
     return {
         "hosts": [{"name": "kvm0", "uri": uri}],
         "hostnames": ["'evil@' ~ maglica_host"],
-        "definitions": True,
+        "xml": True,
         "compose": {
             "copied": "maglica_who",
             "joined": "maglica_who ~ ''",

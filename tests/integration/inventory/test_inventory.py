@@ -257,7 +257,7 @@ def test_minimal(inventory: Inventory, kvm0: str) -> None:
 
 
 def test_definitions_on_request(inventory: Inventory, kvm0: str) -> None:
-    listed = inventory.list({**_hosts(kvm0=kvm0), "definitions": True})
+    listed = inventory.list({**_hosts(kvm0=kvm0), "xml": True})
     assert "<name>vm0.example.jp</name>" in listed.hosts["vm0.example.jp"]["maglica_xml"]
 
 

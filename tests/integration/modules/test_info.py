@@ -123,13 +123,13 @@ def test_answers(runner: Runner) -> None:
         ("maglica_vm_info", {}),
         (
             "maglica_vm_info",
-            {"name": ["web*"], "host": ["kvm0"], "definitions": True, "address_sources": []},
+            {"name": ["web*"], "hosts": ["kvm0"], "xml": True, "address_sources": []},
         ),
         ("maglica_image_info", {}),
         ("maglica_image_info", {"name": ["d*"], **original}),
         ("maglica_host_info", {}),
         ("maglica_vm_info", {"host": ["kvm1"], **original}),
-        ("maglica_host_info", {"host": ["kvm1"], **original}),
+        ("maglica_host_info", {"hosts": ["kvm1"], **original}),
     )
     _check_vms(vms)
     _check_named(named)
@@ -183,7 +183,7 @@ def _documentation(checkout: Path, module: str, part: str) -> Any:
 
 
 def test_all_that_is_returned_is_documented(runner: Runner, checkout: Path) -> None:
-    calls = [(module, {} if "host" in module else {"definitions": True}) for module in MODULES]
+    calls = [(module, {} if "host" in module else {"xml": True}) for module in MODULES]
     for (module, _options), result in zip(calls, runner.modules(*calls)):
         documented = _documentation(checkout, module, "RETURN")
         for name in (module.split("_")[1] + "s", "unreachable_hosts"):
@@ -228,7 +228,7 @@ def _check_hosts(result: dict[str, Any]) -> None:
 def test_failures(runner: Runner) -> None:
     bad = (
         ({"on_host_error": "fail"}, "host_down", "host kvm9: "),
-        ({"host": ["kvm5"]}, "host_unknown", "host kvm5 is not configured"),
+        ({"hosts": ["kvm5"]}, "host_unknown", "host kvm5 is not configured"),
         ({"config": "/nothing.conf"}, "config_invalid", "cannot read /nothing.conf"),
         ({"auth_file": "/nothing"}, "config_invalid", "cannot read /nothing: No such"),
         ({"image_pattern": "("}, "config_invalid", "image_pattern '(' is no regular expression"),

@@ -126,8 +126,9 @@ def test_what_lacks_is_prepared(run: Run, client: FakeClient) -> None:
     }
 
 
-def test_nothing_to_do(run: Run, client: FakeClient) -> None:
-    result = run(hosts=[HOSTS[2]])
+@pytest.mark.parametrize("option", ["hosts", "host"])
+def test_nothing_to_do(run: Run, client: FakeClient, option: str) -> None:
+    result = run(**{option: [HOSTS[2]]})
     assert (result["changed"], [each.spec.host for each in client.asked]) == (False, [HOSTS[2]])
     assert result["diff"] == {"before": {}, "after": {}}
 

@@ -76,14 +76,15 @@ def test_what_is_known_of_a_guest(run: Run) -> None:
     assert look.keys() == documented["images"]["contains"]["looks"]["contains"].keys()
 
 
+@pytest.mark.parametrize("option", ["hosts", "host"])
 def test_what_is_told_of_the_hosts_that_are_asked(
-    run: Run, client: FakeClient, monkeypatch: pytest.MonkeyPatch
+    run: Run, client: FakeClient, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
     (status,) = client.hosts()
     left = (request.Leftover("/pool/x.vda.0123abcd.qcow2", "default", 4096),)
     other = replace(status, host="kvm1", report=replace(status.report, leftovers=left))
     monkeypatch.setattr(client, "hosts", lambda: (status, other))
-    result = run(bases=True, host=["kvm0"])
+    result = run(bases=True, **{option: ["kvm0"]})
     (image,) = result["images"]
     told = [*image["bases"], *image["looks"], *result["other_bases"][GONE]]
     assert ({each["host"] for each in told}, result["leftovers"]) == ({"kvm0"}, [])
