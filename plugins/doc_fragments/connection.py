@@ -34,6 +34,11 @@ options:
       - A file with user names and passwords for hosts that ask for them by SASL, in libvirt's own
         form (see U(https://libvirt.org/auth.html#client-configuration)).
     type: path
+attributes:
+  action_group:
+    description: Takes defaults from C(group/maglica.cloud.maglica) in C(module_defaults).
+    support: full
+    membership: [maglica.cloud.maglica]
 requirements:
   - pyzmq
   - libvirt-python

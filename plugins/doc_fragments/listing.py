@@ -27,6 +27,11 @@ options:
     elements: str
     aliases: [host]
     default: []
+  client_worker_timeout:
+    description:
+      - How many seconds the client worker may take for an answer, where the module asks it.
+    type: float
+    default: 5.0
   host_timeout:
     description:
       - How many seconds a host may take for all its answers together.
@@ -53,6 +58,10 @@ options:
       - fail
     default: warn
 attributes:
+  action_group:
+    description: Takes defaults from C(group/maglica.cloud.maglica) in C(module_defaults).
+    support: full
+    membership: [maglica.cloud.maglica]
   check_mode:
     description: Can run in check mode and tell what would change without changing it.
     support: full

@@ -18,6 +18,7 @@ def listing_spec() -> dict[str, dict[str, Any]]:
         "config": {"type": "path"},
         "hosts": {"type": "list", "elements": "str", "aliases": ["host"], "default": []},
         "image_pattern": {"type": "str"},
+        "client_worker_timeout": {"type": "float", "default": 5.0},
         "host_timeout": {"type": "float", "default": 10.0},
         "parallel": {"type": "int", "default": 0},
         "auth_file": {"type": "path"},

@@ -536,7 +536,8 @@ def ask(question: info.Question, parameters: Mapping[str, Any]) -> dict[str, Any
     shown = info.images(question, parameters["xml"])
     if not parameters["bases"] and not parameters["inspect"]:
         return shown
-    with Client(question.config, reply_timeout=question.timeout, attempts=1) as client:
+    timeout = parameters["client_worker_timeout"]
+    with Client(question.config, reply_timeout=timeout, attempts=1) as client:
         hosts = client.hosts()
         if parameters["inspect"]:
             alive = {status.host for status in hosts if status.alive}

@@ -99,4 +99,4 @@ def test_every_role_is_documented(installed: Installed) -> None:
 def test_action_group_names_every_module(installed: Installed) -> None:
     runtime = yaml.safe_load((installed.folder / "meta" / "runtime.yml").read_text())
     modules = {path.stem for path in (installed.folder / "plugins" / "modules").glob("*.py")}
-    assert set(runtime["action_groups"]["all"]) == modules
+    assert set(runtime["action_groups"]["maglica"]) == modules

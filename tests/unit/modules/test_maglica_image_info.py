@@ -57,14 +57,13 @@ def run(run_module: Run, client: FakeClient) -> Run:
 
 
 def test_bases_also_of_images_that_are_not_listed(run: Run, client: FakeClient) -> None:
-    result = run(bases=True, host_timeout=3)
+    result = run(bases=True, client_worker_timeout=3)
     assert [base["id"] for base in result["images"][0]["bases"]] == ["12"]
     assert result["other_bases"].keys() == {GONE}
     assert [base["id"] for base in result["other_bases"][GONE]] == ["11"]
     documented = yaml.safe_load(maglica_image_info.RETURN)
     shown = documented["images"]["contains"]["bases"]["contains"].keys()
     assert result["other_bases"][GONE][0].keys() == shown
-    # The client worker may not take longer than a host, either.
     assert client.made == [{"reply_timeout": 3, "attempts": 1}]
 
 

@@ -18,7 +18,12 @@ MODULES = sorted(
     path.stem for path in (Path(__file__).parents[3] / "plugins" / "modules").glob("maglica_*.py")
 )
 # What an option is like where nothing is said.
-USUAL = {"type": "str", "required": False, "default": None, "choices": None, "elements": None}
+USUAL = {
+    **{"type": "str", "required": False, "default": None, "choices": None, "elements": None},
+    "aliases": None,
+}
+# What can be said once for all, as of group/maglica.cloud.maglica in module_defaults.
+SHARED = {"config", "client_worker_timeout", "host_timeout", "auth_file"}
 
 
 def documented(module: Any) -> dict[str, Any]:
@@ -49,6 +54,16 @@ def test_the_options_are_the_documented_ones(name: str) -> None:
     options = getattr(module, "argument_spec", listing_spec)()
     spec = {name: form(option, "options") for name, option in options.items()}
     assert spec == documented(module)
+
+
+def test_defaults_of_the_action_group_fit_all_its_modules() -> None:
+    runtime = yaml.safe_load((Path(__file__).parents[3] / "meta" / "runtime.yml").read_text())
+    assert runtime["action_groups"] == {"maglica": MODULES}
+    for name in MODULES:
+        module = import_module(f"{COLLECTION}.modules.{name}")
+        options = getattr(module, "argument_spec", listing_spec)()
+        assert options.keys() >= SHARED, name
+        assert not any(options[option].get("required") for option in SHARED)
 
 
 @pytest.mark.parametrize("value", [0, -1, "inf", "nan", "1e300"])
