@@ -389,16 +389,18 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.filter
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.inventory import (
     InventoryEntry,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.snapshot import (
-    AddressSource,
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.snapshot import Snapshot
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.libvirtd.hosts import (
     Gather,
     Known,
-    Snapshot,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.errors import (
     ConfigInvalid,
     HostDown,
     MaglicaError,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.reported import (
+    AddressSource,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import (
     one_line,

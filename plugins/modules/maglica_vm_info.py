@@ -245,8 +245,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.maglica.cloud.plugins.module_utils._listing import answer, listing_spec
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import addresses, info
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.snapshot import (
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import info
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.libvirtd import addresses
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.reported import (
     AddressSource,
 )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from maglica.config.config import HostEntry
 from maglica.fleet import fleet
-from maglica.fleet.snapshot import Gather
+from maglica.libvirtd.hosts import Gather
 from maglica.model.errors import ConfigInvalid
 from support import testdriver
 from support.ports import free_port

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from maglica.config.config import HostEntry
-from maglica.fleet import fleet, host_reader
-from maglica.fleet.snapshot import AddressSource
+from maglica.fleet import fleet
+from maglica.libvirtd import host_reader
+from maglica.model.reported import AddressSource
 from support import testdriver
 from support.latency import proxied
 from support.testdriver import Libvirtd

@@ -14,8 +14,9 @@ from typing import Any
 import libvirt
 import pytest
 from maglica.config.config import HostEntry
-from maglica.fleet import fleet, host_reader
-from maglica.fleet.snapshot import Gather
+from maglica.fleet import fleet
+from maglica.libvirtd import host_reader
+from maglica.libvirtd.hosts import Gather
 from maglica.model.vm import vm_uuid
 from support import testdriver
 from support.testdriver import Libvirtd

@@ -11,9 +11,10 @@ import pytest
 from maglica.config.config import HostEntry
 from maglica.domain.metadata import IMAGE_NAMESPACE
 from maglica.fleet import fleet
-from maglica.fleet.snapshot import AddressSource, Gather
+from maglica.libvirtd.hosts import Gather
 from maglica.model.errors import ConfigInvalid
 from maglica.model.image import image_uuid
+from maglica.model.reported import AddressSource
 from maglica.model.vm import vm_uuid
 from support import made_image, testdriver
 from support.latency import proxied

@@ -15,7 +15,8 @@ import libvirt
 import pytest
 from maglica.config.config import HostEntry
 from maglica.fleet import fleet
-from maglica.fleet.snapshot import Gather, Snapshot
+from maglica.fleet.snapshot import Snapshot
+from maglica.libvirtd.hosts import Gather
 from support import testdriver
 from support.latency import Proxy, proxied
 from support.testdriver import Libvirtd

@@ -16,9 +16,11 @@ from typing import Any
 import libvirt
 import pytest
 from maglica.config.config import HostEntry
-from maglica.fleet import fleet, host_reader
-from maglica.fleet.snapshot import AddressSource, Found, Gather
-from maglica.libvirtd.hosts import Unreachable
+from maglica.fleet import fleet
+from maglica.fleet.snapshot import Found
+from maglica.libvirtd import host_reader
+from maglica.libvirtd.hosts import Gather, Unreachable
+from maglica.model.reported import AddressSource
 from support import testdriver
 from support.latency import proxied
 from support.testdriver import Libvirtd

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from maglica.config.config import HostEntry
 from maglica.fleet import fleet
-from maglica.fleet.snapshot import Gather
 from maglica.libvirtd import interrupter
+from maglica.libvirtd.hosts import Gather
 from support.latency import proxied
 from support.ports import free_port
 from support.testdriver import Libvirtd

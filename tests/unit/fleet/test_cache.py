@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 from maglica.fleet.cache import VERSION, dump, load, merge
-from maglica.fleet.snapshot import Host, PoolState, Snapshot
-from maglica.libvirtd.hosts import Unreachable
+from maglica.fleet.snapshot import Snapshot
+from maglica.libvirtd.hosts import Host, Unreachable
 from maglica.model.image import ImageVersion
 from maglica.model.moment import Moment
+from maglica.model.reported import PoolState
 from maglica.model.vm import Disk, Domain, Interface
 
 VM = Domain(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from maglica.fleet.filter import Filters, Rule, image_names, rule
-from maglica.fleet.snapshot import Known
+from maglica.libvirtd.hosts import Known
 from maglica.model.errors import ConfigInvalid
 from maglica.model.image import image_uuid
 from maglica.model.vm import Domain, vm_uuid

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from maglica.config.config import Config, HostEntry
 from maglica.fleet import info
-from maglica.fleet.addresses import ANY
+from maglica.libvirtd.addresses import ANY
 from maglica.model.errors import ConfigInvalid
 
 HOST = HostEntry("kvm0", "test+tcp://127.0.0.1:1/default")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from maglica.config.config import HostEntry
 from maglica.fleet.inventory import InventoryEntry, Naming, distinct, entries, is_plain
-from maglica.fleet.snapshot import Host, Snapshot
+from maglica.fleet.snapshot import Snapshot
+from maglica.libvirtd.hosts import Host
 from maglica.model.vm import Domain
 
 HOSTS = [

@@ -8,11 +8,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from ..libvirtd.hosts import Unreachable
+from ..libvirtd.hosts import Host, Unreachable
 from ..model.image import ImageVersion
 from ..model.moment import Moment
+from ..model.reported import PoolState
 from ..model.vm import Disk, Domain, Interface
-from .snapshot import Host, PoolState, Snapshot
+from .snapshot import Snapshot
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
 VERSION = 6

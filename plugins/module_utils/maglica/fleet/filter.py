@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Union
 
+from ..libvirtd.hosts import Known
 from ..model.errors import ConfigInvalid
 from ..model.image import may_be_made_image
 from ..model.vm import Domain
-from .snapshot import Known
 
 # Evaluates an expression on a domain; None when that is too early.
 Evaluate = Callable[[str, Domain, Known], Union[bool, None]]

@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import _deps
-from ..libvirtd import all_hosts
-from ..libvirtd.hosts import HostToRead
+from ..libvirtd import all_hosts, host_reader
+from ..libvirtd.addresses import ANY, Preference
+from ..libvirtd.host_reader import Reading, Wanted
+from ..libvirtd.hosts import Gather, HostToRead
 from ..libvirtd.session import Options, Session
 from ..model.errors import HostUnknown
+from ..model.reported import AddressSource
 from ..model.vm import Domain
-from . import host_reader
-from .addresses import ANY, Preference
 from .filter import image_names
-from .host_reader import Reading, Wanted
-from .snapshot import AddressSource, Found, Gather, Snapshot
+from .snapshot import Found, Snapshot
 
 # How often a vm's lease is looked for, in seconds: soon after the start, then less often.
 _FIRST_LOOK = 0.25

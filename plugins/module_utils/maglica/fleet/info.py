@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config.config import Config, HostEntry
+from ..libvirtd.addresses import Preference
+from ..libvirtd.hosts import Gather
 from ..model.errors import HostDown, HostUnknown
+from ..model.reported import AddressSource
 from . import fleet
 from . import shown as fleet_shown
-from .addresses import Preference
 from .filter import Filters, matches, rule
-from .snapshot import AddressSource, Gather, Snapshot
+from .snapshot import Snapshot
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
 
-from ..libvirtd.hosts import HostToRead, Unreachable
+from ..libvirtd.hosts import Host, HostToRead, Unreachable
 from ..model.image import ImageVersion
 from ..model.moment import Moment
 from ..model.vm import Disk, Domain
-from .snapshot import Host, Snapshot
+from .snapshot import Snapshot
 
 
 def vm(domain: Domain) -> dict[str, Any]:

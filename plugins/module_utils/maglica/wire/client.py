@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The six things that a client says to the client worker, as methods."""
+"""The seven things that a client says to the client worker, as methods."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Callable
 
 from ..model import errors
 from ..model.errors import MessageInvalid, RequestTimeout
+from ..model.reported import ReportedDomain, ReportedHost
 from ..model.request import (
     HostStatus,
     Placement,
@@ -158,6 +159,36 @@ class Client(Exchange):
                 after = status.host
             more = reply.get("more", False) and bool(found)
         return None
+
+    def reported(
+        self, hosts: Sequence[str] = (), names: Sequence[str] = ()
+    ) -> tuple[tuple[ReportedHost, ...], tuple[ReportedDomain, ...]]:
+        """Return what hosts have reported of themselves, by name, and of their domains, by UUID.
+
+        Of these ``hosts`` only, and the domains of these ``names`` only; none stands for all. A
+        host that is not known is not in the answer. A domain that moves meanwhile is there once.
+        """
+        # More of them than a message may have: all are asked for.
+        asked = {"hosts": tuple(hosts), "names": tuple(names)}
+        body = {key: each for key, each in asked.items() if 0 < len(each) <= messages.MAX_LISTED}
+        known: dict[str, ReportedHost] = {}
+        domains: dict[tuple[str, str], ReportedDomain] = {}
+        after: str | None = ""
+        while after is not None:
+            reply = self.call("domains", {**body, "after": after} if after else body)
+            known.update((host.name, host) for host in reply["hosts"])
+            domains.update(((each.uuid, each.host), each) for each in reply["domains"])
+            if reply.get("next") == after:
+                raise MessageInvalid("the client worker's answer to domains goes on where it began")
+            after = reply.get("next")
+        return (
+            tuple(host for name, host in sorted(known.items()) if not hosts or name in hosts),
+            tuple(
+                each
+                for _place, each in sorted(domains.items())
+                if (not hosts or each.host in hosts) and (not names or each.name in names)
+            ),
+        )
 
     def wait(
         self,

@@ -35,6 +35,7 @@ _REPLIES = {
     "wait": ("requests",),
     "cancel": ("requests",),
     "hosts": ("hosts",),
+    "domains": ("domains",),
 }
 
 

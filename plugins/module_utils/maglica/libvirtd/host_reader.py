@@ -22,16 +22,17 @@ from .. import _deps
 from ..domain import definition as domain_xml
 from ..domain import seen
 from ..domain.definition import Definition
-from ..libvirtd.facts import state_name
-from ..libvirtd.session import Session, code, faults
 from ..model.errors import ImageUnsupported
 from ..model.image import may_be_made_image
+from ..model.reported import AddressSource
 from ..model.text import short
 from ..model.vm import Domain
 from . import address_sources, addresses, host_facts
 from .address_sources import AskedDomain
 from .addresses import ANY, Preference
-from .snapshot import AddressSource, Gather, Host, Known
+from .facts import state_name
+from .hosts import Gather, Host, Known
+from .session import Session, code, faults
 
 # The version of a vm's UUID, which derives from a name: RFC 9562, section 5.5.
 _VM = 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from maglica.fleet.addresses import (
+from maglica.libvirtd.addresses import (
     ANY,
     AddressFamily,
     Lease,

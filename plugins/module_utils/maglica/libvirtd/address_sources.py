@@ -12,13 +12,13 @@ from functools import partial
 from typing import Any
 
 from .. import _deps
-from ..libvirtd.session import CALLS_AT_ONCE, Session, code, faults
 from ..model.errors import HostDown
+from ..model.reported import AddressSource
 from ..model.text import short
 from ..model.vm import Domain, Interface
 from . import addresses
 from .addresses import Lease
-from .snapshot import AddressSource
+from .session import CALLS_AT_ONCE, Session, code, faults
 
 # All agents of a host together may take this part of what is left of the host's time.
 _AGENTS_PART = 0.5

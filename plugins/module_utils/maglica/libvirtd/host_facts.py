@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _deps
-from ..libvirtd.facts import memory_mib
-from ..libvirtd.session import Session, code, faults
+from ..model.reported import PoolState
 from ..model.text import short
-from .snapshot import Host, PoolState
+from .facts import memory_mib
+from .hosts import Host
+from .session import Session, code, faults
 
 # virStoragePoolInfo's state of a pool that is in use: VIR_STORAGE_POOL_RUNNING.
 _RUNNING = 2

@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What hosts have reported of themselves and of their domains, as the client worker tells it.
+
+A reader gets from it what libvirt would show, addresses by each source, and how old it is.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .image import ImageVersion
+from .moment import Moment
+from .vm import Disk
+
+
+class AddressSource(str, enum.Enum):
+    """Where an address is looked for: DHCP leases, the guest's agent, the host's ARP table, or
+    what was recorded in the vm's definition when it was cloned."""
+
+    LEASE = "lease"
+    AGENT = "agent"
+    ARP = "arp"
+    RECORDED = "recorded"
+
+
+@dataclass(frozen=True)
+class PoolState:
+    """A storage pool of a host."""
+
+    name: str
+    active: bool
+    capacity_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class ReportedInterface:
+    """A network interface of a vm; ``addresses`` by the value of the AddressSource that knows
+    them. A source that knows none is left out.
+    """
+
+    mac: str
+    network: str | None = None
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReportedDomain:
+    """A domain as its host has reported it; the fields are those of vm.Domain.
+
+    ``interfaces`` have the addresses of every source, of which the reader chooses.
+    """
+
+    name: str
+    uuid: str
+    host: str
+    state: str
+    active: bool
+    made: bool | None = None
+    is_image: bool = False
+    image: str | None = None
+    image_version: str | None = None
+    request: str | None = None
+    created: Moment | None = None
+    who: str | None = None
+    clone_mode: str | None = None
+    base: str | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    interfaces: tuple[ReportedInterface, ...] = ()
+    disks: tuple[Disk, ...] = ()
+    tags: tuple[str, ...] = ()
+    checksum: str | None = None
+    ssh_host_keys: tuple[str, ...] = ()
+    restart_needed: bool = False
+    customize: str | None = None
+    customize_reason: str | None = None
+    versions: tuple[ImageVersion, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportedHost:
+    """A host as it has reported itself.
+
+    ``alive``: it reports. ``age_s``: seconds since its last report, None if there is none.
+    ``libvirt_error``: why the domains may be out of date though it reports: what its libvirtd
+    answers, or that it does not. ``networks`` are the active ones. ``problems`` are texts about
+    single things that could not be read.
+    """
+
+    name: str
+    alive: bool
+    age_s: float | None = None
+    libvirt_error: str | None = None
+    uri: str | None = None
+    hostname: str | None = None
+    cpus: int | None = None
+    memory_total_mib: int | None = None
+    memory_free_mib: int | None = None
+    libvirt_version: str | None = None
+    hypervisor_version: str | None = None
+    pools: tuple[PoolState, ...] = ()
+    networks: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
