@@ -175,13 +175,13 @@ def test_an_interrupted_clone_goes_on(shell: Shell, kvm0: Host) -> None:
 
 def test_errors_have_their_status(shell: Shell, worker: Worker, kvm0: Host) -> None:
     status, out, err = shell.run("vm", "clone", "--image=none", "--hostname=vm0.example.jp")
-    assert (status, out) == (1, "")
+    assert (status, out) == (3, "")
     assert err.count("\n") == 1
     assert "none" in err
     worker.access.clear()
     worker.grant("observer", "somebody")
     status, out, err = shell.run("image", "list")
-    assert (status, out) == (5, "")
+    assert (status, out) == (4, "")
     assert "refuses the public key" in err
     assert err.count("\n") == 1
 

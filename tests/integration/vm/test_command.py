@@ -36,7 +36,7 @@ def test_each_command_sees_what_the_one_before_has_done(command: Command) -> Non
     assert command("vm", "remove", NAME).status == 0
     assert _rows(command) == []
     gone = command("vm", "remove", NAME)
-    assert (gone.status, gone.err) == (1, f"maglica: no host has a vm {NAME}\n")
+    assert (gone.status, gone.err) == (3, f"maglica: no host has a vm {NAME}\n")
 
 
 def test_what_others_made_is_seen_at_once_and_left_alone(
@@ -45,7 +45,7 @@ def test_what_others_made_is_seen_at_once_and_left_alone(
     cell.add(KVM0, "foreign.example.jp", active=True, image=None)
     assert _rows(command)[0][:3] == ["foreign.example.jp", KVM0, "running"]
     refused = command("vm", "stop", "foreign.example.jp", "--force")
-    assert refused.status == 1
+    assert refused.status == 4
     assert "was not made by Maglica, so it is left alone" in refused.err
     assert _rows(command)[0][:3] == ["foreign.example.jp", KVM0, "running"]
 
@@ -55,7 +55,7 @@ def test_what_is_being_made_is_waited_for(cell: SimulatedCell, command: Command)
     clone = command("vm", "clone", "--image", IMAGE, "--hostname", NAME, "--no-wait")
     assert clone.status == 0
     late = command("vm", "stop", NAME, "--timeout", "1")
-    assert (late.status, late.out) == (3, "")
+    assert (late.status, late.out) == (6, "")
     cell.release()
     assert command("vm", "stop", NAME).status == 0
     assert _rows(command)[0][2] == "stopped"

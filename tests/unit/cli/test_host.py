@@ -47,7 +47,7 @@ def test_what_is_missing_is_said(
 
 def test_a_host_that_is_not_configured(run: Callable[..., Ran]) -> None:
     ran = run("vm", "list", "--host", "host9.example.jp")
-    assert (ran.status, ran.out) == (1, "")
+    assert (ran.status, ran.out) == (3, "")
     assert ran.err.startswith("maglica: host host9.example.jp is not in the configuration, which")
 
 

@@ -121,7 +121,7 @@ def test_each_host_tells_what_was_to_do(run: Callable[..., Ran], fake: FakeClien
         ]
 
 
-@pytest.mark.parametrize(("words", "status"), [(["--no-wait"], 0), (["--timeout", "1"], 3)])
+@pytest.mark.parametrize(("words", "status"), [(["--no-wait"], 0), (["--timeout", "1"], 6)])
 def test_what_is_only_queued_is_not_called_prepared(
     run: Callable[..., Ran], words: list[str], status: int
 ) -> None:
@@ -196,13 +196,13 @@ def test_all_that_can_be_said_of_a_new_image(
 @pytest.mark.parametrize(
     ("words", "status", "text"),
     [
-        (("golden",), 1, "the catalog has no image golden"),
+        (("golden",), 3, "the catalog has no image golden"),
         (("golden", "--url", URL), 2, "needs a checksum"),
         (("golden", "--url", URL, "--path", "/a"), 2, "not allowed with argument --url"),
         (("golden", "--path", "/a", "--xml", "/nowhere"), 2, "cannot read a definition"),
         (("golden", "--path", "/a", "--memory", "4GB"), 2, "no size"),
-        ((SL61, "--path", "/a"), 1, "has a domain of that name"),
-        (("golden", "--path", "/a", "--host", "host9.example.jp"), 1, "no such host"),
+        ((SL61, "--path", "/a"), 4, "has a domain of that name"),
+        (("golden", "--path", "/a", "--host", "host9.example.jp"), 3, "no such host"),
     ],
 )
 def test_what_can_not_be_added(
@@ -215,7 +215,7 @@ def test_what_can_not_be_added(
 
 def test_an_image_is_removed(run: Callable[..., Ran], fake: FakeClient) -> None:
     ran = run("image", "remove", "golden")
-    assert (ran.status, ran.err) == (1, "maglica: no host that is up has an image golden\n")
+    assert (ran.status, ran.err) == (3, "maglica: no host that is up has an image golden\n")
     made = (ImageSummary("golden", UUID, True, DIGEST, URL, 1),)
     fake._hosts["host1.example.jp"] = replace(HOST1, report=replace(HOST1.report, images=made))
     fake.story = [{"state": State.DONE, "phases": (Phase("undefine", 0.1),)}]
@@ -226,7 +226,7 @@ def test_an_image_is_removed(run: Callable[..., Ran], fake: FakeClient) -> None:
         {"host": "host1.example.jp", "changed": True, "request": request.id, "seconds": 0.1}
     ]
     refused = run("image", "remove", SL61)
-    assert (refused.status, "Maglica did not make it" in refused.err) == (1, True)
+    assert (refused.status, "Maglica did not make it" in refused.err) == (4, True)
 
 
 def test_hosts_look_at_an_image(run: Callable[..., Ran], fake: FakeClient) -> None:
@@ -253,9 +253,9 @@ def test_hosts_look_at_an_image(run: Callable[..., Ran], fake: FakeClient) -> No
 
 def test_what_can_not_be_looked_at(run: Callable[..., Ran], fake: FakeClient) -> None:
     ran = run("image", "inspect", "golden")
-    assert (ran.status, ran.err) == (1, "maglica: no host that is up has an image golden\n")
+    assert (ran.status, ran.err) == (3, "maglica: no host that is up has an image golden\n")
     failure = Failure("image_running", "cannot inspect image golden: it is running")
     fake.story = [{"state": State.FAILED, "failure": failure}]
     ran = run("image", "inspect", "golden", "--host", "host0.example.jp", "--json")
-    assert (ran.status, json.loads(ran.out)) == (1, [])
+    assert (ran.status, json.loads(ran.out)) == (4, [])
     assert ran.err.splitlines()[-1] == f"maglica: {failure.text}"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from maglica.cli import exits
 from maglica.model import errors
 from support.cli_runs import CLONE, UUID, Ran
 from support.fake_client import FakeClient
@@ -33,14 +34,21 @@ def test_json_is_values_only(run: Callable[..., Ran]) -> None:
     assert json.loads(run("request", "list", "--json").out) == []
 
 
+def test_every_error_has_one_exit_status() -> None:
+    assert {cls.code for cls in errors.CLASSES} == set(exits._STATUS)
+    assert set(exits.MEANINGS) == set(exits.Exit)
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
         (errors.ConfigInvalid("x"), 2),
         (errors.DependencyMissing("x"), 2),
-        (errors.RequestTimeout("x"), 3),
-        (errors.PeerSilent("x"), 4),
-        (errors.AccessDenied("x"), 5),
+        (errors.VmUnknown("x"), 3),
+        (errors.NameTaken("x"), 4),
+        (errors.AccessDenied("x"), 4),
+        (errors.PeerSilent("x"), 5),
+        (errors.RequestTimeout("x"), 6),
         (errors.JournalFailed("x"), 1),
         (errors.MaglicaError("two\nlines"), 1),
     ],

@@ -115,30 +115,34 @@ def test_stop_and_resize_have_options(run: Callable[..., Ran], fake: FakeClient)
 
 @pytest.mark.parametrize("act", ["stop", "restart"])
 def test_a_guest_may_be_given_no_time(run: Callable[..., Ran], fake: FakeClient, act: str) -> None:
-    assert run("vm", act, "vm1.example.jp", "--force", "--shutdown-timeout", "0").status == 3
+    assert run("vm", act, "vm1.example.jp", "--force", "--shutdown-timeout", "0").status == 6
     (request,) = fake.list()
     assert (request.kind, request.spec.force, request.spec.stop_timeout) == (act, True, 0)
 
 
 @pytest.mark.parametrize(
-    ("act", "name", "problem"),
+    ("words", "status", "problem"),
     [
-        ("remove", "vm9", "no host has a vm vm9"),
-        ("stop", "vm9", "no host has a vm vm9; to make it, say from which image"),
+        (["remove", "vm9"], 3, "no host has a vm vm9"),
+        (["stop", "vm9"], 3, "no host has a vm vm9; to make it, say from which image"),
         (
-            "stop",
-            "old",
+            ["stop", "--force", "old"],
+            4,
             "vm old on host host1.example.jp was not made by Maglica, so it is left alone",
         ),
-        ("remove", "original", "original is an original image on host host0.example.jp, not a vm"),
+        (
+            ["remove", "original"],
+            4,
+            "original is an original image on host host0.example.jp, not a vm",
+        ),
     ],
 )
 def test_what_is_not_ours_is_left_alone(
-    run: Callable[..., Ran], fake: FakeClient, act: str, name: str, problem: str
+    run: Callable[..., Ran], fake: FakeClient, words: list[str], status: int, problem: str
 ) -> None:
     FakeFleet.domains.append(replace(seen(HOST0)[0], name="original"))
-    ran = run("vm", act, name)
-    assert (ran.status, ran.out, ran.err) == (1, "", f"maglica: {problem}\n")
+    ran = run("vm", *words)
+    assert (ran.status, ran.out, ran.err) == (status, "", f"maglica: {problem}\n")
     assert fake.list() == ()
 
 
@@ -147,7 +151,7 @@ def test_a_vm_may_be_on_a_host_that_does_not_answer(
 ) -> None:
     monkeypatch.setattr(FakeFleet, "silent", ["host1.example.jp"])
     ran = run("vm", "remove", "vm9")
-    assert (ran.status, fake.list()) == (1, ())
+    assert (ran.status, fake.list()) == (5, ())
     assert "cannot tell whether vm vm9 is there: host host1.example.jp: no answer" in ran.err
 
 
@@ -156,7 +160,7 @@ def test_a_vm_on_two_hosts_must_be_told_apart(run: Callable[..., Ran], fake: Fak
     twin = replace(vm1, host="host1.example.jp", uuid="7e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11")
     FakeFleet.domains.append(twin)
     ran = run("vm", "stop", vm1.name)
-    assert ran.status == 1
+    assert ran.status == 4
     assert "on several hosts, host0.example.jp and host1.example.jp: say which host" in ran.err
     fake.story = [DONE]
     assert run("vm", "stop", vm1.name, "--host", "host1.example.jp").status == 0
@@ -177,5 +181,5 @@ def test_what_may_have_been_accepted_is_noted_as_a_change(
     monkeypatch.setattr(fake, "submit_all", lost)
     assert run("vm", "start", "vm1.example.jp").status == 0
     assert changes.last() == 0
-    assert run("vm", "stop", "vm1.example.jp").status == 4
+    assert run("vm", "stop", "vm1.example.jp").status == 5
     assert changes.last() > 0

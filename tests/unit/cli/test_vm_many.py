@@ -64,7 +64,7 @@ def test_of_many_the_failed_ones_are_named(run: Callable[..., Ran], fake: FakeCl
 def test_many_that_go_on(run: Callable[..., Ran], fake: FakeClient) -> None:
     fake.story = [made(1)]
     ran = run(*MANY, "--count", "2", "--timeout", "1")
-    assert ran.status == 3
+    assert ran.status == 6
     assert "1 of 2 vms failed: web02.example.jp: cannot wait longer" in ran.err
     fake.story = [KeyboardInterrupt()]
     ran = run(*MANY, "--count", "2", "--first", "5")

@@ -19,29 +19,10 @@ from ..config.config import Config, HostEntry
 from ..fleet.fleet import Fleet
 from ..model.errors import MaglicaError
 from ..wire.client import Client
-from . import host, image, request, vm
+from . import exits, host, image, request, vm
 from .console import Cloud, Console, Unwritten
+from .exits import Exit
 from .options import Group, given
-
-FAILED = 1
-_EXITS = {
-    "config_invalid": 2,
-    "name_invalid": 2,
-    "dependency_missing": 2,
-    "request_timeout": 3,
-    "peer_silent": 4,
-    "access_denied": 5,
-}
-_INTERRUPTED = 130
-_EXIT_HELP = """\
-exit status:
-  0  done
-  1  the client worker or a host refused, or the request failed or was cancelled
-  2  the command line, a name or the configuration is wrong
-  3  the request had not ended when the waiting did; it goes on
-  4  the client worker did not answer
-  5  the client worker does not know the key, or the key may not do this
-"""
 
 
 def main(
@@ -64,17 +45,17 @@ def main(
             options.run(Cloud(loaded, client, make_fleet), options, console)
     except MaglicaError as error:
         console.say(f"maglica: {' '.join(str(error).split())}")
-        return _EXITS.get(error.code, FAILED)
+        return exits.of(error)
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return Exit.INTERRUPTED
     except Unwritten as error:
         # The interpreter's own flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         # A reader who has closed the pipe has what it wanted.
         if not isinstance(error.__cause__, BrokenPipeError):
             console.say(f"maglica: cannot write the results: {error}")
-        return FAILED
-    return 0
+        return Exit.FAILED
+    return Exit.DONE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -89,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="maglica",
         description="Clone original images to vms on libvirt hosts, and look after them.",
-        epilog=_EXIT_HELP,
+        epilog=exits.told(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[common],
     )
@@ -105,7 +86,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose error is one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"maglica: {message}; see {self.prog} --help\n")
+        self.exit(Exit.USAGE, f"maglica: {message}; see {self.prog} --help\n")
 
 
 if __name__ == "__main__":

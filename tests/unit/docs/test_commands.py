@@ -1,0 +1,39 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/commands.md against the code: every command, every exit status."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from maglica.cli import exits, main
+
+DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "commands.md").read_text()
+
+
+def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers below this one, by their words."""
+    found: dict[str, argparse.ArgumentParser] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found.update(action.choices)
+    return found
+
+
+def test_every_command_is_there() -> None:
+    told = set()
+    for row in re.findall(r"^\| `maglica (.+?)` \|", DOCUMENT, re.MULTILINE):
+        first, *others = row.split("`, `")
+        told.update([first, *(f"{first.split()[0]} {other}" for other in others)])
+    assert told == {
+        f"{noun} {command}"
+        for noun, parser in _commands(main._parser()).items()
+        for command in _commands(parser)
+    }
+
+
+def test_every_exit_status_is_there() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", DOCUMENT, re.MULTILINE)
+    assert rows == [(str(status.value), meaning) for status, meaning in exits.MEANINGS.items()]
