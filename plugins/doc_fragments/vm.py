@@ -83,14 +83,14 @@ options:
         pool is an error (V(no_room)).
       - Only used when the vm is made. A vm that was made with another size is an error.
     type: str
-  networks:
+  interfaces:
     description:
       - The network interfaces of the vm. Without it the vm has those of the image, with MAC
         addresses of its own, and uses DHCP.
       - An interface keeps the device, the bandwidth, the network filter and the isolation of the
         image's interface at the same place, whatever it is connected to. One that the image has not
         has no filter.
-      - A filter gets the addresses of O(networks[].addresses) in place of the image's. Without
+      - A filter gets the addresses of O(interfaces[].addresses) in place of the image's. Without
         them libvirt learns the IPv4 address; a filter that can't learn it, or that is for an IPv6
         address, is an error then.
       - VLAN tags and virtual ports belong to the image's own connection. An interface that names
@@ -99,14 +99,15 @@ options:
       - Only used when the vm is made.
     type: list
     elements: dict
+    aliases: [networks]
     suboptions:
       network:
-        description: A libvirt network. Not together with O(networks[].bridge).
+        description: A libvirt network. Not together with O(interfaces[].bridge).
         type: str
       bridge:
         description:
           - A bridge of the host.
-          - Without this and O(networks[].network) the interface is connected as the one of the
+          - Without this and O(interfaces[].network) the interface is connected as the one of the
             image at the same place.
         type: str
       mac:
@@ -146,7 +147,7 @@ options:
       - V(none) gives the vm disks, MAC addresses and a UUID of its own and changes nothing inside,
         for any system at all. What the image would let two guests share it has to do without
         itself, as Windows does after C(sysprep). O(user), O(user_data), O(ssh_authorized_keys),
-        O(root_password) and O(networks[].addresses) are errors then. O(disk_size) makes the disk
+        O(root_password) and O(interfaces[].addresses) are errors then. O(disk_size) makes the disk
         larger, and no partition of it.
       - V(auto) is V(cloud-init) where the image has it, enabled, with NoCloud among its
         datasources; else V(offline) where Maglica knows the image; else an error

@@ -38,9 +38,10 @@ def vm_spec() -> dict[str, dict[str, Any]]:
         "vcpus": {"type": "int"},
         "memory": {"type": "int"},
         "disk_size": {"type": "str"},
-        "networks": {
+        "interfaces": {
             "type": "list",
             "elements": "dict",
+            "aliases": ["networks"],
             "options": {
                 "network": {"type": "str"},
                 "bridge": {"type": "str"},

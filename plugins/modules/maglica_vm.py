@@ -81,7 +81,7 @@ EXAMPLES = r"""
     image: debian12.original
     vcpus: 2
     memory: 1024
-    networks:
+    interfaces:
       - network: default
         addresses: [192.0.2.7/24]
         gateways: [192.0.2.1]

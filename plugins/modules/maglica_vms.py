@@ -76,7 +76,7 @@ options:
       - The vms, at most 1000. What an entry does not say is as the module's option of the same name
         says.
       - All that is to do for them is sent to the client worker in one message of at most 1 MiB and
-        1000 requests. Long lists of keys or networks for each vm can reach the first limit, and
+        1000 requests. Long lists of keys or interfaces for each vm can reach the first limit, and
         several requests for each with O(wait=false) the second. The module fails then before
         anything is done.
       - Just one of this and O(name) must be given.
@@ -114,37 +114,38 @@ options:
       disk_size:
         description: As O(disk_size), for this vm.
         type: str
-      networks:
-        description: As O(networks), for this vm.
+      interfaces:
+        description: As O(interfaces), for this vm.
         type: list
         elements: dict
+        aliases: [networks]
         suboptions:
           network:
-            description: As O(networks[].network), for this vm.
+            description: As O(interfaces[].network), for this vm.
             type: str
           bridge:
-            description: As O(networks[].bridge), for this vm.
+            description: As O(interfaces[].bridge), for this vm.
             type: str
           mac:
-            description: As O(networks[].mac), for this vm.
+            description: As O(interfaces[].mac), for this vm.
             type: str
           addresses:
-            description: As O(networks[].addresses), for this vm.
+            description: As O(interfaces[].addresses), for this vm.
             type: list
             elements: str
             default: []
           gateways:
-            description: As O(networks[].gateways), for this vm.
+            description: As O(interfaces[].gateways), for this vm.
             type: list
             elements: str
             default: []
           nameservers:
-            description: As O(networks[].nameservers), for this vm.
+            description: As O(interfaces[].nameservers), for this vm.
             type: list
             elements: str
             default: []
           search:
-            description: As O(networks[].search), for this vm.
+            description: As O(interfaces[].search), for this vm.
             type: list
             elements: str
             default: []

@@ -48,7 +48,7 @@ def static_address(cloud: Cloud, clone) -> str:
     guests = next(host["guests"] for host in cloud.description["hosts"] if host["guests"])
     address = guests.rpartition(".")[0] + ".201"
     nic = {"network": "default", "addresses": [f"{address}/24"], "mac": MAC}
-    clone(STATIC, host=cloud.hosts[0], networks=[nic])
+    clone(STATIC, host=cloud.hosts[0], interfaces=[nic])
     return address
 
 

@@ -36,7 +36,7 @@ def made(cloud: Cloud, static: list[str]) -> Iterator[Result]:
         image=FETCHED,
         host=cloud.hosts[0],
         disk_size=f"{SIZE_GIB}GiB",
-        networks=[{"network": "default"}, {"network": "default", "addresses": static}],
+        interfaces=[{"network": "default"}, {"network": "default", "addresses": static}],
         user={**USER, "ssh_authorized_keys": [cloud.public_key]},
         ssh_authorized_keys=[],
     )

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
         ({"image": IMAGE, "host": "kvm9.example.jp"}, ["kvm9.example.jp"]),
         ({"image": IMAGE, "memory": 8_000_000}, [IMAGE, "kvm0.example.jp", "kvm1.example.jp"]),
         ({"image": IMAGE, "pool": "nosuch"}, ["nosuch", "kvm0.example.jp"]),
-        ({"image": IMAGE, "networks": [{"network": "nosuch"}]}, ["nosuch", "kvm0.example.jp"]),
+        ({"image": IMAGE, "interfaces": [{"network": "nosuch"}]}, ["nosuch", "kvm0.example.jp"]),
     ],
 )
 def test_what_no_host_can_do(cloud: Cloud, arguments: dict, words: list[str]) -> None:

@@ -110,7 +110,7 @@ class Host:
             who="alice",
             clone_mode=spec.clone_mode,
             disks=disks,
-            networks=spec.interfaces,
+            interfaces=spec.interfaces,
             tags=spec.tags,
         )
         return clone.clone(xml, wanted)

@@ -153,7 +153,7 @@ def _wanted(cloud: Cloud, case: Case) -> dict[str, Any]:
     if case.is_told_nocloud:
         wanted["user_data"] = NOCLOUD_ONLY
     return wanted | {
-        "networks": [static, {"network": "default"}],
+        "interfaces": [static, {"network": "default"}],
         "disk_size": f"{SIZE_GIB}GiB",
         "user": {
             "name": USER,

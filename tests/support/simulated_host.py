@@ -174,7 +174,7 @@ class SimulatedHost:
                 disk.target: DiskSource(f"/pool/{spec.name}.{disk.target}.qcow2")
                 for disk in definition.describe(xml).copied_disks
             },
-            networks=spec.interfaces,
+            interfaces=spec.interfaces,
             vcpus=spec.vcpus,
             memory_mib=spec.memory_mib,
             tags=spec.tags,

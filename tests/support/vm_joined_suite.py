@@ -52,8 +52,8 @@ class JoinedSuite:
     def test_a_request_for_another_vm_of_that_name_is_not_joined(self, cell: Cell) -> None:
         cell.hold()
         bring(cell, Waiting(wait=False), host=KVM0)
-        with pytest.raises(errors.NameTaken, match="another pool and networks "):
-            bring(cell, pool="fast", networks=())
+        with pytest.raises(errors.NameTaken, match="another pool and interfaces "):
+            bring(cell, pool="fast", interfaces=())
         with pytest.raises(errors.NameTaken, match="another host "):
             bring(cell, host=KVM1)
         with pytest.raises(errors.NameTaken, match="another image "):
@@ -93,8 +93,8 @@ class JoinedSuite:
     def test_a_run_again_is_joined_however_an_address_is_written(self, cell: Cell) -> None:
         nic = {"network": "default", "mac": "52:54:00:AA:BB:CC", "addresses": ["2001:DB8:0::7/64"]}
         cell.hold()
-        first = bring(cell, Waiting(wait=False), networks=[nic])
-        again = bring(cell, Waiting(wait=False), networks=[nic])
+        first = bring(cell, Waiting(wait=False), interfaces=[nic])
+        again = bring(cell, Waiting(wait=False), interfaces=[nic])
         assert first.request is not None
         assert again.request is not None
         assert again.request.id == first.request.id

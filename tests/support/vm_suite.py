@@ -195,7 +195,7 @@ class VmSuite:
         assert not bring(cell, state=Presence.RUNNING).changed
 
     def test_no_address_is_waited_for_that_can_not_come(self, cell: Cell) -> None:
-        bring(cell, state=Presence.STOPPED, networks=(FIXED,))
+        bring(cell, state=Presence.STOPPED, interfaces=(FIXED,))
         waiting = Waiting(until=WaitFor.ADDRESS, timeout=30)
         wanted = want(NAME, vcpus=2)
         for act in (Task.foresee, Task.bring):
@@ -291,7 +291,7 @@ class VmSuite:
 
     @pytest.mark.parametrize("until", list(WaitFor))
     def test_what_is_waited_for(self, cell: Cell, until: WaitFor) -> None:
-        made = bring(cell, Waiting(until=until, timeout=30), networks=(FIXED,))
+        made = bring(cell, Waiting(until=until, timeout=30), interfaces=(FIXED,))
         assert made.vm is not None
         assert made.vm["state"] == "running"
         assert made.vm["interfaces"][0]["mac"]
@@ -307,12 +307,12 @@ class VmSuite:
 
         waiting = Waiting(until=WaitFor.ADDRESS, timeout=30)
         task = Task(cell.client, cell.hosts, waiting, cut_short)
-        (member,) = task.bring([want(NAME, image=IMAGE, networks=())])
+        (member,) = task.bring([want(NAME, image=IMAGE, interfaces=())])
         assert isinstance(member.error, errors.RequestTimeout)
         assert "has no address after 30 s" in str(member.error)
         assert member.has_changed
         with pytest.raises(errors.RequestTimeout, match="has no address after 0 s"):
-            bring(cell, replace(waiting, timeout=0), networks=())
+            bring(cell, replace(waiting, timeout=0), interfaces=())
 
     def test_a_host_that_is_down(self, cell: Cell) -> None:
         bring(cell, host=KVM0)

@@ -120,7 +120,7 @@ def define(request: object, context: object) -> None:
         who=request.who,
         clone_mode=spec.clone_mode,
         disks={target: DiskSource(f"/pool/{spec.name}.{target}.qcow2") for target in disks},
-        networks=spec.interfaces,
+        interfaces=spec.interfaces,
         vcpus=spec.vcpus,
         memory_mib=spec.memory_mib,
     )

@@ -78,7 +78,7 @@ def test_errors_are_one_line_and_have_a_status(
         ([*CLONE[:3], "--hostname=../x"], "'../x' is no host name"),
         ([*CLONE[:2], "--image=<x>", CLONE[3]], "image: '<x>' is no name"),
         ([*CLONE, "--host", "a/b"], "host: 'a/b' is no name"),
-        ([*CLONE, "--network", "a/b"], "networks[0].network: 'a/b' is no name"),
+        ([*CLONE, "--network", "a/b"], "interfaces[0].network: 'a/b' is no name"),
         (["vm", "stop", "a/b"], "'a/b' is no host name"),
         (["vm", "resize", "vm1.example.jp"], "resize needs --vcpus or --memory"),
         ([*CLONE, "--ssh-authorized-keys", "/none"], "cannot read SSH keys from /none: "),

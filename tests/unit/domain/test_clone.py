@@ -23,9 +23,9 @@ from support.domains import CORPUS, IMAGES, PLAN, definition, domain, plan
 GOLDEN = CORPUS.parent / "golden"
 # What is asked for beyond the image's own definition, by image.
 ASKED = {
-    "plain": {"vcpus": 2, "memory_mib": 512, "networks": (Nic(bridge="br0"), Nic(network="lab"))},
+    "plain": {"vcpus": 2, "memory_mib": 512, "interfaces": (Nic(bridge="br0"), Nic(network="lab"))},
     "tuned": {"vcpus": 2, "memory_mib": 6144},
-    "nics": {"networks": (Nic(network="lab", mac="52:54:00:00:00:01"), Nic(), Nic(bridge="br0"))},
+    "nics": {"interfaces": (Nic(network="lab", mac="52:54:00:00:00:01"), Nic(), Nic(bridge="br0"))},
 }
 
 
@@ -173,7 +173,7 @@ def test_no_text_changes_the_structure(field: str, text: str) -> None:
 @pytest.mark.parametrize("text", NASTY)
 def test_no_path_or_network_changes_the_structure(text: str) -> None:
     xml = definition("plain")
-    wishes = {"disks": {"vda": DiskSource(text)}, "networks": (Nic(network=text),)}
+    wishes = {"disks": {"vda": DiskSource(text)}, "interfaces": (Nic(network=text),)}
     root = ET.fromstring(clone(xml, plan(xml, **wishes)))
     sources = [element for element in root.iter("source") if element.attrib]
     assert [next(iter(source.attrib.values())) for source in sources] == [text, text]

@@ -111,7 +111,7 @@ def test_a_filter_that_cannot_learn_the_address_needs_one() -> None:
         ImageUnsupported, match=r"interface 0 .* clean-traffic for one IPv6 address"
     ):
         _filtered({"IPV6": "2001:db8::1"}, Nic(addresses=OWN[:1]))
-    with pytest.raises(ImageUnsupported, match=r"one IPv4 address, .*: name one in networks"):
+    with pytest.raises(ImageUnsupported, match=r"one IPv4 address, .*: name one in interfaces"):
         _filtered({"IP": "192.0.2.1", "CTRL_IP_LEARNING": "none"}, Nic(bridge="br0"))
     assert _filtered({"IP": "192.0.2.1", "CTRL_IP_LEARNING": "dhcp"}, Nic()) is not None
 

@@ -318,9 +318,9 @@ def test_the_corpus_can_be_cloned(image: str) -> None:
 def test_interfaces_do_not_matter_when_others_are_asked_for() -> None:
     xml = domain("<interface type='vhostuser'><mac address='52:54:00:00:00:01'/></interface>")
     check(xml, own_networks=True)
-    assert "vhostuser" not in clone(xml, plan(xml, networks=(Nic(network="default"),)))
+    assert "vhostuser" not in clone(xml, plan(xml, interfaces=(Nic(network="default"),)))
     with pytest.raises(ImageUnsupported):
-        clone(xml, plan(xml, networks=(Nic(addresses=("192.0.2.7/24",)),)))
+        clone(xml, plan(xml, interfaces=(Nic(addresses=("192.0.2.7/24",)),)))
 
 
 def test_every_reason_is_given() -> None:

@@ -68,7 +68,7 @@ def test_what_is_no_pattern(text: str) -> None:
 
 
 def group(count: int = 0, **fields: object) -> Group:
-    wanted = {name: fields.pop(name) for name in ("state", "networks") if name in fields}
+    wanted = {name: fields.pop(name) for name in ("state", "interfaces") if name in fields}
     return Group(Pattern.parse("w%d"), want("w1", image=IMAGE, **wanted), count, **fields)
 
 
@@ -105,8 +105,11 @@ def test_who_is_wanted(asked: Group, made: str, taken: str, wanted: str, absent:
         (group(MAX_VMS + 1), "w%d: 1001 vms are more than 1000"),
         (group(2, first=MAX_NUMBER), "w%d: number 100000 is above 99999"),
         (group(1, first=10**30), "is above 99999"),
-        (group(2, networks=(Nic(mac="52:54:00:00:00:01"),)), "all 2 vms w%d .* same MAC "),
-        (group(2, networks=(Nic(), Nic(addresses=("10.0.0.2/24",)))), r"networks\[1\]: .*addres"),
+        (group(2, interfaces=(Nic(mac="52:54:00:00:00:01"),)), "all 2 vms w%d .* same MAC "),
+        (
+            group(2, interfaces=(Nic(), Nic(addresses=("10.0.0.2/24",)))),
+            r"interfaces\[1\]: .*addres",
+        ),
     ],
 )
 def test_a_group_has_an_end_and_no_address_twice(asked: Group, text: str) -> None:
@@ -116,8 +119,8 @@ def test_a_group_has_an_end_and_no_address_twice(asked: Group, text: str) -> Non
 
 def test_one_vm_of_a_group_may_have_an_address() -> None:
     nics = (Nic(mac="52:54:00:00:00:01", addresses=("10.0.0.2/24",)),)
-    assert [each.clone.interfaces for each in choose(group(1, networks=nics), (), ())] == [nics]
-    assert choose(group(10**9, state=Presence.ABSENT, networks=nics), ["w1"], ())
+    assert [each.clone.interfaces for each in choose(group(1, interfaces=nics), (), ())] == [nics]
+    assert choose(group(10**9, state=Presence.ABSENT, interfaces=nics), ["w1"], ())
     assert choose(group(1, first=MAX_NUMBER), (), ())
 
 

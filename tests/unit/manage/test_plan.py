@@ -130,13 +130,11 @@ def test_the_spec_of_a_clone() -> None:
         "pool": "fast",
         "vcpus": 2,
         "memory_mib": 1024,
-        "networks": (Nic(network="default"),),
+        "interfaces": (Nic(network="default"),),
         "ssh_authorized_keys": ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA",),
         "root_password": "$6$salt$hashhash",
     }
     (step,) = _decide((), **fields).steps
-    # A spec has another word for it.
-    fields["interfaces"] = fields.pop("networks")
     assert step == CloneSpec(name=NAME, image=IMAGE, start=True, **fields)
     (stopped,) = _decide((), state=STOPPED).steps
     assert stopped == CloneSpec(name=NAME, image=IMAGE, start=False)
@@ -301,7 +299,7 @@ def test_what_nobody_is_told_of_an_open_request_does_not_count() -> None:
         ({"image": None, "host": "kvm1"}, "another host "),
         ({"state": ABSENT, "image": None, "host": "kvm1"}, "another host "),
         ({"state": ABSENT, "image": "b"}, "another image "),
-        ({"networks": (), "pool": "p"}, "another pool and networks "),
+        ({"interfaces": (), "pool": "p"}, "another pool and interfaces "),
         ({"disk_size_mib": 20480}, "another disk_size "),
         ({"customize": "none"}, "another customize "),
         ({"memory_mib": 64, "state": STOPPED, "new": True}, "another memory and state "),

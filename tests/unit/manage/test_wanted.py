@@ -32,17 +32,21 @@ def _wanted(**fields: object) -> Wanted:
         ({"host": "--help"}, "host: "),
         ({"pool": ""}, "pool: "),
         ({"name": "same", "image": "same"}, "name of the original image"),
-        ({"networks": (Nic(network="a", bridge="b"),)}, r"networks\[0\]: names both"),
-        ({"networks": (Nic(), Nic(mac="x"))}, r"^networks\[1\]\.mac: 'x'"),
-        ({"networks": (Nic(addresses=("192.0.2.7",)),)}, "prefix length"),
-        ({"networks": (Nic(gateways=("192.0.2.1",)),)}, r"^networks\[0\]: .* need an address"),
+        ({"interfaces": (Nic(network="a", bridge="b"),)}, r"interfaces\[0\]: names both"),
+        ({"interfaces": (Nic(), Nic(mac="x"))}, r"^interfaces\[1\]\.mac: 'x'"),
+        ({"interfaces": (Nic(addresses=("192.0.2.7",)),)}, "prefix length"),
+        ({"interfaces": (Nic(gateways=("192.0.2.1",)),)}, r"^interfaces\[0\]: .* need an address"),
         (
-            {"networks": (Nic(addresses=("192.0.2.7/24",), gateways=("192.0.2.1", "192.0.2.2")),)},
-            r"^networks\[0\]\.gateways: more than one for IPv4",
+            {
+                "interfaces": (
+                    Nic(addresses=("192.0.2.7/24",), gateways=("192.0.2.1", "192.0.2.2")),
+                )
+            },
+            r"^interfaces\[0\]\.gateways: more than one for IPv4",
         ),
         (
-            {"networks": (Nic(addresses=("192.0.2.7/24",), gateways=("192.0.2.1", "fe80::1")),)},
-            r"^networks\[0\]\.gateways: one for IPv6, of which there is no address",
+            {"interfaces": (Nic(addresses=("192.0.2.7/24",), gateways=("192.0.2.1", "fe80::1")),)},
+            r"^interfaces\[0\]\.gateways: one for IPv6, of which there is no address",
         ),
         ({"vcpus": 0}, "^vcpus: not a whole number from 1 to 1024: 0"),
         ({"memory_mib": 1}, "^memory: not a whole number from 16"),
@@ -77,8 +81,8 @@ def _wanted(**fields: object) -> Wanted:
             "^ssh_authorized_keys: customize none",
         ),
         (
-            {"networks": (Nic(addresses=("192.0.2.7/24",)),), "customize": "none"},
-            r"^networks\[0\]\.addresses: customize none writes nothing",
+            {"interfaces": (Nic(addresses=("192.0.2.7/24",)),), "customize": "none"},
+            r"^interfaces\[0\]\.addresses: customize none writes nothing",
         ),
         ({"stop_timeout": -1}, "^stop_timeout: not a whole number from 0 to 86400"),
     ],
@@ -96,7 +100,7 @@ def test_what_is_wanted_has_one_form() -> None:
         addresses=("192.0.2.7/24", "2001:DB8:0::7/64"),
         nameservers=("2001:0db8::1",),
     )
-    wanted = _wanted(networks=(nic,), tags=("b", "a", "b"))
+    wanted = _wanted(interfaces=(nic,), tags=("b", "a", "b"))
     assert wanted.clone.interfaces == (
         Nic(
             mac="52:54:00:aa:bb:cc",
@@ -105,7 +109,7 @@ def test_what_is_wanted_has_one_form() -> None:
         ),
     )
     assert wanted.tags == wanted.clone.tags == ("a", "b")
-    assert _wanted(networks=[plain(nic)], tags=["b", "a"]) == wanted
+    assert _wanted(interfaces=[plain(nic)], tags=["b", "a"]) == wanted
 
 
 def test_hosts_of_the_configuration() -> None:

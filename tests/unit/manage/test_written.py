@@ -9,6 +9,7 @@ from dataclasses import replace
 from maglica.fleet.snapshot import Found
 from maglica.manage import written
 from maglica.manage.plan import decide
+from maglica.manage.shown import of_domain, planned
 from maglica.manage.wanted import want
 from maglica.model.moment import Moment
 from maglica.model.request import (
@@ -20,6 +21,7 @@ from maglica.model.request import (
     Nic,
     User,
 )
+from maglica.model.vm import Domain, Interface
 
 NAME, IMAGE = "vm0.example.jp", "debian12.original"
 KEY, SECRET = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me", "$6$salt$confidential"
@@ -31,7 +33,7 @@ def after(**fields: object) -> dict[str, object]:
 
 def test_all_that_is_said_is_shown_and_no_secret() -> None:
     shown = after(
-        networks=(Nic("default"), Nic(bridge="br0", addresses=("192.0.2.7/24",))),
+        interfaces=(Nic("default"), Nic(bridge="br0", addresses=("192.0.2.7/24",))),
         ssh_authorized_keys=(KEY,),
         root_password=SECRET,
         user=User("admin", ("adm",), ssh_authorized_keys=(KEY,), password=SECRET),
@@ -41,7 +43,7 @@ def test_all_that_is_said_is_shown_and_no_secret() -> None:
     assert {key: shown[key] for key in list(shown)[2:]} == {
         "customize": "auto",
         "hostname": NAME,
-        "networks": [{"network": "default"}, {"bridge": "br0", "addresses": ["192.0.2.7/24"]}],
+        "interfaces": [{"network": "default"}, {"bridge": "br0", "addresses": ["192.0.2.7/24"]}],
         "ssh_authorized_keys": [KEY],
         "root_password": "(hidden)",
         "user": {
@@ -56,7 +58,7 @@ def test_all_that_is_said_is_shown_and_no_secret() -> None:
 
 def test_what_is_not_said_is_not_shown() -> None:
     assert {"customize", "hostname"} == after().keys() - {"state", "image"}
-    assert after(networks=())["networks"] == []
+    assert after(interfaces=())["interfaces"] == []
 
 
 def test_nothing_is_written_with_none() -> None:
@@ -122,3 +124,15 @@ def test_what_a_host_would_have_against_a_clone() -> None:
     assert str(told(by_cloud, user=root)).startswith(in_vain)
     assert told(by_cloud, user=root, customize="offline") is told(by_files, user=root) is None
     assert told(by_cloud, user=replace(root, name="admin")) is told(by_cloud, user=User()) is None
+
+
+def test_planned_interfaces_have_the_form_of_those_that_are_there() -> None:
+    static = Nic(bridge="br0", mac="52:54:00:00:00:01", addresses=("192.0.2.7/24",))
+    shown = planned(after(interfaces=(Nic("default"), static)))["interfaces"]
+    assert shown == [
+        {"mac": None, "network": "default", "addresses": []},
+        {"mac": "52:54:00:00:00:01", "network": "br0", "addresses": ["192.0.2.7"]},
+    ]
+    there = Interface("52:54:00:00:00:01", "br0", ("192.0.2.7",))
+    domain = Domain(NAME, "", "kvm0", "running", True, interfaces=(there,))
+    assert of_domain(domain)["interfaces"] == shown[1:]

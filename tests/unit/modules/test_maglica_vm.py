@@ -89,7 +89,7 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
         vcpus="2",
         memory=1024,
         disk_size="20GiB",
-        networks=[
+        interfaces=[
             {"network": "default", "mac": "52:54:00:AA:BB:CC"},
             {
                 "bridge": "br0",
@@ -123,7 +123,7 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
         vcpus=2,
         memory_mib=1024,
         disk_size_mib=20480,
-        networks=(
+        interfaces=(
             request.Nic(network="default", mac="52:54:00:aa:bb:cc"),
             request.Nic(
                 bridge="br0",
@@ -171,10 +171,15 @@ def test_what_is_no_size(run: Run, bring: dict[str, Any], value: object, text: s
 
 
 def test_no_interfaces_are_not_the_image_s(run: Run, bring: dict[str, Any]) -> None:
-    run(networks=[])
+    run(interfaces=[])
     assert bring["wanted"].clone.interfaces == ()
     run()
     assert bring["wanted"].clone.interfaces is None
+
+
+def test_interfaces_by_their_alias(run: Run, bring: dict[str, Any]) -> None:
+    run(networks=[{"network": "default"}])
+    assert bring["wanted"].clone.interfaces == (request.Nic(network="default"),)
 
 
 def test_the_result(run: Run, bring: dict[str, Any]) -> None:
@@ -274,7 +279,7 @@ def test_a_name_that_is_null(run: Run) -> None:
         ({"state": "paused"}, "state"),
         ({"wait_for": "boot"}, "wait_for"),
         ({"vcpus": "many"}, "vcpus"),
-        ({"networks": [{"adress": "x"}]}, "adress"),
+        ({"interfaces": [{"adress": "x"}]}, "adress"),
         ({"unknown": 1}, "unknown"),
     ],
 )

@@ -89,7 +89,7 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me"
     run(
         vms=[
-            {"name": "a", "memory": 1024, "networks": [], "force": False, "customize": "offline"},
+            {"name": "a", "memory": 1024, "interfaces": [], "force": False, "customize": "offline"},
             {"name": "b", "state": "absent"},
             {
                 "name": "c",
@@ -101,7 +101,7 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
         ],
         image=IMAGE,
         memory=512,
-        networks=[nic],
+        interfaces=[nic],
         ssh_authorized_keys=[key],
         root_password="$6$salt$hashhash",
         user={"name": "all", "password": "$6$salt$hashhash"},
@@ -118,7 +118,7 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
         "state": Presence.RUNNING,
         "image": IMAGE,
         "memory_mib": 512,
-        "networks": (model.Nic(network="default", mac="52:54:00:aa:bb:cc"),),
+        "interfaces": (model.Nic(network="default", mac="52:54:00:aa:bb:cc"),),
         "ssh_authorized_keys": (key,),
         "root_password": "$6$salt$hashhash",
         "user": model.User("all", password="$6$salt$hashhash"),
@@ -131,7 +131,7 @@ def test_a_list_with_common_options(run: Run, task: dict[str, Any]) -> None:
             **{
                 **common,
                 "memory_mib": 1024,
-                "networks": (),
+                "interfaces": (),
                 "force": False,
                 "customize": model.Customize.OFFLINE,
             },

@@ -147,7 +147,7 @@ def clone(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
         "vcpus": asked.vcpus,
         "memory_mib": asked.memory,
         "disk_size_mib": asked.disk_size,
-        "networks": list(map(Nic, asked.network)) if asked.network else None,
+        "interfaces": list(map(Nic, asked.network)) if asked.network else None,
         "customize": asked.customize,
         "ssh_authorized_keys": _authorized_keys(asked.ssh_authorized_keys),
         "user": _user(asked),

@@ -44,7 +44,7 @@ class DiskSource:
 class ClonePlan:
     """What a clone shall be. ``disks`` has an entry for each of ``Definition.copied_disks``.
 
-    ``created`` is a Unix time, ``image_version`` is that of the base. ``networks``, ``vcpus`` and
+    ``created`` is a Unix time, ``image_version`` is that of the base. ``interfaces``, ``vcpus`` and
     ``memory_mib`` are the image's when None. ``image_nvram`` is where the image's UEFI variables
     are if its definition doesn't say so and it has some: see ``definition.hides_nvram``. ``seed``
     is a medium for cloud-init, ``image_seeds`` are the targets of those that the image has.
@@ -59,7 +59,7 @@ class ClonePlan:
     who: str
     clone_mode: CloneMode
     disks: Mapping[str, DiskSource] = field(default_factory=dict)
-    networks: Sequence[Nic] | None = None
+    interfaces: Sequence[Nic] | None = None
     vcpus: int | None = None
     memory_mib: int | None = None
     image_nvram: str | None = None
@@ -69,6 +69,11 @@ class ClonePlan:
     seed: DiskSource | None = None
     image_seeds: Sequence[str] = ()
     customize: tuple[Customize, str] | None = None
+
+
+def are_own(interfaces: Sequence[Nic] | None) -> bool:
+    """Tell whether none of a clone's interfaces is connected as the image's."""
+    return interfaces is not None and all(nic.network or nic.bridge for nic in interfaces)
 
 
 def check(xml: str, own_networks: bool = False) -> None:
@@ -95,15 +100,15 @@ def clone(xml: str, plan: ClonePlan) -> str:
     of its displays are in it. Raises ImageUnsupported when the image can't be cloned.
     """
     root = parse(xml)
-    _check(root, plan.networks is not None and all(n.network or n.bridge for n in plan.networks))
+    _check(root, are_own(plan.interfaces))
     old_name = text(root, "name")
     _identity(root, plan)
     _metadata(root, plan)
     _disks(root, plan.disks)
     cdrom.eject(root, plan.image_seeds)
     own = {**plan.disks, **({cdrom.add(root, plan.seed.path): plan.seed} if plan.seed else {})}
-    domain_nics.rewrite(root, plan.networks, plan.request)
-    _static_addresses(root, plan.networks or ())
+    domain_nics.rewrite(root, plan.interfaces, plan.request)
+    _static_addresses(root, plan.interfaces or ())
     if plan.vcpus is not None:
         size.set_vcpus(root, plan.vcpus)
     if plan.memory_mib is not None:

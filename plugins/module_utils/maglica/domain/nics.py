@@ -133,7 +133,7 @@ def _filter(filterref: ET.Element, index: int, nic: Nic) -> None:
             family = "IPv4" if name == "IP" else "IPv6"
             raise ImageUnsupported(
                 f"interface {index} has the network filter {filterref.get('filter')} for one"
-                f" {family} address, which libvirt does not learn: name one in networks"
+                f" {family} address, which libvirt does not learn: name one in interfaces"
             )
 
 

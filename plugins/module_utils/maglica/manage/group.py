@@ -114,8 +114,8 @@ def _check_group(group: Group) -> None:
     for index, nic in enumerate(group.model.clone.interfaces or ()):
         if group.count > 1 and (nic.mac or nic.addresses):
             raise NameInvalid(
-                f"networks[{index}]: all {group.count} vms {group.pattern.text} would have the same"
-                f" {'addresses' if nic.addresses else 'MAC address'}"
+                f"interfaces[{index}]: all {group.count} vms {group.pattern.text} would have the"
+                f" same {'addresses' if nic.addresses else 'MAC address'}"
             )
 
 

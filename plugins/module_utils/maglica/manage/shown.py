@@ -49,6 +49,14 @@ def unknown(name: str, host: str | None = None) -> dict[str, Any]:
 
 
 def planned(after: dict[str, Any]) -> dict[str, Any]:
-    """Return what a plan says that a vm will be."""
-    shown = {"memory": "memory_mib"}
-    return {shown.get(key, key): value for key, value in after.items()}
+    """Return what a plan says that a vm will be, as ``of_domain`` would show it."""
+    shown = {"memory_mib" if key == "memory" else key: value for key, value in after.items()}
+    if "interfaces" in shown:
+        shown["interfaces"] = [_planned_interface(nic) for nic in shown["interfaces"]]
+    return shown
+
+
+def _planned_interface(nic: dict[str, Any]) -> dict[str, Any]:
+    addresses = [address.partition("/")[0] for address in nic.get("addresses", ())]
+    connected = nic.get("network") or nic.get("bridge")
+    return {"mac": nic.get("mac"), "network": connected, "addresses": addresses}

@@ -71,8 +71,7 @@ def want(
     new: bool = False,
     **clone: Any,
 ) -> Wanted:
-    """Return what is wanted, of ``clone`` the fields of CloneSpec, also as plain data; its
-    ``interfaces`` may be given as ``networks``.
+    """Return what is wanted, of ``clone`` the fields of CloneSpec, also as plain data.
 
     Raises NameInvalid, which names the parameter, or NameTaken.
     """
@@ -87,15 +86,13 @@ def want(
         "tags": given or (),
         "start": state is not Presence.STOPPED,
     }
-    if "networks" in fields:
-        fields["interfaces"] = fields.pop("networks")
     try:
         spec: CloneSpec = CLONE.record(plain({**_DEFAULTS, **fields}), "")
         STOP_TIMEOUT(stop_timeout, "stop_timeout")
     except MessageInvalid as error:
         # The user knows the parameter, and no message.
         raise NameInvalid(_in_options(str(error).lstrip("."))) from None
-    _check_networks(spec.interfaces or ())
+    _check_interfaces(spec.interfaces or ())
     in_vain = user_data.problem_of(spec.user) if spec.customize is Customize.CLOUD_INIT else None
     if in_vain is not None:
         raise NameInvalid(f"user: {in_vain}")
@@ -104,20 +101,19 @@ def want(
 
 def _in_options(text: str) -> str:
     """Return an error's text with the names that the options have, in the place of the fields'."""
-    text = text.replace("memory_mib:", "memory:").replace("disk_size_mib:", "disk_size:")
-    return text.replace("interfaces", "networks", 1)
+    return text.replace("memory_mib:", "memory:").replace("disk_size_mib:", "disk_size:")
 
 
 _DEFAULTS = plain(CloneSpec("", ""))
 
 
-def _check_networks(networks: Sequence[Nic]) -> None:
-    for index, nic in enumerate(networks):
+def _check_interfaces(interfaces: Sequence[Nic]) -> None:
+    for index, nic in enumerate(interfaces):
         if nic.network and nic.bridge:
-            raise NameInvalid(f"networks[{index}]: names both a network and a bridge")
+            raise NameInvalid(f"interfaces[{index}]: names both a network and a bridge")
         if not nic.addresses and (nic.gateways or nic.nameservers or nic.search):
             raise NameInvalid(
-                f"networks[{index}]: gateways, nameservers and search need an address there, too"
+                f"interfaces[{index}]: gateways, nameservers and search need an address there, too"
             )
 
 

@@ -22,7 +22,7 @@ def of(spec: CloneSpec) -> dict[str, Any]:
         return found
     given = {
         "hostname": spec.guest_name,
-        "networks": None
+        "interfaces": None
         if spec.interfaces is None
         else list(map(_without_nothing, spec.interfaces)),
         "ssh_authorized_keys": list(spec.ssh_authorized_keys) or None,

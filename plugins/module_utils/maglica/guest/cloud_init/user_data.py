@@ -55,7 +55,7 @@ _OURS = {
     "cloud_init_modules": "the guest's host name, keys and users might not be set",
     "datasource": "the guest would look elsewhere when it starts again",
     "datasource_list": "the guest would look elsewhere when it starts again",
-    "network": "cloud-init does not look for it here; set the option networks",
+    "network": "cloud-init does not look for it here; set the option interfaces",
     "user": "set the option user, or add to the list users",
 }
 # What ours are added to, which goes wrong in silence where theirs is of another type.

@@ -63,9 +63,7 @@ def check(vm: NewVm, image: Image, context: JobContext) -> None:
     for nic in vm.spec.interfaces or ():
         if not nic.addresses and (nic.gateways or nic.nameservers or nic.search):
             raise GuestUnsupported("gateways and nameservers need an address of the same interface")
-    networks = vm.spec.interfaces
-    own_networks = networks is not None and all(nic.network or nic.bridge for nic in networks)
-    clone.check(image.xml, own_networks)
+    clone.check(image.xml, clone.are_own(vm.spec.interfaces))
     disk_size.check(vm.spec, image.chains)
 
 
@@ -154,7 +152,7 @@ def _plan(vm: NewVm, source: Source, image: Image, context: JobContext) -> clone
         who=vm.request.who,
         clone_mode=vm.spec.clone_mode,
         disks={target: _disk(vm, target, source) for target in vm.volumes},
-        networks=vm.spec.interfaces,
+        interfaces=vm.spec.interfaces,
         vcpus=vm.spec.vcpus,
         memory_mib=vm.spec.memory_mib,
         image_nvram=vm.image_nvram,
