@@ -106,7 +106,7 @@ images:
               format: qcow2
               size_bytes: 1073741824
               request: 7d3f2c1e-0f4b-4f0e-8f5d-6b3f7f8f4c4f
-              created: "2026-11-24T06:00:00Z"
+              created: "2026-11-24T06:00:00.000000Z"
         - host: kvm1.example.jp
           uuid: 0c7e6a52-52a4-4b0b-8a5e-2f1f0f6f7f22
           size_bytes: 1073741824

@@ -182,7 +182,7 @@ vm:
     customize: cloud-init
     customize_reason: its cloud-init is enabled and asks NoCloud
     base: 0a1b2c3d
-    created: "2026-11-24T06:00:00Z"
+    created: "2026-11-24T06:00:00.000000Z"
     who: root
     vcpus: 1
     memory_mib: 512
@@ -251,7 +251,7 @@ vm:
       type: str
       returned: always
     created:
-      description: When it was made (UTC).
+      description: When it was made (ISO 8601, UTC).
       type: str
       returned: always
     who:

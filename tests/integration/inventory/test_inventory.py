@@ -44,7 +44,7 @@ def test_groups_and_variables(inventory: Inventory, kvm0: str) -> None:
         "maglica_clone_mode": "linked",
         "maglica_customize": "offline",
         "maglica_customize_reason": "asked for",
-        "maglica_created": "2026-11-24T06:00:00Z",
+        "maglica_created": "2026-11-24T06:00:00.000000Z",
         "maglica_who": "alice",
         "maglica_vcpus": 2,
         "maglica_memory_mib": 512,

@@ -38,7 +38,7 @@ IMAGE = Domain(
 
 def test_a_vm() -> None:
     shown = fleet_shown.vm(VM)
-    assert shown["created"] == "2026-11-24T06:00:00Z"
+    assert shown["created"] == "2026-11-24T06:00:00.000000Z"
     assert (shown["name"], shown["image"], shown["disks"]) == ("vm0", "debian", [])
     assert "xml" not in shown
     other = fleet_shown.vm(replace(VM, xml="<x/>", created=None))
@@ -61,7 +61,7 @@ def test_an_image_that_maglica_made_has_its_versions_newest_first() -> None:
             "format": "qcow2",
             "size_bytes": 10,
             "request": "r1",
-            "created": "2026-11-24T06:00:00Z",
+            "created": "2026-11-24T06:00:00.000000Z",
         },
         {
             "checksum": "sha256:9d2e",

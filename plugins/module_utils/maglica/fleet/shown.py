@@ -171,5 +171,4 @@ def _size(domain: Domain) -> int | None:
 
 
 def _time(moment: Moment | None) -> str | None:
-    """Return a time to the second, as in 2026-11-24T06:00:00Z."""
-    return None if moment is None else f"{moment.iso.partition('.')[0]}Z"
+    return None if moment is None else moment.iso
