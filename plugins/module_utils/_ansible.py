@@ -77,6 +77,15 @@ def errors_as_failure(module: AnsibleModule, seen: Callable[[], dict[str, Any]])
         module.fail_json(msg=one_line(str(error)), code=error.code, **seen())
 
 
+def with_diff(
+    module: AnsibleModule, result: dict[str, Any], diff: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a module's result, with the difference if that is asked for and there is one."""
+    if result["changed"] and module._diff:  # pylint: disable=protected-access
+        result["diff"] = dict(diff)
+    return result
+
+
 class Listener:
     """The action plugin that listens, if there is one and it is on this machine."""
 

@@ -299,6 +299,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     connection_spec,
     errors_as_failure,
     load_config,
+    with_diff,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.config.config import Config
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage import images
@@ -383,8 +384,8 @@ def main() -> None:
     result = {
         "changed": any(place.changed for place in places),
         "hosts": [images.shown(place) for place in places],
-        "diff": images.diff(places),
     }
+    result = with_diff(module, result, images.diff(places))
     failure = images.failure(places)
     if failure is not None:
         module.fail_json(msg=one_line(str(failure)), code=failure.code, **result)

@@ -390,9 +390,13 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     connection_spec,
     errors_as_failure,
     load_config,
+    with_diff,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.fleet import Fleet
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown import of_member
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown import (
+    difference,
+    of_member,
+)
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.target import Target
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.task import Task
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line
@@ -421,20 +425,12 @@ def run(parameters: dict, check_mode: bool, progress: Progress) -> Target:
     return member
 
 
-def result_of(member: Target) -> dict:
-    """Return the result of the module, or of its failure."""
-    result = of_member(member)
-    if member.has_changed or not member.error:
-        result["diff"] = {"before": member.before, "after": member.after}
-    return result
-
-
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     progress = Progress()
     with errors_as_failure(module, progress.seen):
         member = run(module.params, module.check_mode, progress)
-    result = result_of(member)
+    result = with_diff(module, of_member(member), difference(member))
     if member.error:
         module.fail_json(msg=one_line(str(member.error)), code=member.error.code, **result)
     module.exit_json(**result)

@@ -526,6 +526,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     connection_spec,
     errors_as_failure,
     load_config,
+    with_diff,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.fleet import Fleet
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.group import (
@@ -533,6 +534,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.group
     Pattern,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown import (
+    difference,
     of_request,
     unknown,
 )
@@ -582,6 +584,14 @@ def asked(parameters: dict) -> Asked:
     )
 
 
+def differences(members: list) -> dict:
+    """Return how the vms that have changed were and how they are, by name."""
+    changed = {member.name: difference(member) for member in members if member.has_changed}
+    return {
+        side: {name: each[side] for name, each in changed.items()} for side in ("before", "after")
+    }
+
+
 def is_removed(member: Target) -> bool:
     """Tell whether the vm was to be absent, and is."""
     return member.wanted.state is Presence.ABSENT and member.error is None
@@ -603,9 +613,8 @@ def shown(member: Target) -> dict:
 
 def result_of(members: list) -> dict:
     """Return the result of the module, or of its failure."""
-    changed = [member for member in members if member.has_changed]
     result = {
-        "changed": bool(changed),
+        "changed": any(member.has_changed for member in members),
         "vms": [shown(member) for member in members if not is_removed(member)],
         "removed": [
             {"name": member.name, "host": host_of(member), "changed": member.has_changed}
@@ -617,10 +626,6 @@ def result_of(members: list) -> dict:
             for member in members
             if member.request
         ],
-        "diff": {
-            "before": {member.name: member.before for member in changed},
-            "after": {member.name: member.after for member in changed},
-        },
     }
     error = failures(members)
     if error is not None:
@@ -628,15 +633,15 @@ def result_of(members: list) -> dict:
     return result
 
 
-def run(parameters: dict, check_mode: bool, progress: ManyProgress) -> dict:
-    """Do, or in check mode foresee, what the parameters ask for; return the result."""
+def run(parameters: dict, check_mode: bool, progress: ManyProgress) -> list[Target]:
+    """Do, or in check mode foresee, what the parameters ask for."""
     wanted = asked(parameters)
     config = load_config(parameters)
     fleet = Fleet(config.hosts, parameters["host_timeout"], parameters["auth_file"])
     with Client(config, reply_timeout=parameters["client_worker_timeout"]) as client:
         waiting = options.waiting(parameters)
         task = Task(client, fleet, waiting, progress, progress.submitted)
-        return result_of(task.foresee(wanted) if check_mode else task.bring(wanted))
+        return task.foresee(wanted) if check_mode else task.bring(wanted)
 
 
 def main() -> None:
@@ -663,7 +668,8 @@ def main() -> None:
     # What ansible-playbook -v shows more of.
     progress = ManyProgress(verbose=module._verbosity > 0)  # pylint: disable=protected-access
     with errors_as_failure(module, dict):
-        result = run(parameters, module.check_mode, progress)
+        members = run(parameters, module.check_mode, progress)
+    result = with_diff(module, result_of(members), differences(members))
     if "msg" in result:
         module.fail_json(**result)
     module.exit_json(**result)

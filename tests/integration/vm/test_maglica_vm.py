@@ -17,13 +17,14 @@ MODULE = "maglica_vm"
 
 def test_ad_hoc_with_its_progress_as_it_goes(ansible: Ansible, cell: SimulatedCell) -> None:
     """By the module's full name; the other tests have the short one."""
-    run = ansible.ad_hoc(f"maglica.cloud.{MODULE}", name=NAME, image=IMAGE)
+    run = ansible.ad_hoc(f"maglica.cloud.{MODULE}", "--diff", name=NAME, image=IMAGE)
     result = run.result()
     assert run.code == 0, run.output
     assert result["changed"]
     assert result["vm"]["state"] == "running"
     assert result["request"]["state"] == "done"
-    assert result["diff"]["before"] == {"state": "absent"}
+    diff = result["diff"]
+    assert (diff["before"]["state"], diff["before"].keys()) == ("absent", diff["after"].keys())
     host = result["vm"]["host"]
     assert NAME in cell.defined(host)
     lines = [line for line in run.errors.splitlines() if line.startswith(NAME)]
@@ -35,7 +36,7 @@ def test_ad_hoc_with_its_progress_as_it_goes(ansible: Ansible, cell: SimulatedCe
 
 def test_check_mode(ansible: Ansible, cell: SimulatedCell) -> None:
     wanted = {"name": NAME, "image": IMAGE, "disk_size": "20GiB"}
-    result = ansible.ad_hoc("maglica_vm", "--check", **wanted).result()
+    result = ansible.ad_hoc("maglica_vm", "--check", "--diff", **wanted).result()
     assert result["changed"]
     assert result["vm"]["host"] in HOSTS
     assert result["diff"]["after"]["host"] == result["vm"]["host"]

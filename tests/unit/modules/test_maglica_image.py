@@ -98,14 +98,15 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
 
 @pytest.fixture
 def run(run_module: Run, client: FakeClient) -> Run:
-    return functools.partial(run_module, maglica_image, name=IMAGE, state="prepared")
+    prepare = {"name": IMAGE, "state": "prepared", "_ansible_diff": True}
+    return functools.partial(run_module, maglica_image, **prepare)
 
 
 @pytest.fixture
 def add(run_module: Run, client: FakeClient) -> Run:
     """An image golden that shall be there; the last host has one of Maglica's, of another file."""
     client.made = (model.ImageSummary("golden", UUID, True, OLD, URL, 1),)
-    return functools.partial(run_module, maglica_image, name="golden")
+    return functools.partial(run_module, maglica_image, name="golden", _ansible_diff=True)
 
 
 def test_what_lacks_is_prepared(run: Run, client: FakeClient) -> None:
@@ -130,7 +131,11 @@ def test_what_lacks_is_prepared(run: Run, client: FakeClient) -> None:
 def test_nothing_to_do(run: Run, client: FakeClient, option: str) -> None:
     result = run(**{option: [HOSTS[2]]})
     assert (result["changed"], [each.spec.host for each in client.asked]) == (False, [HOSTS[2]])
-    assert result["diff"] == {"before": {}, "after": {}}
+    assert "diff" not in result
+
+
+def test_the_difference_is_returned_if_it_is_asked_for(run: Run) -> None:
+    assert "diff" not in run(_ansible_diff=False)
 
 
 def test_released(run: Run, client: FakeClient) -> None:
@@ -231,7 +236,7 @@ def test_check_mode_of_a_known_file(add: Run, client: FakeClient, warned: list[s
     assert (result["changed"], client.asked) == (True, [])
     assert result["diff"]["before"] == {HOSTS[2]: {"checksum": OLD, "origin": URL}}
     result = add(url=URL, checksum=OLD, hosts=[HOSTS[2]], _ansible_check_mode=True)
-    assert (result["changed"], result["diff"]) == (False, {"before": {}, "after": {}})
+    assert (result["changed"], "diff" in result) == (False, False)
     assert warned == []
 
 

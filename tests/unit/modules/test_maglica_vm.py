@@ -183,20 +183,24 @@ def test_interfaces_by_their_alias(run: Run, bring: dict[str, Any]) -> None:
 
 
 def test_the_result(run: Run, bring: dict[str, Any]) -> None:
-    before, after = {"state": "absent"}, {"state": "running"}
-    bring["member"] = {
-        "changed": True,
-        "before": before,
-        "after": after,
-        "vm": VM,
-        "request": REQUEST,
-    }
+    bring["member"] = {"changed": True, "vm": VM, "request": REQUEST}
     result = run(image=IMAGE)
     assert result["changed"] is True
-    assert result["diff"] == {"before": before, "after": after}
+    assert "diff" not in result
     assert result["vm"] == VM
     assert result["request"]["seconds"] == 1.5
     assert "hashhash" not in json.dumps({**result, "invocation": None})
+
+
+def test_before_and_after_have_the_same_keys(run: Run, bring: dict[str, Any]) -> None:
+    running, absent = {"state": "running", "host": HOST}, {"state": "absent"}
+    for before, after in ((absent, running), (running, absent)):
+        bring["member"] = {"changed": True, "before": before, "after": after}
+        diff = run(_ansible_diff=True)["diff"]
+        nothing = {"host": None}
+        assert diff == {"before": {**nothing, **before}, "after": {**nothing, **after}}
+    bring["member"] = {"changed": False, "before": running, "after": running}
+    assert "diff" not in run(_ansible_diff=True)
 
 
 def test_a_vm_that_is_gone_is_not_in_the_result(run: Run) -> None:
@@ -233,7 +237,7 @@ def test_what_fails_after_the_vm_was_made_has_changed_it(run: Run, bring: dict[s
     timeout = errors.RequestTimeout("vm0 has no address\nafter 1 s")
     fields = {"changed": True, "done": True, "after": {"state": "running"}, "request": REQUEST}
     bring["member"] = {**fields, "error": timeout}
-    result = run(image=IMAGE, wait_for="address")
+    result = run(image=IMAGE, wait_for="address", _ansible_diff=True)
     assert (result["failed"], result["changed"], result["code"]) == (True, True, timeout.code)
     assert result["diff"]["after"] == {"state": "running"}
     assert result["request"]["id"] == REQUEST.id

@@ -160,7 +160,7 @@ MEMBERS = (
 
 def test_the_result(run: Run, task: dict[str, Any]) -> None:
     task["members"] = list(MEMBERS)
-    result = run(vms=[{"name": "a"}])
+    result = run(vms=[{"name": "a"}], _ansible_diff=True)
     assert result["changed"] is True
     assert result["vms"] == [
         {"name": "a", "host": HOST, "changed": True},
@@ -172,12 +172,14 @@ def test_the_result(run: Run, task: dict[str, Any]) -> None:
     ]
     assert [(each["name"], each["seconds"]) for each in result["requests"]] == [("a", 1.5)]
     assert result["diff"] == {
-        "before": {"a": {}, "c": {"host": HOST}},
-        "after": {"a": {"x": 1}, "c": {}},
+        "before": {"a": {"x": None}, "c": {"host": HOST}},
+        "after": {"a": {"x": 1}, "c": {"host": None}},
     }
     assert "hashhash" not in json.dumps({**result, "invocation": None})
     task["members"] = [MEMBERS[1], MEMBERS[3]]
-    assert run(vms=[{"name": "a"}])["changed"] is False
+    result = run(vms=[{"name": "a"}], _ansible_diff=True)
+    assert (result["changed"], "diff" in result) == (False, False)
+    assert "diff" not in run(vms=[{"name": "a"}])
 
 
 def test_the_failed_ones_are_named_with_their_causes(run: Run, task: dict[str, Any]) -> None:
@@ -187,7 +189,7 @@ def test_the_failed_ones_are_named_with_their_causes(run: Run, task: dict[str, A
         member("g", "absent", before={"host": HOST}, error=errors.StorageFailed("busy")),
     ]
     task["members"] = [*MEMBERS, *lost]
-    result = run(vms=[{"name": "a"}])
+    result = run(vms=[{"name": "a"}], _ansible_diff=True)
     assert result["failed"]
     assert result["changed"]
     assert result["code"] == "no_room"

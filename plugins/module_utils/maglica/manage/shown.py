@@ -36,6 +36,12 @@ def of_member(target: Target) -> dict[str, Any]:
     return shown
 
 
+def difference(target: Target) -> dict[str, dict[str, Any]]:
+    """Return how a vm was and how it is, ``before`` and ``after``; both have the same keys."""
+    nothing = dict.fromkeys({**target.before, **target.after})
+    return {"before": {**nothing, **target.before}, "after": {**nothing, **target.after}}
+
+
 def of_domain(domain: Domain) -> dict[str, Any]:
     """Return a vm as its host shows it, with all its addresses."""
     addresses = [address for nic in domain.interfaces for address in nic.addresses]
