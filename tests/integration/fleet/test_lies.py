@@ -7,6 +7,7 @@ The daemon is real; a proxy changes bytes of what it says.
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from maglica.config.config import HostEntry
 from maglica.fleet import fleet
 from maglica.fleet.snapshot import Snapshot
 from maglica.libvirtd.hosts import Gather
+from maglica.libvirtd.session import CALLS_AT_ONCE
 from support import testdriver
 from support.latency import Proxy, proxied
 from support.testdriver import Libvirtd
@@ -151,6 +153,27 @@ def test_a_definition_that_is_longer_than_libvirt_can_send(
     assert "long" in problem
     assert "kvm0" in problem
     assert len(problem) < 600
+
+
+def test_definitions_that_are_refused_are_not_kept(libvirtd: Libvirtd, folder: Path) -> None:
+    size = 2 << 20
+    domains = [
+        testdriver.domain(f"vm{number}", number).replace(
+            "<metadata>", f"<description>{'x' * size}</description><metadata>"
+        )
+        for number in range(20)
+    ]
+    uri = libvirtd.uri(testdriver.node(folder / "long.xml", domains))
+    tracemalloc.start()
+    try:
+        seen = fleet.snapshot([HostEntry("kvm0", uri)], 60, xml=True)
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (len(seen.vms), len(seen.problems), seen.unreachable) == (20, 20, ())
+    assert {vm.xml for vm in seen.vms} == {None}
+    # So many are read at once.
+    assert peak < (CALLS_AT_ONCE + 2) * size
 
 
 def test_hundreds_of_domains_of_which_nonsense_is_said(libvirtd: Libvirtd, folder: Path) -> None:

@@ -18,7 +18,6 @@ from maglica.model.errors import ConfigInvalid
         ("qemu+tcp:///system", Endpoint(Way.INET, "localhost", 16509)),
         ("qemu+libssh2://root@kvm0/system", Endpoint(Way.INET, "kvm0", 22)),
         ("qemu+ssh://root@kvm0:2222/system", Endpoint(Way.CHILD, "kvm0")),
-        ("qemu+ext://kvm0/system?command=/x", Endpoint(Way.CHILD, "kvm0")),
         ("qemu:///system", Endpoint(Way.UNIX)),
         ("qemu+unix:///system?socket=/run/x", Endpoint(Way.UNIX, socket="/run/x")),
         ("test:///default", Endpoint(Way.INSIDE)),
@@ -32,7 +31,15 @@ def test_peer(uri: str, expected: Endpoint) -> None:
 
 @pytest.mark.parametrize(
     "uri",
-    ["", "kvm0", "qemu+pigeon://kvm0/system", "qemu+tcp://kvm0:x/", "qemu://[::1/", "qemu:///a b"],
+    [
+        "",
+        "kvm0",
+        "qemu+pigeon://kvm0/system",
+        "qemu+ext://kvm0/system?command=/x",
+        "qemu+tcp://kvm0:x/",
+        "qemu://[::1/",
+        "qemu:///a b",
+    ],
 )
 def test_no_uri(uri: str) -> None:
     with pytest.raises(ConfigInvalid, match=r"libvirt URI|transport"):

@@ -81,7 +81,8 @@ class Contents:
 class Record:
     """A domain's handle (a ``virDomain``) and what is known of it.
 
-    ``undecided``: its definition tells whether it is wanted.
+    ``undecided``: its definition tells whether it is wanted. ``xml`` is kept only if asked for.
+    ``on_network``, ``agent``: as in AskedDomain.
     """
 
     handle: Any
@@ -90,6 +91,8 @@ class Record:
     undecided: bool = False
     definition: Definition | None = None
     xml: str | None = None
+    on_network: bool = False
+    agent: bool = False
 
 
 def read(session: Session, reading: Reading) -> Contents:
@@ -208,8 +211,8 @@ def _domains(
         AskedDomain(
             record.handle,
             domain,
-            on_network=ON_NETWORK.search(record.xml or "") is not None,
-            agent=AGENT_RUNS.search(record.xml or "") is not None,
+            on_network=record.on_network,
+            agent=record.agent,
             recorded=_recorded(record, domain),
         )
         for record, domain in known
@@ -273,19 +276,25 @@ def _looked_at(
             raise
         return record
     try:
-        return replace(record, xml=xml, definition=domain_xml.describe(xml))
+        definition = domain_xml.describe(xml)
     except ImageUnsupported as error:
+        # A host can have thousands of these, each as long as libvirt sends: none is kept.
         session.note(f"{name} on host {record.domain.host}: {error}")
-        return replace(record, xml=xml)
+        return record
+    return replace(
+        record,
+        definition=definition,
+        xml=xml if reading.xml else None,
+        on_network=ON_NETWORK.search(xml) is not None,
+        agent=AGENT_RUNS.search(xml) is not None,
+    )
 
 
 def _domain(record: Record, reading: Reading) -> Domain:
     domain, definition = record.domain, record.definition
-    if reading.xml:
-        domain = replace(domain, xml=record.xml)
     if definition is None:
         return domain
-    domain = seen.described(domain, definition, record.statistics)
+    domain = seen.described(replace(domain, xml=record.xml), definition, record.statistics)
     # A transient domain is gone when it stops: an inactive one is persistent.
     may_be = not (domain.active or domain.made) and reading.may_be_image(domain.name)
     return replace(domain, is_image=may_be or definition.is_made_image)

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from ..system import processes
 from .uri import Endpoint, Way
@@ -84,13 +85,18 @@ class Interrupter:
         if self._peer.way is Way.CHILD:
             is_late = now - self._interrupted > GRACE / 2
             for pid in processes.children():
-                if self._is_own_child(pid) and self._peer.host in processes.arguments(pid):
+                if self._is_own_child(pid) and self._is_named_by(processes.arguments(pid)):
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL if is_late else signal.SIGTERM)
             return
         for descriptor, inode in _sockets():
             if self._is_own_socket(inode):
                 self._shut(descriptor, inode)
+
+    def _is_named_by(self, arguments: Iterable[str]) -> bool:
+        # The URI's host is in lower case here, and libvirt gives it to ssh as it is written.
+        host = unquote(self._peer.host or "").lower()
+        return any(host == argument.lower() for argument in arguments)
 
     def _is_own_child(self, pid: int) -> bool:
         return pid in self._own.children if self._own else pid not in self._older.children

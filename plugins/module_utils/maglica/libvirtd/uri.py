@@ -12,7 +12,6 @@ from ..model.errors import ConfigInvalid
 
 # https://libvirt.org/remote.html: the ports where the URI names none.
 _PORTS = {"tls": 16514, "tcp": 16509, "libssh2": 22, "libssh": 22}
-_CHILD_TRANSPORTS = ("ssh", "ext")
 
 
 class Way(enum.Enum):
@@ -50,7 +49,7 @@ def peer(uri: str) -> Endpoint:
         transport = "tls" if host else "unix"
     if transport == "unix":
         return Endpoint(Way.UNIX, socket=_option(parts.query, "socket"))
-    if transport in _CHILD_TRANSPORTS:
+    if transport == "ssh":
         return Endpoint(Way.CHILD, host=host)
     if transport not in _PORTS:
         raise ConfigInvalid(
