@@ -62,7 +62,7 @@ options:
       uri:
         description:
           - The libvirt URI, with the transport tcp, tls, ssh or unix.
-          - The default is V(qemu+tcp://NAME/system).
+          - The default is V(qemu+ssh://NAME/system).
         type: str
       weight:
         description:

@@ -6,17 +6,13 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
 import yaml
-from maglica.config import config
-from maglica.model.memory_limit import MemoryLimit
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LIBRARY = CHECKOUT / "plugins" / "module_utils" / "maglica"
@@ -39,12 +35,12 @@ class Deployment:
         self.of_play: dict[str, Any] = {}
         self.variables: dict[str, Any] = {
             "ansible_python_interpreter": sys.executable,
-            "library_python": sys.executable,
+            "maglica_python": sys.executable,
             "library_packages": [],
-            "library_dir": str(folder / "library"),
-            "library_config_dir": str(folder),
-            "library_access_dir": str(folder),
-            "library_client_worker": "localhost",
+            "maglica_library_dir": str(folder / "library"),
+            "maglica_config_dir": str(folder),
+            "maglica_access_dir": str(folder),
+            "maglica_client_worker": "localhost",
             "library_command": str(folder / "maglica"),
         }
 
@@ -191,7 +187,7 @@ def test_what_an_earlier_run_left_half_made_is_mended(machine: Deployment) -> No
 
 def test_the_command_finds_its_configuration_in_any_folder(tmp_path: Path) -> None:
     machine = Deployment(tmp_path)
-    machine.variables["library_config_dir"] = f"{tmp_path}/it's $HOME"
+    machine.variables["maglica_config_dir"] = f"{tmp_path}/it's $HOME"
     role = CHECKOUT / "roles" / "library" / "templates"
     to = {"dest": machine.variables["library_command"], "mode": "0755"}
     variables = {"library_source": str(LIBRARY), "ansible_managed": "Made by Ansible;\nleave it"}
@@ -203,15 +199,6 @@ def test_the_command_finds_its_configuration_in_any_folder(tmp_path: Path) -> No
     shown = subprocess.run(command, capture_output=True, text=True, check=False)
     wanted = f"maglica: cannot read {tmp_path}/it's $HOME/maglica.conf: No such file or directory"
     assert shown.stderr.strip() == wanted
-
-
-def test_all_of_a_note_on_several_lines_is_a_comment() -> None:
-    templates = sorted((CHECKOUT / "roles").glob("*/templates/*.j2"))
-    assert len(templates) == 6
-    for template in templates:
-        notes = [line for line in template.read_text().splitlines() if "ansible_managed" in line]
-        rendered = [jinja2.Template(note).render(ansible_managed="a\nb\nc") for note in notes]
-        assert rendered == ["# a\n# b\n# c"]
 
 
 def test_the_library_can_be_entered_by_all_whatever_the_umask(machine: Deployment) -> None:
@@ -241,73 +228,6 @@ def test_the_library_can_be_entered_by_all_whatever_the_umask(machine: Deploymen
     assert machine.deploy(install, umask=0o027)
     assert not unlike()
     assert (library / "cli" / "main.py").exists()
-
-
-def test_workers_on_one_machine_have_nothing_in_common() -> None:
-    paths = [
-        yaml.safe_load((CHECKOUT / "roles" / role / "defaults" / "main.yml").read_text())[name]
-        for role, name in (
-            ("client_worker", "client_worker_state_dir"),
-            ("host_worker", "host_worker_state_dir"),
-        )
-    ]
-    one, other = map(Path, paths)
-    assert not one.is_relative_to(other)
-    assert not other.is_relative_to(one)
-
-
-def test_the_limits_of_memory_are_written_for_all_hosts_and_for_one() -> None:
-    role = CHECKOUT / "roles" / "client_worker"
-    text = (role / "templates" / "client_worker.conf.j2").read_text()
-    own = {"maglica_memory_overcommit": 1.5, "maglica_memory_reserve": 2048}
-    variables = {
-        **yaml.safe_load((role / "defaults" / "main.yml").read_text()),
-        "library_client_worker_address": "192.0.2.1",
-        "library_publish_port": 5555,
-        "library_request_port": 5556,
-        "library_hosts_group": "kvm",
-        "groups": {"kvm": ["a", "b"]},
-        "hostvars": {"a": own, "b": {}},
-    }
-    # As the template module has it.
-    template = jinja2.Environment(trim_blocks=True, autoescape=False).from_string(text)  # noqa: S701
-    read = config.parse(template.render(variables), Path("/etc/maglica/client_worker.conf"))
-    limits = [read.need_client_worker_service().memory_limit(host) for host in read.hosts]
-    assert limits == [MemoryLimit(1.5, 2048), MemoryLimit(1.0, 512)]
-
-
-def test_a_user_s_images_are_written_for_the_catalog() -> None:
-    text = (CHECKOUT / "roles" / "library" / "templates" / "maglica.conf.j2").read_text()
-    image = {"url": "https://example.com/a.img?b=c%d", "checksum": f"sha256:{'a' * 64}"}
-    variables = {
-        **yaml.safe_load((CHECKOUT / "roles" / "library" / "defaults" / "main.yml").read_text()),
-        "library_client_worker_address": "192.0.2.1",
-        "library_client_worker_key": {"content": "a=#:%0$rq571V.-+^!/*?&<>()0[]{}0@%$0#123"},
-        "groups": {"maglica_hosts": ["a"]},
-        "hostvars": {"a": {}},
-    }
-    jinja = jinja2.Environment(trim_blocks=True, autoescape=False)  # noqa: S701
-    jinja.filters["b64decode"] = str
-    for images in ({}, {"golden": {**image, "firmware": "uefi"}, "other": image}):
-        rendered = jinja.from_string(text).render({**variables, "library_images": images})
-        read = config.parse(rendered, Path("/etc/maglica/maglica.conf"))
-        assert [(entry.name, entry.firmware) for entry in read.images] == [
-            (name, image.get("firmware")) for name, image in images.items()
-        ]
-        assert all(entry.url == image["url"] for entry in read.images)
-
-
-def test_the_environment_of_a_host_worker_is_as_systemd_reads_it() -> None:
-    role = CHECKOUT / "roles" / "host_worker"
-    text = (role / "templates" / "maglica-host-worker.service.j2").read_text()
-    text = "".join(re.findall(r"^{% for (?:.|\n)*?{% endfor %}\n", text, re.MULTILINE))
-    given = {"https_proxy": 'http://user:a%20"\\b@proxy.example.jp:3128', "no_proxy": "a b"}
-    template = jinja2.Environment(trim_blocks=True, autoescape=False).from_string(text)  # noqa: S701
-    assert template.render(host_worker_environment={}) == ""
-    assert template.render(host_worker_environment=given) == (
-        'Environment="https_proxy=http://user:a%%20\\"\\\\b@proxy.example.jp:3128"\n'
-        'Environment="no_proxy=a b"\n'
-    )
 
 
 def test_an_account_of_somebody_is_not_made_the_client_workers(machine: Deployment) -> None:

@@ -139,7 +139,10 @@ def deploying_inventory(cloud: Layout) -> str:
     """
 
     def entry(host: Host) -> dict[str, str]:
-        return {"ansible_host": str(host.address)}
+        known = {"ansible_host": str(host.address)}
+        if host.guests:
+            known["maglica_host_uri"] = f"qemu+tcp://{host.address}/system"
+        return known
 
     ssh = {
         "ansible_user": "root",
@@ -150,7 +153,7 @@ def deploying_inventory(cloud: Layout) -> str:
     here = {
         "ansible_connection": "local",
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
-        "library_config_dir": str(cloud.state),
+        "maglica_config_dir": str(cloud.state),
         "library_command": str(cloud.state / "maglica"),
     }
     members = {"maglica_client_worker": (cloud.client,), "maglica_hosts": cloud.kvm}

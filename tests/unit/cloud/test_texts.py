@@ -90,7 +90,8 @@ def test_inventory_has_the_groups_of_the_playbook() -> None:
     assert list(groups["maglica_client_worker"]["hosts"]) == ["client.example.jp"]
     assert list(groups["maglica_hosts"]["hosts"]) == [host.name for host in CLOUD.kvm]
     assert groups["maglica_hosts"]["hosts"]["kvm0.example.jp"] == {
-        "ansible_host": str(CLOUD.kvm[0].address)
+        "ansible_host": str(CLOUD.kvm[0].address),
+        "maglica_host_uri": f"qemu+tcp://{CLOUD.kvm[0].address}/system",
     }
 
 

@@ -113,13 +113,14 @@ def test_a_user_s_own_images() -> None:
 def test_defaults_are_those_of_the_design() -> None:
     read = config.parse(
         "[client_worker]\naddress=192.0.2.1\n"
-        "[client_worker_service]\nsecret_key_file=k\naccess_file=a\n",
+        "[client_worker_service]\nsecret_key_file=k\naccess_file=a\n[host kvm0]\n",
         FILE,
     )
     assert read.client_worker == config.ClientWorker("192.0.2.1", 5555, 5556, None, False)
     service = read.need_client_worker_service()
     assert (service.bind, service.host_timeout, service.retention) == ("0.0.0.0", 15, 604800)
-    assert (read.library, read.host_worker, read.hosts) == (None, None, ())
+    assert (read.library, read.host_worker) == (None, None)
+    assert read.hosts == (config.HostEntry("kvm0", "qemu+ssh://kvm0/system", 1),)
 
 
 def test_a_host_s_own_memory_limit_comes_before_that_of_all() -> None:
@@ -146,7 +147,6 @@ def test_a_host_s_own_memory_limit_comes_before_that_of_all() -> None:
         ("[host]\nuri = a://", "1: [host]: there is no such section"),
         ("[host a/b]\nuri = a://", "1: [host a/b]: 'a/b' is no name"),
         ("[host a]\nuri = a://\n\nwight = 1", "4: [host a] wight: there is no such option"),
-        ("[host a]", "1: [host a]: option uri is missing"),
         ("[host a]\nuri = qemu", "2: [host a] uri: 'qemu' is no libvirt URI"),
         ("[host a]\nuri = a://b c", "2: [host a] uri: 'a://b c' is no libvirt URI"),
         ("[host a]\nuri=a://\nweight = 0", "3: [host a] weight: '0' is no number above 0"),

@@ -14,12 +14,14 @@ def test_hosts() -> None:
         {"name": "kvm1", "uri": None, "weight": None},
         {"name": "kvm2", "uri": "qemu+ssh://kvm2/system", "weight": 0.5},
         {"name": "kvm3", "weight": "2"},
+        {"name": "fd00::1"},
     ]
     assert hosts(listed) == [
-        HostEntry("kvm0", "qemu+tcp://kvm0/system", 1),
-        HostEntry("kvm1", "qemu+tcp://kvm1/system", 1),
+        HostEntry("kvm0", "qemu+ssh://kvm0/system", 1),
+        HostEntry("kvm1", "qemu+ssh://kvm1/system", 1),
         HostEntry("kvm2", "qemu+ssh://kvm2/system", 0.5),
-        HostEntry("kvm3", "qemu+tcp://kvm3/system", 2),
+        HostEntry("kvm3", "qemu+ssh://kvm3/system", 2),
+        HostEntry("fd00::1", "qemu+ssh://[fd00::1]/system", 1),
     ]
 
 

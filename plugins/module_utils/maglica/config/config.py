@@ -203,7 +203,8 @@ def parse(text: str, path: Path) -> Config:
         where = Place(path, lines, title)
         if title.startswith(_HOST_SECTION):
             host = where.name(_HOST_SECTION, hosts)
-            hosts[host] = _section(HostEntry, _HOST, parser[title], where, name=host)
+            known = {"name": host, "uri": values.default_uri(host)}
+            hosts[host] = _section(HostEntry, _HOST, parser[title], where, **known)
         elif title.startswith(_IMAGE_SECTION):
             image = where.name(_IMAGE_SECTION, images)
             images[image] = _section(catalog.Entry, _IMAGE, parser[title], where, name=image)

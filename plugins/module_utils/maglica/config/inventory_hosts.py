@@ -43,4 +43,4 @@ def _host(number: int, entry: object) -> HostEntry:
             raise ConfigInvalid(f"{where}: {key}: {error}") from None
     if "name" not in found:
         raise ConfigInvalid(f"{where}: option name is missing")
-    return HostEntry(**{"uri": f"qemu+tcp://{found['name']}/system", **found})
+    return HostEntry(**{"uri": values.default_uri(found["name"]), **found})

@@ -57,8 +57,13 @@ def path(value: str, folder: Path) -> Path:
 
 def uri(value: str, _folder: Path) -> str:
     if not _URI.fullmatch(value):
-        raise ValueError(f"{value!r} is no libvirt URI, such as qemu+tcp://kvm0.example.jp/system")
+        raise ValueError(f"{value!r} is no libvirt URI, such as qemu+ssh://kvm0.example.jp/system")
     return value
+
+
+def default_uri(host: str) -> str:
+    """Return the URI of the host ``host`` where none is written down: what is safe by default."""
+    return f"qemu+ssh://{f'[{host}]' if ':' in host else host}/system"
 
 
 def key(value: str, _folder: Path) -> str:
