@@ -105,6 +105,8 @@ options:
         with.
       - A libvirt that is older than its host's kernel may fail to read the ARP table (libvirt 9.0
         of Debian 12 does, with Linux 6.18). Then V(arp) knows nothing there.
+      - An interface of QEMU's own network (C(type='user'), passt) has no address here; what such a
+        guest has for one leads nowhere outside it, or to the host itself.
       - Only V(agent) needs a connection that is not read-only. It asks the guest itself, which
         can say what it wants.
       - All agents of a host share half of its time that is left. At most four are asked at once,

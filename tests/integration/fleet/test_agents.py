@@ -89,3 +89,19 @@ def test_nobody_asks_agents_for_what_a_lease_says(libvirtd: Libvirtd, folder: Pa
         fleet.snapshot([host], sources=list(AddressSource))
         assert proxy.calls[_INTERFACE_ADDRESSES] == 1
         assert proxy.connections == 1
+
+
+def test_an_address_that_means_nothing_outside_the_guest(libvirtd: Libvirtd, folder: Path) -> None:
+    domains = [testdriver.domain(name, n, devices=_CHANNEL) for n, name in enumerate("abc")]
+    network = "<interface type='network'>"
+    domains[1] = domains[1].replace(network, "<interface type='user'>")
+    # QEMU's own network beside another one.
+    user = "<interface type='user'><mac address='52:54:00:00:99:01'/></interface>"
+    domains[2] = domains[2].replace(network, user + network)
+    uri = libvirtd.uri(testdriver.node(folder / "user.xml", domains))
+    for source in (AddressSource.AGENT, AddressSource.ARP):
+        seen = fleet.snapshot([HostEntry("kvm0", uri)], sources=[source])
+        assert seen.unreachable == seen.problems == ()
+        found = {vm.name: [len(nic.addresses) for nic in vm.interfaces] for vm in seen.vms}
+        assert found == {"a": [1], "b": [0], "c": [0, 1]}
+        assert [vm.name for vm in seen.vms if vm.address] == ["a", "c"]

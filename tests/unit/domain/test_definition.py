@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import re
+
 import pytest
 from maglica.domain import definition as domain_xml
 from maglica.domain.definition import DefinedDisk, describe
@@ -53,6 +55,24 @@ def test_uuid_and_mac_are_in_lower_case() -> None:
     found = describe(definition("running"))
     assert found.uuid.endswith("a")
     assert found.interfaces[0].mac == "52:54:00:aa:00:0d"
+
+
+def test_whose_addresses_mean_nothing_outside() -> None:
+    mac = "52:54:00:aa:00:01"
+    xml = definition("plain")
+    assert f'<mac address="{mac}"' in xml.replace("'", '"')
+    assert describe(xml).private_macs == frozenset()
+    kind = re.compile(r"""<interface type=["']network["']>""")
+    for other, backend, expected in (
+        ("user", "", {mac}),
+        ("user", "<backend type='passt'/>", {mac}),
+        ("vhostuser", "<backend type='passt'/>", {mac}),
+        ("vhostuser", "", set()),
+        ("ethernet", "<backend tap='/dev/net/tun'/>", set()),
+    ):
+        changed, count = kind.subn(f"<interface type='{other}'>{backend}", xml)
+        assert count == 1
+        assert describe(changed).private_macs == expected
 
 
 def test_which_disks_are_copied() -> None:

@@ -85,7 +85,8 @@ class Definition:
 
     ``made`` is None for a domain that others made, be it a copy of a vm of Maglica's. ``nvram`` is
     the path of a UEFI guest's variables, when it is stated. ``image`` is what was recorded of an
-    image, None if nothing was.
+    image, None if nothing was. ``private_macs`` are those of interfaces whose addresses mean
+    nothing outside the guest: QEMU's own network gives 10.0.2.15 to each, passt the host's own.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Definition:
     memory_mib: int
     disks: tuple[DefinedDisk, ...] = ()
     interfaces: tuple[Interface, ...] = ()
+    private_macs: frozenset[str] = frozenset()
     nvram: str | None = None
     title: str | None = None
     image: ImageRecord | None = None
@@ -127,6 +129,9 @@ def describe(xml: str) -> Definition:
         memory_mib=memory_bytes(root, "memory") >> 20,
         disks=tuple(describe_disk(element) for element in root.iterfind("devices/disk")),
         interfaces=tuple(_interface(element) for element in root.iterfind("devices/interface")),
+        private_macs=frozenset(
+            _mac(element) for element in root.iterfind("devices/interface") if _is_private(element)
+        ),
         nvram=nvram_of(root),
         title=root.findtext("title"),
         image=image_metadata.recorded(root, uuid),
@@ -268,9 +273,17 @@ def _source_name(kind: str, source: ET.Element) -> str | None:
 
 
 def _interface(element: ET.Element) -> Interface:
-    mac = element.find("mac")
     source = element.find("source")
     network = None
     if source is not None:
         network = source.get("network") or source.get("bridge") or source.get("dev")
-    return Interface(mac="" if mac is None else mac.get("address", "").lower(), network=network)
+    return Interface(mac=_mac(element), network=network)
+
+
+def _mac(interface: ET.Element) -> str:
+    mac = interface.find("mac")
+    return "" if mac is None else mac.get("address", "").lower()
+
+
+def _is_private(interface: ET.Element) -> bool:
+    return interface.get("type") == "user" or interface.find("backend[@type='passt']") is not None

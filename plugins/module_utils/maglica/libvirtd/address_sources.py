@@ -32,6 +32,7 @@ class AskedDomain:
 
     ``on_network``: it has an interface on one of libvirt's own networks. ``agent``: its guest agent
     seems to run. ``recorded``: pairs of a MAC address and a static address with its prefix length.
+    ``private_macs``: see Definition.
     """
 
     handle: Any
@@ -39,14 +40,21 @@ class AskedDomain:
     on_network: bool = False
     agent: bool = False
     recorded: tuple[tuple[str, str], ...] = ()
+    private_macs: frozenset[str] = frozenset()
 
     def on(self, interfaces: tuple[Interface, ...]) -> AskedDomain:
-        return replace(self, domain=replace(self.domain, interfaces=interfaces))
+        shown = (
+            replace(entry, addresses=()) if entry.mac in self.private_macs else entry
+            for entry in interfaces
+        )
+        return replace(self, domain=replace(self.domain, interfaces=tuple(shown)))
 
     @property
     def lacks_address(self) -> bool:
+        """Whether an address can be found, and is not yet."""
         interfaces = self.domain.interfaces
-        return self.domain.active and not any(entry.addresses for entry in interfaces)
+        may_have = any(entry.mac not in self.private_macs for entry in interfaces)
+        return self.domain.active and may_have and not any(entry.addresses for entry in interfaces)
 
 
 def look_up(
@@ -62,11 +70,7 @@ def look_up(
     """
     known = list(guests)
     for source in sources:
-        places = [
-            index
-            for index, guest in enumerate(known)
-            if guest.lacks_address and guest.domain.interfaces
-        ]
+        places = [index for index, guest in enumerate(known) if guest.lacks_address]
         if places:
             found = _SOURCES[source](session, connection, [known[index] for index in places])
             for index, guest in zip(places, found):

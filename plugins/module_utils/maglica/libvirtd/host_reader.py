@@ -214,6 +214,7 @@ def _domains(
             on_network=record.on_network,
             agent=record.agent,
             recorded=_recorded(record, domain),
+            private_macs=record.definition.private_macs if record.definition else frozenset(),
         )
         for record, domain in known
     ]
