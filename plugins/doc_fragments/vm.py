@@ -67,9 +67,11 @@ options:
     type: int
   memory:
     description:
-      - The memory, in MiB. Without it a vm is made with as much as the image has.
+      - The memory, in MiB, or with the unit C(MiB), C(GiB) or C(TiB), such as V(2GiB). Without it a
+        vm is made with as much as the image has.
+      - C(GB) is an error, as in O(disk_size), since it may mean two sizes.
       - A running vm gets another size at its next start.
-    type: int
+    type: str
   disk_size:
     description:
       - The size of the vm's first disk, in MiB, or with the unit C(MiB), C(GiB) or C(TiB), such as

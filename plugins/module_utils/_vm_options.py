@@ -36,7 +36,7 @@ def vm_spec() -> dict[str, dict[str, Any]]:
         "clone_mode": {"type": "str", "choices": ["linked", "full"]},
         "pool": {"type": "str"},
         "vcpus": {"type": "int"},
-        "memory": {"type": "int"},
+        "memory": {"type": "str"},
         "disk_size": {"type": "str"},
         "interfaces": {
             "type": "list",
@@ -113,7 +113,7 @@ def wanted(name: str | None, *said: Mapping[str, Any]) -> Wanted:
         for option, value in parameters.items():
             if merged.get(option) is None:
                 merged[option] = value
-    merged["memory_mib"] = merged.pop("memory")
-    size = merged.pop("disk_size")
-    merged["disk_size_mib"] = None if size is None else sizes.mib(size, "disk_size")
+    for option in ("memory", "disk_size"):
+        size = merged.pop(option)
+        merged[f"{option}_mib"] = None if size is None else sizes.mib(size, option)
     return want(name or "", Presence(merged.pop("state")), **merged)

@@ -80,7 +80,7 @@ EXAMPLES = r"""
     name: vm1.example.jp
     image: debian12.original
     vcpus: 2
-    memory: 1024
+    memory: 1GiB
     interfaces:
       - network: default
         addresses: [192.0.2.7/24]
@@ -133,7 +133,7 @@ EXAMPLES = r"""
   maglica.cloud.maglica_vm:
     name: vm2.example.jp
     state: restarted
-    memory: 2048
+    memory: 2GiB
     stop_timeout: 60
     force: true
 

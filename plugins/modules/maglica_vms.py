@@ -110,7 +110,7 @@ options:
         type: int
       memory:
         description: As O(memory), for this vm.
-        type: int
+        type: str
       disk_size:
         description: As O(disk_size), for this vm.
         type: str
@@ -234,10 +234,10 @@ EXAMPLES = r"""
 - name: Have a list of vms that differ
   maglica.cloud.maglica_vms:
     image: debian12.original
-    memory: 512
+    memory: 512MiB
     vms:
       - name: db.example.jp
-        memory: 1024
+        memory: 1GiB
         host: kvm0.example.jp
       - name: cache.example.jp
       - name: old.example.jp

@@ -217,7 +217,7 @@ class VmSuite:
         assert changed.vm is not None
         assert changed.changed
         assert (foreseen.before, foreseen.after) == (changed.before, changed.after)
-        assert (changed.after["vcpus"], changed.after["memory"]) == (3, 96)
+        assert (changed.after["vcpus"], changed.after["memory_mib"]) == (3, 96)
         assert (changed.vm["vcpus"], changed.vm["memory_mib"]) == (3, 96)
         assert not bring(cell, **sizes).changed
 

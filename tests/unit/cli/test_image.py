@@ -200,7 +200,7 @@ def test_all_that_can_be_said_of_a_new_image(
         (("golden", "--url", URL), 2, "needs a checksum"),
         (("golden", "--url", URL, "--path", "/a"), 2, "not allowed with argument --url"),
         (("golden", "--path", "/a", "--xml", "/nowhere"), 2, "cannot read a definition"),
-        (("golden", "--path", "/a", "--memory", "4GB"), 2, "no size"),
+        (("golden", "--path", "/a", "--memory", "4GB"), 2, "write 4GiB"),
         ((SL61, "--path", "/a"), 4, "has a domain of that name"),
         (("golden", "--path", "/a", "--host", "host9.example.jp"), 3, "no such host"),
     ],

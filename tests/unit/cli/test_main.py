@@ -71,7 +71,7 @@ def test_errors_are_one_line_and_have_a_status(
         (["vm", "clone"], "the following arguments are required: --image, --hostname; see"),
         (["nonsense"], "argument OBJECT: invalid choice: 'nonsense'"),
         ([*CLONE, "--vcpus", "0"], "argument --vcpus: '0' is no whole number above 0"),
-        ([*CLONE, "--disk-size", "20GB"], "argument --disk-size: size: '20GB' is no size"),
+        ([*CLONE, "--disk-size", "20GB"], "argument --disk-size: size: 20GB says GB, which "),
         ([*CLONE, "--disk-size="], "argument --disk-size: size: '' is no size"),
         ([*CLONE, "--mode", "half"], "argument --mode: invalid choice: 'half'"),
         ([*CLONE, "--wait", "--no-wait"], "argument --no-wait: not allowed with argument --wait"),

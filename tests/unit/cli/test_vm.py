@@ -105,12 +105,12 @@ def test_tags_are_said_with_the_clone_or_later(run: Callable[..., Ran], fake: Fa
 
 def test_stop_and_resize_have_options(run: Callable[..., Ran], fake: FakeClient) -> None:
     run("vm", "stop", "vm1.example.jp", "--force", "--shutdown-timeout", "5", "--no-wait")
-    run("vm", "resize", "vm1.example.jp", "--vcpus", "2", "--memory", "256", "--no-wait")
+    run("vm", "resize", "vm1.example.jp", "--vcpus", "2", "--memory", "1.5GiB", "--no-wait")
     resize, stop = (request.spec for request in fake.list())
     assert isinstance(stop, StopSpec)
     assert isinstance(resize, ResizeSpec)
     assert (stop.force, stop.stop_timeout) == (True, 5)
-    assert (resize.vcpus, resize.memory_mib) == (2, 256)
+    assert (resize.vcpus, resize.memory_mib) == (2, 1536)
 
 
 @pytest.mark.parametrize("act", ["stop", "restart"])

@@ -156,7 +156,7 @@ def test_before_and_after() -> None:
         "host": HOST,
         "image": IMAGE,
         "vcpus": 1,
-        "memory": 512,
+        "memory_mib": 512,
         "tags": [],
     }
     assert plan.after == {**plan.before, "state": "running", "vcpus": 4}

@@ -33,8 +33,8 @@ def test_a_new_vm_gets_it_and_the_diff_shows_it() -> None:
     (spec,) = plan.steps
     assert isinstance(spec, CloneSpec)
     assert (spec.disk_size_mib, spec.disk_size) == (20480, 20 * GIB)
-    assert plan.after["disk_size"] == 20480
-    assert "disk_size" not in planned(there=False, size=None).after
+    assert plan.after["disk_size_mib"] == 20480
+    assert "disk_size_mib" not in planned(there=False, size=None).after
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ def test_what_was_not_done_is_no_part_of_the_difference(cell: FakeCell) -> None:
     assert isinstance(lost.error, errors.NoRoom)
     assert lost.has_changed
     differing = {key for key, value in lost.after.items() if lost.before[key] != value}
-    assert (differing, lost.after["memory"], lost.after["state"]) == ({"memory"}, 96, "stopped")
+    assert (differing, lost.after["memory_mib"]) == ({"memory_mib"}, 96)
+    assert lost.after["state"] == "stopped"
 
 
 def test_what_is_being_cancelled_is_made_anew(cell: FakeCell) -> None:

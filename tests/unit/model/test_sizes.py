@@ -32,13 +32,29 @@ def test_mib(text: str, expected: int) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "GiB", "-1", "1e3", "20GB", "20G", "20gib", "20KiB", "20  GiB", "20GiB ", "1.GiB"),
+        *("", "GiB", "-1", "1e3", "20gib", "20gb", "20KiB", "20  GiB", "20GiB ", "1.GiB"),
         *("0x10", "\u0661", "20\n", "1" * 13, True, 1.5e300, "1GiB1", "1,5GiB"),
     ],
 )
 def test_what_is_no_size(text: object) -> None:
     with pytest.raises(NameInvalid, match=r"^disk_size: .* is no size: a number of MiB, or one"):
         sizes.mib(text, "disk_size")
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ("20GB", "20GiB"),
+        ("20G", "20GiB"),
+        ("512 MB", "512MiB"),
+        ("1M", "1MiB"),
+        ("1.5TB", "1.5TiB"),
+    ],
+)
+def test_a_unit_that_means_two_sizes(text: str, instead: str) -> None:
+    wrong = rf"^memory: {text} says [MGT]B?, .* to others: write {instead} for a power of 1024$"
+    with pytest.raises(NameInvalid, match=wrong):
+        sizes.mib(text, "memory")
 
 
 @pytest.mark.parametrize("text", ["1.5", "0.3GiB", "1.0001TiB"])

@@ -150,23 +150,31 @@ def test_every_parameter_arrives(run: Run, bring: dict[str, Any]) -> None:
 def test_a_size_with_and_without_a_unit(
     run: Run, bring: dict[str, Any], value: object, mib: int
 ) -> None:
-    run(image=IMAGE, disk_size=value)
-    assert bring["wanted"].clone.disk_size_mib == mib
+    run(image=IMAGE, disk_size=value, memory=value)
+    clone = bring["wanted"].clone
+    assert (clone.disk_size_mib, clone.memory_mib) == (mib, mib)
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("20GB", "disk_size: '20GB' is no size: a number of MiB, or one with the unit MiB, GiB or"),
-        ("1.5", "disk_size: 1.5 is no whole number of MiB"),
-        (0, "disk_size: not a whole number from 1 to 67108864: 0"),
-        ("65TiB", "disk_size: not a whole number from 1 to 67108864: 68157440"),
+        (
+            "20GB",
+            "20GB says GB, which is a power of 1000 to some and of 1024 to others: write 20GiB",
+        ),
+        ("20KiB", "'20KiB' is no size: a number of MiB, or one with the unit MiB, GiB or TiB"),
+        ("1.5", "1.5 is no whole number of MiB"),
+        (0, "not a whole number from "),
+        ("65TiB", "not a whole number from "),
     ],
 )
-def test_what_is_no_size(run: Run, bring: dict[str, Any], value: object, text: str) -> None:
-    result = run(image=IMAGE, disk_size=value)
+@pytest.mark.parametrize("option", ["disk_size", "memory"])
+def test_what_is_no_size(
+    run: Run, bring: dict[str, Any], option: str, value: object, text: str
+) -> None:
+    result = run(image=IMAGE, **{option: value})
     assert result["code"] == "name_invalid"
-    assert result["msg"].startswith(text)
+    assert result["msg"].startswith(f"{option}: {text}")
     assert "wanted" not in bring
 
 

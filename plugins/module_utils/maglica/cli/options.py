@@ -69,8 +69,8 @@ def of_verb(parser: argparse.ArgumentParser, option: Option) -> None:
     elif option.form == "tags":
         said.update(nargs="*", metavar=option.metavar)
     else:
-        kind = number if option.form == "seconds" else positive
-        said.update(type=kind, metavar=option.metavar, default=option.default)
+        kinds = {"number": positive, "seconds": number, "size": size}
+        said.update(type=kinds[option.form], metavar=option.metavar, default=option.default)
     parser.add_argument(option.flag, **said)
 
 

@@ -73,7 +73,12 @@ def _clone_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--pool", help="the storage pool (default: the one with most room)")
     add("--vcpus", type=options.positive, metavar="N", help="default: as in the image")
-    add("--memory", type=options.positive, metavar="MIB", help="default: as in the image")
+    add(
+        "--memory",
+        type=options.size,
+        metavar="SIZE",
+        help="in MiB or such as 2GiB (default: as in the image)",
+    )
     add(
         "--disk-size",
         type=options.size,

@@ -251,8 +251,8 @@ def _make(wanted: Wanted, found: Found) -> Plan:
         "host": spec.host,
         "image": spec.image,
         "vcpus": spec.vcpus,
-        "memory": spec.memory_mib,
-        "disk_size": spec.disk_size_mib,
+        "memory_mib": spec.memory_mib,
+        "disk_size_mib": spec.disk_size_mib,
         "tags": list(spec.tags) or None,
         **written.of(spec),
     }
@@ -301,6 +301,6 @@ def _view(domain: Domain) -> dict[str, Any]:
         "host": domain.host,
         "image": domain.image,
         "vcpus": domain.vcpus,
-        "memory": domain.memory_mib,
+        "memory_mib": domain.memory_mib,
         "tags": list(domain.tags),
     }

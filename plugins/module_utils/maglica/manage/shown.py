@@ -56,10 +56,9 @@ def unknown(name: str, host: str | None = None) -> dict[str, Any]:
 
 def planned(after: dict[str, Any]) -> dict[str, Any]:
     """Return what a plan says that a vm will be, as ``of_domain`` would show it."""
-    shown = {"memory_mib" if key == "memory" else key: value for key, value in after.items()}
-    if "interfaces" in shown:
-        shown["interfaces"] = [_planned_interface(nic) for nic in shown["interfaces"]]
-    return shown
+    if "interfaces" not in after:
+        return after
+    return {**after, "interfaces": [_planned_interface(nic) for nic in after["interfaces"]]}
 
 
 def _planned_interface(nic: dict[str, Any]) -> dict[str, Any]:

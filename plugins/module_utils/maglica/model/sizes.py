@@ -16,6 +16,7 @@ from .errors import NameInvalid
 
 _MIB = 1 << 20
 _UNITS = {"MiB": 1, "GiB": 1 << 10, "TiB": 1 << 20}
+_AMBIGUOUS = frozenset({"M", "G", "T", "MB", "GB", "TB"})
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(?: ?([A-Za-z]{1,8}))?")
 
 
@@ -26,6 +27,12 @@ def mib(value: Union[str, int], what: str) -> int:
     """
     match = _SIZE.fullmatch(str(value))
     unit = match[2] or "MiB" if match else ""
+    if match and unit in _AMBIGUOUS:
+        other = f"{unit[0]}iB"
+        raise NameInvalid(
+            f"{what}: {value} says {unit}, which is a power of 1000 to some and of 1024 to others:"
+            f" write {match[1]}{other} for a power of 1024"
+        )
     if match is None or unit not in _UNITS:
         raise NameInvalid(
             f"{what}: {str(value)[:40]!r} is no size: a number of MiB, or one with the unit MiB,"

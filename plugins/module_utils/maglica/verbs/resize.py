@@ -40,7 +40,7 @@ def _change(wanted: WantedVm, existing: Domain) -> Change | None:
     memory_mib = size.memory_mib if size.memory_mib != existing.memory_mib else None
     if vcpus is None and memory_mib is None:
         return None
-    after = {"vcpus": vcpus or existing.vcpus, "memory": memory_mib or existing.memory_mib}
+    after = {"vcpus": vcpus or existing.vcpus, "memory_mib": memory_mib or existing.memory_mib}
     spec = ResizeSpec(existing.name, existing.uuid, existing.host, vcpus, memory_mib)
     return Change(spec, after)
 
@@ -52,7 +52,13 @@ RESIZE = Verb(
     interrupted=Interrupted.AGAIN,
     options=(
         Option("vcpus", "--vcpus", metavar="N"),
-        Option("memory_mib", "--memory", metavar="MIB"),
+        Option(
+            "memory_mib",
+            "--memory",
+            "in MiB or such as 2GiB",
+            "size",
+            metavar="SIZE",
+        ),
     ),
     change=_change,
 )

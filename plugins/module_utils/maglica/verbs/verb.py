@@ -118,7 +118,7 @@ class Option:
     field: str
     flag: str
     what: str | None = None
-    form: str = "number"  # or "seconds", which may be 0, or "switch", or "tags"
+    form: str = "number"  # or "size" in MiB, "seconds", which may be 0, "switch", "tags"
     metavar: str | None = None
     default: Any = None
 
