@@ -50,11 +50,11 @@ options:
       - V(linked) makes disks that are overlays of a base, a prepared copy of the image that the
         host keeps.
       - V(full) makes disks that depend on nothing.
+      - A vm is made linked without it, and one that is there stays as it is.
       - A linked vm that is there is made independent of its base with V(full), whether it runs or
-        not. A full one stays so.
+        not. A full one stays so with V(linked), and a warning says that.
     type: str
     choices: [linked, full]
-    default: linked
   pool:
     description:
       - The storage pool for the vm's disks. Without it the one with most room is used.

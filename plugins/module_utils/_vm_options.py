@@ -4,19 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .maglica.manage.target import WaitFor, Waiting
+from .maglica.manage.target import Target, WaitFor, Waiting, warnings
 from .maglica.manage.wanted import Wanted, want
 from .maglica.model import sizes
 from .maglica.model.request import Customize
+from .maglica.model.text import one_line
 from .maglica.verbs.table import Presence
 
 # What holds where nothing is said.
 DEFAULTS: dict[str, Any] = {
     "state": "present",
-    "clone_mode": "linked",
     "customize": "auto",
     "ssh_authorized_keys": [],
     "force": False,
@@ -101,6 +101,12 @@ def waiting(parameters: Mapping[str, Any]) -> Waiting:
         until=WaitFor(parameters["wait_for"]),
         timeout=parameters["wait_timeout"],
     )
+
+
+def warn(module: Any, targets: Sequence[Target]) -> None:
+    """Say which options were given for vms that are there, and changed nothing."""
+    for text in warnings(targets):
+        module.warn(one_line(text))
 
 
 def wanted(name: str | None, *said: Mapping[str, Any]) -> Wanted:

@@ -430,6 +430,7 @@ def main() -> None:
     progress = Progress()
     with errors_as_failure(module, progress.seen):
         member = run(module.params, module.check_mode, progress)
+    options.warn(module, [member])
     result = with_diff(module, of_member(member), difference(member))
     if member.error:
         module.fail_json(msg=one_line(str(member.error)), code=member.error.code, **result)

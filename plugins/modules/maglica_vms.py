@@ -669,6 +669,7 @@ def main() -> None:
     progress = ManyProgress(verbose=module._verbosity > 0)  # pylint: disable=protected-access
     with errors_as_failure(module, dict):
         members = run(parameters, module.check_mode, progress)
+    options.warn(module, members)
     result = with_diff(module, result_of(members), differences(members))
     if "msg" in result:
         module.fail_json(**result)

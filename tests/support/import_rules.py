@@ -52,6 +52,7 @@ PURE = (
     "manage/plan.py",
     "manage/target.py",
     "manage/wanted.py",
+    "manage/kept.py",
     "manage/written.py",
     "system/backoff.py",
     "verbs/*.py",

@@ -47,6 +47,13 @@ def test_what_was_not_done_is_no_part_of_the_difference(cell: FakeCell) -> None:
     assert lost.after["state"] == "stopped"
 
 
+def test_a_vm_that_is_just_being_made_in_another_mode_is_named(cell: FakeCell) -> None:
+    cell.hold()
+    bring(cell, Waiting(wait=False), clone_mode="full")
+    made = release_and_bring(cell, clone_mode="linked")
+    assert (made.error, made.kept) == (None, ("clone_mode",))
+
+
 def test_what_is_being_cancelled_is_made_anew(cell: FakeCell) -> None:
     cell.hold()
     first = bring(cell, Waiting(wait=False))

@@ -211,6 +211,16 @@ def test_before_and_after_have_the_same_keys(run: Run, bring: dict[str, Any]) ->
     assert "diff" not in run(_ansible_diff=True)
 
 
+def test_what_is_not_changed_is_said(
+    run: Run, bring: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[str] = []
+    monkeypatch.setattr(maglica_vm.AnsibleModule, "warn", lambda _self, text: texts.append(text))
+    bring["member"] = {"kept": ("clone_mode", "pool")}
+    run(clone_mode="linked", pool="fast")
+    assert texts == [f"{NAME}: not changed on a vm that is there: clone_mode, pool"]
+
+
 def test_a_vm_that_is_gone_is_not_in_the_result(run: Run) -> None:
     assert {"vm", "request"} & run(state="absent").keys() == set()
 

@@ -68,7 +68,6 @@ def _clone_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--mode",
         choices=[mode.value for mode in CloneMode],
-        default=CloneMode.LINKED.value,
         help="disks as overlays of a base, or as full copies (default: linked)",
     )
     add("--pool", help="the storage pool (default: the one with most room)")

@@ -26,7 +26,7 @@ from ..verbs import table
 from ..verbs.remove import RemoveSpec
 from ..verbs.table import Presence
 from ..verbs.verb import Change, Leaves, Verb
-from . import written
+from . import kept, written
 from .wanted import Wanted
 
 # What a vm is made with, by its names in a spec and in the modules; only some of it can be changed.
@@ -48,7 +48,8 @@ class Plan:
 
     ``joined`` is an open request about that vm, which must end first; then everything is looked at
     and planned anew, and ``steps`` are only foreseen. ``cancel``: it is to be cancelled. ``ours``:
-    it does what the task would ask for, so that how it ends is how the task ends.
+    it does what the task would ask for, so that how it ends is how the task ends. ``kept`` are
+    options that are asked for and stay as the vm that is there has them.
     """
 
     existing: Domain | None = None
@@ -59,6 +60,7 @@ class Plan:
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
     does: tuple[dict[str, Any], ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -274,7 +276,8 @@ def _adjust(wanted: Wanted, existing: Domain) -> Plan:
             after.update(change.after)
     steps = tuple(change.spec for change in changes)
     does = tuple(change.after for change in changes)
-    return Plan(existing, steps, before=before, after=after, does=does)
+    unchanged = kept.options(wanted, existing)
+    return Plan(existing, steps, before=before, after=after, does=does, kept=unchanged)
 
 
 def _check_disk_size(wanted: Wanted, existing: Domain) -> None:

@@ -39,7 +39,8 @@ class Target:
     """What is wanted of a vm, and what was done for it, or in check mode would be.
 
     ``request`` is the newest that is about it; ``done``: one that was its own has ended as it
-    should. ``vm``, ``before`` and ``after`` are plain data.
+    should. ``vm``, ``before`` and ``after`` are plain data. ``kept`` are options that the vm which
+    was there keeps as they are.
     """
 
     wanted: Wanted
@@ -53,6 +54,7 @@ class Target:
     done: bool = False
     error: MaglicaError | None = None
     vm: dict[str, Any] | None = None
+    kept: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -67,6 +69,7 @@ class Target:
         """Go on as ``plan`` says; the first that was not only foreseen tells how the vm was."""
         if not self.rounds or self.plan.is_foreseen:
             self.before, self.after, self.changed = plan.before, {}, False
+            self.kept = plan.kept
         # Not all that a request has changed is seen of a vm afterwards.
         told = {key: self.after[key] for key in self.before if key in self.after}
         self.rounds += 1
@@ -99,3 +102,15 @@ def failures(targets: Sequence[Target]) -> MaglicaError | None:
         by_cause.setdefault(str(error), []).append(name)
     causes = "; ".join(f"{some(names)}: {cause}" for cause, names in by_cause.items())
     return type(failed[0][1])(f"{len(failed)} of {len(targets)} vms failed: {causes}")
+
+
+def warnings(targets: Sequence[Target]) -> list[str]:
+    """Return what these targets' users would not expect: what was asked for, and not done."""
+    by_options: dict[tuple[str, ...], list[str]] = {}
+    for target in targets:
+        if target.kept:
+            by_options.setdefault(target.kept, []).append(target.name)
+    return [
+        f"{some(names)}: not changed on a vm that is there: {', '.join(kept)}"
+        for kept, names in by_options.items()
+    ]

@@ -11,7 +11,7 @@ from typing import Any
 from ..model import names, user_data
 from ..model.errors import HostUnknown, MessageInvalid, NameInvalid, NameTaken
 from ..model.plain import plain
-from ..model.request import Customize, Nic
+from ..model.request import CloneMode, Customize, Nic
 from ..verbs.clone import CLONE, CloneSpec
 from ..verbs.stop import STOP_TIMEOUT
 from ..verbs.table import Presence
@@ -28,6 +28,7 @@ class Wanted:
     ``clone`` is what is asked for when the vm is not there. Of one that is there, its ``vcpus``,
     ``memory_mib`` and ``clone_mode`` count: what is None stays as it is, a linked vm that shall be
     full is flattened, a full one stays so. Without an ``image`` the vm must be there.
+    ``clone_mode`` is None where it is not said, though a new vm is linked then.
     ``tags`` are all that it shall have; None: those that it has. ``stop_timeout`` is in seconds.
     ``new``: the vm must not be there yet.
     """
@@ -39,6 +40,7 @@ class Wanted:
     force: bool = False
     stop_timeout: int = 120
     new: bool = False
+    clone_mode: CloneMode | None = None
 
     @property
     def name(self) -> str:
@@ -71,7 +73,8 @@ def want(
     new: bool = False,
     **clone: Any,
 ) -> Wanted:
-    """Return what is wanted, of ``clone`` the fields of CloneSpec, also as plain data.
+    """Return what is wanted, of ``clone`` the fields of CloneSpec, also as plain data; what is None
+    there is not said.
 
     Raises NameInvalid, which names the parameter, or NameTaken.
     """
@@ -79,8 +82,9 @@ def want(
     if name == image:
         raise NameTaken(f"vm {name} can't have the name of the original image itself")
     given = None if tags is None else tuple(sorted(set(tags)))
+    said = {field: value for field, value in clone.items() if value is not None}
     fields = {
-        **clone,
+        **said,
         "name": name,
         "image": _ANY_IMAGE if image is None else image,
         "tags": given or (),
@@ -96,7 +100,8 @@ def want(
     in_vain = user_data.problem_of(spec.user) if spec.customize is Customize.CLOUD_INIT else None
     if in_vain is not None:
         raise NameInvalid(f"user: {in_vain}")
-    return Wanted(spec, state, image, given, force, stop_timeout, new)
+    mode = spec.clone_mode if "clone_mode" in said else None
+    return Wanted(spec, state, image, given, force, stop_timeout, new, mode)
 
 
 def _in_options(text: str) -> str:
