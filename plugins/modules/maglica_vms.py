@@ -56,21 +56,22 @@ options:
     type: str
   count:
     description:
-      - How many vms of O(name) there shall be. Needed with O(name), but for O(state=absent).
-      - Those that are there count, whatever their numbers, if they were made by Maglica. Those that
-        lack get the lowest numbers that are free.
+      - How many vms of O(name) there shall be at least. Existing ones count, whatever their
+        numbers, if they were made by Maglica; only the missing ones are made, with the lowest
+        numbers that are free. More than that are left alone.
+      - This is unlike C(amazon.aws.ec2_instance), where C(count) makes so many new ones each time.
+      - Just one of this and O(exact_count) is needed with O(name), but for O(state=absent).
     type: int
   first:
     description:
       - The lowest number that a new vm gets.
     type: int
     default: 1
-  exact:
+  exact_count:
     description:
-      - Whether vms of O(name) that are more than O(count) are removed, those with the highest
-        numbers first. Otherwise they are left alone.
-    type: bool
-    default: false
+      - How many vms of O(name) there shall be, as O(count), but that those which are more are
+        removed, the ones with the highest numbers first.
+    type: int
   vms:
     description:
       - The vms, at most 1000. What an entry does not say is as the module's option of the same name
@@ -225,8 +226,7 @@ EXAMPLES = r"""
 - name: Have exactly four of them, and stop those
   maglica.cloud.maglica_vms:
     name: web%02d.example.jp
-    count: 4
-    exact: true
+    exact_count: 4
     image: debian12.original
     state: stopped
     force: true
@@ -558,8 +558,8 @@ def argument_spec() -> dict:
         },
         "name": {"type": "str"},
         "count": {"type": "int"},
+        "exact_count": {"type": "int"},
         "first": {"type": "int", "default": 1},
-        "exact": {"type": "bool", "default": False},
         **options.with_defaults(options.vm_spec()),
         **options.wait_spec(),
         **connection_spec(),
@@ -575,11 +575,12 @@ def asked(parameters: dict) -> Asked:
             for entry in parameters["vms"] or []
         ]
     pattern = Pattern.parse(parameters["name"])
+    exact_count = parameters["exact_count"]
     return Group(
         pattern,
         options.wanted(pattern.name(parameters["first"]), common),
-        count=parameters["count"] or 0,
-        exact=parameters["exact"],
+        count=(parameters["count"] or 0) if exact_count is None else exact_count,
+        exact=exact_count is not None,
         first=parameters["first"],
     )
 
@@ -648,21 +649,24 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=argument_spec(),
         supports_check_mode=True,
-        mutually_exclusive=[("vms", name) for name in ("name", "count", "first", "exact")],
+        mutually_exclusive=[
+            *(("vms", name) for name in ("name", "count", "exact_count", "first")),
+            ("count", "exact_count"),
+        ],
         required_one_of=[("vms", "name")],
-        required_by={"count": "name"},
+        required_by={"count": "name", "exact_count": "name"},
     )
     parameters = module.params
     if parameters["name"] is not None and parameters["state"] != "absent":
-        if parameters["count"] is None:
-            module.fail_json(msg="count is needed with name, but for state=absent")
+        if parameters["count"] is None and parameters["exact_count"] is None:
+            module.fail_json(msg="count or exact_count is needed with name, but for state=absent")
     elif parameters["name"] is not None:
-        for option, nothing in (("count", None), ("first", 1), ("exact", False)):
+        for option, nothing in (("count", None), ("exact_count", None), ("first", 1)):
             if parameters[option] != nothing:
                 module.fail_json(
                     msg=f"{option} makes no sense with state=absent, which removes all of name"
                 )
-    for option in ("count", "first"):
+    for option in ("count", "exact_count", "first"):
         if (parameters[option] or 0) < 0:
             module.fail_json(msg=f"{option} is below 0")
     # What ansible-playbook -v shows more of.

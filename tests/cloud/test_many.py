@@ -59,7 +59,7 @@ def test_twenty_by_one_task(cloud: Cloud, nothing_left) -> None:
         # One is lost: it is made again.
         assert cloud.vm(names[6], state="absent").status == "CHANGED"
         assert _changed(cloud, count=COUNT, state="stopped") == [names[6]]
-        assert _changed(cloud, count=COUNT - 5, exact=True, state="stopped") == names[-5:]
+        assert _changed(cloud, exact_count=COUNT - 5, state="stopped") == names[-5:]
         assert sum(_there(cloud).values()) == COUNT - 5
     finally:
         _changed(cloud, state="absent")

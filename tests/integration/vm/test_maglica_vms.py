@@ -114,7 +114,8 @@ def test_the_playbook_of_the_readme(
     blocks = re.findall(r"```yaml\n(.*?)```", (checkout / "README.md").read_text(), re.DOTALL)
     (make, use), *_others = [yaml.safe_load(block) for block in blocks if "add_host" in block]
     parameters = make["maglica.cloud.maglica_vms"]
-    parameters.update(count=2, exact=True, config=ansible.config)
+    del parameters["count"]
+    parameters.update(exact_count=2, config=ansible.config)
     # Those that are too many are no hosts of the play, and those that are off are started.
     for number in (1, 3, 4):
         cell.add(HOSTS[0], WEB % number, active=False, image=IMAGE)

@@ -76,7 +76,7 @@ def test_a_pattern_with_a_count(run: Run, task: dict[str, Any]) -> None:
         wanted.want("web01.example.jp", image=IMAGE, memory_mib=64),
         3,
     )
-    run(name="web%d", count=0, exact=True, first=0, state="stopped")
+    run(name="web%d", exact_count=0, first=0, state="stopped")
     asked = task["asked"]
     assert (asked.count, asked.exact, asked.first) == (0, True, 0)
     assert asked.model.state is Presence.STOPPED
@@ -226,12 +226,14 @@ def test_an_error_against_all(run: Run, task: dict[str, Any]) -> None:
         ({"vms": [], "name": "w%d", "count": 1}, "mutually exclusive: vms|name"),
         ({"vms": [], "count": 1}, "mutually exclusive: vms|count"),
         ({"vms": [], "first": 0}, "mutually exclusive: vms|first"),
-        ({"vms": [], "exact": True}, "mutually exclusive: vms|exact"),
-        ({"name": "w%d"}, "count is needed with name"),
+        ({"vms": [], "exact_count": 1}, "mutually exclusive: vms|exact_count"),
+        ({"name": "w%d", "count": 1, "exact_count": 1}, "exclusive: count|exact_count"),
+        ({"name": "w%d"}, "count or exact_count is needed with name"),
         ({"name": "w%d", "first": 0, "state": "absent"}, "first makes no sense"),
-        ({"name": "w%d", "exact": True, "state": "absent"}, "exact makes no sense"),
+        ({"name": "w%d", "exact_count": 1, "state": "absent"}, "exact_count makes no sense"),
         ({"name": "w%d", "count": 1, "state": "absent"}, "count makes no sense"),
         ({"name": "w%d", "count": -1}, "count is below 0"),
+        ({"name": "w%d", "exact_count": -1}, "exact_count is below 0"),
         ({"name": "w%d", "count": 1, "first": -1}, "first is below 0"),
         ({"name": "web", "count": 1}, "'web' is no pattern of names"),
         ({"vms": [{"image": "x"}]}, "missing required arguments: name found in vms"),
@@ -261,7 +263,7 @@ def test_what_is_returned_is_documented() -> None:
 def test_the_options_are_those_of_one_vm() -> None:
     many = yaml.safe_load(maglica_vms.DOCUMENTATION)["options"]
     one = yaml.safe_load(maglica_vm.DOCUMENTATION)["options"]
-    assert many.keys() == {*one, "vms", "count", "first", "exact"}
+    assert many.keys() == {*one, "vms", "count", "exact_count", "first"}
     for name, option in one.items():
         if name in many["vms"]["suboptions"] and name != "name":
             shown = many["vms"]["suboptions"][name]
