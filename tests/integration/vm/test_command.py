@@ -33,7 +33,8 @@ def test_each_command_sees_what_the_one_before_has_done(command: Command) -> Non
         again = command("vm", act, NAME)
         assert (again.status, again.out) == (0, f"{NAME} is {state} on {KVM1}: nothing to do\n")
     assert command("vm", "resize", NAME, "--vcpus", "2").status == 0
-    assert command("vm", "remove", NAME).status == 0
+    assert command("vm", "remove", NAME).status == 4
+    assert command("vm", "remove", NAME, "--force").status == 0
     assert _rows(command) == []
     gone = command("vm", "remove", NAME)
     assert (gone.status, gone.err) == (3, f"maglica: no host has a vm {NAME}\n")

@@ -53,7 +53,7 @@ def test_image_list_tells_how_images_are_customized(
         ["host1.example.jp", "-", "-"],
     ]
     images = json.loads(run("image", "list", "--json").out)
-    assert {image["refused"] for image in images} == {None, "no ifupdown"}
+    assert {image["reason"] for image in images} == {None, "no ifupdown"}
     assert {image["way"] for image in images} == {None, "offline"}
 
 

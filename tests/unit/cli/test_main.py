@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from maglica.cli import exits
+from maglica.cli.console import NotConfirmed
 from maglica.model import errors
 from support.cli_runs import CLONE, UUID, Ran
 from support.fake_client import FakeClient
@@ -21,21 +22,23 @@ def test_json_is_values_only(run: Callable[..., Ran]) -> None:
         "name": "SL6.0-x86_64.original",
         "host": "host0.example.jp",
         "uuid": UUID,
-        "way": None,
         "checksum": None,
         "origin": None,
-        "refused": None,
+        "customizable": None,
+        "way": None,
+        "reason": None,
     }
     (vm,) = json.loads(run("--json", "vm", "list", "--host=host0.example.jp").out)
     assert (vm["name"], vm["host"]) == ("vm1.example.jp", "host0.example.jp")
     assert vm["state"] == "running"
     hosts = json.loads(run("host", "list", "--json").out)
-    assert [status["host"] for status in hosts] == ["host0.example.jp", "host1.example.jp"]
+    assert [host["name"] for host in hosts] == ["host0.example.jp", "host1.example.jp"]
     assert json.loads(run("request", "list", "--json").out) == []
 
 
 def test_every_error_has_one_exit_status() -> None:
-    assert {cls.code for cls in errors.CLASSES} == set(exits._STATUS)
+    codes = {cls.code for cls in (*errors.CLASSES, NotConfirmed)}
+    assert codes == set(exits._STATUS)
     assert set(exits.MEANINGS) == set(exits.Exit)
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,22 +14,82 @@ import pytest
 from maglica.fleet import changes
 from maglica.model import errors
 from maglica.model.request import Leftover
+from maglica.model.vm import Disk, Interface
 from maglica.verbs.resize import ResizeSpec
 from maglica.verbs.stop import StopSpec
-from support.cli_runs import CLONE, DONE, HOST0, HOST1, UUID, VM, FakeFleet, Ran, domain, host, seen
+from support.cli_runs import (
+    CLONE,
+    DONE,
+    HOST0,
+    HOST1,
+    SL61,
+    UUID,
+    VM,
+    FakeFleet,
+    Ran,
+    domain,
+    host,
+    seen,
+)
 from support.fake_client import FakeClient
 
 
 def test_vm_list_has_everything_else(run: Callable[..., Ran]) -> None:
-    assert run("vm", "list").out.split("\n")[2:] == [
-        "old                                      host1.example.jp running 1     512 no",
-        "vm1.example.jp                           host0.example.jp running 1     512 yes",
-        "",
+    FakeFleet.domains[:] = [
+        replace(vm, address="192.0.2.7") if vm.made else vm for vm in FakeFleet.domains
     ]
-    assert run("vm", "list", "--host", "host1.example.jp").out.split("\n")[2:] == [
-        "old                                      host1.example.jp running 1     512 no",
-        "",
+    titles, _line, *rows = (line.split() for line in run("vm", "list").out.splitlines())
+    assert titles == ["Name", "Host", "State", "Address", "Image", "vCPUs", "MiB"]
+    old = ["old", "host1.example.jp", "running", "-", "-", "1", "512"]
+    vm1 = ["vm1.example.jp", "host0.example.jp", "running", "192.0.2.7", SL61, "1", "512"]
+    assert rows == [old, vm1]
+    only = run("vm", "list", "--host", "host1.example.jp").out.splitlines()[2:]
+    assert [line.split() for line in only] == [old]
+
+
+def test_a_vm_is_shown(run: Callable[..., Ran]) -> None:
+    nics = (Interface("52:54:00:00:00:07", "default", ("192.0.2.7",)),)
+    disks = (Disk("vda", format="qcow2", source="/pool/a\nb", capacity_bytes=20 << 30),)
+    FakeFleet.domains[:] = [
+        replace(vm, interfaces=nics, disks=disks, tags=("a", "web"), address="192.0.2.7")
+        for vm in FakeFleet.domains
     ]
+    assert run("vm", "show", "vm1.example.jp").out.splitlines() == [
+        "name:             vm1.example.jp",
+        "host:             host0.example.jp",
+        "state:            running",
+        "address:          192.0.2.7",
+        f"image:            {SL61}",
+        "clone mode:       linked",
+        "vCPUs:            1",
+        "memory:           512 MiB",
+        "interface:        52:54:00:00:00:07 on default 192.0.2.7",
+        r"disk:             vda 20.0 GiB qcow2 /pool/a\nb",
+        "tags:             a web",
+        "made by:          Maglica",
+        f"uuid:             {UUID}",
+    ]
+    told = json.loads(run("vm", "show", "vm1.example.jp", "--json").out)
+    assert (told["address"], told["addresses"]) == ("192.0.2.7", ["192.0.2.7"])
+    assert "made by:          somebody else" in run("vm", "show", "old").out
+
+
+def test_what_can_not_be_shown(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    (vm1,) = (vm for vm in seen(HOST0) if vm.made)
+    FakeFleet.domains.append(replace(vm1, host="host1.example.jp"))
+    for name, status, text in (
+        ("vm9", 3, "no host has a vm vm9"),
+        ("SL6.0-x86_64.original", 4, "is an original image on host0.example.jp, not a vm"),
+        (vm1.name, 4, "host0.example.jp and host1.example.jp: say which with --host"),
+    ):
+        ran = run("vm", "show", name)
+        assert (ran.status, ran.out, text in ran.err) == (status, "", True)
+    assert "host1" in run("vm", "show", vm1.name, "--host", "host1.example.jp").out
+    monkeypatch.setattr(FakeFleet, "silent", ["host1.example.jp"])
+    ran = run("vm", "show", "vm9")
+    assert (ran.status, "host host1.example.jp: no answer" in ran.err) == (5, True)
+    ran = run("vm", "show", "vm1.example.jp", "--host", "host0.example.jp")
+    assert (ran.status, "host1.example.jp is left out" in ran.err) == (0, True)
 
 
 def test_what_a_host_takes_for_no_image_is_a_vm(run: Callable[..., Ran], fake: FakeClient) -> None:
@@ -38,7 +100,7 @@ def test_what_a_host_takes_for_no_image_is_a_vm(run: Callable[..., Ran], fake: F
     shown = run("image", "list").out
     assert [line.split()[0] for line in shown.splitlines()[2:]] == ["SL6.1-x86_64.original"]
     assert run("vm", "list", "--host", HOST0.host).out.splitlines()[2].split() == [
-        *("SL6.0-x86_64.original", HOST0.host, "stopped", "1", "512", "no")
+        *("SL6.0-x86_64.original", HOST0.host, "stopped", "-", "-", "1", "512")
     ]
 
 
@@ -61,7 +123,7 @@ def test_leftovers_with_the_command_that_would_remove_them(
     ("act", "words"),
     [
         ("stop", []),
-        ("remove", []),
+        ("remove", ["--force"]),
         ("resize", ["--vcpus", "2"]),
         ("tag", ["web"]),
         ("flatten", []),
@@ -144,6 +206,43 @@ def test_what_is_not_ours_is_left_alone(
     ran = run("vm", *words)
     assert (ran.status, ran.out, ran.err) == (status, "", f"maglica: {problem}\n")
     assert fake.list() == ()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "is_done"), [("y\n", True), ("\n", False), ("", False)])
+def test_a_vm_that_runs_is_removed_when_somebody_says_so(
+    run: Callable[..., Ran],
+    fake: FakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    is_done: bool,
+) -> None:
+    fake.story = [DONE]
+    said = Terminal()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdin", Terminal(answer))
+        patch.setattr("sys.stderr", said)
+        status = run("vm", "remove", "vm1.example.jp").status
+    assert (status, len(fake.list())) == ((0, 1) if is_done else (4, 0))
+    question = "Switch it off and remove it with its disks? [y/N] "
+    assert question in said.getvalue()
+
+
+def test_a_vm_that_runs_is_not_removed_unasked(
+    run: Callable[..., Ran], fake: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = run("vm", "remove", "vm1.example.jp")
+    assert (ran.status, fake.list()) == (4, ())
+    assert "vm1.example.jp is running on host host0.example.jp, so it is not removed" in ran.err
+    assert "--force" in ran.err
+    fake.story = [DONE]
+    off = [replace(vm, state="stopped", active=False) for vm in FakeFleet.domains]
+    monkeypatch.setattr(FakeFleet, "domains", off)
+    assert run("vm", "remove", "vm1.example.jp").status == 0
 
 
 def test_a_vm_may_be_on_a_host_that_does_not_answer(

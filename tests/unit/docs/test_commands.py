@@ -8,7 +8,11 @@ import argparse
 import re
 from pathlib import Path
 
-from maglica.cli import exits, main
+import pytest
+from maglica.cli import as_json, exits, main
+from maglica.model.request import HostReport, Request
+from maglica.verbs.clone import CloneSpec
+from support.cli_runs import HOST0, VM
 
 DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "commands.md").read_text()
 
@@ -37,3 +41,16 @@ def test_every_command_is_there() -> None:
 def test_every_exit_status_is_there() -> None:
     rows = re.findall(r"^\| (\d+) \| (.+) \|$", DOCUMENT, re.MULTILINE)
     assert rows == [(str(status.value), meaning) for status, meaning in exits.MEANINGS.items()]
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("image list", as_json.image(VM, HostReport())),
+        ("host list", as_json.host(HOST0)),
+        ("request list", as_json.request(Request("a", CloneSpec("b", "c")))),
+    ],
+)
+def test_the_keys_of_json_are_there(command: str, shown: dict[str, object]) -> None:
+    (keys,) = re.findall(rf"^\| `{command}` \| [^|]+ \| (.+) \|$", DOCUMENT, re.MULTILINE)
+    assert keys == ", ".join(f"`{key}`" for key in shown)

@@ -55,7 +55,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
 
 def test_tables_are_as_the_command_shows_them() -> None:
     shown = dict(re.findall(r"^\$ maglica image (list|inspect golden)\n(.*?)^```", DOCUMENT, MARKS))
-    nothing = dict.fromkeys(("way", "checksum", "origin", "refused"))
+    nothing = dict.fromkeys(("way", "checksum", "origin", "reason", "customizable"))
     golden = {
         "way": "cloud-init",
         "checksum": f"sha256:9d2e5cbe2ed9{'0' * 52}",

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from ..config.config import Config, HostEntry
 from ..fleet.fleet import Fleet
+from ..model.errors import MaglicaError
 from ..model.plain import plain
 from ..model.text import one_line
 from ..wire.client import Client
@@ -20,13 +21,23 @@ class Unwritten(Exception):
     """What was found can't be written to where the user wants it."""
 
 
+class NotConfirmed(MaglicaError):
+    """What can't be taken back is not done, since nobody said that it shall be."""
+
+    code = "not_confirmed"
+
+
 @dataclass(frozen=True)
 class Console:
-    """Where results (``out``) and what is said besides (``err``) go, and in which form."""
+    """Where results (``out``) and what is said besides (``err``) go, and in which form.
+
+    ``answers`` is where the user answers questions, if there is somebody to ask.
+    """
 
     out: TextIO
     err: TextIO
     as_json: bool
+    answers: TextIO | None = None
 
     def show(self, value: Any, text: str) -> None:
         """Write ``value`` as JSON or ``text``, as the user asked. Raises Unwritten."""
@@ -37,6 +48,14 @@ class Console:
             self.out.flush()
         except OSError as error:
             raise Unwritten(error.strerror) from error
+
+    def ask(self, question: str) -> bool:
+        """Say whether the user has answered yes; False where nobody can be asked."""
+        if self.answers is None or not (self.answers.isatty() and self.err.isatty()):
+            return False
+        self.err.write(f"{one_line(question)} [y/N] ")
+        self.err.flush()
+        return self.answers.readline().strip().lower() in {"y", "yes"}
 
     def say(self, line: str) -> None:
         self.err.write(one_line(line) + "\n")

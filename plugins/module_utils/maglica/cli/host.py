@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import replace
 
+from ..fleet.fleet import Fleet
+from ..fleet.snapshot import Found, Snapshot
+from ..manage.plan import need_all_hosts
 from ..model.errors import HostUnknown
 from ..model.vm import Domain
-from . import options, text
+from . import as_json, options, text
 from .console import Cloud, Console
 
 
@@ -22,26 +26,49 @@ def list_hosts(cloud: Cloud, asked: argparse.Namespace, console: Console) -> Non
     hosts = [status for status in cloud.client.hosts() if asked.host in (None, status.host)]
     if asked.host and not hosts:
         raise HostUnknown(f"no host {asked.host} is known to the client worker")
-    console.show(hosts, text.host_table(hosts) + text.leftover_lines(hosts))
+    shown = list(map(as_json.host, hosts))
+    console.show(shown, text.host_table(hosts) + text.leftover_lines(hosts))
 
 
 def domains(cloud: Cloud, host: str | None, console: Console) -> list[Domain]:
     """Return the domains of all hosts, or of one, as they are now; say what is missing."""
-    fleet = cloud.fleet()
-    if host is not None:
-        fleet = fleet.only(host)
-    seen = fleet.all()
-    for silent in seen.unreachable:
-        console.say(f"maglica: warning: host {silent.host} is left out: {silent.text}")
+    seen = fleet(cloud, host).all()
+    _say_silent(seen, console)
     for problem in seen.problems:
         console.say(f"maglica: warning: {problem}")
+    return _as_told(cloud, (*seen.vms, *seen.images))
+
+
+def named(cloud: Cloud, name: str, host: str | None, console: Console) -> list[Domain]:
+    """Return the domains of that name, as they are now. Raises HostDown if there is none, and one
+    may be on a host that does not answer.
+    """
+    found = fleet(cloud, host).find_vms({name})
+    if not found.domains:
+        need_all_hosts(name, found)
+    _say_silent(found, console)
+    return _as_told(cloud, found.domains)
+
+
+def fleet(cloud: Cloud, host: str | None) -> Fleet:
+    """Return the hosts' libvirtds, or the one of that host. Raises HostUnknown."""
+    all_hosts = cloud.fleet()
+    return all_hosts if host is None else all_hosts.only(host)
+
+
+def _say_silent(seen: Found | Snapshot, console: Console) -> None:
+    for silent in seen.unreachable:
+        console.say(f"maglica: warning: host {silent.host} is left out: {silent.text}")
+
+
+def _as_told(cloud: Cloud, found: Iterable[Domain]) -> list[Domain]:
+    """Return the domains, sorted, each as an image or a vm as its host's worker has it."""
     # Not all that could be images are: each host's worker knows a pattern of its own.
     told = {
         (status.host, summary.uuid): summary.may_be_image
         for status in cloud.client.hosts()
         for summary in status.report.domains
     }
-    found = (*seen.vms, *seen.images)
     return sorted(
         (
             replace(each, is_image=each.is_image and told.get((each.host, each.uuid), True))

@@ -16,10 +16,9 @@ from ..model import urls
 from ..model.errors import ConfigInvalid, ImageUnknown, MaglicaError
 from ..model.image import Firmware
 from ..model.plain import plain
-from ..model.request import HostReport, HostStatus, Nic
-from ..model.vm import Domain
+from ..model.request import HostStatus, Nic
 from ..verbs.inspect import INSPECT
-from . import options, text
+from . import as_json, options, text
 from .console import Cloud, Console
 from .follow import Follow
 from .host import domains
@@ -96,21 +95,8 @@ def _hosts(parser: argparse.ArgumentParser, usual: str) -> None:
 def list_images(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     found = [domain for domain in domains(cloud, asked.host, console) if domain.is_image]
     reports = {status.host: status.report for status in cloud.client.hosts()}
-    shown = [_listed(domain, reports.get(domain.host)) for domain in found]
+    shown = [as_json.image(domain, reports.get(domain.host)) for domain in found]
     console.show(shown, text.image_table(shown))
-
-
-def _listed(domain: Domain, report: HostReport | None) -> dict[str, str | None]:
-    look = report.look_at(domain.name) if report else None
-    return {
-        "name": domain.name,
-        "host": domain.host,
-        "uuid": domain.uuid,
-        "way": look.way.value if look and look.way else None,
-        "checksum": domain.checksum,
-        "origin": domain.versions[-1].origin if domain.versions else None,
-        "refused": look.reason if look and not look.customizable else None,
-    }
 
 
 def list_catalog(cloud: Cloud, _asked: argparse.Namespace, console: Console) -> None:

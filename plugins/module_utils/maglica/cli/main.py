@@ -37,7 +37,7 @@ def main(
     if isinstance(out, io.TextIOWrapper):
         # Domains may have names that the user's character set has not.
         out.reconfigure(errors="backslashreplace")
-    console = Console(out, err, getattr(options, "json", False))
+    console = Console(out, err, getattr(options, "json", False), sys.stdin)
     try:
         path = getattr(options, "config", None) or config.default_path()
         loaded = config.load(path)

@@ -8,7 +8,7 @@ import argparse
 
 from ..manage.outcome import ended_with
 from ..model.request import Request, State
-from . import options, text
+from . import as_json, options, text
 from .console import Cloud, Console
 from .follow import Follow
 
@@ -42,12 +42,12 @@ def add_commands(group: options.Group) -> None:
 def list_requests(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     states = [State(state) for state in asked.state]
     requests = cloud.client.list(states, asked.limit, name=asked.name)
-    console.show(requests, text.request_table(requests))
+    console.show(list(map(as_json.request, requests)), text.request_table(requests))
 
 
 def show(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     request = cloud.client.status(asked.id)
-    console.show(request, text.request_text(request))
+    console.show(as_json.request(request), text.request_text(request))
 
 
 def cancel(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
@@ -55,13 +55,13 @@ def cancel(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     if asked.wait and not request.state.ended:
         request = _ended(cloud, request, asked.timeout, console)
     told = request.state.value if request.state.ended else "being cancelled"
-    console.show(request, f"request {request.id} is {told}\n")
+    console.show(as_json.request(request), f"request {request.id} is {told}\n")
 
 
 def wait(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     request = _ended(cloud, cloud.client.status(asked.id), asked.timeout, console)
     if request.state is State.DONE or console.as_json:
-        console.show(request, text.outcome(request))
+        console.show(as_json.request(request), text.outcome(request))
     error = ended_with(request)
     if error is not None:
         raise error

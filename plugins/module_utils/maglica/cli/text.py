@@ -12,10 +12,11 @@ from typing import Any
 from ..manage import amount
 from ..manage.image_plan import Place
 from ..manage.target import Target
+from ..model import sizes
 from ..model.plain import plain
 from ..model.request import HostStatus, Request
 from ..model.text import one_line
-from ..model.vm import Domain
+from ..model.vm import Disk, Domain, Interface
 from ..verbs.clone import CloneSpec
 
 _FIRST_COLUMN = 40
@@ -42,14 +43,21 @@ def _cell(value: object) -> str:
     return "-" if value is None or value == "" else one_line(str(value))
 
 
-def image_table(images: Sequence[Mapping[str, str | None]]) -> str:
+def image_table(images: Sequence[Mapping[str, Any]]) -> str:
     """Return names and hosts, and each other column of which something is known."""
+    shown = [
+        {
+            **image,
+            "checksum": _short(image["checksum"]),
+            "refused": image["reason"] if image["customizable"] is False else None,
+        }
+        for image in images
+    ]
     columns = {
         "name": "Name",
         "host": "Host",
-        **{key: title for key, title in _OF_IMAGES.items() if any(map(itemgetter(key), images))},
+        **{key: title for key, title in _OF_IMAGES.items() if any(map(itemgetter(key), shown))},
     }
-    shown = ({**image, "checksum": _short(image["checksum"])} for image in images)
     return table(list(columns.values()), [[image[key] for key in columns] for image in shown])
 
 
@@ -96,10 +104,54 @@ def _done(done: str, place: Place) -> str:
 
 def vm_table(vms: Iterable[Domain]) -> str:
     rows = [
-        (vm.name, vm.host, vm.state, vm.vcpus, vm.memory_mib, "yes" if vm.made else "no")
-        for vm in vms
+        (vm.name, vm.host, vm.state, vm.address, vm.image, vm.vcpus, vm.memory_mib) for vm in vms
     ]
-    return table(("Name", "Host", "State", "vCPUs", "MiB", "Clone"), rows)
+    return table(("Name", "Host", "State", "Address", "Image", "vCPUs", "MiB"), rows)
+
+
+def vm_text(vm: Domain) -> str:
+    """Return everything about one vm, a line for each fact."""
+    whose = {True: "Maglica", False: "somebody else, so Maglica leaves it alone", None: None}
+    by_way_of = f"{vm.customize}: {vm.customize_reason}" if vm.customize_reason else vm.customize
+    facts = [
+        ("name", vm.name),
+        ("host", vm.host),
+        ("state", vm.state),
+        ("address", vm.address),
+        ("image", vm.image),
+        ("clone mode", vm.clone_mode),
+        ("customize", by_way_of),
+        ("vCPUs", vm.vcpus),
+        ("memory", f"{vm.memory_mib} MiB" if vm.memory_mib else None),
+        ("restart needed", "for these vCPUs and memory" if vm.restart_needed else None),
+        *(("interface", _interface(nic)) for nic in vm.interfaces),
+        *(("disk", _disk(disk)) for disk in vm.disks),
+        ("tags", " ".join(vm.tags)),
+        ("made by", whose[vm.made]),
+        ("submitted by", vm.who),
+        ("created", moment(vm.created) if vm.created else None),
+        ("request", vm.request),
+        ("uuid", vm.uuid),
+        *(("ssh host key", key) for key in vm.ssh_host_keys),
+    ]
+    return _facts(facts)
+
+
+def _interface(nic: Interface) -> str:
+    where = [f"on {nic.network}"] if nic.network else []
+    return " ".join((nic.mac, *where, *nic.addresses))
+
+
+def _disk(disk: Disk) -> str:
+    size = None if disk.capacity_bytes is None else sizes.about(disk.capacity_bytes)
+    device = None if disk.device == "disk" else disk.device
+    return " ".join(filter(None, (disk.target, device, size, disk.format, disk.source)))
+
+
+def _facts(facts: Iterable[tuple[str, object]]) -> str:
+    """Return a line for each fact of which something is known."""
+    told = ((one_line(name), one_line(str(value))) for name, value in facts if value)
+    return "".join(f"{name + ':':18}{value}\n" for name, value in told)
 
 
 def members(members: Sequence[Target]) -> str:
@@ -196,8 +248,7 @@ def request_text(request: Request) -> str:
             ("interface", " ".join((interface.mac, *interface.addresses)))
             for interface in request.vm.interfaces
         ]
-    lines = (f"{one_line(name) + ':':18}{one_line(value)}\n" for name, value in facts if value)
-    return "".join(lines)
+    return _facts(facts)
 
 
 def moment(seconds: float) -> str:

@@ -16,30 +16,39 @@ from ..manage.group import MAX_VMS, Pattern
 from ..manage.target import Target, WaitFor, Waiting, failures
 from ..manage.task import Task
 from ..manage.wanted import Wanted, want
-from ..model.errors import ConfigInvalid, NameInvalid, VmUnknown
+from ..model.errors import ConfigInvalid, NameInvalid, NameTaken, VmUnknown
 from ..model.request import CloneMode, Customize, Nic, User
 from ..model.text import one_line
 from ..verbs import table
 from ..verbs.clone import CLONE
 from ..verbs.table import Presence
 from . import options, text
-from .console import Cloud, Console
+from .console import Cloud, Console, NotConfirmed
 from .follow import Follow
-from .host import domains
+from .host import domains, fleet, named
+
+_WHICH_HOST = "needed only when several hosts have a vm of that name"
 
 
 def add_commands(group: options.Group) -> None:
     listing = group.add("list", list_vms, "list the vms of all hosts")
     options.host(listing, "only those on this host")
+    look = group.add("show", show, "show all about a vm")
+    look.add_argument("name", metavar="NAME", help="the vm")
+    options.host(look, _WHICH_HOST)
     _clone_options(group.add(CLONE.name, clone, CLONE.help))
     for verb in table.VERBS:
         if verb.about == "vm" and not verb.makes_vm:
             parser = group.add(verb.name, change, verb.help)
             parser.add_argument("name", metavar="NAME", help="the vm")
-            options.host(parser, "needed only when several hosts have a vm of that name")
+            options.host(parser, _WHICH_HOST)
             options.wait(parser)
             for option in verb.options:
                 options.of_verb(parser, option)
+            if verb.ends_vm:
+                parser.add_argument(
+                    "--force", action="store_true", help="also one that runs, unasked"
+                )
 
 
 def _clone_options(parser: argparse.ArgumentParser) -> None:
@@ -142,6 +151,20 @@ def list_vms(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     console.show([fleet_shown.vm(domain) for domain in found], text.vm_table(found))
 
 
+def show(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
+    found = named(cloud, asked.name, asked.host, console)
+    if not found:
+        raise VmUnknown(f"no host has a vm {asked.name}")
+    vms = [domain for domain in found if not domain.is_image]
+    hosts = " and ".join(domain.host for domain in vms or found)
+    if not vms:
+        raise NameTaken(f"{asked.name} is an original image on {hosts}, not a vm")
+    if len(vms) > 1:
+        raise NameTaken(f"several hosts have a vm {asked.name}, {hosts}: say which with --host")
+    (vm,) = vms
+    console.show(shown.of_domain(vm), text.vm_text(vm))
+
+
 def clone(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     wanted = {
         "image": asked.image,
@@ -170,9 +193,24 @@ def change(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     if said and not verb.state and all(value is None for value in said.values()):
         flags = " or ".join(option.flag for option in verb.options)
         raise NameInvalid(f"{verb.name} needs {flags}")
+    if verb.ends_vm and not asked.force:
+        _need_leave(cloud, asked, console)
     state = Presence(verb.state or Presence.PRESENT)
     wanted = want(asked.name, state, host=asked.host, **verb.wanted, **said)
     _bring(cloud, asked, console, [wanted])
+
+
+def _need_leave(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
+    """Raise NotConfirmed where a vm runs that shall be no more, unless the user says yes."""
+    found = fleet(cloud, asked.host).find_vms({asked.name}).domains
+    hosts = [vm.host for vm in found if vm.active and vm.made and not vm.is_image]
+    if not hosts:
+        return
+    runs = f"vm {asked.name} is running on host {' and '.join(hosts)}"
+    if not console.ask(f"{runs}. Switch it off and remove it with its disks?"):
+        raise NotConfirmed(
+            f"{runs}, so it is not removed: stop it first, or say --force to remove it as it is"
+        )
 
 
 def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: list[Wanted]) -> None:

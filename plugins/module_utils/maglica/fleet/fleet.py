@@ -63,8 +63,8 @@ class Fleet:
         return wait_addresses(chosen, uuids, timeout, auth_file=self.auth_file)
 
     def all(self) -> Snapshot:
-        """Return every domain, without addresses."""
-        return snapshot(self.hosts, self.timeout, sources=(), auth_file=self.auth_file)
+        """Return every domain, with its leased or else its fixed addresses."""
+        return snapshot(self.hosts, self.timeout, sources=_KNOWN, auth_file=self.auth_file)
 
 
 def snapshot(

@@ -179,18 +179,18 @@ def _cancel(wanted: Wanted, existing: Domain | None, pending: Request) -> Plan:
 
 def _remove(wanted: Wanted, existing: Domain | None, found: Found) -> Plan:
     if existing is None:
-        _need_all_hosts(wanted, found)
+        need_all_hosts(wanted.name, found, wanted.host)
         return Plan(before=_GONE, after=_GONE)
     steps = (RemoveSpec(existing.name, existing.uuid, existing.host),)
     return Plan(existing, steps, before=_view(existing), after=_GONE)
 
 
-def _need_all_hosts(wanted: Wanted, found: Found) -> None:
-    """The vm may be on a host that does not answer: then nothing can be said of it."""
-    silent = [host for host in found.unreachable if wanted.host in (None, host.host)]
+def need_all_hosts(name: str, found: Found, only: str | None = None) -> None:
+    """Raise HostDown when the vm may be on a host that does not answer, or on ``only`` that one."""
+    silent = [host for host in found.unreachable if only in (None, host.host)]
     if silent:
         reasons = "; ".join(f"host {host.host}: {host.text}" for host in silent)
-        raise HostDown(f"cannot tell whether vm {wanted.name} is there: {reasons}")
+        raise HostDown(f"cannot tell whether vm {name} is there: {reasons}")
 
 
 def _join(wanted: Wanted, found: Found, pending: Request) -> Plan:
@@ -245,7 +245,7 @@ def _promised(pending: Request) -> Domain:
 
 def _make(wanted: Wanted, found: Found) -> Plan:
     if wanted.image is None:
-        _need_all_hosts(wanted, found)
+        need_all_hosts(wanted.name, found, wanted.host)
         raise VmUnknown(f"no host has a vm {wanted.name}; to make it, say from which image")
     spec = wanted.clone
     after = {

@@ -23,4 +23,5 @@ REMOVE = Verb(
     interrupted=Interrupted.FINISHED,
     state="absent",
     leaves=Leaves.GONE,
+    ends_vm=True,
 )

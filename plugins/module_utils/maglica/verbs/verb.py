@@ -203,6 +203,8 @@ class Verb:
     ahead: bool = False
     # The phase that a request has which found something to do; None: any.
     acting_phase: str | None = None
+    # Whether a vm that runs is switched off and gone by it: its command asks first.
+    ends_vm: bool = False
     # Whether it takes minutes and much of the net, so that few run at once: SLOW_JOBS on a host.
     slow: bool = False
 
