@@ -25,8 +25,8 @@ options:
     default: 5.0
   host_timeout:
     description:
-      - How many seconds a host may take to say what runs on it. A host that does not answer in
-        this time counts as unreachable.
+      - How many seconds a host may take to say what runs on it, with O(source=libvirt). A host that
+        does not answer in this time counts as unreachable.
     type: float
     default: 10.0
   auth_file:
@@ -41,8 +41,6 @@ attributes:
     membership: [maglica.cloud.maglica]
 requirements:
   - pyzmq
-  - libvirt-python
-  - Linux, whose /proc is looked at to end a call that waits for a silent host
 notes:
   - The module runs on the machine with the key and the configuration, which is the one with Ansible
     itself in general; run it on C(localhost) or delegate it there.

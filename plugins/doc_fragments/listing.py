@@ -29,18 +29,18 @@ options:
     default: []
   client_worker_timeout:
     description:
-      - How many seconds the client worker may take for an answer, where the module asks it.
+      - How many seconds the client worker may take for an answer, where it is asked.
     type: float
     default: 5.0
   host_timeout:
     description:
-      - How many seconds a host may take for all its answers together.
+      - How many seconds a host may take for all its answers together, with O(source=libvirt).
     type: float
     default: 10.0
   parallel:
     description:
-      - How many hosts are asked at the same time; V(0) means all. With fewer than all, each round
-        may take O(host_timeout).
+      - How many hosts are asked at the same time, with O(source=libvirt); V(0) means all. With
+        fewer than all, each round may take O(host_timeout).
     type: int
     default: 0
   auth_file:
@@ -50,8 +50,8 @@ options:
     type: path
   on_host_error:
     description:
-      - What happens when a host does not answer. V(warn) names it in a warning and in
-        RV(unreachable_hosts), V(fail) makes the module fail.
+      - What happens when a host does not answer, or does not report. V(warn) names it in a warning
+        and in RV(unreachable_hosts), V(fail) makes the module fail.
     type: str
     choices:
       - warn
@@ -75,15 +75,38 @@ attributes:
     support: full
     details:
       - Only the variable C(maglica_config) is looked up there.
-requirements:
-  - libvirt-python
-  - Linux, whose /proc is looked at to end a call that waits for a silent host
 notes:
   - The module runs on the machine with the configuration, which is the one with Ansible itself in
     general; run it on C(localhost) or delegate it there.
 seealso:
   - plugin: maglica.cloud.maglica
     plugin_type: inventory
+"""
+
+    SOURCE = r"""
+options:
+  source:
+    description:
+      - Who tells what runs where. Both tell the same.
+      - V(libvirt) is the libvirtd of every host of the configuration, which shows what is there
+        now. It takes libvirt-python, Linux, and a way to each host.
+      - V(client_worker) is the client worker, which knows what the hosts have last reported. What
+        Maglica does to a vm it knows at once, an address that a guest has got within seconds. It
+        takes pyzmq and, in the configuration, the client worker's address and public key, and a key
+        that it knows, of which that of an observer will do for listing. No hosts are needed there;
+        where there are some, only those are listed.
+      - V(auto) is V(libvirt) where hosts are configured and libvirt-python is installed, else
+        V(client_worker).
+    type: str
+    choices:
+      - auto
+      - libvirt
+      - client_worker
+    default: auto
+requirements:
+  - libvirt-python, for O(source=libvirt), on Linux, whose /proc is looked at to end a call that
+    waits for a silent host
+  - pyzmq, for O(source=client_worker)
 """
 
     IMAGES = r"""

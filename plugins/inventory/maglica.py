@@ -12,7 +12,8 @@ version_added: 0.1.0
 author:
   - Maglica contributors (!UNKNOWN)
 description:
-  - Lists what the libvirtd of every host shows, all hosts at the same time.
+  - Lists what the libvirtd of every host shows, all hosts at the same time, or what the hosts have
+    reported to the client worker (O(source)).
   - An I(original image) is a persistent domain that does not run and that Maglica did not make; an
     image that several hosts have is listed once. Every other domain is a I(vm).
   - A host that does not answer within O(host_timeout) is named in a warning and in the variable
@@ -24,11 +25,9 @@ description:
 extends_documentation_fragment:
   - ansible.builtin.constructed
   - ansible.builtin.inventory_cache
+  - maglica.cloud.listing.source
   - maglica.cloud.listing.images
   - maglica.cloud.listing.addresses
-requirements:
-  - libvirt-python
-  - Linux, whose /proc is looked at to end a call that waits for a silent host
 options:
   plugin:
     description:
@@ -41,7 +40,7 @@ options:
     description:
       - The configuration file C(maglica.conf) with the hosts; a relative path is taken from the
         folder of the inventory's file.
-      - It is not read when O(hosts) is given. Otherwise the default is
+      - It is not read when O(hosts) is given and O(source) is V(libvirt). Otherwise the default is
         V(/etc/maglica/maglica.conf).
       - Its absolute path becomes the variable C(maglica_config) of the group C(all), where the
         modules of this collection find it.
@@ -50,7 +49,8 @@ options:
       - name: MAGLICA_CONFIG
   hosts:
     description:
-      - The hosts, instead of those in the configuration file.
+      - The hosts, instead of those in the configuration file; with O(source=client_worker) those
+        of them that are listed.
     type: list
     elements: dict
     suboptions:
@@ -75,6 +75,11 @@ options:
         form (see U(https://libvirt.org/auth.html#client-configuration)); a relative path is taken
         from the folder of the inventory's file.
     type: str
+  client_worker_timeout:
+    description:
+      - How many seconds the client worker may take for an answer before it is asked again.
+    type: float
+    default: 5.0
   include:
     description:
       - What is listed. V(hosts) are the hosts themselves. Of what is not listed no more is read
@@ -172,6 +177,7 @@ options:
       - V(minimal) reads names, UUIDs and states in one call for each host, and looks at a
         definition only where an image can't be told from a vm otherwise, or a filter can't be
         decided. Then C(ansible_host) is not set.
+      - With O(source=client_worker) all is there already, and V(minimal) only shows less.
     type: str
     choices:
       - full
@@ -179,7 +185,8 @@ options:
     default: full
   xml:
     description:
-      - Whether to show each domain's XML as the variable C(maglica_xml).
+      - Whether to show each domain's XML as the variable C(maglica_xml), which only
+        O(source=libvirt) knows.
     type: bool
     default: false
   connection:
@@ -188,7 +195,7 @@ options:
       - V(ssh) leaves it to Ansible's own settings and sets C(ansible_host).
       - V(community.libvirt.libvirt_qemu) goes through libvirtd and the QEMU guest agent, and needs
         no network in the guest. It gets the host's URI as C(ansible_libvirt_uri), and nothing of
-        O(auth_file).
+        O(auth_file). The URI must be in the configuration or in O(hosts), whatever O(source) is.
     type: str
     choices:
       - ssh
@@ -219,18 +226,19 @@ options:
       - name
   host_timeout:
     description:
-      - How many seconds a host may take for all its answers together.
+      - How many seconds a host may take for all its answers together, with O(source=libvirt).
     type: float
     default: 10.0
   parallel:
     description:
-      - How many hosts are asked at the same time; V(0) means all. With fewer than all, each round
-        may take O(host_timeout).
+      - How many hosts are asked at the same time, with O(source=libvirt); V(0) means all. With
+        fewer than all, each round may take O(host_timeout).
     type: int
     default: 0
   on_host_error:
     description:
-      - What happens when a host does not answer.
+      - What happens when a host does not answer; with O(source=client_worker), when it does not
+        report, or reports that its libvirtd does not answer.
       - V(warn) lists the others and warns. V(fail) makes the inventory fail.
       - V(last_known) also lists what the host had when it last answered; that is kept by the
         cache plugin (O(cache_plugin)) for as long as it takes, so choose one that writes to disk.
@@ -270,6 +278,9 @@ notes:
     C(maglica_request), C(maglica_clone_mode), C(maglica_customize) (how it was made a guest of its
     own) and C(maglica_customize_reason) (why so), C(maglica_base) (the base that a linked one
     builds upon), C(maglica_created) and C(maglica_who)."
+  - "With O(source=client_worker), C(maglica_report_age_s) of a vm, an image or a host says how many
+    seconds ago its host has reported what is listed; of an image it is the highest of its copies'.
+    With O(source=libvirt) it is V(null)."
   - "Variables of each image: C(maglica_kind) (V(image)), C(maglica_name), C(maglica_state),
     C(maglica_hosts) (the hosts that have it), C(maglica_copies) (for each of them C(host),
     C(uuid), C(size_bytes), C(checksum)), C(maglica_size_bytes), C(maglica_checksum) (as recorded
@@ -281,7 +292,7 @@ notes:
     C(maglica_memory_total_mib), C(maglica_memory_free_mib), C(maglica_libvirt_version),
     C(maglica_hypervisor_version), C(maglica_pools) (a list of C(name), C(active),
     C(capacity_bytes), C(free_bytes)), C(maglica_networks), and C(maglica_seconds), which reading
-    it took."
+    it took (V(null) with O(source=client_worker))."
   - What the cache has (see O(cache)) is not used after the same user has changed something by
     M(maglica.cloud.maglica_vm), M(maglica.cloud.maglica_vms), M(maglica.cloud.maglica_image) or the
     command C(maglica), nor with C(meta=refresh_inventory) or C(--flush-cache).
@@ -358,6 +369,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -369,13 +381,9 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.config impor
     inventory_hosts,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import (
-    addresses,
-    changes,
-    fleet,
-)
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import (
     cache as fleet_cache,
 )
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import changes
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import (
     filter as fleet_filter,
 )
@@ -390,6 +398,14 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.invent
     InventoryEntry,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.snapshot import Snapshot
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.source import (
+    Access,
+    Source,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.libvirtd import addresses
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.libvirtd.host_reader import (
+    Reading,
+)
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.libvirtd.hosts import (
     Gather,
     Known,
@@ -413,6 +429,7 @@ SUFFIXES = ("maglica.yml", "maglica.yaml")
 QEMU = "community.libvirt.libvirt_qemu"
 # What decides what is read of a host: the options by which cached data must differ.
 READING = (
+    "source",
     "include",
     "include_filters",
     "exclude_filters",
@@ -445,22 +462,36 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         folder = Path(path).absolute().parent
         try:
             filters = self._filters()
-            hosts = [host for host in self._hosts(folder) if filters.may_want_host(host.name)]
-            snapshot = self._snapshot(path, folder, hosts, filters, cache)
+            snapshot = self._snapshot(path, self._access(folder), filters, cache)
             wanted = fleet_shown.only_wanted(snapshot, filters.want)
         except MaglicaError as error:
             raise AnsibleParserError(one_line(f"{path}: {error}")) from error
         self._tell(snapshot)
-        self._populate(hosts, wanted)
+        self._populate(wanted)
 
-    def _hosts(self, folder: Path) -> list[config.HostEntry]:
-        listed = self.get_option("hosts")
-        if listed is not None:
-            return inventory_hosts.hosts(listed)
+    def _access(self, folder: Path) -> Access:
+        source = Source(self.get_option("source"))
+        auth_file = self.get_option("auth_file")
+        return Access(
+            self._config(folder, source),
+            source,
+            timeout=self.get_option("host_timeout"),
+            auth_file=auth_file and str(folder / Path(auth_file).expanduser()),
+            parallel=self.get_option("parallel"),
+            reply_timeout=self.get_option("client_worker_timeout"),
+        )
+
+    def _config(self, folder: Path, source: Source) -> config.Config:
+        """Return the configuration, with the hosts that the inventory itself names, if any."""
         path = folder / Path(self.get_option("config") or config.default_path()).expanduser()
-        hosts = config.load_with_hosts(path).hosts
-        self.inventory.set_variable("all", "maglica_config", str(path))
-        return list(hosts)
+        if self.get_option("hosts") is None:
+            loaded = config.load(path)
+            self.inventory.set_variable("all", "maglica_config", str(path))
+            return loaded
+        hosts = tuple(inventory_hosts.hosts(self.get_option("hosts")))
+        if source.among(hosts=True, client_worker=True) is Source.LIBVIRT:
+            return config.Config(path, hosts=hosts)
+        return replace(config.load(path), hosts=hosts)
 
     def _filters(self) -> Filters:
         include, exclude = (
@@ -496,8 +527,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             return {prefix + key for key in fleet_filter.EARLY_KEYS}
         return shown.keys() - {prefix + key for key in fleet_filter.LATE_KEYS}
 
-    def _snapshot(self, path, folder, hosts, filters, cache) -> Snapshot:
-        key = f"{self.get_cache_key(path)}_{self._digest(hosts)}"
+    def _snapshot(self, path, access, filters, cache) -> Snapshot:
+        asked = [access.chosen().value, repr(access.config.client_worker)]
+        asked += [[host.name, host.uri] for host in access.config.hosts]
+        key = f"{self.get_cache_key(path)}_{self._digest(asked)}"
         is_cached = self.get_option("cache")
         if is_cached and cache:
             kept = self._cache.get(key)
@@ -506,7 +539,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             if is_whole and kept.get("read", 0) >= changes.last():
                 return known
         started = time.time()
-        snapshot = self._read(folder, hosts, filters)
+        snapshot = self._read(access, filters)
         on_error = self.get_option("on_host_error")
         if on_error == "fail" and snapshot.unreachable:
             missing = (f"host {entry.host}: {entry.text}" for entry in snapshot.unreachable)
@@ -523,17 +556,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             return self._with_last_known(last, snapshot)
         return snapshot
 
-    def _read(self, folder, hosts, filters) -> Snapshot:
-        auth_file = self.get_option("auth_file")
+    def _read(self, access, filters) -> Snapshot:
         include = set(self.get_option("include"))
         gather, wanted = Gather(self.get_option("gather")), filters.wants
         if include <= {inventory_entries.HOSTS}:
             gather, wanted = Gather.MINIMAL, _no_domain
         # Images have no addresses.
         sources = self.get_option("address_sources") if inventory_entries.VMS in include else ()
-        return fleet.snapshot(
-            hosts,
-            self.get_option("host_timeout"),
+        reading = Reading(
             gather=gather,
             sources=tuple(map(AddressSource, sources)),
             preference=addresses.Preference(
@@ -543,10 +573,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             wanted=wanted,
             details=inventory_entries.HOSTS in include,
             xml=self.get_option("xml"),
-            parallel=self.get_option("parallel"),
-            image_pattern=self.get_option("image_pattern"),
-            auth_file=auth_file and str(folder / Path(auth_file).expanduser()),
+            may_be_image=fleet_filter.image_names(self.get_option("image_pattern")),
         )
+        with access.opened() as fleet:
+            return fleet.snapshot(reading, filters.may_want_host)
 
     def _with_last_known(self, key: str, snapshot: Snapshot) -> Snapshot:
         """Fill in for hosts that did not answer what they had last, and keep what is known now."""
@@ -564,9 +594,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         kept.set_cache()
         return snapshot
 
-    def _digest(self, hosts) -> str:
-        reading = [[host.name, host.uri] for host in hosts]
-        reading += [[option, self.get_option(option)] for option in READING]
+    def _digest(self, asked) -> str:
+        reading = [*asked, *([option, self.get_option(option)] for option in READING)]
         text = json.dumps(reading, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -581,9 +610,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         missing = fleet_shown.unreachable(snapshot.unreachable)
         self.inventory.set_variable("all", "maglica_unreachable_hosts", missing)
 
-    def _populate(self, hosts, snapshot: Snapshot) -> None:
-        uris = {host.name: host.uri for host in hosts}
-        listed = inventory_entries.entries(snapshot, hosts, self.get_option("include"), self._name)
+    def _populate(self, snapshot: Snapshot) -> None:
+        uris = {host.name: host.uri for host in snapshot.asked}
+        listed = inventory_entries.entries(snapshot, self.get_option("include"), self._name)
         groups = self._add_groups(listed)
         composed = map(self._sanitize_group_name, self.get_option("groups") or ())
         listed, warnings = inventory_entries.distinct(listed, {*self.inventory.groups, *composed})
@@ -618,13 +647,19 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         prefix = self.get_option("variable_prefix")
         return {prefix + key: value for key, value in shown.items()}
 
-    def _connection(self, entry: InventoryEntry, uris: dict[str, str]) -> dict[str, Any]:
+    def _connection(self, entry: InventoryEntry, uris: dict[str, str | None]) -> dict[str, Any]:
         if entry.domain is None or entry.shown["kind"] != "vm":
             return {}
         if self.get_option("connection") == QEMU:
+            uri = uris.get(entry.domain.host)
+            if uri is None:
+                raise AnsibleParserError(
+                    f"the connection {QEMU} needs the libvirt URI of host {entry.domain.host}: name"
+                    " it in hosts, or in the configuration"
+                )
             return {
                 "ansible_connection": QEMU,
-                "ansible_libvirt_uri": uris[entry.domain.host],
+                "ansible_libvirt_uri": uri,
                 "ansible_host": entry.domain.name,
             }
         return {"ansible_host": entry.domain.address} if entry.domain.address else {}

@@ -18,6 +18,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._progress import PROGRESS_VARIABLE
 from .maglica.config import config
+from .maglica.fleet.source import Access, Source
 from .maglica.manage import amount, shown
 from .maglica.manage.tally import Tally
 from .maglica.model.errors import ConfigInvalid, DependencyMissing, MaglicaError
@@ -37,14 +38,33 @@ def connection_spec() -> dict[str, dict[str, Any]]:
     """Return the options of the documentation fragment maglica.cloud.connection."""
     return {
         "config": {"type": "path"},
+        "source": source_option(),
         "client_worker_timeout": {"type": "float", "default": 5.0},
         "host_timeout": {"type": "float", "default": 10.0},
         "auth_file": {"type": "path"},
     }
 
 
+def source_option() -> dict[str, Any]:
+    """Return the option of the documentation fragment maglica.cloud.listing.source."""
+    choices = [source.value for source in Source]
+    return {"type": "str", "choices": choices, "default": Source.AUTO.value}
+
+
+def access(parameters: Mapping[str, Any]) -> Access:
+    """Return how a module's options say that hosts are looked at. Raises as ``load_config``."""
+    return Access(
+        load_config(parameters),
+        Source(parameters["source"]),
+        timeout=parameters["host_timeout"],
+        auth_file=parameters["auth_file"],
+        parallel=parameters.get("parallel", 0),
+        reply_timeout=parameters["client_worker_timeout"],
+    )
+
+
 def load_config(parameters: Mapping[str, Any]) -> config.Config:
-    """Read the configuration, with hosts, that a module's options name.
+    """Read the configuration that a module's options name.
 
     Raises ConfigInvalid, also when a time that they say is none that can be waited for.
     """
@@ -55,7 +75,7 @@ def load_config(parameters: Mapping[str, Any]) -> config.Config:
                 f"{option}: {one_line(str(seconds)[:40])} is no number of seconds from {low} to"
                 f" {_LONGEST}"
             )
-    return config.load_with_hosts(parameters["config"] or config.default_path())
+    return config.load(parameters["config"] or config.default_path())
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from ._ansible import errors_as_failure, load_config
+from ._ansible import access, errors_as_failure, source_option
 from .maglica.fleet import info
 from .maglica.model.text import one_line
 
@@ -16,6 +16,7 @@ def listing_spec() -> dict[str, dict[str, Any]]:
     """Return the options of the documentation fragments maglica.cloud.listing and .images."""
     return {
         "config": {"type": "path"},
+        "source": source_option(),
         "hosts": {"type": "list", "elements": "str", "aliases": ["host"], "default": []},
         "image_pattern": {"type": "str"},
         "client_worker_timeout": {"type": "float", "default": 5.0},
@@ -29,13 +30,10 @@ def listing_spec() -> dict[str, dict[str, Any]]:
 def question(parameters: Mapping[str, Any]) -> info.Question:
     """Return the question that a module's options of ``listing_spec`` state."""
     return info.Question(
-        config=load_config(parameters),
+        access=access(parameters),
         names=tuple(parameters["name"]) if "name" in parameters else (),
         on_hosts=tuple(parameters["hosts"]),
         image_pattern=parameters["image_pattern"],
-        timeout=parameters["host_timeout"],
-        parallel=parameters["parallel"],
-        auth_file=parameters["auth_file"],
         fail=parameters["on_host_error"] == "fail",
     )
 

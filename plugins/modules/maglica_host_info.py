@@ -18,6 +18,7 @@ author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.listing
+  - maglica.cloud.listing.source
   - maglica.cloud.listing.images
 """
 
@@ -35,7 +36,7 @@ EXAMPLES = r"""
 RETURN = r"""
 hosts:
   description:
-    - The hosts, in the order of the configuration. What is not known is none.
+    - The hosts, in the order of the configuration, or else by name. What is not known is none.
   returned: success
   type: list
   elements: dict
@@ -59,13 +60,14 @@ hosts:
       vms: [vm0.example.jp]
       images: [debian12.original]
       seconds: 0.021
+      report_age_s: null
   contains:
     name:
       description: Its name in the configuration.
       type: str
       returned: always
     uri:
-      description: The libvirt URI by which it is reached.
+      description: The libvirt URI by which it is reached, if the configuration names one.
       type: str
       returned: always
     reachable:
@@ -138,7 +140,12 @@ hosts:
       elements: str
       returned: always
     seconds:
-      description: How long it took to read it.
+      description: How long it took to read it, with O(source=libvirt); otherwise none.
+      type: float
+      returned: always
+    report_age_s:
+      description:
+        - How many seconds ago it reported this, with O(source=client_worker); otherwise none.
       type: float
       returned: always
 unreachable_hosts:

@@ -22,6 +22,7 @@ author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.connection
+  - maglica.cloud.listing.source
 attributes:
   check_mode:
     description: Can run in check mode and tell what would change without changing it.

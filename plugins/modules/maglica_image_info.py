@@ -18,6 +18,7 @@ author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.listing
+  - maglica.cloud.listing.source
   - maglica.cloud.listing.images
 options:
   name:
@@ -29,7 +30,7 @@ options:
     default: []
   xml:
     description:
-      - Whether to return each image's XML.
+      - Whether to return each image's XML, which only O(source=libvirt) knows.
     type: bool
     default: false
   bases:
@@ -107,12 +108,14 @@ images:
               size_bytes: 1073741824
               request: 7d3f2c1e-0f4b-4f0e-8f5d-6b3f7f8f4c4f
               created: "2026-11-24T06:00:00.000000Z"
+          report_age_s: null
         - host: kvm1.example.jp
           uuid: 0c7e6a52-52a4-4b0b-8a5e-2f1f0f6f7f22
           size_bytes: 1073741824
           checksum: null
           made: false
           versions: []
+          report_age_s: null
       size_bytes: 1073741824
       checksum: sha256:9d2e5cbe2ed9dd4b3f4e3a92c47b1f5f0f1f5c0b7c1a7e4e6f6f6c8f3a0b1c2d
       origin: https://images.example.jp/debian12.qcow2
@@ -136,6 +139,7 @@ images:
           capacity_bytes: 1073741824
           allocation_bytes: 398458880
       tags: []
+      report_age_s: null
   contains:
     name:
       description: Its name.
@@ -213,6 +217,16 @@ images:
               description: When that was (ISO 8601, UTC).
               type: str
               returned: always
+        report_age_s:
+          description:
+            - How many seconds ago its host reported it, with O(source=client_worker); otherwise
+              none.
+          type: float
+          returned: always
+    report_age_s:
+      description: The highest of its copies'.
+      type: float
+      returned: always
     size_bytes:
       description: What a guest sees of its disks, all together, on the first of its hosts.
       type: int
@@ -537,7 +551,7 @@ def ask(question: info.Question, parameters: Mapping[str, Any]) -> dict[str, Any
     if not parameters["bases"] and not parameters["inspect"]:
         return shown
     timeout = parameters["client_worker_timeout"]
-    with Client(question.config, reply_timeout=timeout, attempts=1) as client:
+    with Client(question.access.config, reply_timeout=timeout, attempts=1) as client:
         hosts = client.hosts()
         if parameters["inspect"]:
             alive = {status.host for status in hosts if status.alive}

@@ -20,6 +20,7 @@ author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.connection
+  - maglica.cloud.listing.source
   - maglica.cloud.vm
 attributes:
   check_mode:
@@ -387,12 +388,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.maglica.cloud.plugins.module_utils import _vm_options as options
 from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     Progress,
+    access,
     connection_spec,
     errors_as_failure,
-    load_config,
     with_diff,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.fleet import Fleet
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown import (
     difference,
     of_member,
@@ -415,12 +415,11 @@ def argument_spec() -> dict:
 
 def run(parameters: dict, check_mode: bool, progress: Progress) -> Target:
     """Do, or in check mode foresee, what the parameters ask for."""
-    config = load_config(parameters)
-    fleet = Fleet(config.hosts, parameters["host_timeout"], parameters["auth_file"])
+    how = access(parameters)
     spec = {name: parameters[name] for name in options.vm_spec()}
     asked = [options.wanted(parameters["name"], spec)]
-    with Client(config, reply_timeout=parameters["client_worker_timeout"]) as client:
-        task = Task(client, fleet, options.waiting(parameters), progress)
+    with Client(how.config, reply_timeout=how.reply_timeout) as client:
+        task = Task(client, how.fleet(client), options.waiting(parameters), progress)
         (member,) = task.foresee(asked) if check_mode else task.bring(asked)
     return member
 

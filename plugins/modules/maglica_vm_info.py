@@ -17,6 +17,7 @@ author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.listing
+  - maglica.cloud.listing.source
   - maglica.cloud.listing.images
   - maglica.cloud.listing.addresses
 options:
@@ -29,7 +30,7 @@ options:
     default: []
   xml:
     description:
-      - Whether to return each vm's XML.
+      - Whether to return each vm's XML, which only O(source=libvirt) knows.
     type: bool
     default: false
 """
@@ -88,6 +89,7 @@ vms:
       tags: []
       ssh_host_keys:
         - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmAgZtD1g9yPvH0P8q4zUHDJdJ0T1yYF0uW8yXxkX6i
+      report_age_s: null
   contains:
     name:
       description: Its name.
@@ -217,6 +219,11 @@ vms:
           name. Empty for a vm that others made.
       type: list
       elements: str
+      returned: always
+    report_age_s:
+      description:
+        - How many seconds ago its host reported it, with O(source=client_worker); otherwise none.
+      type: float
       returned: always
     xml:
       description: The definition.

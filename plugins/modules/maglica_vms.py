@@ -20,6 +20,7 @@ author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
   - maglica.cloud.connection
+  - maglica.cloud.listing.source
   - maglica.cloud.vm
 attributes:
   check_mode:
@@ -523,12 +524,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.maglica.cloud.plugins.module_utils import _vm_options as options
 from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     ManyProgress,
+    access,
     connection_spec,
     errors_as_failure,
-    load_config,
     with_diff,
 )
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.fleet import Fleet
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.group import (
     Group,
     Pattern,
@@ -637,11 +637,10 @@ def result_of(members: list) -> dict:
 def run(parameters: dict, check_mode: bool, progress: ManyProgress) -> list[Target]:
     """Do, or in check mode foresee, what the parameters ask for."""
     wanted = asked(parameters)
-    config = load_config(parameters)
-    fleet = Fleet(config.hosts, parameters["host_timeout"], parameters["auth_file"])
-    with Client(config, reply_timeout=parameters["client_worker_timeout"]) as client:
+    how = access(parameters)
+    with Client(how.config, reply_timeout=how.reply_timeout) as client:
         waiting = options.waiting(parameters)
-        task = Task(client, fleet, waiting, progress, progress.submitted)
+        task = Task(client, how.fleet(client), waiting, progress, progress.submitted)
         return task.foresee(wanted) if check_mode else task.bring(wanted)
 
 

@@ -21,9 +21,9 @@ import libvirt
 import yaml
 from maglica.cli import main
 from maglica.cli import text as cli_text
-from maglica.config.config import HostEntry
-from maglica.fleet.fleet import Fleet
+from maglica.fleet.by_libvirt import LibvirtFleet
 from maglica.fleet.snapshot import Snapshot
+from maglica.fleet.source import Access
 from maglica.model.errors import MessageInvalid
 from maglica.model.moment import Moment
 from maglica.model.plain import plain
@@ -118,7 +118,7 @@ class _Terminal:
             main.main(["--config", str(self._conf), *words], lambda _config: client, self._fleet)
         return written.getvalue()
 
-    def _fleet(self, hosts: tuple[HostEntry, ...]) -> Fleet:
+    def _fleet(self, _access: Access, _client: object) -> LibvirtFleet:
         """Return a fleet whose libvirtds show the domains of all reports."""
         domains = [
             Domain(
@@ -133,7 +133,7 @@ class _Terminal:
             vms=tuple(domain for domain in domains if not domain.is_image),
             images=tuple(domain for domain in domains if domain.is_image),
         )
-        fleet = mock.create_autospec(Fleet, instance=True)
+        fleet = mock.create_autospec(LibvirtFleet, instance=True)
         fleet.all.return_value = seen
         return fleet
 

@@ -8,8 +8,10 @@ from collections.abc import Container
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from maglica.fleet.fleet import Fleet
-from maglica.fleet.snapshot import Found, Snapshot
+from maglica.fleet.by_libvirt import LibvirtFleet
+from maglica.fleet.snapshot import Found, OnHost, Snapshot, every_host
+from maglica.fleet.source import Access
+from maglica.libvirtd.host_reader import Reading
 from maglica.libvirtd.hosts import Unreachable
 from maglica.model.request import DomainSummary, HostReport, HostStatus, PoolSummary, State
 from maglica.model.vm import Domain
@@ -51,18 +53,22 @@ VM = Domain("vm0.example.jp", UUID, "host0.example.jp", "running", active=True)
 DONE: dict[str, Any] = {"state": State.DONE, "phase": None, "vm": VM}
 
 
-class FakeFleet(Fleet):
+class FakeFleet(LibvirtFleet):
     """The hosts' libvirtds, with ``domains`` and nobody else."""
 
     domains: ClassVar[list[Domain]] = []
     silent: ClassVar[list[str]] = []
 
+    @classmethod
+    def of(cls, access: Access, _client: object) -> FakeFleet:
+        return cls(access.config.need_hosts())
+
     def find_vms(self, names: Container[str]) -> Found:
-        seen = self.all()
+        seen = self.snapshot(Reading())
         found = [domain for domain in (*seen.vms, *seen.images) if domain.name in names]
         return Found(tuple(found), seen.unreachable)
 
-    def all(self) -> Snapshot:
+    def snapshot(self, reading: Reading, on_host: OnHost = every_host) -> Snapshot:
         told = [domain for domain in self.domains if domain.host in self.names]
         return Snapshot(
             vms=tuple(domain for domain in told if not domain.is_image),

@@ -20,7 +20,7 @@ from maglica.config.config import Config
 from maglica.domain import definition, size
 from maglica.domain.clone import ClonePlan, DiskSource
 from maglica.domain.clone import clone as cloned
-from maglica.fleet.fleet import Fleet
+from maglica.fleet.by_libvirt import LibvirtFleet
 from maglica.host_worker.job.vm import shown
 from maglica.host_worker.job.vm.metadata import set_tags
 from maglica.model.image import image_uuid
@@ -246,7 +246,7 @@ class SimulatedCell:
             for name, libvirtd in zip(HOSTS, libvirtds)
         }
         self.config = self._write_config(folder)
-        self.hosts = Fleet(self.config.hosts, timeout=5)
+        self.hosts = LibvirtFleet(self.config.hosts, timeout=5)
         self.client = Client(self.config)
 
     def _write_config(self, folder: Path) -> Config:
@@ -308,7 +308,7 @@ class SimulatedCell:
             else entry
             for entry in self.config.hosts
         ]
-        self.hosts = Fleet(tuple(entries), timeout=5)
+        self.hosts = LibvirtFleet(tuple(entries), timeout=5)
 
     def defined(self, host: str) -> list[str]:
         return self.by_name[host].names()

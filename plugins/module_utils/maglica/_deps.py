@@ -66,3 +66,12 @@ def need(name: str) -> Any:
         return imported()
     except ImportError as error:
         raise DependencyMissing(f"this Python lacks {origin}") from error
+
+
+def has(name: str) -> bool:
+    """Tell whether this Python has the package ``name``."""
+    try:
+        need(name)
+    except DependencyMissing:
+        return False
+    return True

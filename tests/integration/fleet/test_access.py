@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from maglica.config.config import HostEntry
-from maglica.fleet import fleet
 from maglica.libvirtd.hosts import Gather
 from maglica.model.errors import ConfigInvalid
 from support import testdriver
 from support.ports import free_port
+from support.reading import snapshot
 
 _AUTH = """
 [credentials-reader]
@@ -39,7 +39,7 @@ def shared() -> Iterator[Path]:
 
 def _reasons(uri: str, auth_file: Path | None) -> list[str]:
     file = str(auth_file) if auth_file else None
-    seen = fleet.snapshot([HostEntry("kvm0", uri)], gather=Gather.MINIMAL, auth_file=file)
+    seen = snapshot([HostEntry("kvm0", uri)], gather=Gather.MINIMAL, auth_file=file)
     return [entry.text for entry in seen.unreachable]
 
 

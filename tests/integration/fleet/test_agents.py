@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 from maglica.config.config import HostEntry
-from maglica.fleet import fleet
 from maglica.libvirtd import host_reader
 from maglica.model.reported import AddressSource
 from support import testdriver
 from support.latency import proxied
+from support.reading import snapshot
 from support.testdriver import Libvirtd
 
 _CHANNEL = """
@@ -65,7 +65,7 @@ def test_agents_that_hang(libvirtd: Libvirtd, folder: Path) -> None:
         proxy.lost = (_INTERFACE_ADDRESSES, lost)
         host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{path}")
         started = time.monotonic()
-        seen = fleet.snapshot([host], TIMEOUT, sources=[AddressSource.AGENT])
+        seen = snapshot([host], TIMEOUT, sources=[AddressSource.AGENT])
         assert time.monotonic() - started < TIMEOUT
     assert seen.unreachable == ()
     with_address = [vm.name for vm in seen.vms if vm.address]
@@ -77,7 +77,7 @@ def test_agents_are_asked_only_where_one_runs(libvirtd: Libvirtd, folder: Path) 
     path = testdriver.node(folder / "two.xml", domains)
     with proxied(libvirtd.port) as proxy:
         host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{path}")
-        seen = fleet.snapshot([host], sources=[AddressSource.AGENT])
+        seen = snapshot([host], sources=[AddressSource.AGENT])
         assert proxy.calls[_INTERFACE_ADDRESSES] == 1
     assert [vm.name for vm in seen.vms if vm.address] == ["with"]
 
@@ -86,7 +86,7 @@ def test_nobody_asks_agents_for_what_a_lease_says(libvirtd: Libvirtd, folder: Pa
     path = testdriver.node(folder / "one.xml", [testdriver.domain("vm0", 1, devices=_CHANNEL)])
     with proxied(libvirtd.port) as proxy:
         host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{path}")
-        fleet.snapshot([host], sources=list(AddressSource))
+        snapshot([host], sources=list(AddressSource))
         assert proxy.calls[_INTERFACE_ADDRESSES] == 1
         assert proxy.connections == 1
 
@@ -100,7 +100,7 @@ def test_an_address_that_means_nothing_outside_the_guest(libvirtd: Libvirtd, fol
     domains[2] = domains[2].replace(network, user + network)
     uri = libvirtd.uri(testdriver.node(folder / "user.xml", domains))
     for source in (AddressSource.AGENT, AddressSource.ARP):
-        seen = fleet.snapshot([HostEntry("kvm0", uri)], sources=[source])
+        seen = snapshot([HostEntry("kvm0", uri)], sources=[source])
         assert seen.unreachable == seen.problems == ()
         found = {vm.name: [len(nic.addresses) for nic in vm.interfaces] for vm in seen.vms}
         assert found == {"a": [1], "b": [0], "c": [0, 1]}

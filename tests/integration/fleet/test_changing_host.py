@@ -14,11 +14,11 @@ from typing import Any
 import libvirt
 import pytest
 from maglica.config.config import HostEntry
-from maglica.fleet import fleet
 from maglica.libvirtd import host_reader
 from maglica.libvirtd.hosts import Gather
 from maglica.model.vm import vm_uuid
 from support import testdriver
+from support.reading import snapshot
 from support.testdriver import Libvirtd
 
 # How often the race must be met, and how many seconds it may take until then.
@@ -83,7 +83,7 @@ def test_domains_that_come_and_go_meanwhile(
     with _changing(libvirtd.uri()):
         while any(gone.count(active) < _MET for active in kinds):
             assert time.monotonic() < until, gone
-            seen = fleet.snapshot([host], gather=Gather(gather))
+            seen = snapshot([host], gather=Gather(gather))
             assert seen.unreachable == seen.problems == ()
             assert "test" in [vm.name for vm in seen.vms]
     # An active domain's definition is not read with minimal.

@@ -12,8 +12,9 @@ from pathlib import Path
 import libvirt
 import pytest
 from maglica.config.config import HostEntry
-from maglica.fleet import fleet, shown
+from maglica.fleet import shown
 from support import qemu_libvirtd
+from support.reading import snapshot
 
 _MIB = 1 << 20
 
@@ -55,7 +56,7 @@ def qemu() -> Iterator[tuple[str, Path]]:
 
 def test_sizes_of_disks(qemu: tuple[str, Path]) -> None:
     uri, folder = qemu
-    seen = fleet.snapshot([HostEntry("kvm0", uri)], sources=())
+    seen = snapshot([HostEntry("kvm0", uri)], sources=())
     assert seen.unreachable == seen.problems == ()
     for domain in (*seen.vms, *seen.images):
         sizes = {disk.target: (disk.capacity_bytes, disk.allocation_bytes) for disk in domain.disks}

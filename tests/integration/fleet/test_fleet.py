@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from maglica.config.config import HostEntry
 from maglica.domain.metadata import IMAGE_NAMESPACE
-from maglica.fleet import fleet
+from maglica.fleet import by_libvirt
+from maglica.fleet.snapshot import Found
 from maglica.libvirtd.hosts import Gather
 from maglica.model.errors import ConfigInvalid
 from maglica.model.image import image_uuid
@@ -19,6 +20,7 @@ from maglica.model.vm import vm_uuid
 from support import made_image, testdriver
 from support.latency import proxied
 from support.ports import free_port
+from support.reading import snapshot
 from support.testdriver import Libvirtd
 
 REQUEST = "2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e"
@@ -31,7 +33,7 @@ MADE = (
 
 def test_vms_and_images_of_two_hosts(libvirtd: Libvirtd, node: Path) -> None:
     hosts = [HostEntry(name, libvirtd.uri(node)) for name in ("kvm1", "kvm0")]
-    seen = fleet.snapshot(hosts)
+    seen = snapshot(hosts)
     assert seen.unreachable == seen.problems == ()
     assert [host.name for host in seen.hosts] == ["kvm0", "kvm1"]
     assert [(image.name, image.host, image.state) for image in seen.images] == [
@@ -55,7 +57,7 @@ def test_vms_and_images_of_two_hosts(libvirtd: Libvirtd, node: Path) -> None:
 def test_minimal_takes_six_calls(libvirtd: Libvirtd, node: Path) -> None:
     with proxied(libvirtd.port) as proxy:
         host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{node}")
-        seen = fleet.snapshot([host], gather=Gather.MINIMAL)
+        seen = snapshot([host], gather=Gather.MINIMAL)
         assert (len(seen.vms), len(seen.images)) == (10, 2)
         assert proxy.calls.total() <= 6, proxy.named()
         assert seen.vms[0].interfaces == ()
@@ -64,7 +66,7 @@ def test_minimal_takes_six_calls(libvirtd: Libvirtd, node: Path) -> None:
 def test_full_takes_one_call_more_for_each_domain(libvirtd: Libvirtd, node: Path) -> None:
     with proxied(libvirtd.port) as proxy:
         host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{node}")
-        fleet.snapshot([host], sources=())
+        snapshot([host], sources=())
         assert proxy.named()["domain_xml"] == 12
         assert proxy.calls.total() <= 6 + 12, proxy.named()
 
@@ -82,7 +84,7 @@ def test_the_definition_tells_what_maglica_made(libvirtd: Libvirtd, folder: Path
         ],
     )
     for gather in Gather:
-        seen = fleet.snapshot([HostEntry("kvm0", libvirtd.uri(path))], gather=gather)
+        seen = snapshot([HostEntry("kvm0", libvirtd.uri(path))], gather=gather)
         assert [domain.name for domain in seen.images] == ["copy", "image5"]
         (vm,) = seen.vms
         assert (vm.name, vm.made, vm.image, vm.request) == (
@@ -100,7 +102,7 @@ def test_the_checksum_that_is_recorded_with_an_image(libvirtd: Libvirtd, folder:
     path = testdriver.node(
         folder / "image.xml", [testdriver.domain("debian", 1, state=5, metadata=recorded)]
     )
-    (image,) = fleet.snapshot([HostEntry("kvm0", libvirtd.uri(path))]).images
+    (image,) = snapshot([HostEntry("kvm0", libvirtd.uri(path))]).images
     assert image.checksum == checksum
 
 
@@ -116,7 +118,7 @@ def test_an_image_that_maglica_made(libvirtd: Libvirtd, folder: Path) -> None:
         path = testdriver.node(folder / f"{state}.xml", domains)
         for gather in (Gather.MINIMAL, Gather.FULL):
             host = HostEntry("kvm0", libvirtd.uri(path))
-            seen = fleet.snapshot([host], image_pattern="golden.*", gather=gather)
+            seen = snapshot([host], image_pattern="golden.*", gather=gather)
             (image,) = seen.images
             assert (image.name, image.made, image.active) == ("made", True, state == 1)
             assert image.versions == (made_image.VERSION,)
@@ -134,16 +136,16 @@ def test_a_recorded_address_counts_where_nothing_else_is_known(
         folder / "made.xml", [testdriver.domain("vm0", 1, identity=own, metadata=MADE)]
     )
     host = HostEntry("kvm0", libvirtd.uri(path))
-    (vm,) = fleet.snapshot([host], sources=[AddressSource.RECORDED]).vms
+    (vm,) = snapshot([host], sources=[AddressSource.RECORDED]).vms
     assert vm.address == "192.0.2.7"
-    (vm,) = fleet.snapshot([host], sources=[AddressSource.ARP, AddressSource.RECORDED]).vms
+    (vm,) = snapshot([host], sources=[AddressSource.ARP, AddressSource.RECORDED]).vms
     assert vm.address not in (None, "192.0.2.7")
 
 
 def test_only_what_is_wanted_is_read(libvirtd: Libvirtd, node: Path) -> None:
     with proxied(libvirtd.port) as proxy:
         host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{node}")
-        seen = fleet.snapshot([host], wanted=lambda domain, _known: domain.name == "vm3", xml=True)
+        seen = snapshot([host], wanted=lambda domain, _known: domain.name == "vm3", xml=True)
         assert [vm.name for vm in seen.vms] == ["vm3"]
         assert "<name>vm3</name>" in (seen.vms[0].xml or "")
         assert proxy.named()["domain_xml"] == 1
@@ -155,7 +157,7 @@ def test_a_definition_that_is_no_use_spoils_nothing_else(libvirtd: Libvirtd, fol
         folder / "huge.xml",
         [testdriver.domain("huge", 1, metadata=huge), testdriver.domain("vm0", 2)],
     )
-    seen = fleet.snapshot([HostEntry("kvm0", libvirtd.uri(path))])
+    seen = snapshot([HostEntry("kvm0", libvirtd.uri(path))])
     assert [(vm.name, vm.vcpus) for vm in seen.vms] == [("huge", None), ("vm0", 2)]
     (problem,) = seen.problems
     assert problem.startswith("huge on host kvm0: the definition is longer than")
@@ -166,37 +168,37 @@ def test_find_vms(libvirtd: Libvirtd, node: Path) -> None:
     hosts = [HostEntry("kvm0", libvirtd.uri(node)), HostEntry("kvm1", libvirtd.uri()), dead]
     # One name is looked up, several are looked for among all.
     for names in ({"vm3"}, {"vm3", "nobody"}):
-        found = fleet.find_vms(hosts, names, 5)
+        found = by_libvirt.find_vms(hosts, names, 5)
         assert [(vm.name, vm.host) for vm in found.domains] == [("vm3", "kvm0")]
         assert found.domains[0].address
         assert [missing.host for missing in found.unreachable] == ["kvm9"]
-        one = fleet.find_vms(hosts[:1], {"vm3"}, 5).domains
+        one = by_libvirt.find_vms(hosts[:1], {"vm3"}, 5).domains
         assert found.domains == one
-    found = fleet.find_vms(hosts[:2], {"vm3", "test"}, 5)
+    found = by_libvirt.find_vms(hosts[:2], {"vm3", "test"}, 5)
     assert [(vm.name, vm.host) for vm in found.domains] == [("vm3", "kvm0"), ("test", "kvm1")]
-    assert fleet.find_vms(hosts[:2], {"nobody"}, 5) == fleet.Found()
+    assert by_libvirt.find_vms(hosts[:2], {"nobody"}, 5) == Found()
 
 
 @pytest.mark.alone
 def test_wait_addresses(libvirtd: Libvirtd, node: Path) -> None:
     hosts = [HostEntry("kvm0", libvirtd.uri(node))]
-    (vm,) = fleet.find_vms(hosts, {"vm3"}, 5).domains
-    (image,) = fleet.find_vms(hosts, {"rocky9.original"}, 5).domains
-    assert fleet.wait_addresses(hosts, {vm.uuid}, 5).domains[0].address
+    (vm,) = by_libvirt.find_vms(hosts, {"vm3"}, 5).domains
+    (image,) = by_libvirt.find_vms(hosts, {"rocky9.original"}, 5).domains
+    assert by_libvirt.wait_addresses(hosts, {vm.uuid}, 5).domains[0].address
     started = time.monotonic()
-    found = fleet.wait_addresses(hosts, {image.uuid, vm.uuid}, 1).domains
+    found = by_libvirt.wait_addresses(hosts, {image.uuid, vm.uuid}, 1).domains
     assert time.monotonic() - started < 2
     assert {domain.name: domain.address is None for domain in found} == {
         "rocky9.original": True,
         "vm3": False,
     }
     nobody = {"00000000-0000-4000-8000-000000000000"}
-    assert fleet.wait_addresses(hosts, nobody, 1) == fleet.Found()
+    assert by_libvirt.wait_addresses(hosts, nobody, 1) == Found()
 
 
 def test_what_a_host_says_of_itself(libvirtd: Libvirtd, node: Path) -> None:
     entries = [HostEntry("kvm0", libvirtd.uri(node))]
-    seen = fleet.snapshot(entries, gather=Gather.MINIMAL, details=True)
+    seen = snapshot(entries, gather=Gather.MINIMAL, details=True)
     assert seen.unreachable == ()
     (host,) = seen.hosts
     assert (host.cpus, host.memory_total_mib, host.networks) == (16, 3072, ("default",))
@@ -204,18 +206,18 @@ def test_what_a_host_says_of_itself(libvirtd: Libvirtd, node: Path) -> None:
 
 
 def test_a_unix_socket(libvirtd: Libvirtd) -> None:
-    seen = fleet.snapshot([HostEntry("kvm0", libvirtd.unix_uri)])
+    seen = snapshot([HostEntry("kvm0", libvirtd.unix_uri)])
     assert [vm.name for vm in seen.vms] == ["test"]
 
 
 def test_a_uri_that_is_none(libvirtd: Libvirtd) -> None:
     hosts = [HostEntry("kvm0", libvirtd.uri()), HostEntry("kvm1", "qemu+pigeon://kvm1/system")]
     with pytest.raises(ConfigInvalid, match="unknown transport 'pigeon'"):
-        fleet.snapshot(hosts)
+        snapshot(hosts)
 
 
 def test_wait_addresses_of_a_host_that_is_down() -> None:
     host = HostEntry("kvm9", f"test+tcp://127.0.0.1:{free_port()}/default")
-    found = fleet.wait_addresses([host], {"00000000-0000-4000-8000-000000000000"}, 1)
+    found = by_libvirt.wait_addresses([host], {"00000000-0000-4000-8000-000000000000"}, 1)
     assert [missing.host for missing in found.unreachable] == ["kvm9"]
     assert "Connection refused" in found.unreachable[0].text

@@ -15,12 +15,12 @@ from typing import Any
 import libvirt
 import pytest
 from maglica.config.config import HostEntry
-from maglica.fleet import fleet
 from maglica.fleet.snapshot import Snapshot
 from maglica.libvirtd.hosts import Gather
 from maglica.libvirtd.session import CALLS_AT_ONCE
 from support import testdriver
 from support.latency import Proxy, proxied
+from support.reading import snapshot
 from support.testdriver import Libvirtd
 
 _INTEGER, _TEXT = (1).to_bytes(4, "big"), (7).to_bytes(4, "big")
@@ -56,7 +56,7 @@ def _uuid(libvirtd: Libvirtd, node: Path, name: str) -> str:
 def test_a_name_that_is_no_text(libvirtd: Libvirtd, proxy: Proxy, node: Path) -> None:
     identity = _uuid(libvirtd, node, "vm3")
     proxy.lies = {b"\0\0\0\x03vm3\0": b"\0\0\0\x03v\xff3\0"}
-    seen = fleet.snapshot(_hosts(libvirtd, proxy, node))
+    seen = snapshot(_hosts(libvirtd, proxy, node))
     assert seen.unreachable == ()
     assert _names(seen, "honest") == _NAMES
     assert _names(seen, "lying") == [name for name in _NAMES if name != "vm3"]
@@ -66,7 +66,7 @@ def test_a_name_that_is_no_text(libvirtd: Libvirtd, proxy: Proxy, node: Path) ->
 
 def test_a_definition_that_is_no_text(libvirtd: Libvirtd, proxy: Proxy, node: Path) -> None:
     proxy.lies = {b"<name>vm3</name>": b"<name>v\xff3</name>"}
-    seen = fleet.snapshot(_hosts(libvirtd, proxy, node))
+    seen = snapshot(_hosts(libvirtd, proxy, node))
     assert seen.unreachable == ()
     assert _names(seen, "lying") == _NAMES
     assert [vm.name for vm in seen.vms if vm.vcpus is None] == ["vm3"]
@@ -75,11 +75,11 @@ def test_a_definition_that_is_no_text(libvirtd: Libvirtd, proxy: Proxy, node: Pa
 
 
 def test_an_address_that_is_none(libvirtd: Libvirtd, proxy: Proxy, node: Path) -> None:
-    honest = {vm.name: vm.address for vm in fleet.snapshot(_hosts(libvirtd, proxy, node)).vms}
+    honest = {vm.name: vm.address for vm in snapshot(_hosts(libvirtd, proxy, node)).vms}
     said = (honest["vm3"] or "").encode()
     for lie in (b"$(reboot)", b"-oProxy", b"\xff", b"::1%$(id)"):
         proxy.lies = {said: lie.ljust(len(said), b"x")}
-        seen = fleet.snapshot(_hosts(libvirtd, proxy, node)[1:])
+        seen = snapshot(_hosts(libvirtd, proxy, node)[1:])
         assert (seen.unreachable, seen.problems) == ((), ())
         assert _names(seen, "lying") == _NAMES
         (vm,) = (vm for vm in seen.vms if vm.name == "vm3")
@@ -93,7 +93,7 @@ def test_a_state_that_is_no_number(
     # An empty text instead of the number 1, which is as long.
     running = (1).to_bytes(4, "big")
     proxy.lies = {_STATE + _INTEGER + running: _STATE + _TEXT + b"\0\0\0\0"}
-    seen = fleet.snapshot(_hosts(libvirtd, proxy, node), gather=gather)
+    seen = snapshot(_hosts(libvirtd, proxy, node), gather=gather)
     assert (seen.unreachable, seen.problems) == ((), ())
     assert {vm.state for vm in seen.vms if vm.host == "lying"} == {"unknown"}
     assert {vm.state for vm in seen.vms if vm.host == "honest"} == {"running"}
@@ -111,7 +111,7 @@ def test_an_answer_to_the_one_great_question_that_is_no_text(
         return original(connection, *arguments)
 
     monkeypatch.setattr(libvirt.virConnect, "getAllDomainStats", lie)
-    seen = fleet.snapshot(_hosts(libvirtd, proxy, node))
+    seen = snapshot(_hosts(libvirtd, proxy, node))
     (missing,) = seen.unreachable
     assert missing.host == "lying"
     assert missing.text.startswith("its answer can't be understood: UnicodeDecodeError: 'utf-8'")
@@ -122,7 +122,7 @@ def test_an_error_whose_text_is_none(libvirtd: Libvirtd, proxy: Proxy, node: Pat
     proxy.lies = {b"/nowhere.xml": b"/nowh\xffre.xml"}
     hosts = _hosts(libvirtd, proxy, node)
     lying = HostEntry("lying", f"test+tcp://127.0.0.1:{proxy.port}/nowhere.xml")
-    seen = fleet.snapshot([hosts[0], lying])
+    seen = snapshot([hosts[0], lying])
     (missing,) = seen.unreachable
     assert missing.host == "lying"
     assert "cannot resolve" not in missing.text
@@ -132,7 +132,7 @@ def test_an_error_whose_text_is_none(libvirtd: Libvirtd, proxy: Proxy, node: Pat
 @pytest.mark.parametrize("name", ["a..b", "a" * 64, ".", "a" * 64 + ".example.jp"])
 def test_a_host_name_that_is_none(libvirtd: Libvirtd, node: Path, name: str) -> None:
     hosts = [HostEntry("kvm0", libvirtd.uri(node)), HostEntry("kvm1", f"test+tcp://{name}/default")]
-    seen = fleet.snapshot(hosts)
+    seen = snapshot(hosts)
     (missing,) = seen.unreachable
     assert missing.host == "kvm1"
     assert missing.text.startswith(f"cannot resolve {name}: ")
@@ -146,7 +146,7 @@ def test_a_definition_that_is_longer_than_libvirt_can_send(
         "<metadata>", f"<description>{'x' * (5 << 20)}</description><metadata>"
     )
     uri = libvirtd.uri(testdriver.node(folder / "long.xml", [long, testdriver.domain("vm0", 2)]))
-    seen = fleet.snapshot([HostEntry("kvm0", uri)])
+    seen = snapshot([HostEntry("kvm0", uri)])
     assert seen.unreachable == ()
     assert [(vm.name, vm.vcpus) for vm in seen.vms] == [("long", None), ("vm0", 2)]
     (problem,) = seen.problems
@@ -166,7 +166,7 @@ def test_definitions_that_are_refused_are_not_kept(libvirtd: Libvirtd, folder: P
     uri = libvirtd.uri(testdriver.node(folder / "long.xml", domains))
     tracemalloc.start()
     try:
-        seen = fleet.snapshot([HostEntry("kvm0", uri)], 60, xml=True)
+        seen = snapshot([HostEntry("kvm0", uri)], 60, xml=True)
         _now, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -182,7 +182,7 @@ def test_hundreds_of_domains_of_which_nonsense_is_said(libvirtd: Libvirtd, folde
     node = testdriver.node(folder / "many.xml", domains)
     with proxied(libvirtd.port) as proxy:
         proxy.lies = {b"\0\0\0\x04v": b"\0\0\0\x04\xff"}
-        seen = fleet.snapshot(_hosts(libvirtd, proxy, node))
+        seen = snapshot(_hosts(libvirtd, proxy, node))
     assert (_names(seen, "honest"), _names(seen, "lying")) == (names, [])
     assert len(seen.problems) == 21
     assert seen.problems[-1] == "host lying has 180 more problems of this kind"

@@ -16,13 +16,14 @@ from typing import Any
 import libvirt
 import pytest
 from maglica.config.config import HostEntry
-from maglica.fleet import fleet
+from maglica.fleet import by_libvirt
 from maglica.fleet.snapshot import Found
 from maglica.libvirtd import host_reader
 from maglica.libvirtd.hosts import Gather, Unreachable
 from maglica.model.reported import AddressSource
 from support import testdriver
 from support.latency import proxied
+from support.reading import snapshot
 from support.testdriver import Libvirtd
 
 # Of remote_protocol.x.
@@ -69,7 +70,7 @@ def test_networks_that_can_not_be_listed(
         monkeypatch, libvirt.virConnect, "listAllNetworks", libvirt.VIR_ERR_SYSTEM_ERROR, _always
     )
     host = HostEntry("kvm0", libvirtd.uri(node))
-    seen = fleet.snapshot([host], sources=[AddressSource.LEASE, AddressSource.ARP])
+    seen = snapshot([host], sources=[AddressSource.LEASE, AddressSource.ARP])
     assert seen.unreachable == ()
     assert seen.problems == ("cannot read the networks of host kvm0: it is broken",)
     # The next source is asked.
@@ -81,7 +82,7 @@ def test_a_network_whose_leases_can_not_be_read(
 ) -> None:
     code = libvirt.VIR_ERR_INTERNAL_ERROR
     _failing(monkeypatch, libvirt.virNetwork, "DHCPLeases", code, _always)
-    seen = fleet.snapshot([HostEntry("kvm0", libvirtd.uri(node))])
+    seen = snapshot([HostEntry("kvm0", libvirtd.uri(node))])
     assert (len(seen.vms), len(seen.images), seen.unreachable) == (10, 2, ())
     text = "cannot read the leases of network default of host kvm0: it is broken"
     assert seen.problems == (text,)
@@ -98,7 +99,7 @@ def test_an_agent_that_answers_with_an_error(
             _failing(
                 patch, libvirt.virDomain, "interfaceAddresses", code, lambda vm: vm.name() == "b"
             )
-            seen = fleet.snapshot([HostEntry("kvm0", uri)], sources=[AddressSource.AGENT])
+            seen = snapshot([HostEntry("kvm0", uri)], sources=[AddressSource.AGENT])
         assert seen.unreachable == seen.problems == ()
         assert [vm.name for vm in seen.vms if vm.address] == ["a", "c"]
 
@@ -108,7 +109,7 @@ def test_a_domain_that_may_not_be_read(
 ) -> None:
     code = libvirt.VIR_ERR_ACCESS_DENIED
     _failing(monkeypatch, libvirt.virDomain, "XMLDesc", code, lambda vm: vm.name() == "vm3")
-    seen = fleet.snapshot([HostEntry("kvm0", libvirtd.uri(node))])
+    seen = snapshot([HostEntry("kvm0", libvirtd.uri(node))])
     assert (len(seen.vms), len(seen.images), seen.unreachable) == (10, 2, ())
     assert [vm.name for vm in seen.vms if vm.vcpus is None] == ["vm3"]
     assert seen.problems == ("cannot read the definition of vm3 of host kvm0: it is broken",)
@@ -127,7 +128,7 @@ def test_a_pool_that_goes_and_one_that_is_broken(
     ):
         with monkeypatch.context() as patch:
             _failing(patch, libvirt.virStoragePool, "info", code, _always)
-            seen = fleet.snapshot([host], gather=Gather.MINIMAL, details=True)
+            seen = snapshot([host], gather=Gather.MINIMAL, details=True)
         assert (seen.unreachable, seen.problems) == ((), problems)
         assert (seen.hosts[0].pools, seen.hosts[0].networks) == ((), ("default",))
 
@@ -136,7 +137,7 @@ def test_details_that_can_not_be_read(libvirtd: Libvirtd, monkeypatch: pytest.Mo
     code = libvirt.VIR_ERR_SYSTEM_ERROR
     _failing(monkeypatch, libvirt.virConnect, "listAllNetworks", code, _always)
     host = HostEntry("kvm0", libvirtd.uri())
-    seen = fleet.snapshot([host], gather=Gather.MINIMAL, details=True)
+    seen = snapshot([host], gather=Gather.MINIMAL, details=True)
     assert seen.problems == ("cannot read the networks of host kvm0: it is broken",)
     assert (seen.hosts[0].networks, seen.hosts[0].cpus) == ((), 16)
 
@@ -162,7 +163,7 @@ def test_a_connection_that_is_lost_costs_the_host(
 
         monkeypatch.setattr(where, call, lost)
         host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}/default")
-        seen = fleet.snapshot([host], details=True)
+        seen = snapshot([host], details=True)
     assert [missing.host for missing in seen.unreachable] == ["kvm0"]
 
 
@@ -176,9 +177,9 @@ def test_a_vm_of_which_nothing_can_be_read_does_not_count_as_gone(
     ):
         with monkeypatch.context() as patch:
             _failing(patch, libvirt.virConnect, "domainListGetStats", code, _always)
-            assert fleet.find_vms(hosts, {"vm3"}) == Found((), unreachable)
+            assert by_libvirt.find_vms(hosts, {"vm3"}) == Found((), unreachable)
     monkeypatch.setattr(libvirt.virConnect, "domainListGetStats", lambda *_asked: [])
-    assert fleet.find_vms(hosts, {"vm3"}) == Found()
+    assert by_libvirt.find_vms(hosts, {"vm3"}) == Found()
 
 
 def test_networks_are_listed_only_for_guests_that_are_on_some(
@@ -194,7 +195,7 @@ def test_networks_are_listed_only_for_guests_that_are_on_some(
         path = testdriver.node(folder / f"{calls}.xml", domains)
         with proxied(libvirtd.port) as proxy:
             host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{path}")
-            seen = fleet.snapshot([host])
+            seen = snapshot([host])
             assert proxy.calls[_ALL_NETWORKS] == calls
         assert seen.unreachable == seen.problems == ()
         assert any(vm.address for vm in seen.vms) is bool(calls)
@@ -204,7 +205,7 @@ def test_a_monitor_that_hangs_costs_the_sizes(libvirtd: Libvirtd, node: Path) ->
     with proxied(libvirtd.port) as proxy:
         proxy.lost = (_ALL_DOMAIN_STATS, (_SIZES,))
         host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{node}")
-        seen = fleet.snapshot([host], 3.0)
+        seen = snapshot([host], 3.0)
     assert (len(seen.vms), len(seen.images), seen.unreachable) == (10, 2, ())
     (problem,) = seen.problems
     assert problem == (

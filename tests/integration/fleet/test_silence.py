@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 from maglica.config.config import HostEntry
-from maglica.fleet import fleet
+from maglica.fleet.snapshot import Snapshot
 from maglica.libvirtd import interrupter
 from maglica.libvirtd.hosts import Gather
 from support.latency import proxied
 from support.ports import free_port
+from support.reading import snapshot
 from support.testdriver import Libvirtd
 
 pytestmark = pytest.mark.alone
@@ -54,9 +55,9 @@ def _deaf() -> Iterator[int]:
 
 def _snapshot(
     hosts: list[HostEntry], timeout: float = TIMEOUT, **options: object
-) -> tuple[fleet.Snapshot, float]:
+) -> tuple[Snapshot, float]:
     started = time.monotonic()
-    seen = fleet.snapshot(hosts, timeout, **options)
+    seen = snapshot(hosts, timeout, **options)
     return seen, time.monotonic() - started
 
 

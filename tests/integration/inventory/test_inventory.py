@@ -52,6 +52,7 @@ def test_groups_and_variables(inventory: Inventory, kvm0: str) -> None:
         "maglica_ssh_host_keys": [],
         "maglica_image_version": "3f7a",
         "maglica_base": "0a1b2c3d",
+        "maglica_report_age_s": None,
         "maglica_unreachable_hosts": [],
     }
     assert {key: vm[key] for key in expected} == expected

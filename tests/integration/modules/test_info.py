@@ -228,7 +228,11 @@ def _check_hosts(result: dict[str, Any]) -> None:
 def test_failures(runner: Runner) -> None:
     bad = (
         ({"on_host_error": "fail"}, "host_down", "host kvm9: "),
-        ({"hosts": ["kvm5"]}, "host_unknown", "host kvm5 is not configured"),
+        (
+            {"hosts": ["kvm5"]},
+            "host_unknown",
+            "host kvm5 is not in the configuration",
+        ),
         ({"config": "/nothing.conf"}, "config_invalid", "cannot read /nothing.conf"),
         ({"auth_file": "/nothing"}, "config_invalid", "cannot read /nothing: No such"),
         ({"image_pattern": "("}, "config_invalid", "image_pattern '(' is no regular expression"),

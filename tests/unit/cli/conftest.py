@@ -30,7 +30,7 @@ def run(fake: FakeClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
     def run(*words: str, config: Path = path) -> Ran:
         try:
-            status = main.main(["--config", str(config), *words], lambda config: fake, FakeFleet)
+            status = main.main(["--config", str(config), *words], lambda config: fake, FakeFleet.of)
         except SystemExit as end:
             status = int(end.code or 0)
         printed = capsys.readouterr()

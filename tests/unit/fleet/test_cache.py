@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from maglica.fleet.cache import VERSION, dump, load, merge
-from maglica.fleet.snapshot import Snapshot
+from maglica.fleet.snapshot import AskedHost, Snapshot
 from maglica.libvirtd.hosts import Host, Unreachable
 from maglica.model.image import ImageVersion
 from maglica.model.moment import Moment
@@ -29,6 +29,7 @@ VM = Domain(
     tags=("web",),
     ssh_host_keys=("ssh-ed25519 AAAA",),
     address="192.0.2.1",
+    reported=Moment(3.5),
 )
 IMAGE = Domain(
     name="debian",
@@ -43,9 +44,13 @@ IMAGE = Domain(
 FULL = Snapshot(
     vms=(VM,),
     images=(IMAGE,),
-    hosts=(Host("kvm0", "test:///default", 0.1, cpus=2, pools=(PoolState("p", True, 2, 1),)),),
+    hosts=(
+        Host("kvm0", "test:///default", 0.1, 2, pools=(PoolState("p", True, 2, 1),)),
+        Host("kvm1", None, None, reported=Moment(3)),
+    ),
     unreachable=(Unreachable("kvm1", "refused"),),
     problems=("x is odd",),
+    asked=(AskedHost("kvm0", "test:///default", 2.0), AskedHost("kvm1")),
 )
 
 

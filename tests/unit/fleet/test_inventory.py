@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from maglica.config.config import HostEntry
 from maglica.fleet.inventory import InventoryEntry, Naming, distinct, entries, is_plain
-from maglica.fleet.snapshot import Snapshot
+from maglica.fleet.snapshot import AskedHost, Snapshot
 from maglica.libvirtd.hosts import Host
 from maglica.model.vm import Domain
 
-HOSTS = [
-    HostEntry("kvm0", "qemu+tcp://kvm0/system"),
-    HostEntry("kvm1", "qemu+tcp://kvm1/system", 2),
-]
+HOSTS = (
+    AskedHost("kvm0", "qemu+tcp://kvm0/system"),
+    AskedHost("kvm1", "qemu+tcp://kvm1/system", 2),
+)
 EVERYTHING = ("vms", "images", "hosts")
 
 
@@ -29,7 +29,7 @@ def _listed(
     naming: Naming = _name,
     groups: Collection[str] = (),
 ) -> tuple[list[InventoryEntry], list[str]]:
-    return distinct(entries(snapshot, HOSTS, include, naming), groups)
+    return distinct(entries(replace(snapshot, asked=HOSTS), include, naming), groups)
 
 
 def _vm(name: str, host: str, uuid: str = "u") -> Domain:

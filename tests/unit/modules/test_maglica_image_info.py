@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import pytest
 import yaml
-from ansible_collections.maglica.cloud.plugins.module_utils import _listing
+from ansible_collections.maglica.cloud.plugins.module_utils import _ansible
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import errors, request
 from ansible_collections.maglica.cloud.plugins.modules import maglica_image_info
 
@@ -121,8 +121,8 @@ def test_without_bases_nobody_is_asked(run: Run, client: FakeClient) -> None:
 
 def test_the_configuration_is_read_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
-    load = _listing.load_config
-    monkeypatch.setattr(_listing, "load_config", lambda given: reads.append(given) or load(given))
+    load = _ansible.load_config
+    monkeypatch.setattr(_ansible, "load_config", lambda given: reads.append(given) or load(given))
     run(bases=True)
     assert len(reads) == 1
 

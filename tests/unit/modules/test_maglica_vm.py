@@ -269,7 +269,7 @@ def test_a_missing_package_says_which_python(run: Run, bring: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("[client_worker]\naddress = 127.0.0.1\n", r"section \[host NAME\] is missing"),
+        ("[client_worker]\naddress = 127.0.0.1\n", r"section \[library\] is missing"),
         ("[client_worker]\nadress = x\n", "maglica.conf:2"),
         ("nonsense", "maglica.conf"),
     ],

@@ -23,7 +23,7 @@ USUAL = {
     "aliases": None,
 }
 # What can be said once for all, as of group/maglica.cloud.maglica in module_defaults.
-SHARED = {"config", "client_worker_timeout", "host_timeout", "auth_file"}
+SHARED = {"config", "source", "client_worker_timeout", "host_timeout", "auth_file"}
 
 
 def documented(module: Any) -> dict[str, Any]:

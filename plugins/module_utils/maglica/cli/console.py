@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from ..config.config import Config, HostEntry
-from ..fleet.fleet import Fleet
+from ..config.config import Config
+from ..fleet.source import Access, Fleet, Source
 from ..model.errors import MaglicaError
 from ..model.plain import plain
 from ..model.text import one_line
@@ -64,12 +64,12 @@ class Console:
 
 @dataclass(frozen=True)
 class Cloud:
-    """The client worker, and the hosts of the configuration."""
+    """The client worker, and the hosts."""
 
     config: Config
     client: Client
-    make_fleet: Callable[[tuple[HostEntry, ...]], Fleet]
+    make_fleet: Callable[[Access, Client], Fleet]
 
-    def fleet(self) -> Fleet:
-        """Return the hosts' libvirtds. Raises ConfigInvalid when no host is configured."""
-        return self.make_fleet(self.config.need_hosts())
+    def fleet(self, source: str) -> Fleet:
+        """Return the hosts as that source shows them. Raises ConfigInvalid."""
+        return self.make_fleet(Access(self.config, Source(source)), self.client)

@@ -8,8 +8,8 @@ import argparse
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..fleet.fleet import Fleet
 from ..fleet.snapshot import Found, Snapshot
+from ..fleet.source import Fleet
 from ..manage.plan import need_all_hosts
 from ..model.errors import HostUnknown
 from ..model.vm import Domain
@@ -30,30 +30,30 @@ def list_hosts(cloud: Cloud, asked: argparse.Namespace, console: Console) -> Non
     console.show(shown, text.host_table(hosts) + text.leftover_lines(hosts))
 
 
-def domains(cloud: Cloud, host: str | None, console: Console) -> list[Domain]:
-    """Return the domains of all hosts, or of one, as they are now; say what is missing."""
-    seen = fleet(cloud, host).all()
+def domains(cloud: Cloud, asked: argparse.Namespace, console: Console) -> list[Domain]:
+    """Return the domains of all hosts, or of the one that is asked for; say what is missing."""
+    seen = fleet(cloud, asked).all()
     _say_silent(seen, console)
     for problem in seen.problems:
         console.say(f"maglica: warning: {problem}")
     return _as_told(cloud, (*seen.vms, *seen.images))
 
 
-def named(cloud: Cloud, name: str, host: str | None, console: Console) -> list[Domain]:
-    """Return the domains of that name, as they are now. Raises HostDown if there is none, and one
+def named(cloud: Cloud, asked: argparse.Namespace, console: Console) -> list[Domain]:
+    """Return the domains of the name that is asked for. Raises HostDown if there is none, and one
     may be on a host that does not answer.
     """
-    found = fleet(cloud, host).find_vms({name})
+    found = fleet(cloud, asked).find_vms({asked.name})
     if not found.domains:
-        need_all_hosts(name, found)
+        need_all_hosts(asked.name, found)
     _say_silent(found, console)
     return _as_told(cloud, found.domains)
 
 
-def fleet(cloud: Cloud, host: str | None) -> Fleet:
-    """Return the hosts' libvirtds, or the one of that host. Raises HostUnknown."""
-    all_hosts = cloud.fleet()
-    return all_hosts if host is None else all_hosts.only(host)
+def fleet(cloud: Cloud, asked: argparse.Namespace) -> Fleet:
+    """Return the hosts, or the one that is asked for. Raises HostUnknown."""
+    hosts = cloud.fleet(asked.source)
+    return hosts if asked.host is None else hosts.only([asked.host])
 
 
 def _say_silent(seen: Found | Snapshot, console: Console) -> None:

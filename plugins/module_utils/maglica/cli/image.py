@@ -27,6 +27,7 @@ from .host import domains
 def add_commands(group: options.Group) -> None:
     listing = group.add("list", list_images, "list the original images of all hosts")
     options.host(listing, "only those on this host")
+    options.source(listing)
     look = group.add(INSPECT.command, inspect, INSPECT.help)
     look.add_argument("name", metavar="NAME", help="the original image")
     _hosts(look, "every host that has it")
@@ -93,7 +94,7 @@ def _hosts(parser: argparse.ArgumentParser, usual: str) -> None:
 
 
 def list_images(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
-    found = [domain for domain in domains(cloud, asked.host, console) if domain.is_image]
+    found = [domain for domain in domains(cloud, asked, console) if domain.is_image]
     reports = {status.host: status.report for status in cloud.client.hosts()}
     shown = [as_json.image(domain, reports.get(domain.host)) for domain in found]
     console.show(shown, text.image_table(shown))

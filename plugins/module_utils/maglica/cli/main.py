@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from typing import Callable, NoReturn
 
 from ..config import config
-from ..config.config import Config, HostEntry
-from ..fleet.fleet import Fleet
+from ..config.config import Config
+from ..fleet.source import Access, Fleet
 from ..model.errors import MaglicaError
 from ..wire.client import Client
 from . import exits, host, image, request, vm
@@ -28,7 +28,7 @@ from .options import Group, given
 def main(
     arguments: Sequence[str] | None = None,
     make_client: Callable[[Config], Client] = Client,
-    make_fleet: Callable[[tuple[HostEntry, ...]], Fleet] = Fleet,
+    make_fleet: Callable[[Access, Client], Fleet] = Access.fleet,
 ) -> int:
     """Run one command line and return its exit status."""
     options = _parser().parse_args(arguments)

@@ -8,6 +8,7 @@ import argparse
 import re
 from typing import Any, Callable
 
+from ..fleet.source import Source
 from ..model import sizes
 from ..model.errors import NameInvalid
 from ..verbs.verb import Option
@@ -37,6 +38,16 @@ class Group:
 
 def host(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--host", type=given, help=what)
+
+
+def source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--source",
+        choices=[source.value for source in Source],
+        default=Source.AUTO.value,
+        help="who tells what runs where: the hosts' libvirtds, or the client worker by their"
+        " reports (default: auto, libvirt where hosts are configured and libvirt is installed)",
+    )
 
 
 def wait(parser: argparse.ArgumentParser) -> None:

@@ -33,15 +33,18 @@ _WHICH_HOST = "needed only when several hosts have a vm of that name"
 def add_commands(group: options.Group) -> None:
     listing = group.add("list", list_vms, "list the vms of all hosts")
     options.host(listing, "only those on this host")
+    options.source(listing)
     look = group.add("show", show, "show all about a vm")
     look.add_argument("name", metavar="NAME", help="the vm")
     options.host(look, _WHICH_HOST)
+    options.source(look)
     _clone_options(group.add(CLONE.name, clone, CLONE.help))
     for verb in table.VERBS:
         if verb.about == "vm" and not verb.makes_vm:
             parser = group.add(verb.name, change, verb.help)
             parser.add_argument("name", metavar="NAME", help="the vm")
             options.host(parser, _WHICH_HOST)
+            options.source(parser)
             options.wait(parser)
             for option in verb.options:
                 options.of_verb(parser, option)
@@ -74,6 +77,7 @@ def _clone_options(parser: argparse.ArgumentParser) -> None:
         help="the first number of --count (default: 1)",
     )
     options.host(parser, "make it there (default: the host that suits best)")
+    options.source(parser)
     add(
         "--mode",
         choices=[mode.value for mode in CloneMode],
@@ -147,12 +151,12 @@ def _user_options(parser: argparse.ArgumentParser) -> None:
 
 
 def list_vms(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
-    found = [domain for domain in domains(cloud, asked.host, console) if not domain.is_image]
+    found = [domain for domain in domains(cloud, asked, console) if not domain.is_image]
     console.show([fleet_shown.vm(domain) for domain in found], text.vm_table(found))
 
 
 def show(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
-    found = named(cloud, asked.name, asked.host, console)
+    found = named(cloud, asked, console)
     if not found:
         raise VmUnknown(f"no host has a vm {asked.name}")
     vms = [domain for domain in found if not domain.is_image]
@@ -202,7 +206,7 @@ def change(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
 
 def _need_leave(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     """Raise NotConfirmed where a vm runs that shall be no more, unless the user says yes."""
-    found = fleet(cloud, asked.host).find_vms({asked.name}).domains
+    found = fleet(cloud, asked).find_vms({asked.name}).domains
     hosts = [vm.host for vm in found if vm.active and vm.made and not vm.is_image]
     if not hosts:
         return
@@ -217,7 +221,7 @@ def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: li
     """Bring vms to a state, wait as asked, and show them. Raises what failed."""
     follow = Follow(console, many=len(wanted) > 1)
     waiting = Waiting(asked.wait, WaitFor.CLONED, asked.timeout)
-    task = Task(cloud.client, cloud.fleet(), waiting, follow, follow.submitted)
+    task = Task(cloud.client, cloud.fleet(asked.source), waiting, follow, follow.submitted)
     with follow.followed():
         members = task.bring(wanted)
     for member in members:

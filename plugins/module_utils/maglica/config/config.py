@@ -177,15 +177,6 @@ def load(path: str | os.PathLike[str]) -> Config:
     return parse(text, path)
 
 
-def load_with_hosts(path: str | os.PathLike[str]) -> Config:
-    """Read the file as ``load`` does. Raises ConfigInvalid also when it has no host: without one
-    every question about a vm would be answered with "not there".
-    """
-    loaded = load(path)
-    loaded.need_hosts()
-    return loaded
-
-
 def parse(text: str, path: Path) -> Config:
     """Return what ``text`` says; relative paths in it are taken from the folder of ``path``."""
     parser = configparser.ConfigParser(

@@ -13,10 +13,10 @@ from ..model.image import ImageVersion
 from ..model.moment import Moment
 from ..model.reported import PoolState
 from ..model.vm import Disk, Domain, Interface
-from .snapshot import Snapshot
+from .snapshot import AskedHost, Snapshot
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
-VERSION = 6
+VERSION = 7
 
 
 def dump(snapshot: Snapshot) -> dict[str, Any]:
@@ -35,6 +35,7 @@ def load(data: object) -> Snapshot | None:
             hosts=tuple(map(_host, data["hosts"])),
             unreachable=tuple(Unreachable(**entry) for entry in data["unreachable"]),
             problems=tuple(data["problems"]),
+            asked=tuple(AskedHost(**entry) for entry in data["asked"]),
         )
     except (KeyError, TypeError):
         return None
@@ -61,6 +62,7 @@ def _domain(fields: Mapping[str, Any]) -> Domain:
         **{
             **fields,
             "created": _moment(fields["created"]),
+            "reported": _moment(fields["reported"]),
             "interfaces": tuple(
                 Interface(nic["mac"], nic["network"], tuple(nic["addresses"]))
                 for nic in fields["interfaces"]
@@ -86,5 +88,6 @@ def _host(fields: Mapping[str, Any]) -> Host:
             **fields,
             "pools": tuple(PoolState(**pool) for pool in fields["pools"]),
             "networks": tuple(fields["networks"]),
+            "reported": _moment(fields["reported"]),
         }
     )

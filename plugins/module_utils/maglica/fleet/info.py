@@ -8,41 +8,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..config.config import Config, HostEntry
 from ..libvirtd.addresses import Preference
+from ..libvirtd.host_reader import Reading
 from ..libvirtd.hosts import Gather
-from ..model.errors import HostDown, HostUnknown
+from ..model.errors import HostDown
 from ..model.reported import AddressSource
-from . import fleet
 from . import shown as fleet_shown
-from .filter import Filters, matches, rule
+from .filter import Filters, image_names, matches, rule
 from .snapshot import Snapshot
+from .source import Access
 
 
 @dataclass(frozen=True)
 class Question:
     """What is asked, and of whom. ``names`` are patterns as in filter.Rule, none for all.
 
-    ``on_hosts`` are names of hosts, none for all. ``image_pattern`` as in fleet.snapshot.
+    ``on_hosts`` are names of hosts, none for all. ``image_pattern`` as in filter.image_names.
     ``fail``: a host that does not answer is an error, not a part of the answer.
     """
 
-    config: Config
+    access: Access
     names: tuple[str, ...] = ()
     on_hosts: tuple[str, ...] = ()
     image_pattern: str | None = None
-    timeout: float = 10.0
-    parallel: int = 0
-    auth_file: str | None = None
     fail: bool = False
-
-    def asked_hosts(self) -> list[HostEntry]:
-        """Return the hosts to ask. Raises HostUnknown."""
-        hosts = self.config.hosts
-        unknown = sorted(set(self.on_hosts) - {host.name for host in hosts})
-        if unknown:
-            raise HostUnknown(f"host {unknown[0]} is not configured")
-        return [host for host in hosts if self.is_of(host.name)]
 
     def is_of(self, host: str) -> bool:
         """Say whether this host is to be asked."""
@@ -63,7 +52,7 @@ def vms(
 ) -> dict[str, Any]:
     """Return ``vms`` and ``unreachable_hosts``. Raises HostUnknown, and HostDown if asked to."""
     wanted = question.filters.wants
-    seen = _read(question, sources=sources, preference=preference, xml=xml, wanted=wanted)
+    seen = _read(question, sources=tuple(sources), preference=preference, xml=xml, wanted=wanted)
     return {"vms": [fleet_shown.vm(domain) for domain in seen.vms], **_rest(seen)}
 
 
@@ -79,29 +68,24 @@ def images(question: Question, xml: bool) -> dict[str, Any]:
 
 def hosts(question: Question) -> dict[str, Any]:
     """Return ``hosts``, each with the names of its vms and images, and ``unreachable_hosts``."""
-    asked = question.asked_hosts()
     seen = _read(question, gather=Gather.MINIMAL, details=True)
     found = {host.name: host for host in seen.hosts}
     shown = [
         {
-            **fleet_shown.host(entry, entry.weight, found.get(entry.name)),
-            "vms": [domain.name for domain in seen.vms if domain.host == entry.name],
-            "images": [domain.name for domain in seen.images if domain.host == entry.name],
+            **fleet_shown.host(asked, found.get(asked.name)),
+            "vms": [domain.name for domain in seen.vms if domain.host == asked.name],
+            "images": [domain.name for domain in seen.images if domain.host == asked.name],
         }
-        for entry in asked
+        for asked in seen.asked
     ]
     return {"hosts": shown, **_rest(seen)}
 
 
-def _read(question: Question, **reading: Any) -> Snapshot:
-    seen = fleet.snapshot(
-        question.asked_hosts(),
-        question.timeout,
-        parallel=question.parallel,
-        auth_file=question.auth_file,
-        image_pattern=question.image_pattern,
-        **reading,
-    )
+def _read(question: Question, **what: Any) -> Snapshot:
+    reading = Reading(may_be_image=image_names(question.image_pattern), **what)
+    with question.access.opened() as fleet:
+        asked = fleet.only(question.on_hosts) if question.on_hosts else fleet
+        seen = asked.snapshot(reading)
     if question.fail and seen.unreachable:
         missing = (f"host {entry.host}: {entry.text}" for entry in seen.unreachable)
         raise HostDown("; ".join(missing))

@@ -7,12 +7,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import starmap
 from typing import Any
 
-from ..config.config import HostEntry
 from ..model.text import short
 from ..model.vm import Domain
 from . import shown as fleet_shown
@@ -51,16 +50,14 @@ class InventoryEntry:
     domain: Domain | None = None
 
 
-def entries(
-    snapshot: Snapshot, hosts: Sequence[HostEntry], include: Collection[str], naming: Naming
-) -> list[InventoryEntry]:
+def entries(snapshot: Snapshot, include: Collection[str], naming: Naming) -> list[InventoryEntry]:
     """Return the entries by the names that they would like to have: see ``distinct``.
 
     ``naming`` says what a domain is called by what is shown of it.
     """
     listed: list[InventoryEntry] = []
     if HOSTS in include:
-        listed.extend(_hosts(snapshot, hosts))
+        listed.extend(_hosts(snapshot))
     if IMAGES in include:
         listed.extend(_images(snapshot, naming))
     if VMS in include:
@@ -138,15 +135,13 @@ def _places(entry: InventoryEntry) -> list[str]:
     return entry.shown.get("hosts") or [entry.shown.get("host") or entry.shown["name"]]
 
 
-def _hosts(snapshot: Snapshot, hosts: Iterable[HostEntry]) -> list[InventoryEntry]:
+def _hosts(snapshot: Snapshot) -> list[InventoryEntry]:
     found = {host.name: host for host in snapshot.hosts}
     return [
         InventoryEntry(
-            host.name,
-            {"kind": "host", **fleet_shown.host(host, host.weight, found.get(host.name))},
-            (HOSTS,),
+            host.name, {"kind": "host", **fleet_shown.host(host, found.get(host.name))}, (HOSTS,)
         )
-        for host in hosts
+        for host in snapshot.asked
     ]
 
 

@@ -7,16 +7,17 @@ The inventory's variables are the keys of a vm, an image or a host with ``maglic
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
 
-from ..libvirtd.hosts import Host, HostToRead, Unreachable
+from ..libvirtd.hosts import Host, Unreachable
 from ..model.image import ImageVersion
 from ..model.moment import Moment
 from ..model.vm import Disk, Domain
-from .snapshot import Snapshot
+from .snapshot import AskedHost, Snapshot
 
 
 def vm(domain: Domain) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def vm(domain: Domain) -> dict[str, Any]:
         "who": domain.who,
         "address": domain.address,
         "ssh_host_keys": list(domain.ssh_host_keys),
+        "report_age_s": _age(domain.reported),
     }
 
 
@@ -68,6 +70,7 @@ def _image(copies: Sequence[Domain], vms: Iterable[Domain]) -> dict[str, Any]:
                 "checksum": domain.checksum,
                 "made": domain.made,
                 "versions": [_version(version) for version in reversed(domain.versions)],
+                "report_age_s": _age(domain.reported),
             }
             for domain in copies
         ],
@@ -75,6 +78,8 @@ def _image(copies: Sequence[Domain], vms: Iterable[Domain]) -> dict[str, Any]:
         "checksum": first.checksum,
         "origin": first.versions[-1].origin if first.versions else None,
         "dependents": [_dependent(domain) for domain in vms if domain.image == first.name],
+        # Of its oldest report.
+        "report_age_s": _age(min(filter(None, (copy.reported for copy in copies)), default=None)),
     }
 
 
@@ -99,12 +104,10 @@ def _dependent(vm: Domain) -> dict[str, Any]:
     }
 
 
-def host(entry: HostToRead, weight: float, found: Host | None) -> dict[str, Any]:
+def host(asked: AskedHost, found: Host | None) -> dict[str, Any]:
     """Return a host; ``found`` is None when it is unreachable."""
-    if found is None:
-        found = Host(name=entry.name, uri=entry.uri, seconds=0.0)
-        return {**_host(found), "reachable": False, "weight": weight}
-    return {**_host(found), "reachable": True, "weight": weight}
+    shown = found or Host(name=asked.name, uri=asked.uri, seconds=0.0)
+    return {**_host(shown), "reachable": found is not None, "weight": asked.weight}
 
 
 def unreachable(hosts: Iterable[Unreachable]) -> list[dict[str, str]]:
@@ -160,7 +163,8 @@ def _host(found: Host) -> dict[str, Any]:
         "hypervisor_version": found.hypervisor_version,
         "pools": [asdict(pool) for pool in found.pools],
         "networks": list(found.networks),
-        "seconds": round(found.seconds, 3),
+        "seconds": None if found.seconds is None else round(found.seconds, 3),
+        "report_age_s": _age(found.reported),
     }
 
 
@@ -172,3 +176,8 @@ def _size(domain: Domain) -> int | None:
 
 def _time(moment: Moment | None) -> str | None:
     return None if moment is None else moment.iso
+
+
+def _age(reported: Moment | None) -> float | None:
+    """Return how many seconds old a report is now."""
+    return None if reported is None else round(max(time.time() - reported, 0.0), 1)

@@ -4,10 +4,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..libvirtd.hosts import Host, Unreachable
 from ..model.vm import Domain
+
+# Says whether the host of that name is meant.
+OnHost = Callable[[str], bool]
+
+
+def every_host(_name: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class AskedHost:
+    """A host that was asked about. ``uri`` is libvirt's from here, None if that is not known, and
+    ``weight`` its share of the work.
+    """
+
+    name: str
+    uri: str | None = None
+    weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -15,6 +34,7 @@ class Snapshot:
     """What all hosts that answered showed; each tuple is sorted by name, then by host.
 
     ``problems`` are texts about single things that could not be read on hosts that answered.
+    ``asked`` are all hosts, in the order of the configuration if that names them.
     """
 
     vms: tuple[Domain, ...] = ()
@@ -22,6 +42,7 @@ class Snapshot:
     hosts: tuple[Host, ...] = ()
     unreachable: tuple[Unreachable, ...] = ()
     problems: tuple[str, ...] = ()
+    asked: tuple[AskedHost, ...] = ()
 
 
 @dataclass(frozen=True)

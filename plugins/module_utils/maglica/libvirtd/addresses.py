@@ -60,7 +60,7 @@ def with_leases(interfaces: Sequence[Interface], leases: Iterable[Lease]) -> tup
     for lease in sorted(leases, key=lambda lease: (lease.expires != 0, -lease.expires)):
         found.setdefault((lease.mac, lease.network), []).append(lease.address)
     return tuple(
-        replace(interface, addresses=_unique(found.get((interface.mac, interface.network), ())))
+        replace(interface, addresses=only(found.get((interface.mac, interface.network), ())))
         for interface in interfaces
     )
 
@@ -73,9 +73,14 @@ def with_addresses(
     MACs that no interface has (a guest's inner bridges) are left out.
     """
     return tuple(
-        replace(interface, addresses=_unique(by_mac.get(interface.mac, ())))
+        replace(interface, addresses=only(by_mac.get(interface.mac, ())))
         for interface in interfaces
     )
+
+
+def only(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return those of ``texts`` that are addresses, each once."""
+    return tuple(dict.fromkeys(text for text in texts if _parsed(text) is not None))
 
 
 def choose(interfaces: Sequence[Interface], preference: Preference) -> str | None:
@@ -149,7 +154,3 @@ def _reachable(text: str) -> IpAddress | None:
 
 def _within(address: IpAddress, network: str) -> bool:
     return "/" in network and address in ipaddress.ip_network(network)
-
-
-def _unique(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(text for text in texts if _parsed(text) is not None))

@@ -9,6 +9,7 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..model.moment import Moment
 from ..model.reported import PoolState
 
 
@@ -40,11 +41,15 @@ class Known(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Host:
-    """A host that answered. ``memory_free_mib`` and ``pools`` are None when read minimally."""
+    """A host that answered. ``memory_free_mib`` and ``pools`` are None when read minimally.
+
+    ``uri`` is how its libvirtd is reached from here, if that is known; ``seconds`` is how long
+    that took to answer. ``reported`` is when it reported what it is, where it was not asked.
+    """
 
     name: str
-    uri: str
-    seconds: float
+    uri: str | None
+    seconds: float | None
     cpus: int | None = None
     memory_total_mib: int | None = None
     memory_free_mib: int | None = None
@@ -53,6 +58,7 @@ class Host:
     hostname: str | None = None
     pools: tuple[PoolState, ...] = ()
     networks: tuple[str, ...] = ()
+    reported: Moment | None = None
 
 
 @dataclass(frozen=True)

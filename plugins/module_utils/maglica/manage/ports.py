@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What bringing vms to a state works with: the client worker, and the hosts' libvirtds."""
+"""What bringing vms to a state works with: the client worker, and what runs on the hosts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Requests(Protocol):
 
 
 class Hosts(Protocol):
-    """What is needed of the hosts' libvirtds; ``fleet.fleet.Fleet`` is the real one."""
+    """What is needed of the hosts; ``fleet.source.Fleet`` is a real one."""
 
     @property
     def names(self) -> tuple[str, ...]: ...

@@ -45,7 +45,10 @@ def difference(target: Target) -> dict[str, dict[str, Any]]:
 def of_domain(domain: Domain) -> dict[str, Any]:
     """Return a vm as its host shows it, with all its addresses."""
     addresses = [address for nic in domain.interfaces for address in nic.addresses]
-    return {**fleet_shown.vm(domain), "addresses": addresses}
+    shown = {**fleet_shown.vm(domain), "addresses": addresses}
+    # What a task returns is no older than what it did.
+    del shown["report_age_s"]
+    return shown
 
 
 def unknown(name: str, host: str | None = None) -> dict[str, Any]:

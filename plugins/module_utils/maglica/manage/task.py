@@ -139,13 +139,11 @@ class Task:
 
     def _look(self, asked: Asked) -> list[Target]:
         """Read what there is, and plan for each vm."""
+        self._check_hosts([asked.model] if isinstance(asked, Group) else asked)
         if isinstance(asked, Group):
-            check_host(asked.model, self._hosts.names)
             pending, found = self._read(asked)
             asked = _chosen(asked, pending, found)
         else:
-            for wanted in asked:
-                check_host(wanted, self._hosts.names)
             pending, found = self._read({wanted.name for wanted in asked})
         groups.check(asked)
         _check_user_data(asked)
@@ -155,6 +153,13 @@ class Task:
         if refused:
             raise together(refused, len(targets))
         return targets
+
+    def _check_hosts(self, asked: Sequence[Wanted]) -> None:
+        # Not all sources know their names without a question.
+        if any(wanted.host is not None for wanted in asked):
+            known = self._hosts.names
+            for wanted in asked:
+                check_host(wanted, known)
 
     def _read(self, names: Container[str]) -> tuple[dict[str, Request], Found]:
         only = next(iter(names)) if isinstance(names, set) and len(names) == 1 else None

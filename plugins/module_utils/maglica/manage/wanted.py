@@ -125,6 +125,4 @@ def _check_interfaces(interfaces: Sequence[Nic]) -> None:
 def check_host(wanted: Wanted, known: Sequence[str]) -> None:
     """Raise HostUnknown unless the host that is named is one of ``known``."""
     if wanted.host is not None and wanted.host not in known:
-        raise HostUnknown(
-            f"host {wanted.host} is not in the configuration, which has {', '.join(sorted(known))}"
-        )
+        raise HostUnknown(f"there is no host {wanted.host}; there are {', '.join(sorted(known))}")

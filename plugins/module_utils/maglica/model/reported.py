@@ -85,7 +85,8 @@ class ReportedDomain:
 class ReportedHost:
     """A host as it has reported itself.
 
-    ``alive``: it reports. ``age_s``: seconds since its last report, None if there is none.
+    ``alive``: it reports. ``weight``: its share of the work. ``age_s``: seconds since its last
+    report, None if there is none.
     ``libvirt_error``: why the domains may be out of date though it reports: what its libvirtd
     answers, or that it does not. ``networks`` are the active ones. ``problems`` are texts about
     single things that could not be read.
@@ -93,6 +94,7 @@ class ReportedHost:
 
     name: str
     alive: bool
+    weight: float = 1.0
     age_s: float | None = None
     libvirt_error: str | None = None
     uri: str | None = None

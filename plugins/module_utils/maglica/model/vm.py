@@ -63,7 +63,8 @@ class Domain:
     ``restart_needed``: ``vcpus`` and ``memory_mib`` are what it has after its next start.
 
     Only its reader has ``address``, the one that it prefers, an image's ``versions``, the newest
-    last, and, if asked for, the definition.
+    last, if asked for, the definition, and when its host has reported it (None: libvirt itself
+    shows it).
     """
 
     name: str
@@ -93,6 +94,7 @@ class Domain:
     address: str | None = field(default=None, metadata={"told": False})
     versions: tuple[ImageVersion, ...] = field(default=(), metadata={"told": False})
     xml: str | None = field(default=None, metadata={"told": False})
+    reported: Moment | None = field(default=None, metadata={"told": False})
 
     @property
     def runs(self) -> bool:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs where: reads the libvirtd of every host, all hosts at once, each with a deadline.
+"""What runs where, as the libvirtd of every host shows it, all hosts at once, each with a deadline.
 
 Nothing here changes anything on a host. A host that does not answer is named in the result with
 the reason, and never takes longer than ``timeout`` seconds (all its calls together).
@@ -9,21 +9,21 @@ the reason, and never takes longer than ``timeout`` seconds (all its calls toget
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import _deps
+from ..config.config import HostEntry
 from ..libvirtd import all_hosts, host_reader
 from ..libvirtd.addresses import ANY, Preference
-from ..libvirtd.host_reader import Reading, Wanted
-from ..libvirtd.hosts import Gather, HostToRead
+from ..libvirtd.host_reader import Reading
+from ..libvirtd.hosts import HostToRead
 from ..libvirtd.session import Options, Session
 from ..model.errors import HostUnknown
 from ..model.reported import AddressSource
 from ..model.vm import Domain
-from .filter import image_names
-from .snapshot import Found, Snapshot
+from .snapshot import AskedHost, Found, OnHost, Snapshot, every_host
 
 # How often a vm's lease is looked for, in seconds: soon after the start, then less often.
 _FIRST_LOOK = 0.25
@@ -32,26 +32,35 @@ _KNOWN = (AddressSource.LEASE, AddressSource.RECORDED)
 
 
 @dataclass(frozen=True)
-class Fleet:
+class LibvirtFleet:
     """The hosts of the configuration, each read within ``timeout`` seconds.
 
-    ``auth_file`` as in libvirtd.all_hosts.Options.
+    ``parallel`` and ``auth_file`` as in libvirtd.session.Options.
     """
 
-    hosts: tuple[HostToRead, ...]
+    hosts: tuple[HostEntry, ...]
     timeout: float = 10.0
     auth_file: str | None = None
+    parallel: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(host.name for host in self.hosts)
 
-    def only(self, name: str) -> Fleet:
-        """Return the one host of that name. Raises HostUnknown."""
-        if name not in self.names:
+    def only(self, names: Collection[str]) -> LibvirtFleet:
+        """Return the hosts of those names. Raises HostUnknown."""
+        for name in sorted(set(names) - set(self.names)):
             known = ", ".join(sorted(self.names))
             raise HostUnknown(f"host {name} is not in the configuration, which has {known}")
-        return replace(self, hosts=tuple(host for host in self.hosts if host.name == name))
+        return replace(self, hosts=tuple(host for host in self.hosts if host.name in names))
+
+    def snapshot(self, reading: Reading, on_host: OnHost = every_host) -> Snapshot:
+        """Return every original image and every vm of the hosts that ``on_host`` says yes to."""
+        hosts = [host for host in self.hosts if on_host(host.name)]
+        found = read(hosts, reading, Options(self.timeout, self.parallel, self.auth_file))
+        return replace(
+            found, asked=tuple(AskedHost(host.name, host.uri, host.weight) for host in hosts)
+        )
 
     def find_vms(self, names: Container[str]) -> Found:
         """Return the domains of those names; of one name alone without a look at any other."""
@@ -64,43 +73,13 @@ class Fleet:
 
     def all(self) -> Snapshot:
         """Return every domain, with its leased or else its fixed addresses."""
-        return snapshot(self.hosts, self.timeout, sources=_KNOWN, auth_file=self.auth_file)
+        return self.snapshot(Reading(sources=_KNOWN))
 
 
-def snapshot(
-    hosts: Sequence[HostToRead],
-    timeout: float = 10.0,
-    *,
-    gather: Gather = Gather.FULL,
-    sources: Sequence[AddressSource] = (AddressSource.LEASE,),
-    preference: Preference = ANY,
-    wanted: Wanted | None = None,
-    details: bool = False,
-    xml: bool = False,
-    parallel: int = 0,
-    auth_file: str | None = None,
-    image_pattern: str | None = None,
-) -> Snapshot:
-    """Return every original image and every vm of ``hosts``.
-
-    ``gather`` minimal reads names, UUIDs, states and whether it is an image, in one call a host;
-    full also definitions, disks' sizes and addresses. What could be an image but has a name that
-    ``image_pattern`` does not match counts as a vm; ConfigInvalid if that is no regular expression.
-    See host_reader.Reading and libvirtd's Options for the others.
-    """
-    reading = Reading(
-        gather,
-        tuple(sources),
-        preference,
-        wanted,
-        details,
-        xml,
-        may_be_image=image_names(image_pattern),
-    )
+def read(hosts: Sequence[HostToRead], reading: Reading, options: Options) -> Snapshot:
+    """Return every original image and every vm of ``hosts``."""
     contents, unreachable = all_hosts.each(
-        hosts,
-        lambda session: host_reader.read(session, reading),
-        Options(timeout, parallel, auth_file),
+        hosts, lambda session: host_reader.read(session, reading), options
     )
     domains = sorted(
         (domain for entry in contents.values() for domain in entry.domains),
