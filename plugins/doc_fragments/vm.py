@@ -10,6 +10,14 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
+  hostname:
+    description:
+      - The host name inside the guest, in lower-case letters, digits and hyphens, in labels that
+        are separated by dots, at most 64 characters. A DHCP server is told the same.
+      - Without it the guest has the vm's name. Where that is no host name, as C(Web_1), this is
+        needed, but for O(customize=none), where the guest is told no name.
+      - Only used when the vm is made.
+    type: str
   image:
     description:
       - The name of the original image from which the vm is made if it is not there. That is one
@@ -148,9 +156,9 @@ options:
         knows; its cloud-init, if there is one, is told to leave that alone.
       - V(none) gives the vm disks, MAC addresses and a UUID of its own and changes nothing inside,
         for any system at all. What the image would let two guests share it has to do without
-        itself, as Windows does after C(sysprep). O(user), O(user_data), O(ssh_authorized_keys),
-        O(root_password) and O(interfaces[].addresses) are errors then. O(disk_size) makes the disk
-        larger, and no partition of it.
+        itself, as Windows does after C(sysprep). O(hostname), O(user), O(user_data),
+        O(ssh_authorized_keys), O(root_password) and O(interfaces[].addresses) are errors then.
+        O(disk_size) makes the disk larger, and no partition of it.
       - V(auto) is V(cloud-init) where the image has it, enabled, with NoCloud among its
         datasources; else V(offline) where Maglica knows the image; else an error
         (V(guest_unsupported)). M(maglica.cloud.maglica_image_info) tells which it will be.

@@ -30,6 +30,7 @@ def vm_spec() -> dict[str, dict[str, Any]]:
     """
     strings = {"type": "list", "elements": "str", "default": []}
     return {
+        "hostname": {"type": "str"},
         "image": {"type": "str"},
         "state": {"type": "str", "choices": [state.value for state in Presence]},
         "host": {"type": "str"},

@@ -47,8 +47,9 @@ attributes:
 options:
   name:
     description:
-      - The name of the vm, which is its host name too. Lower-case letters, digits and hyphens, in
-        labels that are separated by dots, at most 64 characters.
+      - The name of the vm, by which its host knows it. Its disks are named by it, too.
+      - Any name that libvirt takes, of at most 200 bytes, such as V(Web_1). A slash and control
+        characters are not allowed in it, nor blanks at an end.
     type: str
     required: true
 seealso:
@@ -117,6 +118,12 @@ EXAMPLES = r"""
     user_data: |
       #cloud-config
       packages: [nginx]
+
+- name: Make a guest whose vm has a name that is no host name
+  maglica.cloud.maglica_vm:
+    name: Web_1
+    hostname: web1.example.jp
+    image: debian12.original
 
 - name: Run the stopped one, and wait until it has an address
   maglica.cloud.maglica_vm:

@@ -54,6 +54,7 @@ options:
         digits. So V(web%02d.example.jp) stands for C(web01.example.jp), C(web02.example.jp) and so
         on.
       - With O(state=absent) all of them that were made are removed.
+      - Where that is no host name, O(hostname) has to be another pattern, with the same numbers.
     type: str
   count:
     description:
@@ -87,9 +88,12 @@ options:
     suboptions:
       name:
         description:
-          - The name of the vm, which is its host name too.
+          - The name of the vm, as O(maglica.cloud.maglica_vm#module:name).
         type: str
         required: true
+      hostname:
+        description: As O(hostname), for this vm.
+        type: str
       image:
         description: As O(image), for this vm.
         type: str
@@ -576,12 +580,17 @@ def asked(parameters: dict) -> Asked:
         ]
     pattern = Pattern.parse(parameters["name"])
     exact_count = parameters["exact_count"]
+    hostnames = None
+    if common["hostname"] is not None:
+        hostnames = Pattern.parse(common["hostname"])
+        common["hostname"] = hostnames.name(parameters["first"])
     return Group(
         pattern,
         options.wanted(pattern.name(parameters["first"]), common),
         count=(parameters["count"] or 0) if exact_count is None else exact_count,
         exact=exact_count is not None,
         first=parameters["first"],
+        hostnames=hostnames,
     )
 
 

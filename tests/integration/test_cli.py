@@ -21,7 +21,7 @@ from support.client_worker import Host, Worker, environment, eventually
 from support.reports import IMAGE
 
 HOST = "kvm0.example.jp"
-CLONE = ("vm", "clone", f"--image={IMAGE}", "--hostname=vm0.example.jp")
+CLONE = ("vm", "clone", f"--image={IMAGE}", "vm0.example.jp")
 
 
 class Shell:
@@ -174,7 +174,7 @@ def test_an_interrupted_clone_goes_on(shell: Shell, kvm0: Host) -> None:
 
 
 def test_errors_have_their_status(shell: Shell, worker: Worker, kvm0: Host) -> None:
-    status, out, err = shell.run("vm", "clone", "--image=none", "--hostname=vm0.example.jp")
+    status, out, err = shell.run("vm", "clone", "--image=none", "vm0.example.jp")
     assert (status, out) == (3, "")
     assert err.count("\n") == 1
     assert "none" in err

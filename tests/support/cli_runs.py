@@ -48,7 +48,7 @@ HOST1 = host(
     domain("SL6.1-x86_64.original"),
     domain("old", active=True, uuid="7e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11"),
 )
-CLONE = ["vm", "clone", "--image=SL6.1-x86_64.original", "--hostname=vm0.example.jp"]
+CLONE = ["vm", "clone", "--image=SL6.1-x86_64.original", "vm0.example.jp"]
 VM = Domain("vm0.example.jp", UUID, "host0.example.jp", "running", active=True)
 DONE: dict[str, Any] = {"state": State.DONE, "phase": None, "vm": VM}
 

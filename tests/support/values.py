@@ -116,7 +116,12 @@ clone_specs |= st.builds(
     CloneSpec, name=vm_names, image=object_names, customize=members(request.Customize)
 )
 # A name that is no host name has one beside it.
-clone_specs |= st.builds(dataclasses.replace, clone_specs, name=domain_names, hostname=vm_names)
+clone_specs |= st.builds(
+    dataclasses.replace,
+    clone_specs.filter(lambda spec: spec.customize is not request.Customize.NONE),
+    name=domain_names,
+    hostname=vm_names,
+)
 _where_from = st.sampled_from(
     [
         {"path": "/srv/a.img"},

@@ -299,6 +299,16 @@ class VmSuite:
             # libvirt's test driver has leases for everybody, which come first.
             assert made.vm["address"] in made.vm["addresses"]
 
+    def test_a_name_that_is_no_host_name(self, cell: Cell) -> None:
+        named = {"name": "Web_1 (ü)", "hostname": "web-1.example.jp", "interfaces": (FIXED,)}
+        for changed in (True, False):
+            vm = bring(cell, Waiting(until=WaitFor.ADDRESS, timeout=30), **named)
+            assert (vm.changed, vm.vm and vm.vm["name"]) == (changed, "Web_1 (ü)")
+            assert vm.vm is not None
+            assert vm.vm["address"]
+        gone = {"name": "Web_1 (ü)", "image": None, "state": Presence.ABSENT}
+        assert [bring(cell, **gone).changed for _turn in range(2)] == [True, False]
+
     def test_an_address_that_does_not_come(self, cell: Cell) -> None:
         def cut_short(request: Request) -> None:
             # The clone may take its time; the time for the address is over when it is made.

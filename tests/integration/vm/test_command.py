@@ -24,7 +24,7 @@ def _rows(command: Command) -> list[list[str]]:
 
 
 def test_each_command_sees_what_the_one_before_has_done(command: Command) -> None:
-    made = command("vm", "clone", "--image", IMAGE, "--hostname", NAME, "--host", KVM1)
+    made = command("vm", "clone", "--image", IMAGE, NAME, "--host", KVM1)
     assert (made.status, made.out.split(" (")[0]) == (0, f"{NAME} is running on {KVM1}")
     assert _rows(command)[0][:3] == [NAME, KVM1, "running"]
     for act, state in (("stop", "stopped"), ("start", "running")):
@@ -53,7 +53,7 @@ def test_what_others_made_is_seen_at_once_and_left_alone(
 
 def test_what_is_being_made_is_waited_for(cell: SimulatedCell, command: Command) -> None:
     cell.hold()
-    clone = command("vm", "clone", "--image", IMAGE, "--hostname", NAME, "--no-wait")
+    clone = command("vm", "clone", "--image", IMAGE, NAME, "--no-wait")
     assert clone.status == 0
     late = command("vm", "stop", NAME, "--timeout", "1")
     assert (late.status, late.out) == (6, "")

@@ -72,7 +72,7 @@ def test_a_command_that_changed_a_vm(
     assert command("vm", "list").out.splitlines()[2].startswith(NAME)
     assert command("vm", "remove", "--force", NAME).status == 0
     assert _vms(cached) == []
-    assert command("vm", "clone", "--image", IMAGE, "--hostname", NAME).status == 0
+    assert command("vm", "clone", "--image", IMAGE, NAME).status == 0
     assert _vms(cached) == [NAME]
     assert not cached.ad_hoc("maglica_vm", name=NAME, image=IMAGE).result()["changed"]
 

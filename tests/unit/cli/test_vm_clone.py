@@ -153,7 +153,7 @@ def test_an_interrupt_says_how_to_go_on(run: Callable[..., Ran], fake: FakeClien
 
 
 def test_a_vm_that_is_there_is_not_cloned(run: Callable[..., Ran], fake: FakeClient) -> None:
-    ran = run(*CLONE[:-1], "--hostname=vm1.example.jp", "--memory", "64", "--no-start")
+    ran = run(*CLONE[:-1], "vm1.example.jp", "--memory", "64", "--no-start")
     assert (ran.status, ran.out) == (4, "")
     assert ran.err == "maglica: vm vm1.example.jp is on host host0.example.jp already\n"
     assert fake.list() == ()

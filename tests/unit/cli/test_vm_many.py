@@ -14,7 +14,7 @@ from maglica.model.request import Failure, State
 from support.cli_runs import CLONE, DONE, VM, Ran
 from support.fake_client import FakeClient
 
-MANY = ("vm", "clone", "--image", "SL6.1-x86_64.original", "--hostname", "web%02d.example.jp")
+MANY = ("vm", "clone", "--image", "SL6.1-x86_64.original", "web%02d.example.jp")
 
 
 def made(number: int) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def test_a_pattern_and_a_count_are_many_vms(run: Callable[..., Ran], fake: FakeC
 
 def test_many_names_and_other_numbers(run: Callable[..., Ran], fake: FakeClient) -> None:
     assert run(*MANY, "--count", "2", "--first", "0", "--no-wait").status == 0
-    ran = run(*CLONE, "--hostname", "vm8.example.jp", "--no-wait", "--json")
+    ran = run(*CLONE, "vm8.example.jp", "--no-wait", "--json")
     assert [result["name"] for result in json.loads(ran.out)] == [
         *("vm0.example.jp", "vm8.example.jp")
     ]
@@ -80,7 +80,7 @@ def test_many_that_go_on(run: Callable[..., Ran], fake: FakeClient) -> None:
         ((*MANY, "--count", "2", "--first", "x"), "--first"),
         ((*MANY, "--count", "2", "--first", "99999"), "number 100000 is above 99999"),
         ((*CLONE, "--first", "0"), "--first goes with --count"),
-        ((*MANY, "--hostname", "vm1", "--count", "2"), "goes with one --hostname"),
+        ((*MANY, "vm1", "--count", "2"), "goes with one NAME"),
         (MANY, "'web%02d.example.jp' is no host name"),
         ((*MANY[:-1], "web", "--count", "2"), "'web' is no pattern of names"),
     ],

@@ -9,6 +9,7 @@ from maglica.manage.wanted import Wanted, check_host, want
 from maglica.model import errors
 from maglica.model.plain import plain
 from maglica.model.request import Nic, User
+from maglica.verbs.table import Presence
 
 KEY, HASH = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me", "$6$salt$hashhash"
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
@@ -21,13 +22,16 @@ def _wanted(**fields: object) -> Wanted:
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"name": ""}, "no host name"),
-        ({"name": "UPPER"}, "no host name"),
-        ({"name": "a/../b"}, "no host name"),
-        ({"name": "-x"}, "no host name"),
-        ({"name": "<name/>"}, "no host name"),
-        ({"name": "a\n"}, "no host name"),
+        ({"name": ""}, "no name for a vm"),
+        ({"name": "UPPER"}, "^hostname: needed, since 'UPPER' is no host name: use lower-case"),
+        ({"name": "a/../b", "hostname": "a"}, "no name for a vm"),
+        ({"name": "-x"}, "^hostname: needed, "),
+        ({"name": "<name/>"}, "no name for a vm"),
+        ({"name": "a\n", "hostname": "a"}, "no name for a vm"),
         ({"name": "1.2.3.4"}, "number"),
+        ({"hostname": "Web_1"}, "^hostname: 'Web_1' is no host name"),
+        ({"hostname": "localhost"}, "^hostname: 'localhost' is no host name for a vm: every mach"),
+        ({"hostname": "a", "customize": "none"}, "^hostname: customize none writes nothing"),
         ({"image": "../etc"}, "image: "),
         ({"host": "--help"}, "host: "),
         ({"pool": ""}, "pool: "),
@@ -110,6 +114,22 @@ def test_what_is_wanted_has_one_form() -> None:
     )
     assert wanted.tags == wanted.clone.tags == ("a", "b")
     assert _wanted(interfaces=[plain(nic)], tags=["b", "a"]) == wanted
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"hostname": "web-1.example.jp"},
+        {"customize": "none"},
+        {"image": None},
+        {"image": None, "customize": "none"},
+        {"state": Presence.ABSENT},
+        {"state": Presence.ABSENT, "hostname": "web-1"},
+    ],
+)
+def test_a_host_name_is_needed_only_where_it_is_written(fields: dict[str, object]) -> None:
+    clone = _wanted(name="Web_1 (ü)", **fields).clone
+    assert (clone.name, clone.hostname) == ("Web_1 (ü)", fields.get("hostname"))
 
 
 def test_hosts_of_the_configuration() -> None:

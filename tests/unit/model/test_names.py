@@ -14,7 +14,7 @@ from maglica.model.errors import NameInvalid
 SSH = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2w"
 ACCEPTED: list[tuple[Callable[[str], str], str]] = [
     *[
-        (names.vm_name, name)
+        (names.guest_name, name)
         for name in ("a", "vm0", "vm0.example.jp", "a-b", "0a.b", "x" * 63, "a." * 30 + "abcd")
     ],
     *[
@@ -82,9 +82,9 @@ HOSTILE = [
     "#a",
 ]
 REFUSED: list[tuple[Callable[[str], str], str]] = [
-    *[(names.vm_name, name) for name in HOSTILE],
+    *[(names.guest_name, name) for name in HOSTILE],
     *[
-        (names.vm_name, name)
+        (names.guest_name, name)
         for name in (
             "VM0",
             "a_b",
@@ -202,7 +202,7 @@ def test_a_password_hash_is_never_shown() -> None:
 
 @given(st.text(max_size=300))
 def test_no_name_of_any_kind_can_be_a_path_an_option_or_markup(text: str) -> None:
-    for check in (names.vm_name, names.object_name):
+    for check in (names.guest_name, names.object_name):
         try:
             name = check(text)
         except NameInvalid:

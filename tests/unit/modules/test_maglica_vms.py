@@ -76,6 +76,9 @@ def test_a_pattern_with_a_count(run: Run, task: dict[str, Any]) -> None:
         wanted.want("web01.example.jp", image=IMAGE, memory_mib=64),
         3,
     )
+    run(name="Web_%d", hostname="web-%d", count=1, image=IMAGE, first=4)
+    (vm,) = group.choose(task["asked"], (), ())
+    assert (vm.name, vm.clone.hostname) == ("Web_4", "web-4")
     run(name="web%d", exact_count=0, first=0, state="stopped")
     asked = task["asked"]
     assert (asked.count, asked.exact, asked.first) == (0, True, 0)
@@ -236,6 +239,8 @@ def test_an_error_against_all(run: Run, task: dict[str, Any]) -> None:
         ({"name": "w%d", "exact_count": -1}, "exact_count is below 0"),
         ({"name": "w%d", "count": 1, "first": -1}, "first is below 0"),
         ({"name": "web", "count": 1}, "'web' is no pattern of names"),
+        ({"name": "Web%d", "count": 1, "image": IMAGE}, "hostname: needed, since 'Web1' is no"),
+        ({"name": "Web%d", "count": 1, "hostname": "web"}, "'web' is no pattern of names"),
         ({"vms": [{"image": "x"}]}, "missing required arguments: name found in vms"),
         ({"vms": [{"name": "x", "wait": True}]}, "vms.wait"),
     ],

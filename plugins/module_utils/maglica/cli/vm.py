@@ -56,13 +56,12 @@ def add_commands(group: options.Group) -> None:
 
 def _clone_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
+    add("names", nargs="+", metavar="NAME", help="the vm's name; more of them for more vms")
     add("--image", required=True, help="the original image")
     add(
         "--hostname",
-        required=True,
-        action="append",
         metavar="NAME",
-        help="the vm's name, also inside the guest; may be given again, for one more vm",
+        help="the host name inside (default: the vm's name); with --count a pattern, too",
     )
     add(
         "--count",
@@ -186,7 +185,9 @@ def clone(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
         "tags": asked.tags,
     }
     state = Presence.RUNNING if asked.start else Presence.STOPPED
-    vms = [want(name, state, new=True, **wanted) for name in _names(asked)]
+    vms = [
+        want(name, state, new=True, hostname=hostname, **wanted) for name, hostname in _names(asked)
+    ]
     _bring(cloud, asked, console, vms)
 
 
@@ -242,20 +243,28 @@ def _result(member: Target) -> dict[str, Any]:
     return result
 
 
-def _names(asked: argparse.Namespace) -> list[str]:
-    """Return the names that the command line gives, or the pattern and its count stand for."""
-    given: list[str] = asked.hostname
+def _names(asked: argparse.Namespace) -> list[tuple[str, str | None]]:
+    """Return the names of vms, and what their host names are if they are others, that the command
+    line gives, or the patterns and their count stand for.
+    """
+    names: list[str] = asked.names
+    if asked.count is None and asked.first is not None:
+        raise NameInvalid("--first goes with --count")
+    if len(names) > 1 and asked.count is not None:
+        raise NameInvalid("--count goes with one NAME, which is a pattern such as web%02d")
+    if len(names) > 1 and asked.hostname is not None:
+        raise NameInvalid("--hostname goes with one NAME")
     if asked.count is None:
-        if asked.first is not None:
-            raise NameInvalid("--first goes with --count")
-        return given
-    if len(given) > 1:
-        raise NameInvalid("--count goes with one --hostname, which is a pattern such as web%02d")
+        return [(name, asked.hostname) for name in names]
     if asked.count > MAX_VMS:
         raise NameInvalid(f"--count {asked.count} is more than {MAX_VMS}")
-    pattern = Pattern.parse(given[0])
+    pattern = Pattern.parse(names[0])
+    hostnames = None if asked.hostname is None else Pattern.parse(asked.hostname)
     first = 1 if asked.first is None else asked.first
-    return [pattern.name(first + number) for number in range(asked.count)]
+    return [
+        (pattern.name(number), None if hostnames is None else hostnames.name(number))
+        for number in range(first, first + asked.count)
+    ]
 
 
 def _authorized_keys(path: Path | None) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from itertools import count
 
 from ..model import names
 from ..model.errors import NameInvalid
+from ..model.request import Customize
 from ..verbs.table import Presence
 from .wanted import Wanted, want
 
@@ -42,7 +43,7 @@ class Pattern:
                 " one of at least two digits, and no other %"
             )
         pattern = cls(text, found[1], int(found[2] or 1), found[3])
-        names.vm_name(pattern.name(MAX_NUMBER))
+        names.domain_name(pattern.name(MAX_NUMBER))
         return pattern
 
     def name(self, number: int) -> str:
@@ -65,7 +66,8 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Group:
-    """So many vms of a pattern, each as ``model`` wants it (its name does not count).
+    """So many vms of a pattern, each as ``model`` wants it (its names do not count), with a host
+    name of ``hostnames``, or else of its name.
 
     ``exact``: those that are too many are removed. ``count`` does not count when they are to be
     absent: then all of the pattern are.
@@ -76,6 +78,12 @@ class Group:
     count: int = 0
     exact: bool = False
     first: int = 1
+    hostnames: Pattern | None = None
+
+    def vm(self, number: int) -> Wanted:
+        """Return what is wanted of the vm with that number."""
+        hostname = None if self.hostnames is None else self.hostnames.name(number)
+        return self.model.named(self.pattern.name(number), hostname)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.pattern.number(name) is not None
@@ -92,13 +100,13 @@ def choose(group: Group, made: Collection[str], taken: Collection[str]) -> tuple
     there = dict(_numbered(group.pattern, made))
     kept = sorted(there)
     if group.model.state is Presence.ABSENT:
-        return tuple(group.model.named(there[number]) for number in kept)
+        return tuple(group.vm(number) for number in kept)
     _check_group(group)
     used = {number for number, _name in _numbered(group.pattern, taken)}.union(kept)
     free = (number for number in count(group.first) if number not in used)
     chosen = kept[: group.count]
     chosen += [next(free) for _each in range(group.count - len(chosen))]
-    wanted = [group.model.named(group.pattern.name(number)) for number in sorted(chosen)]
+    wanted = [group.vm(number) for number in sorted(chosen)]
     if group.exact:
         # The highest numbers go.
         wanted += [want(there[number], Presence.ABSENT) for number in kept[group.count :]]
@@ -111,6 +119,8 @@ def _check_group(group: Group) -> None:
             f"{group.pattern.text}: {group.count} vms are more than {MAX_VMS}, which one task"
             " may have"
         )
+    if group.model.clone.customize is not Customize.NONE:
+        names.guest_name((group.hostnames or group.pattern).name(MAX_NUMBER))
     for index, nic in enumerate(group.model.clone.interfaces or ()):
         if group.count > 1 and (nic.mac or nic.addresses):
             raise NameInvalid(

@@ -32,7 +32,7 @@ from .wanted import Wanted
 # What a vm is made with, by its names in a spec and in the modules; only some of it can be changed.
 _FIXED = (
     *((name, name) for name in ("image", "pool", "customize", "ssh_authorized_keys", "user")),
-    *(("interfaces", "interfaces"), ("disk_size_mib", "disk_size")),
+    *(("interfaces", "interfaces"), ("disk_size_mib", "disk_size"), ("guest_name", "hostname")),
 )
 _CHANGEABLE = (
     *((name, name) for name in ("clone_mode", "vcpus", "tags")),

@@ -17,8 +17,8 @@ from ..verbs.stop import STOP_TIMEOUT
 from ..verbs.table import Presence
 from ..verbs.verb import Verb
 
-# In place of an image where none is named.
-_ANY_IMAGE = "any"
+# In place of an image, or of a host name, where none is named and no vm is made.
+_ANY = "any"
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Wanted:
     def host(self) -> str | None:
         return self.clone.host
 
-    def named(self, name: str) -> Wanted:
-        """Return the same for a vm of another name."""
-        return replace(self, clone=replace(self.clone, name=name))
+    def named(self, name: str, hostname: str | None) -> Wanted:
+        """Return the same for a vm of other names."""
+        return replace(self, clone=replace(self.clone, name=name, hostname=hostname))
 
     def once_done(self, verb: Verb) -> Wanted:
         """Return what is left to want when a request of this verb has done its part."""
@@ -78,7 +78,7 @@ def want(
 
     Raises NameInvalid, which names the parameter, or NameTaken.
     """
-    names.vm_name(name)
+    names.domain_name(name)
     if name == image:
         raise NameTaken(f"vm {name} can't have the name of the original image itself")
     given = None if tags is None else tuple(sorted(set(tags)))
@@ -86,16 +86,20 @@ def want(
     fields = {
         **said,
         "name": name,
-        "image": _ANY_IMAGE if image is None else image,
+        "image": _ANY if image is None else image,
         "tags": given or (),
         "start": state is not Presence.STOPPED,
     }
+    makes_none = image is None or state is Presence.ABSENT
+    if makes_none and said.get("customize") != Customize.NONE:
+        fields.setdefault("hostname", _ANY)
     try:
         spec: CloneSpec = CLONE.record(plain({**_DEFAULTS, **fields}), "")
         STOP_TIMEOUT(stop_timeout, "stop_timeout")
     except MessageInvalid as error:
         # The user knows the parameter, and no message.
         raise NameInvalid(_in_options(str(error).lstrip("."))) from None
+    spec = replace(spec, hostname=said.get("hostname"))
     _check_interfaces(spec.interfaces or ())
     in_vain = user_data.problem_of(spec.user) if spec.customize is Customize.CLOUD_INIT else None
     if in_vain is not None:

@@ -25,7 +25,7 @@ DOMAIN_NAME_MAX = 200
 _NO_STEM = re.compile(r"[^A-Za-z0-9_]")
 _NO_STEM_INSIDE = re.compile(r"[^A-Za-z0-9_.-]")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_VM_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # libvirt allows nearly anything as a domain's, pool's or network's name; these are the ones served.
 _OBJECT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,199}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:=+@/-]{0,62}")
@@ -70,10 +70,10 @@ def file_stem(name: str) -> str:
     return _NO_STEM.sub("_", name[:1]) + _NO_STEM_INSIDE.sub("_", name[1:])
 
 
-def vm_name(name: str) -> str:
-    """Check the host name of a vm: no guest works without localhost."""
+def guest_name(name: str) -> str:
+    """Check the host name of a guest: none works without localhost."""
     if name == "localhost":
-        raise NameInvalid(f"{name!r} is no name for a vm: every machine has it for itself")
+        raise NameInvalid(f"{name!r} is no host name for a vm: every machine has it for itself")
     return host_name(name)
 
 
@@ -81,7 +81,7 @@ def host_name(name: str) -> str:
     """Check a host name (lower case, RFC 1123)."""
     if len(name) > HOST_NAME_MAX:
         raise NameInvalid(f"{name[:20]!r}… is no host name: longer than {HOST_NAME_MAX} characters")
-    if not _VM_NAME.fullmatch(name):
+    if not _HOST_NAME.fullmatch(name):
         raise NameInvalid(
             f"{name!r} is no host name: use lower-case letters, digits and hyphens in labels"
             " that are separated by dots"
@@ -199,12 +199,12 @@ def whole(pattern: re.Pattern[str]) -> str:
 # What each check accepts, in the words of JSON Schema.
 FORMS: dict[Callable[[str], str], dict[str, Any]] = {
     host_name: {
-        "pattern": whole(_VM_NAME),
+        "pattern": whole(_HOST_NAME),
         "maxLength": HOST_NAME_MAX,
         "not": {"pattern": r"(?:^|\.)[0-9]+$"},
     },
-    vm_name: {
-        "pattern": whole(_VM_NAME),
+    guest_name: {
+        "pattern": whole(_HOST_NAME),
         "maxLength": HOST_NAME_MAX,
         "not": {"anyOf": [{"pattern": r"(?:^|\.)[0-9]+$"}, {"const": "localhost"}]},
     },

@@ -33,7 +33,8 @@ MAX_GROUPS = 32
 class CloneSpec:
     """A vm to be made from an original image. ``None`` means: as in the image, or chosen.
 
-    ``disk_size_mib`` is that of the first disk, and with it of the guest's root file system.
+    ``hostname`` is the guest's; None: the name. ``disk_size_mib`` is that of the first disk, and
+    with it of the guest's root file system.
     ``ssh_authorized_keys`` and ``root_password``, a hash of crypt(5), are root's; ``user`` is made,
     or changed, besides. ``user_data`` is what cloud-init does in the guest beyond what it is told
     of all else here.
@@ -76,7 +77,7 @@ class CloneSpec:
         return replace(self, root_password=None, user=user, user_data=None)
 
 
-_host_name = named(names.vm_name)
+_host_name = named(names.guest_name)
 nic = record(
     Nic,
     network=optional(NAME),
@@ -121,9 +122,9 @@ _FIELDS = record(
 
 def _read(value: Any, path: str) -> CloneSpec:
     spec: CloneSpec = _FIELDS.read(value, path)
-    if spec.hostname is None:
+    if spec.hostname is None and spec.customize is not Customize.NONE:
         try:
-            names.vm_name(spec.name)
+            names.guest_name(spec.name)
         except NameInvalid as error:
             raise MessageInvalid(f"{path}.hostname: needed, since {error}") from None
     _check_customize(spec, path)
@@ -161,7 +162,7 @@ def _check_customize(spec: CloneSpec, path: str) -> None:
     for index, each in enumerate(spec.interfaces or ()):
         if each.addresses:
             raise MessageInvalid(f"{path}.interfaces[{index}].addresses: {_NOTHING_WRITTEN}")
-    for name in ("user", "ssh_authorized_keys", "root_password"):
+    for name in ("hostname", "user", "ssh_authorized_keys", "root_password"):
         if getattr(spec, name):
             raise MessageInvalid(f"{path}.{name}: {_NOTHING_WRITTEN}")
 
@@ -169,10 +170,11 @@ def _check_customize(spec: CloneSpec, path: str) -> None:
 _NOTHING_WRITTEN = "customize none writes nothing into the guest"
 
 
-# A name that is no host name needs one beside it.
+# A name that is no host name needs one beside it, if anything is written into the guest.
 _NAMED = [
-    {"properties": {"name": {"type": "string", **names.FORMS[names.vm_name]}}},
+    {"properties": {"name": {"type": "string", **names.FORMS[names.guest_name]}}},
     {"properties": {"hostname": {"type": "string"}}, "required": ["hostname"]},
+    {"properties": {"customize": {"const": Customize.NONE.value}}, "required": ["customize"]},
 ]
 
 CLONE = Verb(

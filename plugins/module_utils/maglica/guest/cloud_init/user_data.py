@@ -44,8 +44,8 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 MERGE_TYPE = "dict(no_replace,recurse_list)+list(append)+str()"
 # What undoes ours, or is said in vain since ours stands, and what to do instead.
 _OURS = {
-    "hostname": "the guest's host name is the vm's name",
-    "fqdn": "the guest's host name is the vm's name",
+    "hostname": "set the option hostname",
+    "fqdn": "set the option hostname",
     "prefer_fqdn_over_hostname": "the guest's host name is the whole of it",
     "preserve_hostname": "the guest would keep the image's name",
     "manage_etc_hosts": "the guest would not find itself by its name",

@@ -65,6 +65,16 @@ def kill(host: FakeHost, request: Request, number: int) -> None:
         main.run([request.id], host.context)
 
 
+def test_a_vm_whose_name_is_no_host_name(host: FakeHost) -> None:
+    host.add_image(["vda", "vdb"])
+    empty = host.volumes()
+    (made,) = host.run(host.request("Web 1_(ü)", hostname="web1"))
+    assert (made.state, len(host.volumes())) == (State.DONE, len(empty) + 4), made.failure
+    gone = run(host, removal(host, vm_uuid(made.id), "Web 1_(ü)"))
+    assert (gone.state, gone.failure, host.clones()) == (State.DONE, None, [])
+    assert not [name for name in host.volumes() if name.startswith("Web_1")]
+
+
 @pytest.mark.parametrize("meanwhile", ["nothing", "cancelled", "died too often"])
 @pytest.mark.parametrize("number", range(1, 10))
 def test_killed_at_every_step(host: FakeHost, vm: str, number: int, meanwhile: str) -> None:
