@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import libvirt
 from guests import recipes
@@ -22,7 +23,6 @@ from guests.cases import EACH_WAY
 from maglica.config import config
 from maglica.disk import partitions
 from maglica.guest.appliance import accel
-from maglica.model.errors import DiskSizeUnsupported
 from maglica.model.request import Request, Spec, State, new_request_id
 from maglica.wire.client import Client
 from support import qemu_libvirtd
@@ -123,22 +123,22 @@ def debian() -> Path:
 
 
 def grown(disk: Path, target: Path, gib: int) -> Path:
-    """Make a copy of ``disk`` of ``gib`` GiB, which its last or only file system fills."""
+    """Make a copy of ``disk`` of ``gib`` GiB, which its last file system fills."""
     raw = target.with_suffix(".raw")
     run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(disk), str(raw))
-    offset = 0
     with raw.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         file.truncate(gib << 30)
-        file.seek(0)
-        with contextlib.suppress(DiskSizeUnsupported):
-            table = partitions.read(file.read(partitions.HEAD), size)
-            assert table.last is not None
-            offset = table.last.first * partitions.SECTOR
-            for patch in table.grown(table.last.number, gib << 30):
-                file.seek(patch.offset)
-                file.write(patch.content)
-    device = said("losetup", "--find", "--show", "--offset", str(offset), str(raw))
+        for patch in _table(file, size).grown(_last(file, size).number, gib << 30):
+            file.seek(patch.offset)
+            file.write(patch.content)
+        # The partition ends before the disk does, and so must what is in it.
+        last = _last(file, gib << 30)
+    offset, length = (
+        sectors * partitions.SECTOR for sectors in (last.first, last.last + 1 - last.first)
+    )
+    part = ("--offset", str(offset), "--sizelimit", str(length))
+    device = said("losetup", "--find", "--show", *part, str(raw))
     try:
         run("e2fsck", "-fp", device)
         run("resize2fs", device)
@@ -221,3 +221,15 @@ def _proportional(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+def _table(file: BinaryIO, size: int) -> partitions.Table:
+    file.seek(0)
+    return partitions.read(file.read(partitions.HEAD), size)
+
+
+def _last(file: BinaryIO, size: int) -> partitions.Partition:
+    last = _table(file, size).last
+    if last is None:
+        raise SystemExit(f"{file.name} has no partition")
+    return last
