@@ -65,7 +65,8 @@ options:
     choices: [linked, full]
   pool:
     description:
-      - The storage pool for the vm's disks. Without it the one with most room is used.
+      - The storage pool for the vm's disks. Without it the one with most room is used,
+        and of several with as much V(default).
       - Only used when the vm is made.
     type: str
   vcpus:

@@ -152,7 +152,8 @@ options:
     type: str
   pool:
     description:
-      - The storage pool for what is fetched. Without it the one with most room is used.
+      - The storage pool for what is fetched. Without it the one with most room is used,
+        and of several with as much V(default).
     type: str
   hosts:
     description:

@@ -14,7 +14,7 @@ from ..libvirtd import local
 from ..model.errors import NoRoom, StorageFailed
 from .backend import Pool
 from .files import FilePool
-from .room import gib
+from .room import Room, gib, roomiest
 
 # The kinds of storage, by the type that libvirt's definition of a pool states.
 KINDS: Mapping[str, type[Pool]] = {"dir": FilePool, "fs": FilePool, "netfs": FilePool}
@@ -107,7 +107,8 @@ def choose(
             f"storage pool {known[0].name} is on {known[0].shared}, which other hosts may see too:"
             " bases and vms need a pool that is this host's own"
         )
-    best = max(own, key=lambda pool: (min(pool.capacity, disk_size), pool.free))
+    best_name = roomiest({pool.name: Room(pool.capacity, pool.free) for pool in own}, disk_size)
+    (best,) = (pool for pool in own if pool.name == best_name)
     if best.capacity < disk_size:
         raise NoRoom(
             f"pool {best.name} has {gib(best.capacity)} GiB in all, less than a disk of"

@@ -37,6 +37,15 @@ def test_roomiest(
     assert (found and (found[0].name, found[1])) == expected
 
 
+@pytest.mark.parametrize(("free", "expected"), [(5001, "default"), (5100, "boot")])
+def test_one_file_system_read_twice_while_it_was_written_to(free: int, expected: str) -> None:
+    found = roomiest(
+        (PoolSummary("boot", 9000, free), PoolSummary("default", 9000, 5000)), {}, None
+    )
+    assert found is not None
+    assert found[0].name == expected
+
+
 @pytest.mark.parametrize(
     ("disk_size", "expected"), [(0, "large"), (9, "large"), (10, "huge"), (11, "huge")]
 )

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ...disk.room import MIB
+from ...disk import room
+from ...disk.room import MIB, Room
 from ...model import errors
 from ...model.request import PoolSummary
 
@@ -36,15 +37,15 @@ def choose(
                 )
         which = "" if named is None else f" {named}"
         raise errors.PoolUnknown(f"there is no storage pool{which} that can hold disks")
-    pool, room = found
+    pool, free = found
     if pool.capacity_bytes < disk_size:
         raise errors.NoRoom(
             f"pool {pool.name} has {_gib(pool.capacity_bytes)} in all, less than a disk of"
             f" {_gib(disk_size)}"
         )
-    if needed > room:
+    if needed > free:
         raise errors.NoRoom(
-            f"pool {pool.name} has {_gib(max(room, 0))} free, {_gib(needed)} needed"
+            f"pool {pool.name} has {_gib(max(free, 0))} free, {_gib(needed)} needed"
         )
     return pool.name
 
@@ -54,17 +55,20 @@ def roomiest(
 ) -> tuple[PoolSummary, int] | None:
     """Return the pool ``named``, else the one with most room, and its free bytes less those taken.
 
-    One that is as large as a disk of ``disk_size`` bytes comes before all that are not. None when
-    there is none. One that other hosts may see holds no disks.
+    ``disk_size`` as in ``disk.room.roomiest``. None when there is none. One that other hosts may
+    see holds no disks.
     """
-    rooms = [
-        (pool, pool.free_bytes - taken.get(pool.name, 0))
-        for pool in pools
-        if named in (None, pool.name) and pool.shared is None
-    ]
+    known = {
+        pool.name: pool for pool in pools if named in (None, pool.name) and pool.shared is None
+    }
+    rooms = {
+        name: Room(pool.capacity_bytes, pool.free_bytes - taken.get(name, 0))
+        for name, pool in known.items()
+    }
     if not rooms:
         return None
-    return min(rooms, key=lambda it: (-min(it[0].capacity_bytes, disk_size), -it[1], it[0].name))
+    best = room.roomiest(rooms, disk_size)
+    return known[best], rooms[best].free
 
 
 def _gib(size: int) -> str:
