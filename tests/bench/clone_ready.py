@@ -30,13 +30,13 @@ def figures() -> list[Figure]:
     pairs = []
     try:
         # The base is there, and the image's first look is over.
-        _task(cloud, host, "warm", "stopped")
-        _remove(cloud, "warm")
+        _task(cloud, host, "warm0", "stopped")
+        _remove(cloud, "warm0")
         for turn in range(TURNS):
             made = by_task(cloud, host, f"task{turn}")
             pairs.append((made, by_libvirt(cloud, host, f"own{turn}")))
     finally:
-        for pattern in ("warm", "task%d", "own%d"):
+        for pattern in ("warm%d", "task%d", "own%d"):
             ansible(cloud, "maglica_vms", name=f"{pattern}.example.jp", state="absent")
         cloud.close()
     ratio = statistics.median(task / own for task, own in pairs)
