@@ -13,24 +13,7 @@ import pytest
 from maglica.config import config
 from maglica.model.memory_limit import MemoryLimit
 from support import role_variables
-
-ROLES = Path(__file__).resolve().parents[3] / "roles"
-KEY = "a=#:%0$rq571V.-+^!/*?&<>()0[]{}0@%$0#123"
-
-
-def render(role: str, template: str, **variables: Any) -> str:
-    """Render a template as Ansible's module does, for the cloud of the hosts in ``hostvars``."""
-    jinja = jinja2.Environment(trim_blocks=True, autoescape=False)  # noqa: S701
-    jinja.filters["b64decode"] = str
-    known: dict[str, Any] = {
-        **role_variables.defaults(ROLES / "library"),
-        **role_variables.defaults(ROLES / role),
-        "maglica_client_worker_address": "192.0.2.1",
-        "library_client_worker_key": {"content": KEY},
-        "groups": {"maglica_hosts": list(variables.get("hostvars", {}))},
-    }
-    text = (ROLES / role / "templates" / template).read_text()
-    return jinja.from_string(text).render({**known, **variables})
+from support.role_templates import ROLES, render
 
 
 def conf(role: str, template: str, **variables: Any) -> config.Config:
