@@ -33,12 +33,13 @@ class Deployment:
         (folder / "access.d").mkdir()
         (folder / "client_worker.pub").write_text(f"{OTHER_KEY}\n")
         self.of_play: dict[str, Any] = {}
+        self.groups: dict[str, list[str]] = {}
         self.variables: dict[str, Any] = {
             "ansible_python_interpreter": sys.executable,
             "maglica_python": sys.executable,
             "library_packages": [],
             "maglica_library_dir": str(folder / "library"),
-            "maglica_config_dir": str(folder),
+            "library_user_dir": str(folder),
             "maglica_access_dir": str(folder),
             "maglica_client_worker": "localhost",
             "library_command": str(folder / "maglica"),
@@ -48,16 +49,28 @@ class Deployment:
         """Run tasks; return whether they went well, and what was printed."""
         play = {"hosts": "localhost", "gather_facts": False, "vars": self.of_play, "tasks": tasks}
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
-        inventory = {"all": {"hosts": {"localhost": self.variables}}}
+        return self.play(self.folder / "play.yml", *options, umask=umask)
+
+    def play(
+        self, playbook: Path, *options: str, umask: int = -1, **environment: str
+    ) -> tuple[bool, str]:
+        """Run a playbook; return whether it went well, and what was printed."""
+        groups = {name: {"hosts": dict.fromkeys(hosts)} for name, hosts in self.groups.items()}
+        inventory = {"all": {"hosts": {"localhost": self.variables}, "children": groups}}
         (self.folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
         clean = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
         done = subprocess.run(
             [
-                *(Path(sys.executable).parent / "ansible-playbook", self.folder / "play.yml"),
+                *(Path(sys.executable).parent / "ansible-playbook", playbook),
                 *("-i", self.folder / "hosts.yml", "-c", "local", *options),
             ],
             cwd=CHECKOUT,
-            env={**clean, "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"), "ANSIBLE_NOCOLOR": "1"},
+            env={
+                **clean,
+                "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
+                "ANSIBLE_NOCOLOR": "1",
+                **environment,
+            },
             umask=umask,
             capture_output=True,
             text=True,
@@ -187,7 +200,7 @@ def test_what_an_earlier_run_left_half_made_is_mended(machine: Deployment) -> No
 
 def test_the_command_finds_its_configuration_in_any_folder(tmp_path: Path) -> None:
     machine = Deployment(tmp_path)
-    machine.variables["maglica_config_dir"] = f"{tmp_path}/it's $HOME"
+    machine.variables["library_user_dir"] = f"{tmp_path}/it's $HOME"
     role = CHECKOUT / "roles" / "library" / "templates"
     to = {"dest": machine.variables["library_command"], "mode": "0755"}
     variables = {"library_source": str(LIBRARY), "ansible_managed": "Made by Ansible;\nleave it"}
@@ -240,3 +253,44 @@ def test_an_account_of_somebody_is_not_made_the_client_workers(machine: Deployme
     assert not went_well
     machine.variables["client_worker_user"] = "nobody-has-this"
     assert machine.deploy([user], "--check")
+
+
+def test_what_can_t_work_is_refused_before_anything_is_made(machine: Deployment) -> None:
+    def refused(**variables: Any) -> dict[str, Any]:
+        return {
+            "block": [include("machines", **variables)],
+            "rescue": [{"meta": "clear_host_errors"}],
+        }
+
+    machine.groups = {"maglica_client_worker": ["localhost", "other"], "maglica_hosts": ["kvm0"]}
+    two = refused()
+    _went_well, output = machine.run([two])
+    said = " ".join(output.split())
+    assert (
+        "has to have one machine, since a cloud has one client worker. It has localhost, other"
+        in said
+    )
+
+    machine.groups["maglica_client_worker"] = ["localhost"]
+    address = refused(maglica_client_worker_address="192.0.2.1")
+    _went_well, output = machine.run([address, refused()])
+    said = " ".join(output.split())
+    assert said.count("[ERROR]") == 1
+    assert "The address of the client worker is localhost, which for kvm0 is kvm0 itself." in said
+
+
+def test_check_mode_works_on_bare_machines_and_leaves_nothing(machine: Deployment) -> None:
+    for file in ("access.d", "client_worker.pub"):
+        machine.folder.joinpath(file).rename(machine.folder / f"no-{file}")
+    left = machine.folder / "tmp"
+    machine.groups = {"maglica_client_worker": ["localhost"], "maglica_hosts": ["localhost"]}
+    machine.variables["library_packages"] = ["nobody-has-this"]
+    machine.variables["maglica_config_dir"] = str(machine.folder / "etc")
+    before = sorted(machine.folder.iterdir())
+    playbook = CHECKOUT / "playbooks" / "deploy.yml"
+    went_well, output = machine.play(playbook, "--check", TMPDIR=str(left))
+    assert went_well, output
+    assert "nobody-has-this would be installed" in output
+    written = {machine.folder / "hosts.yml", left}
+    assert set(machine.folder.iterdir()) - set(before) <= written
+    assert list(left.iterdir()) == []

@@ -13,6 +13,7 @@ from support import role_variables
 CHECKOUT = Path(__file__).resolve().parents[3]
 ROLES = sorted((CHECKOUT / "roles").iterdir())
 LIBRARY = CHECKOUT / "roles" / "library"
+DESCRIBED = {name for role in ROLES for name in role_variables.options(role)}
 MADE = set().union(*map(role_variables.made_by, ROLES))
 
 one_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -32,7 +33,7 @@ def test_a_role_s_own_variables_bear_its_name_and_shared_ones_maglica_s(role: Pa
 @one_role
 def test_the_defaults_are_those_that_are_described(role: Path) -> None:
     defaults = {**role_variables.defaults(LIBRARY), **role_variables.defaults(role)}
-    assert set(role_variables.defaults(role)) <= set(role_variables.options(role))
+    assert set(role_variables.defaults(role)) <= DESCRIBED
     for name, option in role_variables.options(role).items():
         if "default" in option and not name.startswith("maglica_host_"):
             assert defaults[name] == option["default"]
@@ -52,4 +53,4 @@ def test_what_the_inventory_shows_is_read_by_no_role() -> None:
     source = (CHECKOUT / "plugins" / "inventory" / "maglica.py").read_text()
     shown = set(re.findall(r"C\((maglica_\w+)\)", source.split("EXAMPLES")[0]))
     assert {"maglica_name", "maglica_uri", "maglica_weight", "maglica_address"} <= shown
-    assert not shown & {name for role in ROLES for name in role_variables.options(role)}
+    assert not shown & DESCRIBED
