@@ -12,7 +12,7 @@ from support.debian_root import Recipe
 HERE = Path(__file__).parent
 
 _HOST_PACKAGES = (
-    "systemd-sysv dbus udev procps iproute2 iptables openssh-server openssh-client python3 "
+    "systemd-sysv dbus udev procps iproute2 iptables openssh-server openssh-client sudo python3 "
     "python3-apt python3-zmq python3-libvirt python3-guestfs python3-pycdlib python3-yaml "
     "libguestfs-tools "
     "libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils ovmf dnsmasq-base "

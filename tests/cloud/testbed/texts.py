@@ -153,7 +153,7 @@ def deploying_inventory(cloud: Layout) -> str:
     here = {
         "ansible_connection": "local",
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
-        "maglica_config_dir": str(cloud.state),
+        "library_user_dir": str(cloud.state),
         "library_command": str(cloud.state / "maglica"),
     }
     members = {"maglica_client_worker": (cloud.client,), "maglica_hosts": cloud.kvm}
