@@ -18,6 +18,7 @@ from typing import Any
 
 from maglica.model import request as model
 from maglica.model.moment import Moment
+from maglica.model.reported import AddressSource, ReportedDomain, ReportedHost, ReportedInterface
 from maglica.model.vm import Domain
 from maglica.verbs import table
 from maglica.verbs.add_image import AddImageSpec
@@ -91,6 +92,15 @@ _STRINGS = {
     "url": "https://example.com/debian13.qcow2",
     "xml": "<domain/>",
     "problem": "libvirtd does not answer",
+    "ReportedDomain.state": "running",
+    "ReportedDomain.request": OTHER_UUID,
+    "ReportedDomain.base": "0a1b2c3d",
+    "ImageVersion.request": OTHER_UUID,
+    "libvirt_error": "libvirtd does not answer",
+    "problems": "cannot read the pools",
+    "uri": "qemu:///system",
+    "libvirt_version": "11.3.0",
+    "hypervisor_version": "10.0.2",
 }
 # What a body has besides records.
 _PLAIN: dict[str, Any] = {
@@ -110,6 +120,14 @@ _PLAIN: dict[str, Any] = {
     "ended": "2026-11-24T06:00:00.000000Z",
     "total": 2,
     "cancel": [UUID],
+    "asked.domains.hosts": ["kvm0.example.jp"],
+    "asked.domains.after": f"domain {UUID} kvm0.example.jp",
+    "names": ["vm0.example.jp"],
+    "next": f"domain {UUID} kvm0.example.jp",
+    "gone": [UUID],
+    "since": "0123456789abcdef",
+    "digest": "0123456789abcdef",
+    "everything": True,
 }
 # The second interface of a clone: no list of its guest has the same entry twice.
 _OTHER_NIC = {
@@ -132,9 +150,14 @@ def record(cls: type) -> dict[str, Any]:
     if cls is model.Request:
         # Of any kind, which its spec says.
         hints["spec"] = CloneSpec
+    if cls is ReportedInterface:
+        # By source, which is filled in below.
+        hints["addresses"] = str
     fields = {field.name: _value(cls, field.name, hints[field.name]) for field in _fields(cls)}
     if cls is model.Nic:
         fields["bridge"] = None  # or a network, not both
+    if cls is ReportedInterface:
+        fields["addresses"] = {source.value: ["192.0.2.7"] for source in AddressSource}
     if cls is AddImageSpec:
         fields["path"] = None  # or a url, not both
     if cls is CloneSpec:
@@ -174,7 +197,7 @@ def messages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield (direction, type, body) of every message, all fields filled, each kind of request."""
     for direction, bodies in (("asked", schema.ASKED), ("answered", schema.ANSWERED)):
         for kind, (checks, _required) in bodies.items():
-            body = {name: _body_field(kind, name) for name in checks}
+            body = {name: _body_field(direction, kind, name) for name in checks}
             check(direction, kind, body)
             yield direction, kind, body
     for kind, spec in specs():
@@ -184,7 +207,7 @@ def messages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield "published", "requests", {"requests": [request]}
 
 
-def _body_field(kind: str, name: str) -> Any:
+def _body_field(direction: str, kind: str, name: str) -> Any:
     clone = {"id": UUID, "kind": "clone", "spec": record(CloneSpec)}
     records: dict[str, Any] = {
         "requests": [record(model.Request)],
@@ -194,13 +217,16 @@ def _body_field(kind: str, name: str) -> Any:
         "vm": record(Domain),
         "placements": [record(model.Placement)],
         "hosts": [record(model.HostStatus)],
+        "answered.domains.hosts": [record(ReportedHost)],
+        "domains.domains": [record(ReportedDomain)],
+        "shown": [record(ReportedDomain)],
         "submit.requests": [clone, {"id": OTHER_UUID, "again": UUID}],
         "hello.requests": [_HELD],
         "wait.requests": [_WATCHED],
         "errors": [{"id": UUID, "code": "no_room", "text": "no room"}],
     }
-    for known in (records, _PLAIN, _STRINGS):
-        for key in (f"{kind}.{name}", name):
+    for key in (f"{direction}.{kind}.{name}", f"{kind}.{name}", name):
+        for known in (records, _PLAIN, _STRINGS):
             if key in known:
                 return copy.deepcopy(known[key])
     raise LookupError(f"field {name} of message {kind} has no sample: add one")

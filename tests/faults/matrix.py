@@ -26,6 +26,7 @@ EXPECTED: dict[str, frozenset[str]] = {
     "list": frozenset({"client", "observer"}),
     "wait": frozenset({"client", "observer"}),
     "hosts": frozenset({"client", "observer"}),
+    "domains": frozenset({"client", "observer"}),
     "hello": frozenset({"host"}),
     "ack": frozenset({"host"}),
     "progress": frozenset({"host"}),
@@ -50,6 +51,7 @@ BODIES: dict[str, Callable[[str, Request], dict[str, Any]]] = {
     "list": lambda host, request: {},
     "wait": lambda host, request: {"requests": [{"id": request.id, "version": 0}], "wait_s": 0},
     "hosts": lambda host, request: {},
+    "domains": lambda host, request: {},
     "hello": lambda host, request: {
         "host": host,
         "report": report(cpus=FORGED_CPUS),

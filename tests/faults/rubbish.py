@@ -45,6 +45,7 @@ _VM = {
     "interfaces": [{"mac": "", "network": None, "addresses": [WIDE * 60] * 64}] * 32,
     "disks": [{"target": "vda", "source": WIDE * 1000}] * 64,
 }
+_SHOWN = {**_VM, "disks": [], "interfaces": [{"mac": "", "addresses": {"agent": [WIDE * 60] * 64}}]}
 _SPEC = {"name": NAME, "image": IMAGE, "memory_mib": 16}
 VALID: dict[str, dict[str, Any]] = {
     "submit": {
@@ -67,7 +68,15 @@ VALID: dict[str, dict[str, Any]] = {
     "wait": {"requests": [{"id": UUID, "version": 0}], "wait_s": 0},
     "cancel": {"ids": [UUID]},
     "hosts": {"after": "a"},
-    "hello": {"host": HOST, "report": _REPORT, "requests": [{"id": UUID, "state": "running"}]},
+    "domains": {"hosts": [HOST], "names": ["a"], "after": f"host {HOST}"},
+    "hello": {
+        "host": HOST,
+        "report": _REPORT,
+        "shown": [_SHOWN],
+        "gone": [UUID],
+        "digest": "a",
+        "requests": [{"id": UUID, "state": "running"}],
+    },
     "ack": {"host": HOST, "id": UUID},
     "progress": {"host": HOST, "id": UUID, "phase": "copy", "phases": [], "done": 1, "total": 2},
     "result": {

@@ -22,8 +22,8 @@ from faults.crowd import Crowd  # noqa: E402 - after the import path is set
 from maglica.client_worker.access import Caller, Table  # noqa: E402
 from maglica.client_worker.broker import Broker  # noqa: E402
 from maglica.client_worker.dispatch import Incoming  # noqa: E402
-from maglica.client_worker.hosts import KnownHosts  # noqa: E402
 from maglica.client_worker.journal import Journal  # noqa: E402
+from maglica.client_worker.known.hosts import KnownHosts  # noqa: E402
 from maglica.client_worker.open_requests import OpenRequests  # noqa: E402
 from maglica.client_worker.state import Context  # noqa: E402
 from maglica.client_worker.transactions import Engine  # noqa: E402

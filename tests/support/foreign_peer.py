@@ -270,6 +270,7 @@ def refusals(cloud: Cloud, client: Asker, observer: Asker, host: Asker) -> None:
     assert client.refused({**submission("vm1"), "peer": HOST}) == invalid
     assert client.refused({**submission("vm1"), "parent": str(uuid.uuid4())}) == "request_unknown"
     assert observer.ask("hosts")[1]["hosts"][0]["alive"] is True
+    assert observer.ask("domains", hosts=[HOST])[1]["hosts"][0]["alive"] is True
     assert observer.code("submit", requests=[submission("vm1")]) == "access_denied"
     assert client.code("hello", host=HOST, report=REPORT, requests=[]) == "access_denied"
     assert host.code("hello", host=OTHER, report=REPORT, requests=[]) == "access_denied"

@@ -8,18 +8,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 from maglica.model import request
+from support.report_values import host_statuses, reported_domains, reported_hosts, reports
 from support.values import (
     byte_counts,
     domain_names,
     failures,
-    host_statuses,
     maybe,
     members,
     moments,
     numbers,
     object_names,
     phases,
-    reports,
     requests,
     specs,
     texts,
@@ -69,8 +68,25 @@ ASKED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     ),
     "cancel": st.fixed_dictionaries({"ids": tuples(uuids)}, optional=features),
     "hosts": st.fixed_dictionaries({}, optional={"after": object_names, **features}),
+    "domains": st.fixed_dictionaries(
+        {},
+        optional={
+            "hosts": tuples(object_names),
+            "names": tuples(texts(400)),
+            "after": texts(400),
+            **features,
+        },
+    ),
     "hello": st.fixed_dictionaries(
-        {"host": object_names, "report": reports, "requests": tuples(held)}, optional=features
+        {"host": object_names, "report": reports.map(vars), "requests": tuples(held)},
+        optional={
+            "shown": tuples(reported_domains),
+            "gone": tuples(uuids),
+            "since": texts(64),
+            "digest": texts(64),
+            "more": st.booleans(),
+            **features,
+        },
     ),
     "ack": st.fixed_dictionaries(about_itself),
     "progress": st.fixed_dictionaries(
@@ -101,8 +117,13 @@ ANSWERED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "hosts": st.fixed_dictionaries(
         {"hosts": tuples(host_statuses)}, optional={"more": st.booleans(), **features}
     ),
+    "domains": st.fixed_dictionaries(
+        {"hosts": tuples(reported_hosts), "domains": tuples(reported_domains)},
+        optional={"next": maybe(texts(400)), **features},
+    ),
     "welcome": st.fixed_dictionaries(
-        {"requests": tuples(requests), "cancel": tuples(uuids)}, optional=features
+        {"requests": tuples(requests), "cancel": tuples(uuids)},
+        optional={"everything": st.booleans(), **features},
     ),
     "ok": st.just({}),
     "error": st.fixed_dictionaries(

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from maglica.client_worker.dispatch import Incoming
-from maglica.client_worker.hosts import KnownHosts
 from maglica.client_worker.journal import Journal
+from maglica.client_worker.known.hosts import KnownHosts
 from maglica.client_worker.open_requests import OpenRequests
 from maglica.client_worker.state import Context
 from maglica.client_worker.transactions import Engine, Outcome

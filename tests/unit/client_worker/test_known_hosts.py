@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from maglica.client_worker import transactions
-from maglica.client_worker.reservations import SETTLE_SECONDS
+from maglica.client_worker.known.reservations import SETTLE_SECONDS
 from maglica.model.request import new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs.remove import RemoveSpec

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from maglica.client_worker.reservations import SETTLE_SECONDS
+from maglica.client_worker.known.reservations import SETTLE_SECONDS
 from maglica.model.request import DomainSummary, Request, State, new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs import table

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from maglica.client_worker.news import SETTLE_SECONDS, left_by
+from maglica.client_worker.known.news import SETTLE_SECONDS, left_by
 from maglica.model.moment import Moment
 from maglica.model.request import DomainSummary, Request, new_request_id
 from maglica.model.vm import Domain, vm_uuid

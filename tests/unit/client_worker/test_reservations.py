@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from maglica.client_worker.reservations import SETTLE_SECONDS
+from maglica.client_worker.known.reservations import SETTLE_SECONDS
 from maglica.disk.room import OVERLAY_BYTES
 from maglica.model.request import PoolSummary, State
 from support.reports import GIB, base, clone, image, made, report, vm

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from maglica.model import request, vm
+from maglica.model import image as model_image
+from maglica.model import reported, request, vm
 from maglica.model.errors import MessageInvalid
 from maglica.verbs import clone, table
 from maglica.wire import messages, records
@@ -124,6 +125,24 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         lambda value: records.host_status(value, "p"),
         {"host": "a", "alive": True, "seen": None, "weight": 1, "report": {}},
     ),
+    "ReportedDomain": (
+        lambda value: records.reported_domain(value, "p"),
+        {"name": "a", "uuid": UUID, "host": "b", "state": "c", "active": True},
+    ),
+    "ReportedInterface": (
+        lambda value: records.reported_interface(value, "p"),
+        {"mac": "a", "addresses": {}},
+    ),
+    "Addresses": (lambda value: records.addresses(value, "p"), {}),
+    "ImageVersion": (lambda value: records.image_version(value, "p"), {}),
+    "ReportedHost": (
+        lambda value: records.reported_host(value, "p"),
+        {"name": "a", "alive": True},
+    ),
+    "PoolState": (
+        lambda value: records.pool_state(value, "p"),
+        {"name": "a", "active": True, "capacity_bytes": 1, "free_bytes": 1},
+    ),
     "HostReport": (lambda value: records.report(value, "p"), {}),
     "DomainSummary": (
         lambda value: records.domain(value, "p"),
@@ -198,8 +217,10 @@ def test_every_field_of_a_record_is_there(record: str) -> None:
     for name in least:
         with pytest.raises(MessageInvalid, match=f"field '{name}' is missing"):
             check({key: value for key, value in least.items() if key != name})
-    if record not in ("EntryError", "Held", "Submission", "Watched"):
-        cls = SPECS.get(record) or getattr(vm, record, None) or getattr(request, record)
+    if record not in ("Addresses", "EntryError", "Held", "Submission", "Watched"):
+        places = (vm, request, reported, model_image)
+        found = (getattr(place, record, None) for place in places)
+        cls = SPECS.get(record) or next(filter(None, found))
         fields = dataclasses.fields(cls)
         assert set(written) == {each.name for each in fields if each.metadata.get("told", True)}
 

@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 # Which messages each role may send; a type that stands nowhere is nobody's.
 ALLOWED: dict[Role, frozenset[str]] = {
-    Role.CLIENT: frozenset({"submit", "status", "list", "wait", "cancel", "hosts"}),
-    Role.OBSERVER: frozenset({"status", "list", "wait", "hosts"}),
+    Role.CLIENT: frozenset({"submit", "status", "list", "wait", "cancel", "hosts", "domains"}),
+    Role.OBSERVER: frozenset({"status", "list", "wait", "hosts", "domains"}),
     Role.HOST: frozenset({"hello", "ack", "progress", "result"}),
 }
 # A file that changed this recently may change again without a new time stamp.

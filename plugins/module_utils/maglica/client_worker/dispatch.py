@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from ..model.errors import AccessDenied, JournalFailed, MaglicaError, MessageInvalid
 from ..wire import features, messages
 from ..wire.frames import OLD_VERSION, Message, OtherVersion, decode
-from . import client_messages, host_messages
+from . import client_messages, host_messages, listing
 from .access import ANYBODY, Caller
 from .state import Call, Context, error_message
 from .waits import Envelope
@@ -25,6 +25,7 @@ HANDLERS: dict[str, Callable[[Context, Call], Message | None]] = {
     "wait": client_messages.wait,
     "cancel": client_messages.cancel,
     "hosts": client_messages.hosts,
+    "domains": listing.domains,
     "hello": host_messages.hello,
     "ack": host_messages.ack,
     "progress": host_messages.progress,

@@ -26,9 +26,14 @@ OK = Message("ok", {})
 
 
 def hello(context: Context, call: Call) -> Message:
-    """Take in a host's report; answer with the open requests that it does not have."""
+    """Take in a host's report; answer with the open requests that it does not have.
+
+    A report counts when all of it is there.
+    """
     host = call.body["host"]
-    context.hosts.hear(host, call.body["report"], context.clock(), context.wall())
+    report = context.hosts.reports.take(host, call.body)
+    if report is not None and not call.body.get("more", False):
+        context.hosts.hear(host, report, context.clock(), context.wall())
     held: dict[str, State] = {entry["id"]: entry["state"] for entry in call.body["requests"]}
     for request_id in [stray for stray, where in context.strays.items() if where == host]:
         del context.strays[request_id]
@@ -52,7 +57,8 @@ def hello(context: Context, call: Call) -> Message:
     room = messages.PAGE_ROOM - len(cancel) * LISTED_BYTES
     sent = (for_host(_sent(context, request)) for request in missing[: messages.MAX_LISTED])
     welcome, _other = messages.page(sent, room)
-    return Message("welcome", {"requests": welcome, "cancel": cancel})
+    told: dict[str, Any] = {"requests": welcome, "cancel": cancel}
+    return Message("welcome", told if report is not None else {**told, "everything": True})
 
 
 def ack(context: Context, call: Call) -> Message:

@@ -23,7 +23,7 @@ from ..model.moment import Moment
 from ..model.plain import plain
 from ..model.request import HostReport, Request, Spec, State
 from ..system.database import Database
-from ..wire import messages, records
+from ..wire import records
 
 logger = logging.getLogger(__name__)
 
@@ -275,8 +275,7 @@ class Journal:
 
 
 def _report(name: str, text: str) -> HostReport:
-    hello = {"host": name, "report": json.loads(text), "requests": []}
-    report: HostReport = messages.asked("hello", hello)["report"]
+    report: HostReport = records.report(json.loads(text), f"report of {name}")
     return report
 
 

@@ -21,8 +21,8 @@ from ..system import systemd
 from ..wire import keys
 from .access import AccessFile
 from .broker import Broker
-from .hosts import KnownHosts
 from .journal import Journal
+from .known.hosts import KnownHosts
 from .open_requests import OpenRequests
 from .state import Context
 from .transactions import Engine

@@ -21,7 +21,7 @@ from ..wire import features, messages
 from ..wire.frames import Message, topic
 from .access import Table
 from .delivery import Delivery
-from .hosts import KnownHosts
+from .known.hosts import KnownHosts
 from .open_requests import OpenRequests
 from .placement import reachable
 from .waits import Envelope, Waits

@@ -23,7 +23,7 @@ from .access import ANYBODY
 from .client_messages import short_answer, tail_answer
 from .dispatch import Incoming, dispatch
 from .journal import Journal
-from .news import SETTLE_SECONDS
+from .known.news import SETTLE_SECONDS
 from .state import Context, error_message, give_turns, published, waits_for_turn
 from .waits import Envelope, Wait
 

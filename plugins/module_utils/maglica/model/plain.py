@@ -35,3 +35,20 @@ def plain(value: Any) -> Any:
             if field.metadata.get("told", True)
         }
     return value
+
+
+def lean(value: Any) -> Any:
+    """Turn values into what JSON can hold, as ``plain`` does, without the fields at their defaults.
+
+    What reads them back, ``checks.record``, takes those for said.
+    """
+    cls = type(value)
+    if isinstance(value, (list, tuple)):
+        return [lean(entry) for entry in value]
+    if not dataclasses.is_dataclass(cls):
+        return plain(value)
+    return {
+        name: lean(entry)
+        for name, field in cls.__dataclass_fields__.items()
+        if field.metadata.get("told", True) and (entry := getattr(value, name)) != field.default
+    }

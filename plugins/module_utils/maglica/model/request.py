@@ -1,7 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The values that the components exchange: frozen, with no behaviour beyond questions about them.
-
 Sizes are in bytes or MiB as the field's name says.
 """
 
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .moment import NEVER, Moment
+from .reported import PoolState
 from .vm import Domain
 
 
@@ -279,8 +279,8 @@ class ImageSummary:
 
 @dataclass(frozen=True)
 class HostReport:
-    """What a host says of itself with every hello. ``problem``: why it can't work now. ``taken`` is
-    when it began to look, by its own clock.
+    """What a host says of itself. ``problem``: why it can't work now. ``taken`` is when it began to
+    look, by its own clock. From ``uri`` on it is what lists show of it, see ReportedHost.
     """
 
     cpus: int = 0
@@ -295,6 +295,13 @@ class HostReport:
     looks: tuple[LookSummary, ...] = ()
     images: tuple[ImageSummary, ...] = ()
     taken: Moment = NEVER
+    uri: str | None = None
+    hostname: str | None = None
+    libvirt_version: str | None = None
+    hypervisor_version: str | None = None
+    pool_states: tuple[PoolState, ...] = ()
+    libvirt_error: str | None = None
+    problems: tuple[str, ...] = ()
 
     def base_of(self, image: str, asked: Customize = Customize.AUTO) -> BaseSummary | None:
         """Return the base that a clone of ``image`` finds made, as far as that can be told.

@@ -171,6 +171,7 @@ class Client(Exchange):
         # More of them than a message may have: all are asked for.
         asked = {"hosts": tuple(hosts), "names": tuple(names)}
         body = {key: each for key, each in asked.items() if 0 < len(each) <= messages.MAX_LISTED}
+        on, named = frozenset(hosts), frozenset(names)
         known: dict[str, ReportedHost] = {}
         domains: dict[tuple[str, str], ReportedDomain] = {}
         after: str | None = ""
@@ -182,11 +183,11 @@ class Client(Exchange):
                 raise MessageInvalid("the client worker's answer to domains goes on where it began")
             after = reply.get("next")
         return (
-            tuple(host for name, host in sorted(known.items()) if not hosts or name in hosts),
+            tuple(host for name, host in sorted(known.items()) if not on or name in on),
             tuple(
                 each
                 for _place, each in sorted(domains.items())
-                if (not hosts or each.host in hosts) and (not names or each.name in names)
+                if (not on or each.host in on) and (not named or each.name in named)
             ),
         )
 

@@ -1,18 +1,66 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host's report, cut to the room that a message has for it."""
+"""What hosts report, cut to the room that a message has for it."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from ..model.plain import plain
+from ..model.checks import Check
+from ..model.errors import MessageInvalid
+from ..model.plain import lean, plain
+from ..model.reported import ReportedDomain
 from ..model.request import HostReport
+from ..model.text import one_line
+from . import records
 
 _Entry = TypeVar("_Entry")
+# The most bytes of one domain as lists show it.
+MAX_DOMAIN_BYTES = 1 << 16
+# What stands in the place of a field that can't be told, if that is not null.
+UNKNOWN = {"state": "unknown"}
+
+
+def domain_fitting(domain: ReportedDomain) -> dict[str, Any]:
+    """Return a domain as JSON can hold it, of one that is too long only what it surely is."""
+    told: dict[str, Any] = lean(domain)
+    if size(told) <= MAX_DOMAIN_BYTES:
+        return told
+    return lean(  # type: ignore[no-any-return]
+        replace(domain, interfaces=(), disks=(), versions=(), ssh_host_keys=(), tags=())
+    )
+
+
+def domain_valid(domain: ReportedDomain) -> ReportedDomain:
+    """Return a domain as a message may have it: what is invalid of it is left out, and no more.
+
+    What a definition or a guest says may be anything. Its UUID and host must be valid.
+    """
+    known: dict[str, Any] = {"name": one_line(domain.name)[: records.MAX_TITLE]}
+    for field in dataclasses.fields(domain):
+        check, value = records.REPORTED_DOMAIN[field.name], getattr(domain, field.name)
+        if field.name in known:
+            continue
+        if isinstance(value, tuple):
+            some = [each for each in value if _is_valid(check, [lean(each)])]
+            known[field.name] = tuple(some[: check.schema["maxItems"]])
+        elif _is_valid(check, lean(value)):
+            known[field.name] = value
+        else:
+            known[field.name] = UNKNOWN.get(field.name)
+    return ReportedDomain(**known)
+
+
+def _is_valid(check: Check, value: Any) -> bool:
+    try:
+        check(value, "")
+    except MessageInvalid:
+        return False
+    return True
 
 
 def fitting(report: HostReport, room: int) -> HostReport:
@@ -22,19 +70,19 @@ def fitting(report: HostReport, room: int) -> HostReport:
     of images, then bases, which are only missed as room on the host that is not taken after all.
     Looks and leftovers come last.
     """
-    if _size(report) <= room:
+    if size(report) <= room:
         return report
     bare = replace(report, pools=(), networks=(), domains=(), images=())
     bare = replace(bare, bases=(), looks=(), leftovers=())
-    room -= _size(bare)
-    pools, room = _first(report.pools, room)
-    networks, room = _first(report.networks, room)
+    room -= size(bare)
+    pools, room = first(report.pools, room)
+    networks, room = first(report.networks, room)
     images_first = sorted(report.domains, key=lambda domain: not domain.is_image)
-    domains, room = _first(images_first, room)
-    images, room = _first(report.images, room)
-    bases, room = _first(report.bases, room)
-    looks, room = _first(report.looks, room)
-    leftovers, room = _first(report.leftovers, room)
+    domains, room = first(images_first, room)
+    images, room = first(report.images, room)
+    bases, room = first(report.bases, room)
+    looks, room = first(report.looks, room)
+    leftovers, room = first(report.leftovers, room)
     return replace(
         report,
         pools=pools,
@@ -47,11 +95,11 @@ def fitting(report: HostReport, room: int) -> HostReport:
     )
 
 
-def _first(entries: Iterable[_Entry], room: int) -> tuple[tuple[_Entry, ...], int]:
+def first(entries: Iterable[_Entry], room: int) -> tuple[tuple[_Entry, ...], int]:
     """Return the first of ``entries`` that fit, and the room that is left."""
     kept = []
     for entry in entries:
-        left = room - _size(entry) - 1
+        left = room - size(entry) - 1
         if left < 0:
             break
         kept.append(entry)
@@ -59,5 +107,6 @@ def _first(entries: Iterable[_Entry], room: int) -> tuple[tuple[_Entry, ...], in
     return tuple(kept), room
 
 
-def _size(value: Any) -> int:
+def size(value: Any) -> int:
+    """Return how many bytes a value takes in a message."""
     return len(json.dumps(plain(value), separators=(",", ":")))

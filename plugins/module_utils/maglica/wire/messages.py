@@ -86,6 +86,9 @@ entry_error = an_object("EntryError", _ENTRY_ERROR, frozenset(_ENTRY_ERROR))
 _errors = list_of(entry_error, MAX_LISTED)
 _ids = list_of(_id, MAX_LISTED)
 _FEATURES: dict[str, Check] = {"features": records.features}
+_digest = text(64)
+# Where a page of domains ends.
+_page_end = text(400)
 
 # Type → (checks of its body, required fields). Requests on port 5556, by the role that sends them:
 # client and observer.
@@ -113,11 +116,25 @@ ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
     ),
     "cancel": ({"ids": _ids, **_FEATURES}, {"ids"}),
     "hosts": ({"after": _host, **_FEATURES}, set()),
+    "domains": (
+        {
+            "hosts": list_of(_host, MAX_LISTED),
+            "names": list_of(text(records.MAX_TITLE), MAX_LISTED),
+            "after": _page_end,
+            **_FEATURES,
+        },
+        set(),
+    ),
     # host
     "hello": (
         {
             "host": _host,
-            "report": records.report,
+            "report": records.told_report,
+            "shown": list_of(records.reported_domain, records.MAX_DOMAINS),
+            "gone": list_of(_id, records.MAX_DOMAINS),
+            "since": _digest,
+            "digest": _digest,
+            "more": boolean,
             "requests": list_of(held, MAX_LISTED),
             **_FEATURES,
         },
@@ -169,7 +186,19 @@ ANSWERED: dict[str, tuple[dict[str, Check], set[str]]] = {
         {"hosts": list_of(records.host_status, 10000), "more": boolean, **_FEATURES},
         {"hosts"},
     ),
-    "welcome": ({"requests": _requests, "cancel": _ids, **_FEATURES}, {"requests", "cancel"}),
+    "domains": (
+        {
+            "hosts": list_of(records.reported_host, 10000),
+            "domains": list_of(records.reported_domain, 10000),
+            "next": optional(_page_end),
+            **_FEATURES,
+        },
+        {"hosts", "domains"},
+    ),
+    "welcome": (
+        {"requests": _requests, "cancel": _ids, "everything": boolean, **_FEATURES},
+        {"requests", "cancel"},
+    ),
     "ok": ({}, set()),
     "error": ({"code": records.code, "text": text()}, {"code", "text"}),
 }

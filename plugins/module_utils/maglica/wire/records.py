@@ -11,6 +11,7 @@ from ..model import names
 from ..model import request as model
 from ..model.checks import (
     Check,
+    an_object,
     anything,
     boolean,
     choice,
@@ -27,6 +28,14 @@ from ..model.checks import (
     text,
     uuid,
 )
+from ..model.image import ImageVersion
+from ..model.reported import (
+    AddressSource,
+    PoolState,
+    ReportedDomain,
+    ReportedHost,
+    ReportedInterface,
+)
 from ..model.text import MAX_PHASE
 from ..model.vm import Disk, Domain, Interface
 from ..verbs import table
@@ -40,6 +49,11 @@ MAX_NETWORKS = 256
 MAX_BASES = 1000
 MAX_LOOKS = 1000
 MAX_IMAGES = 1000
+MAX_VERSIONS = 256
+MAX_PROBLEMS = 32
+MAX_PROBLEM = 600
+# Of one interface, and of what one source knows of it; of a domain so many interfaces and disks.
+MAX_PARTS = 64
 # Characters of a name that libvirt gives, of a domain's or image's, and of a path.
 MAX_NAME = 200
 MAX_TITLE = 400
@@ -77,6 +91,11 @@ def by_kind() -> list[dict[str, Any]]:
 
 
 failure = record(model.Failure, code=code, text=text())
+addresses = an_object(
+    "Addresses",
+    {source.value: list_of(text(60), MAX_PARTS) for source in AddressSource},
+    frozenset(),
+)
 phase_name = text(MAX_PHASE)
 phase = record(model.Phase, name=phase_name, seconds=number)
 phases = list_of(phase, MAX_PHASES)
@@ -84,7 +103,7 @@ interface = record(
     Interface,
     mac=text(40),
     network=optional(text(MAX_NAME)),
-    addresses=list_of(text(60), 64),
+    addresses=list_of(text(60), MAX_PARTS),
 )
 disk = record(
     Disk,
@@ -95,33 +114,52 @@ disk = record(
     capacity_bytes=optional(_bytes),
     allocation_bytes=optional(_bytes),
 )
-vm = record(
-    Domain,
-    name=vm_name,
-    uuid=identity,
-    host=name,
-    state=text(40),
-    active=boolean,
-    made=optional(boolean),
-    is_image=boolean,
-    image=optional(name),
-    image_version=optional(text(64)),
-    request=optional(text(MAX_NAME)),
-    created=optional(moment),
-    who=optional(text(200)),
-    clone_mode=optional(text(MAX_TYPE)),
-    base=optional(text(40)),
-    vcpus=optional(integer(0, MAX_COUNT)),
-    memory_mib=optional(_bytes),
-    interfaces=list_of(interface, 64),
-    disks=list_of(disk, 64),
-    tags=list_of(text(80), MAX_TAGS),
-    checksum=optional(text(MAX_NAME)),
-    ssh_host_keys=list_of(matching(names.SSH_HOST_KEY, "public SSH host key"), 8),
-    restart_needed=boolean,
-    customize=optional(text(MAX_TYPE)),
-    customize_reason=optional(text()),
+# What a domain is, wherever it is told.
+_DOMAIN: dict[str, Check] = {
+    "uuid": identity,
+    "host": name,
+    "state": text(40),
+    "active": boolean,
+    "made": optional(boolean),
+    "is_image": boolean,
+    "image": optional(name),
+    "image_version": optional(text(64)),
+    "request": optional(text(MAX_NAME)),
+    "created": optional(moment),
+    "who": optional(text(200)),
+    "clone_mode": optional(text(MAX_TYPE)),
+    "base": optional(text(40)),
+    "vcpus": optional(integer(0, MAX_COUNT)),
+    "memory_mib": optional(_bytes),
+    "disks": list_of(disk, MAX_PARTS),
+    "tags": list_of(text(80), MAX_TAGS),
+    "checksum": optional(text(MAX_NAME)),
+    "ssh_host_keys": list_of(matching(names.SSH_HOST_KEY, "public SSH host key"), 8),
+    "restart_needed": boolean,
+    "customize": optional(text(MAX_TYPE)),
+    "customize_reason": optional(text()),
+}
+vm = record(Domain, name=vm_name, interfaces=list_of(interface, MAX_PARTS), **_DOMAIN)
+reported_interface = record(
+    ReportedInterface, mac=text(40), network=optional(text(MAX_NAME)), addresses=addresses
 )
+image_version = record(
+    ImageVersion,
+    checksum=optional(text(MAX_NAME)),
+    origin=optional(text(MAX_ORIGIN)),
+    format=optional(text(MAX_TYPE)),
+    size_bytes=optional(_bytes),
+    request=text(MAX_NAME),
+    created=optional(moment),
+)
+REPORTED_DOMAIN: dict[str, Check] = {
+    **_DOMAIN,
+    "name": text(MAX_TITLE),
+    "image": optional(text(MAX_NAME)),
+    "interfaces": list_of(reported_interface, MAX_PARTS),
+    "versions": list_of(image_version, MAX_VERSIONS),
+}
+reported_domain = record(ReportedDomain, **REPORTED_DOMAIN)
 _REQUEST: dict[str, Check] = {
     "id": identity,
     "kind": kind,
@@ -215,20 +253,50 @@ image = record(
     origin=optional(text(MAX_ORIGIN)),
     versions=integer(0, MAX_COUNT),
 )
-report = record(
-    model.HostReport,
-    cpus=integer(0, MAX_COUNT),
-    memory_total_mib=_bytes,
-    memory_free_mib=_bytes,
-    domains=list_of(domain, MAX_DOMAINS),
-    pools=list_of(pool, MAX_POOLS),
-    networks=list_of(text(MAX_NAME), MAX_NETWORKS),
-    bases=list_of(base, MAX_BASES),
-    leftovers=list_of(leftover, MAX_LEFTOVERS),
-    looks=list_of(look, MAX_LOOKS),
-    images=list_of(image, MAX_IMAGES),
-    problem=optional(text()),
-    taken=moment,
+pool_state = record(
+    PoolState,
+    name=text(MAX_NAME),
+    active=boolean,
+    capacity_bytes=_bytes,
+    free_bytes=_bytes,
+)
+_SHOWN_OF_HOST: dict[str, Check] = {
+    "uri": optional(text(MAX_ORIGIN)),
+    "hostname": optional(text(MAX_NAME)),
+    "libvirt_version": optional(text(MAX_TYPE)),
+    "hypervisor_version": optional(text(MAX_TYPE)),
+    "libvirt_error": optional(text()),
+    "networks": list_of(text(MAX_NAME), MAX_NETWORKS),
+    "problems": list_of(text(MAX_PROBLEM), MAX_PROBLEMS),
+}
+_REPORT: dict[str, Check] = {
+    "cpus": integer(0, MAX_COUNT),
+    "memory_total_mib": _bytes,
+    "memory_free_mib": _bytes,
+    "domains": list_of(domain, MAX_DOMAINS),
+    "pools": list_of(pool, MAX_POOLS),
+    "bases": list_of(base, MAX_BASES),
+    "leftovers": list_of(leftover, MAX_LEFTOVERS),
+    "looks": list_of(look, MAX_LOOKS),
+    "images": list_of(image, MAX_IMAGES),
+    "problem": optional(text()),
+    "taken": moment,
+    "pool_states": list_of(pool_state, MAX_POOLS),
+    **_SHOWN_OF_HOST,
+}
+report = record(model.HostReport, **_REPORT)
+# Those fields of a report that a host tells: all that have changed.
+told_report = an_object("HostReport", _REPORT, frozenset())
+reported_host = record(
+    ReportedHost,
+    name=name,
+    alive=boolean,
+    age_s=optional(number),
+    cpus=optional(integer(0, MAX_COUNT)),
+    memory_total_mib=optional(_bytes),
+    memory_free_mib=optional(_bytes),
+    pools=list_of(pool_state, MAX_POOLS),
+    **_SHOWN_OF_HOST,
 )
 host_status = record(
     model.HostStatus, host=name, alive=boolean, seen=optional(moment), weight=number, report=report

@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any, TypeVar
 
 from ...model.plain import plain
+from ...model.reported import PoolState
 from ...model.request import (
     BaseSummary,
     DomainSummary,
@@ -24,43 +24,19 @@ from ...model.request import (
     State,
 )
 from ...model.text import one_line, told
-from ...wire import features, messages, records
-from ...wire.fitting import fitting
+from ...wire import records
 from ...wire.frames import Message
 from ...wire.records import MAX_NAME, MAX_TITLE
 
 _log = logging.getLogger(__name__)
 
 _Told = TypeVar(
-    "_Told", HostReport, DomainSummary, PoolSummary, BaseSummary, ImageSummary, Leftover
+    "_Told", HostReport, DomainSummary, PoolSummary, PoolState, BaseSummary, ImageSummary, Leftover
 )
 _COUNTS = frozenset({"cpus", "vcpus", "vms", "versions"})
 # What the schema allows in one message.
 MAX_PHASES = records.MAX_PHASES
 MAX_DOMAINS = records.MAX_DOMAINS
-# What one of the requests that a hello lists takes: names, id, state and marks.
-HELD_BYTES = 80
-
-
-def hello(host: str, report: HostReport, held: Iterable[Request]) -> Message:
-    """Return what the host says of itself and which requests it has."""
-    requests = [
-        {"id": each.id, "state": each.state.value} for each in islice(held, messages.MAX_LISTED)
-    ]
-    whole = allowed(report)
-    cut = fitting(whole, messages.PAGE_ROOM - HELD_BYTES * len(requests))
-    if cut is not whole:
-        _log.warning(
-            "the report is too long: %d of %d domains are told, %d of %d bases",
-            *(len(cut.domains), len(whole.domains), len(cut.bases), len(whole.bases)),
-        )
-    body = {
-        "host": host,
-        "report": plain(cut),
-        "requests": requests,
-        "features": list(features.OWN),
-    }
-    return Message("hello", body)
 
 
 def allowed(report: HostReport) -> HostReport:
@@ -117,6 +93,16 @@ def allowed(report: HostReport) -> HostReport:
             _bounded(each) for each in report.leftovers[: records.MAX_LEFTOVERS] if _is_told(each)
         ),
         problem=None if problem is None else told(problem),
+        uri=report.uri and _shown(report.uri, records.MAX_ORIGIN),
+        hostname=report.hostname and _shown(report.hostname, MAX_NAME),
+        libvirt_error=report.libvirt_error and told(report.libvirt_error),
+        pool_states=tuple(
+            replace(_bounded(each), name=_shown(each.name, MAX_NAME))
+            for each in report.pool_states[: records.MAX_POOLS]
+        ),
+        problems=tuple(
+            _shown(each, records.MAX_PROBLEM) for each in report.problems[: records.MAX_PROBLEMS]
+        ),
     )
 
 

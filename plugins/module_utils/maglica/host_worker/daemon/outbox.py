@@ -58,6 +58,10 @@ class Outbox:
         """Say hello soon, because something has changed."""
         self._hello_at = min(self._hello_at, max(now, self._said_hello + HELLO_PAUSE))
 
+    def go_on(self, now: float) -> None:
+        """Say hello at once: the last one has not told all."""
+        self._hello_at = now
+
     def greet(self, now: float) -> None:
         """Say hello soon, and no progress before it is answered.
 

@@ -22,6 +22,7 @@ from ...config.config import HostWorker
 from ...libvirtd import local
 from ...model.errors import MaglicaError
 from ...model.moment import Moment
+from ...model.reported import ReportedDomain
 from ...model.request import HostReport
 from ...model.text import one_line
 from ...system.backoff import Backoff
@@ -47,13 +48,16 @@ class Reporter:
         self._waker = waker
         self._poked = threading.Event()
         self._made = threading.Event()
-        self._latest = HostReport(problem="its worker has just started")
+        just_started = "its worker has just started"
+        self._latest = HostReport(problem=just_started, libvirt_error=just_started)
         self._told: HostReport | None = None
         self._busy_since: float | None = None
         # The leftovers that the log has named.
         self._named: frozenset[str] = frozenset()
         # Images to prepare, as the newest report found them.
         self.unprepared: tuple[str, ...] = ()
+        # The domains as lists show them, as the newest report found them.
+        self.shown: tuple[ReportedDomain, ...] = ()
 
     def start(self) -> None:
         """Start the threads; they end with the process."""
@@ -73,8 +77,13 @@ class Reporter:
     def report(self, problem: str | None) -> HostReport:
         """Return the newest report, ``problem`` added to it."""
         self._told = self._latest
-        problems = [self._latest.problem, problem, self._overdue()]
-        return replace(self._latest, problem="; ".join(filter(None, problems)) or None)
+        overdue = self._overdue()
+        problems = [self._latest.problem, problem, overdue]
+        return replace(
+            self._latest,
+            problem="; ".join(filter(None, problems)) or None,
+            libvirt_error=self._latest.libvirt_error or overdue,
+        )
 
     def has_news(self) -> bool:
         """Tell whether a report is there that ``report`` has not yet returned."""
@@ -95,14 +104,16 @@ class Reporter:
                         self._keep(inspector)
                         failures = 0
             except MaglicaError as error:
-                self._publish(replace(self._latest, problem=str(error)))
+                self._fail(str(error))
             except Exception as error:  # noqa: BLE001 - without its thread the last report would stand
                 _log.exception("no report can be made")
-                problem = f"its worker has a bug: {type(error).__name__}: {error}"
-                self._publish(replace(self._latest, problem=problem))
+                self._fail(f"its worker has a bug: {type(error).__name__}: {error}")
             self._poked.clear()
             self._poked.wait(PAUSES.pause(failures))
             failures += 1
+
+    def _fail(self, problem: str) -> None:
+        self._publish(replace(self._latest, problem=problem, libvirt_error=problem))
 
     def _keep(self, inspector: Inspector) -> None:
         self._busy_since = time.monotonic()

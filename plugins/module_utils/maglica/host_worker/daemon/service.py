@@ -33,6 +33,7 @@ from .client_worker_link import ClientWorkerLink
 from .open_requests import Work
 from .outbox import Note, Outbox
 from .report_thread import Reporter
+from .teller import Teller
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Service:
         self._work = Work(self._settings, config.path, self._journal, self._outbox)
         self._reporter = Reporter(self._settings, self._waker.fileno())
         self._peer = ClientWorkerLink(keys, config.need_client_worker(), self._settings.name)
+        self._teller = Teller(self._settings.name)
         self._note: Note | None = None
         # The features that both sides know, as the client worker's last welcome said.
         self._features: frozenset[str] = frozenset()
@@ -210,7 +212,7 @@ class Service:
         host = self._settings.name
         if note.type == "hello":
             report = self._reporter.report(self._journal_problem)
-            return notes.hello(host, report, self._work.held())
+            return self._teller.hello(report, self._reporter.shown, self._work.held())
         if note.type == "ack":
             return notes.ack(host, note.id)
         if note.type == "progress":
@@ -231,6 +233,10 @@ class Service:
             _log.warning("the client worker answers %s: %s", note.type, reply.body["text"])
         with self._survive():
             done = self._outbox.settle(note, code, now)
+            if note.type == "hello":
+                self._teller.answered(code is None, reply.body.get("everything", False))
+                if self._teller.has_more:
+                    self._outbox.go_on(now)
             if done and note.type == "result":
                 self._work.reported(note.id)
                 self._reporter.poke()

@@ -8,13 +8,15 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..model.memory_limit import DEFAULT, MemoryLimit
-from ..model.request import DomainSummary, HostReport, Request, State
-from ..model.vm import Domain
-from ..verbs import table
-from ..verbs.verb import Takes
-from .news import News, left_by
-from .placement.candidates import Candidate, Holdings
+from ...model.memory_limit import DEFAULT, MemoryLimit
+from ...model.reported import ReportedDomain
+from ...model.request import DomainSummary, HostReport, Request, State
+from ...model.vm import Domain
+from ...verbs import table
+from ...verbs.verb import Takes
+from ..placement.candidates import Candidate, Holdings
+from .news import News, left_by, shown_by
+from .reports import Place, Reports
 from .reservations import Reservations
 
 logger = logging.getLogger(__name__)
@@ -29,15 +31,23 @@ class _Host:
     holdings: Holdings | None = None
     seen: float = 0.0
     heard: float | None = None
+    reported: float | None = None
     alive: bool = False
     kept: float | None = None
     reservations: Reservations = field(default_factory=Reservations)
     news: News = field(default_factory=News)
 
-    def tell(self, uuid: str, domain: DomainSummary | None, ended: float, now: float) -> None:
+    def tell(
+        self,
+        uuid: str,
+        domain: DomainSummary | None,
+        shown: ReportedDomain | None,
+        ended: float,
+        now: float,
+    ) -> None:
         """Take in how a result leaves a vm, unless the last report was made after that."""
         if self.holdings is None or not ended or self.holdings.report.taken <= ended:
-            self.news.tell(uuid, domain, ended, now)
+            self.news.tell(uuid, domain, shown, ended, now)
 
 
 class KnownHosts:
@@ -62,6 +72,7 @@ class KnownHosts:
         self.candidates: dict[str, Candidate] = {}
         # A host that has reported for the first time: to be kept before a clone is placed on it.
         self.first_to_keep = False
+        self.reports = Reports()
         self._expected: frozenset[str] = frozenset()
         self._expected_until = 0.0
 
@@ -90,6 +101,7 @@ class KnownHosts:
         gone = [name for name in self._hosts if name not in names and not open_of(name)]
         for name in gone:
             del self._hosts[name], self.candidates[name]
+            self.reports.forget(name)
         self._promised = {vm: host for vm, host in self._promised.items() if host not in gone}
         return gone
 
@@ -135,7 +147,7 @@ class KnownHosts:
         if host.holdings is None or report.domains != host.holdings.report.domains:
             host.kept = None
         host.holdings = Holdings.of(report)
-        host.seen, host.heard, host.alive = seen, now, True
+        host.seen, host.heard, host.reported, host.alive = seen, now, now, True
         for made in host.reservations.settle(host.holdings, now):
             self._promised.pop(made, None)
         self._renew(name)
@@ -161,6 +173,18 @@ class KnownHosts:
     def seen(self, name: str) -> float:
         """Return the time of day of the host's last report, 0 if it has none."""
         return self._hosts[name].seen
+
+    def reported(self, name: str) -> float | None:
+        """Return when the host has reported last, None if it has not since the start."""
+        return self._hosts[name].reported
+
+    def news(self) -> dict[Place, ReportedDomain | None]:
+        """Return the domains as lists show them of which results say what no report does yet."""
+        return {
+            (uuid, name): domain
+            for name, host in self._hosts.items()
+            for uuid, domain in host.news.shown().items()
+        }
 
     def owner(self, name: str) -> str | None:
         """Return the host that has a domain ``name``, or where one was just made, or None."""
@@ -251,7 +275,8 @@ class KnownHosts:
         if host is not None:
             report = self.shown(vm.host)
             before = next((each for each in report.domains if each.uuid == vm.uuid), None)
-            host.tell(vm.uuid, left_by(vm, before), ended, now)
+            shown = shown_by(vm, self.reports.domain(vm.host, vm.uuid))
+            host.tell(vm.uuid, left_by(vm, before), shown, ended, now)
 
     def shown(self, name: str) -> HostReport:
         """Return a host's last report, with what results have said since."""
@@ -263,7 +288,7 @@ class KnownHosts:
         host = self._hosts.get(name)
         if host is None:
             return
-        host.tell(uuid, None, ended, now)
+        host.tell(uuid, None, None, ended, now)
         # One that was made and removed before a report has shown it.
         for vm in host.reservations.gone(uuid):
             self._promised.pop(vm, None)

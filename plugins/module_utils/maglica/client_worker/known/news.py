@@ -7,11 +7,12 @@ So whoever has just changed a vm sees it so, whichever command or task asks next
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
-from ..model.request import DomainSummary, HostReport
-from ..model.vm import Domain
-from ..wire.records import MAX_DOMAINS
+from ...model.reported import AddressSource, ReportedDomain, ReportedInterface
+from ...model.request import DomainSummary, HostReport
+from ...model.vm import Disk, Domain
+from ...wire.records import MAX_DOMAINS
 
 # A report may be a little older than a result that came before it: so long what the result said
 # stands against a report that does not know it, where either does not say when it was made.
@@ -20,11 +21,12 @@ SETTLE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class _Told:
-    """A domain as a result left it, None if it is gone. ``ended`` is when, by the host's clock (0:
-    not known), ``heard`` is when the result came.
+    """A domain as a result left it, and as lists show it then, None if it is gone. ``ended`` is
+    when, by the host's clock (0: not known), ``heard`` is when the result came.
     """
 
     domain: DomainSummary | None
+    shown: ReportedDomain | None
     ended: float
     heard: float
 
@@ -35,16 +37,29 @@ class News:
     def __init__(self) -> None:
         self._told: dict[str, _Told] = {}
 
-    def tell(self, uuid: str, domain: DomainSummary | None, ended: float, now: float) -> None:
+    def tell(
+        self,
+        uuid: str,
+        domain: DomainSummary | None,
+        shown: ReportedDomain | None,
+        ended: float,
+        now: float,
+    ) -> None:
         """Take in how a vm is; None: it is gone."""
-        self._told[uuid] = _Told(domain, ended, now)
+        self._told[uuid] = _Told(domain, shown, ended, now)
+
+    def shown(self) -> dict[str, ReportedDomain | None]:
+        """Return the vms of which there is news as lists show them; None: it is gone."""
+        return {uuid: told.shown for uuid, told in self._told.items()}
 
     def settle(self, report: HostReport, now: float) -> None:
         """Forget what a report takes in: it was made later, or says the same; and what is old."""
         by_uuid = {domain.uuid: domain for domain in report.domains}
         for uuid, told in list(self._told.items()):
             is_later = bool(told.ended) and report.taken > told.ended
-            if is_later or by_uuid.get(uuid) == told.domain or now - told.heard > SETTLE_SECONDS:
+            # Where both say when, only that tells; what else is known of a vm may be older.
+            is_same = by_uuid.get(uuid) == told.domain and not (told.ended and report.taken)
+            if is_later or is_same or now - told.heard > SETTLE_SECONDS:
                 del self._told[uuid]
 
     def without_gone(self, report: HostReport) -> HostReport:
@@ -85,4 +100,44 @@ def left_by(vm: Domain, before: DomainSummary | None) -> DomainSummary:
         active=vm.active,
         vcpus=before.vcpus if size.vcpus is None else size.vcpus,
         memory_mib=before.memory_mib if size.memory_mib is None else size.memory_mib,
+    )
+
+
+def shown_by(vm: Domain, before: ReportedDomain | None) -> ReportedDomain:
+    """Return the vm of a result as lists show it; ``before``: as it was reported last.
+
+    What a result does not know, as addresses that a guest has got, is as it was.
+    """
+    known = before or ReportedDomain(vm.name, vm.uuid, vm.host, vm.state, vm.active)
+    addresses = {each.mac: each.addresses for each in known.interfaces if vm.active}
+    sizes = {each.target: each for each in known.disks}
+    same = {
+        field.name: getattr(vm, field.name)
+        for field in fields(ReportedDomain)
+        if field.name not in ("interfaces", "disks", "versions")
+    }
+    return ReportedDomain(
+        **same,
+        interfaces=tuple(
+            ReportedInterface(
+                each.mac,
+                each.network,
+                {
+                    **addresses.get(each.mac, {}),
+                    **({AddressSource.RECORDED.value: each.addresses} if each.addresses else {}),
+                },
+            )
+            for each in vm.interfaces
+        ),
+        disks=tuple(_sized(each, sizes.get(each.target, each)) for each in vm.disks),
+        versions=vm.versions or known.versions,
+    )
+
+
+def _sized(disk: Disk, before: Disk) -> Disk:
+    capacity, allocation = disk.capacity_bytes, disk.allocation_bytes
+    return replace(
+        disk,
+        capacity_bytes=before.capacity_bytes if capacity is None else capacity,
+        allocation_bytes=before.allocation_bytes if allocation is None else allocation,
     )

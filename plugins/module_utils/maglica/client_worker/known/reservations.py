@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from ..model.request import Request
-from ..model.vm import vm_uuid
-from ..verbs import table
-from ..verbs.clone import CloneSpec
-from ..verbs.verb import OnVm, Takes
+from ...model.request import Request
+from ...model.vm import vm_uuid
+from ...verbs import table
+from ...verbs.clone import CloneSpec
+from ...verbs.verb import OnVm, Takes
+from ..placement import choose
+from ..placement import pools as placement_pools
+from ..placement.candidates import Holdings, Reserved
+from ..placement.memory import memory_of
 from .news import SETTLE_SECONDS
-from .placement import choose
-from .placement import pools as placement_pools
-from .placement.candidates import Holdings, Reserved
-from .placement.memory import memory_of
 
 
 @dataclass(frozen=True)

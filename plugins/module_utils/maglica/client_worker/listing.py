@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shows what hosts have reported, page by page: first the hosts by name, then the domains by UUID.
+
+A page ends with words that say where: ``host NAME`` or ``domain UUID HOST``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..model.errors import MessageInvalid
+from ..model.plain import lean
+from ..model.reported import ReportedHost
+from ..wire.fitting import size
+from ..wire.frames import Message
+from .client_messages import ANSWER_ROOM
+from .known.reports import FIRST, Place
+from .state import Call, Context
+
+_HOST, _DOMAIN = "host", "domain"
+
+
+def domains(context: Context, call: Call) -> Message:
+    """Show the hosts and domains that are asked for, from where the last page has ended."""
+    part, name, place = _begin(call.body.get("after", ""))
+    on = frozenset(call.body.get("hosts", ()))
+    named = frozenset(call.body.get("names", ()))
+    hosts: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
+    room = ANSWER_ROOM
+    if part == _HOST:
+        for each in context.hosts.names():
+            if each <= name or (on and each not in on):
+                continue
+            entry = lean(_host(context, each))
+            room -= size(entry) + 1
+            if room < 0 and hosts:
+                return _page(hosts, found, f"{_HOST} {name}")
+            hosts.append(entry)
+            name = each
+    for here, domain, text in context.hosts.reports.after(place, context.hosts.news()):
+        if (on and here[1] not in on) or (named and domain not in named):
+            continue
+        room -= len(text) + 1
+        if room < 0 and (hosts or found):
+            return _page(hosts, found, " ".join((_DOMAIN, *place)))
+        found.append(json.loads(text))
+        place = here
+    return _page(hosts, found, None)
+
+
+def _begin(after: str) -> tuple[str, str, Place]:
+    """Return which part comes next, and the host's name or the place behind which it begins."""
+    words = after.split(" ")
+    if after == "" or (words[0] == _HOST and len(words) == 2):
+        return _HOST, words[-1], FIRST
+    if words[0] == _DOMAIN and len(words) == 3:
+        return _DOMAIN, "", (words[1], words[2])
+    raise MessageInvalid("domains.after: not the next of an answer to domains")
+
+
+def _page(hosts: list[Any], found: list[Any], end: str | None) -> Message:
+    body = {"hosts": hosts, "domains": found}
+    return Message("domains", body if end is None else {**body, "next": end})
+
+
+def _host(context: Context, name: str) -> ReportedHost:
+    reported = context.hosts.reported(name)
+    report = context.hosts.shown(name)
+    return ReportedHost(
+        name=name,
+        # One that is remembered from before a start has told nothing that lists could show.
+        alive=context.hosts.alive(name) and reported is not None,
+        age_s=None if reported is None else round(max(0.0, context.clock() - reported), 3),
+        libvirt_error=report.libvirt_error,
+        uri=report.uri,
+        hostname=report.hostname,
+        cpus=report.cpus or None,
+        memory_total_mib=report.memory_total_mib or None,
+        memory_free_mib=report.memory_free_mib if report.memory_total_mib else None,
+        libvirt_version=report.libvirt_version,
+        hypervisor_version=report.hypervisor_version,
+        pools=report.pool_states,
+        networks=report.networks,
+        problems=report.problems,
+    )

@@ -1,0 +1,349 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the hellos of a host tell, and what a client worker makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from maglica.client_worker.known.reports import Reports
+from maglica.host_worker.daemon.teller import Teller
+from maglica.model.moment import Moment
+from maglica.model.reported import PoolState, ReportedDomain, ReportedInterface
+from maglica.model.request import (
+    DomainSummary,
+    HostReport,
+    ImageSummary,
+    Leftover,
+    LookSummary,
+    PoolSummary,
+    Request,
+    State,
+    new_request_id,
+)
+from maglica.model.vm import Disk
+from maglica.verbs.clone import CloneSpec
+from maglica.wire import frames, records
+from maglica.wire import messages as schema
+from support.reports import base
+
+HOST = "kvm0.example.jp"
+REQUEST = Request(new_request_id(), CloneSpec("vm0.example.jp", "sl6"), State.RUNNING)
+GIB = 1 << 30
+
+
+class Pair:
+    """A host and the client worker that hears it."""
+
+    def __init__(self) -> None:
+        self.teller = Teller(HOST)
+        self.reports = Reports()
+        self.told: HostReport | None = None
+        self.sizes: list[int] = []
+
+    def say(
+        self,
+        report: HostReport,
+        shown: tuple[ReportedDomain, ...] = (),
+        held: tuple[Request, ...] = (),
+    ) -> HostReport:
+        """Say hello until all is told; return what the client worker knows then."""
+        self.sizes.clear()
+        for _turn in range(20):
+            self.hear(self.teller.hello(report, shown, held))
+            if not self.teller.has_more:
+                break
+        assert not self.teller.has_more
+        assert self.told is not None
+        return self.told
+
+    def hear(self, message: frames.Message) -> dict:
+        sent = frames.encode(message)
+        self.sizes.append(sum(map(len, sent)))
+        body = schema.asked(message.type, frames.decode(sent).body)
+        self.told = self.reports.take(HOST, body)
+        self.teller.answered(True, self.told is None)
+        return body
+
+    def shown(self) -> list[ReportedDomain]:
+        places = [place for place, _name, _text in self.reports.after(("", ""), {})]
+        return [found for uuid, host in places if (found := self.reports.domain(host, uuid))]
+
+
+@pytest.fixture
+def pair() -> Pair:
+    return Pair()
+
+
+def summary(name: str, **changes: object) -> DomainSummary:
+    return replace(DomainSummary(name, new_request_id(), True, True, True, 1, 512), **changes)
+
+
+def seen(domain: DomainSummary, **changes: object) -> ReportedDomain:
+    """A vm with all that vms usually have."""
+    whole = ReportedDomain(
+        name=domain.name,
+        uuid=domain.uuid,
+        host=HOST,
+        state="running",
+        active=True,
+        made=True,
+        image="debian12.original",
+        image_version="0123456789abcdef",
+        request=new_request_id(),
+        created=Moment(1_764_000_000),
+        who="admin",
+        clone_mode="linked",
+        base="0a1b2c3d",
+        vcpus=2,
+        memory_mib=2048,
+        interfaces=(
+            ReportedInterface(
+                "52:54:00:12:34:56",
+                "default",
+                {"lease": ("192.0.2.7",), "agent": ("192.0.2.7", "2001:db8::7")},
+            ),
+        ),
+        disks=(Disk("vda", "disk", "qcow2", f"/images/{domain.name}.qcow2", 10 * GIB, GIB),),
+        tags=("role:web", "site:tokyo"),
+        ssh_host_keys=(f"ssh-ed25519 {'A' * 68}",),
+        customize="offline",
+        customize_reason="asked for",
+    )
+    return replace(whole, **changes)
+
+
+def crowd(count: int) -> tuple[HostReport, tuple[ReportedDomain, ...]]:
+    """A host with so many vms."""
+    domains = tuple(summary(f"vm{number:03}.example.jp") for number in range(count))
+    report = HostReport(
+        cpus=16,
+        memory_total_mib=65536,
+        memory_free_mib=1234,
+        domains=domains,
+        pools=(PoolSummary("default", 1 << 40, 1 << 39),),
+        networks=("default",),
+        bases=(base("debian12.original"),),
+        taken=Moment(1_764_000_000.5),
+        uri="qemu:///system",
+        hostname=HOST,
+        pool_states=(PoolState("default", True, 1 << 40, 1 << 39),),
+    )
+    return report, tuple(map(seen, domains))
+
+
+def test_all_of_a_report_arrives(pair: Pair) -> None:
+    report = HostReport(
+        8,
+        16384,
+        1024,
+        (summary("sl6", disk_bytes=GIB),),
+        (PoolSummary("default", 1 << 40, 1 << 39),),
+        ("default",),
+        (base("sl6"),),
+        "libvirtd is slow",
+        leftovers=(Leftover("/images/x", "default", 1),),
+        looks=(LookSummary("sl6", "0" * 64, True, None, True),),
+        images=(ImageSummary("sl6", new_request_id(), False, None, None, 1),),
+        problems=("cannot read the pools",),
+    )
+    shown = (seen(report.domains[0]),)
+    assert pair.say(report, shown) == report
+    assert pair.shown() == list(shown)
+    body = pair.hear(pair.teller.hello(report, shown, [REQUEST]))
+    assert body["requests"] == ({"id": REQUEST.id, "state": State.RUNNING},)
+
+
+def test_a_quiet_hello_of_many_domains_is_short(pair: Pair) -> None:
+    report, shown = crowd(100)
+    pair.say(report, shown)
+    later = replace(report, memory_free_mib=1300, taken=Moment(1_764_000_005.5))
+    assert pair.say(later, tuple(replace(each) for each in shown)) == later
+    assert max(pair.sizes) < 600
+
+
+def test_one_change_is_told_alone(pair: Pair) -> None:
+    report, shown = crowd(100)
+    pair.say(report, shown)
+    domains = (replace(report.domains[0], active=False), *report.domains[1:])
+    off = replace(shown[0], state="stopped", active=False)
+    after = replace(report, domains=domains, memory_free_mib=3000)
+    assert pair.say(after, (off, *shown[1:])) == after
+    assert len(pair.sizes) == 1 and pair.sizes[0] < 3 << 10
+    assert pair.reports.domain(HOST, off.uuid) == off
+    rest = replace(after, domains=domains[1:])
+    assert pair.say(rest, shown[1:]) == rest
+    assert pair.reports.domain(HOST, off.uuid) is None
+    assert len(pair.shown()) == 99 and pair.sizes[0] < 600
+
+
+def test_a_client_worker_that_was_started_anew_is_told_everything(pair: Pair) -> None:
+    report, shown = crowd(3)
+    pair.say(report, shown)
+    pair.reports = Reports()
+    assert pair.say(report, shown) == report
+    assert len(pair.shown()) == len(shown) and len(pair.sizes) == 2
+    # Its answer to a hello that it took in has been lost.
+    changed = replace(report, memory_free_mib=1)
+    body = schema.asked(
+        "hello", frames.decode(frames.encode(pair.teller.hello(changed, shown, []))).body
+    )
+    pair.reports.take(HOST, body)
+    assert pair.say(report, shown) == report
+
+
+def test_a_hello_that_is_refused_is_told_again(pair: Pair) -> None:
+    report, shown = crowd(2)
+    pair.teller.hello(report, shown, [])
+    pair.teller.answered(False, False)
+    assert not pair.teller.has_more
+    assert pair.say(report, shown) == report
+
+
+def test_what_does_not_fit_in_a_message_comes_with_the_next(pair: Pair) -> None:
+    domains = [summary("\U0001f4bb" * 400) for _turn in range(437)]
+    report = HostReport(
+        domains=tuple(sorted(domains, key=lambda each: each.name)),
+        bases=(base("b" * 200),) * 1000,
+        leftovers=(Leftover("/" + "x" * 4000, None, 1),) * 50,
+    )
+    shown = tuple(map(seen, domains))
+    told = pair.say(report, shown, (REQUEST,) * schema.MAX_LISTED)
+    assert set(told.domains) == set(domains)
+    assert told.bases == report.bases
+    assert {each.uuid for each in pair.shown()} == {each.uuid for each in domains}
+    assert len(pair.sizes) > 2 and max(pair.sizes) < frames.MAX_FRAME
+
+
+def test_nothing_counts_before_all_is_there(pair: Pair) -> None:
+    domains = [summary("\U0001f4bb" * 400) for _turn in range(437)]
+    report = HostReport(domains=tuple(domains))
+    body = pair.hear(pair.teller.hello(report, (), []))
+    assert body["more"] is True
+    # What has changed meanwhile is told after that.
+    assert pair.say(replace(report, cpus=3)).cpus == 0
+    assert pair.say(replace(report, cpus=3)).cpus == 3
+
+
+def test_domains_that_vanish_while_all_is_told_anew_are_dropped(pair: Pair) -> None:
+    report, shown = crowd(3)
+    pair.say(report, shown)
+    pair.teller = Teller(HOST)
+    less = replace(report, domains=report.domains[1:])
+    assert pair.say(less, shown[1:]) == less
+    assert [each.uuid for each in pair.shown()] == sorted(each.uuid for each in shown[1:])
+
+
+def test_any_names_on_the_host_get_through(pair: Pair) -> None:
+    domain = summary("a\nb\x1b")
+    long = summary("n" * 900)
+    image = ImageSummary("i\t", new_request_id(), True, None, None, 1 << 30)
+    report = HostReport(
+        domains=(domain, long),
+        pools=(PoolSummary("p\t", 1, 1),) * 300,
+        pool_states=(PoolState("p\t", True, 1 << 80, 1),) * 300,
+        networks=("n\0",) * 300,
+        problem="x\n" * 3000,
+        problems=("x\n" * 3000,) * 50,
+        hostname="h\x1b" * 300,
+        libvirt_error="e\x1b" * 3000,
+        looks=(LookSummary("i\t", "0" * 64, False, "r\x1b", True),) * 1001,
+        images=(replace(image, origin="o" * 2000), *[image] * 1000),
+    )
+    told = pair.say(report)
+    assert [each.name for each in told.domains] == ["a\\nb\\x1b", "n" * 400]
+    assert (len(told.pools), told.pools[0].name) == (256, "p\\t")
+    assert set(told.networks) == {"n\\x00"}
+    assert len(told.problem or "") == 2000
+    assert (len(told.looks), told.looks[0].image) == (1000, "i\\t")
+    assert told.looks[0].reason == "r\\x1b"
+    assert (len(told.images), told.images[0].name) == (1000, "i\\t")
+    assert (len(told.images[0].origin or ""), told.images[0].versions) == (1000, 1 << 20)
+
+
+def test_any_sizes_on_the_host_get_through(pair: Pair) -> None:
+    vast = 1 << 64
+    report = HostReport(
+        vast,
+        vast,
+        vast,
+        (DomainSummary("sl6", new_request_id(), False, True, False, vast, vast, vast),),
+        (PoolSummary("bucket", vast, vast, "fuse." + "s" * 50),),
+        bases=(replace(base("sl6"), allocated_bytes=vast, vms=vast),),
+        leftovers=(Leftover("/images/x", "bucket", vast),),
+    )
+    told = pair.say(report)
+    assert (told.cpus, told.memory_total_mib) == (1 << 20, 1 << 60)
+    assert (told.domains[0].vcpus, told.domains[0].disk_bytes) == (1 << 20, 1 << 60)
+    assert (told.pools[0].free_bytes, len(told.pools[0].shared or "")) == (1 << 60, 40)
+    assert (told.bases[0].vms, told.leftovers[0].allocated_bytes) == (1 << 20, 1 << 60)
+
+
+def test_of_too_many_domains_the_images_are_told(pair: Pair) -> None:
+    image = summary("sl6", active=False, made=False)
+    domains = (*[summary("vm") for _turn in range(records.MAX_DOMAINS)], image)
+    told = pair.say(HostReport(domains=domains)).domains
+    assert len(told) == records.MAX_DOMAINS
+    assert image in told
+    assert max(pair.sizes) < frames.MAX_FRAME
+
+
+def test_what_is_invalid_of_a_domain_costs_only_itself(pair: Pair) -> None:
+    domain, other = summary("a"), summary("b")
+    good = Disk("vda", source="/images/a")
+    bad = seen(
+        domain,
+        name="a\x1b",
+        image="\x1b",
+        vcpus=1 << 40,
+        state="\x1b",
+        disks=(Disk("vdb", source="x" * 5000), good),
+        interfaces=(
+            ReportedInterface("52:54:00:12:34:56", None, {"agent": ("\x1b",)}),
+            ReportedInterface("52:54:00:12:34:57", None, {"agent": ("192.0.2.9",)}),
+        ),
+        tags=tuple(f"t{number}" for number in range(1000)),
+        ssh_host_keys=("nonsense",),
+    )
+    pair.say(HostReport(domains=(domain, other)), (bad, seen(other)))
+    told = pair.reports.domain(HOST, domain.uuid)
+    assert told is not None
+    assert (told.name, told.image, told.vcpus, told.state) == ("a\\x1b", None, None, "unknown")
+    assert told.disks == (good,)
+    assert [each.mac for each in told.interfaces] == ["52:54:00:12:34:57"]
+    assert (len(told.tags), told.ssh_host_keys) == (64, ())
+
+
+def test_a_domain_that_is_too_long_is_told_without_what_makes_it_so(pair: Pair) -> None:
+    domain, other = summary("a"), summary("b")
+    disks = tuple(Disk(f"vd{number}", source="\u00fc" * 1000) for number in range(64))
+    plain = seen(other)
+    pair.say(HostReport(domains=(domain, other)), (seen(domain, disks=disks), plain))
+    told = pair.reports.domain(HOST, domain.uuid)
+    assert told is not None and told.disks == () and told.image == "debian12.original"
+    assert pair.reports.domain(HOST, other.uuid) == plain
+
+
+def test_what_a_guest_writes_is_told_when_it_is_much(pair: Pair) -> None:
+    report, shown = crowd(1)
+    pair.say(report, shown)
+
+    def grown(bytes_more: int) -> int | None:
+        disk = replace(shown[0].disks[0], allocation_bytes=GIB + bytes_more)
+        pair.say(report, (replace(shown[0], disks=(disk,)),))
+        (told,) = pair.shown()
+        return told.disks[0].allocation_bytes
+
+    assert grown(GIB // 20) == GIB
+    assert grown(GIB // 10) == GIB + GIB // 10
+    # What nobody was told does not add up unseen.
+    assert grown(GIB // 10 + GIB // 20) == GIB + GIB // 10
+
+
+def test_a_domain_of_another_host_is_refused(pair: Pair) -> None:
+    domain = summary("a")
+    message = pair.teller.hello(HostReport(domains=(domain,)), (seen(domain, host="kvm1"),), [])
+    body = schema.asked("hello", frames.decode(frames.encode(message)).body)
+    with pytest.raises(Exception, match="another host than"):
+        pair.reports.take(HOST, body)
