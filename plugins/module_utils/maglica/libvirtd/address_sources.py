@@ -78,6 +78,13 @@ def look_up(
     return [guest.domain for guest in known]
 
 
+def known_to(
+    session: Session, connection: Any, guests: Sequence[AskedDomain], source: AddressSource
+) -> list[AskedDomain]:
+    """Return the guests with the addresses that one source knows of each, in order."""
+    return _SOURCES[source](session, connection, guests)
+
+
 def from_leases(
     session: Session, connection: Any, guests: Sequence[AskedDomain]
 ) -> list[AskedDomain]:

@@ -14,7 +14,7 @@ import contextlib
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Union
 
@@ -40,6 +40,8 @@ _VM = 5
 # whether something in it holds the agent's channel open.
 ON_NETWORK = re.compile(r"<source network=")
 AGENT_RUNS = re.compile(r"name='org\.qemu\.guest_agent\.0' state='connected'")
+# Of each domain its handle (a ``virDomain``) and what libvirt tells of it.
+Statistics = Sequence[tuple[Any, Mapping[str, Any]]]
 # Says whether a domain is wanted; None when that is not certain yet.
 Wanted = Callable[[Domain, Known], Union[bool, None]]
 
@@ -97,27 +99,40 @@ class Record:
 
 def read(session: Session, reading: Reading) -> Contents:
     """Read the host of ``session``. Raises HostDown or a ``libvirtError``."""
-    libvirt = _deps.need("libvirt")
     started = time.monotonic()
-    if reading.gather is Gather.FULL:
+    with opened(session, reading.gather) as (connection, statistics):
+        return _read(session, reading, connection, statistics, started)
+
+
+@contextlib.contextmanager
+def opened(session: Session, gather: Gather) -> Iterator[tuple[Any, Statistics]]:
+    """Open a connection (``virConnect``) with the handles and statistics of all domains: states
+    and, read fully, disks' sizes. Raises HostDown or a ``libvirtError``.
+    """
+    libvirt = _deps.need("libvirt")
+    if gather is Gather.FULL:
         # The sizes of running guests' disks come from QEMU's monitor, and one that hangs would
         # hold up the whole answer: then do without sizes.
-        with contextlib.suppress(TimeoutError), session.connected() as connection:
-            patience = session.remaining() / 2
-            statistics = session.aside(
-                connection, lambda: _statistics(libvirt, connection), patience
-            )
-            return _read(session, reading, connection, statistics, started)
+        patience = session.remaining() / 2
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(session.connected())
+            found = None
+            with contextlib.suppress(TimeoutError):
+                found = session.aside(
+                    connection, lambda: _statistics(libvirt, connection), patience
+                )
+            if found is not None:
+                yield connection, found
+                return
         session.note(
             f"cannot read the disks' sizes of host {session.host.name}: no answer within"
             f" {patience:.1f} s; the monitor of a running vm may hang"
         )
     with session.connected() as connection:
-        statistics = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
-        return _read(session, reading, connection, statistics, started)
+        yield connection, connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
 
 
-def _statistics(libvirt: Any, connection: Any) -> list[tuple[Any, dict[str, Any]]]:
+def _statistics(libvirt: Any, connection: Any) -> Statistics:
     kinds = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BLOCK
     try:
         # NOWAIT: leave out what a job in progress keeps from being asked.
@@ -138,7 +153,7 @@ def _read(
     session: Session,
     reading: Reading,
     connection: Any,
-    statistics: Sequence[tuple[Any, Mapping[str, Any]]],
+    statistics: Statistics,
     started: float,
 ) -> Contents:
     domains = _wanted(session, connection, reading, statistics)
@@ -179,7 +194,7 @@ def _wanted(
     session: Session,
     connection: Any,
     reading: Reading,
-    statistics: Sequence[tuple[Any, Mapping[str, Any]]],
+    statistics: Statistics,
 ) -> list[Domain]:
     records = []
     for handle, values in statistics:
@@ -248,10 +263,15 @@ def _record(
         state=state_name(seen.number(statistics, "state.state") or 0),
         active=active,
     )
-    may_be_made = uuid.UUID(identity).version == _VM or may_be_made_image(identity)
-    if not (active or may_be_made):
-        domain = replace(domain, made=False, is_image=reading.may_be_image(name))
-    return Record(handle, domain, statistics)
+    return Record(handle, as_listed(domain, reading.may_be_image), statistics)
+
+
+def as_listed(domain: Domain, may_be_image: Callable[[str], bool]) -> Domain:
+    """Return a domain with what its UUID and state tell of it, before its definition is read."""
+    may_be_made = uuid.UUID(domain.uuid).version == _VM or may_be_made_image(domain.uuid)
+    if domain.active or may_be_made:
+        return domain
+    return replace(domain, made=False, is_image=may_be_image(domain.name))
 
 
 def _looked_at(

@@ -2,15 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a host says of itself, read from libvirt in a few calls.
 
-A definition is read once and kept until the domain changes; for the few changes of which libvirt
-tells nothing, every one is read again now and then, some with each report.
+What may hang is asked by others (guest_looks): a report takes what they have found last.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,14 @@ from ..._deps import need
 from ...config.config import HostWorker
 from ...disk import chain, pools, volumes
 from ...disk.backend import Pool
-from ...domain import definition
-from ...domain.image_metadata import ImageRecord
+from ...domain.seen import number
 from ...guest.network.families import INSPECTION
 from ...libvirtd import local
-from ...libvirtd.facts import memory_mib
-from ...model.errors import ImageUnsupported, MaglicaError
+from ...libvirtd.address_sources import AskedDomain
+from ...libvirtd.facts import memory_mib, state_name
+from ...model.errors import MaglicaError
 from ...model.moment import Moment
+from ...model.reported import ReportedDomain
 from ...model.request import (
     BaseSummary,
     DomainSummary,
@@ -33,49 +33,33 @@ from ...model.request import (
     LookSummary,
     PoolSummary,
 )
+from ...model.text import short
+from ...model.vm import Domain
 from ..journal.bases import READY, Base
 from ..journal.journal import Journal
-from ..ownership import leftovers, own_files
-from . import image_looks, under_way
+from ..ownership import leftovers
+from . import image_looks, shown, under_way
+from .definitions import Definitions, Known
+from .guest_looks import Look
 
-REREAD = 20
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What a domain's definition says, as far as the report needs it.
-
-    ``disks``: target, path, format. ``base``: the base that the vm builds upon. ``own``: the files
-    that its metadata names as its own. ``nvram``: its UEFI variables, beside which a clone has its.
-    ``readable``: whether the definition can be understood; if not, nothing can be cloned from it.
-    ``made`` is so of vms, ``image`` is what is recorded of an original image.
-    """
-
-    made: bool
-    vcpus: int
-    memory_mib: int
-    disks: tuple[tuple[str, str, str], ...]
-    base: str | None = None
-    own: tuple[str, ...] = ()
-    nvram: str | None = None
-    readable: bool = True
-    image: ImageRecord | None = None
-
-    @property
-    def made_image(self) -> bool:
-        return self.image is not None and self.image.made
+NOTHING = Look()
 
 
 class Inspector:
     """Reads one connection (virConnect); ``forget`` may be called by another thread."""
 
-    def __init__(self, connection: Any, journal: Journal, settings: HostWorker) -> None:
+    def __init__(
+        self,
+        connection: Any,
+        journal: Journal,
+        settings: HostWorker,
+        changed: deque[str] | None = None,
+    ) -> None:
         self._connection = connection
         self._journal = journal
         self._settings = settings
-        self._known: dict[str, _Known] = {}
-        self._changed: deque[str] = deque()
-        self._turn: deque[str] = deque()
+        self._changed = deque() if changed is None else changed
+        self._known = Definitions(connection, self._changed)
         # The active pools, as the last report has found them.
         self._found: tuple[Pool, ...] = ()
         # The folders of own files and UEFI variables, as the last report has found them.
@@ -83,14 +67,20 @@ class Inspector:
         # The present versions of the images that are off, by UUID.
         self._versions: dict[str, str | None] = {}
         self.unprepared: tuple[str, ...] = ()
+        # The domains as lists show them, and as their guests are to be asked, by UUID.
+        self.shown: tuple[ReportedDomain, ...] = ()
+        self.guests: dict[str, AskedDomain] = {}
 
     def forget(self, uuid: str) -> None:
         """Read a domain's definition again for the next report."""
         self._changed.append(uuid)
 
-    def report(self) -> HostReport:
-        """Return how the host is now. Raises LibvirtFailed and JournalFailed."""
-        self._drop_changed()
+    def report(self, look: Look = NOTHING) -> HostReport:
+        """Return how the host is now; ``look`` is what its guests have said last.
+
+        Raises LibvirtFailed and JournalFailed.
+        """
+        self._known.begin()
         with local.errors("read the state", self._settings.name):
             total_mib, free_mib = memory_mib(self._connection)
             bases = self._journal.bases()
@@ -108,10 +98,13 @@ class Inspector:
                 memory_total_mib=total_mib,
                 memory_free_mib=free_mib,
                 pools=summaries,
-                domains=self._domains(),
+                domains=self._domains(look),
                 networks=self._networks(),
                 # After the domains, whose versions and bases are counted.
                 bases=self._bases(bases),
+                uri=self._settings.uri,
+                problems=self._problems(look),
+                **shown.facts(look.host),
             )
         self._variables = frozenset(
             str(Path(path).parent)
@@ -145,31 +138,22 @@ class Inspector:
         settled |= {look.image for look in report.looks if look.current and not look.customizable}
         return tuple(name for name, found in versions.items() if found and name not in settled)
 
-    def _drop_changed(self) -> None:
-        while self._changed:
-            self._known.pop(self._changed.popleft(), None)
-        if not self._turn:
-            self._turn.extend(self._known)
-        for _turn in range(min(REREAD, len(self._turn))):
-            self._known.pop(self._turn.popleft(), None)
-
-    def _domains(self) -> tuple[DomainSummary, ...]:
+    def _domains(self, look: Look) -> tuple[DomainSummary, ...]:
         libvirt = need("libvirt")
-        domains = self._connection.listAllDomains()
+        listed = self._connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
         transient = {
             domain.UUIDString()
             for domain in self._connection.listAllDomains(
                 libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT
             )
         }
-        found = []
+        found, seen = [], {}
         self._versions.clear()
-        for domain in domains:
+        for domain, statistics in listed:
             uuid = domain.UUIDString()
-            known = self._known.get(uuid) or self._read(domain)
+            known = self._known.of(uuid, domain)
             if known is None:
                 continue
-            self._known[uuid] = known
             is_active = domain.ID() != -1
             may_be_image = known.made_image or (
                 known.readable
@@ -190,10 +174,23 @@ class Inspector:
                 first_disk_bytes=first,
             )
             found.append(summary)
-        gone = self._known.keys() - {summary.uuid for summary in found}
-        for uuid in gone:
-            del self._known[uuid]
+            state = state_name(number(statistics, "state.state") or 0)
+            bare = Domain(domain.name(), uuid, self._settings.name, state, is_active)
+            seen[uuid] = shown.described(bare, known, look)
+        self._known.keep(seen)
+        self.shown = tuple(
+            shown.reported(each, self._known[uuid], look) for uuid, each in seen.items()
+        )
+        self.guests = {uuid: shown.asked(each, self._known[uuid]) for uuid, each in seen.items()}
         return tuple(sorted(found, key=lambda summary: summary.name))
+
+    def _problems(self, look: Look) -> tuple[str, ...]:
+        unclear = (
+            f"{short(each.name)} on host {each.host}: {problem}"
+            for each in self.shown
+            if (problem := self._known[each.uuid].problem) is not None
+        )
+        return tuple(sorted((*unclear, *look.problems)))
 
     def _images(self, domains: Sequence[DomainSummary]) -> tuple[ImageSummary, ...]:
         """Return what is recorded of the original images, also of those that run."""
@@ -211,32 +208,7 @@ class Inspector:
             if record is not None and domain.may_be_image
         )
 
-    def _read(self, domain: Any) -> _Known | None:
-        """Return what a domain's definition says; None if the domain is gone."""
-        libvirt = need("libvirt")
-        try:
-            described = definition.describe(domain.XMLDesc())
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-                return None
-            raise
-        except ImageUnsupported:
-            # No image then, but its name is taken and it runs.
-            return _Known(False, 0, domain.maxMemory() >> 10, (), readable=False)
-        made = described.made
-        disks = [(disk.target, self._path(disk), disk.format) for disk in described.copied_disks]
-        return _Known(
-            made=made is not None,
-            vcpus=described.vcpus,
-            memory_mib=described.memory_mib,
-            disks=tuple((target, path, kind) for target, path, kind in disks if path),
-            base=made.base if made else None,
-            own=own_files.of_domain(described).all_paths,
-            nvram=described.nvram,
-            image=described.image,
-        )
-
-    def _look_at_disks(self, uuid: str, known: _Known) -> tuple[int, int]:
+    def _look_at_disks(self, uuid: str, known: Known) -> tuple[int, int]:
         """Note which version of an image its disks are; return what a copy of them takes, and what
         a guest sees of the first one.
 
@@ -255,14 +227,6 @@ class Inspector:
         self._versions[uuid] = chain.version(uuid, chains)
         copied = sum(map(chain.allocated_bytes, chains.values()))
         return copied, next((layers[0].size for layers in chains.values()), 0)
-
-    def _path(self, disk: definition.DefinedDisk) -> str | None:
-        if disk.kind != "volume":
-            return disk.source
-        try:
-            return volumes.path_of(self._connection, disk)
-        except MaglicaError:
-            return None
 
     def _pools(self) -> tuple[PoolSummary, ...]:
         self._found = pools.pools(self._connection)

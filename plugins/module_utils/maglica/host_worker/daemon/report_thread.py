@@ -13,7 +13,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from ...model.request import HostReport
 from ...model.text import one_line
 from ...system.backoff import Backoff
 from ..journal.journal import Journal
+from .guest_looks import GuestLooks
 from .report import Inspector
 
 _log = logging.getLogger(__name__)
@@ -47,6 +49,8 @@ class Reporter:
         self._settings = settings
         self._waker = waker
         self._poked = threading.Event()
+        self._changed: deque[str] = deque()
+        self._looks = GuestLooks(settings, self.poke)
         self._made = threading.Event()
         just_started = "its worker has just started"
         self._latest = HostReport(problem=just_started, libvirt_error=just_started)
@@ -65,6 +69,7 @@ class Reporter:
         need("libvirt").virEventRegisterDefaultImpl()
         for body in (_run_events, self._run):
             threading.Thread(target=body, daemon=True, name=body.__name__).start()
+        self._looks.start()
 
     def wait(self, seconds: float) -> None:
         """Wait until the first report is there, or so long."""
@@ -72,6 +77,11 @@ class Reporter:
 
     def poke(self) -> None:
         """Have a report made soon: something has changed of which libvirt does not tell."""
+        self._poked.set()
+
+    def changed(self, uuid: str) -> None:
+        """Have a domain's definition read again, and a report made soon."""
+        self._changed.append(uuid)
         self._poked.set()
 
     def report(self, problem: str | None) -> HostReport:
@@ -99,7 +109,7 @@ class Reporter:
         failures = 0
         while True:
             try:
-                with _connection(self._settings, self._poked) as inspector:
+                with _connection(self._settings, self._changed, self.changed) as inspector:
                     while True:
                         self._keep(inspector)
                         failures = 0
@@ -113,22 +123,23 @@ class Reporter:
             failures += 1
 
     def _fail(self, problem: str) -> None:
-        self._publish(replace(self._latest, problem=problem, libvirt_error=problem))
+        self._publish(replace(self._latest, problem=problem, libvirt_error=problem), self.shown)
 
     def _keep(self, inspector: Inspector) -> None:
         self._busy_since = time.monotonic()
         taken = Moment(time.time())
         try:
-            report = replace(inspector.report(), taken=taken)
+            report = replace(inspector.report(self._looks.latest), taken=taken)
         finally:
             self._busy_since = None
         self.unprepared = inspector.unprepared
-        self._publish(report)
+        self._looks.know(inspector.guests)
+        self._publish(report, inspector.shown)
         if self._poked.wait(self._settings.hello_interval):
             time.sleep(SETTLE_SECONDS)
         self._poked.clear()
 
-    def _publish(self, report: HostReport) -> None:
+    def _publish(self, report: HostReport, shown: tuple[ReportedDomain, ...]) -> None:
         if report.problem and report.problem != self._latest.problem:
             _log.warning("%s", report.problem)
         for leftover in report.leftovers:
@@ -140,7 +151,9 @@ class Reporter:
                     one_line(leftover.command),
                 )
         self._named = frozenset(leftover.path for leftover in report.leftovers)
-        if report == replace(self._latest, taken=report.taken):
+        is_same = report == replace(self._latest, taken=report.taken) and shown == self.shown
+        self.shown = shown
+        if is_same:
             # Nothing new, but of now: it is told with the next hello.
             was_told = self._told is self._latest
             self._latest = report
@@ -154,8 +167,13 @@ class Reporter:
 
 
 @contextlib.contextmanager
-def _connection(settings: HostWorker, poked: threading.Event) -> Iterator[Inspector]:
-    """Open a connection that tells of changes; close it and the journal at the end."""
+def _connection(
+    settings: HostWorker, changed: deque[str], tell: Callable[[str], None]
+) -> Iterator[Inspector]:
+    """Open a connection that tells of changes; close it and the journal at the end.
+
+    ``tell`` gets the UUID of a domain that has changed, ``changed`` are those to be read again.
+    """
     libvirt = need("libvirt")
     journal = Journal(settings.state_dir)
     try:
@@ -164,18 +182,26 @@ def _connection(settings: HostWorker, poked: threading.Event) -> Iterator[Inspec
         journal.close()
         raise
     try:
-        inspector = Inspector(connection, journal, settings)
+        inspector = Inspector(connection, journal, settings, changed)
 
-        def changed(_connection: Any, domain: Any, *_event: Any) -> None:
-            inspector.forget(domain.UUIDString())
-            poked.set()
+        def on_event(_connection: Any, domain: Any, *_event: Any) -> None:
+            tell(domain.UUIDString())
 
         with local.errors("watch libvirtd", settings.name):
             with contextlib.suppress(libvirt.libvirtError):
                 # Drivers inside this process have nothing to keep alive.
                 connection.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
             event = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
-            connection.domainEventRegisterAny(None, event, changed, None)
+            connection.domainEventRegisterAny(None, event, on_event, None)
+        for event in (
+            libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE,
+            libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
+            libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
+            libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
+        ):
+            # What a driver does not tell, the turn in which all are read again finds.
+            with contextlib.suppress(libvirt.libvirtError):
+                connection.domainEventRegisterAny(None, event, on_event, None)
         yield inspector
     finally:
         journal.close()

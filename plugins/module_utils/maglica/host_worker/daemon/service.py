@@ -23,6 +23,7 @@ from ...config.config import Config
 from ...model.errors import JournalFailed, MessageInvalid
 from ...model.request import Request
 from ...system import systemd
+from ...verbs.verb import OnVm
 from ...wire import features
 from ...wire.frames import Message
 from ...wire.keys import KeyPair
@@ -47,6 +48,14 @@ JOURNAL_PAUSE = 2.0
 # The main loop waits for nothing else; hellos must not be late because a child hangs in a write.
 JOURNAL_PATIENCE = 2.0
 LONGEST_WAIT = 5.0
+
+
+def concerned(request: Request) -> Iterator[str]:
+    """Yield the UUIDs of the domain that a request has changed."""
+    if request.vm is not None:
+        yield request.vm.uuid
+    elif isinstance(request.spec, OnVm):
+        yield request.spec.uuid
 
 
 class Service:
@@ -221,6 +230,8 @@ class Service:
         entry = self._journal.entry(note.id)
         if entry is None:
             return None
+        for uuid in concerned(entry.request):
+            self._reporter.changed(uuid)
         tell = notes.refused if note.bare else notes.result
         return tell(host, entry.request)
 

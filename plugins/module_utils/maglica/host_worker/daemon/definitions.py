@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The definitions of this host's domains, each read once and kept until the domain changes.
+
+For the few changes of which libvirt tells nothing, every one is read again now and then, some with
+each report.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..._deps import need
+from ...disk import volumes
+from ...domain import definition
+from ...domain.definition import Definition
+from ...domain.image_metadata import ImageRecord
+from ...libvirtd.host_reader import AGENT_RUNS, ON_NETWORK
+from ...model.errors import ImageUnsupported, MaglicaError
+from ..ownership import own_files
+
+REREAD = 20
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a domain's definition says, as far as the report needs it.
+
+    ``disks``: target, path, format. ``base``: the base that the vm builds upon. ``own``: the files
+    that its metadata names as its own. ``nvram``: its UEFI variables, beside which a clone has its.
+    ``definition`` is None where it can't be understood, for which ``problem`` is the reason: then
+    nothing can be cloned from it. ``made`` is so of vms, ``image`` is what is recorded of an
+    original image. ``on_network`` and ``agent`` as in address_sources.AskedDomain.
+    """
+
+    made: bool
+    vcpus: int
+    memory_mib: int
+    disks: tuple[tuple[str, str, str], ...]
+    base: str | None = None
+    own: tuple[str, ...] = ()
+    nvram: str | None = None
+    image: ImageRecord | None = None
+    definition: Definition | None = None
+    problem: str | None = None
+    on_network: bool = False
+    agent: bool = False
+
+    @property
+    def readable(self) -> bool:
+        return self.definition is not None
+
+    @property
+    def made_image(self) -> bool:
+        return self.image is not None and self.image.made
+
+
+class Definitions:
+    """The domains of one connection (virConnect), by UUID; ``changed`` may be added to by another
+    thread: what stands there is read again.
+    """
+
+    def __init__(self, connection: Any, changed: deque[str]) -> None:
+        self._connection = connection
+        self._changed = changed
+        self._known: dict[str, Known] = {}
+        self._turn: deque[str] = deque()
+
+    def __getitem__(self, uuid: str) -> Known:
+        return self._known[uuid]
+
+    def values(self) -> Iterator[Known]:
+        return iter(self._known.values())
+
+    def begin(self) -> None:
+        """Forget what has changed, and some of the rest."""
+        while self._changed:
+            self._known.pop(self._changed.popleft(), None)
+        if not self._turn:
+            self._turn.extend(self._known)
+        for _turn in range(min(REREAD, len(self._turn))):
+            self._known.pop(self._turn.popleft(), None)
+
+    def of(self, uuid: str, domain: Any) -> Known | None:
+        """Return what the definition of a domain (virDomain) says; None if it is gone."""
+        known = self._known.get(uuid) or self._read(domain)
+        if known is not None:
+            self._known[uuid] = known
+        return known
+
+    def keep(self, uuids: Collection[str]) -> None:
+        """Forget all others."""
+        for uuid in self._known.keys() - set(uuids):
+            del self._known[uuid]
+
+    def _read(self, domain: Any) -> Known | None:
+        libvirt = need("libvirt")
+        try:
+            xml = domain.XMLDesc()
+            described = definition.describe(xml)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise
+        except ImageUnsupported as error:
+            # No image then, but its name is taken and it runs.
+            return Known(False, 0, domain.maxMemory() >> 10, (), problem=str(error))
+        made = described.made
+        disks = [(disk.target, self._path(disk), disk.format) for disk in described.copied_disks]
+        return Known(
+            made=made is not None,
+            vcpus=described.vcpus,
+            memory_mib=described.memory_mib,
+            disks=tuple((target, path, kind) for target, path, kind in disks if path),
+            base=made.base if made else None,
+            own=own_files.of_domain(described).all_paths,
+            nvram=described.nvram,
+            image=described.image,
+            definition=described,
+            on_network=ON_NETWORK.search(xml) is not None,
+            agent=AGENT_RUNS.search(xml) is not None,
+        )
+
+    def _path(self, disk: definition.DefinedDisk) -> str | None:
+        if disk.kind != "volume":
+            return disk.source
+        try:
+            return volumes.path_of(self._connection, disk)
+        except MaglicaError:
+            return None
