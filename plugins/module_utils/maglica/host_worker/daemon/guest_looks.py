@@ -89,7 +89,7 @@ class GuestLooks:
                 soon = list(SOON)
             elif soon:
                 del soon[0]
-            self._look(is_regular=not soon)
+            self._look(not soon)
 
     def _look(self, is_regular: bool) -> None:
         try:

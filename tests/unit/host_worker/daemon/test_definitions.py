@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Definitions are read when they have changed, and otherwise rarely."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+from maglica.host_worker.daemon.definitions import REREAD, Definitions
+from maglica.model.vm import vm_uuid
+from support.own_libvirtd import DOMAIN, MADE
+
+
+class Handle:
+    """A domain whose definition is read."""
+
+    def __init__(self, name: str) -> None:
+        self.uuid = vm_uuid(name)
+        self.xml = DOMAIN.format(name=name, uuid=self.uuid, metadata=MADE)
+        self.reads = 0
+
+    def XMLDesc(self, _flags: int = 0) -> str:  # noqa: N802 - the binding's name
+        self.reads += 1
+        return self.xml
+
+    def maxMemory(self) -> int:  # noqa: N802
+        return 64 << 10
+
+
+@pytest.fixture
+def handles() -> list[Handle]:
+    return [Handle(f"vm{number}") for number in range(100)]
+
+
+def reads(definitions: Definitions, handles: list[Handle]) -> int:
+    """Return how many definitions a report reads."""
+    before = sum(handle.reads for handle in handles)
+    definitions.begin()
+    for handle in handles:
+        assert definitions.of(handle.uuid, handle) is not None
+    return sum(handle.reads for handle in handles) - before
+
+
+def test_a_hundred_idle_domains_cost_few_reads(handles: list[Handle]) -> None:
+    definitions = Definitions(None, deque())
+    assert reads(definitions, handles) == 100
+    for _turn in range(10):
+        assert reads(definitions, handles) <= REREAD
+    # Of which libvirt tells nothing is found in the end.
+    assert min(handle.reads for handle in handles) >= 2
+
+
+def test_what_has_changed_is_read_again(handles: list[Handle]) -> None:
+    changed: deque[str] = deque()
+    definitions = Definitions(None, changed)
+    reads(definitions, handles)
+    for _turn in range(100 // REREAD):
+        reads(definitions, handles)
+    last = handles[-1]
+    last.xml = last.xml.replace("<memory unit='MiB'>64", "<memory unit='MiB'>96")
+    changed.append(last.uuid)
+    reads(definitions, handles)
+    assert definitions[last.uuid].memory_mib == 96
+
+
+def test_a_definition_that_nobody_understands_is_known_as_such() -> None:
+    definitions = Definitions(None, deque())
+    handle = Handle("a")
+    handle.xml = "<domain>"
+    known = definitions.of(handle.uuid, handle)
+    assert known is not None
+    assert (known.readable, known.made, known.memory_mib) == (False, False, 64)
+    assert known.problem
+
+
+def test_what_makes_a_guest_worth_asking_is_known() -> None:
+    definitions = Definitions(None, deque())
+    handle = Handle("a")
+    known = definitions.of(handle.uuid, handle)
+    assert known is not None and (known.on_network, known.agent) == (True, False)
+    agent = "<channel><target name='org.qemu.guest_agent.0' state='connected'/></channel>"
+    handle.xml = handle.xml.replace("<disk ", f"{agent}<disk ", 1)
+    definitions.keep([])
+    known = definitions.of(handle.uuid, handle)
+    assert known is not None and known.agent
