@@ -39,7 +39,7 @@ reported_domains = vms.flatmap(
         **{
             each.name: st.just(getattr(vm, each.name))
             for each in dataclasses.fields(reported.ReportedDomain)
-            if each.name not in ("name", "interfaces", "versions")
+            if each.name not in ("name", "interfaces", "versions", "next_vcpus", "next_memory_mib")
         },
         name=texts(400),
         interfaces=tuples(
@@ -51,6 +51,8 @@ reported_domains = vms.flatmap(
             )
         ),
         versions=tuples(image_versions),
+        next_vcpus=maybe(st.integers(0, 1 << 20)),
+        next_memory_mib=maybe(byte_counts),
     )
 )
 pool_states = st.builds(
@@ -73,6 +75,7 @@ reported_hosts = st.builds(
     reported.ReportedHost,
     name=object_names,
     alive=st.booleans(),
+    weight=numbers,
     age_s=maybe(numbers),
     cpus=maybe(st.integers(0, 1 << 20)),
     memory_total_mib=maybe(byte_counts),

@@ -73,6 +73,7 @@ def _host(context: Context, name: str) -> ReportedHost:
         name=name,
         # One that is remembered from before a start has told nothing that lists could show.
         alive=context.hosts.alive(name) and reported is not None,
+        weight=context.hosts.candidates[name].weight,
         age_s=None if reported is None else round(max(0.0, context.clock() - reported), 3),
         libvirt_error=report.libvirt_error,
         uri=report.uri,

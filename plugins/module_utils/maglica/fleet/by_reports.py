@@ -249,8 +249,13 @@ def _wanted(
 
 def _domain(told: ReportedDomain, reading: Reading, reported: Moment | None) -> Domain:
     interfaces = _with_addresses(told, () if reading.gather is Gather.MINIMAL else reading.sources)
+    same = {name: getattr(told, name) for name in _SAME}
+    if reading.inactive:
+        same["vcpus"] = told.vcpus if told.next_vcpus is None else told.next_vcpus
+        memory_mib = told.next_memory_mib
+        same["memory_mib"] = told.memory_mib if memory_mib is None else memory_mib
     return Domain(
-        **{name: getattr(told, name) for name in _SAME},
+        **same,
         interfaces=interfaces,
         is_image=_is_image(told, reading),
         address=addresses.choose(interfaces, reading.preference),

@@ -51,7 +51,9 @@ class ReportedInterface:
 class ReportedDomain:
     """A domain as its host has reported it; the fields are those of vm.Domain.
 
-    ``interfaces`` have the addresses of every source, of which the reader chooses.
+    ``interfaces`` have the addresses of every source, of which the reader chooses. ``is_image``: it
+    may be one, whatever its name is: which names are images' the reader says. ``next_vcpus`` and
+    ``next_memory_mib`` are what it has after its next start, where that is not what it has now.
     """
 
     name: str
@@ -79,6 +81,8 @@ class ReportedDomain:
     customize: str | None = None
     customize_reason: str | None = None
     versions: tuple[ImageVersion, ...] = ()
+    next_vcpus: int | None = None
+    next_memory_mib: int | None = None
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,8 @@ REPORTED_DOMAIN: dict[str, Check] = {
     "image": optional(text(MAX_NAME)),
     "interfaces": list_of(reported_interface, MAX_PARTS),
     "versions": list_of(image_version, MAX_VERSIONS),
+    "next_vcpus": optional(integer(0, MAX_COUNT)),
+    "next_memory_mib": optional(_bytes),
 }
 reported_domain = record(ReportedDomain, **REPORTED_DOMAIN)
 _REQUEST: dict[str, Check] = {
@@ -291,6 +293,7 @@ reported_host = record(
     ReportedHost,
     name=name,
     alive=boolean,
+    weight=number,
     age_s=optional(number),
     cpus=optional(integer(0, MAX_COUNT)),
     memory_total_mib=optional(_bytes),

@@ -20,6 +20,9 @@ class Handle:
         self.xml = DOMAIN.format(name=name, uuid=self.uuid, metadata=MADE)
         self.reads = 0
 
+    def ID(self) -> int:  # noqa: N802
+        return -1
+
     def XMLDesc(self, _flags: int = 0) -> str:  # noqa: N802 - the binding's name
         self.reads += 1
         return self.xml

@@ -19,6 +19,10 @@ from ...wire.records import MAX_DOMAINS
 SETTLE_SECONDS = 60.0
 
 
+# What a reported domain has otherwise than the vm of a result.
+_NOT_SAME = ("interfaces", "disks", "versions", "next_vcpus", "next_memory_mib")
+
+
 @dataclass(frozen=True)
 class _Told:
     """A domain as a result left it, and as lists show it then, None if it is gone. ``ended`` is
@@ -114,8 +118,14 @@ def shown_by(vm: Domain, before: ReportedDomain | None) -> ReportedDomain:
     same = {
         field.name: getattr(vm, field.name)
         for field in fields(ReportedDomain)
-        if field.name not in ("interfaces", "disks", "versions")
+        if field.name not in _NOT_SAME
     }
+    if vm.active and vm.restart_needed:
+        same.update(vcpus=known.vcpus, memory_mib=known.memory_mib, restart_needed=False)
+        same.update(
+            next_vcpus=None if vm.vcpus == known.vcpus else vm.vcpus,
+            next_memory_mib=None if vm.memory_mib == known.memory_mib else vm.memory_mib,
+        )
     return ReportedDomain(
         **same,
         interfaces=tuple(

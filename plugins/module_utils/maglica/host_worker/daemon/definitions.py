@@ -33,7 +33,8 @@ class Known:
     that its metadata names as its own. ``nvram``: its UEFI variables, beside which a clone has its.
     ``definition`` is None where it can't be understood, for which ``problem`` is the reason: then
     nothing can be cloned from it. ``made`` is so of vms, ``image`` is what is recorded of an
-    original image. ``on_network`` and ``agent`` as in address_sources.AskedDomain.
+    original image. ``after`` has vcpus and MiB of memory after the next start, where that is not
+    what it has now. ``on_network`` and ``agent`` as in address_sources.AskedDomain.
     """
 
     made: bool
@@ -46,6 +47,7 @@ class Known:
     image: ImageRecord | None = None
     definition: Definition | None = None
     problem: str | None = None
+    after: tuple[int | None, int | None] = (None, None)
     on_network: bool = False
     agent: bool = False
 
@@ -101,6 +103,7 @@ class Definitions:
         try:
             xml = domain.XMLDesc()
             described = definition.describe(xml)
+            after = _after(domain, described)
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                 return None
@@ -120,6 +123,7 @@ class Definitions:
             nvram=described.nvram,
             image=described.image,
             definition=described,
+            after=after,
             on_network=ON_NETWORK.search(xml) is not None,
             agent=AGENT_RUNS.search(xml) is not None,
         )
@@ -131,3 +135,14 @@ class Definitions:
             return volumes.path_of(self._connection, disk)
         except MaglicaError:
             return None
+
+
+def _after(domain: Any, now: Definition) -> tuple[int | None, int | None]:
+    """Return the vcpus and memory of a domain after its next start, None for what stays."""
+    if domain.ID() == -1:
+        return None, None
+    found = definition.describe(domain.XMLDesc(need("libvirt").VIR_DOMAIN_XML_INACTIVE))
+    return (
+        None if found.vcpus == now.vcpus else found.vcpus,
+        None if found.memory_mib == now.memory_mib else found.memory_mib,
+    )

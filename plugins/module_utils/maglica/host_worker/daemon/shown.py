@@ -54,9 +54,14 @@ def reported(domain: Domain, known: Known, look: Look) -> ReportedDomain:
         for each in domain.interfaces
     )
     same: dict[str, Any] = {
-        field.name: getattr(domain, field.name) for field in dataclasses.fields(ReportedDomain)
+        field.name: getattr(domain, field.name)
+        for field in dataclasses.fields(ReportedDomain)
+        if field.name not in ("interfaces", "next_vcpus", "next_memory_mib")
     }
-    return ReportedDomain(**{**same, "interfaces": interfaces})
+    vcpus, memory_mib = known.after if domain.active else (None, None)
+    return ReportedDomain(
+        **same, interfaces=interfaces, next_vcpus=vcpus, next_memory_mib=memory_mib
+    )
 
 
 def asked(domain: Domain, known: Known) -> AskedDomain:
