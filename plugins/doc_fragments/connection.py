@@ -14,9 +14,8 @@ options:
     description:
       - The configuration file, which says where the client worker is, which key to use and which
         hosts there are.
-      - When this is not given, the variable C(maglica_config) of the inventory host is used, which
-        the inventory plugin P(maglica.cloud.maglica#inventory) sets; then the environment variable
-        E(MAGLICA_CONFIG); then V(/etc/maglica/maglica.conf).
+      - When this is not given, the environment variable E(MAGLICA_CONFIG) says it; then it is
+        V(/etc/maglica/maglica.conf).
     type: path
   client_worker_timeout:
     description:

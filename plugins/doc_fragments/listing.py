@@ -16,9 +16,8 @@ options:
   config:
     description:
       - The configuration file, which says which hosts there are.
-      - When this is not given, the variable C(maglica_config) of the inventory host is used, which
-        the inventory plugin P(maglica.cloud.maglica#inventory) sets; then the environment variable
-        E(MAGLICA_CONFIG); then V(/etc/maglica/maglica.conf).
+      - When this is not given, the environment variable E(MAGLICA_CONFIG) says it; then it is
+        V(/etc/maglica/maglica.conf).
     type: path
   hosts:
     description:
@@ -70,11 +69,6 @@ attributes:
   diff_mode:
     description: Will return details on what has changed, or would change in check mode.
     support: none
-  action:
-    description: Has an action plugin, so that some of it runs on the controller.
-    support: full
-    details:
-      - Only the variable C(maglica_config) is looked up there.
 notes:
   - The module runs on the machine with the configuration, which is the one with Ansible itself in
     general; run it on C(localhost) or delegate it there.

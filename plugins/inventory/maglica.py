@@ -42,8 +42,6 @@ options:
         folder of the inventory's file.
       - It is not read when O(hosts) is given and O(source) is V(libvirt). Otherwise the default is
         V(/etc/maglica/maglica.conf).
-      - Its absolute path becomes the variable C(maglica_config) of the group C(all), where the
-        modules of this collection find it.
     type: str
     env:
       - name: MAGLICA_CONFIG
@@ -485,9 +483,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         """Return the configuration, with the hosts that the inventory itself names, if any."""
         path = folder / Path(self.get_option("config") or config.default_path()).expanduser()
         if self.get_option("hosts") is None:
-            loaded = config.load(path)
-            self.inventory.set_variable("all", "maglica_config", str(path))
-            return loaded
+            return config.load(path)
         hosts = tuple(inventory_hosts.hosts(self.get_option("hosts")))
         if source.among(hosts=True, client_worker=True) is Source.LIBVIRT:
             return config.Config(path, hosts=hosts)

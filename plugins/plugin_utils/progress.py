@@ -22,14 +22,14 @@ from ansible import constants
 from ansible.utils.display import Display
 from ansible_collections.maglica.cloud.plugins.module_utils._progress import PROGRESS_VARIABLE
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line
-from ansible_collections.maglica.cloud.plugins.plugin_utils.configured import ConfiguredAction
+from ansible_collections.maglica.cloud.plugins.plugin_utils.changing import ChangingAction
 
 display = Display()
 _MAX_MESSAGE = 1 << 16
 
 
-class ProgressAction(ConfiguredAction):
-    """Runs the module with the inventory's configuration file, and listens to it meanwhile."""
+class ProgressAction(ChangingAction):
+    """Runs the module, and listens to it meanwhile."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict:
         """Run the module once, and print what it tells of its requests."""

@@ -59,7 +59,7 @@ def config(libvirtd: Libvirtd, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 class Runner:
-    """Runs tasks on localhost, with ``config`` as the inventory plugin would name it."""
+    """Runs tasks on localhost, with ``config`` as the default of all modules of the collection."""
 
     def __init__(self, folder: Path, checkout: Path, config: Path) -> None:
         self.folder = folder
@@ -74,14 +74,19 @@ class Runner:
         }
 
     def play(self, tasks: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
-        play = {"hosts": "localhost", "gather_facts": False, "tasks": tasks}
+        defaults = {"group/maglica.cloud.maglica": {"config": str(self.config)}}
+        play = {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "module_defaults": defaults,
+            "tasks": tasks,
+        }
         path = self.folder / "play.yml"
         path.write_text(yaml.safe_dump([play]))
         return subprocess.run(
             [
                 str(Path(sys.executable).parent / "ansible-playbook"),
                 *("--inventory", "localhost,", "--connection", "local"),
-                *("--extra-vars", f"maglica_config={self.config}"),
                 *("--extra-vars", f"ansible_python_interpreter={sys.executable}"),
                 str(path),
             ],

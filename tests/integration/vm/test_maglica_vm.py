@@ -86,36 +86,23 @@ def test_asynchronous(ansible: Ansible) -> None:
     assert run.result()["vm"]["state"] == "running"
 
 
-def test_the_configuration_of_the_inventory(ansible: Ansible, cell: SimulatedCell) -> None:
-    """The variable is that of the host which the vm will be, also when the task is delegated."""
-    inventory = ansible.folder / "hosts.yml"
-    inventory.write_text(
-        yaml.safe_dump({"all": {"hosts": {NAME: {}}, "vars": {"maglica_config": ansible.config}}})
-    )
-    task = {
-        "maglica_vm": {"name": "{{ inventory_hostname }}", "image": IMAGE},
-        "delegate_to": "localhost",
-        "vars": ansible.variables,
+def test_the_configuration_of_module_defaults(ansible: Ansible, cell: SimulatedCell) -> None:
+    """They count for every module of the collection, also where the task is delegated."""
+    options = {"name": "{{ inventory_hostname }}"}
+    make = {"maglica.cloud.maglica_vm": {**options, "image": IMAGE}, "delegate_to": "localhost"}
+    look = {"maglica.cloud.maglica_vm_info": options, "delegate_to": "localhost"}
+    play = {
+        "hosts": NAME,
+        "gather_facts": False,
+        "vars": {**ansible.variables, "maglica_config": "/nonexistent"},
+        "module_defaults": {"group/maglica.cloud.maglica": {"config": ansible.config}},
+        "tasks": [make, look],
     }
-    run = ansible.play(
-        [{"hosts": NAME, "gather_facts": False, "tasks": [task]}], "-i", str(inventory)
-    )
+    run = ansible.play([play], "-i", f"{NAME},")
     assert run.code == 0, run.output
-    assert run.result()["vm"]["name"] == NAME
+    (_host, made), (_host, seen) = run.results()
+    assert (made["vm"]["name"], seen["vms"][0]["name"]) == (NAME, NAME)
     assert any(NAME in cell.defined(host) for host in HOSTS)
-
-
-def test_the_configuration_of_the_inventory_for_the_implicit_localhost(ansible: Ansible) -> None:
-    inventory = ansible.folder / "hosts.yml"
-    inventory.write_text(
-        yaml.safe_dump({"all": {"hosts": {NAME: {}}, "vars": {"maglica_config": ansible.config}}})
-    )
-    arguments = f"name={NAME} state=absent"
-    run = ansible.run(
-        "ansible", "-i", str(inventory), "localhost", "-m", "maglica_vm", "-a", arguments
-    )
-    assert run.code == 0, run.output
-    assert not run.result()["changed"]
 
 
 def test_the_configuration_of_the_environment(ansible: Ansible) -> None:
@@ -164,20 +151,22 @@ def test_the_examples_of_the_documentation(ansible: Ansible, checkout: Path) -> 
     plays = [entry for entry in entries if "hosts" in entry]
     assert len(tasks) >= 5
     inventory = ansible.folder / "hosts.yml"
-    variables = {**ansible.variables, "maglica_config": ansible.config}
     local = {"ansible_connection": "local"}
     web = {"hosts": {"web0.example.jp": {}, "web1.example.jp": {}}}
-    groups = {"vars": variables, "children": {"web": web}, "hosts": {"localhost": local}}
+    groups = {"vars": ansible.variables, "children": {"web": web}, "hosts": {"localhost": local}}
     inventory.write_text(yaml.safe_dump({"all": groups}))
     first = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}
     content = [first, *plays]
     # What check mode only foresees is there for no later task.
-    added = ansible.play([{**first, "tasks": [image]}], "-i", str(inventory))
+    where = {"MAGLICA_CONFIG": ansible.config}
+    added = ansible.play([{**first, "tasks": [image]}], "-i", str(inventory), **where)
     assert added.code == 0, added.output
     known = [task for task in tasks if "ansible.builtin.debug" not in task][:3]
-    checked = ansible.play([{**first, "tasks": known}, *plays], "-i", str(inventory), "--check")
+    checked = ansible.play(
+        [{**first, "tasks": known}, *plays], "-i", str(inventory), "--check", **where
+    )
     assert checked.code == 0, checked.output
-    run = ansible.play(content, "-i", str(inventory))
+    run = ansible.play(content, "-i", str(inventory), **where)
     assert run.code == 0, run.output
     told = ["ansible.builtin.debug" not in task for task in tasks]
     assert [result["changed"] for _host, result in run.results()] == [*told, True, True]

@@ -138,11 +138,10 @@ def test_the_examples_of_the_documentation(
     assert len(tasks) >= 5
     cell.add(HOSTS[0], "old.example.jp", active=False, image=IMAGE)
     inventory = ansible.folder / "hosts.yml"
-    variables = {**ansible.variables, "maglica_config": ansible.config}
     local = {"localhost": {"ansible_connection": "local"}}
-    inventory.write_text(yaml.safe_dump({"all": {"vars": variables, "hosts": local}}))
+    inventory.write_text(yaml.safe_dump({"all": {"vars": ansible.variables, "hosts": local}}))
     play = [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]
-    run = ansible.play(play, "-i", str(inventory))
+    run = ansible.play(play, "-i", str(inventory), MAGLICA_CONFIG=ansible.config)
     assert run.code == 0, run.output
     results = [result for _host, result in run.results() if "vms" in result]
     counts = [(len(result["vms"]), len(result["removed"])) for result in results]

@@ -21,7 +21,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.reques
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.verbs.clone import CloneSpec
 from ansible_collections.maglica.cloud.plugins.plugin_utils import progress as plugin
-from ansible_collections.maglica.cloud.plugins.plugin_utils.configured import ConfiguredAction
+from ansible_collections.maglica.cloud.plugins.plugin_utils.changing import ChangingAction
 
 NAME, HOST = "vm0.example.jp", "kvm0.example.jp"
 REQUEST = {
@@ -96,7 +96,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
             progress(request)
         return {"changed": True, **progress.seen()}
 
-    monkeypatch.setattr(ConfiguredAction, "run", run)
+    monkeypatch.setattr(ChangingAction, "run", run)
     return told
 
 
@@ -145,7 +145,7 @@ def test_without_a_socket_the_task_runs_all_the_same(
 def test_a_folder_that_vanishes_takes_only_the_show_along(
     printed: list[str], module: list[Request], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    run = ConfiguredAction.run
+    run = ChangingAction.run
 
     def run_and_sweep(self: FakeAction, tmp: object, variables: object) -> dict[str, Any]:
         for folder in tmp_path.iterdir():
@@ -153,7 +153,7 @@ def test_a_folder_that_vanishes_takes_only_the_show_along(
         return run(self, tmp, variables)
 
     monkeypatch.setattr(plugin.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(ConfiguredAction, "run", run_and_sweep)
+    monkeypatch.setattr(ChangingAction, "run", run_and_sweep)
     module.append(Request("r", CloneSpec(NAME, "image")))
     before = set(threading.enumerate())
     assert FakeAction().run(None, {})["changed"]
@@ -176,7 +176,7 @@ def test_what_is_not_there_is_not_shown(
 def test_rubbish_is_passed_over(
     printed: list[str], module: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = ConfiguredAction.run
+    run = ChangingAction.run
 
     def run_amid_rubbish(self: FakeAction, tmp: object, variables: object) -> dict[str, Any]:
         address = self._task.environment[-1][PROGRESS_VARIABLE]
@@ -185,7 +185,7 @@ def test_rubbish_is_passed_over(
                 sender.sendto(rubbish, address)
         return run(self, tmp, variables)
 
-    monkeypatch.setattr(ConfiguredAction, "run", run_amid_rubbish)
+    monkeypatch.setattr(ChangingAction, "run", run_amid_rubbish)
     module.append(Request("r", CloneSpec(NAME, "image")))
     assert FakeAction().run(None, {})["changed"]
     assert printed == [f"{NAME}: clone: queued"]
@@ -208,7 +208,7 @@ def test_a_module_that_fails_leaves_nothing_behind(
     def fail(*_arguments: object) -> dict[str, Any]:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(ConfiguredAction, "run", fail)
+    monkeypatch.setattr(ChangingAction, "run", fail)
     monkeypatch.setattr(plugin.tempfile, "tempdir", str(tmp_path))
     before = set(threading.enumerate())
     with pytest.raises(RuntimeError, match="no"):

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,21 +9,18 @@ from typing import Any
 import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import changes
-from ansible_collections.maglica.cloud.plugins.plugin_utils.configured import ConfiguredAction
-
-ACTIONS = "ansible_collections.maglica.cloud.plugins.action"
+from ansible_collections.maglica.cloud.plugins.plugin_utils.changing import ChangingAction
 
 
-class FakeAction(ConfiguredAction):
+class FakeAction(ChangingAction):
     """Runs a module that returns ``answer``, and keeps the arguments that it got."""
 
     def __init__(self, args: dict[str, Any], answer: dict[str, Any], check_mode: bool) -> None:
         self._task = SimpleNamespace(args=args, action="m", async_val=0, check_mode=check_mode)
-        self._templar = SimpleNamespace(template=lambda value: value.upper())
         self.answer = answer
 
     def _execute_module(self, **arguments: Any) -> dict[str, Any]:
-        self.arguments = arguments["module_args"]
+        self.arguments = arguments
         return self.answer
 
 
@@ -35,19 +31,12 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.mark.parametrize(
-    ("args", "variables", "config"),
-    [
-        ({}, {"maglica_config": "/a"}, "/A"),
-        ({"config": None}, {"maglica_config": "/a"}, "/A"),
-        ({"config": "/b"}, {"maglica_config": "/a"}, "/b"),
-        ({}, {}, None),
-    ],
-)
-def test_config(args: dict[str, Any], variables: dict[str, str], config: str | None) -> None:
-    action = FakeAction(args, {"changed": False}, check_mode=False)
+def test_the_module_gets_what_the_task_says_and_nothing_else() -> None:
+    action = FakeAction({"name": "vm0"}, {"changed": False}, check_mode=False)
+    variables = {"maglica_config": "/a"}
     assert action.run(None, variables) == {"base": True, "changed": False}
-    assert action.arguments.get("config") == config
+    assert action.arguments == {"task_vars": variables, "wrap_async": 0}
+    assert action._task.args == {"name": "vm0"}
 
 
 @pytest.mark.parametrize(
@@ -66,19 +55,11 @@ def test_changes_are_noted(answer: dict[str, Any], check_mode: bool, noted: bool
     assert (changes.last() > 0) is noted
 
 
-@pytest.mark.parametrize("answer", [{"failed": True}, {"changed": True}])
-def test_what_can_change_nothing_is_not_noted(answer: dict[str, Any]) -> None:
-    for name in ("host", "image", "vm"):
-        module = importlib.import_module(f"{ACTIONS}.maglica_{name}_info")
-        assert not module.ActionModule.MAY_CHANGE
-    for name in ("image", "vm", "vms"):
-        assert importlib.import_module(f"{ACTIONS}.maglica_{name}").ActionModule.MAY_CHANGE
-
-    class Reads(FakeAction):
-        MAY_CHANGE = False
-
-    Reads({}, answer, check_mode=False).run(None, {})
-    assert changes.last() == 0
+def test_what_can_change_nothing_has_no_action_plugin() -> None:
+    plugins = Path(__file__).parents[3] / "plugins"
+    modules = {path.stem for path in (plugins / "modules").glob("maglica_*.py")}
+    actions = {path.stem for path in (plugins / "action").glob("*.py")}
+    assert actions == {name for name in modules if not name.endswith("_info")}
 
 
 def test_a_home_that_can_not_be_written_is_no_error(home: Path) -> None:
