@@ -10,13 +10,6 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
-  config:
-    description:
-      - The configuration file, which says where the client worker is, which key to use and which
-        hosts there are.
-      - When this is not given, the environment variable E(MAGLICA_CONFIG) says it; then it is
-        V(/etc/maglica/maglica.conf).
-    type: path
   client_worker_timeout:
     description:
       - How many seconds the client worker may take for an answer before it is asked again.

@@ -13,12 +13,6 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
-  config:
-    description:
-      - The configuration file, which says which hosts there are.
-      - When this is not given, the environment variable E(MAGLICA_CONFIG) says it; then it is
-        V(/etc/maglica/maglica.conf).
-    type: path
   hosts:
     description:
       - The names of the hosts to ask; all when this is empty.

@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - ansible.builtin.constructed
   - ansible.builtin.inventory_cache
   - maglica.cloud.listing.source
+  - maglica.cloud.where
   - maglica.cloud.listing.images
   - maglica.cloud.listing.addresses
 options:
@@ -38,13 +39,20 @@ options:
       - maglica.cloud.maglica
   config:
     description:
-      - The configuration file C(maglica.conf) with the hosts; a relative path is taken from the
-        folder of the inventory's file.
-      - It is not read when O(hosts) is given and O(source) is V(libvirt). Otherwise the default is
-        V(/etc/maglica/maglica.conf).
+      - The configuration file C(maglica.conf), which says which hosts there are, where the client
+        worker is, and which key to use; a relative path is taken from the folder of the inventory's
+        file.
+      - Without it, the environment variable E(MAGLICA_CONFIG) names the file. If that is not set
+        either, it is V(~/.config/maglica/maglica.conf) (or below E(XDG_CONFIG_HOME), if that is
+        set), or else V(/etc/maglica/maglica.conf).
+      - It is not read when O(hosts) is given and O(source) is V(libvirt).
     type: str
-    env:
-      - name: MAGLICA_CONFIG
+  key_file:
+    description:
+      - The file with the secret key by which the client worker knows who asks; a relative path is
+        taken from the folder of the inventory's file. Nobody but its owner may have access to it.
+        Without it, E(MAGLICA_KEY_FILE) names it, or else the configuration file.
+    type: str
   hosts:
     description:
       - The hosts, instead of those in the configuration file; with O(source=client_worker) those
@@ -375,6 +383,7 @@ from ansible.errors import AnsibleParserError
 from ansible.plugins.cache import CachePluginAdjudicator
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.config import (
+    chosen,
     config,
     inventory_hosts,
 )
@@ -481,13 +490,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _config(self, folder: Path, source: Source) -> config.Config:
         """Return the configuration, with the hosts that the inventory itself names, if any."""
-        path = folder / Path(self.get_option("config") or config.default_path()).expanduser()
-        if self.get_option("hosts") is None:
-            return config.load(path)
-        hosts = tuple(inventory_hosts.hosts(self.get_option("hosts")))
-        if source.among(hosts=True, client_worker=True) is Source.LIBVIRT:
-            return config.Config(path, hosts=hosts)
-        return replace(config.load(path), hosts=hosts)
+        listed = self.get_option("hosts")
+        hosts = None if listed is None else tuple(inventory_hosts.hosts(listed))
+        if hosts is not None and source.among(hosts=True, client_worker=True) is Source.LIBVIRT:
+            return config.Config(folder, hosts=hosts)
+        said = {name: self.get_option(name) for name in chosen.VARIABLES}
+        for option in ("config", "key_file"):
+            if said[option]:
+                said[option] = str(folder / Path(said[option]).expanduser())
+        found = chosen.find(said)
+        return found if hosts is None else replace(found, hosts=hosts)
 
     def _filters(self) -> Filters:
         include, exclude = (

@@ -17,7 +17,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ._progress import PROGRESS_VARIABLE
-from .maglica.config import config
+from .maglica.config import chosen
+from .maglica.config.config import Config
 from .maglica.fleet.source import Access, Source
 from .maglica.manage import amount, shown
 from .maglica.manage.tally import Tally
@@ -34,10 +35,21 @@ _LONGEST = 10_000_000
 _FEW = 4
 
 
-def connection_spec() -> dict[str, dict[str, Any]]:
-    """Return the options of the documentation fragment maglica.cloud.connection."""
+def where_spec() -> dict[str, dict[str, Any]]:
+    """Return the options of the documentation fragment maglica.cloud.where."""
     return {
         "config": {"type": "path"},
+        "client_worker": {"type": "str"},
+        "client_worker_key": {"type": "str", "no_log": False},
+        "key_file": {"type": "path", "no_log": False},
+        "key": {"type": "str", "no_log": True},
+    }
+
+
+def connection_spec() -> dict[str, dict[str, Any]]:
+    """Return the options of the documentation fragments maglica.cloud.where and .connection."""
+    return {
+        **where_spec(),
         "source": source_option(),
         "client_worker_timeout": {"type": "float", "default": 5.0},
         "host_timeout": {"type": "float", "default": 10.0},
@@ -63,8 +75,8 @@ def access(parameters: Mapping[str, Any]) -> Access:
     )
 
 
-def load_config(parameters: Mapping[str, Any]) -> config.Config:
-    """Read the configuration that a module's options name.
+def load_config(parameters: Mapping[str, Any]) -> Config:
+    """Return the configuration that a module's options say or name.
 
     Raises ConfigInvalid, also when a time that they say is none that can be waited for.
     """
@@ -75,7 +87,7 @@ def load_config(parameters: Mapping[str, Any]) -> config.Config:
                 f"{option}: {one_line(str(seconds)[:40])} is no number of seconds from {low} to"
                 f" {_LONGEST}"
             )
-    return config.load(parameters["config"] or config.default_path())
+    return chosen.find({name: parameters[name] for name in chosen.VARIABLES})
 
 
 @contextmanager

@@ -7,15 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from ._ansible import access, errors_as_failure, source_option
+from ._ansible import access, errors_as_failure, source_option, where_spec
 from .maglica.fleet import info
 from .maglica.model.text import one_line
 
 
 def listing_spec() -> dict[str, dict[str, Any]]:
-    """Return the options of the documentation fragments maglica.cloud.listing and .images."""
+    """Return the options of the fragments maglica.cloud.where, .listing and .listing.images."""
     return {
-        "config": {"type": "path"},
+        **where_spec(),
         "source": source_option(),
         "hosts": {"type": "list", "elements": "str", "aliases": ["host"], "default": []},
         "image_pattern": {"type": "str"},

@@ -19,6 +19,7 @@ description:
 author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
+  - maglica.cloud.where
   - maglica.cloud.connection
   - maglica.cloud.listing.source
   - maglica.cloud.vm

@@ -16,6 +16,7 @@ description:
 author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:
+  - maglica.cloud.where
   - maglica.cloud.listing
   - maglica.cloud.listing.source
   - maglica.cloud.listing.images

@@ -43,7 +43,7 @@ class Shell:
         return [sys.executable, "-m", "maglica.cli.main", *words]
 
     def environment(self, **more: str) -> dict[str, str]:
-        return environment(MAGLICA_CONFIG=str(self.path), **more)
+        return environment(**{"MAGLICA_CONFIG": str(self.path), **more})
 
     def start(
         self,
@@ -107,6 +107,27 @@ def test_images_are_listed(shell: Shell, kvm0: Host) -> None:
     status, out, err = shell.run("image", "list")
     assert (status, err) == (0, "")
     assert out.splitlines()[2].split() == [IMAGE, HOST]
+
+
+def test_no_file_is_needed_for_what_only_the_client_worker_is_asked(
+    shell: Shell, worker: Worker, kvm0: Host, tmp_path: Path
+) -> None:
+    (key,) = worker.folder.glob("client.admin.*.key")
+    said = {
+        "MAGLICA_CONFIG": "",
+        "HOME": str(tmp_path / "home"),
+        "MAGLICA_CLIENT_WORKER_KEY": worker.keys.public.decode(),
+        "MAGLICA_KEY": key.read_text().strip(),
+    }
+    where = f"--client-worker={worker.where.address}:{worker.ports[1]}"
+    with shell.start("host", "list", where, **said) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert HOST in out
+    with shell.start("vm", "list", where, **said) as process:
+        _out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"there is no {tmp_path}/home/.config/maglica/maglica.conf and no /etc/" in err
 
 
 def test_a_clone_is_followed_to_its_end(shell: Shell, kvm0: Host) -> None:

@@ -57,5 +57,5 @@ def test_without_hosts_nothing_can_be_said_of_vms(run: Callable[..., Ran], tmp_p
     for words in (["vm", "list"], ["vm", "remove", "vm1.example.jp"], ["image", "list"]):
         ran = run(*words, config=path)
         assert (ran.status, ran.out) == (2, "")
-        assert "no host is configured" in ran.err
+        assert "section [host NAME] is missing" in ran.err
     assert run("host", "list", config=path).status == 0

@@ -46,7 +46,7 @@ def test_auto(
 @pytest.mark.parametrize(
     ("config", "asked", "why"),
     [
-        (NOTHING, Source.AUTO, r"neither the client worker is configured.*nor are hosts"),
+        (NOTHING, Source.AUTO, r"is missing; nor is there a section \[host NAME\]"),
         (ONLY_PEER, Source.LIBVIRT, r"section \[host NAME\] is missing"),
         (ONLY_HOSTS, Source.CLIENT_WORKER, r"section \[client_worker\] is missing"),
     ],

@@ -11,6 +11,11 @@ from typing import Any, Callable
 
 import pytest
 import yaml
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.config.config import (
+    ClientWorker,
+    Config,
+    Library,
+)
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage import images
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.image_plan import Place
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model import errors
@@ -24,6 +29,8 @@ UUID = "6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11"
 NEW, OLD = (f"sha256:{digits * 32}" for digits in ("0b", "0a"))
 URL = "https://images.example.jp/golden.qcow2"
 HOSTS = ("kvm0.example.jp", "kvm1.example.jp", "kvm2.example.jp")
+KEY = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"
+SECRET = "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs"
 Run = Callable[..., dict[str, Any]]
 
 
@@ -39,7 +46,8 @@ class FakeClient:
         self.asked: list[model.Request] = []
         self.waits: list[float] = []
 
-    def __call__(self, _config: object, reply_timeout: float) -> FakeClient:
+    def __call__(self, config: Config, reply_timeout: float) -> FakeClient:
+        self.config = config
         self.reply_timeout = reply_timeout
         return self
 
@@ -321,3 +329,12 @@ def test_the_examples_run(run_module: Run, client: FakeClient, task: dict[str, A
     if "{{" in options.get("checksum", ""):
         options["checksum"] = f"sha512:{'0123456789abcdef' * 8}"
     assert run_module(maglica_image, **options)["changed"]
+
+
+def test_no_file_is_needed(run: Run, client: FakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/nonexistent")
+    monkeypatch.setenv("MAGLICA_CLIENT_WORKER_KEY", KEY)
+    result = run(state="prepared", config=None, client_worker="client.example.jp", key=SECRET)
+    assert client.config.client_worker == ClientWorker("client.example.jp", public_key=KEY)
+    assert client.config.library == Library(None, SECRET)
+    assert SECRET not in str(result)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.maglica.cloud.plugins.module_utils._listing import listing_spec
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.config import chosen
 
 COLLECTION = "ansible_collections.maglica.cloud.plugins"
 MODULES = sorted(
@@ -23,7 +24,7 @@ USUAL = {
     "aliases": None,
 }
 # What can be said once for all, as of group/maglica.cloud.maglica in module_defaults.
-SHARED = {"config", "source", "client_worker_timeout", "host_timeout", "auth_file"}
+SHARED = {*chosen.VARIABLES, "source", "client_worker_timeout", "host_timeout", "auth_file"}
 
 
 def documented(module: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Callable, NoReturn
 
-from ..config import config
+from ..config import chosen
 from ..config.config import Config
 from ..fleet.source import Access, Fleet
 from ..model.errors import MaglicaError
@@ -22,7 +22,7 @@ from ..wire.client import Client
 from . import exits, host, image, request, vm
 from .console import Cloud, Console, Unwritten
 from .exits import Exit
-from .options import Group, given
+from .options import Group, where
 
 
 def main(
@@ -39,8 +39,7 @@ def main(
         out.reconfigure(errors="backslashreplace")
     console = Console(out, err, getattr(options, "json", False), sys.stdin)
     try:
-        path = getattr(options, "config", None) or config.default_path()
-        loaded = config.load(path)
+        loaded = chosen.find({name: getattr(options, name, None) for name in chosen.VARIABLES})
         with make_client(loaded) as client:
             options.run(Cloud(loaded, client, make_fleet), options, console)
     except MaglicaError as error:
@@ -60,12 +59,7 @@ def main(
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
-    common.add_argument(
-        "--config",
-        type=given,
-        metavar="FILE",
-        help=f"the configuration (default: ${config.PATH_VARIABLE}, else {config.DEFAULT_PATH})",
-    )
+    where(common)
     common.add_argument("--json", action="store_true", help="write results as JSON")
     parser = _Parser(
         prog="maglica",

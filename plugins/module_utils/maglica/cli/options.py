@@ -8,6 +8,7 @@ import argparse
 import re
 from typing import Any, Callable
 
+from ..config import chosen
 from ..fleet.source import Source
 from ..model import sizes
 from ..model.errors import NameInvalid
@@ -34,6 +35,22 @@ class Group:
         )
         parser.set_defaults(run=run)
         return parser
+
+
+def where(parser: argparse.ArgumentParser) -> None:
+    """Add what says where the client worker is, and who asks. A secret key itself is none of it:
+    everybody on a machine sees command lines.
+    """
+    variables = chosen.VARIABLES
+    for name, metavar, what in (
+        ("config", "FILE", "the configuration, in the place of the user's, and of the machine's"),
+        ("client_worker", "HOST[:PORT]", "where the client worker is"),
+        ("client_worker_key", "KEY", "its public key"),
+        ("key_file", "FILE", "the file with the secret key of who asks"),
+    ):
+        flag = f"--{name.replace('_', '-')}"
+        said = f"{what} (default: ${variables[name]})"
+        parser.add_argument(flag, type=given, metavar=metavar, help=said)
 
 
 def host(parser: argparse.ArgumentParser, what: str) -> None:

@@ -13,7 +13,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,9 +77,10 @@ class ClientWorkerService:
 
 @dataclass(frozen=True)
 class Library:
-    """Who this machine's user is to the client worker."""
+    """Who this machine's user is to the client worker, by a file or by the secret key itself."""
 
-    secret_key_file: Path
+    secret_key_file: Path | None
+    secret_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,11 @@ class HostEntry:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole file; a section that is not there is None."""
+    """A whole file; a section that is not there is None.
+
+    ``searched`` are files of which none is there; then nothing else is. ``elsewhere`` says of
+    sections where else what they have could be said (see ``chosen``).
+    """
 
     path: Path
     client_worker: ClientWorker | None = None
@@ -134,6 +139,8 @@ class Config:
     host_worker: HostWorker | None = None
     hosts: tuple[HostEntry, ...] = ()
     images: tuple[catalog.Entry, ...] = ()
+    searched: tuple[Path, ...] = ()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def need_client_worker(self) -> ClientWorker:
         return self._need(self.client_worker, "client_worker")
@@ -148,20 +155,26 @@ class Config:
         return self._need(self.host_worker, "host_worker")
 
     def need_hosts(self) -> tuple[HostEntry, ...]:
-        if not self.hosts:
-            raise ConfigInvalid(
-                f"{self.path}: no host is configured: section [host NAME] is missing"
-            )
-        return self.hosts
+        """Return the hosts; without any, every question about a vm would have the answer no."""
+        return self._need(self.hosts or None, "host NAME")
 
     def _need(self, section: Section | None, name: str) -> Section:
         if section is None:
-            raise ConfigInvalid(f"{self.path}: section [{name}] is missing")
+            raise ConfigInvalid(self.lacking(name))
         return section
+
+    def lacking(self, name: str) -> str:
+        """Return the error of a section that is not there, with the places that were looked at."""
+        text = f"section [{name}] is missing"
+        if self.searched:
+            text += f": there is no {' and no '.join(map(str, self.searched))}"
+        else:
+            text = f"{self.path}: {text}"
+        return ", ".join(filter(None, (text, self.elsewhere.get(name))))
 
 
 def default_path() -> str:
-    """Return the file to read when none is named: $MAGLICA_CONFIG, else the one in /etc."""
+    """Return the file that a worker reads when none is named: $MAGLICA_CONFIG, else /etc's."""
     return os.environ.get(PATH_VARIABLE) or DEFAULT_PATH
 
 
@@ -223,9 +236,9 @@ def _section(
         if option not in readers:
             raise where.error(option, "there is no such option")
         found[option] = where.read(option, readers[option], value)
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        if field.default is dataclasses.MISSING and field.name not in found:
-            raise where.error("", f"option {field.name} is missing")
+    for each in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if each.default is dataclasses.MISSING and each.name not in found:
+            raise where.error("", f"option {each.name} is missing")
     try:
         return cls(**found)
     except NameInvalid as error:

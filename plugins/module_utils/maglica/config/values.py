@@ -23,6 +23,10 @@ Reader = Callable[[str, Path], Any]
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 _KEY_LENGTH = 40
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://[!-~]*")
+# Without brackets an IPv6 address has more than one colon, and so no port.
+_HOST_AND_PORT = re.compile(
+    r"(?:\[(?P<inside>[^\[\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[^:]*))?"
+)
 _BOOLEANS = {"yes": True, "true": True, "no": False, "false": False}
 
 
@@ -43,6 +47,17 @@ def address(value: str, _folder: Path) -> str:
         return str(ipaddress.ip_address(value))
     except ValueError:
         return names.host_name(value)
+
+
+def host_and_port(value: str, folder: Path) -> tuple[str, int | None]:
+    """Return the host and the port, if one is said, of HOST, HOST:PORT or [ADDRESS]:PORT."""
+    found = _HOST_AND_PORT.fullmatch(value)
+    if found is None:
+        return address(value, folder), None
+    port = None if found["port"] is None else whole(1, 65535)(found["port"], folder)
+    if found["inside"] is None:
+        return address(found["host"], folder), port
+    return str(ipaddress.IPv6Address(found["inside"])), port
 
 
 def bind(value: str, _folder: Path) -> str:

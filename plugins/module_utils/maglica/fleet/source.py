@@ -80,10 +80,8 @@ class Access:
         hosts, client_worker = self.config.hosts, self.config.client_worker
         source = self.source.among(bool(hosts), client_worker is not None)
         if source is Source.AUTO:
-            raise ConfigInvalid(
-                f"{self.config.path}: neither the client worker is configured, in section"
-                " [client_worker], nor are hosts, in sections [host NAME]"
-            )
+            lacking = self.config.lacking("client_worker")
+            raise ConfigInvalid(f"{lacking}; nor is there a section [host NAME]")
         if source is Source.LIBVIRT:
             self.config.need_hosts()
         else:

@@ -60,7 +60,7 @@ class Exchange:
     def __enter__(self: _Self) -> _Self:
         peer = self._config.need_client_worker()
         if not peer.insecure:
-            self._keys = keys.read(self._config.need_library().secret_key_file)
+            self._keys = keys.of(self._config.need_library())
         self._context = sockets.context()
         return self
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from .._deps import need
 from ..config import values
+from ..config.config import Library
 from ..model.errors import ConfigInvalid, MaglicaError
 
 SUFFIX = ".key"
@@ -31,6 +32,13 @@ class KeyPair:
 
     public: bytes
     secret: bytes = field(repr=False)
+
+
+def of(library: Library) -> KeyPair:
+    """Return the keys of this machine's user. Raises ConfigInvalid."""
+    if library.secret_key_file is not None:
+        return read(library.secret_key_file)
+    return _pair((library.secret_key or "").encode(), "the key that is given")
 
 
 def read(path: Path) -> KeyPair:
@@ -50,7 +58,7 @@ def read(path: Path) -> KeyPair:
             f"secret key {path} has mode {stat.S_IMODE(mode):04o}: group and others may have no"
             f" access; chmod 0600 it, and make new keys if they may have been read"
         )
-    return _pair(text, path)
+    return _pair(text, str(path))
 
 
 def make(path: Path) -> KeyPair:
@@ -82,13 +90,13 @@ def make(path: Path) -> KeyPair:
     return pair
 
 
-def _pair(text: bytes, path: Path) -> KeyPair:
+def _pair(text: bytes, where: str) -> KeyPair:
     secret = text.rstrip(b"\r\n")
     try:
-        values.key(secret.decode("ascii"), path.parent)
+        values.key(secret.decode("ascii"), Path())
         return KeyPair(need("zmq").curve_public(secret), secret)
     except ValueError:
-        raise ConfigInvalid(f"{path} holds no secret key of {_LENGTH} Z85 characters") from None
+        raise ConfigInvalid(f"{where} holds no secret key of {_LENGTH} Z85 characters") from None
 
 
 def _create(path: Path, text: bytes, mode: int) -> None:
