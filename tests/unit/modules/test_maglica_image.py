@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
@@ -338,3 +339,8 @@ def test_no_file_is_needed(run: Run, client: FakeClient, monkeypatch: pytest.Mon
     assert client.config.client_worker == ClientWorker("client.example.jp", public_key=KEY)
     assert client.config.library == Library(None, SECRET)
     assert SECRET not in str(result)
+
+
+def test_no_libvirt_is_needed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "libvirt", None)
+    assert run()["changed"]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from maglica.system import processes
@@ -46,3 +47,10 @@ def test_a_process_that_is_gone(child: subprocess.Popen[bytes]) -> None:
     assert child.pid not in processes.children()
     assert processes.arguments(child.pid) == []
     assert processes.moved_bytes(child.pid) == 0
+
+
+def test_without_proc_there_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(processes, "_PROC", tmp_path / "proc")
+    assert processes.children() == []
+    assert processes.arguments(os.getpid()) == []
+    assert processes.moved_bytes(os.getpid()) == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import zmq
+from maglica.config.config import Library
 from maglica.model.errors import ConfigInvalid
 from maglica.wire import keys
 
@@ -72,6 +73,17 @@ def test_a_secret_key_that_others_can_reach_is_refused(tmp_path: Path, mode: int
     path.chmod(mode)
     with pytest.raises(ConfigInvalid, match=rf"library.key has mode {mode:04o}"):
         keys.read(path)
+
+
+def test_the_key_of_a_user(tmp_path: Path) -> None:
+    pair = keys.make(tmp_path / "library.key")
+    assert keys.of(Library(tmp_path / "library.key")) == pair
+    assert keys.of(Library(None, pair.secret.decode())) == pair
+    (tmp_path / "library.key").chmod(0o640)
+    with pytest.raises(ConfigInvalid, match="mode 0640"):
+        keys.of(Library(tmp_path / "library.key"))
+    with pytest.raises(ConfigInvalid, match="the key that is given holds no secret key"):
+        keys.of(Library(None, "x"))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@
 
 ``each`` runs one function for each host, in a thread of its own: libvirt-python releases the GIL
 while it waits. When a host's time is over, the sockets or processes that its thread waits for are
-ended (interrupter.py), so that neither thread, process nor descriptor stays behind.
+ended (interrupter.py), so that neither thread, process nor descriptor stays behind; without /proc
+they are left to themselves.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, Generic, TypeVar
 from ..model.errors import ConfigInvalid, HostDown, MaglicaError
 from . import uri
 from .hosts import HostToRead, Unreachable
-from .interrupter import GRACE, Older
+from .interrupter import Older, grace
 from .session import AGAIN, Options, Session, binding, words
 
 T = TypeVar("T")
@@ -126,8 +127,8 @@ def _start(
 
 
 def _end(expired: Sequence[_Run[Any]]) -> None:
-    until = time.monotonic() + GRACE
-    for run in expired:
+    until = time.monotonic() + grace()
+    for run in expired if grace() else ():
         while run.thread and run.thread.is_alive() and time.monotonic() < until:
             run.thread.join(AGAIN)
             run.session.expire()

@@ -7,6 +7,9 @@ either can't be ended. But what it waits for can: when its socket is shut down, 
 started has ended, the call returns with an error, and libvirt cleans up behind itself. libvirt
 shows neither, so they are found in /proc: the sockets of this process whose other end is the peer,
 and its child processes whose arguments name it, as far as they came after the opening began.
+
+Where there is no /proc (on a Mac), nothing can be ended: such a call is given up, with the thread
+that makes it, which stays until libvirt or the process ends.
 """
 
 from __future__ import annotations
@@ -49,6 +52,11 @@ class Older:
         )
 
 
+def grace() -> float:
+    """Return how many seconds an interrupted thread is waited for; 0 where none can be ended."""
+    return GRACE if _DESCRIPTORS.is_dir() else 0.0
+
+
 class Interrupter:
     """Ends what one connection waits for. ``older`` is what there was before it was begun.
 
@@ -76,7 +84,7 @@ class Interrupter:
         self._own = Older(now.sockets - older.sockets, now.children - older.children)
 
     def interrupt(self) -> None:
-        """Shut the peer's sockets down or end the peer's processes, if there are any now.
+        """Shut the peer's sockets down or end the peer's processes, if any are seen now.
 
         Called again, it kills a process that has not ended within half of GRACE.
         """
@@ -129,6 +137,8 @@ class Interrupter:
 
 
 def _sockets() -> Iterator[tuple[int, str]]:
+    if not _DESCRIPTORS.is_dir():
+        return
     for entry in _DESCRIPTORS.iterdir():
         with contextlib.suppress(OSError):
             target = str(entry.readlink())

@@ -16,7 +16,7 @@ from ..model.errors import HostDown
 from ..model.text import short
 from . import uri as libvirt_uri
 from .hosts import HostToRead
-from .interrupter import GRACE, Interrupter, Older
+from .interrupter import Interrupter, Older, grace
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -160,7 +160,7 @@ class Session:
         thread.start()
         thread.join(min(patience, self.remaining()))
         if thread.is_alive():
-            until = time.monotonic() + GRACE
+            until = time.monotonic() + grace()
             while thread.is_alive() and time.monotonic() < until:
                 self._by_connection[id(connection)].interrupt()
                 thread.join(AGAIN)

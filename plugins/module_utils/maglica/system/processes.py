@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Processes as /proc shows them; see proc(5). One that ends meanwhile is passed over."""
+"""Processes as /proc shows them; see proc(5). One that ends meanwhile is passed over.
+
+Where there is no /proc, there are none.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ def moved_bytes(group: int) -> int:
 
 def _all() -> Iterator[tuple[int, list[str]]]:
     """Yield each process' number and the fields of its stat behind the name."""
-    for entry in _PROC.iterdir():
+    for entry in _PROC.iterdir() if _PROC.is_dir() else ():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
