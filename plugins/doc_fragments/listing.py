@@ -77,7 +77,7 @@ options:
     description:
       - Who tells what runs where. Both tell the same.
       - V(libvirt) is the libvirtd of every host of the configuration, which shows what is there
-        now. It takes libvirt-python, Linux, and a way to each host.
+        now. It takes libvirt-python, and a way to each host.
       - V(client_worker) is the client worker, which knows what the hosts have last reported. What
         Maglica does to a vm it knows at once, an address that a guest has got within seconds. It
         takes pyzmq and, in the configuration, the client worker's address and public key, and a key
@@ -92,8 +92,8 @@ options:
       - client_worker
     default: auto
 requirements:
-  - libvirt-python, for O(source=libvirt), on Linux, whose /proc is looked at to end a call that
-    waits for a silent host
+  - libvirt-python, for O(source=libvirt). Where there is no /proc, as on a Mac, a call to a silent
+    host is given up in time, but goes on aside until the module ends.
   - pyzmq, for O(source=client_worker)
 """
 

@@ -16,6 +16,9 @@ description:
     reported to the client worker (O(source)).
   - An I(original image) is a persistent domain that does not run and that Maglica did not make; an
     image that several hosts have is listed once. Every other domain is a I(vm).
+  - C(ansible_host) is a running vm's address, where it is known. Where it is not, and SSH would
+    take the name for an address or for C(USER@HOST), it is the UUID with V(.invalid), which is
+    never there.
   - A host that does not answer within O(host_timeout) is named in a warning and in the variable
     C(maglica_unreachable_hosts) of the group C(all), and costs no more time than that.
   - Nothing is changed on any host, and libvirtd is asked over read-only connections, except for
@@ -656,9 +659,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         return {prefix + key: value for key, value in shown.items()}
 
     def _connection(self, entry: InventoryEntry, uris: dict[str, str | None]) -> dict[str, Any]:
-        if entry.domain is None or entry.shown["kind"] != "vm":
+        if entry.domain is None:
             return {}
-        if self.get_option("connection") == QEMU:
+        is_vm = entry.shown["kind"] == "vm"
+        if is_vm and self.get_option("connection") == QEMU:
             uri = uris.get(entry.domain.host)
             if uri is None:
                 raise AnsibleParserError(
@@ -670,7 +674,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 "ansible_libvirt_uri": uri,
                 "ansible_host": entry.domain.name,
             }
-        return {"ansible_host": entry.domain.address} if entry.domain.address else {}
+        if is_vm and entry.domain.address:
+            return {"ansible_host": entry.domain.address}
+        # No such name is ever there (RFC 6761).
+        elsewhere = inventory_entries.leads_elsewhere(entry.name)
+        return {"ansible_host": f"{entry.domain.uuid}.invalid"} if elsewhere else {}
 
     def _name(self, shown: dict[str, Any]) -> str:
         variables = self._variables(shown)

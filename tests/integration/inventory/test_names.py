@@ -43,6 +43,20 @@ def test_domains_that_are_called_like_groups(inventory: Inventory, options: dict
     _check(inventory.list({**options, "groups": {"web": "maglica_vcpus > 99"}}))
 
 
+def test_where_no_address_is_known_nothing_leads_to_another_machine(
+    inventory: Inventory, libvirtd: Libvirtd
+) -> None:
+    """Those that are off are images, too, and who plays to all of them connects to each."""
+    off = [
+        testdriver.domain(name, n, state=5) for n, name in enumerate(("root@kvm0", "127.1", "a"))
+    ]
+    uri = libvirtd.uri(testdriver.node(libvirtd.folder / "off.xml", off))
+    listed = inventory.list({"hosts": [{"name": "kvm0", "uri": uri}]})
+    for name in ("root@kvm0", "127.1"):
+        assert listed.hosts[name]["ansible_host"].endswith(".invalid")
+    assert "ansible_host" not in listed.hosts["a"]
+
+
 def test_a_group_of_an_earlier_source(inventory: Inventory, options: dict[str, Any]) -> None:
     (inventory.folder / "a.ini").write_text("[web]\nweb0.example.jp ansible_host=192.0.2.99\n")
     inventory.write(options)

@@ -7,7 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from maglica.fleet.inventory import InventoryEntry, Naming, distinct, entries, is_plain
+from maglica.fleet.inventory import (
+    InventoryEntry,
+    Naming,
+    distinct,
+    entries,
+    is_plain,
+    leads_elsewhere,
+)
 from maglica.fleet.snapshot import AskedHost, Snapshot
 from maglica.libvirtd.hosts import Host
 from maglica.model.vm import Domain
@@ -87,6 +94,26 @@ def test_shared_names_are_made_distinct() -> None:
         "several have the name i: image i on kvm0, vm i on kvm1 (listed as i@kvm1)",
         "several have the name kvm0: host kvm0, vm kvm0 on kvm1 (listed as kvm0@kvm1)",
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("127.1", "0", "0.0.0.0", "2130706433", "0x7f000001", "0X7F.1.", "010.0.0.1", "10.0.0.1"),
+        *("::1", "::ffff:127.0.0.1", "root@kvm0", "web@kvm0.example.jp"),
+        *("localhost", "LocalHost", "localhost.", "db.localhost", "localhost.localdomain"),
+        *("ip6-localhost", "ip6-loopback", "localhost4.localdomain4"),
+    ],
+)
+def test_a_name_by_which_ssh_would_go_elsewhere(name: str) -> None:
+    assert leads_elsewhere(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["vm0.example.jp", "web1", "1a", "127.0.0.1.example.jp", "localhosts", "0xyz", "a.1"]
+)
+def test_a_name_that_is_looked_up(name: str) -> None:
+    assert not leads_elsewhere(name)
 
 
 def test_no_domain_takes_the_place_of_the_control_machine() -> None:

@@ -32,6 +32,11 @@ _NAME = re.compile(r"\w[\w.+@-]{0,199}")
 # Caches and logs have a file for each host, whose name ends with the host's.
 _MAX_BYTES = 200
 _FILES = (".yml", ".yaml", ".json")
+# What a resolver takes for an address of IPv4 (inet_aton(3)), such as 127.1, 0 or 0x7f000001, and
+# what it takes for this machine itself.
+_NUMBER = r"(?:0x[0-9a-f]*|[0-9]+)"
+_ADDRESS = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}){{0,3}}\.?", re.IGNORECASE)
+_HERE = re.compile(r"(?:.*\.)?(?:ip6-)?(?:localhost[46]?|loopback)(?:\.localdomain[46]?)?\.?", re.I)
 
 Naming = Callable[[dict[str, Any]], str]
 
@@ -129,6 +134,14 @@ def is_plain(name: str) -> bool:
         return "%" not in name and bool(ipaddress.ip_address(name))
     except ValueError:
         return False
+
+
+def leads_elsewhere(name: str) -> bool:
+    """Say whether a program that connects to ``name``, as ssh does, would not look it up as a name.
+
+    It would go to an address, to this machine itself, or as a user to another host (USER@HOST).
+    """
+    return "@" in name or ":" in name or bool(_ADDRESS.fullmatch(name) or _HERE.fullmatch(name))
 
 
 def _places(entry: InventoryEntry) -> list[str]:
