@@ -172,7 +172,7 @@ def test_hosts_that_do_not_report_are_named_with_the_time_and_left_out() -> None
             r"its libvirtd is silent: refused\nroot@evil; its last report is 1 s old, of"
             " 2027-01-15T07:59:59.000000Z",
         ),
-        Unreachable("kvm2", "it has never reported to the client worker"),
+        Unreachable("kvm2", "it has not reported since the client worker was started"),
         Unreachable("kvm3", "the client worker knows no host of that name"),
     )
     assert [host.name for host in seen.asked] == ["kvm3", "kvm0", "kvm2", "kvm1"]

@@ -196,7 +196,7 @@ def _silence(host: ReportedHost | None, now: float) -> str | None:
     if host is None:
         return "the client worker knows no host of that name"
     if host.age_s is None:
-        return "it has never reported to the client worker"
+        return "it has not reported since the client worker was started"
     last = f"its last report is {host.age_s:.0f} s old, of {_moment(host, now).iso}"
     if not host.alive:
         return f"its host worker is silent, {last}"
