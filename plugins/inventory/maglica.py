@@ -365,6 +365,13 @@ cache_timeout: 600
 on_host_error: last_known
 
 ---
+# What the hosts have reported, for a user who has an observer's key and no way to any host.
+plugin: maglica.cloud.maglica
+config: ~/.config/maglica/maglica.conf
+source: client_worker
+include: [vms]
+
+---
 # Guests without a network, reached through libvirtd.
 plugin: maglica.cloud.maglica
 config: maglica.conf

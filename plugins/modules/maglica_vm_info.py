@@ -47,6 +47,11 @@ EXAMPLES = r"""
     address_networks: [192.0.2.0/24]
   register: web
 
+- name: Ask the client worker, without a way to any host
+  maglica.cloud.maglica_vm_info:
+    source: client_worker
+  register: reported
+
 - name: Print their hosts
   ansible.builtin.debug:
     msg: "{{ web.vms | items2dict(key_name='name', value_name='host') }}"

@@ -5,11 +5,17 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from maglica.model.reported import ReportedDomain
+from maglica.model.vm import vm_uuid
+from support.client_worker import Worker
+from support.reports import report
 
 from .conftest import Inventory, Listed
 
@@ -44,13 +50,36 @@ def _minimal(listed: Listed) -> None:
     assert "ansible_host" not in listed.hosts["vm0.example.jp"]
 
 
+def _reported(listed: Listed) -> None:
+    assert listed.group("maglica_vms") == ["vm0.example.jp"]
+    assert listed.hosts["vm0.example.jp"]["maglica_report_age_s"] < 60
+
+
 def _qemu(listed: Listed) -> None:
     assert listed.group("maglica_vms") == ["db", "idle", "vm0"]
     connection = listed.hosts["vm0"]["ansible_connection"]
     assert connection == "community.libvirt.libvirt_qemu"
 
 
-LOOKS = (_configured, _named_hosts, _filtered, _minimal, _qemu)
+LOOKS = (_configured, _named_hosts, _filtered, _minimal, _reported, _qemu)
+
+
+@contextmanager
+def _client_worker(inventory: Inventory) -> Iterator[None]:
+    """Have one to which a host has reported a vm, and which the user's own configuration names."""
+    folder = inventory.folder / ".config" / "maglica"
+    folder.mkdir(parents=True)
+    worker = Worker(folder)
+    try:
+        worker.start()
+        name = "vm0.example.jp"
+        vm = ReportedDomain(name, vm_uuid(name), "kvm0.example.jp", "running", True)
+        said = {"report": report(), "requests": [], "shown": [vm]}
+        assert worker.host(vm.host).ask("hello", host=vm.host, **said)[0] == "welcome"
+        worker.library("alice").replace(folder / "maglica.conf")
+        yield
+    finally:
+        worker.close()
 
 
 def test_each_example_is_here() -> None:
@@ -67,7 +96,8 @@ def test_example(inventory: Inventory, kvm0: str, kvm1: str, web: str, number: i
     config = inventory.folder / "maglica.conf"
     config.write_text(f"[host kvm0.example.jp]\nuri = {configured}\n")
     inventory.environment["MAGLICA_CONFIG"] = str(config)
-    listed = inventory.list(example)
+    with _client_worker(inventory) if LOOKS[number] is _reported else nullcontext():
+        listed = inventory.list(example)
     if LOOKS[number] is not _named_hosts:
         assert listed.warnings == ""
     LOOKS[number](listed)
