@@ -104,6 +104,11 @@ class Cloud:
         output = self.run("ansible-inventory", "--list")
         return listing.loads(output[output.index("{") :])
 
+    def listed(self, inventory: Path) -> dict:
+        """Return the variables by host of what an inventory file lists."""
+        output = self.run("ansible-inventory", "-i", str(inventory), "--list")
+        return listing.loads(output[output.index("{") :])["_meta"]["hostvars"]
+
     def in_guest(self, address: str, command: str) -> str:
         """Run a shell command in a guest, as soon as it has booted as far as its sshd."""
         deadline = time.monotonic() + 240
