@@ -26,6 +26,7 @@ from support.latency import proxied
 
 from . import hosts, plot
 from .listing_runs import Bench
+from .reporting import reporting
 
 DOCUMENT = CHECKOUT / "docs" / "performance-listing.md"
 PLOT = CHECKOUT / "docs" / "performance-listing.svg"
@@ -172,6 +173,55 @@ def growth(bench: Bench) -> tuple[list[Figure], dict[str, list[tuple[int, float]
     return found, {"hosts": by_hosts, "domains": by_domains}
 
 
+def reports(bench: Bench) -> list[Figure]:
+    """Compare what the client worker tells with libvirt, and with what Ansible itself takes."""
+    found = []
+    bench.fleet.fill(4, DOMAINS)
+    with reporting(bench.folder / "few") as few:
+        few.report(bench.fleet.daemons[:4])
+        with hosts.delayed(bench.fleet.daemons[:4], 0.002) as uris:
+            runs = {"libvirt": bench.ours(uris), "client_worker": bench.reported(few.config)}
+            times = _alternating(bench, runs, ROUNDS, 4 * DOMAINS)
+    ratio = statistics.median(
+        libvirt / reported for libvirt, reported in zip(times["libvirt"], times["client_worker"])
+    )
+    own, other = (statistics.median(times[run]) for run in ("client_worker", "libvirt"))
+    how = f"{own:.2f} s against {other:.2f} s; {ROUNDS} rounds"
+    name = "ansible-inventory --list, 4 x 50 at 2 ms, source: client_worker: times libvirt's speed"
+    found.append(figures.at_least(name, ratio, 1, how))
+    bench.fleet.fill(MANY, 100)
+    with reporting(bench.folder / "many") as many:
+        told = many.report(bench.fleet.daemons[:MANY])
+        ours = bench.reported(many.config)
+        runs = {"client_worker": ours, "from memory": bench.floor(ours, MANY * 100)}
+        times = _alternating(bench, runs, 3, MANY * 100)
+    own, floor = (statistics.median(times[run]) for run in runs)
+    how = f"{own:.1f} s against {floor:.1f} s, what ansible-core itself takes for them; 3 rounds"
+    name = (
+        f"ansible-inventory --list, {MANY} x 100, source: client_worker: times ansible-core's own"
+    )
+    found.append(figures.at_most(name, own / floor, 2, how))
+    how = "one host x 100 domains, the message's frames before encryption"
+    for what, size, goal in (
+        ("nothing has changed", told.quiet, 800),
+        ("one domain has changed", told.changed, 4096),
+    ):
+        found.append(figures.at_most(f"a report when {what}: bytes", size, goal, how))
+    found.append(figures.reported("a report after a start: bytes", told.whole, how))
+    return found
+
+
+def _alternating(
+    bench: Bench, runs: Mapping[str, str], rounds: int, found: int
+) -> dict[str, list[float]]:
+    """Return what each of the inventory files took in so many rounds, in seconds."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _turn in range(rounds):
+        for name, file in runs.items():
+            times[name].append(bench.process(file, found=found).seconds)
+    return times
+
+
 def document(found: Sequence[Figure], grown: dict[str, list[tuple[int, float]]]) -> None:
     """Write the table and the plot."""
     plot.draw(PLOT, grown)
@@ -215,6 +265,7 @@ def main() -> int:
         found += silent_hosts(bench)
         last, grown = growth(bench)
         found += last
+        found += reports(bench)
     figures.write("listing", found)
     document(found, grown)
     print(figures.table(found))

@@ -52,9 +52,15 @@ class Bench:
     def ours(self, uris: Sequence[str], name: str = "bench", **options: Any) -> str:
         """Write an inventory file of this collection's plugin; it fails when a host is missing."""
         listed = [{"name": f"kvm{number}", "uri": uri} for number, uri in enumerate(uris)]
+        return self._ours(name, source="libvirt", hosts=listed, **options)
+
+    def reported(self, config: Path, name: str = "reported", **options: Any) -> str:
+        """Write one that asks the client worker that ``config`` names."""
+        return self._ours(name, source="client_worker", config=str(config), **options)
+
+    def _ours(self, name: str, **options: Any) -> str:
         path = self.folder / f"{name}.maglica.yml"
-        document = {"plugin": "maglica.cloud.maglica", "hosts": listed, "on_host_error": "fail"}
-        document.update(options)
+        document = {"plugin": "maglica.cloud.maglica", "on_host_error": "fail", **options}
         path.write_text(yaml.safe_dump(document))
         return str(path)
 
