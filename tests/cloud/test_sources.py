@@ -17,7 +17,7 @@ import yaml
 from maglica.config import config
 from maglica.wire import keys
 from support.cloud import CHECKOUT, IMAGE, STATE, Cloud, Result
-from support.plain_user import PlainUser
+from support.observing_user import ObservingUser
 
 VM = "shown.example.jp"
 # The access file is made of the files in the folder beside it, one for each name.
@@ -37,9 +37,9 @@ def vm(cloud: Cloud, clone) -> Result:
 
 
 @pytest.fixture(scope="module")
-def user(cloud: Cloud) -> Iterator[PlainUser]:
+def user(cloud: Cloud) -> Iterator[ObservingUser]:
     """A user with ansible-core and pyzmq in a clean venv, and an observer's key."""
-    user = PlainUser(CHECKOUT)
+    user = ObservingUser(CHECKOUT)
     venv = user.folder / "venv"
     wanted = (CHECKOUT / "requirements-dev.txt").read_text().splitlines()
     wanted = [line for line in wanted if line.startswith(("ansible-core=", "pyzmq="))]
@@ -98,7 +98,7 @@ def test_a_change_is_shown_at_once_by_both(cloud: Cloud, vm: Result, tmp_path: P
 
 
 def test_a_user_without_rights_sees_all(
-    cloud: Cloud, user: PlainUser, vm: Result, tmp_path: Path
+    cloud: Cloud, user: ObservingUser, vm: Result, tmp_path: Path
 ) -> None:
     for package in ("libvirt", "guestfs"):
         assert user.run("-c", f"import {package}").returncode, package

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from maglica.fleet.by_libvirt import LibvirtFleet
 from maglica.fleet.snapshot import Found, OnHost, Snapshot, every_host
-from maglica.fleet.source import Access
+from maglica.fleet.source import Access, Source
 from maglica.libvirtd.host_reader import Reading
 from maglica.libvirtd.hosts import Unreachable
 from maglica.model.request import DomainSummary, HostReport, HostStatus, PoolSummary, State
@@ -58,9 +58,11 @@ class FakeFleet(LibvirtFleet):
 
     domains: ClassVar[list[Domain]] = []
     silent: ClassVar[list[str]] = []
+    sources: ClassVar[list[Source]] = []
 
     @classmethod
     def of(cls, access: Access, _client: object) -> FakeFleet:
+        cls.sources.append(access.source)
         return cls(access.config.need_hosts())
 
     def find_vms(self, names: Container[str]) -> Found:

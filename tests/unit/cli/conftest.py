@@ -17,6 +17,7 @@ from support.fake_client import FakeClient
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
     monkeypatch.setattr(FakeFleet, "domains", [*seen(HOST0), *seen(HOST1)])
     monkeypatch.setattr(FakeFleet, "silent", [])
+    monkeypatch.setattr(FakeFleet, "sources", [])
     return FakeClient([HOST0, HOST1])
 
 

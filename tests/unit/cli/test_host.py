@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.cli_runs import HOST1, FakeFleet, Ran
+from maglica.cli import main
+from maglica.fleet.source import Source
+from maglica.model.reported import ReportedHost
+from support import reported
+from support.cli_runs import CLONE, HOST0, HOST1, SL61, FakeFleet, Ran, seen
 from support.fake_client import FakeClient
 
 
@@ -59,3 +64,38 @@ def test_without_hosts_nothing_can_be_said_of_vms(run: Callable[..., Ran], tmp_p
         assert (ran.status, ran.out) == (2, "")
         assert "section [host NAME] is missing" in ran.err
     assert run("host", "list", config=path).status == 0
+
+
+def test_who_tells_what_runs_where(run: Callable[..., Ran]) -> None:
+    commands = (["vm", "list"], ["image", "list"], ["vm", "show", "vm1.example.jp"])
+    acts = (["vm", "tag", "vm1.example.jp", "a"], [*CLONE, "--no-wait"])
+    for words in (*commands, *acts):
+        for said, source in (
+            ([], Source.AUTO),
+            (["--source=client_worker"], Source.CLIENT_WORKER),
+            (["--source", "libvirt"], Source.LIBVIRT),
+        ):
+            FakeFleet.sources.clear()
+            run(*words, *said)
+            assert set(FakeFleet.sources) == {source}, words
+    assert run("vm", "list", "--source=hearsay").status == 2
+
+
+def test_a_list_of_reports(
+    fake: FakeClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither hosts are configured, nor is libvirt needed."""
+    told = [reported.domain(replace(each, address=None)) for each in seen(HOST0)]
+    hosts = (ReportedHost(HOST0.host, alive=True, age_s=1.0), ReportedHost("new", alive=False))
+    fake.reported = reported.FakeReports(hosts, told).reported
+    path = tmp_path / "maglica.conf"
+    path.write_text("[client_worker]\naddress = 127.0.0.1\ninsecure = yes\n")
+
+    def ran(*words: str) -> str:
+        assert main.main(["--config", str(path), *words], lambda config: fake) == 0
+        return capsys.readouterr().out
+
+    assert [line.split()[0] for line in ran("vm", "list").splitlines()[2:]] == ["vm1.example.jp"]
+    (vm,) = json.loads(ran("vm", "list", "--json", "--host", HOST0.host))
+    assert 1.0 <= vm["report_age_s"] < 60
+    assert SL61 in ran("image", "list")
