@@ -73,8 +73,9 @@ class JoinedSuite:
         wanted = {"image": image, "state": Presence.STOPPED, "tags": ("web",), "vcpus": 2}
         cell.hold()
         bring(cell, Waiting(wait=False))
-        with pytest.raises(errors.RequestConflict, match=f"cannot change vm {NAME} yet"):
-            bring(cell, Waiting(wait=False), **wanted)
+        for act in (foresee, bring):
+            with pytest.raises(errors.RequestConflict, match=f"cannot change vm {NAME} yet"):
+                act(cell, Waiting(wait=False), **wanted)
         foreseen = foresee(cell, **wanted)
         made = release_and_bring(cell, **wanted)
         assert made.vm is not None

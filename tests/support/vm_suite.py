@@ -74,9 +74,9 @@ def release_and_bring(cell: Cell, **fields: object) -> Target:
     return only(task.bring([wanted]))
 
 
-def foresee(cell: Cell, **fields: object) -> Target:
+def foresee(cell: Cell, waiting: Waiting = PATIENT, **fields: object) -> Target:
     wanted = want(**{"name": NAME, "image": IMAGE, **fields})
-    return only(Task(cell.client, cell.hosts, Waiting()).foresee([wanted]))
+    return only(Task(cell.client, cell.hosts, waiting).foresee([wanted]))
 
 
 class VmSuite:

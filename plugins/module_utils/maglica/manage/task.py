@@ -101,6 +101,7 @@ class Task:
                     target.after.update(written.way(spec, placement.host, known))
         for target in targets:
             target.request = target.plan.joined
+            target.error = target.error or self._too_early(target)
             if target.wanted.state is not Presence.ABSENT and target.error is None:
                 target.vm = _foreseen(target)
         return targets
@@ -242,15 +243,23 @@ class Task:
             except MaglicaError as error:
                 target.error = error
                 return False
-        elif joined is not None and not self._waiting.wait and (joined.cancelling or target.steps):
-            does = "is being cancelled" if joined.cancelling else "is just making it"
-            target.error = RequestConflict(
-                f"cannot {'make' if joined.cancelling else 'change'} vm {target.name} yet: request"
-                f" {joined.id} on host {joined.host} {does}"
-            )
-            return False
-        target.request = joined
-        return True
+        target.error = self._too_early(target)
+        if target.error is None:
+            target.request = joined
+        return target.error is None
+
+    def _too_early(self, target: Target) -> MaglicaError | None:
+        """Return why a task that does not wait can't ask for what follows on what is under way."""
+        joined = target.plan.joined
+        if joined is None or self._waiting.wait or target.plan.cancel:
+            return None
+        if not joined.cancelling and not target.steps:
+            return None
+        does = "is being cancelled" if joined.cancelling else "is just making it"
+        return RequestConflict(
+            f"cannot {'make' if joined.cancelling else 'change'} vm {target.name} yet: request"
+            f" {joined.id} on host {joined.host} {does}"
+        )
 
     def _submit(self, targets: Sequence[Target]) -> None:
         """Hand in what is next for each of these."""
