@@ -72,14 +72,14 @@ options:
   vcpus:
     description:
       - The number of virtual CPUs. Without it a vm is made with as many as the image has.
-      - A running vm gets another number at its next start.
+      - A running vm gets another number at its next start, such as that of O(state=restarted).
     type: int
   memory:
     description:
       - The memory, in MiB, or with the unit C(MiB), C(GiB) or C(TiB), such as V(2GiB). Without it a
         vm is made with as much as the image has.
       - C(GB) is an error, as in O(disk_size), since it may mean two sizes.
-      - A running vm gets another size at its next start.
+      - A running vm gets another size at its next start, such as that of O(state=restarted).
     type: str
   disk_size:
     description:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .maglica.manage.shown import restart_warning
 from .maglica.manage.target import Target, WaitFor, Waiting, warnings
 from .maglica.manage.wanted import Wanted, want
 from .maglica.model import sizes
@@ -105,8 +106,10 @@ def waiting(parameters: Mapping[str, Any]) -> Waiting:
 
 
 def warn(module: Any, targets: Sequence[Target]) -> None:
-    """Say which options were given for vms that are there, and changed nothing."""
-    for text in warnings(targets):
+    """Say which options were given for vms that are there, and changed nothing, and which vms have
+    another size from their next start on.
+    """
+    for text in filter(None, (*warnings(targets), restart_warning(targets))):
         module.warn(one_line(text))
 
 

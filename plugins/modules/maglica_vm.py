@@ -195,6 +195,8 @@ vm:
     who: root
     vcpus: 1
     memory_mib: 512
+    restart_needed: false
+    next_start: null
     interfaces:
       - mac: "52:54:00:6b:3c:58"
         network: default
@@ -273,12 +275,22 @@ vm:
       elements: str
       returned: always
     vcpus:
-      description: The number of virtual CPUs.
+      description: The number of virtual CPUs, of one that runs those that it runs with.
       type: int
       returned: always
     memory_mib:
-      description: The memory in MiB.
+      description: The memory in MiB, of one that runs what it runs with.
       type: int
+      returned: always
+    restart_needed:
+      description:
+        - Whether it runs with another size than it was given, and has that from its next start on.
+          A warning says so, too.
+      type: bool
+      returned: always
+    next_start:
+      description: The C(vcpus) and C(memory_mib) from its next start on, if those are others.
+      type: dict
       returned: always
     interfaces:
       description: The network interfaces, each with its MAC address and known addresses.

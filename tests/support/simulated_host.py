@@ -231,7 +231,10 @@ class SimulatedHost:
                 size.set_vcpus(root, spec.vcpus)
             if spec.memory_mib:
                 size.set_memory(root, spec.memory_mib)
-            self._connection.defineXML(size.ET.tostring(root, encoding="unicode"))
+            xml = size.ET.tostring(root, encoding="unicode")
+            self._connection.defineXML(xml)
+            later = definition.describe(xml)
+            return shown.vm_of(domain, self.name).sized(later.vcpus, later.memory_mib)
         return shown.vm_of(domain, self.name)
 
 

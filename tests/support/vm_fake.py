@@ -226,8 +226,8 @@ class FakeCell:
         if kind == "remove":
             return replace(self.domains.pop(key), state="absent", active=False)
         if kind == "resize":
-            sizes = {"vcpus": spec.vcpus, "memory_mib": spec.memory_mib}
-            domain = replace(domain, **{name: size for name, size in sizes.items() if size})
+            sizes = (spec.vcpus or domain.vcpus, spec.memory_mib or domain.memory_mib)
+            domain = domain.sized(*sizes)
         elif kind == "tag":
             domain = replace(domain, tags=spec.tags)
         elif kind == "flatten":
@@ -235,6 +235,9 @@ class FakeCell:
         else:
             active = kind in ("start", "restart")
             domain = replace(domain, active=active, state="running" if active else "stopped")
+            if kind != "start":
+                domain = replace(domain, running_vcpus=None, running_memory_mib=None)
+                domain = domain.sized(domain.vcpus, domain.memory_mib)
         self.domains[key] = domain
         return domain
 

@@ -209,18 +209,6 @@ class VmSuite:
         assert started.vm is not None
         assert started.vm["state"] == "running"
 
-    def test_the_size_of_a_vm_that_is_there(self, cell: Cell) -> None:
-        bring(cell)
-        sizes = {"vcpus": 3, "memory_mib": 96}
-        foreseen = foresee(cell, **sizes)
-        changed = bring(cell, **sizes)
-        assert changed.vm is not None
-        assert changed.changed
-        assert (foreseen.before, foreseen.after) == (changed.before, changed.after)
-        assert (changed.after["vcpus"], changed.after["memory_mib"]) == (3, 96)
-        assert (changed.vm["vcpus"], changed.vm["memory_mib"]) == (3, 96)
-        assert not bring(cell, **sizes).changed
-
     def test_tags_are_given_with_the_clone_changed_and_taken_away(self, cell: Cell) -> None:
         made = bring(cell, tags=("web", "a"))
         assert made.vm is not None

@@ -19,6 +19,7 @@ from maglica.verbs.table import Presence
 from support.vm_beside_suite import BesideSuite
 from support.vm_fake import FakeCell
 from support.vm_joined_suite import JoinedSuite
+from support.vm_size_suite import SizeSuite
 from support.vm_suite import IMAGE, NAME, VmSuite, bring, foresee, release_and_bring
 
 
@@ -27,7 +28,7 @@ def cell() -> FakeCell:
     return FakeCell()
 
 
-class TestFakeCell(VmSuite, JoinedSuite, BesideSuite):
+class TestFakeCell(VmSuite, JoinedSuite, BesideSuite, SizeSuite):
     pass
 
 

@@ -221,6 +221,23 @@ def test_what_is_not_changed_is_said(
     assert texts == [f"{NAME}: not changed on a vm that is there: clone_mode, pool"]
 
 
+def test_a_restart_that_is_needed_is_warned_of(
+    run: Run, bring: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(maglica_vm.AnsibleModule, "warn", lambda _self, text: warned.append(text))
+    domain = Domain(NAME, "u", HOST, "running", True, vcpus=1, memory_mib=64)
+    bring["member"] = {"vm": _ansible.shown.of_domain(domain)}
+    run(image=IMAGE)
+    assert warned == []
+    bring["member"] = {"vm": _ansible.shown.of_domain(domain.sized(2, 64))}
+    assert run(image=IMAGE)["vm"]["next_start"] == {"vcpus": 2, "memory_mib": 64}
+    assert warned == [
+        f"a restart is needed: vm {NAME} on host {HOST} (it runs with 1 vCPU and 64 MiB, and has"
+        " 2 vCPUs and 64 MiB from its next start on); state=restarted does it"
+    ]
+
+
 def test_a_vm_that_is_gone_is_not_in_the_result(run: Run) -> None:
     assert {"vm", "request"} & run(state="absent").keys() == set()
 

@@ -230,6 +230,9 @@ def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: li
             member.error = VmUnknown(f"no host has a vm {member.name}")
     results = [_result(member) for member in members]
     console.show(results if len(results) > 1 else results[0], text.members(members))
+    warning = shown.restart_warning(members)
+    if warning is not None:
+        console.say(f"warning: {warning}")
     error = failures(members)
     if error is not None:
         raise error

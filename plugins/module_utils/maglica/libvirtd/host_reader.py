@@ -84,6 +84,7 @@ class Record:
     """A domain's handle (a ``virDomain``) and what is known of it.
 
     ``undecided``: its definition tells whether it is wanted. ``xml`` is kept only if asked for.
+    ``running``: what it runs with, if ``definition`` is that of its next start.
     ``on_network``, ``agent``: as in AskedDomain.
     """
 
@@ -92,6 +93,7 @@ class Record:
     statistics: Mapping[str, Any]
     undecided: bool = False
     definition: Definition | None = None
+    running: Definition | None = None
     xml: str | None = None
     on_network: bool = False
     agent: bool = False
@@ -288,8 +290,10 @@ def _looked_at(
         return record
     libvirt = _deps.need("libvirt")
     name = short(record.domain.name)
+    has_two = reading.inactive and record.domain.active
     try:
         xml = record.handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if reading.inactive else 0)
+        live = record.handle.XMLDesc(0) if has_two else None
     except faults() as error:
         if code(error) == libvirt.VIR_ERR_NO_DOMAIN:
             return None
@@ -298,6 +302,7 @@ def _looked_at(
         return record
     try:
         definition = domain_xml.describe(xml)
+        running = domain_xml.describe(live) if live is not None else None
     except ImageUnsupported as error:
         # A host can have thousands of these, each as long as libvirt sends: none is kept.
         session.note(f"{name} on host {record.domain.host}: {error}")
@@ -305,6 +310,7 @@ def _looked_at(
     return replace(
         record,
         definition=definition,
+        running=running,
         xml=xml if reading.xml else None,
         on_network=ON_NETWORK.search(xml) is not None,
         agent=AGENT_RUNS.search(xml) is not None,
@@ -316,6 +322,10 @@ def _domain(record: Record, reading: Reading) -> Domain:
     if definition is None:
         return domain
     domain = seen.described(replace(domain, xml=record.xml), definition, record.statistics)
+    running = record.running
+    if running is not None:
+        runs_with = replace(domain, vcpus=running.vcpus, memory_mib=running.memory_mib)
+        domain = runs_with.sized(domain.vcpus, domain.memory_mib)
     # A transient domain is gone when it stops: an inactive one is persistent.
     may_be = not (domain.active or domain.made) and reading.may_be_image(domain.name)
     return replace(domain, is_image=may_be or definition.is_made_image)

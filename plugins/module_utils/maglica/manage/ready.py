@@ -74,7 +74,8 @@ class FinalWait:
         read = []
         for target in targets:
             vm = target.request.vm if target.request else None
-            if self._waiting.until is WaitFor.CLONED and vm:
+            # Of one that was resized while it runs, the result has the sizes of its next start.
+            if self._waiting.until is WaitFor.CLONED and vm and not vm.restart_needed:
                 target.vm = vm_shown.of_domain(vm)
             else:
                 read.append(target)

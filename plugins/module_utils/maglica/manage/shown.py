@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from ..fleet import shown as fleet_shown
 from ..model.plain import plain
 from ..model.request import Request
+from ..model.text import some
 from ..model.vm import Domain
 from .target import Target
 
@@ -43,18 +45,45 @@ def difference(target: Target) -> dict[str, dict[str, Any]]:
 
 
 def of_domain(domain: Domain) -> dict[str, Any]:
-    """Return a vm as its host shows it, with all its addresses."""
-    addresses = [address for nic in domain.interfaces for address in nic.addresses]
-    shown = {**fleet_shown.vm(domain), "addresses": addresses}
+    """Return a vm as its host shows it, with all its addresses, and with the sizes that it runs
+    with; ``next_start`` has those after its next start, if they are others.
+    """
+    sizes = {"vcpus": domain.vcpus, "memory_mib": domain.memory_mib}
+    running = {"vcpus": domain.running_vcpus, "memory_mib": domain.running_memory_mib}
+    needed = domain.restart_needed
+    shown = fleet_shown.vm(domain)
     # What a task returns is no older than what it did.
     del shown["report_age_s"]
-    return shown
+    return {
+        **shown,
+        **(running if needed else sizes),
+        "addresses": [address for nic in domain.interfaces for address in nic.addresses],
+        "restart_needed": needed,
+        "next_start": sizes if needed else None,
+    }
+
+
+def restart_warning(targets: Iterable[Target]) -> str | None:
+    """Return which vms run with other sizes than they were given, if there are any."""
+    waiting = [each.vm for each in targets if each.vm and each.vm.get("restart_needed")]
+    if not waiting:
+        return None
+    vms = some([f"vm {vm['name']} on host {vm['host']} ({_sizes(vm)})" for vm in waiting])
+    return f"a restart is needed: {vms}; state=restarted does it"
+
+
+def _sizes(vm: dict[str, Any]) -> str:
+    def said(sizes: dict[str, Any]) -> str:
+        plural = "" if sizes["vcpus"] == 1 else "s"
+        return f"{sizes['vcpus']} vCPU{plural} and {sizes['memory_mib']} MiB"
+
+    return f"it runs with {said(vm)}, and has {said(vm['next_start'])} from its next start on"
 
 
 def unknown(name: str, host: str | None = None) -> dict[str, Any]:
     """Return a vm of which no more is known, with all that ``of_domain`` shows, without values."""
     nothing = of_domain(Domain(name, uuid="", host="", state="", active=False))
-    return {**nothing, "uuid": None, "host": host, "state": None}
+    return {**nothing, "uuid": None, "host": host, "state": None, "restart_needed": None}
 
 
 def planned(after: dict[str, Any]) -> dict[str, Any]:

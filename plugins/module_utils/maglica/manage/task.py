@@ -332,7 +332,14 @@ def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple
 
 def _foreseen(target: Target) -> dict[str, Any]:
     existing = target.plan.existing
+    planned = dict(vm_shown.planned(target.after)) if target.changed else {}
+    goes_off = target.wanted.state in (Presence.STOPPED, Presence.RESTARTED)
+    if existing and existing.active and planned:
+        if goes_off:
+            existing = replace(existing, restart_needed=False)
+        else:
+            # It runs on with the sizes that it has.
+            existing = existing.sized(planned.pop("vcpus"), planned.pop("memory_mib"))
     shown = vm_shown.of_domain(existing) if existing else vm_shown.unknown(target.name)
-    planned = vm_shown.planned(target.after) if target.changed else {}
     # A vm has the same keys always; what else the plan says of it is for the diff.
     return {key: planned.get(key, value) for key, value in shown.items()}

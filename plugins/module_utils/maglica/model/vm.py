@@ -7,7 +7,7 @@ read at the start of each command.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .image import ImageVersion
 from .moment import Moment
@@ -64,7 +64,8 @@ class Domain:
 
     Only its reader has ``address``, the one that it prefers, an image's ``versions``, the newest
     last, if asked for, the definition, and when its host has reported it (None: libvirt itself
-    shows it).
+    shows it). Of one that runs it has ``running_vcpus`` and ``running_memory_mib``, what it runs
+    with, where it has looked at the next start.
     """
 
     name: str
@@ -92,6 +93,8 @@ class Domain:
     customize: str | None = None
     customize_reason: str | None = None
     address: str | None = field(default=None, metadata={"told": False})
+    running_vcpus: int | None = field(default=None, metadata={"told": False})
+    running_memory_mib: int | None = field(default=None, metadata={"told": False})
     versions: tuple[ImageVersion, ...] = field(default=(), metadata={"told": False})
     xml: str | None = field(default=None, metadata={"told": False})
     reported: Moment | None = field(default=None, metadata={"told": False})
@@ -102,6 +105,19 @@ class Domain:
         but does not.
         """
         return self.active and self.state not in _STANDING
+
+    def sized(self, vcpus: int | None, memory_mib: int | None) -> Domain:
+        """Return one that runs on with what it has, and has these sizes after its next start."""
+        running = (self.running_vcpus, self.running_memory_mib)
+        running = (self.vcpus, self.memory_mib) if running == (None, None) else running
+        return replace(
+            self,
+            vcpus=vcpus,
+            memory_mib=memory_mib,
+            running_vcpus=running[0],
+            running_memory_mib=running[1],
+            restart_needed=self.active and running != (vcpus, memory_mib),
+        )
 
     def without_details(self) -> Domain:
         """Return which domain it is, and its state."""
