@@ -31,11 +31,12 @@ options:
       - V(present) makes the vm and starts it if it is not there, else leaves it on or off.
       - V(running) makes it if it is not there, and starts it if it is off. One that is paused,
         suspended or crashed is let go on, woken or reset.
-      - V(stopped) makes it if it is not there, without starting it. A running vm is shut down.
+      - V(stopped) makes it if it is not there, without starting it. A running vm is shut down. One
+        that is paused or suspended goes on first, so that it can shut down; one that has crashed is
+        ended at once.
       - V(restarted) shuts a running vm down and starts it again by one request, with the size that
         it was given meanwhile or in the same task. That is always a change. One that is off is
-        started, one that is not there is made. One that is paused or suspended goes on first, so
-        that it can shut down; one that has crashed is ended at once.
+        started, one that is not there is made. One that stands still is treated as by V(stopped).
       - V(absent) removes the vm, running or not, with its disks and all that belongs to it. A
         request that is just making it is cancelled. While two hosts have a domain of its UUID it is
         an error (V(uuid_twice)), and nothing is removed.

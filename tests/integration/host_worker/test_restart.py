@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A restart, by a job and by the job that follows one that died, with libvirt's test driver."""
+"""A restart, by a job and by the job that follows one that died, and a stop of a guest that stands
+still, with libvirt's test driver.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,7 @@ from maglica.model.request import Request, State, new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs.restart import RestartSpec
 from maglica.verbs.start import StartSpec
+from maglica.verbs.stop import StopSpec
 from support.own_libvirtd import MADE
 
 NAME = "vm0.example.jp"
@@ -46,8 +49,8 @@ class Rig:
         number: int = self.context.connect().lookupByUUIDString(UUID).ID()
         return number
 
-    def request(self, **fields: Any) -> Request:
-        spec = RestartSpec(NAME, UUID, "kvm0.example.jp", **fields)
+    def request(self, of: type[Any] = RestartSpec, **fields: Any) -> Request:
+        spec = of(NAME, UUID, "kvm0.example.jp", **fields)
         request = Request(new_request_id(), spec, host="kvm0.example.jp", who="alice")
         self.context.journal.accept([request])
         return request
@@ -87,7 +90,10 @@ def test_a_vm_that_is_off_is_started(rig: Rig) -> None:
     assert rig.vm.isActive()
 
 
-def test_a_vm_that_is_paused_goes_on_first(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("of", [RestartSpec, StopSpec])
+def test_a_vm_that_is_paused_goes_on_first(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, of: type[Any]
+) -> None:
     before = rig.run_number
     rig.vm.suspend()
     states = []
@@ -98,14 +104,26 @@ def test_a_vm_that_is_paused_goes_on_first(rig: Rig, monkeypatch: pytest.MonkeyP
         return real(domain)
 
     monkeypatch.setattr(libvirt.virDomain, "shutdown", shutdown)
-    assert rig.phases(rig.request()) == ["shutdown", "start"]
+    ended = rig.run(rig.request(of))
+    is_stop = of is StopSpec
+    assert [phase.name for phase in ended.phases] == ["shutdown", "start"][: 1 if is_stop else 2]
     assert states == [libvirt.VIR_DOMAIN_RUNNING]
-    assert rig.run_number != before
+    assert (rig.run_number != before, ended.vm.active) == (True, not is_stop)
 
 
+def test_a_vm_that_has_crashed_is_ended_by_a_stop(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashed = [libvirt.VIR_DOMAIN_CRASHED, 0]
+    monkeypatch.setattr(libvirt.virDomain, "state", lambda _domain, _flags=0: crashed)
+    ended = rig.run(rig.request(StopSpec))
+    assert (ended.state, ended.phases, rig.vm.isActive()) == (State.DONE, (), False)
+
+
+@pytest.mark.parametrize("of", [RestartSpec, StopSpec])
 @pytest.mark.parametrize("force", [True, False])
 def test_a_vm_that_can_not_go_on_is_ended_if_forced(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, force: bool
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, force: bool, of: type[Any]
 ) -> None:
     def resume(_domain: Any) -> None:
         raise libvirt.libvirtError("it is not to be resumed")
@@ -113,8 +131,7 @@ def test_a_vm_that_can_not_go_on_is_ended_if_forced(
     monkeypatch.setattr(libvirt.virDomain, "resume", resume)
     before = rig.run_number
     rig.vm.suspend()
-    request = rig.request(force=force)
-    ended = rig.run(request)
+    ended = rig.run(rig.request(of, force=force))
     assert ended.state is (State.DONE if force else State.FAILED)
     assert (rig.run_number != before) is force
 

@@ -15,7 +15,7 @@ from ....model.vm import Domain
 from ....verbs.restart import RestartSpec
 from ...journal.intents import Effect
 from ..context import JobContext
-from . import existing, shown, start, stop
+from . import existing, shown, stop
 
 _log = logging.getLogger(__name__)
 
@@ -84,24 +84,13 @@ def _end(domain: Any, request: Request, context: JobContext) -> None:
         return
     _announce(domain, request, context, domain.ID(), spec.stop_timeout)
     try:
-        _go_on(domain, state, spec.force)
+        stop.go_on(domain, state, spec.force)
         stop.end(domain, request, spec, context)
     except (LibvirtFailed, libvirt.libvirtError):
         if local.is_active(domain):
             # As a stop that fails: nothing is to be started, and no longer waited for.
             context.journal.forget(request.id)
         raise
-
-
-def _go_on(domain: Any, state: int, force: bool) -> None:
-    """Let a guest that stands still go on; one that can't is ended, if forced."""
-    libvirt = need("libvirt")
-    try:
-        start.go_on(domain, state)
-    except libvirt.libvirtError:
-        if not force:
-            raise
-        existing.destroy(domain)
 
 
 def undo(_request_id: str, data: dict[str, Any], context: JobContext) -> None:

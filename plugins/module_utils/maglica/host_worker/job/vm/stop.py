@@ -16,7 +16,7 @@ from ....model.request import Request
 from ....model.vm import Domain
 from ....verbs.stop import StopSpec
 from ..context import JobContext
-from . import existing, shown
+from . import existing, shown, start
 
 # A guest that was still booting has not seen the first one.
 BUTTON_SECONDS = 20
@@ -33,14 +33,33 @@ class Ends(Protocol):
 
 
 def stop(request: Request, context: JobContext) -> Domain:
-    """Ask the guest to shut down and wait until it is off; after the timeout end it, if forced."""
+    """Ask the guest to shut down and wait until it is off; after the timeout end it, if forced.
+
+    What is paused or suspended goes on first, so that it can shut down. What has crashed is ended.
+    """
     domain = existing.find(request, context)
     spec = existing.spec_of(request, StopSpec)
     with local.errors(f"stop {spec.name}", context.host):
         # The last view of a vm that is transient: it is gone when it is off.
         last = shown.vm_of(domain, context.host)
-        end(domain, request, spec, context)
+        state = int(domain.state()[0])
+        if state == need("libvirt").VIR_DOMAIN_CRASHED:
+            existing.destroy(domain)
+        else:
+            go_on(domain, state, spec.force)
+            end(domain, request, spec, context)
         return replace(last, state="stopped", active=False)
+
+
+def go_on(domain: Any, state: int, force: bool) -> None:
+    """Let a guest that stands still in ``state`` go on; one that can't is ended, if forced."""
+    libvirt = need("libvirt")
+    try:
+        start.go_on(domain, state)
+    except libvirt.libvirtError:
+        if not force:
+            raise
+        existing.destroy(domain)
 
 
 def end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None:
