@@ -14,6 +14,7 @@ from maglica.image import catalog
 from maglica.model.image import Firmware, ImageVersion
 from maglica.model.request import (
     Customize,
+    DomainSummary,
     Failure,
     ImageSummary,
     LookSummary,
@@ -253,7 +254,16 @@ def test_hosts_look_at_an_image(run: Callable[..., Ran], fake: FakeClient) -> No
 
 def test_what_can_not_be_looked_at(run: Callable[..., Ran], fake: FakeClient) -> None:
     ran = run("image", "inspect", "golden")
-    assert (ran.status, ran.err) == (3, "maglica: no host that is up has an image golden\n")
+    assert (ran.status, ran.err) == (
+        3,
+        "maglica: cannot inspect image golden: no host that is up has it\n",
+    )
+    on = DomainSummary("golden", "u", True, True, False, 1, 64)
+    report = replace(HOST0.report, domains=(*HOST0.report.domains, on))
+    fake._hosts[HOST0.host] = replace(HOST0, report=report)
+    ran = run("image", "inspect", "golden")
+    text = f"it is running on {HOST0.host}: shut it down"
+    assert ran.err == f"maglica: cannot inspect image golden: {text}\n"
     failure = Failure("image_running", "cannot inspect image golden: it is running")
     fake.story = [{"state": State.FAILED, "failure": failure}]
     ran = run("image", "inspect", "golden", "--host", "host0.example.jp", "--json")

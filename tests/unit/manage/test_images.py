@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 from maglica.manage.image_wanted import ImageState, WantedImage, want
 from maglica.manage.images import bring, failure, foresee
-from maglica.model.errors import HostDown, HostUnknown, ImageUnknown, LimitExceeded, PeerSilent
+from maglica.model.errors import (
+    HostDown,
+    HostUnknown,
+    ImageRunning,
+    ImageUnknown,
+    LimitExceeded,
+    PeerSilent,
+)
 from maglica.model.request import (
     BaseSummary,
     Customize,
@@ -90,7 +97,7 @@ def test_a_named_host_must_have_the_image_to_prepare() -> None:
     hosts = (status("a"), status("b", domains=()), status("c", domains=(image(active=True),)))
     with pytest.raises(ImageUnknown, match=f"image {IMAGE} on host b: it has no such image"):
         to_do(replace(PREPARED, hosts=("a", "b")), *hosts)
-    with pytest.raises(ImageUnknown, match=f"image {IMAGE} on host c: the image is running"):
+    with pytest.raises(ImageRunning, match=f"image {IMAGE} on host c: it is running: shut it down"):
         to_do(replace(PREPARED, hosts=("c",)), *hosts)
     assert to_do(replace(RELEASED, hosts=("b", "c")), *hosts) == {"b": False, "c": False}
 
@@ -105,7 +112,7 @@ def test_a_host_that_is_named_twice_is_asked_once() -> None:
 def test_an_image_that_nobody_has() -> None:
     with pytest.raises(ImageUnknown, match="no host that is up has it"):
         to_do(PREPARED, status("a", domains=()))
-    with pytest.raises(ImageUnknown, match="it is running on a"):
+    with pytest.raises(ImageRunning, match="it is running on a: shut it down"):
         to_do(PREPARED, status("a", domains=(image(active=True),)))
 
 

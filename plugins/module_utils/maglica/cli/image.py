@@ -10,6 +10,7 @@ from pathlib import Path
 from ..image import catalog, checksum
 from ..image.origin import FORMATS
 from ..manage import images, inspection
+from ..manage.image_plan import not_there
 from ..manage.image_wanted import ImageState, WantedImage, want
 from ..manage.outcome import together
 from ..model import urls
@@ -119,11 +120,12 @@ def list_catalog(cloud: Cloud, _asked: argparse.Namespace, console: Console) -> 
 
 def inspect(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     """Have hosts look at the image, and show what they know of its present version then."""
-    hosts = asked.hosts or [
-        status.host for status in cloud.client.hosts() if status.alive and _has(status, asked.name)
-    ]
+    hosts = asked.hosts
     if not hosts:
-        raise ImageUnknown(f"no host that is up has an image {asked.name}")
+        alive = [status for status in cloud.client.hosts() if status.alive]
+        hosts = [status.host for status in alive if _has(status, asked.name)]
+        if not hosts:
+            raise not_there(f"cannot inspect image {asked.name}", asked.name, alive)
     follow = Follow(console)
     where = [(host, asked.name) for host in dict.fromkeys(hosts)]
     with follow.followed():

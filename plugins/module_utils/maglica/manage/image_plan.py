@@ -23,6 +23,7 @@ from ..model.errors import (
     NotOwn,
 )
 from ..model.request import HostStatus, ImageSummary, Request
+from ..model.text import some
 from ..verbs.prepare import PrepareSpec
 from ..verbs.release import ReleaseSpec
 from ..verbs.remove_image import RemoveImageSpec
@@ -51,8 +52,9 @@ class Place:
 def plan(hosts: Iterable[HostStatus], wanted: WantedImage) -> list[Place]:
     """Return what is to do on each host that is meant.
 
-    Raises HostUnknown, HostDown, ImageUnknown where an image that must be there is not, and for a
-    domain that Maglica did not make NameTaken, or NotOwn where it shall be absent.
+    Raises HostUnknown, HostDown, ImageUnknown where an image that must be there is not,
+    ImageRunning where it is on, and for a domain that Maglica did not make NameTaken, or NotOwn
+    where it shall be absent.
     """
     known = {status.host: status for status in hosts}
     named = [_named(known, host, wanted) for host in wanted.hosts]
@@ -83,8 +85,9 @@ def _named(known: dict[str, HostStatus], host: str, wanted: WantedImage) -> Host
     if not status.alive:
         raise HostDown(f"{wanted.cannot(host)}: its host worker does not answer")
     if wanted.state is ImageState.PREPARED and not _has(status, wanted):
-        why = "the image is running" if _runs(status, wanted.name) else "it has no such image"
-        raise ImageUnknown(f"{wanted.cannot(host)}: {why}")
+        if _runs(status, wanted.name):
+            raise ImageRunning(f"{wanted.cannot(host)}: it is running: shut it down")
+        raise ImageUnknown(f"{wanted.cannot(host)}: it has no such image")
     return status
 
 
@@ -97,10 +100,16 @@ def _all(known: Iterable[HostStatus], wanted: WantedImage) -> list[HostStatus]:
         return alive
     found = [status for status in alive if _has(status, wanted)]
     if not found and wanted.state is ImageState.PREPARED:
-        active = [status.host for status in alive if _runs(status, wanted.name)]
-        why = f"it is running on {' and '.join(active)}" if active else "no host that is up has it"
-        raise ImageUnknown(f"{wanted.cannot()}: {why}")
+        raise not_there(wanted.cannot(), wanted.name, alive)
     return found
+
+
+def not_there(cannot: str, name: str, alive: Iterable[HostStatus]) -> MaglicaError:
+    """Return why none of the hosts that are up has an image of that name: it may be running."""
+    active = [status.host for status in alive if _runs(status, name)]
+    if active:
+        return ImageRunning(f"{cannot}: it is running on {some(active)}: shut it down")
+    return ImageUnknown(f"{cannot}: no host that is up has it")
 
 
 def _has(status: HostStatus, wanted: WantedImage) -> bool:
