@@ -139,6 +139,8 @@ class FakeCell:
         return tuple(placements)
 
     def _check_room(self, spec: Any) -> None:
+        if (spec.new_memory_mib or 0) > 1 << 20:
+            raise errors.NoRoom(f"cannot {spec.verb} {spec.name} on host {spec.host}: no room")
         if not table.of(spec).runs_vm:
             return
         domain = self.domains[spec.host, spec.name]

@@ -56,6 +56,19 @@ def committed(cell: Cell) -> int:
     return cell.context.hosts.candidates["kvm0"].reserved.committed_mib
 
 
+def test_a_resize_beyond_what_a_host_may_ever_commit_is_refused(cell: Cell) -> None:
+    cell.hello("kvm0", report(image(), domain("vm0", 64), domain("vm1", 64, active=True)))
+    for name in ("vm0", "vm1"):
+        too_large = act("resize", name, memory_mib=MOST + 1)
+        assert refusal(cell, too_large) == (
+            f"no_room: cannot resize {name} on host kvm0: {MOST + 1} MiB of memory asked for,"
+            f" {MOST} MiB may be committed there ({LIMIT}); ask for less, or raise the limit in the"
+            " client worker's configuration"
+        )
+        asked(cell, act("resize", name, memory_mib=MOST))
+        asked(cell, act("resize", name, vcpus=3))
+
+
 def test_clones_are_refused_by_what_is_committed_however_much_is_free(cell: Cell) -> None:
     running = [domain("old", 8192, active=True)]
     cell.hello("kvm0", report(image(), *running, memory_free_mib=16000))
@@ -143,15 +156,15 @@ def test_a_vm_that_was_stopped_since_takes_no_memory(cell: Cell) -> None:
 
 
 def test_the_size_that_a_vm_has_by_its_start_counts(cell: Cell) -> None:
-    cell.hello("kvm0", report(image(), domain("a", 512), domain("b", MOST)))
-    resize = act("resize", "a", memory_mib=20000)
+    cell.hello("kvm0", report(image(), domain("a", 512), domain("b", 8192, active=True)))
+    resize = act("resize", "a", memory_mib=15000)
     both = {"requests": [resize, act("start", "a")]}
-    assert "20000 MiB of memory needed" in refusal(cell, both, "submit")
+    assert "15000 MiB of memory needed" in refusal(cell, both, "submit")
     # Under way, then done, and before a report tells.
     request = asked(cell, resize)
-    assert "20000 MiB of memory needed" in refusal(cell, act("start", "a"))
+    assert "15000 MiB of memory needed" in refusal(cell, act("start", "a"))
     done(cell, request)
-    assert "20000 MiB of memory needed" in refusal(cell, act("start", "a"))
+    assert "15000 MiB of memory needed" in refusal(cell, act("start", "a"))
     done(cell, asked(cell, act("resize", "a", memory_mib=1024)))
     asked(cell, act("start", "a"))
     assert committed(cell) == 1024
@@ -173,16 +186,17 @@ def test_the_start_of_a_vm_that_no_report_has_shown(cell: Cell) -> None:
 
 
 def test_the_size_that_a_vm_was_given_before_a_report_has_shown_it(cell: Cell) -> None:
-    cell.hello()
+    shown = report(image(), domain("b", 8192, active=True))
+    cell.hello("kvm0", shown)
     request = cell.clone("vm0", memory_mib=512, start=False)
     done(cell, request)
     uuid = vm_uuid(request.id)
     for older in (False, True):
-        done(cell, asked(cell, act("resize", "vm0", uuid, memory_mib=20000)))
+        done(cell, asked(cell, act("resize", "vm0", uuid, memory_mib=15000)))
         if older:
             # Made before the vm was.
-            cell.hello()
-        assert "20000 MiB of memory needed" in refusal(cell, act("start", "vm0", uuid))
+            cell.hello("kvm0", shown)
+        assert "15000 MiB of memory needed" in refusal(cell, act("start", "vm0", uuid))
     done(cell, asked(cell, act("resize", "vm0", uuid, memory_mib=1024)))
     asked(cell, act("start", "vm0", uuid))
     assert committed(cell) == 1024

@@ -77,12 +77,22 @@ def test_check_mode_asks_the_client_worker_of_whatever_would_be_asked_for(
     cell: FakeCell, state: Presence
 ) -> None:
     # More than a host has: it is refused when the vm is to run.
-    for sizes in ({}, {"memory_mib": 1 << 21}):
-        bring(cell, state=Presence.STOPPED, **sizes)
+    made = bring(cell, state=Presence.STOPPED)
+    key = (made.vm["host"], NAME)
+    cell.domains[key] = replace(cell.domains[key], memory_mib=1 << 21)
     for act in (foresee, bring):
         with pytest.raises(errors.NoRoom, match=f"start {NAME} on host"):
             act(cell, state=state)
     assert foresee(cell, state=Presence.ABSENT).changed
+
+
+@pytest.mark.parametrize("act", [foresee, bring])
+def test_what_is_refused_later_is_not_begun(cell: FakeCell, act: Any) -> None:
+    bring(cell)
+    before = dict(cell.domains)
+    with pytest.raises(errors.NoRoom, match=f"cannot resize {NAME} on host"):
+        act(cell, state=Presence.STOPPED, memory_mib=10 << 20)
+    assert (cell.domains, len(cell.client.list())) == (before, 1)
 
 
 @pytest.mark.parametrize("act", [foresee, bring])

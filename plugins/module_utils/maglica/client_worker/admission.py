@@ -30,7 +30,7 @@ from ..verbs.clone import CloneSpec
 from ..verbs.verb import Leaves, OnVm, Takes
 from .placement.candidates import Candidate, Choice
 from .placement.choose import place_all
-from .placement.memory import load, start
+from .placement.memory import check_size, load, start
 from .state import Context, waits_for_turn
 
 
@@ -212,6 +212,8 @@ def _places(context: Context, new: Sequence[Request], starts: Mapping[str, int])
     for request in new:
         if request.id in starts and isinstance(request.spec, OnVm):
             _start(candidates, request.spec, starts[request.id])
+        elif isinstance(request.spec, OnVm) and request.spec.new_memory_mib is not None:
+            _resize(candidates, request.spec, request.spec.new_memory_mib)
     clones = [
         request.spec
         for request in new
@@ -264,6 +266,18 @@ def _start(candidates: dict[str, Candidate], spec: OnVm, memory_mib: int) -> Non
         raise NoRoom(
             f"cannot {spec.verb} {spec.name} on host {spec.host}: {error}; stop other vms there, or"
             " raise the limit in the client worker's configuration"
+        ) from None
+
+
+def _resize(candidates: Mapping[str, Candidate], spec: OnVm, memory_mib: int) -> None:
+    host = candidates.get(spec.host)
+    try:
+        if host is not None:
+            check_size(host, memory_mib)
+    except NoRoom as error:
+        raise NoRoom(
+            f"cannot {spec.verb} {spec.name} on host {spec.host}: {error}; ask for less, or raise"
+            " the limit in the client worker's configuration"
         ) from None
 
 

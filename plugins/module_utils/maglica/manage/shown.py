@@ -13,6 +13,7 @@ from ..model.plain import plain
 from ..model.request import Request
 from ..model.text import some
 from ..model.vm import Domain
+from ..verbs.table import Presence
 from .target import Target
 
 # How a vm was made a guest of its own, which only its host finds out.
@@ -97,3 +98,19 @@ def _planned_interface(nic: dict[str, Any]) -> dict[str, Any]:
     addresses = [address.partition("/")[0] for address in nic.get("addresses", ())]
     connected = nic.get("network") or nic.get("bridge")
     return {"mac": nic.get("mac"), "network": connected, "addresses": addresses}
+
+
+def foreseen(target: Target) -> dict[str, Any]:
+    """Return a vm as its plan says that it will be."""
+    existing = target.plan.existing
+    after = dict(planned(target.after)) if target.changed else {}
+    goes_off = target.wanted.state in (Presence.STOPPED, Presence.RESTARTED)
+    if existing and existing.active and after:
+        if goes_off:
+            existing = replace(existing, restart_needed=False)
+        else:
+            # It runs on with the sizes that it has.
+            existing = existing.sized(after.pop("vcpus"), after.pop("memory_mib"))
+    shown = of_domain(existing) if existing else unknown(target.name)
+    # A vm has the same keys always; what else the plan says of it is for the diff.
+    return {key: after.get(key, value) for key, value in shown.items()}

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Union
+from typing import Union
 
 from ..fleet.snapshot import Found
 from ..guest.cloud_init import user_data
@@ -29,6 +29,7 @@ from ..model.errors import (
 from ..model.request import (
     Customize,
     HostStatus,
+    Placement,
     Request,
     Spec,
     State,
@@ -90,9 +91,7 @@ class Task:
         raise, also what the client worker has against it.
         """
         targets = self._look(asked)
-        next_ = self._next_steps([target for target in targets if not target.plan.joined])
-        placements = self._client.plan_all([spec for _target, spec in next_]) if next_ else ()
-        for (target, spec), placement in zip(next_, placements):
+        for target, spec, placement in self._all_steps(targets):
             if isinstance(spec, CloneSpec):
                 target.after["host"] = placement.host
                 if spec.customize is not Customize.NONE:
@@ -103,8 +102,21 @@ class Task:
             target.request = target.plan.joined
             target.error = target.error or self._too_early(target)
             if target.wanted.state is not Presence.ABSENT and target.error is None:
-                target.vm = _foreseen(target)
+                target.vm = vm_shown.foreseen(target)
         return targets
+
+    def _all_steps(self, targets: Sequence[Target]) -> list[tuple[Target, Spec, Placement]]:
+        """Return all steps that targets would take now, and where. Raises what the client worker
+        has against one of them, also against a later one of several.
+        """
+        acting = [target for target in targets if not (target.plan.joined or target.error)]
+        next_ = self._next_steps(acting)
+        steps = [(target, spec) for target in acting for spec in target.steps]
+        if len(steps) > groups.MAX_VMS:
+            # More than it looks at together: those that are asked for first.
+            steps = next_
+        placements = self._client.plan_all([spec for _target, spec in steps]) if steps else ()
+        return [(*step, placement) for step, placement in zip(steps, placements)]
 
     def _host(self, name: str) -> HostStatus | None:
         if name not in self._statuses:
@@ -119,6 +131,9 @@ class Task:
         plan.decide or the client worker has against one of them.
         """
         targets = self._look(asked)
+        if self._waiting.wait and any(len(target.steps) > 1 for target in targets):
+            # What is refused later would leave a vm half changed.
+            self._all_steps(targets)
         going = self._go(targets, first=True)
         while going and self._waiting.wait:
             try:
@@ -328,18 +343,3 @@ def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple
     made.update(name for name, request in pending.items() if table.of(request).makes_vm)
     taken = {domain.name for domain in found.domains if domain.is_image or not domain.made}
     return groups.choose(group, made, taken)
-
-
-def _foreseen(target: Target) -> dict[str, Any]:
-    existing = target.plan.existing
-    planned = dict(vm_shown.planned(target.after)) if target.changed else {}
-    goes_off = target.wanted.state in (Presence.STOPPED, Presence.RESTARTED)
-    if existing and existing.active and planned:
-        if goes_off:
-            existing = replace(existing, restart_needed=False)
-        else:
-            # It runs on with the sizes that it has.
-            existing = existing.sized(planned.pop("vcpus"), planned.pop("memory_mib"))
-    shown = vm_shown.of_domain(existing) if existing else vm_shown.unknown(target.name)
-    # A vm has the same keys always; what else the plan says of it is for the diff.
-    return {key: planned.get(key, value) for key, value in shown.items()}

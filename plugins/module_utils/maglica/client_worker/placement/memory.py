@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...model import errors
+from ...model.memory_limit import MemoryLimit
 from ...verbs.clone import CloneSpec
 from .candidates import Candidate, Holdings
 
@@ -20,18 +21,37 @@ def check_memory(candidate: Candidate, more_mib: int) -> None:
 
     A worker that has just started does not tell how much there is.
     """
-    if candidate.holdings is None or not more_mib:
-        return
-    total, limit = candidate.holdings.report.memory_total_mib, candidate.limit
-    if not total:
+    total, limit = _total(candidate), candidate.limit
+    if candidate.holdings is None or not total or not more_mib:
         return
     left = limit.of(total) - candidate.holdings.committed_mib - candidate.reserved.committed_mib
     if more_mib > left:
         raise errors.NoRoom(
             f"{more_mib} MiB of memory needed, {max(left, 0)} of {limit.of(total)} MiB are left"
-            f" ({total} MiB less memory_reserve {limit.reserve_mib} MiB, times memory_overcommit"
-            f" {limit.overcommit:g})"
+            f" ({_figures(total, limit)})"
         )
+
+
+def check_size(candidate: Candidate, memory_mib: int) -> None:
+    """Raise NoRoom, with the figures, if a vm of so much memory could never be started there."""
+    total, limit = _total(candidate), candidate.limit
+    if total and memory_mib > limit.of(total):
+        raise errors.NoRoom(
+            f"{memory_mib} MiB of memory asked for, {limit.of(total)} MiB may be committed there"
+            f" ({_figures(total, limit)})"
+        )
+
+
+def _total(candidate: Candidate) -> int:
+    """Return a host's memory in MiB; 0 where its worker has not told it yet."""
+    return candidate.holdings.report.memory_total_mib if candidate.holdings else 0
+
+
+def _figures(total: int, limit: MemoryLimit) -> str:
+    return (
+        f"{total} MiB less memory_reserve {limit.reserve_mib} MiB, times memory_overcommit"
+        f" {limit.overcommit:g}"
+    )
 
 
 def start(candidate: Candidate, memory_mib: int) -> Candidate:
