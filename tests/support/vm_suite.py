@@ -321,3 +321,8 @@ class VmSuite:
         with pytest.raises(errors.HostDown):
             bring(cell, name="other", image=None)
         assert not bring(cell, name="other", state=Presence.ABSENT, host=KVM0).changed
+        cell.silence(KVM0)
+        for act in (foresee, bring):
+            text = f"clone {NAME}.*; it could not be looked at: host {KVM0}: "
+            with pytest.raises(errors.NameTaken, match=text):
+                act(cell)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
+from ..fleet.snapshot import Found
 from ..model import names
-from ..model.errors import NameInvalid
-from ..model.request import Customize
+from ..model.errors import HostDown, NameInvalid
+from ..model.request import Customize, Request
+from ..verbs import table
 from ..verbs.table import Presence
+from . import plan
 from .wanted import Wanted, want
 
 # As many as a submit_all may hold.
@@ -87,6 +90,22 @@ class Group:
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.pattern.number(name) is not None
+
+
+def among(group: Group, pending: Mapping[str, Request], found: Found) -> tuple[Wanted, ...]:
+    """Return the vms of a group that are wanted, or to be absent, of what was found and what is
+    just being made, by name. Raises HostDown, LibvirtFailed, and what ``choose`` raises.
+    """
+    for silent in found.unreachable:
+        raise HostDown(
+            f"cannot count the vms {group.pattern.text}: host {silent.host}: {silent.text}"
+        )
+    for domain in found.domains:
+        plan.need_definition(domain)
+    made = {domain.name for domain in found.domains if domain.made and not domain.is_image}
+    made.update(name for name, request in pending.items() if table.of(request).makes_vm)
+    taken = {domain.name for domain in found.domains if domain.is_image or not domain.made}
+    return choose(group, made, taken)
 
 
 def choose(group: Group, made: Collection[str], taken: Collection[str]) -> tuple[Wanted, ...]:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Union
 
@@ -21,9 +21,9 @@ from ..fleet.snapshot import Found
 from ..guest.cloud_init import user_data
 from ..model.errors import (
     DependencyMissing,
-    HostDown,
     LimitExceeded,
     MaglicaError,
+    NameTaken,
     RequestConflict,
 )
 from ..model.request import (
@@ -35,6 +35,7 @@ from ..model.request import (
     State,
     new_request_id,
 )
+from ..model.text import some
 from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.clone import CloneSpec
@@ -80,6 +81,7 @@ class Task:
         self._waiting = waiting
         self._on_change = on_change
         self._on_submit = on_submit or self._tell_each
+        self._seen = Found((), ())
         self._statuses: dict[str, HostStatus | None] = {}
         self._ends = time.monotonic() + waiting.timeout
         self._ready = FinalWait(hosts, waiting, self._ends)
@@ -115,7 +117,8 @@ class Task:
         if len(steps) > groups.MAX_VMS:
             # More than it looks at together: those that are asked for first.
             steps = next_
-        placements = self._client.plan_all([spec for _target, spec in steps]) if steps else ()
+        with self._not_seen():
+            placements = self._client.plan_all([spec for _target, spec in steps]) if steps else ()
         return [(*step, placement) for step, placement in zip(steps, placements)]
 
     def _host(self, name: str) -> HostStatus | None:
@@ -158,7 +161,7 @@ class Task:
         self._check_hosts([asked.model] if isinstance(asked, Group) else asked)
         if isinstance(asked, Group):
             pending, found = self._read(asked)
-            asked = _chosen(asked, pending, found)
+            asked = groups.among(asked, pending, found)
         else:
             pending, found = self._read({wanted.name for wanted in asked})
         groups.check(asked)
@@ -188,7 +191,9 @@ class Task:
             # The newest, but for one that makes the vm, after which all others come.
             if verb.makes_vm or request.name not in pending:
                 pending[request.name] = request
-        return pending, self._hosts.find_vms(names)
+        found = self._hosts.find_vms(names)
+        self._seen = found
+        return pending, found
 
     def _plan_again(self, targets: Sequence[Target]) -> None:
         """Plan anew for those about whose vm another request was open, which has ended now."""
@@ -282,9 +287,25 @@ class Task:
         if not next_:
             return
         asked = [Request(new_request_id(), spec) for _target, spec in next_]
-        for (target, _spec), request in zip(next_, self._client.submit_all(asked)):
+        with self._not_seen():
+            accepted = self._client.submit_all(asked)
+        for (target, _spec), request in zip(next_, accepted):
             target.request = request
             target.steps = target.steps[1:]
+
+    @contextmanager
+    def _not_seen(self) -> Iterator[None]:
+        """Say of a name that is taken which hosts were silent: it may be the vm itself that is
+        there.
+        """
+        try:
+            yield
+        except NameTaken as error:
+            silent = [f"host {host.host}: {host.text}" for host in self._seen.unreachable]
+            if not silent:
+                raise
+            text = f"{error}; it could not be looked at: {some(silent, '; ')}"
+            raise NameTaken(text) from error
 
     def _next_steps(self, targets: Sequence[Target]) -> list[tuple[Target, Spec]]:
         """Return the next step of each of these; all of its steps if nobody waits."""
@@ -330,16 +351,3 @@ def _check_user_data(asked: Sequence[Wanted]) -> None:
     for text in {wanted.clone.user_data for wanted in asked}:
         with suppress(DependencyMissing):
             user_data.parts(text or "")
-
-
-def _chosen(group: Group, pending: Mapping[str, Request], found: Found) -> tuple[Wanted, ...]:
-    for silent in found.unreachable:
-        raise HostDown(
-            f"cannot count the vms {group.pattern.text}: host {silent.host}: {silent.text}"
-        )
-    for domain in found.domains:
-        plan.need_definition(domain)
-    made = {domain.name for domain in found.domains if domain.made and not domain.is_image}
-    made.update(name for name, request in pending.items() if table.of(request).makes_vm)
-    taken = {domain.name for domain in found.domains if domain.is_image or not domain.made}
-    return groups.choose(group, made, taken)
