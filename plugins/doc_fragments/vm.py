@@ -270,12 +270,14 @@ options:
       - What to wait for when the vm is to run.
       - V(cloned) is when its host says that the request is done.
       - V(running) is when libvirt shows it as running as well.
-      - V(address) is when an address of it is known as well, leased by DHCP or fixed. Whether it
-        answers there is not looked at; after a restart it may be the lease from before. A vm that
-        is off is an error then (V(vm_stopped)), before anything is done, unless O(state) is
-        V(stopped), where nothing is waited for, or one that starts it.
+      - V(address) is when it has an address as well, by DHCP (after a restart it may be the lease
+        from before), or a fixed one that answers, which is one that the host's ARP table has, or
+        whose port 22 is open or refused where the module runs.
+      - V(ssh) is when a server of SSH answers at its address where the module runs.
+      - With V(address) and V(ssh), a vm that is off is an error (V(vm_stopped)), before anything is
+        done, unless O(state) is V(stopped), where nothing is waited for, or one that starts it.
     type: str
-    choices: [cloned, running, address]
+    choices: [cloned, running, address, ssh]
     default: running
   wait_timeout:
     description:

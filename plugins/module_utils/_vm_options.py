@@ -89,7 +89,7 @@ def wait_spec() -> dict[str, dict[str, Any]]:
         "wait": {"type": "bool", "default": True},
         "wait_for": {
             "type": "str",
-            "choices": ["cloned", "running", "address"],
+            "choices": [each.value for each in WaitFor],
             "default": "running",
         },
         "wait_timeout": {"type": "int", "default": 1800},

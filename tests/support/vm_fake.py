@@ -40,6 +40,9 @@ class FakeCell:
         self._failure: Failure | None = None
         self._silent: set[str] = set()
         self._times = count(1)
+        # Addresses at which nothing answers, and for each wait whether SSH is to answer.
+        self.deaf: set[str] = set()
+        self.waited: list[bool] = []
         for host in HOSTS:
             self.add(host, IMAGE, active=False, image=None)
 
@@ -93,9 +96,12 @@ class FakeCell:
         silent = tuple(Unreachable(host, "no answer") for host in sorted(self._silent))
         return Found(tuple(found), silent)
 
-    def wait_addresses(self, hosts: Container[str], uuids: Container[str], timeout: float) -> Found:
+    def wait_addresses(
+        self, hosts: Container[str], uuids: Container[str], timeout: float, ssh: bool = False
+    ) -> Found:
+        self.waited.append(ssh)
         found = (
-            domain
+            replace(domain, address=None) if domain.address in self.deaf else domain
             for domain in self.domains.values()
             if domain.host in hosts and domain.uuid in uuids
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from maglica.guest.cloud_init import yaml_text
-from maglica.manage.target import Waiting
+from maglica.manage.target import WaitFor, Waiting
 from maglica.manage.task import Task
 from maglica.manage.wanted import want
 from maglica.model import errors
@@ -20,7 +20,7 @@ from support.vm_beside_suite import BesideSuite
 from support.vm_fake import FakeCell
 from support.vm_joined_suite import JoinedSuite
 from support.vm_size_suite import SizeSuite
-from support.vm_suite import IMAGE, NAME, VmSuite, bring, foresee, release_and_bring
+from support.vm_suite import FIXED, IMAGE, NAME, VmSuite, bring, foresee, release_and_bring
 
 
 @pytest.fixture
@@ -84,6 +84,27 @@ def test_check_mode_asks_the_client_worker_of_whatever_would_be_asked_for(
         with pytest.raises(errors.NoRoom, match=f"start {NAME} on host"):
             act(cell, state=state)
     assert foresee(cell, state=Presence.ABSENT).changed
+
+
+@pytest.mark.parametrize(
+    ("until", "text"),
+    [
+        (WaitFor.ADDRESS, "but nothing answers at its fixed address 192.0.2.7 after 30 s: the"),
+        (WaitFor.SSH, "but no SSH server answers at 192.0.2.7 after 30 s; it may not be up yet"),
+    ],
+)
+def test_a_fixed_address_is_waited_for_until_it_answers(
+    cell: FakeCell, until: WaitFor, text: str
+) -> None:
+    patient = Waiting(until=until, timeout=30)
+    cell.deaf = {"192.0.2.7"}
+    with pytest.raises(errors.RequestTimeout, match=f"{NAME} runs on host .*, {text}"):
+        bring(cell, patient, interfaces=(FIXED,))
+    cell.deaf = set()
+    found = bring(cell, patient, interfaces=(FIXED,))
+    assert found.vm is not None
+    assert (found.changed, found.vm["address"]) == (False, "192.0.2.7")
+    assert cell.waited == [until is WaitFor.SSH] * 2
 
 
 @pytest.mark.parametrize("act", [foresee, bring])

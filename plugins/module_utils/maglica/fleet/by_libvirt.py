@@ -17,12 +17,13 @@ from .. import _deps
 from ..config.config import HostEntry
 from ..libvirtd import all_hosts, host_reader
 from ..libvirtd.addresses import ANY, Preference
-from ..libvirtd.host_reader import Reading
+from ..libvirtd.host_reader import Reading, Wanted
 from ..libvirtd.hosts import HostToRead
 from ..libvirtd.session import Options, Session
 from ..model.errors import HostUnknown
 from ..model.reported import AddressSource
 from ..model.vm import Domain
+from . import answers
 from .snapshot import AskedHost, Found, OnHost, Snapshot, every_host
 
 # How often a vm's lease is looked for, in seconds: soon after the start, then less often.
@@ -66,10 +67,12 @@ class LibvirtFleet:
         """Return the domains of those names; of one name alone without a look at any other."""
         return find_vms(self.hosts, names, self.timeout, self.auth_file)
 
-    def wait_addresses(self, hosts: Container[str], uuids: Container[str], timeout: float) -> Found:
-        """Return the domains with those UUIDs as soon as all have addresses."""
+    def wait_addresses(
+        self, hosts: Container[str], uuids: Container[str], timeout: float, ssh: bool = False
+    ) -> Found:
+        """Return the domains with those UUIDs as soon as all have addresses that answer."""
         chosen = [host for host in self.hosts if host.name in hosts]
-        return wait_addresses(chosen, uuids, timeout, auth_file=self.auth_file)
+        return wait_addresses(chosen, uuids, timeout, ssh=ssh, auth_file=self.auth_file)
 
     def all(self) -> Snapshot:
         """Return every domain, with its leased or else its fixed addresses."""
@@ -116,18 +119,21 @@ def wait_addresses(
     uuids: Container[str],
     timeout: float,
     *,
+    ssh: bool = False,
     preference: Preference = ANY,
     auth_file: str | None = None,
 ) -> Found:
-    """Wait until all vms of ``hosts`` with those UUIDs have addresses, leased or fixed.
+    """Wait until all vms of ``hosts`` with those UUIDs have an address: one that is leased, or that
+    the host's ARP table has, or a fixed one at which something answers this machine by TCP. With
+    ``ssh`` a server of SSH must answer this machine.
 
-    After ``timeout`` seconds those without one are returned so. One that is not there, or on a host
-    that can't be read, is not in the answer.
+    After ``timeout`` seconds those without one are returned so; their interfaces have the addresses
+    that are known. One that is not there, or on a host that can't be read, is not in the answer.
     """
     ends = time.monotonic() + timeout
     found, unreachable = all_hosts.each(
         hosts,
-        lambda session: _wait(session, uuids, preference, ends),
+        lambda session: _wait(session, uuids, preference, ends, ssh),
         # The last look may begin just before the end: leave it time to return.
         Options(timeout + _LAST_LOOK, auth_file=auth_file),
     )
@@ -152,25 +158,36 @@ def _find(session: Session, names: Container[str]) -> tuple[Domain, ...]:
 
 
 def _wait(
-    session: Session, uuids: Container[str], preference: Preference, ends: float
+    session: Session, uuids: Container[str], preference: Preference, ends: float, ssh: bool
 ) -> tuple[Domain, ...]:
     done: dict[str, Domain] = {}
-    reading = Reading(
-        sources=_KNOWN,
-        wanted=lambda domain, _known: domain.uuid in uuids and domain.uuid not in done,
-        preference=preference,
-        inactive=True,
-    )
     pause = _FIRST_LOOK
     with session.connected() as connection:
         while True:
-            found = host_reader.read_some(session, connection, reading)
+            found = _addressed(session, connection, preference, ssh, _but(uuids, done))
             done.update((domain.uuid, domain) for domain in found if domain.address)
             lacking = [domain for domain in found if not domain.address]
             if not lacking or time.monotonic() + pause > ends:
                 return (*done.values(), *lacking)
             session.sleep(pause)
             pause = min(pause * 1.5, _LAST_LOOK)
+
+
+def _but(uuids: Container[str], done: Container[str]) -> Wanted:
+    return lambda domain, _known: domain.uuid in uuids and domain.uuid not in done
+
+
+def _addressed(
+    session: Session, connection: Any, preference: Preference, ssh: bool, wanted: Wanted
+) -> list[Domain]:
+    """Return the domains, each with an address only if that is one that is met."""
+    reading = Reading(sources=answers.MET, wanted=wanted, preference=preference, inactive=True)
+
+    def recorded(uuids: Container[str]) -> tuple[Domain, ...]:
+        fixed = replace(reading, sources=(AddressSource.RECORDED,), wanted=_but(uuids, ()))
+        return host_reader.read_some(session, connection, fixed)
+
+    return answers.met(host_reader.read_some(session, connection, reading), recorded, ssh)
 
 
 def _named(session: Session, connection: Any, name: str, reading: Reading) -> Domain | None:

@@ -23,6 +23,7 @@ from ..model.moment import Moment
 from ..model.reported import AddressSource, ReportedDomain, ReportedHost
 from ..model.text import one_line, short
 from ..model.vm import Domain, Interface
+from . import answers
 from .snapshot import AskedHost, Found, OnHost, Snapshot, every_host
 
 # How often it is asked whether a vm has an address, in seconds. Its host tells a lease with its
@@ -119,10 +120,14 @@ class ReportedFleet:
         """Return every domain of those names, image or vm, with its leased or else its fixed
         addresses."""
         exact = tuple(sorted(names)) if isinstance(names, (set, frozenset)) else ()
-        return self._found(exact, wanted=lambda domain: domain.name in names)
+        answer = self._ask(names=exact)
+        found = _known(answer, _KNOWN.sources, lambda domain: domain.name in names)
+        return Found(tuple(found), answer.unreachable)
 
-    def wait_addresses(self, hosts: Container[str], uuids: Container[str], timeout: float) -> Found:
-        """Wait until all vms of ``hosts`` with those UUIDs have addresses, leased or fixed.
+    def wait_addresses(
+        self, hosts: Container[str], uuids: Container[str], timeout: float, ssh: bool = False
+    ) -> Found:
+        """Wait until all vms of ``hosts`` with those UUIDs have addresses, as by_libvirt does.
 
         After ``timeout`` seconds those without one are returned so. One that is not there, or on a
         host that does not report, is not in the answer.
@@ -132,10 +137,11 @@ class ReportedFleet:
         names: tuple[str, ...] = ()
         pause = _FIRST_LOOK
         while True:
-            found = self._found(
+            found = self._met(
                 names,
-                on_host=hosts.__contains__,
-                wanted=lambda domain: domain.uuid in uuids and domain.uuid not in done,
+                hosts.__contains__,
+                lambda domain: domain.uuid in uuids and domain.uuid not in done,
+                ssh,
             )
             done.update((domain.uuid, domain) for domain in found.domains if domain.address)
             lacking = [domain for domain in found.domains if not domain.address]
@@ -148,16 +154,20 @@ class ReportedFleet:
             time.sleep(pause)
             pause = min(pause * 1.5, _LAST_LOOK)
 
-    def _found(
+    def _met(
         self,
         names: tuple[str, ...],
+        on_host: OnHost,
         wanted: Callable[[Domain], bool],
-        on_host: OnHost = every_host,
+        ssh: bool,
     ) -> Found:
-        reading = replace(_KNOWN, wanted=lambda domain, _known: wanted(domain), inactive=True)
         answer = self._ask(on_host, names)
-        domains = _wanted(answer.domains, reading, {})
-        return Found(tuple(sorted(domains, key=lambda domain: domain.host)), answer.unreachable)
+        found = _known(answer, answers.MET, wanted)
+
+        def recorded(uuids: Container[str]) -> list[Domain]:
+            return _known(answer, (AddressSource.RECORDED,), lambda domain: domain.uuid in uuids)
+
+        return Found(tuple(answers.met(found, recorded, ssh)), answer.unreachable)
 
     def _ask(self, on_host: OnHost = every_host, names: Sequence[str] = ()) -> _Answer:
         """Ask the client worker, in one question. Raises HostUnknown."""
@@ -182,6 +192,13 @@ class ReportedFleet:
                 domain for domain in domains if domain.host in told and domain.host not in silent
             ),
         )
+
+
+def _known(
+    answer: _Answer, sources: tuple[AddressSource, ...], wanted: Callable[[Domain], bool]
+) -> list[Domain]:
+    reading = Reading(sources=sources, wanted=lambda domain, _known: wanted(domain), inactive=True)
+    return sorted(_wanted(answer.domains, reading, {}), key=lambda domain: domain.host)
 
 
 def _asked(name: str, entry: HostEntry | None, host: ReportedHost | None) -> AskedHost:

@@ -42,5 +42,5 @@ class Hosts(Protocol):
     def find_vms(self, names: Container[str]) -> Found: ...
 
     def wait_addresses(
-        self, hosts: Container[str], uuids: Container[str], timeout: float
+        self, hosts: Container[str], uuids: Container[str], timeout: float, ssh: bool = False
     ) -> Found: ...

@@ -16,6 +16,7 @@ from ..model.errors import (
     VmUnknown,
 )
 from ..model.request import Request
+from ..model.text import some
 from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.table import Presence
@@ -37,7 +38,7 @@ class FinalWait:
         shall stay so.
         """
         existing = target.plan.existing
-        waits = self._waiting.wait and self._waiting.until is WaitFor.ADDRESS
+        waits = self._waiting.wait and self._waiting.until.has_address
         if not waits or existing is None or existing.runs or target.plan.joined:
             return
         if target.wanted.state is Presence.PRESENT:
@@ -102,7 +103,8 @@ class FinalWait:
                 target.error = LibvirtFailed(
                     f"vm {domain.name} was started on host {domain.host}, but is {domain.state}"
                 )
-            elif self._waiting.until is WaitFor.ADDRESS and not domain.address:
+            elif self._waiting.until.has_address:
+                # A fixed one is known before anything answers there.
                 waiting.append(target)
         if not waiting:
             return
@@ -111,6 +113,7 @@ class FinalWait:
             {domain.host for domain in lacking},
             {domain.uuid for domain in lacking},
             max(self._ends - time.monotonic(), 0),
+            self._waiting.until is WaitFor.SSH,
         )
         by_uuid = {domain.uuid: domain for domain in found.domains}
         for target in waiting:
@@ -119,14 +122,27 @@ class FinalWait:
             if addressed is not None and addressed.address:
                 domains[target.name] = addressed
             else:
-                target.error = self._no_address(domain, addressed is not None, found)
+                target.error = self._no_address(domain, addressed, found)
 
-    def _no_address(self, domain: Domain, is_there: bool, found: Found) -> MaglicaError:
-        if not is_there:
+    def _no_address(self, domain: Domain, last: Domain | None, found: Found) -> MaglicaError:
+        if last is None:
             silent = _silent(found)
             return VmUnknown(
                 f"vm {domain.name} is not on host {domain.host} any more"
                 + (f" ({silent})" if silent else "")
+            )
+        known = some([address for nic in last.interfaces for address in nic.addresses])
+        if known and self._waiting.until is WaitFor.SSH:
+            return RequestTimeout(
+                f"vm {domain.name} runs on host {domain.host}, but no SSH server answers at {known}"
+                f" after {self._waiting.timeout:g} s; it may not be up yet, or this machine can't"
+                " reach that network: wait_for=address asks the host instead"
+            )
+        if known:
+            return RequestTimeout(
+                f"vm {domain.name} runs on host {domain.host}, but nothing answers at its fixed"
+                f" address {known} after {self._waiting.timeout:g} s: the host's ARP table does not"
+                " have it, and port 22 is silent from here; look at its addresses and its network"
             )
         return RequestTimeout(
             f"vm {domain.name} runs on host {domain.host}, but has no address after"

@@ -18,11 +18,16 @@ from .wanted import Wanted
 
 class WaitFor(str, enum.Enum):
     """When a vm that shall run is ready: its request is done, the vm is seen to run on its host,
-    or it has an address."""
+    or it has an address, or a server of SSH answers there."""
 
     CLONED = "cloned"
     RUNNING = "running"
     ADDRESS = "address"
+    SSH = "ssh"
+
+    @property
+    def has_address(self) -> bool:
+        return self in (WaitFor.ADDRESS, WaitFor.SSH)
 
 
 @dataclass(frozen=True)

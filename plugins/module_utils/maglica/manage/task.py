@@ -13,14 +13,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Union
 
 from ..fleet.snapshot import Found
-from ..guest.cloud_init import user_data
 from ..model.errors import (
-    DependencyMissing,
     LimitExceeded,
     MaglicaError,
     NameTaken,
@@ -41,7 +39,7 @@ from ..verbs import table
 from ..verbs.clone import CloneSpec
 from ..verbs.table import Presence
 from . import group as groups
-from . import plan, written
+from . import plan, user_data, written
 from . import shown as vm_shown
 from .group import Group
 from .outcome import failure_of
@@ -165,7 +163,7 @@ class Task:
         else:
             pending, found = self._read({wanted.name for wanted in asked})
         groups.check(asked)
-        _check_user_data(asked)
+        user_data.check(asked)
         targets = [Target(wanted) for wanted in asked]
         self._decide(targets, pending, found)
         refused = [target for target in targets if target.error]
@@ -341,13 +339,3 @@ class Task:
             lost = failure_of(request, self._waiting.timeout)
             if lost is not None and not (in_the_way and request.state.ended):
                 target.fail(lost, len(target.steps) + 1)
-
-
-def _check_user_data(asked: Sequence[Wanted]) -> None:
-    """Raise NameInvalid for user data that cloud-init would not take, or that undoes ours.
-
-    Its host looks at it, too, before anything is made; so this may be left out without PyYAML.
-    """
-    for text in {wanted.clone.user_data for wanted in asked}:
-        with suppress(DependencyMissing):
-            user_data.parts(text or "")

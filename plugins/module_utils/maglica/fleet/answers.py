@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether something answers at the addresses of vms, asked from this machine by TCP."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import selectors
+import socket
+import time
+from collections.abc import Callable, Collection, Container, Iterable
+from dataclasses import replace
+
+from ..model.reported import AddressSource
+from ..model.vm import Domain
+
+SSH_PORT = 22
+# What a server of SSH says first: RFC 4253, section 4.2.
+_BANNER = b"SSH-"
+# Who refuses is there.
+_THERE = (0, errno.ECONNREFUSED)
+# So many addresses are asked at once; each is a file that is open meanwhile.
+_AT_ONCE = 200
+
+
+# The sources of addresses that somebody uses.
+MET = (AddressSource.LEASE, AddressSource.ARP)
+# How long an address may take to answer, in seconds.
+_PATIENCE = 1.0
+
+
+def met(
+    found: Iterable[Domain], recorded: Callable[[Container[str]], Iterable[Domain]], ssh: bool
+) -> list[Domain]:
+    """Return the domains, each with an address only if that is met: one of the sources MET, which
+    ``found`` has, or one that answers; with ``ssh``, one at which a server of SSH speaks.
+
+    ``recorded`` returns those of some UUIDs with the addresses that were recorded for them: these
+    are known before anything is there.
+    """
+    known = {domain.uuid: domain for domain in found}
+    unmet = {uuid for uuid, domain in known.items() if domain.active and not domain.address}
+    if unmet:
+        known.update((domain.uuid, domain) for domain in recorded(unmet))
+    asked = {
+        uuid: domain.address
+        for uuid, domain in known.items()
+        if domain.address and (ssh or uuid in unmet)
+    }
+    there = answering(set(asked.values()), _PATIENCE, ssh=ssh)
+    return [
+        replace(domain, address=None) if uuid in asked and asked[uuid] not in there else domain
+        for uuid, domain in known.items()
+    ]
+
+
+def answering(
+    addresses: Collection[str], seconds: float, *, ssh: bool = False, port: int = SSH_PORT
+) -> set[str]:
+    """Return those of the addresses at which the port is open or refused; with ``ssh``, those at
+    which a server of SSH speaks. Takes at most so many seconds; of more than 200 addresses the
+    first are asked.
+    """
+    ends = time.monotonic() + seconds
+    found: set[str] = set()
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        for address in list(addresses)[:_AT_ONCE]:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            connection = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            connection.setblocking(False)
+            begun = connection.connect_ex((address, port))
+            if begun in (0, errno.EINPROGRESS):
+                selector.register(connection, selectors.EVENT_WRITE, (address, connection))
+            elif begun in _THERE and not ssh:
+                found.add(address)
+        while selector.get_map() and (left := ends - time.monotonic()) > 0:
+            for key, event in selector.select(left):
+                address, connection = key.data
+                error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if ssh and event & selectors.EVENT_WRITE and not error:
+                    # Connected: now it has to say something.
+                    selector.modify(connection, selectors.EVENT_READ, key.data)
+                    continue
+                if _speaks(connection) if ssh else error in _THERE:
+                    found.add(address)
+                selector.unregister(connection)
+    return found
+
+
+def _speaks(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(len(_BANNER)) == _BANNER
+    except OSError:
+        return False

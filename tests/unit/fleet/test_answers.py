@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who answers by TCP, and how the addresses of vms are waited for by it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from maglica.fleet import answers, by_libvirt
+from maglica.libvirtd.addresses import ANY
+from maglica.model.reported import AddressSource
+from maglica.model.vm import Domain, Interface
+
+SPEAKS, HANGS, CLOSES, REFUSES = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port at which one address speaks SSH, one takes connections, and one ends them."""
+    with socket.create_server((SPEAKS, 0)) as speaks:
+        found: int = speaks.getsockname()[1]
+        with (
+            socket.create_server((HANGS, found)),
+            socket.create_server((CLOSES, found)) as closes,
+        ):
+
+            def serve(server: socket.socket, said: bytes) -> None:
+                while True:
+                    try:
+                        connection, _peer = server.accept()
+                    except OSError:
+                        return
+                    with connection:
+                        connection.sendall(said)
+
+            for server, said in ((speaks, b"SSH-2.0-test\r\n"), (closes, b"")):
+                threading.Thread(target=serve, args=(server, said), daemon=True).start()
+            yield found
+            for server in (speaks, closes):
+                server.shutdown(socket.SHUT_RDWR)
+
+
+def test_who_is_there(port: int) -> None:
+    asked = [SPEAKS, HANGS, CLOSES, REFUSES, "255.255.255.255", "2001:db8::1"]
+    # Nobody has the last two.
+    begun = time.monotonic()
+    assert answers.answering(asked, 0.3, port=port) == {SPEAKS, HANGS, CLOSES, REFUSES}
+    assert answers.answering(asked, 0.3, ssh=True, port=port) == {SPEAKS}
+    assert time.monotonic() - begun < 5
+    assert answers.answering([], 9) == set()
+
+
+class Session:
+    """Knows no time."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def connected(self) -> Any:
+        return nullcontext()
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+def domain(name: str, address: str | None = None) -> Domain:
+    nic = Interface("52:54:00:00:00:01", "default", (address,) if address else ())
+    return Domain(name, name, "kvm0", "running", True, interfaces=(nic,), address=address)
+
+
+@pytest.mark.parametrize(
+    ("ssh", "there", "met"),
+    [
+        (False, [set()], {"leased"}),
+        (False, [set(), {"192.0.2.2"}], {"leased", "fixed"}),
+        (True, [{"192.0.2.1"}], {"leased"}),
+        (True, [{"192.0.2.2"}], {"fixed"}),
+    ],
+)
+def test_a_fixed_address_is_met_when_it_answers(
+    monkeypatch: pytest.MonkeyPatch, ssh: bool, there: list[set[str]], met: set[str]
+) -> None:
+    leased, fixed = domain("leased", "192.0.2.1"), domain("fixed", "192.0.2.2")
+    asked: list[set[str]] = []
+
+    def read_some(_session: Any, _connection: Any, reading: Any) -> tuple[Domain, ...]:
+        by_lease = AddressSource.LEASE in reading.sources
+        seen = (leased, replace(domain("fixed")) if by_lease else fixed)
+        return tuple(each for each in seen if reading.wanted(each, None))
+
+    def answering(addresses: set[str], _seconds: float, *, ssh: bool) -> set[str]:
+        asked.append(addresses)
+        return addresses & there[min(len(asked), len(there)) - 1]
+
+    monkeypatch.setattr(by_libvirt.host_reader, "read_some", read_some)
+    monkeypatch.setattr(answers, "answering", answering)
+    session: Any = Session()
+    ends = time.monotonic() + 0.3
+    found = by_libvirt._wait(session, {"leased", "fixed"}, ANY, ends, ssh)
+    assert {each.name for each in found if each.address} == met
+    assert all(each.interfaces[0].addresses for each in found)
+    assert asked[0] == ({"192.0.2.1", "192.0.2.2"} if ssh else {"192.0.2.2"})
+    # Who was met is not asked again.
+    assert len(session.slept) == len(asked) - 1
