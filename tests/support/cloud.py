@@ -59,6 +59,7 @@ class Cloud:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
         return kept | {
             "PATH": f"{BIN}:{os.environ['PATH']}",
+            "MAGLICA_CONFIG": str(STATE / "maglica.conf"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
         }

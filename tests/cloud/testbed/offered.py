@@ -41,5 +41,6 @@ def add(cloud: Layout) -> None:
         return
     with step(f"the hosts fetch {IMAGE}"):
         command = (cloud.build / "venv/bin/ansible", "localhost", "-m", "maglica_image")
-        run(*command, "-a", arguments(cloud), cwd=cloud.checkout, timeout=900)
+        environment = {**os.environ, "MAGLICA_CONFIG": str(cloud.state / "maglica.conf")}
+        run(*command, "-a", arguments(cloud), env=environment, cwd=cloud.checkout, timeout=900)
     mark.touch()
