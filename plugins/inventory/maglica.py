@@ -305,6 +305,8 @@ notes:
   - What the cache has (see O(cache)) is not used after the same user has changed something by
     M(maglica.cloud.maglica_vm), M(maglica.cloud.maglica_vms), M(maglica.cloud.maglica_image) or the
     command C(maglica), nor with C(meta=refresh_inventory) or C(--flush-cache).
+  - Several vms that have one address, as behind the NAT of different hosts, are named in a warning;
+    so are hosts whose group has one name, such as C(kvm-0) and C(kvm_0).
   - What is not known is V(null). A list is empty when nothing is in it, and with
     O(gather=minimal) also when it was not read (C(maglica_interfaces), C(maglica_disks),
     C(maglica_tags), C(maglica_ssh_host_keys), C(maglica_dependents)).
@@ -389,7 +391,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleParserError
+from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.cache import CachePluginAdjudicator
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.config import (
@@ -441,6 +443,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text i
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.vm import Domain
 from ansible_collections.maglica.cloud.plugins.plugin_utils import expressions
+from ansible_collections.maglica.cloud.plugins.plugin_utils.vaulted import Hidden, plain
 
 SUFFIXES = ("maglica.yml", "maglica.yaml")
 QEMU = "community.libvirt.libvirt_qemu"
@@ -481,10 +484,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             filters = self._filters()
             snapshot = self._snapshot(path, self._access(folder), filters, cache)
             wanted = fleet_shown.only_wanted(snapshot, filters.want)
-        except MaglicaError as error:
-            raise AnsibleParserError(one_line(f"{path}: {error}")) from error
-        self._tell(snapshot)
-        self._populate(wanted)
+            self._tell(snapshot)
+            self._populate(wanted)
+        except (MaglicaError, AnsibleError) as error:
+            # Of a cause Ansible shows the text as it is, be it one that a host has sent.
+            raise AnsibleParserError(one_line(f"{path}: {error}")) from None
 
     def _access(self, folder: Path) -> Access:
         source = Source(self.get_option("source"))
@@ -513,10 +517,12 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _filters(self) -> Filters:
         include, exclude = (
-            tuple(map(fleet_filter.rule, self.get_option(option) or ()))
+            tuple(fleet_filter.rule(plain(each)) for each in self.get_option(option) or ())
             for option in ("include_filters", "exclude_filters")
         )
         for rule in (*include, *exclude):
+            if isinstance(rule.expression, Hidden):
+                raise ConfigInvalid("a filter's expression can't be vaulted")
             expressions.names_in(rule.expression or "true")
         return Filters(include, exclude, self._evaluate)
 
@@ -634,6 +640,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         groups = self._add_groups(listed)
         composed = map(self._sanitize_group_name, self.get_option("groups") or ())
         listed, warnings = inventory_entries.distinct(listed, {*self.inventory.groups, *composed})
+        warnings += inventory_entries.shared_groups(groups)
+        if self.get_option("connection") != QEMU:
+            warnings += inventory_entries.shared_addresses(listed)
         for text in warnings:
             self.display.warning(one_line(text))
         for entry in listed:

@@ -9,6 +9,7 @@ import functools
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.errors import (
     ConfigInvalid,
 )
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import short
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
 
@@ -19,6 +20,6 @@ def names_in(expression: str) -> frozenset[str]:
     # Parsing alone: jinja2.meta would look for filters and tests, of which Ansible has its own.
     try:
         tree = Environment(autoescape=True).parse(f"{{{{ {expression} }}}}")
-    except TemplateSyntaxError as error:
-        raise ConfigInvalid(f"the filter {expression!r} is no expression: {error}") from error
+    except (TemplateSyntaxError, RecursionError) as error:
+        raise ConfigInvalid(f"the filter {short(expression)!r} is no expression: {error}") from None
     return frozenset(node.name for node in tree.find_all(nodes.Name))

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,15 @@ _READERS: dict[str, values.Reader] = {
 }
 
 
-def hosts(listed: Iterable[object]) -> list[HostEntry]:
+def hosts(listed: Collection[object]) -> list[HostEntry]:
     """Return the hosts that dictionaries of ``name``, ``uri`` and ``weight`` state.
 
     What is not stated of a host, or is None, has its default. Raises ConfigInvalid.
     """
+    if not listed:
+        raise ConfigInvalid(
+            "hosts: no host is named; without hosts the configuration file has them"
+        )
     return [_host(number, entry) for number, entry in enumerate(listed, start=1)]
 
 

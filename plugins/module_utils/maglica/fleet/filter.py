@@ -18,6 +18,7 @@ from typing import Union
 from ..libvirtd.hosts import Known
 from ..model.errors import ConfigInvalid
 from ..model.image import may_be_made_image
+from ..model.text import short
 from ..model.vm import Domain
 
 # Evaluates an expression on a domain; None when that is too early.
@@ -27,6 +28,8 @@ EARLY_KEYS = ("name", "host", "state", "uuid")
 # What an expression can ask for that no definition says.
 LATE_KEYS = ("address", "interfaces")
 _REGEX = "~"
+# What re.compile raises, also for what is too large for it.
+_NO_REGEX = (re.error, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -140,17 +143,17 @@ def _patterns(key: str, value: object) -> tuple[str, ...]:
     for entry in entries:
         if not isinstance(entry, (str, int, float)):
             raise ConfigInvalid(f"the filter's {key} {entry!r} is no text")
-    patterns = tuple(map(str, entries))
-    for pattern in patterns:
-        _check(pattern)
-    return patterns
+        _check(str(entry), repr(entry))
+    return tuple(map(str, entries))
 
 
-def _check(pattern: str) -> None:
+def _check(pattern: str, shown: str) -> None:
     try:
         re.compile(pattern[len(_REGEX) :] if pattern.startswith(_REGEX) else "")
-    except re.error as error:
-        raise ConfigInvalid(f"the filter's {pattern!r} is no regular expression: {error}") from None
+    except _NO_REGEX as error:
+        raise ConfigInvalid(
+            f"the filter's {short(shown)} is no regular expression: {error}"
+        ) from None
 
 
 def image_names(pattern: str | None) -> Callable[[str], bool]:
@@ -162,9 +165,9 @@ def image_names(pattern: str | None) -> Callable[[str], bool]:
         return lambda name: True
     try:
         is_match = re.compile(pattern).fullmatch
-    except re.error as error:
+    except _NO_REGEX as error:
         raise ConfigInvalid(
-            f"image_pattern {pattern!r} is no regular expression: {error}"
+            f"image_pattern {short(pattern)!r} is no regular expression: {error}"
         ) from None
     return lambda name: is_match(name) is not None
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import starmap
 from typing import Any
 
-from ..model.text import short
+from ..model.text import short, some
 from ..model.vm import Domain
 from . import shown as fleet_shown
 from .snapshot import Snapshot
@@ -124,6 +124,43 @@ def _names(entry: InventoryEntry) -> Iterator[str]:
         # such. A host that lies may call its domains as those of others are called here.
         yield entry.domain.uuid
         yield f"{entry.domain.uuid}@{place}"
+
+
+def shared_addresses(listed: Iterable[InventoryEntry]) -> list[str]:
+    """Return a warning for each address that several vms have: Ansible reaches one of them by it,
+    at most.
+    """
+    alike: dict[str, list[str]] = {}
+    for entry in listed:
+        if entry.domain is not None and entry.domain.address:
+            who = f"{entry.name} on {entry.domain.host}"
+            alike.setdefault(entry.domain.address, []).append(who)
+    return _first(
+        f"several vms have the address {address}, by which Ansible reaches one of them at most:"
+        f" {some(sorted(names))}; see the options address_networks and connection"
+        for address, names in sorted(alike.items())
+        if len(names) > 1
+    )
+
+
+def shared_groups(groups: Mapping[str, str]) -> list[str]:
+    """Return a warning for each group that is made of several, of ``groups`` by their names before
+    what no group's name may have was replaced.
+    """
+    alike: dict[str, list[str]] = {}
+    for name, group in groups.items():
+        alike.setdefault(group, []).append(name)
+    return _first(
+        f"the group {group} is that of several: {some(sorted(names))}"
+        for group, names in sorted(alike.items())
+        if len(names) > 1
+    )
+
+
+def _first(warnings: Iterable[str]) -> list[str]:
+    every = list(warnings)
+    more = len(every) - _WARNINGS
+    return every if more <= 0 else [*every[:_WARNINGS], f"and {more} more of this kind"]
 
 
 def is_plain(name: str) -> bool:
