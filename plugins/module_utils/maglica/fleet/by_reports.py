@@ -266,17 +266,19 @@ def _wanted(
 
 def _domain(told: ReportedDomain, reading: Reading, reported: Moment | None) -> Domain:
     interfaces = _with_addresses(told, () if reading.gather is Gather.MINIMAL else reading.sources)
-    same = {name: getattr(told, name) for name in _SAME}
-    if reading.inactive:
-        same["vcpus"] = told.vcpus if told.next_vcpus is None else told.next_vcpus
-        memory_mib = told.next_memory_mib
-        same["memory_mib"] = told.memory_mib if memory_mib is None else memory_mib
-    return Domain(
-        **same,
+    domain = Domain(
+        **{name: getattr(told, name) for name in _SAME},
         interfaces=interfaces,
         is_image=_is_image(told, reading),
         address=addresses.choose(interfaces, reading.preference),
         reported=reported,
+    )
+    if not (reading.inactive and told.active):
+        return domain
+    vcpus, memory_mib = told.next_vcpus, told.next_memory_mib
+    return domain.sized(
+        told.vcpus if vcpus is None else vcpus,
+        told.memory_mib if memory_mib is None else memory_mib,
     )
 
 
