@@ -292,17 +292,17 @@ def test_what_nothing_names_is_a_leftover(node: Node, tmp_path: Path) -> None:
     own.write_bytes(b"x" * 8192)
     other.write_bytes(b"x" * 8192)
     volume = f"<maglica:volume target='vda' pool='own' name='{own.name}' path='{own}'/>"
-    metadata = MADE.replace("request='r'", f"request='{request}'").replace(
-        "/>", f">{volume}</maglica:vm>"
-    )
+    made = MADE.replace("request='r'", f"request='{request}'")
+    metadata = made.replace("/>", f">{volume}</maglica:vm>")
     domain = node.libvirtd.define("vm0", vm_uuid(request), metadata)
     assert [leftover.path for leftover in node.report().leftovers] == [str(other)]
+    # What can't be read may name both.
+    note = f"<other:note xmlns:other='other'>{'x' * (1 << 20)}</other:note>"
+    node.libvirtd.define("vm0", vm_uuid(request), metadata + note)
+    assert node.report().leftovers == ()
     domain.undefine()
     found = node.report().leftovers
-    assert [(leftover.path, leftover.pool) for leftover in found] == [
-        (str(other), "own"),
-        (str(own), "own"),
-    ]
+    assert [(each.path, each.pool) for each in found] == [(str(other), "own"), (str(own), "own")]
     assert found[0].allocated_bytes >= 8192
 
 

@@ -5,11 +5,20 @@
 from __future__ import annotations
 
 from collections import deque
+from types import SimpleNamespace
+from unittest import mock
 
+import libvirt
 import pytest
 from maglica.host_worker.daemon.definitions import REREAD, Definitions
 from maglica.model.vm import vm_uuid
 from support.own_libvirtd import DOMAIN, MADE
+
+
+def libvirt_error(code: int) -> libvirt.libvirtError:
+    error = libvirt.libvirtError("it is broken")
+    error.err = (code, 0, "it is broken", 2, "", None, None, 0, 0)
+    return error
 
 
 class Handle:
@@ -22,6 +31,9 @@ class Handle:
 
     def ID(self) -> int:  # noqa: N802
         return -1
+
+    def UUIDString(self) -> str:  # noqa: N802
+        return self.uuid
 
     def XMLDesc(self, _flags: int = 0) -> str:  # noqa: N802 - the binding's name
         self.reads += 1
@@ -75,6 +87,36 @@ def test_a_definition_that_nobody_understands_is_known_as_such() -> None:
     assert known is not None
     assert (known.readable, known.made, known.memory_mib) == (False, False, 64)
     assert known.problem
+
+
+@pytest.mark.parametrize("denied", [True, False])
+def test_a_definition_that_can_not_be_read_costs_only_itself(denied: bool) -> None:
+    changed: deque[str] = deque()
+    definitions = Definitions(SimpleNamespace(isAlive=lambda: True), changed)
+    handle = Handle("a")
+    error = libvirt_error(libvirt.VIR_ERR_ACCESS_DENIED if denied else libvirt.VIR_ERR_RPC)
+    handle.XMLDesc = mock.Mock(side_effect=error)  # type: ignore[method-assign]
+    if denied:
+        handle.maxMemory = mock.Mock(side_effect=error)  # type: ignore[method-assign]
+    known = definitions.of(handle.uuid, handle)
+    assert known is not None
+    assert (known.readable, known.memory_mib) == (False, 0 if denied else 64)
+    assert known.problem == "its definition can't be read: it is broken"
+    # It is read again for each report.
+    del handle.XMLDesc
+    definitions.begin()
+    again = definitions.of(handle.uuid, handle)
+    assert again is not None
+    assert (again.readable, again.problem) == (True, None)
+
+
+def test_a_lost_connection_costs_the_report() -> None:
+    definitions = Definitions(SimpleNamespace(isAlive=lambda: False), deque())
+    handle = Handle("a")
+    error = libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR)
+    handle.XMLDesc = mock.Mock(side_effect=error)  # type: ignore[method-assign]
+    with pytest.raises(libvirt.libvirtError):
+        definitions.of(handle.uuid, handle)
 
 
 def test_what_makes_a_guest_worth_asking_is_known() -> None:

@@ -19,6 +19,7 @@ from ...domain import definition
 from ...domain.definition import Definition
 from ...domain.image_metadata import ImageRecord
 from ...libvirtd.host_reader import AGENT_RUNS, ON_NETWORK
+from ...libvirtd.session import code, faults, words
 from ...model.errors import ImageUnsupported, MaglicaError
 from ..ownership import own_files
 
@@ -104,13 +105,16 @@ class Definitions:
             xml = domain.XMLDesc()
             described = definition.describe(xml)
             after = _after(domain, described)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-                return None
-            raise
         except ImageUnsupported as error:
-            # No image then, but its name is taken and it runs.
-            return Known(False, 0, domain.maxMemory() >> 10, (), problem=str(error))
+            return _unreadable(domain, str(error))
+        except faults() as error:
+            if code(error) == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            if not self._connection.isAlive():
+                raise
+            # What libvirt may not show, or not send, it may the next time.
+            self._changed.append(domain.UUIDString())
+            return _unreadable(domain, f"its definition can't be read: {words(error)}")
         made = described.made
         disks = [(disk.target, self._path(disk), disk.format) for disk in described.copied_disks]
         return Known(
@@ -135,6 +139,15 @@ class Definitions:
             return volumes.path_of(self._connection, disk)
         except MaglicaError:
             return None
+
+
+def _unreadable(domain: Any, problem: str) -> Known:
+    """Return what counts of a domain then: it is no image, but its name is taken and it runs."""
+    try:
+        memory_mib = domain.maxMemory() >> 10
+    except faults():
+        memory_mib = 0
+    return Known(False, 0, memory_mib, (), problem=problem)
 
 
 def _after(domain: Any, now: Definition) -> tuple[int | None, int | None]:

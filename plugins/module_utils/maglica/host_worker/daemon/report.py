@@ -115,7 +115,9 @@ class Inspector:
         named = (path for known in self._known.values() for path in known.own)
         report = replace(report, pools=under_way.added(report, written))
         needed = {known.base for known in self._known.values() if known.base is not None}
-        left = leftovers.unnamed(look_alikes, [*announced, *named], needed)
+        # A definition that can't be read may name any of them.
+        is_clear = all(known.readable for known in self._known.values())
+        left = leftovers.unnamed(look_alikes, [*announced, *named], needed) if is_clear else ()
         images = self._images(report.domains)
         report = replace(report, leftovers=left, looks=self._looks(report), images=images)
         self.unprepared = self._unprepared(report)
