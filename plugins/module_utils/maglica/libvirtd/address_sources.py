@@ -181,13 +181,10 @@ def _from_arp(
 def _recorded(
     _session: Session, _connection: Any, guests: Sequence[AskedDomain]
 ) -> list[AskedDomain]:
-    found = []
-    for guest in guests:
-        by_mac: dict[str, list[str]] = {}
-        for mac, address in guest.recorded:
-            by_mac.setdefault(mac, []).append(address.partition("/")[0])
-        found.append(guest.on(addresses.with_addresses(guest.domain.interfaces, by_mac)))
-    return found
+    return [
+        guest.on(addresses.with_recorded(guest.domain.interfaces, guest.recorded))
+        for guest in guests
+    ]
 
 
 def _asked(

@@ -78,6 +78,18 @@ def with_addresses(
     )
 
 
+def with_recorded(
+    interfaces: Sequence[Interface], recorded: Iterable[tuple[str, str]]
+) -> tuple[Interface, ...]:
+    """Return the interfaces with the static addresses that ``recorded`` has for them: pairs of a
+    MAC address and an address with its prefix length.
+    """
+    by_mac: dict[str, list[str]] = {}
+    for mac, address in recorded:
+        by_mac.setdefault(mac, []).append(address.partition("/")[0])
+    return with_addresses(interfaces, by_mac)
+
+
 def only(texts: Iterable[str]) -> tuple[str, ...]:
     """Return those of ``texts`` that are addresses, each once."""
     return tuple(dict.fromkeys(text for text in texts if _parsed(text) is not None))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,17 @@ from pathlib import Path
 import pytest
 from maglica.config.config import ClientWorker, Config, HostWorker
 from maglica.host_worker.daemon.client_worker_link import ClientWorkerLink
-from maglica.host_worker.daemon.service import Service
+from maglica.host_worker.daemon.service import SHOWN_SECONDS, Service
 from maglica.host_worker.journal.journal import Journal
 from maglica.model.errors import MessageInvalid
-from maglica.model.request import Request, State, new_request_id
+from maglica.model.moment import Moment
+from maglica.model.request import HostReport, Request, Spec, State, new_request_id
+from maglica.model.vm import Domain
 from maglica.system.database import Database
 from maglica.verbs.clone import CloneSpec
+from maglica.verbs.prepare import PrepareSpec
+from maglica.verbs.start import StartSpec
+from maglica.wire.frames import Message
 
 SECRET = "$6$saltsalt$confidentialconfidential"
 
@@ -69,3 +75,80 @@ def test_what_a_killed_process_has_left_of_a_secret_is_wiped_by_the_next_start(
             assert SECRET not in everything(tmp_path)
     finally:
         killed.close()
+
+
+class Told:
+    """What a client worker is told; the answers are all good."""
+
+    def __init__(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.service = service
+        self.messages: list[Message] = []
+        monkeypatch.setattr(service._peer, "send", lambda message, _now: self._take(message))
+
+    def _take(self, message: Message) -> None:
+        self.messages.append(message)
+
+    def until(self, now: float) -> list[str]:
+        """Send what is due; return the types of the messages."""
+        self.messages.clear()
+        for _turn in range(5):
+            before = len(self.messages)
+            self.service._send(now)
+            if len(self.messages) > before:
+                kind = "welcome" if self.messages[-1].type == "hello" else "ok"
+                body = {"requests": (), "cancel": ()} if kind == "welcome" else {}
+                self.service._answered(Message(kind, body), now)
+        return [message.type for message in self.messages]
+
+
+def ended(service: Service, spec: Spec, vm: Domain | None = None) -> Request:
+    """Have a request done; return it."""
+    request = Request(new_request_id(), spec, host="kvm0.example.jp")
+    service._work.accept([request])
+    service._journal.end(request.id, State.DONE, vm=vm)
+    service._work._ended(request.id)
+    return request
+
+
+def test_the_result_of_what_it_does_not_show_itself_comes_after_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path) as service:
+        told = Told(service, monkeypatch)
+        assert told.until(1.0) == ["hello"]
+        ended(service, PrepareSpec("debian13", "kvm0.example.jp"))
+        assert told.until(1.1) == []
+        # A report that was begun before that says nothing.
+        service._reporter._publish(HostReport(cpus=1, taken=Moment(time.time() - 5)), ())
+        service._outbox.go_on(1.2)
+        assert told.until(1.2) == ["hello"]
+        service._reporter._publish(HostReport(cpus=2, taken=Moment(time.time() + 1)), ())
+        service._turn(0.0)
+        assert [message.type for message in told.messages] == ["hello", "hello"]
+        service._answered(Message("welcome", {"requests": (), "cancel": ()}), 1.3)
+        assert told.until(time.monotonic() + 1.0)[-1] == "result"
+
+
+def test_a_result_waits_for_a_report_but_not_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path) as service:
+        told = Told(service, monkeypatch)
+        assert told.until(1.0) == ["hello"]
+        ended(service, PrepareSpec("debian13", "kvm0.example.jp"))
+        assert told.until(1.1) == []
+        assert told.until(1.1 + SHOWN_SECONDS) == ["result"]
+
+
+def test_the_result_of_a_vm_shows_it_and_waits_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path) as service:
+        told = Told(service, monkeypatch)
+        assert told.until(1.0) == ["hello"]
+        uuid = new_request_id()
+        vm = Domain("vm0", uuid, "kvm0.example.jp", "running", active=True)
+        ended(service, StartSpec("vm0", uuid, "kvm0.example.jp"), vm)
+        assert told.until(1.1) == ["result"]
+        # Its definition is read again.
+        assert uuid in service._reporter._changed

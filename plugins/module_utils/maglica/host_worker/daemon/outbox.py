@@ -80,6 +80,11 @@ class Outbox:
         self._acks.pop(request_id, None)
         self._progress.pop(request_id, None)
 
+    def postpone(self, request_id: str, until: float) -> None:
+        """Tell a request's result no sooner."""
+        if request_id in self._results:
+            self._results[request_id] = until
+
     def progress(
         self,
         request_id: str,

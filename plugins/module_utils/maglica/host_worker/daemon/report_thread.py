@@ -95,6 +95,10 @@ class Reporter:
             libvirt_error=self._latest.libvirt_error or overdue,
         )
 
+    def has_told(self, since: float) -> bool:
+        """Tell whether a report was told that was begun after ``since``, in seconds since 1970."""
+        return self._told is not None and self._told.taken > since
+
     def has_news(self) -> bool:
         """Tell whether a report is there that ``report`` has not yet returned."""
         return self._latest is not self._told

@@ -21,8 +21,9 @@ from typing import Any
 from ..._deps import need
 from ...config.config import Config
 from ...model.errors import JournalFailed, MessageInvalid
-from ...model.request import Request
+from ...model.request import Request, State
 from ...system import systemd
+from ...verbs.remove_image import RemoveImageSpec
 from ...verbs.verb import OnVm
 from ...wire import features
 from ...wire.frames import Message
@@ -48,14 +49,24 @@ JOURNAL_PAUSE = 2.0
 # The main loop waits for nothing else; hellos must not be late because a child hangs in a write.
 JOURNAL_PATIENCE = 2.0
 LONGEST_WAIT = 5.0
+# So long a result waits at most for a report that shows what was done, which is looked for this
+# often.
+SHOWN_SECONDS = 2.0
+LOOK_SECONDS = 0.05
 
 
 def concerned(request: Request) -> Iterator[str]:
     """Yield the UUIDs of the domain that a request has changed."""
     if request.vm is not None:
         yield request.vm.uuid
-    elif isinstance(request.spec, OnVm):
+    elif isinstance(request.spec, (OnVm, RemoveImageSpec)):
         yield request.spec.uuid
+
+
+def needs_report(request: Request) -> bool:
+    """Tell whether a request has changed what its result says nothing of."""
+    is_done = request.state is State.DONE
+    return is_done and request.vm is None and not isinstance(request.spec, OnVm)
 
 
 class Service:
@@ -72,6 +83,8 @@ class Service:
         self._reporter = Reporter(self._settings, self._waker.fileno())
         self._peer = ClientWorkerLink(keys, config.need_client_worker(), self._settings.name)
         self._teller = Teller(self._settings.name)
+        # Ended requests whose results wait for a report: since when (time of day), and until when.
+        self._unshown: dict[str, tuple[float, float]] = {}
         self._note: Note | None = None
         # The features that both sides know, as the client worker's last welcome said.
         self._features: frozenset[str] = frozenset()
@@ -154,7 +167,7 @@ class Service:
                 self._work.keep_prepared(self._reporter.unprepared, now)
                 self._work.start(now)
         if self._reporter.has_news():
-            self._outbox.hello(now)
+            (self._outbox.go_on if self._unshown else self._outbox.hello)(now)
         if self._peer.can_send():
             self._send(now)
         if now >= self._prune_at:
@@ -204,6 +217,9 @@ class Service:
         if note is None:
             return
         with self._survive():
+            if note.type == "result" and not self._is_shown(note.id, now):
+                self._outbox.postpone(note.id, now + LOOK_SECONDS)
+                return
             message = self._compose(note)
             if message is None:
                 self._outbox.settle(note, None, now)
@@ -216,6 +232,26 @@ class Service:
                 self._outbox.settle(note, error.code, now)
                 return
             self._note = note
+
+    def _is_shown(self, request_id: str, now: float) -> bool:
+        """Tell whether whoever hears a request's result can be shown what it has changed.
+
+        A result says it itself of a vm. What else has changed, as an image, is to be in a report
+        that was told before, if one comes soon.
+        """
+        if request_id not in self._unshown:
+            entry = self._journal.entry(request_id)
+            for uuid in concerned(entry.request) if entry else ():
+                self._reporter.changed(uuid)
+            if entry is None or not needs_report(entry.request):
+                return True
+            self._unshown[request_id] = (time.time(), now + SHOWN_SECONDS)
+            self._reporter.poke()
+        since, until = self._unshown[request_id]
+        if now < until and self._stop_at is None and not self._reporter.has_told(since):
+            return False
+        del self._unshown[request_id]
+        return True
 
     def _compose(self, note: Note) -> Message | None:
         host = self._settings.name
@@ -230,8 +266,6 @@ class Service:
         entry = self._journal.entry(note.id)
         if entry is None:
             return None
-        for uuid in concerned(entry.request):
-            self._reporter.changed(uuid)
         tell = notes.refused if note.bare else notes.result
         return tell(host, entry.request)
 

@@ -7,15 +7,17 @@ guest; pure.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from ...domain import seen
+from ...libvirtd import addresses
 from ...libvirtd.address_sources import AskedDomain
 from ...libvirtd.host_reader import as_listed
 from ...libvirtd.hosts import Host
 from ...model.reported import AddressSource, ReportedDomain, ReportedInterface
-from ...model.vm import Domain
+from ...model.vm import Domain, Interface
 from .definitions import Known
 from .guest_looks import Look
 
@@ -34,24 +36,11 @@ def described(domain: Domain, known: Known, look: Look) -> Domain:
 
 def reported(domain: Domain, known: Known, look: Look) -> ReportedDomain:
     """Return it with the addresses that each source knows."""
-    addresses = look.addresses.get(domain.uuid, {}) if domain.active else {}
-    recorded: dict[str, list[str]] = {}
-    for mac, address in _recorded(known) if domain.active else ():
-        recorded.setdefault(mac, []).append(address.partition("/")[0])
+    found = look.addresses.get(domain.uuid, {}) if domain.active else {}
+    fixed = addresses.with_recorded(domain.interfaces, _recorded(known) if domain.active else ())
     interfaces = tuple(
-        ReportedInterface(
-            each.mac,
-            each.network,
-            {
-                **addresses.get(each.mac, {}),
-                **(
-                    {AddressSource.RECORDED.value: tuple(recorded[each.mac])}
-                    if each.mac in recorded
-                    else {}
-                ),
-            },
-        )
-        for each in domain.interfaces
+        ReportedInterface(each.mac, each.network, _by_source(found.get(each.mac, {}), each))
+        for each in fixed
     )
     same: dict[str, Any] = {
         field.name: getattr(domain, field.name)
@@ -80,6 +69,12 @@ def facts(host: Host | None) -> dict[str, Any]:
         "hypervisor_version": host.hypervisor_version,
         "pool_states": host.pools,
     }
+
+
+def _by_source(
+    found: Mapping[str, tuple[str, ...]], fixed: Interface
+) -> Mapping[str, tuple[str, ...]]:
+    return {**found, AddressSource.RECORDED.value: fixed.addresses} if fixed.addresses else found
 
 
 def _recorded(known: Known) -> tuple[tuple[str, str], ...]:

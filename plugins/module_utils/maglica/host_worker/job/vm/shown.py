@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ....domain import definition, seen
+from ....libvirtd.addresses import with_recorded
 from ....libvirtd.local import state_of
 from ....model.vm import Domain
 
@@ -16,7 +18,7 @@ GONE = "absent"
 def vm_of(domain: Any, host: str) -> Domain:
     """Return what there is to say of a domain (virDomain) of this host; costs two calls.
 
-    Addresses are not known here.
+    Of its addresses those are known that it was given.
     """
     return of_definition(domain.XMLDesc(), host, state_of(domain))
 
@@ -25,4 +27,7 @@ def of_definition(xml: str, host: str, state: str = GONE) -> Domain:
     """Return the vm that the domain XML ``xml`` defines, as gone if nothing else is said."""
     found = definition.describe(xml)
     active = state not in (GONE, "stopped")
-    return seen.described(Domain(found.name, found.uuid, host, state, active), found, {})
+    vm = seen.described(Domain(found.name, found.uuid, host, state, active), found, {})
+    if not active or found.made is None:
+        return vm
+    return replace(vm, interfaces=with_recorded(vm.interfaces, found.made.addresses))
