@@ -65,6 +65,10 @@ test-bare: ## do it as a newcomer does, on a bare Debian in a container (BARE="d
 lint: venv ## run every linter of the ecosystem (STEPS="mypy sanity" runs only these)
 	@$(PYTHON) tests/tools/lint.py $(STEPS)
 
+.PHONY: configuration
+configuration: venv ## write docs/configuration.md anew, from the code
+	@$(VENV)/bin/python tests/tools/configuration.py
+
 .PHONY: protocol-schema
 protocol-schema: venv ## write docs/protocol.schema.json anew, from the checks of the messages
 	@$(VENV)/bin/python tests/tools/protocol_schema.py

@@ -145,7 +145,7 @@ def checksum(value: str, _folder: Path) -> checksums.Expected:
 def pattern(value: str, _folder: Path) -> re.Pattern[str] | None:
     try:
         return re.compile(value) if value else None
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"no regular expression: {error}") from None
 
 
