@@ -264,7 +264,7 @@ options:
   group_prefix:
     description:
       - What the names of the groups start with.
-      - The groups are C(maglica_vms), C(maglica_images), C(maglica_hosts),
+      - The groups are C(maglica_vms), C(maglica_images), C(maglica_listed_hosts),
         C(maglica_host_HOST) for each host and C(maglica_state_STATE) for each state, with
         characters that are not allowed in a group's name replaced by C(_).
     type: str

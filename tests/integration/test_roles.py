@@ -294,3 +294,14 @@ def test_check_mode_works_on_bare_machines_and_leaves_nothing(machine: Deploymen
     written = {machine.folder / "hosts.yml", left}
     assert set(machine.folder.iterdir()) - set(before) <= written
     assert list(left.iterdir()) == []
+
+
+def test_a_python_that_the_client_worker_s_service_can_t_see_is_refused(
+    machine: Deployment,
+) -> None:
+    machine.folder.joinpath("python").symlink_to("/home/alice/venv/bin/python")
+    machine.variables["maglica_python"] = str(machine.folder / "python")
+    tasks = CHECKOUT / "roles" / "client_worker" / "tasks" / "main.yml"
+    went_well, output = machine.run([{"ansible.builtin.include_tasks": str(tasks)}], "--check")
+    assert not went_well
+    assert "python, which is /home/alice/venv/bin/python on localhost" in " ".join(output.split())

@@ -46,7 +46,7 @@ def _filtered(listed: Listed) -> None:
 
 
 def _minimal(listed: Listed) -> None:
-    assert listed.group("maglica_hosts") == ["kvm0.example.jp"]
+    assert listed.group("maglica_listed_hosts") == ["kvm0.example.jp"]
     assert "ansible_host" not in listed.hosts["vm0.example.jp"]
 
 

@@ -147,7 +147,7 @@ def test_hosts_of_the_configuration_file(inventory: Inventory, kvm0: str, kvm1: 
     config = inventory.folder / "etc" / "maglica.conf"
     config.write_text(f"[host kvm0]\nuri = {kvm0}\n[host kvm1]\nuri = {kvm1}\nweight = 2\n")
     listed = inventory.list({"config": "etc/maglica.conf", "include": ["hosts"]})
-    assert listed.group("maglica_hosts") == ["kvm0", "kvm1"]
+    assert listed.group("maglica_listed_hosts") == ["kvm0", "kvm1"]
     # With two inventories a task on a vm of one cloud would ask the other one.
     assert "maglica_config" not in listed.hosts["kvm0"]
     assert listed.hosts["kvm1"]["maglica_weight"] == 2

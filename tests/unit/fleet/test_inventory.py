@@ -56,8 +56,8 @@ def test_names_and_groups() -> None:
     listed, warnings = _listed(snapshot)
     assert warnings == []
     assert {entry.name: entry.groups for entry in listed} == {
-        "kvm0": ("hosts",),
-        "kvm1": ("hosts",),
+        "kvm0": ("listed_hosts",),
+        "kvm1": ("listed_hosts",),
         "i": ("images", "state_stopped", "host_kvm0", "host_kvm1"),
         "a": ("vms", "state_running", "host_kvm0"),
         "b": ("vms", "state_running", "host_kvm1"),

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 
 import pytest
+from maglica.fleet import inventory
+from maglica.fleet.snapshot import AskedHost, Snapshot
 from support import role_variables
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -54,3 +56,14 @@ def test_what_the_inventory_shows_is_read_by_no_role() -> None:
     shown = set(re.findall(r"C\((maglica_\w+)\)", source.split("EXAMPLES")[0]))
     assert {"maglica_name", "maglica_uri", "maglica_weight", "maglica_address"} <= shown
     assert not shown & DESCRIBED
+
+
+def test_the_inventory_s_groups_are_no_role_s() -> None:
+    deploy = (CHECKOUT / "playbooks" / "deploy.yml").read_text()
+    taken = set(re.findall(r"hosts: (maglica_\w+)", deploy))
+    assert taken == {"maglica_client_worker", "maglica_hosts"}
+    seen = Snapshot(asked=(AskedHost("kvm0", "a://"),))
+    entries = inventory.entries(seen, [inventory.HOSTS], str)
+    made = {f"maglica_{group}" for entry in entries for group in entry.groups}
+    assert made == {"maglica_listed_hosts"}
+    assert not made & taken

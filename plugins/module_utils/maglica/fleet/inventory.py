@@ -20,6 +20,8 @@ from .snapshot import Snapshot
 # So many shared names are explained one by one.
 _WARNINGS = 5
 VMS, IMAGES, HOSTS = "vms", "images", "hosts"
+# The roles take the hosts of the group maglica_hosts: what is listed must not become their input.
+_HOSTS_GROUP = "listed_hosts"
 # What Ansible takes for the control machine (its constant LOCALHOST): as an inventory's host, a
 # stranger's domain of such a name would get the tasks that are delegated to it. A host's name
 # is the administrator's own word.
@@ -189,7 +191,9 @@ def _hosts(snapshot: Snapshot) -> list[InventoryEntry]:
     found = {host.name: host for host in snapshot.hosts}
     return [
         InventoryEntry(
-            host.name, {"kind": "host", **fleet_shown.host(host, found.get(host.name))}, (HOSTS,)
+            host.name,
+            {"kind": "host", **fleet_shown.host(host, found.get(host.name))},
+            (_HOSTS_GROUP,),
         )
         for host in snapshot.asked
     ]
