@@ -46,6 +46,7 @@ CONTROL_SIDE_TESTS = (
     "modules",
     "inventory",
     "action",
+    "roles",
     "tools",
     "docs/test_protocol_schema.py",
     "test_imports.py",
