@@ -222,3 +222,16 @@ def test_what_was_done_to_a_vm_is_shown_before_its_host_reports_it(cell: Cell) -
     # Somebody has made it again.
     say(cell, "kvm0", reported, report=replace(said, taken=Moment(22.5)))
     assert all_of(cell)[1] == [reported]
+
+
+def test_domains_of_one_uuid_are_on_one_page(cell: Cell) -> None:
+    """So who reads two pages knows that one which is on both has moved."""
+    uuids = [vm_uuid(str(number)) for number in range(150)]
+    hosts = [f"kvm{number}" for number in range(4)]
+    for host in hosts:
+        say(cell, host, *(domain("vm", host, uuid=uuid, who="w" * 150) for uuid in uuids))
+    answers = pages(cell)
+    assert len(answers) > 2
+    found = [{each.uuid for each in page["domains"]} for page in answers]
+    assert sum(map(len, found)) == len(uuids)
+    assert sum(len(page["domains"]) for page in answers) == len(uuids) * len(hosts)

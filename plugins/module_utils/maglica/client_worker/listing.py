@@ -15,6 +15,7 @@ from ..model.plain import lean
 from ..model.reported import ReportedHost
 from ..wire.fitting import size
 from ..wire.frames import Message
+from ..wire.messages import PAGE_ROOM
 from .client_messages import ANSWER_ROOM
 from .known.reports import FIRST, Place
 from .state import Call, Context
@@ -44,7 +45,9 @@ def domains(context: Context, call: Call) -> Message:
         if (on and here[1] not in on) or (named and domain not in named):
             continue
         room -= len(text) + 1
-        if room < 0 and (hosts or found):
+        # Those of one UUID, of which one may be about to move, stay together if that can be.
+        is_other = here[0] != place[0] or room < ANSWER_ROOM - PAGE_ROOM
+        if room < 0 and (hosts or found) and is_other:
             return _page(hosts, found, " ".join((_DOMAIN, *place)))
         found.append(json.loads(text))
         place = here

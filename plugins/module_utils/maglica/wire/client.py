@@ -173,12 +173,16 @@ class Client(Exchange):
         body = {key: each for key, each in asked.items() if 0 < len(each) <= messages.MAX_LISTED}
         on, named = frozenset(hosts), frozenset(names)
         known: dict[str, ReportedHost] = {}
-        domains: dict[tuple[str, str], ReportedDomain] = {}
+        domains: dict[str, list[ReportedDomain]] = {}
         after: str | None = ""
         while after is not None:
             reply = self.call("domains", {**body, "after": after} if after else body)
             known.update((host.name, host) for host in reply["hosts"])
-            domains.update(((each.uuid, each.host), each) for each in reply["domains"])
+            page: dict[str, list[ReportedDomain]] = {}
+            for each in reply["domains"]:
+                page.setdefault(each.uuid, []).append(each)
+            # All of one UUID are on one page: what is on two has moved meanwhile.
+            domains.update(page)
             if reply.get("next") == after:
                 raise MessageInvalid("the client worker's answer to domains goes on where it began")
             after = reply.get("next")
@@ -186,7 +190,8 @@ class Client(Exchange):
             tuple(host for name, host in sorted(known.items()) if not on or name in on),
             tuple(
                 each
-                for _place, each in sorted(domains.items())
+                for _uuid, found in sorted(domains.items())
+                for each in found
                 if (not on or each.host in on) and (not named or each.name in named)
             ),
         )
