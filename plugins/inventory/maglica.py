@@ -315,9 +315,8 @@ notes:
   - A domain of which something can't be read is listed with the rest, or left out when its name
     can't be read; a host whose answer can't be understood counts as one that does not answer (see
     O(on_host_error)). A warning names it.
-  - A task with C(async) counts as a change when it begins, and what is asked for without waiting
-    for its end (C(wait=false), C(--no-wait)) when it is asked for. What the cache gets before the
-    end may lack what is done then; list with C(meta=refresh_inventory).
+  - What was asked for may be done later where nobody waits for its end, by C(async), C(wait=false),
+    C(--no-wait) or Ctrl-C. For ten minutes after that, the cache is not used.
 """
 
 EXAMPLES = r"""

@@ -4,10 +4,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import changes
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.errors import (
+    PeerSilent,
+    RequestTimeout,
+)
+
+# The codes of failures after which a request may go on.
+_OPEN_ENDS = (PeerSilent.code, RequestTimeout.code)
 
 
 class ChangingAction(ActionBase):
@@ -21,10 +30,22 @@ class ChangingAction(ActionBase):
         """Run the module once.
 
         One that failed may have changed much before, as when a vm was made whose address did not
-        come in time. With async, a change is noted when the module has been started.
+        come in time. What was begun stays noted where its end is not known: with async, without
+        waiting, and when somebody ends this process.
         """
         result = super().run(tmp, task_vars)
+        begun = None if self._task.check_mode else changes.begin()
         executed = self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)
-        if (executed.get("changed") or executed.get("failed")) and not self._task.check_mode:
-            changes.note()
+        if begun is not None:
+            if executed.get("changed") or executed.get("failed"):
+                changes.note()
+            if not self._goes_on(executed):
+                changes.end(begun)
         return {**result, **executed}
+
+    def _goes_on(self, executed: Mapping[str, Any]) -> bool:
+        """Say whether what the module has asked for may still be under way."""
+        if self._task.async_val or executed.get("code") in _OPEN_ENDS:
+            return True
+        is_waited_for = boolean(self._task.args.get("wait", True), strict=False)
+        return bool(executed.get("changed")) and not is_waited_for

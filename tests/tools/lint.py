@@ -42,7 +42,7 @@ OLDEST_PYTHON = (3, 9)
 CONTROL_SIDE_TESTS = (
     "cloud",
     "faults",
-    "plugins",
+    "test_plugins.py",
     "modules",
     "inventory",
     "action",

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,6 +55,50 @@ def test_changes_are_noted(answer: dict[str, Any], check_mode: bool, noted: bool
     assert changes.last() == 0
     FakeAction({}, answer, check_mode).run(None, {})
     assert (changes.last() > 0) is noted
+
+
+_CHANGED = {"changed": True}
+
+
+@pytest.mark.parametrize(
+    ("args", "answer", "asynchronous", "goes_on"),
+    [
+        ({}, _CHANGED, 0, False),
+        ({"wait": True}, _CHANGED, 0, False),
+        ({"wait": False}, _CHANGED, 0, True),
+        ({"wait": "no"}, _CHANGED, 0, True),
+        ({"wait": False}, {"changed": False}, 0, False),
+        ({}, {"changed": False}, 60, True),
+        ({}, {"failed": True, "code": "request_timeout"}, 0, True),
+        ({}, {"failed": True, "code": "peer_silent"}, 0, True),
+        ({}, {"failed": True, "code": "name_invalid"}, 0, False),
+    ],
+)
+def test_what_is_read_before_the_end_is_out_of_date(
+    args: dict[str, Any], answer: dict[str, Any], asynchronous: int, goes_on: bool
+) -> None:
+    action = FakeAction(args, answer, check_mode=False)
+    action._task.async_val = asynchronous
+    action.run(None, {})
+    assert (changes.last() > time.time()) is goes_on
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_a_task_that_is_ended_may_go_on(error: type[BaseException], home: Path) -> None:
+    class Ended(FakeAction):
+        def _execute_module(self, **_arguments: Any) -> dict[str, Any]:
+            assert changes.last() > time.time()
+            raise error
+
+    with pytest.raises(error):
+        Ended({}, {}, check_mode=False).run(None, {})
+    assert time.time() < changes.last() <= time.time() + changes.OPEN_SECONDS
+    # After that time it counts no more, and is forgotten.
+    (begun,) = (home / "maglica" / "changes").iterdir()
+    then = time.time() - changes.OPEN_SECONDS - 1
+    os.utime(begun, (then, then))
+    assert changes.last() < time.time()
+    assert not begun.exists()
 
 
 def test_what_can_change_nothing_has_no_action_plugin() -> None:

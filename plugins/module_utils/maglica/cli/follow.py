@@ -82,8 +82,10 @@ class Follow:
             raise
         except PeerSilent:
             # What it did not answer to it may have accepted.
-            changes.note()
+            changes.begin()
             raise
         finally:
             if self._newest:
                 changes.note()
+            if not all(request.state.ended for request in self._newest.values()):
+                changes.begin()
