@@ -52,11 +52,14 @@ def alone(domain: Domain) -> dict[str, Any]:
 
 def images(snapshot: Snapshot) -> list[dict[str, Any]]:
     """Return the images; one that several hosts have is one entry, with a copy for each."""
+    dependents: dict[str | None, list[Domain]] = {}
+    for domain in snapshot.vms:
+        dependents.setdefault(domain.image, []).append(domain)
     by_name = groupby(snapshot.images, key=lambda domain: domain.name)
-    return [_image(list(copies), snapshot.vms) for _name, copies in by_name]
+    return [_image(list(copies), dependents.get(name, ())) for name, copies in by_name]
 
 
-def _image(copies: Sequence[Domain], vms: Iterable[Domain]) -> dict[str, Any]:
+def _image(copies: Sequence[Domain], dependents: Iterable[Domain]) -> dict[str, Any]:
     first = copies[0]
     return {
         **_common(first),
@@ -77,7 +80,7 @@ def _image(copies: Sequence[Domain], vms: Iterable[Domain]) -> dict[str, Any]:
         "size_bytes": _size(first),
         "checksum": first.checksum,
         "origin": first.versions[-1].origin if first.versions else None,
-        "dependents": [_dependent(domain) for domain in vms if domain.image == first.name],
+        "dependents": list(map(_dependent, dependents)),
         # Of its oldest report.
         "report_age_s": _age(min(filter(None, (copy.reported for copy in copies)), default=None)),
     }
