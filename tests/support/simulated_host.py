@@ -101,7 +101,7 @@ class SimulatedHost:
             if time.monotonic() - said > _HELLO:
                 said = time.monotonic()
                 states = dict.fromkeys(working, "running")
-                welcome = self._peer.hello(self._report(), **states)
+                welcome = self._hello(states)
                 working.update({request.id: request for request in welcome["requests"]})
                 self._cancel(working, welcome["cancel"])
             heard = self._peer.hear(0 if working and not self.held else _PAUSE)
@@ -124,6 +124,9 @@ class SimulatedHost:
             request = working.pop(request_id, None)
             if request is not None:
                 self._peer.tell("result", request, state="cancelled", phases=[])
+
+    def _hello(self, states: dict[str, str]) -> dict[str, Any]:
+        return self._peer.hello(self._report(), **states)
 
     def _report(self) -> HostReport:
         return report(*self._domains(), images=tuple(self._images.values()))
@@ -152,7 +155,7 @@ class SimulatedHost:
         if request.kind in ("add_image", "remove_image"):
             phases = self._added(request) if request.kind == "add_image" else self._removed(request)
             # As a host does, whose report tells what a request has changed.
-            self._peer.hello(self._report(), **{request.id: "running"})
+            self._hello({request.id: "running"})
             self._peer.tell("result", request, state="done", phases=phases)
             return
         vm = self._cloned(request) if request.kind == "clone" else self._altered(request)
@@ -241,11 +244,13 @@ class SimulatedHost:
 class SimulatedCell:
     """A real client worker with two simulated hosts, and what vm_suite.py wants of them."""
 
+    make_host = SimulatedHost
+
     def __init__(self, folder: Path, libvirtds: list[testdriver.Libvirtd]) -> None:
         self.worker = Worker(folder)
         self.worker.start()
         self.by_name = {
-            name: SimulatedHost(self.worker, name, libvirtd)
+            name: self.make_host(self.worker, name, libvirtd)
             for name, libvirtd in zip(HOSTS, libvirtds)
         }
         self.config = self._write_config(folder)
