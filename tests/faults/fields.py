@@ -77,6 +77,7 @@ _STRINGS = {
     "format": "qcow2",
     "source": "/pool/vm0.qcow2",
     "ssh_host_keys": f"ssh-ed25519 {'A' * 68}",
+    "net_devices": "br0",
     "networks": "default",
     "BaseSummary.id": "0a1b2c3d",
     "BaseSummary.version": "0123456789ab",

@@ -141,6 +141,7 @@ images = st.builds(
 )
 reports = st.builds(
     request.HostReport,
+    net_devices=maybe(tuples(texts(200))),
     cpus=st.integers(0, 1 << 20),
     memory_total_mib=byte_counts,
     memory_free_mib=byte_counts,

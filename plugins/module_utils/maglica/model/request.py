@@ -280,8 +280,7 @@ class ImageSummary:
 @dataclass(frozen=True)
 class HostReport:
     """What a host says of itself. ``problem``: why it can't work now. ``taken`` is when it began to
-    look, by its own clock. From ``uri`` on it is what lists show of it, see ReportedHost.
-    """
+    look. ``net_devices`` has any bridge; None: not known. From ``uri`` on see ReportedHost."""
 
     cpus: int = 0
     memory_total_mib: int = 0
@@ -295,6 +294,7 @@ class HostReport:
     looks: tuple[LookSummary, ...] = ()
     images: tuple[ImageSummary, ...] = ()
     taken: Moment = NEVER
+    net_devices: tuple[str, ...] | None = None
     uri: str | None = None
     hostname: str | None = None
     libvirt_version: str | None = None

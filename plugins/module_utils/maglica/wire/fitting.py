@@ -68,11 +68,11 @@ def fitting(report: HostReport, room: int) -> HostReport:
 
     Pools and networks go before domains, images before other domains; then comes what is recorded
     of images, then bases, which are only missed as room on the host that is not taken after all.
-    Looks and leftovers come last.
+    Looks and leftovers come last, and of network devices nothing is told.
     """
     if size(report) <= room:
         return report
-    bare = replace(report, pools=(), networks=(), domains=(), images=())
+    bare = replace(report, pools=(), networks=(), net_devices=None, domains=(), images=())
     bare = replace(bare, bases=(), looks=(), leftovers=())
     room -= size(bare)
     pools, room = first(report.pools, room)
@@ -87,6 +87,8 @@ def fitting(report: HostReport, room: int) -> HostReport:
         report,
         pools=pools,
         networks=networks,
+        # A part of them would say that there are no others.
+        net_devices=None,
         domains=domains,
         images=images,
         bases=bases,

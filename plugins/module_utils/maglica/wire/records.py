@@ -283,6 +283,7 @@ _REPORT: dict[str, Check] = {
     "images": list_of(image, MAX_IMAGES),
     "problem": optional(text()),
     "taken": moment,
+    "net_devices": optional(list_of(text(MAX_NAME), MAX_NETWORKS)),
     "pool_states": list_of(pool_state, MAX_POOLS),
     **_SHOWN_OF_HOST,
 }

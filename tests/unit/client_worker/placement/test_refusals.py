@@ -131,6 +131,12 @@ LIMIT = "8192 MiB less memory_reserve 512 MiB, times memory_overcommit 1"
             f"{ACT}: host a: there is no network dmz",
         ),
         (
+            replace(SPEC, interfaces=(Nic(bridge="br0"), Nic(bridge="br9"))),
+            (host("a", net_devices=("br0", "eth0")),),
+            "network_unknown",
+            f"{ACT}: host a: there is no bridge br9",
+        ),
+        (
             replace(SPEC, host="z"),
             (host("a"),),
             "host_unknown",

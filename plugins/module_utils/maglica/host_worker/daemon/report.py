@@ -41,6 +41,7 @@ from ..ownership import leftovers
 from . import image_looks, shown, under_way
 from .definitions import Definitions, Known
 from .guest_looks import Look
+from .net_devices import net_devices
 
 NOTHING = Look()
 
@@ -100,6 +101,7 @@ class Inspector:
                 pools=summaries,
                 domains=self._domains(look),
                 networks=self._networks(),
+                net_devices=net_devices(self._settings.uri),
                 # After the domains, whose versions and bases are counted.
                 bases=self._bases(bases),
                 uri=self._settings.uri,
