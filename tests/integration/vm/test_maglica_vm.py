@@ -40,7 +40,7 @@ def test_check_mode(ansible: Ansible, cell: SimulatedCell) -> None:
     assert result["changed"]
     assert result["vm"]["host"] in HOSTS
     assert result["diff"]["after"]["host"] == result["vm"]["host"]
-    assert result["diff"]["after"]["disk_size"] == 20480
+    assert result["diff"]["after"]["disk_size_mib"] == 20480
     assert "request" not in result
     assert cell.client.list() == ()
 
