@@ -21,7 +21,7 @@ from .maglica.config import chosen
 from .maglica.config.config import Config
 from .maglica.fleet.source import Access, Source
 from .maglica.manage import amount, shown
-from .maglica.manage.tally import Tally
+from .maglica.manage.tally import Hosts, Quiet, Tally
 from .maglica.model.errors import ConfigInvalid, DependencyMissing, MaglicaError
 from .maglica.model.request import Request
 from .maglica.model.text import one_line
@@ -135,6 +135,10 @@ class Listener:
         """Have it print a line."""
         self._send({"text": text})
 
+    def quiet(self, client: Hosts) -> Quiet:
+        """Return what has it print of which hosts nothing is heard."""
+        return Quiet(client, self.say)
+
     def _send(self, message: Mapping[str, Any]) -> None:
         if not self._address:
             return
@@ -155,11 +159,11 @@ class Progress:
 
     def __init__(self) -> None:
         self.request: Request | None = None
-        self._listener = Listener()
+        self.listener = Listener()
 
     def __call__(self, request: Request) -> None:
         self.request = request
-        self._listener.tell(request)
+        self.listener.tell(request)
 
     def seen(self) -> dict[str, Any]:
         """Return the request for the module's result, if there is one."""
@@ -174,8 +178,8 @@ class ManyProgress:
 
     def __init__(self, verbose: bool) -> None:
         self._verbose = verbose
-        self._listener = Listener()
-        self._tally = Tally(self._listener.say)
+        self.listener = Listener()
+        self._tally = Tally(self.listener.say)
         self._each = True
 
     def submitted(self, requests: Sequence[Request]) -> None:
@@ -183,12 +187,12 @@ class ManyProgress:
         self._each = self._verbose or len(requests) <= _FEW
         if self._each:
             for request in requests:
-                self._listener.tell(request)
+                self.listener.tell(request)
         else:
             self._tally.expect(requests)
 
     def __call__(self, request: Request) -> None:
         if self._each:
-            self._listener.tell(request)
+            self.listener.tell(request)
         else:
             self._tally(request)

@@ -371,7 +371,7 @@ def run(parameters: dict, check_mode: bool, progress: Progress) -> list[Place]:
     with Client(config, reply_timeout=parameters["client_worker_timeout"]) as client:
         if check_mode:
             return images.foresee(client, wanted)
-        return images.bring(client, wanted, timeout, progress)
+        return images.bring(client, wanted, timeout, progress, progress.listener.quiet(client))
 
 
 def main() -> None:

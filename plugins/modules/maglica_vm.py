@@ -439,7 +439,8 @@ def run(parameters: dict, check_mode: bool, progress: Progress) -> Target:
     spec = {name: parameters[name] for name in options.vm_spec()}
     asked = [options.wanted(parameters["name"], spec)]
     with Client(how.config, reply_timeout=how.reply_timeout) as client:
-        task = Task(client, how.fleet(client), options.waiting(parameters), progress)
+        waiting, quiet = options.waiting(parameters), progress.listener.quiet(client)
+        task = Task(client, how.fleet(client), waiting, progress, on_quiet=quiet)
         (member,) = task.foresee(asked) if check_mode else task.bring(asked)
     return member
 

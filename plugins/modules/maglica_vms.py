@@ -661,8 +661,9 @@ def run(parameters: dict, check_mode: bool, progress: ManyProgress) -> list[Targ
     wanted = asked(parameters)
     how = access(parameters)
     with Client(how.config, reply_timeout=how.reply_timeout) as client:
-        waiting = options.waiting(parameters)
-        task = Task(client, how.fleet(client), waiting, progress, progress.submitted)
+        waiting, quiet = options.waiting(parameters), progress.listener.quiet(client)
+        fleet = how.fleet(client)
+        task = Task(client, fleet, waiting, progress, progress.submitted, on_quiet=quiet)
         return task.foresee(wanted) if check_mode else task.bring(wanted)
 
 

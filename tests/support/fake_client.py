@@ -32,6 +32,9 @@ from maglica.model.request import (
 )
 from maglica.verbs.clone import CloneSpec
 
+# In a story: nothing happens for some seconds.
+QUIET: dict[str, Any] = {}
+
 
 class FakeClient:
     """``story`` has the changes that the next wait sees, in their order; what comes is kept."""
@@ -125,11 +128,15 @@ class FakeClient:
     def hosts(self) -> tuple[HostStatus, ...]:
         return tuple(self._hosts[name] for name in sorted(self._hosts))
 
+    def host(self, name: str) -> HostStatus | None:
+        return self._hosts.get(name)
+
     def wait(
         self,
         request_id: str,
         timeout: float,
         on_change: Callable[[Request], None] | None = None,
+        on_quiet: Callable[[Sequence[Request]], None] | None = None,
     ) -> Request:
         request = self.status(request_id)
         while True:
@@ -142,6 +149,10 @@ class FakeClient:
                     f"request {request_id} is still {request.state.value}; it goes on"
                 )
             step = self.story.pop(0)
+            if step == QUIET:
+                if on_quiet:
+                    on_quiet([request])
+                continue
             if isinstance(step, BaseException):
                 raise step
             request = self.change(request, **step)
@@ -151,11 +162,12 @@ class FakeClient:
         request_ids: Iterable[str],
         timeout: float,
         on_change: Callable[[Request], None] | None = None,
+        on_quiet: Callable[[Sequence[Request]], None] | None = None,
     ) -> dict[str, Request]:
         found = {}
         for request_id in request_ids:
             try:
-                found[request_id] = self.wait(request_id, timeout, on_change)
+                found[request_id] = self.wait(request_id, timeout, on_change, on_quiet)
             except RequestTimeout:
                 found[request_id] = self.status(request_id)
         return found

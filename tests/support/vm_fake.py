@@ -174,6 +174,7 @@ class FakeCell:
         request_ids: Iterable[str],
         timeout: float,
         on_change: Callable[[Request], None] | None = None,
+        _on_quiet: object = None,
     ) -> dict[str, Request]:
         tell = on_change or (lambda request: None)
         ids = list(request_ids)

@@ -42,7 +42,7 @@ class JoinedSuite:
         text = str(caught.value)
         assert request.id in text
         assert "0.3 s" in text
-        assert "it goes on" in text
+        assert "run this again to go on waiting" in text
         assert str(request.host) in text
         joined = release_and_bring(cell)
         assert joined.changed

@@ -90,7 +90,7 @@ def test_an_image_is_prepared_on_all_hosts(run: Callable[..., Ran], fake: FakeCl
     assert ran.status == 0
     assert places(ran) == dict.fromkeys(("host0.example.jp", "host1.example.jp"), "prepared")
     for host in places(ran):
-        assert f"\n  {host}: base: 2.0 s\n" in ran.err
+        assert f"\n  {host}: base 2.0 s\n" in ran.err
     assert {(each.kind, each.spec.host) for each in fake.list()} == {
         ("prepare", "host0.example.jp"),
         ("prepare", "host1.example.jp"),

@@ -34,7 +34,7 @@ def test_requests_are_listed_shown_and_followed(run: Callable[..., Ran], fake: F
     fake.story = [{"phases": (Phase("base", 1.0),), **DONE}]
     ran = run("request", "wait", request.id)
     assert ran.status == 0
-    assert "  base: 1.0 s" in ran.err
+    assert "  base 1.0 s" in ran.err
     assert ran.out.startswith("vm0.example.jp is running on host0.example.jp")
     assert "phase base:       1.00 s" in run("request", "show", request.id).out
 

@@ -65,7 +65,7 @@ class Client:
         self.asked += requests
         return tuple(replace(each, host=each.spec.host) for each in requests)
 
-    def wait_all(self, ids: Sequence[str], _timeout: float, _on_change: Any = None) -> dict:
+    def wait_all(self, ids: Sequence[str], _timeout: float, *_told: object) -> dict:
         return {each.id: self._ended(each) for each in self.asked if each.id in ids}
 
     def _ended(self, request: Request) -> Request:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from maglica.manage import inspection
@@ -52,7 +51,7 @@ class Client:
         self.asked = [replace(each, host=each.spec.host) for each in requests]
         return tuple(self.asked)
 
-    def wait_all(self, ids: Sequence[str], _timeout: float, _tell: Any = None) -> dict:
+    def wait_all(self, ids: Sequence[str], _timeout: float, *_told: object) -> dict:
         failure = Failure("guest_unreadable", f"cannot inspect image {IMAGE}: no system")
         ends = {True: {"state": State.FAILED, "failure": failure}, False: {"state": State.DONE}}
         return {each.id: replace(each, **ends[each.host in self._fails]) for each in self.asked}

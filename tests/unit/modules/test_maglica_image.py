@@ -82,7 +82,7 @@ class FakeClient:
         return tuple(replace(each, host=each.spec.host) for each in requests)
 
     def wait_all(
-        self, _ids: object, timeout: float, _tell: object = None
+        self, _ids: object, timeout: float, _tell: object = None, _quiet: object = None
     ) -> dict[str, model.Request]:
         self.waits.append(timeout)
         return {
@@ -198,8 +198,8 @@ def test_hosts_that_go_on_or_were_cancelled(run: Run, client: FakeClient) -> Non
     late, cancelled = result["hosts"][:2]
     assert result["code"] == late["code"] == "request_timeout"
     assert "seconds" not in late
-    assert f"longer for image {IMAGE}: request" in late["msg"]
-    assert f"in phase base on host {HOSTS[0]} after 3 s; it goes on" in late["msg"]
+    assert f"(prepare of image {IMAGE}) is still running on host {HOSTS[0]}" in late["msg"]
+    assert "in phase base after 3 s; it goes on" in late["msg"]
     assert cancelled["msg"].startswith(f"prepare of {IMAGE} on host {HOSTS[1]} was cancelled")
 
 

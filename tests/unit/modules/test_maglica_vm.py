@@ -42,7 +42,9 @@ def bring(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     seen: dict[str, Any] = {"member": {}}
 
     class FakeTask:
-        def __init__(self, client: object, hosts: object, waiting: object, tell: Any) -> None:
+        def __init__(
+            self, client: object, hosts: object, waiting: object, tell: Any, **_more: object
+        ) -> None:
             seen.update(hosts=hosts, waiting=waiting)
             self.tell = tell
 

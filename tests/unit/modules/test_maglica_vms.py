@@ -42,7 +42,7 @@ def task(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     seen: dict[str, Any] = {"members": []}
 
     class FakeTask:
-        def __init__(self, *_parts: object) -> None:
+        def __init__(self, *_parts: object, **_named: object) -> None:
             seen["fleet"], seen["waiting"] = _parts[1:3]
 
         def _answer(self, how: str, asked: object) -> list[target.Target]:

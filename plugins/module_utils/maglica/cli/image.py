@@ -126,10 +126,10 @@ def inspect(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
         hosts = [status.host for status in alive if _has(status, asked.name)]
         if not hosts:
             raise not_there(f"cannot inspect image {asked.name}", asked.name, alive)
-    follow = Follow(console)
+    follow = Follow(console, cloud.client)
     where = [(host, asked.name) for host in dict.fromkeys(hosts)]
     with follow.followed():
-        seen, errors = inspection.inspect(cloud.client, where, asked.timeout, follow)
+        seen, errors = inspection.inspect(cloud.client, where, asked.timeout, follow, follow.quiet)
     looks = images.looks(status for status in seen if status.host in hosts).get(asked.name, [])
     looks = [look for look in looks if look["current"] is not False]
     console.show(looks, text.look_table(looks))
@@ -175,9 +175,10 @@ def release(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
 
 def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: WantedImage) -> None:
     """Do it on the hosts that are meant, and show what was done on each."""
-    follow = Follow(console)
+    follow = Follow(console, cloud.client)
+    timeout = asked.timeout if asked.wait else None
     with follow.followed():
-        places = images.bring(cloud.client, wanted, asked.timeout if asked.wait else None, follow)
+        places = images.bring(cloud.client, wanted, timeout, follow, follow.quiet)
     if wanted.state is ImageState.ABSENT and not any(place.request for place in places):
         raise ImageUnknown(f"no host that is up has an image {wanted.name}")
     console.show(list(map(images.shown, places)), text.places(wanted.state.done, places))

@@ -69,6 +69,6 @@ def wait(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
 
 def _ended(cloud: Cloud, request: Request, timeout: float, console: Console) -> Request:
     """Wait for the request's end and say what happens until then."""
-    follow = Follow(console)
+    follow = Follow(console, cloud.client)
     with follow.followed():
-        return cloud.client.wait(request.id, timeout, follow)
+        return cloud.client.wait(request.id, timeout, follow, follow.quiet)

@@ -256,33 +256,30 @@ def moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
-def progress(before: Request | None, now: Request, many: bool = False) -> list[str]:
-    """Return a line for each thing that has happened to a request between two looks at it.
-
-    ``many``: it is one of several, each on another host.
-    """
-    lines = []
-    where = f" on {now.host}" if now.host else ""
-    if before is None:
-        lines.append(f"request {now.id}: {now.kind} {now.name}{where}")
-    known = before.phases if before else ()
-    indent = _indent(now, many)
-    lines += [f"{indent}{phase.name}: {phase.seconds:.1f} s" for phase in now.phases[len(known) :]]
-    if now.cancelling and not (before and before.cancelling) and not now.state.ended:
-        lines.append(f"{indent}cancelling")
-    if now.state.ended:
-        return lines
-    if before is None or now.state is not before.state:
-        lines.append(f"{indent}{now.state.value}")
-    if now.phase and now.phase != (before.phase if before else None):
-        lines.append(f"{indent}{now.phase} …")
-    return lines
+def asked(request: Request) -> str:
+    """Return the line about a request that was handed in."""
+    where = f" on {request.host}" if request.host else ""
+    return f"{request.kind} {request.name}{where}: request {request.id}"
 
 
 def counted(request: Request, many: bool = False) -> list[str]:
-    """Return a line with how much of its phase is over, or none where nobody counts."""
+    """Return a line with how much of its phase is over, or none where nobody counts.
+
+    ``many``: it is one of several, each on another host.
+    """
     words = amount.words(request)
     return [f"{_indent(request, many)}{request.phase} … {words}"] if words else []
+
+
+def goes_on(request: Request, many: bool = False) -> str:
+    """Return the line about a request of which nothing was heard for a while."""
+    return f"{_indent(request, many)}{request.phase or request.state.value} …"
+
+
+def took(request: Request, many: bool = False) -> list[str]:
+    """Return a line with how long each phase of an ended request took, or none if it had none."""
+    phases = ", ".join(f"{phase.name} {phase.seconds:.1f} s" for phase in request.phases)
+    return [f"{_indent(request, many)}{phases}"] if phases else []
 
 
 def _indent(request: Request, many: bool) -> str:

@@ -220,9 +220,10 @@ def _need_leave(cloud: Cloud, asked: argparse.Namespace, console: Console) -> No
 
 def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: list[Wanted]) -> None:
     """Bring vms to a state, wait as asked, and show them. Raises what failed."""
-    follow = Follow(console, many=len(wanted) > 1)
+    follow = Follow(console, cloud.client, many=len(wanted) > 1)
     waiting = Waiting(asked.wait, WaitFor.CLONED, asked.timeout)
-    task = Task(cloud.client, cloud.fleet(asked.source), waiting, follow, follow.submitted)
+    hosts = cloud.fleet(asked.source)
+    task = Task(cloud.client, hosts, waiting, follow, follow.submitted, on_quiet=follow.quiet)
     with follow.followed():
         members = task.bring(wanted)
     for member in members:

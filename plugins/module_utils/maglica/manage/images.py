@@ -9,7 +9,7 @@ Each host looks for itself whether there is something to do.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from ..verbs.add_image import AddImageSpec
 from .image_plan import Place, against, plan
 from .image_wanted import WantedImage
 from .outcome import failure_of, together
+from .ports import OnChange, OnQuiet
 
 # In bytes of JSON: what a message has room for beside all else of as many requests as it may have.
 _XML = 1 << 19
@@ -38,7 +39,8 @@ class ImageRequests(Protocol):
         self,
         request_ids: Sequence[str],
         timeout: float,
-        on_change: Callable[[Request], None] | None = None,
+        on_change: OnChange | None = None,
+        on_quiet: OnQuiet | None = None,
     ) -> dict[str, Request]: ...
 
 
@@ -90,7 +92,8 @@ def bring(
     client: ImageRequests,
     wanted: WantedImage,
     timeout: float | None,
-    on_change: Callable[[Request], None] = lambda request: None,
+    on_change: OnChange = lambda request: None,
+    on_quiet: OnQuiet | None = None,
 ) -> list[Place]:
     """Do it, and wait for at most ``timeout`` seconds, None for not at all; return what was done.
 
@@ -108,7 +111,9 @@ def bring(
         on_change(request)
     if timeout is not None and accepted:
         try:
-            newest = client.wait_all([request.id for request in accepted], timeout, on_change)
+            newest = client.wait_all(
+                [request.id for request in accepted], timeout, on_change, on_quiet
+            )
         except MaglicaError as error:
             # What was handed in goes on: whoever asked must get to know of it.
             for place in asked:

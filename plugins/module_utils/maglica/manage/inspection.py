@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from ..model.errors import MaglicaError
 from ..model.request import HostStatus, Request, State, new_request_id
 from ..verbs.inspect import InspectSpec
 from .images import ImageRequests
 from .outcome import failure_of
+from .ports import OnChange, OnQuiet
 
 # What a host has found it reports at once; seconds.
 _REPORTED_WITHIN = 10.0
@@ -22,7 +23,8 @@ def inspect(
     client: ImageRequests,
     where: Iterable[tuple[str, str]],
     timeout: float,
-    on_change: Callable[[Request], None] = lambda request: None,
+    on_change: OnChange = lambda request: None,
+    on_quiet: OnQuiet | None = None,
 ) -> tuple[tuple[HostStatus, ...], list[MaglicaError]]:
     """Have hosts look at images, each a pair of host and image; wait at most ``timeout`` seconds.
 
@@ -34,7 +36,7 @@ def inspect(
     for request in accepted:
         on_change(request)
     ids = [request.id for request in accepted]
-    newest = client.wait_all(ids, timeout, on_change) if ids else {}
+    newest = client.wait_all(ids, timeout, on_change, on_quiet) if ids else {}
     ended = [newest[request_id] for request_id in ids]
     errors = [error for each in ended if (error := failure_of(each, timeout))]
     hosts = client.hosts()

@@ -24,15 +24,24 @@ def ended_with(request: Request) -> MaglicaError | None:
     return None
 
 
-def failure_of(request: Request, timeout: float) -> MaglicaError | None:
-    """Return why a request is not done, ``timeout`` seconds after the wait for it began."""
+def failure_of(request: Request, timeout: float, unheard: str | None = None) -> MaglicaError | None:
+    """Return why a request is not done, ``timeout`` seconds after the wait for it began.
+
+    ``unheard`` is why its host has not picked it up, if that is so.
+    """
     if request.state.ended:
         return ended_with(request)
     what = table.of(request).about
-    phase = f" in phase {request.phase}" if request.phase else ""
+    asked = f"request {request.id} ({request.kind} of {what} {request.name})"
+    if unheard is not None:
+        return RequestTimeout(
+            f"{asked} is not done after {timeout:g} s: {unheard}; it stays queued: run this again"
+            " to go on waiting"
+        )
+    phase = f", in phase {request.phase}" if request.phase else ""
     return RequestTimeout(
-        f"cannot wait longer for {what} {request.name}: request {request.id} is"
-        f" {request.state.value}{phase}{_where(request)} after {timeout:g} s; it goes on"
+        f"{asked} is still {request.state.value}{_where(request)}{phase} after {timeout:g} s; it"
+        " goes on: run this again to go on waiting"
     )
 
 

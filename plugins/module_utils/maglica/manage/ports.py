@@ -11,6 +11,7 @@ from ..fleet.snapshot import Found
 from ..model.request import HostStatus, Placement, Request, Spec, State
 
 OnChange = Callable[[Request], None]
+OnQuiet = Callable[[Sequence[Request]], None]
 
 
 class Requests(Protocol):
@@ -29,7 +30,11 @@ class Requests(Protocol):
     def cancel(self, request_id: str) -> Request: ...
 
     def wait_all(
-        self, request_ids: Iterable[str], timeout: float, on_change: OnChange | None = None
+        self,
+        request_ids: Iterable[str],
+        timeout: float,
+        on_change: OnChange | None = None,
+        on_quiet: OnQuiet | None = None,
     ) -> dict[str, Request]: ...
 
 

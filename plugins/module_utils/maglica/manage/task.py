@@ -43,8 +43,9 @@ from . import plan, user_data, written
 from . import shown as vm_shown
 from .group import Group
 from .outcome import failure_of
-from .ports import Hosts, OnChange, Requests
+from .ports import Hosts, OnChange, OnQuiet, Requests
 from .ready import FinalWait
+from .tally import why_unheard
 from .target import Target, Waiting, together
 from .wanted import Wanted, check_host
 
@@ -63,7 +64,8 @@ class Task:
     """One run: what it uses, and its deadline from now on.
 
     ``on_submit`` gets the requests that were handed in or joined together, ``on_change`` each
-    change of one (without ``on_submit``, those too).
+    change of one (without ``on_submit``, those too), ``on_quiet`` what is waited for when nothing
+    changes.
     """
 
     def __init__(
@@ -73,11 +75,14 @@ class Task:
         waiting: Waiting,
         on_change: OnChange = lambda request: None,
         on_submit: Callable[[Sequence[Request]], None] | None = None,
+        *,
+        on_quiet: OnQuiet | None = None,
     ) -> None:
         self._client = client
         self._hosts = hosts
         self._waiting = waiting
         self._on_change = on_change
+        self._on_quiet = on_quiet
         self._on_submit = on_submit or self._tell_each
         self._seen = Found((), ())
         self._statuses: dict[str, HostStatus | None] = {}
@@ -328,7 +333,7 @@ class Task:
         """Wait until the requests of all these have ended; note how."""
         ids = {target.name: target.request.id for target in targets if target.request}
         left = max(self._ends - time.monotonic(), 0)
-        newest = self._client.wait_all(ids.values(), left, self._on_change)
+        newest = self._client.wait_all(ids.values(), left, self._on_change, self._on_quiet)
         for target in targets:
             request = target.request = newest[ids[target.name]]
             in_the_way = target.plan.joined is not None and not target.plan.ours
@@ -336,6 +341,6 @@ class Task:
                 target.done = target.done or request.state is State.DONE
             elif target.plan.cancel:
                 target.done = request.state is State.CANCELLED
-            lost = failure_of(request, self._waiting.timeout)
+            lost = failure_of(request, self._waiting.timeout, why_unheard(self._client, request))
             if lost is not None and not (in_the_way and request.state.ended):
                 target.fail(lost, len(target.steps) + 1)

@@ -28,6 +28,8 @@ from .exchange import Exchange
 LONG_POLL = 30
 # While many requests go on, news of them are asked for no more often than this.
 GATHER = 0.1
+# When nothing changes for so long, whoever waits is told; then more and more rarely.
+QUIET = 5
 # A waiting client outlasts a restart of the client worker, and gives up after this.
 MAX_SILENCE = 120.0
 
@@ -201,14 +203,16 @@ class Client(Exchange):
         request_id: str,
         timeout: float,
         on_change: Callable[[Request], None] | None = None,
+        on_quiet: Callable[[Sequence[Request]], None] | None = None,
     ) -> Request:
         """Wait until the request has ended, at most ``timeout`` seconds, and return it.
 
-        ``on_change`` gets each new version that is seen, the first and the last one too. How the
+        ``on_change`` gets each new version that is seen, the first and the last one too;
+        ``on_quiet`` what is waited for when nothing has changed for QUIET seconds or more. How the
         request ended is for the caller to look at: a failed one is returned, not raised. Raises
         RequestTimeout when the time is over; the request goes on.
         """
-        found = self.wait_all([request_id], timeout, on_change)[request_id]
+        found = self.wait_all([request_id], timeout, on_change, on_quiet)[request_id]
         if not found.state.ended:
             raise RequestTimeout(
                 f"request {request_id} ({found.kind} {found.name}) is still"
@@ -221,10 +225,11 @@ class Client(Exchange):
         request_ids: Iterable[str],
         timeout: float,
         on_change: Callable[[Request], None] | None = None,
+        on_quiet: Callable[[Sequence[Request]], None] | None = None,
     ) -> dict[str, Request]:
         """Wait until up to 1000 requests have ended, at most ``timeout`` seconds; return them.
 
-        By the ids that the requests have themselves. ``on_change`` gets what changes, as
+        By the ids that the requests have themselves. ``on_change`` and ``on_quiet`` are as
         with ``wait``. What has not ended when the time is over is returned as it stands. Raises
         what stands against one of them when all others have ended.
         """
@@ -232,9 +237,10 @@ class Client(Exchange):
         seen: dict[str, Request] = {}
         refused: dict[str, Any] = {}
         waiting = dict.fromkeys(request_ids, 0)
+        quiet = QUIET if on_quiet else LONG_POLL
         while waiting:
             left = max(end - time.monotonic(), 0)
-            poll = min(math.ceil(left), LONG_POLL)
+            poll = min(math.ceil(left), quiet)
             watched = [{"id": each, "version": version} for each, version in waiting.items()]
             body = {"requests": watched, "wait_s": poll}
             silence = max(min(left, MAX_SILENCE), self.reply_timeout)
@@ -254,9 +260,9 @@ class Client(Exchange):
                     del waiting[found.id]
                 if on_change and newer:
                     on_change(found)
-            if reply.get("more") and not reply["requests"] and not reply.get("errors"):
-                # Asking again at once would go on for ever.
-                raise MessageInvalid("the client worker's answer to wait has no request")
+            if not reply["requests"] and not reply.get("errors"):
+                _nothing_new(reply, [seen[each] for each in waiting if each in seen], on_quiet)
+                quiet = min(2 * quiet, LONG_POLL)
             if time.monotonic() >= end and not reply.get("more"):
                 break
             if waiting and len(seen) > 1:
@@ -276,6 +282,18 @@ def _submission(request: Request) -> dict[str, Any]:
     asked = {"id": request.id, "kind": request.kind, "spec": request.spec}
     related = {"parent": request.parent, "peer": request.peer}
     return {**asked, **{name: value for name, value in related.items() if value is not None}}
+
+
+def _nothing_new(
+    reply: dict[str, Any],
+    waiting: Sequence[Request],
+    on_quiet: Callable[[Sequence[Request]], None] | None,
+) -> None:
+    if reply.get("more"):
+        # Asking again at once would go on for ever.
+        raise MessageInvalid("the client worker's answer to wait has no request")
+    if on_quiet:
+        on_quiet(waiting)
 
 
 def _narrowed(states: Iterable[State], name: str | None) -> dict[str, Any]:

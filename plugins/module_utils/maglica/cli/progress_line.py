@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The bar that shows on a terminal how many bytes are over: one line, drawn again and again."""
+"""The line that shows on a terminal how far requests are: one, drawn again and again."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
+from ..manage import tally
 from ..model import sizes
 from ..model.request import Request
 from ..model.text import one_line
@@ -23,17 +24,18 @@ _LONGEST = 100 * 3600
 _ERASE = "\r\x1b[K"
 
 
-class Bar:
-    """Draws what the requests that count bytes have done, all together, on the terminal ``out``."""
+class Line:
+    """Draws how far requests are, all together, on the terminal ``out``."""
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._out = out
         self._clock = clock
+        # Of those that count bytes.
         self._counts: dict[str, deque[tuple[float, int]]] = {}
         self._newest: dict[str, Request] = {}
         self._is_drawn = False
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Line:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -42,22 +44,25 @@ class Bar:
     def take(self, request: Request) -> None:
         """Take in how a request stands now."""
         known = self._newest.get(request.id)
+        self._newest[request.id] = request
         if request.state.ended or request.done is None:
-            self._newest.pop(request.id, None)
             self._counts.pop(request.id, None)
             return
-        if known is None or known.phase != request.phase or (known.done or 0) > request.done:
+        begins = request.id not in self._counts
+        if begins or known is None or known.phase != request.phase:
             self._counts[request.id] = deque(maxlen=_COUNTS)
+        elif (known.done or 0) > request.done:
+            self._counts[request.id].clear()
         self._counts[request.id].append((self._clock(), request.done))
-        self._newest[request.id] = request
 
     def draw(self) -> None:
         """Show it in the terminal's last line, in the place of what it had."""
         self.erase()
-        if not self._newest:
+        text = self.text()
+        if not text:
             return
         # A line that is full would break, and could not be drawn over.
-        self._out.write(one_line(self.text())[: _width(self._out) - 1])
+        self._out.write(one_line(text)[: _width(self._out) - 1])
         self._out.flush()
         self._is_drawn = True
 
@@ -69,13 +74,26 @@ class Bar:
             self._is_drawn = False
 
     def text(self) -> str:
-        """Return the line: phase, bar, how much of how much, how fast, and how long it will take.
+        """Return the line, or nothing when nothing goes on.
 
-        What nobody knows is left out.
+        It has what is done, or how many of how many are; of bytes a bar, how much of how much, how
+        fast, and how long it will take. What nobody knows is left out.
         """
-        requests = list(self._newest.values())
-        phases = " and ".join(dict.fromkeys(request.phase or "" for request in requests))
-        parts = [phases if len(requests) == 1 else f"{phases} on {len(requests)} hosts"]
+        if all(request.state.ended for request in self._newest.values()):
+            return ""
+        counted = [self._newest[request_id] for request_id in self._counts]
+        if len(self._newest) > 1:
+            parts = [tally.line(self._newest.values())]
+        else:
+            (request,) = self._newest.values()
+            # Where there is a bar, it needs the room.
+            where = f" on {request.host}" if request.host and not counted else ""
+            parts = [f"{request.name}: {_stands(request)}{where}"]
+        return "  ".join(parts + (self._bar(counted) if counted else []))
+
+    def _bar(self, requests: list[Request]) -> list[str]:
+        """Return how far these are that count bytes."""
+        parts = []
         done = sum(request.done or 0 for request in requests)
         total = sum(request.total or 0 for request in requests)
         rates = {request.id: self._rate(request.id) for request in requests}
@@ -90,13 +108,17 @@ class Bar:
             parts.append(f"{sizes.about(int(rate))}/s")
         if left := _left(requests, rates):
             parts.append(left)
-        return "  ".join(parts)
+        return parts
 
     def _rate(self, request_id: str) -> float:
         """Return the bytes of a second, or 0 if that is not known yet."""
         counts = self._counts[request_id]
         (begun, before), (now, done) = counts[0], counts[-1]
         return (done - before) / (now - begun) if now > begun else 0.0
+
+
+def _stands(request: Request) -> str:
+    return "cancelling" if request.cancelling else request.phase or request.state.value
 
 
 def _left(requests: list[Request], rates: dict[str, float]) -> str:
