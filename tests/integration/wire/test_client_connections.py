@@ -18,7 +18,7 @@ import pytest
 import zmq
 from maglica.model import errors
 from maglica.model.request import Request, State
-from maglica.wire import keys, sockets
+from maglica.wire import exchange, keys, sockets
 from maglica.wire.client import Client
 from support.client_worker import eventually
 from support.ports import LOOPBACK, free_port
@@ -126,6 +126,32 @@ def test_nobody_there_is_told_apart_from_silence(server: WireServer) -> None:
         pytest.raises(errors.PeerSilent, match="can't be reached"),
     ):
         client.status(REQUEST.id)
+
+
+def test_a_client_worker_that_is_not_there_is_told_soon(
+    server: WireServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "STARTS_WITHIN", 0.5)
+    config = server.config(request_port=free_port())
+    start = time.monotonic()
+    with (
+        Client(config, reply_timeout=LONG) as client,
+        pytest.raises(errors.PeerSilent, match=r"listens at port .*`systemctl status maglica-clie"),
+    ):
+        client.status(REQUEST.id)
+    assert 0.5 <= time.monotonic() - start < LONG
+
+
+def test_a_name_without_an_address_is_told_at_once(server: WireServer) -> None:
+    start = time.monotonic()
+    with (
+        Client(server.config(address="nowhere.invalid"), reply_timeout=LONG) as client,
+        pytest.raises(
+            errors.PeerSilent, match=r"nowhere\.invalid has no address \(.*configuration"
+        ),
+    ):
+        client.status(REQUEST.id)
+    assert time.monotonic() - start < exchange.STARTS_WITHIN
 
 
 def test_a_client_worker_that_starts_later_is_found(server: WireServer) -> None:

@@ -18,13 +18,16 @@ from ..model import errors
 from ..model.errors import MessageInvalid, PeerSilent
 from ..model.plain import plain
 from ..system.backoff import Backoff
-from . import features, keys, messages, sockets
+from . import features, keys, messages, reach, sockets
 from .frames import Message, OtherVersion, decode, encode
 
 # Seconds.
 REPLY_TIMEOUT = 5.0
 _PAUSES = Backoff(0.1, 1.0)
 ATTEMPTS = 4
+# So long somebody who was never connected waits for a client worker that is not there: it may be
+# about to start.
+STARTS_WITHIN = 8.0
 
 Frames = list[bytes]
 _Self = TypeVar("_Self", bound="Exchange")
@@ -55,6 +58,8 @@ class Exchange:
         self._context: sockets.Context = None
         self._link: sockets.Link | None = None
         self._reached = False
+        self._met = False
+        self._begun = 0.0
         self._trouble = ""
 
     def __enter__(self: _Self) -> _Self:
@@ -87,7 +92,8 @@ class Exchange:
         told = {**plain(body), "features": list(features.OWN)}
         messages.asked(kind, told)
         frames = encode(Message(kind, told))
-        end = time.monotonic() + total
+        self._begun = time.monotonic()
+        end = self._begun + total
         failures = 0
         while (left := end - time.monotonic()) > 0:
             reply = self._attempt(frames, min(patience, left))
@@ -96,9 +102,14 @@ class Exchange:
             # It may have closed on us at once: don't hammer at it.
             time.sleep(min(_PAUSES.pause(failures), max(end - time.monotonic(), 0)))
             failures += 1
-        how = "is connected but does not answer" if self._reached else "can't be reached"
-        why = f": {self._trouble}" if self._trouble else ""
-        raise PeerSilent(f"the client worker at {self._where()} {how} ({kind}, {total:g} s){why}")
+        if self._reached:
+            raise PeerSilent(
+                f"the client worker at {self._where()} is connected but does not answer ({kind},"
+                f" {total:g} s)"
+            )
+        peer = self._config.need_client_worker()
+        why = self._trouble or reach.refused(peer.address, peer.request_port)
+        raise self._unreached(why or f"it has not answered within {total:g} s")
 
     def _attempt(self, frames: Frames, patience: float) -> Frames | None:
         """Send once and return the reply's frames, or None when none will come any more."""
@@ -156,7 +167,23 @@ class Exchange:
             return False
         finally:
             self._reached, self._trouble = link.connected, link.trouble
+        self._met = self._met or link.connected
+        if link.failed and not self._met:
+            self._give_up(link)
         return not link.lost
+
+    def _give_up(self, link: sockets.Link) -> None:
+        """Raise PeerSilent when a client worker that was never met will not be there soon."""
+        link.failed = False
+        peer = self._config.need_client_worker()
+        why = reach.unresolved(peer.address)
+        if why is None and time.monotonic() - self._begun > STARTS_WITHIN:
+            why = reach.refused(peer.address, peer.request_port)
+        if why is not None:
+            raise self._unreached(why)
+
+    def _unreached(self, why: str) -> PeerSilent:
+        return PeerSilent(f"the client worker at {self._where()} can't be reached: {why}")
 
     def _drop_link(self) -> None:
         if self._link is not None:

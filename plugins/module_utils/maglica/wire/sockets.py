@@ -145,6 +145,7 @@ class Link:
         self.connected = False
         self.lost = False
         self.trouble = ""
+        self.failed = False
         self._public = public
         self._again = False
         # The monitor first, so that no event is missed.
@@ -154,6 +155,7 @@ class Link:
             | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
             | zmq.EVENT_HANDSHAKE_FAILED_AUTH
             | zmq.EVENT_DISCONNECTED
+            | zmq.EVENT_CONNECT_RETRIED
         )
         socket.connect(where)
 
@@ -162,7 +164,8 @@ class Link:
 
         Afterwards ``connected`` tells whether the peer has let this side in, ``lost`` whether a
         connection has ended since the link was made: a reply that was owed by then never comes.
-        ``trouble`` says why there was none the last time, as far as it is known.
+        ``failed`` tells whether one could not be made, ``trouble`` why there was none the last
+        time, as far as it is known.
         Raises AccessDenied when the peer refuses this side's key, or has no CURVE where this side
         has, or the other way round; PeerSilent when what answers is no peer at all.
         """
@@ -185,6 +188,8 @@ class Link:
                 )
             elif event == zmq.EVENT_DISCONNECTED:
                 self._disconnected()
+            elif event == zmq.EVENT_CONNECT_RETRIED:
+                self.failed = True
             else:
                 raise self._refusal(event, value)
 
