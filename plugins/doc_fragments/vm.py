@@ -29,6 +29,9 @@ options:
   state:
     description:
       - V(present) makes the vm and starts it if it is not there, else leaves it on or off.
+      - Options that are only used when the vm is made change nothing of one that is there. A
+        warning names those that say something else than what it was made with, and, since nobody
+        can tell, each password and O(user_data).
       - V(running) makes it if it is not there, and starts it if it is off. One that is paused,
         suspended or crashed is let go on, woken or reset.
       - V(stopped) makes it if it is not there, without starting it. A running vm is shut down. One

@@ -27,6 +27,7 @@ VM = Domain(
     interfaces=(Interface("52:54:00:00:00:01", "default", ("192.0.2.1",)),),
     disks=(Disk("vda", capacity_bytes=1 << 30),),
     tags=("web",),
+    asked=("pool:0123456789abcdef",),
     ssh_host_keys=("ssh-ed25519 AAAA",),
     address="192.0.2.1",
     reported=Moment(3.5),

@@ -9,9 +9,11 @@ from dataclasses import replace
 import pytest
 from maglica.fleet.snapshot import Found
 from maglica.manage.plan import Plan, decide
+from maglica.manage.target import Target, warnings
 from maglica.manage.wanted import want
-from maglica.model.request import CloneMode
+from maglica.model.request import CloneMode, Nic, Request, State, User
 from maglica.model.vm import Domain
+from maglica.verbs.clone import CloneSpec, marks
 
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
 THERE = Domain(NAME, "u", HOST, "running", True, made=True, image=IMAGE, clone_mode="linked")
@@ -19,6 +21,82 @@ THERE = Domain(NAME, "u", HOST, "running", True, made=True, image=IMAGE, clone_m
 
 def _plan(*there: Domain, **asked: object) -> Plan:
     return decide(want(NAME, image=IMAGE, **asked), Found(there), None)
+
+
+KEY, OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5BBBB me"
+HASH = "$6$salt$hashhash"
+ASKED = {
+    "hostname": "vm0",
+    "pool": "fast",
+    "interfaces": (Nic("lab", addresses=("192.0.2.7/24",)), Nic()),
+    "user": User("admin", ("adm",), ssh_authorized_keys=(KEY,)),
+    "ssh_authorized_keys": (KEY,),
+}
+DIFFERENT = {
+    "hostname": "vm1",
+    "pool": "slow",
+    "interfaces": (Nic(), Nic("lab", addresses=("192.0.2.7/24",))),
+    "user": User("admin", ("adm",), ssh_authorized_keys=(OTHER,)),
+    "ssh_authorized_keys": (KEY, OTHER),
+}
+
+
+def _made(**asked: object) -> Domain:
+    words = marks(CloneSpec(NAME, IMAGE, **asked)).values()
+    return replace(THERE, asked=tuple(words))
+
+
+def test_the_same_again_is_not_named_and_what_differs_is() -> None:
+    made = _made(**ASKED)
+    assert _plan(made, **ASKED).kept == ()
+    assert _plan(made).kept == ()
+    for option, value in DIFFERENT.items():
+        assert _plan(made, **{**ASKED, option: value}).kept == (option,)
+    assert _plan(made, **DIFFERENT).kept == tuple(DIFFERENT)
+    # One of which nothing is recorded.
+    assert _plan(THERE, **ASKED).kept == tuple(ASKED)
+    assert _plan(_made(), hostname=NAME).kept == ()
+
+
+def test_another_way_of_customizing() -> None:
+    made = replace(THERE, customize="cloud-init")
+    kept = [_plan(made, customize=way).kept for way in ("auto", "cloud-init", "offline")]
+    assert kept == [(), (), ("customize",)]
+
+
+def test_a_secret_leaves_no_mark_and_is_always_named() -> None:
+    user = User("admin", password=HASH)
+    assert marks(CloneSpec(NAME, IMAGE, user=user)) == marks(
+        CloneSpec(NAME, IMAGE, user=User("admin"), root_password=HASH, user_data="#!/bin/sh\n")
+    )
+    secret = {"user": user, "root_password": HASH, "user_data": "#!/bin/sh\n"}
+    made = _made(user=user)
+    assert _plan(made, **secret).kept == ("root_password", "user.password", "user_data")
+
+
+def test_of_a_vm_that_is_just_being_made_the_first_secret_stands() -> None:
+    wanted = want(NAME, image=IMAGE, root_password=HASH, **ASKED)
+    pending = Request("r", wanted.clone.without_secrets(), State.RUNNING, HOST)
+    joining, fresh = Target(wanted), Target(wanted)
+    joining.take(decide(wanted, Found(()), pending))
+    fresh.take(decide(wanted, Found(()), None))
+    assert warnings([joining, fresh]) == [
+        f"{NAME}: not changed on a vm that is just being made, where what was said first stands:"
+        " root_password"
+    ]
+    # What it has become is no other than what was asked for.
+    for target in (joining, fresh):
+        target.take(decide(wanted, Found((_made(**ASKED),)), None))
+    assert (joining.kept, fresh.kept) == (("root_password",), ())
+
+
+def test_vms_that_keep_the_same_are_named_together() -> None:
+    targets = [Target(want(name, image=IMAGE), kept=("pool",)) for name in ("a", "b", "c")]
+    targets.append(Target(want("d"), kept=("pool", "user")))
+    assert warnings([*targets, Target(want("e"))]) == [
+        "a, b, c: not changed on a vm that is there: pool",
+        "d: not changed on a vm that is there: pool, user",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_all_that_is_said_is_shown_and_no_secret() -> None:
         user_data="#!/bin/sh\necho confidential\n",
     )
     assert "confidential" not in repr(shown)
-    assert {key: shown[key] for key in list(shown)[2:]} == {
+    assert {key: shown[key] for key in list(shown)[3:]} == {
         "customize": "auto",
         "hostname": NAME,
         "interfaces": [{"network": "default"}, {"bridge": "br0", "addresses": ["192.0.2.7/24"]}],
@@ -57,12 +57,14 @@ def test_all_that_is_said_is_shown_and_no_secret() -> None:
 
 
 def test_what_is_not_said_is_not_shown() -> None:
-    assert {"customize", "hostname"} == after().keys() - {"state", "image"}
+    assert {"customize", "hostname"} == after().keys() - {"state", "image", "clone_mode"}
     assert after(interfaces=())["interfaces"] == []
 
 
 def test_nothing_is_written_with_none() -> None:
-    assert {"customize"} == after(customize="none").keys() - {"state", "image"}
+    assert {"customize"} == after(customize="none").keys() - {"state", "image", "clone_mode"}
+    shown = after(customize="none", interfaces=(Nic("lab"),), pool="fast")
+    assert (shown["interfaces"], shown["pool"]) == ([{"network": "lab"}], "fast")
 
 
 def test_how_it_would_be_customized_is_what_the_host_has_reported() -> None:

@@ -48,7 +48,8 @@ class ClonePlan:
     ``memory_mib`` are the image's when None. ``image_nvram`` is where the image's UEFI variables
     are if its definition doesn't say so and it has some: see ``definition.hides_nvram``. ``seed``
     is a medium for cloud-init, ``image_seeds`` are the targets of those that the image has.
-    ``customize`` says how the clone is made a guest of its own, and why so.
+    ``customize`` says how the clone is made a guest of its own, and why so. ``asked`` are words for
+    what was asked for.
     """
 
     name: str
@@ -69,6 +70,7 @@ class ClonePlan:
     seed: DiskSource | None = None
     image_seeds: Sequence[str] = ()
     customize: tuple[Customize, str] | None = None
+    asked: Sequence[str] = ()
 
 
 def are_own(interfaces: Sequence[Nic] | None) -> bool:
@@ -168,6 +170,8 @@ def _metadata(root: ET.Element, plan: ClonePlan) -> None:
     if plan.customize is not None:
         way, reason = plan.customize
         attributes |= {"customize": way.value, "customize_reason": told(reason)}
+    if plan.asked:
+        attributes["asked"] = " ".join(sorted(plan.asked))
     made = ET.SubElement(_child(root, "metadata"), "maglica:vm", attributes)
     for tag in plan.tags:
         ET.SubElement(made, "maglica:tag", {"name": tag})

@@ -50,7 +50,8 @@ class Made:
     variables; what is not named here is not Maglica's to remove. ``ssh_host_keys`` are the public
     ones that it was given, as in known_hosts(5) without the host. ``sizes`` are what the guest saw
     of its volumes when they were made, in bytes, by the disks' targets. ``customize`` is the way in
-    which it was made a guest of its own, with the reason.
+    which it was made a guest of its own, with the reason. ``asked`` are words for what was asked
+    for when it was made: see verbs/clone.py.
     """
 
     image: str
@@ -68,6 +69,7 @@ class Made:
     sizes: Mapping[str, int] = field(default_factory=dict)
     customize: str | None = None
     customize_reason: str | None = None
+    asked: tuple[str, ...] = ()
 
 
 def made(root: ET.Element, uuid: str) -> Made | None:
@@ -85,6 +87,7 @@ def made(root: ET.Element, uuid: str) -> Made | None:
             clone_mode=element.get("clone_mode", ""),
             customize=element.get("customize"),
             customize_reason=element.get("customize_reason"),
+            asked=tuple(element.get("asked", "").split()),
             image_version=element.get("image_version", ""),
             base=element.get("base"),
             addresses=tuple(

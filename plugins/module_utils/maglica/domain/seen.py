@@ -36,6 +36,7 @@ def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) 
             "customize": made.customize,
             "customize_reason": made.customize_reason,
             "base": made.base,
+            "asked": made.asked,
             "tags": made.tags,
             "ssh_host_keys": made.ssh_host_keys,
         }

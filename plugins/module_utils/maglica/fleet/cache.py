@@ -16,7 +16,7 @@ from ..model.vm import Disk, Domain, Interface
 from .snapshot import AskedHost, Snapshot
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
-VERSION = 7
+VERSION = 8
 
 
 def dump(snapshot: Snapshot) -> dict[str, Any]:
@@ -69,6 +69,7 @@ def _domain(fields: Mapping[str, Any]) -> Domain:
             ),
             "disks": tuple(Disk(**disk) for disk in fields["disks"]),
             "tags": tuple(fields["tags"]),
+            "asked": tuple(fields["asked"]),
             "ssh_host_keys": tuple(fields["ssh_host_keys"]),
             "versions": tuple(
                 ImageVersion(**{**version, "created": _moment(version["created"])})

@@ -6,11 +6,44 @@ Pure.
 
 from __future__ import annotations
 
+from ..model.request import Customize
 from ..model.vm import Domain
+from ..verbs.clone import CloneSpec, marks
 from .wanted import Wanted
 
 
 def options(wanted: Wanted, existing: Domain) -> tuple[str, ...]:
-    """Return the options that say how the vm shall be made, and that it is not as they say."""
-    is_other = wanted.clone_mode == "linked" and existing.clone_mode == "full"
-    return ("clone_mode",) if is_other else ()
+    """Return the options that say how the vm shall be made where it is not known to be so.
+
+    Nobody can tell of a secret, so each one that is given is among them.
+    """
+    spec = wanted.clone
+    found = []
+    if spec.customize is not Customize.AUTO and existing.customize not in (None, spec.customize):
+        found.append("customize")
+    if wanted.clone_mode == "linked" and existing.clone_mode == "full":
+        found.append("clone_mode")
+    found += [option for option in _said(spec) if marks(spec)[option] not in existing.asked]
+    return (*found, *secrets(spec))
+
+
+def secrets(spec: CloneSpec) -> tuple[str, ...]:
+    """Return the options for secrets that are given."""
+    given = {
+        "root_password": spec.root_password,
+        "user.password": spec.user and spec.user.password,
+        "user_data": spec.user_data,
+    }
+    return tuple(option for option, value in given.items() if value is not None)
+
+
+def _said(spec: CloneSpec) -> list[str]:
+    """Return those options for which ``marks`` has a word and that are given."""
+    given = {
+        "hostname": spec.hostname is not None,
+        "pool": spec.pool is not None,
+        "interfaces": spec.interfaces is not None,
+        "user": spec.user is not None,
+        "ssh_authorized_keys": bool(spec.ssh_authorized_keys),
+    }
+    return [option for option, is_given in given.items() if is_given]

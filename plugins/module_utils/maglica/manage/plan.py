@@ -19,10 +19,11 @@ from ..model.errors import (
     UuidTwice,
     VmUnknown,
 )
-from ..model.request import Request, Spec
+from ..model.request import Customize, Request, Spec
 from ..model.sizes import shown
 from ..model.vm import Domain
 from ..verbs import table
+from ..verbs.clone import marks
 from ..verbs.remove import RemoveSpec
 from ..verbs.table import Presence
 from ..verbs.verb import Change, Leaves, Verb
@@ -237,6 +238,8 @@ def _promised(pending: Request) -> Domain:
         made=True,
         image=spec.image,
         clone_mode=spec.clone_mode.value,
+        customize=None if spec.customize is Customize.AUTO else spec.customize.value,
+        asked=tuple(marks(spec).values()),
         vcpus=spec.vcpus,
         memory_mib=spec.memory_mib,
         tags=spec.tags,
@@ -252,6 +255,8 @@ def _make(wanted: Wanted, found: Found) -> Plan:
         "state": "running" if spec.start else "stopped",
         "host": spec.host,
         "image": spec.image,
+        "clone_mode": spec.clone_mode.value,
+        "pool": spec.pool,
         "vcpus": spec.vcpus,
         "memory_mib": spec.memory_mib,
         "disk_size_mib": spec.disk_size_mib,

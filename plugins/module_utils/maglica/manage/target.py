@@ -12,6 +12,7 @@ from typing import Any
 from ..model.errors import MaglicaError
 from ..model.request import Request, Spec
 from ..model.text import some
+from ..verbs import table
 from .plan import Plan
 from .wanted import Wanted
 
@@ -45,7 +46,7 @@ class Target:
 
     ``request`` is the newest that is about it; ``done``: one that was its own has ended as it
     should. ``vm``, ``before`` and ``after`` are plain data. ``kept`` are options that the vm which
-    was there keeps as they are.
+    was there, or is being made (``stands``), keeps as they are.
     """
 
     wanted: Wanted
@@ -60,6 +61,7 @@ class Target:
     error: MaglicaError | None = None
     vm: dict[str, Any] | None = None
     kept: tuple[str, ...] = ()
+    stands: str = "is there"
 
     @property
     def name(self) -> str:
@@ -74,7 +76,9 @@ class Target:
         """Go on as ``plan`` says; the first that was not only foreseen tells how the vm was."""
         if not self.rounds or self.plan.is_foreseen:
             self.before, self.after, self.changed = plan.before, {}, False
-            self.kept = plan.kept
+            self.kept, self.stands = plan.kept, "is there"
+            if plan.joined is not None and table.of(plan.joined).makes_vm:
+                self.stands = "is just being made, where what was said first stands"
         # Not all that a request has changed is seen of a vm afterwards.
         told = {key: self.after[key] for key in self.before if key in self.after}
         self.rounds += 1
@@ -111,11 +115,9 @@ def failures(targets: Sequence[Target]) -> MaglicaError | None:
 
 def warnings(targets: Sequence[Target]) -> list[str]:
     """Return what these targets' users would not expect: what was asked for, and not done."""
-    by_options: dict[tuple[str, ...], list[str]] = {}
+    texts: dict[str, list[str]] = {}
     for target in targets:
         if target.kept:
-            by_options.setdefault(target.kept, []).append(target.name)
-    return [
-        f"{some(names)}: not changed on a vm that is there: {', '.join(kept)}"
-        for kept, names in by_options.items()
-    ]
+            text = f"not changed on a vm that {target.stands}: {', '.join(target.kept)}"
+            texts.setdefault(text, []).append(target.name)
+    return [f"{some(names)}: {text}" for text, names in texts.items()]

@@ -16,15 +16,16 @@ HIDDEN = "(hidden)"
 
 
 def of(spec: CloneSpec) -> dict[str, Any]:
-    """Return how the guest is to be customized and all that it is told, by the options' names."""
+    """Return how the guest is to be customized, its interfaces and all that it is told, by the
+    options' names.
+    """
     found: dict[str, Any] = {"customize": spec.customize.value}
+    if spec.interfaces is not None:
+        found["interfaces"] = list(map(_without_nothing, spec.interfaces))
     if spec.customize is Customize.NONE:
         return found
     given = {
         "hostname": spec.guest_name,
-        "interfaces": None
-        if spec.interfaces is None
-        else list(map(_without_nothing, spec.interfaces)),
         "ssh_authorized_keys": list(spec.ssh_authorized_keys) or None,
         "root_password": None if spec.root_password is None else HIDDEN,
         "user": None if spec.user is None else _user(spec.user),

@@ -63,9 +63,10 @@ class Domain:
     ``restart_needed``: ``vcpus`` and ``memory_mib`` are what it has after its next start.
 
     Only its reader has ``address``, the one that it prefers, an image's ``versions``, the newest
-    last, if asked for, the definition, and when its host has reported it (None: libvirt itself
-    shows it). Of one that runs it has ``running_vcpus`` and ``running_memory_mib``, what it runs
-    with, where it has looked at the next start.
+    last, words for what was ``asked`` for when it was made, if asked for, the definition, and when
+    its host has reported it (None: libvirt itself shows it). Of one that runs it has
+    ``running_vcpus`` and ``running_memory_mib``, what it runs with, where it has looked at the next
+    start.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Domain:
     running_vcpus: int | None = field(default=None, metadata={"told": False})
     running_memory_mib: int | None = field(default=None, metadata={"told": False})
     versions: tuple[ImageVersion, ...] = field(default=(), metadata={"told": False})
+    asked: tuple[str, ...] = field(default=(), metadata={"told": False})
     xml: str | None = field(default=None, metadata={"told": False})
     reported: Moment | None = field(default=None, metadata={"told": False})
 

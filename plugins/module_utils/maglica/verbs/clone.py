@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..model import names, user_data
 from ..model.checks import Check, boolean, choice, list_of, named, optional, record
 from ..model.errors import MessageInvalid, NameInvalid
+from ..model.plain import plain
 from ..model.request import CloneMode, Customize, Nic, User
 from .verb import (
     DISK_SIZE,
@@ -75,6 +78,33 @@ class CloneSpec:
         """Return the spec as it may be shown and kept after the request has ended."""
         user = self.user and replace(self.user, password=None)
         return replace(self, root_password=None, user=user, user_data=None)
+
+
+def marks(spec: CloneSpec) -> dict[str, str]:
+    """Return a word for each thing that a vm is made with for good and that is no secret, by the
+    names of options: it is the same where, and only where, the same was asked for.
+    """
+    public = {
+        "hostname": spec.guest_name,
+        "pool": spec.pool,
+        "interfaces": spec.interfaces,
+        "user": spec.user,
+        "ssh_authorized_keys": spec.ssh_authorized_keys,
+    }
+    told = plain({**public, "user": spec.without_secrets().user})
+    return {
+        option: f"{option}:{hashlib.sha256(_as_json(value)).hexdigest()[:16]}"
+        for option, value in told.items()
+    }
+
+
+def _as_json(value: Any) -> bytes:
+    """Return ``value`` without fields that say nothing, so that one which is new changes none."""
+    if isinstance(value, list):
+        value = [json.loads(_as_json(each)) for each in value]
+    if isinstance(value, dict):
+        value = {key: each for key, each in value.items() if each not in (None, [])}
+    return json.dumps(value, sort_keys=True).encode()
 
 
 _host_name = named(names.guest_name)

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from maglica.disk import volumes
 from maglica.domain import definition
 from maglica.guest.edits import SetPassword, Write
-from maglica.model.request import CloneMode, Nic, State
+from maglica.model.request import CloneMode, Nic, State, User
 from maglica.model.vm import vm_uuid
+from maglica.verbs.clone import marks
 from support.fake_host import IMAGE, NAMES, FakeHost
 
 
@@ -65,6 +68,20 @@ def test_a_name_that_is_no_host_name_has_one_beside_it(host: FakeHost) -> None:
     assert done.vm.name == "My VM_1 (ü)"
     (disk,) = done.vm.disks
     assert disk.source == str(host.pool / f"My_VM_1____.vda.{done.vm.uuid[:8]}.qcow2")
+
+
+def test_what_was_asked_for_is_recorded_without_secrets(host: FakeHost) -> None:
+    host.add_image()
+    asked = {"interfaces": (Nic("default"),), "user": User("admin", password="$6$salt$hashhash")}
+    request = host.request("vm0.example.jp", **asked)
+    (done,) = host.run(request)
+    assert done.state is State.DONE, done.failure
+    xml = host.context.connect().lookupByName("vm0.example.jp").XMLDesc(0)
+    assert "hashhash" not in xml
+    made = definition.describe(xml).made
+    # The pool that was chosen counts, as if it was asked for.
+    spec = replace(request.spec, pool="default")
+    assert set(made.asked) == set(marks(spec).values())
 
 
 def test_a_batch_shares_base_and_appliance(host: FakeHost) -> None:

@@ -32,6 +32,7 @@ from ....libvirtd.local import inactive_xml
 from ....model.errors import GuestUnsupported, LibvirtFailed, NameTaken, StorageFailed
 from ....model.request import CloneMode, Nic
 from ....model.vm import Domain
+from ....verbs.clone import marks
 from ...journal.bases import Base
 from ...journal.intents import Effect
 from ...ownership import own_files
@@ -162,6 +163,7 @@ def _plan(vm: NewVm, source: Source, image: Image, context: JobContext) -> clone
         seed=None if vm.seed is None else vm.pool.medium_source(vm.seed),
         image_seeds=() if vm.seed is None else seed.of_image(image, context),
         customize=(vm.chosen.way, vm.chosen.reason),
+        asked=tuple(marks(replace(vm.spec, pool=vm.pool.name)).values()),
     )
 
 
