@@ -162,3 +162,17 @@ def test_the_same_clone_again_joins_the_first(run: Callable[..., Ran], fake: Fak
     ran = run(*CLONE)
     assert (ran.status, ran.out) == (0, "vm0.example.jp is running on host0.example.jp (1.0 s)\n")
     assert [each.id for each in fake.list()] == [request.id]
+
+
+def test_a_secret_said_again_while_the_first_clone_is_under_way(
+    run: Callable[..., Ran], fake: FakeClient, tmp_path: Path
+) -> None:
+    told = tmp_path / "user-data"
+    told.write_text("#!/bin/sh\n")
+    assert "warning" not in run(*CLONE, "--no-wait").err
+    ran = run(*CLONE, "--user-data", str(told), "--no-wait")
+    assert (ran.status, len(fake.list())) == (0, 1)
+    assert ran.err.splitlines()[-1] == (
+        "warning: vm0.example.jp: not changed on a vm that is just being made, where what was said"
+        " first stands: user_data"
+    )

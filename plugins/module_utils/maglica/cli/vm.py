@@ -13,7 +13,7 @@ from typing import Any
 from ..fleet import shown as fleet_shown
 from ..manage import shown
 from ..manage.group import MAX_VMS, Pattern
-from ..manage.target import Target, WaitFor, Waiting, failures
+from ..manage.target import Target, WaitFor, Waiting, failures, warnings
 from ..manage.task import Task
 from ..manage.wanted import Wanted, want
 from ..model.errors import ConfigInvalid, NameInvalid, NameTaken, VmUnknown
@@ -231,8 +231,7 @@ def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: li
             member.error = VmUnknown(f"no host has a vm {member.name}")
     results = [_result(member) for member in members]
     console.show(results if len(results) > 1 else results[0], text.members(members))
-    warning = shown.restart_warning(members)
-    if warning is not None:
+    for warning in filter(None, (*warnings(members), shown.restart_warning(members))):
         console.say(f"warning: {warning}")
     error = failures(members)
     if error is not None:
