@@ -30,7 +30,7 @@ help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 .PHONY: venv
-venv: $(VENV)/.ready ## make build/venv: ansible-core and what the tests need
+venv: $(VENV)/.ready ## make build/venv: ansible-core, the command maglica, and what the tests need
 	@:
 
 $(VENV)/.ready: requirements-dev.txt
@@ -41,6 +41,9 @@ $(VENV)/.ready: requirements-dev.txt
 		|| { cat build/venv.log >&2; exit 1; }
 	@mkdir -p .collections/ansible_collections/maglica
 	@ln -sfn ../../.. .collections/ansible_collections/maglica/cloud
+	@printf '#!/bin/sh\nexec "%s" "%s" maglica.cli.main "$$@"\n' "$(CURDIR)/$(VENV)/bin/python" \
+		"$(CURDIR)/plugins/module_utils/maglica/run.py" > $(VENV)/bin/maglica
+	@chmod +x $(VENV)/bin/maglica
 	@touch $@
 
 .PHONY: demo

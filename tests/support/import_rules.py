@@ -151,6 +151,7 @@ THIRD_PARTIES = {
     "guestfs": ("guest",),
     "libvirt": ("libvirtd", "disk", "fleet", "host_worker"),
     "pycdlib": ("disk",),
+    "argcomplete": ("cli",),
     "yaml": ("guest.cloud_init",),
     "zmq": ("wire", "client_worker", "host_worker.daemon"),
 }

@@ -47,12 +47,19 @@ def _pycdlib() -> Any:
     return pycdlib
 
 
+def _argcomplete() -> Any:
+    import argcomplete
+
+    return argcomplete
+
+
 _PACKAGES: dict[str, tuple[Callable[[], Any], str]] = {
     "zmq": (_zmq, "pyzmq (Debian: python3-zmq)"),
     "libvirt": (_libvirt, "libvirt-python (Debian: python3-libvirt)"),
     "guestfs": (_guestfs, "the libguestfs binding (Debian: python3-guestfs)"),
     "yaml": (_yaml, "PyYAML (Debian: python3-yaml)"),
     "pycdlib": (_pycdlib, "pycdlib (Debian: python3-pycdlib)"),
+    "argcomplete": (_argcomplete, "argcomplete (Debian: python3-argcomplete)"),
 }
 
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from maglica.cli import as_json, exits, main
+from maglica.cli import as_json, completion, exits, main
 from maglica.model.request import HostReport, Request
 from maglica.verbs.clone import CloneSpec
 from support.cli_runs import HOST0, VM
@@ -34,7 +34,7 @@ def test_every_command_is_there() -> None:
     assert told == {
         f"{noun} {command}"
         for noun, parser in _commands(main._parser()).items()
-        for command in _commands(parser)
+        for command in _commands(parser) or completion.SHELLS
     }
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -58,8 +59,10 @@ class Console:
         return self.answers.readline().strip().lower() in {"y", "yes"}
 
     def say(self, line: str) -> None:
-        self.err.write(one_line(line) + "\n")
-        self.err.flush()
+        """Write a line besides the results; where it can't be written, it is lost."""
+        with suppress(OSError):
+            self.err.write(one_line(line) + "\n")
+            self.err.flush()
 
 
 @dataclass(frozen=True)

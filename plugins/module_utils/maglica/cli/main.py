@@ -19,7 +19,7 @@ from ..config.config import Config
 from ..fleet.source import Access, Fleet
 from ..model.errors import MaglicaError
 from ..wire.client import Client
-from . import exits, host, image, request, vm
+from . import completion, exits, host, image, request, vm
 from .console import Cloud, Console, Unwritten
 from .exits import Exit
 from .options import Group, where
@@ -31,7 +31,9 @@ def main(
     make_fleet: Callable[[Access, Client], Fleet] = Access.fleet,
 ) -> int:
     """Run one command line and return its exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    completion.offer(parser)
+    options = parser.parse_args(arguments)
     # Either is None when it is closed: then nobody wants to read it.
     out, err = (stream or io.StringIO() for stream in (sys.stdout, sys.stderr))
     if isinstance(out, io.TextIOWrapper):
@@ -39,6 +41,10 @@ def main(
         out.reconfigure(errors="backslashreplace")
     console = Console(out, err, getattr(options, "json", False), sys.stdin)
     try:
+        if hasattr(options, "write"):
+            # Without a configuration, which there may not be yet.
+            console.show(None, options.write(options))
+            return Exit.DONE
         loaded = chosen.find({name: getattr(options, name, None) for name in chosen.VARIABLES})
         with make_client(loaded) as client:
             options.run(Cloud(loaded, client, make_fleet), options, console)
@@ -73,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     vm.add_commands(Group(objects, common, "vm", "vms, the clones and all other domains"))
     host.add_commands(Group(objects, common, "host", "hosts"))
     request.add_commands(Group(objects, common, "request", "requests to hosts"))
+    completion.add_command(objects)
     return parser
 
 
