@@ -10,8 +10,10 @@ from typing import Any
 from maglica.model.moment import Moment
 from maglica.model.request import (
     BaseSummary,
+    Customize,
     DomainSummary,
     HostReport,
+    LookSummary,
     PoolSummary,
     Request,
     new_request_id,
@@ -52,6 +54,11 @@ def base(image_name: str = IMAGE, **changes: Any) -> BaseSummary:
         "vms": 0,
     }
     return BaseSummary(**{**facts, **changes})
+
+
+def look(image_name: str = IMAGE) -> LookSummary:
+    """A look at the present version of an image."""
+    return LookSummary(image_name, "0123456789ab", True, None, True, Customize.OFFLINE)
 
 
 def report(*domains: DomainSummary, **changes: Any) -> HostReport:

@@ -32,7 +32,7 @@ from maglica.verbs.verb import OnVm
 from maglica.wire.client import Client
 from support import testdriver
 from support.client_worker import Worker, eventually
-from support.reports import report
+from support.reports import base, look, report
 from support.vm_suite import HOSTS, IMAGE
 
 _MADE = (
@@ -55,6 +55,8 @@ class SimulatedHost:
         self.held = False
         self.failure: dict[str, str] | None = None
         self._images: dict[str, ImageSummary] = {}
+        # The images that have been looked at, all of which have a base.
+        self._known: list[str] = []
         self._peer = worker.host(name)
         # The test driver forgets all when its last connection closes.
         self._connection = libvirt.open(self.uri)
@@ -129,7 +131,9 @@ class SimulatedHost:
         return self._peer.hello(self._report(), **states)
 
     def _report(self) -> HostReport:
-        return report(*self._domains(), images=tuple(self._images.values()))
+        images, bases = tuple(self._images.values()), tuple(map(base, self._known))
+        looks = tuple(map(look, self._known))
+        return report(*self._domains(), images=images, bases=bases, looks=looks)
 
     def _domains(self) -> Iterator[DomainSummary]:
         for domain in self._connection.listAllDomains():
@@ -152,8 +156,10 @@ class SimulatedHost:
         if failure is not None:
             self._peer.tell("result", request, state="failed", phases=phases, failure=failure)
             return
-        if request.kind in ("add_image", "remove_image"):
-            phases = self._added(request) if request.kind == "add_image" else self._removed(request)
+        acts = {"add_image": self._added, "remove_image": self._removed}
+        acts |= {"prepare": self._prepared, "inspect": self._prepared}
+        if request.kind in acts:
+            phases = acts[request.kind](request)
             # As a host does, whose report tells what a request has changed.
             self._hello({request.id: "running"})
             self._peer.tell("result", request, state="done", phases=phases)
@@ -211,6 +217,11 @@ class SimulatedHost:
         self._connection.lookupByName(request.name).undefine()
         del self._images[request.name]
         return [{"name": "undefine", "seconds": 0.01}]
+
+    def _prepared(self, request: Request) -> list[dict[str, Any]]:
+        if request.name not in self._known:
+            self._known.append(request.name)
+        return [{"name": "base", "seconds": 0.01}]
 
     def _altered(self, request: Request) -> Domain:
         spec = request.spec

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from maglica.model.vm import vm_uuid
 from support import testdriver
+from support.documents import block
 from support.testdriver import Libvirtd
 
 from .conftest import REQUEST, Inventory
@@ -42,13 +43,7 @@ def _define(libvirtd: Libvirtd, keys: list[str]) -> str:
 
 def _changes(inventory: Inventory) -> bool:
     """Run the play of the README; say whether it changed something."""
-    readme = Path(__file__).resolve().parents[3] / "README.md"
-    (play,) = (
-        block
-        for block in re.findall(r"```yaml\n(.*?)```", readme.read_text(), re.DOTALL)
-        if "known_hosts" in block
-    )
-    (inventory.folder / "play.yml").write_text(play)
+    (inventory.folder / "play.yml").write_text(block("README.md", "known_hosts").text)
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "play.yml"]
     done = subprocess.run(
         [*command, "-i", "maglica.yml", "-e", f"ansible_python_interpreter={sys.executable}"],

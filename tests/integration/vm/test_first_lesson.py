@@ -4,23 +4,20 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import yaml
 from support.ansible_runs import Ansible
+from support.documents import block
 from support.simulated_host import SimulatedCell
 from support.vm_suite import HOSTS, IMAGE
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxyaNUB7fqBSWaTjaVYxtBUdQ5FPVhaRaIXoBAo0tbN admin"
 
 
-def test_the_first_lesson(
-    ansible: Ansible, checkout: Path, cell: SimulatedCell, tmp_path: Path
-) -> None:
+def test_the_first_lesson(ansible: Ansible, cell: SimulatedCell, tmp_path: Path) -> None:
     (tmp_path / "id_ed25519.pub").write_text(f"{KEY}\n")
-    blocks = re.findall(r"```yaml\n(.*?)```", (checkout / "README.md").read_text(), re.DOTALL)
-    (lesson,) = (block for block in blocks if "hosts: localhost" in block)
+    lesson = block("README.md", "# first.yml").text
     plays = yaml.safe_load(lesson.replace("~/.ssh", str(tmp_path)))
     for is_changed in (True, False):
         run = ansible.play(plays, MAGLICA_CONFIG=ansible.config)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.ansible_runs import Ansible, examples
+from support.documents import block
 from support.simulated_host import SimulatedCell
 from support.vm_suite import HOSTS, IMAGE
 
@@ -109,20 +110,20 @@ def test_asynchronous(ansible: Ansible) -> None:
 
 @pytest.mark.parametrize("options", [(), ("--check",)])
 def test_the_playbook_of_the_readme(
-    ansible: Ansible, checkout: Path, cell: SimulatedCell, options: tuple[str, ...]
+    ansible: Ansible, cell: SimulatedCell, options: tuple[str, ...]
 ) -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", (checkout / "README.md").read_text(), re.DOTALL)
-    (make, use), *_others = [yaml.safe_load(block) for block in blocks if "add_host" in block]
+    (play,) = block("README.md", "# web.yml").value
+    make, use = play["tasks"]
     parameters = make["maglica.cloud.maglica_vms"]
     del parameters["count"]
-    parameters.update(exact_count=2, config=ansible.config)
+    parameters.update(exact_count=2, image=IMAGE, config=ansible.config)
     # Those that are too many are no hosts of the play, and those that are off are started.
     for number in (1, 3, 4):
         cell.add(HOSTS[0], WEB % number, active=False, image=IMAGE)
     hosts = "{{ groups['web'] | map('extract', hostvars) | list }}"
     tell = {"ansible.builtin.debug": {"msg": hosts}}
-    local = {"gather_facts": False, "vars": ansible.variables, "connection": "local"}
-    play = {"hosts": "localhost", **local, "tasks": [make, use, tell]}
+    local = {"vars": ansible.variables, "connection": "local"}
+    play = {**play, **local, "tasks": [make, use, tell]}
     run = ansible.play([play], *options)
     assert run.code == 0, run.output
     (told,) = [found["msg"] for _host, found in run.results() if isinstance(found.get("msg"), list)]
