@@ -67,11 +67,6 @@ def test_however_it_is_asked_for_the_files_are_the_same_and_their_owners(
     machines = (cloud.client, *cloud.hosts)
     before = {machine: cloud.ssh(machine, LOOK) for machine in machines}
 
-    status, output = user.deploy(*options, "--check")
-    assert status == 0, output
-    assert changes(output)["localhost"]
-    assert user.made() == {}
-
     status, output = user.deploy(*options)
     assert status == 0, output
     found = changes(output)
@@ -85,9 +80,20 @@ def test_however_it_is_asked_for_the_files_are_the_same_and_their_owners(
     }
     assert {machine: cloud.ssh(machine, LOOK) for machine in machines} == before
 
-    status, output = user.deploy(*options)
+
+def test_check_mode_makes_nothing_and_the_second_run_changes_nothing(
+    users: tuple[PlainUser, PlainUser],
+) -> None:
+    user = users[0]
+    user.inventory()
+    status, output = user.deploy()
     assert status == 0, output
     assert set(changes(output).values()) == {0}, output
+    user.forget()
+    status, output = user.deploy("--check")
+    assert status == 0, output
+    assert changes(output)["localhost"]
+    assert user.made() == {}
 
 
 def test_extra_variables_that_win_stop_the_play_with_a_clear_line(
