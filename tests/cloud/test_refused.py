@@ -27,13 +27,17 @@ def test_what_no_host_can_do(cloud: Cloud, arguments: dict, words: list[str]) ->
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["../etc/passwd", "<name/>", "x" * 65],
+    ("name", "words"),
+    [
+        ("../etc/passwd", "no name for a vm"),
+        ("<name/>", "no name for a vm"),
+        ("x" * 65, "hostname: needed"),
+    ],
 )
-def test_a_name_that_is_no_host_name(cloud: Cloud, name: str) -> None:
+def test_a_name_that_no_vm_can_have(cloud: Cloud, name: str, words: str) -> None:
     result = cloud.vm(name, image=IMAGE)
     assert result.status.startswith("FAILED"), result.output
-    assert "host name" in result["msg"], result["msg"]
+    assert words in result["msg"], result["msg"]
 
 
 def test_the_name_of_an_image(cloud: Cloud) -> None:
