@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which test runs each block of README and docs, or why none does.
 
-A block is named by its document and by a text that no other block of it has. Beside it stand the
-tests, each as FILE::FUNCTION below tests/, or a sentence in ``Not``.
+A block is named by its document and by a text that it has; beside it stand the tests, each as
+FILE::FUNCTION below tests/, and a sentence in ``Not`` for what no test runs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,94 @@ class Not:
     because: str
 
 
-Row = tuple[str, str, "str | Not"]
+# The document, a text of the block with its fence, and what runs it.
+Row = tuple["str | Not", ...]
 
-_VM = "integration/vm"
-_README = f"{_VM}/test_documents.py"
-_PROTOCOL = "unit/docs/test_protocol_text.py::test_example"
+_UNIT = "unit/docs/test_blocks.py"
+_VM = "integration/vm/test_documents.py"
+_LISTED = "integration/inventory/test_documents.py"
+_LESSON = "integration/vm/test_first_lesson.py::test_the_first_lesson"
+_PROTOCOL = "unit/docs/test_protocol_text.py::test_the_example_has_the_real_bytes"
 
-ROWS: tuple[Row, ...] = ()
+_README: tuple[tuple[str | Not, ...], ...] = (
+    ("# make demo", Not("`make test-bare` runs both, on a bare Debian in a container")),
+    (
+        "$ make build",
+        f"{_UNIT}::test_what_is_installed_is_what_is_built",
+        "integration/test_collection.py::test_every_plugin_is_documented",
+        Not("apt and pip are those of the machine; `make test-bare` has packages from both"),
+    ),
+    ("# hosts.yml", f"{_UNIT}::test_the_inventory_says_what_the_roles_read"),
+    (
+        "maglica.cloud.deploy",
+        "cloud/test_ordinary_users.py"
+        "::test_however_it_is_asked_for_the_files_are_the_same_and_their_owners",
+    ),
+    ("# first.yml", _LESSON),
+    ("# ansible-playbook first.yml", _LESSON),
+    ("name: golden", f"{_VM}::test_tasks_with_images"),
+    ("# maglica.yml", f"{_LISTED}::test_the_graph_of_the_readme"),
+    ("--graph", f"{_LISTED}::test_the_graph_of_the_readme"),
+    (
+        "known_hosts",
+        "integration/inventory/test_known_hosts.py"
+        "::test_the_keys_are_known_after_one_run_and_the_same_after_two",
+    ),
+    ('name=vm1.example.jp"\n', f"{_VM}::test_ad_hoc_commands"),
+    ("state=prepared", f"{_VM}::test_ad_hoc_commands"),
+    ("# web.yml", "integration/vm/test_maglica_vms.py::test_the_playbook_of_the_readme"),
+    ("{{ inventory_hostname }}", f"{_VM}::test_plays"),
+    ("# lab.yml", f"{_VM}::test_plays"),
+    ("user_data: |", f"{_VM}::test_tasks_with_vms"),
+    ("$ maglica vm clone", f"{_VM}::test_commands"),
+    ("```ini", f"{_UNIT}::test_the_configuration_without_hosts_asks_the_client_worker"),
+)
+_DOCS: tuple[Row, ...] = (
+    ("coming-from.md", "bridge: br0", f"{_VM}::test_tasks_with_vms"),
+    ("coming-from.md", "$ virt-clone", Not("it is what people do without this collection")),
+    ("coming-from.md", "$ maglica vm clone", f"{_VM}::test_commands"),
+    ("coming-from.md", "exact_count: 3", f"{_VM}::test_tasks_with_vms"),
+    ("coming-from.md", "shop-*", f"{_VM}::test_tasks_with_vms"),
+    ("coming-from.md", "include: [vms]", f"{_LISTED}::test_an_inventory_without_images"),
+    (
+        "coming-from.md",
+        "image_pattern: ",
+        f"{_LISTED}::test_an_inventory_whose_images_have_a_pattern",
+    ),
+    (
+        "commands.md",
+        "maglica completion",
+        "unit/cli/test_main.py::test_a_shell_is_told_how_to_complete",
+    ),
+    ("images.md", "name: debian-13", f"{_VM}::test_tasks_with_images"),
+    ("images.md", "hosts: [kvm0", f"{_VM}::test_tasks_with_images"),
+    ("images.md", "$ maglica image remove", f"{_VM}::test_commands"),
+    (
+        "images.md",
+        "$ maglica image list",
+        f"{_VM}::test_commands",
+        "unit/docs/test_images.py::test_tables_are_as_the_command_shows_them",
+    ),
+    (
+        "images.md",
+        "$ maglica image inspect",
+        f"{_VM}::test_commands",
+        "unit/docs/test_images.py::test_tables_are_as_the_command_shows_them",
+    ),
+    ("images.md", "[image golden]", "unit/docs/test_images.py::test_the_example_is_one"),
+    (
+        "images.md",
+        "<maglica:image",
+        f"{_UNIT}::test_the_record_of_an_image_is_read_and_written_so",
+    ),
+    ("images.md", "virsh metadata", f"{_UNIT}::test_what_is_recorded_by_hand_is_read"),
+    ("protocol.md", "(client)", Not("it is a drawing")),
+    ("protocol.md", "```text asked", _PROTOCOL),
+    ("protocol.md", "```text answered", _PROTOCOL),
+    ("protocol.md", "```text published", _PROTOCOL),
+    ("security.md", "$ umask", f"{_UNIT}::test_the_key_of_an_observer"),
+)
+ROWS: tuple[Row, ...] = (
+    *(("README.md", *row) for row in _README),
+    *((f"docs/{document}", *row) for document, *row in _DOCS),
+)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,20 +17,11 @@ import yaml
 from maglica.cli import main
 from maglica.guest.cloud_init import user_data
 from maglica.image import catalog
+from support.documents import CHECKOUT, DOCUMENTS, block, blocks
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 PLUGINS = CHECKOUT / "plugins"
-DOCUMENTS = sorted(
-    path.relative_to(CHECKOUT)
-    for path in (CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md"))
-)
 PREFIX = "maglica.cloud."
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s:]*)(?:#([^)\s]*))?\)")
-
-
-def blocks(text: str, kind: str) -> list[str]:
-    return [block[1] for block in _BLOCK.findall(text) if block[0] == kind]
 
 
 def documentation(path: Path) -> dict[str, Any]:
@@ -77,10 +67,10 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
-def test_tasks_have_options_that_there_are(document: Path) -> None:
-    for block in blocks((CHECKOUT / document).read_text(), "yaml"):
-        for module, said in tasks(yaml.safe_load(block)):
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_tasks_have_options_that_there_are(document: str) -> None:
+    for each in blocks(document, "yaml"):
+        for module, said in tasks(each.value):
             there = options(module)
             assert said.keys() <= there.keys()
             for name, value in said.items():
@@ -90,15 +80,16 @@ def test_tasks_have_options_that_there_are(document: Path) -> None:
                     assert value.keys() <= there[name]["suboptions"].keys()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
-def test_commands_can_be_given(document: Path) -> None:
-    text = "".join(blocks((CHECKOUT / document).read_text(), "console"))
-    for words in map(shlex.split, re.findall(r"^[$#] maglica (.+)$", text, re.MULTILINE)):
-        main._parser().parse_args(words)
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_can_be_given(document: str) -> None:
+    for each in blocks(document, "console"):
+        for program, *words in each.commands:
+            if program == "maglica":
+                main._parser().parse_args(words)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
-def test_links_lead_somewhere(document: Path) -> None:
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
     source = CHECKOUT / document
     # What is code is no link, nor is the text of one.
     for path, anchor in _LINK.findall(re.sub(r"`[^`\n]*`", "", source.read_text())):
@@ -114,13 +105,9 @@ def test_an_error_names_options_that_there_are() -> None:
 
 
 def test_the_first_lesson_is_of_the_catalog() -> None:
-    lesson = next(
-        block
-        for block in blocks((CHECKOUT / "README.md").read_text(), "yaml")
-        if "hosts: loc" in block
-    )
-    (made, image), (cloned, vm) = tasks(yaml.safe_load(lesson))
+    lesson = block("README.md", "# first.yml")
+    (made, image), (cloned, vm) = tasks(lesson.value)
     assert (made, cloned) == ("maglica_image", "maglica_vm")
     entry = catalog.find(vm["image"])
     assert image == {"name": entry.name}
-    assert f"ssh {entry.user}@" in lesson
+    assert f"ssh {entry.user}@" in lesson.text
