@@ -31,8 +31,6 @@ attributes:
     description: Takes defaults from C(group/maglica.cloud.maglica) in C(module_defaults).
     support: full
     membership: [maglica.cloud.maglica]
-requirements:
-  - pyzmq
 notes:
   - The module runs on the machine with the key and the configuration, which is the one with Ansible
     itself in general; run it on C(localhost) or delegate it there.

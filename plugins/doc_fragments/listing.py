@@ -92,17 +92,17 @@ options:
       - client_worker
     default: auto
 requirements:
-  - libvirt-python, for O(source=libvirt). Where there is no /proc, as on a Mac, a call to a silent
-    host is given up in time, but goes on aside until the module ends.
-  - pyzmq, for O(source=client_worker)
+  - libvirt-python, for O(source=libvirt) (where there is no /proc, as on a Mac, a call to a silent
+    host is given up in time, but goes on aside until the module ends)
+  - pyzmq, to change something, and for O(source=client_worker)
 """
 
     IMAGES = r"""
 options:
   image_pattern:
     description:
-      - A regular expression that the whole name of an original image must match, but for one that
-        Maglica made. A domain that could be an image but has another name is listed as a vm.
+      - A regular expression that the whole name of an original image must match, unless Maglica
+        made it. A domain that could be an image but has another name is listed as a vm.
     type: str
 """
 

@@ -32,14 +32,15 @@ options:
       - Options that are only used when the vm is made change nothing of one that is there. A
         warning names those that say something else than what it was made with, and, since nobody
         can tell, each password and O(user_data).
-      - V(running) makes it if it is not there, and starts it if it is off. One that is paused,
-        suspended or crashed is let go on, woken or reset.
+      - V(running) makes it if it is not there, and starts it if it is off. One that is paused
+        goes on, one that is suspended is woken, one that has crashed is reset.
       - V(stopped) makes it if it is not there, without starting it. A running vm is shut down. One
         that is paused or suspended goes on first, so that it can shut down; one that has crashed is
         ended at once.
       - V(restarted) shuts a running vm down and starts it again by one request, with the size that
         it was given meanwhile or in the same task. That is always a change. One that is off is
-        started, one that is not there is made. One that stands still is treated as by V(stopped).
+        started, one that is not there is made. One that is paused, suspended or crashed is treated
+        as by V(stopped).
       - V(absent) removes the vm, running or not, with its disks and all that belongs to it. A
         request that is just making it is cancelled. While two hosts have a domain of its UUID it is
         an error (V(uuid_twice)), and nothing is removed.
@@ -53,8 +54,8 @@ options:
         all running vms, and of those made by Maglica that are off, so that they are spread as well.
       - Room is memory that is not committed, and disk space. What is committed is the memory of all
         that runs on a host or is about to, by the definitions, however much of it is used. How much
-        may be, says C(memory_overcommit) in the client worker's configuration. A vm that is off is
-        not started either where it would be more (V(no_room)).
+        may be, says C(memory_overcommit) in the client worker's configuration. Nor is a vm that is
+        off started where there is no room (V(no_room)).
       - A vm that is on another host is an error. Vms are not moved.
     type: str
   clone_mode:
@@ -160,8 +161,8 @@ options:
       - V(offline) writes into the vm's disks before it starts. That takes an image which Maglica
         knows; its cloud-init, if there is one, is told to leave that alone.
       - V(none) gives the vm disks, MAC addresses and a UUID of its own and changes nothing inside,
-        for any system at all. What the image would let two guests share it has to do without
-        itself, as Windows does after C(sysprep). O(hostname), O(user), O(user_data),
+        for any system at all. The image itself must have nothing that two guests can't share,
+        as Windows after C(sysprep). O(hostname), O(user), O(user_data),
         O(ssh_authorized_keys), O(root_password) and O(interfaces[].addresses) are errors then.
         O(disk_size) makes the disk larger, and no partition of it.
       - V(auto) is V(cloud-init) where the image has it, enabled, with NoCloud among its
@@ -182,8 +183,9 @@ options:
           - The user's name. Without it the user is the image's own one where O(customize) is
             V(cloud-init) (C(debian), C(ubuntu), C(rocky) …), and root where it is V(offline).
           - By cloud-init the image's own user is made in any case, beside one of another name.
-          - With V(root), O(ssh_authorized_keys) and O(root_password) are errors. By cloud-init so
-            are O(user.groups) and O(user.shell), which it changes of no user that is there.
+          - With V(root), O(ssh_authorized_keys) and O(root_password) are errors. With V(cloud-init)
+            O(user.groups) and O(user.shell) are as well, since it changes them of no user that is
+            there already.
         type: str
       groups:
         description: The groups that the user is in beside its own one.
@@ -256,7 +258,8 @@ options:
     default: false
   stop_timeout:
     description:
-      - How many seconds the guest may take to shut down.
+      - How many seconds the guest may take to shut down. With V(0) and O(force=true) the vm is
+        ended at once.
     type: int
     default: 120
   wait:
@@ -271,14 +274,14 @@ options:
   wait_for:
     description:
       - What to wait for when the vm is to run.
-      - V(cloned) is when its host says that the request is done.
-      - V(running) is when libvirt shows it as running as well.
-      - V(address) is when it has an address as well, by DHCP (after a restart it may be the lease
-        from before), or a fixed one that answers, which is one that the host's ARP table has, or
-        whose port 22 is open or refused where the module runs.
-      - V(ssh) is when a server of SSH answers at its address where the module runs.
-      - With V(address) and V(ssh), a vm that is off is an error (V(vm_stopped)), before anything is
-        done, unless O(state) is V(stopped), where nothing is waited for, or one that starts it.
+      - V(cloned) waits until its host says that the request is done.
+      - V(running) waits until libvirt shows it as running, too.
+      - V(address) waits until it also has an address. By DHCP that may be the lease from before a
+        restart. A fixed one has to answer, which it does when the host's ARP table has it, or when
+        its port 22, as seen from where the module runs, is open or refused.
+      - V(ssh) waits until an SSH server answers at its address, as seen from where the module runs.
+      - With V(address) and V(ssh), a vm that is off and that O(state) does not start is an error
+        (V(vm_stopped)) before anything is done. With O(state=stopped) nothing is waited for.
     type: str
     choices: [cloned, running, address, ssh]
     default: running

@@ -320,7 +320,7 @@ notes:
 """
 
 EXAMPLES = r"""
-# maglica.yml: the hosts of /etc/maglica/maglica.conf, or of the file in $MAGLICA_CONFIG
+# maglica.yml: the hosts of the user's own maglica.conf, or of the machine's
 plugin: maglica.cloud.maglica
 
 ---

@@ -73,7 +73,8 @@ options:
         Maglica did not make.
       - V(prepared) has a base of the image's present version on each host, whoever made the image.
         Older ones that no vm builds upon are removed. The original image itself is only read. A
-        host does the same by itself for the images that C(prepare) in its C(maglica.conf) names.
+        host does the same by itself for the images that C(prepare) in its C(host_worker.conf)
+        names.
       - V(released) removes all bases of the image that no vm builds upon. What is known of its
         guest is forgotten, so that the next clone looks again.
     type: str
@@ -87,7 +88,8 @@ options:
         C(zstd).
       - A user, a password and what follows a C(?) are not recorded, and not shown in what the
         module returns. Ansible itself may log what a task is given, unless the task has C(no_log).
-      - Only used with O(state=present), as all options below down to O(pool).
+      - Only used with O(state=present), as are O(path), O(checksum), O(format), O(firmware),
+        O(secure_boot), O(xml), O(vcpus), O(memory), O(interfaces) and O(pool).
     type: str
   path:
     description:
@@ -158,9 +160,9 @@ options:
     type: str
   hosts:
     description:
-      - The hosts. When this is empty, all hosts that are up; but for O(state=present), those of
-        them that have the image (for O(state=released), also those that have a base of one that is
-        gone).
+      - The hosts. When this is empty, O(state=present) is for all hosts that are up, any other
+        state for those of them that have the image (O(state=released) also for those that have a
+        base of one that is gone).
     type: list
     elements: str
     aliases: [host]

@@ -63,7 +63,7 @@ options:
         numbers, if they were made by Maglica; only the missing ones are made, with the lowest
         numbers that are free. More than that are left alone.
       - This is unlike C(amazon.aws.ec2_instance), where C(count) makes so many new ones each time.
-      - Just one of this and O(exact_count) is needed with O(name), but for O(state=absent).
+      - O(name) needs this or O(exact_count), not both, unless O(state=absent).
     type: int
   first:
     description:
@@ -72,8 +72,8 @@ options:
     default: 1
   exact_count:
     description:
-      - How many vms of O(name) there shall be, as O(count), but that those which are more are
-        removed, the ones with the highest numbers first.
+      - How many vms of O(name) there shall be, no more and no less. Missing ones are made as with
+        O(count). Of too many, those with the highest numbers are removed.
     type: int
   vms:
     description:
@@ -83,7 +83,7 @@ options:
         1000 requests. Long lists of keys or interfaces for each vm can reach the first limit, and
         several requests for each with O(wait=false) the second. The module fails then before
         anything is done.
-      - Just one of this and O(name) must be given.
+      - Either this or O(name) must be given.
     type: list
     elements: dict
     suboptions:

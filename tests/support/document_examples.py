@@ -109,3 +109,16 @@ ROWS: tuple[Row, ...] = (
     *(("README.md", *row) for row in _README),
     *((f"docs/{document}", *row) for document, *row in _DOCS),
 )
+
+# What runs the examples in the documentation of each plugin.
+PLUGINS = {
+    "inventory/maglica": "integration/inventory/test_documentation.py::test_example",
+    "modules/maglica_host_info": "integration/modules/test_info.py::test_examples",
+    "modules/maglica_image": "unit/modules/test_maglica_image.py::test_the_examples_run",
+    "modules/maglica_image_info": "integration/modules/test_info.py::test_examples",
+    "modules/maglica_vm": "integration/vm/test_maglica_vm.py"
+    "::test_the_examples_of_the_documentation",
+    "modules/maglica_vm_info": "integration/modules/test_info.py::test_examples",
+    "modules/maglica_vms": "integration/vm/test_maglica_vms.py"
+    "::test_the_examples_of_the_documentation",
+}

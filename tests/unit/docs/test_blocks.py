@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from maglica.model.image import image_uuid
 from maglica.model.memory_limit import MemoryLimit
 from maglica.wire import keys
 from support import role_variables
-from support.document_examples import ROWS, Not, Row
+from support.document_examples import PLUGINS, ROWS, Not, Row
 from support.documents import CHECKOUT, DOCUMENTS, Block, block, blocks
 from support.domains import domain
 from support.role_templates import ROLES, render
@@ -50,10 +51,22 @@ def test_each_row_is_of_a_block() -> None:
     assert [row for row in ROWS if row not in used] == []
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}: {row[1]}")
-def test_what_a_row_names_is_there(row: Row) -> None:
-    assert row[2:]
-    for file, function in (run.split("::") for run in row[2:] if not isinstance(run, Not)):
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_a_row_names_is_there(document: str) -> None:
+    for row in (row for row in ROWS if row[0] == document):
+        assert row[2:]
+        assert_there(run for run in row[2:] if not isinstance(run, Not))
+
+
+def test_each_plugin_s_examples_are_run() -> None:
+    sources = (CHECKOUT / "plugins").glob("*/maglica*.py")
+    shown = [path for path in sources if "\nEXAMPLES = " in path.read_text(encoding="utf-8")]
+    assert {f"{path.parent.name}/{path.stem}" for path in shown} == PLUGINS.keys()
+    assert_there(PLUGINS.values())
+
+
+def assert_there(tests: Iterable[str]) -> None:
+    for file, function in (each.split("::") for each in tests):
         text = (CHECKOUT / "tests" / file).read_text(encoding="utf-8")
         assert re.search(rf"^def {function}\(", text, re.MULTILINE), function
 
