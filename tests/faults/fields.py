@@ -60,6 +60,7 @@ _STRINGS = {
     "clone_mode": "linked",
     "customize": "cloud-init",
     "customize_reason": "asked for",
+    "asked": "pool:0123456789abcdef",
     "User.name": "admin",
     "groups": "users",
     "sudo": "ALL=(ALL) NOPASSWD:ALL",

@@ -64,14 +64,24 @@ def test_another_way_of_customizing() -> None:
     assert kept == [(), (), ("customize",)]
 
 
-def test_a_secret_leaves_no_mark_and_is_always_named() -> None:
-    user = User("admin", password=HASH)
-    assert marks(CloneSpec(NAME, IMAGE, user=user)) == marks(
-        CloneSpec(NAME, IMAGE, user=User("admin"), root_password=HASH, user_data="#!/bin/sh\n")
-    )
-    secret = {"user": user, "root_password": HASH, "user_data": "#!/bin/sh\n"}
-    made = _made(user=user)
-    assert _plan(made, **secret).kept == ("root_password", "user.password", "user_data")
+def test_of_a_secret_only_that_it_is_another_one_is_told() -> None:
+    text = "#cloud-config\npackages: [nginx]\n"
+    secret = {"user": User("admin", password=HASH), "root_password": HASH, "user_data": text}
+    other = f"{HASH}2"
+    different = {
+        "root_password": other,
+        "user.password": User("admin", password=other),
+        "user_data": text.replace("nginx", "apache2"),
+    }
+    made = _made(**secret)
+    assert _plan(made, **secret).kept == ()
+    for option, value in different.items():
+        assert _plan(made, **{**secret, option.partition(".")[0]: value}).kept == (option,)
+    assert _plan(_made(), **secret).kept == ("user", *different)
+    # Three digits are no help to who guesses what a text has in it.
+    words = {word.partition(":")[0]: word.partition(":")[2] for word in made.asked}
+    assert len(words["user_data"]) == 3
+    assert HASH not in str(made.asked)
 
 
 def test_of_a_vm_that_is_just_being_made_the_first_secret_stands() -> None:

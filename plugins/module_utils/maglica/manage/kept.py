@@ -13,18 +13,16 @@ from .wanted import Wanted
 
 
 def options(wanted: Wanted, existing: Domain) -> tuple[str, ...]:
-    """Return the options that say how the vm shall be made where it is not known to be so.
-
-    Nobody can tell of a secret, so each one that is given is among them.
-    """
+    """Return the options that say how the vm shall be made where it is not known to be so."""
     spec = wanted.clone
     found = []
     if spec.customize is not Customize.AUTO and existing.customize not in (None, spec.customize):
         found.append("customize")
     if wanted.clone_mode == "linked" and existing.clone_mode == "full":
         found.append("clone_mode")
-    found += [option for option in _said(spec) if marks(spec)[option] not in existing.asked]
-    return (*found, *secrets(spec))
+    asked = marks(spec)
+    said = (*_said(spec), *secrets(spec))
+    return (*found, *(option for option in said if asked[option] not in existing.asked))
 
 
 def secrets(spec: CloneSpec) -> tuple[str, ...]:

@@ -80,6 +80,7 @@ class ReportedDomain:
     restart_needed: bool = False
     customize: str | None = None
     customize_reason: str | None = None
+    asked: tuple[str, ...] = ()
     versions: tuple[ImageVersion, ...] = ()
     next_vcpus: int | None = None
     next_memory_mib: int | None = None

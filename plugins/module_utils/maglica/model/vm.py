@@ -61,9 +61,10 @@ class Domain:
     its newest version. ``customize`` is the way in which it was made a guest of its own, and
     ``customize_reason`` why so. ``ssh_host_keys`` are the public ones that Maglica gave it.
     ``restart_needed``: ``vcpus`` and ``memory_mib`` are what it has after its next start.
+    ``asked`` are words for what was asked for when it was made (see verbs.clone).
 
     Only its reader has ``address``, the one that it prefers, an image's ``versions``, the newest
-    last, words for what was ``asked`` for when it was made, if asked for, the definition, and when
+    last, the definition if asked for, and when
     its host has reported it (None: libvirt itself shows it). Of one that runs it has
     ``running_vcpus`` and ``running_memory_mib``, what it runs with, where it has looked at the next
     start.
@@ -93,11 +94,11 @@ class Domain:
     restart_needed: bool = False
     customize: str | None = None
     customize_reason: str | None = None
+    asked: tuple[str, ...] = ()
     address: str | None = field(default=None, metadata={"told": False})
     running_vcpus: int | None = field(default=None, metadata={"told": False})
     running_memory_mib: int | None = field(default=None, metadata={"told": False})
     versions: tuple[ImageVersion, ...] = field(default=(), metadata={"told": False})
-    asked: tuple[str, ...] = field(default=(), metadata={"told": False})
     xml: str | None = field(default=None, metadata={"told": False})
     reported: Moment | None = field(default=None, metadata={"told": False})
 

@@ -80,21 +80,29 @@ class CloneSpec:
         return replace(self, root_password=None, user=user, user_data=None)
 
 
+# A secret in user data may be easy to guess: so few digits tell that it has changed, and hardly
+# help who tries them out.
+_DIGITS = {"user_data": 3}
+
+
 def marks(spec: CloneSpec) -> dict[str, str]:
-    """Return a word for each thing that a vm is made with for good and that is no secret, by the
-    names of options: it is the same where, and only where, the same was asked for.
+    """Return a word for each thing that a vm is made with for good, by the names of options: it is
+    the same where, and only where, the same was asked for.
     """
-    public = {
+    asked = {
         "hostname": spec.guest_name,
         "pool": spec.pool,
         "interfaces": spec.interfaces,
-        "user": spec.user,
+        "user": spec.without_secrets().user,
         "ssh_authorized_keys": spec.ssh_authorized_keys,
+        # What a crypt(5) hash is made of can't be guessed, because of its salt.
+        "root_password": spec.root_password,
+        "user.password": spec.user and spec.user.password,
+        "user_data": spec.user_data,
     }
-    told = plain({**public, "user": spec.without_secrets().user})
     return {
-        option: f"{option}:{hashlib.sha256(_as_json(value)).hexdigest()[:16]}"
-        for option, value in told.items()
+        option: f"{option}:{hashlib.sha256(_as_json(value)).hexdigest()[: _DIGITS.get(option, 16)]}"
+        for option, value in plain(asked).items()
     }
 
 

@@ -138,6 +138,7 @@ _DOMAIN: dict[str, Check] = {
     "restart_needed": boolean,
     "customize": optional(text(MAX_TYPE)),
     "customize_reason": optional(text()),
+    "asked": list_of(text(60), 16),
 }
 vm = record(Domain, name=vm_name, interfaces=list_of(interface, MAX_PARTS), **_DOMAIN)
 reported_interface = record(
