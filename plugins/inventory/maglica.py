@@ -552,8 +552,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _snapshot(self, path, access, filters, cache) -> Snapshot:
         asked = [access.chosen().value, repr(access.config.client_worker)]
-        asked += [[host.name, host.uri] for host in access.config.hosts]
-        key = f"{self.get_cache_key(path)}_{self._digest(asked)}"
+        hosts = [[host.name, host.uri] for host in access.config.hosts]
+        key = f"{self.get_cache_key(path)}_{self._digest([*asked, *hosts])}"
         is_cached = self.get_option("cache")
         if is_cached and cache:
             kept = self._cache.get(key)
@@ -574,9 +574,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             kept = {**fleet_cache.dump(snapshot), "read": started} if is_whole else {}
             self._cache[key] = kept
         if on_error == "last_known":
-            # By the path and not by the hosts: with one more, the others are still known.
-            last = f"{self.get_cache_key(path)}_{self._digest(())}_last"
-            return self._with_last_known(last, snapshot)
+            return self._with_last_known(path, asked, snapshot)
         return snapshot
 
     def _read(self, access, filters) -> Snapshot:
@@ -601,7 +599,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         with access.opened() as fleet:
             return fleet.snapshot(reading, filters.may_want_host)
 
-    def _with_last_known(self, key: str, snapshot: Snapshot) -> Snapshot:
+    def _with_last_known(self, path, asked, snapshot: Snapshot) -> Snapshot:
         """Fill in for hosts that did not answer what they had last, and keep what is known now."""
         options = {"_uri": "cache_connection", "_prefix": "cache_prefix"}
         values = {name: self.get_option(option) for name, option in options.items()}
@@ -610,10 +608,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             _timeout=0,
             **{name: value for name, value in values.items() if value is not None},
         )
-        known = fleet_cache.load(kept.get(key))
-        if known is not None:
-            snapshot = fleet_cache.merge(snapshot, known)
-        kept[key] = fleet_cache.dump(snapshot)
+        missing = {entry.host for entry in snapshot.unreachable}
+        for host in snapshot.asked:
+            # Each by itself: with another host beside it, it is still known. One of that name in
+            # another cloud is not this one.
+            digest = self._digest([*asked, [host.name, host.uri]])
+            key = f"{self.get_cache_key(path)}_{digest}_last"
+            if host.name not in missing:
+                kept[key] = fleet_cache.dump(fleet_cache.part(snapshot, host.name))
+            elif (known := fleet_cache.load(kept.get(key))) is not None:
+                snapshot = fleet_cache.merge(snapshot, known)
         kept.set_cache()
         return snapshot
 

@@ -41,6 +41,14 @@ def load(data: object) -> Snapshot | None:
         return None
 
 
+def part(snapshot: Snapshot, host: str) -> Snapshot:
+    """Return the domains of one host."""
+    return Snapshot(
+        vms=tuple(domain for domain in snapshot.vms if domain.host == host),
+        images=tuple(domain for domain in snapshot.images if domain.host == host),
+    )
+
+
 def merge(new: Snapshot, old: Snapshot) -> Snapshot:
     """Return ``new`` with what ``old`` knows of the hosts that ``new`` did not reach."""
     missing = {entry.host for entry in new.unreachable}
