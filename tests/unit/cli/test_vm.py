@@ -7,12 +7,14 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from maglica.fleet import changes
+from maglica.fleet.snapshot import Found
+from maglica.libvirtd.hosts import Unreachable
 from maglica.model import errors
 from maglica.model.request import Leftover
 from maglica.model.vm import Disk, Interface
@@ -253,6 +255,22 @@ def test_a_vm_may_be_on_a_host_that_does_not_answer(
     ran = run("vm", "remove", "vm9")
     assert (ran.status, fake.list()) == (5, ())
     assert "cannot tell whether vm vm9 is there: host host1.example.jp: no answer" in ran.err
+
+
+def test_a_vm_whose_host_was_silent_when_asked_is_not_removed_unasked(
+    run: Callable[..., Ran], fake: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = FakeFleet.find_vms
+    silent = [Found((), (Unreachable("host0.example.jp", "no answer"),))]
+
+    def find_vms(fleet: FakeFleet, names: Container[str]) -> Found:
+        return silent.pop() if silent else look(fleet, names)
+
+    monkeypatch.setattr(FakeFleet, "find_vms", find_vms)
+    fake.story = [DONE]
+    ran = run("vm", "remove", "vm1.example.jp")
+    assert (ran.status, fake.list()) == (5, ())
+    assert "cannot tell whether vm vm1.example.jp is there: host host0.example.jp" in ran.err
 
 
 def test_a_vm_on_two_hosts_must_be_told_apart(run: Callable[..., Ran], fake: FakeClient) -> None:

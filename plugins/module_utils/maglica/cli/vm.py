@@ -13,6 +13,7 @@ from typing import Any
 from ..fleet import shown as fleet_shown
 from ..manage import shown
 from ..manage.group import MAX_VMS, Pattern
+from ..manage.plan import need_all_hosts
 from ..manage.target import Target, WaitFor, Waiting, failures, warnings
 from ..manage.task import Task
 from ..manage.wanted import Wanted, want
@@ -206,9 +207,13 @@ def change(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
 
 
 def _need_leave(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
-    """Raise NotConfirmed where a vm runs that shall be no more, unless the user says yes."""
-    found = fleet(cloud, asked).find_vms({asked.name}).domains
-    hosts = [vm.host for vm in found if vm.active and vm.made and not vm.is_image]
+    """Raise NotConfirmed where a vm runs that shall be no more, unless the user says yes. Raises
+    HostDown where it may run on a host that does not answer: a moment later that may.
+    """
+    found = fleet(cloud, asked).find_vms({asked.name})
+    if not any(vm.made and not vm.is_image for vm in found.domains):
+        need_all_hosts(asked.name, found, asked.host)
+    hosts = [vm.host for vm in found.domains if vm.active and vm.made and not vm.is_image]
     if not hosts:
         return
     runs = f"vm {asked.name} is running on host {' and '.join(hosts)}"
