@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from maglica.model.moment import Moment
+from maglica.model.reported import ReportedDomain
 from maglica.model.request import (
     BaseSummary,
     Customize,
@@ -72,6 +74,17 @@ def report(*domains: DomainSummary, **changes: Any) -> HostReport:
         "networks": ("default",),
     }
     return HostReport(**{**facts, **changes})
+
+
+def showing(said: HostReport, shown: Iterable[ReportedDomain]) -> HostReport:
+    """That report with all of those domains among its own."""
+    known = {each.uuid for each in said.domains}
+    more = (
+        image(name=each.name, uuid=each.uuid, active=each.active, made=bool(each.made))
+        for each in shown
+        if each.uuid not in known
+    )
+    return replace(said, domains=(*said.domains, *more))
 
 
 def vm(request: Request) -> Domain:

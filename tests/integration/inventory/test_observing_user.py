@@ -14,7 +14,7 @@ from maglica.model.reported import ReportedDomain, ReportedInterface
 from maglica.model.vm import Disk, vm_uuid
 from support.client_worker import Worker
 from support.observing_user import ObservingUser
-from support.reports import report
+from support.reports import report, showing
 
 # Those of ansible-core and pyzmq in the tests' own venv.
 PACKAGES = ("ansible", "ansible_core-*", "jinja2*", "markupsafe*", "packaging*", "resolvelib*")
@@ -41,7 +41,7 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
 
 
 def _say(worker: Worker, name: str, *shown: ReportedDomain, **facts: object) -> None:
-    said = report(**facts)
+    said = showing(report(**facts), shown)
     kind, answer = worker.host(name).ask("hello", host=name, report=said, requests=[], shown=shown)
     assert kind == "welcome", answer
 

@@ -14,7 +14,7 @@ from maglica.model.request import new_request_id
 from maglica.model.vm import Disk, Domain, Interface, vm_uuid
 from maglica.verbs.remove import RemoveSpec
 from maglica.verbs.tag import TagSpec
-from support.reports import image, made, report
+from support.reports import image, made, report, showing
 
 if TYPE_CHECKING:
     from .conftest import Cell
@@ -24,7 +24,9 @@ Answer = tuple[tuple[ReportedHost, ...], list[ReportedDomain]]
 
 
 def say(cell: Cell, host: str, *shown: ReportedDomain, **body: Any) -> dict[str, Any]:
-    told = {"report": report(), "requests": [], "shown": shown, **body}
+    said = body.pop("report", None)
+    said = said if isinstance(said, dict) else showing(said or report(), shown)
+    told = {"report": said, "requests": [], "shown": shown, **body}
     kind, welcome = cell.ask("hello", host=host, **told)
     assert kind == "welcome", welcome
     return welcome

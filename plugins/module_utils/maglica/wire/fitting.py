@@ -25,10 +25,10 @@ MAX_DOMAIN_BYTES = 1 << 16
 UNKNOWN = {"state": "unknown"}
 
 
-def domain_fitting(domain: ReportedDomain) -> dict[str, Any]:
-    """Return a domain as JSON can hold it, of one that is too long only what it surely is."""
+def domain_fitting(domain: ReportedDomain, most: int = MAX_DOMAIN_BYTES) -> dict[str, Any]:
+    """Return a domain as JSON can hold it, of one of more bytes than that what it surely is."""
     told: dict[str, Any] = lean(domain)
-    if size(told) <= MAX_DOMAIN_BYTES:
+    if size(told) <= most:
         return told
     return lean(  # type: ignore[no-any-return]
         replace(domain, interfaces=(), disks=(), versions=(), ssh_host_keys=(), tags=())

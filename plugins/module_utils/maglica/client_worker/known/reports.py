@@ -19,24 +19,14 @@ from ...model.errors import MessageInvalid
 from ...model.reported import ReportedDomain
 from ...model.request import HostReport
 from ...wire import records
-from ...wire.fitting import domain_fitting
+from ...wire.fitting import MAX_DOMAIN_BYTES, domain_fitting
 
 # A domain's UUID and its host.
 Place = tuple[str, str]
 FIRST: Place = ("", "")
-
-
-@dataclass
-class _Told:
-    """What one host has told. ``digest`` is its own name for all of it, None: it gave none.
-
-    ``fresh``: the domains of a report that comes anew, as long as more of it is to come.
-    """
-
-    digest: str | None = None
-    report: HostReport = field(default_factory=HostReport)
-    uuids: set[str] = field(default_factory=set)
-    fresh: set[str] | None = None
+# The most bytes that are kept of a host's domains: a usual vm takes some 1.5 KiB. Of what is beyond
+# only what it surely is is kept, and no more than as much again: a host can't fill this machine.
+MAX_BYTES = records.MAX_DOMAINS * 4096
 
 
 @dataclass(frozen=True)
@@ -45,52 +35,52 @@ class _Kept:
     text: str
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What one host has told. ``digest`` is its own name for all of it, None: it gave none.
+
+    ``shown`` are its domains by UUID, each of them one of the report's, or ``stale``: of before a
+    report that comes anew, as long as more of it is to come.
+    """
+
+    digest: str | None = None
+    report: HostReport = field(default_factory=HostReport)
+    shown: Mapping[str, _Kept] = field(default_factory=dict)
+    stale: frozenset[str] = frozenset()
+
+
 class Reports:
     """The reports of all hosts."""
 
     def __init__(self) -> None:
         self._told: dict[str, _Told] = {}
-        self._kept: dict[Place, _Kept] = {}
         self._order: list[Place] = []
 
     def take(self, host: str, hello: Mapping[str, Any]) -> HostReport | None:
         """Take in what a hello tells; return the whole report as it is now.
 
         None where it goes on from what is not known here: then all of it is to be told anew. Raises
-        MessageInvalid for a domain of another host.
+        MessageInvalid for a domain of another host, and where it is too much: nothing has changed
+        then.
         """
-        shown: tuple[ReportedDomain, ...] = hello.get("shown", ())
-        if any(each.host != host for each in shown):
+        if any(each.host != host for each in hello.get("shown", ())):
             raise MessageInvalid(f"hello.shown: a domain of another host than {host}")
         since = hello.get("since")
         told = self._told.get(host)
         if since is not None and (told is None or told.digest != since):
             return None
-        if told is None:
-            told = self._told[host] = _Told()
-        if since is None:
-            told.report, told.fresh = HostReport(), set()
-        for each in shown:
-            self._keep(told, each)
-        for uuid in hello.get("gone", ()):
-            self._drop(told, (uuid, host))
-        told.report = _changed(told.report, hello)
-        told.digest = hello.get("digest")
-        if told.fresh is not None and not hello.get("more", False):
-            for uuid in told.uuids - told.fresh:
-                self._drop(told, (uuid, host))
-            told.fresh = None
-        return told.report
+        after = _after(told or _Told(), hello)
+        self._put(host, after)
+        return after.report
 
     def forget(self, host: str) -> None:
         """Forget what a host has told."""
-        told = self._told.pop(host, None)
-        for uuid in tuple(told.uuids) if told else ():
-            self._drop(told or _Told(), (uuid, host))
+        self._put(host, _Told())
+        del self._told[host]
 
     def domain(self, host: str, uuid: str) -> ReportedDomain | None:
         """Return a domain as its host has told it, None if it has not."""
-        kept = self._kept.get((uuid, host))
+        kept = self._kept((uuid, host))
         if kept is None:
             return None
         found: ReportedDomain = records.reported_domain(json.loads(kept.text), "domain")
@@ -104,31 +94,65 @@ class Reports:
         ``news`` of single domains go before what was told; None: it is gone.
         """
         told = self._order[bisect_right(self._order, place) :]
-        new = sorted(each for each in news if each > place and each not in self._kept)
+        new = sorted(each for each in news if each > place and self._kept(each) is None)
         for each in heapq.merge(told, new):
             if each not in news:
-                kept = self._kept[each]
+                uuid, host = each
+                kept = self._told[host].shown[uuid]
                 yield each, kept.name, kept.text
             elif (domain := news[each]) is not None:
                 yield each, domain.name, _text(domain)
 
-    def _keep(self, told: _Told, domain: ReportedDomain) -> None:
-        place = domain.uuid, domain.host
-        if place not in self._kept:
-            insort(self._order, place)
-        self._kept[place] = _Kept(domain.name, _text(domain))
-        told.uuids.add(domain.uuid)
-        if told.fresh is not None:
-            told.fresh.add(domain.uuid)
+    def _kept(self, place: Place) -> _Kept | None:
+        uuid, host = place
+        told = self._told.get(host)
+        return told.shown.get(uuid) if told else None
 
-    def _drop(self, told: _Told, place: Place) -> None:
-        told.uuids.discard(place[0])
-        if self._kept.pop(place, None) is not None:
-            del self._order[bisect_right(self._order, place) - 1]
+    def _put(self, host: str, after: _Told) -> None:
+        before = self._told.get(host, _Told()).shown.keys()
+        for uuid in before - after.shown.keys():
+            del self._order[bisect_right(self._order, (uuid, host)) - 1]
+        for uuid in after.shown.keys() - before:
+            insort(self._order, (uuid, host))
+        self._told[host] = after
 
 
-def _text(domain: ReportedDomain) -> str:
-    return json.dumps(domain_fitting(domain), separators=(",", ":"))
+def _after(told: _Told, hello: Mapping[str, Any]) -> _Told:
+    """Return what a host has told with this hello, too. Raises MessageInvalid for too much."""
+    report, stale = told.report, told.stale
+    if hello.get("since") is None:
+        report, stale = HostReport(), frozenset(told.shown)
+    report = _changed(report, hello)
+    known = {each.uuid for each in report.domains}
+    domains = {each.uuid: each for each in hello.get("shown", ()) if each.uuid in known}
+    stale = stale - domains.keys() - frozenset(hello.get("gone", ()))
+    texts = {uuid: _text(each) for uuid, each in domains.items()}
+    size = _size(told.shown) + sum(map(len, texts.values()))
+    is_full = len(told.shown.keys() | texts.keys()) > records.MAX_DOMAINS or size > MAX_BYTES
+    if is_full or not hello.get("more", False):
+        stale = frozenset()
+    # Of a report that comes anew, what is told again is as it was until then.
+    gone = frozenset(hello.get("gone", ())) | domains.keys()
+    held = stale if hello.get("since") is None else stale | known
+    shown = {uuid: kept for uuid, kept in told.shown.items() if uuid in held and uuid not in gone}
+    size = _size(shown)
+    for uuid, domain in domains.items():
+        text = texts[uuid]
+        if size + len(text) > MAX_BYTES:
+            text = _text(domain, 0)
+        size += len(text)
+        shown[uuid] = _Kept(domain.name, text)
+    if size > 2 * MAX_BYTES:
+        raise MessageInvalid(f"hello.shown: more than {2 * MAX_BYTES} bytes in all")
+    return _Told(hello.get("digest"), report, shown, stale)
+
+
+def _size(shown: Mapping[str, _Kept]) -> int:
+    return sum(len(each.text) for each in shown.values())
+
+
+def _text(domain: ReportedDomain, most: int = MAX_DOMAIN_BYTES) -> str:
+    return json.dumps(domain_fitting(domain, most), separators=(",", ":"))
 
 
 def _changed(report: HostReport, hello: Mapping[str, Any]) -> HostReport:
