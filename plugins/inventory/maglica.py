@@ -496,7 +496,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self._config(folder, source),
             source,
             timeout=self.get_option("host_timeout"),
-            auth_file=auth_file and str(folder / Path(auth_file).expanduser()),
+            auth_file=auth_file and _file(folder, auth_file),
             parallel=self.get_option("parallel"),
             reply_timeout=self.get_option("client_worker_timeout"),
         )
@@ -510,7 +510,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         said = {name: self.get_option(name) for name in chosen.VARIABLES}
         for option in ("config", "key_file"):
             if said[option]:
-                said[option] = str(folder / Path(said[option]).expanduser())
+                said[option] = _file(folder, said[option])
         found = chosen.find(said)
         return found if hosts is None else replace(found, hosts=hosts)
 
@@ -721,3 +721,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
 def _no_domain(_domain: Domain, _known: Known) -> bool:
     return False
+
+
+def _file(folder: Path, path: str) -> str:
+    """Return a path as it is from the inventory's folder. Raises ConfigInvalid for ~ of nobody."""
+    try:
+        return str(folder / Path(path).expanduser())
+    except RuntimeError:
+        raise ConfigInvalid(
+            f"cannot tell where {path} is, as the user has no home: set $HOME, or give the whole"
+            " path"
+        ) from None

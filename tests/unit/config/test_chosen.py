@@ -183,3 +183,26 @@ def test_find_takes_the_first_file_that_is_there(
     assert find({}).need_hosts()[0].name == "all"
     with pytest.raises(ConfigInvalid, match="cannot read /none: No such file"):
         find({"config": "/none"})
+
+
+@pytest.mark.parametrize("home", ["", "~", "home/alice"])
+def test_without_a_home_nothing_is_read_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    for variable in (*chosen.VARIABLES.values(), "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    # Without HOME and an entry in the system's users, it is "~".
+    monkeypatch.setattr("os.path.expanduser", lambda _path: home)
+    monkeypatch.setattr(config, "DEFAULT_PATH", str(tmp_path / "all.conf"))
+    monkeypatch.chdir(tmp_path)
+    own = Path(home, ".config/maglica/maglica.conf")
+    own.parent.mkdir(parents=True)
+    own.write_text("[host strange]\n")
+    assert find({}).searched == (tmp_path / "all.conf",)
+    for option in ("config", "key_file"):
+        problem = f"option {option}: cannot tell where ~/x is, as the user has no home: set"
+        with pytest.raises(ConfigInvalid, match=problem):
+            find({option: "~/x"})
+    monkeypatch.setenv("MAGLICA_KEY_FILE", "~/x")
+    with pytest.raises(ConfigInvalid, match=r"\$MAGLICA_KEY_FILE: cannot tell where ~/x is"):
+        find({})

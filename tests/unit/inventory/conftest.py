@@ -46,7 +46,9 @@ def known_options() -> None:
         package = "ansible" if name.startswith("ansible.") else "ansible_collections.maglica.cloud"
         module = importlib.import_module(f"{package}.plugins.doc_fragments.{path}")
         fragment = getattr(module.ModuleDocFragment, part.upper() or "DOCUMENTATION")
-        known |= yaml.safe_load(fragment)["options"]
+        # What the plugin says itself counts more.
+        for option, said in yaml.safe_load(fragment)["options"].items():
+            known[option] = {**said, **known.get(option, {})}
     constants.config.initialize_plugin_configuration_definitions("inventory", NAME, known)
 
 

@@ -100,3 +100,13 @@ def test_a_vaulted_filter_is_used_and_never_shown(
         shown = _every(failure.value)
         assert "VAULT" not in shown
         assert key == "secret" or "secret" not in shown
+
+
+@pytest.mark.parametrize("option", ["config", "key_file", "auth_file"])
+def test_a_path_below_the_home_of_a_user_without_one(
+    parse: Parse, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    text = f"plugin: {NAME}\nsource: client_worker\n{option}: ~/x\n"
+    with pytest.raises(AnsibleParserError, match="where ~/x is, as the user has no home: set"):
+        parse(text)

@@ -59,13 +59,14 @@ class Decision:
 
 
 def decide(
-    options: Mapping[str, str | None], environment: Mapping[str, str], home: str
+    options: Mapping[str, str | None], environment: Mapping[str, str], home: str | None
 ) -> Decision:
     """Return where to look, for options as ``VARIABLES`` has them; an empty one is not said.
+    ``home`` is the user's home, None where there is none.
 
     First comes what options say, then the file that one of them names, then the environment in the
     same way. Without a file that is named, there are the user's and the machine's. Raises
-    ConfigInvalid for two secret keys at one place.
+    ConfigInvalid for two secret keys at one place, and for ~/ where there is no home.
     """
     said = {name: Word(text, f"option {name}") for name, text in options.items() if text}
     surroundings = {
@@ -83,11 +84,12 @@ def decide(
         return Decision((_path(surroundings["config"], home),), True, (said, surroundings))
     # The XDG Base Directory Specification has a relative path ignored.
     folder = Path(environment.get("XDG_CONFIG_HOME", ""))
-    own = folder if folder.is_absolute() else Path(home, ".config")
-    return Decision((own / _FILE, Path(config.DEFAULT_PATH)), False, (said, surroundings))
+    own = [folder] if folder.is_absolute() else [Path(home, ".config")] if home else []
+    files = (*(each / _FILE for each in own), Path(config.DEFAULT_PATH))
+    return Decision(files, False, (said, surroundings))
 
 
-def complete(decision: Decision, found: Config | None, home: str) -> Config:
+def complete(decision: Decision, found: Config | None, home: str | None) -> Config:
     """Return the file that counts, with what is said beside it; None is found where none is there.
 
     Raises ConfigInvalid for what makes no sense.
@@ -110,7 +112,7 @@ def complete(decision: Decision, found: Config | None, home: str) -> Config:
 
 def find(options: Mapping[str, str | None]) -> Config:
     """Return what options, environment and files say. Raises ConfigInvalid."""
-    home = os.path.expanduser("~")  # noqa: PTH111 - a user without a home is none of our errors
+    home = _home()
     decision = decide(options, os.environ, home)
     there = (path for path in decision.files if decision.named or os.path.lexists(path))
     file = next(there, None)
@@ -137,7 +139,7 @@ def _client_worker(decision: Decision, written: ClientWorker | None) -> ClientWo
     return replace(found, public_key=_checked(key, values.key), insecure=False)
 
 
-def _library(decision: Decision, written: Library | None, home: str) -> Library | None:
+def _library(decision: Decision, written: Library | None, home: str | None) -> Library | None:
     for layer in decision.before if written else _all(decision):
         if "key_file" in layer:
             return Library(_path(layer["key_file"], home))
@@ -171,6 +173,21 @@ def _checked(word: Word, reader: values.Reader) -> Any:
         raise ConfigInvalid(f"{word.where}: {error}") from None
 
 
-def _path(word: Word, home: str) -> Path:
-    """Return a path, which may begin with ~/."""
-    return Path(home, word.text[2:]) if word.text.startswith("~/") else Path(word.text)
+def _home() -> str | None:
+    """Return the user's home; None where nobody knows it, or it is a relative path, which would
+    lead to whatever is in the current folder.
+    """
+    home = os.path.expanduser("~")  # noqa: PTH111 - a user without a home is none of our errors
+    return home if os.path.isabs(home) else None  # noqa: PTH117
+
+
+def _path(word: Word, home: str | None) -> Path:
+    """Return a path, which may begin with ~/. Raises ConfigInvalid for that without a home."""
+    if not word.text.startswith("~/"):
+        return Path(word.text)
+    if home is None:
+        raise ConfigInvalid(
+            f"{word.where}: cannot tell where {word.text} is, as the user has no home: set $HOME,"
+            " or give the whole path"
+        )
+    return Path(home, word.text[2:])
