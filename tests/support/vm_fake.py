@@ -8,13 +8,13 @@ A request is done as soon as somebody waits for it, unless the hosts are held.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any, Callable
 
 from maglica.domain import nics as domain_nics
-from maglica.fleet.snapshot import Found
+from maglica.fleet.snapshot import Found, Place, place
 from maglica.libvirtd.hosts import Unreachable
 from maglica.model import errors
 from maglica.model.plain import plain
@@ -96,14 +96,12 @@ class FakeCell:
         silent = tuple(Unreachable(host, "no answer") for host in sorted(self._silent))
         return Found(tuple(found), silent)
 
-    def wait_addresses(
-        self, hosts: Container[str], uuids: Container[str], timeout: float, ssh: bool = False
-    ) -> Found:
+    def wait_addresses(self, places: Collection[Place], timeout: float, ssh: bool = False) -> Found:
         self.waited.append(ssh)
         found = (
             replace(domain, address=None) if domain.address in self.deaf else domain
             for domain in self.domains.values()
-            if domain.host in hosts and domain.uuid in uuids
+            if place(domain) in places
         )
         return Found(tuple(found))
 
@@ -116,8 +114,8 @@ class FakeCell:
         requests = [replace(each, spec=read["spec"]) for each, read in zip(requests, asked)]
         placements = self.plan_all([each.spec for each in requests])
         accepted = []
-        for each, place in zip(requests, placements):
-            request = replace(each, state=State.SENT, host=place.host, created=next(self._times))
+        for each, placed in zip(requests, placements):
+            request = replace(each, state=State.SENT, host=placed.host, created=next(self._times))
             self.requests[request.id] = request
             accepted.append(self._shown(request))
         return tuple(accepted)

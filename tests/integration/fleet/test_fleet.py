@@ -184,15 +184,17 @@ def test_wait_addresses(libvirtd: Libvirtd, node: Path) -> None:
     hosts = [HostEntry("kvm0", libvirtd.uri(node))]
     (vm,) = by_libvirt.find_vms(hosts, {"vm3"}, 5).domains
     (image,) = by_libvirt.find_vms(hosts, {"rocky9.original"}, 5).domains
-    assert by_libvirt.wait_addresses(hosts, {vm.uuid}, 5).domains[0].address
+    assert by_libvirt.wait_addresses(hosts, {(vm.uuid, "kvm0")}, 5).domains[0].address
     started = time.monotonic()
-    found = by_libvirt.wait_addresses(hosts, {image.uuid, vm.uuid}, 1).domains
+    found = by_libvirt.wait_addresses(
+        hosts, {(each.uuid, "kvm0") for each in (image, vm)}, 1
+    ).domains
     assert time.monotonic() - started < 2
     assert {domain.name: domain.address is None for domain in found} == {
         "rocky9.original": True,
         "vm3": False,
     }
-    nobody = {"00000000-0000-4000-8000-000000000000"}
+    nobody = {("00000000-0000-4000-8000-000000000000", "kvm0"), (vm.uuid, "kvm1")}
     assert by_libvirt.wait_addresses(hosts, nobody, 1) == Found()
 
 
@@ -218,6 +220,6 @@ def test_a_uri_that_is_none(libvirtd: Libvirtd) -> None:
 
 def test_wait_addresses_of_a_host_that_is_down() -> None:
     host = HostEntry("kvm9", f"test+tcp://127.0.0.1:{free_port()}/default")
-    found = by_libvirt.wait_addresses([host], {"00000000-0000-4000-8000-000000000000"}, 1)
+    found = by_libvirt.wait_addresses([host], {("00000000-0000-4000-8000-000000000000", "kvm9")}, 1)
     assert [missing.host for missing in found.unreachable] == ["kvm9"]
     assert "Connection refused" in found.unreachable[0].text

@@ -103,7 +103,7 @@ def test_a_fixed_address_is_met_when_it_answers(
     monkeypatch.setattr(answers, "answering", answering)
     session: Any = Session()
     ends = time.monotonic() + 0.3
-    found = by_libvirt._wait(session, {"leased", "fixed"}, ANY, ends, ssh)
+    found = by_libvirt._wait(session, {("leased", "kvm0"), ("fixed", "kvm0")}, ANY, ends, ssh)
     assert {each.name for each in found if each.address} == met
     assert all(each.interfaces[0].addresses for each in found)
     assert asked[0] == ({"192.0.2.1", "192.0.2.2"} if ssh else {"192.0.2.2"})

@@ -318,14 +318,14 @@ def test_waiting_for_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
         FakeReports(hosts, _told(bare, replace(MADE, name="vm1", uuid="u1"))),
         FakeReports(hosts, _told(MADE)),
     )
-    found = ReportedFleet(reports).wait_addresses({"kvm0"}, {MADE.uuid, "u1"}, 60)
+    found = ReportedFleet(reports).wait_addresses({(MADE.uuid, "kvm0"), ("u1", "kvm0")}, 60)
     assert {vm.name: vm.address for vm in found.domains} == {"vm0": "192.0.2.1", "vm1": "192.0.2.1"}
     assert found.unreachable == ()
     assert pauses == sorted(set(pauses))
     assert [names for _hosts, names in reports.asked][-1] == ("vm0",)
     # One that gets none is returned so when the time is over; one that is gone is not.
     reports = Changing(FakeReports(hosts, _told(bare)))
-    found = ReportedFleet(reports).wait_addresses({"kvm0"}, {MADE.uuid, "gone"}, 20)
+    found = ReportedFleet(reports).wait_addresses({(MADE.uuid, "kvm0"), ("gone", "kvm0")}, 20)
     assert [(vm.name, vm.address) for vm in found.domains] == [("vm0", None)]
     assert max(pauses) <= 3.0
-    assert ReportedFleet(FakeReports(hosts)).wait_addresses({"kvm0"}, {"gone"}, 20) == Found()
+    assert ReportedFleet(FakeReports(hosts)).wait_addresses({("gone", "kvm0")}, 20) == Found()

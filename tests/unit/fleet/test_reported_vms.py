@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from maglica.fleet import answers
 from maglica.fleet.by_reports import ReportedFleet
+from maglica.fleet.snapshot import place
 from maglica.model.reported import ReportedHost, ReportedInterface
 from maglica.model.vm import Domain
 from support import reported
@@ -34,6 +35,30 @@ def test_a_fixed_address_that_is_reported_has_to_answer(monkeypatch: pytest.Monk
     reports = FakeReports([KVM0], [replace(reported.domain(MADE), interfaces=(nic,))])
     for there in (set[str](), {"192.0.2.7"}):
         monkeypatch.setattr(answers, "answering", lambda _asked, _s, ssh, there=there: there)
-        found = ReportedFleet(reports).wait_addresses({"kvm0"}, {MADE.uuid}, 0)
+        found = ReportedFleet(reports).wait_addresses({(MADE.uuid, "kvm0")}, 0)
         (vm,) = found.domains
         assert (vm.address, vm.interfaces[0].addresses) == (next(iter(there), None), ("192.0.2.7",))
+
+
+@pytest.mark.parametrize("lease", [{"lease": ("203.0.113.66",)}, {}])
+def test_another_host_has_no_say_in_a_vms_address(lease: dict[str, tuple[str, ...]]) -> None:
+    """It says that it has a vm of the same UUID, and where that is."""
+    mac = "52:54:00:00:00:01"
+    here, there = (
+        replace(reported.domain(MADE), host=host, interfaces=(ReportedInterface(mac, None, known),))
+        for host, known in (("kvm0", {"lease": ("192.0.2.10",)}), ("kvm1", lease))
+    )
+    reports = FakeReports([KVM0, replace(KVM0, name="kvm1")], [here, there])
+    other = ("00000000-0000-4000-8000-000000000000", "kvm1")
+    found = ReportedFleet(reports).wait_addresses({(UUID, "kvm0"), other}, 0)
+    assert [(vm.host, vm.address) for vm in found.domains] == [("kvm0", "192.0.2.10")]
+
+
+def test_vms_of_one_uuid_on_two_hosts_are_met_each_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vms = [replace(MADE, host=host, address=None) for host in ("kvm0", "kvm1")]
+    fixed = [replace(vm, address=f"192.0.2.{n}") for n, vm in enumerate(vms)]
+    monkeypatch.setattr(answers, "answering", lambda _asked, _s, ssh: {"192.0.2.1"})
+    met = answers.met(vms, lambda places: [vm for vm in fixed if place(vm) in places], False)
+    assert [(vm.host, vm.address) for vm in met] == [("kvm0", None), ("kvm1", "192.0.2.1")]

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from ..model.reported import AddressSource
 from ..model.vm import Domain
+from .snapshot import Place, place
 
 SSH_PORT = 22
 # What a server of SSH says first: RFC 4253, section 4.2.
@@ -31,27 +32,27 @@ _PATIENCE = 1.0
 
 
 def met(
-    found: Iterable[Domain], recorded: Callable[[Container[str]], Iterable[Domain]], ssh: bool
+    found: Iterable[Domain], recorded: Callable[[Container[Place]], Iterable[Domain]], ssh: bool
 ) -> list[Domain]:
     """Return the domains, each with an address only if that is met: one of the sources MET, which
     ``found`` has, or one that answers; with ``ssh``, one at which a server of SSH speaks.
 
-    ``recorded`` returns those of some UUIDs with the addresses that were recorded for them: these
+    ``recorded`` returns those at some places with the addresses that were recorded for them: these
     are known before anything is there.
     """
-    known = {domain.uuid: domain for domain in found}
-    unmet = {uuid for uuid, domain in known.items() if domain.active and not domain.address}
+    known = {place(domain): domain for domain in found}
+    unmet = {where for where, domain in known.items() if domain.active and not domain.address}
     if unmet:
-        known.update((domain.uuid, domain) for domain in recorded(unmet))
+        known.update((place(domain), domain) for domain in recorded(unmet))
     asked = {
-        uuid: domain.address
-        for uuid, domain in known.items()
-        if domain.address and (ssh or uuid in unmet)
+        where: domain.address
+        for where, domain in known.items()
+        if domain.address and (ssh or where in unmet)
     }
     there = answering(set(asked.values()), _PATIENCE, ssh=ssh)
     return [
-        replace(domain, address=None) if uuid in asked and asked[uuid] not in there else domain
-        for uuid, domain in known.items()
+        replace(domain, address=None) if where in asked and asked[where] not in there else domain
+        for where, domain in known.items()
     ]
 
 

@@ -24,7 +24,7 @@ from ..model.errors import HostUnknown
 from ..model.reported import AddressSource
 from ..model.vm import Domain
 from . import answers
-from .snapshot import AskedHost, Found, OnHost, Snapshot, every_host
+from .snapshot import AskedHost, Found, OnHost, Place, Snapshot, every_host, place
 
 # How often a vm's lease is looked for, in seconds: soon after the start, then less often.
 _FIRST_LOOK = 0.25
@@ -67,12 +67,11 @@ class LibvirtFleet:
         """Return the domains of those names; of one name alone without a look at any other."""
         return find_vms(self.hosts, names, self.timeout, self.auth_file)
 
-    def wait_addresses(
-        self, hosts: Container[str], uuids: Container[str], timeout: float, ssh: bool = False
-    ) -> Found:
-        """Return the domains with those UUIDs as soon as all have addresses that answer."""
+    def wait_addresses(self, places: Collection[Place], timeout: float, ssh: bool = False) -> Found:
+        """Return the domains at those places as soon as all have addresses that answer."""
+        hosts = {host for _uuid, host in places}
         chosen = [host for host in self.hosts if host.name in hosts]
-        return wait_addresses(chosen, uuids, timeout, ssh=ssh, auth_file=self.auth_file)
+        return wait_addresses(chosen, places, timeout, ssh=ssh, auth_file=self.auth_file)
 
     def all(self) -> Snapshot:
         """Return every domain, with its leased or else its fixed addresses."""
@@ -116,14 +115,14 @@ def find_vms(
 
 def wait_addresses(
     hosts: Sequence[HostToRead],
-    uuids: Container[str],
+    places: Container[Place],
     timeout: float,
     *,
     ssh: bool = False,
     preference: Preference = ANY,
     auth_file: str | None = None,
 ) -> Found:
-    """Wait until all vms of ``hosts`` with those UUIDs have an address: one that is leased, or that
+    """Wait until all vms at those places of ``hosts`` have an address: one that is leased, or that
     the host's ARP table has, or a fixed one at which something answers this machine by TCP. With
     ``ssh`` a server of SSH must answer this machine.
 
@@ -133,7 +132,7 @@ def wait_addresses(
     ends = time.monotonic() + timeout
     found, unreachable = all_hosts.each(
         hosts,
-        lambda session: _wait(session, uuids, preference, ends, ssh),
+        lambda session: _wait(session, places, preference, ends, ssh),
         # The last look may begin just before the end: leave it time to return.
         Options(timeout + _LAST_LOOK, auth_file=auth_file),
     )
@@ -158,14 +157,14 @@ def _find(session: Session, names: Container[str]) -> tuple[Domain, ...]:
 
 
 def _wait(
-    session: Session, uuids: Container[str], preference: Preference, ends: float, ssh: bool
+    session: Session, places: Container[Place], preference: Preference, ends: float, ssh: bool
 ) -> tuple[Domain, ...]:
-    done: dict[str, Domain] = {}
+    done: dict[Place, Domain] = {}
     pause = _FIRST_LOOK
     with session.connected() as connection:
         while True:
-            found = _addressed(session, connection, preference, ssh, _but(uuids, done))
-            done.update((domain.uuid, domain) for domain in found if domain.address)
+            found = _addressed(session, connection, preference, ssh, _but(places, done))
+            done.update((place(domain), domain) for domain in found if domain.address)
             lacking = [domain for domain in found if not domain.address]
             if not lacking or time.monotonic() + pause > ends:
                 return (*done.values(), *lacking)
@@ -173,8 +172,8 @@ def _wait(
             pause = min(pause * 1.5, _LAST_LOOK)
 
 
-def _but(uuids: Container[str], done: Container[str]) -> Wanted:
-    return lambda domain, _known: domain.uuid in uuids and domain.uuid not in done
+def _but(places: Container[Place], done: Container[Place]) -> Wanted:
+    return lambda domain, _known: place(domain) in places and place(domain) not in done
 
 
 def _addressed(
@@ -183,8 +182,8 @@ def _addressed(
     """Return the domains, each with an address only if that is one that is met."""
     reading = Reading(sources=answers.MET, wanted=wanted, preference=preference, inactive=True)
 
-    def recorded(uuids: Container[str]) -> tuple[Domain, ...]:
-        fixed = replace(reading, sources=(AddressSource.RECORDED,), wanted=_but(uuids, ()))
+    def recorded(places: Container[Place]) -> tuple[Domain, ...]:
+        fixed = replace(reading, sources=(AddressSource.RECORDED,), wanted=_but(places, ()))
         return host_reader.read_some(session, connection, fixed)
 
     return answers.met(host_reader.read_some(session, connection, reading), recorded, ssh)

@@ -24,7 +24,7 @@ from ..model.reported import AddressSource, ReportedDomain, ReportedHost
 from ..model.text import one_line, short
 from ..model.vm import Domain, Interface
 from . import answers
-from .snapshot import AskedHost, Found, OnHost, Snapshot, every_host
+from .snapshot import AskedHost, Found, OnHost, Place, Snapshot, every_host, place
 
 # How often it is asked whether a vm has an address, in seconds. Its host tells a lease with its
 # next report, so that asking more often would find nothing new.
@@ -124,26 +124,25 @@ class ReportedFleet:
         found = _known(answer, _KNOWN.sources, lambda domain: domain.name in names)
         return Found(tuple(found), answer.unreachable)
 
-    def wait_addresses(
-        self, hosts: Container[str], uuids: Container[str], timeout: float, ssh: bool = False
-    ) -> Found:
-        """Wait until all vms of ``hosts`` with those UUIDs have addresses, as by_libvirt does.
+    def wait_addresses(self, places: Collection[Place], timeout: float, ssh: bool = False) -> Found:
+        """Wait until all vms at those places have addresses, as by_libvirt does.
 
         After ``timeout`` seconds those without one are returned so. One that is not there, or on a
         host that does not report, is not in the answer.
         """
         ends = time.monotonic() + timeout
-        done: dict[str, Domain] = {}
+        hosts = {host for _uuid, host in places}
+        done: dict[Place, Domain] = {}
         names: tuple[str, ...] = ()
         pause = _FIRST_LOOK
         while True:
             found = self._met(
                 names,
                 hosts.__contains__,
-                lambda domain: domain.uuid in uuids and domain.uuid not in done,
+                lambda domain: place(domain) in places and place(domain) not in done,
                 ssh,
             )
-            done.update((domain.uuid, domain) for domain in found.domains if domain.address)
+            done.update((place(domain), domain) for domain in found.domains if domain.address)
             lacking = [domain for domain in found.domains if not domain.address]
             is_over = time.monotonic() + pause > ends
             # A host that is silent may be back before the time is over.
@@ -164,8 +163,8 @@ class ReportedFleet:
         answer = self._ask(on_host, names)
         found = _known(answer, answers.MET, wanted)
 
-        def recorded(uuids: Container[str]) -> list[Domain]:
-            return _known(answer, (AddressSource.RECORDED,), lambda domain: domain.uuid in uuids)
+        def recorded(places: Container[Place]) -> list[Domain]:
+            return _known(answer, (AddressSource.RECORDED,), lambda domain: place(domain) in places)
 
         return Found(tuple(answers.met(found, recorded, ssh)), answer.unreachable)
 

@@ -12,6 +12,13 @@ from ..model.vm import Domain
 
 # Says whether the host of that name is meant.
 OnHost = Callable[[str], bool]
+# A domain's UUID and its host. A UUID alone is no key: any host can say that it has one of another.
+Place = tuple[str, str]
+
+
+def place(domain: Domain) -> Place:
+    """Return what a domain is told from all others by."""
+    return domain.uuid, domain.host
 
 
 def every_host(_name: str) -> bool:

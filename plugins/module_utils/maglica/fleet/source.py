@@ -19,7 +19,7 @@ from ..model.errors import ConfigInvalid
 from ..wire.client import Client
 from .by_libvirt import LibvirtFleet
 from .by_reports import ReportedFleet, Reports
-from .snapshot import Found, OnHost, Snapshot, every_host
+from .snapshot import Found, OnHost, Place, Snapshot, every_host
 
 
 class Source(str, enum.Enum):
@@ -55,7 +55,7 @@ class Fleet(Protocol):
     def find_vms(self, names: Container[str]) -> Found: ...
 
     def wait_addresses(
-        self, hosts: Container[str], uuids: Container[str], timeout: float, ssh: bool = False
+        self, places: Collection[Place], timeout: float, ssh: bool = False
     ) -> Found: ...
 
 

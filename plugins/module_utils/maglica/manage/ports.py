@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from typing import Protocol
 
-from ..fleet.snapshot import Found
+from ..fleet.snapshot import Found, Place
 from ..model.request import HostStatus, Placement, Request, Spec, State
 
 OnChange = Callable[[Request], None]
@@ -47,5 +47,5 @@ class Hosts(Protocol):
     def find_vms(self, names: Container[str]) -> Found: ...
 
     def wait_addresses(
-        self, hosts: Container[str], uuids: Container[str], timeout: float, ssh: bool = False
+        self, places: Collection[Place], timeout: float, ssh: bool = False
     ) -> Found: ...

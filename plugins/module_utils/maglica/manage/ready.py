@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from ..fleet.snapshot import Found
+from ..fleet.snapshot import Found, place
 from ..model.errors import (
     LibvirtFailed,
     MaglicaError,
@@ -110,15 +110,14 @@ class FinalWait:
             return
         lacking = [domains[target.name] for target in waiting]
         found = self._hosts.wait_addresses(
-            {domain.host for domain in lacking},
-            {domain.uuid for domain in lacking},
+            {place(domain) for domain in lacking},
             max(self._ends - time.monotonic(), 0),
             self._waiting.until is WaitFor.SSH,
         )
-        by_uuid = {domain.uuid: domain for domain in found.domains}
+        by_place = {place(domain): domain for domain in found.domains}
         for target in waiting:
             domain = domains[target.name]
-            addressed = by_uuid.get(domain.uuid)
+            addressed = by_place.get(place(domain))
             if addressed is not None and addressed.address:
                 domains[target.name] = addressed
             else:
