@@ -109,3 +109,23 @@ def test_a_fixed_address_is_met_when_it_answers(
     assert asked[0] == ({"192.0.2.1", "192.0.2.2"} if ssh else {"192.0.2.2"})
     # Who was met is not asked again.
     assert len(session.slept) == len(asked) - 1
+
+
+def test_each_of_many_addresses_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    vms = [domain(f"vm{number}", f"192.0.2.{number}") for number in range(250)]
+    rounds: list[set[str]] = []
+
+    def answering(addresses: set[str], _seconds: float, *, ssh: bool) -> set[str]:
+        rounds.append(addresses)
+        return set()
+
+    monkeypatch.setattr(answers, "answering", answering)
+    asker = answers.Rounds(ssh=False)
+    silent = [replace(each, address=None) for each in vms]
+    for _round in range(3):
+        assert not any(each.address for each in asker.met(silent, lambda _uuids: vms))
+    every = {each.address for each in vms}
+    assert [len(asked) for asked in rounds] == [200, 200, 200]
+    assert rounds[0] | rounds[1] == every
+    # The third goes on where the second ended.
+    assert every - rounds[1] <= rounds[2]

@@ -60,5 +60,6 @@ def test_vms_of_one_uuid_on_two_hosts_are_met_each_by_itself(
     vms = [replace(MADE, host=host, address=None) for host in ("kvm0", "kvm1")]
     fixed = [replace(vm, address=f"192.0.2.{n}") for n, vm in enumerate(vms)]
     monkeypatch.setattr(answers, "answering", lambda _asked, _s, ssh: {"192.0.2.1"})
-    met = answers.met(vms, lambda places: [vm for vm in fixed if place(vm) in places], False)
+    rounds = answers.Rounds(ssh=False)
+    met = rounds.met(vms, lambda places: [vm for vm in fixed if place(vm) in places])
     assert [(vm.host, vm.address) for vm in met] == [("kvm0", None), ("kvm1", "192.0.2.1")]

@@ -9,6 +9,7 @@ import errno
 import selectors
 import socket
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Container, Iterable
 from dataclasses import replace
 
@@ -31,43 +32,60 @@ MET = (AddressSource.LEASE, AddressSource.ARP)
 _PATIENCE = 1.0
 
 
-def met(
-    found: Iterable[Domain], recorded: Callable[[Container[Place]], Iterable[Domain]], ssh: bool
-) -> list[Domain]:
-    """Return the domains, each with an address only if that is met: one of the sources MET, which
-    ``found`` has, or one that answers; with ``ssh``, one at which a server of SSH speaks.
+class Rounds:
+    """Who is met, asked round by round in one wait; with ``ssh``, a server of SSH has to speak."""
 
-    ``recorded`` returns those at some places with the addresses that were recorded for them: these
-    are known before anything is there.
-    """
-    known = {place(domain): domain for domain in found}
-    unmet = {where for where, domain in known.items() if domain.active and not domain.address}
-    if unmet:
-        known.update((place(domain), domain) for domain in recorded(unmet))
-    asked = {
-        where: domain.address
-        for where, domain in known.items()
-        if domain.address and (ssh or where in unmet)
-    }
-    there = answering(set(asked.values()), _PATIENCE, ssh=ssh)
-    return [
-        replace(domain, address=None) if where in asked and asked[where] not in there else domain
-        for where, domain in known.items()
-    ]
+    def __init__(self, ssh: bool) -> None:
+        self._ssh = ssh
+        self._last = ""
+
+    def met(
+        self,
+        found: Iterable[Domain],
+        recorded: Callable[[Container[Place]], Iterable[Domain]],
+    ) -> list[Domain]:
+        """Return the domains, each with an address only if that is met: one of the sources MET,
+        which ``found`` has, or one that answers.
+
+        ``recorded`` returns those at some places with the addresses that were recorded for them:
+        these are known before anything is there.
+        """
+        known = {place(domain): domain for domain in found}
+        unmet = {where for where, domain in known.items() if domain.active and not domain.address}
+        if unmet:
+            known.update((place(domain), domain) for domain in recorded(unmet))
+        asked = {
+            where: domain.address
+            for where, domain in known.items()
+            if domain.address and (self._ssh or where in unmet)
+        }
+        there = answering(self._turn(set(asked.values())), _PATIENCE, ssh=self._ssh)
+        gone = {where for where, address in asked.items() if address not in there}
+        return [
+            replace(domain, address=None) if where in gone else domain
+            for where, domain in known.items()
+        ]
+
+    def _turn(self, addresses: set[str]) -> set[str]:
+        """Return those that are asked now: so many, from behind the last of the round before."""
+        ordered = sorted(addresses)
+        begin = bisect_right(ordered, self._last)
+        turn = (ordered[begin:] + ordered[:begin])[:_AT_ONCE]
+        self._last = turn[-1] if turn else ""
+        return set(turn)
 
 
 def answering(
     addresses: Collection[str], seconds: float, *, ssh: bool = False, port: int = SSH_PORT
 ) -> set[str]:
     """Return those of the addresses at which the port is open or refused; with ``ssh``, those at
-    which a server of SSH speaks. Takes at most so many seconds; of more than 200 addresses the
-    first are asked.
+    which a server of SSH speaks. Takes at most so many seconds, and an open file for each address.
     """
     ends = time.monotonic() + seconds
     found: set[str] = set()
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
-        for address in list(addresses)[:_AT_ONCE]:
+        for address in addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             connection = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
             connection.setblocking(False)

@@ -161,9 +161,10 @@ def _wait(
 ) -> tuple[Domain, ...]:
     done: dict[Place, Domain] = {}
     pause = _FIRST_LOOK
+    rounds = answers.Rounds(ssh)
     with session.connected() as connection:
         while True:
-            found = _addressed(session, connection, preference, ssh, _but(places, done))
+            found = _addressed(session, connection, preference, rounds, _but(places, done))
             done.update((place(domain), domain) for domain in found if domain.address)
             lacking = [domain for domain in found if not domain.address]
             if not lacking or time.monotonic() + pause > ends:
@@ -177,7 +178,11 @@ def _but(places: Container[Place], done: Container[Place]) -> Wanted:
 
 
 def _addressed(
-    session: Session, connection: Any, preference: Preference, ssh: bool, wanted: Wanted
+    session: Session,
+    connection: Any,
+    preference: Preference,
+    rounds: answers.Rounds,
+    wanted: Wanted,
 ) -> list[Domain]:
     """Return the domains, each with an address only if that is one that is met."""
     reading = Reading(sources=answers.MET, wanted=wanted, preference=preference, inactive=True)
@@ -186,7 +191,7 @@ def _addressed(
         fixed = replace(reading, sources=(AddressSource.RECORDED,), wanted=_but(places, ()))
         return host_reader.read_some(session, connection, fixed)
 
-    return answers.met(host_reader.read_some(session, connection, reading), recorded, ssh)
+    return rounds.met(host_reader.read_some(session, connection, reading), recorded)
 
 
 def _named(session: Session, connection: Any, name: str, reading: Reading) -> Domain | None:

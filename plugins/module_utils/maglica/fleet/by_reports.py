@@ -135,12 +135,13 @@ class ReportedFleet:
         done: dict[Place, Domain] = {}
         names: tuple[str, ...] = ()
         pause = _FIRST_LOOK
+        rounds = answers.Rounds(ssh)
         while True:
             found = self._met(
                 names,
                 hosts.__contains__,
                 lambda domain: place(domain) in places and place(domain) not in done,
-                ssh,
+                rounds,
             )
             done.update((place(domain), domain) for domain in found.domains if domain.address)
             lacking = [domain for domain in found.domains if not domain.address]
@@ -158,7 +159,7 @@ class ReportedFleet:
         names: tuple[str, ...],
         on_host: OnHost,
         wanted: Callable[[Domain], bool],
-        ssh: bool,
+        rounds: answers.Rounds,
     ) -> Found:
         answer = self._ask(on_host, names)
         found = _known(answer, answers.MET, wanted)
@@ -166,7 +167,7 @@ class ReportedFleet:
         def recorded(places: Container[Place]) -> list[Domain]:
             return _known(answer, (AddressSource.RECORDED,), lambda domain: place(domain) in places)
 
-        return Found(tuple(answers.met(found, recorded, ssh)), answer.unreachable)
+        return Found(tuple(rounds.met(found, recorded)), answer.unreachable)
 
     def _ask(self, on_host: OnHost = every_host, names: Sequence[str] = ()) -> _Answer:
         """Ask the client worker, in one question. Raises HostUnknown."""
