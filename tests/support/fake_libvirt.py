@@ -175,6 +175,8 @@ class Domain:
         return self.active
 
     def isPersistent(self) -> bool:  # noqa: N802
+        if self not in self._connection.domains:
+            raise libvirtError("Domain not found", VIR_ERR_NO_DOMAIN)
         return self.persistent
 
     def hasManagedSaveImage(self) -> bool:  # noqa: N802

@@ -280,16 +280,24 @@ def test_what_comes_into_use_after_the_domain_has_gone_stays(host: FakeHost, vm:
     assert own_volumes(host) == [first]
 
 
+@pytest.mark.parametrize("dies", [False, True])
 def test_one_that_is_started_as_it_is_undefined_is_ended(
-    host: FakeHost, vm: str, monkeypatch: pytest.MonkeyPatch
+    host: FakeHost, vm: str, monkeypatch: pytest.MonkeyPatch, dies: bool
 ) -> None:
     """libvirt says no error, and lets it run without a definition."""
+    request = removal(host, vm)
 
     def undefine(domain: Domain, _flags: int) -> None:
         domain.active, domain.persistent = True, False
+        if dies:
+            raise Killed
 
     monkeypatch.setattr(Domain, "undefineFlags", undefine)
-    assert_gone(host, run(host, removal(host, vm)))
+    if dies:
+        with pytest.raises(Killed):
+            run(host, request)
+    assert run(host, request).state is State.DONE
+    assert_gone(host, request)
 
 
 def test_a_definition_that_is_not_undone_keeps_its_disk(host: FakeHost) -> None:

@@ -75,12 +75,15 @@ def undefine(domain: Any, xml: str, *, ends: bool = True) -> None:
     UEFI variables stay: libvirt would remove the file that the definition names, whose-ever it is.
     """
     libvirt = need("libvirt")
+    # Asked first: one that runs without a definition, as an earlier run that died may have left
+    # it, is no domain any more as soon as it has ended.
+    is_defined = domain.isPersistent()
     if ends and local.is_active(domain):
         existing.destroy(domain)
     root = definition.parse(xml)
     flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     flags |= libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-    if domain.isPersistent():
+    if is_defined:
         # Only what the definition has: libvirt's drivers refuse flags that mean nothing to them.
         if root.find("os/nvram") is not None or root.find("os[@firmware='efi']") is not None:
             flags |= libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
