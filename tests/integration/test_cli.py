@@ -124,7 +124,7 @@ def test_no_file_is_needed_for_what_only_the_client_worker_is_asked(
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert HOST in out
-    with shell.start("vm", "list", where, **said) as process:
+    with shell.start("vm", "list", "--source=libvirt", where, **said) as process:
         _out, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert f"there is no {tmp_path}/home/.config/maglica/maglica.conf and no /etc/" in err
