@@ -95,11 +95,21 @@ def test_minimal_reads_definitions_for_filters_that_need_them(
 
 
 @pytest.mark.parametrize(
-    ("kind", "calls"), [("hosts", (0, 0)), ("images", (4, 0)), ("vms", (4, 3))]
+    ("kinds", "calls"),
+    [
+        (("hosts", "listed_hosts"), (0, 0)),
+        (("images", "images"), (4, 0)),
+        (("vms", "vms"), (4, 3)),
+    ],
 )
 def test_what_is_not_listed_is_not_read(
-    inventory: Inventory, proxy: Proxy, hosts: list[Any], kind: str, calls: tuple[int, int]
+    inventory: Inventory,
+    proxy: Proxy,
+    hosts: list[Any],
+    kinds: tuple[str, str],
+    calls: tuple[int, int],
 ) -> None:
+    kind, group = kinds
     listed = inventory.list({"hosts": hosts, "include": [kind], "address_sources": ["lease"]})
-    assert listed.group(f"maglica_{kind}")
+    assert listed.group(f"maglica_{group}")
     assert (proxy.named().get("domain_xml", 0), proxy.calls[_INTERFACE_ADDRESSES]) == calls

@@ -262,22 +262,26 @@ def test_definitions_on_request(inventory: Inventory, kvm0: str) -> None:
     assert "<name>vm0.example.jp</name>" in listed.hosts["vm0.example.jp"]["maglica_xml"]
 
 
+SOME = {"hosts": [{"name": "a"}]}
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
+        ({"hosts": []}, "hosts: no host is named"),
         ({"config": "nothing.conf"}, "maglica.yml: cannot read {folder}/nothing.conf"),
-        ({"config": "empty.conf"}, "{folder}/empty.conf: no host is configured"),
+        ({"config": "empty.conf"}, "{folder}/empty.conf: section [client_worker] is missing"),
         ({"hosts": [{"name": "a", "uri": "nonsense"}]}, "'nonsense' is no libvirt URI"),
         ({"hosts": ["a"]}, "hosts: entry 1: 'a' is no dictionary"),
         ({"hosts": [{"name": "a", "weight": 0}]}, "weight: '0' is no number above 0"),
-        ({"hosts": [], "exclude_filters": [{"nmae": "a"}]}, "a filter has no condition 'nmae'"),
-        ({"hosts": [], "include_filters": [{}]}, "a filter has no condition"),
-        ({"hosts": [], "include_filters": [{"name": ["~("]}]}, "'~(' is no regular expression"),
-        ({"hosts": [], "exclude_filters": [{"expression": "1 +"}]}, "'1 +' is no expression"),
-        ({"hosts": [], "image_pattern": "("}, "'(' is no regular expression"),
-        ({"hosts": [], "address_networks": ["10.0.0.1/8"]}, "'10.0.0.1/8' is no range"),
-        ({"hosts": [], "host_timeout": 0}, "host_timeout"),
-        ({"hosts": [], "host_timeout": float("inf")}, "host_timeout inf is not more"),
+        ({**SOME, "exclude_filters": [{"nmae": "a"}]}, "a filter has no condition 'nmae'"),
+        ({**SOME, "include_filters": [{}]}, "a filter has no condition"),
+        ({**SOME, "include_filters": [{"name": ["~("]}]}, "'~(' is no regular expression"),
+        ({**SOME, "exclude_filters": [{"expression": "1 +"}]}, "'1 +' is no expression"),
+        ({**SOME, "image_pattern": "("}, "'(' is no regular expression"),
+        ({**SOME, "address_networks": ["10.0.0.1/8"]}, "'10.0.0.1/8' is no range"),
+        ({**SOME, "host_timeout": 0}, "host_timeout"),
+        ({**SOME, "host_timeout": float("inf")}, "host_timeout inf is not more"),
         ({"hosts": [{"name": "a"}, {"name": "a"}]}, "host a is there twice"),
     ],
 )

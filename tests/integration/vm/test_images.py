@@ -66,7 +66,7 @@ def test_the_command(cell: SimulatedCell, command: Command) -> None:
     added = command(*words)
     assert added.status == 0, added.err
     assert [line.split()[1] for line in added.out.splitlines()[2:]] == ["added", "added"]
-    assert f"\n  {KVM0}: fetch: 0.0 s\n" in added.err
+    assert f"\n  {KVM0}: fetch 0.0 s, define 0.0 s\n" in added.err
     assert "hush" not in added.err
     again = command(*words)
     assert again.out.count("nothing to do") == len(HOSTS)

@@ -95,6 +95,17 @@ def test_what_was_done_to_a_vm_is_shown_at_once(
     assert shown(running) == {"vm1": replace(THERE, **changed)}
 
 
+def test_of_two_results_before_a_report_the_second_goes_on_from_the_first(cell: Cell) -> None:
+    cell.hello(said=report(taken=Moment(10)))
+    hosts = cell.context.hosts
+    hosts.left(left("running", vcpus=2, memory_mib=512), 11.0, cell.now)
+    resized = left("running", vcpus=3, memory_mib=64, restart_needed=True)
+    hosts.left(resized, 12.0, cell.now)
+    (told,) = cell.ask("domains")[1]["domains"]
+    assert (told.vcpus, told.memory_mib) == (2, 512)
+    assert (told.next_vcpus, told.next_memory_mib) == (3, 64)
+
+
 def test_an_image_that_a_result_shows_is_none_of_the_vms() -> None:
     told = Domain("debian-13", UUID, "kvm0", "stopped", False, made=True, is_image=True)
     summary = left_by(told, None)

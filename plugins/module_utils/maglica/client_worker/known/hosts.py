@@ -275,7 +275,8 @@ class KnownHosts:
         if host is not None:
             report = self.shown(vm.host)
             before = next((each for each in report.domains if each.uuid == vm.uuid), None)
-            shown = shown_by(vm, self.reports.domain(vm.host, vm.uuid))
+            known = host.news.shown().get(vm.uuid) or self.reports.domain(vm.host, vm.uuid)
+            shown = shown_by(vm, known)
             host.tell(vm.uuid, left_by(vm, before), shown, ended, now)
 
     def shown(self, name: str) -> HostReport:
