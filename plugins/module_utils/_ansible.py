@@ -84,7 +84,7 @@ def load_config(parameters: Mapping[str, Any]) -> Config:
         seconds = parameters.get(option, low)
         if not low <= seconds <= _LONGEST:
             raise ConfigInvalid(
-                f"{option}: {one_line(str(seconds)[:40])} is no number of seconds from {low} to"
+                f"{option}: {one_line(str(seconds)[:40])} is not a number of seconds from {low} to"
                 f" {_LONGEST}"
             )
     return chosen.find({name: parameters[name] for name in chosen.VARIABLES})

@@ -12,10 +12,10 @@ version_added: 0.1.0
 description:
   - Brings a list of vms, or a number of vms whose names differ by a number, to a state in one task,
     as M(maglica.cloud.maglica_vm) does with one.
-  - All that are to be made are placed as a whole. When one of them fits nowhere, or something else
-    stands against one of them from the start, none is made and nothing is changed.
-  - What then fails for one vm fails that one only. The others are finished, and the module fails at
-    the end and names all that failed with the causes.
+  - All new vms are placed together. If any one of them cannot be placed, or is refused for another
+    reason, none is made and nothing is changed.
+  - What fails later for one vm does not stop the others. The module finishes them, then fails with
+    the names of all that failed and the causes.
 author:
   - Maglica contributors (!UNKNOWN)
 extends_documentation_fragment:

@@ -21,5 +21,7 @@ def names_in(expression: str) -> frozenset[str]:
     try:
         tree = Environment(autoescape=True).parse(f"{{{{ {expression} }}}}")
     except (TemplateSyntaxError, RecursionError) as error:
-        raise ConfigInvalid(f"the filter {short(expression)!r} is no expression: {error}") from None
+        raise ConfigInvalid(
+            f"the filter {short(expression)!r} is not an expression: {error}"
+        ) from None
     return frozenset(node.name for node in tree.find_all(nodes.Name))

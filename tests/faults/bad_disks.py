@@ -170,7 +170,7 @@ def _named(shop: Workshop, name: str) -> Disk:
 
 
 def _of_kind(shop: Workshop, kind: str) -> Disk:
-    """A source that is no file: a folder as a FAT disk, or a disk behind the network."""
+    """A source that is not a file: a folder as a FAT disk, or a disk behind the network."""
     return Disk(shop.host if kind == "dir" else Path("/x"), "raw", kind=kind, named="vda")
 
 

@@ -131,7 +131,7 @@ _PLAIN: dict[str, Any] = {
     "digest": "0123456789abcdef",
     "everything": True,
 }
-# The second interface of a clone: no list of its guest has the same entry twice.
+# The second interface of a clone: not a list of its guest has the same entry twice.
 _OTHER_NIC = {
     "network": None,
     "bridge": "br0",

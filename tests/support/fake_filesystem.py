@@ -73,7 +73,7 @@ class FakeFilesystem:
         if node is None:
             return None
         if node.kind is not Kind.FILE:
-            raise GuestUnsupported(f"{path} in the guest is no plain file")
+            raise GuestUnsupported(f"{path} in the guest is not a plain file")
         if len(node.content) > limit:
             raise GuestUnsupported(f"{path} in the guest is longer than {limit} bytes")
         return node.content
@@ -83,7 +83,7 @@ class FakeFilesystem:
 
     def create(self, path: str, content: bytes, mode: int, owner: Owner = ROOT) -> None:
         if self.kind(path) in (Kind.DIRECTORY, Kind.OTHER):
-            raise GuestUnsupported(f"{path} in the guest is no plain file")
+            raise GuestUnsupported(f"{path} in the guest is not a plain file")
         place = self._resolved(path, last=False)
         if self.kind(posixpath.dirname(place)) is not Kind.DIRECTORY:
             raise GuestUnreadable(f"cannot write {path} in the guest")

@@ -83,9 +83,9 @@ class FilesystemContract:
         ("path", "problem"),
         [
             ("/etc/long", "longer than 4999"),
-            ("/etc/pipe", "no plain file"),
-            ("/etc/device", "no plain file"),
-            ("/etc", "no plain file"),
+            ("/etc/pipe", "not a plain file"),
+            ("/etc/device", "not a plain file"),
+            ("/etc", "not a plain file"),
         ],
     )
     def test_refuses_to_read(self, filesystem: Filesystem, path: str, problem: str) -> None:
@@ -113,7 +113,7 @@ class FilesystemContract:
 
     @pytest.mark.parametrize("path", ["/etc/pipe", "/etc"])
     def test_refuses_to_create(self, filesystem: Filesystem, path: str) -> None:
-        with pytest.raises(GuestUnsupported, match="no plain file"):
+        with pytest.raises(GuestUnsupported, match="not a plain file"):
             filesystem.create(path, b"", 0o644)
 
     def test_creates_nothing_without_a_folder(self, filesystem: Filesystem) -> None:

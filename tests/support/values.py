@@ -115,7 +115,7 @@ clone_specs = st.builds(
 clone_specs |= st.builds(
     CloneSpec, name=vm_names, image=object_names, customize=members(request.Customize)
 )
-# A name that is no host name has one beside it.
+# A name that is not a valid host name has one beside it.
 clone_specs |= st.builds(
     dataclasses.replace,
     clone_specs.filter(lambda spec: spec.customize is not request.Customize.NONE),

@@ -226,7 +226,7 @@ class VmSuite:
             assert not bring(cell, tags=tags).changed
 
     def test_a_tag_must_be_one(self, cell: Cell) -> None:
-        with pytest.raises(errors.NameInvalid, match=r"tags.*'a b' is no tag"):
+        with pytest.raises(errors.NameInvalid, match=r"tags.*'a b' is not a valid tag"):
             bring(cell, tags=("a b",))
 
     def test_names_that_are_taken(self, cell: Cell) -> None:
@@ -242,7 +242,7 @@ class VmSuite:
             bring(cell, name=IMAGE, image="other.original")
         with pytest.raises(errors.NameTaken, match="not made by Maglica"):
             bring(cell, name="other.example.jp")
-        with pytest.raises(errors.NameTaken, match=f"{KVM0} and {KVM1}: say which host"):
+        with pytest.raises(errors.NameTaken, match=f"{KVM0} and {KVM1}; set host to say which one"):
             bring(cell, name="twice.example.jp")
         assert not bring(cell, name="twice.example.jp", host=KVM1).changed
 
@@ -256,7 +256,7 @@ class VmSuite:
     def test_what_is_not_there(self, cell: Cell) -> None:
         with pytest.raises(errors.ImageUnknown):
             bring(cell, image="other.original")
-        with pytest.raises(errors.VmUnknown, match="from which image"):
+        with pytest.raises(errors.VmUnknown, match="set image to create it"):
             bring(cell, image=None, state=Presence.RUNNING)
         with pytest.raises(errors.HostUnknown, match=r"kvm9\.example\.jp"):
             bring(cell, host="kvm9.example.jp")

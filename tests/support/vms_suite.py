@@ -125,12 +125,12 @@ class VmsSuite:
     def test_what_stands_against_one_stands_against_all(self, cell: Cell) -> None:
         cell.add(KVM0, "other.example.jp", active=True, image=None)
         names = ("a.example.jp", "other.example.jp", "b.example.jp")
-        with pytest.raises(errors.NameTaken, match=r"nothing is done for 3 vms: vm other\.ex"):
+        with pytest.raises(errors.NameTaken, match=r"nothing was done for 3 vms: vm other\.ex"):
             bring(cell, listed(*names))
         wanted = [*listed("a.example.jp"), *listed("b.example.jp", memory_mib=1 << 21)]
         with pytest.raises(errors.NoRoom, match=r"cannot clone b\.example\.jp"):
             bring(cell, wanted)
-        with pytest.raises(errors.NameInvalid, match=r"vm a\.example\.jp stands 2 times"):
+        with pytest.raises(errors.NameInvalid, match=r"vm a\.example\.jp is listed twice"):
             bring(cell, listed("a.example.jp", "a.example.jp"))
         assert there(cell) == {"other.example.jp"}
         assert cell.client.list() == ()

@@ -185,7 +185,7 @@ def kind(reader: Any) -> str:
         says = str(error)
     if (among := re.search(r" is none of (.+)", says)) is not None:
         return ", ".join(f"`{each}`" for each in among[1].split(", "))
-    return "a " + says.partition(" is no ")[2]
+    return says.partition(" is not ")[2]
 
 
 def _plain(value: Any) -> str:

@@ -89,10 +89,13 @@ def test_a_rest_is_asked_for_where_the_server_sends_it(site: Site, other: Site) 
 @pytest.mark.parametrize(
     ("target", "cause"),
     [
-        ("file:///etc/passwd", "sends one elsewhere, but 'file:///etc/passwd' is no web address"),
-        ("ftp://127.0.0.1/a", "sends one elsewhere, but 'ftp://127.0.0.1/a' is no web address"),
-        ("data:,abc", "is no web address"),
-        ("//user:secret@[/", "the server sends one to what is no address"),
+        (
+            "file:///etc/passwd",
+            "sends one elsewhere, but 'file:///etc/passwd' is not a web address",
+        ),
+        ("ftp://127.0.0.1/a", "sends one elsewhere, but 'ftp://127.0.0.1/a' is not a web address"),
+        ("data:,abc", "is not a web address"),
+        ("//user:secret@[/", "the server sends one to what is not an address"),
         ("/x", "the server sends one elsewhere more than 10 times"),
     ],
 )
@@ -106,7 +109,7 @@ def test_it_does_not_go_everywhere(site: Site, target: str, cause: str) -> None:
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/a", "/etc/passwd"])
 def test_nothing_but_the_web_is_read(url: str) -> None:
-    with pytest.raises(NameInvalid, match="is no web address"):
+    with pytest.raises(NameInvalid, match="is not a web address"):
         read(url)
 
 

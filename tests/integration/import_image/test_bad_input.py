@@ -170,7 +170,7 @@ def test_what_not_everybody_may_read_is_not_read(host: ImportHost, public: Path)
     public.chmod(0o755)
     path.unlink()
     path.symlink_to("/dev/zero")
-    refused(host, "is no file", path=str(path))
+    refused(host, "is not a file", path=str(path))
 
 
 def test_a_name_that_a_domain_of_others_has(host: ImportHost, public: Path) -> None:

@@ -240,7 +240,7 @@ def test_failures(runner: Runner) -> None:
         ),
         ({"config": "/nothing.conf"}, "config_invalid", "cannot read /nothing.conf"),
         ({"auth_file": "/nothing"}, "config_invalid", "cannot read /nothing: No such"),
-        ({"image_pattern": "("}, "config_invalid", "image_pattern '(' is no regular expression"),
+        ({"image_pattern": "("}, "config_invalid", "image_pattern '(' is not a regular expression"),
         ({"parallel": -1}, "config_invalid", "parallel"),
     )
     calls = [(module, options) for module in MODULES for options, _code, _text in bad]

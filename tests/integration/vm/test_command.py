@@ -37,7 +37,7 @@ def test_each_command_sees_what_the_one_before_has_done(command: Command) -> Non
     assert command("vm", "remove", NAME, "--force").status == 0
     assert _rows(command) == []
     gone = command("vm", "remove", NAME)
-    assert (gone.status, gone.err) == (3, f"maglica: no host has a vm {NAME}\n")
+    assert (gone.status, gone.err) == (3, f"maglica: there is no vm {NAME}\n")
 
 
 def test_what_others_made_is_seen_at_once_and_left_alone(

@@ -80,25 +80,25 @@ def test_errors_are_one_line_and_have_a_status(
         (["vm"], "the following arguments are required: COMMAND; see maglica vm --help"),
         (["vm", "clone"], "the following arguments are required: NAME, --image; see"),
         (["nonsense"], "argument OBJECT: invalid choice: 'nonsense'"),
-        ([*CLONE, "--vcpus", "0"], "argument --vcpus: '0' is no whole number above 0"),
+        ([*CLONE, "--vcpus", "0"], "argument --vcpus: '0' is not a whole number above 0"),
         ([*CLONE, "--disk-size", "20GB"], "argument --disk-size: size: 20GB says GB, which "),
-        ([*CLONE, "--disk-size="], "argument --disk-size: size: '' is no size"),
+        ([*CLONE, "--disk-size="], "argument --disk-size: size: '' is not a size"),
         ([*CLONE, "--mode", "half"], "argument --mode: invalid choice: 'half'"),
         ([*CLONE, "--wait", "--no-wait"], "argument --no-wait: not allowed with argument --wait"),
-        ([*CLONE[:3], "../x"], "'../x' is no name for a vm"),
-        ([*CLONE[:3], "Web_1"], "hostname: needed, since 'Web_1' is no host name"),
+        ([*CLONE[:3], "../x"], "'../x' is not a valid name for a vm"),
+        ([*CLONE[:3], "Web_1"], "hostname: needed, since 'Web_1' is not a valid host name"),
         ([*CLONE[:3], "a", "b", "--hostname=c"], "--hostname goes with one NAME"),
-        ([*CLONE[:2], "--image=<x>", CLONE[3]], "image: '<x>' is no name"),
-        ([*CLONE, "--host", "a/b"], "host: 'a/b' is no name"),
-        ([*CLONE, "--network", "a/b"], "interfaces[0].network: 'a/b' is no name"),
-        (["vm", "stop", "a/b"], "'a/b' is no name for a vm"),
+        ([*CLONE[:2], "--image=<x>", CLONE[3]], "image: '<x>' is not a valid name"),
+        ([*CLONE, "--host", "a/b"], "host: 'a/b' is not a valid name"),
+        ([*CLONE, "--network", "a/b"], "interfaces[0].network: 'a/b' is not a valid name"),
+        (["vm", "stop", "a/b"], "'a/b' is not a valid name for a vm"),
         (["vm", "resize", "vm1.example.jp"], "resize needs --vcpus or --memory"),
         ([*CLONE, "--ssh-authorized-keys", "/none"], "cannot read SSH keys from /none: "),
         (["image", "release", "x", "--host", ""], "argument --host: it is empty"),
         (["vm", "list", "--host="], "argument --host: it is empty"),
         (["request", "list", "--name", ""], "argument --name: it is empty"),
         (["request", "list", "--config", ""], "argument --config: it is empty"),
-        (["request", "show", "1"], "argument ID: '1' is no request id"),
+        (["request", "show", "1"], "argument ID: '1' is not a request id"),
         (["request", "list", "--state", "open"], "argument --state: invalid choice: 'open'"),
     ],
 )
@@ -119,7 +119,9 @@ def test_a_wrong_configuration_is_told_with_its_line(
     wrong.write_text("[client_worker]\naddress = a/b\n")
     ran = run("image", "list", config=wrong)
     assert ran.status == 2
-    assert ran.err.startswith(f"maglica: {wrong}:2: [client_worker] address: 'a/b' is no host name")
+    assert ran.err.startswith(
+        f"maglica: {wrong}:2: [client_worker] address: 'a/b' is not a valid host name"
+    )
 
 
 @pytest.mark.parametrize("words", [[], ["image"], ["vm"], ["vm", "clone"], ["request", "wait"]])

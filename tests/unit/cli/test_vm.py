@@ -81,7 +81,7 @@ def test_what_can_not_be_shown(run: Callable[..., Ran], monkeypatch: pytest.Monk
     (vm1,) = (vm for vm in seen(HOST0) if vm.made)
     FakeFleet.domains.append(replace(vm1, host="host1.example.jp"))
     for name, status, text in (
-        ("vm9", 3, "no host has a vm vm9"),
+        ("vm9", 3, "there is no vm vm9"),
         ("SL6.0-x86_64.original", 4, "is an original image on host0.example.jp, not a vm"),
         (vm1.name, 4, "host0.example.jp and host1.example.jp: say which with --host"),
     ):
@@ -165,7 +165,7 @@ def test_tags_are_said_with_the_clone_or_later(run: Callable[..., Ran], fake: Fa
     assert (tag.kind, tag.spec.tags) == ("tag", ("stage:test", "web"))
     bad = run("vm", "tag", "vm1.example.jp", "a b")
     assert bad.status == 2
-    assert "'a b' is no tag" in bad.err
+    assert "'a b' is not a valid tag" in bad.err
 
 
 def test_stop_and_resize_have_options(run: Callable[..., Ran], fake: FakeClient) -> None:
@@ -188,8 +188,8 @@ def test_a_guest_may_be_given_no_time(run: Callable[..., Ran], fake: FakeClient,
 @pytest.mark.parametrize(
     ("words", "status", "problem"),
     [
-        (["remove", "vm9"], 3, "no host has a vm vm9"),
-        (["stop", "vm9"], 3, "no host has a vm vm9; to make it, say from which image"),
+        (["remove", "vm9"], 3, "there is no vm vm9"),
+        (["stop", "vm9"], 3, "there is no vm vm9"),
         (
             ["stop", "--force", "old"],
             4,
@@ -279,7 +279,9 @@ def test_a_vm_on_two_hosts_must_be_told_apart(run: Callable[..., Ran], fake: Fak
     FakeFleet.domains.append(twin)
     ran = run("vm", "stop", vm1.name)
     assert ran.status == 4
-    assert "on several hosts, host0.example.jp and host1.example.jp: say which host" in ran.err
+    assert (
+        "several hosts have a vm vm1.example.jp: host0.example.jp and host1.example.jp" in ran.err
+    )
     fake.story = [DONE]
     assert run("vm", "stop", vm1.name, "--host", "host1.example.jp").status == 0
     assert fake.list()[0].spec == StopSpec(vm1.name, twin.uuid, "host1.example.jp")

@@ -74,14 +74,14 @@ def test_many_that_go_on(run: Callable[..., Ran], fake: FakeClient) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ((*MANY, "--count", "0"), "no whole number above 0"),
+        ((*MANY, "--count", "0"), "not a whole number above 0"),
         ((*MANY, "--count", "1001"), "more than 1000"),
         ((*MANY, "--count", "2", "--first", "x"), "--first"),
         ((*MANY, "--count", "2", "--first", "99999"), "number 100000 is above 99999"),
         ((*CLONE, "--first", "0"), "--first goes with --count"),
         ((*MANY, "vm1", "--count", "2"), "goes with one NAME"),
-        (MANY, "'web%02d.example.jp' is no host name"),
-        ((*MANY[:-1], "web", "--count", "2"), "'web' is no pattern of names"),
+        (MANY, "'web%02d.example.jp' is not a valid host name"),
+        ((*MANY[:-1], "web", "--count", "2"), "'web' is not a pattern of names"),
     ],
 )
 def test_many_by_a_wrong_command_line(

@@ -36,10 +36,10 @@ def test_a_file_with_all_roles() -> None:
     [
         ("client admin", "2 words instead of ROLE NAME KEY"),
         (f"client admin {KEY} # mine", "5 words instead of ROLE NAME KEY"),
-        (f"root admin {KEY}", "'root' is no role, which are client, observer, host"),
+        (f"root admin {KEY}", "'root' is not a role: use one of client, observer, host"),
         ("client admin short", "not a key of 40 Z85 characters"),
         (f"client admin {KEY[:-1]}~", "not a key of 40 Z85 characters"),
-        (f"host ../kvm0 {KEY}", "'../kvm0' is no name"),
+        (f"host ../kvm0 {KEY}", "'../kvm0' is not a valid name"),
         (f"observer eye {OTHER}", "the key of host kvm0 stands here again"),
         (f"# host kvm0 {KEY}\nclient admin {KEY}\nhost kvm0", "2 words"),
     ],

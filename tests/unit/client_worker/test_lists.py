@@ -110,7 +110,7 @@ def test_of_a_list_with_one_that_can_t_be_tried_again_none_is_accepted(cell: Cel
     entries = [clone("vm1"), {"id": new_request_id(), "again": cell.clone("vm0").id}]
     kind, body = cell.ask("submit", requests=entries)
     assert (kind, body["code"]) == ("error", "again_refused")
-    assert body["text"].startswith("none of 2 requests is accepted: cannot try request")
+    assert body["text"].startswith("nothing was done for 2 requests: cannot try request")
     assert len(cell.ask("list")[1]["requests"]) == 1
 
 

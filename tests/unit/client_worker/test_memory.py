@@ -106,7 +106,7 @@ def test_a_start_counts_for_clones_and_clones_for_starts(cell: Cell) -> None:
     cell.hello("kvm0", report(image(), domain("a", 8000)))
     entries = [act("start", "a"), clone("vm0", memory_mib=8000)]
     text = refusal(cell, {"requests": entries}, "submit")
-    assert text.startswith("no_room: none of 2 requests is accepted: cannot clone vm0")
+    assert text.startswith("no_room: nothing was done for 2 requests: cannot clone vm0")
     assert "7872 of 15872 MiB are left" in text
     assert committed(cell) == 0
     cell.clone("vm0", memory_mib=8000)
@@ -227,7 +227,9 @@ def test_of_two_domains_with_one_uuid_none_is_removed(cell: Cell) -> None:
     assert refusal(cell, remove) == text.format("vm0")
     assert refusal(cell, renamed) == text.format("renamed")
     entries = [act("remove", "other"), remove]
-    assert refusal(cell, {"requests": entries}, "submit").startswith("uuid_twice: none of 2")
+    assert refusal(cell, {"requests": entries}, "submit").startswith(
+        "uuid_twice: nothing was done for 2"
+    )
     # Also when the other host is down: its last report counts.
     cell.now += 16
     cell.hello("kvm0", report(image(), domain("vm0", 512)))

@@ -84,7 +84,7 @@ def test_of_a_list_all_or_none_is_accepted(cell: Cell) -> None:
     for entries, code, text in cases:
         body = refused(cell, entries)
         assert body["code"] == code, body
-        assert re.match(rf"none of {len(entries)} requests is accepted: .*{text}", body["text"])
+        assert re.match(rf"nothing was done for {len(entries)} requests: .*{text}", body["text"])
 
 
 def test_a_list_is_planned_as_it_would_be_placed(cell: Cell) -> None:

@@ -124,14 +124,18 @@ def test_a_key_for_a_client_worker_without_encryption() -> None:
 @pytest.mark.parametrize(
     ("options", "environment", "problem"),
     [
-        ({"client_worker": "a/b"}, {}, "option client_worker: 'a/b' is no host name"),
-        ({}, {"MAGLICA_CLIENT_WORKER": "a:0"}, r"\$MAGLICA_CLIENT_WORKER: '0' is no whole number"),
-        ({"client_worker": "a:"}, {}, "option client_worker: '' is no whole number"),
+        ({"client_worker": "a/b"}, {}, "option client_worker: 'a/b' is not a valid host name"),
+        (
+            {},
+            {"MAGLICA_CLIENT_WORKER": "a:0"},
+            r"\$MAGLICA_CLIENT_WORKER: '0' is not a whole number",
+        ),
+        ({"client_worker": "a:"}, {}, "option client_worker: '' is not a whole number"),
         ({"client_worker": "[a]:1"}, {}, "option client_worker: "),
         ({"client_worker_key": "x", "client_worker": "a"}, {}, "option client_worker_key: not a k"),
         ({"key": "x", "key_file": "y"}, {}, "option key_file and option key are both given"),
-        ({"key": SECRET[1:]}, {}, "option key is no secret key$"),
-        ({"key": "%" * 40}, {}, "option key is no secret key$"),
+        ({"key": SECRET[1:]}, {}, "option key is not a secret key$"),
+        ({"key": "%" * 40}, {}, "option key is not a secret key$"),
         (
             {"client_worker": "a", "key": SECRET},
             {},

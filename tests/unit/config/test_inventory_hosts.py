@@ -28,13 +28,13 @@ def test_hosts() -> None:
 @pytest.mark.parametrize(
     ("entry", "text"),
     [
-        ("kvm0", "entry 2: 'kvm0' is no dictionary"),
+        ("kvm0", "entry 2: 'kvm0' is not a dictionary"),
         ({}, "entry 2: option name is missing"),
         ({"name": None}, "option name is missing"),
         ({"name": "a b"}, "name: 'a b'"),
-        ({"name": "a", "uri": "nonsense"}, "uri: 'nonsense' is no libvirt URI"),
-        ({"name": "a", "weight": 0}, "weight: '0' is no number above 0"),
-        ({"name": "a", "weight": True}, "weight: 'True' is no number above 0"),
+        ({"name": "a", "uri": "nonsense"}, "uri: 'nonsense' is not a libvirt URI"),
+        ({"name": "a", "weight": 0}, "weight: '0' is not a number above 0"),
+        ({"name": "a", "weight": True}, "weight: 'True' is not a number above 0"),
         ({"name": "a", "url": "qemu:///system"}, "there is no option 'url'"),
     ],
 )

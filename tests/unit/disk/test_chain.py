@@ -158,7 +158,7 @@ def test_what_a_copy_of_qcow2_on_a_block_device_takes(tmp_path: Path) -> None:
 def test_backing_files_that_lead_elsewhere(tmp_path: Path, backing: str) -> None:
     top = make(tmp_path / "top", b"", backing=backing, kind=b"raw")
     with pytest.raises(
-        ImageUnsupported, match=r"outside the storage pools|no local file"
+        ImageUnsupported, match=r"outside the storage pools|not a local file"
     ) as caught:
         inspect(top, "qcow2", [])
     assert str(tmp_path / "top") in str(caught.value)

@@ -99,8 +99,11 @@ def test_what_is_not_taken_to_start_from(boot: str, why: str) -> None:
         (DRIVE.format("<source/><source file='/x'/>"), "<source> in its cdrom sdb"),
         (DRIVE.format("<backingStore><source file='/x'/></backingStore>"), "<backingStore> in its"),
         (DRIVE.format("<mirror file='/x'/>"), "<mirror> in its cdrom sdb"),
-        ("<disk type='file'><target dev='vda&#10;'/></disk>", r"target 'vda\\n', which is no name"),
-        (DISK.format("vd" + "a" * 300), "which is no name of a disk"),
+        (
+            "<disk type='file'><target dev='vda&#10;'/></disk>",
+            r"target 'vda\\n', which is not a name",
+        ),
+        (DISK.format("vd" + "a" * 300), "which is not a name of a disk"),
         ("<disk><driver iothread='/x'/><target dev='vda'/></disk>", "names '/x' in <driver>"),
     ],
 )

@@ -127,7 +127,7 @@ def test_as_it_is_asked_for() -> None:
             "xml says memory and interfaces itself",
         ),
         ({"xml": domain(DISK), "secure_boot": True}, "xml says secure_boot itself"),
-        ({"xml": "<domain"}, "xml can't be taken: the definition is no XML"),
+        ({"xml": "<domain"}, "xml can't be taken: the definition is not XML"),
     ],
 )
 def test_what_can_t_be(changes: dict[str, object], why: str) -> None:

@@ -146,13 +146,13 @@ def test_one_text_is_a_list_of_one(
     ("options", "text"),
     [
         ({}, "no condition$"),
-        ({"name": ["~["]}, "no regular expression"),
-        ({"name": "~["}, "no regular expression"),
+        ({"name": ["~["]}, "not a regular expression"),
+        ({"name": "~["}, "not a regular expression"),
         ({"nmae": ["x"], "state": ["running"]}, "no condition 'nmae'"),
-        ({"name": [["x"]]}, r"name \['x'\] is no text"),
-        ({"name": {"x": "y"}}, "is no text"),
-        ({"expression": True}, "expression True is no text"),
-        ("name", "'name' is no dictionary"),
+        ({"name": [["x"]]}, r"name \['x'\] is not text"),
+        ({"name": {"x": "y"}}, "is not text"),
+        ({"expression": True}, "expression True is not text"),
+        ("name", "'name' is not a dictionary"),
     ],
 )
 def test_no_rule(options: object, text: str) -> None:

@@ -19,5 +19,5 @@ HOST = HostEntry("kvm0", "test+tcp://127.0.0.1:1/default")
 def test_a_name_that_is_no_regular_expression() -> None:
     question = info.Question(Access(Config(Path("maglica.conf"), hosts=(HOST,))), names=("~[",))
     for ask in (lambda: info.vms(question, (), ANY, False), lambda: info.images(question, False)):
-        with pytest.raises(ConfigInvalid, match=r"'~\[' is no regular expression"):
+        with pytest.raises(ConfigInvalid, match=r"'~\[' is not a regular expression"):
             ask()

@@ -129,7 +129,7 @@ def test_odd_files_are_refused(path: str, kind: Kind) -> None:
         guest.add_other(path)
     else:
         guest.add_directory(path)
-    with pytest.raises(GuestUnsupported, match=f"{path} in the guest is no plain file"):
+    with pytest.raises(GuestUnsupported, match=f"{path} in the guest is not a plain file"):
         found(guest)
 
 

@@ -37,7 +37,7 @@ def test_make_directory_leaves_one_that_is_there() -> None:
 
 
 def test_make_directory_refuses_a_file() -> None:
-    with pytest.raises(GuestUnsupported, match=r"/root/\.ssh in the guest is no directory"):
+    with pytest.raises(GuestUnsupported, match=r"/root/\.ssh in the guest is not a directory"):
         apply([MakeDirectory("/root/.ssh")], FakeFilesystem({"root/.ssh": ""}))
 
 
@@ -65,7 +65,7 @@ def test_set_password_wants_a_plain_file(kind: Kind) -> None:
         guest.add_link("/etc/shadow", "other")
     elif kind is Kind.OTHER:
         guest.add_other("/etc/shadow")
-    with pytest.raises(GuestUnsupported, match="/etc/shadow in the guest is no plain file"):
+    with pytest.raises(GuestUnsupported, match="/etc/shadow in the guest is not a plain file"):
         apply([SetPassword("root", "$6$salt$hash", 20000)], guest)
 
 

@@ -145,7 +145,7 @@ def test_a_way_that_comes_to_nothing_is_known_then(world: World) -> None:
     world.disk.add_directory("/etc/cloud/cloud.cfg.d/zz-maglica.cfg")
     made = world.look(Customize.AUTO)
     assert (made.way, made.facts) == (None, None)
-    assert "zz-maglica.cfg in the guest is no plain file" in str(made.seen.offline)
+    assert "zz-maglica.cfg in the guest is not a plain file" in str(made.seen.offline)
 
 
 @pytest.mark.parametrize(

@@ -48,5 +48,5 @@ def test_one_that_is_not_there() -> None:
 
 
 def test_what_is_no_entry() -> None:
-    with pytest.raises(NameInvalid, match="is no web address"):
+    with pytest.raises(NameInvalid, match="is not a web address"):
         Entry("a", "golden.raw.xz", OWN.checksum)

@@ -32,17 +32,17 @@ def test_as_text_it_can_be_read_again() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "'' is no checksum: give sha256: or sha512:"),
-        (HEX, "is no checksum"),
-        (f"md5:{HEX[:32]}", "is no checksum"),
-        (f"sha1:{HEX[:40]}", "is no checksum"),
-        (f"sha256:{HEX[:-1]}", "is no sha256 checksum: 64 hexadecimal digits"),
-        (f"sha512:{HEX}", "is no sha512 checksum: 128 hexadecimal digits"),
-        (f"sha256:{HEX[:-1]}٣", "is no sha256 checksum"),
-        (f"sha256: {HEX}", "is no sha256 checksum"),
-        ("https://", "is no web address"),
-        ("sha256:http://a b/", "is no web address"),
-        ("file:///etc/passwd", "is no checksum"),
+        ("", "'' is not a checksum: give sha256: or sha512:"),
+        (HEX, "is not a checksum"),
+        (f"md5:{HEX[:32]}", "is not a checksum"),
+        (f"sha1:{HEX[:40]}", "is not a checksum"),
+        (f"sha256:{HEX[:-1]}", "is not a sha256 checksum: 64 hexadecimal digits"),
+        (f"sha512:{HEX}", "is not a sha512 checksum: 128 hexadecimal digits"),
+        (f"sha256:{HEX[:-1]}٣", "is not a sha256 checksum"),
+        (f"sha256: {HEX}", "is not a sha256 checksum"),
+        ("https://", "is not a web address"),
+        ("sha256:http://a b/", "is not a web address"),
+        ("file:///etc/passwd", "is not a checksum"),
     ],
 )
 def test_what_can_not(text: str, problem: str) -> None:

@@ -80,8 +80,8 @@ def test_the_algorithm_that_was_asked_for() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "is no file of checksums: there is none in it"),
-        ("<!DOCTYPE html><html>404</html>", "is no file of checksums: there is none in it"),
+        ("", "is not a file of checksums: there is none in it"),
+        ("<!DOCTYPE html><html>404</html>", "is not a file of checksums: there is none in it"),
         (f"{A}  b\n{B}  c\n", "has no sha512 or sha256 sum of a: it has sums of b, c"),
         (f"{A}  ba\n{B}  A\n", "has no sha512 or sha256 sum of a: it has sums of A, ba"),
         (f"{A}\n{B}  c\n", "has no sha512 or sha256 sum of a: it has sums of c"),
@@ -93,7 +93,7 @@ def test_the_algorithm_that_was_asked_for() -> None:
         (f"{A}0  a\n{A}  b\n{B}  c\n", "it has sums of b, c"),
         ("-----BEGIN PGP SIGNED MESSAGE-----\n\n-----BEGIN PGP SIGNATURE-----\n" + A, "is none"),
         (f"{A}  a\x1b[31m\n{B}  c\n", r"it has sums of a\\x1b\[31m, c"),
-        ("x" * (sums.MAX_BYTES + 1), "is no file of checksums: larger than 1048576 bytes"),
+        ("x" * (sums.MAX_BYTES + 1), "is not a file of checksums: larger than 1048576 bytes"),
     ],
 )
 def test_one_clear_error_where_there_is_none(text: str, problem: str) -> None:

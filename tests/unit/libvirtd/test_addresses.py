@@ -85,5 +85,5 @@ def test_choose(
 def test_check_network() -> None:
     assert check_network("default") == "default"
     assert check_network("10.0.0.0/8") == "10.0.0.0/8"
-    with pytest.raises(ConfigInvalid, match="no range of addresses"):
+    with pytest.raises(ConfigInvalid, match="not a range of addresses"):
         check_network("10.0.0.1/8")

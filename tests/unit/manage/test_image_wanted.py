@@ -91,13 +91,16 @@ def test_a_name_that_the_catalog_has_not() -> None:
     [
         ({"url": URL}, f"{URL} needs a checksum: sha256:…, or a file of sums"),
         ({"url": URL, "path": "/a"}, "an image comes from a url or from a path: give one of them"),
-        ({"path": "a.raw"}, "'a.raw' is no absolute path of a file"),
-        ({"path": "/a", "checksum": "md5:00"}, "'md5:00' is no checksum: give sha256: or sha512:"),
-        ({"url": "ftp://a/b", "checksum": SHA256}, "'ftp://a/b' is no web address"),
+        ({"path": "a.raw"}, "'a.raw' is not an absolute path of a file"),
+        (
+            {"path": "/a", "checksum": "md5:00"},
+            "'md5:00' is not a checksum: give sha256: or sha512:",
+        ),
+        ({"url": "ftp://a/b", "checksum": SHA256}, "'ftp://a/b' is not a web address"),
         ({"path": "/a", "vcpus": 0}, "vcpus: "),
         ({"path": "/a", "memory_mib": 1}, "memory: "),
-        ({"path": "/a", "format": "vmdk"}, "format: none of qcow2, raw"),
-        ({"path": "/a", "firmware": "coreboot"}, "firmware: none of "),
+        ({"path": "/a", "format": "vmdk"}, "format: not one of qcow2, raw"),
+        ({"path": "/a", "firmware": "coreboot"}, "firmware: not one of "),
         ({"path": "/a", "pool": "../x"}, "pool: "),
         ({"path": "/a", "interfaces": [{"network": "../x"}]}, "interfaces[0].network: "),
         (

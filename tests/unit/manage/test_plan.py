@@ -201,15 +201,15 @@ def test_before_and_after() -> None:
             (RUNNING, replace(RUNNING, host="kvm1", uuid="other")),
             {},
             errors.NameTaken,
-            f"several hosts, {HOST} and kvm1: say which host",
+            f"several hosts have a vm {NAME}: {HOST} and kvm1; set host",
         ),
         (
             (RUNNING, replace(RUNNING, host="kvm1", uuid="other")),
             {"host": "kvm2"},
             errors.NameTaken,
-            "say which host",
+            "set host to say which one",
         ),
-        ((), {"image": None}, errors.VmUnknown, f"no host has a vm {NAME}"),
+        ((), {"image": None}, errors.VmUnknown, f"there is no vm {NAME}; set image"),
     ],
 )
 @pytest.mark.parametrize("state", list(Presence))

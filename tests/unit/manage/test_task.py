@@ -118,7 +118,7 @@ def test_what_is_refused_later_is_not_begun(cell: FakeCell, act: Any) -> None:
 
 @pytest.mark.parametrize("act", [foresee, bring])
 def test_user_data_is_read_before_anything_is_asked_for(cell: FakeCell, act: Any) -> None:
-    with pytest.raises(errors.NameInvalid, match="user_data is no YAML that cloud-init takes: li"):
+    with pytest.raises(errors.NameInvalid, match="user_data is not YAML that cloud-init takes: li"):
         act(cell, user_data="#cloud-config\na: b: c\n")
     with pytest.raises(errors.NameInvalid, match=r"what Maglica sets itself.*: hostname \(set"):
         act(cell, user_data="#cloud-config\nhostname: other\n")

@@ -74,11 +74,15 @@ REFUSED: list[tuple[checks.Check, Any, str]] = [
         (checks.matching(re.compile("a+"), "row of a"), value, "p: no row of a")
         for value in ("", "ab", "a\n", "ba", 1, None)
     ],
-    (checks.named(names.object_name), "../a", "p: '../a' is no name"),
-    (checks.named(names.object_name), None, "p: no string"),
-    (checks.named(names.object_name), ["a"], "p: no string"),
+    (checks.named(names.object_name), "../a", "p: '../a' is not a valid name"),
+    (checks.named(names.object_name), None, "p: not a string"),
+    (checks.named(names.object_name), ["a"], "p: not a string"),
     *[
-        (checks.choice(State), value, "p: none of queued, sent, running, done, failed, cancelled")
+        (
+            checks.choice(State),
+            value,
+            "p: not one of queued, sent, running, done, failed, cancelled",
+        )
         for value in ("", "DONE", "done\n", 1, None, ["done"], {"a": 1})
     ],
     (checks.list_of(checks.boolean, 2), [True] * 3, "p: not a list of at most 2"),
@@ -86,8 +90,8 @@ REFUSED: list[tuple[checks.Check, Any, str]] = [
     (checks.list_of(checks.boolean, 2), None, "p: not a list of at most 2"),
     (checks.list_of(checks.boolean, 2), [True, 1], r"p\[1\]: neither true nor false"),
     (checks.optional(checks.boolean), 1, "p: neither true nor false"),
-    (POINT, None, "p: no object"),
-    (POINT, [["x", 1]], "p: no object"),
+    (POINT, None, "p: not an object"),
+    (POINT, [["x", 1]], "p: not an object"),
     (POINT, {}, "p: field 'x' is missing"),
     (POINT, {"x": None}, "p.x: not a whole number"),
     (POINT, {"x": 1, "z": 1}, "p: unknown field 'z'"),

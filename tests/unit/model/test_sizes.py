@@ -37,7 +37,7 @@ def test_mib(text: str, expected: int) -> None:
     ],
 )
 def test_what_is_no_size(text: object) -> None:
-    with pytest.raises(NameInvalid, match=r"^disk_size: .* is no size: a number of MiB, or one"):
+    with pytest.raises(NameInvalid, match=r"^disk_size: .* is not a size: a number of MiB, or one"):
         sizes.mib(text, "disk_size")
 
 
@@ -59,7 +59,7 @@ def test_a_unit_that_means_two_sizes(text: str, instead: str) -> None:
 
 @pytest.mark.parametrize("text", ["1.5", "0.3GiB", "1.0001TiB"])
 def test_what_is_no_whole_number_of_mib(text: str) -> None:
-    with pytest.raises(NameInvalid, match=f"^disk_size: {text} is no whole number of MiB$"):
+    with pytest.raises(NameInvalid, match=f"^disk_size: {text} is not a whole number of MiB$"):
         sizes.mib(text, "disk_size")
 
 

@@ -45,7 +45,7 @@ def test_addresses_of_the_web(url: str) -> None:
     ],
 )
 def test_what_is_no_address_of_the_web(text: str) -> None:
-    with pytest.raises(NameInvalid, match="is no web address"):
+    with pytest.raises(NameInvalid, match="is not a web address"):
         urls.web_address(text)
 
 

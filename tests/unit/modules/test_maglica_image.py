@@ -280,7 +280,7 @@ def test_a_name_that_nobody_knows(add: Run) -> None:
     [
         ({"url": URL}, "needs a checksum"),
         ({"url": URL, "checksum": NEW, "path": "/a"}, "from a url or from a path"),
-        ({"url": URL, "checksum": "md5:1"}, "is no checksum"),
+        ({"url": URL, "checksum": "md5:1"}, "is not a checksum"),
         ({"path": "/a", "memory": "4GB"}, "memory: 4GB says GB, which "),
         ({"path": "/a", "memory": "4"}, "memory: "),
         ({"path": "/a", "xml": "<domain/>", "vcpus": 1}, "xml says vcpus itself"),

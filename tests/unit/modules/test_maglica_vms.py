@@ -216,7 +216,7 @@ def test_the_failed_ones_are_named_with_their_causes(run: Run, task: dict[str, A
 
 
 def test_an_error_against_all(run: Run, task: dict[str, Any]) -> None:
-    task["error"] = errors.NoRoom("none of 3 requests is accepted: no room")
+    task["error"] = errors.NoRoom("nothing was done for 3 requests: no room")
     result = run(vms=[{"name": "a"}])
     assert (result["code"], result["msg"]) == ("no_room", str(task["error"]))
     assert "vms" not in result
@@ -238,9 +238,9 @@ def test_an_error_against_all(run: Run, task: dict[str, Any]) -> None:
         ({"name": "w%d", "count": -1}, "count is below 0"),
         ({"name": "w%d", "exact_count": -1}, "exact_count is below 0"),
         ({"name": "w%d", "count": 1, "first": -1}, "first is below 0"),
-        ({"name": "web", "count": 1}, "'web' is no pattern of names"),
+        ({"name": "web", "count": 1}, "'web' is not a pattern of names"),
         ({"name": "Web%d", "count": 1, "image": IMAGE}, "hostname: needed, since 'Web1' is no"),
-        ({"name": "Web%d", "count": 1, "hostname": "web"}, "'web' is no pattern of names"),
+        ({"name": "Web%d", "count": 1, "hostname": "web"}, "'web' is not a pattern of names"),
         ({"vms": [{"image": "x"}]}, "missing required arguments: name found in vms"),
         ({"vms": [{"name": "x", "wait": True}]}, "vms.wait"),
     ],

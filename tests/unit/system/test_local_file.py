@@ -66,7 +66,7 @@ def test_what_is_no_file_is_not_opened(public: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "open", noted)
     for path in ("/dev/null", pipe, public):
-        with pytest.raises(ImageUnsupported, match="is no file"):
+        with pytest.raises(ImageUnsupported, match="is not a file"):
             digest(path)
     assert all(how & os.O_PATH for how in flags)
 
@@ -94,7 +94,7 @@ def test_what_is_in_no_folder_of_this_host_is_not_read(public: Path) -> None:
         assert digest(led) == digest(path)
         path.unlink()
         for _turn in range(2):
-            with pytest.raises(ImageUnsupported, match="no file that everybody"):
+            with pytest.raises(ImageUnsupported, match="not a file that everybody"):
                 digest(led)
             # Now one that only has the name.
             made(Path(f"{path} (deleted)"), b"another")

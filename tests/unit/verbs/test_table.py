@@ -71,7 +71,7 @@ def test_a_request_bears_the_name_of_its_spec() -> None:
 def test_names_and_specs_of_messages_are_checked() -> None:
     assert table.NAME("clone", "kind") == CLONE.name
     for wrong in ("format", 1, None, []):
-        with pytest.raises(MessageInvalid, match=r"^kind: none of clone, "):
+        with pytest.raises(MessageInvalid, match=r"^kind: not one of clone, "):
             table.NAME(wrong, "kind")
     spec = table.spec({"name": "a", "image": "b"}, "spec", "clone")
     assert spec == CloneSpec("a", "b")

@@ -128,7 +128,7 @@ def test_a_type_of_one_side_is_unknown_on_the_other() -> None:
         (
             "submit",
             one({"id": UUID, "kind": "format", "spec": SPEC}),
-            r"submit.requests\[0\].kind: none of",
+            r"submit.requests\[0\].kind: not one of",
         ),
         (
             "submit",
@@ -143,22 +143,22 @@ def test_a_type_of_one_side_is_unknown_on_the_other() -> None:
         (
             "submit",
             one({"id": UUID, "kind": "clone", "spec": []}),
-            r"submit.requests\[0\].spec: no object",
+            r"submit.requests\[0\].spec: not an object",
         ),
         (
             "submit",
             one({"id": UUID, "kind": "clone", "spec": {**SPEC, "name": "a/../b"}}),
-            r"submit.requests\[0\].spec.name: 'a/../b' is no name for a vm",
+            r"submit.requests\[0\].spec.name: 'a/../b' is not a valid name for a vm",
         ),
         (
             "submit",
             one({"id": UUID, "kind": "clone", "spec": {**SPEC, "image": "<x/>"}}),
-            r"submit.requests\[0\].spec.image: '<x/>' is no name",
+            r"submit.requests\[0\].spec.image: '<x/>' is not a valid name",
         ),
         (
             "submit",
             one({"id": UUID, "kind": "clone", "spec": {**SPEC, "interfaces": [{"mac": "aa"}]}}),
-            r"submit.requests\[0\].spec.interfaces\[0\].mac: 'aa' is no unicast MAC",
+            r"submit.requests\[0\].spec.interfaces\[0\].mac: 'aa' is not a unicast MAC",
         ),
         (
             "submit",
@@ -168,7 +168,7 @@ def test_a_type_of_one_side_is_unknown_on_the_other() -> None:
         (
             "submit",
             one({"id": UUID, "kind": "clone", "spec": {**SPEC, "ssh_authorized_keys": ["a\nb"]}}),
-            r"submit.requests\[0\].spec.ssh_authorized_keys\[0\]: .* is no public SSH key",
+            r"submit.requests\[0\].spec.ssh_authorized_keys\[0\]: .* is not a public SSH key",
         ),
         (
             "submit",
@@ -183,7 +183,7 @@ def test_a_type_of_one_side_is_unknown_on_the_other() -> None:
         (
             "submit",
             one({"id": UUID, "kind": "clone", "spec": {**SPEC, "name": "My VM_1"}}),
-            r"submit.requests\[0\].spec.hostname: needed, since 'My VM_1' is no host name",
+            r"submit.requests\[0\].spec.hostname: needed, since 'My VM_1' is not a valid host name",
         ),
         ("submit", one({"id": UUID}), r"submit.requests\[0\]: neither kind and spec alone nor"),
         (
@@ -199,7 +199,7 @@ def test_a_type_of_one_side_is_unknown_on_the_other() -> None:
         ("status", {"ids": [UUID] * 1001}, "status.ids: not a list of at most 1000"),
         ("hosts", {"features": ["Not one"]}, r"hosts.features\[0\]: no feature"),
         ("wait", {"requests": [], "wait_s": 61}, "wait.wait_s: not a whole number"),
-        ("list", {"states": ["open"]}, r"list.states\[0\]: none of"),
+        ("list", {"states": ["open"]}, r"list.states\[0\]: not one of"),
         ("list", {"limit": 1001}, "list.limit: not a whole number from 1 to 1000"),
         ("hello", {"host": "a b", "report": REPORT, "requests": []}, "hello.host: 'a b' is no"),
         (

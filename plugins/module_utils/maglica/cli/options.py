@@ -111,7 +111,7 @@ def given(text: str) -> str:
 
 def positive(text: str) -> int:
     if not re.fullmatch("[0-9]{1,9}", text) or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
@@ -129,5 +129,5 @@ def size(text: str) -> int:
 
 def request_id(text: str) -> str:
     if not _UUID.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no request id")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a request id")
     return text

@@ -158,7 +158,7 @@ def list_vms(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
 def show(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     found = named(cloud, asked, console)
     if not found:
-        raise VmUnknown(f"no host has a vm {asked.name}")
+        raise VmUnknown(f"there is no vm {asked.name}")
     vms = [domain for domain in found if not domain.is_image]
     hosts = " and ".join(domain.host for domain in vms or found)
     if not vms:
@@ -203,7 +203,11 @@ def change(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
         _need_leave(cloud, asked, console)
     state = Presence(verb.state or Presence.PRESENT)
     wanted = want(asked.name, state, host=asked.host, **verb.wanted, **said)
-    _bring(cloud, asked, console, [wanted])
+    try:
+        _bring(cloud, asked, console, [wanted])
+    except VmUnknown:
+        # No image can be said here to make it from.
+        raise VmUnknown(f"there is no vm {asked.name}") from None
 
 
 def _need_leave(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
@@ -233,7 +237,7 @@ def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: li
         members = task.bring(wanted)
     for member in members:
         if member.wanted.state is Presence.ABSENT and not (member.changed or member.error):
-            member.error = VmUnknown(f"no host has a vm {member.name}")
+            member.error = VmUnknown(f"there is no vm {member.name}")
     results = [_result(member) for member in members]
     console.show(results if len(results) > 1 else results[0], text.members(members))
     for warning in filter(None, (*warnings(members), shown.restart_warning(members))):

@@ -84,7 +84,7 @@ def parse(text: str, path: Path) -> Table:
             role, name, key = words
             if role not in {known.value for known in Role}:
                 roles = ", ".join(known.value for known in Role)
-                raise ValueError(f"{role[:40]!r} is no role, which are {roles}")
+                raise ValueError(f"{role[:40]!r} is not a role: use one of {roles}")
             values.key(key, path.parent)
             if key in peers:
                 raise ValueError(f"the key of {peers[key]} stands here again")

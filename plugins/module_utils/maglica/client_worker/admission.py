@@ -57,7 +57,7 @@ def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> 
         seen = _look(context, asked)
     except MaglicaError as error:
         if len(entries) > 1:
-            raise type(error)(f"none of {len(entries)} requests is accepted: {error}") from error
+            raise type(error)(f"nothing was done for {len(entries)} requests: {error}") from error
         raise
     known = dict(seen.there)
     for request, place in zip(seen.new, seen.places):
@@ -305,7 +305,10 @@ def _host_of(context: Context, spec: Spec) -> str:
         if len(holders) > 1:
             raise UuidTwice.of(spec.name, spec.uuid, holders)
     if not context.hosts.alive(host):
-        raise HostDown(f"{act} on host {host}: its host worker does not answer")
+        raise HostDown(
+            f"{act} on host {host}: its host worker does not answer; look there at"
+            " `systemctl status maglica-host-worker`"
+        )
     return host
 
 

@@ -168,7 +168,7 @@ def _vm_that_fits(ended: Request, vm: Domain | None) -> Domain | None:
 def _check_result(request: Request, body: dict[str, Any]) -> None:
     state, failure, vm = body["state"], body.get("failure"), body.get("vm")
     if not state.ended:
-        raise MessageInvalid(f"result.state: {state.value} is no end of a request")
+        raise MessageInvalid(f"result.state: {state.value} is not the end of a request")
     if state is State.FAILED and failure is None:
         raise MessageInvalid("result.failure: missing, though the request has failed")
     # With a peer, the vm may be there now.

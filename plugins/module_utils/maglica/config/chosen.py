@@ -148,7 +148,7 @@ def _library(decision: Decision, written: Library | None, home: str | None) -> L
                 return Library(None, values.key(layer["key"].text, Path()))
             except ValueError:
                 # The usual text has a part of it.
-                raise ConfigInvalid(f"{layer['key'].where} is no secret key") from None
+                raise ConfigInvalid(f"{layer['key'].where} is not a secret key") from None
     return written
 
 

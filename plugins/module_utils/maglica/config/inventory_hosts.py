@@ -34,7 +34,7 @@ def hosts(listed: Collection[object]) -> list[HostEntry]:
 def _host(number: int, entry: object) -> HostEntry:
     where = f"hosts: entry {number}"
     if not isinstance(entry, Mapping):
-        raise ConfigInvalid(f"{where}: {entry!r} is no dictionary with a name")
+        raise ConfigInvalid(f"{where}: {entry!r} is not a dictionary with a name")
     found: dict[str, Any] = {}
     for key, value in entry.items():
         if key not in _READERS:

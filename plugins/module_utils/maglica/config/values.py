@@ -72,7 +72,9 @@ def path(value: str, folder: Path) -> Path:
 
 def uri(value: str, _folder: Path) -> str:
     if not _URI.fullmatch(value):
-        raise ValueError(f"{value!r} is no libvirt URI, such as qemu+ssh://kvm0.example.jp/system")
+        raise ValueError(
+            f"{value!r} is not a libvirt URI, such as qemu+ssh://kvm0.example.jp/system"
+        )
     return value
 
 
@@ -90,7 +92,7 @@ def key(value: str, _folder: Path) -> str:
         for char in value[first : first + 5]:
             number = number * len(_Z85) + _Z85.index(char)
         if number >= 1 << 32:
-            raise ValueError(f"not a key: {value[first : first + 5]!r} is no Z85")
+            raise ValueError(f"not a key: {value[first : first + 5]!r} is not Z85")
     return value
 
 
@@ -103,7 +105,7 @@ def boolean(value: str, _folder: Path) -> bool:
 def whole(low: int, high: int) -> Reader:
     def read(value: str, _folder: Path) -> int:
         if not re.fullmatch("[0-9]{1,10}", value) or not low <= int(value) <= high:
-            raise ValueError(f"{value!r} is no whole number from {low} to {high}")
+            raise ValueError(f"{value!r} is not a whole number from {low} to {high}")
         return int(value)
 
     return read
@@ -111,7 +113,7 @@ def whole(low: int, high: int) -> Reader:
 
 def positive(value: str, _folder: Path) -> float:
     if not re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,6})?", value) or not float(value):
-        raise ValueError(f"{value!r} is no number above 0")
+        raise ValueError(f"{value!r} is not a number above 0")
     return float(value)
 
 
@@ -146,7 +148,7 @@ def pattern(value: str, _folder: Path) -> re.Pattern[str] | None:
     try:
         return re.compile(value) if value else None
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"no regular expression: {error}") from None
+        raise ValueError(f"not a regular expression: {error}") from None
 
 
 def words(value: str, _folder: Path) -> tuple[str, ...]:

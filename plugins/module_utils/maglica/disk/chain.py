@@ -141,7 +141,7 @@ def _backing(layer: Layer, header: Header, allowed: Collection[Path]) -> str:
             _about(layer.path, "does not state the format of its backing file; qemu-img rebase can")
         )
     if _PROTOCOL.match(name):
-        raise ImageUnsupported(_about(layer.path, "has a backing file that is no local file"))
+        raise ImageUnsupported(_about(layer.path, "has a backing file that is not a local file"))
     # Path.resolve would raise for a loop of links.
     path = Path(os.path.realpath(Path(layer.path).parent / name))
     if path.parent not in allowed:

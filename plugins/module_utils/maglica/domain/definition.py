@@ -153,7 +153,7 @@ def parse(xml: str) -> ET.Element:
         parser.Parse(xml, True)
         root = builder.close()
     except (expat.ExpatError, ValueError) as error:
-        raise ImageUnsupported(f"the definition is no XML: {error}") from None
+        raise ImageUnsupported(f"the definition is not XML: {error}") from None
     if root.tag != "domain":
         raise ImageUnsupported(f"the definition is one of a {root.tag[:40]!r}, not of a domain")
     if _deeper_than(root, MAX_DEPTH):
@@ -193,7 +193,7 @@ def number(value: str, what: str) -> int:
     """Return ``value`` as a whole number that is not negative."""
     stripped = value.strip()
     if not (stripped.isascii() and stripped.isdigit() and len(stripped) <= 18):
-        raise ImageUnsupported(f"the definition's <{what}> is no number: {value[:40]!r}")
+        raise ImageUnsupported(f"the definition's <{what}> is not a number: {value[:40]!r}")
     return int(stripped)
 
 

@@ -211,7 +211,7 @@ def _disks(root: ET.Element) -> Iterator[str]:
         if not disk.target:
             yield "has a disk without target"
         elif not _TARGET.fullmatch(disk.target):
-            yield f"has a disk with the target {_shown(disk.target)}, which is no name of a disk"
+            yield f"has a disk with the target {_shown(disk.target)}, which is not a name of a disk"
         if disk.device not in ("disk", "cdrom", "floppy"):
             yield f"has a disk that is a {_shown(disk.device)}"
         elif disk.device != "disk" and disk.source is not None:

@@ -125,14 +125,14 @@ def rule(options: object) -> Rule:
     Raises ConfigInvalid.
     """
     if not isinstance(options, Mapping):
-        raise ConfigInvalid(f"the filter {options!r} is no dictionary of conditions")
+        raise ConfigInvalid(f"the filter {options!r} is not a dictionary of conditions")
     unknown = [key for key in options if key not in (*KEYS, "expression")]
     if unknown:
         raise ConfigInvalid(f"a filter has no condition {unknown[0]!r}")
     patterns = {key: _patterns(key, options[key]) for key in KEYS if options.get(key) is not None}
     expression = options.get("expression")
     if not isinstance(expression, (str, type(None))):
-        raise ConfigInvalid(f"the filter's expression {expression!r} is no text")
+        raise ConfigInvalid(f"the filter's expression {expression!r} is not text")
     if not patterns and expression is None:
         raise ConfigInvalid("a filter has no condition")
     return Rule(patterns, expression)
@@ -142,7 +142,7 @@ def _patterns(key: str, value: object) -> tuple[str, ...]:
     entries = value if isinstance(value, (list, tuple)) else [value]
     for entry in entries:
         if not isinstance(entry, (str, int, float)):
-            raise ConfigInvalid(f"the filter's {key} {entry!r} is no text")
+            raise ConfigInvalid(f"the filter's {key} {entry!r} is not text")
         _check(str(entry), repr(entry))
     return tuple(map(str, entries))
 
@@ -152,7 +152,7 @@ def _check(pattern: str, shown: str) -> None:
         re.compile(pattern[len(_REGEX) :] if pattern.startswith(_REGEX) else "")
     except _NO_REGEX as error:
         raise ConfigInvalid(
-            f"the filter's {short(shown)} is no regular expression: {error}"
+            f"the filter's {short(shown)} is not a regular expression: {error}"
         ) from None
 
 
@@ -167,7 +167,7 @@ def image_names(pattern: str | None) -> Callable[[str], bool]:
         is_match = re.compile(pattern).fullmatch
     except _NO_REGEX as error:
         raise ConfigInvalid(
-            f"image_pattern {short(pattern)!r} is no regular expression: {error}"
+            f"image_pattern {short(pattern)!r} is not a regular expression: {error}"
         ) from None
     return lambda name: is_match(name) is not None
 

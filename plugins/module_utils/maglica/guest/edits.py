@@ -83,7 +83,7 @@ def _make_directory(edit: MakeDirectory, filesystem: Filesystem) -> None:
     if kind is Kind.ABSENT:
         filesystem.make_directory(edit.path, edit.mode)
     elif kind is not Kind.DIRECTORY:
-        raise GuestUnsupported(f"{edit.path} in the guest is no directory")
+        raise GuestUnsupported(f"{edit.path} in the guest is not a directory")
 
 
 def _remove(edit: Remove, filesystem: Filesystem) -> None:
@@ -94,7 +94,7 @@ def _remove(edit: Remove, filesystem: Filesystem) -> None:
 
 def _set_password(edit: SetPassword, filesystem: Filesystem) -> None:
     if filesystem.kind(SHADOW) is not Kind.FILE:
-        raise GuestUnsupported(f"{SHADOW} in the guest is no plain file")
+        raise GuestUnsupported(f"{SHADOW} in the guest is not a plain file")
     text = (filesystem.read(SHADOW, _SHADOW_LIMIT) or b"").decode("utf-8", "surrogateescape")
     changed = shadow_with(text, edit.user, edit.hash, edit.day)
     filesystem.fill(SHADOW, changed.encode("utf-8", "surrogateescape"))

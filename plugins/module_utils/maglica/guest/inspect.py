@@ -135,7 +135,7 @@ def _need_plain_files(filesystem: Filesystem) -> None:
     """Refuse a guest where a device or a pipe stands for a file that every guest has."""
     for path in (HOSTNAME, HOSTS, MACHINE_ID):
         if filesystem.kind(path) not in (Kind.FILE, Kind.SYMLINK, Kind.ABSENT):
-            raise GuestUnsupported(f"{path} in the guest is no plain file")
+            raise GuestUnsupported(f"{path} in the guest is not a plain file")
     if filesystem.kind("/etc") is not Kind.DIRECTORY:
         raise GuestUnsupported("the guest has no directory /etc")
 

@@ -64,7 +64,7 @@ def _accounts(filesystem: Filesystem) -> Accounts:
 
 def _text(path: str, filesystem: Filesystem) -> str:
     if filesystem.kind(path) is not Kind.FILE:
-        raise GuestUnsupported(f"{path} in the guest is no plain file")
+        raise GuestUnsupported(f"{path} in the guest is not a plain file")
     return (filesystem.read(path, _READ_LIMIT) or b"").decode("utf-8", "surrogateescape")
 
 
@@ -97,7 +97,7 @@ def _make_folder(path: str, mode: int, owner: Owner, filesystem: Filesystem) -> 
     """Make a folder that is not there; tell whether that was so."""
     kind = filesystem.kind(path)
     if kind not in (Kind.ABSENT, Kind.DIRECTORY):
-        raise GuestUnsupported(f"{path} in the guest is no directory")
+        raise GuestUnsupported(f"{path} in the guest is not a directory")
     if kind is Kind.ABSENT:
         filesystem.make_directory(path, mode, owner)
     return kind is Kind.ABSENT

@@ -136,7 +136,7 @@ def _read(words: str | bytes, checks: Mapping[str, Check]) -> Any:
     try:
         found = json.loads(words)
     except (ValueError, RecursionError):
-        raise MessageInvalid(f"no JSON: {words[:100]!r}") from None
+        raise MessageInvalid(f"not JSON: {words[:100]!r}") from None
     if not isinstance(found, dict) or len(found) != 1 or not checks.keys() >= found.keys():
         raise MessageInvalid(f"none of {', '.join(checks)}: {words[:100]!r}")
     ((name, fields),) = found.items()

@@ -43,7 +43,8 @@ def _load(path: Path) -> tuple[config.Config, keys.KeyPair | None]:
     pair = None if loaded.need_client_worker().insecure else keys.read(own.secret_key_file)
     if not own.state_dir.is_dir() or not os.access(own.state_dir, os.W_OK):
         raise ConfigInvalid(
-            f"{path}: [host_worker] state_dir: {own.state_dir} is no folder that can be written to"
+            f"{path}: [host_worker] state_dir: {own.state_dir} is not a folder that can be"
+            " written to"
         )
     return loaded, pair
 

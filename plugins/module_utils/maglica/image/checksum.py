@@ -59,12 +59,14 @@ def parse(text: str) -> Expected:
     algorithm = name.lower()
     if algorithm not in ALGORITHMS:
         raise NameInvalid(
-            f"{text[:60]!r} is no checksum: give sha256: or sha512: and the digits, or the web"
+            f"{text[:60]!r} is not a checksum: give sha256: or sha512: and the digits, or the web"
             " address of a file that lists it"
         )
     if rest.startswith(("http:", "https:")):
         return SumsFile(urls.web_address(rest), algorithm)
     if not _HEX.fullmatch(rest) or len(rest) != ALGORITHMS[algorithm]:
         digits = ALGORITHMS[algorithm]
-        raise NameInvalid(f"{text[:60]!r} is no {algorithm} checksum: {digits} hexadecimal digits")
+        raise NameInvalid(
+            f"{text[:60]!r} is not a {algorithm} checksum: {digits} hexadecimal digits"
+        )
     return Checksum(algorithm, rest.lower())

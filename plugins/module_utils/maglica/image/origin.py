@@ -38,7 +38,7 @@ class Origin:
             if isinstance(self.checksum, SumsFile) and not self.file_name:
                 raise NameInvalid(f"{self.shown} names no file that a file of sums could list")
         elif not _is_path(self.path or ""):
-            raise NameInvalid(f"{(self.path or '')[:100]!r} is no absolute path of a file")
+            raise NameInvalid(f"{(self.path or '')[:100]!r} is not an absolute path of a file")
         if self.format is not None and self.format not in FORMATS:
             raise NameInvalid(f"{self.format[:20]!r} is none of {', '.join(FORMATS)}")
 

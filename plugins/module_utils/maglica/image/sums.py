@@ -50,10 +50,10 @@ def find(data: bytes, name: str, where: str, algorithm: str | None = None) -> Ch
     address, for errors. Raises ChecksumUnknown.
     """
     if len(data) > MAX_BYTES:
-        raise ChecksumUnknown(f"{where} is no file of checksums: larger than {MAX_BYTES} bytes")
+        raise ChecksumUnknown(f"{where} is not a file of checksums: larger than {MAX_BYTES} bytes")
     listed = parse(data.decode("utf-8-sig", "replace"))
     if not listed:
-        raise ChecksumUnknown(f"{where} is no file of checksums: there is none in it")
+        raise ChecksumUnknown(f"{where} is not a file of checksums: there is none in it")
     of_it = _of(name, listed)
     wanted = [algorithm] if algorithm else list(reversed(ALGORITHMS))
     for each in wanted:

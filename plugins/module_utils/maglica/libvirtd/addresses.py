@@ -126,7 +126,7 @@ def check_network(text: str) -> str:
         try:
             ipaddress.ip_network(text)
         except ValueError as error:
-            raise ConfigInvalid(f"{text!r} is no range of addresses: {error}") from None
+            raise ConfigInvalid(f"{text!r} is not a range of addresses: {error}") from None
     return text
 
 

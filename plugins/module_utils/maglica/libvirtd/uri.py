@@ -39,9 +39,11 @@ def peer(uri: str) -> Endpoint:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigInvalid(f"{uri!r} is no libvirt URI: {error}") from None
+        raise ConfigInvalid(f"{uri!r} is not a libvirt URI: {error}") from None
     if not parts.scheme or any(char.isspace() or not char.isprintable() for char in uri):
-        raise ConfigInvalid(f"{uri!r} is no libvirt URI, such as qemu+ssh://kvm0.example.jp/system")
+        raise ConfigInvalid(
+            f"{uri!r} is not a libvirt URI, such as qemu+ssh://kvm0.example.jp/system"
+        )
     driver, _plus, transport = parts.scheme.partition("+")
     if driver == "test" and not transport and not host:
         return Endpoint(Way.INSIDE)

@@ -42,8 +42,8 @@ class Pattern:
         found = _PATTERN.fullmatch(text)
         if found is None:
             raise NameInvalid(
-                f"{text[:80]!r} is no pattern of names: it needs one %d for the number, or %02d for"
-                " one of at least two digits, and no other %"
+                f"{text[:80]!r} is not a pattern of names: it needs one %d for the number, or"
+                " %02d for one of at least two digits, and no other %"
             )
         pattern = cls(text, found[1], int(found[2] or 1), found[3])
         names.domain_name(pattern.name(MAX_NUMBER))
@@ -161,4 +161,5 @@ def check(wanted: Sequence[Wanted]) -> None:
         raise NameInvalid(f"{len(wanted)} vms are more than {MAX_VMS}, which one task may have")
     for name, times in Counter(each.name for each in wanted).items():
         if times > 1:
-            raise NameInvalid(f"vm {name} stands {times} times in the list")
+            often = "twice" if times == 2 else f"{times} times"
+            raise NameInvalid(f"vm {name} is listed {often}")

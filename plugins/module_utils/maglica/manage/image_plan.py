@@ -83,7 +83,10 @@ def _named(known: dict[str, HostStatus], host: str, wanted: WantedImage) -> Host
         raise HostUnknown(f"{wanted.cannot(host)}: the client worker knows no such host")
     status = known[host]
     if not status.alive:
-        raise HostDown(f"{wanted.cannot(host)}: its host worker does not answer")
+        raise HostDown(
+            f"{wanted.cannot(host)}: its host worker does not answer; look there at"
+            " `systemctl status maglica-host-worker`"
+        )
     if wanted.state is ImageState.PREPARED and not _has(status, wanted):
         if _runs(status, wanted.name):
             raise ImageRunning(f"{wanted.cannot(host)}: it is running: shut it down")

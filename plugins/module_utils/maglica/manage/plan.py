@@ -135,7 +135,9 @@ def _the_one(wanted: Wanted, domains: Sequence[Domain]) -> Domain | None:
         hosts = " and ".join(sorted(domain.host for domain in domains))
         if all(domain.is_image for domain in domains):
             raise NameTaken(f"{wanted.name} is an original image on {hosts}, not a vm")
-        raise NameTaken(f"the name {wanted.name} is on several hosts, {hosts}: say which host")
+        raise NameTaken(
+            f"several hosts have a vm {wanted.name}: {hosts}; set host to say which one"
+        )
     return next(iter(chosen or domains), None)
 
 
@@ -249,7 +251,7 @@ def _promised(pending: Request) -> Domain:
 def _make(wanted: Wanted, found: Found) -> Plan:
     if wanted.image is None:
         need_all_hosts(wanted.name, found, wanted.host)
-        raise VmUnknown(f"no host has a vm {wanted.name}; to make it, say from which image")
+        raise VmUnknown(f"there is no vm {wanted.name}; set image to create it")
     spec = wanted.clone
     after = {
         "state": "running" if spec.start else "stopped",

@@ -98,7 +98,7 @@ def together(refused: Sequence[Target], of: int) -> MaglicaError:
     if of == 1:
         return found[0]
     texts = some([str(error) for error in found], "; ")
-    return type(found[0])(f"nothing is done for {of} vms: {texts}")
+    return type(found[0])(f"nothing was done for {of} vms: {texts}")
 
 
 def failures(targets: Sequence[Target]) -> MaglicaError | None:

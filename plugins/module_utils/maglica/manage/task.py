@@ -256,7 +256,7 @@ class Task:
     def _joins(self, target: Target) -> bool:
         if target.rounds > _ROUNDS:
             target.error = RequestConflict(
-                f"vm {target.name} is changed by other requests all the time"
+                f"vm {target.name} is changed by other requests again and again: run this later"
             )
             return False
         joined = target.plan.joined

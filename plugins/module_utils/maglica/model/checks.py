@@ -109,7 +109,7 @@ def named(check_name: Callable[[str], str]) -> Check:
 
     def read(value: Any, path: str) -> str:
         if not isinstance(value, str):
-            raise MessageInvalid(f"{path}: no string")
+            raise MessageInvalid(f"{path}: not a string")
         try:
             return check_name(value)
         except NameInvalid as error:
@@ -140,7 +140,7 @@ def choice(kind: type[enum.Enum]) -> Check:
 
     def read(value: Any, path: str) -> enum.Enum:
         if not isinstance(value, str) or value not in members:
-            raise MessageInvalid(f"{path}: none of {', '.join(members)}")
+            raise MessageInvalid(f"{path}: not one of {', '.join(members)}")
         return members[value]
 
     return Check(read, {"enum": list(members)})
@@ -171,7 +171,7 @@ def fields(
 ) -> dict[str, Any]:
     """Check the object ``value`` against a table of checks; return the fields that are there."""
     if not isinstance(value, dict):
-        raise MessageInvalid(f"{path}: no object")
+        raise MessageInvalid(f"{path}: not an object")
     for key in value:
         if key not in checks:
             raise MessageInvalid(f"{path}: unknown field {key[:60]!r}")

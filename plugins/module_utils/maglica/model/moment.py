@@ -27,7 +27,7 @@ class Moment(float):
             read = cls(datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc).timestamp())
             if read.iso == text:
                 return read
-        raise ValueError(f"{text[:40]!r} is no time such as 2026-11-24T06:00:00.000000Z")
+        raise ValueError(f"{text[:40]!r} is not a time such as 2026-11-24T06:00:00.000000Z")
 
     @property
     def iso(self) -> str:

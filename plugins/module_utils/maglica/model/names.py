@@ -55,12 +55,12 @@ def domain_name(name: str) -> str:
     """
     if not can_be_shown(name) or "/" in name or name != name.strip() or not name:
         raise NameInvalid(
-            f"{name[:200]!r} is no name for a vm: a slash, control characters, and blanks at an end"
-            " are not allowed in it"
+            f"{name[:200]!r} is not a valid name for a vm: it may have no slash, no control"
+            " characters, and no blanks at an end"
         )
     if len(name.encode()) > DOMAIN_NAME_MAX:
         raise NameInvalid(
-            f"{name[:20]!r}… is no name for a vm: longer than {DOMAIN_NAME_MAX} bytes"
+            f"{name[:20]!r}… is not a valid name for a vm: longer than {DOMAIN_NAME_MAX} bytes"
         )
     return name
 
@@ -73,21 +73,25 @@ def file_stem(name: str) -> str:
 def guest_name(name: str) -> str:
     """Check the host name of a guest: none works without localhost."""
     if name == "localhost":
-        raise NameInvalid(f"{name!r} is no host name for a vm: every machine has it for itself")
+        raise NameInvalid(
+            f"{name!r} is not a valid host name for a vm: every machine has it for itself"
+        )
     return host_name(name)
 
 
 def host_name(name: str) -> str:
     """Check a host name (lower case, RFC 1123)."""
     if len(name) > HOST_NAME_MAX:
-        raise NameInvalid(f"{name[:20]!r}… is no host name: longer than {HOST_NAME_MAX} characters")
+        raise NameInvalid(
+            f"{name[:20]!r}… is not a valid host name: longer than {HOST_NAME_MAX} characters"
+        )
     if not _HOST_NAME.fullmatch(name):
         raise NameInvalid(
-            f"{name!r} is no host name: use lower-case letters, digits and hyphens in labels"
-            " that are separated by dots"
+            f"{name!r} is not a valid host name: use lower-case letters, digits and hyphens in"
+            " labels that are separated by dots"
         )
     if name.rsplit(".", 1)[-1].isdigit():
-        raise NameInvalid(f"{name!r} is no host name: its last label is a number")
+        raise NameInvalid(f"{name!r} is not a valid host name: its last label is a number")
     return name
 
 
@@ -95,7 +99,7 @@ def object_name(name: str) -> str:
     """Check the name of an image, a host, a storage pool or a network."""
     if not _OBJECT_NAME.fullmatch(name):
         raise NameInvalid(
-            f"{name[:200]!r} is no name: use at most 200 letters, digits and _ . + : @ -,"
+            f"{name[:200]!r} is not a valid name: use at most 200 letters, digits and _ . + : @ -,"
             " the first a letter, a digit or _"
         )
     return name
@@ -105,7 +109,7 @@ def tag(text: str) -> str:
     """Check a tag of a vm."""
     if not _TAG.fullmatch(text):
         raise NameInvalid(
-            f"{text[:80]!r} is no tag: use at most 63 letters, digits and _ . : = + @ / -,"
+            f"{text[:80]!r} is not a valid tag: use at most 63 letters, digits and _ . : = + @ / -,"
             " the first a letter, a digit or _"
         )
     return text
@@ -114,7 +118,7 @@ def tag(text: str) -> str:
 def mac(text: str) -> str:
     """Check a unicast MAC address, six pairs; return it in lower case."""
     if not _MAC.fullmatch(text.lower()):
-        raise NameInvalid(f"{text[:40]!r} is no unicast MAC address")
+        raise NameInvalid(f"{text[:40]!r} is not a unicast MAC address")
     return text.lower()
 
 
@@ -125,7 +129,7 @@ def interface_address(text: str) -> str:
             return str(ipaddress.ip_interface(text))
     except ValueError:
         pass
-    raise NameInvalid(f"{text[:60]!r} is no address with a prefix length, such as 192.0.2.7/24")
+    raise NameInvalid(f"{text[:60]!r} is not an address with a prefix length, such as 192.0.2.7/24")
 
 
 def address(text: str) -> str:
@@ -135,13 +139,15 @@ def address(text: str) -> str:
             return str(ipaddress.ip_address(text))
     except ValueError:
         pass
-    raise NameInvalid(f"{text[:60]!r} is no IP address")
+    raise NameInvalid(f"{text[:60]!r} is not an IP address")
 
 
 def password_hash(text: str) -> str:
     """Check a password hash of crypt(5); the error never shows it."""
     if not _PASSWORD_HASH.fullmatch(text):
-        raise NameInvalid("no hash of crypt(5), such as $6$salt$hash")
+        raise NameInvalid(
+            "must be a crypt(5) hash, such as $6$salt$hash; use the filter password_hash"
+        )
     return text
 
 
@@ -149,8 +155,8 @@ def user_name(name: str) -> str:
     """Check the name of a user or group in a guest."""
     if not _USER_NAME.fullmatch(name):
         raise NameInvalid(
-            f"{name[:40]!r} is no name of a user or group: use at most 32 lower-case letters,"
-            " digits and _ . -, the first a letter or _"
+            f"{name[:40]!r} is not a valid name of a user or group: use at most 32 lower-case"
+            " letters, digits and _ . -, the first a letter or _"
         )
     return name
 
@@ -159,7 +165,7 @@ def sudo_rule(text: str) -> str:
     """Check a rule of sudoers(5), without the user that it is for."""
     if not _SUDO_RULE.fullmatch(text):
         raise NameInvalid(
-            f"{text[:60]!r} is no rule of sudoers(5) without the user, such as"
+            f"{text[:60]!r} is not a rule of sudoers(5) without the user, such as"
             " ALL=(ALL) NOPASSWD:ALL, in printable ASCII without a backslash"
         )
     return text
@@ -168,14 +174,16 @@ def sudo_rule(text: str) -> str:
 def shell(path: str) -> str:
     """Check the path of a login shell."""
     if not _SHELL.fullmatch(path):
-        raise NameInvalid(f"{path[:60]!r} is no path of a shell, such as /bin/bash")
+        raise NameInvalid(f"{path[:60]!r} is not the path of a shell, such as /bin/bash")
     return path
 
 
 def ssh_key(text: str) -> str:
     """Check a line of authorized_keys without options."""
     if not _SSH_KEY.fullmatch(text):
-        raise NameInvalid(f"{text[:40]!r}… is no public SSH key of the form 'type base64 comment'")
+        raise NameInvalid(
+            f"{text[:40]!r}… is not a public SSH key of the form 'type base64 comment'"
+        )
     return text
 
 

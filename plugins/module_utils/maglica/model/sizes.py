@@ -35,12 +35,12 @@ def mib(value: Union[str, int], what: str) -> int:
         )
     if match is None or unit not in _UNITS:
         raise NameInvalid(
-            f"{what}: {str(value)[:40]!r} is no size: a number of MiB, or one with the unit MiB,"
+            f"{what}: {str(value)[:40]!r} is not a size: a number of MiB, or one with the unit MiB,"
             " GiB or TiB, such as 20GiB"
         )
     size = Decimal(match[1]) * _UNITS[unit]
     if size != int(size):
-        raise NameInvalid(f"{what}: {value} is no whole number of MiB")
+        raise NameInvalid(f"{what}: {value} is not a whole number of MiB")
     return int(size)
 
 

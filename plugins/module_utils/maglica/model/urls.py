@@ -25,14 +25,16 @@ _SECRETS_OF_NONE = re.compile(r"(?:://|^(?!.*://))(.*@)|([?#].+)", re.DOTALL)
 def web_address(text: str) -> str:
     """Check an address whose scheme is http or https, as RFC 3986 writes it: in ASCII."""
     if len(text) > MAX_LENGTH:
-        raise NameInvalid(f"{_named(text)} is no web address: longer than {MAX_LENGTH} characters")
+        raise NameInvalid(
+            f"{_named(text)} is not a web address: longer than {MAX_LENGTH} characters"
+        )
     try:
         parts = urlsplit(text)
         is_one = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_one = False
     if not is_one or "#" in text or not _ALPHABET.fullmatch(text):
-        raise NameInvalid(f"{_named(text)} is no web address, such as https://example.com/a.img")
+        raise NameInvalid(f"{_named(text)} is not a web address, such as https://example.com/a.img")
     return text
 
 

@@ -107,12 +107,12 @@ def _check_open_to_all(path: str, found: int) -> None:
     status = os.fstat(found)
     mode = status.st_mode
     if not stat.S_ISREG(mode):
-        raise ImageUnsupported(f"{path} is no file")
+        raise ImageUnsupported(f"{path} is not a file")
     # Where it lies, and not where the path leads by now: somebody may exchange a folder of it.
     real = str(Path(f"/proc/self/fd/{found}").readlink())
     if not _is_at(real, status):
         # By /proc one is led to what another process alone has mounted, or has open still.
-        raise ImageUnsupported(f"{path} is no file that everybody on this host can see")
+        raise ImageUnsupported(f"{path} is not a file that everybody on this host can see")
     if not mode & stat.S_IROTH:
         raise ImageUnsupported(_closed(path, real, mode))
     for folder in Path(real).parents:

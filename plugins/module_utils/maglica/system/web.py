@@ -240,7 +240,7 @@ def _redirected(url: str, location: str, begun: str) -> str:
     try:
         target = urls.web_address(urljoin(url, location).partition("#")[0])
     except ValueError:
-        raise failed(begun, "the server sends one to what is no address") from None
+        raise failed(begun, "the server sends one to what is not an address") from None
     except NameInvalid as error:
         raise failed(begun, f"the server sends one elsewhere, but {error}") from error
     if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":

@@ -85,7 +85,7 @@ def _definition(value: Any, path: str) -> str:
 def _format(value: Any, path: str) -> str:
     if isinstance(value, str) and value in origin.FORMATS:
         return value
-    raise MessageInvalid(f"{path}: none of {', '.join(origin.FORMATS)}")
+    raise MessageInvalid(f"{path}: not one of {', '.join(origin.FORMATS)}")
 
 
 _FIELDS = record(

@@ -61,7 +61,7 @@ def of(asked: Request | Spec) -> Verb:
 def _name(value: Any, path: str) -> str:
     if isinstance(value, str) and value in _BY_NAME:
         return value
-    raise MessageInvalid(f"{path}: none of {', '.join(_BY_NAME)}")
+    raise MessageInvalid(f"{path}: not one of {', '.join(_BY_NAME)}")
 
 
 # The name of a verb, as it stands in a message.

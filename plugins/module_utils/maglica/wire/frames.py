@@ -95,9 +95,9 @@ def _object(text: bytes) -> dict[str, Any]:
         )
     except (ValueError, RecursionError) as error:
         # The parser bounds its own depth: deep nesting ends as RecursionError.
-        raise MessageInvalid(f"the body is no JSON: {str(error)[:200]}") from None
+        raise MessageInvalid(f"the body is not JSON: {str(error)[:200]}") from None
     if not isinstance(body, dict):
-        raise MessageInvalid("the body is no JSON object")
+        raise MessageInvalid("the body is not a JSON object")
     return body
 
 
@@ -115,4 +115,4 @@ def _integer(digits: str) -> int:
 
 
 def _refuse_constant(name: str) -> None:
-    raise MessageInvalid(f"{name} is no JSON value")
+    raise MessageInvalid(f"{name} is not a JSON value")

@@ -139,8 +139,8 @@ def test_all_or_none_names_the_one_that_has_no_place() -> None:
     assert refused.value.code == "no_room"
     assert str(refused.value) == (
         "cannot clone vm2 from deb: host a: 1024 MiB of memory needed, 952 of 3000 MiB are left"
-        " (3512 MiB less memory_reserve 512 MiB, times memory_overcommit 1),"
-        " after 2 others of the list"
+        " (3512 MiB less memory_reserve 512 MiB, times memory_overcommit 1)"
+        " (item 3 of the list; those before it fit)"
     )
     with pytest.raises(MaglicaError, match=r"no host has an original image deb$"):
         place_all(specs, {})

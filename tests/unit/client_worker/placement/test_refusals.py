@@ -17,6 +17,7 @@ from maglica.verbs.clone import CloneSpec
 from support.candidates import FULL, IMAGE, RUNNING, SPEC, chosen, host, vm
 from support.reports import base
 
+SILENT = "its host worker does not answer; look there at `systemctl status maglica-host-worker`"
 ACT = "cannot clone vm0 from deb"
 POOL = PoolSummary("default", 9 * GIB, 3 * GIB)
 LIMIT = "8192 MiB less memory_reserve 512 MiB, times memory_overcommit 1"
@@ -56,7 +57,7 @@ LIMIT = "8192 MiB less memory_reserve 512 MiB, times memory_overcommit 1"
             SPEC,
             (host("a", alive=False), host("b", RUNNING)),
             "host_down",
-            f"{ACT}: host a: its host worker does not answer;"
+            f"{ACT}: host a: {SILENT};"
             " host b: the original image deb is running; shut it down first",
         ),
         (
@@ -90,8 +91,7 @@ LIMIT = "8192 MiB less memory_reserve 512 MiB, times memory_overcommit 1"
             SPEC,
             (host("a", pools=(POOL,)), host("b", alive=False)),
             "no_room",
-            f"{ACT}: host a: pool default has 3.0 GiB free, 4.1 GiB needed;"
-            " host b: its host worker does not answer",
+            f"{ACT}: host a: pool default has 3.0 GiB free, 4.1 GiB needed; host b: {SILENT}",
         ),
         (
             FULL,
@@ -146,7 +146,7 @@ LIMIT = "8192 MiB less memory_reserve 512 MiB, times memory_overcommit 1"
             replace(SPEC, host="a"),
             (host("a", alive=False), host("b")),
             "host_down",
-            f"{ACT} on host a: its host worker does not answer",
+            f"{ACT} on host a: {SILENT}",
         ),
         (
             replace(SPEC, host="a"),

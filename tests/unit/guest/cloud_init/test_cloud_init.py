@@ -93,7 +93,7 @@ def test_a_main_file_counts_less_than_those_beside_it() -> None:
     assert examine(guest).default_user == "debian"
     guest = make_guest(_10="system_info: {default_user: {name: admin}}\n")
     assert examine(guest).default_user == "admin"
-    # What is no mapping hides what is below it in a file that comes later.
+    # What is not a mapping hides what is below it in a file that comes later.
     guest = make_guest(_10="system_info: other\n")
     assert examine(guest).default_user is None
 
@@ -132,7 +132,7 @@ def test_files_in_another_folder() -> None:
         ({"_99": "cloud_init_modules:\n"}, r"without its module set_hostname .*_99.cfg"),
         ({"_99": "cloud_init_modules: ssh\n"}, "without its module set_hostname"),
         ({"_99": "{'ssh_keys': {rsa_private: a}}\n"}, r"keys of the image's own .*_99.cfg: ssh_k"),
-        ({"_99": "a: [\n"}, r"can't be judged: .*_99.cfg in the guest is no YAML"),
+        ({"_99": "a: [\n"}, r"can't be judged: .*_99.cfg in the guest is not YAML"),
         ({"_99": "[" * 1000}, "can't be judged: .*nested more than"),
         ({"_99": "a: !!python/name:os.system\n"}, "can't be judged: .*a tag that"),
         ({"_99": "x" * 70_000}, "can't be judged: .*longer than 65536 bytes"),
@@ -268,12 +268,12 @@ def test_openrc() -> None:
 def test_odd_files() -> None:
     guest = make_guest()
     guest.add_other("/etc/cloud/cloud.cfg.d/90.cfg")
-    assert "no plain file" in str(examine(guest).problem)
+    assert "not a plain file" in str(examine(guest).problem)
     guest = make_guest(_90="system_info: {default_user: {name: '$(id)'}}\n")
     assert examine(guest).default_user is None
     guest = make_guest(_90="conf_d: ../../x\n")
     guest.add_file("/etc/cloud/cloud.cfg", "conf_d: '*'\n")
-    assert "conf_d that is no path" in str(examine(guest).problem)
+    assert "conf_d that is not a path" in str(examine(guest).problem)
     guest = make_guest()
     for path in ("/usr/sbin/ifup", *(f"/etc/network/interfaces.d/{n}" for n in range(101))):
         guest.add_file(path)

@@ -63,9 +63,9 @@ def test_what_it_says(text: str, value: Any) -> None:
         ("a: &a [*a]\n", "an alias without what it stands for"),
         ("a: !!python/object/apply:os.system [id]\n", "line 1: a tag that cloud-init does not"),
         ("a: !include x\n", "a tag that cloud-init does not know"),
-        ("[a]: b\n", "a key that is no text"),
-        ("{a: b}: c\n", "a key that is no text"),
-        ("a: {<<: b}\n", "a merge key .* of what is no mapping"),
+        ("[a]: b\n", "a key that is not text"),
+        ("{a: b}: c\n", "a key that is not text"),
+        ("a: {<<: b}\n", "a merge key .* of what is not a mapping"),
         ("a: b\n--- \nc: d\n", "more than one document"),
         ("[" * 65 + "]" * 65, "nested more than 64 deep"),
         # libyaml itself, where it is new enough, or we.

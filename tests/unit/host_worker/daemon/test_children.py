@@ -16,8 +16,8 @@ ALIVE = channel.line(Alive())
 @pytest.mark.parametrize(
     ("says", "heard", "cause"),
     [
-        (ALIVE + b"oops\n" + ALIVE, [Alive()], "it said what no job says: no JSON: b'oops'"),
-        (ALIVE + b"x" * (channel.MAX_LINE + 1), [Alive()], "no JSON: b'xxxx"),
+        (ALIVE + b"oops\n" + ALIVE, [Alive()], "it said what no job says: not JSON: b'oops'"),
+        (ALIVE + b"x" * (channel.MAX_LINE + 1), [Alive()], "not JSON: b'xxxx"),
         (ALIVE + b'{"Al', [Alive()], "it ended"),
     ],
     ids=["no line of a job", "a line without an end", "a torn line"],

@@ -77,7 +77,7 @@ def place_all(
             choice = place(spec, candidates, (peers or {}).get(spec.name))
         except errors.MaglicaError as error:
             if choices:
-                text = f"{error}, after {len(choices)} others of the list"
+                text = f"{error} (item {len(choices) + 1} of the list; those before it fit)"
                 raise type(error)(text) from None
             raise
         choices[index] = choice

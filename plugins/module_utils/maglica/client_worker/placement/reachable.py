@@ -14,7 +14,9 @@ def check(candidate: Candidate) -> Holdings:
     if holdings is None:
         raise errors.HostDown("its host worker has not reported yet")
     if not candidate.alive:
-        raise errors.HostDown("its host worker does not answer")
+        raise errors.HostDown(
+            "its host worker does not answer; look there at `systemctl status maglica-host-worker`"
+        )
     if holdings.report.problem:
         raise errors.HostDown(holdings.report.problem[:300])
     return holdings

@@ -94,7 +94,7 @@ class Appliance:
         try:
             yield
         except UnicodeDecodeError as error:
-            raise GuestUnsupported(f"cannot {act}: it has a name that is no UTF-8") from error
+            raise GuestUnsupported(f"cannot {act}: it has a name that is not UTF-8") from error
         except ValueError as error:
             raise GuestUnsupported(f"cannot {act}: no file can have that name") from error
         except RuntimeError as error:
@@ -215,7 +215,7 @@ class GuestfsFilesystem:
         if found is None:
             return None
         if not stat.S_ISREG(found["st_mode"]):
-            raise GuestUnsupported(f"{path} in the guest is no plain file")
+            raise GuestUnsupported(f"{path} in the guest is not a plain file")
         if found["st_size"] > limit:
             raise GuestUnsupported(f"{path} in the guest is longer than {limit} bytes")
         content = b""
@@ -239,7 +239,7 @@ class GuestfsFilesystem:
     def create(self, path: str, content: bytes, mode: int, owner: Owner = ROOT) -> None:
         kind = self.kind(path)
         if kind in (Kind.DIRECTORY, Kind.OTHER):
-            raise GuestUnsupported(f"{path} in the guest is no plain file")
+            raise GuestUnsupported(f"{path} in the guest is not a plain file")
         with self._appliance.asking(f"write {path} in the guest"):
             if kind is not Kind.ABSENT:
                 self._handle.rm(path)

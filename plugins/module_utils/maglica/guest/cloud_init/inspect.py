@@ -271,7 +271,7 @@ def _configs(filesystem: Filesystem) -> Iterator[tuple[str, Any]]:
     if folder is not None and (
         not isinstance(folder, str) or not re.fullmatch(r"/[A-Za-z0-9_./-]{1,200}", folder)
     ):
-        raise GuestUnsupported(f"{_CONFIG} in the guest has a conf_d that is no path")
+        raise GuestUnsupported(f"{_CONFIG} in the guest has a conf_d that is not a path")
     paths = filesystem.glob(f"{folder.rstrip('/')}/*.cfg") if folder else ()
     if len(paths) > _MAX_FILES:
         raise GuestUnsupported(f"the guest has {len(paths)} files in {folder}")
@@ -284,7 +284,7 @@ def _config(filesystem: Filesystem, path: str) -> dict[Any, Any]:
     try:
         config = yaml_text.read(_text(filesystem, path))
     except yaml_text.YamlInvalid as error:
-        raise GuestUnsupported(f"{path} in the guest is no YAML: {error}") from None
+        raise GuestUnsupported(f"{path} in the guest is not YAML: {error}") from None
     # cloud-init passes over what is no mapping.
     return config if isinstance(config, dict) else {}
 

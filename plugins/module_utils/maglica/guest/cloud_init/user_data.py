@@ -131,7 +131,7 @@ def _part(message: Message, number: int) -> Part:
     try:
         text = payload.decode(message.get_content_charset() or "utf-8")
     except (LookupError, UnicodeDecodeError):
-        raise NameInvalid(f"part {number} of user_data is no text in its own charset") from None
+        raise NameInvalid(f"part {number} of user_data is not text in its own charset") from None
     kind = message.get_content_type()
     if kind in _UNTOLD or kind == _SCRIPT:
         # cloud-init looks at what is called a script, too; one without "#!" it can't run.
@@ -174,14 +174,14 @@ def _check(part: Part) -> None:
     try:
         config = yaml_text.read(text, strict=True)
     except yaml_text.YamlInvalid as error:
-        raise NameInvalid(f"{_called(part)} is no YAML that cloud-init takes: {error}") from None
+        raise NameInvalid(f"{_called(part)} is not YAML that cloud-init takes: {error}") from None
     if not isinstance(config, dict):
-        raise NameInvalid(f"{_called(part)} is no mapping: cloud-init would take nothing of it")
+        raise NameInvalid(f"{_called(part)} is not a mapping: cloud-init would take nothing of it")
     _refuse_ours([key for key in config if isinstance(key, str) and key in _OURS])
     for key in _LISTS:
         if key in config and not isinstance(config[key], list):
             raise NameInvalid(
-                f"{_called(part)} has {key}, which is no list: ours could not be joined with it"
+                f"{_called(part)} has {key}, which is not a list: ours could not be joined with it"
             )
     told = config.get("merge_how")
     own = _mergers(config.get("merge_type") if told is None else told, part)

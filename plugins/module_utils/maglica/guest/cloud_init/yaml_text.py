@@ -156,7 +156,7 @@ class _Reader:
         for merged in ended.merged:
             for each in merged if isinstance(merged, list) else [merged]:
                 if not isinstance(each, dict):
-                    raise YamlInvalid(f"{_line(event)}a merge key (<<) of what is no mapping")
+                    raise YamlInvalid(f"{_line(event)}a merge key (<<) of what is not a mapping")
                 self._merged += len(each)
                 if self._merged > MAX_MERGED:
                     raise YamlInvalid(f"merge keys (<<) add more than {MAX_MERGED} entries")
@@ -175,7 +175,7 @@ class _Reader:
             into.value.append(value)
         elif not into.has_key:
             if isinstance(value, (dict, list)):
-                raise YamlInvalid(f"{_line(event)}a key that is no text")
+                raise YamlInvalid(f"{_line(event)}a key that is not text")
             into.key, into.has_key = (_MERGE if is_merge else value), True
         else:
             into.has_key = False
