@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -55,6 +56,37 @@ def test_who_is_there(port: int) -> None:
     assert answers.answering(asked, 0.3, ssh=True, port=port) == {SPEAKS}
     assert time.monotonic() - begun < 5
     assert answers.answering([], 9) == set()
+
+
+@pytest.mark.parametrize(
+    ("said", "is_ssh"),
+    [
+        (b"SSH-2.0-test\r\n", True),
+        (b"Authorized use only\r\nSSH-2.0-test\r\n", True),
+        (b"HTTP/1.1 400 no SSH-2.0 here\r\n", False),
+        (b"SSH", False),
+        # Nobody listens for ever.
+        (b"a line\r\n" * 2000 + b"SSH-2.0-test\r\n", False),
+    ],
+)
+@pytest.mark.parametrize("piece", [3, 1024])
+def test_who_speaks_ssh(
+    monkeypatch: pytest.MonkeyPatch, said: bytes, is_ssh: bool, piece: int
+) -> None:
+    monkeypatch.setattr(answers, "_PIECE", piece)
+    with socket.create_server((SPEAKS, 0)) as server:
+        port = server.getsockname()[1]
+
+        def serve() -> None:
+            connection, _peer = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(said)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        found = answers.answering([SPEAKS], 5, ssh=True, port=port)
+        thread.join()
+    assert found == ({SPEAKS} if is_ssh else set())
 
 
 class Session:

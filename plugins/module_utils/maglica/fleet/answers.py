@@ -18,8 +18,11 @@ from ..model.vm import Domain
 from .snapshot import Place, place
 
 SSH_PORT = 22
-# What a server of SSH says first: RFC 4253, section 4.2.
+# What a server of SSH says: RFC 4253, section 4.2. It may say other lines before, but not without
+# end, in bytes, of which so many are taken at once.
 _BANNER = b"SSH-"
+_BEFORE = 8192
+_PIECE = 1024
 # Who refuses is there.
 _THERE = (0, errno.ECONNREFUSED)
 # So many addresses are asked at once; each is a file that is open meanwhile.
@@ -91,25 +94,39 @@ def answering(
             connection.setblocking(False)
             begun = connection.connect_ex((address, port))
             if begun in (0, errno.EINPROGRESS):
-                selector.register(connection, selectors.EVENT_WRITE, (address, connection))
+                selector.register(
+                    connection, selectors.EVENT_WRITE, (address, connection, bytearray())
+                )
             elif begun in _THERE and not ssh:
                 found.add(address)
         while selector.get_map() and (left := ends - time.monotonic()) > 0:
             for key, event in selector.select(left):
-                address, connection = key.data
+                address, connection, said = key.data
                 error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if ssh and event & selectors.EVENT_WRITE and not error:
                     # Connected: now it has to say something.
                     selector.modify(connection, selectors.EVENT_READ, key.data)
                     continue
-                if _speaks(connection) if ssh else error in _THERE:
+                is_there = _speaks(connection, said) if ssh else error in _THERE
+                if is_there is None:
+                    continue
+                if is_there:
                     found.add(address)
                 selector.unregister(connection)
     return found
 
 
-def _speaks(connection: socket.socket) -> bool:
+def _speaks(connection: socket.socket, said: bytearray) -> bool | None:
+    """Add what has come to what a server has ``said``, and return whether it is one of SSH; None
+    while that may still be seen.
+    """
     try:
-        return connection.recv(len(_BANNER)) == _BANNER
+        piece = connection.recv(_PIECE)
+    except BlockingIOError:
+        return None
     except OSError:
         return False
+    said += piece
+    if said.startswith(_BANNER) or b"\n" + _BANNER in said:
+        return True
+    return None if piece and len(said) < _BEFORE else False
