@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from maglica.client_worker.known import reports as module
 from maglica.client_worker.known.reports import FIRST, Reports
+from maglica.host_worker.daemon.teller import Teller
 from maglica.model.errors import MessageInvalid
+from maglica.model.names import domain_name
 from maglica.model.reported import ReportedDomain
 from maglica.model.request import HostReport
 from maglica.model.vm import Disk, vm_uuid
+from maglica.wire import messages
 from maglica.wire.records import MAX_DOMAINS
 from support.reports import image
 
@@ -107,3 +110,14 @@ def test_the_bytes_of_a_host_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     for turn in range(5):
         reports.take(HOST, hello(uuids(0, 30), digest=str(turn), more=True))
         assert len(kept(reports)) == 30 and size(reports) <= 20_000
+
+
+def test_a_name_that_only_other_pythons_know_arrives_as_it_is() -> None:
+    """The control side takes it for a vm's name, and looks for that."""
+    name, (uuid,) = domain_name("vm-\u0378"), uuids(0, 1)
+    vm = ReportedDomain(name, uuid, HOST, "running", True)
+    said = Teller(HOST).hello(HostReport(domains=(image(name=name, uuid=uuid),)), (vm,), ())
+    reports = Reports()
+    told = reports.take(HOST, messages.asked("hello", said.body))
+    assert told is not None and [each.name for each in told.domains] == [name]
+    assert [shown for _place, shown, _text in reports.after(FIRST, {})] == [name]

@@ -13,6 +13,8 @@ MAX_TEXT = 2000
 MAX_PHASE = 40
 # A text about many things names this many; what comes after would only make it unreadable.
 MAX_NAMED = 8
+# What direct a text or its layout, of Unicode 14 and 15.1, which Python 3.9 does not know.
+_LATER_FORMATS = frozenset(map(chr, (0x890, 0x891, *range(0x13439, 0x13440))))
 
 
 def one_line(text: str) -> str:
@@ -28,14 +30,26 @@ def one_line(text: str) -> str:
 def can_be_shown(text: str) -> bool:
     """Tell whether a text of another component has no character that ``one_line`` must escape.
 
-    Characters that the sender's Python knows may be unassigned still to an older one's Unicode:
-    these must not make a whole host or listing unreadable. What no Unicode ever assigns, U+FFFF for
-    example, is not for interchange, and XML can't have it.
+    Every Python from 3.9 on says the same, so that what one side takes the other does, and a name
+    is the same on both. Characters that the sender's Python knows may be unassigned still to an
+    older one's Unicode: these must not make a whole host or listing unreadable. What no Unicode
+    ever assigns, U+FFFF for example, is not for interchange, and XML can't have it.
     """
-    return text.isprintable() or all(
-        char.isprintable() or (unicodedata.category(char) == "Cn" and not _is_noncharacter(char))
-        for char in text
-    )
+    return text.isprintable() or all(map(_is_told, text))
+
+
+def to_tell(text: str) -> str:
+    """Return ``text`` as another component takes it: what can't be shown is an escape."""
+    if can_be_shown(text):
+        return text
+    return "".join(char if _is_told(char) else ascii(char)[1:-1] for char in text)
+
+
+def _is_told(char: str) -> bool:
+    if char.isprintable():
+        return True
+    is_unassigned = unicodedata.category(char) == "Cn" and not _is_noncharacter(char)
+    return is_unassigned and char not in _LATER_FORMATS
 
 
 def _is_noncharacter(char: str) -> bool:

@@ -15,7 +15,7 @@ from ..model.errors import MessageInvalid
 from ..model.plain import lean, plain
 from ..model.reported import ReportedDomain
 from ..model.request import HostReport
-from ..model.text import one_line
+from ..model.text import to_tell
 from . import records
 
 _Entry = TypeVar("_Entry")
@@ -40,7 +40,7 @@ def domain_valid(domain: ReportedDomain) -> ReportedDomain:
 
     What a definition or a guest says may be anything. Its UUID and host must be valid.
     """
-    known: dict[str, Any] = {"name": one_line(domain.name)[: records.MAX_TITLE]}
+    known: dict[str, Any] = {"name": to_tell(domain.name)[: records.MAX_TITLE]}
     for field in dataclasses.fields(domain):
         check, value = records.REPORTED_DOMAIN[field.name], getattr(domain, field.name)
         if field.name in known:

@@ -23,7 +23,7 @@ from ...model.request import (
     Request,
     State,
 )
-from ...model.text import one_line, told
+from ...model.text import can_be_shown, to_tell, told
 from ...wire import records
 from ...wire.frames import Message
 from ...wire.records import MAX_NAME, MAX_TITLE
@@ -119,7 +119,7 @@ def _bounded(told: _Told) -> _Told:
 def _is_told(leftover: Leftover) -> bool:
     """Tell whether a leftover can be told as it is; with an escaped name its command were wrong."""
     names = (leftover.path, leftover.pool or "")
-    return all(one_line(name) == name for name in names) and len(leftover.path) <= records.MAX_PATH
+    return all(map(can_be_shown, names)) and len(leftover.path) <= records.MAX_PATH
 
 
 def _origin(image: ImageSummary) -> str | None:
@@ -127,7 +127,7 @@ def _origin(image: ImageSummary) -> str | None:
 
 
 def _shown(text: str, limit: int) -> str:
-    return one_line(text)[:limit]
+    return to_tell(text)[:limit]
 
 
 def ack(host: str, request_id: str) -> Message:
