@@ -111,6 +111,27 @@ def test_no_line_is_longer_than_the_terminal_is_wide(monkeypatch: pytest.MonkeyP
     assert terminal.screen == [f"deb: fetch  {HALF}"[:29]]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("データベース", "データベー"),
+        ("xデータベース", "xデータベ"),
+        # Half-width letters, and letters with marks upon them, have a cell each.
+        ("ﾃﾞｰﾀﾍﾞｰｽ12345", "ﾃﾞｰﾀﾍﾞｰｽ12"),
+        ("e\u0301" * 12, "e\u0301" * 10),
+    ],
+)
+def test_a_line_is_as_wide_as_its_cells(
+    monkeypatch: pytest.MonkeyPatch, name: str, shown: str
+) -> None:
+    monkeypatch.setattr(progress_line, "_width", lambda _out: 11)
+    terminal = Terminal()
+    drawn = Line(terminal)
+    drawn.take(replace(FETCH, spec=PrepareSpec(name, "a")))
+    drawn.draw()
+    assert terminal.screen == [shown]
+
+
 def follow(said: io.StringIO, many: bool = False) -> Follow:
     return Follow(Console(io.StringIO(), said, as_json=False), FakeClient([HOST0]), many)
 

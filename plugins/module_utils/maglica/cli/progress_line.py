@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import time
+import unicodedata
 from collections import deque
 from collections.abc import Callable
 from typing import TextIO
@@ -62,7 +63,7 @@ class Line:
         if not text:
             return
         # A line that is full would break, and could not be drawn over.
-        self._out.write(one_line(text)[: _width(self._out) - 1])
+        self._out.write(_cut(one_line(text), _width(self._out) - 1))
         self._out.flush()
         self._is_drawn = True
 
@@ -134,6 +135,22 @@ def _left(requests: list[Request], rates: dict[str, float]) -> str:
     minutes, seconds = divmod(round(longest), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d} left" if hours else f"{minutes}:{seconds:02d} left"
+
+
+def _cut(text: str, cells: int) -> str:
+    """Return as much of ``text`` as has room in so many cells of a terminal."""
+    for index, char in enumerate(text):
+        cells -= _cells(char)
+        if cells < 0:
+            return text[:index]
+    return text
+
+
+def _cells(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me"):
+        # It is drawn upon the one before.
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def _width(out: TextIO) -> int:
