@@ -83,6 +83,12 @@ class Imports:
     def domain(self, name: str = NAME) -> Domain:
         return self.host.connection.lookupByName(name)
 
+    def rename(self, to: str) -> None:
+        """Give the image another name, as its user may with virsh domrename."""
+        domain = self.domain()
+        domain._name = to
+        domain.xml = domain.xml.replace(f"<name>{NAME}<", f"<name>{to}<")
+
     def record(self) -> ImageRecord:
         found = definition.describe(self.domain().xml).image
         assert found is not None

@@ -110,8 +110,8 @@ class Connection:
                 if (other.name(), other.UUIDString()) == (domain.name(), domain.UUIDString()):
                     other.xml, other.persistent = domain.xml, True
                     return other
-                if other.name() == domain.name():
-                    raise libvirtError(f"domain '{domain.name()}' already exists")
+                if other.name() == domain.name() or other.UUIDString() == domain.UUIDString():
+                    raise libvirtError(f"domain '{other.name()}' is already defined")
             self.domains.append(domain)
         return domain
 

@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 from ..journal.intents import Effect
 from .context import JobContext, key_folder
-from .image import add_image, arrival, look, new_base
+from .image import arrival, defined, look, new_base
 from .vm import clone_steps, flatten, restart
 
 UNDOERS: dict[Effect, Callable[[str, dict[str, Any], JobContext], None]] = {
@@ -27,7 +27,7 @@ UNDOERS: dict[Effect, Callable[[str, dict[str, Any], JobContext], None]] = {
     Effect.BASE: new_base.undo,
     Effect.LOOK: look.undo,
     Effect.FETCH: arrival.undo,
-    Effect.IMAGE: add_image.undo,
+    Effect.IMAGE: defined.undo,
 }
 # What is gone on with instead, until all of it is done.
 FINISHED = frozenset({Effect.REMOVAL})

@@ -91,6 +91,22 @@ def test_nothing_is_undone_that_was_just_started(
 
 
 @pytest.mark.parametrize("is_first", [True, False])
+def test_one_that_has_got_another_name_since_is_left(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    if not is_first:
+        imports.run(imports.asked(b"a"))
+    request = defined(imports, monkeypatch, b"b")
+    imports.rename("mine")
+    domain, before = imports.domain("mine"), imports.domain("mine").xml
+    files = list(imports.host.pool.iterdir())
+    assert imports.cancelled(request).state is State.CANCELLED
+    assert (imports.domain("mine"), domain.xml) == (domain, before)
+    assert all(path.exists() for path in files)
+    assert imports.host.context.journal.intents(request.id) == ()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
 def test_one_that_is_started_as_its_definition_is_taken_back_keeps_it(
     imports: Imports, monkeypatch: pytest.MonkeyPatch, is_first: bool
 ) -> None:

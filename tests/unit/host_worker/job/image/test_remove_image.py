@@ -11,7 +11,7 @@ from maglica.host_worker.job.image import unused_bases
 from maglica.host_worker.ownership import own_files
 from maglica.model.request import State
 from support.fake_host import DEFINITION, DISK, Killed
-from support.fake_import import NAME, Imports, kill
+from support.fake_import import Imports, kill
 from support.fake_libvirt import Domain
 
 
@@ -53,17 +53,14 @@ def test_a_removal_that_can_t_go_on_ends(
     elif meanwhile == "has a saved state":
         domain.saved = True
     else:
-        domain._name = "theirs"
-        domain.xml = domain.xml.replace(f"<name>{NAME}<", "<name>theirs<")
+        image.rename("theirs")
     assert image.run(request).state is State.FAILED
     assert image.host.context.journal.intents(request.id) == ()
     assert all(path.exists() for path in files)
 
 
 def test_one_that_has_got_another_name(image: Imports) -> None:
-    domain = image.domain()
-    domain._name = "trixie"
-    domain.xml = domain.xml.replace(f"<name>{NAME}<", "<name>trixie<")
+    image.rename("trixie")
     done = image.run(image.removal("trixie"))
     assert done.state is State.DONE, done.failure
     assert (image.host.volumes(), image.host.context.journal.bases()) == ([], ())

@@ -10,18 +10,16 @@ ahead for its first clone.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Collection
 from dataclasses import asdict
-from typing import Any, Callable
+from typing import Callable
 
-from ...._deps import need
-from ....disk import chain, firmware, nvram, volumes
+from ....disk import chain, firmware, volumes
 from ....disk.backend import Pool
 from ....disk.partitions import HEAD
 from ....disk.strangers import Stranger
-from ....domain import clone, definition, image_metadata, new_image
+from ....domain import definition, image_metadata, new_image
 from ....domain.clone import DiskSource
 from ....domain.image_metadata import ImageRecord, OwnVersion
 from ....domain.metadata import OwnVolume
@@ -29,7 +27,6 @@ from ....domain.new_image import NewImage
 from ....guest.appliance import accel
 from ....image import sums
 from ....image.checksum import Checksum, SumsFile
-from ....libvirtd import local
 from ....model.errors import (
     GuestUnreadable,
     GuestUnsupported,
@@ -38,7 +35,6 @@ from ....model.errors import (
     ImageUnsupported,
     MaglicaError,
     NameTaken,
-    NotOwn,
     StorageFailed,
 )
 from ....model.image import Firmware, ImageVersion, image_uuid
@@ -48,10 +44,8 @@ from ....model.urls import shown
 from ....system import download, local_file, locks
 from ....verbs.add_image import AddImageSpec
 from ...journal.intents import Effect
-from ...ownership import references
 from ..context import JobContext
-from ..vm import remove
-from . import arrival, made, original, unused_bases, ways
+from . import arrival, defined, made, original, unused_bases, ways
 from . import base as bases
 from .arrival import Arrival
 from .made import MadeImage
@@ -256,7 +250,7 @@ class _New:
 
         Raises ImageUnsupported, ImageRunning, StorageFailed, LibvirtFailed, HostDown.
         """
-        context, libvirt = self._context, need("libvirt")
+        context = self._context
         uuid = old.uuid if old else image_uuid(self._request.id)
         lock = locks.held(bases.lock_of(uuid, context), waiting=context.alive)
         with context.phase(self._request.id, "define"), lock:
@@ -264,19 +258,7 @@ class _New:
                 # The file may have come for hours, in which its owner has changed the image.
                 old = made.again(old, context)
                 made.check_replaceable(old, context)
-            plan = planned(old)
-            xml = new_image.definition(plan)
-            hidden = nvram.hidden_path(xml, context.connect())
-            if hidden is not None:
-                path = clone.nvram_path(hidden, plan.name, plan.uuid)
-                if os.path.lexists(path) and (old is None or old.record.nvram != path):
-                    raise StorageFailed(f"{path}, for its UEFI variables, is there already")
-                xml = new_image.with_nvram(xml, path)
-            before = old.xml if old else None
-            data = {"uuid": plan.uuid, "name": plan.name, "before": before}
-            context.journal.intend(self._request.id, Effect.IMAGE, data)
-            with local.errors("define it", context.host):
-                context.connect().defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+            defined.define(self._request.id, planned(old), old, context)
 
     def _prepare(self) -> None:
         """Make the base that the image's clones will need.
@@ -301,46 +283,3 @@ class _New:
             unused_bases.release(self._spec.image, self._context)
         except StorageFailed as error:
             log.warning("bases of image %s are left: %s", self._spec.image, error)
-
-
-def undo(request_id: str, data: dict[str, Any], context: JobContext) -> None:
-    """Take back the definition of an image, announced as Effect.IMAGE, with the bases of it.
-
-    A version that vms need already stays, and so does one that somebody has started or written to:
-    so do its files then, which are in use.
-    """
-    if _defined(request_id, data, context) is None:
-        return
-    try:
-        # Meanwhile no clone begins to build upon the version.
-        with locks.held(bases.lock_of(data["uuid"], context), waiting=context.alive):
-            _take_back(request_id, data, context)
-    except (ImageRunning, ImageUnsupported, NotOwn) as error:
-        log.warning("image %s is left: %s", data["name"], error)
-
-
-def _defined(request_id: str, data: dict[str, Any], context: JobContext) -> MadeImage | None:
-    """Return the image if what was announced of it has come to be, and is still so."""
-    domain = local.find(context.connect(), data["uuid"], context.host)
-    image = None if domain is None else made.read(domain, context)
-    return image if image and image.record.newest.request == request_id else None
-
-
-def _take_back(request_id: str, data: dict[str, Any], context: JobContext) -> None:
-    image = _defined(request_id, data, context)
-    if image is None:
-        return
-    unused_bases.release_held(image.uuid, context)
-    paths = [volume.path for volume in image.record.versions[-1].volumes]
-    used = references.find(context).to(paths, paths, image.uuid)
-    if used is not None:
-        raise NotOwn(f"{used.path} is in use by {used.by}")
-    # At the end, for the above has taken a while, in which somebody may have started it.
-    image = made.again(image, context)
-    made.check_replaceable(image, context)
-    with local.errors(f"undo the definition of {data['name']}", context.host):
-        if data["before"] is None:
-            remove.undefine(image.domain, image.xml, ends=False)
-        else:
-            context.connect().defineXML(data["before"])
-    made.keep_if_started(image, context, "to have it taken back")
