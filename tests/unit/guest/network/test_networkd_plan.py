@@ -63,6 +63,17 @@ def test_routers_may_advertise_themselves_where_no_gateway_for_ipv6_is_given() -
     assert text.count("IPv6AcceptRA") == text.count("IPv6AcceptRA=yes\n") == 1
 
 
+def test_the_old_name_does_not_undo_what_a_clone_says_of_routers() -> None:
+    old = ("[Network]", "IPv6AcceptRouterAdvertisements=yes", "LLMNR=no")
+    interface = GuestInterface("", options=old)
+    nic = NicIdentity(MACS[0], ("2001:db8::7/64",), ("2001:db8::1",))
+    (text,) = files_of(facts(interface), nic).values()
+    assert text.count("IPv6Accept") == text.count("IPv6AcceptRA=no\n") == 1
+    assert text.endswith("[Network]\nLLMNR=no\n")
+    (text,) = files_of(facts(interface), NicIdentity(MACS[0])).values()
+    assert text.count("IPv6Accept") == text.count(old[1]) == 1
+
+
 def test_servers_of_the_image_stay_where_none_are_given() -> None:
     interface = GuestInterface("", options=("[Network]", "DNS=192.0.2.99"))
     (text,) = files_of(facts(interface), NicIdentity(MACS[0], ("192.0.2.7/24",))).values()

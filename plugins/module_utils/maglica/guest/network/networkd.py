@@ -256,9 +256,8 @@ def plan(facts: GuestFacts, nics: tuple[NicIdentity, ...]) -> tuple[Edit, ...]:
 
 def _configured(interface: GuestInterface, nic: NicIdentity) -> str:
     has_ipv6 = any(ipaddress.ip_interface(text).version == 6 for text in nic.addresses)
-    inet6 = interface.inet6 and not has_ipv6
     with_ipv6, without = ("ipv6", "no") if nic.addresses else ("yes", "ipv4")
-    dhcp = with_ipv6 if inet6 else without
+    dhcp = with_ipv6 if interface.inet6 and not has_ipv6 else without
     lines = ["[Match]", f"MACAddress={nic.mac}", "Type=ether", "", "[Network]", f"DHCP={dhcp}"]
     lines += [f"Address={address}" for address in nic.addresses]
     lines += [f"DNS={server}" for server in nic.nameservers]
@@ -269,7 +268,8 @@ def _configured(interface: GuestInterface, nic: NicIdentity) -> str:
     for gateway in nic.gateways:
         # As with ifupdown also one that is outside of the addresses' networks.
         lines += ["[Route]", f"Gateway={gateway}", "GatewayOnLink=yes"]
-    given = {"DNS": nic.nameservers, "Domains": nic.search, "IPv6AcceptRA": has_gateway6}
+    routers = ("IPv6AcceptRA", "IPv6AcceptRouterAdvertisements")  # and its old name
+    given = {"DNS": nic.nameservers, "Domains": nic.search, **dict.fromkeys(routers, has_gateway6)}
     lines += [line for line in interface.options if not given.get(line.partition("=")[0])]
     return "\n".join(lines) + "\n"
 
