@@ -88,6 +88,11 @@ def test_what_it_can_not_say(text: str, problem: str) -> None:
         # Nor a question mark there, and its composer no anchor that stands twice.
         ("a: [[curl, http://h/x?y=z]]\n", "line 1: "),
         ("a:\n- {b: c, d: e?}\n", "line 2: "),
+        # Nor a comment at once behind the mark of a block, nor a byte order mark within.
+        ("a: |# b\n  c\n", "line 1: "),
+        ("a: >-# b\n  c\n", "line 1: "),
+        ("a: |2+# b\n  c\n", "line 1: "),
+        ("a: b\n\ufeff# c\n", "line 3: "),
         ("a: &x b\nc: &x [d]\n", r"line 2: an anchor \(&\) that stands there twice"),
         ("a: b\nc: 2026-02-30\n", "line 2: a value that is read as timestamp, and is none"),
         ("a: =\n", "read as value"),
@@ -114,6 +119,7 @@ def test_what_pyyaml_takes_nothing_of(text: str, problem: str) -> None:
         "a: 2026-02-28\nb: 2026-02-28 10:00:00Z\nc: 0x1f\nd: 1_0.5\ne: 1:59\nf: .nan\ng: ~\n",
         "- &x {a: b, =: c}\n- {<<: *x, '=': '<<'}\n",
         "a: !!binary YQ==\nb: !!str 2026-02-30\nc: !!map {d: !!seq [e]}\nf: !!int '1'\n",
+        "a: | # b\n  c |# d\ne: >-\n  f\ufeff\ng: 'h|#'\n",
         "a: |\n  if:\n  \tx\nb: 'c\td'\n# e\tf\n",
         "a: http://h/x?y=z\nb: ['c?']\n? d\n: e\nf: [&x g, *x, *x]\nh: {<<: &y {i: j}}\nk: *y\n",
     ],

@@ -9,6 +9,7 @@ with aliases that lead to one and the same value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,8 @@ _KNOWN_TAGS = frozenset(
     | {"timestamp"}
 )
 _KINDS = {True: "seq", False: "map"}
+# What stands in a text in which libyaml may pass over what PyYAML's own parser refuses.
+_OTHERWISE = re.compile(r"[\t?&\ufeff]|[|>][-+0-9]*#")
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
@@ -51,13 +54,13 @@ def read(text: str, strict: bool = False) -> Any:
 
     Numbers and times stay texts. ``strict``: it is refused where cloud-init would take nothing of
     it, since one value is not what it looks like (a date in February, ``=``), one anchor stands
-    twice, or for a tab or a question mark that libyaml passes over. Raises YamlInvalid, or
+    twice, or for a tab or another mark that libyaml passes over. Raises YamlInvalid, or
     DependencyMissing.
     """
     yaml = need("yaml")
     # Its own parser, which is cloud-init's, takes thirty times as long: it is asked where the text
     # has what the two read otherwise.
-    is_own = strict and any(mark in text for mark in "\t?&")
+    is_own = strict and _OTHERWISE.search(text) is not None
     loader = yaml.SafeLoader if is_own else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         return _Reader(yaml, strict).read(yaml.parse(text, Loader=loader))
