@@ -200,6 +200,18 @@ def test_forms_that_are_refused_everywhere(content: str, problem: str) -> None:
             message(text("jinja2", f"{JINJA}users: []\n", merge="list()+dict(replace)+str()")),
             "has users, and would replace ours",
         ),
+        # A template's own merge_how may not be there in the guest, and then the header counts.
+        *(
+            (
+                message(text("jinja2", f"{JINJA}{own}users: []\n", merge="dict(replace)+list()")),
+                "has users, and would replace ours",
+            )
+            for own in (
+                f"{{% if region == 'x' %}}\nmerge_how: {MERGE_TYPE}\n{{% endif %}}\n",
+                f"{{#\nmerge_how: {MERGE_TYPE}\n#}}\n",
+                f"merge_how: {MERGE_TYPE}\n",
+            )
+        ),
         ("## template: jinja\n#include http://a.example.jp\n", "the template in user_data begins"),
         ("## template: jinja\npackages: [a]\n", "the template in user_data begins"),
         (message(text("x-shellscript", "echo a\n")), "part 1 of user_data begins with"),

@@ -202,8 +202,8 @@ def _need_ours_kept(mergers: _Mergers, shared: list[Any], deletes: bool, part: P
         )
     if shared and (_replaces(ways) or (deletes and "allow_delete" in ways["dict"])):
         raise NameInvalid(
-            f"{_called(part)} has {some(shared)}, and would replace ours by its merge_how:"
-            f" take that out, or {_ADVISED}"
+            f"{_called(part)} has {some(shared)}, and would replace ours by its merge_how"
+            f" or Merge-Type: take that out, or {_ADVISED}"
         )
 
 
@@ -228,9 +228,9 @@ def _check_template(text: str, part: Part, header: _Mergers) -> None:
             return
     _refuse_ours(_OURS_IN_TEMPLATE.findall(text))
     shared = _SHARED_IN_TEMPLATE.findall(text)
-    # Which of several counts is seen only in the guest.
+    # Which of several counts, and whether any does, is seen only in the guest.
     said = [match[0] for match in _MERGE_IN_TEMPLATE.finditer(text)]
-    for own in [_mergers_in_template(each, part) for each in said] or [[]]:
+    for own in [[], *(_mergers_in_template(each, part) for each in said)]:
         if own is not None:
             _need_ours_kept(own + header, shared, True, part)
         elif shared:
