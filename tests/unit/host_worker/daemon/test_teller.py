@@ -22,7 +22,7 @@ from maglica.model.request import (
     State,
     new_request_id,
 )
-from maglica.model.vm import Disk
+from maglica.model.vm import Disk, vm_uuid
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import frames, records
 from maglica.wire import messages as schema
@@ -31,6 +31,7 @@ from support.reports import base
 HOST = "kvm0.example.jp"
 REQUEST = Request(new_request_id(), CloneSpec("vm0.example.jp", "sl6"), State.RUNNING)
 GIB = 1 << 30
+UUID = vm_uuid("vm0")
 
 
 class Pair:
@@ -233,6 +234,16 @@ def test_domains_that_vanish_while_all_is_told_anew_are_dropped(pair: Pair) -> N
     less = replace(report, domains=report.domains[1:])
     assert pair.say(less, shown[1:]) == less
     assert [each.uuid for each in pair.shown()] == sorted(each.uuid for each in shown[1:])
+
+
+def test_a_domain_of_which_nothing_can_be_shown_any_more_stays_in_the_report(pair: Pair) -> None:
+    domain = DomainSummary("vm0", UUID, True, True, True, 1, 512)
+    report = HostReport(domains=(domain,))
+    pair.say(report, (ReportedDomain("vm0", UUID, HOST, "running", True),))
+    assert [each.uuid for each in pair.shown()] == [UUID]
+    assert pair.say(report).domains == (domain,)
+    assert pair.shown() == []
+    assert pair.say(report).domains == (domain,)
 
 
 def test_any_names_on_the_host_get_through(pair: Pair) -> None:

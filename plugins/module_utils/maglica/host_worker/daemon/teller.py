@@ -70,13 +70,15 @@ class Teller:
         ]
         if not self._is_begun:
             self._goal = self._state(report, shown)
-        gone = [key for key in self._told if key not in self._goal]
+        gone = sorted({key[1] for key in self._told if key not in self._goal})
         room = messages.PAGE_ROOM - HELD_BYTES * len(requests) - HELD_BYTES * len(gone)
-        self._sent = {key: entry for key, entry in self._told.items() if key in self._goal}
+        # With a domain goes all that was told of it: what there still is of it comes first, anew.
+        stays = {key: entry for key, entry in self._told.items() if key[1] not in gone}
+        self._sent = dict(stays)
         told: list[tuple[_Key, _Entry]] = []
         self.has_more = False
-        for key, entry in self._goal.items():
-            before = self._told.get(key)
+        for key, entry in sorted(self._goal.items(), key=lambda each: each[0][1] not in gone):
+            before = stays.get(key)
             if before is not None and before.text == entry.text:
                 continue
             room -= len(entry.text) + HELD_BYTES
@@ -85,7 +87,7 @@ class Teller:
                 break
             told.append((key, entry))
             self._sent[key] = entry
-        return Message("hello", self._body(told, sorted({uuid for _kind, uuid in gone}), requests))
+        return Message("hello", self._body(told, gone, requests))
 
     def answered(self, well: bool, everything: bool) -> None:
         """Take in whether the last hello was taken, or everything is to be told anew."""
