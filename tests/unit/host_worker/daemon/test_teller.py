@@ -10,7 +10,7 @@ import pytest
 from maglica.client_worker.known.reports import Reports
 from maglica.host_worker.daemon.teller import Teller
 from maglica.model.moment import Moment
-from maglica.model.reported import PoolState, ReportedDomain, ReportedInterface
+from maglica.model.reported import PoolState, ReportedInterface
 from maglica.model.request import (
     DomainSummary,
     HostReport,
@@ -22,116 +22,19 @@ from maglica.model.request import (
     State,
     new_request_id,
 )
-from maglica.model.vm import Disk, vm_uuid
+from maglica.model.vm import Disk
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import frames, records
 from maglica.wire import messages as schema
 from support.reports import base
+from support.telling import GIB, HOST, Pair, crowd, seen, summary
 
-HOST = "kvm0.example.jp"
 REQUEST = Request(new_request_id(), CloneSpec("vm0.example.jp", "sl6"), State.RUNNING)
-GIB = 1 << 30
-UUID = vm_uuid("vm0")
-
-
-class Pair:
-    """A host and the client worker that hears it."""
-
-    def __init__(self) -> None:
-        self.teller = Teller(HOST)
-        self.reports = Reports()
-        self.told: HostReport | None = None
-        self.sizes: list[int] = []
-
-    def say(
-        self,
-        report: HostReport,
-        shown: tuple[ReportedDomain, ...] = (),
-        held: tuple[Request, ...] = (),
-    ) -> HostReport:
-        """Say hello until all is told; return what the client worker knows then."""
-        self.sizes.clear()
-        for _turn in range(20):
-            self.hear(self.teller.hello(report, shown, held))
-            if not self.teller.has_more:
-                break
-        assert not self.teller.has_more
-        assert self.told is not None
-        return self.told
-
-    def hear(self, message: frames.Message) -> dict:
-        sent = frames.encode(message)
-        self.sizes.append(sum(map(len, sent)))
-        body = schema.asked(message.type, frames.decode(sent).body)
-        self.told = self.reports.take(HOST, body)
-        self.teller.answered(True, self.told is None)
-        return body
-
-    def shown(self) -> list[ReportedDomain]:
-        places = [place for place, _name, _text in self.reports.after(("", ""), {})]
-        return [found for uuid, host in places if (found := self.reports.domain(host, uuid))]
 
 
 @pytest.fixture
 def pair() -> Pair:
     return Pair()
-
-
-def summary(name: str, **changes: object) -> DomainSummary:
-    return replace(DomainSummary(name, new_request_id(), True, True, True, 1, 512), **changes)
-
-
-def seen(domain: DomainSummary, **changes: object) -> ReportedDomain:
-    """A vm with all that vms usually have."""
-    whole = ReportedDomain(
-        name=domain.name,
-        uuid=domain.uuid,
-        host=HOST,
-        state="running",
-        active=True,
-        made=True,
-        image="debian12.original",
-        image_version="0123456789abcdef",
-        request=new_request_id(),
-        created=Moment(1_764_000_000),
-        who="admin",
-        clone_mode="linked",
-        base="0a1b2c3d",
-        vcpus=2,
-        memory_mib=2048,
-        interfaces=(
-            ReportedInterface(
-                "52:54:00:12:34:56",
-                "default",
-                {"lease": ("192.0.2.7",), "agent": ("192.0.2.7", "2001:db8::7")},
-            ),
-        ),
-        disks=(Disk("vda", "disk", "qcow2", f"/images/{domain.name}.qcow2", 10 * GIB, GIB),),
-        tags=("role:web", "site:tokyo"),
-        ssh_host_keys=(f"ssh-ed25519 {'A' * 68}",),
-        customize="offline",
-        customize_reason="asked for",
-    )
-    return replace(whole, **changes)
-
-
-def crowd(count: int) -> tuple[HostReport, tuple[ReportedDomain, ...]]:
-    """A host with so many vms."""
-    domains = tuple(summary(f"vm{number:03}.example.jp") for number in range(count))
-    report = HostReport(
-        cpus=16,
-        memory_total_mib=65536,
-        memory_free_mib=1234,
-        domains=domains,
-        pools=(PoolSummary("default", 1 << 40, 1 << 39),),
-        networks=("default",),
-        bases=(base("debian12.original"),),
-        taken=Moment(1_764_000_000.5),
-        uri="qemu:///system",
-        hostname=HOST,
-        pool_states=(PoolState("default", True, 1 << 40, 1 << 39),),
-    )
-    return report, tuple(map(seen, domains))
 
 
 def test_all_of_a_report_arrives(pair: Pair) -> None:
@@ -237,13 +140,11 @@ def test_domains_that_vanish_while_all_is_told_anew_are_dropped(pair: Pair) -> N
 
 
 def test_a_domain_of_which_nothing_can_be_shown_any_more_stays_in_the_report(pair: Pair) -> None:
-    domain = DomainSummary("vm0", UUID, True, True, True, 1, 512)
-    report = HostReport(domains=(domain,))
-    pair.say(report, (ReportedDomain("vm0", UUID, HOST, "running", True),))
-    assert [each.uuid for each in pair.shown()] == [UUID]
-    assert pair.say(report).domains == (domain,)
+    report, shown = crowd(1)
+    pair.say(report, shown)
+    assert pair.say(report) == report
     assert pair.shown() == []
-    assert pair.say(report).domains == (domain,)
+    assert pair.say(report) == report
 
 
 def test_any_names_on_the_host_get_through(pair: Pair) -> None:
