@@ -158,6 +158,8 @@ class Domain:
         self._uuid = root.findtext("uuid") or ""
         self.active = False
         self.persistent = True
+        # What it runs with, where that is not what it is defined as.
+        self.live: str | None = None
         self.saved = False
         self.undefined_with = 0
         self.snapshots: list[object] = []
@@ -169,6 +171,8 @@ class Domain:
         return self._uuid
 
     def XMLDesc(self, flags: int = 0) -> str:  # noqa: N802
+        if self.active and self.live is not None and not flags & VIR_DOMAIN_XML_INACTIVE:
+            return self.live
         return self.xml
 
     def isActive(self) -> bool:  # noqa: N802

@@ -106,9 +106,10 @@ def test_one_that_has_got_another_name_since_is_left(
     assert imports.host.context.journal.intents(request.id) == ()
 
 
+@pytest.mark.parametrize("dies", [False, True])
 @pytest.mark.parametrize("is_first", [True, False])
 def test_one_that_is_started_as_its_definition_is_taken_back_keeps_it(
-    imports: Imports, monkeypatch: pytest.MonkeyPatch, is_first: bool
+    imports: Imports, monkeypatch: pytest.MonkeyPatch, is_first: bool, dies: bool
 ) -> None:
     if not is_first:
         imports.run(imports.asked(b"a"))
@@ -117,17 +118,54 @@ def test_one_that_is_started_as_its_definition_is_taken_back_keeps_it(
     define = Connection.defineXML
 
     def undefine(domain: Domain, _flags: int) -> None:
-        domain.active, domain.persistent = True, False
+        domain.active, domain.persistent, domain.live = True, False, before
 
     def defined_anew(connection: Connection, xml: str) -> Domain:
-        domain.active = True
+        domain.active, domain.live = True, before
         return define(connection, xml)
 
-    monkeypatch.setattr(Domain, "undefineFlags", undefine)
-    monkeypatch.setattr(Connection, "defineXML", defined_anew)
-    assert imports.cancelled(request).state is State.CANCELLED
+    with monkeypatch.context() as planted:
+        planted.setattr(Domain, "undefineFlags", undefine)
+        planted.setattr(Connection, "defineXML", defined_anew)
+        imports.host.context.journal.cancel(request.id)
+        if dies:
+            planted.setattr(made, "keep_if_started", kill)
+            imports.killed(request)
+        else:
+            imports.run(request)
+    assert imports.run(request).state is State.CANCELLED
     assert (domain.active, domain.persistent, domain.xml) == (True, True, before)
     assert all(path.exists() for path in files)
+    assert imports.host.context.journal.intents(request.id) == ()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("meanwhile", ["nothing", "the old one runs", "edited"])
+def test_what_was_taken_back_is_given_back_to_none_that_does_not_run_with_it(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch, is_first: bool, meanwhile: str
+) -> None:
+    """The undo has died as soon as it had taken the definition."""
+    if not is_first:
+        imports.run(imports.asked(b"a"))
+    old = None if is_first else imports.domain().xml
+    request = defined(imports, monkeypatch, b"b")
+    domain, new = imports.domain(), imports.domain().xml
+    imports.host.context.journal.cancel(request.id)
+    with monkeypatch.context() as planted:
+        planted.setattr(made, "keep_if_started", kill)
+        imports.killed(request)
+    if meanwhile == "edited":
+        # It was started in that moment, and its user has given it a definition since.
+        old = new.replace("</name>", "</name><title>mine</title>")
+        imports.host.connection.defineXML(old)
+        domain = imports.domain()
+        domain.active, domain.live = True, new
+    elif meanwhile != "nothing" and not is_first:
+        domain.active, domain.live = True, old
+    assert imports.run(request).state is State.CANCELLED
+    assert [each.xml for each in imports.host.connection.domains if each.name() == NAME] == (
+        [] if old is None else [old]
+    )
 
 
 def test_no_clone_begins_to_build_upon_what_is_being_taken_back(

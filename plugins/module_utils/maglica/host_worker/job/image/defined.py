@@ -10,9 +10,10 @@ from typing import Any
 
 from ...._deps import need
 from ....disk import nvram
-from ....domain import clone, new_image
+from ....domain import clone, definition, new_image
 from ....domain.new_image import NewImage
 from ....libvirtd import local
+from ....libvirtd.local import inactive_xml
 from ....model.errors import ImageRunning, ImageUnsupported, NotOwn, StorageFailed
 from ....system import locks
 from ...journal.intents import Effect
@@ -52,6 +53,9 @@ def undo(request_id: str, data: dict[str, Any], context: JobContext) -> None:
     given another name: so do its files then, which are in use.
     """
     try:
+        if "taken" in data:
+            _give_back(request_id, data, context)
+            return
         if _defined(request_id, data, context) is None:
             return
         # Meanwhile no clone begins to build upon the version.
@@ -87,9 +91,43 @@ def _take_back(request_id: str, data: dict[str, Any], context: JobContext) -> No
     # At the end, for the above has taken a while, in which somebody may have started it.
     image = made.again(image, context)
     made.check_replaceable(image, context)
+    _announce_taking(request_id, data, image, context)
     with local.errors(f"undo the definition of {data['name']}", context.host):
         if data["before"] is None:
             remove.undefine(image.domain, image.xml, ends=False)
         else:
             context.connect().defineXML(data["before"])
     made.keep_if_started(image, context, "to have it taken back")
+
+
+def _announce_taking(
+    request_id: str, data: dict[str, Any], image: MadeImage, context: JobContext
+) -> None:
+    """Keep the definition that is to be taken, unless an earlier try has."""
+    taken = {**data, "taken": image.xml}
+    if all(intent.data != taken for intent in context.journal.intents(request_id)):
+        context.journal.intend(request_id, Effect.IMAGE, taken)
+
+
+def _give_back(request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """Define an image again as it runs, if it was started as an earlier job took its definition.
+
+    That job died before it could see that. A definition that its user has made since stays.
+    """
+    domain = local.find(context.connect(), data["uuid"], context.host)
+    if domain is None or not local.is_active(domain):
+        return
+    with local.errors(f"give back the definition of {data['name']}", context.host):
+        if domain.isPersistent() and not _is_of(inactive_xml(domain), data["before"]):
+            return
+        runs = definition.describe(domain.XMLDesc(0)).image
+        if runs is not None and runs.newest.request == request_id:
+            context.connect().defineXML(data["taken"])
+
+
+def _is_of(xml: str, before: str | None) -> bool:
+    """Tell whether a definition has the version that the image had before."""
+    if before is None:
+        return False
+    now, then = definition.describe(xml).image, definition.describe(before).image
+    return bool(now and then and now.newest.request == then.newest.request)
