@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 class OwnFiles:
     """What is removed together: volumes, and the files at ``paths``.
 
-    A volume may lie upon one that stands before it, as they were made.
+    A volume may lie upon another: upon one before it, or after it where an older worker named them.
     """
 
     volumes: tuple[OwnVolume, ...] = ()
@@ -119,20 +119,30 @@ def check(own: OwnFiles, context: OwnerContext, uuid: str | None = None) -> None
 def discard(own: OwnFiles, context: OwnerContext) -> None:
     """Remove what may be removed, each for itself; the rest stays and is named in the log.
 
-    For what has no domain any more, or never had one. What lies upon others goes first: if it
-    stays, so do these. Raises StorageFailed for what can't be found out or removed now.
+    For what has no domain any more, or never had one. What others of it lie upon goes after these,
+    in whatever order they are named: if they stay, so does it. Raises StorageFailed for what can't
+    be found out or removed now.
     """
     known = None
     gone: list[str] = []
-    for one in reversed((*own.each(),)):
-        try:
-            if _is_own(one, context):
-                known = known or references.find(context)
-                _check_unused(one, gone, known)
-                remove(one, context)
-            gone.extend(one.all_paths)
-        except NotOwn as error:
-            _log.warning("left where it is: %s", error)
+    # As they are named now, all go at once.
+    todo = [*reversed((*own.each(),))]
+    while True:
+        refused: list[tuple[OwnFiles, NotOwn]] = []
+        for one in todo:
+            try:
+                if _is_own(one, context):
+                    known = known or references.find(context)
+                    _check_unused(one, gone, known)
+                    remove(one, context)
+                gone.extend(one.all_paths)
+            except NotOwn as error:
+                refused.append((one, error))
+        if len(refused) == len(todo):
+            break
+        todo = [one for one, _why in refused]
+    for _one, why in refused:
+        _log.warning("left where it is: %s", why)
 
 
 def remove(own: OwnFiles, context: OwnerContext) -> None:

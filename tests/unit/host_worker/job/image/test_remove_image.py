@@ -7,8 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from maglica.host_worker.job.image import unused_bases
+from maglica.host_worker.job.image import remove_image, unused_bases
 from maglica.host_worker.ownership import own_files
+from maglica.host_worker.ownership.own_files import OwnFiles
 from maglica.model.request import State
 from support.fake_host import DEFINITION, DISK, Killed
 from support.fake_import import Imports, kill
@@ -104,6 +105,24 @@ def test_a_disk_that_somebody_has_taken_since_keeps_what_it_builds_upon(
     )
     assert image.run(request).state is State.DONE
     assert (own.exists(), kept.exists()) == (True, True)
+
+
+def test_a_removal_that_names_its_files_in_another_order_goes_on(
+    image: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As older workers announced them, that were replaced in the middle of it."""
+    request, unneeded = image.removal(), remove_image._unneeded
+
+    def as_before(*arguments: Any) -> OwnFiles:
+        own = unneeded(*arguments)
+        return OwnFiles(own.volumes[::-1], own.paths)
+
+    with monkeypatch.context() as planted:
+        planted.setattr(remove_image, "_unneeded", as_before)
+        planted.setattr(own_files, "discard", kill)
+        image.killed(request)
+    assert image.run(request).state is State.DONE
+    assert image.host.volumes() == []
 
 
 def test_a_removal_that_dies_between_two_files_goes_on(
