@@ -94,6 +94,9 @@ def test_a_certificate_with_a_pattern_in_its_name() -> None:
         (INTERFACES, "iface eth0 inet dhcp\n  hwaddress ether 52:54:00:00:00:09\n", "hwaddress"),
         (INTERFACES, "iface eth0 inet dhcp\n  client 01:02\n", "'client 01:02'"),
         (INTERFACES, "iface lo inet loopback\n  up ip a add 192.0.2.9/32 dev lo\n", "up ip a"),
+        (INTERFACES, "iface lo inet loopback\n add\\\nress 192.0.2.9\n", "'address 192.0.2.9'"),
+        (INTERFACES, "source /etc/network/site/*\n", "'source /etc/network/site/"),
+        (f"{INTERFACES}.d/lan", "source-directory /etc/network/Interfaces.d\n", "d/lan .*'source-"),
         ("boot/grub/grub.cfg", "linux /vmlinuz systemd.machine_id=01\n", "systemd.machine_id"),
         ("etc/ssh/sshd_config", "HostKey /etc/ssh/keys/a\n", "HostKey|host key"),
     ],
@@ -108,6 +111,7 @@ def test_interfaces_that_only_ask_for_an_address_stay() -> None:
     text = (
         "# address 192.0.2.9\nauto lo\niface lo inet loopback\n  address 127.0.0.1\n"
         "allow-hotplug ens3\niface ens3 inet dhcp\n  hwaddress random\nsource interfaces.d/*\n"
+        "source /etc/network/interfaces.d/*.cfg\nsource-directory /run/network/interfaces.d\n"
     )
     guest = FakeFilesystem({**CLEAN, INTERFACES: text, "usr/sbin/ifup": ""})
     assert examine(guest).edits == ()

@@ -76,7 +76,7 @@ def test_used(files: dict[str, str], expected: bool) -> None:
             "  accept_ra 2\n",
             (
                 GuestInterface(
-                    *("eth0", False, "dhcp", ("mtu 9000", "up echo a     b")),
+                    *("eth0", False, "dhcp", ("mtu 9000", "up echo a    b")),
                     inet6_options=("accept_ra 2",),
                 ),
             ),
@@ -131,6 +131,16 @@ def test_a_crowd_of_sourced_files_is_not_read() -> None:
     crowd = {f"file{number}": "#" + "x" * (200 << 10) for number in range(2)}
     with pytest.raises(GuestUnsupported, match="it sources more than 262144 bytes"):
         read(SOURCE, **crowd)
+
+
+def test_files_that_a_sourced_file_sources_are_not_passed_over() -> None:
+    with pytest.raises(GuestUnsupported, match="it sources '/etc/network/site/"):
+        read(SOURCE, lan="source /etc/network/site/*\n")
+
+
+def test_a_line_goes_on_without_a_blank() -> None:
+    found = read("if\\\nace eth0 inet static\n add\\\nress 192.0.2.5/24\n")
+    assert (found.interfaces, found.addresses) == ((GuestInterface("eth0"),), ("192.0.2.5",))
 
 
 def test_files_that_are_not_sourced_do_not_count() -> None:

@@ -43,7 +43,6 @@ _RENDERERS = (
     ("network-manager", ("/usr/sbin/NetworkManager",)),
     ("networkd", ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd")),
 )
-_INTERFACE = re.compile(r"^[ \t]*(iface[ \t]+(?!lo(?:[ \t]|$))\S.*)$", re.MULTILINE)
 _FILE_LIMIT = 64 * 1024
 _BOOT_LIMIT = 1024 * 1024
 _MAX_FILES = 100
@@ -204,10 +203,9 @@ def _beside(filesystem: Filesystem) -> str | None:
     if len(drop_ins) > _MAX_FILES:
         raise GuestUnsupported(f"the guest has {len(drop_ins)} files in {ifupdown.DROP_INS}")
     for path in (ifupdown.INTERFACES, *drop_ins):
-        match = path not in anew and _INTERFACE.search(_text(filesystem, path))
-        if match:
-            said = f"{match[1].strip()[:60]!r}"
-            return f"would configure the network beside {path}, which says {said} already"
+        said = None if path in anew else ifupdown.beside(_text(filesystem, path))
+        if said:
+            return f"would configure the network beside {path}, which says {said[:60]!r} already"
     return None
 
 

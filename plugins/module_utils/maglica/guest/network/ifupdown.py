@@ -20,7 +20,7 @@ from ..filesystem import Filesystem, Kind
 from ..identity import NicIdentity
 from . import config_lines, resolver
 from .family import Family, Network
-from .stacks import gives_address
+from .stacks import gives_address, sources_unseen
 
 INTERFACES = "/etc/network/interfaces"
 DROP_INS = "/etc/network/interfaces.d/*"
@@ -33,7 +33,7 @@ _SOURCED = re.compile(r"(?:/etc/network/)?interfaces\.d(?:/\*)?/?")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,14}")
 _KERNELS = re.compile(r"eth[0-9]{1,4}")
 _STARTS = re.compile(
-    r"iface|mapping|auto|allow-.+|no-auto-down|no-scripts|rename|template|source|source-directory"
+    r"iface|mapping|auto|allow-.+|no-auto-down|no-scripts|rename|template|source(?:-dir(?:ectory)?)?"
 )
 _METHODS = {
     "inet": ("loopback", "static", "dhcp", "manual"),
@@ -78,9 +78,6 @@ def examine(filesystem: Filesystem) -> Network:
     """
     stanzas = list(_parse(_text(filesystem, INTERFACES)))
     sources = [stanza for stanza in stanzas if stanza.keyword.startswith("source")]
-    for stanza in sources:
-        if len(stanza.words) != 1 or not _SOURCED.fullmatch(stanza.words[0]):
-            raise _unsupported(f"it sources {' '.join(stanza.words)[:100]!r}")
     files = filesystem.glob(DROP_INS) if sources else ()
     if len(files) > _MAX_DROP_INS:
         raise _unsupported(f"it sources {len(files)} files, more than {_MAX_DROP_INS}")
@@ -92,8 +89,26 @@ def examine(filesystem: Filesystem) -> Network:
             raise _unsupported(f"it sources more than {_READ_LIMIT} bytes")
         stanzas.extend(_parse(said))
     for stanza in stanzas:
+        _need_known_source(stanza)
         _need_no_addresses_by_commands(filesystem, stanza)
     return replace(_network(stanzas), files=files, drop_ins=bool(sources))
+
+
+def beside(text: str) -> str | None:
+    """Return a line of a file by which it, or one that is not seen, may configure an interface
+    beside those that another file has; None if there is no such line."""
+    for stanza in _parse(text):
+        is_own = stanza.keyword == "iface" and stanza.words[:1] not in ((), ("lo",))
+        if is_own or sources_unseen(stanza.keyword, stanza.words):
+            return " ".join([stanza.keyword, *stanza.words])
+    return None
+
+
+def _need_known_source(stanza: _Stanza) -> None:
+    if stanza.keyword.startswith("source") and (
+        len(stanza.words) != 1 or not _SOURCED.fullmatch(stanza.words[0])
+    ):
+        raise _unsupported(f"it sources {' '.join(stanza.words)[:100]!r}")
 
 
 def _need_no_addresses_by_commands(filesystem: Filesystem, stanza: _Stanza) -> None:
@@ -162,7 +177,7 @@ def _parse(text: str) -> Iterator[_Stanza]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    yield from filter(None, map(str.strip, config_lines.joined(text)))
+    yield from filter(None, map(str.strip, config_lines.joined(text, joint="")))
 
 
 def _network(stanzas: Iterable[_Stanza]) -> Network:

@@ -107,8 +107,22 @@ _OPTION_OF_IFUPDOWN = _line(
 )
 
 
+_SOURCES = ("source", "source-dir", "source-directory")
+# A folder whose files are all looked at, and one that is made anew at each start.
+_SOURCED = re.compile(
+    r"(?:/etc/network/|/run/network/)?interfaces\.d(?:/|/[A-Za-z0-9_*?-][A-Za-z0-9_.*?-]*)?"
+)
+
+
+def sources_unseen(keyword: str, words: Iterable[str]) -> bool:
+    """Tell whether a line of /etc/network/interfaces has files read that nobody looks at here."""
+    return keyword in _SOURCES and not all(map(_SOURCED.fullmatch, words))
+
+
 def _of_ifupdown(text: str) -> str:
-    return _OPTION_OF_IFUPDOWN(text) or _run_by_script(text)
+    lines = (line.split() for line in text.split("\n"))
+    unseen = (" ".join(words) for words in lines if words and sources_unseen(words[0], words[1:]))
+    return _OPTION_OF_IFUPDOWN(text) or _run_by_script(text) or next(unseen, "")
 
 
 _STACKS = (
@@ -268,7 +282,8 @@ def _read(
 
 
 def _static(filesystem: Filesystem, stack: Stack, path: str) -> str:
-    text = "\n".join(config_lines.joined(systemd_files.text(filesystem, path)))
+    joint = "" if stack.name == "ifupdown" else " "
+    text = "\n".join(config_lines.joined(systemd_files.text(filesystem, path), joint=joint))
     if stack.name == "netplan":
         text = without_others(text)
     return stack.static(text).strip()[:100]
