@@ -140,7 +140,7 @@ bench-control: venv ## time the control side: one vm and 100 vms whose clones co
 .PHONY: bench-listing
 bench-listing: venv build/bench/venv/.ready ## time the inventory beside community.libvirt's; writes docs/performance-listing.md
 	@tests/tools/debian-packages libvirt-daemon-system
-	@cd tests && $(OWN_TMP) $(CURDIR)/build/bench/venv/bin/python -m bench.listing
+	@cd tests && PYTHONPATH=../plugins/module_utils $(OWN_TMP) $(CURDIR)/build/bench/venv/bin/python -m bench.listing
 
 .PHONY: bench-images
 bench-images: venv cloud ## time importing an image beside curl, sha256sum and qemu-img; writes docs/performance-images.md
