@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from maglica import _deps
 from maglica.config.config import ClientWorker, Config, HostEntry
-from maglica.fleet import source
 from maglica.fleet.by_libvirt import LibvirtFleet
 from maglica.fleet.by_reports import ReportedFleet
 from maglica.fleet.source import Access, Source
 from maglica.model.errors import ConfigInvalid
+from maglica.wire import client
 from support.reported import FakeReports
 
 HOSTS = (HostEntry("kvm0", "qemu:///system"),)
@@ -78,7 +80,16 @@ def test_a_way_to_the_client_worker_is_closed_again(monkeypatch: pytest.MonkeyPa
         def __exit__(self, *_error: object) -> None:
             said.append("closed")
 
-    monkeypatch.setattr(source, "Client", Client)
+    monkeypatch.setattr(client, "Client", Client)
     with Access(ONLY_PEER, reply_timeout=2.5).opened() as fleet:
         assert fleet.names == ()
     assert said == ["True 2.5", "opened", "closed"]
+
+
+def test_who_asks_libvirt_does_not_import_the_protocol() -> None:
+    program = (
+        f"import sys; sys.path[:0] = {sys.path!r}; import maglica.fleet.source;"
+        " print(*(name for name in sys.modules if name.startswith('maglica.wire')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert done.stdout == b"\n"

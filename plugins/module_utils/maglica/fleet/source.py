@@ -16,7 +16,6 @@ from .. import _deps
 from ..config.config import Config
 from ..libvirtd.host_reader import Reading
 from ..model.errors import ConfigInvalid
-from ..wire.client import Client
 from .by_libvirt import LibvirtFleet
 from .by_reports import ReportedFleet, Reports
 from .snapshot import Found, OnHost, Place, Snapshot, every_host
@@ -100,6 +99,10 @@ class Access:
         if self.chosen() is Source.LIBVIRT:
             yield self._by_libvirt()
             return
+        # The whole protocol, with all that can be asked for: who asks libvirt needs none of it, and
+        # an inventory is read at the start of each command.
+        from ..wire.client import Client  # noqa: PLC0415
+
         with Client(self.config, reply_timeout=self.reply_timeout) as client:
             yield ReportedFleet(client, self.config.hosts)
 
