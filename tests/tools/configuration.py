@@ -179,13 +179,19 @@ def kind(reader: Any) -> str:
     }
     if reader in known:
         return known[reader]
-    try:
-        reader("\0", Path())
-    except ValueError as error:
-        says = str(error)
+    says = _refusal(reader)
     if (among := re.search(r" is none of (.+)", says)) is not None:
         return ", ".join(f"`{each}`" for each in among[1].split(", "))
     return says.partition(" is not ")[2]
+
+
+def _refusal(reader: Any) -> str:
+    """Return what a reader says of a value that none takes."""
+    try:
+        reader("\0", Path())
+    except ValueError as error:
+        return str(error)
+    raise SystemExit(f"{reader} takes anything")
 
 
 def _plain(value: Any) -> str:

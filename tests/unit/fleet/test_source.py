@@ -73,7 +73,7 @@ def test_a_way_to_the_client_worker_is_closed_again(monkeypatch: pytest.MonkeyPa
             super().__init__(())
             said.append(f"{config is ONLY_PEER} {reply_timeout}")
 
-        def __enter__(self) -> Client:
+        def __enter__(self) -> FakeReports:
             said.append("opened")
             return self
 

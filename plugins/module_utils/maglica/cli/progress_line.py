@@ -86,7 +86,7 @@ class Line:
         if len(self._newest) > 1:
             parts = [tally.line(self._newest.values())]
         else:
-            (request,) = self._newest.values()
+            request = next(iter(self._newest.values()))
             # Where there is a bar, it needs the room.
             where = f" on {request.host}" if request.host and not counted else ""
             parts = [f"{request.name}: {_stands(request)}{where}"]
