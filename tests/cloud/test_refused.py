@@ -29,8 +29,8 @@ def test_what_no_host_can_do(cloud: Cloud, arguments: dict, words: list[str]) ->
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("../etc/passwd", "no name for a vm"),
-        ("<name/>", "no name for a vm"),
+        ("../etc/passwd", "not a valid name for a vm"),
+        ("<name/>", "not a valid name for a vm"),
         ("x" * 65, "hostname: needed"),
     ],
 )

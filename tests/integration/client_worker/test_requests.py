@@ -101,7 +101,7 @@ def test_name_on_a_host_that_is_down_is_taken(tmp_path: Path) -> None:
         ({"interfaces": [{"network": "dmz"}]}, "network_unknown: .*there is no network dmz"),
         (
             {"name": "vm1.example.jp; reboot"},
-            "message_invalid: submit.requests.0..spec.hostname: needed, since .*no host name",
+            "message_invalid: submit.requests.0..spec.hostname: needed, .*valid host name",
         ),
     ],
 )
@@ -136,7 +136,8 @@ def test_host_down_is_refused_and_comes_back(tmp_path: Path) -> None:
         assert "host_down: cannot clone vm1" in client.clone_error("vm1", host="kvm0")
         spec = StopSpec("vm0", new_request_id(), "kvm0")
         stop = client.error("submit", id=new_request_id(), kind="stop", spec=spec)
-        assert stop == ("host_down: cannot stop vm0 on host kvm0: its host worker does not answer")
+        text = "host_down: cannot stop vm0 on host kvm0: its host worker does not answer"
+        assert stop.startswith(text)
         # What was accepted waits for the host.
         assert [request.id for request in host.hello()["requests"]] == [first.id]
         assert client.clone("vm1").host == "kvm0"
@@ -235,7 +236,7 @@ def test_welcome_brings_what_a_host_does_not_have(client: Peer, kvm0: Host) -> N
 def test_result_must_be_of_that_request(client: Peer, kvm0: Host) -> None:
     request = client.clone("vm0.example.jp")
     for body, text in (
-        ({"state": "running"}, "no end of a request"),
+        ({"state": "running"}, "not the end of a request"),
         ({"state": "failed"}, "result.failure: missing"),
         ({"state": "done"}, "not the vm that this request makes"),
     ):

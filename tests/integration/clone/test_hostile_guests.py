@@ -67,5 +67,5 @@ def test_a_name_that_is_no_utf8_is_told(tmp_path: Path) -> None:
     tree = guest.make_tree(tmp_path / "tree")
     (tree / "etc/network/interfaces.d/caf\udce9").touch()
     base = make_base(tmp_path, tree)
-    with pytest.raises(GuestUnsupported, match=r"interfaces.d/\* in the guest: .* no UTF-8"):
+    with pytest.raises(GuestUnsupported, match=r"interfaces.d/\* in the guest: .* not UTF-8"):
         prepare_offline([Drive(str(base), "qcow2")])

@@ -43,7 +43,7 @@ def open_key(host: HostWorker) -> str:
 
 def lose_state(host: HostWorker) -> str:
     host.options["state_dir"] = "nowhere"
-    return "[host_worker] state_dir: " + str(host.folder / "nowhere") + " is no folder"
+    return "[host_worker] state_dir: " + str(host.folder / "nowhere") + " is not a folder"
 
 
 @pytest.mark.parametrize("spoil", [misspell, lose_key, open_key, lose_state])

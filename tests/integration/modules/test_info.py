@@ -161,7 +161,7 @@ def test_which_address(runner: Runner) -> None:
         assert vm["interfaces"][0]["addresses"] != []
     (bad,) = runner.modules(("maglica_vm_info", {"address_networks": ["10.0.0.1/8"]}))
     assert bad["code"] == "config_invalid"
-    assert "'10.0.0.1/8' is no range" in bad["msg"]
+    assert "'10.0.0.1/8' is not a range" in bad["msg"]
 
 
 def _undocumented(shown: Any, documented: dict[str, Any], path: str) -> list[str]:
