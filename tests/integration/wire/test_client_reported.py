@@ -14,6 +14,7 @@ from maglica.config.config import Config, Library
 from maglica.model.errors import MessageInvalid
 from maglica.model.plain import lean
 from maglica.model.reported import ReportedDomain, ReportedHost
+from maglica.model.request import DomainSummary
 from maglica.model.vm import vm_uuid
 from maglica.wire.client import Client
 from maglica.wire.frames import Message
@@ -53,7 +54,11 @@ def test_an_observer_gets_all_from_a_real_client_worker(worker: Worker) -> None:
     }
     for name in HOSTS:
         host = worker.host(name)
-        body = {"report": report(), "requests": [], "shown": [lean(each) for each in shown[name]]}
+        there = (
+            DomainSummary(each.name, each.uuid, True, True, True, 1, 512) for each in shown[name]
+        )
+        told = [lean(each) for each in shown[name]]
+        body = {"report": report(*there), "requests": [], "shown": told}
         assert host.ask("hello", host=name, **body)[0] == "welcome"
     config = Config(worker.config_file, worker.where, library=Library(key))
     with Client(config) as client:
