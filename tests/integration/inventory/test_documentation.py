@@ -15,7 +15,7 @@ import yaml
 from maglica.model.reported import ReportedDomain
 from maglica.model.vm import vm_uuid
 from support.client_worker import Worker
-from support.reports import report
+from support.reports import report, showing
 
 from .conftest import Inventory, Listed
 
@@ -74,7 +74,7 @@ def _client_worker(inventory: Inventory) -> Iterator[None]:
         worker.start()
         name = "vm0.example.jp"
         vm = ReportedDomain(name, vm_uuid(name), "kvm0.example.jp", "running", True)
-        said = {"report": report(), "requests": [], "shown": [vm]}
+        said = {"report": showing(report(), [vm]), "requests": [], "shown": [vm]}
         assert worker.host(vm.host).ask("hello", host=vm.host, **said)[0] == "welcome"
         worker.library("alice").replace(folder / "maglica.conf")
         yield
