@@ -10,11 +10,9 @@ removes what a killed run has left.
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import fcntl
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -25,9 +23,10 @@ _TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(_TESTS), str(_TESTS / "cloud")]
 
 from support.run import CHECKOUT, CloudError, remove_tree, run, say, step  # noqa: E402
-from testbed import roots  # noqa: E402 - after the import path is set
+from testbed import packages, roots  # noqa: E402 - after the import path is set
 from testbed.cgroups import make_cgroups, remove_cgroups  # noqa: E402
 from testbed.layout import layout  # noqa: E402
+from testbed.namespaces import entered, networked  # noqa: E402
 from testbed.remains import remove_propagated  # noqa: E402
 
 BUILD = CHECKOUT / "build"
@@ -39,27 +38,9 @@ PACKAGES = (
     *("mmdebstrap", "debian-archive-keyring", "systemd-container", "git", "iproute2"),
     *("slirp4netns", "util-linux"),
 )
-# How this machine's packages are found: files and folders that are copied, if they are there.
-CONFIGURATION = (
-    *("/etc/apt/sources.list", "/etc/apt/sources.list.d", "/etc/apt/apt.conf.d"),
-    *(
-        "/etc/apt/preferences.d",
-        "/etc/apt/trusted.gpg",
-        "/etc/apt/trusted.gpg.d",
-        "/etc/apt/keyrings",
-        "/etc/apt/auth.conf.d",
-    ),
-    *("/etc/pip.conf", "/etc/xdg/pip", "/root/.config/pip", "/root/.pip"),
-    *("/etc/ssl/certs/ca-certificates.crt", "/usr/local/share/ca-certificates"),
-)
 DEVICES = ("/dev/net/tun", "/dev/fuse", "/dev/kvm")
-# Hooks that call programs which a bare machine does not have.
-HOOKS = ("20packagekit", "50appstream")
-VARIABLES = ("PIP_", "SSL_", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy")
 
-# Processes, mounts and network are in namespaces of their own, so that a kill of this program,
-# however it happens, leaves none of them. The network is slirp's: it needs no address, route or
-# firewall rule of this machine, on which the cloud inside would otherwise make its bridge.
+# In namespaces of their own: the cloud inside makes its bridge in this network.
 _ENTER = """
 set -e
 for group in $CGROUPS; do echo $$ > "$group/cgroup.procs"; done
@@ -126,8 +107,10 @@ def machine(root: Path, steps: list[str]) -> int:
     say(f"{commit[:12]} on a bare Debian: make {', make '.join(steps)}")
     with contextlib.ExitStack() as stack:
         process = stack.enter_context(started(root, binds))
-        stack.enter_context(networked(process))
+        stack.enter_context(networked(process, "--configure"))
+        assert process.stdin is not None
         assert process.stdout is not None
+        process.stdin.close()
         for line in process.stdout:
             # The console is a terminal, whose lines end in more than one character.
             print(line.decode(errors="replace").rstrip("\r\n"), flush=True)
@@ -147,15 +130,7 @@ def clone(target: Path) -> str:
 
 def configure(upper: Path, steps: list[str]) -> list[Path]:
     """Write what is this run's into the machine; return the folders that it must see."""
-    for source in map(Path, CONFIGURATION):
-        target = upper / source.relative_to("/")
-        if source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            run("cp", "-rL", source, target)
-    for hook in HOOKS:
-        (upper / "etc/apt/apt.conf.d" / hook).unlink(missing_ok=True)
-    chosen = {key: value for key, value in os.environ.items() if key.startswith(VARIABLES)}
-    environment = " ".join(f'"{key}={value}"' for key, value in chosen.items())
+    environment = " ".join(f'"{key}={value}"' for key, value in packages.variables().items())
     manager = ("[Manager]", "ShowStatus=no", "LogLevel=warning")
     files = {
         "etc/bare": f"BARE_TARGETS={' '.join(steps)}\n",
@@ -167,25 +142,7 @@ def configure(upper: Path, steps: list[str]) -> list[Path]:
     for path, text in files.items():
         (upper / path).parent.mkdir(parents=True, exist_ok=True)
         (upper / path).write_text(text)
-    # The layer covers /root, which is private.
-    (upper / "root").mkdir(mode=0o700, exist_ok=True)
-    return [path for path in package_folders(chosen) if path.is_dir()]
-
-
-def package_folders(variables: dict[str, str]) -> set[Path]:
-    """Return the folders on this machine in which pip is told to look for packages."""
-    words = " ".join(value for key, value in variables.items() if key.startswith("PIP_"))
-    for path in ("/etc/pip.conf", "/etc/xdg/pip/pip.conf", "/root/.config/pip/pip.conf"):
-        parser = configparser.RawConfigParser()
-        parser.read(path)
-        words += "".join(f" {value}" for part in parser.values() for value in part.values())
-    folders = {word.removeprefix("file://") for word in words.split()}
-    # An index refers to the files beside it.
-    return {
-        path.parent if path.name == "simple" else path
-        for path in map(Path, folders)
-        if path.is_absolute() and not path.is_relative_to("/etc")
-    }
+    return packages.give(upper)
 
 
 @contextlib.contextmanager
@@ -193,9 +150,6 @@ def started(root: Path, binds: list[Path]) -> Iterator[subprocess.Popen[bytes]]:
     """Have a machine for the block; it boots when it is told to, by a line."""
     devices = [path for path in map(Path, DEVICES) if path.exists()]
     command = [
-        *("setpriv", "--pdeathsig", "KILL"),
-        *("unshare", "--mount", "--propagation", "private", "--net"),
-        *("--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", _ENTER, "sh"),
         *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit"),
         *(f"--machine={name()}", "--hostname=bare", f"--directory={STATE / 'root'}"),
         # Not on the overlay: the cloud's own overlays and QEMU's disks lie in it.
@@ -206,67 +160,14 @@ def started(root: Path, binds: list[Path]) -> Iterator[subprocess.Popen[bytes]]:
         *("--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=read-only"),
     ]
     environment = {
-        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "CGROUPS": " ".join(map(str, make_cgroups(name()))),
         "OVERLAY": f"lowerdir={root},upperdir={STATE / 'upper'},workdir={STATE / 'work'}",
         "ROOT": str(STATE / "root"),
         # A machine may change its kernel's settings, such as ip_forward.
         "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1",
     }
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        if first != b"ready\n":
-            words = (first + process.stdout.read()).decode(errors="replace")
-            raise CloudError(f"the machine can't be started: {words}")
-        handle = os.pidfd_open(inner(process))
-        try:
-            yield process
-        finally:
-            # The first process of a namespace is gone when all of them are.
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-            select.select([handle], [], [])
-            os.close(handle)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def inner(machine: subprocess.Popen[bytes]) -> int:
-    """Return the process that `unshare` has started in the new namespaces."""
-    return int(Path(f"/proc/{machine.pid}/task/{machine.pid}/children").read_text())
-
-
-@contextlib.contextmanager
-def networked(machine: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Give the machine a network that leads out by way of a process here, and let it boot."""
-    ready, tell = os.pipe()
-    command = ["setpriv", "--pdeathsig", "KILL", "slirp4netns", "--configure", "--mtu=1400"]
-    command += [f"--ready-fd={tell}", str(inner(machine)), "tap0"]
-    slirp = subprocess.Popen(
-        command, pass_fds=[tell], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    os.close(tell)
-    try:
-        if os.read(ready, 1) != b"1":
-            raise CloudError(f"slirp4netns: {slirp.communicate()[0].strip()}")
-        assert machine.stdin is not None
-        machine.stdin.write(b"\n")
-        machine.stdin.close()
-        yield
-    finally:
-        os.close(ready)
-        slirp.kill()
-        slirp.wait()
+    with entered(_ENTER, *command, env=environment) as process:
+        yield process
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from support.run import CloudError, run
@@ -28,7 +29,7 @@ def lay_out(cloud: Layout, host: Host, root: Path, template: Path) -> str:
     """Write what is the host's own into its layer; return its public SSH host key."""
     for folder in (host.root, host.upper, host.folder / "work", host.images):
         folder.mkdir(parents=True)
-    layer = _Layer(host.upper, root)
+    layer = Layer(host.upper, root)
     layer.write("etc/hostname", f"{host.name}\n")
     layer.write("etc/hosts", texts.hosts_file(cloud))
     layer.write("etc/systemd/network/10-host0.network", texts.host_network(cloud, host))
@@ -48,7 +49,7 @@ def lay_out(cloud: Layout, host: Host, root: Path, template: Path) -> str:
     return key.with_suffix(".pub").read_text()
 
 
-class _Layer:
+class Layer:
     """The upper layer of an overlay, whose folders must look like those that they cover."""
 
     def __init__(self, upper: Path, lower: Path) -> None:
@@ -78,21 +79,38 @@ def start(cloud: Layout, host: Host, root: Path, kvm: bool) -> subprocess.Popen[
     """Start the host's machine on the shared `root`; return its container manager.
 
     It lives on when this program ends.
+    """
+    read_only = [f"{cloud.offered}:{texts.OFFERED}"] if host == cloud.client else []
+    return boot(host, root, bridge=cloud.bridge, kvm=kvm, read_only=read_only)
+
+
+def boot(
+    host: Host,
+    root: Path,
+    *,
+    bridge: str,
+    kvm: bool,
+    read_only: Sequence[str] = (),
+    within: Sequence[str] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a machine on `root`, with its network on `bridge`; return its container manager.
 
     Its file system is mounted in a mount namespace of its own, so it ends with its processes and
-    nobody who searches this machine's folders walks into it.
+    nobody who searches this machine's folders walks into it. `within` is a command that runs
+    another one in namespaces which are there already.
     """
     devices = ["/dev/net/tun", *(["/dev/kvm"] if kvm else [])]
     command = [
+        *within,
         *("unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER, "sh"),
         *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit"),
         f"--machine={host.machine}",
         f"--hostname={host.name}",
         f"--directory={host.root}",
         f"--bind={host.images}:{texts.IMAGES}",
-        *([f"--bind-ro={cloud.offered}:{texts.OFFERED}"] if host == cloud.client else []),
+        *(f"--bind-ro={what}" for what in read_only),
         *(f"--bind={device}" for device in devices),
-        f"--network-bridge={cloud.bridge}",
+        f"--network-bridge={bridge}",
         "--capability=all",
         "--system-call-filter=@module @raw-io @mount",
         *("--link-journal=no", "--resolv-conf=off", "--timezone=off"),

@@ -54,6 +54,24 @@ def test_a_host_is_reached_as_ansible_does_unless_it_is_said(
     assert read.hosts == (config.HostEntry("kvm0", uri, 1),)
 
 
+@pytest.mark.parametrize(
+    ("hosts", "may_use_it", "asked"),
+    [
+        (["server"], True, ["server"]),
+        (["server"], False, []),
+        # Where others are named, one that is missing would be missed.
+        (["server", "kvm1"], False, ["server", "kvm1"]),
+    ],
+)
+def test_who_may_not_use_libvirt_on_the_only_machine_asks_the_client_worker(
+    hosts: list[str], may_use_it: bool, asked: list[str]
+) -> None:
+    known = {host: {} for host in hosts} | {"server": {"maglica_host_uri": "qemu:///system"}}
+    seen = {"stat": {"writeable": may_use_it}}
+    read = conf("library", "maglica.conf.j2", hostvars=known, library_own_libvirtd=seen)
+    assert [host.name for host in read.hosts] == asked
+
+
 def test_a_user_s_images_are_written_for_the_catalog() -> None:
     image = {"url": "https://example.com/a.img?b=c%d", "checksum": f"sha256:{'a' * 64}"}
     for images in ({}, {"golden": {**image, "firmware": "uefi"}, "other": image}):
