@@ -299,9 +299,10 @@ notes:
   - "Variables of each host: C(maglica_kind) (V(host)), C(maglica_name), C(maglica_uri),
     C(maglica_weight), C(maglica_reachable), C(maglica_hostname), C(maglica_cpus),
     C(maglica_memory_total_mib), C(maglica_memory_free_mib), C(maglica_libvirt_version),
-    C(maglica_hypervisor_version), C(maglica_pools) (a list of C(name), C(active),
-    C(capacity_bytes), C(free_bytes)), C(maglica_networks), and C(maglica_seconds), which reading
-    it took (V(null) with O(source=client_worker))."
+    C(maglica_hypervisor_version), C(maglica_worker_version) (of its host worker; V(null) with
+    O(source=libvirt)), C(maglica_pools) (a list of C(name), C(active), C(capacity_bytes),
+    C(free_bytes)), C(maglica_networks), and C(maglica_seconds), which reading it took (V(null) with
+    O(source=client_worker))."
   - What the cache has (see O(cache)) is not used after the same user has changed something by
     M(maglica.cloud.maglica_vm), M(maglica.cloud.maglica_vms), M(maglica.cloud.maglica_image) or the
     command C(maglica), nor with C(meta=refresh_inventory) or C(--flush-cache).

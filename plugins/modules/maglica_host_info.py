@@ -52,6 +52,7 @@ hosts:
       memory_free_mib: 40960
       libvirt_version: 9.0.0
       hypervisor_version: 7.2.13
+      worker_version: null
       pools:
         - name: default
           active: true
@@ -101,6 +102,12 @@ hosts:
       returned: always
     hypervisor_version:
       description: The version of the hypervisor.
+      type: str
+      returned: always
+    worker_version:
+      description:
+        - The version of its host worker, as C(0.1.0+3f2a1b9c0d1e), with the digest of the library's
+          files behind the collection's version, with O(source=client_worker); otherwise none.
       type: str
       returned: always
     pools:

@@ -103,6 +103,7 @@ _STRINGS = {
     "uri": "qemu:///system",
     "libvirt_version": "11.3.0",
     "hypervisor_version": "10.0.2",
+    "worker_version": "0.1.0+3f2a1b9c0d1e",
 }
 # What a body has besides records.
 _PLAIN: dict[str, Any] = {
@@ -224,6 +225,7 @@ def _body_field(direction: str, kind: str, name: str) -> Any:
         "shown": [record(ReportedDomain)],
         "submit.requests": [clone, {"id": OTHER_UUID, "again": UUID}],
         "hello.requests": [_HELD],
+        "worker": {"version": "0.1.0+3f2a1b9c0d1e", "instance": UUID},
         "wait.requests": [_WATCHED],
         "errors": [{"id": UUID, "code": "no_room", "text": "no room"}],
     }

@@ -8,7 +8,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 from maglica.model import request
-from support.report_values import host_statuses, reported_domains, reported_hosts, reports
+from support.report_values import (
+    host_statuses,
+    reported_domains,
+    reported_hosts,
+    reports,
+    workers,
+)
 from support.values import (
     byte_counts,
     domain_names,
@@ -85,6 +91,7 @@ ASKED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "since": texts(64),
             "digest": texts(64),
             "more": st.booleans(),
+            "worker": workers,
             **features,
         },
     ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 
 from hypothesis import strategies as st
-from maglica.model import reported, request
+from maglica.model import reported, request, worker
 from maglica.model.image import ImageVersion
 from support.values import (
     byte_counts,
@@ -81,6 +81,7 @@ reported_hosts = st.builds(
     memory_total_mib=maybe(byte_counts),
     memory_free_mib=maybe(byte_counts),
     pools=tuples(pool_states),
+    worker_version=maybe(texts(40)),
     **_shown_of_host,
 )
 domains = st.builds(
@@ -163,4 +164,6 @@ host_statuses = st.builds(
     seen=maybe(moments),
     weight=numbers,
     report=reports,
+    worker_version=maybe(texts(40)),
 )
+workers = st.builds(worker.Worker, version=texts(40), instance=uuids)

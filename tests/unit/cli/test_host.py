@@ -20,7 +20,9 @@ from support.fake_client import FakeClient
 
 def test_host_list(run: Callable[..., Ran], fake: FakeClient) -> None:
     report = replace(HOST1.report, problem="libvirtd does not answer")
-    fake._hosts["host1.example.jp"] = replace(HOST1, alive=False, weight=2.5, report=report)
+    fake._hosts["host1.example.jp"] = replace(
+        HOST1, alive=False, weight=2.5, report=report, worker_version="0.1.0+3f2a1b9c0d1e"
+    )
     lines = run("host", "list").out.split("\n")
     assert lines[0].split() == [
         "Name",
@@ -31,11 +33,12 @@ def test_host_list(run: Callable[..., Ran], fake: FakeClient) -> None:
         "free",
         "Images",
         "Vms",
+        "Version",
         "Problem",
     ]
-    assert lines[2].split() == ["host0.example.jp", "up", "1", "8", "8192/16384", "2", "1", "-"]
-    assert lines[3].split(maxsplit=7) == [
-        *["host1.example.jp", "down", "2.5", "8", "8192/16384", "1", "1"],
+    assert lines[2].split() == ["host0.example.jp", "up", "1", "8", "8192/16384", "2", "1", "-", "-"]
+    assert lines[3].split(maxsplit=8) == [
+        *["host1.example.jp", "down", "2.5", "8", "8192/16384", "1", "1", "0.1.0+3f2a1b9c0d1e"],
         "libvirtd does not answer",
     ]
 

@@ -127,6 +127,13 @@ def test_both_sources_give_the_same_inventory() -> None:
     assert host["pools"] and host["reachable"]
 
 
+def test_the_version_of_a_host_s_worker_is_shown() -> None:
+    told = (replace(KVM0, worker_version="0.1.0+3f2a1b9c0d1e"), KVM1)
+    shown = _inventory(_fleet(hosts=told).snapshot(Reading()))
+    assert shown["kvm0"][1]["worker_version"] == "0.1.0+3f2a1b9c0d1e"
+    assert shown["kvm1"][1]["worker_version"] is None
+
+
 def test_each_is_as_old_as_its_host_s_report(clock: list[float]) -> None:
     seen = _fleet().snapshot(Reading())
     # As old as it is when it is shown: it may have been in a cache meanwhile.

@@ -28,6 +28,7 @@ def host(status: HostStatus) -> dict[str, Any]:
         "networks": list(report.networks),
         "vms": [domain.name for domain in domains if not domain.is_image],
         "images": [domain.name for domain in domains if domain.is_image],
+        "worker_version": status.worker_version,
         "problem": report.problem,
         "leftovers": [{**plain(each), "command": each.command} for each in report.leftovers],
     }

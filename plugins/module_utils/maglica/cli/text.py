@@ -187,10 +187,11 @@ def host_table(hosts: Iterable[HostStatus]) -> str:
                 f"{report.memory_free_mib}/{report.memory_total_mib}",
                 images,
                 len(report.domains) - images,
+                status.worker_version,
                 report.problem,
             )
         )
-    titles = ("Name", "State", "Weight", "CPUs", "MiB free", "Images", "Vms", "Problem")
+    titles = ("Name", "State", "Weight", "CPUs", "MiB free", "Images", "Vms", "Version", "Problem")
     return table(titles, rows)
 
 

@@ -12,7 +12,7 @@ from ..model.errors import MessageInvalid, RequestCancelled, RequestUnknown
 from ..model.moment import Moment
 from ..model.plain import plain
 from ..model.request import Failure, HostStatus, Request, State
-from ..wire import messages
+from ..wire import features, messages
 from ..wire.fitting import fitting
 from ..wire.frames import Message
 from .admission import accept, foresee
@@ -207,17 +207,20 @@ def hosts(context: Context, call: Call) -> Message:
     """Show the hosts by name, from the one after ``after`` on, as many as fit."""
     names = [name for name in context.hosts.names() if name > call.body.get("after", "")]
     asked = names[:SHOWN_AT_ONCE]
-    page, more = messages.page((_status(context, name) for name in asked), ANSWER_ROOM)
+    told = (features.known_to(call.features, plain(_status(context, name))) for name in asked)
+    page, more = messages.page(told, ANSWER_ROOM)
     more = more or len(asked) < len(names)
     if names and not page:
         # One host alone may have so many domains: what can be told of it is told.
         first = _status(context, names[0])
         report = fitting(first.report, messages.PAGE_ROOM - _STATUS_MARGIN)
-        page, more = messages.page([replace(first, report=report)])[0], len(names) > 1
+        one = features.known_to(call.features, plain(replace(first, report=report)))
+        page, more = messages.page([one])[0], len(names) > 1
     return Message("hosts", {"hosts": page, "more": more})
 
 
 def _status(context: Context, name: str) -> HostStatus:
     candidate, seen = context.hosts.candidates[name], context.hosts.seen(name)
     heard = Moment(seen) if seen else None
-    return HostStatus(name, candidate.alive, heard, candidate.weight, context.hosts.shown(name))
+    report, version = context.hosts.shown(name), context.hosts.worker_version(name)
+    return HostStatus(name, candidate.alive, heard, candidate.weight, report, version)

@@ -14,7 +14,7 @@ from ..model.request import Request, Spec, State
 from ..model.vm import Domain, vm_uuid
 from ..verbs import table
 from ..verbs.verb import Leaves, OnVm
-from ..wire import messages
+from ..wire import features, messages
 from ..wire.frames import Message
 from .state import Call, Context, acknowledge, fits, for_host, waits_for_turn
 
@@ -31,6 +31,8 @@ def hello(context: Context, call: Call) -> Message:
     A report counts when all of it is there.
     """
     host = call.body["host"]
+    if "worker" in call.body or features.WORKERS not in call.features:
+        context.hosts.meet(host, call.body.get("worker"))
     report = context.hosts.reports.take(host, call.body)
     if report is not None and not call.body.get("more", False):
         context.hosts.hear(host, report, context.clock(), context.wall())

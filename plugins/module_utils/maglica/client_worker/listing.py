@@ -13,6 +13,7 @@ from typing import Any
 from ..model.errors import MessageInvalid
 from ..model.plain import lean
 from ..model.reported import ReportedHost
+from ..wire import features
 from ..wire.fitting import size
 from ..wire.frames import Message
 from ..wire.messages import PAGE_ROOM
@@ -35,7 +36,7 @@ def domains(context: Context, call: Call) -> Message:
         for each in context.hosts.names():
             if each <= name or (on and each not in on):
                 continue
-            entry = lean(_host(context, each))
+            entry = features.known_to(call.features, lean(_host(context, each)))
             room -= size(entry) + 1
             if room < 0 and hosts:
                 return _page(hosts, found, f"{_HOST} {name}")
@@ -89,4 +90,5 @@ def _host(context: Context, name: str) -> ReportedHost:
         pools=report.pool_states,
         networks=report.networks,
         problems=report.problems,
+        worker_version=context.hosts.worker_version(name),
     )

@@ -243,6 +243,7 @@ def _host(host: ReportedHost, uri: str | None, reported: Moment) -> Host:
         pools=host.pools,
         networks=host.networks,
         reported=reported,
+        worker_version=host.worker_version,
     )
 
 

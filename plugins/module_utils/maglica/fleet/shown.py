@@ -164,6 +164,7 @@ def _host(found: Host) -> dict[str, Any]:
         "memory_free_mib": found.memory_free_mib,
         "libvirt_version": found.libvirt_version,
         "hypervisor_version": found.hypervisor_version,
+        "worker_version": found.worker_version,
         "pools": [asdict(pool) for pool in found.pools],
         "networks": list(found.networks),
         "seconds": None if found.seconds is None else round(found.seconds, 3),

@@ -44,7 +44,8 @@ class Host:
     """A host that answered. ``memory_free_mib`` and ``pools`` are None when read minimally.
 
     ``uri`` is how its libvirtd is reached from here, if that is known; ``seconds`` is how long
-    that took to answer. ``reported`` is when it reported what it is, where it was not asked.
+    that took to answer. ``reported`` is when it reported what it is, where it was not asked,
+    and ``worker_version`` that of the host worker that did.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Host:
     pools: tuple[PoolState, ...] = ()
     networks: tuple[str, ...] = ()
     reported: Moment | None = None
+    worker_version: str | None = None
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ class ReportedHost:
     report, None if there is none.
     ``libvirt_error``: why the domains may be out of date though it reports: what its libvirtd
     answers, or that it does not. ``networks`` are the active ones. ``problems`` are texts about
-    single things that could not be read.
+    single things that could not be read. ``worker_version``: of its host worker.
     """
 
     name: str
@@ -112,3 +112,4 @@ class ReportedHost:
     pools: tuple[PoolState, ...] = ()
     networks: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    worker_version: str | None = None

@@ -1,8 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The values that the components exchange: frozen, with no behaviour beyond questions about them.
-Sizes are in bytes or MiB as the field's name says.
-"""
+"""The values that the components exchange: frozen; a size's name says whether it is bytes or MiB."""
 
 from __future__ import annotations
 
@@ -327,13 +325,15 @@ class HostReport:
 
 @dataclass(frozen=True)
 class HostStatus:
-    """A host as the client worker sees it; ``seen`` is when its last hello came, if any."""
+    """A host as the client worker sees it; ``seen`` is when its last hello came, if any, and
+    ``worker_version`` that of its host worker."""
 
     host: str
     alive: bool
     seen: Moment | None
     weight: float
     report: HostReport
+    worker_version: str | None = None
 
 
 @dataclass(frozen=True)

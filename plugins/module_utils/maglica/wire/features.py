@@ -13,15 +13,19 @@ from typing import Any
 
 # ``done`` and ``total`` of a host's progress, and of a request.
 PROGRESS_COUNTS = "progress_counts"
-OWN: tuple[str, ...] = (PROGRESS_COUNTS,)
+# ``worker`` of a host's hello, and ``worker_version`` of what is told of hosts.
+WORKERS = "workers"
+OWN: tuple[str, ...] = (PROGRESS_COUNTS, WORKERS)
 
-# The optional fields of a request, by the feature that they come with.
-_OF_REQUESTS = {PROGRESS_COUNTS: ("done", "total")}
+# The optional fields of a request and of a host, by the feature that they come with.
+_FIELDS = {PROGRESS_COUNTS: ("done", "total"), WORKERS: ("worker_version",)}
 
 
-def known_to(features: Collection[str], request: dict[str, Any]) -> dict[str, Any]:
-    """Return a plain request with those fields only that a peer of these ``features`` knows."""
-    for feature, fields in _OF_REQUESTS.items():
+def known_to(features: Collection[str], told: dict[str, Any]) -> dict[str, Any]:
+    """Return a plain request, or a host, with those fields only that a peer of these ``features``
+    knows.
+    """
+    for feature, fields in _FIELDS.items():
         if feature not in features:
-            request = {name: value for name, value in request.items() if name not in fields}
-    return request
+            told = {name: value for name, value in told.items() if name not in fields}
+    return told

@@ -136,6 +136,7 @@ ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
             "digest": _digest,
             "more": boolean,
             "requests": list_of(held, MAX_LISTED),
+            "worker": records.worker,
             **_FEATURES,
         },
         {"host", "report", "requests"},

@@ -38,6 +38,7 @@ from ..model.reported import (
 )
 from ..model.text import MAX_PHASE
 from ..model.vm import Disk, Domain, Interface
+from ..model.worker import Worker
 from ..verbs import table
 from ..verbs.verb import MAX_TAGS
 
@@ -301,8 +302,16 @@ reported_host = record(
     memory_total_mib=optional(_bytes),
     memory_free_mib=optional(_bytes),
     pools=list_of(pool_state, MAX_POOLS),
+    worker_version=optional(text(MAX_TYPE)),
     **_SHOWN_OF_HOST,
 )
 host_status = record(
-    model.HostStatus, host=name, alive=boolean, seen=optional(moment), weight=number, report=report
+    model.HostStatus,
+    host=name,
+    alive=boolean,
+    seen=optional(moment),
+    weight=number,
+    report=report,
+    worker_version=optional(text(MAX_TYPE)),
 )
+worker = record(Worker, version=text(MAX_TYPE), instance=uuid())

@@ -8,20 +8,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from maglica.config.config import ClientWorker, Config, HostWorker
 from maglica.host_worker.daemon.client_worker_link import ClientWorkerLink
+from maglica.host_worker.daemon.outbox import Note
 from maglica.host_worker.daemon.service import SHOWN_SECONDS, Service
 from maglica.host_worker.journal.journal import Journal
 from maglica.model.errors import MessageInvalid
 from maglica.model.moment import Moment
 from maglica.model.request import HostReport, Request, Spec, State, new_request_id
 from maglica.model.vm import Domain
+from maglica.system import version
 from maglica.system.database import Database
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.prepare import PrepareSpec
 from maglica.verbs.start import StartSpec
+from maglica.wire import messages as schema
 from maglica.wire.frames import Message
 
 SECRET = "$6$saltsalt$confidentialconfidential"
@@ -75,6 +79,36 @@ def test_what_a_killed_process_has_left_of_a_secret_is_wiped_by_the_next_start(
             assert SECRET not in everything(tmp_path)
     finally:
         killed.close()
+
+
+def test_it_says_which_worker_it_is_once_the_client_worker_knows_of_that(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        hello = Note("hello")
+
+        def said() -> dict[str, Any]:
+            message = service._compose(hello)
+            assert message is not None and message.type == "hello"
+            return schema.asked("hello", message.body)
+
+        def welcome(*named: str) -> None:
+            service._note = hello
+            body = {"requests": [], "cancel": [], "features": list(named)}
+            service._answered(Message("welcome", body), 10.0)
+
+        assert "worker" not in said()
+        welcome("progress_counts")
+        assert "worker" not in said()
+        assert service._outbox.wake_at() == 10.0 + service._settings.hello_interval
+        welcome("workers")
+        first = said()["worker"]
+        assert first.version == version.own()
+        # At once, and the same as long as it lives.
+        assert service._outbox.wake_at() < 12.0
+        welcome("workers")
+        assert said()["worker"] == first
+        assert service._outbox.wake_at() == 10.0 + service._settings.hello_interval
+    with serving(tmp_path) as other:
+        assert other._worker.instance != first.instance
 
 
 class Told:

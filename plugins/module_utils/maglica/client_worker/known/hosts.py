@@ -12,6 +12,7 @@ from ...model.memory_limit import DEFAULT, MemoryLimit
 from ...model.reported import ReportedDomain
 from ...model.request import DomainSummary, HostReport, Request, State
 from ...model.vm import Domain
+from ...model.worker import Worker
 from ...verbs import table
 from ...verbs.verb import Takes
 from ..placement.candidates import Candidate, Holdings
@@ -34,6 +35,7 @@ class _Host:
     reported: float | None = None
     alive: bool = False
     kept: float | None = None
+    worker: Worker | None = None
     reservations: Reservations = field(default_factory=Reservations)
     news: News = field(default_factory=News)
 
@@ -151,6 +153,18 @@ class KnownHosts:
         for made in host.reservations.settle(host.holdings, now):
             self._promised.pop(made, None)
         self._renew(name)
+
+    def meet(self, name: str, worker: Worker | None) -> None:
+        """Take in which worker a host has; None: it is one that can't say so."""
+        self.know([name])
+        host = self._hosts[name]
+        if worker is not None and (host.worker is None or host.worker.version != worker.version):
+            logger.info("host %s has version %s", name, worker.version)
+        host.worker = worker
+
+    def worker_version(self, name: str) -> str | None:
+        worker = self._hosts[name].worker
+        return worker.version if worker else None
 
     def sweep(self, now: float) -> None:
         """Find the hosts that have been silent for too long."""

@@ -17,12 +17,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 from ..._deps import need
 from ...config.config import Config
 from ...model.errors import JournalFailed, MessageInvalid
 from ...model.request import Request, State
-from ...system import systemd
+from ...model.worker import Worker
+from ...system import systemd, version
 from ...verbs.remove_image import RemoveImageSpec
 from ...verbs.verb import OnVm
 from ...wire import features
@@ -83,6 +85,7 @@ class Service:
         self._reporter = Reporter(self._settings, self._waker.fileno())
         self._peer = ClientWorkerLink(keys, config.need_client_worker(), self._settings.name)
         self._teller = Teller(self._settings.name)
+        self._worker = Worker(version.own(), str(uuid4()))
         # Ended requests whose results wait for a report: since when (time of day), and until when.
         self._unshown: dict[str, tuple[float, float]] = {}
         self._note: Note | None = None
@@ -257,7 +260,9 @@ class Service:
         host = self._settings.name
         if note.type == "hello":
             report = self._reporter.report(self._journal_problem)
-            return self._teller.hello(report, self._reporter.shown, self._work.held())
+            held = self._work.held()
+            worker = self._worker if features.WORKERS in self._features else None
+            return self._teller.hello(report, self._reporter.shown, held, worker)
         if note.type == "ack":
             return notes.ack(host, note.id)
         if note.type == "progress":
@@ -286,11 +291,15 @@ class Service:
                 self._work.reported(note.id)
                 self._reporter.poke()
             if reply.type == "welcome":
-                self._features = frozenset(reply.body.get("features", ())).intersection(
-                    features.OWN
-                )
+                self._learn(frozenset(reply.body.get("features", ())), now)
                 self._accept(reply.body["requests"])
                 self._cancel(reply.body["cancel"])
+
+    def _learn(self, named: frozenset[str], now: float) -> None:
+        """Take in which features the client worker has named; tell what it could not hear before."""
+        before, self._features = self._features, named.intersection(features.OWN)
+        if features.WORKERS in self._features - before:
+            self._outbox.hello(now)
 
     def _try_journal(self, now: float) -> None:
         """After a failure see now and then whether the journal can be written again."""

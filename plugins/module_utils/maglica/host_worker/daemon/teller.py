@@ -19,6 +19,7 @@ from typing import Any
 from ...model.plain import plain
 from ...model.reported import ReportedDomain
 from ...model.request import HostReport, Request
+from ...model.worker import Worker
 from ...wire import features, messages
 from ...wire.fitting import domain_fitting, domain_valid, first
 from ...wire.frames import Message
@@ -62,9 +63,16 @@ class Teller:
         self.has_more = False
 
     def hello(
-        self, report: HostReport, shown: Sequence[ReportedDomain], held: Iterable[Request]
+        self,
+        report: HostReport,
+        shown: Sequence[ReportedDomain],
+        held: Iterable[Request],
+        worker: Worker | None = None,
     ) -> Message:
-        """Return the next hello; what did not fit in the last one goes before what is newer."""
+        """Return the next hello; what did not fit in the last one goes before what is newer.
+
+        ``worker`` is who says so, for a client worker that knows of that.
+        """
         requests = [
             {"id": each.id, "state": each.state.value} for each in islice(held, messages.MAX_LISTED)
         ]
@@ -87,7 +95,10 @@ class Teller:
                 break
             told.append((key, entry))
             self._sent[key] = entry
-        return Message("hello", self._body(told, gone, requests))
+        body = self._body(told, gone, requests)
+        if worker is not None:
+            body["worker"] = plain(worker)
+        return Message("hello", body)
 
     def answered(self, well: bool, everything: bool) -> None:
         """Take in whether the last hello was taken, or everything is to be told anew."""

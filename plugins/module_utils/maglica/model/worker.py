@@ -1,0 +1,15 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which worker it is that speaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process of a worker: the ``version`` of its library, and an ``instance`` that is its own."""
+
+    version: str
+    instance: str
