@@ -13,6 +13,7 @@ from maglica.model import errors
 from maglica.model.moment import Moment
 from maglica.model.plain import plain
 from maglica.model.request import Failure, HostReport, HostStatus, Placement, Request, State
+from maglica.wire import features
 from maglica.wire.client import Client
 from maglica.wire.frames import VERSION, Message
 from support.wire_server import WireServer, script
@@ -197,7 +198,7 @@ def test_list_plan_and_cancel(server: WireServer) -> None:
         "states": ["queued"],
         "limit": 5,
         "name": "vm0.example.jp",
-        "features": ["progress_counts"],
+        "features": list(features.OWN),
     }
     assert server.heard[1].body["dry_run"]
 

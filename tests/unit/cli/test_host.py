@@ -36,7 +36,17 @@ def test_host_list(run: Callable[..., Ran], fake: FakeClient) -> None:
         "Version",
         "Problem",
     ]
-    assert lines[2].split() == ["host0.example.jp", "up", "1", "8", "8192/16384", "2", "1", "-", "-"]
+    assert lines[2].split() == [
+        "host0.example.jp",
+        "up",
+        "1",
+        "8",
+        "8192/16384",
+        "2",
+        "1",
+        "-",
+        "-",
+    ]
     assert lines[3].split(maxsplit=8) == [
         *["host1.example.jp", "down", "2.5", "8", "8192/16384", "1", "1", "0.1.0+3f2a1b9c0d1e"],
         "libvirtd does not answer",

@@ -10,6 +10,7 @@ import pytest
 from maglica.client_worker.waits import MAX_PER_KEY, TAIL_WEIGHT
 from maglica.model.request import Request, State, new_request_id
 from maglica.verbs.start import StartSpec
+from maglica.wire import features
 from support.reports import clone, report, vm
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def test_counts_go_to_those_only_who_know_of_them(cell: Cell) -> None:
         ((_peer, new),) = cell.send(kind, **body, features=["progress_counts"]).replies
         assert "total" not in old.body["requests"][0]
         assert new.body["requests"][0]["total"] == 9
-        assert old.body["features"] == new.body["features"] == ("progress_counts",)
+        assert old.body["features"] == new.body["features"] == features.OWN
     # Nothing of it goes back to the host, which may not know of it either.
     cell.reopen()
     ((_peer, welcome),) = cell.send("hello", host="kvm0", report=report(), requests=[]).replies

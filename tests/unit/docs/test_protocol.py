@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from maglica.model import image as model_image
-from maglica.model import reported, request, vm
+from maglica.model import reported, request, vm, worker
 from maglica.model.errors import MessageInvalid
 from maglica.verbs import clone, table
 from maglica.wire import messages, records
@@ -219,7 +219,7 @@ def test_every_field_of_a_record_is_there(record: str) -> None:
         with pytest.raises(MessageInvalid, match=f"field '{name}' is missing"):
             check({key: value for key, value in least.items() if key != name})
     if record not in ("Addresses", "EntryError", "Held", "Submission", "Watched"):
-        places = (vm, request, reported, model_image)
+        places = (vm, request, reported, model_image, worker)
         found = (getattr(place, record, None) for place in places)
         cls = SPECS.get(record) or next(filter(None, found))
         fields = dataclasses.fields(cls)

@@ -16,6 +16,7 @@ from maglica.verbs.clone import CloneSpec
 
 SENT = Request("r", CloneSpec("vm0", "deb"), State.SENT, "kvm0")
 ALIVE = HostStatus("kvm0", True, Moment(1000), 1.0, HostReport())
+TWICE = replace(ALIVE, report=HostReport(problem="two speak"))
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,8 @@ ALIVE = HostStatus("kvm0", True, Moment(1000), 1.0, HostReport())
         (replace(SENT, state=State.QUEUED), ALIVE, 1005.0, None),
         (replace(SENT, state=State.QUEUED), replace(ALIVE, alive=False), 1005.0, "5 s ago"),
         (replace(SENT, state=State.QUEUED), ALIVE, 1042.0, "42 s ago"),
+        (replace(SENT, state=State.QUEUED), TWICE, 1005.0, "can't take it: two speak"),
+        (SENT, replace(TWICE, alive=False), 1042.0, "its last sign was 42 s ago"),
     ],
 )
 def test_why(request_: Request, status: HostStatus | None, now: float, why: str | None) -> None:

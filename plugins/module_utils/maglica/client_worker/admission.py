@@ -304,6 +304,9 @@ def _host_of(context: Context, spec: Spec) -> str:
         holders = context.hosts.holders(spec.uuid)
         if len(holders) > 1:
             raise UuidTwice.of(spec.name, spec.uuid, holders)
+    conflict = context.hosts.workers.conflict(host)
+    if conflict is not None:
+        raise HostDown(f"{act} on host {host}: {conflict}")
     if not context.hosts.alive(host):
         raise HostDown(
             f"{act} on host {host}: its host worker does not answer; look there at"

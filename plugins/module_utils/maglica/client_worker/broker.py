@@ -261,15 +261,16 @@ class Broker:
                 first = self._requests.recv(self._zmq.NOBLOCK, copy=False)
             except self._zmq.Again:
                 break
-            key = self._user_id(first)
+            key, address = self._user_id(first), self._property(first, "Peer-Address")
             frames = [bytes(first.buffer)]
             while self._requests.getsockopt(self._zmq.RCVMORE):
                 frame = self._requests.recv(copy=False)
                 # libzmq 4.3.4 leaves the id off the first frame when the socket was polled.
                 key = key or self._user_id(frame)
+                address = address or self._property(frame, "Peer-Address")
                 if len(frames) <= MAX_FRAMES:
                     frames.append(bytes(frame.buffer))
-            incoming = _incoming(frames, key)
+            incoming = _incoming(frames, key, address or "")
             error = self._inbox.put(incoming)
             if error is not None:
                 self._context.rejects[
@@ -281,11 +282,15 @@ class Broker:
         return refusals
 
     def _user_id(self, frame: Any) -> str | None:
+        return self._property(frame, "User-Id")
+
+    def _property(self, frame: Any, name: str) -> str | None:
+        """Return what libzmq knows of the connection that a frame came by."""
         try:
-            user_id: str = frame.get("User-Id")
+            value: str = frame.get(name)
         except self._zmq.ZMQError:
             return None
-        return user_id
+        return value
 
     def _send(self, outcome: Outcome) -> None:
         encoded: dict[int, list[bytes]] = {}
@@ -332,11 +337,11 @@ def _frames(message: Message) -> list[bytes]:
         return encode(error_message(error))
 
 
-def _incoming(frames: list[bytes], key: str | None) -> Incoming:
+def _incoming(frames: list[bytes], key: str | None, address: str = "") -> Incoming:
     """Part a message into the way back (up to the empty delimiter) and what was sent."""
     end = frames.index(b"", 1) + 1 if b"" in frames[1:3] else 0
     # The way back is kept as long as a peer waits: nobody may store more in it than libzmq does.
     if not end or sum(map(len, frames[1:end])) > MAX_CORRELATION:
         # Not from a REQ. The reply needs a delimiter all the same; the frames will be refused.
-        return Incoming((frames[0], b""), key, [])
-    return Incoming(tuple(frames[:end]), key, frames[end:])
+        return Incoming((frames[0], b""), key, [], address)
+    return Incoming(tuple(frames[:end]), key, frames[end:], address)

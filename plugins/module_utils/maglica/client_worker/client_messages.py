@@ -222,5 +222,5 @@ def hosts(context: Context, call: Call) -> Message:
 def _status(context: Context, name: str) -> HostStatus:
     candidate, seen = context.hosts.candidates[name], context.hosts.seen(name)
     heard = Moment(seen) if seen else None
-    report, version = context.hosts.shown(name), context.hosts.worker_version(name)
+    report, version = context.hosts.shown(name), context.hosts.workers.version(name)
     return HostStatus(name, candidate.alive, heard, candidate.weight, report, version)

@@ -35,11 +35,15 @@ HANDLERS: dict[str, Callable[[Context, Call], Message | None]] = {
 
 @dataclass(frozen=True)
 class Incoming:
-    """A message as it came. ``key``: the public key of its connection, None without CURVE."""
+    """A message as it came. ``key``: the public key of its connection, None without CURVE.
+
+    ``address``: the other end of it, as far as it is known.
+    """
 
     envelope: Envelope
     key: str | None
     frames: Sequence[bytes]
+    address: str = ""
 
 
 def identify(context: Context, key: str | None) -> Caller | None:
@@ -85,7 +89,9 @@ def _handle(context: Context, incoming: Incoming) -> Message | None:
         denied = AccessDenied(f"{caller} may not speak for host {body['host']}")
         raise _rejected(context, "other_host", denied)
     named = body.pop("features", ())
-    call = Call(caller.name, caller.key, body, incoming.envelope, frozenset(named))
+    call = Call(
+        caller.name, caller.key, body, incoming.envelope, frozenset(named), incoming.address
+    )
     answer = HANDLERS[message.type](context, call)
     if answer is not None and answer.type in messages.NAMING_FEATURES:
         answer.body["features"] = features.OWN

@@ -28,11 +28,19 @@ OK = Message("ok", {})
 def hello(context: Context, call: Call) -> Message:
     """Take in a host's report; answer with the open requests that it does not have.
 
-    A report counts when all of it is there.
+    A report counts when all of it is there. Where two machines have the host's key, nothing of
+    either counts, for nobody knows which of them is the host.
     """
     host = call.body["host"]
-    if "worker" in call.body or features.WORKERS not in call.features:
-        context.hosts.meet(host, call.body.get("worker"))
+    worker = call.body.get("worker")
+    # One that has just come does not know yet that it may say who it is.
+    is_new = worker is None and features.WORKERS in call.features
+    if not is_new:
+        context.hosts.meet(host, worker, call.address, context.clock())
+    conflict = context.hosts.workers.conflict(host)
+    if conflict is not None and is_new:
+        return Message("welcome", {"requests": [], "cancel": [], "everything": True})
+    _refuse_two(context, host)
     report = context.hosts.reports.take(host, call.body)
     if report is not None and not call.body.get("more", False):
         context.hosts.hear(host, report, context.clock(), context.wall())
@@ -124,6 +132,14 @@ def note(context: Context, done: Request, ended: Moment = NEVER) -> None:
         context.hosts.resized(spec.host, spec.uuid, spec.new_memory_mib)
 
 
+def _refuse_two(context: Context, host: str) -> None:
+    """Raise AccessDenied where two machines have the key of a host; it tells them again later."""
+    conflict = context.hosts.workers.conflict(host)
+    if conflict is not None:
+        context.rejects["two_hosts"] += 1
+        raise AccessDenied(conflict)
+
+
 def _compare(context: Context, host: str, request_id: str) -> bool:
     """Note that the host has this request under way; tell whether it must drop it."""
     request = context.requests.get(request_id)
@@ -147,6 +163,7 @@ def _sent(context: Context, request: Request) -> Request:
 
 def _mine(context: Context, call: Call) -> Request:
     host, request_id = call.body["host"], call.body["id"]
+    _refuse_two(context, host)
     request = context.requests.get(request_id)
     if request is None:
         raise RequestUnknown(f"no request {request_id} is known")

@@ -13,7 +13,7 @@ from typing import Any
 from ..model.errors import MessageInvalid
 from ..model.plain import lean
 from ..model.reported import ReportedHost
-from ..wire import features
+from ..wire import features, records
 from ..wire.fitting import size
 from ..wire.frames import Message
 from ..wire.messages import PAGE_ROOM
@@ -73,6 +73,8 @@ def _page(hosts: list[Any], found: list[Any], end: str | None) -> Message:
 def _host(context: Context, name: str) -> ReportedHost:
     reported = context.hosts.reported(name)
     report = context.hosts.shown(name)
+    conflict = context.hosts.workers.conflict(name)
+    problems = (conflict[: records.MAX_PROBLEM], *report.problems) if conflict else report.problems
     return ReportedHost(
         name=name,
         # One that is remembered from before a start has told nothing that lists could show.
@@ -89,6 +91,6 @@ def _host(context: Context, name: str) -> ReportedHost:
         hypervisor_version=report.hypervisor_version,
         pools=report.pool_states,
         networks=report.networks,
-        problems=report.problems,
-        worker_version=context.hosts.worker_version(name),
+        problems=problems[: records.MAX_PROBLEMS],
+        worker_version=context.hosts.workers.version(name),
     )

@@ -58,7 +58,7 @@ class Context:
 class Call:
     """A message as a handler gets it: who sent it, its checked values, and where to answer.
 
-    ``features``: those that the sender knows.
+    ``features``: those that the sender knows. ``address``: where it is, or "".
     """
 
     name: str
@@ -66,6 +66,7 @@ class Call:
     body: dict[str, Any]
     envelope: Envelope
     features: frozenset[str] = frozenset()
+    address: str = ""
 
 
 @dataclass

@@ -251,7 +251,7 @@ class Engine:
         self._repeat()
         context = self._context
         give_turns(context)
-        ids = context.delivery.due(context.clock(), PUBLISH_AT_ONCE, context.hosts.alive)
+        ids = context.delivery.due(context.clock(), PUBLISH_AT_ONCE, context.hosts.serves)
         self._more = len(ids) == PUBLISH_AT_ONCE
         first: list[Request] = []
         for request_id in ids:

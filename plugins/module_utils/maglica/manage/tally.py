@@ -14,6 +14,7 @@ from typing import Protocol
 
 from ..model.errors import MaglicaError
 from ..model.request import HostStatus, Request, State
+from ..model.text import one_line
 
 # A line is said no more often than this, in seconds, but for the last one.
 PAUSE = 0.5
@@ -128,6 +129,8 @@ def unheard(request: Request, status: HostStatus | None, now: float) -> str | No
             f"host {request.host} has not said anything yet: is maglica-host-worker.service set up"
             " there, and does it reach the client worker?"
         )
+    if status.alive and status.report.problem:
+        return f"host {request.host} can't take it: {one_line(status.report.problem)}"
     silent = max(now - status.seen, 0)
     if request.state is State.QUEUED and status.alive and silent < _FRESH:
         return None

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The values that the components exchange: frozen; a size's name says whether it is bytes or MiB."""
+"""The values that the components exchange: frozen; names of sizes say if they are bytes or MiB."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Worker:
-    """A process of a worker: the ``version`` of its library, and an ``instance`` that is its own."""
+    """A worker's process: the ``version`` of its library, and an ``instance`` that is its own."""
 
     version: str
     instance: str

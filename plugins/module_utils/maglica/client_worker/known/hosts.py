@@ -6,50 +6,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from ...model.memory_limit import DEFAULT, MemoryLimit
 from ...model.reported import ReportedDomain
-from ...model.request import DomainSummary, HostReport, Request, State
+from ...model.request import HostReport, Request, State
 from ...model.vm import Domain
 from ...model.worker import Worker
 from ...verbs import table
 from ...verbs.verb import Takes
 from ..placement.candidates import Candidate, Holdings
-from .news import News, left_by, shown_by
+from .host import Host
+from .news import left_by, shown_by
 from .reports import Place, Reports
-from .reservations import Reservations
+from .workers import Workers
 
 logger = logging.getLogger(__name__)
 
 # Reports are kept in the journal this often, or as soon as a host's domains have changed.
 KEEP_SECONDS = 60.0
-
-
-@dataclass
-class _Host:
-    weight: float = 1.0
-    holdings: Holdings | None = None
-    seen: float = 0.0
-    heard: float | None = None
-    reported: float | None = None
-    alive: bool = False
-    kept: float | None = None
-    worker: Worker | None = None
-    reservations: Reservations = field(default_factory=Reservations)
-    news: News = field(default_factory=News)
-
-    def tell(
-        self,
-        uuid: str,
-        domain: DomainSummary | None,
-        shown: ReportedDomain | None,
-        ended: float,
-        now: float,
-    ) -> None:
-        """Take in how a result leaves a vm, unless the last report was made after that."""
-        if self.holdings is None or not ended or self.holdings.report.taken <= ended:
-            self.news.tell(uuid, domain, shown, ended, now)
 
 
 class KnownHosts:
@@ -69,12 +44,13 @@ class KnownHosts:
         self._limits = dict(limits or {})
         self._limit = limit
         self._timeout = timeout
-        self._hosts: dict[str, _Host] = {}
+        self._hosts: dict[str, Host] = {}
         self._promised: dict[str, str] = {}
         self.candidates: dict[str, Candidate] = {}
         # A host that has reported for the first time: to be kept before a clone is placed on it.
         self.first_to_keep = False
         self.reports = Reports()
+        self.workers = Workers(timeout)
         self._expected: frozenset[str] = frozenset()
         self._expected_until = 0.0
 
@@ -82,7 +58,7 @@ class KnownHosts:
         """Take in hosts of these names that may not have reported yet."""
         for name in names:
             if name not in self._hosts:
-                self._hosts[name] = _Host(self._weights.get(name, 1.0))
+                self._hosts[name] = Host(self._weights.get(name, 1.0))
                 self._renew(name)
 
     def retire(self, names: frozenset[str]) -> None:
@@ -104,6 +80,7 @@ class KnownHosts:
         for name in gone:
             del self._hosts[name], self.candidates[name]
             self.reports.forget(name)
+            self.workers.forget(name)
         self._promised = {vm: host for vm, host in self._promised.items() if host not in gone}
         return gone
 
@@ -154,20 +131,23 @@ class KnownHosts:
             self._promised.pop(made, None)
         self._renew(name)
 
-    def meet(self, name: str, worker: Worker | None) -> None:
-        """Take in which worker a host has; None: it is one that can't say so."""
+    def meet(self, name: str, worker: Worker | None, address: str, now: float) -> None:
+        """Take in which worker has spoken as a host."""
         self.know([name])
-        host = self._hosts[name]
-        if worker is not None and (host.worker is None or host.worker.version != worker.version):
-            logger.info("host %s has version %s", name, worker.version)
-        host.worker = worker
+        if self.workers.meet(name, worker, address, now):
+            self._renew(name)
+        if self.workers.conflict(name) is not None:
+            # It is not silent, though nothing of what it says counts.
+            self._hosts[name].heard = now
 
-    def worker_version(self, name: str) -> str | None:
-        worker = self._hosts[name].worker
-        return worker.version if worker else None
+    def serves(self, name: str) -> bool:
+        """Tell whether a host is to be told of requests."""
+        return self.alive(name) and self.workers.conflict(name) is None
 
     def sweep(self, now: float) -> None:
-        """Find the hosts that have been silent for too long."""
+        """Find the hosts that have been silent for too long, or of which only one is left."""
+        for name in self.workers.sweep(now):
+            self._renew(name)
         for name, host in self._hosts.items():
             if host.alive and (host.heard is None or now - host.heard > self._timeout):
                 host.alive = False
@@ -296,7 +276,9 @@ class KnownHosts:
     def shown(self, name: str) -> HostReport:
         """Return a host's last report, with what results have said since."""
         host = self._hosts[name]
-        return host.news.applied(host.holdings.report if host.holdings else HostReport())
+        report = host.news.applied(host.holdings.report if host.holdings else HostReport())
+        conflict = self.workers.conflict(name)
+        return replace(report, problem=conflict) if conflict else report
 
     def removed(self, name: str, uuid: str, now: float, ended: float = 0.0) -> None:
         """Take in that a host has removed a vm, before its next report says so."""
@@ -330,8 +312,9 @@ class KnownHosts:
     def _renew(self, name: str) -> None:
         host = self._hosts[name]
         limit = self._limits.get(name, self._limit)
+        reserved, conflict = host.reservations.total(), self.workers.conflict(name)
         self.candidates[name] = Candidate(
-            name, host.holdings, host.alive, host.weight, host.reservations.total(), limit
+            name, host.holdings, host.alive, host.weight, reserved, limit, conflict
         )
 
 

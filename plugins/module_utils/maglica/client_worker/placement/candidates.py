@@ -63,7 +63,10 @@ class Reserved:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A host as placement sees it; ``holdings`` is None until its worker has reported once."""
+    """A host as placement sees it; ``holdings`` is None until its worker has reported once.
+
+    ``conflict``: two machines have its key.
+    """
 
     name: str
     holdings: Holdings | None = None
@@ -71,6 +74,7 @@ class Candidate:
     weight: float = 1.0
     reserved: Reserved = field(default_factory=Reserved)
     limit: MemoryLimit = DEFAULT
+    conflict: str | None = None
 
 
 @dataclass(frozen=True)

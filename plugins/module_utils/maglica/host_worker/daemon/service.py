@@ -296,7 +296,7 @@ class Service:
                 self._cancel(reply.body["cancel"])
 
     def _learn(self, named: frozenset[str], now: float) -> None:
-        """Take in which features the client worker has named; tell what it could not hear before."""
+        """Take in which features the client worker has named; tell it at once who this is."""
         before, self._features = self._features, named.intersection(features.OWN)
         if features.WORKERS in self._features - before:
             self._outbox.hello(now)

@@ -1,0 +1,40 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known of one host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...model.reported import ReportedDomain
+from ...model.request import DomainSummary
+from ..placement.candidates import Holdings
+from .news import News
+from .reservations import Reservations
+
+
+@dataclass
+class Host:
+    """A host. ``heard``, ``reported`` and ``kept`` are monotonic, ``seen`` is the time of day."""
+
+    weight: float = 1.0
+    holdings: Holdings | None = None
+    seen: float = 0.0
+    heard: float | None = None
+    reported: float | None = None
+    alive: bool = False
+    kept: float | None = None
+    reservations: Reservations = field(default_factory=Reservations)
+    news: News = field(default_factory=News)
+
+    def tell(
+        self,
+        uuid: str,
+        domain: DomainSummary | None,
+        shown: ReportedDomain | None,
+        ended: float,
+        now: float,
+    ) -> None:
+        """Take in how a result leaves a vm, unless the last report was made after that."""
+        if self.holdings is None or not ended or self.holdings.report.taken <= ended:
+            self.news.tell(uuid, domain, shown, ended, now)
