@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -16,6 +17,7 @@ from ..model.errors import ConfigInvalid, MaglicaError
 from ..system import systemd
 from ..wire import keys
 from .daemon.service import Service
+from .journal.journal import Journal
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings, pair = _load(Path(options.config))
         if options.check:
             sys.stdout.write(f"{settings.path}: ok\n")
+            return 0
+        if options.remains:
+            sys.stdout.write(f"{json.dumps(_remains(settings.need_host_worker().state_dir))}\n")
             return 0
         Service(settings, pair).run()
     except MaglicaError as error:
@@ -49,6 +54,18 @@ def _load(path: Path) -> tuple[config.Config, keys.KeyPair | None]:
     return loaded, pair
 
 
+def _remains(state_dir: Path) -> dict[str, list[str]]:
+    """Return what only the journal knows: what has not ended, and which volumes are bases."""
+    journal = Journal(state_dir)
+    try:
+        return {
+            "requests": [entry.id for entry in journal.open()],
+            "bases": [disk.path for base in journal.bases() if base.owns for disk in base.disks],
+        }
+    finally:
+        journal.close()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="run.py maglica.host_worker.main",
@@ -67,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
         "--check",
         action="store_true",
         help="check the configuration, the key and the state folder, and do nothing else",
+    )
+    parser.add_argument(
+        "--remains",
+        action="store_true",
+        help="print what nobody will know when the journal is gone (JSON: requests that have not"
+        " ended, files of bases), and do nothing else",
     )
     parser.add_argument("--verbose", action="store_true", help="log more")
     return parser
