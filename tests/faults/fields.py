@@ -226,6 +226,7 @@ def _body_field(direction: str, kind: str, name: str) -> Any:
         "submit.requests": [clone, {"id": OTHER_UUID, "again": UUID}],
         "hello.requests": [_HELD],
         "worker": {"version": "0.1.0+3f2a1b9c0d1e", "instance": UUID},
+        "client_worker": {"version": "0.1.0+3f2a1b9c0d1e", "problems": ["access:3: no key"]},
         "wait.requests": [_WATCHED],
         "errors": [{"id": UUID, "code": "no_room", "text": "no room"}],
     }

@@ -30,6 +30,8 @@ from maglica.model.request import (
     State,
     new_request_id,
 )
+from maglica.model.worker import ClientWorkerStatus
+from maglica.system import version
 from maglica.verbs.clone import CloneSpec
 
 # In a story: nothing happens for some seconds.
@@ -44,6 +46,7 @@ class FakeClient:
     ) -> None:
         self._hosts = {status.host: status for status in hosts}
         self._refusal = refusal
+        self.client_worker: ClientWorkerStatus | None = ClientWorkerStatus(version.own())
         # As they were handed in, with all secrets.
         self.specs: list[Spec] = []
         self._ids: dict[str, tuple[str, Spec]] = {}
@@ -127,6 +130,9 @@ class FakeClient:
 
     def hosts(self) -> tuple[HostStatus, ...]:
         return tuple(self._hosts[name] for name in sorted(self._hosts))
+
+    def overview(self) -> tuple[ClientWorkerStatus | None, tuple[HostStatus, ...]]:
+        return self.client_worker, self.hosts()
 
     def host(self, name: str) -> HostStatus | None:
         return self._hosts.get(name)

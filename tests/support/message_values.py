@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 from maglica.model import request
 from support.report_values import (
+    client_workers,
     host_statuses,
     reported_domains,
     reported_hosts,
@@ -122,7 +123,8 @@ ANSWERED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     ),
     "placements": st.fixed_dictionaries({"placements": tuples(placements)}, optional=features),
     "hosts": st.fixed_dictionaries(
-        {"hosts": tuples(host_statuses)}, optional={"more": st.booleans(), **features}
+        {"hosts": tuples(host_statuses)},
+        optional={"more": st.booleans(), "client_worker": client_workers, **features},
     ),
     "domains": st.fixed_dictionaries(
         {"hosts": tuples(reported_hosts), "domains": tuples(reported_domains)},

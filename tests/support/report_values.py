@@ -167,3 +167,6 @@ host_statuses = st.builds(
     worker_version=maybe(texts(40)),
 )
 workers = st.builds(worker.Worker, version=texts(40), instance=uuids)
+client_workers = st.builds(
+    worker.ClientWorkerStatus, version=texts(40), problems=tuples(texts(600))
+)

@@ -125,6 +125,7 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         lambda value: records.host_status(value, "p"),
         {"host": "a", "alive": True, "seen": None, "weight": 1, "report": {}},
     ),
+    "ClientWorkerStatus": (lambda value: records.client_worker(value, "p"), {"version": "a"}),
     "Worker": (lambda value: records.worker(value, "p"), {"version": "a", "instance": UUID}),
     "ReportedDomain": (
         lambda value: records.reported_domain(value, "p"),

@@ -19,6 +19,7 @@ class Exit(enum.IntEnum):
     REFUSED = 4
     NO_ANSWER = 5
     NOT_OVER = 6
+    WRONG = 7
     INTERRUPTED = 130
 
 
@@ -30,6 +31,7 @@ MEANINGS = {
     Exit.REFUSED: "it may not be done: what is there is in the way, or the key has no right to it",
     Exit.NO_ANSWER: "the client worker or a host does not answer",
     Exit.NOT_OVER: "the time to wait is over; the request goes on",
+    Exit.WRONG: "nothing failed, but something of the cloud is wrong (maglica status)",
     Exit.INTERRUPTED: "interrupted by Ctrl-C; a request goes on",
 }
 

@@ -19,7 +19,7 @@ from ..config.config import Config
 from ..fleet.source import Access, Fleet
 from ..model.errors import MaglicaError
 from ..wire.client import Client
-from . import completion, exits, host, image, request, vm
+from . import completion, exits, host, image, request, status, vm
 from .console import Cloud, Console, Unwritten
 from .exits import Exit
 from .options import Group, where
@@ -47,7 +47,7 @@ def main(
             return Exit.DONE
         loaded = chosen.find({name: getattr(options, name, None) for name in chosen.VARIABLES})
         with make_client(loaded) as client:
-            options.run(Cloud(loaded, client, make_fleet), options, console)
+            ended: Exit | None = options.run(Cloud(loaded, client, make_fleet), options, console)
     except MaglicaError as error:
         console.say(f"maglica: {' '.join(str(error).split())}")
         return exits.of(error)
@@ -60,7 +60,7 @@ def main(
         if not isinstance(error.__cause__, BrokenPipeError):
             console.say(f"maglica: cannot write the results: {error}")
         return Exit.FAILED
-    return Exit.DONE
+    return Exit.DONE if ended is None else ended
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     vm.add_commands(Group(objects, common, "vm", "vms, the clones and all other domains"))
     host.add_commands(Group(objects, common, "host", "hosts"))
     request.add_commands(Group(objects, common, "request", "requests to hosts"))
+    status.add_command(objects, common)
     completion.add_command(objects)
     return parser
 

@@ -7,16 +7,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from ..model.errors import MessageInvalid, RequestCancelled, RequestUnknown
 from ..model.moment import Moment
 from ..model.plain import plain
 from ..model.request import Failure, HostStatus, Request, State
+from ..model.text import MAX_NAMED, short, told
+from ..model.worker import ClientWorkerStatus
+from ..system import version
 from ..wire import features, messages
 from ..wire.fitting import fitting
 from ..wire.frames import Message
 from .admission import accept, foresee
-from .state import Answer, Call, Context
+from .state import Answer, Call, Context, size
 from .waits import Tail, Wait
 
 logger = logging.getLogger(__name__)
@@ -28,6 +32,8 @@ SHOWN_AT_ONCE = 100
 ANSWER_ROOM = 64 << 10
 # What a host's status has besides its report.
 _STATUS_MARGIN = 1024
+# Characters of a problem of the client worker itself.
+_PROBLEM = 500
 
 
 def submit(context: Context, call: Call) -> Message:
@@ -204,7 +210,11 @@ def _unknown(request_id: str) -> RequestUnknown:
 
 
 def hosts(context: Context, call: Call) -> Message:
-    """Show the hosts by name, from the one after ``after`` on, as many as fit."""
+    """Show the hosts by name, from the one after ``after`` on, as many as fit.
+
+    The first page has what is to be said of the client worker itself.
+    """
+    own = {} if "after" in call.body else _of_itself(context, call.features)
     names = [name for name in context.hosts.names() if name > call.body.get("after", "")]
     asked = names[:SHOWN_AT_ONCE]
     told = (features.known_to(call.features, plain(_status(context, name))) for name in asked)
@@ -213,10 +223,19 @@ def hosts(context: Context, call: Call) -> Message:
     if names and not page:
         # One host alone may have so many domains: what can be told of it is told.
         first = _status(context, names[0])
-        report = fitting(first.report, messages.PAGE_ROOM - _STATUS_MARGIN)
+        report = fitting(first.report, messages.PAGE_ROOM - _STATUS_MARGIN - size(own))
         one = features.known_to(call.features, plain(replace(first, report=report)))
         page, more = messages.page([one])[0], len(names) > 1
-    return Message("hosts", {"hosts": page, "more": more})
+    return Message("hosts", {"hosts": page, "more": more, **own})
+
+
+def _of_itself(context: Context, known: frozenset[str]) -> dict[str, Any]:
+    """Return what the client worker says of itself to somebody who knows these features."""
+    if features.WORKERS not in known:
+        return {}
+    problems = filter(None, (context.complaint(), *context.hosts.workers.conflicts()))
+    shown = tuple(short(told(problem), _PROBLEM) for problem in problems)[:MAX_NAMED]
+    return {"client_worker": plain(ClientWorkerStatus(version.own(), shown))}
 
 
 def _status(context: Context, name: str) -> HostStatus:

@@ -100,6 +100,8 @@ def _run(settings: config.Config) -> None:
         table = access.table if access is not None else None
         requests = OpenRequests(journal, time.time)
         context = Context(requests, hosts, table, slow_at_once=service.imports_at_once)
+        if access is not None:
+            context.complaint = lambda: access.complaint
         engine = Engine(context, journal, service.retention, frozenset(weights))
         engine.start()
         if access is not None:

@@ -44,6 +44,8 @@ class Context:
     slow_at_once: int = 4
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    # Why the access file that is there is not in force, if it is not.
+    complaint: Callable[[], str] = str
     # Requests that hosts have under way and the journal does not know: their hosts by id.
     strays: dict[str, str] = field(default_factory=dict)
     # Keys whose owners have been told that they speak another version of the protocol.

@@ -13,3 +13,11 @@ class Worker:
 
     version: str
     instance: str
+
+
+@dataclass(frozen=True)
+class ClientWorkerStatus:
+    """What the client worker says of itself; ``problems`` are those that only it can know of."""
+
+    version: str
+    problems: tuple[str, ...] = ()

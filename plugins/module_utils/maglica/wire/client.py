@@ -20,6 +20,7 @@ from ..model.request import (
     State,
     new_request_id,
 )
+from ..model.worker import ClientWorkerStatus
 from ..verbs.clone import CloneSpec
 from . import messages
 from .exchange import Exchange
@@ -140,13 +141,21 @@ class Client(Exchange):
 
     def hosts(self) -> tuple[HostStatus, ...]:
         """Return every host that the client worker knows, by name, with its last report."""
+        return self.overview()[1]
+
+    def overview(self) -> tuple[ClientWorkerStatus | None, tuple[HostStatus, ...]]:
+        """Return what the client worker says of itself, None if it does not know of that, and every
+        host that it knows, as ``hosts`` does.
+        """
         found: list[HostStatus] = []
+        client_worker = None
         more = True
         while more:
             reply = self.call("hosts", {"after": found[-1].host} if found else {})
+            client_worker = client_worker or reply.get("client_worker")
             found += reply["hosts"]
             more = reply.get("more", False) and bool(reply["hosts"])
-        return tuple(found)
+        return client_worker, tuple(found)
 
     def host(self, name: str) -> HostStatus | None:
         """Return what is known of one host; None if there is none of that name."""

@@ -13,7 +13,8 @@ from typing import Any
 
 # ``done`` and ``total`` of a host's progress, and of a request.
 PROGRESS_COUNTS = "progress_counts"
-# ``worker`` of a host's hello, and ``worker_version`` of what is told of hosts.
+# ``worker`` of a host's hello, ``worker_version`` of what is told of hosts, and ``client_worker``
+# of an answer to ``hosts``.
 WORKERS = "workers"
 OWN: tuple[str, ...] = (PROGRESS_COUNTS, WORKERS)
 

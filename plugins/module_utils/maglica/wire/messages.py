@@ -184,7 +184,12 @@ ANSWERED: dict[str, tuple[dict[str, Check], set[str]]] = {
         {"placements"},
     ),
     "hosts": (
-        {"hosts": list_of(records.host_status, 10000), "more": boolean, **_FEATURES},
+        {
+            "hosts": list_of(records.host_status, 10000),
+            "more": boolean,
+            "client_worker": records.client_worker,
+            **_FEATURES,
+        },
         {"hosts"},
     ),
     "domains": (

@@ -38,7 +38,7 @@ from ..model.reported import (
 )
 from ..model.text import MAX_PHASE
 from ..model.vm import Disk, Domain, Interface
-from ..model.worker import Worker
+from ..model.worker import ClientWorkerStatus, Worker
 from ..verbs import table
 from ..verbs.verb import MAX_TAGS
 
@@ -315,3 +315,8 @@ host_status = record(
     worker_version=optional(text(MAX_TYPE)),
 )
 worker = record(Worker, version=text(MAX_TYPE), instance=uuid())
+client_worker = record(
+    ClientWorkerStatus,
+    version=text(MAX_TYPE),
+    problems=list_of(text(MAX_PROBLEM), MAX_PROBLEMS),
+)

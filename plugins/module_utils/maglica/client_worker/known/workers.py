@@ -83,6 +83,10 @@ class Workers:
         host = self._hosts.get(name)
         return host.conflict if host else None
 
+    def conflicts(self) -> list[str]:
+        """Return what ``conflict`` does of all hosts."""
+        return [host.conflict for _name, host in sorted(self._hosts.items()) if host.conflict]
+
     def sweep(self, now: float) -> Iterator[str]:
         """Yield the hosts that have become one again."""
         for name, host in self._hosts.items():
