@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from maglica.guest.facts import Mount
 from maglica.guest.inspect import OperatingSystem
-from maglica.guest.system import find_system
+from maglica.guest.system import as_attached, find_system
 from maglica.model.errors import GuestUnreadable, GuestUnsupported
 from support.fake_filesystem import FakeFilesystem
 
@@ -102,6 +102,36 @@ def test_volumes_of_a_btrfs_are_there_with_its_device() -> None:
     root = ["btrfsvol:/dev/sda1/@"]
     system = found(inspect_os=root, inspect_get_mountpoints=mounts, list_filesystems=kinds)
     assert len(system.mounts) == 2
+
+
+def test_volumes_of_a_btrfs_bear_the_name_of_their_disk_as_it_was_attached() -> None:
+    """The appliance's kernel has found its own disk first, and called it /dev/sda."""
+    mounts = {"/": "btrfsvol:/dev/sdb1/@", "/var": "btrfsvol:/dev/sdb1/@var", "/boot": "/dev/sda2"}
+    kinds = {"/dev/sda1": "btrfs", "/dev/sda2": "ext4"} | dict.fromkeys(
+        ("btrfsvol:/dev/sdb1/@", "btrfsvol:/dev/sdb1/@var"), "btrfs"
+    )
+    root = ["btrfsvol:/dev/sdb1/@"]
+    system = found(inspect_os=root, inspect_get_mountpoints=mounts, list_filesystems=kinds)
+    assert [mount.device for mount in system.mounts] == [
+        "btrfsvol:/dev/sda1/@",
+        "/dev/sda2",
+        "btrfsvol:/dev/sda1/@var",
+    ]
+    assert system.root_kind == "btrfs"
+
+
+@pytest.mark.parametrize(
+    ("device", "kinds"),
+    [
+        ("btrfsvol:/dev/sdb1/@", {"/dev/sda1": "btrfs", "/dev/sdb1": "btrfs"}),
+        ("btrfsvol:/dev/sdc1/@", {"/dev/sda1": "btrfs", "/dev/sdb1": "btrfs"}),
+        ("btrfsvol:/dev/sdb2/@", {"/dev/sda1": "btrfs", "/dev/sda2": "ext4"}),
+        ("btrfsvol:/dev/vg0/sdb1/@", {"/dev/sda1": "btrfs"}),
+        ("/dev/sdb1", {"/dev/sda1": "btrfs"}),
+    ],
+)
+def test_other_devices_are_named_as_libguestfs_says(device: str, kinds: dict[str, str]) -> None:
+    assert as_attached(device, kinds) == device
 
 
 @pytest.mark.parametrize(

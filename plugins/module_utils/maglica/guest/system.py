@@ -32,6 +32,7 @@ _MOUNTPOINTS = re.compile(
 # Where users' homes, their shells and the files of their accounts lie.
 _USER_MOUNTPOINTS = re.compile(r"/|/etc|/root|/usr|/usr/local|/var|/var/home|/home(/.*)?|/opt|/srv")
 _MAX_MOUNTS = 32
+_BTRFS_VOLUME = re.compile(r"btrfsvol:(?P<device>/dev/sd[a-z]+(?P<number>\d*))(?P<volume>/.*)")
 _READ_LIMIT, _READ_SECONDS = 1024 * 1024, 120
 
 log = logging.getLogger(__name__)
@@ -55,15 +56,17 @@ def find_system(appliance: Appliance) -> OperatingSystem:
         root = roots[0]
         if handle.inspect_get_type(root) != "linux":
             raise GuestUnsupported(f"its system is {handle.inspect_get_product_name(root)!r:.200}")
-        mounts = _mounts(handle, root, _MOUNTPOINTS)
-        users = _mounts(handle, root, _USER_MOUNTPOINTS)
+        said = handle.list_filesystems()
+        kinds = {as_attached(device, said): kind for device, kind in said.items()}
+        mounts = _mounts(handle, root, _MOUNTPOINTS, said)
+        users = _mounts(handle, root, _USER_MOUNTPOINTS, said)
         version = f"{handle.inspect_get_major_version(root)}"
-        kinds = handle.list_filesystems()
+        root = as_attached(root, said)
         mounts = _without_missing(appliance, mounts, root, kinds)
         users = tuple(each for each in users if each in mounts or _is_there(each.device, kinds))
         return OperatingSystem(
             mounts=mounts,
-            distro=handle.inspect_get_distro(root),
+            distro=handle.inspect_get_distro(roots[0]),
             version=version,
             shared=_is_independent(kinds, handle.list_md_devices())
             and all(_PLAIN_DEVICE.fullmatch(mount.device) for mount in mounts),
@@ -74,17 +77,40 @@ def find_system(appliance: Appliance) -> OperatingSystem:
         )
 
 
+def as_attached(device: str, kinds: Mapping[str, str]) -> str:
+    """Return the name of a device by the order in which the disks were attached.
+
+    So libguestfs names all, but before 1.58 (its commit c7b204bc) not the volumes of a btrfs: these
+    have the name that the appliance's kernel gave the disk, and it may have found its own first.
+    Their device is that which has a btrfs, and this number as a partition; where several have,
+    nothing is changed. ``kinds`` are the file systems as libguestfs lists them.
+    """
+    volume = _BTRFS_VOLUME.fullmatch(device)
+    if volume is None or kinds.get(volume["device"]) == "btrfs":
+        return device
+    like = re.compile(rf"/dev/sd[a-z]+{volume['number']}")
+    there = [each for each, kind in kinds.items() if kind == "btrfs" and like.fullmatch(each)]
+    return f"btrfsvol:{there[0]}{volume['volume']}" if len(there) == 1 else device
+
+
 def _seeds(handle: Any, kinds: Mapping[str, str]) -> Iterator[str]:
     for device, kind in kinds.items():
         if kind in ("iso9660", "vfat") and handle.vfs_label(device).strip().lower() == LABEL:
             yield device
 
 
-def _mounts(handle: Any, root: str, where: re.Pattern[str]) -> tuple[Mount, ...]:
+def _mounts(
+    handle: Any, root: str, where: re.Pattern[str], kinds: Mapping[str, str]
+) -> tuple[Mount, ...]:
     """Return what fstab(5) mounts at such places."""
-    mounts = tuple(
+
+    def named(mountpoint: str, device: str) -> str:
         # It may name /dev/vda1; the appliance has all disks as /dev/sd…
-        Mount(mountpoint, root if mountpoint == "/" else handle.canonical_device_name(device))
+        known = root if mountpoint == "/" else handle.canonical_device_name(device)
+        return as_attached(known, kinds)
+
+    mounts = tuple(
+        Mount(mountpoint, named(mountpoint, device))
         for mountpoint, device in sorted(handle.inspect_get_mountpoints(root).items())
         if where.fullmatch(mountpoint)
     )
