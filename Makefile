@@ -88,7 +88,7 @@ test-unit: venv ## run the unit tests: no root, no libvirt, seconds
 test-integration: test-integration-beside test-integration-alone ## run the tests against a real libvirtd and real sockets
 
 INTEGRATION_PACKAGES := $(HOST_PACKAGES) btrfs-progs xfsprogs fdisk iproute2 openssl sasl2-bin \
-	libsasl2-modules virtinst bindfs ovmf
+	libsasl2-modules virtinst bindfs dnsmasq-base ovmf
 
 # Those that run beside each other, and those that measure time: `make test` does other things
 # beside the first, and nothing beside the second.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules share of Ansible: pieces of their argument specs, how the library's errors end
-a module, and how a module tells the action plugin of its progress.
+"""What the modules that ask the cloud share: pieces of their argument specs, and how a module tells
+the action plugin of its progress.
 """
 
 from __future__ import annotations
@@ -9,12 +9,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
 
 from ._progress import PROGRESS_VARIABLE
 from .maglica.config import chosen
@@ -22,7 +18,7 @@ from .maglica.config.config import Config
 from .maglica.fleet.source import Access, Source
 from .maglica.manage import amount, shown
 from .maglica.manage.tally import Hosts, Quiet, Tally
-from .maglica.model.errors import ConfigInvalid, DependencyMissing, MaglicaError
+from .maglica.model.errors import ConfigInvalid
 from .maglica.model.request import Request
 from .maglica.model.text import one_line
 
@@ -88,34 +84,6 @@ def load_config(parameters: Mapping[str, Any]) -> Config:
                 f" {_LONGEST}"
             )
     return chosen.find({name: parameters[name] for name in chosen.VARIABLES})
-
-
-@contextmanager
-def errors_as_failure(module: AnsibleModule, seen: Callable[[], dict[str, Any]]) -> Iterator[None]:
-    """Let an error of the library that leaves the block end the module.
-
-    The failure has the error's text as ``msg``, its code as ``code``, and what ``seen`` returns.
-    """
-    try:
-        yield
-    except DependencyMissing as error:
-        module.fail_json(
-            msg=f"{error}; it is {sys.executable}: install the package for it, or set"
-            " ansible_python_interpreter to a Python that has it",
-            code=error.code,
-            **seen(),
-        )
-    except MaglicaError as error:
-        module.fail_json(msg=one_line(str(error)), code=error.code, **seen())
-
-
-def with_diff(
-    module: AnsibleModule, result: dict[str, Any], diff: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return a module's result, with the difference if that is asked for and there is one."""
-    if result["changed"] and module._diff:  # pylint: disable=protected-access
-        result["diff"] = dict(diff)
-    return result
 
 
 class Listener:

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from ._ansible import access, errors_as_failure, source_option, where_spec
+from ._ansible import access, source_option, where_spec
+from ._ending import errors_as_failure
 from .maglica.fleet import info
 from .maglica.model.text import one_line
 

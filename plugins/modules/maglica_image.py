@@ -302,8 +302,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     Progress,
     connection_spec,
-    errors_as_failure,
     load_config,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils._ending import (
+    errors_as_failure,
     with_diff,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.config.config import Config

@@ -543,6 +543,8 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
     ManyProgress,
     access,
     connection_spec,
+)
+from ansible_collections.maglica.cloud.plugins.module_utils._ending import (
     errors_as_failure,
     with_diff,
 )

@@ -96,7 +96,8 @@ def test_every_role_is_documented(installed: Installed) -> None:
     assert roles <= set(listing)
 
 
-def test_action_group_names_every_module(installed: Installed) -> None:
+def test_action_group_names_every_module_that_asks_the_cloud(installed: Installed) -> None:
     runtime = yaml.safe_load((installed.folder / "meta" / "runtime.yml").read_text())
     modules = {path.stem for path in (installed.folder / "plugins" / "modules").glob("*.py")}
+    modules -= {"maglica_network", "maglica_pool"}
     assert set(runtime["action_groups"]["maglica"]) == modules

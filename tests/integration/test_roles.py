@@ -285,11 +285,13 @@ def test_check_mode_works_on_bare_machines_and_leaves_nothing(machine: Deploymen
     left = machine.folder / "tmp"
     machine.groups = {"maglica_client_worker": ["localhost"], "maglica_hosts": ["localhost"]}
     machine.variables["library_packages"] = ["nobody-has-this"]
+    machine.variables["libvirtd_packages"] = ["nobody-has-that"]
     machine.variables["maglica_config_dir"] = str(machine.folder / "etc")
     before = sorted(machine.folder.iterdir())
     playbook = CHECKOUT / "playbooks" / "deploy.yml"
-    went_well, output = machine.play(playbook, "--check", TMPDIR=str(left))
+    went_well, output = machine.play(playbook, "--check", "--diff", TMPDIR=str(left))
     assert went_well, output
+    assert "nobody-has-that would be installed" in output
     assert "nobody-has-this would be installed" in output
     written = {machine.folder / "hosts.yml", left}
     assert set(machine.folder.iterdir()) - set(before) <= written

@@ -116,6 +116,8 @@ PLUGINS = {
     "modules/maglica_host_info": "integration/modules/test_info.py::test_examples",
     "modules/maglica_image": "unit/modules/test_maglica_image.py::test_the_examples_run",
     "modules/maglica_image_info": "integration/modules/test_info.py::test_examples",
+    "modules/maglica_network": "integration/hosting/test_modules.py::test_examples",
+    "modules/maglica_pool": "integration/hosting/test_modules.py::test_examples",
     "modules/maglica_vm": "integration/vm/test_maglica_vm.py"
     "::test_the_examples_of_the_documentation",
     "modules/maglica_vm_info": "integration/modules/test_info.py::test_examples",

@@ -44,6 +44,7 @@ PURE = (
     "guest/users.py",
     "guest/network/*.py",
     "host_worker/channel.py",
+    *("hosting/definition.py", "hosting/network.py", "hosting/pool.py"),
     "image/*.py",
     "libvirtd/hosts.py",
     "manage/group.py",
@@ -108,6 +109,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "guest": ("system",),
     "libvirtd": ("config", "system", "domain"),
     "disk": ("libvirtd", "system", "domain"),
+    "hosting": ("libvirtd",),
     "verbs": ("image",),
     "wire": ("config", "system.backoff", "verbs"),
     "fleet": ("libvirtd", "domain", "config", "wire"),
@@ -149,7 +151,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 # Third parties that only these folders know.
 THIRD_PARTIES = {
     "guestfs": ("guest",),
-    "libvirt": ("libvirtd", "disk", "fleet", "host_worker"),
+    "libvirt": ("libvirtd", "disk", "hosting", "fleet", "host_worker"),
     "pycdlib": ("disk",),
     "argcomplete": ("cli",),
     "yaml": ("guest.cloud_init",),
@@ -158,6 +160,8 @@ THIRD_PARTIES = {
 MAX_FILES = 18
 # Types of pools that libvirt knows, and what else tells one kind of storage from another.
 POOL_TYPES = {"dir", "fs", "netfs", "logical", "rbd", "gluster", "zfs", "iscsi"}
+# Those that know it, or read and write definitions and files.
+STORAGE_ROOMS = ("disk", "domain", "hosting", "image")
 STORAGE_WORDS = re.compile(r"qemu-img|qcow2")
 STORAGE_ONLY = ("disk.qcow2", "disk.qemu_img", "disk.copies", "disk.chain.QCOW2", "disk.chain.RAW")
 
@@ -304,7 +308,7 @@ def only_disk_knows_kinds_of_storage(source: Source) -> Iterator[str]:
 
     A definition's XML has formats, and so has what is fetched.
     """
-    if source.inside is None or source.inside.split("/")[0] in ("disk", "domain", "image"):
+    if source.inside is None or source.inside.split("/")[0] in STORAGE_ROOMS:
         return
     for target, line in reaches(source):
         if any(within(target, each) for each in STORAGE_ONLY):

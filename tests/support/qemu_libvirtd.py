@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ _PLACES = {
     "cache": "/var/cache/libvirt",
     "etc": "/etc/libvirt",
 }
+_UNSHARED = ("unshare", "--mount", "--propagation", "slave", "sh", "-c")
 _QEMU_CONF = """\
 cgroup_controllers = []
 security_driver = "none"
@@ -68,11 +69,12 @@ def definition(
 
 
 @contextmanager
-def running(folder: Path, seconds: float = 30) -> Iterator[str]:
+def running(folder: Path, seconds: float = 30, within: Sequence[str] = ()) -> Iterator[str]:
     """Run a libvirtd with all it has in ``folder``, a short absolute path; yield the URI to open.
 
     At the end its domains are destroyed and it is ended. File systems that are mounted on the
-    machine meanwhile are seen by it.
+    machine meanwhile are seen by it. ``within`` is a command that runs another one where it is to
+    be, as in a network namespace.
     """
     for name in _PLACES:
         (folder / name).mkdir(parents=True)
@@ -84,7 +86,7 @@ def running(folder: Path, seconds: float = 30) -> Iterator[str]:
     uri = f"qemu+unix:///system?socket={folder}/run/libvirt-sock"
     with (folder / "libvirtd.log").open("w") as log:
         process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "slave", "sh", "-c", " && ".join(steps)],
+            [*within, *_UNSHARED, " && ".join(steps)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

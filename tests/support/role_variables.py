@@ -40,9 +40,16 @@ def read_by(role: Path) -> set[str]:
 
 
 def made_by(role: Path) -> set[str]:
-    """Return the variables that the role's own tasks set: facts, results, and those of a task."""
+    """Return the variables that the role itself sets: facts, results, those of a task, its own."""
     tasks = [yaml.safe_load(file.read_text()) for file in role.glob("tasks/*.yml")]
-    return set(_made(tasks))
+    return {*_made(tasks), *own(role)}
+
+
+def own(role: Path) -> dict[str, Any]:
+    """Return the variables that the role has and nobody sets."""
+    file = role / "vars" / "main.yml"
+    found: dict[str, Any] = yaml.safe_load(file.read_text()) if file.exists() else {}
+    return found
 
 
 def _made(value: object) -> Iterator[str]:

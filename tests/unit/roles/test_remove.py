@@ -22,7 +22,7 @@ MAKING = ("assemble", "blockinfile", "copy", "file", "lineinfile", "template", "
 PATHS = ("dest", "path", "name")
 # What is not removed where it is made, and why.
 ELSEWHERE = {
-    "/etc/libvirt/libvirtd.conf": "deploying does not use this role",
+    "{{ libvirtd_daemons.configuration }}": "libvirt stays as it is, for the vms that are left",
     "{{ library_key_file }}": "who calls for the key names it",
     "{{ library_key_file | dirname }}": "it is the folder of the configuration",
     "{{ library_command | dirname }}": "it may have been there: ~/.local/bin, /usr/local/bin",

@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Has a host have a storage pool."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ..model.errors import ConfigInvalid
+from . import pool as forms
+from .pool import PoolDefinition
+from .present import POOL, Change, Hosting, State
+
+
+def plan(hosting: Hosting, wanted: PoolDefinition, autostart: bool) -> Change:
+    """Return what has to be done. Raises ConfigInvalid if what is there stands against it."""
+    forms.check(wanted)
+    found = hosting.find(POOL, wanted.name)
+    if found is not None:
+        before = hosting.state(POOL, found)
+        differences = forms.differences(wanted, forms.read(before.xml))
+        if differences:
+            raise ConfigInvalid(
+                f"pool {wanted.name} of host {hosting.host} is there, and {'; '.join(differences)}."
+                " It is not changed: say what it is, or take another name"
+            )
+        return Change(before, State(before.xml, True, autostart), found.UUIDString())
+    made = forms.complete(wanted)
+    on_path = _on_path(hosting, made)
+    if on_path is None:
+        _check_folder(hosting, made)
+        return Change(State(), State(forms.xml(made), True, autostart), made.uuid)
+    if wanted.path is None:
+        note = f"pool {made.name} is not made: {on_path} of host {hosting.host} has {made.path}"
+        return Change(State(), State(), "", note)
+    raise ConfigInvalid(
+        f"pool {made.name} of host {hosting.host} can't have {made.path}: pool {on_path} has it."
+        " Two pools would each take the other's volumes for their own"
+    )
+
+
+def apply(hosting: Hosting, wanted: PoolDefinition, change: Change) -> None:
+    """Do what ``plan`` returned."""
+    path = forms.read(change.after.xml).path
+    build = not change.before.active and path is not None and not os.path.lexists(path)
+    hosting.apply(POOL, wanted.name, change, build)
+
+
+def user_id(name: str | None) -> int | None:
+    """Return the number of a user of this host. Raises ConfigInvalid if there is none."""
+    return _id("owner", name, lambda: pwd.getpwnam(str(name)).pw_uid)
+
+
+def group_id(name: str | None) -> int | None:
+    """Return the number of a group of this host. Raises ConfigInvalid if there is none."""
+    return _id("group", name, lambda: grp.getgrnam(str(name)).gr_gid)
+
+
+def _id(option: str, name: str | None, look_up: Callable[[], int]) -> int | None:
+    if name is None or name.isdigit():
+        return None if name is None else int(name)
+    try:
+        return look_up()
+    except KeyError:
+        raise ConfigInvalid(f"{option}: this host has no {name[:40]!r}") from None
+
+
+def _on_path(hosting: Hosting, made: PoolDefinition) -> str | None:
+    """Return the name of a pool that has the same folder."""
+    for text in hosting.definitions(POOL):
+        other = forms.read(text)
+        if other.path and os.path.realpath(other.path) == os.path.realpath(made.path or ""):
+            return other.name
+    return None
+
+
+def _check_folder(hosting: Hosting, made: PoolDefinition) -> None:
+    """Raise ConfigInvalid if the folder is there, and another one than is wanted."""
+    try:
+        found = Path(made.path or "").stat()
+    except OSError:
+        return
+    mode = f"{stat.S_IMODE(found.st_mode):04o}"
+    there = replace(made, mode=mode, owner=found.st_uid, group=found.st_gid)
+    differences = forms.differences(made, there)
+    if differences:
+        raise ConfigInvalid(
+            f"pool {made.name} of host {hosting.host}: the folder {made.path} is there, and"
+            f" {'; '.join(differences)}. It is not changed: change it yourself, or leave that out"
+        )
