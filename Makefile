@@ -82,6 +82,7 @@ lint-all: venv
 
 .PHONY: test-unit
 test-unit: venv ## run the unit tests: no root, no libvirt, seconds
+	@tests/tools/debian-packages systemd
 	@$(PYTEST) $(BESIDE) tests/unit
 
 .PHONY: test-integration

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 from support.cloud import IMAGE, Cloud, Result
+from support.documents import block
 
 NAMES = ("web0.example.jp", "web1.example.jp")
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmAgZtD1g9yPvH0P8q4zUHDJdJ0T1yYF0uW8yXxkX6i tester"
@@ -91,6 +93,26 @@ def test_their_identity_was_written_without_an_appliance(cloud: Cloud, pair: lis
     for result in pair:
         assert f"guest customized by areas: key={result['request']['id']}" in log
         assert f"guest needs an appliance: key={result['request']['id']}" not in log
+
+
+def test_the_journals_know_which_request_and_host_a_line_is_about(
+    cloud: Cloud, pair: list[Result]
+) -> None:
+    of_request, of_host = block("docs/security.md", "journalctl").commands
+    request = pair[0]["request"]["id"]
+    of_request[-1] = f"MAGLICA_REQUEST={request}"
+    of_host[-1] = f"MAGLICA_HOST={cloud.hosts[0]}"
+    for machine in (cloud.client, cloud.hosts[0]):
+        assert request in cloud.ssh(machine, f"{shlex.join(of_request)} --no-pager -q -o cat")
+    told = cloud.ssh(cloud.client, f"{shlex.join(of_host)} --no-pager -q -o cat")
+    assert f"host {cloud.hosts[0]} is alive" in told
+
+
+def test_vms_are_not_in_the_worker_s_control_group(cloud: Cloud, pair: list[Result]) -> None:
+    group = cloud.ssh(cloud.hosts[0], f"cat /proc/$(cat /run/libvirt/qemu/{NAMES[0]}.pid)/cgroup")
+    assert "maglica" not in group.replace(NAMES[0], "")
+    worker = "$(systemctl show -P MainPID maglica-host-worker)"
+    assert "/maglica.slice/" in cloud.ssh(cloud.hosts[0], f"cat /proc/{worker}/cgroup")
 
 
 def test_the_original_is_unchanged(

@@ -104,6 +104,11 @@ _DOCS: tuple[Row, ...] = (
     ("protocol.md", "```text answered", _PROTOCOL),
     ("protocol.md", "```text published", _PROTOCOL),
     ("security.md", "$ umask", f"{_UNIT}::test_the_key_of_an_observer"),
+    (
+        "security.md",
+        "journalctl",
+        "cloud/test_clone.py::test_the_journals_know_which_request_and_host_a_line_is_about",
+    ),
 )
 ROWS: tuple[Row, ...] = (
     *(("README.md", *row) for row in _README),

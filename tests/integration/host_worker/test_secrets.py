@@ -33,9 +33,9 @@ SECRET = f"$6$saltsalt${MARK}"
 # The workers' own programs, with all that any library might log.
 DEBUGGING = """
 import importlib, logging, sys
-from maglica.system import systemd
-real = systemd.log_to_stderr
-systemd.log_to_stderr = lambda *_more, **_named: real(logging.DEBUG)
+from maglica.system import log
+real = log.start
+log.start = lambda program, *_more, **_named: real(program, logging.DEBUG)
 raise SystemExit(importlib.import_module(sys.argv[1]).main(sys.argv[2:]))
 """
 

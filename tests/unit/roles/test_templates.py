@@ -84,7 +84,7 @@ def test_a_user_s_images_are_written_for_the_catalog() -> None:
 
 def test_all_of_a_note_on_several_lines_is_a_comment() -> None:
     templates = sorted(ROLES.glob("*/templates/*.j2"))
-    assert len(templates) == 6
+    assert len(templates) == 7
     for template in templates:
         notes = [line for line in template.read_text().splitlines() if "ansible_managed" in line]
         rendered = [jinja2.Template(note).render(ansible_managed="a\nb\nc") for note in notes]

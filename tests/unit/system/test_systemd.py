@@ -2,26 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import logging
 import math
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from maglica.system import systemd
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
-
-
-@pytest.fixture
-def own_logging() -> Iterator[None]:
-    """Leave the root logger as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 def test_states_reach_the_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,32 +56,6 @@ def test_watchdog_seconds(
     if pid is not None:
         monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()) if pid == "own" else pid)
     assert systemd.watchdog_seconds() == expected
-
-
-def test_a_record_is_one_printable_line(
-    own_logging: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
-    systemd.log_to_stderr(who="job 7")
-    logging.getLogger("maglica.x").warning("guest says %s", "a\nERROR forged\x1b[2J")
-    logging.getLogger("maglica.x").debug("not shown")
-    assert capsys.readouterr().err == "WARNING job 7: guest says a\\nERROR forged\\x1b[2J\n"
-
-
-def test_the_journal_gets_priorities(
-    own_logging: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
-    systemd.log_to_stderr(logging.DEBUG)
-    for level in (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG):
-        logging.getLogger("maglica.x").log(level, "text")
-    assert capsys.readouterr().err.split() == [
-        "<3>text",
-        "<3>text",
-        "<4>text",
-        "<6>text",
-        "<7>text",
-    ]
 
 
 def test_a_watchdog_is_told_often_enough_and_no_oftener(

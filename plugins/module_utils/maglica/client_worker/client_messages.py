@@ -16,6 +16,7 @@ from ..model.request import Failure, HostStatus, Request, State
 from ..model.text import MAX_NAMED, short, told
 from ..model.worker import ClientWorkerStatus
 from ..system import version
+from ..system.log_fields import about
 from ..wire import features, messages
 from ..wire.fitting import fitting
 from ..wire.frames import Message
@@ -180,7 +181,8 @@ def _cancel(context: Context, who: str, request: Request) -> Request:
         return context.requests.change(request, state=State.CANCELLED, failure=failure)
     if request.cancelling:
         return request
-    logger.info("%s cancels request %s, %s on host %s", who, request.id, request.name, host)
+    with about(request):
+        logger.info("%s cancels request %s, %s on host %s", who, request.id, request.name, host)
     request = context.requests.change(request, cancelling=True)
     context.delivery.add(request.id, host)
     return request

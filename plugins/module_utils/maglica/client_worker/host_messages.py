@@ -12,6 +12,7 @@ from ..model.errors import AccessDenied, MessageInvalid, RequestUnknown
 from ..model.moment import NEVER, Moment
 from ..model.request import Request, Spec, State
 from ..model.vm import Domain, vm_uuid
+from ..system.log_fields import about
 from ..verbs import table
 from ..verbs.verb import Leaves, OnVm
 from ..wire import features, messages
@@ -180,7 +181,8 @@ def _vm_that_fits(ended: Request, vm: Domain | None) -> Domain | None:
     """
     if vm is None or fits(replace(ended, vm=vm)):
         return vm
-    logger.warning("request %s: of its vm only a part is kept: it is too long", ended.id)
+    with about(ended):
+        logger.warning("request %s: of its vm only a part is kept: it is too long", ended.id)
     return replace(vm, interfaces=(), disks=(), ssh_host_keys=())
 
 

@@ -23,6 +23,7 @@ from ..model.moment import Moment
 from ..model.plain import plain
 from ..model.request import HostReport, Request, Spec, State
 from ..system.database import Database
+from ..system.log_fields import about
 from ..wire import records
 
 logger = logging.getLogger(__name__)
@@ -243,7 +244,8 @@ class Journal:
             try:
                 found.append((name, seen, _report(name, text)))
             except (ValueError, MessageInvalid) as error:
-                logger.warning("journal %s: host %s is unreadable: %s", self.path, name, error)
+                with about(host=name):
+                    logger.warning("journal %s: host %s is unreadable: %s", self.path, name, error)
         return found
 
     def is_fresh(self) -> bool:

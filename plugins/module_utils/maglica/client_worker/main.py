@@ -17,7 +17,7 @@ from .._deps import need
 from ..config import config
 from ..model.errors import ConfigInvalid, MaglicaError
 from ..model.memory_limit import MemoryLimit
-from ..system import systemd
+from ..system import log, systemd
 from ..wire import keys
 from .access import AccessFile
 from .broker import Broker
@@ -33,7 +33,7 @@ logger = logging.getLogger("maglica.client_worker")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the client worker until SIGTERM; return the exit code."""
     options = _parser().parse_args(arguments)
-    systemd.log_to_stderr()
+    log.start("maglica-client-worker")
     try:
         settings = config.load(options.config)
         if options.check:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..model.errors import AccessDenied, JournalFailed, MaglicaError
 from ..model.request import Request, State
+from ..system.log_fields import about
 from ..wire import features
 from ..wire.frames import Message
 from . import host_messages
@@ -194,7 +195,8 @@ class Engine:
         added = list(context.requests.added.values())
         context.requests.commit()
         for request in added:
-            logger.info("accepted from %s: %s", request.who, _described(request))
+            with about(request):
+                logger.info("accepted from %s: %s", request.who, _described(request))
         for request in context.requests.changed.values():
             if request.state.ended:
                 self._ended(request)
@@ -232,7 +234,8 @@ class Engine:
         self._context.delivery.drop(request.id)
         self._context.hosts.release(request, self._context.clock())
         why = f": {request.failure.text}" if request.failure else ""
-        logger.info("%s: %s%s", request.state.value, _described(request), why)
+        with about(request):
+            logger.info("%s: %s%s", request.state.value, _described(request), why)
 
     def _repeat(self) -> None:
         now = self._context.clock()

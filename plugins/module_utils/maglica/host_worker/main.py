@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..config import config
 from ..model.errors import ConfigInvalid, MaglicaError
-from ..system import systemd
+from ..system import log
 from ..wire import keys
 from .daemon.service import Service
 from .journal.journal import Journal
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker until it is told to stop; return the exit status."""
     options = _parser().parse_args(arguments)
-    systemd.log_to_stderr(logging.DEBUG if options.verbose else logging.INFO)
+    log.start("maglica-host-worker", logging.DEBUG if options.verbose else logging.INFO)
     try:
         settings, pair = _load(Path(options.config))
         if options.check:

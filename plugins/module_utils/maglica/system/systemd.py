@@ -1,21 +1,17 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a service owes to systemd: its state by sd_notify(3), its log on stderr by sd-daemon(3).
+"""What a service owes to systemd: its state, by sd_notify(3).
 
-Without systemd (no $NOTIFY_SOCKET, no $JOURNAL_STREAM) nothing is sent, and the log is plain text.
+Without systemd (no $NOTIFY_SOCKET) nothing is sent.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import os
 import socket
-import sys
 import time
-
-from ..model.text import one_line
 
 
 def notify(*lines: str) -> None:
@@ -56,34 +52,3 @@ class Watchdog:
         if now >= self._next:
             self._next = now + self.longest_wait
             notify("WATCHDOG=1")
-
-
-def log_to_stderr(level: int = logging.INFO, who: str = "") -> None:
-    """Log one line a record to stderr; ``who`` stands before each text.
-
-    Under systemd each line begins with its priority, which the journal takes off again.
-    """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine(who, in_journal="JOURNAL_STREAM" in os.environ))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-
-
-class _OneLine(logging.Formatter):
-    """A record is one line, whatever peer or guest put in it: control characters are escaped."""
-
-    # syslog(3): err, warning, info, debug.
-    _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
-
-    def __init__(self, who: str, *, in_journal: bool) -> None:
-        super().__init__(f"{who}: %(message)s" if who else "%(message)s")
-        self._in_journal = in_journal
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return f"{self._start(record)}{one_line(text)}"
-
-    def _start(self, record: logging.LogRecord) -> str:
-        if not self._in_journal:
-            return f"{record.levelname} "
-        found = [number for level, number in self._PRIORITIES if record.levelno >= level]
-        return f"<{found[0] if found else 7}>"

@@ -9,6 +9,7 @@ import pytest
 from maglica.host_worker import channel
 from maglica.host_worker.channel import Alive, Idle
 from maglica.host_worker.daemon.children import Child
+from maglica.system import memory
 
 ALIVE = channel.line(Alive())
 
@@ -50,3 +51,19 @@ def test_what_was_not_taken_comes_the_next_time(tmp_path: Path) -> None:
     assert list(child.said()) == [Idle(1)]
     process.wait()
     child.close()
+
+
+def test_the_cause_of_an_end_by_the_kernel_tells_of_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory.Kills, "told", lambda self: " (no memory)")
+    causes = []
+    for number in ("KILL", "ABRT"):
+        process = subprocess.Popen(
+            ["sh", "-c", f"kill -{number} $$"], start_new_session=True, stdout=subprocess.PIPE
+        )
+        child = Child(process, tmp_path / "folder")
+        process.wait()
+        child.close()
+        causes.append(child.cause())
+    assert causes == ["signal SIGKILL (no memory)", "signal SIGABRT"]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a job says to its worker of how far it is."""
+"""What a job says to its worker of how far it is, and of its end."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from maglica.config.config import HostWorker
 from maglica.host_worker import channel
 from maglica.host_worker.job.context import COUNT_SECONDS, JobContext
 from maglica.host_worker.journal.journal import Journal
+from maglica.model.errors import GuestUnreadable
+from maglica.model.request import Failure, Request
+from maglica.verbs.clone import CloneSpec
 
 ID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 
@@ -32,3 +35,17 @@ def test_counts_are_told_at_once_and_then_not_too_often(
         channel.Alive(),
         channel.Counted(ID, "copy", 3, 9),
     ]
+
+
+def test_a_failure_tells_of_what_the_kernel_ended_for_want_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = HostWorker("kvm0.example.jp", Path("/key"), state_dir=tmp_path)
+    context = JobContext(Journal(tmp_path), settings, lambda said: None)
+    request = Request(id=ID, spec=CloneSpec("vm0", "image"), host="kvm0.example.jp")
+    context.journal.accept([request])
+    monkeypatch.setattr(context.kills, "told", lambda: " (no memory)")
+    context.failed(request, GuestUnreadable("the appliance ended"))
+    entry = context.journal.entry(ID)
+    assert entry is not None
+    assert entry.request.failure == Failure("guest_unreadable", "the appliance ended (no memory)")

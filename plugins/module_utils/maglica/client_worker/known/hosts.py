@@ -13,6 +13,7 @@ from ...model.reported import ReportedDomain
 from ...model.request import HostReport, Request, State
 from ...model.vm import Domain
 from ...model.worker import Worker
+from ...system.log_fields import about
 from ...verbs import table
 from ...verbs.verb import Takes
 from ..placement.candidates import Candidate, Holdings
@@ -66,7 +67,8 @@ class KnownHosts:
         for name, host in self._hosts.items():
             if name not in names and host.alive:
                 host.alive = False
-                logger.warning("host %s is down: it is not in the access file any more", name)
+                with about(host=name):
+                    logger.warning("host %s is down: it is not in the access file any more", name)
                 self._renew(name)
 
     def retain(
@@ -119,7 +121,8 @@ class KnownHosts:
         self.know([name])
         host = self._hosts[name]
         if not host.alive:
-            logger.info("host %s is alive", name)
+            with about(host=name):
+                logger.info("host %s is alive", name)
         host.news.settle(report, now)
         report = host.news.without_gone(report)
         self.first_to_keep |= host.holdings is None
@@ -151,7 +154,8 @@ class KnownHosts:
         for name, host in self._hosts.items():
             if host.alive and (host.heard is None or now - host.heard > self._timeout):
                 host.alive = False
-                logger.warning("host %s is down: silent for %g s", name, self._timeout)
+                with about(host=name):
+                    logger.warning("host %s is down: silent for %g s", name, self._timeout)
                 self._renew(name)
 
     def alive(self, name: str) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ...model.worker import Worker
+from ...system.log_fields import about
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ class Workers:
         if worker is None:
             return False
         if before is None or before.version != worker.version:
-            logger.info("host %s has version %s", name, worker.version)
+            with about(host=name):
+                logger.info("host %s has version %s", name, worker.version)
         host.hear(worker, address, now)
         return self._judge(name, now)
 
@@ -106,7 +108,9 @@ class Workers:
                 " run maglica.cloud.deploy for it under a name of its own"
             )
             if host.conflict != before:
-                logger.error("%s", host.conflict)
+                with about(host=name):
+                    logger.error("%s", host.conflict)
         elif before is not None:
-            logger.warning("host %s is one machine again", name)
+            with about(host=name):
+                logger.warning("host %s is one machine again", name)
         return host.conflict != before

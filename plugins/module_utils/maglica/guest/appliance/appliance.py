@@ -23,6 +23,7 @@ from typing import Any, Callable
 
 from ..._deps import need
 from ...model.errors import GuestUnreadable, GuestUnsupported, MaglicaError
+from ...system import log_fields
 from ...system.programs import address_space
 from ..facts import Mount
 from ..filesystem import ROOT, ApplianceDied, Kind, Owner, few
@@ -105,7 +106,7 @@ class Appliance:
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """End the appliance when the block takes longer: a hostile disk can make it hang."""
-        timer = threading.Timer(seconds, self._kill)
+        timer = threading.Timer(seconds, log_fields.kept(self._kill))
         timer.daemon = True
         timer.start()
         try:

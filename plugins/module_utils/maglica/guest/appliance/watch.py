@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from ...model.errors import MaglicaError, NoRoom, StorageFailed
-from ...system import processes
+from ...system import log_fields, processes
 
 # An appliance under emulation takes 13 s on an idle core, and its first one is built before.
 LAUNCH_SECONDS = 240.0
@@ -56,7 +56,9 @@ class Watch:
         self._over = threading.Event()
         self._others = set(processes.children())
         self._pid = 0
-        self._thread = threading.Thread(target=self._run, daemon=True, name="watch")
+        self._thread = threading.Thread(
+            target=log_fields.kept(self._run), daemon=True, name="watch"
+        )
 
     @property
     def options(self) -> tuple[str, str]:

@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...model.errors import MessageInvalid
-from ...system import processes
+from ...system import memory, processes
+from ...system.log_fields import about
 from .. import channel
 from . import job_folders
 from .scheduler import Job
@@ -53,6 +54,7 @@ class Child:
         self.crash: str | None = None
         self.blocked: str | None = None
         self.is_to_blame = True
+        self._kills = memory.Kills()
         self._rest = b""
         self._lines: deque[bytes] = deque()
         self._looked = self.heard
@@ -83,13 +85,15 @@ class Child:
         except MessageInvalid as error:
             self._lines.clear()
             why = f"it said what no job says: {error}"
-            _log.error("a child is ended: %s", why)
+            with about(*(self.job.ids if self.job else ())):
+                _log.error("a child is ended: %s", why)
             self.kill(why, blame=True)
 
     def give(self, job: Job) -> None:
         """Let an idle child run a job."""
         self.job = job
         self.jobs += 1
+        self._kills = memory.Kills()
         self.heard = time.monotonic()
         with contextlib.suppress(BrokenPipeError):
             # It waits with its pipe empty, and a job's line is shorter than a pipe.
@@ -129,7 +133,8 @@ class Child:
         # The guard passes on an end by signal as the signal's negative number, in 8 bits.
         number = -code if code < 0 else 256 - code
         with contextlib.suppress(ValueError):
-            return f"signal {signal.Signals(number).name}"
+            why = self._kills.told() if number == signal.SIGKILL else ""
+            return f"signal {signal.Signals(number).name}{why}"
         return f"exit status {code}"
 
     def _stdin(self) -> int:

@@ -16,6 +16,7 @@ from ...config.config import HostWorker
 from ...model.request import Failure, Phase, Request, State
 from ...model.text import told
 from ...system.backoff import Backoff
+from ...system.log_fields import about
 from ...verbs import table
 from .. import channel
 from ..journal.journal import Journal
@@ -159,7 +160,8 @@ class Work:
                 child.crash = said.text
             elif isinstance(said, channel.Blocked):
                 child.blocked = said.text
-                _log.error("host %s: %s", self._host, child.blocked)
+                with about(*(child.job.ids if child.job else ())):
+                    _log.error("host %s: %s", self._host, child.blocked)
             elif isinstance(said, channel.Idle) and said.jobs == child.jobs and child.job:
                 self._job_over(child, time.monotonic())
 
@@ -198,7 +200,8 @@ class Work:
     def _blame(self, child: Child, entry: Entry) -> None:
         """Count a job that ended without a result for a request."""
         request = entry.request
-        _log.error("request %s: its job ended without a result: %s", entry.id, child.cause())
+        with about(request):
+            _log.error("request %s: its job ended without a result: %s", entry.id, child.cause())
         text = (
             f"cannot {request.kind} {request.name} on host {self._host}: the process that did"
             f" it ended {MAX_ATTEMPTS} times without a result, the last time: {child.cause()}"
@@ -234,7 +237,8 @@ class Work:
         if entry.request.who == OWN:
             self._journal.reported(entry.id)
             if entry.request.failure is not None:
-                _log.error("host %s: %s", self._host, entry.request.failure.text)
+                with about(entry.request):
+                    _log.error("host %s: %s", self._host, entry.request.failure.text)
             return
         self._unreported[entry.id] = entry.request
         self._outbox.result(entry.id)

@@ -25,6 +25,7 @@ from ...model.errors import JournalFailed, MessageInvalid
 from ...model.request import Request, State
 from ...model.worker import Worker
 from ...system import systemd, version
+from ...system.log_fields import about
 from ...verbs.remove_image import RemoveImageSpec
 from ...verbs.verb import OnVm
 from ...wire import features
@@ -207,7 +208,8 @@ class Service:
             if request.host == self._settings.name:
                 mine.append(request)
             else:
-                _log.warning("request %s is for host %s, not taken", request.id, request.host)
+                with about(request):
+                    _log.warning("request %s is for host %s, not taken", request.id, request.host)
         if mine and self._stop_at is None:
             self._work.accept(mine)
 
@@ -231,7 +233,8 @@ class Service:
                 self._peer.send(message, now)
             except MessageInvalid as error:
                 # What is too long would be so the next time, too; the worker goes on.
-                _log.error("host %s: cannot send %s: %s", self._settings.name, note.type, error)
+                with about(note.id):
+                    _log.error("host %s: cannot send %s: %s", self._settings.name, note.type, error)
                 self._outbox.settle(note, error.code, now)
                 return
             self._note = note
@@ -280,7 +283,8 @@ class Service:
             return
         code = reply.body["code"] if reply.type == "error" else None
         if code is not None:
-            _log.warning("the client worker answers %s: %s", note.type, reply.body["text"])
+            with about(note.id):
+                _log.warning("the client worker answers %s: %s", note.type, reply.body["text"])
         with self._survive():
             done = self._outbox.settle(note, code, now)
             if note.type == "hello":

@@ -22,6 +22,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -31,6 +32,7 @@ from ...model.errors import MaglicaError
 from ...model.request import Failure, Phase, Request, State
 from ...model.text import told
 from ...model.vm import Domain
+from ...system import memory
 from .. import channel
 from ..journal.journal import Journal
 
@@ -52,6 +54,8 @@ class JobContext:
     ) -> None:
         self.journal = journal
         self.settings = settings
+        # Since the job that runs now has begun.
+        self.kills = memory.Kills()
         self._say = say
         self._connection: Any = None
         self._alive_at = 0.0
@@ -120,7 +124,9 @@ class JobContext:
 
     def failed(self, request: Request, error: MaglicaError) -> None:
         """Commit that a request failed; with intents left it ends when they are undone."""
-        self._end(request, State.FAILED, failure=failure_of(error))
+        failure = failure_of(error)
+        told_more = told(f"{failure.text}{self.kills.told()}")
+        self._end(request, State.FAILED, failure=replace(failure, text=told_more))
 
     def undone(self, request: Request, ending: State) -> None:
         """Commit that a request that is undone has ended as it was to."""

@@ -25,7 +25,8 @@ from ...model.errors import ConfigInvalid, HostDown, JournalFailed, MaglicaError
 from ...model.request import Request
 from ...model.text import told
 from ...model.vm import Domain, vm_uuid
-from ...system import systemd
+from ...system import log, memory
+from ...system.log_fields import about
 from ...verbs import table
 from ...verbs.verb import Interrupted
 from .. import channel, request_locks
@@ -63,17 +64,20 @@ def run(request_ids: Sequence[str], context: JobContext) -> None:
     What has ended meanwhile is left alone; what is to be undone is undone. Raises HostDown when
     libvirtd is gone: no request fails for that.
     """
+    context.kills = memory.Kills()
     with request_locks.held(context.settings.state_dir, request_ids):
         entries = [context.journal.entry(request_id) for request_id in request_ids]
         waiting = [entry for entry in entries if entry and not entry.request.state.ended]
-        ready = [entry.request for entry in waiting if _prepare(entry, context)]
+        ready = [entry.request for entry in waiting if _is_ready(entry, context)]
         for kind, act in TOGETHER.items():
             batch = [request for request in ready if request.kind == kind]
             if batch:
-                act(batch, context)
+                with about(*batch):
+                    act(batch, context)
         for request in ready:
             if request.kind in ALONE:
-                _run_alone(request, context)
+                with about(request):
+                    _run_alone(request, context)
 
 
 def _run_alone(request: Request, context: JobContext) -> None:
@@ -86,6 +90,11 @@ def _run_alone(request: Request, context: JobContext) -> None:
         context.failed(request, error)
     else:
         context.done(request, vm)
+
+
+def _is_ready(entry: Entry, context: JobContext) -> bool:
+    with about(entry.request):
+        return _prepare(entry, context)
 
 
 def _prepare(entry: Entry, context: JobContext) -> bool:
@@ -150,6 +159,7 @@ _IS_MADE: dict[str, Callable[[Request, JobContext], bool]] = {"add_image": add_i
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the worker until it closes stdin."""
     options = _parser().parse_args(arguments)
+    memory.be_first_to_end()
     guard.fork(options.life)
     # Programs and libraries that print must not disturb the channel to the worker.
     to_worker = os.dup(1)
@@ -158,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def say(value: channel.Said) -> None:
         os.write(to_worker, channel.line(value))
 
-    systemd.log_to_stderr(who=f"job {os.getpid()}")
+    log.start("maglica-host-worker", who=f"job {os.getpid()}")
     try:
         _serve(Path(options.config), say)
     except (ConfigInvalid, HostDown, JournalFailed) as error:

@@ -25,6 +25,7 @@ from ....libvirtd import local
 from ....model.errors import HostDown, MaglicaError
 from ....model.request import Customize, Request
 from ....model.vm import Domain
+from ....system.log_fields import about
 from ....verbs.clone import CloneSpec
 from ...journal.bases import Base
 from .. import undo
@@ -221,14 +222,15 @@ class _Batch:
         """Do steps for all of them side by side, which must be such as can run in any thread."""
         members = self._members if way is None else self._of(way)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            jobs = [(vm, pool.submit(step, vm)) for vm in members for step in steps]
+            jobs = [(vm, pool.submit(_do, step, vm)) for vm in members for step in steps]
         for vm, job in jobs:
             self._settle(vm, job.result)
 
     def _settle(self, vm: NewVm, act: Callable[[], None]) -> None:
         """Do something for a member, and end its request if that fails."""
         try:
-            act()
+            with about(vm.request):
+                act()
         except HostDown:
             raise
         except MaglicaError as error:
@@ -244,10 +246,16 @@ class _Batch:
         self._members.remove(vm)
         text = f"cannot clone {vm.spec.image} as {vm.spec.name} on host {self._context.host}: "
         failure = type(error)(f"{text}{error}")
-        _log.error("request %s: %s", vm.request.id, failure)
-        try:
-            undo.undo(vm.request.id, self._context)
-        except MaglicaError as problem:
-            # The request stays open with its intents, until a later job has undone them.
-            _log.error("request %s: cannot undo: %s", vm.request.id, problem)
+        with about(vm.request):
+            _log.error("request %s: %s", vm.request.id, failure)
+            try:
+                undo.undo(vm.request.id, self._context)
+            except MaglicaError as problem:
+                # The request stays open with its intents, until a later job has undone them.
+                _log.error("request %s: cannot undo: %s", vm.request.id, problem)
         self._context.failed(vm.request, failure)
+
+
+def _do(step: Callable[[NewVm], None], vm: NewVm) -> None:
+    with about(vm.request):
+        step(vm)
