@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
@@ -32,10 +31,10 @@ from support.run import (
 from testbed import machines, network, offered, remains, roots, texts
 from testbed.deployment import deploy
 from testbed.kvm import kvm_works
-from testbed.layout import Host, Layout, LayoutError, layout
+from testbed.layout import Layout, LayoutError, layout
 
 PACKAGES = (
-    *("systemd-container", "iproute2", "openssh-client", "qemu-system-x86", "libvirt-clients"),
+    *("systemd-container", "iproute2", "openssh-client", "qemu-system-x86", "python3-yaml"),
     *recipes.PACKAGES,
 )
 
@@ -89,6 +88,7 @@ def up(arguments: argparse.Namespace) -> None:
         else:
             _make(cloud)
         deploy(cloud)
+        _define_templates(cloud)
         if not arguments.no_image:
             offered.add(cloud)
         say(f"ready: {_summary(cloud)}")
@@ -121,7 +121,7 @@ def _make(cloud: Layout) -> None:
         deadline = time.monotonic() + machines.BOOT_DEADLINE
         with ThreadPoolExecutor() as pool:
             jobs = [
-                pool.submit(_finish, cloud, host, manager, deadline)
+                pool.submit(machines.wait, cloud, host, manager, deadline)
                 for host, manager in zip(cloud.hosts, managers)
             ]
         for job in jobs:
@@ -158,10 +158,13 @@ def _write_access(cloud: Layout, host_keys: dict[str, str]) -> None:
     (cloud.state / "maglica.yml").write_text(texts.users_inventory(cloud))
 
 
-def _finish(cloud: Layout, host: Host, manager: Popen[bytes], deadline: float) -> None:
-    machines.wait(cloud, host, manager, deadline)
-    if host.guests is not None:
-        machines.define_template(host, cloud.state / "template.xml")
+def _define_templates(cloud: Layout) -> None:
+    """Have an image on each host that somebody has installed by hand: libvirt is there now."""
+    mark = cloud.state / "defined"
+    if not mark.exists():
+        for host in cloud.kvm:
+            machines.define_template(cloud, host)
+        mark.touch()
 
 
 def down(_arguments: argparse.Namespace) -> None:

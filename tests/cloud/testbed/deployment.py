@@ -36,7 +36,7 @@ def deploy(cloud: Layout) -> None:
 
 def _digest(checkout: Path) -> str:
     digest = hashlib.sha256()
-    for folder in ("playbooks", "roles", "plugins/module_utils"):
+    for folder in ("playbooks", "roles", "plugins/module_utils", "plugins/modules"):
         for path in sorted((checkout / folder).rglob("*")):
             if path.is_file() and path.suffix != ".pyc":
                 digest.update(f"{path}\0".encode() + path.read_bytes() + b"\0")

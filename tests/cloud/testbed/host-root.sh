@@ -15,9 +15,9 @@ PasswordAuthentication no
 UseDNS no
 EOF
 
-# Libvirt over TCP, on a network that only this machine and the hosts are on.
-echo 'auth_tcp = "none"' >> "$root/etc/libvirt/libvirtd.conf"
-chroot "$root" systemctl -q enable libvirtd-tcp.socket systemd-networkd.service
+chroot "$root" systemctl -q enable systemd-networkd.service
+# Debian's example of a network bears the name of the cloud's, which the role makes.
+rm -f "$root/etc/libvirt/qemu/networks/default.xml"
 # A container has no devices for QEMU's confinement, and the host's cgroups are not its own. The rest
 # is as Debian sets it up: QEMU has a user of its own, its files become that user's and go back.
 cat >> "$root/etc/libvirt/qemu.conf" << 'EOF'
@@ -25,15 +25,6 @@ cgroup_controllers = [ ]
 security_driver = "none"
 namespaces = [ ]
 EOF
-mkdir -p "$root/etc/libvirt/storage/autostart" "$root/etc/libvirt/qemu/networks/autostart"
-cat > "$root/etc/libvirt/storage/default.xml" << 'EOF'
-<pool type='dir'>
-  <name>default</name>
-  <target><path>/var/lib/libvirt/images</path></target>
-</pool>
-EOF
-ln -sf ../default.xml "$root/etc/libvirt/storage/autostart/default.xml"
-ln -sf ../default.xml "$root/etc/libvirt/qemu/networks/autostart/default.xml"
 
 # Kept across restarts of the host, and read from outside when a host does not come up.
 mkdir -p "$root/var/log/journal"

@@ -44,6 +44,8 @@ def give(upper: Path, suite: str = SUITE) -> list[Path]:
     for hook in HOOKS:
         (upper / "etc/apt/apt.conf.d" / hook).unlink(missing_ok=True)
     apt = upper / "etc/apt"
+    # In the place of what the root was made from.
+    (apt / "sources.list").touch()
     for path in (*apt.glob("sources.list"), *apt.glob("sources.list.d/*")):
         path.write_text(path.read_text().replace(SUITE, suite))
     # The layer covers /root, which is private.

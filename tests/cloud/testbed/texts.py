@@ -38,23 +38,21 @@ def host_network(cloud: Layout, host: Host) -> str:
     return "\n".join(lines) + "\n"
 
 
-def guest_network(host: Host) -> str:
-    """Return the definition of a host's libvirt network `default`, routed, with DHCP."""
+def guest_network(host: Host) -> dict[str, Any]:
+    """Return what the role is told of a host's libvirt network `default`, routed, with DHCP."""
     net = host.guests
     if net is None:
         raise ValueError(f"host {host.name} runs no guests")
-    return f"""\
-<network xmlns:dnsmasq='http://libvirt.org/schemas/network/dnsmasq/1.0'>
-  <name>default</name>
-  <forward mode='route'/>
-  <bridge name='virbr0' stp='off' delay='0'/>
-  <ip address='{host.gateway}' netmask='{net.netmask}'>
-    <dhcp><range start='{net[10]}' end='{net[250]}'/></dhcp>
-  </ip>
-  <!-- Spares each first lease the 3 s in which dnsmasq would ping the address. -->
-  <dnsmasq:options><dnsmasq:option value='no-ping'/></dnsmasq:options>
-</network>
-"""
+    return {
+        "name": "default",
+        "mode": "route",
+        "bridge": "virbr0",
+        "address": f"{host.gateway}/{net.prefixlen}",
+        "dhcp": {"start": str(net[10]), "end": str(net[250])},
+        "stp": False,
+        # Spares each first lease the 3 s in which dnsmasq would ping the address.
+        "dnsmasq_options": ["no-ping"],
+    }
 
 
 def template_domain(virt_type: str) -> str:
@@ -138,10 +136,11 @@ def deploying_inventory(cloud: Layout) -> str:
     This machine's own key and maglica.conf belong to the cloud, so they go to its folder.
     """
 
-    def entry(host: Host) -> dict[str, str]:
-        known = {"ansible_host": str(host.address)}
+    def entry(host: Host) -> dict[str, Any]:
+        known: dict[str, Any] = {"ansible_host": str(host.address)}
         if host.guests:
             known["maglica_host_uri"] = f"qemu+tcp://{host.address}/system"
+            known["libvirtd_networks"] = [guest_network(host)]
         return known
 
     ssh = {
@@ -156,9 +155,11 @@ def deploying_inventory(cloud: Layout) -> str:
         "library_user_dir": str(cloud.state),
         "library_command": str(cloud.state / "maglica"),
     }
+    # On a network that only this machine and the hosts are on.
+    served = {"libvirtd_tcp": True}
     members = {"maglica_client_worker": (cloud.client,), "maglica_hosts": cloud.kvm}
     groups = {
-        group: {"hosts": {host.name: entry(host) for host in hosts}, "vars": ssh}
+        group: {"hosts": {host.name: entry(host) for host in hosts}, "vars": {**ssh, **served}}
         for group, hosts in members.items()
     }
     return _json({"all": {"hosts": {"localhost": here}, "children": groups}})

@@ -14,3 +14,8 @@ def test_qemu_runs_as_debian_sets_it_up_but_for_what_a_container_lacks() -> None
     (written,) = re.findall(r"/etc/libvirt/qemu\.conf\" << 'EOF'\n(.*?)EOF\n", script, re.DOTALL)
     names = [line.partition("=")[0].strip() for line in written.splitlines()]
     assert names == ["cgroup_controllers", "security_driver", "namespaces"]
+
+
+def test_what_the_roles_install_is_there_beforehand() -> None:
+    packages = set(roots.host_recipe().packages)
+    assert packages >= roots.role_packages() >= {"libvirt-daemon-system", "python3-guestfs"}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import configparser
 import json
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -23,16 +23,13 @@ def _parse(text: str) -> ET.Element:
 
 def test_guests_of_a_host_get_addresses_of_its_subnet_only() -> None:
     host = CLOUD.kvm[1]
-    network = _parse(texts.guest_network(host))
-    ip = network.find("ip")
-    dhcp = network.find("ip/dhcp/range")
-    assert ip is not None
-    assert dhcp is not None
-    assert ip_address(ip.attrib["address"]) == host.gateway
+    network = texts.guest_network(host)
+    assert ip_interface(network["address"]).ip == host.gateway
+    assert ip_interface(network["address"]).network == host.guests
     assert host.guests is not None
-    for end in ("start", "end"):
-        assert ip_address(dhcp.attrib[end]) in host.guests
-        assert ip_address(dhcp.attrib[end]) != host.gateway
+    for end in network["dhcp"].values():
+        assert ip_address(end) in host.guests
+        assert ip_address(end) != host.gateway
 
 
 def test_client_has_no_guest_network() -> None:
@@ -92,6 +89,7 @@ def test_inventory_has_the_groups_of_the_playbook() -> None:
     assert groups["maglica_hosts"]["hosts"]["kvm0.example.jp"] == {
         "ansible_host": str(CLOUD.kvm[0].address),
         "maglica_host_uri": f"qemu+tcp://{CLOUD.kvm[0].address}/system",
+        "libvirtd_networks": [texts.guest_network(CLOUD.kvm[0])],
     }
 
 
