@@ -92,12 +92,13 @@ def test_the_inventory_says_what_the_roles_read() -> None:
     everywhere = {name: {**said["all"]["vars"], **known} for name, known in hosts.items()}
 
     def read(role: str, file: str) -> Config:
-        return config.parse(render(role, file, hostvars=everywhere), Path("/etc/maglica/x.conf"))
+        given = {"hostvars": everywhere, "certificates_answer": {"hosts": list(everywhere)}}
+        return config.parse(render(role, file, **given), Path("/etc/maglica/x.conf"))
 
     written = read("library", "maglica.conf.j2")
     assert [(host.name, host.uri, host.weight) for host in written.hosts] == [
-        ("kvm0.example.jp", "qemu+ssh://root@kvm0.example.jp/system", 1),
-        ("kvm1.example.jp", "qemu+tls://kvm1.example.jp/system", 2),
+        ("kvm0.example.jp", "qemu+tls://kvm0.example.jp/system?pkipath=/etc/maglica/pki", 1),
+        ("kvm1.example.jp", "qemu+ssh://root@kvm1.example.jp/system", 2),
     ]
     worker = read("client_worker", "client_worker.conf.j2")
     limits = [worker.need_client_worker_service().memory_limit(host) for host in worker.hosts]

@@ -16,13 +16,17 @@ ROLES = Path(__file__).resolve().parents[3] / "roles"
 REMOVING = {
     "client_worker": ("remove.yml", "remove_all.yml"),
     "host_worker": ("remove.yml",),
+    "certificates": ("remove.yml", "remove_leaf.yml", "revoke.yml"),
+    "libvirtd": ("remove.yml", "no_tls.yml"),
     "library": ("remove.yml", "client_remove.yml", "revoke.yml"),
 }
 MAKING = ("assemble", "blockinfile", "copy", "file", "lineinfile", "template", "user")
 PATHS = ("dest", "path", "name")
 # What is not removed where it is made, and why.
 ELSEWHERE = {
-    "{{ libvirtd_daemons.configuration }}": "libvirt stays as it is, for the vms that are left",
+    "{{ libvirtd_daemons.configuration }}": "its block goes where nothing is open: listen.yml",
+    "{{ certificates_folder }}/{{ item.name }}": "each file is named by its end: remove_leaf.yml",
+    "{{ item.place }}": "links go only where they are ours still: no_tls.yml",
     "{{ library_key_file }}": "who calls for the key names it",
     "{{ library_key_file | dirname }}": "it is the folder of the configuration",
     "{{ library_command | dirname }}": "it may have been there: ~/.local/bin, /usr/local/bin",

@@ -72,6 +72,26 @@ def test_who_may_not_use_libvirt_on_the_only_machine_asks_the_client_worker(
     assert [host.name for host in read.hosts] == asked
 
 
+def test_a_host_with_a_certificate_is_reached_by_tls_unless_it_is_said() -> None:
+    hosts = {
+        "kvm0": {"ansible_host": "fd00::1", "ansible_user": "admin"},
+        "kvm1": {"ansible_host": "192.0.2.8"},
+        "kvm2": {"maglica_host_uri": "qemu+tcp://x/system"},
+    }
+    given = {"hosts": ["kvm0", "kvm2", "other"]}
+    read = conf(
+        *("library", "maglica.conf.j2"),
+        hostvars=hosts,
+        certificates_answer=given,
+        library_user_dir="/home/a b/.config/maglica",
+    )
+    assert [host.uri for host in read.hosts] == [
+        "qemu+tls://[fd00::1]/system?pkipath=/home/a%20b/.config/maglica/pki",
+        "qemu+ssh://192.0.2.8/system",
+        "qemu+tcp://x/system",
+    ]
+
+
 def test_a_user_s_images_are_written_for_the_catalog() -> None:
     image = {"url": "https://example.com/a.img?b=c%d", "checksum": f"sha256:{'a' * 64}"}
     for images in ({}, {"golden": {**image, "firmware": "uefi"}, "other": image}):

@@ -15,6 +15,7 @@ from .. import _deps
 from ..model.errors import HostDown
 from ..model.text import short
 from . import uri as libvirt_uri
+from .certificates import explained
 from .hosts import HostToRead
 from .interrupter import Interrupter, Older, grace
 
@@ -131,7 +132,7 @@ class Session:
             connection = self._open(libvirt, read_only)
         except faults() as error:
             self._interrupters.remove(interrupter)
-            raise HostDown(words(error)) from error
+            raise HostDown(explained(self.host.uri, words(error))) from error
         if not is_first:
             interrupter.pin()
         return interrupter, connection

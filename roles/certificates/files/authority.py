@@ -1,0 +1,304 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small certificate authority: a folder of root's, and what OpenSSL's command does in it.
+
+Arguments: the folder; ``prepare``, ``issue`` or ``revoke``; and ``check`` where nothing may be
+changed. Standard input is a JSON object: always ``days`` and ``ca_days``, how long certificates
+and the authority last; for ``issue`` and ``revoke`` whose they are, ``kind`` (host or client) and
+``name``; for ``issue`` also ``names`` (names and addresses of the host), ``renew_days`` (what
+has less left is made anew), ``request`` and ``certificate`` (PEM; what the owner has now, or "").
+
+Prints a JSON object: ``changed``, ``why``, the files ``authority`` and ``revoked``, for ``issue``
+also ``certificate``, and ``hosts``: the hosts that have a certificate.
+
+Of a request nothing is taken but its key, whose owner has shown that the secret half is his. What
+the certificate says is what this is told by the play, which takes it from the inventory.
+"""
+
+import contextlib
+import datetime
+import fcntl
+import ipaddress
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ORGANIZATION = "Maglica"
+# So long before now a certificate begins, for machines whose clock is behind.
+SKEW = datetime.timedelta(days=1)
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,199}$"
+_LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+DNS_NAME = rf"(?=.{{1,253}}$){_LABEL}([.]{_LABEL})*$"
+# Purposes are critical: libvirt holds a peer to those only.
+CONFIGURATION = """
+[ca]
+default_ca = authority
+[authority]
+database = index.txt
+new_certs_dir = issued
+certificate = cacert.pem
+private_key = cakey.pem
+crlnumber = crlnumber
+crl_extensions = revocations
+rand_serial = yes
+unique_subject = no
+default_md = sha256
+copy_extensions = none
+policy = policy
+[policy]
+organizationName = supplied
+organizationalUnitName = optional
+commonName = optional
+name = optional
+[self]
+basicConstraints = critical,CA:true,pathlen:0
+keyUsage = critical,keyCertSign,cRLSign
+subjectKeyIdentifier = hash
+[host]
+basicConstraints = critical,CA:false
+keyUsage = critical,digitalSignature,keyEncipherment
+extendedKeyUsage = critical,serverAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid:always
+{names}
+[client]
+basicConstraints = critical,CA:false
+keyUsage = critical,digitalSignature,keyEncipherment
+extendedKeyUsage = critical,clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid:always
+[revocations]
+authorityKeyIdentifier = keyid:always
+[req]
+distinguished_name = nothing
+[nothing]
+"""
+
+
+def openssl(*arguments, text="", names=""):
+    """Run OpenSSL in the current folder, with our configuration; return what it prints."""
+    with tempfile.NamedTemporaryFile("w", dir=".", prefix=".openssl-", suffix=".cnf") as file:
+        file.write(CONFIGURATION.format(names=names))
+        file.flush()
+        done = subprocess.run(
+            ["openssl", *arguments],
+            env={**os.environ, "OPENSSL_CONF": file.name},
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise SystemExit(f"openssl {' '.join(arguments[:2])} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def moment(days):
+    """Return the time in so many days, as OpenSSL takes it."""
+    at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
+    return at.strftime("%Y%m%d%H%M%SZ")
+
+
+def validity(days):
+    return ["-startdate", moment(-SKEW.days), "-enddate", moment(days)]
+
+
+def put(name, text):
+    """Write a file as a whole, or not at all."""
+    new = pathlib.Path(f"{name}.new")
+    new.write_text(text)
+    new.replace(name)
+
+
+def prepare(asked):
+    """Make the authority, or finish what was begun. Tell whether anything was to be done."""
+    key, certificate, index = map(pathlib.Path, ("cakey.pem", "cacert.pem", "index.txt"))
+    unfinished = pathlib.Path("index.txt.new")
+    if certificate.exists():
+        if not index.exists() and unfinished.exists():
+            unfinished.replace(index)
+        for path in (key, index):
+            if not path.exists():
+                raise SystemExit(
+                    f"{path.absolute()} is lost. Restore it from a backup; or move the folder away,"
+                    " and deploy to all machines anew, which makes another authority."
+                )
+        return False
+    pathlib.Path("issued").mkdir(exist_ok=True)
+    put(index, "")
+    if not key.exists():
+        curve = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+        put(key, openssl("genpkey", *curve))
+    subject = f"/O={ORGANIZATION}/CN=authority {os.urandom(4).hex()}"
+    put("request.pem", openssl("req", "-new", "-key", str(key), "-subj", subject))
+    signing = ["-selfsign", "-in", "request.pem", "-extensions", "self"]
+    made = openssl("ca", "-batch", "-notext", *signing, *validity(asked["ca_days"]))
+    put(index, "")
+    pathlib.Path("request.pem").unlink()
+    put(certificate, made)
+    return True
+
+
+def read(name):
+    path = pathlib.Path(name)
+    return path.read_text() if path.exists() else ""
+
+
+def entries():
+    """Return what the index knows: (state, serial number, subject) of each certificate."""
+    lines = [line.split("\t") for line in read("index.txt").splitlines()]
+    # OpenSSL puts a backslash before a plus sign there.
+    return [(fields[0], fields[3], fields[5].replace("\\", "")) for fields in lines]
+
+
+def good(whose):
+    """Return the files of an owner's certificates that were not taken back."""
+    return [
+        f"issued/{serial}.pem" for state, serial, who in entries() if (state, who) == ("V", whose)
+    ]
+
+
+def days_left(certificate):
+    ends = openssl("x509", "-noout", "-enddate", "-dateopt", "iso_8601", text=certificate)
+    end = datetime.datetime.fromisoformat(ends.strip().partition("=")[2].replace("Z", "+00:00"))
+    return (end - datetime.datetime.now(datetime.timezone.utc)).days
+
+
+def subject(kind, name):
+    """Return the subject that is this owner's alone. A common name has 64 characters at most."""
+    if kind not in ("host", "client") or not re.match(NAME, name):
+        raise SystemExit(f"{name!r} can't be the name of a {kind} in a certificate")
+    return f"/O={ORGANIZATION}/OU={kind}/name={name}"
+
+
+def address(text):
+    """Return an address, or None where it is none that can be in a certificate."""
+    with contextlib.suppress(ValueError):
+        return None if "%" in text else ipaddress.ip_address(text)
+    return None
+
+
+def wanted_names(texts):
+    """Return the names for a certificate; those that are no names of machines are left out."""
+    fit = (text for text in texts if address(text) or re.match(DNS_NAME, text))
+    return {str(address(text) or text) for text in fit}
+
+
+def names_in(certificate):
+    shown = openssl("x509", "-noout", "-ext", "subjectAltName", text=certificate)
+    found = re.findall(r"(?:DNS|IP Address):([^,\s]+)", shown)
+    return {str(address(text) or text) for text in found}
+
+
+def lacking(asked):
+    """Return why the owner needs another certificate, or None."""
+    held = asked["certificate"].strip()
+    if not held:
+        return "there is none"
+    if held not in [read(path).strip() for path in good(asked["subject"])]:
+        return "it is not one that this authority gave, and that is good still"
+    if openssl("x509", "-noout", "-pubkey", text=held) != asked["key"]:
+        return "it is for another key"
+    if asked["kind"] == "host" and names_in(held) != asked["names"]:
+        return "the names have changed"
+    left = days_left(held)
+    return f"it ends in {left} days" if left < asked["renew_days"] else None
+
+
+def issue(asked):
+    """Sign, and take back what was given to other keys of this owner; return the certificate."""
+    left = days_left(read("cacert.pem"))
+    if left < asked["renew_days"]:
+        raise SystemExit(
+            f"The authority itself ends in {left} days. Move {pathlib.Path.cwd()} away and deploy"
+            " to all machines anew, which makes another authority and certificates of it."
+        )
+    put("request.pem", asked["request"])
+    text = ",".join(f"{'IP' if address(name) else 'DNS'}:{name}" for name in sorted(asked["names"]))
+    escaped = asked["subject"].replace("+", "\\+")
+    arguments = ["-in", "request.pem", "-subj", escaped, "-extensions", asked["kind"]]
+    made = openssl(
+        *("ca", "-batch", "-notext", *arguments, *validity(min(asked["days"], left))),
+        names=f"subjectAltName = {text}" if text else "",
+    )
+    pathlib.Path("request.pem").unlink()
+    revoke(asked["subject"], but=asked["key"])
+    return made
+
+
+def revoke(whose, but=None):
+    """Take back all certificates of an owner, but those of one key; tell whether there was one."""
+    revoked = False
+    for path in good(whose):
+        if openssl("x509", "-noout", "-pubkey", text=read(path)) != but:
+            openssl("ca", "-batch", "-revoke", path)
+            revoked = True
+    return revoked
+
+
+def list_revoked():
+    """Bring the list of what was taken back up to date, also where a run was cut off before it."""
+    path, number = pathlib.Path("cacrl.pem"), pathlib.Path("crlnumber")
+    listed = None
+    if path.exists():
+        shown = openssl("crl", "-noout", "-text", text=path.read_text())
+        listed = set(re.findall(r"Serial Number: ([0-9A-F]+)", shown))
+    if listed == {serial for state, serial, _owner in entries() if state == "R"}:
+        return False
+    if not number.exists():
+        put(number, "01\n")
+    # It ends with the authority: who is not told of a new one must not shut everybody out.
+    end = moment(days_left(read("cacert.pem")))
+    dates = ["-crl_lastupdate", moment(-SKEW.days), "-crl_nextupdate", end]
+    put(path, openssl("ca", "-gencrl", *dates))
+    return True
+
+
+def act(verb, asked, check):
+    """Do what is asked; return whether anything changed or would change, why, and a certificate."""
+    changed, why, made = prepare(asked), "", ""
+    if verb == "issue":
+        asked["names"] = wanted_names(asked.get("names", []))
+        asked["key"] = openssl("req", "-noout", "-verify", "-pubkey", text=asked["request"])
+        if asked["kind"] == "host" and not asked["names"]:
+            raise SystemExit(f"{asked['name']} has neither a name nor an address to be reached by")
+        why, made = lacking(asked), asked["certificate"]
+        if why and not check:
+            made = issue(asked)
+        changed = changed or bool(why)
+    elif verb == "revoke" and check:
+        changed = bool(good(asked["subject"]))
+    elif verb == "revoke":
+        changed = revoke(asked["subject"]) or changed
+    if not check:
+        changed = list_revoked() or changed
+    return changed, why, made
+
+
+def main():
+    folder, verb, check = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["check"]
+    asked = json.load(sys.stdin)
+    if verb != "prepare":
+        asked["subject"] = subject(asked["kind"], asked["name"])
+    answer = {"why": "there is no authority", "certificate": "", "hosts": []}
+    answer["changed"] = verb != "revoke"
+    if (folder / "cacert.pem").exists() or (not check and verb != "revoke"):
+        os.umask(0o077)
+        folder.mkdir(exist_ok=True)
+        os.chdir(folder)
+        with open("lock", "w") as lock:  # noqa: PTH123 - as all of this: in the current folder
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            answer["changed"], answer["why"], answer["certificate"] = act(verb, asked, check)
+            start = subject("host", "x")[:-1]
+            owners = {owner for state, _serial, owner in entries() if state == "V"}
+            answer["hosts"] = sorted(o[len(start) :] for o in owners if o.startswith(start))
+        answer["authority"], answer["revoked"] = read("cacert.pem"), read("cacrl.pem")
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The certificate authority of a cloud: what it signs, for how long, and what it takes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.authority import Authority, openssl, request
+
+KVM0 = {"kind": "host", "name": "kvm0.example.jp", "names": ["kvm0.example.jp", "fd00::1"]}
+ALICE = {"kind": "client", "name": "alice+x@control"}
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "ca")
+
+
+def test_what_it_says_is_what_the_play_says_and_not_what_the_request_says(
+    authority: Authority,
+) -> None:
+    made = authority.do("issue", request=request(), certificate="", **KVM0)
+    shown = openssl("x509", "-noout", "-text", text=made["certificate"])
+    assert "OU = host, name = kvm0.example.jp" in shown
+    assert "Extended Key Usage: critical\n                TLS Web Server Auth" in shown
+    assert "  IP Address:FD00:0:0:0:0:0:0:1, DNS:kvm0.example.jp\n" in shown
+    assert made["hosts"] == ["kvm0.example.jp"]
+    user = authority.do("issue", request=request(), certificate="", **ALICE)
+    shown = openssl("x509", "-noout", "-text", text=user["certificate"])
+    assert "Extended Key Usage: critical\n                TLS Web Client Auth" in shown
+    assert "everybody" not in shown
+    assert user["hosts"] == ["kvm0.example.jp"]
+    assert {path.stat().st_mode & 0o077 for path in authority.folder.iterdir()} == {0}
+    assert authority.is_good(made["certificate"])
+
+
+def test_another_certificate_is_made_only_where_one_is_needed(authority: Authority) -> None:
+    key = request()
+    first = authority.do("issue", request=key, certificate="", **KVM0)["certificate"]
+
+    def again(**asked: Any) -> tuple[str, bool]:
+        given = {**KVM0, "request": key, "certificate": first, **asked}
+        would = authority.do("issue", "check", **given)
+        assert would["certificate"] == given["certificate"]
+        made = authority.do("issue", **given)
+        assert (would["changed"], would["why"]) == (made["changed"], made["why"])
+        assert made["changed"] == (made["certificate"] != first)
+        return made["why"], authority.is_good(first)
+
+    assert again() == (None, True)
+    assert again(names=["fd00:0::1", "kvm0.example.jp", "not a name"]) == (None, True)
+    assert again(names=["kvm0"]) == ("the names have changed", True)
+    assert again(renew_days=366)[0].startswith("it ends in 36")
+    foreign = Authority(authority.folder.parent / "other").do(
+        "issue", request=key, certificate="", **KVM0
+    )
+    assert "not one that this authority gave" in again(certificate=foreign["certificate"])[0]
+    # Another key has taken the first one's place: whoever has that is refused from then on.
+    assert again(request=request()) == ("it is for another key", False)
+
+
+def test_what_was_taken_back_is_so_for_all_keys_and_others_stay(authority: Authority) -> None:
+    key = request()
+    held = [
+        authority.do("issue", request=key, certificate="", **ALICE)["certificate"] for _ in "ab"
+    ]
+    host = authority.do("issue", request=request(), certificate="", **KVM0)["certificate"]
+    assert authority.do("revoke", "check", **ALICE)["changed"]
+    assert [authority.is_good(each) for each in [*held, host]] == [True] * 3
+    assert authority.do("revoke", **ALICE)["changed"]
+    assert [authority.is_good(each) for each in [*held, host]] == [False, False, True]
+    assert not authority.do("revoke", **ALICE)["changed"]
+    # Cut off before it was listed.
+    (authority.folder / "cacrl.pem").unlink()
+    assert authority.do("prepare")["changed"]
+    assert [authority.is_good(each) for each in [*held, host]] == [False, False, True]
+
+
+def test_what_was_cut_off_is_finished_and_what_is_lost_is_told(authority: Authority) -> None:
+    assert not authority.do("revoke", **ALICE)["changed"]
+    assert authority.do("prepare", "check")["changed"]
+    assert not authority.folder.exists()
+    assert authority.do("prepare")["changed"]
+    assert not authority.do("prepare")["changed"]
+    folder = authority.folder
+    (folder / "index.txt").rename(folder / "index.txt.new")
+    assert not authority.do("prepare")["changed"]
+    (folder / "cacert.pem").unlink()
+    key = (folder / "cakey.pem").read_text()
+    assert authority.do("prepare")["changed"]
+    assert (folder / "cakey.pem").read_text() == key
+    (folder / "cakey.pem").unlink()
+    lost = authority.try_to("issue", request=request(), certificate="", **KVM0)
+    assert "cakey.pem is lost. Restore it from a backup" in lost.stderr
+
+
+def test_what_can_t_be_signed_is_refused(authority: Authority) -> None:
+    def refused(**asked: Any) -> str:
+        done = authority.try_to("issue", certificate="", **{"request": key, **asked})
+        assert done.returncode == 1
+        return done.stderr
+
+    key = request()
+    assert "can't be the name" in refused(kind="client", name="a/CN=b")
+    assert "can't be the name" in refused(kind="host\n", name="a")
+    assert "neither a name nor an address" in refused(kind="host", name="a", names=["a,DNS:b"])
+    assert "openssl req -noout failed" in refused(**{**KVM0, "request": "nonsense"})
+    ending = refused(**{**KVM0, "request": key, "renew_days": 3651})
+    assert "The authority itself ends in 36" in ending
