@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -241,6 +242,25 @@ def test_the_library_can_be_entered_by_all_whatever_the_umask(machine: Deploymen
     assert machine.deploy(install, umask=0o027)
     assert not unlike()
     assert (library / "cli" / "main.py").exists()
+
+
+def test_the_version_before_is_kept_with_what_it_ran_with(machine: Deployment) -> None:
+    etc = machine.folder / "etc"
+    etc.mkdir()
+    (etc / "host_worker.conf").write_text("[host_worker]\nname = of old\n")
+    machine.variables["maglica_config_dir"] = str(etc)
+    assert machine.deploy([include("main")])
+    before = (machine.folder / "library" / "current").resolve()
+    other = machine.folder / "source" / "maglica"
+    shutil.copytree(LIBRARY, other)
+    (other / "run.py").write_text((other / "run.py").read_text() + "# newer\n")
+    machine.variables["library_source"] = str(other)
+    assert machine.deploy([include("main")])
+    now = (machine.folder / "library" / "current").resolve()
+    assert now != before
+    kept = before / "ran-with" / "host_worker.conf"
+    assert kept.read_text() == "[host_worker]\nname = of old\n"
+    assert not machine.deploy([include("main")])
 
 
 def test_an_account_of_somebody_is_not_made_the_client_workers(machine: Deployment) -> None:

@@ -52,6 +52,16 @@ def test_version_1_is_refused_in_a_way_that_it_can_read_and_logged_once(
     kvm0.hello()
 
 
+def test_a_later_version_is_refused_in_words_that_it_can_show(
+    worker: Worker, client: Peer, kvm0: Host
+) -> None:
+    said = REFUSAL.replace("version 1 of the protocol (MGL1)", "b'MGL3'")
+    for peer, kind in ((client, b"list"), (kvm0, b"hello")):
+        peer.connect().send_multipart([b"MGL3", kind, b"{}"])
+        assert peer.receive() == ("error", {"code": "message_invalid", "text": said})
+    assert worker.log.count(f"is refused: {said}") == 2
+
+
 @pytest.fixture
 def old_server(tmp_path: Path) -> WireServer:
     """A client worker of version 1."""

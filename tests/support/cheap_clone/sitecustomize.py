@@ -8,7 +8,7 @@ that is intended before. ``log`` has a line for each effect. A step waits as lon
 in the middle of the first step, ``busy…`` writes for a while there and says nothing,
 ``lock…`` hangs there with the journal's lock, ``base…`` makes a base and removes it again,
 ``renamed…`` has another name at the end, ``counts…`` tells how much of its copy is over.
-With $WITHOUT_FEATURES, the host worker knows no feature of the protocol, and refuses its fields.
+With $WITHOUT_FEATURES, a worker knows no feature of the protocol, and refuses their fields.
 With $CHEAP_DEFINE, libvirt gets a domain as well; with $FAILPOINT_FILE, a write of the journal goes
 wrong (support/failpoint.py).
 """
@@ -166,6 +166,15 @@ if "WITHOUT_FEATURES" in os.environ:
 
         return refuse
 
+    def deaf(check):
+        def asked(kind, body):
+            if body.keys() & {"worker", "done", "total"}:
+                raise MessageInvalid("it has a field of no feature that was named")
+            return check(kind, {key: body[key] for key in body if key != "features"})
+
+        return asked
+
     features.OWN = ()
+    messages.asked = deaf(messages.asked)
     messages.answered = refusing(messages.answered)
     messages.published = refusing(messages.published)
