@@ -138,3 +138,70 @@ def test_the_command_tells_an_error_in_one_line(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1
+
+
+# --- replacing a key
+
+
+def following(path: Path) -> keys.KeyPair:
+    return keys.make(path.with_suffix(".next.key"))
+
+
+def halves(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_the_key_that_follows_takes_the_place_of_the_one_in_use(tmp_path: Path) -> None:
+    path = tmp_path / "library.key"
+    old, new = keys.make(path), following(path)
+    assert old != new
+    assert keys.switch(path) == new == keys.read(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert halves(tmp_path) == ["library.key", "library.pub"]
+    # Said again it does nothing.
+    assert keys.switch(path) == new
+    assert halves(tmp_path) == ["library.key", "library.pub"]
+
+
+@pytest.mark.parametrize("steps", range(3))
+def test_a_switch_that_is_cut_off_is_finished_by_the_next(
+    tmp_path: Path, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "library.key"
+    keys.make(path)
+    new = following(path)
+    if steps == 2:
+        # Cut off while the new key was made.
+        path.with_suffix(".next.pub").unlink()
+    done: list[Path] = []
+    replace = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        if len(done) == min(steps, 1):
+            raise KeyboardInterrupt
+        done.append(self)
+        return replace(self, target)
+
+    with monkeypatch.context() as cut_off, pytest.raises(KeyboardInterrupt):
+        cut_off.setattr(Path, "replace", killed)
+        keys.switch(path)
+    assert keys.switch(path) == new
+    assert halves(tmp_path) == ["library.key", "library.pub"]
+
+
+def test_a_key_that_belongs_to_no_other_half_switches_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "library.key"
+    with pytest.raises(ConfigInvalid, match="cannot read secret key"):
+        keys.switch(path)
+    assert halves(tmp_path) == []
+    pair = keys.make(path)
+    path.with_suffix(".next.pub").write_text("x" * 40)
+    assert keys.main(["--switch", str(path)]) == 1
+    assert "library.next.pub is there without its secret half" in capsys.readouterr().err
+    assert keys.read(path) == pair
+    path.with_suffix(".next.pub").unlink()
+    new = following(path)
+    assert keys.main(["--switch", str(path)]) == 0
+    assert capsys.readouterr().out == f"{new.public.decode()}\n"

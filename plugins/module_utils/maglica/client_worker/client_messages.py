@@ -244,4 +244,11 @@ def _status(context: Context, name: str) -> HostStatus:
     candidate, seen = context.hosts.candidates[name], context.hosts.seen(name)
     heard = Moment(seen) if seen else None
     report, version = context.hosts.shown(name), context.hosts.workers.version(name)
+    if not context.admits(name):
+        # As it is while requests for it are open.
+        report = replace(
+            report,
+            problem="it has no key in the access file any more: cancel the requests that are open"
+            " for it, or run maglica.cloud.deploy for it again",
+        )
     return HostStatus(name, candidate.alive, heard, candidate.weight, report, version)

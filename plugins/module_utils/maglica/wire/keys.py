@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """CURVE keys in files: ``X.key`` holds a secret key (Z85, mode 0600), ``X.pub`` its public half.
 
-``run.py maglica.wire.keys PATH.key`` makes them where they are missing.
+``run.py maglica.wire.keys PATH.key`` makes them where they are missing. Of a pair that is to be
+replaced, the new one is ``X.next.key`` and ``X.next.pub`` until ``--switch``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..model.errors import ConfigInvalid, MaglicaError
 
 SUFFIX = ".key"
 PUBLIC_SUFFIX = ".pub"
+NEXT = ".next"
 _LENGTH = 40
 
 
@@ -90,6 +92,33 @@ def make(path: Path) -> KeyPair:
     return pair
 
 
+def switch(path: Path) -> KeyPair:
+    """Let the key beside ``path`` that is to follow it take its place, and return it.
+
+    Cut off anywhere, it is finished by the next call; one that finds nothing to do changes nothing.
+    Raises ConfigInvalid, also when there is no key at all.
+    """
+    following = path.with_suffix(NEXT + SUFFIX)
+    following_public = path.with_suffix(NEXT + PUBLIC_SUFFIX)
+    try:
+        if following.exists():
+            make(following)
+            following.replace(path)
+            _keep(path.parent)
+        if following_public.exists():
+            if following_public.read_bytes().strip() != read(path).public:
+                raise ConfigInvalid(
+                    f"{following_public} is there without its secret half: remove it to have new"
+                    " keys"
+                )
+            following_public.replace(path.with_suffix(PUBLIC_SUFFIX))
+            _keep(path.parent)
+    except OSError as error:
+        raise ConfigInvalid(f"cannot switch to the new key of {path}: {error.strerror}") from error
+    read(path)
+    return make(path)
+
+
 def _pair(text: bytes, where: str) -> KeyPair:
     secret = text.rstrip(b"\r\n")
     try:
@@ -115,11 +144,16 @@ def _create(path: Path, text: bytes, mode: int) -> None:
             return
     finally:
         draft.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _keep(path.parent)
+
+
+def _keep(folder: Path) -> None:
+    """Have the names in a folder on disk."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,9 +171,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help=f"the secret key's file, which ends in {SUFFIX}; the public key's file,"
         f" {PUBLIC_SUFFIX}, is made beside it",
     )
+    parser.add_argument(
+        "--switch",
+        action="store_true",
+        help=f"let X{NEXT}{SUFFIX} take the place of X{SUFFIX}, with their public halves",
+    )
+    asked = parser.parse_args(arguments)
     try:
-        for path in parser.parse_args(arguments).paths:
-            sys.stdout.write(f"{make(path).public.decode('ascii')}\n")
+        for path in asked.paths:
+            pair = switch(path) if asked.switch else make(path)
+            sys.stdout.write(f"{pair.public.decode('ascii')}\n")
     except MaglicaError as error:
         sys.stderr.write(f"maglica.wire.keys: {error}\n")
         return 1
