@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from .._deps import need
 from ..config.config import Config
 from ..model import errors
-from ..model.errors import MessageInvalid, PeerSilent
+from ..model.errors import AccessDenied, MessageInvalid, PeerSilent
 from ..model.plain import plain
 from ..system.backoff import Backoff
 from . import features, keys, messages, reach, sockets
@@ -96,9 +96,14 @@ class Exchange:
         end = self._begun + total
         failures = 0
         while (left := end - time.monotonic()) > 0:
-            reply = self._attempt(frames, min(patience, left))
-            if reply is not None:
-                return self._answer(kind, reply)
+            try:
+                reply = self._attempt(frames, min(patience, left))
+                if reply is not None:
+                    return self._answer(kind, reply)
+            except AccessDenied:
+                # Whoever waits while the key is replaced goes on with the new one.
+                if not self._has_new_key():
+                    raise
             # It may have closed on us at once: don't hammer at it.
             time.sleep(min(_PAUSES.pause(failures), max(end - time.monotonic(), 0)))
             failures += 1
@@ -110,6 +115,14 @@ class Exchange:
         peer = self._config.need_client_worker()
         why = self._trouble or reach.refused(peer.address, peer.request_port)
         raise self._unreached(why or f"it has not answered within {total:g} s")
+
+    def _has_new_key(self) -> bool:
+        """Tell whether the key's file has another key than the one that is in use; use it."""
+        before = self._keys
+        if before is not None:
+            self._keys = keys.of(self._config.need_library())
+            self._drop_link()
+        return self._keys != before
 
     def _attempt(self, frames: Frames, patience: float) -> Frames | None:
         """Send once and return the reply's frames, or None when none will come any more."""
