@@ -28,6 +28,8 @@ ELSEWHERE = {
     "{{ certificates_folder }}/{{ item.name }}": "each file is named by its end: remove_leaf.yml",
     "{{ item.place }}": "links go only where they are ours still: no_tls.yml",
     "{{ library_key_file }}": "who calls for the key names it",
+    "{{ library_rotated_key | regex_replace('[.]key$', '.next.key') }}": "it is known by its name",
+    "{{ library_rotated_key | regex_replace('[.]key$', '.next.pub') }}": "it is known by its name",
     "{{ library_key_file | dirname }}": "it is the folder of the configuration",
     "{{ library_command | dirname }}": "it may have been there: ~/.local/bin, /usr/local/bin",
     "{{ library_command }}": "it goes by the line that tells whose it is",
