@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 import pytest
-from support.cloud import CHECKOUT, IMAGE, STATE, Cloud
-from support.machine_state import LOOK, difference
+from support.cloud import IMAGE, STATE, Cloud
+from support.machine_state import LOOK, Difference, difference
 
 VM = "stays0.example.jp"
+OPEN = ("queued", "sent", "running")
 OWN = """
 set -e
 mkdir /srv/own
@@ -25,14 +26,8 @@ sed -i 's/^#\\?auth_unix_rw *=.*/auth_unix_rw = "none"/' /etc/libvirt/libvirtd.c
 systemctl stop libvirtd.service
 ip link add br9 type bridge
 ip link set br9 up
-nft -f - << 'END'
-table inet own {
-    chain input {
-        type filter hook input priority 10; policy accept;
-        tcp dport 9 drop
-    }
-}
-END
+iptables -N own
+iptables -A own -p tcp --dport 9 -j DROP
 virsh pool-define-as own dir --target /srv/own
 virsh pool-start own
 virsh vol-create-as own theirs.qcow2 16M --format qcow2
@@ -59,7 +54,8 @@ virsh destroy theirs
 virsh undefine theirs
 virsh pool-destroy own
 virsh pool-undefine own
-nft delete table inet own
+iptables -F own
+iptables -X own
 ip link delete br9
 rm -rf /srv/own /etc/libvirt/own.conf /root/theirs.xml
 sed -i 's/^auth_unix_rw = "none"/#auth_unix_rw = "polkit"/' /etc/libvirt/libvirtd.conf
@@ -67,25 +63,24 @@ systemctl stop libvirtd.service
 """
 
 
-def play(cloud: Cloud, playbook: str, host: str, *options: str) -> tuple[int, str]:
-    """Run a playbook for one host; return how many tasks changed something, and what it printed."""
+def play(cloud: Cloud, playbook: str, *options: str) -> tuple[int, str]:
+    """Run a playbook; return how many tasks changed something, and what it printed."""
     output = cloud.run(
-        *("ansible-playbook", str(CHECKOUT / f"playbooks/{playbook}.yml")),
-        *("-i", str(STATE / "hosts.yml"), "--limit", host, *options),
+        *("ansible-playbook", "-i", str(STATE / "hosts.yml"), f"maglica.cloud.{playbook}"),
+        *options,
     )
-    (recap,) = re.findall(rf"^{host} +: ok=.* changed=(\d+) .*failed=0", output, re.MULTILINE)
-    return int(recap), output
+    return sum(map(int, re.findall(r"^\S+ +: ok=.* changed=(\d+) ", output, re.MULTILINE))), output
 
 
 @pytest.fixture(scope="module")
 def host(cloud: Cloud) -> Iterator[str]:
     """Return a host out of the cloud that has things of its own; it is put back in the end."""
     name = cloud.hosts[-1]
-    play(cloud, "remove", name)
+    play(cloud, "remove", "--limit", name)
     cloud.ssh(name, OWN)
     yield name
     cloud.ssh(name, NO_OWN)
-    play(cloud, "deploy", name)
+    play(cloud, "deploy", "--limit", name)
     cloud.wait_alive(name, alive=True)
 
 
@@ -94,51 +89,82 @@ def look(cloud: Cloud, host: str) -> str:
 
 
 def of_others(lines: Iterable[str]) -> list[str]:
-    """Return the lines that tell nothing of Maglica's own. A folder changes with what is in it."""
-    return sorted(line for line in lines if "maglica" not in line and VM not in line)
+    """Return the lines that tell nothing of Maglica's own."""
+    return sorted(line for line in lines if "maglica" not in line)
 
 
 def test_check_mode_says_what_would_be_made_and_changes_nothing(cloud: Cloud, host: str) -> None:
     before = look(cloud, host)
-    changed, output = play(cloud, "deploy", host, "--check", "--diff")
+    changed, output = play(cloud, "deploy", "--limit", host, "--check", "--diff")
     assert changed
     assert f"{host} lacks /etc/maglica/host_worker.key" in " ".join(output.split())
-    assert look(cloud, host) == before
+    assert difference(before, look(cloud, host)) == Difference()
 
 
 def test_what_a_host_has_of_its_own_stays_as_it_is(cloud: Cloud, host: str) -> None:
-    """Also where it is removed with force, a vm stays; and it is known when the host is back."""
     before = look(cloud, host)
-    assert "theirs" in before
-    play(cloud, "deploy", host)
+    assert "guest" in before
+    play(cloud, "deploy", "--limit", host)
     cloud.wait_alive(host, alive=True)
     deployed = difference(before, look(cloud, host))
-    assert of_others(deployed.went | deployed.came) == []
-    assert play(cloud, "deploy", host)[0] == 0
+    assert of_others(deployed.went) == []
+    assert of_others(deployed.came) == []
 
-    made = cloud.vm(VM, image=IMAGE, host=host, state="running")
+    listed = cloud.run("maglica", "request", "list", *(f"--state={each}" for each in OPEN))
+    assert host not in listed
+    made = cloud.vm(VM, image=IMAGE, host=host, customize="none", state="running")
     assert made.status == "CHANGED", made.output
     with_vm = look(cloud, host)
-    assert f"guest {VM}" in re.sub(r"guest \d+ ", "guest ", with_vm)
-
-    before_check = look(cloud, host)
-    changed, output = play(cloud, "remove", host, "--check")
-    assert changed
-    assert "/etc/maglica/host_worker.key" in output
-    assert look(cloud, host) == before_check
-
-    _changed, output = play(cloud, "remove", host)
+    _changed, output = play(cloud, "remove", "--limit", host)
     assert "These bases stay" in output
     removed = difference(with_vm, look(cloud, host))
-    assert of_others(removed.went | removed.came) == []
+    assert of_others(removed.went) == []
+    assert removed.came == set()
+
+    # The vm and its disks, which are all that is left.
     left = difference(before, look(cloud, host))
     assert left.went == set()
-    assert [line for line in left.came if "maglica" in line and not line.startswith("domain")] == []
+    kinds = "domain|guest|card vnet|(entry|content) (/etc/libvirt/qemu/|/var/lib/libvirt/images/)"
+    assert [line for line in left.came if not re.match(kinds, line)] == []
+    assert re.search(rf"^guest \d+ {re.escape(VM)}$", "\n".join(left.came), re.MULTILINE)
     assert f"host {host} " not in cloud.ssh(cloud.client, "cat /etc/maglica/access")
-    assert play(cloud, "remove", host)[0] == 0
+    assert play(cloud, "remove", "--limit", host)[0] == 0
 
-    play(cloud, "deploy", host)
+    play(cloud, "deploy", "--limit", host)
     cloud.wait_alive(host, alive=True)
-    assert cloud.vm(VM, image=IMAGE, state="running").status == "SUCCESS"
+    again = cloud.vm(VM, image=IMAGE, customize="none", state="running")
+    assert again.status == "SUCCESS", again.output
     gone = cloud.vm(VM, state="absent")
     assert gone.status == "CHANGED", gone.output
+
+
+GONE = """
+ls -d /etc/maglica /usr/local/lib/maglica /var/lib/maglica-* /etc/systemd/system/*maglica*
+getent passwd maglica
+systemctl list-units --all --no-legend 'maglica-*'
+"""
+
+
+def test_all_of_it_goes_and_comes_again(cloud: Cloud) -> None:
+    """A file of somebody's own in a folder of Maglica's stays, and is named."""
+    mine = "/etc/maglica/mine"
+    cloud.ssh(cloud.client, f"touch {mine}")
+    changed, output = play(cloud, "remove", "--check")
+    assert changed
+    for path in (mine, STATE / "library.key", STATE / "maglica.conf", STATE / "maglica"):
+        assert str(path) in output
+    assert (STATE / "library.key").exists()
+
+    _changed, output = play(cloud, "remove")
+    assert f"for it has {mine}." in " ".join(output.split())
+    for name in ("library.key", "library.pub", "maglica.conf", "maglica"):
+        assert not (STATE / name).exists()
+    assert cloud.ssh(cloud.client, f"rm {mine}; rmdir /etc/maglica; {GONE}", check=False) == ""
+    for host in cloud.hosts:
+        assert cloud.ssh(host, GONE, check=False) == ""
+    assert play(cloud, "remove")[0] == 0
+
+    play(cloud, "deploy")
+    for host in cloud.hosts:
+        cloud.wait_alive(host, alive=True)
+    assert all(host in cloud.run("maglica", "host", "list") for host in cloud.hosts)

@@ -25,6 +25,7 @@ _UNIT = "unit/docs/test_blocks.py"
 _VM = "integration/vm/test_documents.py"
 _LISTED = "integration/inventory/test_documents.py"
 _LESSON = "integration/vm/test_first_lesson.py::test_the_first_lesson"
+_EXISTING = "existing/test_existing_hosts.py"
 _PROTOCOL = "unit/docs/test_protocol_text.py::test_the_example_has_the_real_bytes"
 
 _README: tuple[tuple[str | Not, ...], ...] = (
@@ -99,6 +100,38 @@ _DOCS: tuple[Row, ...] = (
         f"{_UNIT}::test_the_record_of_an_image_is_read_and_written_so",
     ),
     ("images.md", "virsh metadata", f"{_UNIT}::test_what_is_recorded_by_hand_is_read"),
+    (
+        "operating.md",
+        "-i localhost, -c local maglica.cloud.deploy",
+        "integration/test_one_machine.py"
+        "::test_one_machine_is_all_and_bears_the_name_that_it_gives_itself",
+    ),
+    (
+        "operating.md",
+        "--check --diff",
+        f"{_EXISTING}::test_check_mode_says_what_would_be_made_and_changes_nothing",
+        f"{_EXISTING}::test_all_of_it_goes_and_comes_again",
+    ),
+    (
+        "operating.md",
+        "```console\n$ ansible-playbook -i hosts.yml maglica.cloud.deploy\n",
+        f"{_EXISTING}::test_all_of_it_goes_and_comes_again",
+    ),
+    (
+        "operating.md",
+        "$ maglica request list",
+        f"{_EXISTING}::test_what_a_host_has_of_its_own_stays_as_it_is",
+    ),
+    (
+        "operating.md",
+        "```console\n$ ansible-playbook -i hosts.yml maglica.cloud.remove --check\n",
+        f"{_EXISTING}::test_all_of_it_goes_and_comes_again",
+    ),
+    (
+        "operating.md",
+        "$ maglica status",
+        "unit/cli/test_status.py::test_a_cloud_with_which_something_is_wrong",
+    ),
     ("protocol.md", "(client)", Not("it is a drawing")),
     ("protocol.md", "```text asked", _PROTOCOL),
     ("protocol.md", "```text answered", _PROTOCOL),

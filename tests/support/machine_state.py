@@ -16,12 +16,11 @@ find $folders -xdev ! -path '/root/.ansible/*' -type f -exec sha256sum {} + | se
 find /var/lib /var/lib/libvirt/images -maxdepth 1 -printf 'entry %p %y %u:%g %m\n'
 getent passwd | sed 's/^/account /'
 getent group | sed 's/^/group /'
-systemctl list-unit-files --state=enabled --no-legend | sed 's/^/enabled /'
 ss -Hltn | awk '{print "port", $4}'
 for card in /sys/class/net/*; do
     echo "card ${card##*/} $(basename "$(readlink -f "$card/master")")"
 done
-nft list ruleset | sed 's/packets [0-9]* bytes [0-9]*//; s/^/nft /'
+iptables-save | grep -v '^#' | sed 's/\[[0-9:]*\]//; s/^/rule /'
 line() { tr -s '\n ' ' '; echo; }
 for uuid in $(virsh list --all --uuid); do
     echo "domain $uuid $(virsh domstate $uuid | line)"
@@ -36,7 +35,7 @@ for name in $(virsh pool-list --all --name); do
     xml=$(virsh pool-dumpxml $name | grep -vE '<(capacity|allocation|available) ' | line)
     echo "pool $name $xml"
 done
-for guest in $(pgrep -f 'guest=[^ ]*'); do
+for guest in $(pgrep -f '^[^ ]*qemu-system-[^ ]* -name guest='); do
     echo "guest $guest $(tr '\0' '\n' < /proc/$guest/cmdline | sed -n 's/^guest=\([^,]*\).*/\1/p')"
 done
 } | sort -u
@@ -47,8 +46,8 @@ done
 class Difference:
     """What came, and what went, from one look to the next. Something that changed did both."""
 
-    came: frozenset[str]
-    went: frozenset[str]
+    came: frozenset[str] = frozenset()
+    went: frozenset[str] = frozenset()
 
 
 def difference(before: str, after: str) -> Difference:
