@@ -157,6 +157,14 @@ bench-clone: venv build/bench/venv/.ready cloud ## time cloning beside virt-clon
 	@tests/tools/debian-packages $(HOST_PACKAGES) virtinst xorriso
 	@cd tests && PYTHONPATH=../plugins/module_utils $(OWN_TMP) $(CURDIR)/build/bench/venv/bin/python -m bench.clone
 
+DEPLOY_PACKAGES := mmdebstrap debian-archive-keyring systemd-container iproute2 slirp4netns util-linux openssh-client \
+	qemu-system-x86 qemu-utils fdisk dosfstools mtools e2fsprogs xfsprogs btrfs-progs
+
+.PHONY: bench-deploy
+bench-deploy: venv build ## time it from bare machines to the first guest; writes docs/performance-deploy.md (CASES="12 three")
+	@tests/tools/debian-packages $(DEPLOY_PACKAGES)
+	@cd tests && PYTHONPATH=.:cloud $(OWN_TMP) $(CURDIR)/$(VENV)/bin/python -m bench.deploy $(CASES)
+
 build/bench/venv/.ready: requirements-bench.txt
 	@echo "bench: installing $< into build/bench/venv"
 	@$(PYTHON) -m venv --system-site-packages build/bench/venv

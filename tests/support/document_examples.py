@@ -31,14 +31,24 @@ _PROTOCOL = "unit/docs/test_protocol_text.py::test_the_example_has_the_real_byte
 _README: tuple[tuple[str | Not, ...], ...] = (
     ("# make demo", Not("`make test-bare` runs both, on a bare Debian in a container")),
     (
+        "$ pip install",
+        f"{_UNIT}::test_what_is_installed_is_what_is_built",
+        Not("apt and pip are those of the machine; `make bench-deploy` does it on a bare one"),
+    ),
+    (
         "$ make build",
         f"{_UNIT}::test_what_is_installed_is_what_is_built",
         "integration/test_collection.py::test_every_plugin_is_documented",
-        Not("apt and pip are those of the machine; `make test-bare` has packages from both"),
     ),
     ("# hosts.yml", f"{_UNIT}::test_the_inventory_says_what_the_roles_read"),
     (
-        "maglica.cloud.deploy",
+        "-i localhost,",
+        "integration/test_one_machine.py"
+        "::test_one_machine_is_all_and_bears_the_name_that_it_gives_itself",
+        Not("this machine is left as it is; `make bench-deploy` does it on bare ones"),
+    ),
+    (
+        "-i hosts.yml maglica.cloud.deploy",
         "cloud/test_ordinary_users.py"
         "::test_however_it_is_asked_for_the_files_are_the_same_and_their_owners",
     ),

@@ -38,7 +38,7 @@ BESIDE_IT = {
 ALONE = {"test-alone": "test-integration-alone", "test-faults": "test-faults-short"}
 # With --all: what a stage makes instead, and what is made besides.
 LONGER = {"lint": "lint-all"}
-MORE = {"guests": "guests", "test-existing": "test-existing"}
+MORE = {"guests": "guests", "test-existing": "test-existing", "bench-deploy": "bench-deploy"}
 
 
 class Report:

@@ -124,10 +124,10 @@ class Site:
             else:
                 return
 
-    def ssh(self, host: Host, command: str, timeout: float = 1800, stdin: str | None = None) -> str:
-        """Run a shell command as root on a machine; return what it printed."""
-        words = ("ssh", *self.ssh_options.split(), f"root@{host.address}", command)
-        return run(*self.inside, *words, timeout=timeout, stdin=stdin)
+    def ssh(self, host: Host, command: str, user: str = "root", timeout: float = 1800) -> str:
+        """Run a shell command on a machine; return what it printed."""
+        words = ("ssh", *self.ssh_options.split(), f"{user}@{host.address}", command)
+        return run(*self.inside, *words, timeout=timeout)
 
 
 @contextmanager
