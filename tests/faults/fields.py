@@ -130,6 +130,7 @@ _PLAIN: dict[str, Any] = {
     "gone": [UUID],
     "since": "0123456789abcdef",
     "digest": "0123456789abcdef",
+    "journal": "fedcba9876543210",
     "everything": True,
 }
 # The second interface of a clone: not a list of its guest has the same entry twice.
@@ -215,6 +216,7 @@ def _body_field(direction: str, kind: str, name: str) -> Any:
     records: dict[str, Any] = {
         "requests": [record(model.Request)],
         "report": record(model.HostReport),
+        "request": record(model.Request),
         "phases": [record(model.Phase)],
         "failure": record(model.Failure),
         "vm": record(Domain),

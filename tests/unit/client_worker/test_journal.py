@@ -211,7 +211,7 @@ def test_schema_migrates_and_keeps_what_is_there(path: Path) -> None:
     assert new.get(request.id) == request
     new.close()
     Journal.open(path, newer).close()
-    with pytest.raises(JournalFailed, match="has schema version 2; this worker knows up to 1"):
+    with pytest.raises(JournalFailed, match="has schema version 3; this worker knows up to 2"):
         Journal.open(path)
 
 

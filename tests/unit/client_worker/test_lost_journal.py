@@ -43,14 +43,15 @@ def refusal(cell: Cell, request_id: str | None = None) -> str:
 def test_clones_wait_for_the_hosts_that_may_have_them(cell: Cell, lost: Request) -> None:
     cell.hello("kvm1", roomy())
     assert refusal(cell, lost.id) == (
-        "host_down: cannot clone vm0 from debian12.original: the client worker has a new journal"
-        " and does not place clones before it has heard of kvm0; try again in a few seconds"
+        "not_ready: cannot clone vm0 from debian12.original: the client worker has a new journal"
+        " and does not place clones before it has heard what there is on kvm0; try again in a few"
+        " seconds; a host that is gone for good has to be taken out of the access file"
     )
-    assert cell.plan("vm0")[1]["code"] == "host_down"
+    assert cell.plan("vm0")[1]["code"] == "not_ready"
     # Nor does a restart meanwhile end the time.
     cell.reopen()
     cell.hello("kvm1", roomy())
-    assert "has heard of kvm0" in refusal(cell, lost.id)
+    assert "there is on kvm0;" in refusal(cell, lost.id)
     cell.hello("kvm0", None, **{lost.id: "running"})
     again = cell.clone("vm0", request_id=lost.id)
     assert (again.id, again.host) == (lost.id, "kvm0")

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from maglica.config.config import Config
 from maglica.model.errors import RequestUnknown
 from maglica.model.request import Request, State, new_request_id
 from maglica.verbs.start import StartSpec
@@ -22,7 +24,7 @@ class Answered(Client):
     """A client whose client worker knows these requests."""
 
     def __init__(self) -> None:
-        self.reply_timeout = 1.0
+        super().__init__(Config(Path("/nonexistent/maglica.conf")), 1.0)
 
     def call(self, kind: str, body: dict[str, Any], timeout: float | None = None) -> dict[str, Any]:
         return self.exchange(kind, body, 1.0, 1.0)

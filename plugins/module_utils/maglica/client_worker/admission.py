@@ -20,11 +20,14 @@ from ..model.errors import (
     MessageInvalid,
     NameTaken,
     NoRoom,
+    NotReady,
     RequestConflict,
     RequestUnknown,
     UuidTwice,
 )
 from ..model.request import Placement, Request, Spec, State
+from ..model.text import some
+from ..model.vm import vm_uuid
 from ..verbs import table
 from ..verbs.clone import CloneSpec
 from ..verbs.verb import Leaves, OnVm, Takes
@@ -65,6 +68,8 @@ def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> 
         context.hosts.reserve(known[request.id], seen.starts.get(request.id, 0))
         if not waits_for_turn(context, known[request.id]):
             context.delivery.add(request.id, place.host)
+    if any(isinstance(request.spec, CloneSpec) for request in seen.new):
+        context.requests.learnt()
     for request in asked:
         if request.id in seen.joined:
             context.requests.join(request, seen.joined[request.id])
@@ -123,20 +128,35 @@ def _look(context: Context, asked: Sequence[Request]) -> _Seen:
     _unique(asked)
     repeated = {request.id: _repeated(context, request) for request in asked}
     there = {request_id: request for request_id, request in repeated.items() if request}
+    makers = _makers(context, [request for request in asked if request.id not in there])
     joined: dict[str, Request] = {}
     new = []
     for request in asked:
         if request.id in there:
             continue
         _check_relations(context, request)
-        other = _joined(context, request, context.strays.get(request.id))
+        other = _joined(context, request, makers.get(request.id))
         if other is None:
             new.append(request)
         else:
             joined[request.id] = other
     starts = _starts(context, new)
-    places = _places(context, new, starts)
+    places = _places(context, new, starts, makers)
     return _Seen(there, joined, new, places, starts)
+
+
+def _makers(context: Context, asked: Sequence[Request]) -> dict[str, str]:
+    """Return by id the hosts that have some of these requests, or the vms that they make, although
+    the journal does not know them: what they do or did was asked for before it was lost.
+    """
+    found = {
+        request.id: holders[0]
+        for request in asked
+        if table.of(request).makes_vm
+        and len(holders := context.hosts.holders(vm_uuid(request.id))) == 1
+    }
+    strays = context.strays
+    return {**found, **{each.id: strays[each.id] for each in asked if each.id in strays}}
 
 
 def _check_relations(context: Context, request: Request) -> None:
@@ -204,9 +224,13 @@ def _anywhere(spec: Spec) -> Spec:
     return replace(spec, host=None) if isinstance(spec, CloneSpec) else spec
 
 
-def _places(context: Context, new: Sequence[Request], starts: Mapping[str, int]) -> list[Placement]:
+def _places(
+    context: Context,
+    new: Sequence[Request],
+    starts: Mapping[str, int],
+    makers: Mapping[str, str],
+) -> list[Placement]:
     """Return the host of each request, and its load with it."""
-    strays = context.strays
     candidates = dict(context.hosts.candidates)
     # Before clones are placed, of which some may go anywhere.
     for request in new:
@@ -217,7 +241,7 @@ def _places(context: Context, new: Sequence[Request], starts: Mapping[str, int])
     clones = [
         request.spec
         for request in new
-        if isinstance(request.spec, CloneSpec) and request.id not in strays
+        if isinstance(request.spec, CloneSpec) and request.id not in makers
     ]
     peers = {
         request.name: request.peer
@@ -230,8 +254,8 @@ def _places(context: Context, new: Sequence[Request], starts: Mapping[str, int])
         if not isinstance(request.spec, CloneSpec):
             host = _host_of(context, request.spec)
             places.append(Placement(host, load(candidates[host])))
-        elif request.id in strays:
-            host = strays[request.id]
+        elif request.id in makers:
+            host = makers[request.id]
             places.append(Placement(host, load(candidates[host])))
         else:
             choice = next(choices)
@@ -287,11 +311,12 @@ def _placed(
     candidates: Mapping[str, Candidate],
     peers: Mapping[str, str],
 ) -> Sequence[Choice]:
-    missing = context.hosts.missing(context.clock())
-    if clones and missing:
-        raise HostDown(
+    missing = context.hosts.missing(context.clock(), bool(context.strays)) if clones else []
+    if missing:
+        raise NotReady(
             f"{_act(clones[0])}: the client worker has a new journal and does not place clones"
-            f" before it has heard of {', '.join(missing[:5])}; try again in a few seconds"
+            f" before it has heard what there is on {some(missing)}; try again in a few seconds; a"
+            " host that is gone for good has to be taken out of the access file"
         )
     return place_all(clones, candidates, peers)
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..verbs import table
 from ..verbs.verb import Leaves, OnVm
 from ..wire import features, messages
 from ..wire.frames import Message
+from .adoption import adopt
 from .state import Call, Context, acknowledge, fits, for_host, waits_for_turn
 
 logger = logging.getLogger(__name__)
@@ -69,7 +71,26 @@ def hello(context: Context, call: Call) -> Message:
     sent = (for_host(_sent(context, request)) for request in missing[: messages.MAX_LISTED])
     welcome, _other = messages.page(sent, room)
     told: dict[str, Any] = {"requests": welcome, "cancel": cancel}
+    if features.LOST_REQUESTS in call.features:
+        told["journal"] = context.requests.journal_id
+    is_waited_for = report is not None and context.hosts.is_expected(host)
+    if is_waited_for and _has_told_all(context, call, held):
+        context.hosts.told(host)
     return Message("welcome", told if report is not None else {**told, "everything": True})
+
+
+def _has_told_all(context: Context, call: Call, held: Collection[str]) -> bool:
+    """Tell whether nothing is left that this host knows and the journal does not.
+
+    One that does not know of lost journals has told all that it ever will.
+    """
+    if call.body.get("more", False):
+        return False
+    if features.LOST_REQUESTS not in call.features:
+        return True
+    is_told = call.body.get("journal") == context.requests.journal_id
+    complete = len(held) < messages.MAX_LISTED
+    return is_told and complete and all(context.requests.get(each) for each in held)
 
 
 def ack(context: Context, call: Call) -> Message:
@@ -98,20 +119,25 @@ def result(context: Context, call: Call) -> Message:
     request = _mine(context, call)
     if request.state.ended:
         return OK
-    _check_result(request, call.body)
-    told: dict[str, Any] = {
-        "state": call.body["state"],
-        "phase": None,
-        "done": None,
-        "total": None,
-        "phases": call.body.get("phases", request.phases),
-        "failure": call.body.get("failure"),
-    }
-    vm = _vm_that_fits(replace(request, **told), call.body.get("vm"))
-    ended = context.requests.change(request, vm=vm, **told)
+    told = _end(request, call.body)
+    ended = context.requests.change(request, **told)
     if ended.state is State.DONE:
         note(context, ended, call.body.get("ended", NEVER))
     return OK
+
+
+def _end(request: Request, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request that has ended as a result says. Raises MessageInvalid."""
+    _check_result(request, body)
+    told: dict[str, Any] = {
+        "state": body["state"],
+        "phase": None,
+        "done": None,
+        "total": None,
+        "phases": body.get("phases", request.phases),
+        "failure": body.get("failure"),
+    }
+    return {**told, "vm": _vm_that_fits(replace(request, **told), body.get("vm"))}
 
 
 def note(context: Context, done: Request, ended: Moment = NEVER) -> None:
@@ -166,6 +192,15 @@ def _mine(context: Context, call: Call) -> Request:
     host, request_id = call.body["host"], call.body["id"]
     _refuse_two(context, host)
     request = context.requests.get(request_id)
+    told: Request | None = call.body.get("request")
+    if request is None and told is not None:
+        if "state" in call.body:
+            ended = call.body.get("ended", told.updated)
+            told = replace(told, updated=ended, **_end(told, call.body))
+        else:
+            # How it ended, its result will say.
+            told = replace(told, state=State.RUNNING)
+        request = adopt(context, host, request_id, told)
     if request is None:
         raise RequestUnknown(f"no request {request_id} is known")
     if request.host != host:

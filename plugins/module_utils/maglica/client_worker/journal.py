@@ -62,6 +62,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # The last revision when something was pruned, which may have taken it along.
         "CREATE TABLE pruned (at INTEGER PRIMARY KEY CHECK (at = 0), revision INTEGER NOT NULL)",
     ),
+    (
+        # Which journal this is. One that is new, or the copy of an earlier one, is learning: hosts
+        # know of requests and vms of which it does not. ``copied`` is when it was made as a copy.
+        """CREATE TABLE life (
+            at INTEGER PRIMARY KEY CHECK (at = 0),
+            id TEXT NOT NULL,
+            learning INTEGER NOT NULL,
+            copied REAL)""",
+        "INSERT INTO life SELECT 0, lower(hex(randomblob(16))),"
+        " NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'requests'), NULL",
+    ),
 )
 
 _PLAIN = frozenset(
@@ -88,6 +99,8 @@ class Journal:
             " (SELECT revision FROM requests UNION ALL SELECT revision FROM pruned)"
         )[0][0]
         self._committed = self.revision
+        # What hosts know it by.
+        self.id: str = self._db.read("SELECT id FROM life")[0][0]
 
     @classmethod
     def open(cls, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> Journal:
@@ -248,10 +261,18 @@ class Journal:
                     logger.warning("journal %s: host %s is unreadable: %s", self.path, name, error)
         return found
 
-    def is_fresh(self) -> bool:
-        """Tell whether no request was ever accepted."""
-        # AUTOINCREMENT remembers the highest number here, also of rows that are pruned.
-        return not self._db.read("SELECT 1 FROM sqlite_sequence WHERE name = 'requests'")
+    def is_learning(self) -> bool:
+        """Tell whether it is new, or a copy, and no clone was placed by it yet."""
+        return bool(self._db.read("SELECT learning FROM life")[0][0])
+
+    def copied(self) -> float | None:
+        """Return when it was made as a copy, as long as it is learning; None if it was not."""
+        copied: float | None = self._db.read("SELECT copied FROM life")[0][0]
+        return copied if self.is_learning() else None
+
+    def learnt(self) -> None:
+        """Note that it knows what the hosts know."""
+        self._db.change("UPDATE life SET learning = 0 WHERE learning = 1")
 
     def wipe_log(self) -> None:
         """Empty the write-ahead log if it may still hold secrets of requests that have ended."""

@@ -69,7 +69,8 @@ class OpenRequests:
         if found is None:
             return None
         request = self._known(found[0])
-        return (request, found[1] == _digest(asked)) if request else None
+        same = (_digest(asked), _TOLD + _digest(_wiped(asked)))
+        return (request, found[1] in same) if request else None
 
     def is_whole(self, request: Request) -> bool:
         """Tell whether an ended request is as it was submitted: no secret of it was wiped."""
@@ -98,6 +99,16 @@ class OpenRequests:
         return self._journal.newest(states, limit, name, before)
 
     @property
+    def journal_id(self) -> str:
+        """What hosts know the journal by."""
+        return self._journal.id
+
+    def learnt(self) -> None:
+        """Note that the journal knows what the hosts know."""
+        if self._journal.is_learning():
+            self._journal.learnt()
+
+    @property
     def revision(self) -> int:
         """The number of the last change of a request."""
         return self._journal.revision
@@ -115,6 +126,16 @@ class OpenRequests:
         now = Moment(self._clock())
         request = replace(request, created=now, updated=now)
         self._journal.add(request, _digest(request))
+        self.added[request.id] = request
+        self._note(None, request)
+        return request
+
+    def adopt(self, request: Request) -> Request:
+        """Take in a request, as it is, that only its host has known; return it."""
+        # What it had of secrets is not known any more of one that has ended.
+        has_none = request.spec.without_secrets() is request.spec
+        is_whole = has_none or not request.state.ended
+        self._journal.add(request, ("" if is_whole else _TOLD) + _digest(request))
         self.added[request.id] = request
         self._note(None, request)
         return request
@@ -166,6 +187,14 @@ class OpenRequests:
                 self._clones[request.name] = request.id
             else:
                 self._clones.pop(request.name, None)
+
+
+# Before the digest of an ended request that a host has told, which has wiped its secrets.
+_TOLD = "told:"
+
+
+def _wiped(request: Request) -> Request:
+    return replace(request, spec=request.spec.without_secrets())
 
 
 def _digest(request: Request) -> str:

@@ -48,6 +48,8 @@ class Context:
     complaint: Callable[[], str] = str
     # Requests that hosts have under way and the journal does not know: their hosts by id.
     strays: dict[str, str] = field(default_factory=dict)
+    # How many bytes each host has told of such requests.
+    told_bytes: Counter[str] = field(default_factory=Counter)
     # Keys whose owners have been told that they speak another version of the protocol.
     outdated: set[str] = field(default_factory=set)
 

@@ -19,7 +19,7 @@ from ..model.request import Request, State
 from ..system.log_fields import about
 from ..wire import features
 from ..wire.frames import Message
-from . import host_messages
+from . import host_messages, learning
 from .access import ANYBODY
 from .client_messages import short_answer, tail_answer
 from .dispatch import Incoming, dispatch
@@ -64,6 +64,7 @@ class Engine:
         self._journal = journal
         self._retention = retention
         self._configured = configured
+        self._keyed: frozenset[str] = frozenset()
         self._names: frozenset[str] | None = None
         self._more = False
         # The hosts that have subscribed, and when each may be published all again.
@@ -78,11 +79,10 @@ class Engine:
         context, now = self._context, self._context.clock()
         context.hosts.recall(self._journal.hosts(), now)
         context.hosts.know(self._configured)
-        if self._journal.is_fresh():
-            # It may stand for one that was lost, whose requests only the hosts know.
-            admitted = self._configured if context.table is None else context.table.hosts
-            context.hosts.expect(admitted, now)
+        self._keyed = self._configured if context.table is None else context.table.hosts
+        learning.expect(context, self._journal, self._keyed)
         context.requests.load()
+        learning.end_forgotten(context, self._journal)
         for request in self._journal.ended_since(context.wall() - SETTLE_SECONDS):
             if request.state is State.DONE:
                 context.hosts.reserve(request)
@@ -102,7 +102,9 @@ class Engine:
 
         Hosts that are not in the configuration either are forgotten when nothing of them is open.
         """
-        self._names = keyed | self._configured
+        # Of a host that registers with a new journal it is not known either what it has.
+        learning.expect(self._context, self._journal, keyed - self._keyed)
+        self._keyed, self._names = keyed, keyed | self._configured
         self._context.hosts.know(keyed)
         self._context.hosts.retire(keyed)
         strays = self._context.strays.items()

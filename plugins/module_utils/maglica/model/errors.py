@@ -76,6 +76,12 @@ class HostDown(MaglicaError):
     code = "host_down"
 
 
+class NotReady(HostDown):
+    """The client worker has a new journal, and has not heard of all hosts what it has to know."""
+
+    code = "not_ready"
+
+
 class NoRoom(MaglicaError):
     """No host, or not the one named, has the memory or disk space."""
 
@@ -247,6 +253,7 @@ CLASSES = (
     DiskSizeUnsupported,
     HostUnknown,
     HostDown,
+    NotReady,
     NoRoom,
     NetworkUnknown,
     PoolUnknown,

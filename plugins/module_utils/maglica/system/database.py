@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..model.errors import JournalFailed
+from .locks import Lock
 
 
 class Database:
@@ -24,7 +25,8 @@ class Database:
 
     Each of ``migrations`` takes its schema one version up; those that have not run yet do so. A
     file of a later version is refused. ``patience`` is how many seconds to wait for another process
-    that writes; ``exclusive`` lets no other process open it. Belongs to one thread.
+    that writes; of those that open it ``exclusive`` there is one at a time, by a lock beside the
+    file: others may read it meanwhile, to take a copy. Belongs to one thread.
     """
 
     def __init__(
@@ -36,24 +38,26 @@ class Database:
         exclusive: bool = False,
     ) -> None:
         self.path = path
-        self._exclusive = exclusive
+        self._lock = _lock(path) if exclusive else None
         # A process that was killed before it wiped the log has left them to the next one.
         self._secrets_in_log = True
-        with self._errors("open"):
-            _create(path)
-            self._db = sqlite3.connect(path, timeout=patience, isolation_level=None)
+        try:
+            with self._errors("open"):
+                _create(path)
+                self._db = sqlite3.connect(path, timeout=patience, isolation_level=None)
+        except BaseException:
+            self._unlock()
+            raise
         try:
             self._prepare(migrations)
         except BaseException:
             self._db.close()
+            self._unlock()
             raise
 
     def _prepare(self, migrations: Sequence[Sequence[str]]) -> None:
         with self._errors("open"):
             self._db.row_factory = sqlite3.Row
-            self._db.execute(
-                f"PRAGMA locking_mode = {'EXCLUSIVE' if self._exclusive else 'NORMAL'}"
-            )
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
@@ -70,6 +74,12 @@ class Database:
     def close(self) -> None:
         with self._errors("close"):
             self._db.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def read(self, statement: str, *values: Any) -> list[sqlite3.Row]:
         """Return all rows of a query."""
@@ -139,10 +149,24 @@ class Database:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
-            cause: object = error
-            if self._exclusive and str(error) == "database is locked":
-                cause = "another process has it open"
-            raise JournalFailed(f"cannot {act} the journal {self.path}: {cause}") from error
+            raise JournalFailed(f"cannot {act} the journal {self.path}: {error}") from error
+
+
+def lock_path(path: Path) -> Path:
+    """Return the file whose lock says that somebody has the file ``path`` for itself."""
+    return path.with_name(f"{path.name}.lock")
+
+
+def _lock(path: Path) -> Lock:
+    act = f"cannot open the journal {path}"
+    try:
+        # A folder that is missing is a mistake, and none to be made.
+        path.parent.stat()
+        return Lock(lock_path(path), wait=False)
+    except BlockingIOError as error:
+        raise JournalFailed(f"{act}: another process has it open") from error
+    except OSError as error:
+        raise JournalFailed(f"{act}: {error.strerror}") from error
 
 
 def _create(path: Path) -> None:

@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Callable
 
-from ..model import errors
-from ..model.errors import MessageInvalid, RequestTimeout
+from ..config.config import Config
+from ..model.errors import MessageInvalid, NotReady, RequestTimeout
 from ..model.reported import ReportedDomain, ReportedHost
 from ..model.request import (
     HostStatus,
@@ -23,16 +22,9 @@ from ..model.request import (
 from ..model.worker import ClientWorkerStatus
 from ..verbs.clone import CloneSpec
 from . import messages
-from .exchange import Exchange
-
-# Seconds.
-LONG_POLL = 30
-# While many requests go on, news of them are asked for no more often than this.
-GATHER = 0.1
-# When nothing changes for so long, whoever waits is told; then more and more rarely.
-QUIET = 5
-# A waiting client outlasts a restart of the client worker, and gives up after this.
-MAX_SILENCE = 120.0
+from .exchange import ATTEMPTS, REPLY_TIMEOUT, Exchange
+from .handed_in import HandedIn
+from .waiting import AGAIN, LONG_POLL, MAX_SILENCE, Waiting, raise_first
 
 
 class Client(Exchange):
@@ -42,6 +34,12 @@ class Client(Exchange):
     worker answers (errors.from_code), AccessDenied as soon as it refuses the key, PeerSilent when
     no answer comes, MessageInvalid for one that makes no sense.
     """
+
+    def __init__(
+        self, config: Config, reply_timeout: float = REPLY_TIMEOUT, attempts: int = ATTEMPTS
+    ) -> None:
+        super().__init__(config, reply_timeout, attempts)
+        self._handed_in = HandedIn(self._submit_one)
 
     def submit(self, spec: Spec, request_id: str | None = None) -> Request:
         """Hand in a request; it is in the client worker's journal when this returns.
@@ -75,7 +73,7 @@ class Client(Exchange):
         Raises what ``submit_all`` would raise.
         """
         asked = [_submission(Request(new_request_id(), spec)) for spec in specs]
-        reply = self.call("submit", {"requests": asked, "dry_run": True})
+        reply = self._call_when_ready({"requests": asked, "dry_run": True})
         found: tuple[Placement, ...] = reply["placements"]
         return found
 
@@ -90,7 +88,7 @@ class Client(Exchange):
         while len(found) < len(asked):
             # One id may stand for a request of another id: what was answered is told by its place.
             reply = self.call("status", {"ids": asked[len(found) :]})
-            _raise_first(reply)
+            raise_first(reply)
             found += reply["requests"]
             if not reply["requests"]:
                 raise MessageInvalid("the client worker's answer to status has no request")
@@ -136,7 +134,7 @@ class Client(Exchange):
     def cancel(self, request_id: str) -> Request:
         """Ask for a request to be cancelled, and return it as it stands then."""
         reply = self.call("cancel", {"ids": [request_id]})
-        _raise_first(reply)
+        raise_first(reply)
         return _only(reply)
 
     def hosts(self) -> tuple[HostStatus, ...]:
@@ -238,71 +236,42 @@ class Client(Exchange):
     ) -> dict[str, Request]:
         """Wait until up to 1000 requests have ended, at most ``timeout`` seconds; return them.
 
-        By the ids that the requests have themselves. ``on_change`` and ``on_quiet`` are as
-        with ``wait``. What has not ended when the time is over is returned as it stands. Raises
-        what stands against one of them when all others have ended.
+        By the ids that the requests have themselves, and by those that are asked for. ``on_change``
+        and ``on_quiet`` are as with ``wait``. What has not ended when the time is over is returned
+        as it stands. What was handed in by this client, and has been lost by the client worker, is
+        handed in again. Raises what stands against one of them when all others have ended.
         """
-        end = time.monotonic() + timeout
-        seen: dict[str, Request] = {}
-        refused: dict[str, Any] = {}
-        waiting = dict.fromkeys(request_ids, 0)
-        quiet = QUIET if on_quiet else LONG_POLL
-        while waiting:
-            left = max(end - time.monotonic(), 0)
-            poll = min(math.ceil(left), quiet)
-            watched = [{"id": each, "version": version} for each, version in waiting.items()]
-            body = {"requests": watched, "wait_s": poll}
-            silence = max(min(left, MAX_SILENCE), self.reply_timeout)
-            reply = self.exchange("wait", body, poll + self.reply_timeout, silence + poll)
-            for entry in reply.get("errors", ()):
-                refused.setdefault("errors", []).append(entry)
-                waiting.pop(entry["id"], None)
-            if any(found.id not in waiting for found in reply["requests"]):
-                # Some of the ids stand for requests that theirs have joined.
-                waiting = {each.id: 0 for each in self.status_all(tuple(waiting))}
-                continue
-            for found in reply["requests"]:
-                newer = found.id not in seen or found.version > seen[found.id].version
-                seen[found.id] = found
-                waiting[found.id] = found.version
-                if found.state.ended:
-                    del waiting[found.id]
-                if on_change and newer:
-                    on_change(found)
-            if not reply["requests"] and not reply.get("errors"):
-                _nothing_new(reply, [seen[each] for each in waiting if each in seen], on_quiet)
-                quiet = min(2 * quiet, LONG_POLL)
-            if time.monotonic() >= end and not reply.get("more"):
-                break
-            if waiting and len(seen) > 1:
-                # What else changes meanwhile comes in one answer.
-                time.sleep(GATHER)
-        _raise_first(refused)
-        return seen
+        waiting = Waiting(self, self._handed_in, request_ids)
+        return waiting.until(time.monotonic() + timeout, on_change, on_quiet)
 
     def _submit(self, submissions: Sequence[dict[str, Any]]) -> tuple[Request, ...]:
-        reply = self.call("submit", {"requests": submissions})
+        reply = self._call_when_ready({"requests": submissions})
         accepted: tuple[Request, ...] = reply["requests"]
         # Those that did not fit in the answer.
-        return (*accepted, *self.status_all([each["id"] for each in submissions[len(accepted) :]]))
+        left = [each["id"] for each in submissions[len(accepted) :]]
+        accepted = (*accepted, *self.status_all(left))
+        self._handed_in.keep(submissions, accepted)
+        return accepted
+
+    def _submit_one(self, submission: dict[str, Any]) -> Request:
+        return _only(self.call("submit", {"requests": [submission]}))
+
+    def _call_when_ready(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Submit; a client worker that is learning what its hosts have is waited for."""
+        end = time.monotonic() + MAX_SILENCE
+        while True:
+            try:
+                return self.call("submit", body)
+            except NotReady:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(AGAIN)
 
 
 def _submission(request: Request) -> dict[str, Any]:
     asked = {"id": request.id, "kind": request.kind, "spec": request.spec}
     related = {"parent": request.parent, "peer": request.peer}
     return {**asked, **{name: value for name, value in related.items() if value is not None}}
-
-
-def _nothing_new(
-    reply: dict[str, Any],
-    waiting: Sequence[Request],
-    on_quiet: Callable[[Sequence[Request]], None] | None,
-) -> None:
-    if reply.get("more"):
-        # Asking again at once would go on for ever.
-        raise MessageInvalid("the client worker's answer to wait has no request")
-    if on_quiet:
-        on_quiet(waiting)
 
 
 def _narrowed(states: Iterable[State], name: str | None) -> dict[str, Any]:
@@ -317,8 +286,3 @@ def _only(reply: dict[str, Any]) -> Request:
         raise MessageInvalid(f"the client worker answered with {len(reply['requests'])} requests")
     found: Request = reply["requests"][0]
     return found
-
-
-def _raise_first(reply: dict[str, Any]) -> None:
-    for entry in reply.get("errors", ()):
-        raise errors.from_code(entry["code"], entry["text"])

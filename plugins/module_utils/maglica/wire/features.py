@@ -16,7 +16,9 @@ PROGRESS_COUNTS = "progress_counts"
 # ``worker`` of a host's hello, ``worker_version`` of what is told of hosts, and ``client_worker``
 # of an answer to ``hosts``.
 WORKERS = "workers"
-OWN: tuple[str, ...] = (PROGRESS_COUNTS, WORKERS)
+# ``journal`` of a welcome and of a hello, ``request`` of an ack and of a result.
+LOST_REQUESTS = "lost_requests"
+OWN: tuple[str, ...] = (PROGRESS_COUNTS, WORKERS, LOST_REQUESTS)
 
 # The optional fields of a request and of a host, by the feature that they come with.
 _FIELDS = {PROGRESS_COUNTS: ("done", "total"), WORKERS: ("worker_version",)}

@@ -137,11 +137,12 @@ ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
             "more": boolean,
             "requests": list_of(held, MAX_LISTED),
             "worker": records.worker,
+            "journal": _digest,
             **_FEATURES,
         },
         {"host", "report", "requests"},
     ),
-    "ack": ({"host": _host, "id": _id}, {"host", "id"}),
+    "ack": ({"host": _host, "id": _id, "request": records.request}, {"host", "id"}),
     "progress": (
         {
             "host": _host,
@@ -162,6 +163,7 @@ ASKED: dict[str, tuple[dict[str, Check], set[str]]] = {
             "failure": optional(records.failure),
             "vm": optional(records.vm),
             "ended": moment,
+            "request": records.request,
         },
         {"host", "id", "state"},
     ),
@@ -202,7 +204,13 @@ ANSWERED: dict[str, tuple[dict[str, Check], set[str]]] = {
         {"hosts", "domains"},
     ),
     "welcome": (
-        {"requests": _requests, "cancel": _ids, "everything": boolean, **_FEATURES},
+        {
+            "requests": _requests,
+            "cancel": _ids,
+            "everything": boolean,
+            "journal": _digest,
+            **_FEATURES,
+        },
         {"requests", "cancel"},
     ),
     "ok": ({}, set()),

@@ -249,7 +249,7 @@ def test_schema_migrates_and_keeps_what_is_there(journal: Journal, tmp_path: Pat
         migrated = Journal(tmp_path, migrations=newer)
         assert migrated.entry(request.id) == journal.entry(request.id)
         migrated.close()
-    with pytest.raises(JournalFailed, match="has schema version 2; this worker knows up to 1"):
+    with pytest.raises(JournalFailed, match="has schema version 3; this worker knows up to 2"):
         Journal(tmp_path)
 
 

@@ -17,6 +17,7 @@ from ...system.log_fields import about
 from ...verbs import table
 from ...verbs.verb import Takes
 from ..placement.candidates import Candidate, Holdings
+from .expected import Expected
 from .host import Host
 from .news import left_by, shown_by
 from .reports import Place, Reports
@@ -52,8 +53,7 @@ class KnownHosts:
         self.first_to_keep = False
         self.reports = Reports()
         self.workers = Workers(timeout)
-        self._expected: frozenset[str] = frozenset()
-        self._expected_until = 0.0
+        self._expected = Expected()
 
     def know(self, names: Iterable[str]) -> None:
         """Take in hosts of these names that may not have reported yet."""
@@ -64,6 +64,7 @@ class KnownHosts:
 
     def retire(self, names: frozenset[str]) -> None:
         """Count all hosts but these as down: they have no key any more."""
+        self._expected.retain(names)
         for name, host in self._hosts.items():
             if name not in names and host.alive:
                 host.alive = False
@@ -102,19 +103,29 @@ class KnownHosts:
                 host.heard, host.alive = now, True
             self._renew(name)
 
-    def expect(self, names: Iterable[str], now: float) -> None:
-        """Wait for the first report of each of these hosts, for one timeout at most."""
-        self._expected = frozenset(names)
-        self._expected_until = now + self._timeout
+    def expect(self, names: Iterable[str], now: float, copied: bool = False) -> None:
+        """Wait until each of these hosts has told what it knows, for one timeout if none has what a
+        journal before this one knew. ``copied``: there was one.
+        """
+        self._expected.add(names, now + self._timeout, in_place_of_another=copied)
 
-    def missing(self, now: float) -> list[str]:
-        """Return the hosts that are expected to report still."""
+    def is_expected(self, name: str) -> bool:
+        """Tell whether this host is waited for."""
+        return name in self._expected
+
+    def told(self, name: str) -> None:
+        """Take in that a host has told all requests that it knows."""
+        self._expected.told(name)
+
+    def missing(self, now: float, strays: bool) -> list[str]:
+        """Return the hosts that are expected to tell still. ``strays``: some have told of requests
+        that nobody knows here.
+        """
         if not self._expected:
             return []
-        if now >= self._expected_until:
-            self._expected = frozenset()
-        self._expected = frozenset(name for name in self._expected if not self.alive(name))
-        return sorted(self._expected)
+        reports = [host.holdings.report for host in self._hosts.values() if host.holdings]
+        others = strays or any(each.made for report in reports for each in report.domains)
+        return self._expected.missing(now, others)
 
     def hear(self, name: str, report: HostReport, now: float, seen: float) -> None:
         """Take in a host's report."""
@@ -236,8 +247,8 @@ class KnownHosts:
         host = self._hosts.get(request.host or "")
         if host is None or request.host is None or not _takes_room(request):
             return
-        host.reservations.drop(request.id)
-        if table.of(request).makes_vm:
+        # What had nothing reserved has no name to give back: another request may have it.
+        if host.reservations.drop(request.id) and table.of(request).makes_vm:
             self._promised.pop(request.name, None)
         self._renew(request.host)
 

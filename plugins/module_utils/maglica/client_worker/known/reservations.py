@@ -77,11 +77,12 @@ class Reservations:
             entry = _Reservation(request, request.spec.uuid, memory_mib)
             self._put(self._counted(entry, holdings))
 
-    def drop(self, request_id: str) -> None:
-        """Free what was reserved for this request, if anything was."""
+    def drop(self, request_id: str) -> bool:
+        """Free what was reserved for this request; tell whether anything was."""
         entry = self._entries.pop(request_id, None)
         if entry is not None:
             self._add_up(entry, -1)
+        return entry is not None
 
     def made(self, request_id: str, now: float) -> None:
         """Keep the reservation of a vm that is made, or started, until a report shows it so."""

@@ -24,7 +24,7 @@ from ...model.request import (
     State,
 )
 from ...model.text import can_be_shown, to_tell, told
-from ...wire import records
+from ...wire import features, records
 from ...wire.frames import Message
 from ...wire.records import MAX_NAME, MAX_TITLE
 
@@ -130,9 +130,12 @@ def _shown(text: str, limit: int) -> str:
     return to_tell(text)[:limit]
 
 
-def ack(host: str, request_id: str) -> Message:
-    """Return that a request is committed to the host's journal."""
-    return Message("ack", {"host": host, "id": request_id})
+def ack(host: str, request_id: str, whole: Request | None = None) -> Message:
+    """Return that a request is committed to the host's journal.
+
+    ``whole``: with the request itself, for a client worker that does not know it.
+    """
+    return Message("ack", {"host": host, "id": request_id, **_whole(whole)})
 
 
 def progress(
@@ -153,8 +156,25 @@ def progress(
     return Message("progress", {key: plain(value) for key, value in body.items()})
 
 
-def result(host: str, request: Request) -> Message:
-    """Return how a request of the journal ended."""
+def _whole(request: Request | None) -> dict[str, Any]:
+    """Return the field that has a request as it was accepted; what came of it is told beside it."""
+    if request is None:
+        return {}
+    asked = replace(
+        request,
+        phase=None,
+        phases=(),
+        cancelling=False,
+        failure=None,
+        vm=None,
+        done=None,
+        total=None,
+    )
+    return {"request": features.known_to((), plain(asked))}
+
+
+def result(host: str, request: Request, is_whole: bool = False) -> Message:
+    """Return how a request of the journal ended; ``is_whole``: with the request itself."""
     body = {
         "host": host,
         "id": request.id,
@@ -164,10 +184,11 @@ def result(host: str, request: Request) -> Message:
         "vm": request.vm,
         "ended": request.updated,
     }
-    return Message("result", {key: plain(value) for key, value in body.items()})
+    told = {key: plain(value) for key, value in body.items()}
+    return Message("result", {**told, **_whole(request if is_whole else None)})
 
 
-def refused(host: str, request: Request) -> Message:
+def refused(host: str, request: Request, is_whole: bool = False) -> Message:
     """Return that a request ended, in place of a result that the client worker has refused.
 
     The vm can be another one than was asked for, when others have renamed it meanwhile.
@@ -179,4 +200,4 @@ def refused(host: str, request: Request) -> Message:
             " refuses its result; the host worker's log says why"
         )
         told = replace(told, state=State.FAILED, failure=Failure("error", text))
-    return result(host, told)
+    return result(host, told, is_whole)

@@ -56,6 +56,8 @@ class Work:
         self._held_times: dict[str, int] = {}
         self._changed = True
         self._keeper = Keeper(settings.name)
+        # The client worker's journal that is told of all requests.
+        self.told_to: str | None = None
 
     # --- what the client worker says
 
@@ -83,6 +85,22 @@ class Work:
                 self._outbox.ack(request.id)
             if request.cancelling:
                 self.cancel(request.id)
+
+    def tell_journal(self, journal: str) -> bool:
+        """Tell this journal of the client worker of all requests, if it is another than before.
+
+        Returns whether it is.
+        """
+        if journal == self.told_to:
+            return False
+        is_anew = self._journal.tell_anew(journal, OWN)
+        self.told_to = journal
+        for entry in self._open.values():
+            if entry.request.who != OWN:
+                self._outbox.ack(entry.id)
+        for entry in self._journal.unreported() if is_anew else ():
+            self._tell(entry)
+        return True
 
     def cancel(self, request_id: str) -> None:
         """End a request that has not ended: stop its job and undo what it did."""

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...model.errors import AccessDenied, MessageInvalid
+from ...model.errors import AccessDenied, MessageInvalid, RequestUnknown
 from ...model.request import Phase
 from ...system.backoff import Backoff
 
@@ -30,6 +30,7 @@ class Note:
     ``counts`` of what is done and of how much there is to do in this phase.
 
     ``bare``: of a result only that the request has ended; with all that it says it was refused.
+    ``whole``: with the request itself, which the client worker does not know.
     """
 
     type: str
@@ -37,6 +38,7 @@ class Note:
     phase: str = ""
     phases: tuple[Phase, ...] = ()
     bare: bool = False
+    whole: bool = False
     counts: tuple[int, int] | None = None
 
 
@@ -52,6 +54,9 @@ class Outbox:
         self._results: dict[str, float] = {}
         self._progress: dict[str, Note] = {}
         self._bare: set[str] = set()
+        self._whole: set[str] = set()
+        # Whether the client worker takes in requests that only this host knows.
+        self.tells_lost = False
         self._refusals: dict[str, int] = {}
 
     def hello(self, now: float) -> None:
@@ -105,8 +110,14 @@ class Outbox:
         for notes, kind in ((self._acks, "ack"), (self._results, "result")):
             for request_id, not_before in notes.items():
                 if not_before <= now:
-                    return Note(kind, request_id, bare=request_id in self._bare)
+                    bare, whole = request_id in self._bare, request_id in self._whole
+                    return Note(kind, request_id, bare=bare, whole=whole)
         return next(iter(self._progress.values()), None) if self._is_greeted else None
+
+    @property
+    def is_all_told(self) -> bool:
+        """Tell whether no acknowledgement and no result is to be told."""
+        return not self._acks and not self._results
 
     def wake_at(self) -> float:
         """Return when ``next`` has something at the latest; the past if it has now."""
@@ -125,14 +136,19 @@ class Outbox:
             self._said_hello = now
             self._hello_at = now + self._interval
             return True
-        done = code in (None, "request_unknown")
+        done = code in (None, RequestUnknown.code)
         if note.type == "progress":
             if self._progress.get(note.id) == note:
                 del self._progress[note.id]
             return True
         notes = self._acks if note.type == "ack" else self._results
+        if code == RequestUnknown.code and self.tells_lost and not note.whole:
+            # Its journal was lost: it is told again, with all that it knew.
+            self._whole.add(note.id)
+            return False
         if done:
             notes.pop(note.id, None)
+            self._whole.discard(note.id)
             self._bare.discard(note.id)
             self._refusals.pop(note.id, None)
         elif note.id in notes:

@@ -92,6 +92,8 @@ class Service:
         self._note: Note | None = None
         # The features that both sides know, as the client worker's last welcome said.
         self._features: frozenset[str] = frozenset()
+        # Whether a hello is to say soon that all was told that another journal does not know.
+        self._is_telling_anew = False
         self._journal_problem: str | None = None
         self._journal_retry_at = -math.inf
         self._prune_at = -math.inf
@@ -158,7 +160,7 @@ class Service:
         # A client worker that was started anew knows nothing of this host, nor this host of what it
         # takes. Asked before its answer is read, which may have come with the connection.
         if self._peer.is_new():
-            self._features = frozenset()
+            self._features, self._outbox.tells_lost = frozenset(), False
             self._outbox.greet(now)
         self._try_journal(now)
         if (reply := self._peer.reply(now)) is not None:
@@ -265,9 +267,11 @@ class Service:
             report = self._reporter.report(self._journal_problem)
             held = self._work.held()
             worker = self._worker if features.WORKERS in self._features else None
-            return self._teller.hello(report, self._reporter.shown, held, worker)
+            journal = self._work.told_to if self._outbox.tells_lost else None
+            return self._teller.hello(report, self._reporter.shown, held, worker, journal)
         if note.type == "ack":
-            return notes.ack(host, note.id)
+            known = self._journal.entry(note.id) if note.whole else None
+            return notes.ack(host, note.id, known.request if known else None)
         if note.type == "progress":
             counts = note.counts if features.PROGRESS_COUNTS in self._features else None
             return notes.progress(host, note.id, note.phase, note.phases, counts)
@@ -275,7 +279,7 @@ class Service:
         if entry is None:
             return None
         tell = notes.refused if note.bare else notes.result
-        return tell(host, entry.request)
+        return tell(host, entry.request, note.whole)
 
     def _answered(self, reply: Message, now: float) -> None:
         note, self._note = self._note, None
@@ -294,14 +298,22 @@ class Service:
             if done and note.type == "result":
                 self._work.reported(note.id)
                 self._reporter.poke()
+            if self._is_telling_anew and self._outbox.is_all_told:
+                self._is_telling_anew = False
+                self._outbox.go_on(now)
             if reply.type == "welcome":
                 self._learn(frozenset(reply.body.get("features", ())), now)
+                journal = reply.body.get("journal")
+                if journal is not None and self._work.tell_journal(journal):
+                    self._is_telling_anew = True
+                    self._outbox.go_on(now)
                 self._accept(reply.body["requests"])
                 self._cancel(reply.body["cancel"])
 
     def _learn(self, named: frozenset[str], now: float) -> None:
         """Take in which features the client worker has named; tell it at once who this is."""
         before, self._features = self._features, named.intersection(features.OWN)
+        self._outbox.tells_lost = features.LOST_REQUESTS in self._features
         if features.WORKERS in self._features - before:
             self._outbox.hello(now)
 

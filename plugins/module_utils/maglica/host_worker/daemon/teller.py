@@ -68,10 +68,12 @@ class Teller:
         shown: Sequence[ReportedDomain],
         held: Iterable[Request],
         worker: Worker | None = None,
+        journal: str | None = None,
     ) -> Message:
         """Return the next hello; what did not fit in the last one goes before what is newer.
 
-        ``worker`` is who says so, for a client worker that knows of that.
+        ``worker`` is who says so, and ``journal`` the client worker's that has been told of all
+        requests, or is told of them now; each for a client worker that knows of that.
         """
         requests = [
             {"id": each.id, "state": each.state.value} for each in islice(held, messages.MAX_LISTED)
@@ -98,6 +100,8 @@ class Teller:
         body = self._body(told, gone, requests)
         if worker is not None:
             body["worker"] = plain(worker)
+        if journal is not None:
+            body["journal"] = journal
         return Message("hello", body)
 
     def answered(self, well: bool, everything: bool) -> None:

@@ -19,6 +19,7 @@ PATIENCE_SECONDS = 10.0
 # Each script takes the schema one version up; user_version counts the ones that have run.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (*requests.CREATE, *intents.CREATE, *bases.CREATE, *looks.CREATE),
+    (requests.TOLD_TO,),
 )
 
 

@@ -21,6 +21,8 @@ from .intents import Intents
 
 _log = logging.getLogger(__name__)
 
+# Which journal of a client worker has been told of all requests.
+TOLD_TO = "CREATE TABLE told_to (at INTEGER PRIMARY KEY CHECK (at = 0), journal TEXT NOT NULL)"
 CREATE = (
     """CREATE TABLE requests (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -135,6 +137,22 @@ class RequestRecords(Intents):
             self._db.change(
                 "UPDATE requests SET reported = 1 WHERE id = ? AND open = 0", request_id
             )
+
+    def tell_anew(self, client_worker_journal: str, own: str) -> bool:
+        """Note that this journal of the client worker is to have all results; tell whether it is
+        another one than before: then all are to be told once more, but those of ``own`` requests.
+        """
+        known = self._db.read("SELECT journal FROM told_to")
+        if known and known[0][0] == client_worker_journal:
+            return False
+        with self._db.write():
+            self._db.change("INSERT OR REPLACE INTO told_to VALUES (0, ?)", client_worker_journal)
+            self._db.change(
+                "UPDATE requests SET reported = 0"
+                " WHERE open = 0 AND json_extract(request, '$.who') != ?",
+                own,
+            )
+        return True
 
     def prune(self, before: float) -> int:
         """Remove reported requests that ended before a time (seconds since 1970).

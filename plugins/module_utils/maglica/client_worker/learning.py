@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The start with a journal that stands for one that was lost: a new one, or the copy of a backup.
+
+Hosts know of requests and vms of which it does not. They tell all of it to a journal that is new
+to them, and before they have, no clone is placed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..model.errors import RequestUnknown
+from ..model.request import Failure, State
+from .journal import Journal
+from .state import Context
+
+# Hosts remember what has ended for a week.
+HOSTS_REMEMBER_SECONDS = 6 * 86400.0
+
+
+def expect(context: Context, journal: Journal, names: Iterable[str]) -> None:
+    """Wait for what these hosts know, if the journal is learning."""
+    if journal.is_learning():
+        context.hosts.expect(names, context.clock(), journal.copied() is not None)
+
+
+def end_forgotten(context: Context, journal: Journal) -> None:
+    """End what an old copy takes to be under way: its hosts may have done it and forgotten it.
+
+    Given to them again, it would be done twice.
+    """
+    copied = journal.copied()
+    if copied is None or context.wall() - copied < HOSTS_REMEMBER_SECONDS:
+        return
+    context.requests.begin()
+    for request in list(context.requests.open.values()):
+        text = (
+            f"request {request.id} ({request.kind} {request.name} on host {request.host}) was open"
+            " when the backup was made that the client worker's journal comes from. That is so long"
+            " ago that it can't be told whether it was done: look there, and ask for what lacks"
+        )
+        failure = Failure(RequestUnknown.code, text)
+        context.requests.change(request, state=State.FAILED, phase=None, failure=failure)
+    context.requests.commit()
