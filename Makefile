@@ -129,6 +129,11 @@ test-faults-short: cloud ## the short form of test-faults, which is a part of te
 	@tests/tools/debian-packages $(FAULT_PACKAGES)
 	@cd tests && $(OWN_TMP) $(CURDIR)/$(VENV)/bin/python -m faults.run --short $(if $(SEED),--seed $(SEED)) $(AREAS)
 
+.PHONY: test-lost-journal
+test-lost-journal: venv ## lose the client worker's journal under load, with a backup and without, and count the damage (SEED=n)
+	@tests/tools/debian-packages libvirt-daemon-system
+	@cd tests && PYTHONPATH=$(CURDIR)/plugins/module_utils:. $(OWN_TMP) $(CURDIR)/$(VENV)/bin/python -m faults.lost_journal $(if $(SEED),--seed $(SEED))
+
 .PHONY: house
 house: ## measure plugins/: folders, lines, imports, what stands twice (ROOT=checkout, or COMMIT="sha a..b")
 	@cd tests && $(PYTHON) -m tools.house $(if $(ROOT),--root $(abspath $(ROOT))) $(if $(COMMIT),--commit $(COMMIT))

@@ -12,7 +12,7 @@ import yaml
 from jinja2 import Environment, nodes
 
 # What Ansible itself brings.
-MAGIC = {"groups", "hostvars", "inventory_hostname", "item", "lookup", "omit", "role_path"}
+MAGIC = {"groups", "hostvars", "inventory_hostname", "item", "lookup", "now", "omit", "role_path"}
 _EXPRESSIONS = ("when", "that", "changed_when", "failed_when", "until")
 _OF_HOSTS = "hostvars"
 

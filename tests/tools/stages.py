@@ -38,7 +38,12 @@ BESIDE_IT = {
 ALONE = {"test-alone": "test-integration-alone", "test-faults": "test-faults-short"}
 # With --all: what a stage makes instead, and what is made besides.
 LONGER = {"lint": "lint-all"}
-MORE = {"guests": "guests", "test-existing": "test-existing", "bench-deploy": "bench-deploy"}
+MORE = {
+    "guests": "guests",
+    "test-existing": "test-existing",
+    "bench-deploy": "bench-deploy",
+    "test-lost-journal": "test-lost-journal",
+}
 
 
 class Report:

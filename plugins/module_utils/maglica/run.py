@@ -13,6 +13,7 @@ import sys
 
 PROGRAMS = (
     "maglica.cli.main",
+    "maglica.client_worker.backup.main",
     "maglica.client_worker.main",
     "maglica.host_worker.job.main",
     "maglica.host_worker.main",

@@ -1,0 +1,213 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts back what is in a backup, on the same machine or on another one. The client worker is off.
+
+What is newer there than the backup stays, unless ``force`` says otherwise; and then it is kept
+beside it. The journal comes last: cut off before that, it can be done again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...model.errors import ConfigInvalid, JournalFailed
+from ...model.moment import Moment
+from ...system.database import lock_path
+from ...system.locks import Lock
+from . import journal_copy
+from .archive import JOURNAL, Manifest
+
+KEY, PUBLIC = "client_worker.key", "client_worker.pub"
+ACCESS = "access.d"
+CA = "ca"
+REPLACED = ".replaced"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a client worker's files are. Whose the journal's folder is, it runs as."""
+
+    journal: Path
+    key: Path
+    access: Path
+    ca: Path
+
+    @property
+    def public(self) -> Path:
+        return self.key.with_suffix(".pub")
+
+    @property
+    def registered(self) -> Path:
+        return self.access.with_name(ACCESS)
+
+
+def put_back(
+    folder: Path, manifest: Manifest, places: Places, *, force: bool, check: bool
+) -> dict[str, Any]:
+    """Put back what ``archive.extract`` has written to ``folder``; return what was done.
+
+    With ``check`` nothing is changed, and the client worker may run. Raises ConfigInvalid and
+    JournalFailed, with nothing changed, where something that is there is newer.
+    """
+    journal_copy.check(folder / JOURNAL)
+    lock = None if check else _lock(places.journal)
+    try:
+        is_used = _compare(manifest, places.journal, force)
+        key_changed = _compare_keys(folder, places, is_used and not force)
+        added, left = _access(folder, places.registered, is_used)
+        has_ca = (folder / CA).is_dir() and not _has_files(places.ca)
+        done: dict[str, Any] = {
+            "key_changed": key_changed,
+            "keys_added": added,
+            "keys_left": left,
+            "ca": has_ca,
+            "kept": str(_beside(places.journal)) if is_used else None,
+        }
+        if not check:
+            _put(folder, places, added, has_ca=has_ca, is_used=is_used)
+        return done
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+def _lock(journal: Path) -> Lock:
+    try:
+        return Lock(lock_path(journal), wait=False)
+    except BlockingIOError as error:
+        raise JournalFailed(f"the client worker runs, with {journal}: stop it first") from error
+
+
+def _compare(manifest: Manifest, journal: Path, force: bool) -> bool:
+    """Tell whether the journal that is there has known requests. Raises if some are newer."""
+    if not journal.exists():
+        return False
+    try:
+        there = journal_copy.summary(journal)
+    except sqlite3.Error as error:
+        if force:
+            return True
+        raise JournalFailed(
+            f"cannot read the journal {journal} that is there: {error}; to put the backup's in its"
+            f" place all the same (it is kept as {_beside(journal).name}), set restore_force"
+        ) from error
+    if there.is_used and there.newest > manifest.newest and not force:
+        raise JournalFailed(
+            f"the journal {journal} that is there has requests of {Moment(there.newest).iso}, and"
+            f" the backup's newest are of {Moment(manifest.newest).iso}; to put the backup's in its"
+            f" place all the same (it is kept as {_beside(journal).name}), set restore_force"
+        )
+    return there.is_used
+
+
+def _compare_keys(folder: Path, places: Places, must_be_same: bool) -> bool:
+    """Tell whether the client worker will have another key than now."""
+    try:
+        is_other = places.public.read_text() != (folder / PUBLIC).read_text()
+    except FileNotFoundError:
+        return False
+    if is_other and must_be_same:
+        raise ConfigInvalid(
+            f"{places.public} is another key than the backup's, and hosts and users of"
+            " this client worker know it; to put the backup's in its place all the same, set"
+            " restore_force, and run maglica.cloud.deploy then"
+        )
+    return is_other
+
+
+def _access(folder: Path, registered: Path, is_used: bool) -> tuple[list[str], list[str]]:
+    """Return which registered keys are put back, and which are not.
+
+    Those that are there stay. Of a machine that is at work nobody's key is added: it may have been
+    taken away since.
+    """
+    there = {path.name: path.read_text() for path in _files(registered)}
+    known = {word for text in there.values() for word in text.split()[2:3]}
+    added: list[str] = []
+    left: list[str] = []
+    for path in _files(folder / ACCESS):
+        if path.name in there or set(path.read_text().split()[2:3]) & known:
+            continue
+        (left if is_used and there else added).append(path.name)
+    return added, left
+
+
+def _put(folder: Path, places: Places, added: list[str], *, has_ca: bool, is_used: bool) -> None:
+    owner = places.journal.parent.stat()
+    places.registered.mkdir(mode=0o755, exist_ok=True)
+    for name in added:
+        _install(folder / ACCESS / name, places.registered / name, 0o644)
+    if added:
+        whole = folder / "whole"
+        whole.write_bytes(b"".join(path.read_bytes() for path in _files(places.registered)))
+        _install(whole, places.access, 0o644)
+    if has_ca:
+        _copy_tree(folder / CA, places.ca)
+    _install(folder / KEY, places.key, 0o600, owner)
+    _install(folder / PUBLIC, places.public, 0o644)
+    if is_used:
+        _keep(places.journal)
+    for end in ("-wal", "-shm"):
+        places.journal.with_name(f"{places.journal.name}{end}").unlink(missing_ok=True)
+    _install(folder / JOURNAL, places.journal, 0o600, owner)
+    # Made by whoever restores, where there was none.
+    os.chown(lock_path(places.journal), owner.st_uid, owner.st_gid)
+
+
+def _keep(journal: Path) -> None:
+    """Set the journal aside that is there, with all that its log has."""
+    try:
+        with closing(sqlite3.connect(journal)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error:
+        # One that can't be read is kept as it is, with its log.
+        log = journal.with_name(f"{journal.name}-wal")
+        if log.exists():
+            log.replace(_beside(journal).with_name(f"{_beside(journal).name}-wal"))
+    journal.replace(_beside(journal))
+
+
+def _beside(journal: Path) -> Path:
+    return journal.with_name(f"{journal.name}{REPLACED}")
+
+
+def _install(source: Path, target: Path, mode: int, owner: os.stat_result | None = None) -> None:
+    """Copy a file so that it is there whole, with its owner, or not at all."""
+    draft = target.with_name(f".{target.name}.part")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file, source.open("rb") as content:
+        shutil.copyfileobj(content, file)
+        os.fchmod(file.fileno(), mode)
+        if owner is not None:
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(target)
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """Copy the authority's folder, with the rights that it had, as root's."""
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in sorted(source.rglob("*")):
+        to = target / path.relative_to(source)
+        if path.is_dir():
+            to.mkdir(mode=0o700, exist_ok=True)
+        else:
+            _install(path, to, path.stat().st_mode & 0o755)
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
