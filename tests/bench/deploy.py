@@ -106,12 +106,14 @@ def first_guest(
     assert foreseen, "check mode says that nothing would be made"
     installed = packages() - before
     times.take("deploy", lambda: ansible("playbook", *deploy))
-    task = ("adhoc", "localhost", "-m")
-    times.take(
-        "image", lambda: ansible(*task, "maglica.cloud.maglica_image", "-a", f"name={IMAGE}")
-    )
-    wanted = f"name={VM} image={IMAGE} wait_for=address"
-    times.take("guest", lambda: ansible(*task, "maglica.cloud.maglica_vm", "-a", wanted))
+
+    def task(module: str, words: str) -> str:
+        # The client worker is asked, as where Ansible runs without libvirt's binding.
+        words = f"{words} source=client_worker"
+        return ansible("adhoc", "localhost", "-m", f"maglica.cloud.{module}", "-a", words)
+
+    times.take("image", lambda: task("maglica_image", f"name={IMAGE}"))
+    times.take("guest", lambda: task("maglica_vm", f"name={VM} image={IMAGE} wait_for=address"))
     asked = "! type virsh > /dev/null || virsh net-dhcp-leases default"
     leases = [machines.ssh(host, asked) for host in machines.hosts]
     assert sum(" vm0 " in lease for lease in leases) == 1, leases
