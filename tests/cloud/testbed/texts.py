@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from testbed.layout import IMAGE, TEMPLATE, Host, Layout
 
@@ -139,7 +140,6 @@ def deploying_inventory(cloud: Layout) -> str:
     def entry(host: Host) -> dict[str, Any]:
         known: dict[str, Any] = {"ansible_host": str(host.address)}
         if host.guests:
-            known["maglica_host_uri"] = f"qemu+tcp://{host.address}/system"
             known["libvirtd_networks"] = [guest_network(host)]
         return known
 
@@ -155,11 +155,9 @@ def deploying_inventory(cloud: Layout) -> str:
         "library_user_dir": str(cloud.state),
         "library_command": str(cloud.state / "maglica"),
     }
-    # On a network that only this machine and the hosts are on.
-    served = {"libvirtd_tcp": True}
     members = {"maglica_client_worker": (cloud.client,), "maglica_hosts": cloud.kvm}
     groups = {
-        group: {"hosts": {host.name: entry(host) for host in hosts}, "vars": {**ssh, **served}}
+        group: {"hosts": {host.name: entry(host) for host in hosts}, "vars": ssh}
         for group, hosts in members.items()
     }
     return _json({"all": {"hosts": {"localhost": here}, "children": groups}})
@@ -184,6 +182,11 @@ def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
+def uri(cloud: Layout, host: Host) -> str:
+    """Return how this machine reaches a host's libvirtd: with the certificate of its user."""
+    return f"qemu+tls://{host.address}/system?pkipath={quote(str(cloud.state / 'pki'))}"
+
+
 def description(cloud: Layout, virt_type: str, root: Path) -> str:
     """Return cloud.json: what tests need to know of the cloud."""
 
@@ -191,7 +194,7 @@ def description(cloud: Layout, virt_type: str, root: Path) -> str:
         return {
             "name": host.name,
             "address": str(host.address),
-            "uri": f"qemu+tcp://{host.address}/system" if host.guests else None,
+            "uri": uri(cloud, host) if host.guests else None,
             "guests": str(host.guests) if host.guests else None,
             "folder": str(host.folder),
         }

@@ -88,7 +88,6 @@ def test_inventory_has_the_groups_of_the_playbook() -> None:
     assert list(groups["maglica_hosts"]["hosts"]) == [host.name for host in CLOUD.kvm]
     assert groups["maglica_hosts"]["hosts"]["kvm0.example.jp"] == {
         "ansible_host": str(CLOUD.kvm[0].address),
-        "maglica_host_uri": f"qemu+tcp://{CLOUD.kvm[0].address}/system",
         "libvirtd_networks": [texts.guest_network(CLOUD.kvm[0])],
     }
 
@@ -96,7 +95,8 @@ def test_inventory_has_the_groups_of_the_playbook() -> None:
 def test_description_names_where_libvirt_answers() -> None:
     known = json.loads(texts.description(CLOUD, "qemu", Path("/r")))
     assert [host["uri"] for host in known["hosts"]] == [
-        f"qemu+tcp://{host.address}/system" for host in CLOUD.kvm
+        f"qemu+tls://{host.address}/system?pkipath=/srv/checkout/build/cloud/pki"
+        for host in CLOUD.kvm
     ]
     assert known["client"]["uri"] is None
 
