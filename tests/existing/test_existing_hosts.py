@@ -16,6 +16,8 @@ from support.cloud import IMAGE, STATE, Cloud
 from support.machine_state import LOOK, Difference, difference
 
 VM = "stays0.example.jp"
+# As the role has installed it.
+COMMAND = str(STATE / "maglica")
 OPEN = ("queued", "sent", "running")
 OWN = """
 set -e
@@ -110,7 +112,7 @@ def test_what_a_host_has_of_its_own_stays_as_it_is(cloud: Cloud, host: str) -> N
     assert of_others(deployed.went) == []
     assert of_others(deployed.came) == []
 
-    listed = cloud.run("maglica", "request", "list", *(f"--state={each}" for each in OPEN))
+    listed = cloud.run(COMMAND, "request", "list", *(f"--state={each}" for each in OPEN))
     assert host not in listed
     made = cloud.vm(VM, image=IMAGE, host=host, customize="none", state="running")
     assert made.status == "CHANGED", made.output
@@ -167,4 +169,4 @@ def test_all_of_it_goes_and_comes_again(cloud: Cloud) -> None:
     play(cloud, "deploy")
     for host in cloud.hosts:
         cloud.wait_alive(host, alive=True)
-    assert all(host in cloud.run("maglica", "host", "list") for host in cloud.hosts)
+    assert all(host in cloud.run(COMMAND, "host", "list") for host in cloud.hosts)
