@@ -26,6 +26,7 @@ _VM = "integration/vm/test_documents.py"
 _LISTED = "integration/inventory/test_documents.py"
 _LESSON = "integration/vm/test_first_lesson.py::test_the_first_lesson"
 _EXISTING = "existing/test_existing_hosts.py"
+_ROTATION = "integration/test_rotation.py"
 _PROTOCOL = "unit/docs/test_protocol_text.py::test_the_example_has_the_real_bytes"
 
 _README: tuple[tuple[str | Not, ...], ...] = (
@@ -137,6 +138,19 @@ _DOCS: tuple[Row, ...] = (
         "```console\n$ ansible-playbook -i hosts.yml maglica.cloud.remove --check\n",
         f"{_EXISTING}::test_all_of_it_goes_and_comes_again",
     ),
+    (
+        "operating.md",
+        "maglica.cloud.rotate_keys --check",
+        f"{_ROTATION}::test_check_mode_says_what_would_be_replaced",
+        f"{_ROTATION}::test_a_user_gets_a_new_key_wherever_an_earlier_run_was_cut_off",
+    ),
+    ("operating.md", "revoke_role=client", f"{_ROTATION}::test_a_key_is_taken_away_at_once"),
+    (
+        "operating.md",
+        "cloud.upgrade --check",
+        Not("`make bench-upgrade` does it from an earlier version, with 200 requests in flight"),
+    ),
+    ("operating.md", "maglica.cloud.status", Not("`make bench-upgrade` runs it besides")),
     (
         "operating.md",
         "$ maglica status",
