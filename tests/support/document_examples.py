@@ -26,6 +26,7 @@ _VM = "integration/vm/test_documents.py"
 _LISTED = "integration/inventory/test_documents.py"
 _LESSON = "integration/vm/test_first_lesson.py::test_the_first_lesson"
 _EXISTING = "existing/test_existing_hosts.py"
+_BACKUP = "cloud/test_backup.py::test_a_lost_machine_is_restored"
 _ROTATION = "integration/test_rotation.py"
 _PROTOCOL = "unit/docs/test_protocol_text.py::test_the_example_has_the_real_bytes"
 
@@ -144,6 +145,8 @@ _DOCS: tuple[Row, ...] = (
         f"{_ROTATION}::test_check_mode_says_what_would_be_replaced",
         f"{_ROTATION}::test_a_user_gets_a_new_key_wherever_an_earlier_run_was_cut_off",
     ),
+    ("operating.md", "maglica.cloud.backup", _BACKUP),
+    ("operating.md", "restore_file=", _BACKUP),
     ("operating.md", "revoke_role=client", f"{_ROTATION}::test_a_key_is_taken_away_at_once"),
     (
         "operating.md",

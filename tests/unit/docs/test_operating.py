@@ -8,6 +8,7 @@ import re
 import shlex
 
 import pytest
+import yaml
 from maglica.cli import main
 from support import role_variables
 from support.documents import CHECKOUT, blocks
@@ -21,7 +22,7 @@ TYPED = [
     *(shlex.split(code) for code in INLINE),
 ]
 # Programs of others; what is said of each is as their documentation has it.
-OTHERS = {"apt", "cp", "less", "libguestfs-test-tool", "qemu-img", "virsh", "virt-admin"}
+OTHERS = {"ansible-vault", "libguestfs-test-tool", "qemu-img"}
 
 
 def of(program: str) -> list[list[str]]:
@@ -40,9 +41,9 @@ def test_a_command_of_maglica_is_understood(words: list[str]) -> None:
     main._parser().parse_args([given.get(word, word) for word in words[1:]])
 
 
-def test_each_playbook_is_there() -> None:
+def test_each_playbook_is_there_and_each_is_described() -> None:
     shipped = {path.stem for path in (CHECKOUT / "playbooks").glob("*.yml")} - {"machines"}
-    assert set(re.findall(r"maglica\.cloud\.(\w+)", " ".join(map(" ".join, TYPED)))) <= shipped
+    assert set(re.findall(r"maglica\.cloud\.(\w+)", " ".join(map(" ".join, TYPED)))) == shipped
 
 
 def test_what_is_given_to_a_playbook_is_read_by_one() -> None:
@@ -58,3 +59,12 @@ def test_each_service_is_one_of_ours_or_libvirt_s() -> None:
     services |= {path.name.partition(".")[0] for path in ROLES.glob("*/templates/*.service.j2")}
     named = set(re.findall(r"(?:journalctl -u|systemctl \w+) (\S+?)[`\s]", TEXT))
     assert named <= services
+
+
+def test_systems_are_called_run_only_where_they_were() -> None:
+    systems = yaml.safe_load((ROLES / "library" / "vars" / "main.yml").read_text())
+    told = dict(re.findall(r"^\| (.+?) \| (run|rendered, never run) \|", TEXT, re.MULTILINE))
+    assert told == {
+        each["name"]: "run" if each["tried"] else "rendered, never run"
+        for each in systems["library_systems"].values()
+    }
