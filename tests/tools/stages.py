@@ -43,6 +43,7 @@ MORE = {
     "test-existing": "test-existing",
     "bench-deploy": "bench-deploy",
     "test-lost-journal": "test-lost-journal",
+    "bench-upgrade": "bench-upgrade",
 }
 
 
