@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import re
+from pathlib import Path
 
 from support.cloud import CHECKOUT, STATE, Cloud
 
@@ -42,3 +45,20 @@ def test_systemd_watches_over_the_workers(cloud: Cloud) -> None:
     ):
         shown = cloud.ssh(machine, f"systemctl show -P WatchdogUSec -P ActiveState {unit}")
         assert sorted(shown.split()) == ["2min", "active"]
+
+
+def test_how_the_cloud_is_is_shown_and_nothing_is_changed(cloud: Cloud, tmp_path: Path) -> None:
+    """One more host is in the inventory, which is not there."""
+    nobody = str(ipaddress.ip_address(cloud.description["client"]["address"]) + 7)
+    more = {"hosts": {"kvm9.example.jp": {"ansible_host": nobody}}}
+    (tmp_path / "more.yml").write_text(json.dumps({"maglica_hosts": more}))
+    playbook = str(CHECKOUT / "playbooks/status.yml")
+    where = ("-i", str(STATE / "hosts.yml"), "-i", str(tmp_path / "more.yml"))
+    output = cloud.run("ansible-playbook", playbook, *where, check=False)
+    said = " ".join(output.split())
+    assert f"{cloud.client}: unit maglica-client-worker active" in said
+    for host in cloud.hosts:
+        assert f"{host}: unit maglica-host-worker active" in said
+        assert re.search(rf"{host} +up +\S+\+[0-9a-f]{{12}} ", said)
+    assert "kvm9.example.jp is down, or can not be logged in to" in said
+    assert set(re.findall(r"changed=(\d+)", output)) == {"0"}

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -198,23 +199,41 @@ def test_what_can_t_work_is_refused_before_anything_is_made(machine: Deployment)
     assert "The address of the client worker is localhost, which for kvm0 is kvm0 itself." in said
 
 
-def test_check_mode_works_on_bare_machines_and_leaves_nothing(machine: Deployment) -> None:
+@pytest.fixture
+def bare(machine: Deployment) -> Deployment:
+    """A machine on which nothing was deployed."""
     for file in ("access.d", "client_worker.pub"):
         machine.folder.joinpath(file).rename(machine.folder / f"no-{file}")
-    left = machine.folder / "tmp"
     machine.groups = {"maglica_client_worker": ["localhost"], "maglica_hosts": ["localhost"]}
     machine.variables["library_packages"] = ["nobody-has-this"]
     machine.variables["libvirtd_packages"] = ["nobody-has-that"]
     machine.variables["maglica_config_dir"] = str(machine.folder / "etc")
-    before = sorted(machine.folder.iterdir())
-    playbook = CHECKOUT / "playbooks" / "deploy.yml"
-    went_well, output = machine.play(playbook, "--check", "--diff", TMPDIR=str(left))
+    return machine
+
+
+def check(bare: Deployment, name: str) -> str:
+    """Run a playbook in check mode, which has to leave nothing; return what it says."""
+    left = bare.folder / "tmp"
+    before = sorted(bare.folder.iterdir())
+    playbook = CHECKOUT / "playbooks" / f"{name}.yml"
+    went_well, output = bare.play(playbook, "--check", "--diff", TMPDIR=str(left))
     assert went_well, output
+    written = {bare.folder / "hosts.yml", left}
+    assert set(bare.folder.iterdir()) - set(before) <= written
+    assert list(left.iterdir()) == []
+    return output
+
+
+def test_check_mode_works_on_bare_machines_and_leaves_nothing(bare: Deployment) -> None:
+    output = check(bare, "deploy")
     assert "nobody-has-that would be installed" in output
     assert "nobody-has-this would be installed" in output
-    written = {machine.folder / "hosts.yml", left}
-    assert set(machine.folder.iterdir()) - set(before) <= written
-    assert list(left.iterdir()) == []
+
+
+def test_an_upgrade_in_check_mode_says_what_runs_and_what_would_come(bare: Deployment) -> None:
+    output = " ".join(check(bare, "upgrade").split())
+    for worker in ("client", "host"):
+        assert re.search(f"localhost: {worker} worker does not run, [0-9a-f]{{12}} would", output)
 
 
 def test_a_python_that_the_client_worker_s_service_can_t_see_is_refused(
