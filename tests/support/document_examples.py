@@ -151,9 +151,15 @@ _DOCS: tuple[Row, ...] = (
     (
         "operating.md",
         "cloud.upgrade --check",
+        "integration/test_roles.py"
+        "::test_an_upgrade_in_check_mode_says_what_runs_and_what_would_come",
         Not("`make bench-upgrade` does it from an earlier version, with 200 requests in flight"),
     ),
-    ("operating.md", "maglica.cloud.status", Not("`make bench-upgrade` runs it besides")),
+    (
+        "operating.md",
+        "maglica.cloud.status",
+        "cloud/test_deploy.py::test_how_the_cloud_is_is_shown_and_nothing_is_changed",
+    ),
     (
         "operating.md",
         "$ maglica status",
