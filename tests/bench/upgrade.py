@@ -4,7 +4,8 @@
 
 ``python -m bench.upgrade`` in tests/ puts the workers of OLD on the cloud that `make cloud` brought
 up, keeps 200 requests open, and runs the playbook maglica.cloud.upgrade of this checkout. It writes
-build/figures/upgrade.json. OLD comes from the history of this repository.
+build/figures/upgrade.json. OLD comes from the history of this repository. The cloud's own journals,
+which OLD can't read, are put aside meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from maglica.config import config
@@ -21,6 +23,7 @@ from maglica.model.errors import PeerSilent
 from maglica.model.request import Customize, Request, Spec, State, new_request_id
 from maglica.model.vm import Domain, vm_uuid
 from maglica.verbs.clone import CloneSpec
+from maglica.verbs.release import ReleaseSpec
 from maglica.verbs.remove import RemoveSpec
 from maglica.verbs.tag import TagSpec
 from maglica.wire.client import Client
@@ -121,13 +124,16 @@ class Load:
             f"{name} is there {times} times" for name, times in found.items() if times != 1
         ]
 
-    def remove(self) -> None:
+    def remove(self, hosts: list[str]) -> None:
+        """Remove all that was made: the vms, then the bases that they were built upon."""
         requests = [
             Request(new_request_id(), RemoveSpec(vm.name, vm.uuid, vm.host))
             for vm in self.vms.values()
         ]
         taken = self._client.submit_all(requests)
         self._client.wait_all([each.id for each in taken], PATIENCE)
+        for host in hosts:
+            self._client.wait(self._client.submit(ReleaseSpec(IMAGE, host)).id, PATIENCE)
 
 
 def old_checkout() -> None:
@@ -142,6 +148,25 @@ def old_checkout() -> None:
     run("tar", "-x", "-f", archive, "-C", FOLDER)
 
 
+@contextmanager
+def journals_aside(cloud: Cloud) -> Iterator[None]:
+    """Let the workers begin with new journals, and have their own back in the end."""
+    # Whatever happens, the next `make cloud` deploys anew.
+    (STATE / "deployed").unlink(missing_ok=True)
+    machines = {cloud.client: "maglica-client-worker"}
+    machines |= dict.fromkeys(cloud.hosts, "maglica-host-worker")
+    for machine, unit in machines.items():
+        folder = f"/var/lib/{unit}"
+        cloud.ssh(
+            machine, f"systemctl stop {unit}; test -e {folder}.aside || mv {folder}{{,.aside}}"
+        )
+    yield
+    for machine, unit in machines.items():
+        folder = f"/var/lib/{unit}"
+        back = f"rm -r {folder} && mv {folder}{{.aside,}}"
+        cloud.ssh(machine, f"systemctl stop {unit} && {back} && systemctl start {unit}")
+
+
 def play(cloud: Cloud, folder: object, name: str, *options: str) -> str:
     """Run a playbook of the collection in that folder, and return what it says."""
     words = ("-i", str(STATE / "hosts.yml"), *options)
@@ -152,6 +177,11 @@ def play(cloud: Cloud, folder: object, name: str, *options: str) -> str:
 def figures() -> list[Figure]:
     cloud = Cloud.load()
     old_checkout()
+    with journals_aside(cloud):
+        return measured(cloud)
+
+
+def measured(cloud: Cloud) -> list[Figure]:
     with step(f"deploying {OLD}"):
         play(cloud, FOLDER, "deploy")
     with Client(config.load(str(STATE / "maglica.conf"))) as client:
@@ -166,7 +196,7 @@ def figures() -> list[Figure]:
         itself, hosts = client.overview()
         versions = {itself.version if itself else None, *(host.worker_version for host in hosts)}
         with step("removing the vms"):
-            load.remove()
+            load.remove(cloud.hosts)
     print("\n".join(lost))
     how = f"from {OLD}, of {len(load.accepted)} accepted meanwhile"
     return [
