@@ -158,3 +158,27 @@ def test_a_copy_of_a_host_does_not_take_its_key_away(cloud: Cloud) -> None:
     cloud.groups = {"maglica_hosts": ["kvm1.example.jp"]}
     assert cloud.deploy(tasks)
     assert f"host kvm1.example.jp {cloud.host.public.decode()}" in cloud.registered
+
+
+def test_the_client_worker_goes_over_to_another_key_when_all_know_it(cloud: Cloud) -> None:
+    cloud.variables["maglica_config_dir"] = str(cloud.folder)
+    cloud.groups = {"maglica_hosts": ["localhost"]}
+    given = {"library_key_library": str(LIBRARY)}
+    making = include("next_client_worker_key", **given)
+    switch = include("switch_client_worker_key", **given)
+    went_well, output = cloud.run([making, switch])
+    assert not went_well
+    assert "localhost may not know the client worker's next key" in " ".join(output.split())
+    following = keys.read(cloud.folder / "client_worker.next.key")
+
+    known = {"ansible.builtin.set_fact": {"library_knows_next_key": True}}
+    cloud.know(f"client bob@other {OTHER_KEY}")
+    went_well, output = cloud.run([making, known, switch])
+    assert not went_well
+    assert "client-bob@other may not, and would not find it" in " ".join(output.split())
+    assert keys.read(cloud.folder / "client_worker.key") == cloud.worker.keys
+
+    # What was made is what is taken: there is no third one.
+    assert cloud.deploy([making, known, switch], "-e", "library_users_know=true")
+    assert keys.read(cloud.folder / "client_worker.key") == following
+    assert not list(cloud.folder.glob("client_worker.next.*"))

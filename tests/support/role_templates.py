@@ -24,6 +24,7 @@ def render(role: str, template: str, **variables: Any) -> str:
         **role_variables.defaults(ROLES / role),
         "maglica_client_worker_address": "192.0.2.1",
         "library_client_worker_key": {"content": _KEY},
+        "library_client_worker_next_key": {},
         "library_user_dir": "/etc/maglica",
         "certificates_answer": {"hosts": []},
         "groups": {"maglica_hosts": list(variables.get("hostvars", {}))},

@@ -59,8 +59,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "address": "Where the client worker is.",
         "publish_port": "The port on which host workers hear of requests.",
         "request_port": "The port for everything that is asked and answered.",
-        "public_key": "The client worker's public key, by which it is known to be the right one."
-        " Needed unless `insecure` is set, but not by the client worker itself.",
+        "public_key": "The client worker's public key, by which it is known to be the right one;"
+        " with a blank behind it, the one that is to follow. Needed unless `insecure` is set, but"
+        " not by the client worker itself.",
         "insecure": "Without encryption and keys, on loopback addresses only: for a demo.",
     },
     "client_worker_service": {
@@ -169,6 +170,7 @@ def kind(reader: Any) -> str:
         values.path: "a path",
         values.uri: "a libvirt URI",
         values.key: "a key (Z85)",
+        values.one_or_two_keys: "one or two keys (Z85)",
         values.boolean: "`yes` or `no`",
         values.positive: "a number above 0",
         values.pattern: "a regular expression",

@@ -134,3 +134,10 @@ def test_the_environment_of_a_host_worker_is_as_systemd_reads_it() -> None:
         'Environment="https_proxy=http://user:a%%20\\"\\\\b@proxy.example.jp:3128"\n'
         'Environment="no_proxy=a b"\n'
     )
+
+
+def test_a_key_that_is_to_follow_the_client_worker_s_is_written_behind_it() -> None:
+    one = conf("library", "maglica.conf.j2").need_client_worker().public_key
+    following = {"content": "0" * 40}
+    read = conf("library", "maglica.conf.j2", library_client_worker_next_key=following)
+    assert read.need_client_worker().public_key == f"{one} {'0' * 40}"

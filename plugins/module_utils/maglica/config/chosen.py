@@ -136,7 +136,7 @@ def _client_worker(decision: Decision, written: ClientWorker | None) -> ClientWo
     key = _first(decision.before if known else _all(decision), "client_worker_key")
     if key is None:
         return found
-    return replace(found, public_key=_checked(key, values.key), insecure=False)
+    return replace(found, public_key=_checked(key, values.one_or_two_keys), insecure=False)
 
 
 def _library(decision: Decision, written: Library | None, home: str | None) -> Library | None:

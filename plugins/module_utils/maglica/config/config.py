@@ -37,7 +37,8 @@ Section = TypeVar("Section")
 class ClientWorker:
     """Where the client worker is; ``public_key`` (Z85) is its own, to be sure that it is the one.
 
-    ``insecure`` turns CURVE off, on loopback addresses only.
+    They are two, with a blank between, while it gets a new one. ``insecure`` turns CURVE off, on
+    loopback addresses only.
     """
 
     address: str
@@ -280,7 +281,7 @@ _SECTIONS: dict[str, tuple[type, dict[str, values.Reader]]] = {
             "address": values.address,
             "publish_port": values.whole(1, 65535),
             "request_port": values.whole(1, 65535),
-            "public_key": values.key,
+            "public_key": values.one_or_two_keys,
             "insecure": values.boolean,
         },
     ),

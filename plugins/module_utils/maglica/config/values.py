@@ -96,6 +96,13 @@ def key(value: str, _folder: Path) -> str:
     return value
 
 
+def one_or_two_keys(value: str, folder: Path) -> str:
+    found = value.split(" ")
+    if len(found) > 2:
+        raise ValueError("more than two keys")
+    return " ".join(key(each, folder) for each in found)
+
+
 def boolean(value: str, _folder: Path) -> bool:
     if value.lower() not in _BOOLEANS:
         raise ValueError(f"{value!r} is neither yes nor no")

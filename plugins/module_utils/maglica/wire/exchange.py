@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from .._deps import need
-from ..config.config import Config
+from ..config.config import ClientWorker, Config
 from ..model import errors
 from ..model.errors import AccessDenied, MessageInvalid, PeerSilent
 from ..model.plain import plain
@@ -57,6 +57,8 @@ class Exchange:
         self._keys: keys.KeyPair | None = None
         self._context: sockets.Context = None
         self._link: sockets.Link | None = None
+        # Of the keys that the client worker may have, which is tried.
+        self._other_key = 0
         self._reached = False
         self._met = False
         self._begun = 0.0
@@ -168,9 +170,14 @@ class Exchange:
         if self._link is not None and not self._usable(self._link):
             self._drop_link()
         if self._link is None:
-            peer = self._config.need_client_worker()
+            peers = self._peers
+            peer = peers[self._other_key % len(peers)]
             self._link = sockets.connect_requests(self._context, self._keys, peer)
         return self._link
+
+    @property
+    def _peers(self) -> list[ClientWorker]:
+        return sockets.expected(self._config.need_client_worker())
 
     def _usable(self, link: sockets.Link) -> bool:
         """Tell whether an answer may still come by this link. Raises AccessDenied."""
@@ -183,6 +190,8 @@ class Exchange:
         self._met = self._met or link.connected
         if link.failed and not self._met:
             self._give_up(link)
+        if link.trouble and len(self._peers) > 1:
+            return False
         return not link.lost
 
     def _give_up(self, link: sockets.Link) -> None:
@@ -200,6 +209,7 @@ class Exchange:
 
     def _drop_link(self) -> None:
         if self._link is not None:
+            self._other_key += not self._link.was_let_in
             self._link.close()
             self._link = None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import replace
 from typing import Any
 
 from .._deps import need
@@ -131,6 +132,15 @@ def connect_subscriber(ctx: Context, keys: KeyPair | None, peer: ClientWorker, h
     return _connect(socket, keys, peer, peer.publish_port)
 
 
+def expected(peer: ClientWorker) -> list[ClientWorker]:
+    """Return the client worker as each of the keys that it may have says that it is.
+
+    Which of them it has a connection tells: another one ends in the handshake.
+    """
+    known = (peer.public_key or "").split()
+    return [replace(peer, public_key=each) for each in known] or [peer]
+
+
 class Link:
     """A connecting socket and what its monitor tells of the connection.
 
@@ -217,6 +227,10 @@ class Link:
     def _no_peer(self) -> PeerSilent:
         self.trouble = f"what answers at {self.endpoint} does not speak as a client worker does"
         return PeerSilent(self.trouble)
+
+    @property
+    def was_let_in(self) -> bool:
+        return self.connected or self.lost
 
     def close(self) -> None:
         """Close at once; what is unsent is dropped."""

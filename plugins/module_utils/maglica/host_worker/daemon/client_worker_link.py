@@ -13,6 +13,7 @@ import contextlib
 import logging
 import math
 import random
+from collections.abc import Sequence
 from typing import Any, Callable
 
 from ..._deps import need
@@ -33,10 +34,17 @@ DRAIN = 200
 
 
 class _Line:
-    """One link and when to make it again; ``make`` gives a fresh one."""
+    """One link and when to make it again; ``make`` gives a fresh one, to the peer that it is given.
 
-    def __init__(self, make: Callable[[], sockets.Link]) -> None:
+    ``peers`` is the client worker with each of the keys that it may have.
+    """
+
+    def __init__(
+        self, make: Callable[[ClientWorker], sockets.Link], peers: Sequence[ClientWorker]
+    ) -> None:
         self._make = make
+        self._peers = peers
+        self._other_key = 0
         self._failures = 0
         self._complaint = ""
         self.link: sockets.Link | None = None
@@ -44,7 +52,7 @@ class _Line:
 
     def ensure(self, now: float) -> None:
         if self.link is None and now >= self.retry_at:
-            self.link = self._make()
+            self.link = self._make(self._peers[self._other_key % len(self._peers)])
             self.retry_at = math.inf
 
     def drop(self, now: float, why: str) -> None:
@@ -61,9 +69,14 @@ class _Line:
     def renew(self, now: float) -> None:
         """Replace the link, with no pause."""
         if self.link is not None:
+            self._other_key += not self.link.was_let_in
             self.link.close()
             self.link = None
         self.retry_at = now
+
+    def has_wrong_key(self) -> bool:
+        """Tell whether another key is to be tried. With one key libzmq tries again by itself."""
+        return self.link is not None and bool(self.link.trouble) and len(self._peers) > 1
 
     def succeeded(self) -> bool:
         """Note that the link works; return whether it is back after a failure."""
@@ -80,9 +93,12 @@ class ClientWorkerLink:
         self._zmq = need("zmq")
         self._context = sockets.context()
         self._topic = topic(host)
-        self._requests = _Line(lambda: sockets.connect_requests(self._context, keys, address))
+        peers = sockets.expected(address)
+        self._requests = _Line(
+            lambda peer: sockets.connect_requests(self._context, keys, peer), peers
+        )
         self._published = _Line(
-            lambda: sockets.connect_subscriber(self._context, keys, address, host)
+            lambda peer: sockets.connect_subscriber(self._context, keys, peer, host), peers
         )
         self._reply_until = math.inf
         self._was_connected = False
@@ -112,6 +128,8 @@ class ClientWorkerLink:
                     line.link.check()
                 except MaglicaError as error:
                     self._drop(line, now, str(error))
+            if line.has_wrong_key():
+                self._drop(line, now, line.link.trouble if line.link else "")
             line.ensure(now)
         if self._published.link is not None and self._published.link.connected:
             self._published.succeeded()
