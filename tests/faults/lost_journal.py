@@ -3,13 +3,13 @@
 """The client worker's journal is lost while requests are in all states, with a backup or without.
 
 Real: the client worker, two host workers with their children, the library's clients that wait. The
-clones' own work is cheap. ``python -m faults.lost_journal`` in tests/ prints what came of it.
+clones' own work is cheap. ``python -m faults.lost_journal`` in tests/ writes
+build/figures/lost-journal.json; its control has hosts that tell a new journal nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import shutil
 import signal
@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from maglica.config import config
@@ -30,6 +30,7 @@ from maglica.model.request import Request, State, new_request_id
 from maglica.verbs.clone import CloneSpec
 from maglica.wire.client import Client
 from support.client_worker import Worker, environment, eventually
+from support.figures import Figure, at_most, control, write
 from support.host_worker import HostWorker
 from support.own_libvirtd import OwnLibvirtd
 from support.reports import IMAGE
@@ -47,12 +48,10 @@ PROGRAM = [sys.executable, "-m", "maglica.client_worker.backup.main"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many requests were ``lost`` or ``unlisted`` and vms made ``double``, and what was under
-    way, by state, when the journal was.
+    """How many requests were ``lost`` or ``unlisted`` and vms made ``double``, and how many were in
+    each state when the journal was lost.
     """
 
-    way: str
-    seed: int
     requests: int
     lost: int
     double: int
@@ -109,7 +108,7 @@ class Users:
 class Cell:
     """A client worker whose journal is lost, and two hosts."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, tells: bool) -> None:
         (folder / "client").mkdir()
         self.worker = Worker(folder / "client")
         stack.callback(self.worker.close)
@@ -121,6 +120,8 @@ class Cell:
             host = HostWorker(folder / name, self.worker, libvirtd.uri, name=name)
             stack.callback(host.close)
             host.allow()
+            if not tells:
+                host.environment["WITHOUT_FEATURES"] = "1"
             self.hosts.append(host)
         self.library = self.worker.library("alice")
         self.backup = folder / "backup.tar.gz"
@@ -166,8 +167,11 @@ class Cell:
         subprocess.run([*PROGRAM, *arguments], env=environment(), check=True, capture_output=True)
 
 
-def run(folder: Path, requests: int, seed: int, *, restored: bool) -> Outcome:
-    """Lose the journal of a cell with this many requests; return what came of it."""
+def run(folder: Path, requests: int, seed: int, *, restored: bool, tells: bool = True) -> Outcome:
+    """Lose the journal of a cell with this many requests; return what came of it.
+
+    ``tells``: whether hosts tell a new journal what they know.
+    """
     began = time.monotonic()
     chance = random.Random(seed)  # noqa: S311 - a test repeats it
     names = [f"vm{number}.example.jp" for number in range(requests)]
@@ -175,7 +179,7 @@ def run(folder: Path, requests: int, seed: int, *, restored: bool) -> Outcome:
     quarter = requests // 4
     waves = [names[n * quarter : (n + 1) * quarter] for n in range(3)] + [names[3 * quarter :]]
     with ExitStack() as stack:
-        cell = Cell(folder, stack)
+        cell = Cell(folder, stack, tells)
         cell.start()
         users = Users(cell.library)
         users.ask(waves[0])
@@ -212,8 +216,6 @@ def run(folder: Path, requests: int, seed: int, *, restored: bool) -> Outcome:
         with cell.client() as client:
             done = {each.name for each in client.list([State.DONE], 2 * requests)}
         return Outcome(
-            way="backup" if restored else "empty journal",
-            seed=seed,
             requests=requests,
             lost=sum(users.states.get(name) != "done" for name in names),
             double=sum(made[f"made {name}"] > 1 for name in names),
@@ -223,21 +225,39 @@ def run(folder: Path, requests: int, seed: int, *, restored: bool) -> Outcome:
         )
 
 
+def figures(requests: int, seed: int) -> Iterator[Figure]:
+    for what, restored, tells in (
+        ("restored from a backup", True, True),
+        ("begun anew with an empty journal", False, True),
+        ("begun anew, hosts tell nothing", False, False),
+    ):
+        folder = Path(tempfile.mkdtemp(prefix="maglica-lost-"))
+        try:
+            outcome = run(folder, requests, seed, restored=restored, tells=tells)
+        finally:
+            shutil.rmtree(folder)
+        states = ", ".join(f"{count} {state}" for state, count in outcome.states.items())
+        how = f"of {requests}, when it was lost {states}; seed {seed}; {outcome.seconds} s"
+        bad = {"lost": outcome.lost, "made twice": outcome.double, "not listed": outcome.unlisted}
+        if tells:
+            for each, count in bad.items():
+                yield at_most(f"client worker {what}: requests {each}", count, 0, how)
+        else:
+            text = f"client worker {what}: requests lost, made twice or not listed"
+            yield control(text, sum(bad.values()), how)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Lose the client worker's journal under load.")
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--seed", type=int, default=23)
     options = parser.parse_args()
-    bad = 0
-    for restored in (True, False):
-        folder = Path(tempfile.mkdtemp(prefix="maglica-lost-"))
-        try:
-            outcome = run(folder, options.requests, options.seed, restored=restored)
-        finally:
-            shutil.rmtree(folder)
-        print(json.dumps(asdict(outcome)), flush=True)
-        bad += outcome.lost + outcome.double + outcome.unlisted
-    return 1 if bad else 0
+    found = []
+    for figure in figures(options.requests, options.seed):
+        found.append(figure)
+        print(f"{figure.figure}: {figure.value} ({figure.how})", flush=True)
+    write("lost-journal", found)
+    return 0 if all(figure.met is not False for figure in found) else 1
 
 
 if __name__ == "__main__":

@@ -275,6 +275,15 @@ def test_a_new_machine_gets_the_keys_that_it_lacks(
     assert (said(capsys)["key_changed"], other.registered()) == (True, ["host-kvm9"])
 
 
+def test_a_key_that_nobody_knows_is_no_matter(
+    backup: Path, other: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a machine where the client worker was just installed."""
+    keys.make(other.folder / "client_worker.key")
+    assert other.restore(backup) == 0
+    assert not said(capsys)["key_changed"]
+
+
 def test_an_authority_that_is_there_stays(
     machine: Machine, cell: Cell, other: Machine, tmp_path: Path
 ) -> None:

@@ -60,10 +60,12 @@ def put_back(
     try:
         is_used = _compare(manifest, places.journal, force)
         key_changed = _compare_keys(folder, places, is_used and not force)
+        # Who has registered there knows the key that is there.
+        is_known = is_used or bool(_files(places.registered))
         added, left = _access(folder, places.registered, is_used)
         has_ca = (folder / CA).is_dir() and not _has_files(places.ca)
         done: dict[str, Any] = {
-            "key_changed": key_changed,
+            "key_changed": key_changed and is_known,
             "keys_added": added,
             "keys_left": left,
             "ca": has_ca,
