@@ -4,12 +4,20 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 import re
+import ssl
 from pathlib import Path
 
+import libvirt
+import pytest
+from maglica.config.config import HostEntry
+from maglica.libvirtd.hosts import Gather
+from support.authority import LASTING, SCRIPT, new_key, request
 from support.cloud import CHECKOUT, STATE, Cloud
+from support.reading import snapshot
 
 NEW_KEY = """
 cd /etc/maglica && rm host_worker.key host_worker.pub
@@ -17,11 +25,11 @@ exec python3 /usr/local/lib/maglica/current/maglica/run.py maglica.wire.keys $PW
 """
 
 
-def deploy(cloud: Cloud, host: str) -> int:
+def deploy(cloud: Cloud, host: str, *options: str) -> int:
     """Deploy to one host; return how many tasks changed something."""
     output = cloud.run(
         *("ansible-playbook", str(CHECKOUT / "playbooks/deploy.yml")),
-        *("-i", str(STATE / "hosts.yml"), "--limit", host),
+        *("-i", str(STATE / "hosts.yml"), "--limit", host, *options),
     )
     recap = re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+) .*failed=(\d+)", output, re.MULTILINE)
     assert [(name, failed) for name, _changed, failed in recap] == [(host, "0")], output
@@ -62,3 +70,51 @@ def test_how_the_cloud_is_is_shown_and_nothing_is_changed(cloud: Cloud, tmp_path
         assert re.search(rf"{host} +up +\S+\+[0-9a-f]{{12}} ", said)
     assert "kvm9.example.jp is down, or can not be logged in to" in said
     assert set(re.findall(r"changed=(\d+)", output)) == {"0"}
+
+
+def reasons(address: str, pki: Path) -> list[str]:
+    """Return why a host can't be read over TLS with what is in a folder."""
+    entry = HostEntry("host", f"qemu+tls://{address}/system?pkipath={pki}")
+    return [each.text for each in snapshot([entry], gather=Gather.MINIMAL).unreachable]
+
+
+def given(cloud: Cloud, folder: Path, name: str) -> Path:
+    """Have a certificate for a user of this name, as the role would ask for it on his machine."""
+    key = new_key()
+    asked = {"kind": "client", "name": name, "request": request(key), "certificate": ""}
+    script = base64.b64encode(SCRIPT.read_bytes()).decode()
+    given = base64.b64encode(json.dumps({**LASTING, **asked}).encode()).decode()
+    run = f'python3 -Ic "$(echo {script} | base64 -d)" /etc/maglica/ca issue'
+    made = json.loads(cloud.ssh(cloud.client, f"echo {given} | base64 -d | {run}"))
+    folder.mkdir()
+    (folder / "clientkey.pem").write_text(key)
+    (folder / "clientcert.pem").write_text(made["certificate"])
+    (folder / "cacert.pem").write_text(made["authority"])
+    return folder
+
+
+def test_a_user_whose_certificate_is_taken_back_is_out_at_once(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    address = cloud.description["hosts"][0]["address"]
+    bob = given(cloud, tmp_path / "bob", "bob@elsewhere")
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    (stranger / "cacert.pem").write_text((bob / "cacert.pem").read_text())
+    (reason,) = reasons(address, stranger)
+    assert "there is none, or it was taken back" in reason
+    opened = libvirt.open(f"qemu+tls://{address}/system?pkipath={bob}")
+    assert opened.listDomainsID() is not None
+    served = ssl.get_server_certificate((address, 16514))
+    # The host's own is made anew in passing, which libvirtd reads while it runs.
+    cloud.run(
+        *("ansible-playbook", str(CHECKOUT / "playbooks/revoke.yml")),
+        *("-i", str(STATE / "hosts.yml"), "-e", "certificates_renew_days=365"),
+        *("-e", "revoke_role=client", "-e", "revoke_name=bob@elsewhere"),
+    )
+    with pytest.raises(libvirt.libvirtError):
+        opened.getHostname()
+    (reason,) = reasons(address, bob)
+    assert "bob: there is none, or it was taken back" in reason
+    assert ssl.get_server_certificate((address, 16514)) != served
+    assert reasons(address, STATE / "pki") == []
