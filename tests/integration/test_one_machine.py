@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,20 +38,34 @@ def play(playbook: str, folder: Path, *options: str) -> tuple[bool, str]:
     return done.returncode == 0, " ".join((done.stdout + done.stderr).split())
 
 
+def elsewhere(folder: Path) -> tuple[str, str]:
+    """Return options by which nothing of this machine's own is meant."""
+    names = (
+        *("maglica_library_dir", "maglica_config_dir", "maglica_access_dir"),
+        *("library_user_dir", "library_command"),
+        *("client_worker_state_dir", "host_worker_state_dir"),
+    )
+    return "-e", json.dumps({name: str(folder / name) for name in names})
+
+
 def test_one_machine_is_all_and_bears_the_name_that_it_gives_itself(tmp_path: Path) -> None:
-    elsewhere = {
-        name: str(tmp_path / name)
-        for name in (
-            *("maglica_library_dir", "maglica_config_dir", "maglica_access_dir"),
-            *("library_user_dir", "library_command"),
-        )
-    }
-    went_well, output = play("deploy", tmp_path, *ALONE, "--check", "-e", json.dumps(elsewhere))
+    went_well, output = play("deploy", tmp_path, *ALONE, "--check", *elsewhere(tmp_path))
     assert went_well, output
     for file in ("client_worker.key", "host_worker.key"):
         assert f"{platform.node()} lacks {tmp_path}/maglica_config_dir/{file}" in output
     assert f"localhost lacks {tmp_path}/library_user_dir/library.key" in output
     assert [path.name for path in tmp_path.iterdir()] == ["tmp"]
+
+
+def test_where_nothing_is_left_a_removal_changes_nothing(tmp_path: Path) -> None:
+    """The units and the block in libvirtd.conf that deploying makes are not on this machine."""
+    went_well, output = play("remove", tmp_path, *ALONE, "--check", *elsewhere(tmp_path))
+    assert went_well, output
+    assert set(re.findall(r"changed=(\d+)", output)) == {"0"}
+    # All three parts of it.
+    assert set(re.findall(r"(\S+) : ok=", output)) == {platform.node(), "localhost"}
+    assert "Remember that the client worker is gone" in output
+    assert "Remove the key" in output
 
 
 @pytest.mark.parametrize(
