@@ -183,7 +183,7 @@ def test_where_hosts_have_vms_of_an_earlier_journal_all_are_waited_for(cell: Cel
 def test_a_host_that_registers_with_a_new_journal_is_waited_for(cell: Cell) -> None:
     cell.configured = frozenset({"kvm0"})
     cell.reopen()
-    cell.hello("kvm0")
+    cell.hello("kvm0", report(image(), made(asked("vm1"))))
     cell.engine.admit(frozenset({"kvm0", "kvm1"}))
     assert "there is on kvm1;" in cell.ask("submit", **clone("vm0"))[1]["text"]
     # Until it has lost its key.
@@ -191,6 +191,15 @@ def test_a_host_that_registers_with_a_new_journal_is_waited_for(cell: Cell) -> N
     cell.clone("vm0")
     # From now on others only add to what is known.
     cell.engine.admit(frozenset({"kvm0", "kvm2"}))
+    cell.clone("vm2")
+
+
+def test_on_the_first_day_nobody_is_waited_for_who_registers(cell: Cell) -> None:
+    cell.hello("kvm0")
+    cell.engine.admit(frozenset({"kvm0", "kvm1"}))
+    first = cell.clone("vm0")
+    # Nor when there is a vm that this journal itself has had made.
+    cell.hello("kvm0", report(image(), made(first)))
     cell.clone("vm1")
 
 

@@ -70,6 +70,7 @@ def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> 
             context.delivery.add(request.id, place.host)
     if any(isinstance(request.spec, CloneSpec) for request in seen.new):
         context.requests.learnt()
+        context.hosts.expect_nobody()
     for request in asked:
         if request.id in seen.joined:
             context.requests.join(request, seen.joined[request.id])

@@ -25,6 +25,12 @@ def expect(context: Context, journal: Journal, names: Iterable[str]) -> None:
         context.hosts.expect(names, context.clock(), journal.copied() is not None)
 
 
+def expect_too(context: Context, journal: Journal, names: Iterable[str]) -> None:
+    """Wait for these hosts, too, which have just registered."""
+    if journal.is_learning():
+        context.hosts.expect_too(names)
+
+
 def end_forgotten(context: Context, journal: Journal) -> None:
     """End what an old copy takes to be under way: its hosts may have done it and forgotten it.
 

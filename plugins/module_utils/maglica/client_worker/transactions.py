@@ -103,7 +103,7 @@ class Engine:
         Hosts that are not in the configuration either are forgotten when nothing of them is open.
         """
         # Of a host that registers with a new journal it is not known either what it has.
-        learning.expect(self._context, self._journal, keyed - self._keyed)
+        learning.expect_too(self._context, self._journal, keyed - self._keyed)
         self._keyed, self._names = keyed, keyed | self._configured
         self._context.hosts.know(keyed)
         self._context.hosts.retire(keyed)

@@ -107,7 +107,15 @@ class KnownHosts:
         """Wait until each of these hosts has told what it knows, for one timeout if none has what a
         journal before this one knew. ``copied``: there was one.
         """
-        self._expected.add(names, now + self._timeout, in_place_of_another=copied)
+        self._expected.begin(names, now + self._timeout, in_place_of_another=copied)
+
+    def expect_too(self, names: Iterable[str]) -> None:
+        """Wait for these as well if there was a journal before this one."""
+        self._expected.add(names)
+
+    def expect_nobody(self) -> None:
+        """Take in that the journal knows what the hosts know."""
+        self._expected.clear()
 
     def is_expected(self, name: str) -> bool:
         """Tell whether this host is waited for."""
