@@ -54,7 +54,7 @@ _STATUS = {
         ),
         Exit.REFUSED,
     ),
-    **dict.fromkeys(("host_down", "peer_silent"), Exit.NO_ANSWER),
+    **dict.fromkeys(("host_down", "not_ready", "peer_silent"), Exit.NO_ANSWER),
     "request_timeout": Exit.NOT_OVER,
     **dict.fromkeys(
         (
