@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say; return the exit code."""
     options = _parser().parse_args(arguments)
     # None of it is for anybody else.
-    os.umask(0o077)
+    before = os.umask(0o077)
     try:
         done = options.act(options)
     except MaglicaError as error:
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"{error.filename or ''}: {error.strerror}\n")
         return 1
+    finally:
+        os.umask(before)
     sys.stdout.write(json.dumps(done) + "\n")
     return 0
 
