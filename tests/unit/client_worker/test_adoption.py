@@ -169,6 +169,14 @@ def test_clones_wait_until_each_host_has_told_all(cell: Cell) -> None:
     assert cell.clone("vm0").state is State.QUEUED
 
 
+def test_on_the_first_day_the_first_hello_is_enough(cell: Cell) -> None:
+    cell.configured = frozenset({"kvm0"})
+    cell.reopen()
+    assert cell.ask("submit", **clone("vm0"))[1]["code"] == "not_ready"
+    hello(cell, "kvm0")
+    assert cell.clone("vm0").state is State.QUEUED
+
+
 def test_where_hosts_have_vms_of_an_earlier_journal_all_are_waited_for(cell: Cell) -> None:
     cell.configured = BOTH
     cell.reopen()

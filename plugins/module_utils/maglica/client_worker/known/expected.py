@@ -11,7 +11,7 @@ from collections.abc import Iterable
 class Expected:
     """The hosts that have not told all of it. Times are monotonic.
 
-    Those that were known at the start are waited for until ``until``, whatever they may have. Where
+    Those that were known at the start are waited for until they are heard, or ``until``. Where
     the journal takes the place of another, so that hosts have vms that it does not know, all are
     waited for however long, also those that were registered since.
     """
@@ -19,6 +19,7 @@ class Expected:
     def __init__(self) -> None:
         self._names: set[str] = set()
         self._since: set[str] = set()
+        self._heard: set[str] = set()
         self._until = -math.inf
         self._in_place_of_another = False
 
@@ -36,6 +37,10 @@ class Expected:
     def add(self, names: Iterable[str]) -> None:
         """Take in hosts that are registered after the start."""
         self._since.update(names)
+
+    def heard(self, name: str) -> None:
+        """Take in that a host has said how it is, be it that it has more to tell."""
+        self._heard.add(name)
 
     def told(self, name: str) -> None:
         """Take in that a host has told all."""
@@ -59,4 +64,4 @@ class Expected:
             return sorted(self._names | self._since)
         if now >= self._until:
             self._names.clear()
-        return sorted(self._names)
+        return sorted(self._names - self._heard)

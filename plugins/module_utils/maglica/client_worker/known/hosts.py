@@ -138,6 +138,7 @@ class KnownHosts:
     def hear(self, name: str, report: HostReport, now: float, seen: float) -> None:
         """Take in a host's report."""
         self.know([name])
+        self._expected.heard(name)
         host = self._hosts[name]
         if not host.alive:
             with about(host=name):
