@@ -17,6 +17,7 @@ from typing import Any
 
 import zmq
 from maglica.config.config import ClientWorker
+from maglica.model.errors import NotReady
 from maglica.model.plain import plain
 from maglica.model.request import HostReport, Request
 from maglica.wire import keys, messages, sockets
@@ -214,7 +215,17 @@ class Peer:
         return found
 
     def clone(self, name: str, request_id: str | None = None, **fields: Any) -> Request:
-        return self.request("submit", **clone(name, request_id, **fields))
+        """Have a clone made, as soon as the hosts have told what they know."""
+        body = clone(name, request_id, **fields)
+
+        def ready() -> Answer | None:
+            kind, answer = self.ask("submit", **body)
+            return None if answer.get("code") == NotReady.code else (kind, answer)
+
+        kind, answer = eventually(ready)
+        assert kind == "request", (kind, answer)
+        found: Request = answer["request"]
+        return found
 
     def clone_error(self, name: str, request_id: str | None = None, **fields: Any) -> str:
         return self.error("submit", **clone(name, request_id, **fields))
