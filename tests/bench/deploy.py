@@ -137,7 +137,7 @@ def on_one(machines: site.Site, release: int, images: str) -> Iterator[Figure]:
 
     def ansible(command: str, *words: str) -> str:
         quoted = " ".join(f"'{word}'" for word in words)
-        return machines.ssh(host, f"{python} -m ansible {command} {quoted}", user)
+        return machines.ssh(host, f"{python} -m ansible {command} {quoted} 2>&1", user)
 
     times = Times()
     times.take("Ansible", lambda: machines.ssh(host, get, user))
@@ -160,7 +160,9 @@ def on_three(machines: site.Site, images: str) -> Iterator[Figure]:
     }
 
     def ansible(command: str, *words: str) -> str:
-        line = (*machines.inside, BIN / "python", "-m", "ansible", command, *words)
+        # What a failed task says is among all that is printed.
+        together = ("sh", "-c", 'exec "$@" 2>&1', "sh")
+        line = (*machines.inside, *together, BIN / "python", "-m", "ansible", command, *words)
         return run(*line, env=environment, cwd=CHECKOUT, timeout=1800)
 
     deploy = ("maglica.cloud.deploy", "-i", str(inventory), "-e", images)
