@@ -50,6 +50,7 @@ CONTROL_SIDE_TESTS = (
     "roles",
     "tools",
     "docs/test_blocks.py",
+    "docs/test_operating.py",
     "docs/test_protocol_schema.py",
     "host_worker/daemon/test_definitions.py",
     "test_imports.py",

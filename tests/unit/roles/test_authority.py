@@ -65,7 +65,7 @@ def test_another_certificate_is_made_only_where_one_is_needed(authority: Authori
 def test_what_was_taken_back_is_so_for_all_keys_and_others_stay(authority: Authority) -> None:
     key = request()
     held = [
-        authority.do("issue", request=key, certificate="", **ALICE)["certificate"] for _ in "ab"
+        authority.do("issue", request=key, certificate="", **ALICE)["certificate"] for _time in "ab"
     ]
     host = authority.do("issue", request=request(), certificate="", **KVM0)["certificate"]
     assert authority.do("revoke", "check", **ALICE)["changed"]

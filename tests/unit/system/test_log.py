@@ -58,7 +58,7 @@ def read(journal: socket.socket) -> list[tuple[str, str]]:
     """Return the fields of an entry, as systemd's documentation has them read."""
     rest, fields = journal.recv(1 << 20), []
     while rest:
-        name, _, rest = rest.partition(b"\n")
+        name, _end, rest = rest.partition(b"\n")
         assert b"=" not in name
         (length,) = struct.unpack("<Q", rest[:8])
         value, end, rest = rest[8 : 8 + length], rest[8 + length : 9 + length], rest[9 + length :]
@@ -165,7 +165,7 @@ def test_a_journal_that_is_gone_or_behind_loses_nothing(
         LOGGER.info("gone")
     by_stderr = capsys.readouterr().err.split()
     assert by_stderr[-1] == "<6>gone"
-    assert [f"<6>{read(journal)[0][1]}" for _ in range(2001 - len(by_stderr))] == [
+    assert [f"<6>{read(journal)[0][1]}" for _each in range(2001 - len(by_stderr))] == [
         f"<6>{number}" for number in range(2001 - len(by_stderr))
     ]
 
