@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What closes libvirt's sockets and takes certificates away ends also after a run was cut off."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+import yaml
+
+from ...support.role_runs import CHECKOUT, Deployment
+
+TASKS = CHECKOUT / "roles" / "libvirtd" / "tasks"
+TLS = "libvirtd-tls.socket"
+LOCAL = "libvirtd.socket"
+SYSTEMCTL = """\
+#!/bin/sh
+echo $* >> {folder}/told
+case $1 in list-units) printf '{sockets}' ;; start) test $# -gt 1 ;; esac
+"""
+
+
+def task(file: str, name: str) -> dict[str, Any]:
+    found = (each for each in yaml.safe_load((TASKS / file).read_text()) if each["name"] == name)
+    return dict(next(found))
+
+
+def test_certificates_and_folders_that_are_gone_are_no_hindrance(tmp_path: Path) -> None:
+    pki, kept, empty = (tmp_path / name for name in ("pki", "kept", "empty"))
+    for folder in (pki, kept, empty):
+        folder.mkdir()
+    (kept / "theirs").touch()
+    (pki / "folders").write_text(f"{kept}\n{empty}\n{tmp_path / 'gone'}\n")
+    taking = task("no_tls.yml", "Take the folders away that were made for them, if they are empty")
+    places = (str(pki), str(tmp_path / "no pki"))
+    Deployment(tmp_path).deploy([taking | {"vars": {"libvirtd_pki": each}} for each in places])
+    assert (kept.exists(), empty.exists(), (pki / "folders").exists()) == (True, False, False)
+
+
+@pytest.mark.parametrize(
+    ("active", "wanted", "unwanted", "started"),
+    [
+        ([], [], ["tls"], []),
+        ([], ["tls"], [], [f"start {TLS}"]),
+        ([LOCAL, TLS], [], ["tls"], [f"start {LOCAL}"]),
+        ([LOCAL], ["tls"], [], [f"start {LOCAL} {TLS}"]),
+    ],
+)
+def test_sockets_are_opened_and_closed_also_where_libvirt_does_not_run(
+    tmp_path: Path, active: list[str], wanted: list[str], unwanted: list[str], started: list[str]
+) -> None:
+    sockets = "".join(f"{name} loaded active\\n" for name in active)
+    program = tmp_path / "systemctl"
+    program.write_text(SYSTEMCTL.format(folder=tmp_path, sockets=sockets))
+    program.chmod(0o755)
+    text = task("listen.yml", "Open and close sockets")["ansible.builtin.shell"]["cmd"]
+    # Blocks as Ansible has them.
+    command = jinja2.Template(text, trim_blocks=True).render(
+        libvirtd_server="libvirtd",
+        libvirtd_daemons={"service": "libvirtd.service"},
+        libvirtd_wanted=wanted,
+        libvirtd_unwanted=unwanted,
+    )
+    paths = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["/bin/bash", "-c", command], env={**os.environ, **paths}, check=True)
+    told = (tmp_path / "told").read_text().splitlines()
+    assert [line for line in told if line.startswith("start")] == started
