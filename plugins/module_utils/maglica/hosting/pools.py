@@ -46,9 +46,14 @@ def plan(hosting: Hosting, wanted: PoolDefinition, autostart: bool) -> Change:
 
 
 def apply(hosting: Hosting, wanted: PoolDefinition, change: Change) -> None:
-    """Do what ``plan`` returned."""
-    path = forms.read(change.after.xml).path
-    build = not change.before.active and path is not None and not os.path.lexists(path)
+    """Do what ``plan`` returned.
+
+    Only of a pool of Maglica's own is a folder made: of others' that has none, the disk may not be
+    mounted, and libvirt would give a group of volumes to a disk.
+    """
+    pool = forms.read(change.after.xml)
+    is_own = pool.uuid == change.uuid and pool.path is not None
+    build = is_own and not change.before.active and not os.path.lexists(str(pool.path))
     hosting.apply(POOL, wanted.name, change, build)
 
 
