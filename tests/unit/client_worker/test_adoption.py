@@ -112,6 +112,17 @@ def test_what_never_has_secrets_can_be_tried_again(cell: Cell) -> None:
     assert again.spec == spec
 
 
+def test_a_clone_that_a_host_makes_up_is_not_tried_again_elsewhere(cell: Cell) -> None:
+    # Whose keys and passwords it has, only that host says, and its place may be any host.
+    request = asked(ssh_authorized_keys=("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBo mallory",))
+    cell.hello("kvm0")
+    assert tell(cell, "ack", request)[0] == "ok"
+    failure = plain(Failure("error", "try again"))
+    cell.ask("result", host="kvm0", id=request.id, state="failed", failure=failure)
+    refusal = cell.ask("submit", id=new_request_id(), again=request.id)[1]
+    assert refusal["code"] == "again_refused"
+
+
 @pytest.mark.parametrize("changes", [{"host": "kvm1"}, {"id": new_request_id()}])
 def test_a_host_tells_its_own_only(cell: Cell, changes: dict[str, Any]) -> None:
     request = asked()

@@ -132,10 +132,11 @@ class OpenRequests:
 
     def adopt(self, request: Request) -> Request:
         """Take in a request, as it is, that only its host has known; return it."""
-        # What it had of secrets is not known any more of one that has ended.
-        has_none = request.spec.without_secrets() is request.spec
-        is_whole = has_none or not request.state.ended
-        self._journal.add(request, ("" if is_whole else _TOLD) + _digest(request))
+        # What it had of secrets is not known any more of one that has ended. And what may have some
+        # may be for any host, with keys that the host has made up: nobody is to try it again.
+        is_whole = request.spec.without_secrets() is request.spec
+        content = _digest(request) if is_whole else _TOLD + _digest(_wiped(request))
+        self._journal.add(request, content)
         self.added[request.id] = request
         self._note(None, request)
         return request
@@ -189,7 +190,7 @@ class OpenRequests:
                 self._clones.pop(request.name, None)
 
 
-# Before the digest of an ended request that a host has told, which has wiped its secrets.
+# Before the digest, without secrets, of a request that a host has told.
 _TOLD = "told:"
 
 
