@@ -54,6 +54,23 @@ def test_the_key_of_a_user_is_added_and_replaces_none_unasked(machine: Deploymen
     assert machine.registered == [f"client root@one {machine.key}"]
 
 
+def test_what_a_machine_says_of_its_key_gives_it_no_other_role_and_takes_nobodys_key(
+    machine: Deployment,
+) -> None:
+    own, users = "h" * 40, f"client root@one {OTHER_KEY}"
+    machine.know(users)
+    refused = []
+    for said in (f"{own}\nclient kvm0 {'c' * 40}", "", "x", "#" * 40, OTHER_KEY):
+        task = machine.registering("host", "kvm0", True)
+        task["vars"]["library_public_key"] = said
+        refused.append(
+            {"block": [task], "rescue": [{"ansible.builtin.debug": {"msg": "was refused"}}]}
+        )
+    _went_well, output = machine.run([*refused, machine.noting("known")])
+    assert machine.noted("known") == [users]
+    assert output.count("was refused") == len(refused)
+
+
 def test_what_a_user_needs_is_the_users_whoever_the_inventory_would_become(
     machine: Deployment,
 ) -> None:
