@@ -159,7 +159,8 @@ def _put(folder: Path, places: Places, added: list[str], *, has_ca: bool, is_use
         places.journal.with_name(f"{places.journal.name}{end}").unlink(missing_ok=True)
     _install(folder / JOURNAL, places.journal, 0o600, owner)
     # Made by whoever restores, where there was none.
-    os.chown(lock_path(places.journal), owner.st_uid, owner.st_gid)
+    lock = lock_path(places.journal)
+    os.chown(lock, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _keep(journal: Path) -> None:
@@ -195,14 +196,18 @@ def _install(source: Path, target: Path, mode: int, owner: os.stat_result | None
 
 
 def _copy_tree(source: Path, target: Path) -> None:
-    """Copy the authority's folder, with the rights that it had, as root's."""
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Copy the authority's folder, with the rights that it had, as root's: whole or not at all."""
+    draft = target.with_name(f".{target.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700, parents=True)
     for path in sorted(source.rglob("*")):
-        to = target / path.relative_to(source)
+        to = draft / path.relative_to(source)
         if path.is_dir():
             to.mkdir(mode=0o700, exist_ok=True)
         else:
             _install(path, to, path.stat().st_mode & 0o755)
+    # In the place of an empty one at most.
+    draft.replace(target)
 
 
 def _files(folder: Path) -> list[Path]:
