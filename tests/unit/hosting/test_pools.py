@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which pools get a folder: none of others'."""
+"""Which pools get a folder: none of others', and none whose disk may not be mounted."""
 
 from __future__ import annotations
 
@@ -23,11 +23,16 @@ class FakeHosting:
         self.built.append(build)
 
 
-@pytest.mark.parametrize(("uuid", "is_built"), [("", True), (THEIRS, False)])
-def test_only_own_pools_get_a_folder(tmp_path: Path, uuid: str, is_built: bool) -> None:
+@pytest.mark.parametrize(
+    ("uuid", "started_before", "is_built"),
+    [("", False, True), (THEIRS, False, False), ("", True, False)],
+)
+def test_only_own_pools_that_are_new_get_a_folder(
+    tmp_path: Path, uuid: str, started_before: bool, is_built: bool
+) -> None:
     made = PoolDefinition("a", "dir", str(tmp_path / "not mounted"))
     after = State(pool.xml(made), True, True)
     hosting = FakeHosting()
-    change = Change(State(after.xml), after, uuid or made.uuid)
-    pools.apply(cast(Hosting, hosting), made, change)
+    before = State(after.xml, autostart=started_before)
+    pools.apply(cast(Hosting, hosting), made, Change(before, after, uuid or made.uuid))
     assert hosting.built == [is_built]

@@ -48,12 +48,12 @@ def plan(hosting: Hosting, wanted: PoolDefinition, autostart: bool) -> Change:
 def apply(hosting: Hosting, wanted: PoolDefinition, change: Change) -> None:
     """Do what ``plan`` returned.
 
-    Only of a pool of Maglica's own is a folder made: of others' that has none, the disk may not be
-    mounted, and libvirt would give a group of volumes to a disk.
+    Only of a pool of Maglica's own that was never started is a folder made: of another that has
+    none, the disk may not be mounted, or libvirt would give a group of volumes to a disk.
     """
     pool = forms.read(change.after.xml)
-    is_own = pool.uuid == change.uuid and pool.path is not None
-    build = is_own and not change.before.active and not os.path.lexists(str(pool.path))
+    is_new = pool.uuid == change.uuid and not change.before.active and not change.before.autostart
+    build = is_new and pool.path is not None and not os.path.lexists(pool.path)
     hosting.apply(POOL, wanted.name, change, build)
 
 

@@ -120,15 +120,16 @@ class Hosting:
         if change.after.xml != change.before.xml:
             with local.errors(f"define {kind.noun} {name}", self.host):
                 found = getattr(self._connection, kind.define)(change.after.xml)
-        if change.after.autostart != change.before.autostart:
-            with local.errors(f"set whether {kind.noun} {name} starts with the host", self.host):
-                found.setAutostart(change.after.autostart)
         if build:
             with local.errors(f"make the folder of pool {name}", self.host):
                 found.build()
         if change.after.active and not change.before.active:
             with local.errors(f"start {kind.noun} {name}", self.host):
                 found.create()
+        # Last, since it tells that the rest was done.
+        if change.after.autostart != change.before.autostart:
+            with local.errors(f"set whether {kind.noun} {name} starts with the host", self.host):
+                found.setAutostart(change.after.autostart)
 
 
 def defined(found: Any) -> str:
