@@ -63,6 +63,12 @@ def test_nothing_is_wrong() -> None:
     assert found(*golden("kvm0", "kvm1", "kvm2")) == []
 
 
+def test_a_share_that_is_full_is_only_to_be_known() -> None:
+    share = replace(pool(0.0), shared="nfs4")
+    (trouble,) = found(host(said={"pools": (pool(50.0), share)}))
+    assert (trouble.code, trouble.wrong) == ("pool_full", False)
+
+
 @pytest.mark.parametrize(
     ("hosts", "more", "expected"),
     [

@@ -132,6 +132,8 @@ def _of_pools(name: str, report: HostReport) -> Iterator[Trouble]:
                 f"its pool {one_line(pool.name)} is nearly full: {sizes.about(pool.free_bytes)} of"
                 f" {sizes.about(pool.capacity_bytes)} are free",
                 "remove vms or bases (maglica vm remove, maglica image release), or make it larger",
+                # No vm and no base is made on what hosts share: it may be a full store of others'.
+                wrong=pool.shared is None,
             )
 
 
