@@ -12,6 +12,7 @@ from maglica.client_worker import adoption
 from maglica.model.moment import Moment
 from maglica.model.plain import plain
 from maglica.model.request import Failure, Request, State, new_request_id
+from maglica.model.vm import Domain
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.start import StartSpec
 from maglica.wire import features
@@ -121,6 +122,19 @@ def test_a_clone_that_a_host_makes_up_is_not_tried_again_elsewhere(cell: Cell) -
     cell.ask("result", host="kvm0", id=request.id, state="failed", failure=failure)
     refusal = cell.ask("submit", id=new_request_id(), again=request.id)[1]
     assert refusal["code"] == "again_refused"
+
+
+def test_a_host_that_makes_up_a_peer_says_nothing_of_its_vms(cell: Cell) -> None:
+    theirs = made(asked("db0", "kvm1"))
+    cell.hello("kvm0")
+    cell.hello("kvm1", report(theirs))
+    request = replace(asked(), spec=StartSpec("db0", theirs.uuid, "kvm0"), peer="kvm1")
+    assert tell(cell, "ack", request)[0] == "ok"
+    lie = Domain("db0", theirs.uuid, "kvm1", "shutoff", False)
+    end = {"state": "done", "vm": plain(lie), "ended": "2100-01-01T00:00:00.000000Z"}
+    answer = cell.ask("result", host="kvm0", id=request.id, **end)[1]
+    assert answer.get("code") == "message_invalid"
+    assert cell.context.hosts.news() == {}
 
 
 @pytest.mark.parametrize("changes", [{"host": "kvm1"}, {"id": new_request_id()}])

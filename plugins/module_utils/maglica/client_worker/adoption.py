@@ -59,6 +59,8 @@ def _as_kept(told: Request, now: Moment) -> Request:
     """Return the request as the journal keeps it; a host's clock may be wrong."""
     created = Moment(min(told.created, now))
     if not told.state.ended:
+        # Who has a peer may say of its vms how they are now: no host chooses its own.
+        told = replace(told, peer=None)
         return replace(told, state=State.RUNNING, created=created, updated=now, cancelling=False)
     updated = Moment(min(max(told.updated, created), now))
     spec = told.spec.without_secrets()
