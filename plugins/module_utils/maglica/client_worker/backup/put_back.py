@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,9 @@ def _keep(journal: Path) -> None:
 
 
 def _beside(journal: Path) -> Path:
-    return journal.with_name(f"{journal.name}{REPLACED}")
+    """Return where the journal is kept: in the place of none that was kept before."""
+    names = (f"{journal.name}{REPLACED}{f'-{number}' if number else ''}" for number in count())
+    return next(path for path in map(journal.with_name, names) if not path.exists())
 
 
 def _install(source: Path, target: Path, mode: int, owner: os.stat_result | None = None) -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The certificate authority of a backup, wherever putting it back is cut off."""
+"""What is put back of a backup, wherever that is cut off and however often it is done."""
 
 from __future__ import annotations
 
@@ -38,3 +38,13 @@ def test_half_an_authority_is_never_there(
     put_back._copy_tree(source, target)
     assert {str(each.relative_to(target)) for each in target.rglob("*.*")} == set(FILES)
     assert [each.name for each in target.parent.iterdir()] == ["ca"]
+
+
+def test_no_journal_that_was_kept_is_overwritten_by_the_next(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.sqlite"
+    for text in ("first", "second"):
+        journal.write_text(text)
+        kept = put_back._beside(journal)
+        put_back._keep(journal)
+        assert kept.read_text() == text
+    assert {each.read_text() for each in tmp_path.iterdir()} == {"first", "second"}
