@@ -256,9 +256,20 @@ def test_an_upgrade_in_check_mode_says_what_runs_and_what_would_come(bare: Deplo
 def test_a_python_that_the_client_worker_s_service_can_t_see_is_refused(
     machine: Deployment,
 ) -> None:
+    machine.variables["client_worker_state_dir"] = str(machine.folder)
     machine.folder.joinpath("python").symlink_to("/home/alice/venv/bin/python")
     machine.variables["maglica_python"] = str(machine.folder / "python")
     tasks = CHECKOUT / "roles" / "client_worker" / "tasks" / "main.yml"
     went_well, output = machine.run([{"ansible.builtin.include_tasks": str(tasks)}], "--check")
     assert not went_well
     assert "python, which is /home/alice/venv/bin/python on localhost" in " ".join(output.split())
+
+
+def test_a_folder_that_the_client_worker_s_service_can_t_see_is_refused(
+    machine: Deployment,
+) -> None:
+    machine.variables["client_worker_state_dir"] = "/home/maglica"
+    tasks = CHECKOUT / "roles" / "client_worker" / "tasks" / "main.yml"
+    went_well, output = machine.run([{"ansible.builtin.include_tasks": str(tasks)}], "--check")
+    assert not went_well
+    assert "client_worker_state_dir of localhost is /home/maglica: " in " ".join(output.split())
