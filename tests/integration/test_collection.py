@@ -18,7 +18,9 @@ import yaml
 PLUGIN_TYPES = ("module", "inventory")
 # What a user gets, apart from the files that describe it.
 CONTENT = {"changelogs", "docs", "meta", "playbooks", "plugins", "roles", "LICENSES"}
-DESCRIPTION = {"CHANGELOG.rst", "FILES.json", "MANIFEST.json", "README.md", "REUSE.toml"}
+DESCRIPTION = {
+    *("CHANGELOG.rst", "FILES.json", "MANIFEST.json", "README.md", "REUSE.toml", "SECURITY.md")
+}
 
 
 @pytest.fixture(scope="module")
