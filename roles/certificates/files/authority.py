@@ -263,7 +263,9 @@ def act(verb, asked, check):
     changed, why, made = prepare(asked), "", ""
     if verb == "issue":
         asked["names"] = wanted_names(asked.get("names", []))
-        asked["key"] = openssl("req", "-noout", "-verify", "-pubkey", text=asked["request"])
+        # That it has verified it is said beside the key from OpenSSL 3.2 on, so that is apart.
+        openssl("req", "-noout", "-verify", text=asked["request"])
+        asked["key"] = openssl("req", "-noout", "-pubkey", text=asked["request"])
         if asked["kind"] == "host" and not asked["names"]:
             raise SystemExit(f"{asked['name']} has neither a name nor an address to be reached by")
         why, made = lacking(asked), asked["certificate"]

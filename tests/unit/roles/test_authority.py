@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,24 @@ def test_another_certificate_is_made_only_where_one_is_needed(authority: Authori
     assert "not one that this authority gave" in again(certificate=foreign["certificate"])[0]
     # Another key has taken the first one's place: whoever has that is refused from then on.
     assert again(request=request()) == ("it is for another key", False)
+
+
+def test_what_openssl_says_of_a_request_is_not_taken_for_its_key(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL 3.5 of Debian 13 tells that on stdout, where 3.0 of Debian 12 did on stderr."""
+    later = tmp_path / "openssl"
+    later.write_text(
+        f'#!/bin/sh\n{shutil.which("openssl")} "$@" || exit\n'
+        'case "$*" in *-verify*) echo Certificate request self-signature verify OK;; esac\n'
+    )
+    later.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    key = request()
+    made = authority.do("issue", request=key, certificate="", **ALICE)["certificate"]
+    assert authority.is_good(made)
+    again = authority.do("issue", request=key, certificate=made, **ALICE)
+    assert not again["changed"], again["why"]
 
 
 def test_what_was_taken_back_is_so_for_all_keys_and_others_stay(authority: Authority) -> None:
