@@ -263,7 +263,7 @@ def act(verb, asked, check):
     changed, why, made = prepare(asked), "", ""
     if verb == "issue":
         asked["names"] = wanted_names(asked.get("names", []))
-        # That it has verified it is said beside the key from OpenSSL 3.2 on, so that is apart.
+        # Apart, since OpenSSL 3.5 says on stdout, 3.0 on stderr, that it has verified it.
         openssl("req", "-noout", "-verify", text=asked["request"])
         asked["key"] = openssl("req", "-noout", "-pubkey", text=asked["request"])
         if asked["kind"] == "host" and not asked["names"]:
