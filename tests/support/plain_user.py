@@ -113,7 +113,7 @@ class PlainUser:
 
     def made(self) -> dict[str, tuple[str, int]]:
         """Return owner and mode of what deploying has made for this user."""
-        found = [self.home / ".local/bin/maglica", *self.home.glob(".config/maglica/*")]
+        found = [self.home / ".local/bin/maglica", *(self.home / ".config/maglica").rglob("*")]
         return {
             str(path.relative_to(self.home)): (path.owner(), path.stat().st_mode & 0o777)
             for path in found
