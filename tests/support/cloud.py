@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -129,8 +130,11 @@ class Cloud:
 
     def libvirt(self, host: str) -> libvirt.virConnect:
         """Return a connection to a host's libvirtd, kept for the next call."""
-        if host not in self._connections or not self._connections[host].isAlive():
-            self._connections[host] = libvirt.open(self._uris[host])
+        # Who takes a certificate back ends all connections, and isAlive() learns it by a call only.
+        with contextlib.suppress(KeyError, libvirt.libvirtError):
+            self._connections[host].getLibVersion()
+            return self._connections[host]
+        self._connections[host] = libvirt.open(self._uris[host])
         return self._connections[host]
 
     def close(self) -> None:
