@@ -143,10 +143,14 @@ def figures_of_mayhem(run: Run) -> Iterator[Figure]:
 
 
 def without_durability(run: Run) -> Iterator[Figure]:
-    """Do the same with a client worker that replies first; it is the first to be killed."""
+    """Do the same with a client worker that replies first; it is the first to be killed.
+
+    What it loses, a client that still waits would hand in again.
+    """
     requests, kills = SHORT_CONTROL if run.short else CONTROL
     with party(run, "durability", requests) as them:
         them.weaken("durability")
+        them.weaken("handing_in")
         found = mayhem(run, them, kills, first="client worker")
         lost, _left = outcome(them)
     how = f"without durability, {requests} requests, {found.killed.total()} kills"

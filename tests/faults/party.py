@@ -50,12 +50,16 @@ class Party:
         (folder / "plan").write_text(plan)
         self.allow(0)
         self.library: subprocess.Popen[bytes] | None = None
+        self._library_without = ""
 
     def weaken(self, protection: str) -> None:
         """Let the worker that has this protection run without it."""
         if protection == "intents":
             for host in self.hosts:
                 host.environment["CHEAP_WITHOUT_INTENTS"] = "1"
+            return
+        if protection == "handing_in":
+            self._library_without = protection
             return
         for worker in [self.worker] if protection == "durability" else self.hosts:
             weak = without.command(protection, worker.command())
@@ -76,8 +80,11 @@ class Party:
         files = (self.library_config, *(self.folder / name for name in names))
         path = os.pathsep.join([environment()["PYTHONPATH"], str(TESTS)])
         with (self.folder / "library.log").open("ab") as log:
+            command = [sys.executable, "-m", "faults.submitter", *map(str, files)]
+            if self._library_without:
+                command = without.command(self._library_without, command)
             self.library = subprocess.Popen(
-                [sys.executable, "-m", "faults.submitter", *map(str, files)],
+                command,
                 env=environment(PYTHONPATH=path),
                 stdout=log,
                 stderr=log,

@@ -31,7 +31,8 @@ PAUSE = 0.1
 LOOK = 0.02
 
 
-def main(config_path: str, plan: str, allowed: str, ended: str) -> int:
+def main(words: list[str]) -> int:
+    config_path, plan, allowed, ended = words
     done, limit = Path(ended), Path(allowed)
     known = {line.split()[0] for line in done.read_text().splitlines()} if done.exists() else set()
     lines = [json.loads(line) for line in Path(plan).read_text().splitlines()]
@@ -85,4 +86,4 @@ def wait(client: Client, request_id: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

@@ -210,6 +210,13 @@ def durability() -> None:
     Journal.commit = Journal.rollback = Journal.wipe_log = lambda _journal: None
 
 
+def handing_in() -> None:
+    """Let a client forget what it has handed in."""
+    from maglica.wire.handed_in import HandedIn
+
+    HandedIn.keep = lambda *_arguments: None
+
+
 def redelivery() -> None:
     """Publish each request once, whether its host hears it or not."""
     import math
@@ -286,6 +293,7 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "rollback": rollback,
     "acceptance": acceptance,
     "durability": durability,
+    "handing_in": handing_in,
     "redelivery": redelivery,
     "known_ids": known_ids,
     "memory": memory,
