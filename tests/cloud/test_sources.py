@@ -23,9 +23,13 @@ VM = "shown.example.jp"
 # The access file is made of the files in the folder beside it, one for each name.
 KEY = "/etc/maglica/access.d/observer-watcher"
 ASSEMBLE = "cd /etc/maglica && cat access.d/* > access.new && mv access.new access"
-# What differs with the source: the age, and how long a host took; the memory that is free and what
-# guests have written differ from one moment to the next.
-PASSING = re.compile(r"report_age_s|maglica_seconds|memory_free_mib|free_bytes|allocation_bytes")
+# What differs with the source: the age, how long a host took, and the host workers' version, which
+# libvirt does not know; the memory that is free and what guests have written differ from one moment
+# to the next.
+PASSING = re.compile(
+    r"report_age_s|maglica_seconds|maglica_worker_version"
+    r"|memory_free_mib|free_bytes|allocation_bytes"
+)
 EVERYTHING = {"plugin": "maglica.cloud.maglica", "include": ["vms", "images", "hosts"]}
 
 
