@@ -6,8 +6,10 @@ import logging
 import os
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +67,15 @@ def read(journal: socket.socket) -> list[tuple[str, str]]:
         assert end == b"\n"
         fields.append((name.decode("ascii"), value.decode("utf-8")))
     return fields
+
+
+def messages(journal: socket.socket) -> list[str]:
+    """Return the texts of all entries that wait to be read."""
+    found = []
+    with suppress(BlockingIOError):
+        while True:
+            found.append(dict(read(journal))["MESSAGE"])
+    return found
 
 
 def test_a_record_is_one_printable_line(
@@ -154,20 +165,72 @@ def test_a_text_of_any_length_is_told(journal: socket.socket) -> None:
     assert fields["MAGLICA_REQUEST"] == "249"
 
 
-def test_a_journal_that_is_gone_or_behind_loses_nothing(
+def test_a_journal_that_is_gone_has_all_by_stderr(
     journal: socket.socket, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log.start("maglica-x")
+    (tmp_path / "journal").unlink()
+    with about(REQUEST):
+        LOGGER.info("gone")
+    assert capsys.readouterr().err == "<6>gone\n"
+
+
+def test_what_a_stuck_journal_does_not_take_is_dropped_and_counted(
+    journal: socket.socket, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log.start("maglica-x")
     with about(REQUEST):
         for number in range(2000):
             LOGGER.info("%d", number)
-        (tmp_path / "journal").unlink()
-        LOGGER.info("gone")
-    by_stderr = capsys.readouterr().err.split()
-    assert by_stderr[-1] == "<6>gone"
-    assert [f"<6>{read(journal)[0][1]}" for _each in range(2001 - len(by_stderr))] == [
-        f"<6>{number}" for number in range(2001 - len(by_stderr))
-    ]
+        taken = messages(journal)
+        assert taken == [str(number) for number in range(len(taken))]
+        assert 0 < len(taken) < 2000
+        LOGGER.info("then")
+        LOGGER.info("last")
+    dropped = f"(after {2000 - len(taken)} lines that the journal did not take)"
+    assert messages(journal) == [f"then {dropped}", "last"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stuck_journal_holds_nobody_up_at_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs, ours = socket.socketpair()
+    status = os.fstat(ours.fileno())
+    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+    monkeypatch.setattr(log, "_STDERR", ours.fileno())
+    with ours, ours.makefile("w", encoding="utf-8") as stderr, theirs:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        log.start("maglica-x")
+        lines = 3 * ours.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // log._MAX_TEXT
+        said = threading.Thread(
+            target=lambda: [LOGGER.info("\N{GRINNING FACE}" * log._MAX_TEXT) for _ in range(lines)],
+            daemon=True,
+        )
+        said.start()
+        said.join(20)
+        assert not said.is_alive(), "it waits for the journal"
+        theirs.setblocking(False)
+        taken = b""
+        with suppress(BlockingIOError):
+            while True:
+                taken += theirs.recv(1 << 20)
+        LOGGER.info("then")
+        last = theirs.recv(1000).decode()
+    whole = taken.decode().splitlines()
+    assert set(map(len, whole)) == {len("<6>") + log._MAX_TEXT}
+    dropped = lines - len(whole)
+    assert dropped > 0
+    assert last == f"<6>then (after {dropped} lines that the journal did not take)\n"
+
+
+def test_a_text_that_can_not_be_made_is_not_the_callers(
+    journal: socket.socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.start("maglica-x")
+    with about(REQUEST):
+        LOGGER.info("%d", "text")
+        LOGGER.info("after")
+    assert messages(journal) == ["after"]
+    assert "--- Logging error ---" in capsys.readouterr().err
 
 
 def test_another_thread_is_about_the_same_when_it_is_told_so() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import socket
 import struct
 import sys
@@ -34,10 +35,13 @@ def start(program: str, level: int = logging.INFO, who: str = "") -> None:
 
     Where stderr is not the journal it is plain text.
     """
-    in_journal = _is_journal(_STDERR)
-    lines: logging.Handler = logging.StreamHandler(sys.stderr)
-    lines.setFormatter(_OneLine(who, with_priority=in_journal))
-    handler = Journal(program, who, lines) if in_journal else lines
+    handler: logging.Handler
+    if _is_journal(_STDERR):
+        handler = Journal(program)
+        handler.setFormatter(_OneLine(who))
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_OneLine(who, with_level=True))
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
@@ -51,31 +55,53 @@ def _is_journal(descriptor: int) -> bool:
 
 
 class Journal(logging.Handler):
-    """Sends what has fields to the journal; all else, and what it does not take, to ``lines``."""
+    """Sends what has fields to the journal by its protocol; all else, and all if that is gone, by
+    stderr.
 
-    def __init__(self, program: str, who: str, lines: logging.Handler) -> None:
+    A journal that is stuck must not hold the service up until its watchdog ends it: what it does
+    not take at once is dropped, and the next line that it takes says how many were.
+    """
+
+    def __init__(self, program: str) -> None:
         super().__init__()
         self._program = program
-        self._lines = lines
-        self._text = _Text(who)
-        # A journal that is behind must not hold the service up here.
+        self._dropped = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._stderr = select.poll()
+        self._stderr.register(_STDERR, select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        fields = log_fields.current()
-        if not fields:
-            self._lines.emit(record)
-            return
-        text = self._text.format(record)
-        own = (
-            ("MESSAGE", text),
-            ("PRIORITY", str(_priority(record))),
-            ("SYSLOG_IDENTIFIER", self._program),
-        )
         try:
-            self._socket.sendto(datagram((*own, *fields)), JOURNAL)
-        except OSError:
-            self._lines.emit(record)
+            text = self.format(record)
+            if self._dropped:
+                text += f" (after {self._dropped} lines that the journal did not take)"
+            self._dropped = 0 if self._is_taken(record, text) else self._dropped + 1
+        except Exception:  # noqa: BLE001 - as logging's own handlers do
+            # It is not the caller's: a log must not end what it tells of.
+            self.handleError(record)
+
+    def _is_taken(self, record: logging.LogRecord, text: str) -> bool:
+        priority, fields = str(_priority(record)), log_fields.current()
+        if fields:
+            own = (
+                ("MESSAGE", text),
+                ("PRIORITY", priority),
+                ("SYSLOG_IDENTIFIER", self._program),
+            )
+            try:
+                self._socket.sendto(datagram((*own, *fields)), JOURNAL)
+                return True
+            except BlockingIOError:
+                return False
+            except OSError:
+                # It is gone, and stderr may be kept for the next one.
+                pass
+        # Where a socket can be written to at all, there is room for more than the longest line.
+        if not self._stderr.poll(0):
+            return False
+        sys.stderr.write(f"<{priority}>{text}\n")
+        sys.stderr.flush()
+        return True
 
 
 def datagram(fields: Iterable[tuple[str, str]]) -> bytes:
@@ -92,23 +118,13 @@ def _priority(record: logging.LogRecord) -> int:
     return next(number for level, number in _PRIORITIES if record.levelno >= level)
 
 
-class _Text(logging.Formatter):
+class _OneLine(logging.Formatter):
     """A record is one line, whatever peer or guest put in it: control characters are escaped."""
 
-    def __init__(self, who: str) -> None:
+    def __init__(self, who: str, *, with_level: bool = False) -> None:
         super().__init__(f"{who}: %(message)s" if who else "%(message)s")
+        self._with_level = with_level
 
     def format(self, record: logging.LogRecord) -> str:
-        return one_line(super().format(record))[:_MAX_TEXT]
-
-
-class _OneLine(_Text):
-    """With what stands before it on stderr."""
-
-    def __init__(self, who: str, *, with_priority: bool) -> None:
-        super().__init__(who)
-        self._with_priority = with_priority
-
-    def format(self, record: logging.LogRecord) -> str:
-        start = f"<{_priority(record)}>" if self._with_priority else f"{record.levelname} "
-        return f"{start}{super().format(record)}"
+        text = one_line(super().format(record))[:_MAX_TEXT]
+        return f"{record.levelname} {text}" if self._with_level else text
