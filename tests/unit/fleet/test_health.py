@@ -12,6 +12,7 @@ import pytest
 from maglica.fleet import health
 from maglica.fleet.health import Trouble
 from maglica.model.moment import Moment
+from maglica.model.reported import PoolState
 from maglica.model.request import HostStatus, ImageSummary, Leftover, PoolSummary, Request
 from maglica.model.worker import ClientWorkerStatus
 from maglica.verbs.clone import CloneSpec
@@ -67,6 +68,35 @@ def test_a_share_that_is_full_is_only_to_be_known() -> None:
     share = replace(pool(0.0), shared="nfs4")
     (trouble,) = found(host(said={"pools": (pool(50.0), share)}))
     assert (trouble.code, trouble.wrong) == ("pool_full", False)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"pools": ()}, "it has no storage pool"),
+        (
+            {
+                "pools": (replace(pool(50.0), name="b", shared="nfs4"),),
+                "pool_states": tuple(
+                    PoolState(name, active, GIB, GIB)
+                    for name, active in (("c", True), ("b", True), ("a\n", False))
+                ),
+            },
+            "its pool a\\n is not active; its pool b is on nfs4, which other hosts may see too;"
+            " its pool c is not one of files, or host_worker_pools leaves it out",
+        ),
+    ],
+)
+def test_a_host_without_a_pool_for_vms(said: dict[str, Any], reason: str) -> None:
+    (trouble,) = found(host(said=said))
+    assert (trouble.code, trouble.host, trouble.wrong) == ("no_pool", "kvm0", True)
+    assert trouble.text == f"no vm can be made on it: {reason}"
+    assert "virsh pool-start POOL" in trouble.todo
+
+
+def test_a_host_that_does_not_know_its_pools_is_not_said_to_have_none() -> None:
+    for said in ({"problem": "has just started"}, {"libvirt_error": "no socket"}):
+        assert "no_pool" not in {each.code for each in found(host(said={"pools": (), **said}))}
 
 
 @pytest.mark.parametrize(

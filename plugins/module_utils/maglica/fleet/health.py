@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..model import sizes
 from ..model.request import HostReport, HostStatus, PoolSummary, Request
-from ..model.text import one_line
+from ..model.text import one_line, some
 from ..model.worker import ClientWorkerStatus
 
 # Seconds that a request may be open before somebody should look at it: a full copy of a large disk
@@ -124,6 +124,17 @@ def _of_host(status: HostStatus, now: float) -> Iterator[Trouble]:
 
 
 def _of_pools(name: str, report: HostReport) -> Iterator[Trouble]:
+    # Without an answer of its libvirtd nobody knows which it has.
+    is_known = not (report.problem or report.libvirt_error)
+    if is_known and all(pool.shared is not None for pool in report.pools):
+        reasons = some(list(_unusable(report)), "; ")
+        yield Trouble(
+            "no_pool",
+            name,
+            "no vm can be made on it: " + (reasons or "it has no storage pool"),
+            "start one there (virsh pool-start POOL), have one made (maglica_pool, libvirtd_pools),"
+            " or allow one that is there (host_worker_pools)",
+        )
     for pool in report.pools:
         if is_nearly_full(pool):
             yield Trouble(
@@ -135,6 +146,20 @@ def _of_pools(name: str, report: HostReport) -> Iterator[Trouble]:
                 # No vm and no base is made on what hosts share: it may be a full store of others'.
                 wrong=pool.shared is None,
             )
+
+
+def _unusable(report: HostReport) -> Iterator[str]:
+    """Yield why each pool of a host is none for vms' disks."""
+    shared = {pool.name: pool.shared for pool in report.pools}
+    states = {state.name: state.active for state in report.pool_states}
+    for name in sorted({*shared, *states}):
+        pool = f"its pool {one_line(name)}"
+        if name in shared:
+            yield f"{pool} is on {shared[name]}, which other hosts may see too"
+        elif states[name]:
+            yield f"{pool} is not one of files, or host_worker_pools leaves it out"
+        else:
+            yield f"{pool} is not active"
 
 
 def is_nearly_full(pool: PoolSummary) -> bool:
