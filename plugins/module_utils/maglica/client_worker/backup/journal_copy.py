@@ -13,7 +13,8 @@ import os
 import shutil
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +84,30 @@ def summary(path: Path) -> Summary:
         )
         used = database.execute("SELECT 1 FROM sqlite_sequence WHERE name = 'requests'").fetchall()
         return Summary(requests, still_open, newest, bool(used))
+
+
+@contextmanager
+def as_owner(journal: Path) -> Iterator[None]:
+    """Be, if this is root, whose the journal's folder is: SQLite makes files beside a journal, and
+    who may write there may have put links there.
+    """
+    try:
+        owner = journal.parent.stat()
+    except OSError as error:
+        raise JournalFailed(f"cannot read the journal {journal}: {error.strerror}") from error
+    if os.geteuid() != 0:
+        yield
+        return
+    group, groups = os.getegid(), os.getgroups()
+    os.setgroups([])
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
 
 
 def _uri(path: Path) -> str:

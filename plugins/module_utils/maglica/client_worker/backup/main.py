@@ -77,8 +77,10 @@ def _parser() -> argparse.ArgumentParser:
 def _make(options: argparse.Namespace) -> dict[str, Any]:
     settings = config.load(options.config)
     service = settings.need_client_worker_service()
+    if not service.journal.exists():
+        raise JournalFailed(f"cannot read the journal {service.journal}: No such file or directory")
     if options.to is None:
-        with _as_owner(service.journal):
+        with journal_copy.as_owner(service.journal):
             return asdict(journal_copy.check(service.journal))
     key = service.secret_key_file
     files = [(KEY, key), (PUBLIC, key.with_suffix(".pub")), ("client_worker.conf", options.config)]
@@ -86,17 +88,10 @@ def _make(options: argparse.Namespace) -> dict[str, Any]:
     registered = service.access_file.with_name(ACCESS)
     files += [(f"{ACCESS}/{path.name}", path) for path in _files(registered)]
     files += [(f"{CA}/{path.relative_to(options.ca)}", path) for path in _files(options.ca)]
-    with _as_owner(service.journal):
-        folder = _folder(service.journal.parent)
-        try:
-            summary = journal_copy.copy(service.journal, folder / archive.JOURNAL)
-        except BaseException:
-            shutil.rmtree(folder)
-            raise
-    try:
+    with _copied(service.journal) as (summary, copy):
         manifest = archive.write(
             options.to,
-            [(archive.JOURNAL, folder / archive.JOURNAL), *files],
+            [(archive.JOURNAL, copy), *files],
             made=Moment(time.time()).iso,
             machine=os.uname().nodename,
             address=settings.need_client_worker().address,
@@ -104,11 +99,9 @@ def _make(options: argparse.Namespace) -> dict[str, Any]:
             open=summary.open,
             newest=summary.newest,
         )
-    finally:
-        shutil.rmtree(folder)
     # Read again, as whoever restores it does.
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=service.journal.parent) as place:
-        if archive.extract(options.to, Path(place)) != manifest:
+    with _beside(options.to) as place:
+        if archive.extract(options.to, place) != manifest:
             raise ConfigInvalid(f"{options.to} is not read as it was written")
     return asdict(manifest)
 
@@ -123,9 +116,9 @@ def _look(options: argparse.Namespace) -> dict[str, Any]:
 def _restore(options: argparse.Namespace) -> dict[str, Any]:
     service = config.load(options.config).need_client_worker_service()
     places = Places(service.journal, service.secret_key_file, service.access_file, options.ca)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=service.journal.parent) as place:
-        manifest = archive.extract(options.file, Path(place))
-        done = put_back(Path(place), manifest, places, force=options.force, check=options.check)
+    with _beside(options.file) as place:
+        manifest = archive.extract(options.file, place)
+        done = put_back(place, manifest, places, force=options.force, check=options.check)
     facts = asdict(manifest)
     del facts["files"]
     return {**facts, **done}
@@ -140,31 +133,39 @@ def _files(folder: Path) -> list[Path]:
     return sorted(shown)
 
 
+@contextmanager
+def _beside(file: Path) -> Iterator[Path]:
+    """Make a folder beside the archive for what is in it, and remove it then.
+
+    Not beside the journal: whose that folder is may put a link in the place of what is root's.
+    """
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=file.absolute().parent) as place:
+        yield Path(place)
+
+
+@contextmanager
+def _copied(journal: Path) -> Iterator[tuple[journal_copy.Summary, Path]]:
+    """Copy the journal as its owner does, beside it, and remove the copy then."""
+    with journal_copy.as_owner(journal):
+        folder = _folder(journal.parent)
+    try:
+        with journal_copy.as_owner(journal):
+            summary = journal_copy.copy(journal, folder / archive.JOURNAL)
+            # What its owner can't read is not opened, whatever lies there by now.
+            file = (folder / archive.JOURNAL).open("rb")
+        with file:
+            yield summary, Path(f"/proc/self/fd/{file.fileno()}")
+    finally:
+        with journal_copy.as_owner(journal):
+            shutil.rmtree(folder)
+
+
 def _folder(parent: Path) -> Path:
     """Make a folder for a copy, and remove those of whoever was killed before."""
     for left in parent.glob(f"{_PREFIX}*"):
         if time.time() - left.stat().st_mtime > _OLD_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-
-
-@contextmanager
-def _as_owner(journal: Path) -> Iterator[None]:
-    """Be, if this is root, whose the journal is: SQLite may make files beside it."""
-    try:
-        owner = journal.stat()
-    except OSError as error:
-        raise JournalFailed(f"cannot read the journal {journal}: {error.strerror}") from error
-    is_root = os.geteuid() == 0
-    if is_root:
-        os.setegid(owner.st_gid)
-        os.seteuid(owner.st_uid)
-    try:
-        yield
-    finally:
-        if is_root:
-            os.seteuid(0)
-            os.setegid(0)
 
 
 if __name__ == "__main__":

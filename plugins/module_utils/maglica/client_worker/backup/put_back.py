@@ -3,7 +3,9 @@
 """Puts back what is in a backup, on the same machine or on another one. The client worker is off.
 
 What is newer there than the backup stays, unless ``force`` says otherwise; and then it is kept
-beside it. The journal comes last: cut off before that, it can be done again.
+beside it. The journal comes last: cut off before that, it can be done again, and until then the one
+that was there is in its place. What is in the folder of the journal is its owner's, who may put
+anything there: it is touched as that owner.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ...model.errors import ConfigInvalid, JournalFailed
 from ...model.moment import Moment
@@ -23,6 +25,7 @@ from ...system.database import lock_path
 from ...system.locks import Lock
 from . import journal_copy
 from .archive import JOURNAL, Manifest
+from .journal_copy import as_owner
 
 KEY, PUBLIC = "client_worker.key", "client_worker.pub"
 ACCESS = "access.d"
@@ -82,7 +85,8 @@ def put_back(
 
 def _lock(journal: Path) -> Lock:
     try:
-        return Lock(lock_path(journal), wait=False)
+        with as_owner(journal):
+            return Lock(lock_path(journal), wait=False)
     except BlockingIOError as error:
         raise JournalFailed(f"the client worker runs, with {journal}: stop it first") from error
 
@@ -92,7 +96,8 @@ def _compare(manifest: Manifest, journal: Path, force: bool) -> bool:
     if not journal.exists():
         return False
     try:
-        there = journal_copy.summary(journal)
+        with as_owner(journal):
+            there = journal_copy.summary(journal)
     except sqlite3.Error as error:
         if force:
             return True
@@ -142,39 +147,59 @@ def _access(folder: Path, registered: Path, is_used: bool) -> tuple[list[str], l
 
 
 def _put(folder: Path, places: Places, added: list[str], *, has_ca: bool, is_used: bool) -> None:
-    owner = places.journal.parent.stat()
     places.registered.mkdir(mode=0o755, exist_ok=True)
     for name in added:
         _install(folder / ACCESS / name, places.registered / name, 0o644)
-    if added:
+    registered = _files(places.registered)
+    # Also by a run that has nothing to add any more: the one before it may have been cut off.
+    if registered:
         whole = folder / "whole"
-        whole.write_bytes(b"".join(path.read_bytes() for path in _files(places.registered)))
+        whole.write_bytes(b"".join(path.read_bytes() for path in registered))
         _install(whole, places.access, 0o644)
     if has_ca:
         _copy_tree(folder / CA, places.ca)
-    _install(folder / KEY, places.key, 0o600, owner)
+    with (folder / JOURNAL).open("rb") as content, as_owner(places.journal):
+        draft = _draft(content, places.journal)
+    _install(folder / KEY, places.key, 0o600, places.journal.parent.stat())
     _install(folder / PUBLIC, places.public, 0o644)
+    with as_owner(places.journal):
+        _replace(places.journal, draft, is_used=is_used)
+
+
+def _replace(journal: Path, draft: Path, *, is_used: bool) -> None:
+    """Let the draft take the journal's place, with the one that was there kept beside it."""
     if is_used:
-        _keep(places.journal)
+        _keep(journal)
     for end in ("-wal", "-shm"):
-        places.journal.with_name(f"{places.journal.name}{end}").unlink(missing_ok=True)
-    _install(folder / JOURNAL, places.journal, 0o600, owner)
-    # Made by whoever restores, where there was none.
-    lock = lock_path(places.journal)
-    os.chown(lock, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        journal.with_name(f"{journal.name}{end}").unlink(missing_ok=True)
+    draft.replace(journal)
 
 
 def _keep(journal: Path) -> None:
-    """Set the journal aside that is there, with all that its log has."""
+    """Give the journal that is there another name as well, with all that its log has."""
+    kept = sorted(journal.parent.glob(f"{journal.name}{REPLACED}*"))
+    # By a run that was cut off.
+    before = [each for each in kept if each.samefile(journal)]
+    beside = before[0] if before else _beside(journal)
+    log, kept_log = (path.with_name(f"{path.name}-wal") for path in (journal, beside))
+    has_log = log.exists()
+    if has_log:
+        kept_log.unlink(missing_ok=True)
+        os.link(log, kept_log, follow_symlinks=False)
+    if _is_checkpointed(journal) and has_log:
+        kept_log.unlink()
+    if not before:
+        os.link(journal, beside, follow_symlinks=False)
+
+
+def _is_checkpointed(journal: Path) -> bool:
+    """Bring what a journal's log has into the journal; one that can't be read stays as it is."""
     try:
         with closing(sqlite3.connect(journal)) as database:
-            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            ((is_busy, _pages, _moved),) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error:
-        # One that can't be read is kept as it is, with its log.
-        log = journal.with_name(f"{journal.name}-wal")
-        if log.exists():
-            log.replace(_beside(journal).with_name(f"{_beside(journal).name}-wal"))
-    journal.replace(_beside(journal))
+        return False
+    return not is_busy
 
 
 def _beside(journal: Path) -> Path:
@@ -185,17 +210,25 @@ def _beside(journal: Path) -> Path:
 
 def _install(source: Path, target: Path, mode: int, owner: os.stat_result | None = None) -> None:
     """Copy a file so that it is there whole, with its owner, or not at all."""
+    with source.open("rb") as content:
+        _draft(content, target, mode, owner).replace(target)
+
+
+def _draft(
+    content: IO[bytes], target: Path, mode: int = 0o600, owner: os.stat_result | None = None
+) -> Path:
+    """Write what is to take the place of ``target``, and return it; it is on the disk."""
     draft = target.with_name(f".{target.name}.part")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file, source.open("rb") as content:
+    with os.fdopen(descriptor, "wb") as file:
         shutil.copyfileobj(content, file)
         os.fchmod(file.fileno(), mode)
         if owner is not None:
             os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(target)
+    return draft
 
 
 def _copy_tree(source: Path, target: Path) -> None:

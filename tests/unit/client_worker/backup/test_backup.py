@@ -7,99 +7,20 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from maglica.client_worker import learning
-from maglica.client_worker.backup import archive, main
+from maglica.client_worker.backup import archive, main, put_back
 from maglica.client_worker.journal import Journal
 from maglica.model.errors import ConfigInvalid
 from maglica.model.request import Request, State
 from maglica.wire import keys
 from support.reports import clone
 
-from .conftest import Cell
-
-KEY = "k" * 40
-
-
-class Machine:
-    """A machine with a client worker's files, and maybe a journal that is in use."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        self.journal = folder / "journal.sqlite"
-        self.ca = folder / "pki"
-
-    def configure(self) -> None:
-        (self.folder / "client_worker.conf").write_text(
-            "[client_worker]\naddress = cloud.example.jp\n[client_worker_service]\n"
-            "secret_key_file = client_worker.key\naccess_file = access\njournal = journal.sqlite\n"
-        )
-
-    def install(self) -> None:
-        self.configure()
-        keys.make(self.folder / "client_worker.key")
-        (self.folder / "access.d").mkdir()
-        self.register("host-kvm0", "host kvm0 " + KEY)
-        (self.folder / "access").write_text(f"host kvm0 {KEY}\n")
-
-    def register(self, name: str, line: str) -> None:
-        (self.folder / "access.d" / name).write_text(f"{line}\n")
-
-    def registered(self) -> list[str]:
-        return sorted(path.name for path in (self.folder / "access.d").iterdir())
-
-    def make(self, target: Path) -> int:
-        config = str(self.folder / "client_worker.conf")
-        return main.main(["make", "--config", config, "--ca", str(self.ca), "--to", str(target)])
-
-    def restore(self, source: Path, *more: str) -> int:
-        config = str(self.folder / "client_worker.conf")
-        return main.main(["restore", str(source), "--config", config, "--ca", str(self.ca), *more])
-
-    def files(self) -> dict[str, bytes]:
-        found = self.folder.rglob("*")
-        return {
-            str(path.relative_to(self.folder)): path.read_bytes()
-            for path in found
-            if path.is_file()
-        }
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    made = Machine(tmp_path / "old")
-    made.install()
-    return made
-
-
-@pytest.fixture
-def cell(machine: Machine) -> Iterator[Cell]:
-    """A client worker at work on the machine."""
-    made = Cell(machine.journal)
-    made.configured = frozenset({"kvm0"})
-    made.hello("kvm0")
-    yield made
-    made.journal.close()
-
-
-@pytest.fixture
-def backup(tmp_path: Path, machine: Machine, cell: Cell) -> Path:
-    """A backup of a client worker that has one open request."""
-    cell.clone("vm0")
-    assert machine.make(tmp_path / "backup.tar.gz") == 0
-    return tmp_path / "backup.tar.gz"
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Machine:
-    made = Machine(tmp_path / "new")
-    made.configure()
-    return made
+from ..conftest import Cell
+from .conftest import Machine
 
 
 def opened(machine: Machine) -> Cell:
@@ -215,6 +136,41 @@ def test_an_old_copy_does_nothing_that_may_be_done(
     assert request.state is State.FAILED
     assert "it can't be told whether it was done" in request.failure.text
     there.journal.close()
+
+
+def test_what_is_in_it_is_written_beside_it_only(
+    backup: Path, machine: Machine, other: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the folder of the journal its owner could put links in the way of root."""
+    extract, places = archive.extract, []
+
+    def seen(source: Path, folder: Path) -> archive.Manifest:
+        places.append(folder.parent)
+        return extract(source, folder)
+
+    monkeypatch.setattr(archive, "extract", seen)
+    (tmp_path / "to").mkdir()
+    assert machine.make(tmp_path / "to" / "backup.tar.gz") == 0
+    assert other.restore(backup) == 0
+    assert places == [tmp_path / "to", tmp_path]
+
+
+def test_one_that_was_cut_off_is_done_again(
+    backup: Path, other: Machine, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install, done = put_back._install, []
+
+    def cut(source: Path, *arguments: Any) -> None:
+        if source.name == "whole":
+            raise OSError(28, "No space left on device")
+        done.append(install(source, *arguments))
+
+    with monkeypatch.context() as short:
+        short.setattr(put_back, "_install", cut)
+        assert other.restore(backup) == 1
+    assert not (other.folder / "access").exists()
+    assert other.restore(backup) == 0
+    assert other.files()["access"] == machine.files()["access"]
 
 
 def test_what_is_newer_is_kept_unless_it_is_asked_for(
