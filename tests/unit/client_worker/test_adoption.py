@@ -218,7 +218,7 @@ def test_a_host_that_registers_with_a_new_journal_is_waited_for(cell: Cell) -> N
     cell.reopen()
     cell.hello("kvm0", report(image(), made(asked("vm1"))))
     cell.engine.admit(frozenset({"kvm0", "kvm1"}))
-    assert "there is on kvm1;" in cell.ask("submit", **clone("vm0"))[1]["text"]
+    assert "there is on kvm1," in cell.ask("submit", **clone("vm0"))[1]["text"]
     # Until it has lost its key.
     cell.engine.admit(frozenset({"kvm0"}))
     cell.clone("vm0")

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from maglica.model.request import HostReport, Request, new_request_id
+from maglica.client_worker.known.expected import GIVE_UP_SECONDS
+from maglica.model.request import HostReport, Request, State, new_request_id
+from maglica.wire import features
 from support.reports import clone, image, made, report
 
 if TYPE_CHECKING:
@@ -44,14 +46,15 @@ def test_clones_wait_for_the_hosts_that_may_have_them(cell: Cell, lost: Request)
     cell.hello("kvm1", roomy())
     assert refusal(cell, lost.id) == (
         "not_ready: cannot clone vm0 from debian12.original: the client worker has a new journal"
-        " and does not place clones before it has heard what there is on kvm0; try again in a few"
-        " seconds; a host that is gone for good has to be taken out of the access file"
+        " and does not place clones before it has heard what there is on kvm0, for 10 minutes at"
+        " most; try again in a few seconds; a host that is gone for good has to be taken out of the"
+        " access file"
     )
     assert cell.plan("vm0")[1]["code"] == "not_ready"
     # Nor does a restart meanwhile end the time.
     cell.reopen()
     cell.hello("kvm1", roomy())
-    assert "there is on kvm0;" in refusal(cell, lost.id)
+    assert "there is on kvm0," in refusal(cell, lost.id)
     cell.hello("kvm0", None, **{lost.id: "running"})
     again = cell.clone("vm0", request_id=lost.id)
     assert (again.id, again.host) == (lost.id, "kvm0")
@@ -73,6 +76,71 @@ def test_a_host_that_comes_too_late_drops_what_is_made_elsewhere(cell: Cell, los
     assert cell.clone("vm0", request_id=lost.id).host == "kvm1"
     assert cell.hello("kvm0", None, **{lost.id: "running"})["cancel"] == (lost.id,)
     assert cell.hello("kvm1", None, **{lost.id: "running"})["cancel"] == ()
+
+
+def test_what_one_host_has_under_way_ends_no_waiting_for_others(cell: Cell, lost: Request) -> None:
+    cell.hello("kvm0", None, **{lost.id: "running"})
+    assert cell.clone("vm0", request_id=lost.id).host == "kvm0"
+    body = cell.ask("submit", **clone("vm1"))[1]
+    assert body["code"] == "not_ready" and "there is on kvm1," in body["text"]
+    cell.hello("kvm1", roomy())
+    assert cell.clone("vm1").host == "kvm1"
+
+
+def test_a_host_that_never_tells_all_holds_up_no_clone_for_ever(
+    cell: Cell, lost: Request, caplog: pytest.LogCaptureFixture
+) -> None:
+    def problems() -> Any:
+        ((_peer, answer),) = cell.send("hosts", features=list(features.OWN)).replies
+        return answer.body["client_worker"]["problems"]
+
+    def hello(host: str, **more: Any) -> None:
+        held = [{"id": lost.id, "state": "running"}] if host == "kvm0" else []
+        cell.ask("hello", host=host, report=roomy(), requests=held, features=features.OWN, **more)
+
+    for host in BOTH:
+        hello(host)
+    hello("kvm1", journal=cell.journal.id)
+    cell.engine.tick()
+    cell.now += GIVE_UP_SECONDS - 1.0
+    for host in BOTH:
+        hello(host)
+    cell.engine.tick()
+    assert cell.ask("submit", **clone("vm1"))[1]["code"] == "not_ready"
+    assert problems() == []
+    cell.now += 1.0
+    cell.engine.tick()
+    assert cell.clone("vm1").state is State.QUEUED
+    (problem,) = problems()
+    assert problem.startswith("host kvm0 has not told in 10 minutes what it knows")
+    assert [each.message for each in caplog.records if each.message == problem] == [problem]
+    # Until it has.
+    cell.clone("vm0", request_id=lost.id)
+    hello("kvm0", journal=cell.journal.id)
+    assert problems() == []
+
+
+def test_a_host_that_registers_later_has_its_time_too(cell: Cell, lost: Request) -> None:
+    cell.hello("kvm0", None, **{lost.id: "running"})
+    cell.hello("kvm1", roomy())
+    cell.now += GIVE_UP_SECONDS
+    cell.engine.admit(BOTH | {"kvm2"})
+    cell.hello("kvm1", roomy())
+    assert "there is on kvm2," in cell.ask("submit", **clone("vm1"))[1]["text"]
+    cell.now += GIVE_UP_SECONDS
+    cell.hello("kvm1", roomy())
+    assert cell.clone("vm1").host == "kvm1"
+    # A host that has lost its key is nobody's problem.
+    assert len(cell.context.hosts.expected.complaints()) == 1
+    cell.engine.admit(BOTH)
+    assert cell.context.hosts.expected.complaints() == []
+
+
+def test_hosts_that_come_late_have_their_time_from_then_on(cell: Cell, lost: Request) -> None:
+    cell.now += 2 * GIVE_UP_SECONDS
+    cell.engine.tick()
+    cell.hello("kvm0", None, **{lost.id: "running"})
+    assert "there is on kvm1," in cell.ask("submit", **clone("vm1"))[1]["text"]
 
 
 def test_what_a_host_has_no_more_is_placed_anywhere(cell: Cell, lost: Request) -> None:

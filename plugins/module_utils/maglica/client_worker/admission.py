@@ -31,6 +31,8 @@ from ..model.vm import vm_uuid
 from ..verbs import table
 from ..verbs.clone import CloneSpec
 from ..verbs.verb import Leaves, OnVm, Takes
+from . import learning
+from .known.expected import GIVE_UP_SECONDS
 from .placement.candidates import Candidate, Choice
 from .placement.choose import place_all
 from .placement.memory import check_size, load, start
@@ -68,9 +70,10 @@ def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> 
         context.hosts.reserve(known[request.id], seen.starts.get(request.id, 0))
         if not waits_for_turn(context, known[request.id]):
             context.delivery.add(request.id, place.host)
-    if any(isinstance(request.spec, CloneSpec) for request in seen.new):
+    # What a host has said to be its own was not placed: others may have more to tell still.
+    if any(isinstance(each.spec, CloneSpec) for each in seen.new) and not learning.missing(context):
         context.requests.learnt()
-        context.hosts.expect_nobody()
+        context.hosts.expected.clear()
     for request in asked:
         if request.id in seen.joined:
             context.requests.join(request, seen.joined[request.id])
@@ -312,12 +315,13 @@ def _placed(
     candidates: Mapping[str, Candidate],
     peers: Mapping[str, str],
 ) -> Sequence[Choice]:
-    missing = context.hosts.missing(context.clock(), bool(context.strays)) if clones else []
+    missing = learning.missing(context) if clones else []
     if missing:
         raise NotReady(
             f"{_act(clones[0])}: the client worker has a new journal and does not place clones"
-            f" before it has heard what there is on {some(missing)}; try again in a few seconds; a"
-            " host that is gone for good has to be taken out of the access file"
+            f" before it has heard what there is on {some(missing)}, for"
+            f" {GIVE_UP_SECONDS / 60:g} minutes at most; try again in a few seconds; a host that is"
+            " gone for good has to be taken out of the access file"
         )
     return place_all(clones, candidates, peers)
 

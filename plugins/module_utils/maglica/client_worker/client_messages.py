@@ -235,7 +235,8 @@ def _of_itself(context: Context, known: frozenset[str]) -> dict[str, Any]:
     """Return what the client worker says of itself to somebody who knows these features."""
     if features.WORKERS not in known:
         return {}
-    problems = filter(None, (context.complaint(), *context.hosts.workers.conflicts()))
+    of_hosts = (*context.hosts.workers.conflicts(), *context.hosts.expected.complaints())
+    problems = filter(None, (context.complaint(), *of_hosts))
     shown = tuple(short(told(problem), _PROBLEM) for problem in problems)[:MAX_NAMED]
     return {"client_worker": plain(ClientWorkerStatus(version.own(), shown))}
 

@@ -73,9 +73,9 @@ def hello(context: Context, call: Call) -> Message:
     told: dict[str, Any] = {"requests": welcome, "cancel": cancel}
     if features.LOST_REQUESTS in call.features:
         told["journal"] = context.requests.journal_id
-    is_waited_for = report is not None and context.hosts.is_expected(host)
+    is_waited_for = report is not None and host in context.hosts.expected
     if is_waited_for and _has_told_all(context, call, held):
-        context.hosts.told(host)
+        context.hosts.expected.told(host)
     return Message("welcome", told if report is not None else {**told, "everything": True})
 
 

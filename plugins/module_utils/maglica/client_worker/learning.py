@@ -22,13 +22,19 @@ HOSTS_REMEMBER_SECONDS = 6 * 86400.0
 def expect(context: Context, journal: Journal, names: Iterable[str]) -> None:
     """Wait for what these hosts know, if the journal is learning."""
     if journal.is_learning():
-        context.hosts.expect(names, context.clock(), journal.copied() is not None)
+        copied = journal.copied() is not None
+        context.hosts.expected.begin(names, context.clock(), in_place_of_another=copied)
 
 
 def expect_too(context: Context, journal: Journal, names: Iterable[str]) -> None:
     """Wait for these hosts, too, which have just registered."""
     if journal.is_learning():
-        context.hosts.expect_too(names)
+        context.hosts.expected.add(names, context.clock())
+
+
+def missing(context: Context) -> list[str]:
+    """Return the hosts without which no clone is placed yet."""
+    return context.hosts.missing(context.clock(), bool(context.strays))
 
 
 def end_forgotten(context: Context, journal: Journal) -> None:

@@ -166,6 +166,8 @@ class Engine:
         keep_at = 0.0 if context.hosts.first_to_keep else self._next_keep
         if now >= max(keep_at, self._not_before):
             self._next_keep = now + KEEP_SECONDS
+            # Who has not told all in time is waited for no more, and that is said.
+            learning.missing(context)
             self._by_the_way(lambda: self._keep_hosts(now))
         if now >= max(self._next_prune, self._not_before):
             self._next_prune = now + PRUNE_SECONDS

@@ -17,7 +17,7 @@ from ...system.log_fields import about
 from ...verbs import table
 from ...verbs.verb import Takes
 from ..placement.candidates import Candidate, Holdings
-from .expected import Expected
+from .expected import Expected, complaint
 from .host import Host
 from .news import left_by, shown_by
 from .reports import Place, Reports
@@ -53,7 +53,7 @@ class KnownHosts:
         self.first_to_keep = False
         self.reports = Reports()
         self.workers = Workers(timeout)
-        self._expected = Expected()
+        self.expected = Expected(timeout)
 
     def know(self, names: Iterable[str]) -> None:
         """Take in hosts of these names that may not have reported yet."""
@@ -64,7 +64,7 @@ class KnownHosts:
 
     def retire(self, names: frozenset[str]) -> None:
         """Count all hosts but these as down: they have no key any more."""
-        self._expected.retain(names)
+        self.expected.retain(names)
         for name, host in self._hosts.items():
             if name not in names and host.alive:
                 host.alive = False
@@ -103,42 +103,26 @@ class KnownHosts:
                 host.heard, host.alive = now, True
             self._renew(name)
 
-    def expect(self, names: Iterable[str], now: float, copied: bool = False) -> None:
-        """Wait until each of these hosts has told what it knows, for one timeout if none has what a
-        journal before this one knew. ``copied``: there was one.
-        """
-        self._expected.begin(names, now + self._timeout, in_place_of_another=copied)
-
-    def expect_too(self, names: Iterable[str]) -> None:
-        """Wait for these as well if there was a journal before this one."""
-        self._expected.add(names)
-
-    def expect_nobody(self) -> None:
-        """Take in that the journal knows what the hosts know."""
-        self._expected.clear()
-
-    def is_expected(self, name: str) -> bool:
-        """Tell whether this host is waited for."""
-        return name in self._expected
-
-    def told(self, name: str) -> None:
-        """Take in that a host has told all requests that it knows."""
-        self._expected.told(name)
-
     def missing(self, now: float, strays: bool) -> list[str]:
         """Return the hosts that are expected to tell still. ``strays``: some have told of requests
         that nobody knows here.
         """
-        if not self._expected:
+        if not self.expected:
             return []
+        others = strays or self._has_made()
+        for name in self.expected.give_up(now, others):
+            with about(host=name):
+                logger.warning("%s", complaint(name))
+        return self.expected.missing(now, others)
+
+    def _has_made(self) -> bool:
         reports = [host.holdings.report for host in self._hosts.values() if host.holdings]
-        others = strays or any(each.made for report in reports for each in report.domains)
-        return self._expected.missing(now, others)
+        return any(each.made for report in reports for each in report.domains)
 
     def hear(self, name: str, report: HostReport, now: float, seen: float) -> None:
         """Take in a host's report."""
         self.know([name])
-        self._expected.heard(name)
+        self.expected.heard(name)
         host = self._hosts[name]
         if not host.alive:
             with about(host=name):
