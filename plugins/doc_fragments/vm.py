@@ -77,6 +77,7 @@ options:
   vcpus:
     description:
       - The number of virtual CPUs. Without it a vm is made with as many as the image has.
+      - More than the host has is an error (V(no_room)).
       - A running vm gets another number at its next start, such as that of O(state=restarted).
     type: int
   memory:

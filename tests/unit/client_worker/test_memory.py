@@ -56,7 +56,7 @@ def committed(cell: Cell) -> int:
     return cell.context.hosts.candidates["kvm0"].reserved.committed_mib
 
 
-def test_a_resize_beyond_what_a_host_may_ever_commit_is_refused(cell: Cell) -> None:
+def test_a_resize_beyond_what_a_host_can_ever_run_is_refused(cell: Cell) -> None:
     cell.hello("kvm0", report(image(), domain("vm0", 64), domain("vm1", 64, active=True)))
     for name in ("vm0", "vm1"):
         too_large = act("resize", name, memory_mib=MOST + 1)
@@ -66,7 +66,11 @@ def test_a_resize_beyond_what_a_host_may_ever_commit_is_refused(cell: Cell) -> N
             " client worker's configuration"
         )
         asked(cell, act("resize", name, memory_mib=MOST))
-        asked(cell, act("resize", name, vcpus=3))
+        assert refusal(cell, act("resize", name, vcpus=9)) == (
+            f"no_room: cannot resize {name} on host kvm0: 9 vCPUs asked for: with its 8 CPUs a vm"
+            " can have 8 at most"
+        )
+        asked(cell, act("resize", name, vcpus=8))
 
 
 def test_clones_are_refused_by_what_is_committed_however_much_is_free(cell: Cell) -> None:

@@ -33,6 +33,7 @@ from ..verbs.clone import CloneSpec
 from ..verbs.verb import Leaves, OnVm, Takes
 from . import learning
 from .known.expected import GIVE_UP_SECONDS
+from .placement import processors
 from .placement.candidates import Candidate, Choice
 from .placement.choose import place_all
 from .placement.memory import check_size, load, start
@@ -240,8 +241,8 @@ def _places(
     for request in new:
         if request.id in starts and isinstance(request.spec, OnVm):
             _start(candidates, request.spec, starts[request.id])
-        elif isinstance(request.spec, OnVm) and request.spec.new_memory_mib is not None:
-            _resize(candidates, request.spec, request.spec.new_memory_mib)
+        elif isinstance(request.spec, OnVm) and request.spec.host in candidates:
+            _resize(candidates[request.spec.host], request.spec)
     clones = [
         request.spec
         for request in new
@@ -297,16 +298,13 @@ def _start(candidates: dict[str, Candidate], spec: OnVm, memory_mib: int) -> Non
         ) from None
 
 
-def _resize(candidates: Mapping[str, Candidate], spec: OnVm, memory_mib: int) -> None:
-    host = candidates.get(spec.host)
+def _resize(host: Candidate, spec: OnVm) -> None:
     try:
-        if host is not None:
-            check_size(host, memory_mib)
+        processors.check(spec.new_vcpus, host.holdings)
+        if spec.new_memory_mib is not None:
+            check_size(host, spec.new_memory_mib)
     except NoRoom as error:
-        raise NoRoom(
-            f"cannot {spec.verb} {spec.name} on host {spec.host}: {error}; ask for less, or raise"
-            " the limit in the client worker's configuration"
-        ) from None
+        raise NoRoom(f"cannot {spec.verb} {spec.name} on host {spec.host}: {error}") from None
 
 
 def _placed(

@@ -83,7 +83,7 @@ class NotReady(HostDown):
 
 
 class NoRoom(MaglicaError):
-    """No host, or not the one named, has the memory or disk space."""
+    """No host, or not the one named, has the memory, disk space or processors."""
 
     code = "no_room"
 

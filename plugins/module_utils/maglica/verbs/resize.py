@@ -33,6 +33,10 @@ class ResizeSpec(OnVm):
     def new_memory_mib(self) -> int | None:
         return self.memory_mib
 
+    @property
+    def new_vcpus(self) -> int | None:
+        return self.vcpus
+
 
 def _change(wanted: WantedVm, existing: Domain) -> Change | None:
     size = wanted.clone

@@ -48,6 +48,11 @@ class OnVm:
         """The memory that the vm has afterwards, if the act changes it."""
         return None
 
+    @property
+    def new_vcpus(self) -> int | None:
+        """The vCPUs that the vm has afterwards, if the act changes them."""
+        return None
+
     def without_secrets(self) -> OnVm:
         return self
 

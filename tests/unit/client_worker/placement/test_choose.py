@@ -57,6 +57,17 @@ def test_a_disk_is_not_smaller_than_the_image_s(disk_size_mib: int | None, expec
     assert chosen(replace(SPEC, disk_size_mib=disk_size_mib), *hosts) == expected
 
 
+@pytest.mark.parametrize(("vcpus", "expected"), [(None, "a"), (2, "a"), (4, "b"), (5, "c")])
+def test_a_vm_has_no_more_vcpus_than_its_host_has_cpus(vcpus: int | None, expected: str) -> None:
+    """An image may have more, and of a host it may not be known."""
+    hosts = (
+        host("a", replace(IMAGE, vcpus=8), cpus=2),
+        host("b", cpus=4),
+        host("c", IMAGE, vm(1024)),
+    )
+    assert chosen(replace(SPEC, vcpus=vcpus), *hosts) == expected
+
+
 def test_a_peer_is_a_second_host() -> None:
     hosts = {"a": host("a"), "b": host("b", IMAGE, vm(4096))}
     assert place(SPEC, hosts).host == "a"

@@ -106,6 +106,13 @@ LIMIT = "8192 MiB less memory_reserve 512 MiB, times memory_overcommit 1"
             f"{ACT}: host a: pool default has 1 MiB free, 64 MiB needed",
         ),
         (
+            replace(SPEC, vcpus=9),
+            (host("a", cpus=8), host("b", cpus=1)),
+            "no_room",
+            f"{ACT}: host a: 9 vCPUs asked for: with its 8 CPUs a vm can have 8 at most;"
+            " host b: 9 vCPUs asked for: with its 1 CPUs a vm can have 1 at most",
+        ),
+        (
             SPEC,
             (host("a", pools=()),),
             "pool_unknown",

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """On which host a clone is made: what the hosts said last in, a host or an error out.
 
-A host is suitable when it is alive, holds the image inactive, knows the networks asked for and has
-the memory and, in one pool, the disk space, both less what is under way there. Of the suitable
-hosts the one with the lowest load for its weight is chosen, then the first by name.
+A host is suitable when it is alive, holds the image inactive, knows the networks asked for, has as
+many processors as the vm, and has the memory and, in one pool, the disk space, both less what is
+under way there. Of the suitable hosts the one with the lowest load for its weight is chosen, then
+the first by name.
 
 Each rule is a file beside this one. Disk space is what a clone takes when it is made.
 """
@@ -20,7 +21,7 @@ from ...model import errors
 from ...model.request import CloneMode
 from ...model.text import some
 from ...verbs.clone import CloneSpec
-from . import disk_size, image, networks, peer, pools, reachable
+from . import disk_size, image, networks, peer, pools, processors, reachable
 from .candidates import Candidate, Choice, Holdings, Need, Reserved
 from .memory import check_memory, load, memory_of
 
@@ -140,6 +141,7 @@ def _weigh(spec: CloneSpec, candidate: Candidate, second: str | None) -> Choice:
     image.check(spec, holdings)
     disk_size.check(spec, holdings)
     networks.check(spec, holdings)
+    processors.check(spec.vcpus, holdings)
     taken = need(spec, holdings, reserved.bases)
     check_memory(candidate, taken.committed_mib)
     needed = taken.disk_bytes + taken.base_bytes

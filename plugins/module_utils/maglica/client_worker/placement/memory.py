@@ -38,7 +38,8 @@ def check_size(candidate: Candidate, memory_mib: int) -> None:
     if total and memory_mib > limit.of(total):
         raise errors.NoRoom(
             f"{memory_mib} MiB of memory asked for, {limit.of(total)} MiB may be committed there"
-            f" ({_figures(total, limit)})"
+            f" ({_figures(total, limit)}); ask for less, or raise the limit in the client worker's"
+            " configuration"
         )
 
 
