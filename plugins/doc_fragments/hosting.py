@@ -20,6 +20,13 @@ options:
     description: Whether it starts with the host.
     type: bool
     default: true
+  optional:
+    description:
+      - Whether the host may do without it. V(true) leaves one that is there, and that Maglica has
+        not made, as it is, also where it does not run; and where none can be made or started, the
+        task says why, as a warning, and does not fail.
+    type: bool
+    default: false
   uri:
     description: The host's own libvirtd.
     type: str

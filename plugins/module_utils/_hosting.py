@@ -22,6 +22,7 @@ def hosting_spec() -> dict[str, dict[str, Any]]:
     return {
         "state": {"type": "str", "choices": ["present"], "default": "present"},
         "autostart": {"type": "bool", "default": True},
+        "optional": {"type": "bool", "default": False},
         "uri": {"type": "str", "default": "qemu:///system"},
     }
 
@@ -29,7 +30,7 @@ def hosting_spec() -> dict[str, dict[str, Any]]:
 def settle(
     module: Any,
     wanted_of: Callable[[Mapping[str, Any]], Wanted],
-    plan: Callable[[Hosting, Wanted, bool], Change],
+    plan: Callable[[Hosting, Wanted, bool, bool], Change],
     apply: Callable[[Hosting, Wanted, Change], None],
 ) -> NoReturn:
     """Run a module to its end: ``wanted_of`` its options, ``plan`` and ``apply`` of its kind."""
@@ -37,10 +38,10 @@ def settle(
         wanted = wanted_of(module.params)
         host = platform.node()
         hosting = Hosting(_connection(module, host), host)
-        change = plan(hosting, wanted, module.params["autostart"])
+        change = plan(hosting, wanted, module.params["autostart"], module.params["optional"])
         if change.changed and not module.check_mode:
             apply(hosting, wanted, change)
-    if change.note and change.changed:
+    if change.note and not change.is_as_good:
         module.warn(change.note)
     result = {
         "changed": change.changed,

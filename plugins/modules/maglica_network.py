@@ -15,8 +15,9 @@ description:
     that is given, the task fails and says in what.
   - A network is not started over what the host has already. Where its subnet is in use, or a device
     has the name of its bridge, the task fails and says so. The network C(default) as the
-    distribution's package brings it, which does not run and does not start with the host, is moved
-    to a subnet that is free instead; that is where a host is itself a guest on such a network.
+    distribution's package brings it, and which has never run, is moved to a subnet that is free
+    instead; that is where a host is itself a guest on such a network. That network is started also
+    by O(optional=true).
   - The host's own bridges are used (O(mode=bridge)), and never made.
 author:
   - Maglica contributors (!UNKNOWN)
@@ -46,7 +47,8 @@ options:
       - The host's own IPv4 address in the network with the length of its prefix, such as
         V(192.0.2.1/24).
       - A network of O(mode=nat) that is made without one takes C(192.168.122.1/24), or the next
-        such network that is free, and has DHCP give its addresses.
+        such network that is free (up to C(192.168.254.0/24), then the same in C(172.30) and
+        C(10.254)), and has DHCP give its addresses.
     type: str
   dhcp:
     description:
@@ -132,8 +134,8 @@ xml:
   type: str
   sample: "<network> … </network>"
 msg:
-  description: Which subnet it got.
-  returned: when it is moved to a subnet that is free
+  description: Which subnet it got, or why it does not run.
+  returned: when it is moved to a subnet that is free, or by O(optional=true)
   type: str
 """
 

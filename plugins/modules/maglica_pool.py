@@ -96,8 +96,8 @@ xml:
   type: str
   sample: "<pool type='dir'> … </pool>"
 msg:
-  description: Why none is made.
-  returned: when another pool has C(/var/lib/libvirt/images)
+  description: Why none is made, or it does not run.
+  returned: when another pool has C(/var/lib/libvirt/images), or by O(optional=true)
   type: str
 """
 

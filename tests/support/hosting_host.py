@@ -31,6 +31,7 @@ class HostingHost:
         self.folder = folder
         self.devices = folder / "devices"
         self.devices.mkdir()
+        self.dnsmasq = folder / "d" / "lib" / "dnsmasq"
         self._network = star.name(1)
         self.uri = uri
         self.connection = libvirt.open(uri)
@@ -42,6 +43,7 @@ class HostingHost:
         with contextlib.ExitStack() as stack:
             stack.enter_context(netns.inside(self._network))
             stack.enter_context(mock.patch.object(networks, "DEVICES", self.devices))
+            stack.enter_context(mock.patch.object(networks, "DNSMASQ", self.dnsmasq))
             stack.enter_context(patch_module_args(given))
             stack.enter_context(contextlib.redirect_stdout(told))
             stack.enter_context(contextlib.suppress(SystemExit))
@@ -63,7 +65,7 @@ class HostingHost:
             netns.ip("-n", self._network, "address", "add", address, "dev", name)
 
     def clear(self) -> None:
-        """Remove all pools, networks and bridges."""
+        """Remove all pools, networks and bridges, and the traces of networks that have run."""
         both = (self.connection.listAllStoragePools(0), self.connection.listAllNetworks(0))
         for each in (each for one in both for each in one):
             if each.isActive():
@@ -74,3 +76,4 @@ class HostingHost:
             if (device / "bridge").exists():
                 netns.ip("-n", self._network, "link", "del", device.name)
             shutil.rmtree(device)
+        shutil.rmtree(self.dnsmasq, ignore_errors=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 from importlib import import_module
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from maglica.hosting.network import NetworkDefinition
 from maglica.hosting.pool import PoolDefinition
 from support.hosting_host import HostingHost
 
+SHIPPED = Path("/usr/share/libvirt/networks/default.xml")
 DEVICE = "/dev/disk/by-label/fast"
 LAB = {
     **{"name": "lab", "mode": "route", "address": "10.214.7.1/24", "domain": "lab.example.jp"},
@@ -39,6 +41,15 @@ def refuses(host: HostingHost, module: str, **options: Any) -> str:
     foreseen = host.run(module, _ansible_check_mode=True, **options)
     result = host.run(module, **options)
     assert (foreseen, result.get("failed")) == (result, True), result
+    return str(result["msg"])
+
+
+def leaves(host: HostingHost, module: str, **options: Any) -> str:
+    """Run a module in check mode and really, which change nothing; return what both say."""
+    foreseen = host.run(module, _ansible_check_mode=True, optional=True, **options)
+    result = host.run(module, optional=True, **options)
+    assert (foreseen, result.get("changed"), result.get("active")) == (result, False, False), result
+    assert result["msg"] in str(result["warnings"])
     return str(result["msg"])
 
 
@@ -113,7 +124,7 @@ def test_the_usual_pool_is_not_made_where_another_has_its_folder(host: HostingHo
 def test_a_network_is_not_started_over_what_the_host_has(host: HostingHost) -> None:
     host.bridge("br0", "192.168.122.9/24")
     (host.devices / "eth7").mkdir()
-    shipped = Path("/usr/share/libvirt/networks/default.xml").read_text()
+    shipped = SHIPPED.read_text()
     theirs = shipped.replace("<name>default", "<name>theirs")
     host.connection.networkDefineXML(theirs)
     said = refuses(host, "maglica_network", name="theirs")
@@ -129,13 +140,75 @@ def test_a_network_is_not_started_over_what_the_host_has(host: HostingHost) -> N
 
 def test_the_network_that_the_package_brings_is_moved_to_a_free_subnet(host: HostingHost) -> None:
     host.bridge("br0", "192.168.122.9/24")
-    shipped = Path("/usr/share/libvirt/networks/default.xml").read_text()
+    shipped = SHIPPED.read_text()
     uuid = host.connection.networkDefineXML(shipped).UUIDString()
     result = settles(host, "maglica_network", name="default")
     assert "gets 192.168.123.0/24: 192.168.122.0/24 is in use" in result["msg"]
     made = host.connection.networkLookupByName("default")
     assert (made.UUIDString(), made.isActive()) == (uuid, 1)
     assert network.read(made.XMLDesc(1)).address == "192.168.123.1/24"
+
+
+def test_where_all_of_192_168_is_routed_another_block_is_taken(host: HostingHost) -> None:
+    host.bridge("br0", "192.168.1.9/16")
+    host.connection.networkDefineXML(SHIPPED.read_text())
+    result = settles(host, "maglica_network", name="default", optional=True)
+    assert "gets 172.30.122.0/24: 192.168.122.0/24 is in use" in result["msg"]
+    assert host.connection.networkLookupByName("default").isActive()
+
+
+def test_what_the_host_may_do_without_is_no_failure(host: HostingHost) -> None:
+    host.bridge("virbr0")
+    host.connection.networkDefineXML(SHIPPED.read_text())
+    before = host.definitions()
+    assert "has a device virbr0 of its own" in leaves(host, "maglica_network", name="default")
+    said = leaves(host, "maglica_pool", name="other", path=str(host.folder), mode="0711")
+    assert "is there, and mode is 0700, not 0711" in said
+    assert host.definitions() == before
+
+
+def test_what_somebody_has_stopped_stays_so_unless_it_is_asked_for(host: HostingHost) -> None:
+    (host.folder / "stopped").mkdir()
+    xml = "<pool type='dir'><name>default</name><target><path>{}</path></target></pool>"
+    stopped = [
+        host.connection.storagePoolDefineXML(xml.format(host.folder / "stopped")),
+        host.connection.networkDefineXML(SHIPPED.read_text()),
+    ]
+    stopped[1].create()
+    # While it runs there is nothing to say; that it does not start with the host is their business.
+    running = host.run("maglica_network", name="default", optional=True)
+    assert (running["changed"], running["autostart"], "msg" in running) == (False,) * 3
+    stopped[1].destroy()
+    for noun in ("pool", "network"):
+        said = leaves(host, f"maglica_{noun}", name="default")
+        assert f"{noun} default of host " in said
+        assert "does not run, and stays so, for Maglica has not made it" in said
+    assert [each.isActive() for each in stopped] == [0, 0]
+    for noun in ("pool", "network"):
+        settles(host, f"maglica_{noun}", name="default")
+    assert [each.isActive() for each in stopped] == [1, 1]
+
+
+def test_what_maglica_has_made_is_started_again(host: HostingHost) -> None:
+    for noun, options in ("pool", {"path": str(host.folder / "p")}), ("network", {}):
+        made = settles(host, f"maglica_{noun}", name="a", optional=True, **options)
+        assert made["active"]
+    host.connection.storagePoolLookupByName("a").destroy()
+    host.connection.networkLookupByName("a").destroy()
+    for noun in ("pool", "network"):
+        assert settles(host, f"maglica_{noun}", name="a", optional=True)["active"]
+
+
+@pytest.mark.parametrize("cut", ["networkDefineXML", "setAutostart"])
+def test_a_package_s_network_is_started_after_a_cut(host: HostingHost, cut: str) -> None:
+    """What a run has done of it before it was cut off is not taken for somebody's."""
+    host.bridge("br0", "192.168.122.9/24")
+    there = host.connection.networkDefineXML(SHIPPED.read_text())
+    if cut == "networkDefineXML":
+        moved = network.with_subnet(network.read(there.XMLDesc(0)), IPv4Network("10.9.9.0/24"))
+        there = host.connection.networkDefineXML(network.xml(moved, there.UUIDString()))
+    there.setAutostart(cut == "setAutostart")
+    assert settles(host, "maglica_network", name="default", optional=True)["active"]
 
 
 @pytest.mark.parametrize("name", ["maglica_pool", "maglica_network"])

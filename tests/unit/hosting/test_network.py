@@ -70,8 +70,13 @@ def test_a_network_without_an_address_gets_a_free_one() -> None:
         made = network.complete(NetworkDefinition("a"), [IPv4Network(net) for net in taken])
         assert (made.mode, made.address) == ("nat", f"192.168.{third}.1/24")
         assert made.dhcp == (f"192.168.{third}.2", f"192.168.{third}.254")
+    routed = [IPv4Network("192.168.0.0/16")]
+    for block, second in ("172.16.0.0/12", "172.30"), ("10.0.0.0/8", "10.254"):
+        made = network.complete(NetworkDefinition("a"), routed)
+        assert made.address == f"{second}.122.1/24"
+        routed.append(IPv4Network(block))
     with pytest.raises(ConfigInvalid, match="are in use"):
-        network.complete(NetworkDefinition("a"), [IPv4Network("192.168.0.0/16")])
+        network.complete(NetworkDefinition("a"), routed)
 
 
 @pytest.mark.parametrize(
@@ -127,3 +132,4 @@ def test_a_package_s_network_is_known_until_something_is_added() -> None:
     fixed = "<dhcp><host mac='52:54:00:00:00:01' ip='192.168.122.9'/>"
     for old, new in ("<dhcp>", fixed), ("virbr0", "virbr1"), ("254", "99"):
         assert not network.is_as_shipped(SHOWN.replace(old, new), SHIPPED)
+    assert network.is_as_shipped(SHOWN.replace("192.168.122", "10.254.122"), SHIPPED)

@@ -20,8 +20,10 @@ from . import definition
 MODES = ("nat", "route", "isolated", "bridge")
 # Modes in which libvirt makes the bridge.
 _OWN_BRIDGE = ("nat", "route", "isolated")
-# Where a network goes whose address is not said: libvirt's own first, then its neighbours.
-_SUBNETS = [IPv4Network(f"192.168.{third}.0/24") for third in range(122, 255)]
+# Where a network goes whose address is not said: libvirt's own first, then its neighbours, then the
+# same in two other blocks, where a way to all of 192.168.0.0/16 is in use.
+_BLOCKS = ("192.168", "172.30", "10.254")
+_SUBNETS = [IPv4Network(f"{two}.{third}.0/24") for two in _BLOCKS for third in range(122, 255)]
 _DNSMASQ = "http://libvirt.org/schemas/network/dnsmasq/1.0"
 # What libvirt shows of a network that has no more than its mode, a bridge and a range.
 _SHIPPED_TAGS = {
@@ -146,8 +148,8 @@ def complete(wanted: NetworkDefinition, taken: Collection[IPv4Network]) -> Netwo
         subnet = free_subnet(taken)
         if subnet is None:
             raise ConfigInvalid(
-                f"network {wanted.name} has no address, and all of {_SUBNETS[0]} to {_SUBNETS[-1]}"
-                " are in use: give it the address of a free network"
+                f"network {wanted.name} has no address, and all of 122 to 254 in"
+                f" {', '.join(_BLOCKS)} are in use: give it the address of a free network"
             )
         return with_subnet(wanted, subnet)
     return wanted
@@ -243,9 +245,12 @@ def differences(wanted: NetworkDefinition, there: NetworkDefinition) -> list[str
 
 
 def is_as_shipped(text: str, shipped: str) -> bool:
-    """Tell whether a network is as a package has defined it, and nobody added anything."""
+    """Tell whether a network is as a package has defined it, perhaps moved to another subnet."""
     tags = {each.tag for each in ET.fromstring(text).iter()}  # noqa: S314 - as in read
-    return tags <= _SHIPPED_TAGS and read(text) == read(shipped)
+    there, brought = read(text), read(shipped)
+    if there.subnet:
+        brought = with_subnet(brought, there.subnet)
+    return tags <= _SHIPPED_TAGS and there == brought
 
 
 def subnets_of_routes(table: str) -> list[tuple[str, IPv4Network]]:

@@ -18,19 +18,34 @@ from .pool import PoolDefinition
 from .present import POOL, Change, Hosting, State
 
 
-def plan(hosting: Hosting, wanted: PoolDefinition, autostart: bool) -> Change:
-    """Return what has to be done. Raises ConfigInvalid if what is there stands against it."""
+def plan(hosting: Hosting, wanted: PoolDefinition, autostart: bool, optional: bool) -> Change:
+    """Return what has to be done. Raises ConfigInvalid if what is there stands against it.
+
+    ``optional``: what somebody else has made stays as it is, and what stands against it is noted.
+    """
     forms.check(wanted)
+    try:
+        return _plan(hosting, wanted, autostart, optional)
+    except ConfigInvalid as error:
+        if not optional:
+            raise
+        return hosting.without(POOL, wanted.name, str(error))
+
+
+def _plan(hosting: Hosting, wanted: PoolDefinition, autostart: bool, optional: bool) -> Change:
     found = hosting.find(POOL, wanted.name)
-    if found is not None:
-        before = hosting.state(POOL, found)
-        differences = forms.differences(wanted, forms.read(before.xml))
-        if differences:
-            raise ConfigInvalid(
-                f"pool {wanted.name} of host {hosting.host} is there, and {'; '.join(differences)}."
-                " It is not changed: say what it is, or take another name"
-            )
-        return Change(before, State(before.xml, True, autostart), found.UUIDString())
+    if found is None:
+        return _new(hosting, wanted, autostart)
+    before, uuid = hosting.state(POOL, found), found.UUIDString()
+    there = forms.read(before.xml)
+    hosting.check_there(POOL, found, forms.differences(wanted, there))
+    if optional and there.uuid != uuid:
+        hosting.check_runs(POOL, wanted.name, before)
+        return Change(before, before, uuid)
+    return Change(before, State(before.xml, True, autostart), uuid)
+
+
+def _new(hosting: Hosting, wanted: PoolDefinition, autostart: bool) -> Change:
     made = forms.complete(wanted)
     on_path = _on_path(hosting, made)
     if on_path is None:
@@ -38,7 +53,7 @@ def plan(hosting: Hosting, wanted: PoolDefinition, autostart: bool) -> Change:
         return Change(State(), State(forms.xml(made), True, autostart), made.uuid)
     if wanted.path is None:
         note = f"pool {made.name} is not made: {on_path} of host {hosting.host} has {made.path}"
-        return Change(State(), State(), "", note)
+        return Change(State(), State(), "", note, is_as_good=True)
     raise ConfigInvalid(
         f"pool {made.name} of host {hosting.host} can't have {made.path}: pool {on_path} has it."
         " Two pools would each take the other's volumes for their own"

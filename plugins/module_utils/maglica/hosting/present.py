@@ -7,6 +7,7 @@ What is there is never changed: that it is not as it is wanted is an error that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +61,16 @@ class State:
 
 @dataclass(frozen=True)
 class Change:
-    """What there is, and what there shall be. ``note`` is to be told to the user."""
+    """What there is, and what there shall be.
+
+    ``note`` is to be told to the user, ``is_as_good``: there is no need to warn of it.
+    """
 
     before: State
     after: State
     uuid: str
     note: str = ""
+    is_as_good: bool = False
 
     @property
     def changed(self) -> bool:
@@ -105,14 +110,42 @@ class Hosting:
             return [defined(each) for each in getattr(self._connection, kind.list_all)(0)]
 
     def state(self, kind: Kind, found: Any) -> State:
-        """Return how a pool or network is. Raises ConfigInvalid if it goes with its end."""
+        """Return how a pool or network is."""
         with local.errors(f"read a {kind.noun}", self.host):
-            if not found.isPersistent():
-                raise ConfigInvalid(
-                    f"{kind.noun} {found.name()} of host {self.host} is transient: it is gone when"
-                    " it ends. Define it, or take another name"
-                )
-            return State(defined(found), bool(found.isActive()), bool(found.autostart()))
+            autostart = found.isPersistent() and found.autostart()
+            return State(defined(found), bool(found.isActive()), bool(autostart))
+
+    def check_there(self, kind: Kind, found: Any, differences: Sequence[str]) -> None:
+        """Raise ConfigInvalid if what is there goes with its end, or is not as it is wanted."""
+        subject = f"{kind.noun} {found.name()} of host {self.host}"
+        with local.errors(f"read a {kind.noun}", self.host):
+            is_persistent = found.isPersistent()
+        if not is_persistent:
+            raise ConfigInvalid(
+                f"{subject} is transient: it is gone when it ends. Define it, or take another name"
+            )
+        if differences:
+            raise ConfigInvalid(
+                f"{subject} is there, and {'; '.join(differences)}. It is not changed: say what it"
+                " is, or take another name"
+            )
+
+    def check_runs(self, kind: Kind, name: str, state: State) -> None:
+        """Raise ConfigInvalid if one that somebody else has made does not run: it stays so."""
+        if not state.active:
+            raise ConfigInvalid(
+                f"{kind.noun} {name} of host {self.host} does not run, and stays so, for Maglica"
+                " has not made it. To have it run, start it yourself, or name it without"
+                f" `optional`, as in libvirtd_{kind.noun}s: [{{name: {name}}}]"
+            )
+
+    def without(self, kind: Kind, name: str, why: str) -> Change:
+        """Return that all stays as it is."""
+        found = self.find(kind, name)
+        if found is None:
+            return Change(State(), State(), "", why)
+        state = self.state(kind, found)
+        return Change(state, state, found.UUIDString(), why)
 
     def apply(self, kind: Kind, name: str, change: Change, build: bool = False) -> None:
         """Do what is lacking; ``build``: make the folder of a pool first."""
@@ -123,13 +156,13 @@ class Hosting:
         if build:
             with local.errors(f"make the folder of pool {name}", self.host):
                 found.build()
-        if change.after.active and not change.before.active:
-            with local.errors(f"start {kind.noun} {name}", self.host):
-                found.create()
-        # Last, since it tells that the rest was done.
+        # Before it runs: one that has run and does not is taken for one that was stopped.
         if change.after.autostart != change.before.autostart:
             with local.errors(f"set whether {kind.noun} {name} starts with the host", self.host):
                 found.setAutostart(change.after.autostart)
+        if change.after.active and not change.before.active:
+            with local.errors(f"start {kind.noun} {name}", self.host):
+                found.create()
 
 
 def defined(found: Any) -> str:
