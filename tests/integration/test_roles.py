@@ -192,6 +192,22 @@ def test_an_account_of_somebody_is_not_made_the_client_workers(machine: Deployme
     assert machine.deploy([user], "--check")
 
 
+def test_a_host_that_is_at_work_keeps_its_key(machine: Deployment) -> None:
+    """Also where the client worker knows nothing of it, as with a journal that was lost."""
+    run = machine.folder / "library" / "current" / "maglica" / "run.py"
+    run.parent.mkdir(parents=True)
+    run.write_text('print(\'{"requests": ["5e7ff7a6"], "bases": []}\')\n')
+    for name in ("host_worker.sqlite", "host_worker.key", "host_worker.conf"):
+        (machine.folder / name).touch()
+    folder = str(machine.folder)
+    machine.variables.update(maglica_config_dir=folder, host_worker_state_dir=folder)
+    role = {"name": "maglica.cloud.host_worker", "tasks_from": "remove.yml"}
+    went_well, output = machine.run([{"ansible.builtin.include_role": role}], "--check")
+    assert not went_well
+    assert "has requests that have not ended: 5e7ff7a6." in " ".join(output.split())
+    assert "Look for the client worker" not in output
+
+
 def test_what_can_t_work_is_refused_before_anything_is_made(machine: Deployment) -> None:
     def refused(**variables: Any) -> dict[str, Any]:
         return {
