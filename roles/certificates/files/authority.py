@@ -15,6 +15,7 @@ Of a request nothing is taken but its key, whose owner has shown that the secret
 the certificate says is what this is told by the play, which takes it from the inventory.
 """
 
+import base64
 import contextlib
 import datetime
 import fcntl
@@ -149,17 +150,32 @@ def read(name):
 
 
 def entries():
-    """Return what the index knows: (state, serial number, subject) of each certificate."""
-    lines = [line.split("\t") for line in read("index.txt").splitlines()]
-    # OpenSSL puts a backslash before a plus sign there.
-    return [(fields[0], fields[3], fields[5].replace("\\", "")) for fields in lines]
+    """Return the lines of the index, as lists of fields, the oldest certificate first."""
+    return [line.split("\t") for line in read("index.txt").splitlines()]
 
 
 def good(whose):
-    """Return the files of an owner's certificates that were not taken back."""
-    return [
-        f"issued/{serial}.pem" for state, serial, who in entries() if (state, who) == ("V", whose)
-    ]
+    """Return the serial numbers of an owner's certificates that were not taken back."""
+    return [fields[3] for fields in entries() if (fields[0], owner(fields)) == ("V", whose)]
+
+
+def owner(fields):
+    # OpenSSL puts a backslash before a plus sign there.
+    return fields[5].replace("\\", "")
+
+
+def issued(serial):
+    """Return a certificate, or "" where its file is lost."""
+    return read(f"issued/{serial}.pem")
+
+
+def has_key(certificate, key):
+    """Tell whether a certificate is for a key. It has it as it is."""
+    certificate, key = (
+        base64.b64decode("".join(line for line in pem.splitlines() if "-----" not in line))
+        for pem in (certificate, key)
+    )
+    return key in certificate
 
 
 def days_left(certificate):
@@ -199,9 +215,9 @@ def lacking(asked):
     held = asked["certificate"].strip()
     if not held:
         return "there is none"
-    if held not in [read(path).strip() for path in good(asked["subject"])]:
+    if held not in [issued(serial).strip() for serial in good(asked["subject"])]:
         return "it is not one that this authority gave, and that is good still"
-    if openssl("x509", "-noout", "-pubkey", text=held) != asked["key"]:
+    if not has_key(held, asked["key"]):
         return "it is for another key"
     if asked["kind"] == "host" and names_in(held) != asked["names"]:
         return "the names have changed"
@@ -226,18 +242,24 @@ def issue(asked):
         names=f"subjectAltName = {text}" if text else "",
     )
     pathlib.Path("request.pem").unlink()
-    revoke(asked["subject"], but=asked["key"])
+    others = [each for each in good(asked["subject"]) if not has_key(issued(each), asked["key"])]
+    revoke(others)
     return made
 
 
-def revoke(whose, but=None):
-    """Take back all certificates of an owner, but those of one key; tell whether there was one."""
-    revoked = False
-    for path in good(whose):
-        if openssl("x509", "-noout", "-pubkey", text=read(path)) != but:
-            openssl("ca", "-batch", "-revoke", path)
-            revoked = True
-    return revoked
+def revoke(serials):
+    """Note certificates as taken back, by their serial numbers; tell whether there were any.
+
+    ``openssl ca -revoke`` wants their files, but the index is all that the list is made of.
+    """
+    if serials:
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%y%m%d%H%M%SZ")
+        lines = entries()
+        for fields in lines:
+            if fields[3] in serials:
+                fields[0], fields[2] = "R", now
+        put("index.txt", "".join("\t".join(fields) + "\n" for fields in lines))
+    return bool(serials)
 
 
 def list_revoked():
@@ -247,7 +269,7 @@ def list_revoked():
     if path.exists():
         shown = openssl("crl", "-noout", "-text", text=path.read_text())
         listed = set(re.findall(r"Serial Number: ([0-9A-F]+)", shown))
-    if listed == {serial for state, serial, _owner in entries() if state == "R"}:
+    if listed == {fields[3] for fields in entries() if fields[0] == "R"}:
         return False
     if not number.exists():
         put(number, "01\n")
@@ -275,7 +297,7 @@ def act(verb, asked, check):
     elif verb == "revoke" and check:
         changed = bool(good(asked["subject"]))
     elif verb == "revoke":
-        changed = revoke(asked["subject"]) or changed
+        changed = revoke(good(asked["subject"])) or changed
     if not check:
         changed = list_revoked() or changed
     return changed, why, made
@@ -296,7 +318,7 @@ def main():
             fcntl.flock(lock, fcntl.LOCK_EX)
             answer["changed"], answer["why"], answer["certificate"] = act(verb, asked, check)
             start = subject("host", "x")[:-1]
-            owners = {owner for state, _serial, owner in entries() if state == "V"}
+            owners = {owner(fields) for fields in entries() if fields[0] == "V"}
             answer["hosts"] = sorted(o[len(start) :] for o in owners if o.startswith(start))
         answer["authority"], answer["revoked"] = read("cacert.pem"), read("cacrl.pem")
     print(json.dumps(answer))

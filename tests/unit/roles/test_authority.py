@@ -130,3 +130,17 @@ def test_what_can_t_be_signed_is_refused(authority: Authority) -> None:
     assert "openssl req -noout failed" in refused(**{**KVM0, "request": "nonsense"})
     ending = refused(**{**KVM0, "request": key, "renew_days": 3651})
     assert "The authority itself ends in 36" in ending
+
+
+def test_a_certificate_whose_file_is_lost_keeps_nobody_from_anything(authority: Authority) -> None:
+    lost = authority.do("issue", request=request(), certificate="", **ALICE)["certificate"]
+    for file in (authority.folder / "issued").iterdir():
+        file.unlink()
+    key = request()
+    made = authority.do("issue", request=key, certificate="", **ALICE)["certificate"]
+    assert [authority.is_good(each) for each in (lost, made)] == [False, True]
+    for file in (authority.folder / "issued").iterdir():
+        file.unlink()
+    assert authority.do("revoke", **ALICE)["changed"]
+    assert [authority.is_good(each) for each in (lost, made)] == [False, False]
+    assert not authority.do("revoke", **ALICE)["changed"]
