@@ -31,7 +31,7 @@ def defaults(role: Path) -> dict[str, Any]:
 
 def read_by(role: Path) -> set[str]:
     """Return the variables that come from outside of all roles, be it of another host."""
-    found = set(_in_value(defaults(role)))
+    found = {*_in_value(defaults(role)), *_in_value(own(role))}
     for file in sorted(role.glob("tasks/*.yml")):
         found.update(_in_value(yaml.safe_load(file.read_text())))
     for file in sorted(role.glob("templates/*.j2")):

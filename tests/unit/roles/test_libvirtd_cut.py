@@ -42,6 +42,32 @@ def test_certificates_and_folders_that_are_gone_are_no_hindrance(tmp_path: Path)
     assert (kept.exists(), empty.exists(), (pki / "folders").exists()) == (True, False, False)
 
 
+def test_certificates_are_taken_away_also_where_it_was_not_written_that_they_are_used(
+    tmp_path: Path,
+) -> None:
+    """A deployment was cut off between the two. What is somebody's own stays."""
+    cloud, pki, places = Deployment(tmp_path), tmp_path / "pki", tmp_path / "places"
+    certificates = []
+    for file in ("cacert.pem", "cacrl.pem", "servercert.pem", "serverkey.pem"):
+        for folder in (pki, places):
+            folder.mkdir(exist_ok=True)
+        (pki / file).touch()
+        (places / file).symlink_to(pki / file)
+        certificates.append({"place": str(places / file), "ours": str(pki / file)})
+    for file, put in (("cacert.pem", "symlink_to"), ("cacrl.pem", "hardlink_to")):
+        (places / file).unlink()
+        getattr(places / file, put)(tmp_path / "client_worker.pub")
+    (pki / "folders").write_text(f"{places}\n")
+    role = {"name": "maglica.cloud.libvirtd", "tasks_from": "remove.yml"}
+    places_here = {"libvirtd_certificates": certificates, "maglica_config_dir": str(tmp_path)}
+    cloud.variables["certificates_ca_dir"] = str(tmp_path / "ca")
+    removing = {"ansible.builtin.include_role": role, "vars": places_here}
+    assert cloud.deploy([removing])
+    assert sorted(each.name for each in places.iterdir()) == ["cacert.pem", "cacrl.pem"]
+    assert not pki.exists()
+    assert not cloud.deploy([removing])
+
+
 @pytest.mark.parametrize(
     ("active", "wanted", "unwanted", "started"),
     [
