@@ -16,6 +16,7 @@ from maglica.client_worker.backup import archive, main, put_back
 from maglica.client_worker.journal import Journal
 from maglica.model.errors import ConfigInvalid
 from maglica.model.request import Request, State
+from maglica.system.locks import Lock
 from maglica.wire import keys
 from support.reports import clone
 
@@ -58,6 +59,23 @@ def test_it_is_for_its_owner_only_and_says_what_it_has(
     # Nothing of it is left, and the worker goes on.
     assert not [path for path in machine.files() if "backup" in path]
     cell.clone("vm1")
+
+
+def test_the_authority_is_copied_while_it_does_nothing(
+    machine: Machine, cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.ca.mkdir()
+    (machine.ca / "lock").touch()
+    write = archive.write
+
+    def looking(*arguments: Any, **facts: Any) -> archive.Manifest:
+        with pytest.raises(BlockingIOError):
+            Lock(machine.ca / "lock", wait=False)
+        return write(*arguments, **facts)
+
+    monkeypatch.setattr(archive, "write", looking)
+    assert machine.make(tmp_path / "backup.tar.gz") == 0
+    Lock(machine.ca / "lock", wait=False).close()
 
 
 def test_without_a_target_nothing_is_made(machine: Machine, cell: Cell, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 from ...config import config
 from ...model.errors import ConfigInvalid, JournalFailed, MaglicaError
 from ...model.moment import Moment
+from ...system import locks
 from . import archive, journal_copy
 from .put_back import ACCESS, CA, KEY, PUBLIC, Places, put_back
 
@@ -87,8 +88,8 @@ def _make(options: argparse.Namespace) -> dict[str, Any]:
     files.append(("access", service.access_file))
     registered = service.access_file.with_name(ACCESS)
     files += [(f"{ACCESS}/{path.name}", path) for path in _files(registered)]
-    files += [(f"{CA}/{path.relative_to(options.ca)}", path) for path in _files(options.ca)]
-    with _copied(service.journal) as (summary, copy):
+    with _copied(service.journal) as (summary, copy), _still(options.ca):
+        files += [(f"{CA}/{path.relative_to(options.ca)}", path) for path in _files(options.ca)]
         manifest = archive.write(
             options.to,
             [(archive.JOURNAL, copy), *files],
@@ -122,6 +123,12 @@ def _restore(options: argparse.Namespace) -> dict[str, Any]:
     facts = asdict(manifest)
     del facts["files"]
     return {**facts, **done}
+
+
+def _still(authority: Path) -> AbstractContextManager[object]:
+    """Keep the authority, if there is one, as it is: by the lock of the role certificates."""
+    lock = authority / "lock"
+    return locks.held(lock) if lock.exists() else nullcontext()
 
 
 def _files(folder: Path) -> list[Path]:
