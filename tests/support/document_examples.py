@@ -88,7 +88,7 @@ _DOCS: tuple[Row, ...] = (
     (
         "commands.md",
         "maglica completion",
-        "unit/cli/test_main.py::test_a_shell_is_told_how_to_complete",
+        "unit/cli/test_completion.py::test_a_shell_is_told_how_to_complete",
     ),
     ("images.md", "name: debian-13", f"{_VM}::test_tasks_with_images"),
     ("images.md", "hosts: [kvm0", f"{_VM}::test_tasks_with_images"),

@@ -7,20 +7,15 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from maglica.cli import completion, exits
+from maglica.cli import exits
 from maglica.cli.console import Console, NotConfirmed
 from maglica.model import errors
 from support.cli_runs import CLONE, UUID, Ran
 from support.fake_client import FakeClient
-
-RUN = Path(__file__).resolve().parents[3] / "plugins/module_utils/maglica/run.py"
 
 
 def test_json_is_values_only(run: Callable[..., Ran]) -> None:
@@ -129,50 +124,6 @@ def test_help_is_there(run: Callable[..., Ran], words: list[str]) -> None:
     ran = run(*words, "--help")
     assert ran.status == 0
     assert ran.out.startswith(f"usage: {' '.join(['maglica', *words])} [-h]")
-
-
-def test_a_shell_is_told_how_to_complete(run: Callable[..., Ran], tmp_path: Path) -> None:
-    nowhere = tmp_path / "none.conf"
-    for shell in completion.SHELLS:
-        ran = run("completion", shell, config=nowhere)
-        assert (ran.status, "_python_argcomplete maglica" in ran.out, ran.err) == (0, True, "")
-    assert run("completion", "tcsh", config=nowhere).status == 2
-
-
-def test_completion_needs_a_package(
-    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "argcomplete", None)
-    ran = run("completion", "bash")
-    assert (ran.status, ran.out) == (2, "")
-    assert "argcomplete (Debian: python3-argcomplete)" in ran.err
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("maglica v", {"vm"}),
-        ("maglica vm re", {"remove", "resize", "restart"}),
-        ("maglica vm clone --cust", {"--customize"}),
-        ("maglica request list --state q", {"queued"}),
-    ],
-)
-def test_a_command_line_is_completed(tmp_path: Path, line: str, words: set[str]) -> None:
-    found = tmp_path / "found"
-    subprocess.run(
-        [sys.executable, RUN, "maglica.cli.main"],
-        check=True,
-        env={
-            **os.environ,
-            "_ARGCOMPLETE": "1",
-            "_ARGCOMPLETE_IFS": "\n",
-            "_ARGCOMPLETE_SUPPRESS_SPACE": "1",
-            "_ARGCOMPLETE_STDOUT_FILENAME": str(found),
-            "COMP_LINE": line,
-            "COMP_POINT": str(len(line)),
-        },
-    )
-    assert {word.strip() for word in found.read_text().split("\n")} == words
 
 
 def test_what_can_not_be_said_ends_nothing() -> None:

@@ -18,6 +18,7 @@ from ..config import chosen
 from ..config.config import Config
 from ..fleet.source import Access, Fleet
 from ..model.errors import MaglicaError
+from ..model.request import HostStatus
 from ..wire.client import Client
 from . import completion, exits, host, image, request, status, vm
 from .console import Cloud, Console, Unwritten
@@ -32,7 +33,12 @@ def main(
 ) -> int:
     """Run one command line and return its exit status."""
     parser = _parser()
-    completion.offer(parser)
+
+    def known(asked: argparse.Namespace) -> Sequence[HostStatus]:
+        with make_client(_config(asked)) as client:
+            return client.hosts()
+
+    completion.offer(parser, known)
     options = parser.parse_args(arguments)
     # Either is None when it is closed: then nobody wants to read it.
     out, err = (stream or io.StringIO() for stream in (sys.stdout, sys.stderr))
@@ -45,7 +51,7 @@ def main(
             # Without a configuration, which there may not be yet.
             console.show(None, options.write(options))
             return Exit.DONE
-        loaded = chosen.find({name: getattr(options, name, None) for name in chosen.VARIABLES})
+        loaded = _config(options)
         with make_client(loaded) as client:
             ended: Exit | None = options.run(Cloud(loaded, client, make_fleet), options, console)
     except MaglicaError as error:
@@ -61,6 +67,10 @@ def main(
             console.say(f"maglica: cannot write the results: {error}")
         return Exit.FAILED
     return Exit.DONE if ended is None else ended
+
+
+def _config(options: argparse.Namespace) -> Config:
+    return chosen.find({name: getattr(options, name, None) for name in chosen.VARIABLES})
 
 
 def _parser() -> argparse.ArgumentParser:
