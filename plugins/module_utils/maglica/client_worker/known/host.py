@@ -6,10 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...model.reported import ReportedDomain
-from ...model.request import DomainSummary
 from ..placement.candidates import Holdings
-from .news import News
+from .news import News, Told
 from .reservations import Reservations
 
 
@@ -27,14 +25,7 @@ class Host:
     reservations: Reservations = field(default_factory=Reservations)
     news: News = field(default_factory=News)
 
-    def tell(
-        self,
-        uuid: str,
-        domain: DomainSummary | None,
-        shown: ReportedDomain | None,
-        ended: float,
-        now: float,
-    ) -> None:
+    def tell(self, told: Told) -> None:
         """Take in how a result leaves a vm, unless the last report was made after that."""
-        if self.holdings is None or not ended or self.holdings.report.taken <= ended:
-            self.news.tell(uuid, domain, shown, ended, now)
+        if self.holdings is None or not told.ended or self.holdings.report.taken <= told.ended:
+            self.news.tell(told)

@@ -19,7 +19,7 @@ from ...verbs.verb import Takes
 from ..placement.candidates import Candidate, Holdings
 from .expected import Expected, complaint
 from .host import Host
-from .news import left_by, shown_by
+from .news import Told, left_by, shown_by
 from .reports import Place, Reports
 from .workers import Workers
 
@@ -279,7 +279,7 @@ class KnownHosts:
             before = next((each for each in report.domains if each.uuid == vm.uuid), None)
             known = host.news.shown().get(vm.uuid) or self.reports.domain(vm.host, vm.uuid)
             shown = shown_by(vm, known)
-            host.tell(vm.uuid, left_by(vm, before), shown, ended, now)
+            host.tell(Told(vm.uuid, left_by(vm, before), shown, ended, now))
 
     def shown(self, name: str) -> HostReport:
         """Return a host's last report, with what results have said since."""
@@ -293,7 +293,7 @@ class KnownHosts:
         host = self._hosts.get(name)
         if host is None:
             return
-        host.tell(uuid, None, None, ended, now)
+        host.tell(Told(uuid, None, None, ended, now))
         # One that was made and removed before a report has shown it.
         for vm in host.reservations.gone(uuid):
             self._promised.pop(vm, None)

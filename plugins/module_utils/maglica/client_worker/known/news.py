@@ -24,11 +24,13 @@ _NOT_SAME = ("interfaces", "disks", "versions", "next_vcpus", "next_memory_mib")
 
 
 @dataclass(frozen=True)
-class _Told:
-    """A domain as a result left it, and as lists show it then, None if it is gone. ``ended`` is
-    when, by the host's clock (0: not known), ``heard`` is when the result came.
+class Told:
+    """A domain of that UUID as a result left it, and as lists show it then, None if it is gone.
+
+    ``ended`` is when, by the host's clock (0: not known), ``heard`` is when the result came.
     """
 
+    uuid: str
     domain: DomainSummary | None
     shown: ReportedDomain | None
     ended: float
@@ -39,18 +41,11 @@ class News:
     """The news of one host, by the vms' UUIDs. Times named ``now`` are monotonic."""
 
     def __init__(self) -> None:
-        self._told: dict[str, _Told] = {}
+        self._told: dict[str, Told] = {}
 
-    def tell(
-        self,
-        uuid: str,
-        domain: DomainSummary | None,
-        shown: ReportedDomain | None,
-        ended: float,
-        now: float,
-    ) -> None:
-        """Take in how a vm is; None: it is gone."""
-        self._told[uuid] = _Told(domain, shown, ended, now)
+    def tell(self, told: Told) -> None:
+        """Take in how a vm is."""
+        self._told[told.uuid] = told
 
     def shown(self) -> dict[str, ReportedDomain | None]:
         """Return the vms of which there is news as lists show them; None: it is gone."""
