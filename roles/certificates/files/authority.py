@@ -27,6 +27,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 ORGANIZATION = "Maglica"
 # So long before now a certificate begins, for machines whose clock is behind.
@@ -271,8 +272,10 @@ def list_revoked():
         listed = set(re.findall(r"Serial Number: ([0-9A-F]+)", shown))
     if listed == {fields[3] for fields in entries() if fields[0] == "R"}:
         return False
-    if not number.exists():
-        put(number, "01\n")
+    # By the clock, so that it grows also where it was lost, or is that of a backup: hosts and users
+    # keep the list with the greater one.
+    least = max(int(read(number).strip() or "0", 16), time.time_ns() // 1_000_000)
+    put(number, f"{least:012X}\n")
     # It ends with the authority: who is not told of a new one must not shut everybody out.
     end = moment(days_left(read("cacert.pem")))
     dates = ["-crl_lastupdate", moment(-SKEW.days), "-crl_nextupdate", end]

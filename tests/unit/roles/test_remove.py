@@ -25,7 +25,6 @@ PATHS = ("dest", "path", "name")
 # What is not removed where it is made, and why.
 ELSEWHERE = {
     "{{ libvirtd_daemons.configuration }}": "its block goes where nothing is open: listen.yml",
-    "{{ certificates_folder }}/{{ item.name }}": "each file is named by its end: remove_leaf.yml",
     "{{ item.place }}": "links go only where they are ours still: no_tls.yml",
     "{{ backup_path | dirname }}": "it has backups, which are for whoever has made them",
     "{{ backup_path }}.part": "it gets its name when it is whole, and else goes at once",
