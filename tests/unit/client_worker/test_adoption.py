@@ -233,7 +233,7 @@ def test_on_the_first_day_nobody_is_waited_for_who_registers(cell: Cell) -> None
     first = cell.clone("vm0")
     # Nor when there is a vm that this journal itself has had made.
     cell.hello("kvm0", report(image(), made(first)))
-    cell.clone("vm1")
+    assert (first.host, cell.clone("vm1").host) == ("kvm0", "kvm0")
 
 
 def test_a_repetition_goes_to_the_host_that_has_its_vm(cell: Cell) -> None:

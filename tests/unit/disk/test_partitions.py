@@ -303,4 +303,5 @@ def test_no_table_is_believed_that_has_been_tampered_with(data: st.DataObject) -
 @given(st.binary(max_size=HEAD + 64), st.integers(0, 1 << 70))
 def test_no_bytes_are_too_odd(head: bytes, size: int) -> None:
     with contextlib.suppress(DiskSizeUnsupported):
-        partitions.read(head, size)
+        found = partitions.read(head, size)
+        assert all(0 < each.first <= each.last < size // SECTOR for each in found.partitions)

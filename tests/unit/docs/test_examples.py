@@ -85,7 +85,8 @@ def test_commands_can_be_given(document: str) -> None:
     for each in blocks(document, "console"):
         for program, *words in each.commands:
             if program == "maglica":
-                main._parser().parse_args(words)
+                asked = main._parser().parse_args(words)
+                assert hasattr(asked, "run") or hasattr(asked, "write")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

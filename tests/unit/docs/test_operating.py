@@ -38,7 +38,8 @@ def test_each_line_that_looks_like_a_command_is_one_of_a_program_that_is_known()
 @pytest.mark.parametrize("words", of("maglica"), ids=" ".join)
 def test_a_command_of_maglica_is_understood(words: list[str]) -> None:
     given = {"ID": "d268ad44-536b-4eae-831f-0a64f1b0c191"}
-    main._parser().parse_args([given.get(word, word) for word in words[1:]])
+    asked = main._parser().parse_args([given.get(word, word) for word in words[1:]])
+    assert callable(asked.run)
 
 
 def test_each_playbook_is_there_and_each_is_described() -> None:

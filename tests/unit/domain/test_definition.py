@@ -241,4 +241,4 @@ def test_hostile_and_broken_definitions_are_refused(xml: str, why: str) -> None:
 
 def test_deep_nesting_up_to_the_limit_is_fine() -> None:
     depth = domain_xml.MAX_DEPTH - 3
-    describe(domain("<a>" * depth + "</a>" * depth))
+    assert describe(domain("<a>" * depth + "</a>" * depth)).name == describe(domain()).name

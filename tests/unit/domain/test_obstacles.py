@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from maglica.domain.clone import check, clone
+from maglica.domain.definition import describe
 from maglica.model.errors import ImageUnsupported
 from maglica.model.request import Nic
 from support.domains import IMAGES, PLAN, definition, domain, plan
@@ -275,6 +276,12 @@ FINE_OUTSIDE = {
 }
 
 
+def clone_of(xml: str) -> str:
+    """Return the name of what a clone of that image is."""
+    check(xml)
+    return describe(clone(xml, plan(xml))).name
+
+
 @pytest.mark.parametrize("case", DEVICES)
 def test_devices_that_cannot_be_cloned(case: str) -> None:
     devices, why = DEVICES[case]
@@ -298,21 +305,22 @@ def test_other_kinds_of_domains(kind: str) -> None:
 
 @pytest.mark.parametrize("case", FINE)
 def test_what_can_be_cloned(case: str) -> None:
-    check(domain(FINE[case]))
+    assert clone_of(domain(FINE[case])) == PLAN.name
 
 
 @pytest.mark.parametrize("case", FINE_OUTSIDE)
 def test_settings_that_can_be_cloned(case: str) -> None:
-    check(domain(outside=FINE_OUTSIDE[case]))
+    assert clone_of(domain(outside=FINE_OUTSIDE[case])) == PLAN.name
 
 
 def test_harmless_options_of_qemu() -> None:
-    check(domain(outside=_argument("-cpu", "host,-vmx", "-fw_cfg", "name=opt/a,string=-drive")))
+    options = _argument("-cpu", "host,-vmx", "-fw_cfg", "name=opt/a,string=-drive")
+    assert clone_of(domain(outside=options)) == PLAN.name
 
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_the_corpus_can_be_cloned(image: str) -> None:
-    check(definition(image))
+    assert clone_of(definition(image)) == PLAN.name
 
 
 def test_interfaces_do_not_matter_when_others_are_asked_for() -> None:

@@ -35,7 +35,16 @@ def test_a_manager_that_is_not_there_is_no_error(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", address)
+    sent: list[object] = []
+    sendto = socket.socket.sendto
+
+    def noted(peer: socket.socket, data: bytes, name: str) -> int:
+        sent.append((data, name))
+        return sendto(peer, data, name)
+
+    monkeypatch.setattr(socket.socket, "sendto", noted)
     systemd.notify("READY=1")
+    assert sent == ([(b"READY=1", address)] if address else [])
 
 
 @pytest.mark.parametrize(
