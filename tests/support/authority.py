@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The certificate authority of the role certificates, in a folder."""
+"""The certificate authority of the role certificates, in a folder, and what it gives."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 
 SCRIPT = Path(__file__).resolve().parents[2] / "roles" / "certificates" / "files" / "authority.py"
 LASTING = {"days": 365, "ca_days": 3650, "renew_days": 121}
+# Of a host on this machine.
+PLACE = {"kind": "host", "name": "kvm0", "names": ["127.0.0.1"]}
 
 
 def openssl(*arguments: str, text: str = "") -> str:
@@ -56,3 +58,41 @@ class Authority:
             command, input=certificate, text=True, capture_output=True, check=False
         )
         return done.returncode == 0
+
+
+class Cloud:
+    """An authority, and folders with what a host or a user has of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.authority = Authority(folder / "ca")
+
+    def give(self, where: str, end: str, days: float = 365, **whose: object) -> Path:
+        """Make a key and a certificate, as the role does, in a folder of this name."""
+        folder = self.folder / where
+        folder.mkdir()
+        key = new_key()
+        made = self.authority.do("issue", request=request(key), certificate="", days=days, **whose)
+        files = {"cert": made["certificate"], "key": key}
+        for file, text in files.items():
+            (folder / f"{end}{file}.pem").write_text(text)
+        (folder / "cacert.pem").write_text(made["authority"])
+        (folder / "cacrl.pem").write_text(made["revoked"])
+        return folder
+
+    def user(self, name: str, days: float = 365) -> Path:
+        return self.give(name, "client", days=days, kind="client", name=name)
+
+
+def serving(server: Path, port: int) -> dict[str, str | int]:
+    """Return libvirtd's settings for the certificate of a folder, as the role has them."""
+    (server / "serverkey.pem").chmod(0o644)
+    return {
+        "listen_tls": 1,
+        "tls_port": str(port),
+        "key_file": f"{server}/serverkey.pem",
+        "cert_file": f"{server}/servercert.pem",
+        "ca_file": f"{server}/cacert.pem",
+        "crl_file": f"{server}/cacrl.pem",
+        "tls_no_sanity_certificate": 1,
+    }

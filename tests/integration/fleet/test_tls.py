@@ -16,35 +16,9 @@ import pytest
 from maglica.config.config import HostEntry
 from maglica.libvirtd.hosts import Gather
 from support import testdriver
-from support.authority import Authority, new_key, request
+from support.authority import PLACE, Cloud, serving
 from support.ports import free_port
 from support.reading import snapshot
-
-PLACE = {"kind": "host", "name": "kvm0", "names": ["127.0.0.1"]}
-
-
-class Cloud:
-    """An authority, and folders with what a host or a user has of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.authority = Authority(folder / "ca")
-
-    def give(self, where: str, end: str, days: float = 365, **whose: object) -> Path:
-        """Make a key and a certificate, as the role does, in a folder of this name."""
-        folder = self.folder / where
-        folder.mkdir()
-        key = new_key()
-        made = self.authority.do("issue", request=request(key), certificate="", days=days, **whose)
-        files = {"cert": made["certificate"], "key": key}
-        for file, text in files.items():
-            (folder / f"{end}{file}.pem").write_text(text)
-        (folder / "cacert.pem").write_text(made["authority"])
-        (folder / "cacrl.pem").write_text(made["revoked"])
-        return folder
-
-    def user(self, name: str, days: float = 365) -> Path:
-        return self.give(name, "client", days=days, kind="client", name=name)
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +39,7 @@ def port() -> int:
 @contextlib.contextmanager
 def _serving(server: Path, port: int) -> Iterator[None]:
     """Run a libvirtd with the certificate of this folder, set up as the role has it."""
-    (server / "serverkey.pem").chmod(0o644)
-    settings: dict[str, str | int] = {
-        "listen_tls": 1,
-        "tls_port": str(port),
-        "key_file": f"{server}/serverkey.pem",
-        "cert_file": f"{server}/servercert.pem",
-        "ca_file": f"{server}/cacert.pem",
-        "crl_file": f"{server}/cacrl.pem",
-        "tls_no_sanity_certificate": 1,
-    }
-    with testdriver.running(settings):
+    with testdriver.running(serving(server, port)):
         yield
 
 

@@ -17,7 +17,7 @@ REMOVING = {
     "client_worker": ("remove.yml", "remove_all.yml"),
     "host_worker": ("remove.yml",),
     "certificates": ("remove.yml", "remove_leaf.yml", "revoke.yml"),
-    "libvirtd": ("remove.yml", "no_tls.yml"),
+    "libvirtd": ("remove.yml", "no_sasl.yml", "no_tls.yml"),
     "library": ("remove.yml", "client_remove.yml", "revoke.yml"),
 }
 MAKING = ("assemble", "blockinfile", "copy", "file", "lineinfile", "template", "user")

@@ -63,12 +63,16 @@ def test_who_is_told_that_a_distribution_is_unknown_is_told_what_to_set() -> Non
 @pytest.mark.parametrize("system", TABLE)
 def test_each_role_has_packages_on_each_distribution(system: str, role: str) -> None:
     tasks = "\n".join(path.read_text() for path in (ROLES / role / "tasks").glob("*.yml"))
-    wanted = re.findall(r'library_wanted_packages: "(.*)"', tasks)
-    rendered = jinja2.Template(wanted[0]).render(library_system=TABLE[system])
-    packages = yaml.safe_load(rendered)
-    assert packages
-    assert all(isinstance(name, str) and re.fullmatch(r"[a-z0-9.+-]+", name) for name in packages)
-    assert packages == sorted(set(packages))
+    wanted = jinja2.Template(re.findall(r'library_wanted_packages: "([^"]*)"', tasks)[0])
+    known = {"library_system": TABLE[system], "libvirtd_sasl_users": []}
+    packages = yaml.safe_load(wanted.render(known))
+    assert packages == TABLE[system]["packages"][role]
+    given = yaml.safe_load(wanted.render({**known, "libvirtd_sasl_users": [{"name": "reader"}]}))
+    more = TABLE[system]["packages"]["sasl"] if role == "libvirtd" else []
+    assert given == packages + more
+    for names in (packages, more):
+        assert all(isinstance(name, str) and re.fullmatch(r"[a-z0-9.+-]+", name) for name in names)
+        assert names == sorted(set(names))
 
 
 @pytest.mark.parametrize("system", TABLE)

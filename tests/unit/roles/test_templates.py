@@ -92,6 +92,20 @@ def test_a_host_with_a_certificate_is_reached_by_tls_unless_it_is_said() -> None
     ]
 
 
+def test_who_logs_in_with_a_password_does_so_where_there_is_a_certificate() -> None:
+    read = conf(
+        *("library", "maglica.conf.j2"),
+        hostvars={"kvm0": {}, "kvm1": {}},
+        certificates_answer={"hosts": ["kvm0"]},
+        library_user_dir="/home/a b",
+        library_sasl_user="reader",
+    )
+    assert [host.uri for host in read.hosts] == [
+        "qemu+tls://kvm0/system?pkipath=/home/a%20b/pki&authfile=/home/a%20b/library.auth",
+        "qemu+ssh://kvm1/system",
+    ]
+
+
 def test_a_user_s_images_are_written_for_the_catalog() -> None:
     image = {"url": "https://example.com/a.img?b=c%d", "checksum": f"sha256:{'a' * 64}"}
     for images in ({}, {"golden": {**image, "firmware": "uefi"}, "other": image}):
@@ -104,7 +118,7 @@ def test_a_user_s_images_are_written_for_the_catalog() -> None:
 
 def test_all_of_a_note_on_several_lines_is_a_comment() -> None:
     templates = sorted(ROLES.glob("*/templates/*.j2"))
-    assert len(templates) == 7
+    assert len(templates) == 8
     for template in templates:
         notes = [line for line in template.read_text().splitlines() if "ansible_managed" in line]
         rendered = [jinja2.Template(note).render(ansible_managed="a\nb\nc") for note in notes]
