@@ -244,3 +244,58 @@ def test_a_repetition_goes_to_the_host_that_has_its_vm(cell: Cell) -> None:
     assert isinstance(request.spec, CloneSpec)
     assert cell.ask("submit", **clone("vm0"))[1]["code"] == "name_taken"
     assert cell.clone("vm0", request_id=request.id).host == "kvm1"
+
+
+@pytest.mark.parametrize("spec", [None, StartSpec("vm0", new_request_id(), "kvm0")])
+def test_no_host_loses_its_work_by_what_another_one_says(cell: Cell, spec: Any) -> None:
+    """Whichever of them speaks the truth, and however often the client worker is started."""
+    request = asked()
+    if spec is not None:
+        request = replace(request, spec=spec)
+    hello(cell, "kvm0")
+    assert tell(cell, "ack", request)[0] == "ok"
+    for _time in range(2):
+        assert hello(cell, "kvm1", held={request.id: "running"})["cancel"] == ()
+        ((_peer, answer),) = cell.send("hosts", features=list(features.OWN)).replies
+        (problem,) = answer.body["client_worker"]["problems"]
+        assert problem.startswith(f"hosts kvm0 and kvm1 both say that request {request.id}")
+        # It says nothing of it that counts.
+        refusal = cell.ask("result", host="kvm1", id=request.id, state="cancelled")[1]
+        assert refusal["code"] == "access_denied"
+        assert shown(cell, request).host == "kvm0"
+        cell.reopen()
+    hello(cell, "kvm1")
+    assert cell.context.contested == {}
+
+
+def test_nor_by_what_it_has_under_way_when_that_is_repeated(cell: Cell) -> None:
+    request = asked("vm0", "kvm1")
+    hello(cell, "kvm0", held={request.id: "running"})
+    hello(cell, "kvm1", held={request.id: "running"})
+    # It is the first one's, and the second one takes nothing away, of whichever they are.
+    assert cell.clone("vm0", request_id=request.id).host == "kvm0"
+    assert hello(cell, "kvm1", held={request.id: "running"})["cancel"] == ()
+    # Nor by a vm that is shown.
+    request = asked("vm1", "kvm1")
+    hello(cell, "kvm0", report(image(), made(request)))
+    assert cell.clone("vm1", request_id=request.id).host == "kvm0"
+    assert hello(cell, "kvm1", held={request.id: "running"})["cancel"] == ()
+
+
+def test_who_wants_a_certain_host_gets_no_other(cell: Cell) -> None:
+    request = asked("vm0", "kvm1")
+    hello(cell, "kvm1")
+    hello(cell, "kvm0", held={request.id: "running"})
+    accepted = cell.clone("vm0", request_id=request.id, host="kvm1")
+    assert accepted.host == "kvm1"
+    assert hello(cell, "kvm0", held={request.id: "running"})["cancel"] == (request.id,)
+    assert hello(cell, "kvm1", held={request.id: "running"})["cancel"] == ()
+
+
+def test_what_never_has_secrets_is_the_same_when_it_is_repeated(cell: Cell) -> None:
+    request = asked()
+    hello(cell, "kvm0", held={request.id: "running"})
+    assert cell.clone("vm0", request_id=request.id).host == "kvm0"
+    cell.reopen()
+    hello(cell, "kvm0", held={request.id: "running"})
+    assert cell.clone("vm0", request_id=request.id).host == "kvm0"

@@ -27,7 +27,6 @@ from ..model.errors import (
 )
 from ..model.request import Placement, Request, Spec, State
 from ..model.text import some
-from ..model.vm import vm_uuid
 from ..verbs import table
 from ..verbs.clone import CloneSpec
 from ..verbs.verb import Leaves, OnVm, Takes
@@ -43,7 +42,8 @@ from .state import Context, waits_for_turn
 @dataclass(frozen=True)
 class _Seen:
     """What would become of a list of requests: those that are ``there`` already, by repetition or
-    because an equal one is open, and the ``new`` ones, each with its host and, of clones, the load.
+    because an equal one is open, and the ``new`` ones, each with its host and, of clones, the load;
+    the ``makers`` of some of these say that they have them.
     """
 
     there: Mapping[str, Request]
@@ -51,6 +51,7 @@ class _Seen:
     new: Sequence[Request]
     places: Sequence[Placement]
     starts: Mapping[str, int]
+    makers: Mapping[str, str]
 
 
 def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> list[Request]:
@@ -67,7 +68,8 @@ def accept(context: Context, entries: Sequence[Mapping[str, Any]], who: str) -> 
         raise
     known = dict(seen.there)
     for request, place in zip(seen.new, seen.places):
-        known[request.id] = context.requests.add(replace(request, host=place.host))
+        placed, claimed = replace(request, host=place.host), request.id in seen.makers
+        known[request.id] = context.requests.add(placed, claimed=claimed)
         context.hosts.reserve(known[request.id], seen.starts.get(request.id, 0))
         if not waits_for_turn(context, known[request.id]):
             context.delivery.add(request.id, place.host)
@@ -133,7 +135,7 @@ def _look(context: Context, asked: Sequence[Request]) -> _Seen:
     _unique(asked)
     repeated = {request.id: _repeated(context, request) for request in asked}
     there = {request_id: request for request_id, request in repeated.items() if request}
-    makers = _makers(context, [request for request in asked if request.id not in there])
+    makers = learning.makers(context, [request for request in asked if request.id not in there])
     joined: dict[str, Request] = {}
     new = []
     for request in asked:
@@ -147,21 +149,7 @@ def _look(context: Context, asked: Sequence[Request]) -> _Seen:
             joined[request.id] = other
     starts = _starts(context, new)
     places = _places(context, new, starts, makers)
-    return _Seen(there, joined, new, places, starts)
-
-
-def _makers(context: Context, asked: Sequence[Request]) -> dict[str, str]:
-    """Return by id the hosts that have some of these requests, or the vms that they make, although
-    the journal does not know them: what they do or did was asked for before it was lost.
-    """
-    found = {
-        request.id: holders[0]
-        for request in asked
-        if table.of(request).makes_vm
-        and len(holders := context.hosts.holders(vm_uuid(request.id))) == 1
-    }
-    strays = context.strays
-    return {**found, **{each.id: strays[each.id] for each in asked if each.id in strays}}
+    return _Seen(there, joined, new, places, starts, makers)
 
 
 def _check_relations(context: Context, request: Request) -> None:

@@ -236,7 +236,7 @@ def _of_itself(context: Context, known: frozenset[str]) -> dict[str, Any]:
     if features.WORKERS not in known:
         return {}
     of_hosts = (*context.hosts.workers.conflicts(), *context.hosts.expected.complaints())
-    problems = filter(None, (context.complaint(), *of_hosts))
+    problems = filter(None, (context.complaint(), *of_hosts, *context.contested.values()))
     shown = tuple(short(told(problem), _PROBLEM) for problem in problems)[:MAX_NAMED]
     return {"client_worker": plain(ClientWorkerStatus(version.own(), shown))}
 

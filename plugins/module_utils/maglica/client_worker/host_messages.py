@@ -50,6 +50,8 @@ def hello(context: Context, call: Call) -> Message:
     held: dict[str, State] = {entry["id"]: entry["state"] for entry in call.body["requests"]}
     for request_id in [stray for stray, where in context.strays.items() if where == host]:
         del context.strays[request_id]
+    for claim in [each for each in context.contested if each[0] == host and each[1] not in held]:
+        del context.contested[claim]
     cancel = [
         request_id
         for request_id, state in held.items()
@@ -171,14 +173,33 @@ def _compare(context: Context, host: str, request_id: str) -> bool:
     """Note that the host has this request under way; tell whether it must drop it."""
     request = context.requests.get(request_id)
     if request is None:
-        context.strays[request_id] = host
+        # Nobody takes away what another one has said to have.
+        context.strays.setdefault(request_id, host)
         return False
     if request.host != host:
-        # Placed again, after a journal was lost: of the two vms one is too many.
-        return True
+        # Placed again, after a journal was lost: of the two vms one is too many. But no host loses
+        # its work by the word of another one, which may be a lie.
+        is_claimed = context.requests.is_claimed(request)
+        if is_claimed:
+            _contest(context, host, request)
+        return not is_claimed
     if not request.state.ended:
         acknowledge(context, request)
     return request.state is State.CANCELLED
+
+
+def _contest(context: Context, host: str, request: Request) -> None:
+    """Say that two hosts have this request, if that is news."""
+    if (host, request.id) in context.contested:
+        return
+    text = (
+        f"hosts {request.host} and {host} both say that request {request.id} ({request.kind}"
+        f" {request.name}) is theirs. It counts as that of {request.host}, which said so first, and"
+        f" {host} goes on with it: see on both what there is of {request.name}"
+    )
+    context.contested[host, request.id] = text
+    with about(request):
+        logger.warning("%s", text)
 
 
 def _sent(context: Context, request: Request) -> Request:

@@ -8,10 +8,12 @@ to them, and before they have, no clone is placed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..model.errors import RequestUnknown
-from ..model.request import Failure, State
+from ..model.request import Failure, Request, State
+from ..model.vm import vm_uuid
+from ..verbs import table
 from .journal import Journal
 from .state import Context
 
@@ -35,6 +37,23 @@ def expect_too(context: Context, journal: Journal, names: Iterable[str]) -> None
 def missing(context: Context) -> list[str]:
     """Return the hosts without which no clone is placed yet."""
     return context.hosts.missing(context.clock(), bool(context.strays))
+
+
+def makers(context: Context, asked: Sequence[Request]) -> dict[str, str]:
+    """Return by id the hosts that have some of these requests, or the vms that they make, although
+    the journal does not know them: what they do or did was asked for before it was lost. Who wants
+    a certain host gets no other for what that one says.
+    """
+    found = {
+        request.id: holders[0]
+        for request in asked
+        if table.of(request).makes_vm
+        and len(holders := context.hosts.holders(vm_uuid(request.id))) == 1
+    }
+    strays = context.strays
+    found.update({each.id: strays[each.id] for each in asked if each.id in strays})
+    wanted = {each.id: each.spec.host for each in asked}
+    return {each: host for each, host in found.items() if wanted[each] in (None, host)}
 
 
 def end_forgotten(context: Context, journal: Journal) -> None:

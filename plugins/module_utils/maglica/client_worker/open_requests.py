@@ -69,13 +69,20 @@ class OpenRequests:
         if found is None:
             return None
         request = self._known(found[0])
-        same = (_digest(asked), _TOLD + _digest(_wiped(asked)))
+        content = _digest(asked)
+        same = (content, _CLAIMED + content, _TOLD + _digest(_wiped(asked)))
         return (request, found[1] in same) if request else None
 
     def is_whole(self, request: Request) -> bool:
         """Tell whether an ended request is as it was submitted: no secret of it was wiped."""
         found = self._journal.find(request.id)
-        return found is not None and found[1] == _digest(request)
+        content = _digest(request)
+        return found is not None and found[1] in (content, _CLAIMED + content)
+
+    def is_claimed(self, request: Request) -> bool:
+        """Tell whether a request is its host's by the word of that host alone."""
+        found = self._journal.find(request.id)
+        return found is not None and found[1].startswith((_CLAIMED, _TOLD))
 
     def clone_named(self, name: str) -> Request | None:
         """Return the open clone request for a vm of that name, or None."""
@@ -121,11 +128,11 @@ class OpenRequests:
         """
         return self._journal.changed_since(revision, states, limit, name)
 
-    def add(self, request: Request) -> Request:
-        """Accept a new request; return it with its times."""
+    def add(self, request: Request, *, claimed: bool = False) -> Request:
+        """Accept a new request; return it with its times. ``claimed``: see ``is_claimed``."""
         now = Moment(self._clock())
         request = replace(request, created=now, updated=now)
-        self._journal.add(request, _digest(request))
+        self._journal.add(request, (_CLAIMED if claimed else "") + _digest(request))
         self.added[request.id] = request
         self._note(None, request)
         return request
@@ -135,7 +142,7 @@ class OpenRequests:
         # What it had of secrets is not known any more of one that has ended. And what may have some
         # may be for any host, with keys that the host has made up: nobody is to try it again.
         is_whole = request.spec.without_secrets() is request.spec
-        content = _digest(request) if is_whole else _TOLD + _digest(_wiped(request))
+        content = _CLAIMED + _digest(request) if is_whole else _TOLD + _digest(_wiped(request))
         self._journal.add(request, content)
         self.added[request.id] = request
         self._note(None, request)
@@ -190,7 +197,9 @@ class OpenRequests:
                 self._clones.pop(request.name, None)
 
 
-# Before the digest, without secrets, of a request that a host has told.
+# Before the digest of a request that a host has said to be its own, and before that without secrets
+# of one that it has told wholly.
+_CLAIMED = "claimed:"
 _TOLD = "told:"
 
 

@@ -48,6 +48,9 @@ class Context:
     complaint: Callable[[], str] = str
     # Requests that hosts have under way and the journal does not know: their hosts by id.
     strays: dict[str, str] = field(default_factory=dict)
+    # What is to be said of those that one host has under way and another one said to be its own, by
+    # the one and the id.
+    contested: dict[tuple[str, str], str] = field(default_factory=dict)
     # How many bytes each host has told of such requests.
     told_bytes: Counter[str] = field(default_factory=Counter)
     # Keys whose owners have been told that they speak another version of the protocol.

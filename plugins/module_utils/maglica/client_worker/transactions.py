@@ -109,6 +109,8 @@ class Engine:
         self._context.hosts.retire(keyed)
         strays = self._context.strays.items()
         self._context.strays = {stray: host for stray, host in strays if host in keyed}
+        for claim in [each for each in self._context.contested if each[0] not in keyed]:
+            del self._context.contested[claim]
         self._next_prune = 0.0
 
     def revoke(self) -> Outcome:
