@@ -7,9 +7,11 @@ changed. Standard input is a JSON object: always ``days`` and ``ca_days``, how l
 and the authority last; for ``issue`` and ``revoke`` whose they are, ``kind`` (host or client) and
 ``name``; for ``issue`` also ``names`` (names and addresses of the host), ``renew_days`` (what
 has less left is made anew), ``request`` and ``certificate`` (PEM; what the owner has now, or "").
+``revoke`` takes back all of an owner, or what a certificate has replaced: with ``before`` (PEM).
 
 Prints a JSON object: ``changed``, ``why``, the files ``authority`` and ``revoked``, for ``issue``
-also ``certificate``, and ``hosts``: the hosts that have a certificate.
+also ``certificate`` and whether it has ``replaced`` one that is not taken back yet, and ``hosts``:
+the hosts that have a certificate.
 
 Of a request nothing is taken but its key, whose owner has shown that the secret half is his. What
 the certificate says is what this is told by the play, which takes it from the inventory.
@@ -227,7 +229,7 @@ def lacking(asked):
 
 
 def issue(asked):
-    """Sign, and take back what was given to other keys of this owner; return the certificate."""
+    """Sign; return the certificate."""
     left = days_left(read("cacert.pem"))
     if left < asked["renew_days"]:
         raise SystemExit(
@@ -243,24 +245,40 @@ def issue(asked):
         names=f"subjectAltName = {text}" if text else "",
     )
     pathlib.Path("request.pem").unlink()
-    others = [each for each in good(asked["subject"]) if not has_key(issued(each), asked["key"])]
-    revoke(others)
     return made
 
 
-def revoke(serials):
-    """Note certificates as taken back, by their serial numbers; tell whether there were any.
+def replaced(whose, certificate):
+    """Return what an owner had before this certificate, and why it is void: by serial number.
+
+    That is what was for another key, or for other names. What was signed after it may be on its
+    way to its owner still.
+    """
+    before = good(whose)
+    texts = [issued(serial).strip() for serial in before]
+    if not certificate or certificate.strip() not in texts:
+        return {}
+    key, names = openssl("x509", "-noout", "-pubkey", text=certificate), names_in(certificate)
+    found = {}
+    for serial, text in list(zip(before, texts))[: texts.index(certificate.strip())]:
+        if not has_key(text, key):
+            found[serial] = ""
+        elif names_in(text) != names:
+            found[serial] = ",superseded"
+    return found
+
+
+def revoke(reasons):
+    """Note certificates as taken back, by their serial numbers, each with the index's reason.
 
     ``openssl ca -revoke`` wants their files, but the index is all that the list is made of.
     """
-    if serials:
-        now = datetime.datetime.now(datetime.timezone.utc).strftime("%y%m%d%H%M%SZ")
-        lines = entries()
-        for fields in lines:
-            if fields[3] in serials:
-                fields[0], fields[2] = "R", now
-        put("index.txt", "".join("\t".join(fields) + "\n" for fields in lines))
-    return bool(serials)
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%y%m%d%H%M%SZ")
+    lines = entries()
+    for fields in lines:
+        if fields[3] in reasons:
+            fields[0], fields[2] = "R", now + reasons[fields[3]]
+    put("index.txt", "".join("\t".join(fields) + "\n" for fields in lines))
 
 
 def list_revoked():
@@ -297,10 +315,12 @@ def act(verb, asked, check):
         if why and not check:
             made = issue(asked)
         changed = changed or bool(why)
-    elif verb == "revoke" and check:
-        changed = bool(good(asked["subject"]))
     elif verb == "revoke":
-        changed = revoke(good(asked["subject"])) or changed
+        whose, held = asked["subject"], asked.get("before")
+        taken = dict.fromkeys(good(whose), "") if held is None else replaced(whose, held)
+        if taken and not check:
+            revoke(taken)
+        changed = changed or bool(taken)
     if not check:
         changed = list_revoked() or changed
     return changed, why, made
@@ -320,6 +340,8 @@ def main():
         with open("lock", "w") as lock:  # noqa: PTH123 - as all of this: in the current folder
             fcntl.flock(lock, fcntl.LOCK_EX)
             answer["changed"], answer["why"], answer["certificate"] = act(verb, asked, check)
+            if verb == "issue":
+                answer["replaced"] = bool(replaced(asked["subject"], answer["certificate"]))
             start = subject("host", "x")[:-1]
             owners = {owner(fields) for fields in entries() if fields[0] == "V"}
             answer["hosts"] = sorted(o[len(start) :] for o in owners if o.startswith(start))

@@ -60,8 +60,37 @@ def test_another_certificate_is_made_only_where_one_is_needed(authority: Authori
         "issue", request=key, certificate="", **KVM0
     )
     assert "not one that this authority gave" in again(certificate=foreign["certificate"])[0]
-    # Another key has taken the first one's place: whoever has that is refused from then on.
-    assert again(request=request()) == ("it is for another key", False)
+    assert again(request=request()) == ("it is for another key", True)
+
+
+def test_what_was_replaced_is_taken_back_once_its_successor_is_in_place(
+    authority: Authority,
+) -> None:
+    key, held = request(), [""]
+
+    def replaces(**asked: Any) -> bool:
+        given = {**KVM0, "request": key, "certificate": held[-1], **asked}
+        made = authority.do("issue", **given)
+        held.append(made["certificate"])
+        return bool(made["replaced"])
+
+    def good() -> list[bool]:
+        return [authority.is_good(each) for each in held[1:]]
+
+    assert not replaces()
+    # One that only lasts longer has replaced nothing.
+    assert not replaces(renew_days=366)
+    assert replaces(names=["kvm0"])
+    assert replaces(names=["kvm0"], request=request())
+    assert good() == [True] * 4
+    assert not authority.do("revoke", before="", **KVM0)["changed"]
+    # The newest may be on its way still.
+    assert authority.do("revoke", "check", before=held[3], **KVM0)["changed"]
+    assert authority.do("revoke", before=held[3], **KVM0)["changed"]
+    assert good() == [False, False, True, True]
+    assert authority.do("revoke", before=held[4], **KVM0)["changed"]
+    assert good() == [False, False, False, True]
+    assert not authority.do("revoke", before=held[4], **KVM0)["changed"]
 
 
 def test_what_openssl_says_of_a_request_is_not_taken_for_its_key(
@@ -138,6 +167,7 @@ def test_a_certificate_whose_file_is_lost_keeps_nobody_from_anything(authority: 
         file.unlink()
     key = request()
     made = authority.do("issue", request=key, certificate="", **ALICE)["certificate"]
+    assert authority.do("revoke", before=made, **ALICE)["changed"]
     assert [authority.is_good(each) for each in (lost, made)] == [False, True]
     for file in (authority.folder / "issued").iterdir():
         file.unlink()

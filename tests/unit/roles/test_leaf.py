@@ -11,8 +11,6 @@ import pytest
 from support.authority import Authority
 from support.role_runs import Deployment
 
-ALICE = {"kind": "client", "name": "alice"}
-
 
 class Owner:
     """Somebody on a machine that is all there is of a cloud."""
@@ -49,3 +47,11 @@ def test_a_key_is_made_once_and_signed_once(alice: Owner) -> None:
     assert (alice.pki / "clientkey.pem").stat().st_mode & 0o777 == 0o600
     assert not alice.deploy("--check")
     assert not alice.deploy()
+
+
+def test_who_has_lost_a_key_gets_another_and_the_old_one_is_void_then(alice: Owner) -> None:
+    alice.deploy()
+    lost = alice.held[1]
+    (alice.pki / "clientkey.pem").unlink()
+    assert alice.deploy()
+    assert [alice.authority.is_good(each) for each in (lost, alice.held[1])] == [False, True]
