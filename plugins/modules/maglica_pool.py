@@ -123,14 +123,12 @@ def argument_spec() -> dict[str, dict[str, Any]]:
 
 
 def wanted(parameters: Mapping[str, Any]) -> pools.PoolDefinition:
-    said = {key: parameters[key] for key in ("name", "type", "path", "source")}
+    keys = ("name", "type", "path", "source", "owner", "group")
     mode = parameters["mode"]
     return pools.PoolDefinition(
-        **said,
+        **{key: parameters[key] for key in keys},
         # YAML reads octal digits without quotes as a number.
         mode=f"{mode:o}" if isinstance(mode, int) else mode,
-        owner=pools.user_id(parameters["owner"]),
-        group=pools.group_id(parameters["group"]),
     )
 
 

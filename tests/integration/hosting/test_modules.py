@@ -114,6 +114,15 @@ def test_what_is_there_is_started(host: HostingHost) -> None:
     assert host.definitions()[1] == before
 
 
+def test_a_bare_host_is_told_of_users_that_only_packages_bring(host: HostingHost) -> None:
+    given = {"name": "a", "path": str(host.folder / "bare"), "owner": "nobody-has-this"}
+    nowhere = f"qemu+unix:///system?socket={host.folder}/no-socket"
+    told = host.run("maglica_pool", _ansible_check_mode=True, **given, uri=nowhere)
+    assert told.get("changed"), told
+    assert "<owner>nobody-has-this</owner>" in told["diff"]["after"]
+    assert refuses(host, "maglica_pool", **given) == "owner: this host has no 'nobody-has-this'"
+
+
 def test_the_usual_pool_is_not_made_where_another_has_its_folder(host: HostingHost) -> None:
     settles(host, "maglica_pool", name="images", path="/var/lib/libvirt/images")
     result = host.run("maglica_pool", name="default")

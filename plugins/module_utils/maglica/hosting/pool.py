@@ -23,6 +23,7 @@ class PoolDefinition:
     """A pool, wanted or there; None: that is not said.
 
     ``source`` is the device of a file system, ``mode`` that of the folder in octal digits.
+    ``owner`` and ``group`` are numbers, or names that were not looked up yet.
     """
 
     name: str
@@ -30,8 +31,8 @@ class PoolDefinition:
     path: str | None = None
     source: str | None = None
     mode: str | None = None
-    owner: int | None = None
-    group: int | None = None
+    owner: int | str | None = None
+    group: int | str | None = None
 
     def __post_init__(self) -> None:
         if self.path:

@@ -33,6 +33,7 @@ def plan(hosting: Hosting, wanted: PoolDefinition, autostart: bool, optional: bo
 
 
 def _plan(hosting: Hosting, wanted: PoolDefinition, autostart: bool, optional: bool) -> Change:
+    wanted = _with_numbers(wanted, is_bare=hosting.is_bare)
     found = hosting.find(POOL, wanted.name)
     if found is None:
         return _new(hosting, wanted, autostart)
@@ -72,22 +73,28 @@ def apply(hosting: Hosting, wanted: PoolDefinition, change: Change) -> None:
     hosting.apply(POOL, wanted.name, change, build)
 
 
-def user_id(name: str | None) -> int | None:
-    """Return the number of a user of this host. Raises ConfigInvalid if there is none."""
-    return _id("owner", name, lambda: pwd.getpwnam(str(name)).pw_uid)
+def _with_numbers(wanted: PoolDefinition, *, is_bare: bool) -> PoolDefinition:
+    """Return it with the numbers of its users. Raises ConfigInvalid if this host has no such user.
+
+    Packages that a bare host lacks may bring them: there they stay names.
+    """
+    owner = _number("owner", wanted.owner, lambda name: pwd.getpwnam(name).pw_uid, is_bare)
+    group = _number("group", wanted.group, lambda name: grp.getgrnam(name).gr_gid, is_bare)
+    return replace(wanted, owner=owner, group=group)
 
 
-def group_id(name: str | None) -> int | None:
-    """Return the number of a group of this host. Raises ConfigInvalid if there is none."""
-    return _id("group", name, lambda: grp.getgrnam(str(name)).gr_gid)
-
-
-def _id(option: str, name: str | None, look_up: Callable[[], int]) -> int | None:
-    if name is None or name.isdigit():
-        return None if name is None else int(name)
+def _number(
+    option: str, name: int | str | None, look_up: Callable[[str], int], is_bare: bool
+) -> int | str | None:
+    if not isinstance(name, str):
+        return name
+    if name.isdigit():
+        return int(name)
     try:
-        return look_up()
+        return look_up(name)
     except KeyError:
+        if is_bare:
+            return name
         raise ConfigInvalid(f"{option}: this host has no {name[:40]!r}") from None
 
 

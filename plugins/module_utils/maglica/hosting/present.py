@@ -89,6 +89,11 @@ class Hosting:
         self._connection = connection
         self.host = host
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether libvirt is not there yet."""
+        return self._connection is None
+
     def find(self, kind: Kind, name: str) -> Any:
         """Return the pool or network of that name (libvirt's object), or None."""
         if self._connection is None:
