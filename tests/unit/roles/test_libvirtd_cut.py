@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,50 @@ def test_certificates_are_taken_away_also_where_it_was_not_written_that_they_are
     assert sorted(each.name for each in places.iterdir()) == ["cacert.pem", "cacrl.pem"]
     assert not pki.exists()
     assert not cloud.deploy([removing])
+
+
+def alone(folder: Path) -> Deployment:
+    """A host in an inventory that has nothing else."""
+    machine = Deployment(folder)
+    del machine.variables["maglica_client_worker"]
+    (folder / "libvirtd.conf").touch()
+    daemons = {"configuration": f"{folder}/libvirtd.conf", "service": "libvirtd.service"}
+    machine.of_play = {"maglica_config_dir": str(folder), "libvirtd_daemons": daemons}
+    machine.of_play["libvirtd_sasl"] = False
+    return machine
+
+
+def test_a_host_alone_listens_on_nothing_but_has_no_certificates(tmp_path: Path) -> None:
+    machine = alone(tmp_path)
+    defaults = {"name": "maglica.cloud.library", "tasks_from": "root.yml", "public": True}
+    role = {"name": "maglica.cloud.libvirtd", "tasks_from": "listen.yml"}
+    listening = {"ansible.builtin.include_role": role}
+    tasks: list[dict[str, Any]] = [{"ansible.builtin.include_role": defaults}, listening]
+    machine.of_play["libvirtd_wanted"] = []
+    assert not machine.deploy(tasks)
+    machine.of_play["libvirtd_wanted"] = ["tls"]
+    went_well, output = machine.run(tasks)
+    assert not went_well
+    told = (
+        "libvirtd_listen of localhost has tls, and the inventory names no machine that could sign"
+    )
+    assert told in " ".join(output.split())
+
+
+def test_what_is_written_for_either_daemon_is_taken_away(tmp_path: Path) -> None:
+    configured = [{"configuration": f"/etc/{name}.conf"} for name in ("libvirtd", "virtproxyd")]
+    stand_ins: dict[str, dict[str, Any]] = {
+        "ours": {"ansible.builtin.set_fact": {"libvirtd_configured": configured}},
+        "no_sasl": {"ansible.builtin.meta": "noop"},
+        "listen": {"ansible.builtin.debug": {"msg": "of {{ libvirtd_daemons.configuration }}"}},
+    }
+    for name, stand_in in stand_ins.items():
+        (tmp_path / f"{name}.yml").write_text(yaml.safe_dump([stand_in]))
+    shutil.copy(TASKS / "remove.yml", tmp_path)
+    removing = {"ansible.builtin.include_tasks": f"{tmp_path}/remove.yml"}
+    went_well, output = Deployment(tmp_path).run([removing])
+    assert went_well, output
+    assert ["of " + each["configuration"] in output for each in configured] == [True, True]
 
 
 @pytest.mark.parametrize(
