@@ -8,6 +8,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,18 @@ def test_what_a_user_needs_is_the_users_whoever_the_inventory_would_become(
     went_well, output = machine.run([include("client")], "-e", "ansible_become=true")
     assert not went_well
     assert "ansible_become is given as an extra variable" in " ".join(output.split())
+
+
+def test_what_runs_here_runs_with_ansibles_python_whatever_is_said_of_the_workers(
+    machine: Deployment,
+) -> None:
+    theirs = machine.folder / "python"
+    theirs.write_text(f'#!/bin/sh\necho $* >> {machine.folder}/told\nexec {sys.executable} "$@"\n')
+    theirs.chmod(0o755)
+    machine.deploy([include("client")], "-e", f"maglica_python={theirs}")
+    assert "maglica.wire.keys" not in (machine.folder / "told").read_text()
+    command = (machine.folder / "maglica").read_text()
+    assert (f"exec {sys.executable} " in command, str(theirs) in command) == (True, False)
 
 
 def test_what_an_earlier_run_left_half_made_is_mended(machine: Deployment) -> None:
