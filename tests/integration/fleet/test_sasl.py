@@ -27,6 +27,7 @@ from support.role_templates import ROLES, render
 ROLE = ROLES / "libvirtd"
 # All that a line of a file, XML or a shell might take for something else.
 PASSWORD = "#[a]= b;'\"\\%{{x}}"
+REFUSED = "authentication failed: authentication failed"
 DEFAULT = "# As the package has it.\nmech_list: gssapi\nkeytab: /etc/libvirt/krb5.tab\n"
 
 
@@ -98,12 +99,12 @@ def test_only_a_user_with_the_password_is_let_in(folder: Path, port: int) -> Non
         # As maglica.conf has it.
         assert reasons(f"{uri}&authfile={right}", None) == []
         (reason,) = reasons(uri, None)
-        assert "Failed to collect auth credentials" in reason
+        assert "Failed to collect auth credentials: the host asks for a user" in reason
         # It encrypts nothing, so without TLS it is not taken.
         (reason,) = reasons(libvirtd.uri(), right)
         assert "authentication failed" in reason
 
-        refused = ["authentication failed: authentication failed"]
+        refused = [f"{REFUSED}: the host does not take this user with this password"]
         for user, password in (("reader", "x"), ("other", PASSWORD), ("nobody", PASSWORD)):
             assert reasons(uri, passwords.auth_file(user, password)) == refused
         # Another certificate is no better with the password.

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What libvirt says of certificates, explained."""
+"""What libvirt says of certificates and passwords, explained."""
 
 from __future__ import annotations
 
@@ -36,3 +36,18 @@ def test_it_says_whose_certificate_is_meant_and_what_to_do(uri: str, place: str)
 )
 def test_what_is_not_of_certificates_stays(uri: str, text: str) -> None:
     assert explained(uri, text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Failed to collect auth credentials", "the host asks for a user and a password; name"),
+        ("authentication failed", "the host does not take this user with this password"),
+        ("Failed to start SASL negotiation: -4 (no mechanism available: x)", "install"),
+    ],
+)
+def test_it_says_what_is_wrong_with_a_password(text: str, said: str) -> None:
+    told = f"authentication failed: {text}"
+    for uri in ("qemu+tls://kvm0/system", "qemu+tcp://kvm0/system"):
+        assert explained(uri, told).startswith(f"{told}: ")
+        assert said in explained(uri, told)

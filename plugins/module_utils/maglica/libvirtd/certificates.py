@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What libvirt's errors over TLS mean, and what to do then."""
+"""What libvirt's errors over TLS, and where it asks for a password, mean, and what to do then."""
 
 from __future__ import annotations
 
@@ -19,11 +19,31 @@ _MEANINGS = (
         " name or address, or was taken back",
     ),
 )
+# Of SASL; what to do depends on who has set it up.
+_PASSWORDS = (
+    (
+        "Failed to collect auth credentials",
+        "the host asks for a user and a password; name a file that has them in auth_file, or set"
+        " library_sasl_user and library_sasl_password and run the playbook maglica.cloud.deploy",
+    ),
+    (
+        "authentication failed: authentication failed",
+        "the host does not take this user with this password",
+    ),
+    (
+        "no mechanism available",
+        "SASL on this machine lacks how the host asks for a password; for SCRAM install"
+        " libsasl2-modules (Debian) or cyrus-sasl-scram (EL)",
+    ),
+)
 _REMEDY = "run the playbook maglica.cloud.deploy again, which makes certificates anew"
 
 
 def explained(uri: str, text: str) -> str:
-    """Return ``text``, libvirt's error at opening ``uri``, explained if certificates are meant."""
+    """Return ``text``, libvirt's error at opening ``uri``, explained if it is of one of these."""
+    for words, meaning in _PASSWORDS:
+        if words in text:
+            return f"{text}: {meaning}"
     parts = urlsplit(uri)
     if "certificate" not in text and "TLS" not in text:
         return text

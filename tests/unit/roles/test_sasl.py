@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the role has libvirt ask for passwords, and where it leaves all as it is."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...support.role_runs import CHECKOUT, Deployment
+
+TASKS = CHECKOUT / "roles" / "libvirtd" / "tasks"
+DEFAULT = "# A comment.\n\nmech_list: gssapi\n#mech_list: x\nkeytab: /etc/libvirt/krb5.tab\n"
+OURS = "# BEGIN maglica.cloud\nmech_list: scram-sha-256\nauth_tls = 1\n# END maglica.cloud\n"
+
+
+def task(file: str, name: str) -> dict[str, Any]:
+    found = (each for each in yaml.safe_load((TASKS / file).read_text()) if each["name"] == name)
+    return dict(next(found))
+
+
+def refused(tmp_path: Path, asked: dict[str, Any], cases: dict[str, dict[str, Any]]) -> set[str]:
+    """Run a task with the variables of each case; return the cases in which it stops."""
+    tasks = [
+        {
+            "block": [asked | {"vars": {**asked.get("vars", {}), **variables}}],
+            # As it stands in no file, of which errors show a part.
+            "rescue": [{"ansible.builtin.debug": {"msg": f"{{{{ 'refu' ~ 'sed {case}.' }}}}"}}],
+        }
+        for case, variables in cases.items()
+    ]
+    _went_well, output = Deployment(tmp_path).run(tasks)
+    assert "undefined" not in output
+    return {case for case in cases if f"refused {case}." in output}
+
+
+def test_what_somebody_else_has_set_up_is_left_alone(tmp_path: Path) -> None:
+    def found(sasl: str = DEFAULT, libvirtd: str = "", keytab: bool = False) -> dict[str, Any]:
+        return {
+            "libvirtd_sasl_conf": {"content": base64.b64encode(sasl.encode()).decode()},
+            "libvirtd_conf": {"content": base64.b64encode(libvirtd.encode()).decode()},
+            "libvirtd_keytab": {"stat": {"exists": keytab}},
+        }
+
+    good = {
+        "package": found(),
+        "commented": found("# mine\n", '#auth_tls = "none"\n'),
+        "ours": found(OURS + DEFAULT, "a = 1\n" + OURS),
+    }
+    bad = {
+        "mechanism": found(DEFAULT + "mech_list: scram-sha-256\n"),
+        "database": found(OURS + DEFAULT + "sasldb_path: /etc/libvirt/passwd.db\n"),
+        "kerberos": found(keytab=True),
+        "auth": found(libvirtd='auth_tls = "none"\n' + OURS),
+        "names": found(libvirtd=OURS + 'sasl_allowed_username_list = ["x"]\n'),
+    }
+    asked = task("sasl.yml", "Stop if it is set up by somebody else")
+    assert refused(tmp_path, asked, {**good, **bad}) == set(bad)
+
+
+def test_passwords_are_asked_for_by_tls_only(tmp_path: Path) -> None:
+    users = [{"name": "reader", "password": "x"}]
+    asked = task("set_up.yml", "Stop if libvirtd can't ask for passwords where it listens")
+    cases = {
+        "tls": {"libvirtd_listen": ["tls"], "libvirtd_sasl_users": users},
+        "tcp": {"libvirtd_listen": ["tcp"], "libvirtd_sasl_users": users},
+        "both": {"libvirtd_listen": ["tls", "tcp"], "libvirtd_sasl_users": users},
+        "ssh": {"libvirtd_listen": [], "libvirtd_sasl_users": users},
+        "nobody": {"libvirtd_listen": ["tcp"], "libvirtd_sasl_users": []},
+    }
+    assert refused(tmp_path, asked, cases) == {"tcp", "both", "ssh"}
+
+
+def test_a_password_that_a_file_can_t_hold_is_refused_unseen(tmp_path: Path) -> None:
+    tasks = yaml.safe_load((CHECKOUT / "roles/library/tasks/auth.yml").read_text())
+    cases = {
+        word: {"library_sasl_user": user, "library_sasl_password": password}
+        for word, user, password in (
+            ("good", "reader", "#a ='b"),
+            ("nobody", "", ""),
+            ("empty", "reader", ""),
+            ("lines", "reader", "secret\npassword"),
+            ("blank", "reader", "secret "),
+            ("line", "reader", "secret\n"),
+            ("name", "a b", "secret"),
+        )
+    }
+    assert refused(tmp_path, tasks[0], cases) == {"empty", "lines", "blank", "line", "name"}
