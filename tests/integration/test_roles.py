@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 import shutil
@@ -219,6 +220,30 @@ def test_a_host_that_is_at_work_keeps_its_key(machine: Deployment) -> None:
     assert not went_well
     assert "has requests that have not ended: 5e7ff7a6." in " ".join(output.split())
     assert "Look for the client worker" not in output
+
+
+def test_who_has_restored_is_told_what_is_to_be_deployed(machine: Deployment) -> None:
+    done = {"made": "2026-11-30T12:00:00Z", "address": "192.0.2.7", "public_key": OTHER_KEY}
+    done.update(key_changed=False, keys_left=[], ca_left=False, kept=None)
+    machine.variables["maglica_client_worker_address"] = "192.0.2.7"
+
+    def told(**more: Any) -> str:
+        put = {"restore_put": {"stdout": json.dumps({**done, **more})}}
+        role = {"name": "maglica.cloud.restore", "tasks_from": "told.yml"}
+        went_well, output = machine.run([{"ansible.builtin.include_role": role, "vars": put}])
+        assert went_well, output
+        return " ".join(output.split())
+
+    (machine.folder / "maglica.conf").write_text(f"[client_worker]\npublic_key = {OTHER_KEY}\n")
+    assert "run maglica.cloud.deploy" not in told()
+    (machine.folder / "maglica.conf").write_text(f"[client_worker]\npublic_key = {'y' * 40}\n")
+    text = told(address="192.0.2.9", ca_left=True)
+    assert "has been replaced since that backup was made" in text
+    assert "Its address was 192.0.2.9: run maglica.cloud.deploy" in text
+    assert f"move {machine.folder}/ca away and run this again" in text
+    # Where nobody has deployed from, nothing is known.
+    (machine.folder / "maglica.conf").unlink()
+    assert "run maglica.cloud.deploy" not in told()
 
 
 def test_what_can_t_work_is_refused_before_anything_is_made(machine: Deployment) -> None:

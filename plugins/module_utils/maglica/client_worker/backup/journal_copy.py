@@ -140,7 +140,8 @@ def _check(database: sqlite3.Connection, path: Path) -> None:
     if version < len(MIGRATIONS):
         raise JournalFailed(
             f"the journal {path} has schema version {version}, and this version of the client"
-            f" worker has {len(MIGRATIONS)}: let it run with this version first (deploy)"
+            f" worker has {len(MIGRATIONS)}: let it run with this version first (deploy); a backup"
+            " is restored by the version that made it, and upgraded then"
         )
 
 

@@ -29,7 +29,7 @@ from .journal_copy import as_owner
 
 KEY, PUBLIC = "client_worker.key", "client_worker.pub"
 ACCESS = "access.d"
-CA = "ca"
+CA, CERTIFICATE = "ca", "cacert.pem"
 REPLACED = ".replaced"
 
 
@@ -72,7 +72,9 @@ def put_back(
             "key_changed": key_changed and is_known,
             "keys_added": added,
             "keys_left": left,
+            "public_key": (folder / PUBLIC).read_text().strip(),
             "ca": has_ca,
+            "ca_left": not has_ca and _is_other_ca(folder / CA, places.ca),
             "kept": str(_beside(places.journal)) if is_used else None,
         }
         if not check:
@@ -127,6 +129,14 @@ def _compare_keys(folder: Path, places: Places, must_be_same: bool) -> bool:
             " restore_force, and run maglica.cloud.deploy then"
         )
     return is_other
+
+
+def _is_other_ca(there: Path, here: Path) -> bool:
+    """Tell whether the backup has another certificate authority than the machine."""
+    try:
+        return (there / CERTIFICATE).read_bytes() != (here / CERTIFICATE).read_bytes()
+    except FileNotFoundError:
+        return False
 
 
 def _access(folder: Path, registered: Path, is_used: bool) -> tuple[list[str], list[str]]:
