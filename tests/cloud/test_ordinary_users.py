@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from support.cloud import FETCHED, Cloud
-from support.plain_user import PlainUser, make_admin, remove_admin
+from support.plain_user import ADMIN, PlainUser, make_admin, remove_admin
 
 VM = "ordinary0.example.jp"
 # All that is on a worker's machine, with its owner and mode.
@@ -22,11 +22,13 @@ LOOK = (
     " 2> /dev/null | sort"
 )
 
-
+# Who has lost a key gets another certificate; the hosts learn later that the old one is void.
 TOLD_LATER = {
     "Write the certificates and what was taken back",
     "Have it read them, and end the connections of who may no longer be let in",
 }
+# The account was not there when root has deployed.
+FOR_ADMIN = {"Let users use libvirt"}
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +91,9 @@ def test_however_it_is_asked_for_the_files_are_the_same_and_their_owners(
     found = changes(output)
     assert found.pop("localhost")
     assert found[cloud.client] == 0, output
-    # Who has lost a key gets another certificate; the hosts learn later that the old one is void.
-    assert changed_on_machines(output) <= TOLD_LATER, output
+    assert changed_on_machines(output) <= TOLD_LATER | FOR_ADMIN, output
+    for host in cloud.hosts:
+        assert "libvirt" in cloud.ssh(host, f"id -nG {ADMIN}").split()
     assert user.made() == {
         ".config/maglica/library.key": (user.name, 0o600),
         ".config/maglica/library.pub": (user.name, 0o644),

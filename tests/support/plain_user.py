@@ -35,7 +35,6 @@ exec "$@"
 _MAKE_ADMIN = f"""
 set -e
 id {ADMIN} > /dev/null 2>&1 || useradd --create-home --shell /bin/bash {ADMIN}
-! getent group libvirt > /dev/null || usermod --append --groups libvirt {ADMIN}
 echo '{ADMIN} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{ADMIN}
 install -d -m 700 -o {ADMIN} -g {ADMIN} ~{ADMIN}/.ssh
 cat > ~{ADMIN}/.ssh/authorized_keys
@@ -82,7 +81,7 @@ class PlainUser:
             group: {"hosts": {host["name"]: {"ansible_host": host["address"]} for host in hosts}}
             for group, hosts in groups.items()
         }
-        known = {"ansible_user": ADMIN, **variables}
+        known = {"ansible_user": ADMIN, "libvirtd_users": [ADMIN], **variables}
         text = json.dumps({"all": {"vars": known, "children": children}})
         (self.home / "hosts.yml").write_text(text)
 
