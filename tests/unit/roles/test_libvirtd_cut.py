@@ -43,6 +43,38 @@ def test_certificates_and_folders_that_are_gone_are_no_hindrance(tmp_path: Path)
     assert (kept.exists(), empty.exists(), (pki / "folders").exists()) == (True, False, False)
 
 
+def test_libvirtd_is_told_again_of_what_another_play_puts_there_meanwhile(tmp_path: Path) -> None:
+    files = ("cacert.pem", "cacrl.pem", "servercert.pem", "serverkey.pem")
+    for file in files:
+        (tmp_path / file).write_text("early")
+    admin = tmp_path / "virt-admin"
+    admin.write_text(
+        "#!/bin/sh\necho $3 $5 >> told\ncase $3 in client-list) echo 1 tls; echo 2 unix;;"
+        " server-update-tls) cat next > cacrl.pem;; esac\n"
+    )
+    admin.chmod(0o755)
+    name = "Have it read them, and end the connections of who may no longer be let in"
+    text = task("served.yml", name)["ansible.builtin.shell"]["cmd"]
+    command = jinja2.Template(text, trim_blocks=True).render(
+        libvirtd_server="libvirtd", libvirtd_served={"stdout": ""}
+    )
+    paths = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def tell(following: str) -> tuple[bool, list[str]]:
+        """Return whether it counts as told of all, and what it was told."""
+        (tmp_path / "next").write_text(following)
+        (tmp_path / "told").unlink(missing_ok=True)
+        subprocess.run(["/bin/bash", "-c", command], env=paths, cwd=tmp_path, check=True)
+        check = ["sha256sum", "--check", "--status", "served"]
+        done = subprocess.run(check, cwd=tmp_path, check=False)
+        return done.returncode == 0, (tmp_path / "told").read_text().splitlines()
+
+    ending = ["server-update-tls", "client-list", "client-disconnect 1"]
+    assert tell("late") == (False, ending)
+    assert tell("late") == (True, ending)
+    assert tell("late") == (True, ["server-update-tls"])
+
+
 def test_certificates_are_taken_away_also_where_it_was_not_written_that_they_are_used(
     tmp_path: Path,
 ) -> None:
