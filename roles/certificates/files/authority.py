@@ -333,6 +333,9 @@ def main():
         asked["subject"] = subject(asked["kind"], asked["name"])
     answer = {"why": "there is no authority", "certificate": "", "hosts": []}
     answer["changed"] = verb != "revoke"
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if there and not there & {"issued", "lock"}:
+        raise SystemExit(f"{folder} is somebody's: set certificates_ca_dir to a folder of its own")
     if (folder / "cacert.pem").exists() or (not check and verb != "revoke"):
         os.umask(0o077)
         folder.mkdir(exist_ok=True)

@@ -39,6 +39,16 @@ def test_what_it_says_is_what_the_play_says_and_not_what_the_request_says(
     assert authority.is_good(made["certificate"])
 
 
+def test_an_authority_of_somebody_else_s_is_not_used(authority: Authority) -> None:
+    authority.folder.mkdir()
+    for name in ("cakey.pem", "cacert.pem", "index.txt"):
+        (authority.folder / name).write_text("theirs")
+    for verb in ("prepare", "issue", "revoke"):
+        with pytest.raises(AssertionError, match="is somebody's: set certificates_ca_dir"):
+            authority.do(verb, request=request(), certificate="", **KVM0)
+    assert len(list(authority.folder.iterdir())) == 3
+
+
 def test_another_certificate_is_made_only_where_one_is_needed(authority: Authority) -> None:
     key = request()
     first = authority.do("issue", request=key, certificate="", **KVM0)["certificate"]

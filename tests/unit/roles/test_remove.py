@@ -29,6 +29,7 @@ ELSEWHERE = {
     "{{ backup_path | dirname }}": "it has backups, which are for whoever has made them",
     "{{ backup_path }}.part": "it gets its name when it is whole, and else goes at once",
     "{{ restore_folder.path }}/backup.tar.gz": "it goes with its folder when the play is over",
+    "{{ library_own_folder }}": "who calls for the folder names it",
     "{{ library_key_file }}": "who calls for the key names it",
     "{{ library_rotated_key | regex_replace('[.]key$', '.next.key') }}": "it is known by its name",
     "{{ library_rotated_key | regex_replace('[.]key$', '.next.pub') }}": "it is known by its name",
@@ -54,6 +55,8 @@ def made(value: Any) -> Iterator[str]:
             module = key.removeprefix("ansible.builtin.")
             if module in MAKING and inner.get("state") != "absent":
                 yield from (inner[option] for option in PATHS if option in inner)
+            elif key == "vars" and "library_own_folder" in inner:
+                yield inner["library_own_folder"]
             elif key == "vars" and "library_key_file" in inner:
                 yield inner["library_key_file"]
                 yield inner["library_key_file"].replace(".key", ".pub")

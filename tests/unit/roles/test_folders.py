@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No folder of somebody's is taken over, and of none is removed what Maglica has not made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...support.role_runs import CHECKOUT, Deployment, include
+
+MODE = 0o751
+
+
+def made_by(role: str, file: str, folder: str) -> dict[str, Any]:
+    """Return the task of a role that makes a folder, or removes what is in it."""
+    tasks = yaml.safe_load((CHECKOUT / "roles" / role / "tasks" / file).read_text())
+    said = [task for task in tasks if folder in str(task.get("vars", {}).values())]
+    return dict(said[0])
+
+
+def test_a_folder_of_somebody_s_is_left_as_it_is(tmp_path: Path) -> None:
+    machine = Deployment(tmp_path)
+    tasks: list[dict[str, Any]] = []
+    for name, content in ("new", None), ("empty", ""), ("theirs", "notes"), ("ours", "mark.db"):
+        folder = tmp_path / name
+        if content is not None:
+            folder.mkdir(mode=MODE)
+        if content:
+            (folder / content).touch()
+        given = {"mark": "mark", "mode": "0700", "setting": "some_dir", "folder": str(folder)}
+        task = include("folder", **{f"library_own_{key}": value for key, value in given.items()})
+        tasks.append({"block": [task], "rescue": [{"ansible.builtin.debug": {"msg": "refused"}}]})
+    _went_well, output = machine.run(tasks)
+    said = " ".join(output.split())
+    assert f"{tmp_path}/theirs on localhost has notes in it, and nothing that Maglica" in said
+    assert said.count("msg: refused") == 1
+    modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("new", "empty", "ours")}
+    assert modes == dict.fromkeys(modes, 0o700)
+    assert (tmp_path / "theirs").stat().st_mode & 0o777 == MODE
+
+
+def test_a_removal_takes_nothing_from_a_folder_without_what_maglica_makes(tmp_path: Path) -> None:
+    machine = Deployment(tmp_path)
+    removing = {
+        "host_worker_state_dir": made_by("host_worker", "remove.yml", "host_worker_state_dir"),
+        "certificates_ca_dir": made_by("certificates", "remove.yml", "certificates_ca_dir"),
+    }
+    kept = {"host_worker_state_dir": "images", "certificates_ca_dir": "cakey.pem"}
+    marks = {"host_worker_state_dir": "host_worker.sqlite-wal", "certificates_ca_dir": "lock"}
+    for setting, name in kept.items():
+        for whose in ("theirs", "ours"):
+            (tmp_path / whose / setting).mkdir(parents=True)
+            (tmp_path / whose / setting / name).touch()
+        (tmp_path / "ours" / setting / marks[setting]).touch()
+    for whose in ("theirs", "ours"):
+        for setting, task in removing.items():
+            variables = {**task["vars"], setting: str(tmp_path / whose / setting)}
+            machine.deploy([{**task, "vars": variables}])
+    assert not list((tmp_path / "ours").iterdir())
+    left = {path.parent.name: path.name for path in (tmp_path / "theirs").glob("*/*")}
+    assert left == kept
+
+
+def test_only_folders_that_have_the_library_in_them_are_versions_of_it(tmp_path: Path) -> None:
+    machine = Deployment(tmp_path)
+    theirs, ours = (tmp_path / "library" / (digit * 12) for digit in "0f")
+    theirs.mkdir(parents=True)
+    (theirs / "data").touch()
+    removing = include("remove", library_other_service="none", maglica_config_dir=f"{tmp_path}/c")
+    machine.deploy([removing])
+    (ours / "maglica").mkdir(parents=True)
+    (ours.parent / "current").symlink_to(ours.name)
+    machine.deploy([removing])
+    assert [path.name for path in ours.parent.iterdir()] == [theirs.name]
