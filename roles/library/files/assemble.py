@@ -35,8 +35,9 @@ def replace(file, text):
 
 def assemble(folder, file, check):
     """Bring the file up to date; return whether it was not, and how many bytes it has."""
-    if check and not folder.is_dir():
-        return {"changed": True, "size": 0}
+    if not folder.is_dir():
+        # Not made yet, or taken away already by a removal that was cut off.
+        return {"changed": check, "size": 0}
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -40,6 +40,11 @@ def assembled(folder: Path, mode: str = "make") -> dict[str, Any]:
     return answer
 
 
+def test_where_there_are_no_keys_any_more_it_makes_nothing(tmp_path: Path) -> None:
+    assert assembled(tmp_path / "access.d") == {"changed": False, "size": 0}
+    assert not list(tmp_path.iterdir())
+
+
 def test_it_has_all_keys_and_is_written_where_that_is_new(registered: Path) -> None:
     access = registered.with_name("access")
     assert assembled(registered, "check")["changed"]
