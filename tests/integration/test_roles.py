@@ -195,6 +195,20 @@ def test_the_version_before_is_kept_with_what_it_ran_with(machine: Deployment) -
     assert not machine.deploy([include("main")])
 
 
+def test_old_versions_that_can_t_be_removed_stop_no_upgrade(machine: Deployment) -> None:
+    """It is said, and not that the machine is not heard."""
+    # As one where a file can't be deleted.
+    script = "import sys; sys.exit('rmtree: Operation not permitted')"
+    machine.variables["maglica_python"] = str(machine.folder / "python")
+    (machine.folder / "python").write_text(f'#!/bin/sh\nexec {sys.executable} -c "{script}"\n')
+    (machine.folder / "python").chmod(0o755)
+    went_well, output = machine.run([include("prune")])
+    assert went_well, output
+    text = " ".join(output.split())
+    assert "localhost is upgraded and goes on." in text
+    assert "could not all be removed: rmtree: Operation not permitted. They do no harm" in text
+
+
 def test_an_account_of_somebody_is_not_made_the_client_workers(machine: Deployment) -> None:
     tasks = CHECKOUT / "roles" / "client_worker" / "tasks" / "user.yml"
     user = {"ansible.builtin.include_tasks": str(tasks)}
