@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from maglica.model.errors import AccessDenied
 from maglica.wire import keys, sockets
+from support.authority import Authority
 from support.client_worker import LOOPBACK, Host, Peer, Worker, eventually
 from support.reports import report
 from support.role_runs import LIBRARY, OTHER_KEY, Deployment, include
@@ -96,7 +97,11 @@ def test_a_user_gets_a_new_key_wherever_an_earlier_run_was_cut_off(
     before = cloud.peer()
     assert before.ask("hosts")[0] == "hosts"
     keep = {"ansible.builtin.command": f"cp {cloud.home}/{made} {cloud.folder}/made"}
-    assert cloud.deploy([*map(cloud.begun, parts), keep, include("rotate_user")])
+    sign = {"name": "maglica.cloud.certificates", "tasks_from": "client.yml"}
+    given = {"certificates_name": USER, "certificates_folder": f"{cloud.home}/pki"}
+    signed = {"ansible.builtin.include_role": sign, "vars": given}
+    hold = {"ansible.builtin.command": f"cp -r {cloud.home}/pki {cloud.folder}/pki"}
+    assert cloud.deploy([*map(cloud.begun, parts), keep, signed, hold, include("rotate_user")])
     after = cloud.peer()
     assert after.keys is not None and after.keys.public != cloud.user.public
     if parts:
@@ -110,7 +115,13 @@ def test_a_user_gets_a_new_key_wherever_an_earlier_run_was_cut_off(
         "library.key",
         "library.pub",
         "maglica.conf",
+        "pki",
     ]
+    held = [folder / "pki" for folder in (cloud.folder, cloud.home)]
+    assert len({(folder / "clientkey.pem").read_text() for folder in held}) == 2
+    authority = Authority(cloud.folder / "ca")
+    good = [authority.is_good((folder / "clientcert.pem").read_text()) for folder in held]
+    assert good == [False, True]
     assert after.ask("hosts")[0] == "hosts"
     # The old one is refused, also on its open connection.
     eventually(lambda: before.ask("hosts")[1].get("code") == "access_denied")

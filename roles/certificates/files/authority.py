@@ -7,6 +7,7 @@ changed. Standard input is a JSON object: always ``days`` and ``ca_days``, how l
 and the authority last; for ``issue`` and ``revoke`` whose they are, ``kind`` (host or client) and
 ``name``; for ``issue`` also ``names`` (names and addresses of the host), ``renew_days`` (what
 has less left is made anew), ``request`` and ``certificate`` (PEM; what the owner has now, or "").
+Nothing is signed for a key that was taken back: with ``new_key`` the certificate is "" then.
 ``revoke`` takes back all of an owner, or what a certificate has replaced: with ``before`` (PEM).
 
 Prints a JSON object: ``changed``, ``why``, the files ``authority`` and ``revoked``, for ``issue``
@@ -34,6 +35,8 @@ import time
 ORGANIZATION = "Maglica"
 # So long before now a certificate begins, for machines whose clock is behind.
 SKEW = datetime.timedelta(days=1)
+# Why a certificate was taken back, in the index, where its key is as good as before.
+SUPERSEDED = ",superseded"
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,199}$"
 _LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 DNS_NAME = rf"(?=.{{1,253}}$){_LABEL}([.]{_LABEL})*$"
@@ -181,6 +184,14 @@ def has_key(certificate, key):
     return key in certificate
 
 
+def is_void(key):
+    """Tell whether a certificate for a key was taken back, and not only for another one's sake."""
+    taken = [fields for fields in entries() if fields[0] == "R"]
+    return any(
+        has_key(issued(fields[3]), key) for fields in taken if not fields[2].endswith(SUPERSEDED)
+    )
+
+
 def days_left(certificate):
     ends = openssl("x509", "-noout", "-enddate", "-dateopt", "iso_8601", text=certificate)
     end = datetime.datetime.fromisoformat(ends.strip().partition("=")[2].replace("Z", "+00:00"))
@@ -228,6 +239,16 @@ def lacking(asked):
     return f"it ends in {left} days" if left < asked["renew_days"] else None
 
 
+def refuse(asked):
+    """Return no certificate to whoever would make another key, and else say what to do."""
+    if not asked.get("new_key"):
+        raise SystemExit(
+            f"The key of {asked['name']} was taken back, and nothing is signed for it any more."
+            " Remove it, and run maglica.cloud.deploy, which makes another one."
+        )
+    return ""
+
+
 def issue(asked):
     """Sign; return the certificate."""
     left = days_left(read("cacert.pem"))
@@ -264,7 +285,7 @@ def replaced(whose, certificate):
         if not has_key(text, key):
             found[serial] = ""
         elif names_in(text) != names:
-            found[serial] = ",superseded"
+            found[serial] = SUPERSEDED
     return found
 
 
@@ -312,7 +333,9 @@ def act(verb, asked, check):
         if asked["kind"] == "host" and not asked["names"]:
             raise SystemExit(f"{asked['name']} has neither a name nor an address to be reached by")
         why, made = lacking(asked), asked["certificate"]
-        if why and not check:
+        if why and is_void(asked["key"]):
+            made = refuse(asked)
+        elif why and not check:
             made = issue(asked)
         changed = changed or bool(why)
     elif verb == "revoke":

@@ -156,6 +156,28 @@ def test_what_was_cut_off_is_finished_and_what_is_lost_is_told(authority: Author
     assert "cakey.pem is lost. Restore it from a backup" in lost.stderr
 
 
+def test_nothing_is_signed_for_a_key_that_was_taken_back(authority: Authority) -> None:
+    key, other = request(), request()
+    asked = {"request": key, "certificate": "", **KVM0}
+    old = authority.do("issue", **asked)["certificate"]
+    asked["names"] = ["kvm0"]
+    held = authority.do("issue", **{**asked, "certificate": old})["certificate"]
+    authority.do("revoke", before=held, **KVM0)
+    # The names were taken back, and not the key.
+    assert authority.do("issue", **asked)["certificate"]
+    authority.do("revoke", **KVM0)
+    for mode in ([], ["check"]):
+        refused = authority.try_to("issue", *mode, **asked)
+        assert refused.returncode == 1
+        assert "The key of kvm0.example.jp was taken back" in refused.stderr
+        said = authority.do("issue", *mode, new_key=True, **asked)
+        assert (said["certificate"], said["changed"]) == ("", True)
+        # Whoever asks.
+        stolen = authority.try_to("issue", *mode, request=key, certificate="", **ALICE)
+        assert "was taken back" in stolen.stderr
+    assert authority.do("issue", **{**asked, "request": other})["certificate"]
+
+
 def test_what_can_t_be_signed_is_refused(authority: Authority) -> None:
     def refused(**asked: Any) -> str:
         done = authority.try_to("issue", certificate="", **{"request": key, **asked})

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +13,32 @@ import pytest
 from support.authority import Authority
 from support.role_runs import Deployment
 
+MADE = {"cacert.pem", "cacrl.pem", "clientcert.pem", "clientkey.pem"}
+# Notes what libvirtd is told, and what the authority has taken back then.
+ADMIN = """\
+#!/bin/sh
+case $3 in client-list) ;;
+*) echo $3 $(cut -c 1 ca/index.txt) >> told ;; esac
+"""
+
 
 class Owner:
     """Somebody on a machine that is all there is of a cloud."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.authority = Authority(folder / "ca")
         self.pki = folder / "pki"
         self.cloud = Deployment(folder)
         self.cloud.variables["certificates_ca_dir"] = str(self.authority.folder)
 
-    def deploy(self, *options: str, **variables: Any) -> bool:
-        """Return whether anything was changed."""
-        role = {"name": "maglica.cloud.certificates", "tasks_from": "client.yml"}
-        given = {"certificates_name": "alice", "certificates_folder": str(self.pki), **variables}
-        return self.cloud.deploy([{"ansible.builtin.include_role": role, "vars": given}], *options)
+    def do(self, tasks: str, role: str = "certificates", **variables: Any) -> dict[str, Any]:
+        given = {"certificates_name": "alice", "certificates_folder": str(self.pki)}
+        named = {"name": f"maglica.cloud.{role}", "tasks_from": f"{tasks}.yml"}
+        return {"ansible.builtin.include_role": named, "vars": {**given, **variables}}
 
-    @property
-    def held(self) -> tuple[str, str]:
-        key, certificate = ((self.pki / f"client{end}.pem").read_text() for end in ("key", "cert"))
-        return key, certificate
+    def keep(self, name: str) -> dict[str, Any]:
+        return {"ansible.builtin.command": f"cp -r {self.pki} {self.folder}/{name}"}
 
 
 @pytest.fixture
@@ -39,19 +47,42 @@ def alice(tmp_path: Path) -> Owner:
 
 
 def test_a_key_is_made_once_and_signed_once(alice: Owner) -> None:
-    assert alice.deploy("--check")
-    assert alice.deploy()
-    assert {file.name for file in alice.pki.iterdir()} == {
-        *("cacert.pem", "cacrl.pem", "clientcert.pem", "clientkey.pem"),
-    }
+    make = [alice.do("client")]
+    assert alice.cloud.deploy(make, "--check")
+    assert not alice.pki.exists()
+    assert alice.cloud.deploy(make)
+    assert {file.name for file in alice.pki.iterdir()} == MADE
     assert (alice.pki / "clientkey.pem").stat().st_mode & 0o777 == 0o600
-    assert not alice.deploy("--check")
-    assert not alice.deploy()
+    assert not alice.cloud.deploy(make)
 
 
-def test_who_has_lost_a_key_gets_another_and_the_old_one_is_void_then(alice: Owner) -> None:
-    alice.deploy()
-    lost = alice.held[1]
-    (alice.pki / "clientkey.pem").unlink()
-    assert alice.deploy()
-    assert [alice.authority.is_good(each) for each in (lost, alice.held[1])] == [False, True]
+def test_a_key_that_is_lost_or_was_taken_back_or_shall_be_another_is_replaced(
+    alice: Owner,
+) -> None:
+    make, lost = alice.do("client"), {"ansible.builtin.command": f"rm {alice.pki}/clientkey.pem"}
+    again = alice.do("client", certificates_new_key=True)
+    steps = [make, lost, make, alice.do("revoke", certificates_kind="client"), make, again]
+    kept = [alice.keep(f"after{number}") for number in range(len(steps))]
+    assert alice.cloud.deploy([each for step in zip(steps, kept) for each in step])
+    places = [alice.folder / f"after{number}" for number in (0, 2, 4, 5)]
+    certificates = [(place / "clientcert.pem").read_text() for place in places]
+    assert [alice.authority.is_good(each) for each in certificates] == [False, False, False, True]
+    assert len({(place / "clientkey.pem").read_text() for place in places}) == len(places)
+    assert {file.name for file in alice.pki.iterdir()} == MADE
+
+
+def test_libvirtd_has_the_new_key_of_its_host_before_the_old_one_is_void(alice: Owner) -> None:
+    alice.cloud.variables |= {"maglica_config_dir": str(alice.folder), "certificates_packages": []}
+    (alice.folder / "virt-admin").write_text(f"#!/bin/sh\ncd {alice.folder}\n{ADMIN}")
+    (alice.folder / "virt-admin").chmod(0o755)
+    other = alice.do("revoked", "libvirtd", certificates_new_key=True)
+    paths = {"PATH": f"{alice.folder}:{os.environ['PATH']}"}
+    steps = {"block": [alice.do("host"), other], "environment": paths}
+    daemons = {"service": "libvirtd.service"}
+    listens = {"libvirtd_configured": [daemons], "libvirtd_daemons": daemons}
+    assert alice.cloud.deploy([steps], "-e", json.dumps(listens))
+    (told,) = (alice.folder / "told").read_text().splitlines()
+    assert told == "server-update-tls V V"
+    assert alice.authority.is_good((alice.pki / "servercert.pem").read_text())
+    lines = (alice.folder / "ca" / "index.txt").read_text().splitlines()
+    assert [line[0] for line in lines] == ["R", "V"]

@@ -101,3 +101,21 @@ def test_a_certificate_for_a_key_that_is_no_longer_there_is_left(
     alice.key.write_text(new_key())
     alice.put(said)
     assert (alice.held, alice.revoked) == ("", said["revoked"])
+
+
+def test_a_key_takes_the_other_s_place_together_with_its_certificate(
+    authority: Authority, alice: Owner
+) -> None:
+    alice.put(alice.ask(authority))
+    new = alice.folder / "clientkey.pem.new"
+    new.write_text(new_key())
+    said = alice.ask(authority, new)
+    key = new.read_text()
+    # Another play has begun to do the same.
+    new.write_text(new_key())
+    assert "Another play has made another" in alice.put(said, key=new)
+    assert alice.held != said["certificate"]
+    new.write_text(key)
+    assert alice.put(said, key=new) == "changed"
+    assert (alice.key.read_text(), alice.held) == (key, said["certificate"])
+    assert not new.exists()
