@@ -20,8 +20,10 @@ import re
 import secrets
 import subprocess
 import sys
+import tempfile
 
 REALM = "maglica"
+SETTINGS = "mech_list: scram-sha-256\nscram_secret_generate: yes\n"
 NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 # Libvirt's client reads it from a line of a file, without blanks at its ends.
 PASSWORD = re.compile("[!-~]([ -~]{0,254}[!-~])?")
@@ -41,8 +43,19 @@ def refuse(wanted):
 
 def tell(*command, given=""):
     """Run a program and return what it prints; end this where it fails."""
+    # With settings of its own, whatever libvirt's are by now: a mechanism that is not in use is
+    # not told that a user is gone.
+    with tempfile.TemporaryDirectory() as settings:
+        (pathlib.Path(settings) / "libvirt.conf").write_text(SETTINGS)
+        return run(command, given, {"SASL_CONF_PATH": settings})
+
+
+def run(command, given, environment):
+    """Run a program in this environment."""
     try:
-        done = subprocess.run(command, input=given, text=True, capture_output=True, check=False)
+        done = subprocess.run(
+            command, input=given, env=environment, text=True, capture_output=True, check=False
+        )
     except OSError as error:
         raise SystemExit(f"can't run {command[0]}: {error.strerror}") from None
     if done.returncode:
@@ -99,9 +112,11 @@ def make(folder, wanted, setting, removing):
     for name in setting:
         # Without -n the password itself would be kept, too.
         tell(*command, "-p", "-c", "-n", name, given=wanted[name])
-    lacking = {f"{name}@{REALM}" for name in wanted} - listed(database)
-    if lacking:
-        raise SystemExit(f"{database} lacks {', '.join(sorted(lacking))}, who should be there now")
+    there = {user for user in listed(database) if user.endswith(f"@{REALM}")}
+    wrong = there ^ {f"{name}@{REALM}" for name in wanted}
+    if wrong:
+        names = ", ".join(sorted(wrong))
+        raise SystemExit(f"{database} is not as it was asked to be, see {names}")
     users = {}
     for name, password in wanted.items():
         salt = secrets.token_hex(16)

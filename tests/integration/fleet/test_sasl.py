@@ -48,7 +48,6 @@ class Passwords:
         done = subprocess.run(
             [sys.executable, "-I", ROLE / "files/sasl_users.py", self.folder, mode],
             input=json.dumps(users),
-            env={**os.environ, "SASL_CONF_PATH": str(self.folder)},
             text=True,
             capture_output=True,
             check=False,
