@@ -16,6 +16,7 @@ from support.cloud import IMAGE, STATE, Cloud
 from support.machine_state import LOOK, Difference, difference
 
 VM = "stays0.example.jp"
+RUNS = {"image": IMAGE, "customize": "none", "ssh_authorized_keys": [], "state": "running"}
 # As the role has installed it.
 COMMAND = str(STATE / "maglica")
 OPEN = ("queued", "sent", "running")
@@ -118,7 +119,7 @@ def test_what_a_host_has_of_its_own_stays_as_it_is(cloud: Cloud, host: str) -> N
 
     listed = cloud.run(COMMAND, "request", "list", *(f"--state={each}" for each in OPEN))
     assert host not in listed
-    made = cloud.vm(VM, image=IMAGE, host=host, customize="none", state="running")
+    made = cloud.vm(VM, host=host, **RUNS)
     assert made.status == "CHANGED", made.output
     with_vm = look(cloud, host)
     _changed, output = play(cloud, "remove", "--limit", host)
@@ -137,7 +138,7 @@ def test_what_a_host_has_of_its_own_stays_as_it_is(cloud: Cloud, host: str) -> N
 
     play(cloud, "deploy", "--limit", host)
     cloud.wait_alive(host, alive=True)
-    again = cloud.vm(VM, image=IMAGE, customize="none", state="running")
+    again = cloud.vm(VM, **RUNS)
     assert again.status == "SUCCESS", again.output
     gone = cloud.vm(VM, state="absent")
     assert gone.status == "CHANGED", gone.output

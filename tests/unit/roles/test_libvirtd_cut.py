@@ -43,6 +43,12 @@ def test_certificates_and_folders_that_are_gone_are_no_hindrance(tmp_path: Path)
     assert (kept.exists(), empty.exists(), (pki / "folders").exists()) == (True, False, False)
 
 
+def test_check_mode_needs_no_folder_that_is_yet_to_be_made(tmp_path: Path) -> None:
+    making = task("tls.yml", "Make the folders of libvirtd's places, and note which")
+    making["vars"] = {"libvirtd_pki": str(tmp_path / "pki")}
+    assert not Deployment(tmp_path).deploy([making], "--check")
+
+
 def test_libvirtd_is_told_again_of_what_another_play_puts_there_meanwhile(tmp_path: Path) -> None:
     files = ("cacert.pem", "cacrl.pem", "servercert.pem", "serverkey.pem")
     for file in files:
