@@ -35,6 +35,12 @@ def reported(figure: str, value: float, how: str) -> Figure:
     return Figure(figure, round(value, 3), "reported", None, how)
 
 
+def read(name: str) -> list[Figure]:
+    """Return what build/figures/NAME.json has; nothing where there is none yet."""
+    source = CHECKOUT / "build" / "figures" / f"{name}.json"
+    return [Figure(**each) for each in json.loads(source.read_text())] if source.exists() else []
+
+
 def write(name: str, figures: Sequence[Figure]) -> None:
     """Write build/figures/NAME.json."""
     target = CHECKOUT / "build" / "figures" / f"{name}.json"
