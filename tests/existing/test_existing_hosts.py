@@ -130,7 +130,9 @@ def test_what_a_host_has_of_its_own_stays_as_it_is(cloud: Cloud, host: str) -> N
     # The vm and its disks, which are all that is left.
     left = difference(before, look(cloud, host))
     assert left.went == set()
-    kinds = "domain|guest|card vnet|(entry|content) (/etc/libvirt/qemu/|/var/lib/libvirt/images/)"
+    kinds = (
+        r"domain|guest|card vnet|(entry|content \w+ ) (/etc/libvirt/qemu/|/var/lib/libvirt/images/)"
+    )
     assert [line for line in left.came if not re.match(kinds, line)] == []
     assert re.search(rf"^guest \d+ {re.escape(VM)}$", "\n".join(left.came), re.MULTILINE)
     assert f"host {host} " not in cloud.ssh(cloud.client, "cat /etc/maglica/access")
