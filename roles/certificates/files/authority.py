@@ -355,7 +355,7 @@ def main():
     if verb != "prepare":
         asked["subject"] = subject(asked["kind"], asked["name"])
     answer = {"why": "there is no authority", "certificate": "", "hosts": []}
-    answer["changed"] = verb != "revoke"
+    answer |= {"changed": verb != "revoke", "authority": "", "revoked": ""}
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if there and not there & {"issued", "lock"}:
         raise SystemExit(f"{folder} is somebody's: set certificates_ca_dir to a folder of its own")

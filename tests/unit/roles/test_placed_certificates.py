@@ -71,6 +71,17 @@ def test_what_is_there_already_is_not_written_again(authority: Authority, alice:
     assert (alice.folder / "cacert.pem").stat().st_mode & 0o777 == 0o644
 
 
+def test_check_mode_needs_no_authority(authority: Authority, alice: Owner) -> None:
+    """The one that signed what is there may be lost, or have been moved away."""
+    alice.put(alice.ask(authority))
+    authority.folder.rename(authority.folder.with_name("moved"))
+    asked = {"request": request(alice.key.read_text()), "certificate": alice.held, **ALICE}
+    said = authority.do("issue", "check", **asked)
+    assert said["why"] == "there is no authority"
+    assert alice.put(said, "check") == ""
+    assert not authority.folder.exists()
+
+
 def test_an_older_list_of_what_was_taken_back_takes_the_place_of_none(
     authority: Authority, alice: Owner, tmp_path: Path
 ) -> None:
