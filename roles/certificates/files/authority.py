@@ -114,11 +114,21 @@ def validity(days):
     return ["-startdate", moment(-SKEW.days), "-enddate", moment(days)]
 
 
+def keep(*names):
+    """Have files and folders outlast a power cut."""
+    for name in names:
+        file = os.open(name, os.O_RDONLY)
+        os.fsync(file)
+        os.close(file)
+
+
 def put(name, text):
     """Write a file as a whole, or not at all."""
     new = pathlib.Path(f"{name}.new")
     new.write_text(text)
+    keep(new)
     new.replace(name)
+    keep(".")
 
 
 def prepare(asked):
@@ -146,6 +156,8 @@ def prepare(asked):
     made = openssl("ca", "-batch", "-notext", *signing, *validity(asked["ca_days"]))
     put(index, "")
     pathlib.Path("request.pem").unlink()
+    # What an authority before it took back, where only its certificate is lost.
+    pathlib.Path("cacrl.pem").unlink(missing_ok=True)
     put(certificate, made)
     return True
 
@@ -266,6 +278,8 @@ def issue(asked):
         names=f"subjectAltName = {text}" if text else "",
     )
     pathlib.Path("request.pem").unlink()
+    # OpenSSL leaves that to the system.
+    keep("index.txt", f"issued/{entries()[-1][3]}.pem", "issued", ".")
     return made
 
 
@@ -302,14 +316,35 @@ def revoke(reasons):
     put("index.txt", "".join("\t".join(fields) + "\n" for fields in lines))
 
 
-def list_revoked():
+def taken_back():
+    """Return the serial numbers of what the index says was taken back."""
+    return {fields[3] for fields in entries() if fields[0] == "R"}
+
+
+def listed():
+    """Return the serial numbers in the list of what was taken back, or None without such a list.
+
+    An index that has not all of them is an old one, or damaged: with it they would be good again.
+    """
+    path = pathlib.Path("cacrl.pem")
+    if not path.exists():
+        return None
+    shown = openssl("crl", "-noout", "-text", text=path.read_text())
+    found = set(re.findall(r"Serial Number: ([0-9A-F]+)", shown))
+    if found - taken_back():
+        raise SystemExit(
+            f"{pathlib.Path('index.txt').absolute()} does not say of all that cacrl.pem lists that"
+            " it was taken back, so that it would be good again. Put back one that does (perhaps"
+            " index.txt.old); or move the folder away, and deploy to all machines anew, which makes"
+            " another authority."
+        )
+    return found
+
+
+def list_revoked(before):
     """Bring the list of what was taken back up to date, also where a run was cut off before it."""
     path, number = pathlib.Path("cacrl.pem"), pathlib.Path("crlnumber")
-    listed = None
-    if path.exists():
-        shown = openssl("crl", "-noout", "-text", text=path.read_text())
-        listed = set(re.findall(r"Serial Number: ([0-9A-F]+)", shown))
-    if listed == {fields[3] for fields in entries() if fields[0] == "R"}:
+    if before == taken_back():
         return False
     # By the clock, so that it grows also where it was lost, or is that of a backup: hosts and users
     # keep the list with the greater one.
@@ -325,6 +360,8 @@ def list_revoked():
 def act(verb, asked, check):
     """Do what is asked; return whether anything changed or would change, why, and a certificate."""
     changed, why, made = prepare(asked), "", ""
+    # First, for nothing is to be signed by an index that lacks something.
+    before = listed()
     if verb == "issue":
         asked["names"] = wanted_names(asked.get("names", []))
         # Apart, since OpenSSL 3.5 says on stdout, 3.0 on stderr, that it has verified it.
@@ -345,7 +382,7 @@ def act(verb, asked, check):
             revoke(taken)
         changed = changed or bool(taken)
     if not check:
-        changed = list_revoked() or changed
+        changed = list_revoked(before) or changed
     return changed, why, made
 
 

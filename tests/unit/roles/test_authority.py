@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.authority import Authority, openssl, request
+from support.authority import LASTING, SCRIPT, Authority, openssl, request
 
 KVM0 = {"kind": "host", "name": "kvm0.example.jp", "names": ["kvm0.example.jp", "fd00::1"]}
 ALICE = {"kind": "client", "name": "alice+x@control"}
@@ -154,6 +155,60 @@ def test_what_was_cut_off_is_finished_and_what_is_lost_is_told(authority: Author
     (folder / "cakey.pem").unlink()
     lost = authority.try_to("issue", request=request(), certificate="", **KVM0)
     assert "cakey.pem is lost. Restore it from a backup" in lost.stderr
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_an_index_that_lacks_what_was_taken_back_makes_nothing_good_again(
+    authority: Authority, kept: int
+) -> None:
+    """It was emptied by a power cut, or is of a backup from before something was taken back."""
+    key = request()
+    authority.do("issue", request=key, certificate="", **ALICE)
+    index = authority.folder / "index.txt"
+    old = index.read_text()
+    listed = authority.do("revoke", **ALICE)["revoked"]
+    whole = index.read_text()
+    index.write_text(old * kept)
+    for verb, *mode in ("issue", "check"), ("issue",), ("revoke",), ("prepare",):
+        told = authority.try_to(verb, *mode, request=key, certificate="", **ALICE)
+        assert told.returncode == 1
+        assert f"{index} does not say of all that cacrl.pem lists" in told.stderr
+    assert (authority.folder / "cacrl.pem").read_text() == listed
+    index.write_text(whole)
+    assert authority.do("prepare")["changed"] is False
+
+
+def test_where_only_its_certificate_is_lost_another_authority_begins(authority: Authority) -> None:
+    authority.do("issue", request=request(), certificate="", **ALICE)
+    authority.do("revoke", **ALICE)
+    (authority.folder / "cacert.pem").unlink()
+    made = authority.do("issue", request=request(), certificate="", **ALICE)["certificate"]
+    assert authority.is_good(made)
+
+
+def test_what_the_authority_knows_outlasts_a_power_cut(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file was on the disk before it took the place of the one before."""
+    program = runpy.run_path(str(SCRIPT))
+    safe: set[str] = set()
+    fsync = os.fsync
+
+    def watched(file: int) -> None:
+        fsync(file)
+        path = Path(f"/proc/self/fd/{file}").readlink()
+        safe.add(path.read_text() if path.is_file() else str(path))
+
+    authority.do("prepare")
+    monkeypatch.setattr(os, "fsync", watched)
+    monkeypatch.chdir(authority.folder)
+    asked = {**LASTING, "request": request(), "certificate": "", **ALICE}
+    asked["subject"] = program["subject"](asked["kind"], asked["name"])
+    _changed, _why, made = program["act"]("issue", asked, check=False)
+    assert {made, Path("index.txt").read_text(), str(authority.folder / "issued")} <= safe
+    program["act"]("revoke", {**asked, "before": None}, check=False)
+    kept = {Path(name).read_text() for name in ("index.txt", "cacrl.pem")}
+    assert {*kept, str(authority.folder)} <= safe
 
 
 def test_nothing_is_signed_for_a_key_that_was_taken_back(authority: Authority) -> None:
