@@ -135,6 +135,37 @@ def test_a_host_alone_listens_on_nothing_but_has_no_certificates(tmp_path: Path)
     assert told in " ".join(output.split())
 
 
+def test_libvirtd_is_restarted_by_a_later_run_where_it_was_not_by_the_one_that_wrote_sasl(
+    tmp_path: Path,
+) -> None:
+    machine = alone(tmp_path)
+    program = tmp_path / "systemctl"
+    defaults = {"name": "maglica.cloud.library", "tasks_from": "root.yml", "public": True}
+    role = {"name": "maglica.cloud.libvirtd", "tasks_from": "listen.yml"}
+    tasks = [{"ansible.builtin.include_role": each} for each in (defaults, role)]
+    paths = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    machine.of_play["libvirtd_wanted"] = []
+
+    def run(at_stop: str) -> tuple[bool, int]:
+        """Return whether it went well, and how often libvirtd was stopped."""
+        program.write_text(
+            f'#!/bin/sh\ntest "$1" != stop || {{ echo >> {tmp_path}/told; {at_stop}; }}\n'
+        )
+        program.chmod(0o755)
+        (tmp_path / "told").write_text("")
+        went_well, output = machine.run([{"block": tasks, "environment": paths}])
+        assert went_well or "Open and close sockets" in output
+        return went_well, len((tmp_path / "told").read_text().splitlines())
+
+    asking = '# BEGIN maglica.cloud\n# Beside a certificate, a password.\nauth_tls = "sasl"\n'
+    (tmp_path / "libvirtd.conf").write_text(f"a = 1\n{asking}# END maglica.cloud\n")
+    assert run("false") == (False, 1)
+    assert "auth_tls" not in (tmp_path / "libvirtd.conf").read_text()
+    assert run("true") == (True, 1)
+    assert run("true") == (True, 0)
+    assert (tmp_path / "libvirtd.conf").read_text() == "a = 1\n"
+
+
 def test_what_is_written_for_either_daemon_is_taken_away(tmp_path: Path) -> None:
     configured = [{"configuration": f"/etc/{name}.conf"} for name in ("libvirtd", "virtproxyd")]
     stand_ins: dict[str, dict[str, Any]] = {
