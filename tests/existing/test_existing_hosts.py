@@ -85,6 +85,7 @@ def host(cloud: Cloud) -> Iterator[str]:
     cloud.ssh(name, NO_OWN)
     play(cloud, "deploy", "--limit", name)
     cloud.wait_alive(name, alive=True)
+    cloud.vm(VM, state="absent")
 
 
 def look(cloud: Cloud, host: str) -> str:

@@ -44,6 +44,9 @@ THERE = "virsh pool-list --all; virsh net-list --all; id nobody"
 
 @pytest.fixture
 def host(cloud: Cloud) -> Iterator[str]:
+    # It knows what others have taken back since it was deployed.
+    inventory = str(STATE / "hosts.yml")
+    cloud.run("ansible-playbook", "maglica.cloud.deploy", "-i", inventory, "-l", cloud.hosts[0])
     cloud.ssh(cloud.hosts[0], THEIRS)
     yield cloud.hosts[0]
     cloud.ssh(cloud.hosts[0], REMOVE)
