@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A removal that was cut off while the client worker went is finished by the next one."""
+"""A removal is finished also where the client worker goes meanwhile, or is lost."""
 
 from __future__ import annotations
 
@@ -32,3 +32,22 @@ def test_a_host_that_has_left_leaves_a_client_worker_that_answers_no_more(
     went_well, output = machine.run(leaving)
     assert went_well == (left != "its key"), output
     assert ("can't be found out" in output) != went_well
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_client_worker_that_is_lost_is_not_asked_to_take_certificates_back(
+    tmp_path: Path, lost: bool
+) -> None:
+    tasks = yaml.safe_load((CHECKOUT / "roles/host_worker/tasks/remove.yml").read_text())
+    name = "Have libvirtd listen no more, and take its certificates away"
+    removing = next(task for task in tasks if task["name"] == name)
+    machine = Deployment(tmp_path)
+    removing.setdefault("vars", {}).update(
+        host_worker_client_worker={"unreachable": lost},
+        libvirtd_certificates=[],
+        maglica_config_dir=str(tmp_path),
+    )
+    machine.variables["certificates_ca_dir"] = str(tmp_path / "ca")
+    went_well, output = machine.run([removing])
+    assert went_well, output
+    assert ("Ask the authority: revoke" in output) != lost
