@@ -29,7 +29,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 import time
 
 ORGANIZATION = "Maglica"
@@ -88,12 +87,14 @@ distinguished_name = nothing
 
 def openssl(*arguments, text="", names=""):
     """Run OpenSSL in the current folder, with our configuration; return what it prints."""
-    with tempfile.NamedTemporaryFile("w", dir=".", prefix=".openssl-", suffix=".cnf") as file:
+    # In memory, where nothing is left of it.
+    with open(os.memfd_create("openssl.cnf"), "w") as file:  # noqa: PTH123 - it has no path
         file.write(CONFIGURATION.format(names=names))
         file.flush()
         done = subprocess.run(
             ["openssl", *arguments],
-            env={**os.environ, "OPENSSL_CONF": file.name},
+            env={**os.environ, "OPENSSL_CONF": f"/proc/self/fd/{file.fileno()}"},
+            pass_fds=[file.fileno()],
             input=text,
             capture_output=True,
             text=True,

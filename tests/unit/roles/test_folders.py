@@ -4,10 +4,15 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from support.authority import Authority
 
 from ...support.role_runs import CHECKOUT, Deployment, include
 
@@ -62,6 +67,36 @@ def test_a_removal_takes_nothing_from_a_folder_without_what_maglica_makes(tmp_pa
     assert not list((tmp_path / "ours").iterdir())
     left = {path.parent.name: path.name for path in (tmp_path / "theirs").glob("*/*")}
     assert left == kept
+
+
+def test_a_removal_takes_all_that_an_authority_leaves_which_was_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, authority = Deployment(tmp_path), Authority(tmp_path / "ca")
+    hanging_up = tmp_path / "openssl"
+    hanging_up.write_text(
+        f'#!/bin/sh\ncase "$*" in *-gencrl*) kill -HUP $PPID; exit 1 ;; esac\n'
+        f'exec {shutil.which("openssl")} "$@"\n'
+    )
+    hanging_up.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        assert authority.try_to("prepare").returncode < 0
+    names = {file.name for file in authority.folder.iterdir()}
+    assert {"cakey.pem", "cacert.pem", "index.txt", "crlnumber"} <= names
+    # Of any file the next one may be there, on its way to its place.
+    for name in names - {"lock", "issued"}:
+        (authority.folder / f"{name.replace('.old', '')}.new").touch()
+    removing = made_by("certificates", "remove.yml", "certificates_ca_dir")
+    variables = {**removing["vars"], "certificates_ca_dir": str(authority.folder)}
+    machine.deploy([{**removing, "vars": variables}])
+    assert not authority.folder.exists()
+
+
+@pytest.mark.parametrize("left", ["ca", "sasl"])
+def test_a_folder_of_configuration_is_maglica_s_also_with_little_left(left: str) -> None:
+    shared = yaml.safe_load((CHECKOUT / "roles" / "library" / "vars" / "main.yml").read_text())
+    assert re.match(shared["library_config_mark"], left)
 
 
 def test_only_folders_that_have_the_library_in_them_are_versions_of_it(tmp_path: Path) -> None:
