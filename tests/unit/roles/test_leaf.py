@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.authority import Authority
-from support.role_runs import Deployment
+from support.role_runs import CHECKOUT, Deployment
 
 MADE = {"cacert.pem", "cacrl.pem", "clientcert.pem", "clientkey.pem"}
 # Notes what libvirtd is told, and what the authority has taken back then.
@@ -69,6 +70,28 @@ def test_a_key_that_is_lost_or_was_taken_back_or_shall_be_another_is_replaced(
     assert [alice.authority.is_good(each) for each in certificates] == [False, False, False, True]
     assert len({(place / "clientkey.pem").read_text() for place in places}) == len(places)
     assert {file.name for file in alice.pki.iterdir()} == MADE
+
+
+def test_a_deployment_tells_the_hosts_when_a_user_s_key_was_replaced(alice: Owner) -> None:
+    deploy, rotate = (
+        yaml.safe_load((CHECKOUT / "playbooks" / f"{name}.yml").read_text())[-1]
+        for name in ("deploy", "rotate_keys")
+    )
+    telling = deploy["tasks"][0]
+    assert deploy["hosts"] == "maglica_hosts"
+    assert (
+        telling["ansible.builtin.include_role"]
+        == (rotate["tasks"][0]["ansible.builtin.include_role"])
+    )
+
+    def told(file: str) -> dict[str, Any]:
+        return {"ansible.builtin.file": {"path": file, "state": "touch"}, "when": telling["when"]}
+
+    files = [alice.folder / name for name in ("early", "late")]
+    make = alice.do("client")
+    lose = {"ansible.builtin.command": f"rm {alice.pki}/clientkey.pem"}
+    alice.cloud.deploy([make, told(str(files[0])), lose, make, told(str(files[1]))])
+    assert [file.exists() for file in files] == [False, True]
 
 
 def test_libvirtd_has_the_new_key_of_its_host_before_the_old_one_is_void(alice: Owner) -> None:
