@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ...support.role_runs import CHECKOUT, Deployment
+from ...support.role_runs import CHECKOUT, Deployment, include
 
 TASKS = CHECKOUT / "roles" / "libvirtd" / "tasks"
 DEFAULT = "# A comment.\n\nmech_list: gssapi\n#mech_list: x\nkeytab: /etc/libvirt/krb5.tab\n"
@@ -89,3 +89,32 @@ def test_a_password_that_a_file_can_t_hold_is_refused_unseen(tmp_path: Path) -> 
         )
     }
     assert refused(tmp_path, tasks[0], cases) == {"empty", "lines", "blank", "line", "name"}
+
+
+def test_a_file_with_a_password_that_the_role_has_not_written_stays(tmp_path: Path) -> None:
+    machine = Deployment(tmp_path)
+    removing = []
+    for tasks in ("auth", "client_remove"):
+        for text in ("[credentials-mine]", "# By the role maglica.cloud.library."):
+            folder = tmp_path / f"{tasks}{len(removing)}"
+            folder.mkdir()
+            (folder / "library.auth").write_text(f"{text}\n")
+            removing.append(include(tasks, library_user_dir=str(folder)))
+    machine.deploy(removing)
+    left = [path.read_text() for path in sorted(tmp_path.glob("*/library.auth"))]
+    assert left == ["[credentials-mine]\n"] * 2
+
+
+def test_nobody_else_can_read_the_file_of_the_password_at_any_time(tmp_path: Path) -> None:
+    machine = Deployment(tmp_path)
+    given = {"library_sasl_user": "reader", "library_sasl_password": "secret"}
+    machine.variables.update(given)
+    tasks = yaml.safe_load((CHECKOUT / "roles/library/tasks/auth.yml").read_text())
+    before = [task["name"] for task in tasks].index("Write user and password")
+    machine.deploy(tasks[:before], umask=0)
+    auth = tmp_path / "library.auth"
+    assert (auth.read_text(), auth.stat().st_mode & 0o777) == ("", 0o600)
+    assert machine.deploy([include("auth")], umask=0)
+    assert "password=secret" in auth.read_text()
+    assert auth.stat().st_mode & 0o777 == 0o600
+    assert not machine.deploy([include("auth")])
