@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Put what the authority has said where its owner has it: place.py FOLDER END KEY make|check.
 
-Standard input is the authority's answer (authority.py); END is what the names of key and
+Standard input is the authority's answer (authority.py), and with ``held`` the certificate that
+was there when it was asked; END is what the names of key and
 certificate begin with, and KEY the file of the key that was signed: the one in use, or one that
 is to take its place. One play at a time; another one may have put something newer there since
 the authority was asked, which stays.
@@ -58,13 +59,17 @@ def draft(file, text):
 
 def place(folder, end, key, said, check):
     """Tell whether anything was, or would be, another one."""
-    in_use = folder / f"{end}key.pem"
+    in_use, certificate = folder / f"{end}key.pem", folder / f"{end}cert.pem"
     wanted = {folder / "cacert.pem": said["authority"]}
     if not is_newer(read(folder / "cacrl.pem"), said["revoked"]):
         wanted[folder / "cacrl.pem"] = said["revoked"]
+    held = read(certificate)
+    # What another play has had signed for this key meanwhile may be the newer one.
+    if key == in_use and held not in ("", said["held"], said["certificate"]) and fits(key, held):
+        pass
     # What was signed for a key that is no longer in use is of no use.
-    if said["certificate"] and (check or fits(key, said["certificate"])):
-        wanted[folder / f"{end}cert.pem"] = said["certificate"]
+    elif said["certificate"] and (check or fits(key, said["certificate"])):
+        wanted[certificate] = said["certificate"]
     elif key != in_use:
         raise SystemExit(f"Another play has made another {key} meanwhile. Run this again.")
     changed = [file for file, text in wanted.items() if text and read(file) != text]

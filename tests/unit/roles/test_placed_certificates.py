@@ -28,7 +28,8 @@ class Owner:
 
     def ask(self, authority: Authority, key: Path | None = None) -> dict[str, Any]:
         text = (key or self.key).read_text()
-        return authority.do("issue", request=request(text), certificate=self.held, **ALICE)
+        held = {"held": self.held}
+        return authority.do("issue", request=request(text), certificate=self.held, **ALICE) | held
 
     def put(self, said: dict[str, Any], mode: str = "make", key: Path | None = None) -> str:
         command = [sys.executable, "-Ic", PLACE.read_text(), self.folder, "client"]
@@ -76,7 +77,7 @@ def test_check_mode_needs_no_authority(authority: Authority, alice: Owner) -> No
     alice.put(alice.ask(authority))
     authority.folder.rename(authority.folder.with_name("moved"))
     asked = {"request": request(alice.key.read_text()), "certificate": alice.held, **ALICE}
-    said = authority.do("issue", "check", **asked)
+    said = authority.do("issue", "check", **asked) | {"held": alice.held}
     assert said["why"] == "there is no authority"
     assert alice.put(said, "check") == ""
     assert not authority.folder.exists()
@@ -112,6 +113,25 @@ def test_a_certificate_for_a_key_that_is_no_longer_there_is_left(
     alice.key.write_text(new_key())
     alice.put(said)
     assert (alice.held, alice.revoked) == ("", said["revoked"])
+
+
+def test_what_another_play_had_signed_for_this_key_meanwhile_stays(
+    authority: Authority, alice: Owner
+) -> None:
+    for _time in "first", "again":
+        early = alice.ask(authority)
+        certificate = authority.do(
+            "issue", request=request(alice.key.read_text()), certificate="", **ALICE
+        )["certificate"]
+        alice.put({**early, "certificate": certificate})
+        other = {
+            **early,
+            "certificate": authority.do(
+                "issue", request=request(alice.key.read_text()), certificate="", **ALICE
+            )["certificate"],
+        }
+        assert alice.put(other) == ""
+        assert alice.held == certificate
 
 
 def test_a_key_takes_the_other_s_place_together_with_its_certificate(
