@@ -29,7 +29,13 @@ def made_by(role: str, file: str, folder: str) -> dict[str, Any]:
 def test_a_folder_of_somebody_s_is_left_as_it_is(tmp_path: Path) -> None:
     machine = Deployment(tmp_path)
     tasks: list[dict[str, Any]] = []
-    for name, content in ("new", None), ("empty", ""), ("theirs", "notes"), ("ours", "mark.db"):
+    for name, content in (
+        ("new", None),
+        ("empty", ""),
+        ("theirs", "notes"),
+        ("ours", "mark.db"),
+        ("top", "lost+found"),
+    ):
         folder = tmp_path / name
         if content is not None:
             folder.mkdir(mode=MODE)
@@ -42,7 +48,9 @@ def test_a_folder_of_somebody_s_is_left_as_it_is(tmp_path: Path) -> None:
     said = " ".join(output.split())
     assert f"{tmp_path}/theirs on localhost has notes in it, and nothing that Maglica" in said
     assert said.count("msg: refused") == 1
-    modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("new", "empty", "ours")}
+    modes = {
+        name: (tmp_path / name).stat().st_mode & 0o777 for name in ("new", "empty", "ours", "top")
+    }
     assert modes == dict.fromkeys(modes, 0o700)
     assert (tmp_path / "theirs").stat().st_mode & 0o777 == MODE
 
