@@ -118,3 +118,18 @@ def test_only_folders_that_have_the_library_in_them_are_versions_of_it(tmp_path:
     (ours.parent / "current").symlink_to(ours.name)
     machine.deploy([removing])
     assert [path.name for path in ours.parent.iterdir()] == [theirs.name]
+
+
+def test_a_removal_takes_each_journal_that_a_restore_has_kept(tmp_path: Path) -> None:
+    tasks = yaml.safe_load((CHECKOUT / "roles/client_worker/tasks/remove_all.yml").read_text())
+    names = [task["name"] for task in tasks]
+    first, last = names.index("Stop the client worker"), names.index("Remove the journal")
+    state = tmp_path / "state"
+    state.mkdir()
+    for end in ("", ".replaced", ".replaced-wal", ".replaced-1", ".replaced-1-wal"):
+        (state / f"client_worker.sqlite{end}").touch()
+    (state / ".client_worker.sqlite.part").touch()
+    machine = Deployment(tmp_path)
+    machine.variables["client_worker_state_dir"] = str(state)
+    machine.deploy(tasks[first + 1 : last + 1])
+    assert not state.exists()
