@@ -23,7 +23,8 @@ import sys
 import tempfile
 
 REALM = "maglica"
-SETTINGS = "mech_list: scram-sha-256\nscram_secret_generate: yes\n"
+# Without the plugin passwords would also go where other installed ones keep them, as SQL or LDAP.
+SETTINGS = "mech_list: scram-sha-256\nauxprop_plugin: sasldb\nscram_secret_generate: yes\n"
 NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 # Libvirt's client reads it from a line of a file, without blanks at its ends.
 PASSWORD = re.compile("[!-~]([ -~]{0,254}[!-~])?")
