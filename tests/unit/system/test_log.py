@@ -197,12 +197,14 @@ def test_a_stuck_journal_holds_nobody_up_at_stderr(monkeypatch: pytest.MonkeyPat
     status = os.fstat(ours.fileno())
     monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
     monkeypatch.setattr(log, "_STDERR", ours.fileno())
-    with ours, ours.makefile("w", encoding="utf-8") as stderr, theirs:
+    with theirs, ours, ours.makefile("w", encoding="utf-8") as stderr:
         monkeypatch.setattr(sys, "stderr", stderr)
         log.start("maglica-x")
         lines = 3 * ours.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // log._MAX_TEXT
         said = threading.Thread(
-            target=lambda: [LOGGER.info("\N{GRINNING FACE}" * log._MAX_TEXT) for _ in range(lines)],
+            target=lambda: [
+                LOGGER.info("\N{GRINNING FACE}" * log._MAX_TEXT) for _line in range(lines)
+            ],
             daemon=True,
         )
         said.start()
