@@ -241,7 +241,8 @@ machines are containers with systemd in which Debian has just been installed, wi
 Python and nothing else; all share the CPUs. Packages come from the archives over the network. Each
 step is what README says: Ansible (a venv, or on Debian 13 its package), the playbook `deploy`, one
 task for an image (from a server on this machine) and one for a guest, until its DHCP lease bears
-its name. The load is that of the quarter of an hour before its end, with what else ran.
+its name. The load, where it is named, is that of the
+quarter of an hour before its end, with what else ran.
 
 {table(found)}
 """

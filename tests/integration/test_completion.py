@@ -49,7 +49,12 @@ def completed(server: WireServer, folder: Path, line: str, seconds: float) -> se
         "COMP_LINE": line,
         "COMP_POINT": str(len(line)),
     }
-    subprocess.run([sys.executable, "-m", "maglica.cli.main"], check=True, env=environment(**asked))
+    patient = (
+        "from maglica.cli import completion, main\n"
+        f"completion.SECONDS = {seconds}\n"
+        "raise SystemExit(main.main())"
+    )
+    subprocess.run([sys.executable, "-c", patient], check=True, env=environment(**asked))
     return set(filter(None, found.read_text().split("\n")))
 
 

@@ -225,4 +225,4 @@ def test_examples(host: HostingHost, device: str, name: str) -> None:
     host.bridge("br0")
     module = import_module(f"ansible_collections.maglica.cloud.plugins.modules.{name}")
     for task in yaml.safe_load(module.EXAMPLES.replace(DEVICE, device)):
-        settles(host, name, **task[f"maglica.cloud.{name}"])
+        assert settles(host, name, **task[f"maglica.cloud.{name}"])["active"] is True
