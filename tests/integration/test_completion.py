@@ -14,7 +14,7 @@ import pytest
 from maglica.model.moment import Moment
 from maglica.model.plain import plain
 from maglica.wire.frames import Message
-from support.cli_runs import HOST0, HOST1, domain, host
+from support.cli_runs import HOST0, HOST1, completing, domain, host
 from support.client_worker import environment
 from support.wire_server import WireServer
 
@@ -40,15 +40,7 @@ def completed(server: WireServer, folder: Path, line: str, seconds: float) -> se
         f"[library]\nsecret_key_file = {config.need_library().secret_key_file}\n"
     )
     found = folder / "found"
-    line = line.replace("CONFIG", str(written))
-    asked = {
-        "_ARGCOMPLETE": "1",
-        "_ARGCOMPLETE_IFS": "\n",
-        "_ARGCOMPLETE_SUPPRESS_SPACE": "1",
-        "_ARGCOMPLETE_STDOUT_FILENAME": str(found),
-        "COMP_LINE": line,
-        "COMP_POINT": str(len(line)),
-    }
+    asked = completing(line.replace("CONFIG", str(written)), found)
     patient = (
         "from maglica.cli import completion, main\n"
         f"completion.SECONDS = {seconds}\n"

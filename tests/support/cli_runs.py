@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 from maglica.fleet.by_libvirt import LibvirtFleet
@@ -94,6 +95,18 @@ def seen(status: HostStatus) -> list[Domain]:
         )
         for each in sorted(status.report.domains, key=lambda domain: domain.name)
     ]
+
+
+def completing(line: str, found: Path) -> dict[str, str]:
+    """Return how a shell asks what a command line goes on with, for the file ``found``."""
+    return {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_SUPPRESS_SPACE": "1",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(found),
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
 
 
 @dataclass

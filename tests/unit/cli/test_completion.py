@@ -17,7 +17,7 @@ from maglica.cli import completion
 from maglica.cli.completion import Values
 from maglica.model.errors import PeerSilent
 from maglica.model.request import HostStatus
-from support.cli_runs import Ran
+from support.cli_runs import Ran, completing
 
 RUN = Path(__file__).resolve().parents[3] / "plugins/module_utils/maglica/run.py"
 
@@ -53,15 +53,7 @@ def test_a_command_line_is_completed(tmp_path: Path, line: str, words: set[str])
     subprocess.run(
         [sys.executable, RUN, "maglica.cli.main"],
         check=True,
-        env={
-            **os.environ,
-            "_ARGCOMPLETE": "1",
-            "_ARGCOMPLETE_IFS": "\n",
-            "_ARGCOMPLETE_SUPPRESS_SPACE": "1",
-            "_ARGCOMPLETE_STDOUT_FILENAME": str(found),
-            "COMP_LINE": line,
-            "COMP_POINT": str(len(line)),
-        },
+        env={**os.environ, **completing(line, found)},
     )
     assert {word.strip() for word in found.read_text().split("\n")} == words
 
