@@ -82,7 +82,7 @@ lint-all: venv
 
 .PHONY: test-unit
 test-unit: venv ## run the unit tests: no root, no libvirt, seconds
-	@tests/tools/debian-packages systemd
+	@tests/tools/debian-packages systemd openssl
 	@$(PYTEST) $(BESIDE) tests/unit
 
 .PHONY: test-integration
