@@ -87,6 +87,7 @@ def test_what_has_ended_is_in_the_list_with_its_result(cell: Cell) -> None:
     other = replace(request.spec, image="other")
     refusal = cell.ask("submit", id=request.id, kind="clone", spec=plain(other))[1]
     assert refusal["code"] == "request_conflict"
+    assert "by the word of host kvm0 alone" in refusal["text"]
     # It is over: what its vm was called is free again, for it was removed since.
     assert cell.clone("vm0").state is State.QUEUED
 

@@ -183,7 +183,14 @@ def _repeated(context: Context, asked: Request) -> Request | None:
         return None
     request, same = found
     if not same:
-        raise RequestConflict(f"request {request.id} is there already, with other content")
+        why = f"request {request.id} is there already, with other content"
+        if context.requests.is_claimed(request):
+            why += (
+                f", by the word of host {request.host} alone: look there what became of"
+                f" {request.kind} {request.name}, and ask again with an id of its own, as a task"
+                " does that is run again"
+            )
+        raise RequestConflict(why)
     return request
 
 
