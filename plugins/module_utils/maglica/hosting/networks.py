@@ -7,7 +7,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from ..model.errors import ConfigInvalid
+from ..model.errors import ConfigInvalid, LibvirtFailed
 from . import network as forms
 from .network import NetworkDefinition
 from .present import NETWORK, Change, Hosting, State
@@ -60,8 +60,20 @@ def _plan(hosting: Hosting, wanted: NetworkDefinition, autostart: bool, optional
 
 
 def apply(hosting: Hosting, wanted: NetworkDefinition, change: Change) -> None:
-    """Do what ``plan`` returned."""
-    hosting.apply(NETWORK, wanted.name, change)
+    """Do what ``plan`` returned.
+
+    A first start that fails leaves no trace of having run, so that it is tried again.
+    """
+    there = forms.read(change.after.xml)
+    had_run = _has_run(there)
+    try:
+        hosting.apply(NETWORK, wanted.name, change)
+    except LibvirtFailed:
+        found = hosting.find(NETWORK, wanted.name)
+        # It may have been started by somebody else meanwhile.
+        if found is not None and not had_run and not hosting.state(NETWORK, found).active:
+            _trace(there).unlink(missing_ok=True)
+        raise
 
 
 def _new(hosting: Hosting, wanted: NetworkDefinition, autostart: bool) -> Change:
@@ -119,7 +131,11 @@ def _subnet_clash(network: NetworkDefinition) -> str:
 
 def _has_run(network: NetworkDefinition) -> bool:
     """Tell whether a network was ever started: libvirt leaves the configuration of its dnsmasq."""
-    return (DNSMASQ / f"{network.name}.conf").exists()
+    return _trace(network).exists()
+
+
+def _trace(network: NetworkDefinition) -> Path:
+    return DNSMASQ / f"{network.name}.conf"
 
 
 def _is_as_shipped(text: str) -> bool:
