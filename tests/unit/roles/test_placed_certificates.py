@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -150,3 +151,18 @@ def test_a_key_takes_the_other_s_place_together_with_its_certificate(
     assert alice.put(said, key=new) == "changed"
     assert (alice.key.read_text(), alice.held) == (key, said["certificate"])
     assert not new.exists()
+
+
+def test_a_key_that_a_cut_has_left_with_the_other_s_certificate_gets_its_own(
+    authority: Authority, alice: Owner
+) -> None:
+    alice.put(alice.ask(authority))
+    new = alice.folder / "clientkey.pem.new"
+    new.write_text(new_key())
+    alice.ask(authority, new)
+    new.replace(alice.key)
+    pair = (alice.folder / "clientcert.pem", alice.key)
+    with pytest.raises(ssl.SSLError, match="mismatch"):
+        ssl.create_default_context().load_cert_chain(*pair)
+    assert alice.put(alice.ask(authority)) == "changed"
+    ssl.create_default_context().load_cert_chain(*pair)
