@@ -166,6 +166,43 @@ def test_libvirtd_is_restarted_by_a_later_run_where_it_was_not_by_the_one_that_w
     assert (tmp_path / "libvirtd.conf").read_text() == "a = 1\n"
 
 
+def test_libvirtd_is_restarted_by_a_later_run_where_only_how_sasl_asks_was_another(
+    tmp_path: Path,
+) -> None:
+    machine = alone(tmp_path)
+    sasl = tmp_path / "libvirt.conf"
+    sasl.write_text("mech_list: gssapi\n")
+    machine.of_play |= {"libvirtd_wanted": [], "libvirtd_sasl": True, "libvirtd_sasl_users": []}
+    # As variables of the role, which win over those of a play.
+    given = ("-e", f"libvirtd_sasl_file={sasl}")
+    defaults = {"name": "maglica.cloud.library", "tasks_from": "root.yml", "public": True}
+    role = {"name": "maglica.cloud.libvirtd", "tasks_from": "listen.yml"}
+    tasks = [{"ansible.builtin.include_role": each} for each in (defaults, role)]
+    program = tmp_path / "systemctl"
+    playing = [{"block": tasks, "environment": {"PATH": f"{tmp_path}:{os.environ['PATH']}"}}]
+
+    def run(at_stop: str = "true") -> tuple[bool, int]:
+        """Return whether it went well, and how often libvirtd was stopped."""
+        program.write_text(
+            f'#!/bin/sh\ntest "$1" != stop || {{ echo >> {tmp_path}/told; {at_stop}; }}\n'
+        )
+        program.chmod(0o755)
+        (tmp_path / "told").write_text("")
+        went_well, output = machine.run(playing, *given)
+        assert went_well or "Open and close sockets" in output
+        return went_well, len((tmp_path / "told").read_text().splitlines())
+
+    assert run() == (True, 1)
+    asking = sasl.read_text()
+    assert "scram-sha-256" in asking
+    sasl.write_text(asking.replace("scram-sha-256", "scram-sha-1"))
+    assert run("false") == (False, 1)
+    assert sasl.read_text() == asking
+    assert run() == (True, 1)
+    assert run() == (True, 0)
+    assert sasl.read_text() == asking
+
+
 def test_what_is_written_for_either_daemon_is_taken_away(tmp_path: Path) -> None:
     configured = [{"configuration": f"/etc/{name}.conf"} for name in ("libvirtd", "virtproxyd")]
     stand_ins: dict[str, dict[str, Any]] = {
