@@ -72,25 +72,25 @@ def test_a_key_that_is_lost_or_was_taken_back_or_shall_be_another_is_replaced(
     assert {file.name for file in alice.pki.iterdir()} == MADE
 
 
+def telling(file: Path) -> dict[str, Any]:
+    """Return a task that makes a file where a deployment would tell the hosts now."""
+    deploy = yaml.safe_load((CHECKOUT / "playbooks" / "deploy.yml").read_text())[-1]
+    making = {"path": str(file), "state": "touch"}
+    return {"ansible.builtin.file": making, "when": deploy["tasks"][0]["when"]}
+
+
 def test_a_deployment_tells_the_hosts_when_a_user_s_key_was_replaced(alice: Owner) -> None:
     deploy, rotate = (
         yaml.safe_load((CHECKOUT / "playbooks" / f"{name}.yml").read_text())[-1]
         for name in ("deploy", "rotate_keys")
     )
-    telling = deploy["tasks"][0]
     assert deploy["hosts"] == "maglica_hosts"
-    assert (
-        telling["ansible.builtin.include_role"]
-        == (rotate["tasks"][0]["ansible.builtin.include_role"])
-    )
-
-    def told(file: str) -> dict[str, Any]:
-        return {"ansible.builtin.file": {"path": file, "state": "touch"}, "when": telling["when"]}
-
+    roles = [each["tasks"][0]["ansible.builtin.include_role"] for each in (deploy, rotate)]
+    assert roles[0] == roles[1]
     files = [alice.folder / name for name in ("early", "late")]
     make = alice.do("client")
     lose = {"ansible.builtin.command": f"rm {alice.pki}/clientkey.pem"}
-    alice.cloud.deploy([make, told(str(files[0])), lose, make, told(str(files[1]))])
+    alice.cloud.deploy([make, telling(files[0]), lose, make, telling(files[1])])
     assert [file.exists() for file in files] == [False, True]
 
 
@@ -103,7 +103,11 @@ def test_libvirtd_has_the_new_key_of_its_host_before_the_old_one_is_void(alice: 
     steps = {"block": [alice.do("host"), other], "environment": paths}
     daemons = {"service": "libvirtd.service"}
     listens = {"libvirtd_configured": [daemons], "libvirtd_daemons": daemons}
-    assert alice.cloud.deploy([steps], "-e", json.dumps(listens))
+    # All hosts are to refuse the old one by the same deployment, and not only by the next.
+    files = [alice.folder / name for name in ("early", "late")]
+    tasks = [telling(files[0]), steps, telling(files[1])]
+    assert alice.cloud.deploy(tasks, "-e", json.dumps(listens))
+    assert [file.exists() for file in files] == [False, True]
     (told,) = (alice.folder / "told").read_text().splitlines()
     assert told == "server-update-tls V V"
     assert alice.authority.is_good((alice.pki / "servercert.pem").read_text())
