@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,23 @@ def test_a_deployment_tells_the_hosts_when_a_user_s_key_was_replaced(alice: Owne
     lose = {"ansible.builtin.command": f"rm {alice.pki}/clientkey.pem"}
     alice.cloud.deploy([make, telling(files[0]), lose, make, telling(files[1])])
     assert [file.exists() for file in files] == [False, True]
+    # The user has heard of it as well.
+    assert not alice.cloud.deploy([make])
+
+
+def test_a_deployment_tells_all_hosts_when_the_key_of_one_was_replaced(alice: Owner) -> None:
+    hosts = ["kvm0", "kvm1"]
+    alice.cloud.groups["maglica_hosts"] = hosts
+    replaced = {"ansible.builtin.set_fact": {"certificates_replaced": True}}
+    told = telling(alice.folder / "{{ inventory_hostname }}")
+    tasks = [{**replaced, "when": "inventory_hostname == 'kvm1'"}, told]
+    python = {"ansible_python_interpreter": sys.executable}
+    play = {"hosts": "maglica_hosts", "gather_facts": False, "vars": python, "tasks": tasks}
+    playbook = alice.folder / "play.yml"
+    playbook.write_text(yaml.safe_dump([play]))
+    went_well, output = alice.cloud.play(playbook)
+    assert went_well, output
+    assert [(alice.folder / host).exists() for host in hosts] == [True, True]
 
 
 def test_libvirtd_has_the_new_key_of_its_host_before_the_old_one_is_void(alice: Owner) -> None:
