@@ -156,6 +156,10 @@ bench-listing: venv build/bench/venv/.ready ## time the inventory beside communi
 bench-upgrade: venv cloud ## upgrade the cloud from an earlier version, with 200 requests in flight, and count what is lost
 	@cd tests && PYTHONPATH=$(CURDIR)/plugins/module_utils:. $(OWN_TMP) $(CURDIR)/$(VENV)/bin/python -m bench.upgrade
 
+.PHONY: bench-restore
+bench-restore: venv cloud ## lose the client worker with 200 requests in flight, restore it on another machine, and count what is lost
+	@cd tests && PYTHONPATH=$(CURDIR)/plugins/module_utils:. $(OWN_TMP) $(CURDIR)/$(VENV)/bin/python -m bench.restore
+
 .PHONY: bench-images
 bench-images: venv cloud ## time importing an image beside curl, sha256sum and qemu-img; writes docs/performance-images.md
 	@tests/tools/debian-packages $(HOST_PACKAGES) curl

@@ -3,8 +3,7 @@
 """From machines where Debian has just been installed to the first guest; `make bench-deploy`.
 
 On one machine by itself, and on three over SSH: what README says, each step timed. Then the same
-again, which may change nothing. Writes build/figures/deploy.json and docs/performance-deploy.md;
-where only some cases are asked for, what these have of the others stays.
+again, which may change nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
 import sys
@@ -21,14 +19,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import deploy_figures
 from guests import recipes
 from guests.recipes import Guest
-from support.figures import CHECKOUT, Figure, at_most, read, reported, table, write
+from support.figures import CHECKOUT, Figure, at_most, reported, table
 from support.run import run, step
 from testbed import kvm, roots, site
 from testbed.layout import Host, layout
 
-DOCUMENT = CHECKOUT / "docs" / "performance-deploy.md"
 BIN = CHECKOUT / "build" / "venv" / "bin"
 CACHE = CHECKOUT / "build" / "cache" / "deploy"
 STATE = CHECKOUT / "build" / "deploy"
@@ -227,41 +225,13 @@ def figures(cases: Sequence[str]) -> Iterator[Figure]:
                     yield from on_one(machines, releases[0], images)
 
 
-def document(found: Sequence[Figure]) -> None:
-    DOCUMENT.write_text(
-        f"""<!--
-SPDX-FileCopyrightText: Maglica contributors
-SPDX-License-Identifier: GPL-3.0-or-later
-Written by `make bench-deploy`.
--->
-# How long it takes from bare machines to the first guest
-
-Measured with {os.cpu_count()} CPUs, Python {platform.python_version()}, QEMU without KVM. The
-machines are containers with systemd in which Debian has just been installed, with sshd, sudo and
-Python and nothing else; all share the CPUs. Packages come from the archives over the network. Each
-step is what README says: Ansible (a venv, or on Debian 13 its package), the playbook `deploy`, one
-task for an image (from a server on this machine) and one for a guest, until its DHCP lease bears
-its name. The load, where it is named, is that of the
-quarter of an hour before its end, with what else ran.
-
-{table(found)}
-"""
-    )
-
-
 def main(words: list[str]) -> int:
     """Measure all cases, or those that are named (12, 13, three)."""
     found = []
     for figure in figures(words or ["12", "13", "three"]):
         print(table([figure]).splitlines()[-1], flush=True)
         found.append(figure)
-    new = {figure.figure for figure in found}
-    earlier = [figure for figure in read("deploy") if words and figure.figure not in new]
-    every = sorted([*earlier, *found], key=lambda figure: figure.figure)
-    write("deploy", every)
-    document(every)
-    sys.stdout.write(table(every) + "\n")
-    return int(any(figure.met is False for figure in found))
+    return deploy_figures.record(found)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 from support.cloud import IMAGE, STATE, Cloud
 from support.machine_state import LOOK, Difference, difference
+from support.playbooks import play
 
 VM = "stays0.example.jp"
 RUNS = {"image": IMAGE, "customize": "none", "ssh_authorized_keys": [], "state": "running"}
@@ -64,15 +65,6 @@ rm -rf /srv/own /etc/libvirt/own.conf /root/theirs.xml
 sed -i 's/^auth_unix_rw = "none"/#auth_unix_rw = "polkit"/' /etc/libvirt/libvirtd.conf
 systemctl stop libvirtd.service
 """
-
-
-def play(cloud: Cloud, playbook: str, *options: str) -> tuple[int, str]:
-    """Run a playbook; return how many tasks changed something, and what it printed."""
-    output = cloud.run(
-        *("ansible-playbook", "-i", str(STATE / "hosts.yml"), f"maglica.cloud.{playbook}"),
-        *options,
-    )
-    return sum(map(int, re.findall(r"^\S+ +: ok=.* changed=(\d+) ", output, re.MULTILINE))), output
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,7 @@ MORE = {
     "bench-deploy": "bench-deploy",
     "test-lost-journal": "test-lost-journal",
     "bench-upgrade": "bench-upgrade",
+    "bench-restore": "bench-restore",
 }
 
 
