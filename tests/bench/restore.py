@@ -79,7 +79,7 @@ def figures() -> list[Figure]:
         with connected() as client, Load(client) as load, step("making a backup under load"):
             before = set(load.accepted)
             play(cloud, here, "backup", "-e", f"backup_file={backups[0]}")
-            in_flight = [each for each in client.status_all(list(before)) if not each.state.ended]
+            in_flight = _open(before)
         with step(f"restoring on {spare}"):
             seconds = move(cloud, here, cloud.client, there, backups[0])
         lost = _lost(cloud, load, before)
@@ -90,7 +90,7 @@ def figures() -> list[Figure]:
         lost_again = _lost(cloud, load, before)
     with step("removing the vms"), connected() as load.client:
         load.remove(cloud.hosts)
-    how = f"of {len(before)} that were accepted before it, {len(in_flight)} of them open after it"
+    how = f"of {len(before)} that were accepted before it, {in_flight} of them open after it"
     return [
         at_most("requests lost with the client worker's machine after a backup", lost, 0, how),
         at_most("requests lost when it is restored once more", lost_again, 0, "the same"),
@@ -105,6 +105,11 @@ def _lost(cloud: Cloud, load: Load, ids: Collection[str]) -> int:
         lost = load.lost(cloud, ids)
     print("\n".join(lost))
     return len(lost)
+
+
+def _open(ids: Collection[str]) -> int:
+    with connected() as client:
+        return sum(not each.state.ended for each in client.status_all(list(ids)))
 
 
 def _known(ids: set[str]) -> tuple[int, str]:
