@@ -113,6 +113,9 @@ class Load:
 
     def remove(self, hosts: list[str]) -> None:
         """Remove all that was made: the vms, then the bases that they were built upon."""
+        clones = [each.id for each in self.accepted.values() if each.kind == "clone"]
+        ended = self.client.wait_all(clones, PATIENCE)
+        self.vms.update((each.name, each.vm) for each in ended.values() if each.vm)
         requests = [
             Request(new_request_id(), RemoveSpec(vm.name, vm.uuid, vm.host))
             for vm in self.vms.values()

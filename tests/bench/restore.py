@@ -57,7 +57,7 @@ def connected() -> Client:
     return Client(config.load(str(STATE / "maglica.conf")))
 
 
-def move(cloud: Cloud, source: Path, machine: str, target: Path, backup: Path) -> float:
+def move(cloud: Cloud, machine: str, target: Path, backup: Path) -> float:
     """Lose the client worker, restore it as the other inventory says; return the seconds."""
     cloud.ssh(machine, LOSE)
     began = time.monotonic()
@@ -72,24 +72,32 @@ def figures() -> list[Figure]:
     here = STATE / "hosts.yml"
     # Whatever happens, the next `make cloud` deploys anew.
     (STATE / "deployed").unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as name:
+    with connected() as client, tempfile.TemporaryDirectory() as name:
+        load = Load(client)
         there = Path(name) / "hosts.yml"
         there.write_text(yaml.safe_dump(elsewhere(yaml.safe_load(here.read_text()), spare)))
-        backups = Path(name) / "there.tar.gz", Path(name) / "back.tar.gz"
-        with connected() as client, Load(client) as load, step("making a backup under load"):
-            before = set(load.accepted)
-            play(cloud, here, "backup", "-e", f"backup_file={backups[0]}")
-            in_flight = _open(before)
-        with step(f"restoring on {spare}"):
-            seconds = move(cloud, here, cloud.client, there, backups[0])
-        lost = _lost(cloud, load, before)
-        after = _known(set(load.accepted) - before)
-        play(cloud, there, "backup", "-e", f"backup_file={backups[1]}")
-        with step(f"restoring on {cloud.client}"):
-            back = move(cloud, there, spare, here, backups[1])
-        lost_again = _lost(cloud, load, before)
-    with step("removing the vms"), connected() as load.client:
-        load.remove(cloud.hosts)
+        try:
+            return measured(cloud, load, here, there)
+        finally:
+            with step("removing the vms"), connected() as load.client:
+                load.remove(cloud.hosts)
+
+
+def measured(cloud: Cloud, load: Load, here: Path, there: Path) -> list[Figure]:
+    spare = cloud.hosts[-1]
+    backups = there.with_name("there.tar.gz"), there.with_name("back.tar.gz")
+    with load, step("making a backup under load"):
+        before = set(load.accepted)
+        play(cloud, here, "backup", "-e", f"backup_file={backups[0]}")
+        in_flight = _open(before)
+    with step(f"restoring on {spare}"):
+        seconds = move(cloud, cloud.client, there, backups[0])
+    lost = _lost(cloud, load, before)
+    after = _known(set(load.accepted) - before)
+    play(cloud, there, "backup", "-e", f"backup_file={backups[1]}")
+    with step(f"restoring on {cloud.client}"):
+        back = move(cloud, spare, here, backups[1])
+    lost_again = _lost(cloud, load, before)
     how = f"of {len(before)} that were accepted before it, {in_flight} of them open after it"
     return [
         at_most("requests lost with the client worker's machine after a backup", lost, 0, how),

@@ -78,17 +78,23 @@ def measured(cloud: Cloud) -> list[Figure]:
         play(cloud, FOLDER, "deploy")
     with Client(config.load(str(STATE / "maglica.conf"))) as client:
         assert client.overview()[0] is None, "the client worker is not the old one"
-        with step(f"upgrading with {IN_FLIGHT} requests in flight"), Load(client) as load:
-            begun = time.monotonic()
-            said = play(cloud, CHECKOUT, "upgrade")
-            seconds = time.monotonic() - begun
-        (FOLDER / "upgrade.log").write_text(said)
-        with step(f"waiting for {len(load.accepted)} requests"):
-            lost = load.lost(cloud)
-        itself, hosts = client.overview()
-        versions = {itself.version if itself else None, *(host.worker_version for host in hosts)}
-        with step("removing the vms"):
-            load.remove(cloud.hosts)
+        load = Load(client)
+        try:
+            with step(f"upgrading with {IN_FLIGHT} requests in flight"), load:
+                begun = time.monotonic()
+                said = play(cloud, CHECKOUT, "upgrade")
+                seconds = time.monotonic() - begun
+            (FOLDER / "upgrade.log").write_text(said)
+            with step(f"waiting for {len(load.accepted)} requests"):
+                lost = load.lost(cloud)
+            itself, hosts = client.overview()
+            versions = {
+                itself.version if itself else None,
+                *(each.worker_version for each in hosts),
+            }
+        finally:
+            with step("removing the vms"):
+                load.remove(cloud.hosts)
     print("\n".join(lost))
     how = f"from {OLD}, of {len(load.accepted)} accepted meanwhile"
     return [
