@@ -79,12 +79,14 @@ class Load:
             self.accepted.update((each.id, each) for each in taken)
 
     def _ask(self, question: Callable[[], tuple[Request, ...]]) -> tuple[Request, ...]:
-        """Ask until there is an answer, with the same ids."""
+        """Ask until there is an answer, with the same ids, or until the load is over."""
         end = time.monotonic() + PATIENCE
         while True:
             try:
                 return question()
             except PeerSilent:
+                if self._over.is_set():
+                    return ()
                 if time.monotonic() > end:
                     raise
 
