@@ -101,11 +101,19 @@ def measured(cloud: Cloud, load: Load, here: Path, there: Path) -> list[Figure]:
     lost_again = _lost(cloud, load, before)
     how = f"of the {len(before)} that were accepted before the backup began"
     return [
-        at_most("requests lost with the client worker's machine", lost, 0, how),
-        at_most("requests lost when that happens once more", lost_again, 0, "the same"),
-        reported("requests known again that were accepted since that backup began", *after),
-        reported("restored on another machine, s", seconds, "restore, and deploy for two hosts"),
-        reported("restored where it was, s", back, "the same way back"),
+        at_most("lost machine: requests lost", lost, 0, how),
+        at_most(
+            "lost machine: requests lost when that happens once more", lost_again, 0, "the same"
+        ),
+        reported(
+            "lost machine: requests known again that were accepted since the backup began", *after
+        ),
+        reported(
+            "lost machine: seconds to restore on another one",
+            seconds,
+            "restore, and deploy for two hosts",
+        ),
+        reported("lost machine: seconds to restore where it was", back, "the same way back"),
     ]
 
 

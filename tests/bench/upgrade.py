@@ -98,10 +98,17 @@ def measured(cloud: Cloud) -> list[Figure]:
     print("\n".join(lost))
     how = f"from {OLD}, of {len(load.accepted)} accepted meanwhile"
     return [
-        at_most("requests lost by an upgrade under load", len(lost), 0, how),
-        at_least("requests in flight at least, all the time", load.least_open, 1, how),
-        at_most("versions that run afterwards", len(versions), 1, ", ".join(map(str, versions))),
-        reported("upgrade under load, s", seconds, f"client worker and {len(hosts)} hosts"),
+        at_most("upgrade under load: requests lost", len(lost), 0, how),
+        at_least(
+            "upgrade under load: requests in flight at least, all the time", load.least_open, 1, how
+        ),
+        at_most(
+            "upgrade under load: versions that run afterwards",
+            len(versions),
+            1,
+            ", ".join(map(str, versions)),
+        ),
+        reported("upgrade under load: seconds", seconds, f"client worker and {len(hosts)} hosts"),
     ]
 
 
