@@ -72,6 +72,17 @@ def test_what_is_under_way_is_known_again_and_holds_its_name_and_room(cell: Cell
     assert shown(cell, request).state is State.DONE
 
 
+def test_no_host_makes_up_a_version_that_can_not_be_read_again(cell: Cell) -> None:
+    cell.hello("kvm0")
+    request = replace(asked(), version=1 << 53)
+    assert tell(cell, "ack", request)[0] == "ok"
+    about = {"host": "kvm0", "id": request.id}
+    assert cell.ask("progress", **about, phase="base", phases=[])[0] == "ok"
+    assert [each.id for each in cell.ask("list")[1]["requests"]] == [request.id]
+    cell.reopen()
+    assert shown(cell, request).phase == "base"
+
+
 def test_what_has_ended_is_in_the_list_with_its_result(cell: Cell) -> None:
     request = asked(root_password=HASH)
     told = replace(request, spec=request.spec.without_secrets(), state=State.DONE)

@@ -56,7 +56,11 @@ def adopt(context: Context, host: str, request_id: str, told: Request) -> Reques
 
 
 def _as_kept(told: Request, now: Moment) -> Request:
-    """Return the request as the journal keeps it; a host's clock may be wrong."""
+    """Return the request as the journal keeps it; a host's clock may be wrong.
+
+    Its changes are counted anew: what is beyond the largest number could not be read again.
+    """
+    told = replace(told, version=1)
     created = Moment(min(told.created, now))
     if not told.state.ended:
         # Who has a peer may say of its vms how they are now: no host chooses its own.
