@@ -37,6 +37,11 @@ def test_addresses_of_the_web(url: str) -> None:
         "https://example.com:99999/a",
         "https://example.com:x/a",
         "https://[2001:db8::1/a",
+        "https://[v1.a]/a",
+        # Without its user there is no address left.
+        "https://user[::1]@]example.com/a",
+        "https://[:@v1.x]/a",
+        "https://[::1]@[example.com/a",
         "https://example.com/a b",
         "https://example.com/a\nHost: b",
         "https://example.com/ü",

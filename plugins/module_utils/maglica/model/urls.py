@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from urllib.parse import unquote, urlsplit
 
@@ -28,14 +29,23 @@ def web_address(text: str) -> str:
         raise NameInvalid(
             f"{_named(text)} is not a web address: longer than {MAX_LENGTH} characters"
         )
-    try:
-        parts = urlsplit(text)
-        is_one = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_one = False
+    # What is kept of it, without its user and password, is read again.
+    is_one = _has_host(text) and _has_host(shown(text))
     if not is_one or "#" in text or not _ALPHABET.fullmatch(text):
         raise NameInvalid(f"{_named(text)} is not a web address, such as https://example.com/a.img")
     return text
+
+
+def _has_host(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        # Not every Python looks what stands in brackets, and all sides must say the same.
+        in_brackets = parts.netloc.rpartition("@")[2].startswith("[")
+        is_host = bool(ipaddress.IPv6Address(host)) if in_brackets else bool(host)
+        return parts.scheme in _SCHEMES and is_host and parts.port != 0
+    except ValueError:
+        return False
 
 
 def shown(origin: str) -> str:
