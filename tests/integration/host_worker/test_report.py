@@ -55,7 +55,7 @@ class Node:
     def __init__(self, folder: Path, libvirtd: OwnLibvirtd, journal: Journal) -> None:
         self.libvirtd = libvirtd
         self.journal = journal
-        self.disk = folder / "own.img"
+        self.disk = folder / "own.vda.e295817c.qcow2"  # no leftover, though it looks like one
         self.disk.write_bytes(bytes(1 << 20))
         pool = f"<pool type='dir'><name>own</name><target><path>{folder}</path></target></pool>"
         libvirtd.connection.storagePoolDefineXML(pool).create()

@@ -129,3 +129,18 @@ def test_what_makes_a_guest_worth_asking_is_known() -> None:
     definitions.keep([])
     known = definitions.of(handle.uuid, handle)
     assert known is not None and known.agent
+
+
+def test_all_files_of_a_domain_are_named() -> None:
+    """Also those that it has in common with others, as a medium, and of a domain of others."""
+    definitions = Definitions(None, deque())
+    handle = Handle("a")
+    medium = (
+        "<disk type='file' device='cdrom'><source file='/images/a.iso'/><target dev='sda'/></disk>"
+    )
+    variables = "<os><loader/><nvram>/nvram/a.fd</nvram>"
+    handle.xml = handle.xml.replace("</disk>", f"</disk>{medium}").replace("<os>", variables)
+    handle.xml = handle.xml.replace(MADE, "")
+    known = definitions.of(handle.uuid, handle)
+    assert known is not None
+    assert set(known.named) == {"/images/a.img", "/images/a.iso", "/nvram/a.fd"}

@@ -16,8 +16,10 @@ from maglica.domain.metadata import OwnVolume
 from maglica.host_worker.journal.bases import MAKING, Base, BaseDisk
 from maglica.host_worker.journal.intents import Effect
 from maglica.host_worker.journal.journal import Journal
-from maglica.host_worker.ownership import leftovers
+from maglica.host_worker.ownership import leftovers, references
 from maglica.host_worker.ownership.own_files import OwnFiles
+from maglica.model.errors import StorageFailed
+from support import qcow2
 
 
 def listed(folder: Path, *named: str) -> list[str]:
@@ -95,6 +97,42 @@ def test_a_base_that_a_vm_says_it_needs(tmp_path: Path) -> None:
     found = leftovers.look_alikes((), [str(tmp_path)])
     (left,) = leftovers.unnamed(found, (), {"e295817c"})
     assert ".01234567." in left.path
+
+
+def built_upon(path: Path, below: Path | None = None) -> Path:
+    """Make a qcow2 file that builds upon another one."""
+    path.write_bytes(qcow2.header(backing=None if below is None else str(below).encode()))
+    return path
+
+
+def test_what_others_build_upon(tmp_path: Path) -> None:
+    """As vms do upon what an image came as, whose domain somebody has undefined by hand: told how
+    to remove it, he would do so.
+    """
+    kept = built_upon(tmp_path / "maglica-image.0123456789ab.01234567.vda.qcow2")
+    vm = built_upon(tmp_path / "vm0.vda.e295817c.qcow2", kept)
+    assert listed(tmp_path, str(vm)) == []
+    # Not even where that one is a leftover itself: it goes first.
+    assert listed(tmp_path) == [vm.name]
+    # Nor by way of files that have other names, and lie elsewhere.
+    vm.unlink()
+    (tmp_path / "elsewhere").mkdir()
+    between = built_upon(tmp_path / "elsewhere" / "between", kept)
+    snapshot = built_upon(tmp_path / "elsewhere" / "vm0.snapshot", between)
+    assert listed(tmp_path, str(snapshot)) == []
+    snapshot.unlink()
+    assert listed(tmp_path) == [kept.name]
+
+
+def test_one_that_can_not_be_read_may_build_upon_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_path: str) -> tuple[str, ...]:
+        raise StorageFailed("it can't be read")
+
+    built_upon(tmp_path / "vm0.vda.e295817c.qcow2")
+    monkeypatch.setattr(references.chain, "backings_of", broken)
+    assert listed(tmp_path) == []
 
 
 def test_what_the_journal_names(tmp_path: Path) -> None:

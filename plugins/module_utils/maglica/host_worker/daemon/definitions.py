@@ -57,6 +57,14 @@ class Known:
         return self.definition is not None
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """The files that the domain has, be they its own or not."""
+        disks = self.definition.disks if self.definition else ()
+        sources = [disk.source for disk in disks if disk.kind in ("file", "block")]
+        copied = [path for _target, path, _kind in self.disks]
+        return tuple(filter(None, (*self.own, self.nvram, *sources, *copied)))
+
+    @property
     def made_image(self) -> bool:
         return self.image is not None and self.image.made
 

@@ -114,7 +114,7 @@ class Inspector:
             for path in (*known.own, known.nvram)
             if path is not None
         )
-        named = (path for known in self._known.values() for path in known.own)
+        named = (path for known in self._known.values() for path in known.named)
         report = replace(report, pools=under_way.added(report, written))
         needed = {known.base for known in self._known.values() if known.base is not None}
         # A definition that can't be read may name any of them.

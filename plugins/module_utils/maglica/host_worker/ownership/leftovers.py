@@ -13,8 +13,10 @@ from pathlib import Path
 
 from ...disk import files, nvram, volumes
 from ...disk.backend import Pool
+from ...model.errors import StorageFailed
 from ...model.request import Leftover
 from ..journal.journal import Journal
+from . import references
 from .own_files import OwnFiles
 
 # Where libvirt's system daemon keeps UEFI variables.
@@ -57,18 +59,33 @@ def announced(journal: Journal) -> list[str]:
 def unnamed(
     found: Iterable[Leftover], named: Iterable[str], bases: Collection[str] = ()
 ) -> tuple[Leftover, ...]:
-    """Return those of ``found`` that are there still and whose paths are not ``named``.
+    """Return those of ``found`` that are there still, whose paths are not ``named``, and upon which
+    none of both builds: whoever removes them breaks nothing.
 
     ``bases`` are the ids of bases that vms say they build upon: to remove one would break them.
     """
-    known = set(map(_directory_entry, filter(None, named)))
-    return tuple(
+    looked, paths = tuple(found), tuple(filter(None, named))
+    known = set(map(_directory_entry, paths))
+    left = tuple(
         leftover
-        for leftover in found
+        for leftover in looked
         if _directory_entry(leftover.path) not in known
         and volumes.base_of(Path(leftover.path).name) not in bases
         and os.path.lexists(leftover.path)
     )
+    return _not_built_upon(left, (*paths, *(each.path for each in looked)))
+
+
+def _not_built_upon(left: tuple[Leftover, ...], paths: Iterable[str]) -> tuple[Leftover, ...]:
+    """Return those upon which no file at ``paths`` builds, as vms do upon what an image came as."""
+    if not left:
+        return left
+    try:
+        below = {each.path for each in references.backings(paths)}
+    except StorageFailed:
+        # What can't be read may need any of them.
+        return ()
+    return tuple(each for each in left if os.path.realpath(each.path) not in below)
 
 
 def _directory_entry(path: str) -> str:

@@ -113,7 +113,7 @@ def find(context: OwnerContext) -> References:
     found = [reference for domain in domains for reference in domain.references(folders)]
     known = {path for folder in folders.values() for path in files.every(folder)}
     known.update(reference.path for reference in found)
-    found.extend(_backings(known))
+    found.extend(backings(known))
     # What a vm is just leaving may be needed again if that is interrupted.
     leaving = (
         intent.data["backing"]
@@ -131,8 +131,11 @@ def find(context: OwnerContext) -> References:
     return References(found, (domain.base for domain in domains if domain.base is not None))
 
 
-def _backings(paths: Iterable[str]) -> Iterator[Reference]:
-    """Yield what these files build upon, and what that builds upon, to the last one."""
+def backings(paths: Iterable[str]) -> Iterator[Reference]:
+    """Yield what these files build upon, and what that builds upon, to the last one.
+
+    Raises StorageFailed.
+    """
     # QEMU takes a relative name from the folder by which it was led to the file: a link's, or not.
     todo = {name for path in paths for name in (path, os.path.realpath(path))}
     done: set[str] = set()
