@@ -43,7 +43,8 @@ _NO_FILE = frozenset(
         errno.ENXIO,
     }
 )
-_PROTOCOL = re.compile(r"[A-Za-z0-9+.-]*:")
+# As QEMU tells a name by which it would ask something else than the file system.
+_PROTOCOL = re.compile(r"[^/:]*:")
 
 
 @dataclass(frozen=True)
