@@ -188,6 +188,7 @@ def test_selinux(config: str, expected: bool) -> None:
         "/var/lib/dhcpcd/eth0.lease",
         "/var/lib/dhcpv6/dhcp6c_duid",
         "/var/lib/dibbler/client-duid",
+        "/var/lib/wicked/duid.xml",
         "/var/lib/dhcpcd/lan/eth0.lease",
         "/etc/nvme/hostid",
         "/etc/nvme/hostnqn",

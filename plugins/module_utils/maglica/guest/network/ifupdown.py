@@ -317,6 +317,7 @@ FAMILY = Family(
         "/var/db/dhcpcd/*",
         "/var/lib/dhcpv6/*",
         "/var/lib/dibbler/client-*",
+        "/var/lib/wicked/*.xml",
         "/etc/dhcpcd.duid",
         "/etc/dhcpcd.secret",
         # Names of interfaces bound to the image's MAC addresses, by udev or by a clone's edits.
