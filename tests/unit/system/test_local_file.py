@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from maglica.model.errors import ImageUnsupported, StorageFailed
+from maglica.model.errors import ImageUnsupported, NoRoom, StorageFailed
 from maglica.system import local_file
+
+MOST = 1 << 30
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def public() -> Iterator[Path]:
 
 
 def digest(path: Path | str) -> str:
-    return local_file.digest(str(path), "sha256", lambda done, total: None)
+    return local_file.digest(str(path), "sha256", MOST, lambda done, total: None)
 
 
 def made(path: Path, data: bytes = b"secret") -> Path:
@@ -82,8 +84,15 @@ def test_a_file_that_grows_ends(public: Path) -> None:
                 file.write(bytes(local_file.CHUNK))
 
     with pytest.raises(StorageFailed, match="was changed while it was read"):
-        local_file.digest(str(path), "sha256", growing)
+        local_file.digest(str(path), "sha256", MOST, growing)
     assert len(seen) == 2
+
+
+def test_a_file_of_holes_without_an_end_is_not_read(public: Path) -> None:
+    path = made(public / "disk")
+    os.truncate(path, MOST + 1)
+    with pytest.raises(NoRoom, match=f"has {MOST + 1} bytes"):
+        digest(path)
 
 
 def test_what_is_in_no_folder_of_this_host_is_not_read(public: Path) -> None:

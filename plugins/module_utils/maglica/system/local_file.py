@@ -25,12 +25,14 @@ CHUNK = 1 << 20
 Progress = Callable[[int, int], None]
 
 
-def digest(path: str, algorithm: str, progress: Progress) -> str:
-    """Return a file's checksum, by one of hashlib's algorithms.
+def digest(path: str, algorithm: str, most: int, progress: Progress) -> str:
+    """Return the checksum of a file of at most ``most`` bytes, by one of hashlib's algorithms.
 
-    Raises ImageUnsupported for what is no file that all may read, StorageFailed.
+    A file that takes nothing on its disk may claim to be so long that it is never read to its end.
+    Raises ImageUnsupported for what is no file that all may read, NoRoom, StorageFailed.
     """
     with _opened(path) as source:
+        _need_at_most(path, source, most)
         return _read(path, source, algorithm, progress, lambda chunk, place: None)
 
 
@@ -41,9 +43,7 @@ def copy(path: str, target: Path, algorithm: str, most: int, progress: Progress)
     returns. Raises NoRoom, too.
     """
     with _opened(path) as source, _written(target) as output:
-        size = os.fstat(source).st_size
-        if size > most:
-            raise NoRoom(f"{path} has {size} bytes, more than the {most} that there is room for")
+        size = _need_at_most(path, source, most)
         found = _read(
             path, source, algorithm, progress, lambda chunk, at: write_data(output, chunk, at)
         )
@@ -51,6 +51,14 @@ def copy(path: str, target: Path, algorithm: str, most: int, progress: Progress)
         os.ftruncate(output, size)
         os.fsync(output)
     return found
+
+
+def _need_at_most(path: str, source: int, most: int) -> int:
+    """Return a file's size."""
+    size = os.fstat(source).st_size
+    if size > most:
+        raise NoRoom(f"{path} has {size} bytes, more than the {most} that there is room for")
+    return size
 
 
 def _read(

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import asdict
 from typing import Callable
 
-from ....disk import chain, firmware, volumes
+from ....disk import chain, firmware, pools, volumes
 from ....disk.backend import Pool
 from ....disk.partitions import HEAD
 from ....disk.strangers import Stranger
@@ -165,7 +165,11 @@ class _New:
                 def moved(done: int, total: int) -> None:
                     self._context.counted(self._request.id, "sums", done, total)
 
-                return Checksum(algorithm, local_file.digest(self._origin.path, algorithm, moved))
+                most = max(
+                    (pool.capacity for pool in pools.pools(self._context.connect())), default=0
+                )
+                found = local_file.digest(self._origin.path, algorithm, most, moved)
+                return Checksum(algorithm, found)
         return said
 
     def _check(self, old: MadeImage | None) -> str:
