@@ -14,6 +14,7 @@ from maglica.model.request import new_request_id
 from maglica.model.vm import Disk, Domain, Interface, vm_uuid
 from maglica.verbs.remove import RemoveSpec
 from maglica.verbs.tag import TagSpec
+from maglica.wire.frames import encode
 from support.reports import image, made, report, showing
 
 if TYPE_CHECKING:
@@ -119,6 +120,22 @@ def test_many_hosts_come_in_pages(cell: Cell) -> None:
     hosts, domains = all_of(cell)
     assert [host.name for host in hosts] == names
     assert {each.name for each in domains} == set(names)
+
+
+def test_a_host_with_endless_names_does_not_hide_the_others(cell: Cell) -> None:
+    wide = "\U0001f600"
+    state = PoolState(wide * 200, True, 2, 1)
+    said = report(
+        networks=(wide * 200,) * 256, pool_states=(state,) * 256, problems=(wide * 600,) * 32
+    )
+    cell.context.hosts.hear("kvm0", said, cell.now, cell.now)
+    say(cell, "kvm1", domain("vm1", "kvm1"))
+    [(_peer, answer)] = cell.send("domains").replies
+    assert encode(answer)
+    hosts, domains = all_of(cell)
+    assert [host.name for host in hosts] == ["kvm0", "kvm1"]
+    assert len(hosts[0].problems) == 32
+    assert [each.name for each in domains] == ["vm1"]
 
 
 def test_only_the_hosts_and_names_that_are_asked_for_are_shown(cell: Cell) -> None:

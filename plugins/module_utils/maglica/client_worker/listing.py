@@ -14,7 +14,7 @@ from ..model.errors import MessageInvalid
 from ..model.plain import lean
 from ..model.reported import ReportedHost
 from ..wire import features, records
-from ..wire.fitting import size
+from ..wire.fitting import first, size
 from ..wire.frames import Message
 from ..wire.messages import PAGE_ROOM
 from .client_messages import ANSWER_ROOM
@@ -22,6 +22,9 @@ from .known.reports import FIRST, Place
 from .state import Call, Context
 
 _HOST, _DOMAIN = "host", "domain"
+# The most bytes of the pools of one host, and of its networks: whatever it has told, a page can
+# have it.
+_LIST_ROOM = PAGE_ROOM // 4
 
 
 def domains(context: Context, call: Call) -> Message:
@@ -89,8 +92,8 @@ def _host(context: Context, name: str) -> ReportedHost:
         memory_free_mib=report.memory_free_mib if report.memory_total_mib else None,
         libvirt_version=report.libvirt_version,
         hypervisor_version=report.hypervisor_version,
-        pools=report.pool_states,
-        networks=report.networks,
+        pools=first(report.pool_states, _LIST_ROOM)[0],
+        networks=first(report.networks, _LIST_ROOM)[0],
         problems=problems[: records.MAX_PROBLEMS],
         worker_version=context.hosts.workers.version(name),
     )
