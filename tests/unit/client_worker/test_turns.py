@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from maglica.client_worker.state import WAITS
 from maglica.host_worker.daemon.scheduler import Limits
-from maglica.model.request import State, new_request_id
+from maglica.model.plain import plain
+from maglica.model.request import Request, State, new_request_id
 from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.remove_image import RemoveImageSpec
 from maglica.verbs.verb import SLOW_JOBS
+from maglica.wire import features
 from support.reports import clone, report
 
 if TYPE_CHECKING:
     from maglica.client_worker.transactions import Outcome
-    from maglica.model.request import Request
 
     from .conftest import Cell
 
@@ -161,6 +162,19 @@ def test_a_host_has_no_more_turns_than_it_works_at(cell: Cell) -> None:
     assert published(cell.send("submit", requests=[entry("e", "kvm1")])) == ["e"]
     cell.result(of(cell, "a"), state="done")
     assert states(cell) == [SENT, SENT, WAITING, SENT]
+
+
+def test_a_host_that_says_to_be_at_many_takes_no_turn_of_others(cell: Cell) -> None:
+    """As one that makes them up, which a client worker with a new journal can't tell."""
+    cell.hello("kvm0")
+    cell.hello("kvm1")
+    for name in "abcde":
+        spec = AddImageSpec(name, "kvm0", path=f"/srv/{name}.img")
+        told = plain(Request(new_request_id(), spec, State.RUNNING, "kvm0", "alice"))
+        told = features.known_to((), told)
+        assert cell.ask("ack", host="kvm0", id=told["id"], request=told)[0] == "ok"
+    asked = [entry("good", "kvm1"), entry("more")]
+    assert published(cell.send("submit", requests=asked)) == ["good"]
 
 
 @pytest.fixture

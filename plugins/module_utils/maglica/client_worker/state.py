@@ -210,8 +210,9 @@ def give_turns(context: Context) -> None:
         return
     slow = (each for each in about if table.of(each).slow)
     going = [each for each in slow if not waits_for_turn(context, each)]
-    free = context.slow_at_once - sum(_can_work(context, each) for each in going)
-    turns = Counter(each.host for each in going)
+    turns = Counter(each.host for each in going if _can_work(context, each))
+    # A host may say that it is at many more, and takes no turn of others with that.
+    free = context.slow_at_once - sum(min(count, SLOW_JOBS) for count in turns.values())
     taken = {(each.host, each.name) for each in going}
     held_up = set()
     for request in waiting:
