@@ -11,8 +11,8 @@ import pytest
 from maglica.client_worker import adoption
 from maglica.model.moment import Moment
 from maglica.model.plain import plain
-from maglica.model.request import Failure, Request, State, new_request_id
-from maglica.model.vm import Domain
+from maglica.model.request import Failure, Request, State, User, new_request_id
+from maglica.model.vm import Domain, Interface
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.start import StartSpec
 from maglica.wire import features
@@ -182,6 +182,36 @@ def test_no_host_fills_the_journal(cell: Cell, monkeypatch: pytest.MonkeyPatch) 
     codes = [tell(cell, "ack", asked(f"vm{number}"))[1].get("code") for number in range(9)]
     assert codes[0] is None
     assert codes[-1] == "limit_exceeded"
+
+
+def test_no_host_fills_the_journal_with_results(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adoption, "ROOM", 50_000)
+    cell.hello("kvm0")
+    crowded = (Interface("52:54:00:00:00:01", "n" * 200, ("a" * 60,) * 64),) * 4
+    codes = []
+    for number in range(3):
+        request = asked(f"vm{number}")
+        assert tell(cell, "ack", request)[0] == "ok"
+        made_up = plain(replace(vm(request), interfaces=crowded))
+        answer = cell.ask("result", host="kvm0", id=request.id, state="done", vm=made_up)[1]
+        codes.append(answer.get("code"))
+    assert codes == [None, None, "limit_exceeded"]
+
+
+def test_a_request_that_is_too_long_to_show_is_not_taken_in(cell: Cell) -> None:
+    cell.hello("kvm0")
+    request = asked(ssh_authorized_keys=("ssh-ed25519 " + "A" * 8000,) * 64)
+    request = replace(
+        request,
+        spec=replace(
+            request.spec,
+            user=User("bob", ssh_authorized_keys=request.spec.ssh_authorized_keys[:40]),
+        ),
+    )
+    assert tell(cell, "ack", request)[1]["code"] == "message_invalid"
+    assert cell.ask("list")[1]["requests"] == ()
 
 
 def test_clones_wait_until_each_host_has_told_all(cell: Cell) -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from maglica.client_worker.dispatch import Incoming
 from maglica.model.plain import plain
-from maglica.model.request import Request, State, new_request_id
+from maglica.model.request import Request, State, User, new_request_id
 from maglica.model.vm import Disk, Interface
 from maglica.wire.frames import MAX_FRAME, VERSION, Message, encode
-from support.reports import base, image, report, vm
+from support.reports import base, clone, image, report, vm
 
 if TYPE_CHECKING:
     from .conftest import Cell
@@ -69,6 +69,16 @@ def test_a_result_that_is_too_long_to_show_loses_the_long_part_of_its_vm(cell: C
     watched = [{"id": request.id, "version": 0}]
     [found] = cell.ask("wait", requests=watched, wait_s=1)[1]["requests"]
     assert found.state is State.FAILED
+
+
+def test_what_is_too_long_to_be_shown_is_not_accepted(cell: Cell) -> None:
+    cell.hello()
+    keys = ("ssh-ed25519 " + "A" * 8000,) * 64
+    body = clone("vm0", ssh_authorized_keys=keys, user=User("bob", ssh_authorized_keys=keys[:40]))
+    for more in ({}, {"dry_run": True}):
+        answer = cell.ask("submit", requests=[body], **more)[1]
+        assert answer["code"] == "message_invalid"
+        assert "vm0: its spec is longer than 768 KiB" in answer["text"]
 
 
 def test_a_result_that_can_be_shown_is_kept_whole(cell: Cell) -> None:

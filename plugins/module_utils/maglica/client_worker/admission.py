@@ -36,7 +36,7 @@ from .placement import processors
 from .placement.candidates import Candidate, Choice
 from .placement.choose import place_all
 from .placement.memory import check_size, load, start
-from .state import Context, waits_for_turn
+from .state import MAX_REQUEST, Context, is_short, waits_for_turn
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _look(context: Context, asked: Sequence[Request]) -> _Seen:
     for request in asked:
         if request.id in there:
             continue
-        _check_relations(context, request)
+        _check(context, request)
         other = _joined(context, request, makers.get(request.id))
         if other is None:
             new.append(request)
@@ -152,8 +152,10 @@ def _look(context: Context, asked: Sequence[Request]) -> _Seen:
     return _Seen(there, joined, new, places, starts, makers)
 
 
-def _check_relations(context: Context, request: Request) -> None:
+def _check(context: Context, request: Request) -> None:
     act = f"cannot {request.kind} {request.name}"
+    if not is_short(request):
+        raise MessageInvalid(f"{act}: its spec is longer than {MAX_REQUEST >> 10} KiB")
     if request.parent is not None and context.requests.get(request.parent) is None:
         raise RequestUnknown(f"{act}: no request {request.parent}, its parent, is known")
     if request.peer is not None and not context.hosts.known(request.peer):

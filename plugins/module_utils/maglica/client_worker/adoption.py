@@ -16,7 +16,7 @@ from ..model.moment import Moment
 from ..model.request import Request, State
 from ..verbs import table
 from ..wire import features
-from .state import Context, shown, size
+from .state import Context, is_short, shown, size
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ def adopt(context: Context, host: str, request_id: str, told: Request) -> Reques
     """
     if told.id != request_id or told.host != host or told.spec.host not in (None, host):
         raise MessageInvalid(f"request: not request {request_id} of host {host}")
+    if not is_short(replace(told, phases=(), failure=None, vm=None)):
+        raise MessageInvalid("request: too long to be shown")
     ended = told.state.ended
     held = context.requests.clone_named(told.name) if table.of(told).makes_vm else None
     if held is not None and not ended:
@@ -39,11 +41,7 @@ def adopt(context: Context, host: str, request_id: str, told: Request) -> Reques
             f"request {told.id} to clone {told.name} on host {host} is not known here, and request"
             f" {held.id} makes a vm of that name on host {held.host}"
         )
-    context.told_bytes[host] += size(shown(told, features.OWN))
-    if context.told_bytes[host] > ROOM:
-        raise LimitExceeded(
-            f"host {host} has told more of requests that are not known here than {ROOM >> 20} MiB"
-        )
+    count(context, told)
     request = context.requests.adopt(_as_kept(told, Moment(context.wall())))
     context.strays.pop(request.id, None)
     if not ended:
@@ -53,6 +51,17 @@ def adopt(context: Context, host: str, request_id: str, told: Request) -> Reques
         *(host, request.id, request.kind, request.name, request.state.value),
     )
     return request
+
+
+def count(context: Context, told: Request) -> None:
+    """Count what a host tells of a request that nobody else knows of. Raises LimitExceeded."""
+    host = told.host or ""
+    told_bytes = context.told_bytes[host] + size(shown(told, features.OWN))
+    if told_bytes > ROOM:
+        raise LimitExceeded(
+            f"host {host} has told more of requests that are not known here than {ROOM >> 20} MiB"
+        )
+    context.told_bytes[host] = told_bytes
 
 
 def _as_kept(told: Request, now: Moment) -> Request:

@@ -18,7 +18,7 @@ from ..verbs import table
 from ..verbs.verb import Leaves, OnVm
 from ..wire import features, messages
 from ..wire.frames import Message
-from .adoption import adopt
+from .adoption import adopt, count
 from .state import Call, Context, acknowledge, fits, for_host, waits_for_turn
 
 logger = logging.getLogger(__name__)
@@ -122,6 +122,8 @@ def result(context: Context, call: Call) -> Message:
     if request.state.ended:
         return OK
     told = _end(request, call.body)
+    if context.requests.is_claimed(request):
+        count(context, replace(request, **told))
     ended = context.requests.change(request, **told)
     if ended.state is State.DONE:
         note(context, ended, call.body.get("ended", NEVER))

@@ -28,6 +28,9 @@ from .waits import Envelope, Waits
 
 # The phase of an import of an image that waits for its turn, and of what is to come after it.
 WAITS = "waiting for other imports"
+# The most bytes of a request as it is asked for: with all that can come of it (its failure, its
+# phases, which vm it has made) it has to fit in a message.
+MAX_REQUEST = 3 << 18
 
 
 @dataclass
@@ -137,6 +140,11 @@ class Answer:
 def fits(request: Request) -> bool:
     """Tell whether the request as it is shown fits in a message."""
     return size(shown(request, features.OWN)) <= messages.PAGE_ROOM
+
+
+def is_short(asked: Request) -> bool:
+    """Tell whether a request, whatever comes of it, can be told to its host, and be shown."""
+    return size(plain(asked)) <= MAX_REQUEST
 
 
 def size(entry: dict[str, Any]) -> int:
