@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from maglica.verbs.clone import CloneSpec
 from maglica.verbs.prepare import PrepareSpec
 from maglica.verbs.start import StartSpec
 from maglica.wire import messages as schema
-from maglica.wire.frames import Message
+from maglica.wire.frames import VERSION, Message
 
 SECRET = "$6$saltsalt$confidentialconfidential"
 
@@ -60,6 +61,29 @@ def test_a_message_that_is_too_long_is_left_out(
         service._send(1.0)
         assert "cannot send hello: a hello message of 9 bytes" in caplog.text
         assert service._outbox.wake_at() == 1.0 + service._settings.hello_interval
+
+
+def test_a_welcome_that_can_not_be_read_holds_up_no_result(tmp_path: Path) -> None:
+    """As where another Python takes an address for one that this one refuses."""
+    unreadable = b'{"requests": [{}], "cancel": []}'
+    spec = StartSpec("vm0", "5e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11", "kvm0.example.jp")
+    ended = Request(new_request_id(), spec, host="kvm0.example.jp")
+    with serving(tmp_path) as service:
+        service._journal.accept([ended])
+        service._journal.end(ended.id, State.CANCELLED)
+        service._work.resume()
+        replies = [[VERSION, b"welcome", unreadable]]
+        socket = SimpleNamespace(
+            send_multipart=lambda *_said: None, recv_multipart=lambda *_how: replies.pop()
+        )
+        service._peer._requests.link = SimpleNamespace(socket=socket, close=lambda: None)
+        service._send(10.0)
+        assert service._note == Note("hello")
+        answer = service._peer.reply(10.1)
+        assert answer is not None and answer.body["code"] == "error"
+        service._answered(answer, 10.1)
+        assert service._peer.can_send()
+        assert service._outbox.next(10.1) == Note("result", ended.id)
 
 
 def test_what_a_killed_process_has_left_of_a_secret_is_wiped_by_the_next_start(

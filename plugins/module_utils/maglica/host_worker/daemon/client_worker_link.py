@@ -19,6 +19,7 @@ from typing import Any, Callable
 from ..._deps import need
 from ...config.config import ClientWorker
 from ...model.errors import MaglicaError, MessageInvalid
+from ...model.text import told
 from ...system.backoff import Backoff
 from ...wire import messages as schema
 from ...wire import sockets
@@ -164,7 +165,7 @@ class ClientWorkerLink:
         self._reply_until = now + REPLY_SECONDS
 
     def reply(self, now: float) -> Message | None:
-        """Return the reply if it is there, its body checked."""
+        """Return the reply if it is there, its body checked; an error for one that is invalid."""
         if self._requests.link is None:
             return None
         try:
@@ -178,8 +179,10 @@ class ClientWorkerLink:
             self._drop(self._requests, now, f"from the client worker: {error}")
             return None
         except MessageInvalid as error:
-            self._drop(self._requests, now, f"the client worker's reply is invalid: {error}")
-            return None
+            # As a welcome with a request that this host can't read: whatever else is to be told,
+            # such as the end of others, has its turn.
+            text = told(f"the client worker's reply is invalid: {error}")
+            checked = Message("error", {"code": MaglicaError.code, "text": text})
         self.is_busy = False
         self._reply_until = math.inf
         if self._requests.succeeded():
