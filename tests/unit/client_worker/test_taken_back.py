@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from maglica.model.errors import JournalFailed
 from maglica.model.plain import plain
-from maglica.model.request import new_request_id
+from maglica.model.request import Request, State, new_request_id
+from maglica.wire import features
+from support.reports import clone
 
 if TYPE_CHECKING:
     from .conftest import Cell
@@ -32,6 +34,21 @@ def test_what_was_not_accepted_may_be_placed_on_another_host(
         assert cell.ask("submit", **body)[1]["code"] == "journal_failed"
     assert cell.clone("vm0", request_id, host="kvm1").host == "kvm1"
     assert len(cell.context.delivery) == 1
+
+
+def test_what_a_host_has_told_in_vain_does_not_count(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells it again and again, as long as the disk is full, and may not run out of room."""
+    cell.hello()
+    told = Request(new_request_id(), clone("vm0")["spec"], State.RUNNING, "kvm0", "alice")
+    body = {"host": "kvm0", "id": told.id, "request": features.known_to((), plain(told))}
+    with monkeypatch.context() as broken:
+        broken.setattr(cell.journal, "commit", fail)
+        assert cell.ask("ack", **body)[1]["code"] == "journal_failed"
+    assert cell.context.told_bytes["kvm0"] == 0
+    assert cell.ask("ack", **body)[0] == "ok"
+    assert cell.context.told_bytes["kvm0"] > 0
 
 
 def test_who_is_told_that_it_failed_does_not_wait(

@@ -70,6 +70,8 @@ class Engine:
         # The hosts that have subscribed, and when each may be published all again.
         self._subscribed: set[str] = set()
         self._repeat_at: dict[str, float] = {}
+        # What hosts had told when the last transaction was committed.
+        self._told_bytes = context.told_bytes.copy()
         self._next_sweep = self._next_keep = self._next_prune = self._not_before = 0.0
         self._complaint = ""
         self._complain_again = 0.0
@@ -200,6 +202,7 @@ class Engine:
             self._publish(outcome)
         added = list(context.requests.added.values())
         context.requests.commit()
+        self._told_bytes = context.told_bytes.copy()
         for request in added:
             with about(request):
                 logger.info("accepted from %s: %s", request.who, _described(request))
@@ -280,6 +283,7 @@ class Engine:
             context.requests.rollback()
         except JournalFailed as error:
             self._complain(error)
+        context.told_bytes = self._told_bytes.copy()
         for request in context.requests.added.values():
             context.hosts.unreserve(request)
             context.delivery.drop(request.id)
