@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import lzma
+import struct
 from pathlib import Path
 
 import pytest
-from maglica.disk import chain
+from maglica.disk import chain, qemu_img
 from maglica.model.image import image_uuid
 from maglica.model.request import Nic, State
 from support import qemu_libvirtd
@@ -16,6 +17,7 @@ from support.import_host import NAME, SIZE, ImportHost, qcow2_disk, raw_disk, sh
 from support.web_server import Site
 
 PATH = "/images/debian-13.qcow2"
+CLUSTER = 1 << 16
 
 
 def test_from_a_url(host: ImportHost, site: Site, tmp_path: Path) -> None:
@@ -81,6 +83,22 @@ def test_what_is_kept_is_as_quick_as_what_this_host_makes(
     kept = host.kept()
     assert chain.is_plain(chain.inspect(str(kept), "qcow2", ())[0])
     assert host.content(kept) == raw_disk()
+
+
+def test_what_counts_its_clusters_wrongly_is_converted(host: ImportHost, public: Path) -> None:
+    """A vm with all of it for its own would write over what counts as free, and is not."""
+    data = bytearray(qcow2_disk(public))
+    (table,) = struct.unpack_from(">Q", data, 48)
+    (counts,) = struct.unpack_from(">Q", data, table)
+    last = len(data) // CLUSTER - 1
+    struct.pack_into(">H", data, counts + 2 * last, 0)
+    path = public / "disk.qcow2"
+    path.write_bytes(data)
+    assert chain.is_plain(chain.inspect(str(path), "qcow2", ())[0])
+    done = host.add(path=str(path))
+    assert (done.state, done.failure) == (State.DONE, None)
+    assert qemu_img.is_sound(str(host.kept()))
+    assert host.content(host.kept()) == raw_disk()
 
 
 def test_by_uefi(host: ImportHost, public: Path) -> None:

@@ -84,10 +84,21 @@ def test_no_room_is_found_before_anything_is_written(
     assert not (programs / "arguments").exists()
 
 
+@pytest.mark.parametrize(("end", "sound"), [(0, True), (2, False), (3, False), (63, False)])
+def test_what_counts_its_clusters_wrongly(programs: Path, end: int, sound: bool) -> None:
+    """It has a line for each, more than a pipe has room for."""
+    make(programs, f"head -c 1000000 /dev/zero >&2; exit {end}")
+    assert qemu_img.is_sound("/images/disk.qcow2") is sound
+    told = (programs / "arguments").read_text().splitlines()
+    assert told == ["check", "-q", "-f", "qcow2", "/images/disk.qcow2"]
+
+
 def test_no_program(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StorageFailed, match="qemu-img can't be run"):
         copy(tmp_path)
+    with pytest.raises(StorageFailed, match="qemu-img can't be run"):
+        qemu_img.is_sound("/images/disk.qcow2")
 
 
 def test_a_target_that_vanished(programs: Path, tmp_path: Path) -> None:

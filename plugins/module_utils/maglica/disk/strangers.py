@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from ..model.errors import ImageUnsupported
-from . import chain, files, qcow2
+from . import chain, files, qcow2, qemu_img
 from .chain import QCOW2, RAW, Chain
 
 _HEAD = 64 << 10
@@ -72,7 +72,9 @@ def judge(path: str, said: str | None, alive: Callable[[], None]) -> Stranger:
     if not layers[0].size:
         raise ImageUnsupported("its disk is empty")
     needed = chain.content_bytes(layers, alive=alive)
-    return Stranger(layers, kind == QCOW2 and chain.is_plain(layers[0]), needed)
+    # Where one is kept as it is, a vm may get all of it for its own and write to it.
+    is_plain = kind == QCOW2 and chain.is_plain(layers[0]) and qemu_img.is_sound(path)
+    return Stranger(layers, is_plain, needed)
 
 
 def _other(head: bytes) -> str | None:
