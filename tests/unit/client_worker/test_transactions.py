@@ -229,6 +229,32 @@ def test_who_waits_for_what_was_forgotten_is_told_so_the_next_time(cell: Cell) -
     assert (answer[0], answer[1]["code"]) == ("error", "request_unknown")
 
 
+def test_a_long_report_that_changes_all_the_time_is_not_written_all_the_time(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+
+    def keep(name: str, *_what: Any) -> None:
+        written.append(name)
+        cell.now += 0.5 if name == "kvm0" else 0.0
+
+    monkeypatch.setattr(cell.journal, "keep_host", keep)
+    begun = cell.now
+    while cell.now < begun + 60:
+        for name in ("kvm0", "kvm1"):
+            cell.hello(name, report(image(memory_mib=int(cell.now))))
+        cell.engine.tick()
+        cell.now += 1.0
+    assert 4 <= written.count("kvm0") <= 7
+    assert written.count("kvm1") > 20
+    # Before it ends it keeps what there is.
+    cell.now += 30
+    cell.hello("kvm0", report(image(memory_mib=1)))
+    before = len(written)
+    cell.engine.stop()
+    assert "kvm0" in written[before:]
+
+
 def test_upkeep_goes_on_after_a_failure(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     cell.hello()
     with monkeypatch.context() as broken:

@@ -292,9 +292,12 @@ class Engine:
         rows = self._context.hosts.to_keep(now)
         if not rows:
             return
+        took = {}
         for name, seen, report in rows:
+            begun = self._context.clock()
             self._journal.keep_host(name, seen, report)
-        self._context.hosts.kept([name for name, _seen, _report in rows], now)
+            took[name] = self._context.clock() - begun
+        self._context.hosts.kept(took, now)
 
     def _prune(self) -> None:
         before = self._context.wall() - self._retention

@@ -13,7 +13,9 @@ from .reservations import Reservations
 
 @dataclass
 class Host:
-    """A host. ``heard``, ``reported`` and ``kept`` are monotonic, ``seen`` is the time of day."""
+    """A host. ``seen`` is the time of day, the other times are monotonic: it was ``heard``, it
+    ``reported``, its report was ``kept``, and may be kept again from ``keep_from`` on.
+    """
 
     weight: float = 1.0
     holdings: Holdings | None = None
@@ -22,6 +24,7 @@ class Host:
     reported: float | None = None
     alive: bool = False
     kept: float | None = None
+    keep_from: float = 0.0
     reservations: Reservations = field(default_factory=Reservations)
     news: News = field(default_factory=News)
 

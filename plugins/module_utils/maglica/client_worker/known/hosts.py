@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 # Reports are kept in the journal this often, or as soon as a host's domains have changed.
 KEEP_SECONDS = 60.0
+# But one that takes long to write no sooner than after so many times as long: no host, however
+# much it tells and however often that changes, has more than this part of the time.
+KEEP_PART = 20
 
 
 class KnownHosts:
@@ -309,13 +312,16 @@ class KnownHosts:
             (name, host.seen, host.holdings.report)
             for name, host in self._hosts.items()
             if host.holdings is not None
+            and now >= host.keep_from
             and (host.kept is None or (host.alive and now - host.kept >= KEEP_SECONDS))
         ]
 
-    def kept(self, names: Iterable[str], now: float) -> None:
+    def kept(self, took: Mapping[str, float], now: float) -> None:
+        """Take in which hosts' reports were kept, and how many seconds each took."""
         self.first_to_keep = False
-        for name in names:
+        for name, seconds in took.items():
             self._hosts[name].kept = now
+            self._hosts[name].keep_from = now + min(KEEP_PART * seconds, KEEP_SECONDS)
 
     def _renew(self, name: str) -> None:
         host = self._hosts[name]
