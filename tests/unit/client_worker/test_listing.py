@@ -210,6 +210,16 @@ def test_a_vm_is_shown_before_its_host_reports_it(cell: Cell) -> None:
     assert all_of(cell)[1] == [later]
 
 
+def test_of_a_vm_with_an_endless_definition_its_result_keeps_what_it_is(cell: Cell) -> None:
+    """However many results a host tells, and no report, they take little memory."""
+    say(cell, "kvm0", report=report(taken=Moment(10)))
+    crowded = (Interface(MAC, "n" * 200, ("a" * 60,) * 64),) * 64
+    vm, _request_id = clone_of(cell, interfaces=crowded, who="alice")
+    (kept,) = cell.context.hosts.news().values()
+    assert kept is not None
+    assert (kept.name, kept.who, kept.interfaces) == (vm.name, "alice", ())
+
+
 def test_what_was_done_to_a_vm_is_shown_before_its_host_reports_it(cell: Cell) -> None:
     say(cell, "kvm0", report=report(taken=Moment(10)))
     vm, request_id = clone_of(cell, interfaces=(Interface(MAC),))

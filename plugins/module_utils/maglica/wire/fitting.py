@@ -21,6 +21,10 @@ from . import records
 _Entry = TypeVar("_Entry")
 # The most bytes of one domain as lists show it.
 MAX_DOMAIN_BYTES = 1 << 16
+# What such a domain has not, if it is longer.
+_LONG: dict[str, Any] = dict.fromkeys(
+    ("interfaces", "disks", "versions", "ssh_host_keys", "tags"), ()
+)
 # What stands in the place of a field that can't be told, if that is not null.
 UNKNOWN = {"state": "unknown"}
 
@@ -30,9 +34,12 @@ def domain_fitting(domain: ReportedDomain, most: int = MAX_DOMAIN_BYTES) -> dict
     told: dict[str, Any] = lean(domain)
     if size(told) <= most:
         return told
-    return lean(  # type: ignore[no-any-return]
-        replace(domain, interfaces=(), disks=(), versions=(), ssh_host_keys=(), tags=())
-    )
+    return lean(replace(domain, **_LONG))  # type: ignore[no-any-return]
+
+
+def domain_kept(domain: ReportedDomain) -> ReportedDomain:
+    """Return a domain as it is kept: one of more bytes than that as what it surely is."""
+    return domain if size(lean(domain)) <= MAX_DOMAIN_BYTES else replace(domain, **_LONG)
 
 
 def domain_valid(domain: ReportedDomain) -> ReportedDomain:

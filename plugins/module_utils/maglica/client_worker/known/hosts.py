@@ -16,6 +16,7 @@ from ...model.worker import Worker
 from ...system.log_fields import about
 from ...verbs import table
 from ...verbs.verb import Takes
+from ...wire.fitting import domain_kept
 from ..placement.candidates import Candidate, Holdings
 from .expected import Expected, complaint
 from .host import Host
@@ -281,7 +282,7 @@ class KnownHosts:
             report = self.shown(vm.host)
             before = next((each for each in report.domains if each.uuid == vm.uuid), None)
             known = host.news.shown().get(vm.uuid) or self.reports.domain(vm.host, vm.uuid)
-            shown = shown_by(vm, known)
+            shown = domain_kept(shown_by(vm, known))
             host.tell(Told(vm.uuid, left_by(vm, before), shown, ended, now))
 
     def shown(self, name: str) -> HostReport:
