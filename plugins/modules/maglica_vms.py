@@ -73,7 +73,8 @@ options:
   exact_count:
     description:
       - How many vms of O(name) there shall be, no more and no less. Missing ones are made as with
-        O(count). Of too many, those with the highest numbers are removed.
+        O(count). Of too many, those with the highest numbers are removed. One of them that was made
+        from another O(image), or is on another O(host), than those that are given is an error.
     type: int
   vms:
     description:

@@ -127,8 +127,13 @@ def choose(group: Group, made: Collection[str], taken: Collection[str]) -> tuple
     chosen += [next(free) for _each in range(group.count - len(chosen))]
     wanted = [group.vm(number) for number in sorted(chosen)]
     if group.exact:
-        # The highest numbers go.
-        wanted += [want(there[number], Presence.ABSENT) for number in kept[group.count :]]
+        # The highest numbers go. One of another image, or on another host, is an error as it is of
+        # those that stay.
+        image, host = group.model.image, group.model.host
+        wanted += [
+            want(there[number], Presence.ABSENT, image=image, host=host)
+            for number in kept[group.count :]
+        ]
     return tuple(wanted)
 
 
