@@ -103,6 +103,12 @@ def test_a_file_with_a_password_that_the_role_has_not_written_stays(tmp_path: Pa
     machine.deploy(removing)
     left = [path.read_text() for path in sorted(tmp_path.glob("*/library.auth"))]
     assert left == ["[credentials-mine]\n"] * 2
+    given = {"library_sasl_user": "reader", "library_sasl_password": "secret"}
+    writing = include("auth", library_user_dir=str(tmp_path / "auth0"), **given)
+    went_well, output = machine.run([writing], "--diff")
+    assert "auth0/library.auth was not written by Maglica" in output
+    assert not went_well
+    assert (tmp_path / "auth0/library.auth").read_text() == "[credentials-mine]\n"
 
 
 def test_nobody_else_can_read_the_file_of_the_password_at_any_time(tmp_path: Path) -> None:
@@ -121,4 +127,7 @@ def test_nobody_else_can_read_the_file_of_the_password_at_any_time(tmp_path: Pat
     assert machine.deploy([include("auth")], umask=0)
     assert "password=secret" in auth.read_text()
     assert auth.stat().st_mode & 0o777 == 0o600
-    assert not machine.deploy([include("auth")])
+    went_well, output = machine.run([include("auth")], "--diff", "-vvv")
+    assert went_well
+    assert "changed=0" in output
+    assert "password=secret" not in output
