@@ -168,9 +168,9 @@ def read(name):
     return path.read_text() if path.exists() else ""
 
 
-def entries():
+def entries(name="index.txt"):
     """Return the lines of the index, as lists of fields, the oldest certificate first."""
-    return [line.split("\t") for line in read("index.txt").splitlines()]
+    return [line.split("\t") for line in read(name).splitlines()]
 
 
 def good(whose):
@@ -326,8 +326,16 @@ def listed():
     """Return the serial numbers in the list of what was taken back, or None without such a list.
 
     An index that has not all of them is an old one, or damaged: with it they would be good again.
+    What it has not of OpenSSL's copy of the one before could not be taken back.
     """
     path = pathlib.Path("cacrl.pem")
+    known, before = ({fields[3] for fields in entries(f"index.txt{end}")} for end in ("", ".old"))
+    if before - known:
+        raise SystemExit(
+            f"{pathlib.Path('index.txt').absolute()} has not all that index.txt.old has, as after a"
+            " power cut. Put index.txt.old in its place; or move the folder away, and deploy to all"
+            " machines anew, which makes another authority."
+        )
     if not path.exists():
         return None
     shown = openssl("crl", "-noout", "-text", text=path.read_text())

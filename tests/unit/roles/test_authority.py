@@ -178,6 +178,21 @@ def test_an_index_that_lacks_what_was_taken_back_makes_nothing_good_again(
     assert authority.do("prepare")["changed"] is False
 
 
+def test_an_index_that_was_emptied_is_told_also_where_nothing_was_taken_back(
+    authority: Authority,
+) -> None:
+    """What it had could be taken back by nobody."""
+    for _each in range(2):
+        authority.do("issue", request=request(), certificate="", **ALICE)
+    index = authority.folder / "index.txt"
+    index.write_text("")
+    for verb in ("issue", "revoke"):
+        told = authority.try_to(verb, request=request(), certificate="", **ALICE)
+        assert f"{index} has not all that index.txt.old has" in told.stderr
+    index.write_text((authority.folder / "index.txt.old").read_text())
+    assert authority.do("revoke", **ALICE)["changed"]
+
+
 def test_where_only_its_certificate_is_lost_another_authority_begins(authority: Authority) -> None:
     authority.do("issue", request=request(), certificate="", **ALICE)
     authority.do("revoke", **ALICE)
