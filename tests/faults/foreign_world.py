@@ -209,9 +209,13 @@ class World:
             todo = set(found.values()) - done
 
     def check_names(self) -> None:
-        """Raise Violation for a file of Maglica's that nothing names."""
+        """Raise Violation for a file of Maglica's that nothing names.
+
+        What is in use is no leftover: a domain has it, or a file builds upon it.
+        """
         inspector = Inspector(self.connection, self.context.journal, self.settings)
         named = {leftover.path for leftover in inspector.report().leftovers}
+        named.update(path for path, _by in self.referred())
         named.update(leftovers.announced(self.context.journal))
         bases = set()
         for domain in self.connection.listAllDomains():
