@@ -37,10 +37,14 @@ class Passwords:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "sasl"
         self.folder.mkdir()
-        tasks = yaml.safe_load((ROLE / "tasks/sasl.yml").read_text())
-        (task,) = (each for each in tasks if "ansible.builtin.blockinfile" in each)
-        assert task["ansible.builtin.blockinfile"]["insertbefore"] == "BOF"
-        block = jinja2.Template(task["ansible.builtin.blockinfile"]["block"])
+        (task,) = (
+            each["ansible.builtin.blockinfile"]
+            for each in yaml.safe_load((ROLE / "tasks/listen.yml").read_text())
+            if each.get("ansible.builtin.blockinfile", {}).get("path") == "{{ libvirtd_sasl_file }}"
+        )
+        assert (task["insertbefore"], task["block"]) == ("BOF", "{{ libvirtd_sasl_asks }}")
+        variables = yaml.safe_load((ROLE / "vars/main.yml").read_text())
+        block = jinja2.Template(variables["libvirtd_sasl_asks"])
         text = block.render(maglica_config_dir=folder) + "\n" + DEFAULT
         (self.folder / "libvirt.conf").write_text(text)
 
