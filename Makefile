@@ -115,6 +115,7 @@ guests: cloud ## boot real guests of Debian 12 and 13, on each file system, by B
 
 .PHONY: test-existing
 test-existing: cloud ## have a host with things of its own join, work and leave; replace all keys; take all away and bring it back
+	@tests/tools/debian-packages libsasl2-modules openssl
 	@$(PYTEST) --timeout 2400 tests/existing
 
 FAULT_PACKAGES := $(HOST_PACKAGES) iproute2 iptables

@@ -54,7 +54,7 @@ def copy(path: str, target: Path, algorithm: str, most: int, progress: Progress)
 
 
 def _need_at_most(path: str, source: int, most: int) -> int:
-    """Return a file's size."""
+    """Return a file's size. Raises NoRoom."""
     size = os.fstat(source).st_size
     if size > most:
         raise NoRoom(f"{path} has {size} bytes, more than the {most} that there is room for")

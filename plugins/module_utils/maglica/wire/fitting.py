@@ -32,9 +32,9 @@ UNKNOWN = {"state": "unknown"}
 def domain_fitting(domain: ReportedDomain, most: int = MAX_DOMAIN_BYTES) -> dict[str, Any]:
     """Return a domain as JSON can hold it, of one of more bytes than that what it surely is."""
     told: dict[str, Any] = lean(domain)
-    if size(told) <= most:
-        return told
-    return lean(replace(domain, **_LONG))  # type: ignore[no-any-return]
+    if size(told) > most:
+        told = lean(replace(domain, **_LONG))
+    return told
 
 
 def domain_kept(domain: ReportedDomain) -> ReportedDomain:
