@@ -13,11 +13,9 @@ from pathlib import Path
 
 import libvirt
 import pytest
-from maglica.config.config import HostEntry
-from maglica.libvirtd.hosts import Gather
 from support.authority import LASTING, SCRIPT, new_key, request
 from support.cloud import CHECKOUT, STATE, Cloud
-from support.reading import snapshot
+from support.reading import reasons
 
 NEW_KEY = """
 cd /etc/maglica && rm host_worker.key host_worker.pub
@@ -70,12 +68,6 @@ def test_how_the_cloud_is_is_shown_and_nothing_is_changed(cloud: Cloud, tmp_path
         assert re.search(rf"{host} +up +\S+\+[0-9a-f]{{12}} ", said)
     assert "kvm9.example.jp is down, or can not be logged in to" in said
     assert set(re.findall(r"changed=(\d+)", output)) == {"0"}
-
-
-def reasons(address: str, pki: Path) -> list[str]:
-    """Return why a host can't be read over TLS with what is in a folder."""
-    entry = HostEntry("host", f"qemu+tls://{address}/system?pkipath={pki}")
-    return [each.text for each in snapshot([entry], gather=Gather.MINIMAL).unreachable]
 
 
 def given(cloud: Cloud, folder: Path, name: str) -> Path:

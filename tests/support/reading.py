@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from maglica.config.config import HostEntry
 from maglica.fleet import by_libvirt
 from maglica.fleet.filter import image_names
 from maglica.fleet.snapshot import Snapshot
 from maglica.libvirtd.host_reader import Reading
-from maglica.libvirtd.hosts import HostToRead
+from maglica.libvirtd.hosts import Gather, HostToRead
 from maglica.libvirtd.session import Options
 
 
@@ -27,3 +29,9 @@ def snapshot(
     """Return what the hosts show; ``reading`` are fields of host_reader.Reading."""
     asked = Reading(may_be_image=image_names(image_pattern), **reading)
     return by_libvirt.read(hosts, asked, Options(timeout, parallel, auth_file))
+
+
+def reasons(address: str, pki: Path) -> list[str]:
+    """Return why a host can't be read over TLS with what is in a folder; none if it can."""
+    entry = HostEntry("host", f"qemu+tls://{address}/system?pkipath={pki}")
+    return [each.text for each in snapshot([entry], gather=Gather.MINIMAL).unreachable]
