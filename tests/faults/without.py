@@ -218,7 +218,7 @@ def handing_in() -> None:
 
 
 def redelivery() -> None:
-    """Publish each request once, whether its host hears it or not."""
+    """Publish each request once to a host that listens, whether it hears it or not."""
     import math
 
     from maglica.client_worker import delivery, dispatch, transactions
@@ -232,7 +232,16 @@ def redelivery() -> None:
 
     dispatch.HANDLERS["hello"] = curt
     delivery.PAUSES = Backoff(math.inf, math.inf)
-    transactions.Engine.subscribed = lambda _engine, _host: None
+    subscribed = transactions.Engine.subscribed
+    listened: set[str] = set()
+
+    def once(engine: Any, host: str) -> None:
+        # A host says hello before it listens: what was published by then reached nobody.
+        if host not in listened:
+            listened.add(host)
+            subscribed(engine, host)
+
+    transactions.Engine.subscribed = once
 
 
 def known_ids() -> None:
