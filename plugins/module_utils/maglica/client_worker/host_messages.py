@@ -19,7 +19,15 @@ from ..verbs.verb import Leaves, OnVm
 from ..wire import features, messages
 from ..wire.frames import Message
 from .adoption import adopt, count
-from .state import Call, Context, acknowledge, fits, for_host, waits_for_turn
+from .state import (
+    Call,
+    Context,
+    acknowledge,
+    fits,
+    for_host,
+    may_be_told,
+    waits_for_turn,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +48,7 @@ def hello(context: Context, call: Call) -> Message:
     is_new = worker is None and features.WORKERS in call.features
     if not is_new:
         context.hosts.meet(host, worker, call.address, context.clock())
+    context.hosts.workers.learn(host, call.features)
     conflict = context.hosts.workers.conflict(host)
     if conflict is not None and is_new:
         return Message("welcome", {"requests": [], "cancel": [], "everything": True})
@@ -67,10 +76,14 @@ def hello(context: Context, call: Call) -> Message:
         if request.id not in held
         and (complete or request.state is not State.RUNNING)
         and not waits_for_turn(context, request)
+        and may_be_told(context, request)
     ]
     cancel = cancel[: messages.MAX_LISTED]
     room = messages.PAGE_ROOM - len(cancel) * LISTED_BYTES
-    sent = (for_host(_sent(context, request)) for request in missing[: messages.MAX_LISTED])
+    sent = (
+        for_host(_sent(context, request), call.features)
+        for request in missing[: messages.MAX_LISTED]
+    )
     welcome, _other = messages.page(sent, room)
     told: dict[str, Any] = {"requests": welcome, "cancel": cancel}
     if features.LOST_REQUESTS in call.features:

@@ -53,7 +53,7 @@ def domains(context: Context, call: Call) -> Message:
         is_other = here[0] != place[0] or room < ANSWER_ROOM - PAGE_ROOM
         if room < 0 and (hosts or found) and is_other:
             return _page(hosts, found, " ".join((_DOMAIN, *place)))
-        found.append(json.loads(text))
+        found.append(features.domain_known_to(call.features, json.loads(text)))
         place = here
     return _page(hosts, found, None)
 

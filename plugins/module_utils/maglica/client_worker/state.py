@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..model.errors import HostDown, MaglicaError
+from ..model.errors import HostDown, MaglicaError, VersionTooOld
 from ..model.plain import plain
 from ..model.request import Request, State
 from ..model.text import told
@@ -97,7 +97,13 @@ class Answer:
     _first: dict[str, Any] | None = None
 
     def add(self, request: Request) -> bool:
-        """Show a request if there is room for it; tell whether there was."""
+        """Show a request if there is room for it; tell whether there was.
+
+        Of one of a kind that its reader does not know stands here what to do to see it.
+        """
+        unknown = table.of(request).feature
+        if unknown is not None and unknown not in self.features:
+            return self.refuse(request.id, _not_shown(request))
         return self._add(self.requests, shown(request, self.features))
 
     def refuse(self, request_id: str, error: MaglicaError) -> bool:
@@ -159,12 +165,29 @@ def shown(request: Request, known: Collection[str]) -> dict[str, Any]:
     return features.known_to(known, told)
 
 
-def for_host(request: Request) -> dict[str, Any]:
-    """Return the request as its host gets it: with secrets, and nothing that the host said."""
-    return features.known_to((), plain(request))
+def _not_shown(request: Request) -> VersionTooOld:
+    return VersionTooOld(
+        f"request {request.id} is to {request.kind} {request.name}, which only a later version of"
+        " maglica.cloud shows: update it here"
+    )
 
 
-def published(requests: Iterable[Request]) -> Iterator[tuple[bytes, Message]]:
+def may_be_told(context: Context, request: Request) -> bool:
+    """Tell whether its host knows of all that a request says. It may have an older worker again
+    since that was accepted: then it waits.
+    """
+    needed = table.features_of(request.spec)
+    return needed <= (context.hosts.workers.features(request.host or "") or frozenset())
+
+
+def for_host(request: Request, known: Collection[str]) -> dict[str, Any]:
+    """Return the request as its host gets it, which knows these features: with secrets, and nothing
+    that the host said.
+    """
+    return features.known_to(frozenset(known) - {features.PROGRESS_COUNTS}, plain(request))
+
+
+def published(context: Context, requests: Iterable[Request]) -> Iterator[tuple[bytes, Message]]:
     """Yield what tells hosts of requests, and of those to cancel, which they may not have yet.
 
     Those of a host go together, so that it can make one job of them; but what it did not take with
@@ -175,7 +198,9 @@ def published(requests: Iterable[Request]) -> Iterator[tuple[bytes, Message]]:
         by_host.setdefault(request.host or "", []).append(request)
     for host, mine in by_host.items():
         where = topic(host)
-        entries = [for_host(each) for each in mine if each.state is not State.RUNNING]
+        known = context.hosts.workers.features(host) or ()
+        untold = [each for each in mine if each.state is not State.RUNNING]
+        entries = [for_host(each, known) for each in untold if may_be_told(context, each)]
         while entries:
             count = max(1, len(messages.page(entries)[0]))
             yield where, Message("requests", {"requests": entries[:count]})

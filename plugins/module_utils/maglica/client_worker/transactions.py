@@ -25,7 +25,14 @@ from .client_messages import short_answer, tail_answer
 from .dispatch import Incoming, dispatch
 from .journal import Journal
 from .known.news import SETTLE_SECONDS
-from .state import Context, error_message, give_turns, published, waits_for_turn
+from .state import (
+    Context,
+    error_message,
+    give_turns,
+    may_be_told,
+    published,
+    waits_for_turn,
+)
 from .waits import Envelope, Wait
 
 logger = logging.getLogger(__name__)
@@ -272,10 +279,12 @@ class Engine:
                 context.delivery.drop(request_id)
                 continue
             if request.state is State.QUEUED:
+                if not may_be_told(context, request):
+                    continue
                 first.append(context.requests.change(request, state=State.SENT, phase=None))
             else:
-                outcome.publications += published([request])
-        outcome.publications += published(first)
+                outcome.publications += published(context, [request])
+        outcome.publications += published(context, first)
 
     def _take_back(self) -> None:
         context = self._context

@@ -193,6 +193,12 @@ class JobDied(MaglicaError):
     code = "job_died"
 
 
+class VersionTooOld(MaglicaError):
+    """A worker is of a version that does not know of what is asked for."""
+
+    code = "version_too_old"
+
+
 class AccessDenied(MaglicaError):
     """The key has no role, or its role does not allow this message."""
 
@@ -271,6 +277,7 @@ CLASSES = (
     RequestCancelled,
     RequestTimeout,
     JobDied,
+    VersionTooOld,
     AccessDenied,
     MessageInvalid,
     DownloadFailed,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from typing import Any
 
@@ -56,6 +57,24 @@ def of(asked: Request | Spec) -> Verb:
     """Return the verb of a request or of a spec."""
     spec = asked.spec if isinstance(asked, Request) else asked
     return _BY_NAME[spec.verb]
+
+
+# What of the protocol came with a verb, or with a field of its spec.
+FEATURES = tuple(
+    dict.fromkeys(
+        feature for verb in VERBS for feature in (verb.feature, *verb.later.values()) if feature
+    )
+)
+
+
+def features_of(spec: Spec) -> frozenset[str]:
+    """Return the features that somebody must know who is to be told of all that a spec says."""
+    verb = of(spec)
+    if verb.feature is None and not verb.later:
+        return frozenset()
+    nothing = {field.name: field.default for field in dataclasses.fields(verb.spec)}
+    said = (name for name in verb.later if getattr(spec, name) != nothing[name])
+    return frozenset(filter(None, (verb.feature, *map(verb.later.__getitem__, said))))
 
 
 def _name(value: Any, path: str) -> str:

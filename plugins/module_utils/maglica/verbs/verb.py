@@ -212,6 +212,10 @@ class Verb:
     ends_vm: bool = False
     # Whether it takes minutes and much of the net, so that few run at once: SLOW_JOBS on a host.
     slow: bool = False
+    # The feature of the protocol that it came with: who has not named that is not told of it.
+    feature: str | None = None
+    # The fields of its spec that came later, each with its feature.
+    later: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

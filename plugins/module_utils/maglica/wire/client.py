@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Callable
 
 from ..config.config import Config
-from ..model.errors import MessageInvalid, NotReady, RequestTimeout
+from ..model.errors import MessageInvalid, NotReady, RequestTimeout, VersionTooOld
+from ..model.plain import plain
 from ..model.reported import ReportedDomain, ReportedHost
 from ..model.request import (
     HostStatus,
@@ -20,8 +21,9 @@ from ..model.request import (
     new_request_id,
 )
 from ..model.worker import ClientWorkerStatus
+from ..verbs import table
 from ..verbs.clone import CloneSpec
-from . import messages
+from . import features, messages
 from .exchange import ATTEMPTS, REPLY_TIMEOUT, Exchange
 from .handed_in import HandedIn
 from .waiting import AGAIN, LONG_POLL, MAX_SILENCE, Waiting, raise_first
@@ -54,7 +56,7 @@ class Client(Exchange):
         Of each, ``id``, ``spec``, ``parent`` and ``peer`` count. The clones are placed
         together. Raises what stands against one of them.
         """
-        return self._submit([_submission(each) for each in requests])
+        return self._submit(self._submissions(requests))
 
     def submit_again(self, request_id: str, new_id: str | None = None) -> Request:
         """Hand in a request that has failed or was cancelled once more, as a new one.
@@ -72,7 +74,7 @@ class Client(Exchange):
 
         Raises what ``submit_all`` would raise.
         """
-        asked = [_submission(Request(new_request_id(), spec)) for spec in specs]
+        asked = self._submissions([Request(new_request_id(), spec) for spec in specs])
         reply = self._call_when_ready({"requests": asked, "dry_run": True})
         found: tuple[Placement, ...] = reply["placements"]
         return found
@@ -244,6 +246,23 @@ class Client(Exchange):
         waiting = Waiting(self, self._handed_in, request_ids)
         return waiting.until(time.monotonic() + timeout, on_change, on_quiet)
 
+    def _submissions(self, requests: Sequence[Request]) -> tuple[dict[str, Any], ...]:
+        """Return what hands in these requests. Raises VersionTooOld where the client worker does
+        not know of all that they say.
+        """
+        for request in requests:
+            needed = table.features_of(request.spec)
+            if needed and self.features is None:
+                self.call("list", {"limit": 1})
+            lacking = needed.difference(self.features or ())
+            if lacking:
+                raise VersionTooOld(
+                    f"cannot {request.kind} {request.name}: the client worker at {self._where()} is"
+                    f" too old: it does not know of {', '.join(sorted(lacking))}; run"
+                    " maglica.cloud.deploy again"
+                )
+        return tuple(_submission(each, self.features or ()) for each in requests)
+
     def _submit(self, submissions: Sequence[dict[str, Any]]) -> tuple[Request, ...]:
         reply = self._call_when_ready({"requests": submissions})
         accepted: tuple[Request, ...] = reply["requests"]
@@ -268,8 +287,9 @@ class Client(Exchange):
                 time.sleep(AGAIN)
 
 
-def _submission(request: Request) -> dict[str, Any]:
-    asked = {"id": request.id, "kind": request.kind, "spec": request.spec}
+def _submission(request: Request, known: Collection[str]) -> dict[str, Any]:
+    spec = features.spec_known_to(known, request.kind, plain(request.spec))
+    asked = {"id": request.id, "kind": request.kind, "spec": spec}
     related = {"parent": request.parent, "peer": request.peer}
     return {**asked, **{name: value for name, value in related.items() if value is not None}}
 

@@ -63,6 +63,8 @@ class Exchange:
         self._met = False
         self._begun = 0.0
         self._trouble = ""
+        # The features that the client worker knows, None until it has said so.
+        self.features: frozenset[str] | None = None
 
     def __enter__(self: _Self) -> _Self:
         peer = self._config.need_client_worker()
@@ -219,6 +221,8 @@ class Exchange:
         except OtherVersion as error:
             raise MessageInvalid(f"from the client worker at {self._where()}: {error}") from error
         values = messages.answered(reply.type, reply.body)
+        if reply.type in messages.NAMING_FEATURES:
+            self.features = frozenset(values.get("features", ()))
         if reply.type == "error":
             raise errors.from_code(values["code"], values["text"])
         if reply.type not in _REPLIES[kind]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from ..verbs import table
+
 # ``done`` and ``total`` of a host's progress, and of a request.
 PROGRESS_COUNTS = "progress_counts"
 # ``worker`` of a host's hello, ``worker_version`` of what is told of hosts, and ``client_worker``
@@ -18,17 +20,45 @@ PROGRESS_COUNTS = "progress_counts"
 WORKERS = "workers"
 # ``journal`` of a welcome and of a hello, ``request`` of an ack and of a result.
 LOST_REQUESTS = "lost_requests"
-OWN: tuple[str, ...] = (PROGRESS_COUNTS, WORKERS, LOST_REQUESTS)
+# Those of verbs, and of fields of their specs, stand with the verbs.
+OWN: tuple[str, ...] = (PROGRESS_COUNTS, WORKERS, LOST_REQUESTS, *table.FEATURES)
+_ALL = frozenset(OWN)
 
 # The optional fields of a request and of a host, by the feature that they come with.
 _FIELDS = {PROGRESS_COUNTS: ("done", "total"), WORKERS: ("worker_version",)}
+# Those of a domain.
+_OF_DOMAIN: dict[str, tuple[str, ...]] = {}
 
 
 def known_to(features: Collection[str], told: dict[str, Any]) -> dict[str, Any]:
     """Return a plain request, or a host, with those fields only that a peer of these ``features``
     knows.
     """
-    for feature, fields in _FIELDS.items():
-        if feature not in features:
-            told = {name: value for name, value in told.items() if name not in fields}
+    if _ALL.issubset(features):
+        return told
+    told = _without(_FIELDS, features, told)
+    if told.get("vm"):
+        told = {**told, "vm": domain_known_to(features, told["vm"])}
+    if "spec" in told:
+        told = {**told, "spec": spec_known_to(features, told["kind"], told["spec"])}
     return told
+
+
+def domain_known_to(features: Collection[str], told: dict[str, Any]) -> dict[str, Any]:
+    """Return a plain domain with those fields only that a peer of these ``features`` knows."""
+    return _without(_OF_DOMAIN, features, told)
+
+
+def spec_known_to(features: Collection[str], kind: str, told: dict[str, Any]) -> dict[str, Any]:
+    """Return the plain spec of a request of that kind, with those fields only that a peer of these
+    ``features`` knows.
+    """
+    later = table.named(kind).later
+    return {name: value for name, value in told.items() if later.get(name) in (None, *features)}
+
+
+def _without(
+    fields: dict[str, tuple[str, ...]], features: Collection[str], told: dict[str, Any]
+) -> dict[str, Any]:
+    unknown = {name for each, names in fields.items() if each not in features for name in names}
+    return {name: value for name, value in told.items() if name not in unknown}

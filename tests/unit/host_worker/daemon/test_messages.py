@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from maglica.host_worker.daemon import messages
 from maglica.model.request import (
     Failure,
@@ -15,8 +16,9 @@ from maglica.model.request import (
     new_request_id,
 )
 from maglica.model.vm import Domain
-from maglica.verbs.clone import CloneSpec
-from maglica.wire import frames
+from maglica.verbs import table
+from maglica.verbs.clone import CLONE, CloneSpec
+from maglica.wire import features, frames
 from maglica.wire import messages as schema
 
 HOST = "kvm0.example.jp"
@@ -42,6 +44,20 @@ def test_results() -> None:
     assert asked(messages.result(HOST, done))["vm"] == VM
     failed = replace(REQUEST, state=State.FAILED, failure=Failure("no_room", "full"))
     assert asked(messages.result(HOST, failed))["failure"] == Failure("no_room", "full")
+
+
+def test_what_came_later_is_told_to_those_only_who_know_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(features._OF_DOMAIN, "later", ("image",))
+    monkeypatch.setitem(table._BY_NAME, "clone", replace(CLONE, later={"tags": "later"}))
+    spec = replace(REQUEST.spec, tags=("web",))
+    done = replace(REQUEST, spec=spec, state=State.DONE, vm=VM)
+    for known, image, tags in (((), None, ()), (("later", "progress_counts"), "sl6", ("web",))):
+        body = asked(messages.result(HOST, done, True, known))
+        assert (body["vm"].image, body["request"].spec.tags) == (image, tags)
+        body = asked(messages.ack(HOST, done.id, done, known))
+        assert body["request"].spec.tags == tags
 
 
 def test_a_refused_result_is_told_as_a_failure_without_its_vm() -> None:

@@ -24,7 +24,7 @@ from maglica.model.request import (
 )
 from maglica.model.vm import Disk
 from maglica.verbs.clone import CloneSpec
-from maglica.wire import frames, records
+from maglica.wire import features, frames, records
 from maglica.wire import messages as schema
 from support.reports import base
 from support.telling import GIB, HOST, Pair, crowd, seen, summary
@@ -259,3 +259,19 @@ def test_a_domain_of_another_host_is_refused(pair: Pair) -> None:
     body = schema.asked("hello", frames.decode(frames.encode(message)).body)
     with pytest.raises(Exception, match="another host than"):
         pair.reports.take(HOST, body)
+
+
+def test_what_a_client_worker_does_not_know_of_a_domain_is_told_once_it_does(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(features._OF_DOMAIN, "later", ("tags",))
+    report = HostReport(domains=(summary("vm0"),))
+    shown = (replace(seen(report.domains[0]), tags=("web",)),)
+    pair.say(report, shown)
+    assert [each.tags for each in pair.shown()] == [()]
+    pair.teller.known = frozenset({"later"})
+    pair.say(report, shown)
+    assert [each.tags for each in pair.shown()] == [("web",)]
+    pair.teller.known = frozenset()
+    pair.say(report, shown)
+    assert [each.tags for each in pair.shown()] == [()]

@@ -328,8 +328,9 @@ class KnownHosts:
         host = self._hosts[name]
         limit = self._limits.get(name, self._limit)
         reserved, conflict = host.reservations.total(), self.workers.conflict(name)
+        worker = (conflict, self.workers.features(name), self.workers.version(name))
         self.candidates[name] = Candidate(
-            name, host.holdings, host.alive, host.weight, reserved, limit, conflict
+            name, host.holdings, host.alive, host.weight, reserved, limit, *worker
         )
 
 

@@ -27,10 +27,12 @@ KEPT = 16
 class _Host:
     """Who has spoken as a host: the ``addresses`` of its processes, the last one heard last.
 
-    ``back_at`` is when one was last heard after another, ``two`` are these.
+    ``back_at`` is when one was last heard after another, ``two`` are these. ``features`` are those
+    that the last one has named, None: it has not been heard yet.
     """
 
     worker: Worker | None = None
+    features: frozenset[str] | None = None
     addresses: dict[str, str] = field(default_factory=dict)
     two: tuple[str, ...] = ()
     back_at: float = 0.0
@@ -75,6 +77,15 @@ class Workers:
                 logger.info("host %s has version %s", name, worker.version)
         host.hear(worker, address, now)
         return self._judge(name, now)
+
+    def learn(self, name: str, features: frozenset[str]) -> None:
+        """Take in the features that a host knows."""
+        self._hosts.setdefault(name, _Host()).features = features
+
+    def features(self, name: str) -> frozenset[str] | None:
+        """Return the features that a host knows, None as long as it has not been heard."""
+        host = self._hosts.get(name)
+        return host.features if host else None
 
     def version(self, name: str) -> str | None:
         host = self._hosts.get(name)

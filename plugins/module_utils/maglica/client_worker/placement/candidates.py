@@ -65,7 +65,8 @@ class Reserved:
 class Candidate:
     """A host as placement sees it; ``holdings`` is None until its worker has reported once.
 
-    ``conflict``: two machines have its key.
+    ``conflict``: two machines have its key. ``features`` of the protocol are those that its worker
+    knows, and ``version`` is what it says of itself; None until it has spoken.
     """
 
     name: str
@@ -75,6 +76,8 @@ class Candidate:
     reserved: Reserved = field(default_factory=Reserved)
     limit: MemoryLimit = DEFAULT
     conflict: str | None = None
+    features: frozenset[str] | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True)

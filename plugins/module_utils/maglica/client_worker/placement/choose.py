@@ -21,7 +21,7 @@ from ...model import errors
 from ...model.request import CloneMode
 from ...model.text import some
 from ...verbs.clone import CloneSpec
-from . import disk_size, image, networks, peer, pools, processors, reachable
+from . import disk_size, image, networks, peer, pools, processors, reachable, versions
 from .candidates import Candidate, Choice, Holdings, Need, Reserved
 from .memory import check_memory, load, memory_of
 
@@ -31,8 +31,9 @@ def place(
 ) -> Choice:
     """Choose the host for ``spec`` among ``candidates`` (by name), but for ``second``, its peer.
 
-    Raises HostUnknown, HostDown, ImageUnknown, ImageRunning, DiskSizeUnsupported, NetworkUnknown,
-    PoolUnknown, NoRoom or MessageInvalid; its text has the reason for each host that has the image.
+    Raises HostUnknown, HostDown, NotReady, VersionTooOld, ImageUnknown, ImageRunning,
+    DiskSizeUnsupported, NetworkUnknown, PoolUnknown, NoRoom or MessageInvalid; its text has the
+    reason for each host that has the image.
     """
     if spec.host is not None:
         if spec.host not in candidates:
@@ -138,6 +139,7 @@ def _weigh(spec: CloneSpec, candidate: Candidate, second: str | None) -> Choice:
     """Ask each rule in turn; return the place on this host. Raises what the first rule raises."""
     peer.check(candidate, second)
     holdings, reserved = reachable.check(candidate), candidate.reserved
+    versions.check(spec, candidate)
     image.check(spec, holdings)
     disk_size.check(spec, holdings)
     networks.check(spec, holdings)
@@ -156,6 +158,8 @@ _NEAREST = (
     errors.PoolUnknown,
     errors.NetworkUnknown,
     errors.DiskSizeUnsupported,
+    errors.VersionTooOld,
+    errors.NotReady,
     errors.HostDown,
     errors.ImageRunning,
     errors.MessageInvalid,

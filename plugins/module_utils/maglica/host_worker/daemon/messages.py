@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -130,12 +130,15 @@ def _shown(text: str, limit: int) -> str:
     return to_tell(text)[:limit]
 
 
-def ack(host: str, request_id: str, whole: Request | None = None) -> Message:
+def ack(
+    host: str, request_id: str, whole: Request | None = None, known: Collection[str] = ()
+) -> Message:
     """Return that a request is committed to the host's journal.
 
-    ``whole``: with the request itself, for a client worker that does not know it.
+    ``whole``: with the request itself, for a client worker that does not know it, but these
+    features.
     """
-    return Message("ack", {"host": host, "id": request_id, **_whole(whole)})
+    return Message("ack", {"host": host, "id": request_id, **_whole(whole, known)})
 
 
 def progress(
@@ -156,7 +159,7 @@ def progress(
     return Message("progress", {key: plain(value) for key, value in body.items()})
 
 
-def _whole(request: Request | None) -> dict[str, Any]:
+def _whole(request: Request | None, known: Collection[str]) -> dict[str, Any]:
     """Return the field that has a request as it was accepted; what came of it is told beside it."""
     if request is None:
         return {}
@@ -170,11 +173,16 @@ def _whole(request: Request | None) -> dict[str, Any]:
         done=None,
         total=None,
     )
-    return {"request": features.known_to((), plain(asked))}
+    others = frozenset(known) - {features.PROGRESS_COUNTS}
+    return {"request": features.known_to(others, plain(asked))}
 
 
-def result(host: str, request: Request, is_whole: bool = False) -> Message:
-    """Return how a request of the journal ended; ``is_whole``: with the request itself."""
+def result(
+    host: str, request: Request, is_whole: bool = False, known: Collection[str] = ()
+) -> Message:
+    """Return how a request of the journal ended, for a client worker that knows these features;
+    ``is_whole``: with the request itself.
+    """
     body = {
         "host": host,
         "id": request.id,
@@ -185,10 +193,14 @@ def result(host: str, request: Request, is_whole: bool = False) -> Message:
         "ended": request.updated,
     }
     told = {key: plain(value) for key, value in body.items()}
-    return Message("result", {**told, **_whole(request if is_whole else None)})
+    if told["vm"] is not None:
+        told["vm"] = features.domain_known_to(known, told["vm"])
+    return Message("result", {**told, **_whole(request if is_whole else None, known)})
 
 
-def refused(host: str, request: Request, is_whole: bool = False) -> Message:
+def refused(
+    host: str, request: Request, is_whole: bool = False, known: Collection[str] = ()
+) -> Message:
     """Return that a request ended, in place of a result that the client worker has refused.
 
     The vm can be another one than was asked for, when others have renamed it meanwhile.
@@ -200,4 +212,4 @@ def refused(host: str, request: Request, is_whole: bool = False) -> Message:
             " refuses its result; the host worker's log says why"
         )
         told = replace(told, state=State.FAILED, failure=Failure("error", text))
-    return result(host, told, is_whole)
+    return result(host, told, is_whole, known)

@@ -268,10 +268,11 @@ class Service:
             held = self._work.held()
             worker = self._worker if features.WORKERS in self._features else None
             journal = self._work.told_to if self._outbox.tells_lost else None
+            self._teller.known = self._features
             return self._teller.hello(report, self._reporter.shown, held, worker, journal)
         if note.type == "ack":
-            known = self._journal.entry(note.id) if note.whole else None
-            return notes.ack(host, note.id, known.request if known else None)
+            kept = self._journal.entry(note.id) if note.whole else None
+            return notes.ack(host, note.id, kept.request if kept else None, self._features)
         if note.type == "progress":
             counts = note.counts if features.PROGRESS_COUNTS in self._features else None
             return notes.progress(host, note.id, note.phase, note.phases, counts)
@@ -279,7 +280,7 @@ class Service:
         if entry is None:
             return None
         tell = notes.refused if note.bare else notes.result
-        return tell(host, entry.request, note.whole)
+        return tell(host, entry.request, note.whole, self._features)
 
     def _answered(self, reply: Message, now: float) -> None:
         note, self._note = self._note, None

@@ -39,10 +39,13 @@ _FIELD, _DOMAIN, _SHOWN = "report", "domain", "shown"
 
 @dataclass(frozen=True)
 class _Entry:
-    """Something that is told: the value, for the next time, and what a message has for it."""
+    """Something that is told: the value, for the next time, and what a message has for it, to a
+    client worker that knows these features.
+    """
 
     value: Any
     text: str
+    known: frozenset[str]
 
 
 _State = dict[_Key, _Entry]
@@ -59,6 +62,8 @@ class Teller:
         self._valid: dict[str, tuple[ReportedDomain, ReportedDomain]] = {}
         # Whether the goal is what is to be told, or how the host is now.
         self._is_begun = False
+        # The features that the client worker knows.
+        self.known: frozenset[str] = frozenset()
         # Whether the next hello is to follow at once.
         self.has_more = False
 
@@ -154,16 +159,17 @@ class Teller:
 
     def _put(self, state: _State, key: _Key, value: Any) -> None:
         before = self._goal.get(key) or self._told.get(key)
-        if before is not None and _is_same(before.value, value):
+        is_for_it = before is not None and before.known == self.known
+        if before is not None and is_for_it and _is_same(before.value, value):
             state[key] = before
             return
         if key[0] == _SHOWN:
-            told = domain_fitting(value)
+            told = features.domain_known_to(self.known, domain_fitting(value))
         elif isinstance(value, tuple):
             told = plain(first(value, MAX_LIST_BYTES)[0])
         else:
             told = plain(value)
-        state[key] = _Entry(value, json.dumps(told, separators=(",", ":")))
+        state[key] = _Entry(value, json.dumps(told, separators=(",", ":")), self.known)
 
     def _checked(self, domain: ReportedDomain) -> tuple[ReportedDomain, ReportedDomain]:
         known = self._valid.get(domain.uuid)
