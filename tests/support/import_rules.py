@@ -118,7 +118,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         # What is checked before anybody is asked.
         *("domain.new_image", "guest.cloud_init.user_data"),
     ),
-    "cli": ("manage", "fleet", "wire", "config", "verbs", "image"),
+    # What a guest's console is opened by.
+    "cli": ("manage", "fleet", "wire", "config", "verbs", "image", "libvirtd.serial"),
     "client_worker": ("wire", "config", "system", "disk.room", "verbs"),
     "host_worker": (
         *("wire.keys", "config", "system"),

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from maglica.fleet import changes
 from maglica.fleet.snapshot import Found
-from maglica.libvirtd.hosts import Unreachable
+from maglica.libvirtd import serial
+from maglica.libvirtd.hosts import HostToRead, Unreachable
 from maglica.model import errors
 from maglica.model.request import Leftover
 from maglica.model.vm import Disk, Interface
@@ -305,3 +306,41 @@ def test_what_may_have_been_accepted_is_noted_as_a_change(
     assert changes.last() > 0
     # Nothing is known of the end of what was not waited for.
     assert changes.last() > time.time()
+
+
+def test_a_console_is_opened_where_the_vm_is(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def attach(host: HostToRead, *words: object, take: bool, timeout: float) -> bool:
+        asked.extend([host.uri, words[0], take, timeout])
+        return not take
+
+    monkeypatch.setattr(serial, "attach", attach)
+    with Path("/dev/null").open("r+") as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        monkeypatch.setattr("sys.stdout", nothing)
+        left = run("vm", "console", "vm1.example.jp")
+        ran = run("vm", "console", "vm1.example.jp", "--force", "--host-timeout=3")
+    assert asked[:4] == ["test:///a", ("vm1.example.jp", UUID), False, 10]
+    assert left.err == "vm vm1.example.jp on host host0.example.jp; Ctrl-] leaves the console\n\n"
+    assert asked[6:] == [True, 3]
+    assert ran.err.endswith("the console of vm vm1.example.jp has ended\n")
+
+
+def test_a_console_needs_a_way_to_the_host(
+    run: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeFleet, "names", (HOST0.host, HOST1.host))
+    path = tmp_path / "other.conf"
+    path.write_text(
+        "[client_worker]\naddress = 127.0.0.1\ninsecure = yes\n"
+        "[host host1.example.jp]\nuri = test:///b\n"
+    )
+    ran = run("vm", "console", "vm1.example.jp", config=path)
+    assert ran.err == (
+        f"maglica: {path} has no section [host host0.example.jp]: a console is opened at the"
+        " libvirtd of its host, with the uri that is said there\n"
+    )
+    assert ran.status == 2

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ..fleet.snapshot import Found, Snapshot
 from ..fleet.source import Fleet
 from ..manage.plan import need_all_hosts
-from ..model.errors import HostUnknown
+from ..model.errors import HostUnknown, NameTaken, VmUnknown
 from ..model.vm import Domain
 from . import as_json, options, text
 from .console import Cloud, Console
@@ -48,6 +48,20 @@ def named(cloud: Cloud, asked: argparse.Namespace, console: Console) -> list[Dom
         need_all_hosts(asked.name, found)
     _say_silent(found, console)
     return _as_told(cloud, found.domains)
+
+
+def one_vm(cloud: Cloud, asked: argparse.Namespace, console: Console) -> Domain:
+    """Return the vm of the name that is asked for. Raises VmUnknown, NameTaken, HostDown."""
+    found = named(cloud, asked, console)
+    if not found:
+        raise VmUnknown(f"there is no vm {asked.name}")
+    vms = [domain for domain in found if not domain.is_image]
+    hosts = " and ".join(domain.host for domain in vms or found)
+    if not vms:
+        raise NameTaken(f"{asked.name} is an original image on {hosts}, not a vm")
+    if len(vms) > 1:
+        raise NameTaken(f"several hosts have a vm {asked.name}, {hosts}: say which with --host")
+    return vms[0]
 
 
 def fleet(cloud: Cloud, asked: argparse.Namespace) -> Fleet:

@@ -17,16 +17,16 @@ from ..manage.plan import need_all_hosts
 from ..manage.target import Target, WaitFor, Waiting, failures, warnings
 from ..manage.task import Task
 from ..manage.wanted import Wanted, want
-from ..model.errors import ConfigInvalid, NameInvalid, NameTaken, VmUnknown
+from ..model.errors import ConfigInvalid, NameInvalid, VmUnknown
 from ..model.request import CloneMode, Customize, Nic, User
 from ..model.text import one_line
 from ..verbs import table
 from ..verbs.clone import CLONE
 from ..verbs.table import Presence
-from . import options, text
+from . import options, serial, text
 from .console import Cloud, Console, NotConfirmed
 from .follow import Follow
-from .host import domains, fleet, named
+from .host import domains, fleet, one_vm
 
 _WHICH_HOST = "needed only when several hosts have a vm of that name"
 
@@ -39,6 +39,7 @@ def add_commands(group: options.Group) -> None:
     look.add_argument("name", metavar="NAME", help="the vm")
     options.host(look, _WHICH_HOST)
     options.source(look)
+    serial.add_command(group)
     _clone_options(group.add(CLONE.name, clone, CLONE.help))
     for verb in table.VERBS:
         if verb.about == "vm" and not verb.makes_vm:
@@ -156,16 +157,7 @@ def list_vms(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
 
 
 def show(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
-    found = named(cloud, asked, console)
-    if not found:
-        raise VmUnknown(f"there is no vm {asked.name}")
-    vms = [domain for domain in found if not domain.is_image]
-    hosts = " and ".join(domain.host for domain in vms or found)
-    if not vms:
-        raise NameTaken(f"{asked.name} is an original image on {hosts}, not a vm")
-    if len(vms) > 1:
-        raise NameTaken(f"several hosts have a vm {asked.name}, {hosts}: say which with --host")
-    (vm,) = vms
+    vm = one_vm(cloud, asked, console)
     console.show(shown.of_domain(vm), text.vm_text(vm))
 
 
