@@ -22,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "ssh_authorized_keys": [],
     "force": False,
     "stop_timeout": 120,
+    "allow_restart": False,
 }
 
 
@@ -72,6 +73,7 @@ def vm_spec() -> dict[str, dict[str, Any]]:
         "tags": {"type": "list", "elements": "str"},
         "force": {"type": "bool"},
         "stop_timeout": {"type": "int"},
+        "allow_restart": {"type": "bool"},
     }
 
 

@@ -32,6 +32,7 @@ VIR_CONNECT_LIST_STORAGE_POOLS_FS = 128
 VIR_CONNECT_LIST_STORAGE_POOLS_NETFS = 256
 VIR_DOMAIN_XML_SECURE = 1
 VIR_DOMAIN_XML_INACTIVE = 2
+VIR_DOMAIN_AFFECT_LIVE = 1
 VIR_DOMAIN_AFFECT_CONFIG = 2
 VIR_DOMAIN_DEFINE_VALIDATE = 1
 VIR_DOMAIN_METADATA_ELEMENT = 2
@@ -108,6 +109,8 @@ class Connection:
         with self._lock:
             for other in self.domains:
                 if (other.name(), other.UUIDString()) == (domain.name(), domain.UUIDString()):
+                    if other.active:
+                        other.live = other.live or other.xml
                     other.xml, other.persistent = domain.xml, True
                     return other
                 if other.name() == domain.name() or other.UUIDString() == domain.UUIDString():
@@ -160,6 +163,8 @@ class Domain:
         self.persistent = True
         # What it runs with, where that is not what it is defined as.
         self.live: str | None = None
+        self.obeys = True
+        self.runs = 0
         self.saved = False
         self.undefined_with = 0
         self.snapshots: list[object] = []
@@ -178,6 +183,13 @@ class Domain:
     def isActive(self) -> bool:  # noqa: N802
         return self.active
 
+    def ID(self) -> int:  # noqa: N802
+        return self.runs if self.active else -1
+
+    def shutdown(self) -> None:
+        self._connection.called("shutdown")
+        self.active = False
+
     def isPersistent(self) -> bool:  # noqa: N802
         if self not in self._connection.domains:
             raise libvirtError("Domain not found", VIR_ERR_NO_DOMAIN)
@@ -194,7 +206,8 @@ class Domain:
 
     def create(self) -> None:
         self._connection.called("create")
-        self.active = True
+        self.active, self.live = True, None
+        self.runs += 1
 
     def destroy(self) -> None:
         self._connection.called("destroy")
@@ -212,6 +225,21 @@ class Domain:
         where.append(element)
         self.xml = ET.tostring(root, encoding="unicode")
 
+    def setVcpusFlags(self, count: int, flags: int) -> None:  # noqa: N802
+        self._connection.called("setVcpusFlags")
+        self._set_live("vcpu", lambda each: each.set("current", str(count)))
+
+    def setMemoryFlags(self, kib: int, flags: int) -> None:  # noqa: N802
+        """Have a guest whose balloon driver listens that memory at once."""
+        self._connection.called("setMemoryFlags")
+        if self.obeys:
+            self._set_live("currentMemory", lambda each: _state(each, kib))
+
+    def _set_live(self, tag: str, change) -> None:
+        root = ET.fromstring(self.live or self.xml)
+        change(root.find(tag))
+        self.live = ET.tostring(root, encoding="unicode")
+
     def listAllSnapshots(self, flags: int = 0) -> list[object]:  # noqa: N802
         return self.snapshots
 
@@ -222,6 +250,11 @@ class Domain:
         self._connection.called("undefineFlags")
         self.undefined_with = flags
         self._connection.domains.remove(self)
+
+
+def _state(memory: ET.Element, kib: int) -> None:
+    memory.set("unit", "KiB")
+    memory.text = str(kib)
 
 
 class Pool:

@@ -148,6 +148,7 @@ add_image_specs = st.builds(
 )
 # The fields that single verbs have beside those that say which vm is meant.
 _own_fields = {
+    "allow_restart": st.booleans(),
     "force": st.booleans(),
     "stop_timeout": st.integers(0, 86400),
     "vcpus": maybe(vcpus),

@@ -188,8 +188,9 @@ def change(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     """Do what any verb is for with the one vm that is named, and must be there."""
     verb = table.named(asked.command)
     said = {option.field: getattr(asked, option.field) for option in verb.options}
-    if said and not verb.state and all(value is None for value in said.values()):
-        flags = " or ".join(option.flag for option in verb.options)
+    what = [option for option in verb.options if not option.is_manner]
+    if what and all(said[option.field] is None for option in what):
+        flags = " or ".join(option.flag for option in what)
         raise NameInvalid(f"{verb.name} needs {flags}")
     if verb.ends_vm and not asked.force:
         _need_leave(cloud, asked, console)

@@ -81,7 +81,8 @@ class DefinedDisk:
 
 @dataclass(frozen=True)
 class Definition:
-    """A domain's definition. ``memory_mib`` and ``vcpus`` are what it starts with.
+    """A domain's definition. ``memory_mib`` and ``vcpus`` are what it starts with, or, of one that
+    runs, has; ``max_memory_mib`` and ``max_vcpus`` what it may be given while it runs.
 
     ``made`` is None for a domain that others made, be it a copy of a vm of Maglica's. ``nvram`` is
     the path of a UEFI guest's variables, when it is stated. ``image`` is what was recorded of an
@@ -101,6 +102,8 @@ class Definition:
     nvram: str | None = None
     title: str | None = None
     image: ImageRecord | None = None
+    max_vcpus: int = 0
+    max_memory_mib: int = 0
 
     @property
     def is_made_image(self) -> bool:
@@ -126,7 +129,7 @@ def describe(xml: str) -> Definition:
         kind=root.get("type", ""),
         made=metadata.made(root, uuid),
         vcpus=_vcpus(root),
-        memory_mib=memory_bytes(root, "memory") >> 20,
+        memory_mib=_memory_mib(root),
         disks=tuple(describe_disk(element) for element in root.iterfind("devices/disk")),
         interfaces=tuple(_interface(element) for element in root.iterfind("devices/interface")),
         private_macs=frozenset(
@@ -135,6 +138,8 @@ def describe(xml: str) -> Definition:
         nvram=nvram_of(root),
         title=root.findtext("title"),
         image=image_metadata.recorded(root, uuid),
+        max_vcpus=max_vcpus(root),
+        max_memory_mib=memory_bytes(root, "memory") >> 20,
     )
 
 
@@ -198,10 +203,22 @@ def number(value: str, what: str) -> int:
 
 
 def _vcpus(root: ET.Element) -> int:
-    element = root.find("vcpu")
-    if element is None:
-        return 1
-    return number(element.get("current") or element.text or "1", "vcpu")
+    current = root.find("vcpu[@current]")
+    if current is None:
+        return max_vcpus(root)
+    return number(current.get("current", ""), "vcpu")
+
+
+def max_vcpus(root: ET.Element) -> int:
+    """Return how many virtual CPUs a domain can have."""
+    return number(root.findtext("vcpu") or "1", "vcpu")
+
+
+def _memory_mib(root: ET.Element) -> int:
+    most = memory_bytes(root, "memory")
+    current = root.findtext("currentMemory")
+    # libvirt takes what would be more, or nothing, for all of it.
+    return (min(most, memory_bytes(root, "currentMemory") or most) if current else most) >> 20
 
 
 def nvram_of(root: ET.Element) -> str | None:

@@ -8,9 +8,42 @@ import xml.etree.ElementTree as ET
 from math import prod
 
 from ..model.errors import ImageUnsupported
-from .definition import memory_bytes, number
+from .definition import Definition, max_vcpus, memory_bytes, number
 
 _MIB = 1 << 20
+
+
+def after(now: Definition, later: Definition) -> tuple[int, int]:
+    """Return vcpus and MiB of memory of a domain that runs, once it is started anew.
+
+    ``later`` is the definition that it has then. How much of its memory a guest gives back a start
+    does not change: it has what it has now, unless it may have another size altogether.
+    """
+    is_same = now.max_memory_mib == later.max_memory_mib
+    return later.vcpus, now.memory_mib if is_same else later.memory_mib
+
+
+def change_vcpus(root: ET.Element, count: int) -> None:
+    """Do as ``set_vcpus``, but let a domain that can be given more CPUs while it runs keep that."""
+    vcpu = root.find("vcpu[@current]")
+    most = max_vcpus(root)
+    if vcpu is None or number(vcpu.get("current", ""), "vcpu") >= most or count > most:
+        set_vcpus(root, count)
+        return
+    vcpu.set("current", str(count))
+    # They say of each CPU whether it is there.
+    for stale in root.findall("vcpus"):
+        root.remove(stale)
+
+
+def change_memory(root: ET.Element, mib: int) -> None:
+    """Do as ``set_memory``, but let a domain that can be given more while it runs keep that."""
+    most = memory_bytes(root, "memory")
+    has_room = root.find("currentMemory") is not None and memory_bytes(root, "currentMemory") < most
+    if has_room and mib * _MIB <= most:
+        _set_mib(root, "currentMemory", mib)
+    else:
+        set_memory(root, mib)
 
 
 def set_vcpus(root: ET.Element, count: int) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Union
 
 from .. import _deps
 from ..domain import definition as domain_xml
-from ..domain import seen
+from ..domain import seen, size
 from ..domain.definition import Definition
 from ..model.errors import ImageUnsupported
 from ..model.image import may_be_made_image
@@ -325,7 +325,7 @@ def _domain(record: Record, reading: Reading) -> Domain:
     running = record.running
     if running is not None:
         runs_with = replace(domain, vcpus=running.vcpus, memory_mib=running.memory_mib)
-        domain = runs_with.sized(domain.vcpus, domain.memory_mib)
+        domain = runs_with.sized(*size.after(running, definition))
     # A transient domain is gone when it stops: an inactive one is persistent.
     may_be = not (domain.active or domain.made) and reading.may_be_image(domain.name)
     return replace(domain, is_image=may_be or definition.is_made_image)

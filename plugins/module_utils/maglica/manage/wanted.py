@@ -13,9 +13,8 @@ from ..model.errors import HostUnknown, MessageInvalid, NameInvalid, NameTaken
 from ..model.plain import plain
 from ..model.request import CloneMode, Customize, Nic
 from ..verbs.clone import CLONE, CloneSpec
-from ..verbs.stop import STOP_TIMEOUT
 from ..verbs.table import Presence
-from ..verbs.verb import Verb
+from ..verbs.verb import ENDING, Verb
 
 # In place of an image, or of a host name, where none is named and no vm is made.
 _ANY = "any"
@@ -30,7 +29,8 @@ class Wanted:
     full is flattened, a full one stays so. Without an ``image`` the vm must be there.
     ``clone_mode`` is None where it is not said, though a new vm is linked then.
     ``tags`` are all that it shall have; None: those that it has. ``stop_timeout`` is in seconds.
-    ``new``: the vm must not be there yet.
+    ``new``: the vm must not be there yet. ``allow_restart``: one that runs is restarted for what it
+    can't have otherwise.
     """
 
     clone: CloneSpec
@@ -41,6 +41,7 @@ class Wanted:
     stop_timeout: int = 120
     new: bool = False
     clone_mode: CloneMode | None = None
+    allow_restart: bool = False
 
     @property
     def name(self) -> str:
@@ -71,6 +72,7 @@ def want(
     force: bool = False,
     stop_timeout: int = 120,
     new: bool = False,
+    allow_restart: bool = False,
     **clone: Any,
 ) -> Wanted:
     """Return what is wanted, of ``clone`` the fields of CloneSpec, also as plain data; what is None
@@ -95,7 +97,7 @@ def want(
         fields.setdefault("hostname", _ANY)
     try:
         spec: CloneSpec = CLONE.record(plain({**_DEFAULTS, **fields}), "")
-        STOP_TIMEOUT(stop_timeout, "stop_timeout")
+        ENDING["stop_timeout"](stop_timeout, "stop_timeout")
     except MessageInvalid as error:
         # The user knows the parameter, and no message.
         raise NameInvalid(_in_options(str(error).lstrip("."))) from None
@@ -105,7 +107,7 @@ def want(
     if in_vain is not None:
         raise NameInvalid(f"user: {in_vain}")
     mode = spec.clone_mode if "clone_mode" in said else None
-    return Wanted(spec, state, image, given, force, stop_timeout, new, mode)
+    return Wanted(spec, state, image, given, force, stop_timeout, new, mode, allow_restart)
 
 
 def _in_options(text: str) -> str:

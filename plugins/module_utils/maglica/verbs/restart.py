@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..model.checks import boolean, integer
 from ..model.vm import Domain
 from .verb import (
+    ENDING,
     FORCE,
     SHUTDOWN_TIMEOUT,
     Change,
@@ -43,7 +43,7 @@ def _change(wanted: WantedVm, existing: Domain) -> Change | None:
 
 RESTART = Verb(
     spec=RestartSpec,
-    record=vm_record(RestartSpec, force=boolean, stop_timeout=integer(0, 86400)),
+    record=vm_record(RestartSpec, **ENDING),
     help="shut a vm down and start it again; start it if it is off",
     interrupted=Interrupted.AGAIN,
     options=(FORCE, SHUTDOWN_TIMEOUT),

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..model.checks import boolean, integer
 from ..model.vm import Domain
 from .verb import (
+    ENDING,
     FORCE,
     SHUTDOWN_TIMEOUT,
     Change,
@@ -19,8 +19,6 @@ from .verb import (
     WantedVm,
     vm_record,
 )
-
-STOP_TIMEOUT = integer(0, 86400)
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def _change(wanted: WantedVm, existing: Domain) -> Change | None:
 
 STOP = Verb(
     spec=StopSpec,
-    record=vm_record(StopSpec, force=boolean, stop_timeout=STOP_TIMEOUT),
+    record=vm_record(StopSpec, **ENDING),
     help="shut a vm down and wait until it is off",
     interrupted=Interrupted.AGAIN,
     options=(FORCE, SHUTDOWN_TIMEOUT),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..model import names
-from ..model.checks import Check, integer, list_of, named, record, uuid
+from ..model.checks import Check, boolean, integer, list_of, named, record, uuid
 from ..model.request import Spec
 from ..model.vm import Domain
 
@@ -126,9 +126,20 @@ class Option:
     form: str = "number"  # or "size" in MiB, "seconds", which may be 0, "switch", "tags"
     metavar: str | None = None
     default: Any = None
+    # Whether it says how something is done, and nothing that is to be done.
+    is_manner: bool = False
 
 
-FORCE = Option("force", "--force", "pull the plug if it does not shut down", "switch")
+FORCE = Option(
+    "force", "--force", "pull the plug if it does not shut down", "switch", is_manner=True
+)
+ALLOW_RESTART = Option(
+    "allow_restart",
+    "--allow-restart",
+    "restart a vm that runs and can't have it otherwise",
+    "switch",
+    is_manner=True,
+)
 SHUTDOWN_TIMEOUT = Option(
     "stop_timeout",
     "--shutdown-timeout",
@@ -136,7 +147,10 @@ SHUTDOWN_TIMEOUT = Option(
     "seconds",
     metavar="SECONDS",
     default=120,
+    is_manner=True,
 )
+# What is said of how a vm is shut down, with which verb ever.
+ENDING = {"force": boolean, "stop_timeout": integer(0, 86400)}
 
 
 class Size(Protocol):
@@ -163,6 +177,17 @@ class WantedVm(Protocol):
     def force(self) -> bool: ...
     @property
     def stop_timeout(self) -> int: ...
+    @property
+    def allow_restart(self) -> bool: ...
+
+
+def restarting(wanted: WantedVm) -> tuple[bool, bool, int]:
+    """Return whether a vm may be restarted for what it can't have while it runs, and how: ``force``
+    and ``stop_timeout``. One that shall be off, or is restarted in any case, is not.
+    """
+    if wanted.allow_restart and wanted.state in ("present", "running"):
+        return True, wanted.force, wanted.stop_timeout
+    return False, False, 120
 
 
 @dataclass(frozen=True)

@@ -93,12 +93,16 @@ def left_by(vm: Domain, before: DomainSummary | None) -> DomainSummary:
         before = DomainSummary(vm.name, vm.uuid, vm.active, True, is_vm, 0, 0)
     # A guest that runs has its new size from its next start on.
     size = before if vm.active and vm.restart_needed else vm
+    memory_mib = before.memory_mib if size.memory_mib is None else size.memory_mib
+    if vm.active and before.active:
+        # What it has given back it may have again.
+        memory_mib = max(memory_mib, before.memory_mib)
     return replace(
         before,
         name=vm.name,
         active=vm.active,
         vcpus=before.vcpus if size.vcpus is None else size.vcpus,
-        memory_mib=before.memory_mib if size.memory_mib is None else size.memory_mib,
+        memory_mib=memory_mib,
     )
 
 

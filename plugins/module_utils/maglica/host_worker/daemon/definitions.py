@@ -15,7 +15,7 @@ from typing import Any
 
 from ..._deps import need
 from ...disk import volumes
-from ...domain import definition
+from ...domain import definition, size
 from ...domain.definition import Definition
 from ...domain.image_metadata import ImageRecord
 from ...libvirtd.host_reader import AGENT_RUNS, ON_NETWORK
@@ -33,9 +33,10 @@ class Known:
     ``disks``: target, path, format. ``base``: the base that the vm builds upon. ``own``: the files
     that its metadata names as its own. ``nvram``: its UEFI variables, beside which a clone has its.
     ``definition`` is None where it can't be understood, for which ``problem`` is the reason: then
-    nothing can be cloned from it. ``made`` is so of vms, ``image`` is what is recorded of an
-    original image. ``after`` has vcpus and MiB of memory after the next start, where that is not
-    what it has now. ``on_network`` and ``agent`` as in address_sources.AskedDomain.
+    nothing can be cloned from it. ``memory_mib`` is what it may take. ``made`` is so of vms,
+    ``image`` is what is recorded of an original image. ``after`` has vcpus and MiB of memory after
+    the next start, where that is not what it has now. ``on_network`` and ``agent`` as in
+    address_sources.AskedDomain.
     """
 
     made: bool
@@ -128,7 +129,7 @@ class Definitions:
         return Known(
             made=made is not None,
             vcpus=described.vcpus,
-            memory_mib=described.memory_mib,
+            memory_mib=described.max_memory_mib,
             disks=tuple((target, path, kind) for target, path, kind in disks if path),
             base=made.base if made else None,
             own=own_files.of_domain(described).all_paths,
@@ -163,7 +164,8 @@ def _after(domain: Any, now: Definition) -> tuple[int | None, int | None]:
     if domain.ID() == -1:
         return None, None
     found = definition.describe(domain.XMLDesc(need("libvirt").VIR_DOMAIN_XML_INACTIVE))
+    vcpus, memory_mib = size.after(now, found)
     return (
-        None if found.vcpus == now.vcpus else found.vcpus,
-        None if found.memory_mib == now.memory_mib else found.memory_mib,
+        None if vcpus == now.vcpus else vcpus,
+        None if memory_mib == now.memory_mib else memory_mib,
     )

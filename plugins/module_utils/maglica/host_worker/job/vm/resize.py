@@ -1,26 +1,43 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Changes a vm's size."""
+"""Changes a vm's size: of one that runs as far as its guest can, else for its next start."""
 
 from __future__ import annotations
 
+import logging
+import time
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from typing import Any
 
+from ...._deps import need
 from ....domain import definition as domain_xml
 from ....domain import size as domain_size
+from ....domain.definition import Definition
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
-from ....model.errors import ImageUnsupported
+from ....model.errors import HostDown, ImageUnsupported, LibvirtFailed
 from ....model.request import Request
 from ....model.vm import Domain
 from ....verbs.resize import ResizeSpec
 from ..context import JobContext
-from . import existing, shown
+from . import existing, restart, shown
+
+# A guest gives memory back, or takes it, bit by bit. One that does nothing of it for so long does
+# not listen: it has no driver for that, or has not loaded it yet.
+DEAF_SECONDS = 3
+POLL_SECONDS = 0.02
+MOST_POLL_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
 
 
 def resize(request: Request, context: JobContext) -> Domain:
-    """Give a vm's definition other vcpus or memory; a running guest has them after a restart."""
+    """Give a vm other vcpus or memory, at its next start and, if it runs and can have it, at once.
+
+    If it can't, it is restarted where the spec allows that. Raises LibvirtFailed for a guest that
+    does not give back, or take, what no restart would change.
+    """
     domain = existing.find(request, context)
     spec = existing.spec_of(request, ResizeSpec)
     with local.errors(f"resize {spec.name}", context.host):
@@ -31,19 +48,101 @@ def resize(request: Request, context: JobContext) -> Domain:
         if wanted != before:
             with context.phase(request.id, "define"):
                 domain = context.connect().defineXML(wanted)
-        now = shown.vm_of(domain, context.host)
         later = domain_xml.describe(wanted)
-    size = (later.vcpus, later.memory_mib)
-    needed = now.active and size != (now.vcpus, now.memory_mib)
-    return replace(now, vcpus=size[0], memory_mib=size[1], restart_needed=needed)
+        if local.is_active(domain) and not restart.is_begun(request, context):
+            _resize_live(domain, request, spec, later, context)
+        if spec.allow_restart and _needs_restart(domain, request, later, context):
+            restart.run_anew(domain, request, spec, context)
+        now = shown.vm_of(domain, context.host)
+        return _shown(now, domain, later)
+
+
+def _needs_restart(domain: Any, request: Request, later: Definition, context: JobContext) -> bool:
+    if restart.is_begun(request, context):
+        return True
+    return local.is_active(domain) and _after(domain, later) != _sizes(_now(domain))
+
+
+def _shown(now: Domain, domain: Any, later: Definition) -> Domain:
+    """Return a vm with the sizes that it has at its next start."""
+    if not now.active:
+        return now
+    vcpus, memory_mib = _after(domain, later)
+    needed = (vcpus, memory_mib) != (now.vcpus, now.memory_mib)
+    return replace(now, vcpus=vcpus, memory_mib=memory_mib, restart_needed=needed)
+
+
+def _now(domain: Any) -> Definition:
+    return domain_xml.describe(domain.XMLDesc())
+
+
+def _after(domain: Any, later: Definition) -> tuple[int, int]:
+    return domain_size.after(_now(domain), later)
+
+
+def _sizes(found: Definition) -> tuple[int, int]:
+    return found.vcpus, found.memory_mib
 
 
 def _set_size(root: ET.Element, spec: ResizeSpec, host: str) -> None:
     definition = domain_xml.describe(ET.tostring(root, encoding="unicode"))
     try:
         if spec.vcpus is not None and spec.vcpus != definition.vcpus:
-            domain_size.set_vcpus(root, spec.vcpus)
+            domain_size.change_vcpus(root, spec.vcpus)
         if spec.memory_mib is not None and spec.memory_mib != definition.memory_mib:
-            domain_size.set_memory(root, spec.memory_mib)
+            domain_size.change_memory(root, spec.memory_mib)
     except ImageUnsupported as error:
         raise ImageUnsupported(f"cannot resize {spec.name} on host {host}: {error}") from error
+
+
+def _resize_live(
+    domain: Any, request: Request, spec: ResizeSpec, later: Definition, context: JobContext
+) -> None:
+    """Have a guest that runs the sizes that it shall have, as far as it can."""
+    now, libvirt = _now(domain), need("libvirt")
+    with context.phase(request.id, "live"):
+        if spec.vcpus not in (None, now.vcpus) and later.vcpus <= now.max_vcpus:
+            _try(lambda: domain.setVcpusFlags(later.vcpus, libvirt.VIR_DOMAIN_AFFECT_LIVE), request)
+        if spec.memory_mib in (None, now.memory_mib) or later.memory_mib > now.max_memory_mib:
+            return
+        kib = later.memory_mib << 10
+        is_told = _try(lambda: domain.setMemoryFlags(kib, libvirt.VIR_DOMAIN_AFFECT_LIVE), request)
+        reached = is_told and _follows(domain, later.memory_mib, context)
+    if not reached and now.max_memory_mib == later.max_memory_mib:
+        raise LibvirtFailed(
+            f"cannot {request.kind} {request.name} on host {context.host}: its guest has"
+            f" {_now(domain).memory_mib} MiB and does not obey its memory balloon, which a restart"
+            " would not change: it needs the driver virtio_balloon"
+        )
+
+
+def _try(act: Any, request: Request) -> bool:
+    """Do what not every guest can take while it runs; tell whether libvirt has done it."""
+    libvirt = need("libvirt")
+    try:
+        act()
+    except libvirt.libvirtError as error:
+        if local.kind_of(error, LibvirtFailed) is HostDown:
+            raise
+        _log.info("request %s: not while the guest runs: %s", request.id, error)
+        return False
+    return True
+
+
+def _follows(domain: Any, memory_mib: int, context: JobContext) -> bool:
+    """Wait until a guest has that memory, for as long as it comes nearer; tell whether it has."""
+    pause, last = POLL_SECONDS, -1
+    heard = time.monotonic()
+    while local.is_active(domain):
+        found = _now(domain).memory_mib
+        if found == memory_mib:
+            return True
+        now = time.monotonic()
+        if found != last:
+            last, heard = found, now
+            context.alive()
+        if now - heard > DEAF_SECONDS:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, MOST_POLL_SECONDS)
+    return False

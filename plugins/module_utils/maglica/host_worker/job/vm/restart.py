@@ -16,6 +16,7 @@ from ....verbs.restart import RestartSpec
 from ...journal.intents import Effect
 from ..context import JobContext
 from . import existing, shown, stop
+from .stop import Ends
 
 _log = logging.getLogger(__name__)
 
@@ -25,23 +26,34 @@ _OFF = -1
 
 
 def restart(request: Request, context: JobContext) -> Domain:
-    """Shut a guest down, as a stop does, and start it; start one that is off.
+    """Shut a guest down, as a stop does, and start it; start one that is off."""
+    domain = existing.find(request, context)
+    spec = existing.spec_of(request, RestartSpec)
+    with local.errors(f"restart {request.name}", context.host):
+        run_anew(domain, request, spec, context)
+        return shown.vm_of(domain, context.host)
+
+
+def run_anew(domain: Any, request: Request, spec: Ends, context: JobContext) -> None:
+    """Have a vm run that was started after this was asked for. Raises LibvirtFailed.
 
     What is paused or suspended goes on first, so that it can shut down. What has crashed is ended.
     The act is announced with the number that libvirtd has given to this run of the vm: by it a
     job that follows one that died knows whether the vm was started since, and starts it once only.
     """
-    domain = existing.find(request, context)
-    with local.errors(f"restart {request.name}", context.host):
-        if local.is_active(domain):
-            if not _is_restarted(domain, request, context):
-                _end(domain, request, context)
-        elif not context.journal.intents(request.id):
-            _announce(domain, request, context, _OFF)
-        if not local.is_active(domain):
-            with context.phase(request.id, "start"):
-                domain.create()
-        return shown.vm_of(domain, context.host)
+    if local.is_active(domain):
+        if not _is_restarted(domain, request, context):
+            _end(domain, request, spec, context)
+    elif not is_begun(request, context):
+        _announce(domain, request, context, _OFF)
+    if not local.is_active(domain):
+        with context.phase(request.id, "start"):
+            domain.create()
+
+
+def is_begun(request: Request, context: JobContext) -> bool:
+    """Tell whether a request has announced that its vm is to be started anew."""
+    return bool(_ended(request, context))
 
 
 def _announce(
@@ -65,10 +77,11 @@ def _is_restarted(domain: Any, request: Request, context: JobContext) -> bool:
 
 def _ended(request: Request, context: JobContext) -> set[int]:
     """Return the runs of the vm whose end was announced."""
-    return {intent.data["run"] for intent in context.journal.intents(request.id)}
+    intents = context.journal.intents(request.id)
+    return {intent.data["run"] for intent in intents if intent.kind is Effect.SHUTDOWN}
 
 
-def _end(domain: Any, request: Request, context: JobContext) -> None:
+def _end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None:
     """Have a vm off. Raises LibvirtFailed if it stays on, or would be gone."""
     libvirt = need("libvirt")
     if not domain.isPersistent():
@@ -76,7 +89,6 @@ def _end(domain: Any, request: Request, context: JobContext) -> None:
             f"cannot restart {request.name} on host {context.host}: it is transient, and would be"
             " gone when it is off"
         )
-    spec = existing.spec_of(request, RestartSpec)
     state = int(domain.state()[0])
     if state == libvirt.VIR_DOMAIN_CRASHED:
         _announce(domain, request, context, domain.ID())
