@@ -78,14 +78,22 @@ options:
     description:
       - The number of virtual CPUs. Without it a vm is made with as many as the image has.
       - More than the host has is an error (V(no_room)).
-      - A running vm gets another number at its next start, such as that of O(state=restarted).
+      - A running vm gets another number at once where its definition allows as many (C(maxvcpus) in
+        libvirt's words) and its guest can plug them in or out. Otherwise it has it from its next
+        start on, and RV(vm.restart_needed) says so; see O(allow_restart).
+      - A definition that allows more CPUs than the vm has goes on to allow them. A number beyond
+        that is what it allows from then on.
     type: int
   memory:
     description:
       - The memory, in MiB, or with the unit C(MiB), C(GiB) or C(TiB), such as V(2GiB). Without it a
         vm is made with as much as the image has.
       - C(GB) is an error, as in O(disk_size), since it may mean two sizes.
-      - A running vm gets another size at its next start, such as that of O(state=restarted).
+      - A running vm gets another size at once up to the most that its definition allows, or that it
+        was started with, if its guest obeys the memory balloon, as any Linux does. Otherwise it has
+        it from its next start on, and RV(vm.restart_needed) says so; see O(allow_restart).
+      - What the definition allows beyond that is kept as with O(vcpus). A host counts a vm with the
+        most that it may have.
     type: str
   disk_size:
     description:
@@ -253,8 +261,16 @@ options:
     elements: str
   force:
     description:
-      - With O(state=stopped) or O(state=restarted), end a vm that did not shut down within
-        O(stop_timeout), as if its power plug was pulled.
+      - With O(state=stopped), O(state=restarted) or O(allow_restart=true), end a vm that did not
+        shut down within O(stop_timeout), as if its power plug was pulled.
+    type: bool
+    default: false
+  allow_restart:
+    description:
+      - Whether a vm that runs may be shut down and started again for what it can't have while it
+        runs. That is also done for what an earlier task has left for the next start.
+      - It is shut down as with O(state=restarted), by O(force) after O(stop_timeout). A vm that
+        needs no restart is not restarted.
     type: bool
     default: false
   stop_timeout:

@@ -207,6 +207,9 @@ options:
       stop_timeout:
         description: As O(stop_timeout), for this vm.
         type: int
+      allow_restart:
+        description: As O(allow_restart), for this vm.
+        type: bool
 seealso:
   - module: maglica.cloud.maglica_vm
   - module: maglica.cloud.maglica_vm_info

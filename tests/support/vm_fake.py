@@ -234,6 +234,9 @@ class FakeCell:
             return replace(self.domains.pop(key), state="absent", active=False)
         if kind == "resize":
             sizes = (spec.vcpus or domain.vcpus, spec.memory_mib or domain.memory_mib)
+            if spec.allow_restart:
+                domain = replace(domain, running_vcpus=None, running_memory_mib=None)
+                domain = replace(domain, vcpus=sizes[0], memory_mib=sizes[1])
             domain = domain.sized(*sizes)
         elif kind == "tag":
             domain = replace(domain, tags=spec.tags)

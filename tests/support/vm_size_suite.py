@@ -51,3 +51,26 @@ class SizeSuite:
             assert {key: each.vm[key] for key in sizes} == sizes
             assert (each.vm["restart_needed"], each.vm["next_start"]) == (False, None)
             assert vm_shown.restart_warning([each]) is None
+
+    def test_a_restart_that_is_allowed(self, cell: Cell) -> None:
+        bring(cell, vcpus=2)
+        allowed = {"allow_restart": True, "force": True, "stop_timeout": 1}
+        foreseen = foresee(cell, vcpus=3, **allowed)
+        changed = bring(cell, vcpus=3, **allowed)
+        for each in (foreseen, changed):
+            assert each.changed
+            assert each.vm is not None
+            assert (each.vm["vcpus"], each.vm["restart_needed"]) == (3, False)
+        assert not bring(cell, vcpus=3, **allowed).changed
+
+    def test_a_restart_for_what_an_earlier_task_has_left(self, cell: Cell) -> None:
+        bring(cell, vcpus=2)
+        left = bring(cell, vcpus=3)
+        allowed = {"allow_restart": True, "force": True, "stop_timeout": 1}
+        done = bring(cell, **allowed)
+        assert left.vm is not None
+        assert done.vm is not None
+        assert (left.vm["restart_needed"], done.vm["restart_needed"]) == (True, False)
+        assert (done.changed, done.vm["vcpus"]) == (True, 3)
+        assert done.before != done.after
+        assert not bring(cell, **allowed).changed

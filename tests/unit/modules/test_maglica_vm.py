@@ -236,7 +236,8 @@ def test_a_restart_that_is_needed_is_warned_of(
     assert run(image=IMAGE)["vm"]["next_start"] == {"vcpus": 2, "memory_mib": 64}
     assert warned == [
         f"a restart is needed: vm {NAME} on host {HOST} (it runs with 1 vCPU and 64 MiB, and has"
-        " 2 vCPUs and 64 MiB from its next start on); state=restarted does it"
+        " 2 vCPUs and 64 MiB from its next start on); state=restarted or"
+        " allow_restart=true does it"
     ]
 
 

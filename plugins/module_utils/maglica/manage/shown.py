@@ -70,7 +70,7 @@ def restart_warning(targets: Iterable[Target]) -> str | None:
     if not waiting:
         return None
     vms = some([f"vm {vm['name']} on host {vm['host']} ({_sizes(vm)})" for vm in waiting])
-    return f"a restart is needed: {vms}; state=restarted does it"
+    return f"a restart is needed: {vms}; state=restarted or allow_restart=true does it"
 
 
 def _sizes(vm: dict[str, Any]) -> str:
@@ -105,6 +105,7 @@ def foreseen(target: Target) -> dict[str, Any]:
     existing = target.plan.existing
     after = dict(planned(target.after)) if target.changed else {}
     goes_off = target.wanted.state in (Presence.STOPPED, Presence.RESTARTED)
+    goes_off = goes_off or target.wanted.allow_restart
     if existing and existing.active and after:
         if goes_off:
             existing = replace(existing, restart_needed=False)

@@ -92,4 +92,5 @@ RESIZE = Verb(
         SHUTDOWN_TIMEOUT,
     ),
     change=_change,
+    later=dict.fromkeys(("allow_restart", "force", "stop_timeout"), "allow_restart"),
 )

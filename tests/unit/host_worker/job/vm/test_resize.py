@@ -22,7 +22,7 @@ UUID = vm_uuid("r")
 XML = f"""
 <domain type='qemu'>
   <name>{NAME}</name><uuid>{UUID}</uuid>
-  <metadata><maglica:vm xmlns:maglica='{VM_NAMESPACE}' request='r'/></metadata>
+  <metadata><maglica:vm xmlns:maglica='{VM_NAMESPACE}' image='i' request='r'/></metadata>
   <memory unit='MiB'>{{most}}</memory>
   <currentMemory unit='MiB'>{{memory}}</currentMemory>
   <vcpu current='{{vcpus}}'>{{most_vcpus}}</vcpu>
