@@ -41,7 +41,8 @@ options:
         it was given meanwhile or in the same task. That is always a change. One that is off is
         started, one that is not there is made. One that is paused, suspended or crashed is treated
         as by V(stopped).
-      - V(absent) removes the vm, running or not, with its disks and all that belongs to it. A
+      - V(absent) removes the vm, running or not, with its disks and all that belongs to it; one
+        that was adopted only with O(remove_foreign_disks=true). A
         request that is just making it is cancelled. While two hosts have a domain of its UUID it is
         an error (V(uuid_twice)), and nothing is removed.
     type: str
@@ -279,6 +280,35 @@ options:
         ended at once.
     type: int
     default: 120
+  adopt:
+    description:
+      - V(true) takes over a vm that is there and that others made. Metadata of Maglica's is written
+        into its definition, and nothing else of it is changed. From then on it is run, resized and
+        tagged like a vm that Maglica made. It is listed as adopted, in the inventory's group
+        C(maglica_adopted), and its disks stay those of others. A vm that Maglica made, or has
+        adopted before, stays as it is.
+      - V(false) gives it back as it is, without that metadata and its tags, and does nothing else.
+      - A domain that is off and that others made is an original image. Once adopted it is none any
+        more, so that nothing is cloned from it until it is given back. Vms that were cloned from it
+        stay as they are, since they depend on none of its disks.
+      - It is an error for a vm that is not there, for an image that Maglica made, for a transient
+        domain and one with a saved state, while two hosts have a domain of its UUID
+        (V(uuid_twice)), and where a file builds upon one of its disks, which would break when it
+        runs.
+      - Not together with O(image), nor V(true) with O(state=absent).
+    type: bool
+  remove_foreign_disks:
+    description:
+      - Whether O(state=absent) removes a vm that was adopted, with its files. Without it that is an
+        error (V(not_own)).
+      - The files are those that its definition names, its disks that are written to and its UEFI
+        variables. Check mode names each of them. Those to which something else on its host refers
+        stay, be it another domain, a snapshot or a file that builds upon them, and so do links,
+        devices, images in Ceph and the like, files on shared folders, and what a disk itself builds
+        upon.
+      - It means nothing for a vm that Maglica made.
+    type: bool
+    default: false
   wait:
     description:
       - Whether to wait until the work is done. With V(false), the module returns as soon as the

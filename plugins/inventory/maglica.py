@@ -265,6 +265,7 @@ options:
     description:
       - What the names of the groups start with.
       - The groups are C(maglica_vms), C(maglica_images), C(maglica_listed_hosts),
+        C(maglica_adopted) for vms that others made and Maglica may change (see O(gather)),
         C(maglica_host_HOST) for each host and C(maglica_state_STATE) for each state, with
         characters that are not allowed in a group's name replaced by C(_).
     type: str
@@ -281,7 +282,9 @@ notes:
     C(maglica_interfaces) (a list of C(mac), C(network), C(addresses)), C(maglica_disks) (a list of
     C(target), C(device), C(format), C(source), C(capacity_bytes), C(allocation_bytes)),
     C(maglica_tags), C(maglica_address) and C(maglica_ssh_host_keys) (a list of the public SSH host
-    keys that Maglica gave it, each as in known_hosts after the host's name). For a vm that Maglica
+    keys that Maglica gave it, each as in known_hosts after the host's name), C(maglica_adopted)
+    (whether others made it, and Maglica may run and change it) and C(maglica_foreign_disks) (the
+    files of such a vm). For a vm that Maglica
     cloned also C(maglica_image),
     C(maglica_image_version) (two vms with the same have clones of the same disks),
     C(maglica_request), C(maglica_clone_mode), C(maglica_customize) (how it was made a guest of its

@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "force": False,
     "stop_timeout": 120,
     "allow_restart": False,
+    "remove_foreign_disks": False,
 }
 
 
@@ -74,6 +75,8 @@ def vm_spec() -> dict[str, dict[str, Any]]:
         "force": {"type": "bool"},
         "stop_timeout": {"type": "int"},
         "allow_restart": {"type": "bool"},
+        "adopt": {"type": "bool"},
+        "remove_foreign_disks": {"type": "bool"},
     }
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: maglica_vm
-short_description: Make a vm from an original image, run, stop, resize and remove it
+short_description: Make a vm from an original image, or adopt one; run, stop, resize and remove it
 version_added: 0.1.0
 description:
   - Clones an original image to a vm on the host that suits it best, with its own host name,
     network, machine identity and keys, and starts it.
   - Starts, stops, restarts, resizes, tags, flattens and removes vms that were made so. Original
-    images, and vms that others made, are never touched.
+    images, and vms that others made, are never touched, unless a vm is taken over by O(adopt).
   - The work is done by a request to the client worker, which is kept until it is done. A task that
     was interrupted or timed out can be run again, and joins the request that is under way.
 author:
@@ -158,6 +158,17 @@ EXAMPLES = r"""
     name: vm2.example.jp
     state: absent
 
+- name: Take over a vm that is there already, and give it more memory at its next start
+  maglica.cloud.maglica_vm:
+    name: old_db
+    adopt: true
+    memory: 4GiB
+
+- name: Give it back as it is
+  maglica.cloud.maglica_vm:
+    name: old_db
+    adopt: false
+
 # With forks in ansible.cfg or on the command line, as many at once. The inventory has the group.
 - name: Make all hosts of a group
   hosts: web
@@ -184,6 +195,7 @@ vm:
     uuid: 5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11
     host: kvm0.example.jp
     state: running
+    adopted: false
     image: debian12.original
     image_version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
     request: 2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e
@@ -213,6 +225,7 @@ vm:
     tags: []
     ssh_host_keys:
       - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmAgZtD1g9yPvH0P8q4zUHDJdJ0T1yYF0uW8yXxkX6i
+    foreign_disks: []
   contains:
     name:
       description: Its name.
@@ -229,6 +242,10 @@ vm:
     state:
       description: What the host says of it, V(running), V(stopped) or another state of libvirt.
       type: str
+      returned: always
+    adopted:
+      description: Whether others made it, and Maglica may run and change it.
+      type: bool
       returned: always
     image:
       description: The original image from which it was made.
@@ -314,6 +331,13 @@ vm:
       type: list
       elements: dict
       returned: always
+    foreign_disks:
+      description:
+        - The files of an adopted vm, as its definition names them, that go with it where
+          O(remove_foreign_disks=true) is said. Empty for any other vm.
+      type: list
+      elements: str
+      returned: always
     ssh_host_keys:
       description:
         - The public SSH host keys that Maglica gave it, each as in known_hosts after the host's
@@ -321,6 +345,14 @@ vm:
       type: list
       elements: str
       returned: when it exists
+foreign_disks:
+  description:
+    - The files of others that were removed with an adopted vm by O(remove_foreign_disks=true). In
+      check mode those that its host would remove, unless something else refers to them.
+  returned: when an adopted vm was removed
+  type: list
+  elements: str
+  sample: [/srv/vms/old_db.qcow2]
 request:
   description:
     - The request that did the work, the last one if there were several.

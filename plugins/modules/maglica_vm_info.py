@@ -69,6 +69,7 @@ vms:
       uuid: 5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11
       host: kvm0.example.jp
       state: running
+      adopted: false
       image: debian12.original
       image_version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
       request: 2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e
@@ -95,6 +96,7 @@ vms:
       tags: []
       ssh_host_keys:
         - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmAgZtD1g9yPvH0P8q4zUHDJdJ0T1yYF0uW8yXxkX6i
+      foreign_disks: []
       report_age_s: null
   contains:
     name:
@@ -113,6 +115,10 @@ vms:
       description:
         - V(running), V(stopped), V(paused), V(stopping), V(crashed), V(suspended) or V(unknown).
       type: str
+      returned: always
+    adopted:
+      description: Whether others made it, and Maglica may run and change it.
+      type: bool
       returned: always
     image:
       description: The original image that it was cloned from; none if Maglica did not make it.
@@ -216,6 +222,14 @@ vms:
           returned: always
     tags:
       description: Its tags.
+      type: list
+      elements: str
+      returned: always
+    foreign_disks:
+      description:
+        - The files of an adopted vm, as its definition names them, that go with it where
+          O(maglica.cloud.maglica_vm#module:remove_foreign_disks=true) is said. Empty for any
+          other vm.
       type: list
       elements: str
       returned: always

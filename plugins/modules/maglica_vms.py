@@ -84,7 +84,7 @@ options:
         1000 requests. Long lists of keys or interfaces for each vm can reach the first limit, and
         several requests for each with O(wait=false) the second. The module fails then before
         anything is done.
-      - Either this or O(name) must be given.
+      - Either this, O(name) or O(filters) must be given.
     type: list
     elements: dict
     suboptions:
@@ -210,6 +210,49 @@ options:
       allow_restart:
         description: As O(allow_restart), for this vm.
         type: bool
+      adopt:
+        description: As O(adopt), for this vm.
+        type: bool
+      remove_foreign_disks:
+        description: As O(remove_foreign_disks), for this vm.
+        type: bool
+  filters:
+    description:
+      - With O(adopt), take over all vms of others that meet one of these filters, or give back all
+        adopted ones that do, instead of those of a list. Check mode tells which these are.
+      - A filter is met when all its conditions are. In a list, one entry must match, as a shell
+        pattern, or as a regular expression for the whole text when it starts with V(~).
+      - A host that may have one and does not answer is an error, and so are two vms of one name,
+        of which O(filters[].host) says which one is meant.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: The domain's name.
+        type: list
+        elements: str
+      host:
+        description: The host that the domain is on.
+        type: list
+        elements: str
+      state:
+        description: The state, such as V(running).
+        type: list
+        elements: str
+      kind:
+        description:
+          - V(vm) or V(image). A domain that is off is an original image until it is adopted, and is
+            taken over only where this says so. Without it a filter is for vms.
+        type: list
+        elements: str
+      uuid:
+        description: The domain's UUID.
+        type: list
+        elements: str
+      tag:
+        description: One of the tags of an adopted vm.
+        type: list
+        elements: str
 seealso:
   - module: maglica.cloud.maglica_vm
   - module: maglica.cloud.maglica_vm_info
@@ -260,6 +303,14 @@ EXAMPLES = r"""
       - name: web01.example.jp
       - name: web02.example.jp
 
+- name: Take over what runs on a host already
+  maglica.cloud.maglica_vms:
+    adopt: true
+    filters:
+      - name: ["old_*"]
+        host: [kvm0.example.jp]
+    tags: [legacy]
+
 - name: Remove all web servers
   maglica.cloud.maglica_vms:
     name: web%02d.example.jp
@@ -281,6 +332,7 @@ vms:
       uuid: 5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11
       host: kvm0.example.jp
       state: running
+      adopted: false
       image: debian12.original
       image_version: 3f7a1c0e5b9d4f62a8c1e07d94b3586f20cd7be14a9f6308d5e2c7b1a0f49e3d
       request: 2c2d5d5e-63c4-4d5f-bd5f-3a6d3f6c3f0e
@@ -310,6 +362,7 @@ vms:
       tags: []
       ssh_host_keys:
         - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmAgZtD1g9yPvH0P8q4zUHDJdJ0T1yYF0uW8yXxkX6i
+      foreign_disks: []
   contains:
     name:
       description: Its name.
@@ -344,6 +397,10 @@ vms:
       description: What went wrong.
       type: str
       returned: when it failed
+    adopted:
+      description: Whether others made it, and Maglica may run and change it.
+      type: bool
+      returned: always
     image:
       description: The original image from which it was made.
       type: str
@@ -428,6 +485,13 @@ vms:
       type: list
       elements: dict
       returned: always
+    foreign_disks:
+      description:
+        - The files of an adopted vm, as its definition names them, that go with it where
+          O(remove_foreign_disks=true) is said. Empty for any other vm.
+      type: list
+      elements: str
+      returned: always
     ssh_host_keys:
       description:
         - The public SSH host keys that Maglica gave it, each as in known_hosts after the host's
@@ -445,6 +509,7 @@ removed:
     - name: web03.example.jp
       host: kvm1.example.jp
       changed: true
+      foreign_disks: []
   contains:
     name:
       description: Its name.
@@ -457,6 +522,11 @@ removed:
     changed:
       description: Whether it was removed, or would be in check mode.
       type: bool
+      returned: always
+    foreign_disks:
+      description: As RV(maglica.cloud.maglica_vm#module:foreign_disks).
+      type: list
+      elements: str
       returned: always
 requests:
   description:
@@ -541,6 +611,8 @@ code:
   sample: no_room
 """
 
+from collections.abc import Iterator
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.maglica.cloud.plugins.module_utils import _vm_options as options
 from ansible_collections.maglica.cloud.plugins.module_utils._ansible import (
@@ -552,12 +624,16 @@ from ansible_collections.maglica.cloud.plugins.module_utils._ending import (
     errors_as_failure,
     with_diff,
 )
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet import adoptable
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.filter import Filters
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.source import Fleet
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.group import (
     Group,
     Pattern,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown import (
     difference,
+    foreign_disks,
     of_request,
     unknown,
 )
@@ -578,6 +654,11 @@ def argument_spec() -> dict:
             "type": "list",
             "elements": "dict",
             "options": {"name": {"type": "str", "required": True}, **options.vm_spec()},
+        },
+        "filters": {
+            "type": "list",
+            "elements": "dict",
+            "options": {key: {"type": "list", "elements": "str"} for key in adoptable.KEYS},
         },
         "name": {"type": "str"},
         "count": {"type": "int"},
@@ -613,6 +694,31 @@ def asked(parameters: dict) -> Asked:
     )
 
 
+def meeting(parameters: dict, filters: Filters, fleet: Fleet) -> Asked:
+    """Return the vms that meet the filters, as the parameters describe them."""
+    common = {name: parameters[name] for name in options.vm_spec()}
+    found = adoptable.find(fleet, filters, adopt=parameters["adopt"])
+    return [options.wanted(each.name, {**common, "host": each.host}) for each in found]
+
+
+def problems(parameters: dict) -> Iterator[str]:
+    """Yield what does not go together."""
+    if parameters["filters"] is not None and parameters["adopt"] is None:
+        yield "filters go with adopt: for all else name or vms says which vms are meant"
+    if parameters["name"] is not None and parameters["adopt"] is not None:
+        yield "adopt goes with vms or filters, since it makes no vm"
+    if parameters["name"] is not None and parameters["state"] != "absent":
+        if parameters["count"] is None and parameters["exact_count"] is None:
+            yield "count or exact_count is needed with name, but for state=absent"
+    elif parameters["name"] is not None:
+        for option, nothing in (("count", None), ("exact_count", None), ("first", 1)):
+            if parameters[option] != nothing:
+                yield f"{option} makes no sense with state=absent, which removes all of name"
+    for option in ("count", "exact_count", "first"):
+        if (parameters[option] or 0) < 0:
+            yield f"{option} is below 0"
+
+
 def differences(members: list) -> dict:
     """Return how the vms that have changed were and how they are, by name."""
     changed = {member.name: difference(member) for member in members if member.has_changed}
@@ -646,7 +752,12 @@ def result_of(members: list) -> dict:
         "changed": any(member.has_changed for member in members),
         "vms": [shown(member) for member in members if not is_removed(member)],
         "removed": [
-            {"name": member.name, "host": host_of(member), "changed": member.has_changed}
+            {
+                "name": member.name,
+                "host": host_of(member),
+                "changed": member.has_changed,
+                "foreign_disks": foreign_disks(member),
+            }
             for member in members
             if is_removed(member)
         ],
@@ -664,11 +775,15 @@ def result_of(members: list) -> dict:
 
 def run(parameters: dict, check_mode: bool, progress: ManyProgress) -> list[Target]:
     """Do, or in check mode foresee, what the parameters ask for."""
-    wanted = asked(parameters)
+    filters = parameters["filters"]
+    found = None if filters is None else adoptable.filters_of(filters)
+    wanted = asked(parameters) if found is None else []
     how = access(parameters)
     with Client(how.config, reply_timeout=how.reply_timeout) as client:
         waiting, quiet = options.waiting(parameters), progress.listener.quiet(client)
         fleet = how.fleet(client)
+        if found is not None:
+            wanted = meeting(parameters, found, fleet)
         task = Task(client, fleet, waiting, progress, progress.submitted, on_quiet=quiet)
         return task.foresee(wanted) if check_mode else task.bring(wanted)
 
@@ -678,25 +793,16 @@ def main() -> None:
         argument_spec=argument_spec(),
         supports_check_mode=True,
         mutually_exclusive=[
-            *(("vms", name) for name in ("name", "count", "exact_count", "first")),
+            *(("vms", name) for name in ("name", "count", "exact_count", "first", "filters")),
+            *(("filters", name) for name in ("name", "count", "exact_count", "host")),
             ("count", "exact_count"),
         ],
-        required_one_of=[("vms", "name")],
+        required_one_of=[("vms", "name", "filters")],
         required_by={"count": "name", "exact_count": "name"},
     )
     parameters = module.params
-    if parameters["name"] is not None and parameters["state"] != "absent":
-        if parameters["count"] is None and parameters["exact_count"] is None:
-            module.fail_json(msg="count or exact_count is needed with name, but for state=absent")
-    elif parameters["name"] is not None:
-        for option, nothing in (("count", None), ("exact_count", None), ("first", 1)):
-            if parameters[option] != nothing:
-                module.fail_json(
-                    msg=f"{option} makes no sense with state=absent, which removes all of name"
-                )
-    for option in ("count", "exact_count", "first"):
-        if (parameters[option] or 0) < 0:
-            module.fail_json(msg=f"{option} is below 0")
+    for problem in problems(parameters):
+        module.fail_json(msg=problem)
     # What ansible-playbook -v shows more of.
     progress = ManyProgress(verbose=module._verbosity > 0)  # pylint: disable=protected-access
     with errors_as_failure(module, dict):

@@ -77,6 +77,7 @@ _STRINGS = {
     "device": "disk",
     "format": "qcow2",
     "source": "/pool/vm0.qcow2",
+    "foreign_disks": "/srv/vms/old_db.qcow2",
     "ssh_host_keys": f"ssh-ed25519 {'A' * 68}",
     "net_devices": "br0",
     "networks": "default",

@@ -36,7 +36,8 @@ OFF = replace(vm(512), active=False)
 
 def host(name: str, *domains: DomainSummary, **changes: Any) -> Candidate:
     """A candidate with 8 GiB of memory and 100 GiB of disk free; changes are of both."""
-    kept = {k: changes.pop(k) for k in ("alive", "weight", "reserved") if k in changes}
+    own = ("alive", "weight", "reserved", "features", "version")
+    kept = {k: changes.pop(k) for k in own if k in changes}
     said: dict[str, Any] = {
         "memory_total_mib": 8192,
         "memory_free_mib": 8192,

@@ -20,6 +20,7 @@ from maglica.config.config import ClientWorker
 from maglica.model.errors import NotReady
 from maglica.model.plain import plain
 from maglica.model.request import HostReport, Request
+from maglica.verbs import table
 from maglica.wire import keys, messages, sockets
 from maglica.wire.frames import Message, decode, encode
 from support import one_request
@@ -182,6 +183,9 @@ class Peer:
     def send(self, kind: str, body: dict[str, Any]) -> None:
         self._about_one = one_request.is_one(kind, body)
         listed = one_request.listed(kind, body)
+        if "features" in messages.ASKED.get(kind, ({}, ()))[0]:
+            # It knows all verbs, and what came with them.
+            listed = {"features": list(table.FEATURES), **listed}
         self.connect().send_multipart(encode(Message(kind, plain(listed))))
 
     def receive(self, timeout: float = PATIENCE) -> Answer:

@@ -33,6 +33,7 @@ from maglica.model.request import (
 from maglica.model.worker import ClientWorkerStatus
 from maglica.system import version
 from maglica.verbs.clone import CloneSpec
+from maglica.wire import features
 
 # In a story: nothing happens for some seconds.
 QUIET: dict[str, Any] = {}
@@ -98,7 +99,11 @@ class FakeClient:
             return Placement(spec.host, 0.5)
         candidates = {
             status.host: Candidate(
-                status.host, Holdings.of(status.report), status.alive, status.weight
+                status.host,
+                Holdings.of(status.report),
+                status.alive,
+                status.weight,
+                features=frozenset(features.OWN),
             )
             for status in self._hosts.values()
         }

@@ -20,10 +20,12 @@ from maglica.config.config import Config
 from maglica.domain import definition, size
 from maglica.domain.clone import ClonePlan, DiskSource
 from maglica.domain.clone import clone as cloned
+from maglica.domain.metadata import adoption
 from maglica.fleet.by_libvirt import LibvirtFleet
 from maglica.host_worker.job.vm import shown
-from maglica.host_worker.job.vm.metadata import set_tags
+from maglica.host_worker.job.vm.metadata import set_tags, write
 from maglica.model.image import image_uuid
+from maglica.model.moment import Moment
 from maglica.model.request import DomainSummary, HostReport, ImageSummary, Request, State
 from maglica.model.vm import Domain, vm_uuid
 from maglica.verbs.add_image import AddImageSpec
@@ -142,8 +144,8 @@ class SimulatedHost:
                 found.name,
                 found.uuid,
                 bool(domain.isActive()),
-                True,
-                found.made is not None,
+                not found.is_adopted,
+                found.made is not None and not found.is_adopted,
                 found.vcpus,
                 found.memory_mib,
             )
@@ -239,6 +241,10 @@ class SimulatedHost:
             return before
         if request.kind == "tag":
             set_tags(domain, spec.tags)
+        if request.kind in ("adopt", "disown"):
+            said = adoption(spec.uuid, request.id, Moment(time.time()), request.who)
+            is_ours = request.kind == "adopt"
+            write(domain, size.ET.tostring(said, encoding="unicode") if is_ours else None)
         if request.kind == "resize":
             root = definition.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
             if spec.vcpus:

@@ -154,6 +154,7 @@ _own_fields = {
     "vcpus": maybe(vcpus),
     "memory_mib": maybe(memories),
     "tags": tuples(tags),
+    "remove_foreign_disks": st.booleans(),
 }
 
 
@@ -212,6 +213,8 @@ vms = st.builds(
     checksum=maybe(texts(200)),
     ssh_host_keys=tuples(host_keys),
     restart_needed=st.booleans(),
+    adopted=st.booleans(),
+    foreign_disks=tuples(texts(4096)),
 )
 specs = st.one_of(*map(specs_of, table.VERBS))
 requests = st.builds(

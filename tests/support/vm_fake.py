@@ -128,7 +128,8 @@ class FakeCell:
                 self._check_room(spec)
                 placements.append(Placement(spec.host, 0.5))
                 continue
-            with_image = [h for h in HOSTS if (h, spec.image) in self.domains]
+            found = ((h, self.domains.get((h, spec.image))) for h in HOSTS)
+            with_image = [h for h, domain in found if domain and domain.is_image]
             if not with_image:
                 raise errors.ImageUnknown(
                     f"cannot clone {spec.name}: no host has an image {spec.image}"
@@ -240,6 +241,10 @@ class FakeCell:
             domain = domain.sized(*sizes)
         elif kind == "tag":
             domain = replace(domain, tags=spec.tags)
+        elif kind in ("adopt", "disown"):
+            is_ours = kind == "adopt"
+            theirs = not (is_ours or domain.active)
+            domain = replace(domain, adopted=is_ours, is_image=theirs, tags=())
         elif kind == "flatten":
             domain = replace(domain, clone_mode="full", base=None)
         else:

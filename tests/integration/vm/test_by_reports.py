@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support import testdriver
 from support.reporting_cell import ReportingCell
+from support.vm_adopt_suite import AdoptSuite
 from support.vm_beside_suite import BesideSuite
 from support.vm_joined_suite import JoinedSuite
 from support.vm_size_suite import SizeSuite
@@ -27,7 +28,7 @@ def cell(tmp_path: Path, libvirtds: list[testdriver.Libvirtd]) -> Iterator[Repor
         made.close()
 
 
-class TestByReports(VmSuite, JoinedSuite, BesideSuite, SizeSuite):
+class TestByReports(VmSuite, JoinedSuite, BesideSuite, SizeSuite, AdoptSuite):
     pass
 
 

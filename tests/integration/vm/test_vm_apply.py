@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+from support.vm_adopt_suite import AdoptSuite
 from support.vm_beside_suite import BesideSuite
 from support.vm_joined_suite import JoinedSuite
 from support.vm_size_suite import SizeSuite
 from support.vm_suite import VmSuite
 
 
-class TestRealCell(VmSuite, JoinedSuite, BesideSuite, SizeSuite):
+class TestRealCell(VmSuite, JoinedSuite, BesideSuite, SizeSuite, AdoptSuite):
     pass

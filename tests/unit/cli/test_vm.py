@@ -43,9 +43,10 @@ def test_vm_list_has_everything_else(run: Callable[..., Ran]) -> None:
         replace(vm, address="192.0.2.7") if vm.made else vm for vm in FakeFleet.domains
     ]
     titles, _line, *rows = (line.split() for line in run("vm", "list").out.splitlines())
-    assert titles == ["Name", "Host", "State", "Address", "Image", "vCPUs", "MiB"]
-    old = ["old", "host1.example.jp", "running", "-", "-", "1", "512"]
-    vm1 = ["vm1.example.jp", "host0.example.jp", "running", "192.0.2.7", SL61, "1", "512"]
+    assert titles == ["Name", "Host", "State", "Address", "Image", "Whose", "vCPUs", "MiB"]
+    old = ["old", "host1.example.jp", "running", "-", "-", "others", "1", "512"]
+    vm1 = ["vm1.example.jp", "host0.example.jp", "running", "192.0.2.7", SL61, "Maglica", "1"]
+    vm1.append("512")
     assert rows == [old, vm1]
     only = run("vm", "list", "--host", "host1.example.jp").out.splitlines()[2:]
     assert [line.split() for line in only] == [old]
@@ -104,7 +105,7 @@ def test_what_a_host_takes_for_no_image_is_a_vm(run: Callable[..., Ran], fake: F
     shown = run("image", "list").out
     assert [line.split()[0] for line in shown.splitlines()[2:]] == ["SL6.1-x86_64.original"]
     assert run("vm", "list", "--host", HOST0.host).out.splitlines()[2].split() == [
-        *("SL6.0-x86_64.original", HOST0.host, "stopped", "-", "-", "1", "512")
+        *("SL6.0-x86_64.original", HOST0.host, "stopped", "-", "-", "others", "1", "512")
     ]
 
 
@@ -194,7 +195,8 @@ def test_a_guest_may_be_given_no_time(run: Callable[..., Ran], fake: FakeClient,
         (
             ["stop", "--force", "old"],
             4,
-            "vm old on host host1.example.jp was not made by Maglica, so it is left alone",
+            "vm old on host host1.example.jp was not made by Maglica, so it is left alone (adopt"
+            " would take it over)",
         ),
         (
             ["remove", "original"],

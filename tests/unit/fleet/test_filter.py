@@ -85,8 +85,10 @@ def test_filters(
     ("domain", "known", "vm"),
     [
         (UNREAD, Known.LISTED, True),
-        (IMAGE, Known.LISTED, False),
-        (replace(IMAGE, is_image=False), Known.LISTED, True),
+        # It may have been adopted.
+        (IMAGE, Known.LISTED, None),
+        (IMAGE, Known.DEFINED, False),
+        (replace(IMAGE, is_image=False), Known.DEFINED, True),
         (replace(IMAGE, made=None, is_image=False), Known.LISTED, None),
         # It runs, and may be an image that Maglica made.
         (replace(UNREAD, uuid=image_uuid("r")), Known.LISTED, None),

@@ -16,6 +16,7 @@ from maglica.model import errors
 from maglica.model.request import HostReport, HostStatus, LookSummary, Request, State
 from maglica.model.vm import Domain
 from maglica.verbs.table import Presence
+from support.vm_adopt_suite import AdoptSuite
 from support.vm_beside_suite import BesideSuite
 from support.vm_fake import FakeCell
 from support.vm_joined_suite import JoinedSuite
@@ -28,7 +29,7 @@ def cell() -> FakeCell:
     return FakeCell()
 
 
-class TestFakeCell(VmSuite, JoinedSuite, BesideSuite, SizeSuite):
+class TestFakeCell(VmSuite, JoinedSuite, BesideSuite, SizeSuite, AdoptSuite):
     pass
 
 

@@ -170,8 +170,8 @@ def test_the_result(run: Run, task: dict[str, Any]) -> None:
         {"name": "b", "host": HOST, "changed": False},
     ]
     assert result["removed"] == [
-        {"name": "c", "host": HOST, "changed": True},
-        {"name": "d", "host": None, "changed": False},
+        {"name": "c", "host": HOST, "changed": True, "foreign_disks": []},
+        {"name": "d", "host": None, "changed": False, "foreign_disks": []},
     ]
     assert [(each["name"], each["seconds"]) for each in result["requests"]] == [("a", 1.5)]
     assert result["diff"] == {
@@ -225,7 +225,15 @@ def test_an_error_against_all(run: Run, task: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ({}, "one of the following is required: vms, name"),
+        ({}, "one of the following is required: vms, name, filters"),
+        ({"vms": [], "filters": []}, "mutually exclusive: vms|filters"),
+        ({"filters": [], "host": HOST}, "mutually exclusive: filters|host"),
+        ({"filters": []}, "filters go with adopt"),
+        ({"filters": [{}], "adopt": True}, "filters: one has no condition"),
+        ({"filters": [{"name": ["~("]}], "adopt": True}, "filters: the filter's '~('"),
+        ({"name": "w%d", "count": 1, "adopt": True}, "adopt goes with vms or filters"),
+        ({"vms": [{"name": "a"}], "adopt": True, "state": "absent"}, "adopt it first"),
+        ({"vms": [{"name": "a"}], "adopt": False, "memory": "1GiB"}, "leave out memory"),
         ({"vms": [], "name": "w%d", "count": 1}, "mutually exclusive: vms|name"),
         ({"vms": [], "count": 1}, "mutually exclusive: vms|count"),
         ({"vms": [], "first": 0}, "mutually exclusive: vms|first"),
@@ -256,7 +264,7 @@ def test_what_is_returned_is_documented() -> None:
     request = {"name", *_ansible.shown.of_request(REQUEST)}
     assert documented["requests"]["contains"].keys() == request
     assert documented["requests"]["sample"][0].keys() == request
-    removed = {"name", "host", "changed"}
+    removed = {"name", "host", "changed", "foreign_disks"}
     assert documented["removed"]["contains"].keys() == removed
     assert documented["removed"]["sample"][0].keys() == removed
     domain = Domain("a", "u", HOST, "running", True)
@@ -268,7 +276,7 @@ def test_what_is_returned_is_documented() -> None:
 def test_the_options_are_those_of_one_vm() -> None:
     many = yaml.safe_load(maglica_vms.DOCUMENTATION)["options"]
     one = yaml.safe_load(maglica_vm.DOCUMENTATION)["options"]
-    assert many.keys() == {*one, "vms", "count", "exact_count", "first"}
+    assert many.keys() == {*one, "vms", "count", "exact_count", "first", "filters"}
     for name, option in one.items():
         if name in many["vms"]["suboptions"] and name != "name":
             shown = many["vms"]["suboptions"][name]

@@ -60,7 +60,7 @@ _STATUS = {
         (
             *("error", "libvirt_failed", "storage_failed", "request_cancelled", "job_died"),
             *("message_invalid", "download_failed", "checksum_unknown", "checksum_differs"),
-            *("journal_failed", "no_room"),
+            *("journal_failed", "no_room", "version_too_old"),
         ),
         Exit.FAILED,
     ),

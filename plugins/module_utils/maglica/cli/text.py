@@ -15,7 +15,7 @@ from ..manage.target import Target
 from ..model import sizes
 from ..model.plain import plain
 from ..model.request import HostStatus, Request
-from ..model.text import one_line
+from ..model.text import one_line, some
 from ..model.vm import Disk, Domain, Interface
 from ..verbs.clone import CloneSpec
 
@@ -104,14 +104,22 @@ def _done(done: str, place: Place) -> str:
 
 def vm_table(vms: Iterable[Domain]) -> str:
     rows = [
-        (vm.name, vm.host, vm.state, vm.address, vm.image, vm.vcpus, vm.memory_mib) for vm in vms
+        (vm.name, vm.host, vm.state, vm.address, vm.image, _whose(vm), vm.vcpus, vm.memory_mib)
+        for vm in vms
     ]
-    return table(("Name", "Host", "State", "Address", "Image", "vCPUs", "MiB"), rows)
+    return table(("Name", "Host", "State", "Address", "Image", "Whose", "vCPUs", "MiB"), rows)
+
+
+def _whose(vm: Domain) -> str | None:
+    if vm.adopted:
+        return "adopted"
+    return {True: "Maglica", False: "others", None: None}[vm.made]
 
 
 def vm_text(vm: Domain) -> str:
     """Return everything about one vm, a line for each fact."""
     whose = {True: "Maglica", False: "somebody else, so Maglica leaves it alone", None: None}
+    maker = "somebody else, and adopted" if vm.adopted else whose[vm.made]
     by_way_of = f"{vm.customize}: {vm.customize_reason}" if vm.customize_reason else vm.customize
     facts = [
         ("name", vm.name),
@@ -127,12 +135,13 @@ def vm_text(vm: Domain) -> str:
         *(("interface", _interface(nic)) for nic in vm.interfaces),
         *(("disk", _disk(disk)) for disk in vm.disks),
         ("tags", " ".join(vm.tags)),
-        ("made by", whose[vm.made]),
+        ("made by", maker),
         ("submitted by", vm.who),
         ("created", moment(vm.created) if vm.created else None),
         ("request", vm.request),
         ("uuid", vm.uuid),
         *(("ssh host key", key) for key in vm.ssh_host_keys),
+        *(("foreign disk", path) for path in vm.foreign_disks),
     ]
     return _facts(facts)
 
@@ -297,4 +306,6 @@ def outcome(request: Request) -> str:
         line = f"{vm.name} is {vm.state} on {vm.host} ({took})"
         if isinstance(request.spec, CloneSpec) and vm.customize:
             line += f"; customize {vm.customize}: {vm.customize_reason}"
+        if request.kind == "remove" and vm.foreign_disks:
+            line += f"; removed with it: {some(vm.foreign_disks)}"
     return one_line(line) + "\n"

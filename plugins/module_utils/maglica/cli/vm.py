@@ -208,9 +208,10 @@ def _need_leave(cloud: Cloud, asked: argparse.Namespace, console: Console) -> No
     HostDown where it may run on a host that does not answer: a moment later that may.
     """
     found = fleet(cloud, asked).find_vms({asked.name})
-    if not any(vm.made and not vm.is_image for vm in found.domains):
+    ours = [vm for vm in found.domains if (vm.made and not vm.is_image) or vm.adopted]
+    if not ours:
         need_all_hosts(asked.name, found, asked.host)
-    hosts = [vm.host for vm in found.domains if vm.active and vm.made and not vm.is_image]
+    hosts = [vm.host for vm in ours if vm.active]
     if not hosts:
         return
     runs = f"vm {asked.name} is running on host {' and '.join(hosts)}"

@@ -325,10 +325,11 @@ def _host_of(context: Context, spec: Spec) -> str:
     act, host = f"cannot {spec.verb} {spec.name}", spec.host or ""
     if not context.hosts.known(host):
         raise HostUnknown(f"{act}: no host {host} is known")
-    if isinstance(spec, OnVm) and table.of(spec).leaves is Leaves.GONE:
+    verb = table.of(spec)
+    if isinstance(spec, OnVm) and (verb.unique or verb.leaves is Leaves.GONE):
         holders = context.hosts.holders(spec.uuid)
         if len(holders) > 1:
-            raise UuidTwice.of(spec.name, spec.uuid, holders)
+            raise UuidTwice.of(spec.name, spec.uuid, holders, verb.name)
     conflict = context.hosts.workers.conflict(host)
     if conflict is not None:
         raise HostDown(f"{act} on host {host}: {conflict}")

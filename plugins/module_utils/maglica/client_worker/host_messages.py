@@ -254,7 +254,7 @@ def _vm_that_fits(ended: Request, vm: Domain | None) -> Domain | None:
         return vm
     with about(ended):
         logger.warning("request %s: of its vm only a part is kept: it is too long", ended.id)
-    return replace(vm, interfaces=(), disks=(), ssh_host_keys=())
+    return replace(vm, interfaces=(), disks=(), ssh_host_keys=(), foreign_disks=())
 
 
 def _check_result(request: Request, body: dict[str, Any]) -> None:

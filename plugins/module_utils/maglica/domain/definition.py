@@ -84,7 +84,8 @@ class Definition:
     """A domain's definition. ``memory_mib`` and ``vcpus`` are what it starts with, or, of one that
     runs, has; ``max_memory_mib`` and ``max_vcpus`` what it may be given while it runs.
 
-    ``made`` is None for a domain that others made, be it a copy of a vm of Maglica's. ``nvram`` is
+    ``made`` is None for a domain that others made and that was not adopted, be it a copy of a vm of
+    Maglica's. ``nvram`` is
     the path of a UEFI guest's variables, when it is stated. ``image`` is what was recorded of an
     image, None if nothing was. ``private_macs`` are those of interfaces whose addresses mean
     nothing outside the guest: QEMU's own network gives 10.0.2.15 to each, passt the host's own.
@@ -111,6 +112,25 @@ class Definition:
         return self.image is not None and self.image.made
 
     @property
+    def is_adopted(self) -> bool:
+        """Whether others made it, and Maglica may run and change it."""
+        return self.made is not None and self.made.adopted
+
+    @property
+    def foreign_disks(self) -> tuple[str, ...]:
+        """The files of an adopted domain as its definition names them: of its disks those that are
+        written to, and its UEFI variables.
+        """
+        if not self.is_adopted:
+            return ()
+        disks = (
+            disk.source
+            for disk in self.copied_disks
+            if disk.device == "disk" and disk.kind in ("file", "volume")
+        )
+        return tuple(dict.fromkeys(filter(None, (*disks, self.nvram))))
+
+    @property
     def copied_disks(self) -> tuple[DefinedDisk, ...]:
         """The disks of which a clone gets its own copies."""
         return tuple(disk for disk in self.disks if not disk.shared)
@@ -123,11 +143,15 @@ def describe(xml: str) -> Definition:
     """
     root = parse(xml)
     name, uuid = text(root, "name"), text(root, "uuid").lower()
+    image, made = image_metadata.recorded(root, uuid), metadata.made(root, uuid)
+    if image is not None and image.made and made is not None and made.adopted:
+        # It is an image, whoever says that it was adopted.
+        made = None
     return Definition(
         name=name,
         uuid=uuid,
         kind=root.get("type", ""),
-        made=metadata.made(root, uuid),
+        made=made,
         vcpus=_vcpus(root),
         memory_mib=_memory_mib(root),
         disks=tuple(describe_disk(element) for element in root.iterfind("devices/disk")),
@@ -137,7 +161,7 @@ def describe(xml: str) -> Definition:
         ),
         nvram=nvram_of(root),
         title=root.findtext("title"),
-        image=image_metadata.recorded(root, uuid),
+        image=image,
         max_vcpus=max_vcpus(root),
         max_memory_mib=memory_bytes(root, "memory") >> 20,
     )

@@ -12,6 +12,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..model import moment, names
 from ..model.moment import Moment
@@ -20,6 +21,8 @@ from ..model.vm import vm_uuid
 VM_NAMESPACE = "https://maglica.cloud/xmlns/vm/1.0"
 IMAGE_NAMESPACE = "https://maglica.cloud/xmlns/image/1.0"
 PREFIX = "maglica"
+# Names the domain's own UUID: a copy of its definition has another.
+ADOPTED = "adopted"
 # Whoever writes a host's definitions writes this too.
 _SECONDS = re.compile(r"[0-9]{1,10}")
 _BYTES = re.compile(r"[0-9]{1,18}")
@@ -41,8 +44,10 @@ class OwnVolume:
 
 @dataclass(frozen=True)
 class Made:
-    """What Maglica wrote into the metadata of a vm that it made.
+    """What Maglica wrote into the metadata of a vm that it made, or adopted.
 
+    ``adopted``: others made it, and ``request`` is the one by which Maglica may run and change it.
+    It has no image then, and nothing of it is Maglica's own.
     ``image_version`` is the version of the image that it has a clone of, empty for a vm of before
     that was recorded. ``base`` is the id of the base that a linked vm builds upon. ``tags`` are
     sorted. ``addresses`` are pairs of a MAC address and a static address of that interface, with
@@ -70,20 +75,21 @@ class Made:
     customize: str | None = None
     customize_reason: str | None = None
     asked: tuple[str, ...] = ()
+    adopted: bool = False
 
 
 def made(root: ET.Element, uuid: str) -> Made | None:
-    """Return what is said of a vm that Maglica made; None for every other domain."""
+    """Return what is said of a vm that Maglica made or adopted; None for every other domain."""
     for _metadata, element in of_vm(root):
+        if ADOPTED in element.attrib:
+            return _adopted(element, uuid)
         # A copy that something else made of a vm has the vm's metadata, but not the UUID that goes
         # with the request there.
         if vm_uuid(element.get("request", "")) != uuid:
             return None
         return Made(
             image=element.get("image", ""),
-            request=element.get("request", ""),
-            created=moment_of(element.get("created", "")),
-            who=element.get("who", ""),
+            **_asked_by(element),
             clone_mode=element.get("clone_mode", ""),
             customize=element.get("customize"),
             customize_reason=element.get("customize_reason"),
@@ -94,9 +100,7 @@ def made(root: ET.Element, uuid: str) -> Made | None:
                 (child.get("mac", ""), child.get("address", ""))
                 for child in children(element, "address")
             ),
-            tags=tuple(
-                sorted({child.get("name", "") for child in element if is_tag(child)} - {""})
-            ),
+            tags=_tags(element),
             volumes=tuple(map(volume_of, children(element, "volume"))),
             nvram=next((child.get("path") for child in children(element, "nvram")), None),
             ssh_host_keys=names.ssh_host_keys(
@@ -109,6 +113,33 @@ def made(root: ET.Element, uuid: str) -> Made | None:
             },
         )
     return None
+
+
+def _adopted(element: ET.Element, uuid: str) -> Made | None:
+    """Return what is said of an adopted domain; None for a copy of one, with its metadata."""
+    if element.get(ADOPTED) != uuid:
+        return None
+    return Made(image="", clone_mode="", tags=_tags(element), adopted=True, **_asked_by(element))
+
+
+def adoption(uuid: str, request: str, created: Moment, who: str) -> ET.Element:
+    """Return the element that says that the domain ``uuid`` was adopted, without a prefix, as
+    virDomainSetMetadata takes it.
+    """
+    said = {ADOPTED: uuid, "request": request, "created": str(int(created)), "who": who}
+    return ET.Element("vm", said)
+
+
+def _asked_by(element: ET.Element) -> dict[str, Any]:
+    return {
+        "request": element.get("request", ""),
+        "created": moment_of(element.get("created", "")),
+        "who": element.get("who", ""),
+    }
+
+
+def _tags(element: ET.Element) -> tuple[str, ...]:
+    return tuple(sorted({child.get("name", "") for child in element if is_tag(child)} - {""}))
 
 
 def is_tag(element: ET.Element) -> bool:

@@ -25,7 +25,16 @@ def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) 
         origin = {"checksum": newest.checksum, "versions": image.shown}
         if image.made:
             origin |= {"request": image.request, "created": newest.created, "who": image.who}
-    if made is not None:
+    if made is not None and made.adopted:
+        origin |= {
+            "adopted": True,
+            "request": made.request,
+            "created": made.created,
+            "who": made.who,
+            "tags": made.tags,
+            "foreign_disks": found.foreign_disks,
+        }
+    elif made is not None:
         origin |= {
             "image": made.image,
             "image_version": made.image_version or None,
@@ -42,7 +51,7 @@ def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) 
         }
     return replace(
         domain,
-        made=made is not None or found.is_made_image,
+        made=(made is not None and not made.adopted) or found.is_made_image,
         vcpus=found.vcpus,
         memory_mib=found.memory_mib,
         interfaces=found.interfaces,

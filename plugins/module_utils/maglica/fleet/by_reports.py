@@ -257,6 +257,8 @@ def _wanted(
         listed = replace(
             domain.without_details(),
             made=domain.made,
+            # Of one that runs it is in the definition, which libvirt is not asked for either.
+            adopted=domain.adopted and not domain.active,
             is_image=domain.is_image,
             reported=domain.reported,
         )
@@ -289,7 +291,7 @@ def _is_image(told: ReportedDomain, reading: Reading) -> bool:
     """Tell it as libvirtd.host_reader does: by the reader's pattern, not by the host's."""
     if told.made:
         return told.is_image
-    return not told.active and reading.may_be_image(told.name)
+    return not (told.active or told.adopted) and reading.may_be_image(told.name)
 
 
 def _with_addresses(

@@ -78,6 +78,7 @@ def _domain(fields: Mapping[str, Any]) -> Domain:
             "disks": tuple(Disk(**disk) for disk in fields["disks"]),
             "tags": tuple(fields["tags"]),
             "asked": tuple(fields["asked"]),
+            "foreign_disks": tuple(fields["foreign_disks"]),
             "ssh_host_keys": tuple(fields["ssh_host_keys"]),
             "versions": tuple(
                 ImageVersion(**{**version, "created": _moment(version["created"])})

@@ -113,7 +113,8 @@ class Filters:
         return None if None in answers else False
 
     def _kind(self, domain: Domain, known: Known) -> str | None:
-        is_open = domain.made is None and (not domain.active or may_be_made_image(domain.uuid))
+        # One that is off may have been adopted.
+        is_open = not domain.active or (domain.made is None and may_be_made_image(domain.uuid))
         if known is Known.LISTED and is_open:
             return None
         return "image" if domain.is_image else "vm"

@@ -20,6 +20,8 @@ from .snapshot import Snapshot
 # So many shared names are explained one by one.
 _WARNINGS = 5
 VMS, IMAGES, HOSTS = "vms", "images", "hosts"
+# Those vms that others made and Maglica may run and change.
+_ADOPTED = "adopted"
 # The roles take the hosts of the group maglica_hosts: what is listed must not become their input.
 _HOSTS_GROUP = "listed_hosts"
 # What Ansible takes for the control machine (its constant LOCALHOST): as an inventory's host, a
@@ -214,8 +216,10 @@ def _images(snapshot: Snapshot, naming: Naming) -> list[InventoryEntry]:
 
 def _vm(domain: Domain, naming: Naming) -> InventoryEntry:
     shown = fleet_shown.vm(domain)
-    groups = (VMS, f"state_{domain.state}", f"host_{domain.host}")
-    return InventoryEntry(naming(shown), {"kind": "vm", **shown}, groups, domain)
+    groups = [VMS, f"state_{domain.state}", f"host_{domain.host}"]
+    if domain.adopted:
+        groups.append(_ADOPTED)
+    return InventoryEntry(naming(shown), {"kind": "vm", **shown}, tuple(groups), domain)
 
 
 def _warnings(

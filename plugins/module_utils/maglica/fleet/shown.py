@@ -27,6 +27,7 @@ def vm(domain: Domain) -> dict[str, Any]:
         "host": domain.host,
         "uuid": domain.uuid,
         "state": domain.state,
+        "adopted": domain.adopted,
         "image": domain.image,
         "image_version": domain.image_version,
         "request": domain.request,
@@ -38,6 +39,7 @@ def vm(domain: Domain) -> dict[str, Any]:
         "who": domain.who,
         "address": domain.address,
         "ssh_host_keys": list(domain.ssh_host_keys),
+        "foreign_disks": list(domain.foreign_disks),
         "report_age_s": _age(domain.reported),
     }
 

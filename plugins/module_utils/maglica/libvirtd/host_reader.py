@@ -3,9 +3,9 @@
 """Reads one host: its domains in one call, and only of those that are wanted the definitions.
 
 libvirt has one call for the names, UUIDs, states and disk sizes of all domains, and none for their
-definitions. What tells an image from a vm is in the definition; but a vm that Maglica made has a
-UUID of version 5 (model.vm.vm_uuid), and an image that it made one of version 8, so that a stopped
-domain of another version, and a running one of any but 8, needs no look.
+definitions. What tells an image from a vm is in the definition; but an image that Maglica made has
+a UUID of version 8, and any other one is off, so that a running domain of another version needs no
+look.
 """
 
 from __future__ import annotations
@@ -283,9 +283,7 @@ def _looked_at(
 
     One whose definition can't be read is known by what it is listed with.
     """
-    doubtful = record.domain.made is None and (
-        not record.domain.active or may_be_made_image(record.domain.uuid)
-    )
+    doubtful = not record.domain.active or may_be_made_image(record.domain.uuid)
     if not (doubtful or record.undecided or reading.xml or reading.gather is Gather.FULL):
         return record
     libvirt = _deps.need("libvirt")
@@ -327,7 +325,9 @@ def _domain(record: Record, reading: Reading) -> Domain:
         runs_with = replace(domain, vcpus=running.vcpus, memory_mib=running.memory_mib)
         domain = runs_with.sized(*size.after(running, definition))
     # A transient domain is gone when it stops: an inactive one is persistent.
-    may_be = not (domain.active or domain.made) and reading.may_be_image(domain.name)
+    may_be = not (domain.active or domain.made or domain.adopted) and reading.may_be_image(
+        domain.name
+    )
     return replace(domain, is_image=may_be or definition.is_made_image)
 
 

@@ -16,15 +16,16 @@ from ..model.errors import (
     HostDown,
     LibvirtFailed,
     NameTaken,
+    NotOwn,
     UuidTwice,
     VmUnknown,
 )
-from ..model.request import Customize, Request, Spec
+from ..model.request import CloneMode, Customize, Request, Spec
 from ..model.sizes import shown
 from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.clone import marks
-from ..verbs.remove import RemoveSpec
+from ..verbs.remove import RemoveSpec, not_ours
 from ..verbs.table import Presence
 from ..verbs.verb import Change, Leaves, Verb
 from . import kept, written
@@ -80,8 +81,8 @@ def decide(wanted: Wanted, found: Found, pending: Request | None) -> Plan:
     that name, else the newest open request about a vm of that name. Raises NameTaken, UuidTwice,
     VmUnknown, HostDown or LibvirtFailed, with the host in the text.
     """
-    if wanted.state is Presence.ABSENT:
-        _need_one_of_each_uuid(found.domains)
+    if wanted.state is Presence.ABSENT or wanted.adopt:
+        _need_one_of_each_uuid(wanted, found.domains)
     existing = _the_one(wanted, found.domains)
     if pending is not None and table.of(pending).makes_vm:
         if wanted.state is Presence.ABSENT:
@@ -141,12 +142,14 @@ def _the_one(wanted: Wanted, domains: Sequence[Domain]) -> Domain | None:
     return next(iter(chosen or domains), None)
 
 
-def _need_one_of_each_uuid(domains: Sequence[Domain]) -> None:
+def _need_one_of_each_uuid(wanted: Wanted, domains: Sequence[Domain]) -> None:
     """Raise UuidTwice when one vm is seen on two hosts, whichever of them is meant."""
     for domain in domains:
         hosts = [other.host for other in domains if other.uuid == domain.uuid]
-        if domain.made and not domain.is_image and len(hosts) > 1:
-            raise UuidTwice.of(domain.name, domain.uuid, sorted(hosts))
+        is_ours = domain.adopted or (domain.made and not domain.is_image)
+        if (is_ours or wanted.adopt) and len(hosts) > 1:
+            act = "adopt" if wanted.adopt else "remove"
+            raise UuidTwice.of(domain.name, domain.uuid, sorted(hosts), act)
 
 
 def need_definition(domain: Domain) -> None:
@@ -161,16 +164,28 @@ def need_definition(domain: Domain) -> None:
 def _check_ours(wanted: Wanted, existing: Domain) -> None:
     where = f"on host {existing.host}"
     need_definition(existing)
+    if wanted.host is not None and existing.host != wanted.host:
+        raise NameTaken(f"vm {wanted.name} is {where}, not on {wanted.host}: vms are not moved")
+    if wanted.clone_mode is CloneMode.FULL and not existing.made:
+        raise NotOwn(
+            f"vm {wanted.name} {where} was not made by Maglica, so that its disks are left as they"
+            " are: clone_mode=full, or a flatten, is for a linked clone"
+        )
+    if wanted.adopt is not None and not existing.made:
+        return
     if existing.is_image:
         raise NameTaken(f"{wanted.name} is an original image {where}, not a vm")
-    if not existing.made:
-        raise NameTaken(f"vm {wanted.name} {where} was not made by Maglica, so it is left alone")
+    if not (existing.made or existing.adopted):
+        raise NameTaken(
+            f"vm {wanted.name} {where} was not made by Maglica, so it is left alone (adopt would"
+            " take it over)"
+        )
+    if wanted.image is not None and existing.adopted:
+        raise NameTaken(f"vm {wanted.name} {where} was adopted, not made from image {wanted.image}")
     if wanted.image is not None and existing.image != wanted.image:
         raise NameTaken(
             f"vm {wanted.name} {where} was made from image {existing.image}, not {wanted.image}"
         )
-    if wanted.host is not None and existing.host != wanted.host:
-        raise NameTaken(f"vm {wanted.name} is {where}, not on {wanted.host}: vms are not moved")
 
 
 def _cancel(wanted: Wanted, existing: Domain | None, pending: Request) -> Plan:
@@ -184,8 +199,17 @@ def _remove(wanted: Wanted, existing: Domain | None, found: Found) -> Plan:
     if existing is None:
         need_all_hosts(wanted.name, found, wanted.host)
         return Plan(before=_GONE, after=_GONE)
-    steps = (RemoveSpec(existing.name, existing.uuid, existing.host),)
-    return Plan(existing, steps, before=_view(existing), after=_GONE)
+    pinned = (existing.name, existing.uuid, existing.host)
+    if not existing.adopted:
+        return Plan(existing, (RemoveSpec(*pinned),), before=_view(existing), after=_GONE)
+    if not wanted.remove_foreign_disks:
+        raise NotOwn(
+            f"cannot remove vm {existing.name} on host {existing.host}:"
+            f" {not_ours(existing.foreign_disks)}"
+        )
+    before = {**_view(existing), "foreign_disks": list(existing.foreign_disks)}
+    after = {**_GONE, "foreign_disks": []}
+    return Plan(existing, (RemoveSpec(*pinned, True),), before=before, after=after)
 
 
 def need_all_hosts(name: str, found: Found, only: str | None = None) -> None:
@@ -251,7 +275,8 @@ def _promised(pending: Request) -> Domain:
 def _make(wanted: Wanted, found: Found) -> Plan:
     if wanted.image is None:
         need_all_hosts(wanted.name, found, wanted.host)
-        raise VmUnknown(f"there is no vm {wanted.name}; set image to create it")
+        otherwise = "" if wanted.adopt is not None else "; set image to create it"
+        raise VmUnknown(f"there is no vm {wanted.name}{otherwise}")
     spec = wanted.clone
     after = {
         "state": "running" if spec.start else "stopped",

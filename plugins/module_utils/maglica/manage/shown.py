@@ -36,7 +36,19 @@ def of_member(target: Target) -> dict[str, Any]:
         shown["vm"] = target.vm
     if target.request is not None:
         shown["request"] = of_request(target.request)
+    if files := foreign_disks(target):
+        shown["foreign_disks"] = files
     return shown
+
+
+def foreign_disks(target: Target) -> list[str]:
+    """Return the files of others that were removed with an adopted vm, or, as long as that is not
+    done, that its host shall remove.
+    """
+    if target.wanted.state is not Presence.ABSENT or target.error is not None:
+        return []
+    vm = target.request.vm if target.request and target.done else None
+    return list(vm.foreign_disks) if vm else target.before.get("foreign_disks", [])
 
 
 def difference(target: Target) -> dict[str, dict[str, Any]]:
@@ -84,7 +96,8 @@ def _sizes(vm: dict[str, Any]) -> str:
 def unknown(name: str, host: str | None = None) -> dict[str, Any]:
     """Return a vm of which no more is known, with all that ``of_domain`` shows, without values."""
     nothing = of_domain(Domain(name, uuid="", host="", state="", active=False))
-    return {**nothing, "uuid": None, "host": host, "state": None, "restart_needed": None}
+    unsaid = dict.fromkeys(("uuid", "state", "adopted", "restart_needed"))
+    return {**nothing, **unsaid, "host": host}
 
 
 def planned(after: dict[str, Any]) -> dict[str, Any]:

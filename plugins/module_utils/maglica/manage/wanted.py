@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,8 @@ from ..verbs.clone import CLONE, CloneSpec
 from ..verbs.table import Presence
 from ..verbs.verb import ENDING, Verb
 
+# Options that have another name than the field.
+_OPTION = {"memory_mib": "memory", "disk_size_mib": "disk_size"}
 # In place of an image, or of a host name, where none is named and no vm is made.
 _ANY = "any"
 
@@ -31,6 +33,8 @@ class Wanted:
     ``tags`` are all that it shall have; None: those that it has. ``stop_timeout`` is in seconds.
     ``new``: the vm must not be there yet. ``allow_restart``: one that runs is restarted for what it
     can't have otherwise.
+    ``new``: the vm must not be there yet. ``adopt``: one that others made is taken over, or, if it
+    is False, given back. ``remove_foreign_disks``: one that was adopted is removed with its files.
     """
 
     clone: CloneSpec
@@ -42,6 +46,8 @@ class Wanted:
     new: bool = False
     clone_mode: CloneMode | None = None
     allow_restart: bool = False
+    adopt: bool | None = None
+    remove_foreign_disks: bool = False
 
     @property
     def name(self) -> str:
@@ -73,6 +79,8 @@ def want(
     stop_timeout: int = 120,
     new: bool = False,
     allow_restart: bool = False,
+    adopt: bool | None = None,
+    remove_foreign_disks: bool = False,
     **clone: Any,
 ) -> Wanted:
     """Return what is wanted, of ``clone`` the fields of CloneSpec, also as plain data; what is None
@@ -85,6 +93,8 @@ def want(
         raise NameTaken(f"vm {name} can't have the name of the original image itself")
     given = None if tags is None else tuple(sorted(set(tags)))
     said = {field: value for field, value in clone.items() if value is not None}
+    if adopt is not None:
+        _check_adoption(adopt, state, {"image": image, "tags": given, **said})
     fields = {
         **said,
         "name": name,
@@ -107,12 +117,34 @@ def want(
     if in_vain is not None:
         raise NameInvalid(f"user: {in_vain}")
     mode = spec.clone_mode if "clone_mode" in said else None
-    return Wanted(spec, state, image, given, force, stop_timeout, new, mode, allow_restart)
+    wanted = Wanted(spec, state, image, given, force, stop_timeout, new, mode, allow_restart)
+    return replace(wanted, adopt=adopt, remove_foreign_disks=remove_foreign_disks)
+
+
+# What can be asked for of a vm that is there, and of none that is given back.
+_OF_OURS = ("image", "tags", "vcpus", "memory_mib", "disk_size_mib", "clone_mode")
+
+
+def _check_adoption(adopt: bool, state: Presence, said: Mapping[str, Any]) -> None:
+    """Raise NameInvalid for what makes no sense beside an adoption, or its end."""
+    others = [_OPTION.get(name, name) for name in _OF_OURS if said.get(name) is not None]
+    if adopt and state is Presence.ABSENT:
+        raise NameInvalid("adopt: a vm is not taken over to be removed: adopt it first")
+    if adopt and "image" in others:
+        raise NameInvalid("adopt: it takes over a vm that is there, which no image is needed for")
+    if not adopt and (others or state is not Presence.PRESENT):
+        what = " and ".join([*(["state"] if state is not Presence.PRESENT else []), *others])
+        raise NameInvalid(
+            f"adopt: with adopt=false a vm is given back as it is: leave out {what}, or ask for"
+            " that in a task before"
+        )
 
 
 def _in_options(text: str) -> str:
     """Return an error's text with the names that the options have, in the place of the fields'."""
-    return text.replace("memory_mib:", "memory:").replace("disk_size_mib:", "disk_size:")
+    for field, option in _OPTION.items():
+        text = text.replace(f"{field}:", f"{option}:")
+    return text
 
 
 _DEFAULTS = plain(CloneSpec("", ""))

@@ -118,12 +118,12 @@ class UuidTwice(MaglicaError):
     code = "uuid_twice"
 
     @classmethod
-    def of(cls, name: str, uuid: str, hosts: Sequence[str]) -> UuidTwice:
-        """Return the error against the removal of the vm ``name``."""
+    def of(cls, name: str, uuid: str, hosts: Sequence[str], act: str = "remove") -> UuidTwice:
+        """Return the error against an act, such as its removal, on the vm ``name``."""
         return cls(
-            f"cannot remove {name}: hosts {' and '.join(hosts)} each have a domain with its UUID"
+            f"cannot {act} {name}: hosts {' and '.join(hosts)} each have a domain with its UUID"
             f" {uuid}, and they may use the same disks; undefine it (virsh undefine) on"
-            " the host where it does not belong, then remove it"
+            f" the host where it does not belong, then {act} it"
         )
 
 

@@ -81,6 +81,8 @@ class ReportedDomain:
     customize: str | None = None
     customize_reason: str | None = None
     asked: tuple[str, ...] = ()
+    adopted: bool = False
+    foreign_disks: tuple[str, ...] = ()
     versions: tuple[ImageVersion, ...] = ()
     next_vcpus: int | None = None
     next_memory_mib: int | None = None

@@ -61,7 +61,9 @@ class Domain:
     its newest version. ``customize`` is the way in which it was made a guest of its own, and
     ``customize_reason`` why so. ``ssh_host_keys`` are the public ones that Maglica gave it.
     ``restart_needed``: ``vcpus`` and ``memory_mib`` are what it has after its next start.
-    ``asked`` are words for what was asked for when it was made (see verbs.clone).
+    ``asked`` are words for what was asked for when it was made (see verbs.clone). ``adopted``:
+    others made it, and Maglica may run and change it; then ``request``, ``created`` and ``who`` are
+    of the adoption, and ``foreign_disks`` are its files, removed only if that is asked for.
 
     Only its reader has ``address``, the one that it prefers, an image's ``versions``, the newest
     last, the definition if asked for, and when
@@ -95,6 +97,8 @@ class Domain:
     customize: str | None = None
     customize_reason: str | None = None
     asked: tuple[str, ...] = ()
+    adopted: bool = False
+    foreign_disks: tuple[str, ...] = ()
     address: str | None = field(default=None, metadata={"told": False})
     running_vcpus: int | None = field(default=None, metadata={"told": False})
     running_memory_mib: int | None = field(default=None, metadata={"told": False})

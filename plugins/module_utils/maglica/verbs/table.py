@@ -12,7 +12,9 @@ from ..model.checks import Check
 from ..model.errors import MessageInvalid
 from ..model.request import Request, Spec
 from .add_image import ADD_IMAGE
+from .adopt import ADOPT
 from .clone import CLONE
+from .disown import DISOWN
 from .flatten import FLATTEN
 from .inspect import INSPECT
 from .prepare import PREPARE
@@ -28,7 +30,7 @@ from .verb import Verb
 
 # Where a vm needs several, they are asked for in this order.
 VERBS: tuple[Verb, ...] = (
-    *(CLONE, REMOVE, STOP, RESIZE, TAG, RESTART, FLATTEN, START),
+    *(CLONE, REMOVE, STOP, RESIZE, TAG, RESTART, FLATTEN, START, ADOPT, DISOWN),
     *(INSPECT, PREPARE, RELEASE, ADD_IMAGE, REMOVE_IMAGE),
 )
 

@@ -19,6 +19,8 @@ from ..model.request import Spec
 from ..model.vm import Domain
 
 MAX_TAGS = 64
+# The feature of the protocol by which vms of others are taken over.
+ADOPTION = "adoption"
 
 # Checks of fields that several specs have.
 NAME = named(names.object_name)
@@ -32,7 +34,7 @@ TAGS = list_of(named(names.tag), MAX_TAGS)
 
 @dataclass(frozen=True)
 class OnVm:
-    """An act on a vm that exists and that Maglica made: no other domain is ever touched.
+    """An act on a vm that exists and that Maglica made or adopted: no other domain is ever touched.
 
     ``uuid`` pins it: a new vm of the same name is not meant.
     """
@@ -179,6 +181,8 @@ class WantedVm(Protocol):
     def stop_timeout(self) -> int: ...
     @property
     def allow_restart(self) -> bool: ...
+    @property
+    def adopt(self) -> bool | None: ...
 
 
 def restarting(wanted: WantedVm) -> tuple[bool, bool, int]:
@@ -235,6 +239,8 @@ class Verb:
     acting_phase: str | None = None
     # Whether a vm that runs is switched off and gone by it: its command asks first.
     ends_vm: bool = False
+    # Whether it is refused for a vm whose UUID several hosts show, as what ends one is.
+    unique: bool = False
     # Whether it takes minutes and much of the net, so that few run at once: SLOW_JOBS on a host.
     slow: bool = False
     # The feature of the protocol that it came with: who has not named that is not told of it.

@@ -23,7 +23,7 @@ _Entry = TypeVar("_Entry")
 MAX_DOMAIN_BYTES = 1 << 16
 # What such a domain has not, if it is longer.
 _LONG: dict[str, Any] = dict.fromkeys(
-    ("interfaces", "disks", "versions", "ssh_host_keys", "tags"), ()
+    ("interfaces", "disks", "versions", "ssh_host_keys", "tags", "foreign_disks"), ()
 )
 # What stands in the place of a field that can't be told, if that is not null.
 UNKNOWN = {"state": "unknown"}

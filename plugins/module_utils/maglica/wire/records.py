@@ -140,6 +140,8 @@ _DOMAIN: dict[str, Check] = {
     "customize": optional(text(MAX_TYPE)),
     "customize_reason": optional(text()),
     "asked": list_of(text(60), 16),
+    "adopted": boolean,
+    "foreign_disks": list_of(text(MAX_PATH), MAX_PARTS),
 }
 vm = record(Domain, name=vm_name, interfaces=list_of(interface, MAX_PARTS), **_DOMAIN)
 reported_interface = record(

@@ -90,17 +90,20 @@ def left_by(vm: Domain, before: DomainSummary | None) -> DomainSummary:
     """Return the domain of a vm as a result shows it; ``before``: as it was reported last."""
     if before is None:
         is_vm = vm.made is not False and not vm.is_image
-        before = DomainSummary(vm.name, vm.uuid, vm.active, True, is_vm, 0, 0)
+        before = DomainSummary(vm.name, vm.uuid, vm.active, not vm.adopted, is_vm, 0, 0)
     # A guest that runs has its new size from its next start on.
     size = before if vm.active and vm.restart_needed else vm
     memory_mib = before.memory_mib if size.memory_mib is None else size.memory_mib
     if vm.active and before.active:
         # What it has given back it may have again.
         memory_mib = max(memory_mib, before.memory_mib)
+    # One that is adopted is no image any more, and may be one again when it is given back.
+    may_be_image = (before.may_be_image or vm.is_image) and not vm.adopted
     return replace(
         before,
         name=vm.name,
         active=vm.active,
+        may_be_image=may_be_image,
         vcpus=before.vcpus if size.vcpus is None else size.vcpus,
         memory_mib=memory_mib,
     )

@@ -33,10 +33,10 @@ class Known:
     ``disks``: target, path, format. ``base``: the base that the vm builds upon. ``own``: the files
     that its metadata names as its own. ``nvram``: its UEFI variables, beside which a clone has its.
     ``definition`` is None where it can't be understood, for which ``problem`` is the reason: then
-    nothing can be cloned from it. ``memory_mib`` is what it may take. ``made`` is so of vms,
-    ``image`` is what is recorded of an original image. ``after`` has vcpus and MiB of memory after
-    the next start, where that is not what it has now. ``on_network`` and ``agent`` as in
-    address_sources.AskedDomain.
+    nothing can be cloned from it. ``memory_mib`` is what it may take. ``made`` and ``adopted`` are
+    so of vms, ``image`` is what is recorded of an original image. ``after`` has vcpus and MiB of
+    memory after the next start, where that is not what it has now. ``on_network`` and ``agent`` as
+    in address_sources.AskedDomain.
     """
 
     made: bool
@@ -52,6 +52,7 @@ class Known:
     after: tuple[int | None, int | None] = (None, None)
     on_network: bool = False
     agent: bool = False
+    adopted: bool = False
 
     @property
     def readable(self) -> bool:
@@ -127,7 +128,8 @@ class Definitions:
         made = described.made
         disks = [(disk.target, self._path(disk), disk.format) for disk in described.copied_disks]
         return Known(
-            made=made is not None,
+            made=made is not None and not made.adopted,
+            adopted=described.is_adopted,
             vcpus=described.vcpus,
             memory_mib=described.max_memory_mib,
             disks=tuple((target, path, kind) for target, path, kind in disks if path),

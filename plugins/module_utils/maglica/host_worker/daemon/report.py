@@ -161,6 +161,7 @@ class Inspector:
             is_active = domain.ID() != -1
             may_be_image = known.made_image or (
                 known.readable
+                and not known.adopted
                 and uuid not in transient
                 and self._settings.may_be_image(domain.name())
             )

@@ -30,7 +30,7 @@ def described(domain: Domain, known: Known, look: Look) -> Domain:
     if known.definition is None:
         return as_listed(domain, lambda _name: True)
     found = seen.described(domain, known.definition, look.statistics.get(domain.uuid, {}))
-    may_be = not (found.active or found.made)
+    may_be = not (found.active or found.made or found.adopted)
     return replace(found, is_image=may_be or known.definition.is_made_image)
 
 

@@ -36,7 +36,7 @@ from ..journal.requests import Entry
 from . import guard, undo
 from .context import JobContext
 from .image import add_image, inspect, prepare, release, remove_image
-from .vm import clone, flatten, remove, resize, restart, start, stop, tag
+from .vm import adopt, clone, disown, flatten, remove, resize, restart, start, stop, tag
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ ALONE: dict[str, Callable[[Request, JobContext], Domain | None]] = {
     "resize": resize.resize,
     "tag": tag.tag,
     "flatten": flatten.flatten,
+    "adopt": adopt.adopt,
+    "disown": disown.disown,
     "inspect": inspect.inspect,
     "prepare": prepare.prepare,
     "release": release.release,

@@ -132,7 +132,7 @@ def discard(own: OwnFiles, context: OwnerContext) -> None:
         for one in todo:
             try:
                 if _is_own(one, context):
-                    known = known or references.find(context)
+                    known = known or references.find(context, beside=own.all_paths)
                     _check_unused(one, gone, known)
                     remove(one, context)
                 gone.extend(one.all_paths)

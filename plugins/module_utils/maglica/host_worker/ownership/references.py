@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from ..._deps import need
@@ -71,6 +72,15 @@ class References:
                     return reference
         return None
 
+    def upon(self, paths: Collection[str]) -> Reference | None:
+        """Return a file that builds upon one of these, and is none of them, as a reference."""
+        own = set(map(os.path.realpath, paths))
+        for path in sorted(own):
+            for reference in (each for key in _keys(path) for each in self._to.get(key, ())):
+                if reference.file is not None and reference.file not in own:
+                    return reference
+        return None
+
     def users(self, paths: Iterable[str], uuid: str | None = None) -> list[str]:
         """Return, in words, the domains that need one of these files, be it by files upon them.
 
@@ -97,8 +107,9 @@ def _keys(path: str) -> tuple[Hashable, ...]:
     return path, (status.st_dev, status.st_ino)
 
 
-def find(context: OwnerContext) -> References:
-    """Look at all definitions of domains and all files in the pools' folders.
+def find(context: OwnerContext, beside: Iterable[str] = ()) -> References:
+    """Look at all definitions of domains and all files in the pools' folders, and in those where
+    the files ``beside`` which they lie are.
 
     Raises StorageFailed, HostDown.
     """
@@ -111,7 +122,10 @@ def find(context: OwnerContext) -> References:
         failure = local.kind_of(error, StorageFailed)
         raise failure(f"what is in use can't be found out: {error}") from error
     found = [reference for domain in domains for reference in domain.references(folders)]
-    known = {path for folder in folders.values() for path in files.every(folder)}
+    # Of a device, those beside it are none's business.
+    around = (str(Path(path).parent) for path in beside if Path(path).is_file())
+    looked_at = {*folders.values(), *around}
+    known = {path for folder in looked_at for path in files.every(folder)}
     known.update(reference.path for reference in found)
     found.extend(backings(known))
     # What a vm is just leaving may be needed again if that is interrupted.

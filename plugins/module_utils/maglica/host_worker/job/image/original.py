@@ -155,7 +155,8 @@ def _domain(connection: Any, name: str) -> Any:
 
 def _need_original(described: Definition, is_persistent: bool, settings: HostWorker) -> None:
     if described.made is not None:
-        raise ImageUnknown("it is a vm that Maglica made, no original image")
+        who = "was adopted" if described.is_adopted else "Maglica made"
+        raise ImageUnknown(f"it is a vm that {who}, no original image")
     if not is_persistent:
         raise ImageUnknown("it is a transient domain, no original image")
     if not (described.is_made_image or settings.may_be_image(described.name)):

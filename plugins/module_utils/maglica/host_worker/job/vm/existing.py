@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the acts on a vm that exists share.
 
-Each finds the vm by UUID *and* name, among those that Maglica made, does nothing that is done
-already, so that it may be run again after any interruption, and returns the vm as it is then.
+Each finds the vm by UUID *and* name, among those that Maglica made or adopted, does nothing that is
+done already, so that it may be run again after any interruption, and returns the vm as it is then.
 Raises a MaglicaError that names the vm, the host and the cause.
 """
 
@@ -38,6 +38,13 @@ def spec_of(request: Request, of: type[S]) -> S:
 
 def find(request: Request, context: JobContext) -> Any:
     """Return the vm (virDomain) that a request is about. Raises what ``check`` raises, too."""
+    domain = look_up(request, context)
+    check(domain, request, context)
+    return domain
+
+
+def look_up(request: Request, context: JobContext) -> Any:
+    """Return the domain (virDomain) that a request is about, whoever made it. Raises VmUnknown."""
     spec = spec_of(request, OnVm)
     domain = local.find(context.connect(), spec.uuid, context.host)
     if domain is None:
@@ -45,8 +52,17 @@ def find(request: Request, context: JobContext) -> Any:
             f"cannot {request.kind} {spec.name} on host {context.host}: no vm has the UUID"
             f" {spec.uuid}; it was removed, or another has taken its place"
         )
-    check(domain, request, context)
+    _check_name(domain, request, context)
     return domain
+
+
+def _check_name(domain: Any, request: Request, context: JobContext) -> None:
+    spec = spec_of(request, OnVm)
+    if domain.name() != spec.name:
+        raise VmUnknown(
+            f"the vm with the UUID {spec.uuid} on host {context.host} is named {domain.name()!r},"
+            f" not {spec.name!r}"
+        )
 
 
 def check(domain: Any, request: Request, context: JobContext) -> Made:
@@ -58,11 +74,7 @@ def check(domain: Any, request: Request, context: JobContext) -> Made:
     definition that can't be read; LibvirtFailed, HostDown.
     """
     spec, host = spec_of(request, OnVm), context.host
-    if domain.name() != spec.name:
-        raise VmUnknown(
-            f"the vm with the UUID {spec.uuid} on host {host} is named {domain.name()!r},"
-            f" not {spec.name!r}"
-        )
+    _check_name(domain, request, context)
     act = f"{request.kind} {spec.name}"
     try:
         with local.errors(act, host):
@@ -77,7 +89,7 @@ def check(domain: Any, request: Request, context: JobContext) -> Made:
     elif is_off and context.settings.may_be_image(spec.name):
         why = "Maglica did not make it; it is an original image, which is only cloned"
     else:
-        why = "Maglica did not make it; it is left alone"
+        why = "Maglica did not make it; it is left alone, unless it is adopted first"
     raise VmUnknown(f"cannot {act} on host {host}: {why}")
 
 

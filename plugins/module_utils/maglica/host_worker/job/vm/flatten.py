@@ -19,7 +19,7 @@ from ....domain import definition
 from ....domain.metadata import Made
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml, state_of
-from ....model.errors import LibvirtFailed, MaglicaError, StorageFailed
+from ....model.errors import LibvirtFailed, MaglicaError, NotOwn, StorageFailed
 from ....model.request import Request
 from ....model.vm import Domain
 from ...journal.intents import Effect
@@ -70,6 +70,8 @@ def _own_disks(domain: Any, made: Made) -> dict[str, str]:
     Raises StorageFailed when one of them is in use in another way, as below a snapshot, NotOwn for
     what the metadata can't name.
     """
+    if made.adopted:
+        raise NotOwn("it was adopted, so that its disks are not Maglica's to change")
     own = [volume for volume in made.volumes if not volumes.is_medium(volume.name)]
     if not own:
         raise StorageFailed("its definition names no volume as its own")

@@ -38,8 +38,14 @@ def _edited(domain: Any) -> Iterator[ET.Element]:
     # libvirt gives and takes the element without its prefix.
     element = ET.fromstring(domain.metadata(kind, uri))  # noqa: S314 - bounded, from libvirtd
     yield element
+    write(domain, ET.tostring(element, encoding="unicode"))
+
+
+def write(domain: Any, element: str | None) -> None:
+    """Have a domain say this of Maglica's, or nothing at all, and all else as before."""
+    libvirt = need("libvirt")
     flags = libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
     if domain.isPersistent():
         flags |= libvirt.VIR_DOMAIN_AFFECT_CONFIG
-    text = ET.tostring(element, encoding="unicode")
-    domain.setMetadata(kind, text, metadata.PREFIX, uri, flags)
+    kind, uri = libvirt.VIR_DOMAIN_METADATA_ELEMENT, metadata.VM_NAMESPACE
+    domain.setMetadata(kind, element, metadata.PREFIX, uri, flags)

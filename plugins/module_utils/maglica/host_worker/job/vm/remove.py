@@ -1,21 +1,25 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Removes a vm that Maglica made, with what its metadata names as its own and nothing else."""
+"""Removes a vm that Maglica made, with what its metadata names as its own and nothing else; one
+that was adopted, with its files, only where that is asked for.
+"""
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import Any
 
 from ...._deps import need
 from ....domain import definition
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
-from ....model.errors import MaglicaError, StorageFailed
+from ....model.errors import MaglicaError, NotOwn, StorageFailed
 from ....model.request import Request
 from ....model.vm import Domain
-from ....verbs.remove import RemoveSpec
+from ....verbs.remove import RemoveSpec, not_ours
 from ...journal.intents import Effect
-from ...ownership import own_files
+from ...ownership import foreign_files, own_files
 from ...ownership.own_files import OwnFiles
 from ..context import JobContext
 from ..image import made as made_images
@@ -24,7 +28,8 @@ from . import existing, shown
 
 
 def remove(request: Request, context: JobContext) -> Domain:
-    """Remove a vm that Maglica made, with its own volumes, UEFI variables, saved state and TPM.
+    """Remove a vm that Maglica made, with its own volumes, UEFI variables, saved state and TPM; one
+    that was adopted with those of its files that nothing else refers to, if that is asked for.
 
     As soon as the domain is gone there is only one way, forward: what is announced is removed by
     the next run, whatever the first one died of. Raises NotOwn, with nothing done, when something
@@ -45,7 +50,16 @@ def remove(request: Request, context: JobContext) -> Domain:
                 made_images.tidy(context)
     except StorageFailed as error:
         raise type(error)(f"cannot {act} on host {context.host}: {error}") from error
+    if spec.remove_foreign_disks:
+        removed = replace(removed, foreign_disks=_gone(request, context))
     return removed
+
+
+def _gone(request: Request, context: JobContext) -> tuple[str, ...]:
+    """Return those of the files that were announced which are not there any more."""
+    announced = (OwnFiles.from_json(each.data) for each in context.journal.intents(request.id))
+    paths = dict.fromkeys(path for own in announced for path in own.all_paths)
+    return tuple(path for path in paths if not os.path.lexists(path))
 
 
 def _take_away(domain: Any, request: Request, context: JobContext) -> Domain:
@@ -55,9 +69,12 @@ def _take_away(domain: Any, request: Request, context: JobContext) -> Domain:
         made = existing.check(domain, request, context)
         xml = inactive_xml(domain)
         with context.phase(request.id, "undefine"):
-            own = own_files.of_vm(made)
-            own_files.check_names(own, spec.uuid)
-            own_files.check(own, context, spec.uuid)
+            if made.adopted:
+                own = _of_others(xml, spec, context)
+            else:
+                own = own_files.of_vm(made)
+                own_files.check_names(own, spec.uuid)
+                own_files.check(own, context, spec.uuid)
             context.journal.intend(request.id, Effect.REMOVAL, own.to_json())
             undefine(domain, xml)
     except (MaglicaError, libvirt.libvirtError):
@@ -66,6 +83,14 @@ def _take_away(domain: Any, request: Request, context: JobContext) -> Domain:
             context.journal.forget(request.id)
         raise
     return shown.of_definition(xml, context.host)
+
+
+def _of_others(xml: str, spec: RemoveSpec, context: JobContext) -> OwnFiles:
+    """Return the files that go with an adopted domain. Raises NotOwn unless that is asked for."""
+    found = definition.describe(xml)
+    if not spec.remove_foreign_disks:
+        raise NotOwn(not_ours(found.foreign_disks))
+    return foreign_files.of_adopted(found, context)
 
 
 def undefine(domain: Any, xml: str, *, ends: bool = True) -> None:
