@@ -33,7 +33,10 @@ options:
         warning names those that say something else than what it was made with, and, since nobody
         can tell, each password and O(user_data).
       - V(running) makes it if it is not there, and starts it if it is off. One that is paused
-        goes on, one that is suspended is woken, one that has crashed is reset.
+        goes on, one that is suspended is woken, one that has crashed is ended and started again.
+      - V(paused) has the guest stand still, in memory. It makes the vm if it is not there, and
+        starts it if it is off, without letting its guest run. One that is suspended is woken first,
+        one that has crashed is ended and started so. Nobody waits for its address.
       - V(stopped) makes it if it is not there, without starting it. A running vm is shut down. One
         that is paused or suspended goes on first, so that it can shut down; one that has crashed is
         ended at once.
@@ -42,11 +45,12 @@ options:
         started, one that is not there is made. One that is paused, suspended or crashed is treated
         as by V(stopped).
       - V(absent) removes the vm, running or not, with its disks and all that belongs to it; one
-        that was adopted only with O(remove_foreign_disks=true). A
-        request that is just making it is cancelled. While two hosts have a domain of its UUID it is
+        that was adopted only with O(remove_foreign_disks=true). A request that is just making it is
+        cancelled. One that is O(protected) is an error (V(vm_protected)), also in check mode. While
+        two hosts have a domain of its UUID it is
         an error (V(uuid_twice)), and nothing is removed.
     type: str
-    choices: [present, running, stopped, restarted, absent]
+    choices: [present, running, paused, stopped, restarted, absent]
     default: present
   host:
     description:
@@ -260,6 +264,25 @@ options:
       - The inventory plugin shows them as C(maglica_tags).
     type: list
     elements: str
+  autostart:
+    description:
+      - Whether the host starts the vm when it starts itself. Without this a vm that is there stays
+        as it is, and a new one is not started so.
+    type: bool
+  description:
+    description:
+      - What the vm is for, as C(virsh desc) shows it; several lines of at most 2000 characters.
+        Empty, it takes the description away.
+      - Without this a vm that is there stays as it is, and a new one has the image's.
+    type: str
+  protected:
+    description:
+      - Whether the vm is protected. Then whatever would destroy data of it, above all its removal,
+        is an error (V(vm_protected)) in check mode, and its host itself refuses it, whoever asks.
+        To be removed it must be unprotected first, by a task of its own.
+      - It may be stopped and changed all the same.
+      - Without this a vm that is there stays as it is, and a new one is not protected.
+    type: bool
   force:
     description:
       - With O(state=stopped), O(state=restarted) or O(allow_restart=true), end a vm that did not

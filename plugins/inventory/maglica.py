@@ -281,10 +281,11 @@ notes:
     V(suspended) or V(unknown)), C(maglica_vcpus), C(maglica_memory_mib),
     C(maglica_interfaces) (a list of C(mac), C(network), C(addresses)), C(maglica_disks) (a list of
     C(target), C(device), C(format), C(source), C(capacity_bytes), C(allocation_bytes)),
-    C(maglica_tags), C(maglica_address) and C(maglica_ssh_host_keys) (a list of the public SSH host
-    keys that Maglica gave it, each as in known_hosts after the host's name), C(maglica_adopted)
-    (whether others made it, and Maglica may run and change it) and C(maglica_foreign_disks) (the
-    files of such a vm). For a vm that Maglica
+    C(maglica_tags), C(maglica_autostart) (whether its host starts it; V(null) where that is not
+    asked for or not known), C(maglica_description), C(maglica_protected), C(maglica_address) and
+    C(maglica_ssh_host_keys) (a list of the public SSH host keys that Maglica gave it, each as in
+    known_hosts after the host's name), C(maglica_adopted) (whether others made it, and Maglica may
+    run and change it) and C(maglica_foreign_disks) (the files of such a vm). For a vm that Maglica
     cloned also C(maglica_image),
     C(maglica_image_version) (two vms with the same have clones of the same disks),
     C(maglica_request), C(maglica_clone_mode), C(maglica_customize) (how it was made a guest of its

@@ -12,8 +12,9 @@ version_added: 0.1.0
 description:
   - Clones an original image to a vm on the host that suits it best, with its own host name,
     network, machine identity and keys, and starts it.
-  - Starts, stops, restarts, resizes, tags, flattens and removes vms that were made so. Original
-    images, and vms that others made, are never touched, unless a vm is taken over by O(adopt).
+  - Starts, pauses, stops, restarts, resizes, tags, describes, protects, flattens and removes vms
+    that were made so. Original images, and vms that others made, are never touched, unless a vm is
+    taken over by O(adopt).
   - The work is done by a request to the client worker, which is kept until it is done. A task that
     was interrupted or timed out can be run again, and joins the request that is under way.
 author:
@@ -138,6 +139,18 @@ EXAMPLES = r"""
     name: vm2.example.jp
     tags: [web, "stage:test"]
 
+- name: Have its host start it, and nobody remove it
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    autostart: true
+    description: The shop's front end
+    protected: true
+
+- name: Have it stand still
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    state: paused
+
 - name: Restart it with more memory, by force after a minute
   maglica.cloud.maglica_vm:
     name: vm2.example.jp
@@ -152,6 +165,11 @@ EXAMPLES = r"""
     state: stopped
     stop_timeout: 60
     force: true
+
+- name: Protect it no more
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    protected: false
 
 - name: Remove it
   maglica.cloud.maglica_vm:
@@ -223,6 +241,9 @@ vm:
         capacity_bytes: 2147483648
         allocation_bytes: null
     tags: []
+    autostart: false
+    description: null
+    protected: false
     ssh_host_keys:
       - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmAgZtD1g9yPvH0P8q4zUHDJdJ0T1yYF0uW8yXxkX6i
     foreign_disks: []
@@ -290,6 +311,18 @@ vm:
       description: Its tags.
       type: list
       elements: str
+      returned: always
+    autostart:
+      description: Whether its host starts it; none where that is not known.
+      type: bool
+      returned: always
+    description:
+      description: What it is for; none where nothing is said.
+      type: str
+      returned: always
+    protected:
+      description: Whether whatever would destroy data of it is refused.
+      type: bool
       returned: always
     vcpus:
       description: The number of virtual CPUs, of one that runs those that it runs with.

@@ -94,6 +94,9 @@ vms:
           capacity_bytes: 1073741824
           allocation_bytes: 2097152
       tags: []
+      autostart: false
+      description: null
+      protected: false
       ssh_host_keys:
         - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmAgZtD1g9yPvH0P8q4zUHDJdJ0T1yYF0uW8yXxkX6i
       foreign_disks: []
@@ -232,6 +235,18 @@ vms:
           other vm.
       type: list
       elements: str
+      returned: always
+    autostart:
+      description: Whether its host starts it; none where that is not known.
+      type: bool
+      returned: always
+    description:
+      description: What it is for; none where nothing is said.
+      type: str
+      returned: always
+    protected:
+      description: Whether whatever would destroy data of it is refused.
+      type: bool
       returned: always
     ssh_host_keys:
       description:

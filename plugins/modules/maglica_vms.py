@@ -102,7 +102,7 @@ options:
       state:
         description: As O(state), for this vm.
         type: str
-        choices: [present, running, stopped, restarted, absent]
+        choices: [present, running, paused, stopped, restarted, absent]
       host:
         description: As O(host), for this vm.
         type: str
@@ -201,6 +201,15 @@ options:
         description: As O(tags), for this vm.
         type: list
         elements: str
+      autostart:
+        description: As O(autostart), for this vm.
+        type: bool
+      description:
+        description: As O(description), for this vm.
+        type: str
+      protected:
+        description: As O(protected), for this vm.
+        type: bool
       force:
         description: As O(force), for this vm.
         type: bool
@@ -253,6 +262,19 @@ options:
         description: One of the tags of an adopted vm.
         type: list
         elements: str
+  prune_tag:
+    description:
+      - A tag of which O(vms) is the whole truth. All other vms that have it are removed, on
+        whichever host they are, and those of the list get it, beside the tags that O(tags) gives
+        them or that they have.
+      - An empty list removes all that have the tag.
+      - In check mode RV(removed) names those that would go. If one of them is protected
+        (V(vm_protected)), or was not made by Maglica, or if a host does not answer, which may have
+        more of them, the module fails before anything is done.
+      - Only vms that Maglica made, or adopted, have tags. No other vm and no image is looked at.
+      - A vm that is just being made with the tag, and is not in the list, is cancelled.
+      - Nothing is removed without this. It goes with O(vms), not with O(name).
+    type: str
 seealso:
   - module: maglica.cloud.maglica_vm
   - module: maglica.cloud.maglica_vm_info
@@ -310,6 +332,15 @@ EXAMPLES = r"""
       - name: ["old_*"]
         host: [kvm0.example.jp]
     tags: [legacy]
+- name: Have these vms of the shop, and no others
+  maglica.cloud.maglica_vms:
+    image: debian12.original
+    prune_tag: shop
+    vms:
+      - name: shop-web.example.jp
+      - name: shop-db.example.jp
+        memory: 1GiB
+        protected: true
 
 - name: Remove all web servers
   maglica.cloud.maglica_vms:
@@ -360,6 +391,9 @@ vms:
           capacity_bytes: 2147483648
           allocation_bytes: null
       tags: []
+      autostart: false
+      description: null
+      protected: false
       ssh_host_keys:
         - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmAgZtD1g9yPvH0P8q4zUHDJdJ0T1yYF0uW8yXxkX6i
       foreign_disks: []
@@ -444,6 +478,18 @@ vms:
       description: Its tags.
       type: list
       elements: str
+      returned: always
+    autostart:
+      description: Whether its host starts it; none where that is not known.
+      type: bool
+      returned: always
+    description:
+      description: What it is for; none where nothing is said.
+      type: str
+      returned: always
+    protected:
+      description: Whether whatever would destroy data of it is refused.
+      type: bool
       returned: always
     vcpus:
       description: The number of virtual CPUs, of one that runs those that it runs with.
@@ -630,6 +676,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.fleet.source
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.group import (
     Group,
     Pattern,
+    Whole,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.shown import (
     difference,
@@ -660,6 +707,7 @@ def argument_spec() -> dict:
             "elements": "dict",
             "options": {key: {"type": "list", "elements": "str"} for key in adoptable.KEYS},
         },
+        "prune_tag": {"type": "str"},
         "name": {"type": "str"},
         "count": {"type": "int"},
         "exact_count": {"type": "int"},
@@ -674,10 +722,12 @@ def asked(parameters: dict) -> Asked:
     """Return the vms that the parameters describe. Raises NameInvalid."""
     common = {name: parameters[name] for name in options.vm_spec()}
     if parameters["name"] is None:
-        return [
+        vms = [
             options.wanted(entry["name"], {name: entry[name] for name in common}, common)
             for entry in parameters["vms"] or []
         ]
+        tag = parameters["prune_tag"]
+        return vms if tag is None else Whole(tag, vms)
     pattern = Pattern.parse(parameters["name"])
     exact_count = parameters["exact_count"]
     hostnames = None
@@ -796,6 +846,7 @@ def main() -> None:
             *(("vms", name) for name in ("name", "count", "exact_count", "first", "filters")),
             *(("filters", name) for name in ("name", "count", "exact_count", "host")),
             ("count", "exact_count"),
+            ("prune_tag", "name"),
         ],
         required_one_of=[("vms", "name", "filters")],
         required_by={"count": "name", "exact_count": "name"},

@@ -61,6 +61,7 @@ _STRINGS = {
     "customize": "cloud-init",
     "customize_reason": "asked for",
     "asked": "pool:0123456789abcdef",
+    "description": "front end of the shop",
     "User.name": "admin",
     "groups": "users",
     "sudo": "ALL=(ALL) NOPASSWD:ALL",

@@ -9,23 +9,35 @@ of UEFI variables.
 from __future__ import annotations
 
 import json
-import os
-import re
 import shlex
 import threading
 import uuid as uuids
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from .qcow2 import BACKING_FORMAT, header
+from .fake_storage import (
+    VIR_ERR_NO_STORAGE_POOL,
+    VIR_ERR_NO_STORAGE_VOL,
+    VIR_ERR_OPERATION_FAILED,
+    VIR_ERR_STORAGE_VOL_EXIST,
+    Pool,
+    Volume,
+    libvirtError,
+)
+
+# What the binding has of pools, too.
+__all__ = [
+    "VIR_ERR_NO_STORAGE_POOL",
+    "VIR_ERR_NO_STORAGE_VOL",
+    "VIR_ERR_OPERATION_FAILED",
+    "VIR_ERR_STORAGE_VOL_EXIST",
+    "Volume",
+    "libvirtError",
+]
 
 VIR_FROM_RPC = 7
 VIR_ERR_NO_SUPPORT = 3
 VIR_ERR_NO_DOMAIN = 42
-VIR_ERR_NO_STORAGE_POOL = 49
-VIR_ERR_NO_STORAGE_VOL = 50
-VIR_ERR_STORAGE_VOL_EXIST = 90
-VIR_ERR_OPERATION_FAILED = 9
 VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE = 2
 VIR_CONNECT_LIST_STORAGE_POOLS_DIR = 64
 VIR_CONNECT_LIST_STORAGE_POOLS_FS = 128
@@ -35,7 +47,11 @@ VIR_DOMAIN_XML_INACTIVE = 2
 VIR_DOMAIN_AFFECT_LIVE = 1
 VIR_DOMAIN_AFFECT_CONFIG = 2
 VIR_DOMAIN_DEFINE_VALIDATE = 1
+VIR_DOMAIN_METADATA_DESCRIPTION = 0
 VIR_DOMAIN_METADATA_ELEMENT = 2
+VIR_DOMAIN_START_PAUSED = 1
+VIR_DOMAIN_SHUTDOWN = 4
+VIR_DOMAIN_PMSUSPENDED = 7
 VIR_DOMAIN_UNDEFINE_MANAGED_SAVE = 1
 VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA = 2
 VIR_DOMAIN_UNDEFINE_NVRAM = 4
@@ -43,25 +59,8 @@ VIR_DOMAIN_UNDEFINE_KEEP_NVRAM = 8
 VIR_DOMAIN_UNDEFINE_TPM = 32
 VIR_DOMAIN_RUNNING = 1
 VIR_DOMAIN_PAUSED = 3
-VIR_DOMAIN_SHUTDOWN = 4
 VIR_DOMAIN_CRASHED = 6
-VIR_DOMAIN_PMSUSPENDED = 7
-RUNNING, SHUTOFF = 1, 5
-
-
-class libvirtError(Exception):  # noqa: N801 - the binding's name
-    """What the binding raises."""
-
-    def __init__(self, text: str, code: int = VIR_ERR_OPERATION_FAILED, domain: int = 0) -> None:
-        super().__init__(text)
-        self._code = code
-        self._domain = domain
-
-    def get_error_domain(self) -> int:
-        return self._domain
-
-    def get_error_code(self) -> int:
-        return self._code
+RUNNING, PAUSED, SHUTTING_DOWN, SHUTOFF, CRASHED, SUSPENDED = 1, 3, 4, 5, 6, 7
 
 
 class Connection:
@@ -171,6 +170,10 @@ class Domain:
         self.obeys = True
         self.runs = 0
         self.saved = False
+        # What its guest does while it is active.
+        self.guest = RUNNING
+        self.deaf = False
+        self.starts_by_itself = False
         self.undefined_with = 0
         self.snapshots: list[object] = []
 
@@ -188,13 +191,6 @@ class Domain:
     def isActive(self) -> bool:  # noqa: N802
         return self.active
 
-    def ID(self) -> int:  # noqa: N802
-        return self.runs if self.active else -1
-
-    def shutdown(self) -> None:
-        self._connection.called("shutdown")
-        self.active = False
-
     def isPersistent(self) -> bool:  # noqa: N802
         if self not in self._connection.domains:
             raise libvirtError("Domain not found", VIR_ERR_NO_DOMAIN)
@@ -207,12 +203,56 @@ class Domain:
         return self.xml
 
     def state(self) -> list[int]:
-        return [RUNNING if self.active else SHUTOFF, 0]
+        return [self.guest if self.active else SHUTOFF, 0]
 
     def create(self) -> None:
         self._connection.called("create")
-        self.active, self.live = True, None
+        self._starts(RUNNING)
+
+    def createWithFlags(self, flags: int) -> None:  # noqa: N802
+        self._connection.called("createWithFlags")
+        self._starts(PAUSED if flags & VIR_DOMAIN_START_PAUSED else RUNNING)
+
+    def _starts(self, guest: int) -> None:
+        if self.active:
+            raise libvirtError("domain is already running")
+        if self not in self._connection.domains:
+            raise libvirtError("Domain not found", VIR_ERR_NO_DOMAIN)
+        self.active, self.live, self.guest = True, None, guest
         self.runs += 1
+
+    def ID(self) -> int:  # noqa: N802
+        return self.runs if self.active else -1
+
+    def resume(self) -> None:
+        self._goes("resume", PAUSED, RUNNING)
+
+    def suspend(self) -> None:
+        self._goes("suspend", RUNNING, PAUSED)
+
+    def pMWakeup(self) -> None:  # noqa: N802
+        self._goes("pMWakeup", SUSPENDED, RUNNING)
+
+    def _goes(self, name: str, before: int, after: int) -> None:
+        self._connection.called(name)
+        if not self.active or self.guest != before:
+            raise libvirtError(f"{name}: domain is in state {self.state()[0]}")
+        self.guest = after
+
+    def shutdown(self) -> None:
+        """Press the button: a guest that runs and is not deaf goes off."""
+        self._connection.called("shutdown")
+        if self.guest == RUNNING and not self.deaf:
+            self.active = False
+
+    def autostart(self) -> int:
+        return int(self.starts_by_itself)
+
+    def setAutostart(self, autostart: int) -> None:  # noqa: N802
+        self._connection.called("setAutostart")
+        if not self.persistent:
+            raise libvirtError("cannot set autostart for transient domain")
+        self.starts_by_itself = bool(autostart)
 
     def destroy(self) -> None:
         self._connection.called("destroy")
@@ -220,8 +260,26 @@ class Domain:
         if not self.persistent:
             self._connection.domains.remove(self)
 
-    def setMetadata(self, kind: int, text: str, key: str, uri: str, flags: int) -> None:  # noqa: N802
-        root, element = ET.fromstring(self.xml), ET.fromstring(text)
+    def metadata(self, kind: int, uri: str) -> str:
+        (where,) = ET.fromstring(self.xml).iterfind("metadata")
+        element = next(each for each in where if each.tag.startswith(f"{{{uri}}}"))
+        for each in element.iter():
+            each.tag = each.tag.partition("}")[2]
+        return ET.tostring(element, encoding="unicode")
+
+    def setMetadata(  # noqa: N802
+        self, kind: int, text: str | None, key: str | None, uri: str | None, flags: int
+    ) -> None:
+        self._connection.called("setMetadata")
+        root = ET.fromstring(self.xml)
+        if kind == VIR_DOMAIN_METADATA_DESCRIPTION:
+            for old in root.findall("description"):
+                root.remove(old)
+            if text:
+                ET.SubElement(root, "description").text = text
+            self.xml = ET.tostring(root, encoding="unicode")
+            return
+        element = ET.fromstring(text or "")
         for each in element.iter():
             each.tag = f"{{{uri}}}{each.tag}"
         (where,) = root.iterfind("metadata")
@@ -260,77 +318,3 @@ class Domain:
 def _state(memory: ET.Element, kib: int) -> None:
     memory.set("unit", "KiB")
     memory.text = str(kib)
-
-
-class Pool:
-    """A storage pool of type dir (virStoragePool); it knows only the files that it has seen."""
-
-    def __init__(self, connection: Connection, name: str, path: Path) -> None:
-        self.connection = connection
-        self._name = name
-        self.path = path
-        self.active = True
-        self.seen: set[str] = set()
-        # As in libvirtd, one thread at a time lists the folder or makes a volume in it.
-        self._lock = threading.Lock()
-
-    def name(self) -> str:
-        return self._name
-
-    def XMLDesc(self, flags: int = 0) -> str:  # noqa: N802
-        return f"<pool type='dir'><target><path>{self.path}</path></target></pool>"
-
-    def refresh(self) -> None:
-        with self._lock:
-            self.seen = {path.name for path in self.path.iterdir()}
-
-    def listVolumes(self) -> list[str]:  # noqa: N802
-        # As the binding, which returns texts only.
-        return sorted(os.fsencode(name).decode() for name in self.seen)
-
-    def storageVolLookupByName(self, name: str) -> Volume:  # noqa: N802
-        if not self.active:
-            raise libvirtError(f"storage pool '{self._name}' is not active")
-        if name not in self.seen:
-            raise libvirtError(
-                f"no storage vol with matching name '{name}'", VIR_ERR_NO_STORAGE_VOL
-            )
-        return Volume(self, name)
-
-    def createXML(self, xml: str) -> Volume:  # noqa: N802
-        self.connection.called("createXML")
-        root = ET.fromstring(xml)
-        name = root.findtext("name") or ""
-        if not re.fullmatch(r"[^/]+", name):
-            raise libvirtError("volume name can't contain '/'")
-        if name in self.seen or (self.path / name).exists():
-            raise libvirtError(f"storage volume '{name}' exists", VIR_ERR_STORAGE_VOL_EXIST)
-        backing = root.findtext("backingStore/path")
-        kind = root.find("backingStore/format")
-        extensions = [] if kind is None else [(BACKING_FORMAT, (kind.get("type") or "").encode())]
-        size = int(root.findtext("capacity") or 0)
-        data = header(size, backing=backing.encode() if backing else None, extensions=extensions)
-        form = root.find("target/format")
-        if form is not None and form.get("type") == "raw":
-            data = bytes(size)
-        with self._lock:
-            (self.path / name).write_bytes(data)
-            (self.path / name).chmod(0o600)
-            self.seen.add(name)
-        return Volume(self, name)
-
-
-class Volume:
-    """A file in a pool (virStorageVol)."""
-
-    def __init__(self, pool: Pool, name: str) -> None:
-        self._pool = pool
-        self._name = name
-
-    def path(self) -> str:
-        return str(self._pool.path / self._name)
-
-    def delete(self) -> None:
-        self._pool.connection.called("delete")
-        self._pool.seen.discard(self._name)
-        (self._pool.path / self._name).unlink(missing_ok=True)

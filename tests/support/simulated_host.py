@@ -17,24 +17,21 @@ from typing import Any
 import libvirt
 from maglica.config import config
 from maglica.config.config import Config
-from maglica.domain import definition, size
+from maglica.domain import definition
 from maglica.domain.clone import ClonePlan, DiskSource
 from maglica.domain.clone import clone as cloned
-from maglica.domain.metadata import adoption
 from maglica.fleet.by_libvirt import LibvirtFleet
 from maglica.host_worker.job.vm import shown
-from maglica.host_worker.job.vm.metadata import set_tags, write
 from maglica.model.image import image_uuid
-from maglica.model.moment import Moment
 from maglica.model.request import DomainSummary, HostReport, ImageSummary, Request, State
 from maglica.model.vm import Domain, vm_uuid
 from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.clone import CloneSpec
-from maglica.verbs.verb import OnVm
 from maglica.wire.client import Client
 from support import testdriver
 from support.client_worker import Worker, eventually
 from support.reports import base, look, report
+from support.simulated_acts import altered
 from support.vm_suite import HOSTS, IMAGE
 
 _MADE = (
@@ -166,7 +163,8 @@ class SimulatedHost:
             self._hello({request.id: "running"})
             self._peer.tell("result", request, state="done", phases=phases)
             return
-        vm = self._cloned(request) if request.kind == "clone" else self._altered(request)
+        is_clone = request.kind == "clone"
+        vm = self._cloned(request) if is_clone else altered(self._connection, request, self.name)
         self._peer.tell("result", request, state="done", phases=phases, vm=vm)
 
     def _cloned(self, request: Request) -> Domain:
@@ -189,11 +187,16 @@ class SimulatedHost:
             vcpus=spec.vcpus,
             memory_mib=spec.memory_mib,
             tags=spec.tags,
+            description=spec.description,
+            protected=spec.protected,
         )
         # The image's definition names its type; "test" is in the list of those that are cloned.
         domain = self._connection.defineXML(cloned(xml, plan))
+        domain.setAutostart(int(spec.autostart))
         if spec.start:
             domain.create()
+        if spec.start and spec.paused:
+            domain.suspend()
         return shown.vm_of(domain, self.name)
 
     def _added(self, request: Request) -> list[dict[str, Any]]:
@@ -224,38 +227,6 @@ class SimulatedHost:
         if request.name not in self._known:
             self._known.append(request.name)
         return [{"name": "base", "seconds": 0.01}]
-
-    def _altered(self, request: Request) -> Domain:
-        spec = request.spec
-        assert isinstance(spec, OnVm)
-        domain = self._connection.lookupByUUIDString(spec.uuid)
-        before = shown.vm_of(domain, self.name)
-        if request.kind == "start":
-            (domain.resume if domain.isActive() else domain.create)()
-        if request.kind in ("stop", "remove", "restart") and domain.isActive():
-            domain.destroy()
-        if request.kind == "restart":
-            domain.create()
-        if request.kind == "remove":
-            domain.undefine()
-            return before
-        if request.kind == "tag":
-            set_tags(domain, spec.tags)
-        if request.kind in ("adopt", "disown"):
-            said = adoption(spec.uuid, request.id, Moment(time.time()), request.who)
-            is_ours = request.kind == "adopt"
-            write(domain, size.ET.tostring(said, encoding="unicode") if is_ours else None)
-        if request.kind == "resize":
-            root = definition.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-            if spec.vcpus:
-                size.set_vcpus(root, spec.vcpus)
-            if spec.memory_mib:
-                size.set_memory(root, spec.memory_mib)
-            xml = size.ET.tostring(root, encoding="unicode")
-            self._connection.defineXML(xml)
-            later = definition.describe(xml)
-            return shown.vm_of(domain, self.name).sized(later.vcpus, later.memory_mib)
-        return shown.vm_of(domain, self.name)
 
 
 class SimulatedCell:

@@ -110,6 +110,10 @@ clone_specs = st.builds(
     start=st.booleans(),
     user=maybe(users),
     user_data=maybe(user_data),
+    paused=st.booleans(),
+    autostart=st.booleans(),
+    description=maybe(texts(2000)),
+    protected=st.booleans(),
 )
 # In other ways some of it can't be said.
 clone_specs |= st.builds(
@@ -155,6 +159,9 @@ _own_fields = {
     "memory_mib": maybe(memories),
     "tags": tuples(tags),
     "remove_foreign_disks": st.booleans(),
+    "autostart": maybe(st.booleans()),
+    "description": maybe(texts(2000)),
+    "protected": maybe(st.booleans()),
 }
 
 
@@ -215,6 +222,9 @@ vms = st.builds(
     restart_needed=st.booleans(),
     adopted=st.booleans(),
     foreign_disks=tuples(texts(4096)),
+    autostart=maybe(st.booleans()),
+    description=maybe(texts(2000)),
+    protected=st.booleans(),
 )
 specs = st.one_of(*map(specs_of, table.VERBS))
 requests = st.builds(

@@ -26,6 +26,7 @@ from maglica.wire import messages
 from support.vm_suite import HOSTS, IMAGE
 
 _VM = {"vcpus": 1, "memory_mib": 64}
+SETTINGS = ("autostart", "description", "protected")
 
 
 class FakeCell:
@@ -66,6 +67,7 @@ class FakeCell:
             is_image=not (made or active),
             image=image,
             interfaces=_nics(None, uuid),
+            autostart=False,
             **_VM,
         )
 
@@ -216,8 +218,11 @@ class FakeCell:
         self.add(host, spec.name, active=spec.start, image=spec.image)
         sizes = {"vcpus": spec.vcpus or 1, "memory_mib": spec.memory_mib or 64}
         nics = _nics(spec.interfaces, request.id)
+        settings = {name: getattr(spec, name) for name in SETTINGS}
         domain = replace(
             self.domains[host, spec.name],
+            **({"state": "paused"} if spec.start and spec.paused else {}),
+            **settings,
             uuid=vm_uuid(request.id),
             interfaces=nics,
             tags=spec.tags,
@@ -247,6 +252,13 @@ class FakeCell:
             domain = replace(domain, adopted=is_ours, is_image=theirs, tags=())
         elif kind == "flatten":
             domain = replace(domain, clone_mode="full", base=None)
+        elif kind == "set":
+            said = {name: getattr(spec, name) for name in SETTINGS}
+            said = {name: value for name, value in said.items() if value is not None}
+            domain = replace(domain, **said)
+            domain = replace(domain, description=domain.description or None)
+        elif kind == "pause":
+            domain = replace(domain, active=True, state="paused")
         else:
             active = kind in ("start", "restart")
             domain = replace(domain, active=active, state="running" if active else "stopped")

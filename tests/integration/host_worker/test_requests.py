@@ -240,7 +240,7 @@ def test_the_vm_that_is_meant_must_be_there(
 
 def test_what_maglica_did_not_make_is_left_alone(cell: Cell) -> None:
     """An original image, and a vm of others that runs."""
-    changes = {"resize": {"vcpus": 9}, "tag": {"tags": ("web",)}}
+    changes = {"resize": {"vcpus": 9}, "tag": {"tags": ("web",)}, "set": {"protected": True}}
     kinds = [verb.name for verb in table.VERBS if verb.about == "vm" and not verb.makes_vm]
     image = cell.libvirtd.connection.lookupByName(IMAGE)
     other = cell.libvirtd.define("other.example.jp", vm_uuid("other"))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starting real QEMU guests that are on, and don't run: suspended, crashed."""
+"""Real QEMU guests that are on, and don't run: suspended, crashed, paused."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import libvirt
 import pytest
 from maglica.model.request import State, new_request_id
 from maglica.model.vm import vm_uuid
+from maglica.verbs import table
 from maglica.verbs.restart import RestartSpec
 from maglica.verbs.start import StartSpec
 from support.client_worker import eventually
@@ -108,3 +109,32 @@ def test_a_guest_that_stands_is_restarted(cell: Cell, state: str) -> None:
         ended = cell.ended(asked)
         assert (ended.state, ended.vm and ended.vm.state) == (State.DONE, "running"), ended.failure
         assert domain.connect().lookupByUUIDString(UUID).ID() != before
+
+
+@pytest.mark.parametrize("state", list(STATES))
+def test_a_guest_that_stands_is_paused_and_is_off(cell: Cell, state: str) -> None:
+    with standing(cell, state) as domain:
+        cell.start()
+        (cell.libvirtd.folder / "home" / "disk").write_bytes(_sector(b""))
+        for kind, after, fields in (
+            ("pause", "paused", {}),
+            ("pause", "paused", {}),
+            # It has no operating system that would hear the power button.
+            ("stop", "stopped", {"force": True, "stop_timeout": 1}),
+            ("pause", "paused", {}),
+            ("start", "running", {}),
+        ):
+            spec = table.named(kind).spec(name=NAME, uuid=UUID, host=HOST, **fields)
+            asked = cell.client.request("submit", id=new_request_id(), kind=kind, spec=spec)
+            ended = cell.ended(asked)
+            assert (ended.state, ended.vm and ended.vm.state) == (State.DONE, after), ended.failure
+        assert domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING
+
+
+def test_a_guest_that_has_crashed_is_ended_at_once(cell: Cell) -> None:
+    with standing(cell, "crashed") as domain:
+        cell.start()
+        spec = table.named("stop").spec(name=NAME, uuid=UUID, host=HOST, stop_timeout=86400)
+        asked = cell.client.request("submit", id=new_request_id(), kind="stop", spec=spec)
+        assert cell.ended(asked).state is State.DONE
+        assert not domain.isActive()

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+from support.vms_prune_suite import PruneSuite
 from support.vms_suite import VmsSuite
 
 
-class TestRealCell(VmsSuite):
+class TestRealCell(VmsSuite, PruneSuite):
     pass

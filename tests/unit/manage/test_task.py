@@ -20,6 +20,7 @@ from support.vm_adopt_suite import AdoptSuite
 from support.vm_beside_suite import BesideSuite
 from support.vm_fake import FakeCell
 from support.vm_joined_suite import JoinedSuite
+from support.vm_settings_suite import SettingsSuite
 from support.vm_size_suite import SizeSuite
 from support.vm_suite import FIXED, IMAGE, NAME, VmSuite, bring, foresee, release_and_bring
 
@@ -29,7 +30,7 @@ def cell() -> FakeCell:
     return FakeCell()
 
 
-class TestFakeCell(VmSuite, JoinedSuite, BesideSuite, SizeSuite, AdoptSuite):
+class TestFakeCell(VmSuite, JoinedSuite, BesideSuite, SizeSuite, AdoptSuite, SettingsSuite):
     pass
 
 

@@ -13,6 +13,7 @@ from maglica.model import errors
 from maglica.verbs.table import Presence
 from support.vm_fake import FakeCell
 from support.vm_suite import HOSTS
+from support.vms_prune_suite import PruneSuite
 from support.vms_suite import VmsSuite, bring, changed, group, listed, web
 
 
@@ -21,7 +22,7 @@ def cell() -> FakeCell:
     return FakeCell()
 
 
-class TestFakeCell(VmsSuite):
+class TestFakeCell(VmsSuite, PruneSuite):
     pass
 
 

@@ -94,10 +94,12 @@ def of_verb(parser: argparse.ArgumentParser, option: Option) -> None:
         said["dest"] = option.field
     if option.form == "switch":
         said["action"] = "store_true"
+    elif option.form == "yes or no":
+        said.update(action=argparse.BooleanOptionalAction, default=None)
     elif option.form == "tags":
         said.update(nargs="*", metavar=option.metavar)
     else:
-        kinds = {"number": positive, "seconds": number, "size": size}
+        kinds = {"number": positive, "seconds": number, "size": size, "text": str}
         said.update(type=kinds[option.form], metavar=option.metavar, default=option.default)
     parser.add_argument(option.flag, **said)
 

@@ -22,6 +22,7 @@ from ..model.request import CloneMode, Customize, Nic, User
 from ..model.text import one_line
 from ..verbs import table
 from ..verbs.clone import CLONE
+from ..verbs.set import SET
 from ..verbs.table import Presence
 from . import options, serial, text
 from .console import Cloud, Console, NotConfirmed
@@ -123,6 +124,8 @@ def _clone_options(parser: argparse.ArgumentParser) -> None:
         help="a tag of the vm; once for each",
     )
     add("--no-start", dest="start", action="store_false", help="leave the vm stopped")
+    for option in SET.options:
+        options.of_verb(parser, option)
     options.wait(parser)
 
 
@@ -176,6 +179,7 @@ def clone(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
         "user": _user(asked),
         "user_data": asked.user_data and _text(asked.user_data, "user data"),
         "tags": asked.tags,
+        **{option.field: getattr(asked, option.field) for option in SET.options},
     }
     state = Presence.RUNNING if asked.start else Presence.STOPPED
     vms = [

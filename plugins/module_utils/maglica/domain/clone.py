@@ -49,7 +49,7 @@ class ClonePlan:
     are if its definition doesn't say so and it has some: see ``definition.hides_nvram``. ``seed``
     is a medium for cloud-init, ``image_seeds`` are the targets of those that the image has.
     ``customize`` says how the clone is made a guest of its own, and why so. ``asked`` are words for
-    what was asked for.
+    what was asked for. ``description`` is the image's when None.
     """
 
     name: str
@@ -71,6 +71,8 @@ class ClonePlan:
     image_seeds: Sequence[str] = ()
     customize: tuple[Customize, str] | None = None
     asked: Sequence[str] = ()
+    description: str | None = None
+    protected: bool = False
 
 
 def are_own(interfaces: Sequence[Nic] | None) -> bool:
@@ -141,6 +143,8 @@ def _identity(root: ET.Element, plan: ClonePlan) -> None:
     for tag in ("title", "hwuuid"):
         for element in root.findall(tag):
             root.remove(element)
+    if plan.description is not None:
+        _set(root, "description", plan.description)
     for element in root.iterfind("genid"):
         element.text = str(uuid.uuid5(uuid.UUID(plan.uuid), "genid"))
     # libvirt refuses a SMBIOS UUID that is not the domain's.
@@ -172,6 +176,8 @@ def _metadata(root: ET.Element, plan: ClonePlan) -> None:
         attributes |= {"customize": way.value, "customize_reason": told(reason)}
     if plan.asked:
         attributes["asked"] = " ".join(sorted(plan.asked))
+    if plan.protected:
+        attributes[domain_metadata.PROTECTED] = "yes"
     made = ET.SubElement(_child(root, "metadata"), "maglica:vm", attributes)
     for tag in plan.tags:
         ET.SubElement(made, "maglica:tag", {"name": tag})

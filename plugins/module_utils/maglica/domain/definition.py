@@ -102,6 +102,7 @@ class Definition:
     private_macs: frozenset[str] = frozenset()
     nvram: str | None = None
     title: str | None = None
+    description: str | None = None
     image: ImageRecord | None = None
     max_vcpus: int = 0
     max_memory_mib: int = 0
@@ -161,6 +162,7 @@ def describe(xml: str) -> Definition:
         ),
         nvram=nvram_of(root),
         title=root.findtext("title"),
+        description=root.findtext("description"),
         image=image,
         max_vcpus=max_vcpus(root),
         max_memory_mib=memory_bytes(root, "memory") >> 20,

@@ -23,6 +23,8 @@ IMAGE_NAMESPACE = "https://maglica.cloud/xmlns/image/1.0"
 PREFIX = "maglica"
 # Names the domain's own UUID: a copy of its definition has another.
 ADOPTED = "adopted"
+# An attribute that is "yes" on a vm of which no data is destroyed.
+PROTECTED = "protected"
 # Whoever writes a host's definitions writes this too.
 _SECONDS = re.compile(r"[0-9]{1,10}")
 _BYTES = re.compile(r"[0-9]{1,18}")
@@ -56,7 +58,7 @@ class Made:
     ones that it was given, as in known_hosts(5) without the host. ``sizes`` are what the guest saw
     of its volumes when they were made, in bytes, by the disks' targets. ``customize`` is the way in
     which it was made a guest of its own, with the reason. ``asked`` are words for what was asked
-    for when it was made: see verbs/clone.py.
+    for when it was made: see verbs/clone.py. ``protected``: no data of it is destroyed.
     """
 
     image: str
@@ -76,6 +78,7 @@ class Made:
     customize_reason: str | None = None
     asked: tuple[str, ...] = ()
     adopted: bool = False
+    protected: bool = False
 
 
 def made(root: ET.Element, uuid: str) -> Made | None:
@@ -94,6 +97,7 @@ def made(root: ET.Element, uuid: str) -> Made | None:
             customize=element.get("customize"),
             customize_reason=element.get("customize_reason"),
             asked=tuple(element.get("asked", "").split()),
+            protected=_is_protected(element),
             image_version=element.get("image_version", ""),
             base=element.get("base"),
             addresses=tuple(
@@ -119,7 +123,8 @@ def _adopted(element: ET.Element, uuid: str) -> Made | None:
     """Return what is said of an adopted domain; None for a copy of one, with its metadata."""
     if element.get(ADOPTED) != uuid:
         return None
-    return Made(image="", clone_mode="", tags=_tags(element), adopted=True, **_asked_by(element))
+    said = {**_asked_by(element), "tags": _tags(element), "protected": _is_protected(element)}
+    return Made(image="", clone_mode="", adopted=True, **said)
 
 
 def adoption(uuid: str, request: str, created: Moment, who: str) -> ET.Element:
@@ -136,6 +141,10 @@ def _asked_by(element: ET.Element) -> dict[str, Any]:
         "created": moment_of(element.get("created", "")),
         "who": element.get("who", ""),
     }
+
+
+def _is_protected(element: ET.Element) -> bool:
+    return element.get(PROTECTED) == "yes"
 
 
 def _tags(element: ET.Element) -> tuple[str, ...]:

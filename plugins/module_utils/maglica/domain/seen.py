@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..model import text
 from ..model.vm import Disk, Domain
 from .definition import Definition
 
@@ -32,6 +33,7 @@ def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) 
             "created": made.created,
             "who": made.who,
             "tags": made.tags,
+            "protected": made.protected,
             "foreign_disks": found.foreign_disks,
         }
     elif made is not None:
@@ -48,6 +50,7 @@ def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) 
             "asked": made.asked,
             "tags": made.tags,
             "ssh_host_keys": made.ssh_host_keys,
+            "protected": made.protected,
         }
     return replace(
         domain,
@@ -56,6 +59,8 @@ def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) 
         memory_mib=found.memory_mib,
         interfaces=found.interfaces,
         disks=_disks(found, statistics, domain.active),
+        # Whoever may define domains has written it.
+        description=text.note(found.description) if found.description else None,
         **origin,
     )
 

@@ -26,7 +26,7 @@ Evaluate = Callable[[str, Domain, Known], Union[bool, None]]
 KEYS = ("name", "host", "state", "kind", "image", "request", "who", "clone_mode", "uuid", "tag")
 EARLY_KEYS = ("name", "host", "state", "uuid")
 # What an expression can ask for that no definition says.
-LATE_KEYS = ("address", "interfaces")
+LATE_KEYS = ("address", "interfaces", "autostart")
 _REGEX = "~"
 # What re.compile raises, also for what is too large for it.
 _NO_REGEX = (re.error, OverflowError, RecursionError)

@@ -40,6 +40,9 @@ def vm(domain: Domain) -> dict[str, Any]:
         "address": domain.address,
         "ssh_host_keys": list(domain.ssh_host_keys),
         "foreign_disks": list(domain.foreign_disks),
+        "autostart": domain.autostart,
+        "description": domain.description,
+        "protected": domain.protected,
         "report_age_s": _age(domain.reported),
     }
 

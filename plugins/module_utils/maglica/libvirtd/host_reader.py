@@ -27,7 +27,7 @@ from ..model.image import may_be_made_image
 from ..model.reported import AddressSource
 from ..model.text import short
 from ..model.vm import Domain
-from . import address_sources, addresses, host_facts
+from . import address_sources, addresses, autostart, host_facts
 from .address_sources import AskedDomain
 from .addresses import ANY, Preference
 from .facts import state_name
@@ -224,6 +224,9 @@ def _domains(
     ]
     if reading.gather is not Gather.FULL:
         return [domain for _record, domain in known]
+    started = autostart.of(session, connection, [record.handle for record, _domain in known])
+    if started is not None:
+        known = [(each, replace(it, autostart=it.uuid in started)) for each, it in known]
     guests = [
         AskedDomain(
             record.handle,

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decides which vms are meant when many are: those of a list, or so many of a pattern of names.
-Pure; plan.py then decides what to do for each of them.
+"""Decides which vms are meant when many are: those of a list, so many of a pattern of names, or a
+list that is the whole truth about a tag. Pure; plan.py then decides what to do for each of them.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 from ..fleet.snapshot import Found
 from ..model import names
-from ..model.errors import HostDown, NameInvalid
+from ..model.errors import HostDown, NameInvalid, NameTaken
 from ..model.request import Customize, Request
+from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.table import Presence
+from ..verbs.verb import MAX_TAGS
 from . import plan
 from .wanted import Wanted, want
 
@@ -90,6 +93,101 @@ class Group:
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.pattern.number(name) is not None
+
+    @property
+    def said(self) -> Sequence[Wanted]:
+        """What is wanted, before anything is known of what there is."""
+        return (self.model,)
+
+    def among(self, pending: Mapping[str, Request], found: Found) -> tuple[Wanted, ...]:
+        """Return what is wanted by what there is: see ``among``."""
+        return among(self, pending, found)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All vms that shall have ``tag``: those of the list have it, and all others that do go."""
+
+    tag: str
+    wanted: Sequence[Wanted]
+
+    def __post_init__(self) -> None:
+        try:
+            names.tag(self.tag)
+        except NameInvalid as error:
+            raise NameInvalid(f"prune_tag: {error}") from None
+
+    def __contains__(self, name: object) -> bool:
+        """Every vm may have the tag."""
+        return isinstance(name, str)
+
+    @property
+    def said(self) -> Sequence[Wanted]:
+        """What is wanted, before anything is known of what there is."""
+        return self.wanted
+
+    def among(self, pending: Mapping[str, Request], found: Found) -> tuple[Wanted, ...]:
+        """Return the vms of the list, with the tag, and those that are to be absent, by name.
+
+        Only what Maglica made, or adopted, can have a tag. What is just being made with it counts.
+        Raises HostDown where a host does not answer: it may have one of them.
+        """
+        for silent in found.unreachable:
+            raise HostDown(
+                f"cannot tell which vms have the tag {self.tag}: host {silent.host}: {silent.text}"
+            )
+        kept = tuple(_tagged(wanted, self.tag, pending, found) for wanted in self.wanted)
+        others = self._others(pending, found)
+        return (*kept, *(want(name, Presence.ABSENT, host=host) for name, host in others))
+
+    def _others(self, pending: Mapping[str, Request], found: Found) -> list[tuple[str, str | None]]:
+        """Return name and host of those that have the tag and are not in the list, by name."""
+        listed = {wanted.name for wanted in self.wanted}
+        others: dict[str, str | None] = dict.fromkeys(_made_with(self.tag, pending))
+        seen: dict[str, str] = {}
+        for domain in found.domains:
+            if self.tag not in domain.tags or domain.is_image or domain.name in listed:
+                continue
+            if domain.name in seen:
+                raise NameTaken(
+                    f"several hosts have a vm {domain.name} with the tag {self.tag}:"
+                    f" {seen[domain.name]} and {domain.host}; remove what does not belong there by"
+                    " state=absent and host"
+                )
+            others[domain.name] = seen[domain.name] = domain.host
+        return [(name, others[name]) for name in sorted(others.keys() - listed)]
+
+
+def _made_with(tag: str, pending: Mapping[str, Request]) -> Iterator[str]:
+    for name, request in pending.items():
+        spec: Any = request.spec
+        if table.of(request).makes_vm and tag in spec.tags:
+            yield name
+
+
+def _tagged(wanted: Wanted, tag: str, pending: Mapping[str, Request], found: Found) -> Wanted:
+    """Return what is wanted of a vm of the list, with the tag beside those that it shall have, or
+    has.
+    """
+    if wanted.state is Presence.ABSENT:
+        return wanted
+    tags = wanted.tags
+    if tags is None:
+        tags = _tags_of(wanted, pending.get(wanted.name), found.domains)
+    tags = tuple(sorted({*tags, tag}))
+    if len(tags) > MAX_TAGS:
+        raise NameInvalid(f"vm {wanted.name}: with {tag} it has more than {MAX_TAGS} tags")
+    return replace(wanted, tags=tags, clone=replace(wanted.clone, tags=tags))
+
+
+def _tags_of(wanted: Wanted, pending: Request | None, domains: Sequence[Domain]) -> tuple[str, ...]:
+    """Return the tags that a vm has, or is just being made with."""
+    same = [domain for domain in domains if domain.name == wanted.name]
+    of_host = [domain for domain in same if domain.host == wanted.host]
+    for domain in of_host or same:
+        return domain.tags
+    spec: Any = pending.spec if pending is not None else None
+    return spec.tags if pending is not None and table.of(pending).makes_vm else ()
 
 
 def among(group: Group, pending: Mapping[str, Request], found: Found) -> tuple[Wanted, ...]:

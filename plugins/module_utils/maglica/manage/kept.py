@@ -6,7 +6,9 @@ Pure.
 
 from __future__ import annotations
 
+from ..model.errors import DiskSizeUnsupported
 from ..model.request import Customize
+from ..model.sizes import shown
 from ..model.vm import Domain
 from ..verbs.clone import CloneSpec, marks
 from .wanted import Wanted
@@ -45,3 +47,15 @@ def _said(spec: CloneSpec) -> list[str]:
         "ssh_authorized_keys": bool(spec.ssh_authorized_keys),
     }
     return [option for option, is_given in given.items() if is_given]
+
+
+def check_disk_size(wanted: Wanted, existing: Domain) -> None:
+    """Raise DiskSizeUnsupported for a vm whose first own disk is known to have another size."""
+    known = (disk.capacity_bytes for disk in existing.disks if disk.capacity_bytes is not None)
+    size = next(known, None)
+    if wanted.clone.disk_size and size not in (None, wanted.clone.disk_size):
+        raise DiskSizeUnsupported(
+            f"the first disk of vm {existing.name} on host {existing.host} has {shown(size or 0)},"
+            f" not {shown(wanted.clone.disk_size)}: disk_size counts only when a vm is made; leave"
+            " it out or say what is there"
+        )

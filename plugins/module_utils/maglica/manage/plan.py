@@ -12,19 +12,18 @@ from typing import Any
 
 from ..fleet.snapshot import Found
 from ..model.errors import (
-    DiskSizeUnsupported,
     HostDown,
     LibvirtFailed,
     NameTaken,
     NotOwn,
     UuidTwice,
+    VmProtected,
     VmUnknown,
 )
 from ..model.request import CloneMode, Customize, Request, Spec
-from ..model.sizes import shown
 from ..model.vm import Domain
 from ..verbs import table
-from ..verbs.clone import marks
+from ..verbs.clone import CloneSpec, marks
 from ..verbs.remove import RemoveSpec, not_ours
 from ..verbs.table import Presence
 from ..verbs.verb import Change, Leaves, Verb
@@ -38,7 +37,8 @@ _FIXED = (
 )
 _CHANGEABLE = (
     *((name, name) for name in ("clone_mode", "vcpus", "tags")),
-    *(("memory_mib", "memory"), ("start", "state")),
+    *((name, name) for name in ("autostart", "description", "protected")),
+    *(("memory_mib", "memory"), ("start", "state"), ("paused", "state")),
 )
 _GONE = {"state": "absent"}
 
@@ -125,8 +125,9 @@ def _left_by(verb: Verb, existing: Domain | None) -> Domain | None:
     """Return a vm as a request of this verb leaves it."""
     if existing is None or verb.leaves is Leaves.GONE:
         return None
-    runs = verb.leaves is not Leaves.STOPPED
-    return replace(existing, active=runs, state="running" if runs else "stopped")
+    left = {Leaves.STOPPED: "stopped", Leaves.PAUSED: "paused"}
+    state = left.get(verb.leaves, "running")
+    return replace(existing, active=state != "stopped", state=state)
 
 
 def _the_one(wanted: Wanted, domains: Sequence[Domain]) -> Domain | None:
@@ -189,7 +190,10 @@ def _check_ours(wanted: Wanted, existing: Domain) -> None:
 
 
 def _cancel(wanted: Wanted, existing: Domain | None, pending: Request) -> Plan:
-    is_other = wanted.image not in (None, getattr(pending.spec, "image", None))
+    made: Any = pending.spec
+    if made.protected:
+        raise VmProtected.of("remove", wanted.name, pending.host)
+    is_other = wanted.image not in (None, made.image)
     _need_no_other(wanted, pending, ["image"] if is_other else [])
     before = {"state": f"clone {pending.state.value}", "host": pending.host}
     return Plan(existing, joined=pending, cancel=True, before=before, after=_GONE)
@@ -199,6 +203,8 @@ def _remove(wanted: Wanted, existing: Domain | None, found: Found) -> Plan:
     if existing is None:
         need_all_hosts(wanted.name, found, wanted.host)
         return Plan(before=_GONE, after=_GONE)
+    if existing.protected:
+        raise VmProtected.of("remove", existing.name, existing.host)
     pinned = (existing.name, existing.uuid, existing.host)
     if not existing.adopted:
         return Plan(existing, (RemoveSpec(*pinned),), before=_view(existing), after=_GONE)
@@ -259,7 +265,7 @@ def _promised(pending: Request) -> Domain:
         name=spec.name,
         uuid="",
         host=pending.host or "",
-        state="running" if spec.start else "stopped",
+        state=_first_state(spec),
         active=spec.start,
         made=True,
         image=spec.image,
@@ -269,7 +275,17 @@ def _promised(pending: Request) -> Domain:
         vcpus=spec.vcpus,
         memory_mib=spec.memory_mib,
         tags=spec.tags,
+        autostart=spec.autostart,
+        description=spec.description,
+        protected=spec.protected,
     )
+
+
+def _first_state(spec: CloneSpec) -> str:
+    """Return the state that a new vm has."""
+    if not spec.start:
+        return "stopped"
+    return "paused" if spec.paused else "running"
 
 
 def _make(wanted: Wanted, found: Found) -> Plan:
@@ -279,7 +295,7 @@ def _make(wanted: Wanted, found: Found) -> Plan:
         raise VmUnknown(f"there is no vm {wanted.name}{otherwise}")
     spec = wanted.clone
     after = {
-        "state": "running" if spec.start else "stopped",
+        "state": _first_state(spec),
         "host": spec.host,
         "image": spec.image,
         "clone_mode": spec.clone_mode.value,
@@ -288,6 +304,9 @@ def _make(wanted: Wanted, found: Found) -> Plan:
         "memory_mib": spec.memory_mib,
         "disk_size_mib": spec.disk_size_mib,
         "tags": list(spec.tags) or None,
+        "autostart": spec.autostart or None,
+        "description": spec.description,
+        "protected": spec.protected or None,
         **written.of(spec),
     }
     known = {name: value for name, value in after.items() if value is not None}
@@ -296,7 +315,7 @@ def _make(wanted: Wanted, found: Found) -> Plan:
 
 def _adjust(wanted: Wanted, existing: Domain) -> Plan:
     """Plan for a vm that is there: each verb tells whether it is needed."""
-    _check_disk_size(wanted, existing)
+    kept.check_disk_size(wanted, existing)
     before = _view(existing)
     after = dict(before)
     changes: list[Change] = []
@@ -310,18 +329,6 @@ def _adjust(wanted: Wanted, existing: Domain) -> Plan:
     does = tuple(change.after for change in changes)
     unchanged = kept.options(wanted, existing)
     return Plan(existing, steps, before=before, after=after, does=does, kept=unchanged)
-
-
-def _check_disk_size(wanted: Wanted, existing: Domain) -> None:
-    """Raise DiskSizeUnsupported for a vm whose first own disk is known to have another size."""
-    known = (disk.capacity_bytes for disk in existing.disks if disk.capacity_bytes is not None)
-    size = next(known, None)
-    if wanted.clone.disk_size and size not in (None, wanted.clone.disk_size):
-        raise DiskSizeUnsupported(
-            f"the first disk of vm {existing.name} on host {existing.host} has {shown(size or 0)},"
-            f" not {shown(wanted.clone.disk_size)}: disk_size counts only when a vm is made; leave"
-            " it out or say what is there"
-        )
 
 
 def _state(domain: Domain) -> str:

@@ -159,7 +159,7 @@ def _promised(target: Target) -> dict[str, object] | None:
 
 
 def _shall_run(target: Target, domain: Domain) -> bool:
-    if target.wanted.state is Presence.STOPPED:
+    if target.wanted.state in (Presence.STOPPED, Presence.PAUSED):
         return False
     made_to_run = any(table.of(spec).runs_vm for spec in target.plan.steps)
     return target.wanted.state is Presence.RUNNING or made_to_run or domain.runs

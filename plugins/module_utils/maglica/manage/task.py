@@ -41,7 +41,7 @@ from ..verbs.table import Presence
 from . import group as groups
 from . import plan, user_data, written
 from . import shown as vm_shown
-from .group import Group
+from .group import Group, Whole
 from .outcome import failure_of
 from .ports import Hosts, OnChange, OnQuiet, Requests
 from .ready import FinalWait
@@ -57,7 +57,7 @@ _LISTED = 10000
 # In bytes of JSON: what a message has room for beside all else of as many requests as it may have.
 _USER_DATA = 1 << 19
 
-Asked = Union[Group, Sequence[Wanted]]
+Asked = Union[Group, Whole, Sequence[Wanted]]
 
 
 class Task:
@@ -161,11 +161,12 @@ class Task:
 
     def _look(self, asked: Asked) -> list[Target]:
         """Read what there is, and plan for each vm."""
-        self._check_hosts([asked.model] if isinstance(asked, Group) else asked)
-        if isinstance(asked, Group):
+        if isinstance(asked, (Group, Whole)):
+            self._check_hosts(asked.said)
             pending, found = self._read(asked)
-            asked = groups.among(asked, pending, found)
+            asked = asked.among(pending, found)
         else:
+            self._check_hosts(asked)
             pending, found = self._read({wanted.name for wanted in asked})
         groups.check(asked)
         user_data.check(asked)

@@ -32,9 +32,9 @@ class Wanted:
     ``clone_mode`` is None where it is not said, though a new vm is linked then.
     ``tags`` are all that it shall have; None: those that it has. ``stop_timeout`` is in seconds.
     ``new``: the vm must not be there yet. ``allow_restart``: one that runs is restarted for what it
-    can't have otherwise.
-    ``new``: the vm must not be there yet. ``adopt``: one that others made is taken over, or, if it
-    is False, given back. ``remove_foreign_disks``: one that was adopted is removed with its files.
+    can't have otherwise. ``adopt``: one that others made is taken over, or, if it is False, given
+    back. ``remove_foreign_disks``: one that was adopted is removed with its files. The last three
+    are None where they are not said; an empty ``description`` is none.
     """
 
     clone: CloneSpec
@@ -48,6 +48,9 @@ class Wanted:
     allow_restart: bool = False
     adopt: bool | None = None
     remove_foreign_disks: bool = False
+    autostart: bool | None = None
+    description: str | None = None
+    protected: bool | None = None
 
     @property
     def name(self) -> str:
@@ -81,6 +84,9 @@ def want(
     allow_restart: bool = False,
     adopt: bool | None = None,
     remove_foreign_disks: bool = False,
+    autostart: bool | None = None,
+    description: str | None = None,
+    protected: bool | None = None,
     **clone: Any,
 ) -> Wanted:
     """Return what is wanted, of ``clone`` the fields of CloneSpec, also as plain data; what is None
@@ -93,14 +99,23 @@ def want(
         raise NameTaken(f"vm {name} can't have the name of the original image itself")
     given = None if tags is None else tuple(sorted(set(tags)))
     said = {field: value for field, value in clone.items() if value is not None}
+    noted: dict[str, Any] = {
+        "autostart": autostart,
+        "description": description,
+        "protected": protected,
+    }
     if adopt is not None:
-        _check_adoption(adopt, state, {"image": image, "tags": given, **said})
+        _check_adoption(adopt, state, {"image": image, "tags": given, **noted, **said})
     fields = {
         **said,
         "name": name,
         "image": _ANY if image is None else image,
         "tags": given or (),
         "start": state is not Presence.STOPPED,
+        "paused": state is Presence.PAUSED,
+        "autostart": bool(autostart),
+        "description": description or None,
+        "protected": bool(protected),
     }
     makes_none = image is None or state is Presence.ABSENT
     if makes_none and said.get("customize") != Customize.NONE:
@@ -118,11 +133,15 @@ def want(
         raise NameInvalid(f"user: {in_vain}")
     mode = spec.clone_mode if "clone_mode" in said else None
     wanted = Wanted(spec, state, image, given, force, stop_timeout, new, mode, allow_restart)
-    return replace(wanted, adopt=adopt, remove_foreign_disks=remove_foreign_disks)
+    wanted = replace(wanted, adopt=adopt, remove_foreign_disks=remove_foreign_disks)
+    return replace(wanted, **noted)
 
 
 # What can be asked for of a vm that is there, and of none that is given back.
-_OF_OURS = ("image", "tags", "vcpus", "memory_mib", "disk_size_mib", "clone_mode")
+_OF_OURS = (
+    *("image", "tags", "vcpus", "memory_mib", "disk_size_mib", "clone_mode"),
+    *("autostart", "description", "protected"),
+)
 
 
 def _check_adoption(adopt: bool, state: Presence, said: Mapping[str, Any]) -> None:

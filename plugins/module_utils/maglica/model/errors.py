@@ -112,6 +112,20 @@ class VmStopped(MaglicaError):
     code = "vm_stopped"
 
 
+class VmProtected(MaglicaError):
+    """The vm is protected, and what was asked for would destroy data of it."""
+
+    code = "vm_protected"
+
+    @classmethod
+    def of(cls, act: str, name: str, host: str | None) -> VmProtected:
+        """Return the error against an act on the vm ``name``."""
+        return cls(
+            f"cannot {act} {name} on host {host}: it is protected; protected=false, or maglica vm"
+            " set --no-protected, ends that"
+        )
+
+
 class UuidTwice(MaglicaError):
     """Domains of several hosts have one UUID, so that nobody can tell whose the disks are."""
 
@@ -265,6 +279,7 @@ CLASSES = (
     PoolUnknown,
     VmUnknown,
     VmStopped,
+    VmProtected,
     UuidTwice,
     GuestUnreadable,
     GuestUnsupported,

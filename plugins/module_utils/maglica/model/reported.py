@@ -83,6 +83,9 @@ class ReportedDomain:
     asked: tuple[str, ...] = ()
     adopted: bool = False
     foreign_disks: tuple[str, ...] = ()
+    autostart: bool | None = None
+    description: str | None = None
+    protected: bool = False
     versions: tuple[ImageVersion, ...] = ()
     next_vcpus: int | None = None
     next_memory_mib: int | None = None

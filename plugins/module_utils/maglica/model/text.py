@@ -45,6 +45,11 @@ def to_tell(text: str) -> str:
     return "".join(char if _is_told(char) else ascii(char)[1:-1] for char in text)
 
 
+def note(text: str) -> str:
+    """Return a text of several lines as another component takes it, of bounded length."""
+    return "\n".join(map(to_tell, text.split("\n")))[:MAX_TEXT]
+
+
 def _is_told(char: str) -> bool:
     if char.isprintable():
         return True

@@ -64,6 +64,7 @@ class Domain:
     ``asked`` are words for what was asked for when it was made (see verbs.clone). ``adopted``:
     others made it, and Maglica may run and change it; then ``request``, ``created`` and ``who`` are
     of the adoption, and ``foreign_disks`` are its files, removed only if that is asked for.
+    ``autostart``: its host starts it (None: not known). ``protected``: no data of it is destroyed.
 
     Only its reader has ``address``, the one that it prefers, an image's ``versions``, the newest
     last, the definition if asked for, and when
@@ -99,6 +100,9 @@ class Domain:
     asked: tuple[str, ...] = ()
     adopted: bool = False
     foreign_disks: tuple[str, ...] = ()
+    autostart: bool | None = None
+    description: str | None = None
+    protected: bool = False
     address: str | None = field(default=None, metadata={"told": False})
     running_vcpus: int | None = field(default=None, metadata={"told": False})
     running_memory_mib: int | None = field(default=None, metadata={"told": False})

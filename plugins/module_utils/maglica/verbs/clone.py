@@ -15,10 +15,13 @@ from ..model.checks import Check, boolean, choice, list_of, named, optional, rec
 from ..model.errors import MessageInvalid, NameInvalid
 from ..model.plain import plain
 from ..model.request import CloneMode, Customize, Nic, User
+from .set import DESCRIPTION
 from .verb import (
     DISK_SIZE,
     MEMORY,
     NAME,
+    PAUSED,
+    SETTINGS,
     TAGS,
     VCPUS,
     VM_NAME,
@@ -40,7 +43,8 @@ class CloneSpec:
     with it of the guest's root file system.
     ``ssh_authorized_keys`` and ``root_password``, a hash of crypt(5), are root's; ``user`` is made,
     or changed, besides. ``user_data`` is what cloud-init does in the guest beyond what it is told
-    of all else here.
+    of all else here. ``paused``: a vm that is started stands still. The last three are as of a
+    vm that is there (see set.py).
 
     Passwords and ``user_data`` are secret: no repr shows them, so no log and no traceback.
     """
@@ -63,6 +67,10 @@ class CloneSpec:
     customize: Customize = Customize.AUTO
     user: User | None = None
     user_data: str | None = field(default=None, repr=False)
+    paused: bool = False
+    autostart: bool = False
+    description: str | None = None
+    protected: bool = False
 
     @property
     def disk_size(self) -> int:
@@ -155,6 +163,10 @@ _FIELDS = record(
     customize=choice(Customize),
     user=optional(user),
     user_data=optional(named(user_data.user_data)),
+    paused=boolean,
+    autostart=boolean,
+    description=optional(DESCRIPTION),
+    protected=boolean,
 )
 
 
@@ -223,4 +235,5 @@ CLONE = Verb(
     takes=Takes.NEW_VM,
     runs_vm=True,
     base_of=lambda spec: spec.image,
+    later={"paused": PAUSED, **dict.fromkeys(("autostart", "description", "protected"), SETTINGS)},
 )

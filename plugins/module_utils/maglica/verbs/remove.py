@@ -48,4 +48,5 @@ REMOVE = Verb(
         ),
     ),
     later={"remove_foreign_disks": ADOPTION},
+    destroys=True,
 )

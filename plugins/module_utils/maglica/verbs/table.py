@@ -17,12 +17,14 @@ from .clone import CLONE
 from .disown import DISOWN
 from .flatten import FLATTEN
 from .inspect import INSPECT
+from .power.pause import PAUSE
 from .prepare import PREPARE
 from .release import RELEASE
 from .remove import REMOVE
 from .remove_image import REMOVE_IMAGE
 from .resize import RESIZE
 from .restart import RESTART
+from .set import SET
 from .start import START
 from .stop import STOP
 from .tag import TAG
@@ -30,7 +32,8 @@ from .verb import Verb
 
 # Where a vm needs several, they are asked for in this order.
 VERBS: tuple[Verb, ...] = (
-    *(CLONE, REMOVE, STOP, RESIZE, TAG, RESTART, FLATTEN, START, ADOPT, DISOWN),
+    *(CLONE, REMOVE, STOP, RESIZE, TAG, SET, RESTART, FLATTEN, START, PAUSE),
+    *(ADOPT, DISOWN),
     *(INSPECT, PREPARE, RELEASE, ADD_IMAGE, REMOVE_IMAGE),
 )
 
@@ -42,6 +45,7 @@ class Presence(str, enum.Enum):
 
     PRESENT = "present"
     RUNNING = "running"
+    PAUSED = "paused"
     STOPPED = "stopped"
     RESTARTED = "restarted"
     ABSENT = "absent"

@@ -19,8 +19,8 @@ from ..model.request import Spec
 from ..model.vm import Domain
 
 MAX_TAGS = 64
-# The feature of the protocol by which vms of others are taken over.
-ADOPTION = "adoption"
+# The features of the protocol that verbs came with; by the first vms of others are taken over.
+ADOPTION, PAUSED, SETTINGS = "adoption", "paused", "settings"
 
 # Checks of fields that several specs have.
 NAME = named(names.object_name)
@@ -115,6 +115,7 @@ class Leaves(str, enum.Enum):
 
     AS_IT_IS = "as it is"
     STOPPED = "stopped"
+    PAUSED = "paused"
     GONE = "gone"
 
 
@@ -125,7 +126,8 @@ class Option:
     field: str
     flag: str
     what: str | None = None
-    form: str = "number"  # or "size" in MiB, "seconds", which may be 0, "switch", "tags"
+    # or "size" in MiB, "seconds", which may be 0, "switch", "yes or no", "text", "tags"
+    form: str = "number"
     metavar: str | None = None
     default: Any = None
     # Whether it says how something is done, and nothing that is to be done.
@@ -183,6 +185,12 @@ class WantedVm(Protocol):
     def allow_restart(self) -> bool: ...
     @property
     def adopt(self) -> bool | None: ...
+    @property
+    def autostart(self) -> bool | None: ...
+    @property
+    def description(self) -> str | None: ...
+    @property
+    def protected(self) -> bool | None: ...
 
 
 def restarting(wanted: WantedVm) -> tuple[bool, bool, int]:
@@ -241,6 +249,8 @@ class Verb:
     ends_vm: bool = False
     # Whether it is refused for a vm whose UUID several hosts show, as what ends one is.
     unique: bool = False
+    # Whether it destroys data of a vm: then it is refused for one that is protected.
+    destroys: bool = False
     # Whether it takes minutes and much of the net, so that few run at once: SLOW_JOBS on a host.
     slow: bool = False
     # The feature of the protocol that it came with: who has not named that is not told of it.

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Any
 
 from ..verbs import table
-from ..verbs.verb import ADOPTION
+from ..verbs.verb import ADOPTION, SETTINGS
 
 # ``done`` and ``total`` of a host's progress, and of a request.
 PROGRESS_COUNTS = "progress_counts"
@@ -28,7 +28,10 @@ _ALL = frozenset(OWN)
 # The optional fields of a request and of a host, by the feature that they come with.
 _FIELDS = {PROGRESS_COUNTS: ("done", "total"), WORKERS: ("worker_version",)}
 # Those of a domain.
-_OF_DOMAIN: dict[str, tuple[str, ...]] = {ADOPTION: ("adopted", "foreign_disks")}
+_OF_DOMAIN: dict[str, tuple[str, ...]] = {
+    ADOPTION: ("adopted", "foreign_disks"),
+    SETTINGS: ("autostart", "description", "protected"),
+}
 
 
 def known_to(features: Collection[str], told: dict[str, Any]) -> dict[str, Any]:

@@ -142,6 +142,9 @@ _DOMAIN: dict[str, Check] = {
     "asked": list_of(text(60), 16),
     "adopted": boolean,
     "foreign_disks": list_of(text(MAX_PATH), MAX_PARTS),
+    "autostart": optional(boolean),
+    "description": optional(text()),
+    "protected": boolean,
 }
 vm = record(Domain, name=vm_name, interfaces=list_of(interface, MAX_PARTS), **_DOMAIN)
 reported_interface = record(

@@ -151,6 +151,8 @@ class Inspector:
                 libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT
             )
         }
+        autostart = libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART
+        started = {each.UUIDString() for each in self._connection.listAllDomains(autostart)}
         found, seen = [], {}
         self._versions.clear()
         for domain, statistics in listed:
@@ -181,6 +183,7 @@ class Inspector:
             found.append(summary)
             state = state_name(number(statistics, "state.state") or 0)
             bare = Domain(domain.name(), uuid, self._settings.name, state, is_active)
+            bare = replace(bare, autostart=uuid in started)
             seen[uuid] = shown.described(bare, known, look)
         self._known.keep(seen)
         self.shown = tuple(

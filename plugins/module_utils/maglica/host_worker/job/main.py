@@ -37,6 +37,8 @@ from . import guard, undo
 from .context import JobContext
 from .image import add_image, inspect, prepare, release, remove_image
 from .vm import adopt, clone, disown, flatten, remove, resize, restart, start, stop, tag
+from .vm import set as settings
+from .vm.power import pause
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ ALONE: dict[str, Callable[[Request, JobContext], Domain | None]] = {
     "remove": remove.remove,
     "resize": resize.resize,
     "tag": tag.tag,
+    "set": settings.set_,
+    "pause": pause.pause,
     "flatten": flatten.flatten,
     "adopt": adopt.adopt,
     "disown": disown.disown,

@@ -20,6 +20,7 @@ from ....disk.chain import Chain
 from ....disk.room import OVERLAY_BYTES
 from ....domain import clone, definition
 from ....domain.metadata import OwnVolume
+from ....domain.power import Act
 from ....guest import ssh_keys
 from ....guest.appliance.appliance import Drive
 from ....guest.clone_plan import plan
@@ -41,6 +42,7 @@ from ..context import JobContext, key_folder
 from ..image.original import Image
 from . import disk_size, remove, seed, shown
 from .new_vm import NewVm
+from .power.steps import take
 
 _SEED_BYTES = 512
 _DAY = 86400
@@ -164,6 +166,8 @@ def _plan(vm: NewVm, source: Source, image: Image, context: JobContext) -> clone
         image_seeds=() if vm.seed is None else seed.of_image(image, context),
         customize=(vm.chosen.way, vm.chosen.reason),
         asked=tuple(marks(replace(vm.spec, pool=vm.pool.name)).values()),
+        description=vm.spec.description,
+        protected=vm.spec.protected,
     )
 
 
@@ -263,8 +267,10 @@ def start(vm: NewVm, connection: Any, host: str) -> Domain:
     """
     with local.errors(f"start {vm.spec.name}", host):
         domain = connection.lookupByUUIDString(vm.uuid)
+        if vm.spec.autostart:
+            domain.setAutostart(1)
         if vm.spec.start and not domain.isActive():
-            domain.create()
+            take(Act.CREATE_PAUSED if vm.spec.paused else Act.CREATE, domain)
         return shown.vm_of(domain, host)
 
 

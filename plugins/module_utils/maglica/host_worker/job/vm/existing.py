@@ -17,8 +17,9 @@ from ....domain import definition
 from ....domain.metadata import Made
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
-from ....model.errors import ImageUnsupported, VmUnknown
+from ....model.errors import ImageUnsupported, VmProtected, VmUnknown
 from ....model.request import Request
+from ....verbs import table
 from ....verbs.verb import OnVm
 from ..context import JobContext
 
@@ -71,7 +72,8 @@ def check(domain: Any, request: Request, context: JobContext) -> Made:
     All other domains are left alone, whatever is asked for: to start an original image would change
     its disks, and how a vm of others is to be is not Maglica's to say. Raises VmUnknown for these,
     and for a vm that was renamed, or whose place another has taken; ImageUnsupported for a
-    definition that can't be read; LibvirtFailed, HostDown.
+    definition that can't be read; LibvirtFailed, HostDown;
+    VmProtected where data of a vm that is protected would be destroyed.
     """
     spec, host = spec_of(request, OnVm), context.host
     _check_name(domain, request, context)
@@ -80,6 +82,8 @@ def check(domain: Any, request: Request, context: JobContext) -> Made:
         with local.errors(act, host):
             found = definition.describe(inactive_xml(domain))
             if found.made is not None:
+                if found.made.protected and table.of(request).destroys:
+                    raise VmProtected.of(request.kind, spec.name, host)
                 return found.made
             is_off = domain.isPersistent() and not domain.isActive()
     except ImageUnsupported as error:

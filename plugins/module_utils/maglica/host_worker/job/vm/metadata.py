@@ -30,6 +30,29 @@ def set_independent(domain: Any) -> None:
         element.attrib.pop("base", None)
 
 
+def set_protected(domain: Any, protected: bool) -> None:
+    """Note that no data of a domain is to be destroyed, or that it may be."""
+    with _edited(domain) as element:
+        element.attrib.pop(metadata.PROTECTED, None)
+        if protected:
+            element.set(metadata.PROTECTED, "yes")
+
+
+def set_description(domain: Any, description: str | None) -> None:
+    """Give a domain a description, or none."""
+    kind = need("libvirt").VIR_DOMAIN_METADATA_DESCRIPTION
+    domain.setMetadata(kind, description, None, None, _affected(domain))
+
+
+def _affected(domain: Any) -> int:
+    """Return the flags for a change of what a domain is now and of what it is at its next start."""
+    libvirt = need("libvirt")
+    flags = libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
+    if domain.isPersistent():
+        flags |= libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    return int(flags)
+
+
 @contextmanager
 def _edited(domain: Any) -> Iterator[ET.Element]:
     """Yield Maglica's element; write it back when the block ends without an error."""
@@ -44,8 +67,5 @@ def _edited(domain: Any) -> Iterator[ET.Element]:
 def write(domain: Any, element: str | None) -> None:
     """Have a domain say this of Maglica's, or nothing at all, and all else as before."""
     libvirt = need("libvirt")
-    flags = libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
-    if domain.isPersistent():
-        flags |= libvirt.VIR_DOMAIN_AFFECT_CONFIG
     kind, uri = libvirt.VIR_DOMAIN_METADATA_ELEMENT, metadata.VM_NAMESPACE
-    domain.setMetadata(kind, element, metadata.PREFIX, uri, flags)
+    domain.setMetadata(kind, element, metadata.PREFIX, uri, _affected(domain))

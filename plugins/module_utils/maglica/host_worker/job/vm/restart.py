@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 from ...._deps import need
+from ....domain.power import Act, Power, acts
 from ....libvirtd import local
 from ....model.errors import HostDown, LibvirtFailed
 from ....model.request import Request
@@ -16,6 +17,7 @@ from ....verbs.restart import RestartSpec
 from ...journal.intents import Effect
 from ..context import JobContext
 from . import existing, shown, stop
+from .power.steps import need_persistent
 from .stop import Ends
 
 _log = logging.getLogger(__name__)
@@ -84,20 +86,13 @@ def _ended(request: Request, context: JobContext) -> set[int]:
 def _end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None:
     """Have a vm off. Raises LibvirtFailed if it stays on, or would be gone."""
     libvirt = need("libvirt")
-    if not domain.isPersistent():
-        raise LibvirtFailed(
-            f"cannot restart {request.name} on host {context.host}: it is transient, and would be"
-            " gone when it is off"
-        )
-    state = int(domain.state()[0])
-    if state == libvirt.VIR_DOMAIN_CRASHED:
-        _announce(domain, request, context, domain.ID())
-        existing.destroy(domain)
-        return
-    _announce(domain, request, context, domain.ID(), spec.stop_timeout)
+    steps = acts(Power.RESTARTED, local.state_of(domain))
+    need_persistent(domain, steps, request, context)
+    is_asked = Act.SHUT_DOWN in steps
+    _announce(domain, request, context, domain.ID(), spec.stop_timeout if is_asked else 0)
     try:
-        stop.go_on(domain, state, spec.force)
-        stop.end(domain, request, spec, context)
+        # What starts it, the last one, is taken by whoever finds it off.
+        stop.take(steps[:-1], domain, request, spec, context)
     except (LibvirtFailed, libvirt.libvirtError):
         if local.is_active(domain):
             # As a stop that fails: nothing is to be started, and no longer waited for.

@@ -16,11 +16,12 @@ GONE = "absent"
 
 
 def vm_of(domain: Any, host: str) -> Domain:
-    """Return what there is to say of a domain (virDomain) of this host; costs two calls.
+    """Return what there is to say of a domain (virDomain) of this host; costs three calls.
 
     Of its addresses those are known that it was given.
     """
-    return of_definition(domain.XMLDesc(), host, state_of(domain))
+    vm = of_definition(domain.XMLDesc(), host, state_of(domain))
+    return replace(vm, autostart=bool(domain.autostart()))
 
 
 def of_definition(xml: str, host: str, state: str = GONE) -> Domain:

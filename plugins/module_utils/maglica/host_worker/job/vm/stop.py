@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Callable, Protocol
 
 from ...._deps import need
+from ....domain.power import Act, Power, acts
 from ....libvirtd import local
 from ....libvirtd.local import state_of
 from ....model.errors import LibvirtFailed
@@ -16,7 +18,8 @@ from ....model.request import Request
 from ....model.vm import Domain
 from ....verbs.stop import StopSpec
 from ..context import JobContext
-from . import existing, shown, start
+from . import existing, shown
+from .power import steps as taken
 
 # A guest that was still booting has not seen the first one.
 BUTTON_SECONDS = 20
@@ -42,28 +45,36 @@ def stop(request: Request, context: JobContext) -> Domain:
     with local.errors(f"stop {spec.name}", context.host):
         # The last view of a vm that is transient: it is gone when it is off.
         last = shown.vm_of(domain, context.host)
-        state = int(domain.state()[0])
-        if state == need("libvirt").VIR_DOMAIN_CRASHED:
-            existing.destroy(domain)
-        else:
-            go_on(domain, state, spec.force)
-            end(domain, request, spec, context)
+        take(acts(Power.STOPPED, state_of(domain)), domain, request, spec, context)
         return replace(last, state="stopped", active=False)
 
 
-def go_on(domain: Any, state: int, force: bool) -> None:
-    """Let a guest that stands still in ``state`` go on; one that can't is ended, if forced."""
+def take(
+    steps: Sequence[Act], domain: Any, request: Request, spec: Ends, context: JobContext
+) -> None:
+    """Take the steps by which a vm is off. Raises LibvirtFailed if it stays on."""
+    for step in steps:
+        if step is Act.SHUT_DOWN:
+            _end(domain, request, spec, context)
+        else:
+            _go_on(step, domain, spec.force)
+
+
+def _go_on(step: Act, domain: Any, force: bool) -> None:
+    """Let a guest that stands still go on, so that it can obey; one that can't is ended, if
+    forced.
+    """
     libvirt = need("libvirt")
     try:
-        start.go_on(domain, state)
+        taken.take(step, domain)
     except libvirt.libvirtError:
         if not force:
             raise
         existing.destroy(domain)
 
 
-def end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None:
-    """Have a vm off, as the spec of its request says. Raises LibvirtFailed if it stays on."""
+def _end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None:
+    """Ask a guest to go off, as the spec of its request says. Raises LibvirtFailed if it stays."""
     libvirt = need("libvirt")
     with context.phase(request.id, "shutdown"):
         try:

@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``maglica vm pause`` and ``maglica vm set``, and what is shown of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+from maglica.verbs.power.pause import PauseSpec
+from maglica.verbs.set import SetSpec
+from support.cli_runs import CLONE, DONE, UUID, VM, FakeFleet, Ran
+from support.fake_client import FakeClient
+
+VM1 = ("vm1.example.jp", UUID, "host0.example.jp")
+
+
+def test_a_vm_is_paused(run: Callable[..., Ran], fake: FakeClient) -> None:
+    fake.story = [{**DONE, "vm": replace(VM, name=VM1[0], state="paused")}]
+    ran = run("vm", "pause", VM1[0])
+    assert ran.out.startswith("vm1.example.jp is paused on host0.example.jp (")
+    assert fake.specs == [PauseSpec(*VM1)]
+    FakeFleet.domains[:] = [replace(vm, state="paused") for vm in FakeFleet.domains]
+    ran = run("vm", "pause", VM1[0])
+    assert ran.out == "vm1.example.jp is paused on host0.example.jp: nothing to do\n"
+
+
+def test_what_is_noted_of_a_vm_is_set(run: Callable[..., Ran], fake: FakeClient) -> None:
+    words = ("--autostart", "--description", "web", "--protected")
+    for command in (("vm", "set", VM1[0]), CLONE):
+        ran = run(*command, *words, "--no-wait")
+        assert ran.status == 0, ran.err
+    noted, clone = fake.specs
+    assert noted == SetSpec(*VM1, True, "web", True)
+    assert (clone.autostart, clone.description, clone.protected) == (True, "web", True)
+    FakeFleet.domains[:] = [
+        replace(vm, autostart=True, description="web", protected=True) for vm in FakeFleet.domains
+    ]
+    assert run("vm", "set", VM1[0], *words).out.endswith(": nothing to do\n")
+    shown = run("vm", "show", VM1[0]).out
+    for line in (
+        "description:      web",
+        "protected:        yes: it is not removed",
+        "autostart:        yes: its host starts it",
+    ):
+        assert line in shown.splitlines()
+    told = json.loads(run("vm", "show", VM1[0], "--json").out)
+    assert (told["autostart"], told["description"], told["protected"]) == (True, "web", True)
+    run("vm", "set", VM1[0], "--no-protected", "--no-wait")
+    run("vm", "set", VM1[0], "--no-autostart", "--description", "", "--no-wait")
+    assert fake.specs[2:] == [
+        SetSpec(*VM1, protected=False),
+        SetSpec(*VM1, autostart=False, description=""),
+    ]
+
+
+def test_nothing_to_set_is_a_mistake(run: Callable[..., Ran], fake: FakeClient) -> None:
+    ran = run("vm", "set", VM1[0])
+    assert (ran.status, fake.specs) == (2, [])
+    assert ran.err == "maglica: set needs --autostart or --description or --protected\n"
+
+
+def test_a_protected_vm_is_not_removed(run: Callable[..., Ran], fake: FakeClient) -> None:
+    FakeFleet.domains[:] = [replace(vm, protected=True) for vm in FakeFleet.domains]
+    ran = run("vm", "remove", VM1[0], "--force")
+    assert (ran.status, ran.out, fake.specs) == (4, "", [])
+    assert ran.err == (
+        "maglica: cannot remove vm1.example.jp on host host0.example.jp: it is protected;"
+        " protected=false, or maglica vm set --no-protected, ends that\n"
+    )
