@@ -14,9 +14,12 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
+from maglica.domain import definition
+from maglica.libvirtd import local
 from maglica.model.request import CloneMode, Request, State
 from maglica.verbs import table
 from maglica.verbs.clone import CloneSpec
+from maglica.verbs.set import SetSpec
 from maglica.verbs.verb import OnVm
 
 from .foreign_domain_hands import DomainHands
@@ -101,11 +104,29 @@ class Foreign(DomainHands):
         request = world.request(table.named(kind).spec(name=vm.name, uuid=vm.uuid, host=HOST))
         before = set(world.files())
         world.kill_in = kill
+        is_protected = self._is_protected(vm)
         (now,) = world.run(request.id, removed=vm if kind == "remove" else None)
         if kind == "remove":
+            if is_protected and now is not None and now.state is State.DONE:
+                raise Violation(f"vm {vm.name} was removed, though it was protected")
             if now is not None and now.state is State.FAILED and before - set(world.files()):
                 raise Violation(f"the removal of {vm.name} was refused, and took files away")
             self._settle(vm, now)
+        self._check()
+
+    def _is_protected(self, vm: Vm) -> bool:
+        domain = local.find(self.world.connection, vm.uuid, HOST)
+        made = None if domain is None else definition.describe(local.inactive_xml(domain)).made
+        return made is not None and made.protected
+
+    @precondition(lambda self: self.world is not None and self.world.vms)
+    @rule(number=choices, protected=st.booleans(), kill=KILLS)
+    def note(self, number: int, protected: bool, kill: int) -> None:
+        vm = list(self.world.vms.values())[number % len(self.world.vms)]
+        spec = SetSpec(vm.name, vm.uuid, HOST, description="seen", protected=protected)
+        request = self.world.request(spec)
+        self.world.kill_in = kill
+        self.world.run(request.id)
         self._check()
 
     @precondition(lambda self: self.world is not None and self.world.vms)

@@ -318,7 +318,7 @@ def test_a_name_that_is_null(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ({"state": "paused"}, "state"),
+        ({"state": "hibernated"}, "state"),
         ({"wait_for": "boot"}, "wait_for"),
         ({"vcpus": "many"}, "vcpus"),
         ({"interfaces": [{"adress": "x"}]}, "adress"),

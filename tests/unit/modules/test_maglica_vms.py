@@ -276,7 +276,7 @@ def test_what_is_returned_is_documented() -> None:
 def test_the_options_are_those_of_one_vm() -> None:
     many = yaml.safe_load(maglica_vms.DOCUMENTATION)["options"]
     one = yaml.safe_load(maglica_vm.DOCUMENTATION)["options"]
-    assert many.keys() == {*one, "vms", "count", "exact_count", "first", "filters"}
+    assert many.keys() == {*one, "vms", "count", "exact_count", "first", "filters", "prune_tag"}
     for name, option in one.items():
         if name in many["vms"]["suboptions"] and name != "name":
             shown = many["vms"]["suboptions"][name]

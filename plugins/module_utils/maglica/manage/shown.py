@@ -96,7 +96,7 @@ def _sizes(vm: dict[str, Any]) -> str:
 def unknown(name: str, host: str | None = None) -> dict[str, Any]:
     """Return a vm of which no more is known, with all that ``of_domain`` shows, without values."""
     nothing = of_domain(Domain(name, uuid="", host="", state="", active=False))
-    unsaid = dict.fromkeys(("uuid", "state", "adopted", "restart_needed"))
+    unsaid = dict.fromkeys(("uuid", "state", "adopted", "protected", "restart_needed"))
     return {**nothing, **unsaid, "host": host}
 
 
