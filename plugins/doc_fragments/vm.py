@@ -111,8 +111,110 @@ options:
         below the image's, is an error (V(disk_size_unsupported)) before anything is made of the vm.
       - A larger disk takes no more room until the guest fills it. One larger than the whole storage
         pool is an error (V(no_room)).
-      - Only used when the vm is made. A vm that was made with another size is an error.
+      - The first disk of a vm that is there grows to it, as one of O(disks) does. One that is
+        larger is an error.
     type: str
+  disks:
+    description:
+      - Disks that the vm has beside those that it was made with, each with a name that stays,
+        whatever its place among the others is. Those that are not named here stay as they are.
+      - A new vm has them from its first boot on, so that its cloud-init can lay them out. One that
+        runs gets them at once, where its machine has a free slot. What can't be done while it runs,
+        such as any disk of SATA, is an error, or done by a restart where O(allow_restart) allows
+        one.
+      - They are the vm's own, and removed with it.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - The disk's name, 1 to 20 letters, digits, C(_) and C(-). The guest has it below
+            C(/dev/disk/by-id), as C(virtio-NAME) or C(scsi-0QEMU_QEMU_HARDDISK_NAME), where
+            O(disks[].serial) says nothing else.
+          - A disk that the vm was made with has its target for a name, such as V(vda). It can only
+            grow.
+        type: str
+        required: true
+      state:
+        description:
+          - V(present) adds a blank disk if there is none, or attaches one that was kept.
+          - V(absent) detaches it, from a guest that runs if that lets it go, and removes it with
+            all that is on it, unless O(disks[].keep) says otherwise. What else refers to it is an
+            error before anything is done.
+        type: str
+        choices: [present, absent]
+        default: present
+      size:
+        description:
+          - The size in MiB, or with the unit C(MiB), C(GiB) or C(TiB), such as V(20GiB). Needed for
+            a new disk.
+          - A disk that is smaller grows, and the guest of a vm that runs sees it at once. Its
+            partitions and file systems are the guest's. Those of the first disk grow at the next
+            boot where its cloud-init does so (C(growpart)).
+          - A disk that is larger is an error (V(disk_size_unsupported)).
+        type: str
+      pool:
+        description:
+          - The storage pool. Without it that of a new vm's other disks, or the one with most room.
+        type: str
+      bus:
+        description:
+          - How the guest sees it. A new disk has V(virtio) without it. V(scsi) is virtio-scsi,
+            V(sata) is for guests without virtio.
+        type: str
+        choices: [virtio, scsi, sata]
+      cache:
+        description: How the host caches it, in QEMU's words. Without it QEMU chooses.
+        type: str
+        choices: [none, writeback, writethrough, directsync, unsafe]
+      discard:
+        description: Whether what the guest discards is given back. Without it QEMU chooses.
+        type: str
+        choices: [unmap, ignore]
+      serial:
+        description: What the guest finds it by. Without it that is O(disks[].name).
+        type: str
+      keep:
+        description:
+          - With O(disks[].state=absent), only detach it. It can be attached again by its name, with
+            what is on it, and is not removed with the vm.
+          - A kept disk is removed by V(absent) without this.
+        type: bool
+        default: false
+  cdrom:
+    description:
+      - The ISO image in the vm's drive for CDs, O(cdrom.path) or O(cdrom.pool) and O(cdrom.volume).
+        It is only read, and never removed. The medium that tells the vm's cloud-init who it is is
+        in a drive of its own, which is left alone.
+      - What is no ISO image, a file that not everybody on the host may read, and a medium of
+        another vm are errors.
+      - A vm without a drive gets one. If it runs, that is an error, or done by a restart where
+        O(allow_restart) allows one.
+      - Without it the drive stays as it is, or as the image's.
+    type: dict
+    suboptions:
+      path:
+        description: Its absolute path on the vm's host.
+        type: str
+      pool:
+        description: The storage pool that has it as a volume.
+        type: str
+      volume:
+        description: Its name in O(cdrom.pool).
+        type: str
+      state:
+        description: V(absent) takes out what is in the drive, whatever it is.
+        type: str
+        choices: [present, absent]
+        default: present
+  boot_order:
+    description:
+      - From what the vm boots, the first that can be booted from, V(disk) its first disk. It holds
+        from the next start on, and in the place of what the definition says of single devices.
+      - Without it that stays as it is, or as the image's.
+    type: list
+    elements: str
+    choices: [disk, cdrom, network]
   interfaces:
     description:
       - The network interfaces of the vm. Without it the vm has those of the image, with MAC

@@ -13,6 +13,8 @@ from .maglica.manage.wanted import Wanted, want
 from .maglica.model import sizes
 from .maglica.model.request import Customize
 from .maglica.model.text import one_line
+from .maglica.verbs.hardware.disks import Bus, Cache, Discard
+from .maglica.verbs.hardware.set_boot_order import BootDevice
 from .maglica.verbs.table import Presence
 
 # What holds where nothing is said.
@@ -42,6 +44,43 @@ def vm_spec() -> dict[str, dict[str, Any]]:
         "vcpus": {"type": "int"},
         "memory": {"type": "str"},
         "disk_size": {"type": "str"},
+        "disks": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "name": {"type": "str", "required": True},
+                "state": {
+                    "type": "str",
+                    "choices": ["present", "absent"],
+                    "default": "present",
+                },
+                "size": {"type": "str"},
+                "pool": {"type": "str"},
+                "bus": {"type": "str", "choices": [each.value for each in Bus]},
+                "cache": {"type": "str", "choices": [each.value for each in Cache]},
+                "discard": {"type": "str", "choices": [each.value for each in Discard]},
+                "serial": {"type": "str"},
+                "keep": {"type": "bool", "default": False},
+            },
+        },
+        "cdrom": {
+            "type": "dict",
+            "options": {
+                "path": {"type": "str"},
+                "pool": {"type": "str"},
+                "volume": {"type": "str"},
+                "state": {
+                    "type": "str",
+                    "choices": ["present", "absent"],
+                    "default": "present",
+                },
+            },
+        },
+        "boot_order": {
+            "type": "list",
+            "elements": "str",
+            "choices": [each.value for each in BootDevice],
+        },
         "interfaces": {
             "type": "list",
             "elements": "dict",
@@ -121,6 +160,14 @@ def warn(module: Any, targets: Sequence[Target]) -> None:
         module.warn(one_line(text))
 
 
+def _disk(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a disk that the options describe, as verbs.hardware.disks has it."""
+    size = said["size"]
+    told = {key: value for key, value in said.items() if key not in ("size", "state")}
+    size_mib = None if size is None else sizes.mib(size, f"size of disk {said['name']}")
+    return {**told, "size_mib": size_mib, "present": said["state"] == "present"}
+
+
 def wanted(name: str | None, *said: Mapping[str, Any]) -> Wanted:
     """Return the vm that parameters of ``vm_spec`` describe; the first that says something counts.
 
@@ -134,4 +181,9 @@ def wanted(name: str | None, *said: Mapping[str, Any]) -> Wanted:
     for option in ("memory", "disk_size"):
         size = merged.pop(option)
         merged[f"{option}_mib"] = None if size is None else sizes.mib(size, option)
+    merged["disks"] = [_disk(each) for each in merged["disks"] or ()]
+    if merged["cdrom"] is not None:
+        said = dict(merged["cdrom"])
+        is_in = said.pop("state") == "present"
+        merged["cdrom"] = {**said, "present": is_in}
     return want(name or "", Presence(merged.pop("state")), **merged)

@@ -139,6 +139,12 @@ images:
           source: /var/lib/libvirt/images/debian12.qcow2
           capacity_bytes: 1073741824
           allocation_bytes: 398458880
+          name: null
+          pool: null
+          bus: virtio
+          serial: null
+          cache: null
+          discard: null
       tags: []
       report_age_s: null
   contains:
@@ -326,6 +332,30 @@ images:
         allocation_bytes:
           description: What it takes in the storage, without what it builds upon.
           type: int
+          returned: always
+        name:
+          description: Of one that is the vm's own, the name that it was added by, or its target.
+          type: str
+          returned: always
+        pool:
+          description: The storage pool of one that is the vm's own.
+          type: str
+          returned: always
+        bus:
+          description: How the guest sees it, in libvirt's words.
+          type: str
+          returned: always
+        serial:
+          description: The serial number that the definition gives it.
+          type: str
+          returned: always
+        cache:
+          description: How the host caches it, if that is said.
+          type: str
+          returned: always
+        discard:
+          description: Whether what the guest discards is given back, if that is said.
+          type: str
           returned: always
     tags:
       description: Its tags.

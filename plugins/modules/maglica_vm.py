@@ -159,6 +159,35 @@ EXAMPLES = r"""
     stop_timeout: 60
     force: true
 
+- name: Give it more memory, by a restart if it can't have that while it runs
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    memory: 4GiB
+    allow_restart: true
+
+- name: Give it a disk, which its guest finds as /dev/disk/by-id/virtio-data
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    disks:
+      - name: data
+        size: 100GiB
+        discard: unmap
+
+- name: Take that away again, and keep what is on it
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    disks:
+      - name: data
+        state: absent
+        keep: true
+
+- name: Put a medium into its drive, to boot from it the next time
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    cdrom:
+      path: /srv/media/rescue.iso
+    boot_order: [cdrom, disk]
+
 - name: Shut it down, by force after a minute
   maglica.cloud.maglica_vm:
     name: vm2.example.jp
@@ -240,6 +269,14 @@ vm:
         source: /var/lib/libvirt/images/vm0.example.jp.vda.5e0c9b1e.qcow2
         capacity_bytes: 2147483648
         allocation_bytes: null
+        name: vda
+        pool: default
+        bus: virtio
+        serial: null
+        cache: null
+        discard: null
+    boot_order: [disk]
+    kept_disks: []
     tags: []
     autostart: false
     description: null
@@ -363,6 +400,16 @@ vm:
           sizes that they have now.
       type: list
       elements: dict
+      returned: always
+    boot_order:
+      description: From what it boots at its next start.
+      type: list
+      elements: str
+      returned: always
+    kept_disks:
+      description: The names of disks that are its own, and not attached.
+      type: list
+      elements: str
       returned: always
     foreign_disks:
       description:

@@ -93,6 +93,14 @@ vms:
           source: /var/lib/libvirt/images/vm0.example.jp.vda.5e0c9b1e.qcow2
           capacity_bytes: 1073741824
           allocation_bytes: 2097152
+          name: vda
+          pool: default
+          bus: virtio
+          serial: null
+          cache: null
+          discard: null
+      boot_order: [disk]
+      kept_disks: []
       tags: []
       autostart: false
       description: null
@@ -223,8 +231,42 @@ vms:
           description: What it takes in the storage, without what it builds upon.
           type: int
           returned: always
+        name:
+          description: Of one that is the vm's own, the name that it was added by, or its target.
+          type: str
+          returned: always
+        pool:
+          description: The storage pool of one that is the vm's own.
+          type: str
+          returned: always
+        bus:
+          description: How the guest sees it, in libvirt's words.
+          type: str
+          returned: always
+        serial:
+          description: The serial number that the definition gives it.
+          type: str
+          returned: always
+        cache:
+          description: How the host caches it, if that is said.
+          type: str
+          returned: always
+        discard:
+          description: Whether what the guest discards is given back, if that is said.
+          type: str
+          returned: always
     tags:
       description: Its tags.
+      type: list
+      elements: str
+      returned: always
+    boot_order:
+      description: From what it boots at its next start.
+      type: list
+      elements: str
+      returned: always
+    kept_disks:
+      description: The names of disks that are its own, and not attached.
       type: list
       elements: str
       returned: always

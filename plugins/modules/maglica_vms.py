@@ -122,6 +122,68 @@ options:
       disk_size:
         description: As O(disk_size), for this vm.
         type: str
+      disks:
+        description: As O(disks), for this vm; nothing of O(disks) counts then.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description: As O(disks[].name), for this vm.
+            type: str
+            required: true
+          state:
+            description: As O(disks[].state), for this vm.
+            type: str
+            choices: [present, absent]
+            default: present
+          size:
+            description: As O(disks[].size), for this vm.
+            type: str
+          pool:
+            description: As O(disks[].pool), for this vm.
+            type: str
+          bus:
+            description: As O(disks[].bus), for this vm.
+            type: str
+            choices: [virtio, scsi, sata]
+          cache:
+            description: As O(disks[].cache), for this vm.
+            type: str
+            choices: [none, writeback, writethrough, directsync, unsafe]
+          discard:
+            description: As O(disks[].discard), for this vm.
+            type: str
+            choices: [unmap, ignore]
+          serial:
+            description: As O(disks[].serial), for this vm.
+            type: str
+          keep:
+            description: As O(disks[].keep), for this vm.
+            type: bool
+            default: false
+      cdrom:
+        description: As O(cdrom), for this vm; nothing of O(cdrom) counts then.
+        type: dict
+        suboptions:
+          path:
+            description: As O(cdrom.path), for this vm.
+            type: str
+          pool:
+            description: As O(cdrom.pool), for this vm.
+            type: str
+          volume:
+            description: As O(cdrom.volume), for this vm.
+            type: str
+          state:
+            description: As O(cdrom.state), for this vm.
+            type: str
+            choices: [present, absent]
+            default: present
+      boot_order:
+        description: As O(boot_order), for this vm.
+        type: list
+        elements: str
+        choices: [disk, cdrom, network]
       interfaces:
         description: As O(interfaces), for this vm.
         type: list
@@ -390,6 +452,14 @@ vms:
           source: /var/lib/libvirt/images/web01.example.jp.vda.5e0c9b1e.qcow2
           capacity_bytes: 2147483648
           allocation_bytes: null
+          name: vda
+          pool: default
+          bus: virtio
+          serial: null
+          cache: null
+          discard: null
+      boot_order: [disk]
+      kept_disks: []
       tags: []
       autostart: false
       description: null
@@ -530,6 +600,16 @@ vms:
           sizes that they have now.
       type: list
       elements: dict
+      returned: always
+    boot_order:
+      description: From what it boots at its next start.
+      type: list
+      elements: str
+      returned: always
+    kept_disks:
+      description: The names of disks that are its own, and not attached.
+      type: list
+      elements: str
       returned: always
     foreign_disks:
       description:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
@@ -19,6 +20,7 @@ from maglica.libvirtd import local
 from maglica.model.request import CloneMode, Request, State
 from maglica.verbs import table
 from maglica.verbs.clone import CloneSpec
+from maglica.verbs.hardware.disks import NewDisk
 from maglica.verbs.set import SetSpec
 from maglica.verbs.verb import OnVm
 
@@ -98,10 +100,11 @@ class Foreign(DomainHands):
         uuids = {vm.uuid: vm for vm in known}
         return uuids.get(spec.uuid) if isinstance(spec, OnVm) else None
 
-    def _ask(self, kind: str, number: int, kill: int) -> None:
+    def _ask(self, kind: str, number: int, kill: int, **fields: Any) -> None:
         world = self.world
         vm = list(world.vms.values())[number % len(world.vms)]
-        request = world.request(table.named(kind).spec(name=vm.name, uuid=vm.uuid, host=HOST))
+        pinned = {"name": vm.name, "uuid": vm.uuid, "host": HOST}
+        request = world.request(table.named(kind).spec(**pinned, **fields))
         before = set(world.files())
         world.kill_in = kill
         is_protected = self._is_protected(vm)
@@ -138,6 +141,21 @@ class Foreign(DomainHands):
     @rule(number=choices, kill=KILLS)
     def flatten(self, number: int, kill: int) -> None:
         self._ask("flatten", number, kill)
+
+    @precondition(lambda self: self.world is not None and self.world.vms)
+    @rule(number=choices, pool=st.one_of(st.none(), pools), kill=KILLS)
+    def add_disk(self, number: int, pool: str | None, kill: int) -> None:
+        self._ask("add_disk", number, kill, disk=NewDisk("data", 1, pool=pool))
+
+    @precondition(lambda self: self.world is not None and self.world.vms)
+    @rule(number=choices, disk=st.sampled_from(["data", "vda"]), kill=KILLS)
+    def grow_disk(self, number: int, disk: str, kill: int) -> None:
+        self._ask("grow_disk", number, kill, disk=disk, size_mib=8)
+
+    @precondition(lambda self: self.world is not None and self.world.vms)
+    @rule(number=choices, disk=st.sampled_from(["data", "vda"]), keep=st.booleans(), kill=KILLS)
+    def detach_disk(self, number: int, disk: str, keep: bool, kill: int) -> None:
+        self._ask("detach_disk", number, kill, disk=disk, keep=keep)
 
     @rule(kind=st.sampled_from(["prepare", "release"]), kill=KILLS)
     def about_the_image(self, kind: str, kill: int) -> None:

@@ -15,6 +15,7 @@ import uuid as uuids
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from .fake_hardware import Hardware
 from .fake_storage import (
     VIR_ERR_NO_STORAGE_POOL,
     VIR_ERR_NO_STORAGE_VOL,
@@ -46,6 +47,8 @@ VIR_DOMAIN_XML_SECURE = 1
 VIR_DOMAIN_XML_INACTIVE = 2
 VIR_DOMAIN_AFFECT_LIVE = 1
 VIR_DOMAIN_AFFECT_CONFIG = 2
+VIR_DOMAIN_BLOCK_RESIZE_BYTES = 1
+VIR_DOMAIN_DEVICE_MODIFY_FORCE = 4
 VIR_DOMAIN_DEFINE_VALIDATE = 1
 VIR_DOMAIN_METADATA_DESCRIPTION = 0
 VIR_DOMAIN_METADATA_ELEMENT = 2
@@ -151,7 +154,7 @@ class Connection:
         raise libvirtError(f"no storage pool '{name}'", VIR_ERR_NO_STORAGE_POOL)
 
 
-class Domain:
+class Domain(Hardware):
     """A persistent domain (virDomain)."""
 
     def __init__(self, connection: Connection, xml: str) -> None:
@@ -168,6 +171,8 @@ class Domain:
         # What it runs with, where that is not what it is defined as.
         self.live: str | None = None
         self.obeys = True
+        # What a guest that runs sees of its disks, in bytes.
+        self.sizes: dict[str, int] = {}
         self.runs = 0
         self.saved = False
         # What its guest does while it is active.
@@ -260,7 +265,7 @@ class Domain:
         if not self.persistent:
             self._connection.domains.remove(self)
 
-    def metadata(self, kind: int, uri: str) -> str:
+    def metadata(self, kind: int, uri: str, flags: int = 0) -> str:
         (where,) = ET.fromstring(self.xml).iterfind("metadata")
         element = next(each for each in where if each.tag.startswith(f"{{{uri}}}"))
         for each in element.iter():
@@ -271,8 +276,8 @@ class Domain:
         self, kind: int, text: str | None, key: str | None, uri: str | None, flags: int
     ) -> None:
         self._connection.called("setMetadata")
-        root = ET.fromstring(self.xml)
         if kind == VIR_DOMAIN_METADATA_DESCRIPTION:
+            root = ET.fromstring(self.xml)
             for old in root.findall("description"):
                 root.remove(old)
             if text:
@@ -282,26 +287,16 @@ class Domain:
         element = ET.fromstring(text or "")
         for each in element.iter():
             each.tag = f"{{{uri}}}{each.tag}"
-        (where,) = root.iterfind("metadata")
-        for old in where.findall(element.tag):
-            where.remove(old)
-        where.append(element)
-        self.xml = ET.tostring(root, encoding="unicode")
 
-    def setVcpusFlags(self, count: int, flags: int) -> None:  # noqa: N802
-        self._connection.called("setVcpusFlags")
-        self._set_live("vcpu", lambda each: each.set("current", str(count)))
+        def change(root: ET.Element) -> None:
+            (where,) = root.iterfind("metadata")
+            for old in where.findall(element.tag):
+                where.remove(old)
+            where.append(element)
 
-    def setMemoryFlags(self, kib: int, flags: int) -> None:  # noqa: N802
-        """Have a guest whose balloon driver listens that memory at once."""
-        self._connection.called("setMemoryFlags")
-        if self.obeys:
-            self._set_live("currentMemory", lambda each: _state(each, kib))
-
-    def _set_live(self, tag: str, change) -> None:
-        root = ET.fromstring(self.live or self.xml)
-        change(root.find(tag))
-        self.live = ET.tostring(root, encoding="unicode")
+        self._edit(VIR_DOMAIN_AFFECT_CONFIG, change)
+        if self.live is not None:
+            self._edit(VIR_DOMAIN_AFFECT_LIVE, change)
 
     def listAllSnapshots(self, flags: int = 0) -> list[object]:  # noqa: N802
         return self.snapshots
@@ -313,8 +308,3 @@ class Domain:
         self._connection.called("undefineFlags")
         self.undefined_with = flags
         self._connection.domains.remove(self)
-
-
-def _state(memory: ET.Element, kib: int) -> None:
-    memory.set("unit", "KiB")
-    memory.text = str(kib)

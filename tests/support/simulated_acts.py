@@ -77,6 +77,8 @@ def _resized(domain: Any, spec: Any) -> definition.Definition:
         size.set_memory(root, spec.memory_mib)
     xml = ET.tostring(root, encoding="unicode")
     domain.connect().defineXML(xml)
+    if spec.allow_restart and domain.isActive():
+        _restart(domain)
     return definition.describe(xml)
 
 

@@ -10,13 +10,17 @@ import ipaddress
 from typing import Any
 
 from hypothesis import strategies as st
-from maglica.model import request
+from maglica.model import names, request
 from maglica.model.image import Firmware
 from maglica.model.moment import Moment
 from maglica.model.vm import Disk, Domain, Interface
 from maglica.verbs import table
 from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.clone import CloneSpec
+from maglica.verbs.hardware.add_disk import AddDiskSpec
+from maglica.verbs.hardware.disks import Bus, Cache, Discard, NewDisk
+from maglica.verbs.hardware.set_boot_order import BootDevice
+from maglica.verbs.hardware.set_cdrom import Medium
 from maglica.verbs.verb import Verb
 
 uuids = st.uuids().map(str)
@@ -151,8 +155,27 @@ add_image_specs = st.builds(
     lambda spec, where: dataclasses.replace(spec, **where), add_image_specs, _where_from
 )
 # The fields that single verbs have beside those that say which vm is meant.
+disk_names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{3,19}", fullmatch=True).filter(
+    lambda name: not names.is_disk_target(name)
+)
+new_disks = st.builds(
+    NewDisk,
+    name=disk_names,
+    size_mib=st.integers(1, 64 << 20),
+    pool=maybe(object_names),
+    bus=members(Bus),
+    cache=maybe(members(Cache)),
+    discard=maybe(members(Discard)),
+    serial=maybe(disk_names),
+)
+mediums = st.sampled_from([Medium("/srv/a.iso"), Medium(None, "isos", "a.iso")])
 _own_fields = {
+    "disk": disk_names,
     "allow_restart": st.booleans(),
+    "keep": st.booleans(),
+    "medium": maybe(mediums),
+    "boot_order": st.lists(members(BootDevice), max_size=3).map(tuple),
+    "size_mib": st.integers(1, 64 << 20),
     "force": st.booleans(),
     "stop_timeout": st.integers(0, 86400),
     "vcpus": maybe(vcpus),
@@ -173,6 +196,8 @@ def specs_of(verb: Verb) -> st.SearchStrategy[Any]:
         return add_image_specs
     known = {"name": domain_names, "image": object_names, "uuid": uuids, "host": object_names}
     known.update(_own_fields)
+    if verb.spec is AddDiskSpec:
+        known["disk"] = new_disks
     return st.builds(
         verb.spec, **{each.name: known[each.name] for each in dataclasses.fields(verb.spec)}
     )
@@ -193,6 +218,12 @@ disks = st.builds(
     source=maybe(texts(1000)),
     capacity_bytes=maybe(byte_counts),
     allocation_bytes=maybe(byte_counts),
+    name=maybe(texts(40)),
+    pool=maybe(texts(200)),
+    bus=maybe(texts(40)),
+    serial=maybe(texts(200)),
+    cache=maybe(texts(40)),
+    discard=maybe(texts(40)),
 )
 vms = st.builds(
     Domain,
@@ -225,6 +256,8 @@ vms = st.builds(
     autostart=maybe(st.booleans()),
     description=maybe(texts(2000)),
     protected=st.booleans(),
+    kept_disks=tuples(texts(40)),
+    boot_order=tuples(texts(40)),
 )
 specs = st.one_of(*map(specs_of, table.VERBS))
 requests = st.builds(

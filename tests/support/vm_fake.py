@@ -19,9 +19,15 @@ from maglica.libvirtd.hosts import Unreachable
 from maglica.model import errors
 from maglica.model.plain import plain
 from maglica.model.request import Failure, HostStatus, Nic, Phase, Placement, Request, State
-from maglica.model.vm import Domain, Interface, vm_uuid
+from maglica.model.vm import Disk, Domain, Interface, vm_uuid
 from maglica.verbs import table
 from maglica.verbs.clone import CloneSpec
+from maglica.verbs.hardware import disks
+from maglica.verbs.hardware.add_disk import AddDiskSpec
+from maglica.verbs.hardware.detach_disk import DetachDiskSpec
+from maglica.verbs.hardware.grow_disk import GrowDiskSpec
+from maglica.verbs.hardware.set_boot_order import SetBootOrderSpec
+from maglica.verbs.hardware.set_cdrom import SetCdromSpec
 from maglica.wire import messages
 from support.vm_suite import HOSTS, IMAGE
 
@@ -226,6 +232,8 @@ class FakeCell:
             uuid=vm_uuid(request.id),
             interfaces=nics,
             tags=spec.tags,
+            disks=disks.all_promised(spec.disks, spec.cdrom),
+            boot_order=tuple(each.value for each in spec.boot_order),
             **sizes,
         )
         address = next((a for nic in nics for a in nic.addresses), None)
@@ -244,14 +252,10 @@ class FakeCell:
                 domain = replace(domain, running_vcpus=None, running_memory_mib=None)
                 domain = replace(domain, vcpus=sizes[0], memory_mib=sizes[1])
             domain = domain.sized(*sizes)
-        elif kind == "tag":
-            domain = replace(domain, tags=spec.tags)
         elif kind in ("adopt", "disown"):
             is_ours = kind == "adopt"
             theirs = not (is_ours or domain.active)
             domain = replace(domain, adopted=is_ours, is_image=theirs, tags=())
-        elif kind == "flatten":
-            domain = replace(domain, clone_mode="full", base=None)
         elif kind == "set":
             said = {name: getattr(spec, name) for name in SETTINGS}
             said = {name: value for name, value in said.items() if value is not None}
@@ -259,6 +263,8 @@ class FakeCell:
             domain = replace(domain, description=domain.description or None)
         elif kind == "pause":
             domain = replace(domain, active=True, state="paused")
+        elif kind in _ACTS:
+            domain = _ACTS[kind](domain, spec)
         else:
             active = kind in ("start", "restart")
             domain = replace(domain, active=active, state="running" if active else "stopped")
@@ -267,6 +273,45 @@ class FakeCell:
                 domain = domain.sized(domain.vcpus, domain.memory_mib)
         self.domains[key] = domain
         return domain
+
+
+def _add_disk(domain: Domain, spec: AddDiskSpec) -> Domain:
+    kept = tuple(name for name in domain.kept_disks if name != spec.disk.name)
+    return replace(domain, disks=(*domain.disks, disks.promised(spec.disk)), kept_disks=kept)
+
+
+def _grow_disk(domain: Domain, spec: GrowDiskSpec) -> Domain:
+    grown = (
+        replace(disk, capacity_bytes=spec.size_mib << 20) if disk.name == spec.disk else disk
+        for disk in domain.disks
+    )
+    return replace(domain, disks=tuple(grown))
+
+
+def _detach_disk(domain: Domain, spec: DetachDiskSpec) -> Domain:
+    left = tuple(disk for disk in domain.disks if disk.name != spec.disk)
+    return replace(domain, disks=left, kept_disks=(spec.disk,) if spec.keep else ())
+
+
+def _set_cdrom(domain: Domain, spec: SetCdromSpec) -> Domain:
+    left = tuple(disk for disk in domain.disks if disk.device != "cdrom")
+    source = spec.medium and spec.medium.source
+    return replace(domain, disks=(*left, Disk("sda", "cdrom", source=source)))
+
+
+def _set_boot_order(domain: Domain, spec: SetBootOrderSpec) -> Domain:
+    return replace(domain, boot_order=tuple(each.value for each in spec.boot_order))
+
+
+_ACTS: dict[str, Callable[[Domain, Any], Domain]] = {
+    "tag": lambda domain, spec: replace(domain, tags=spec.tags),
+    "flatten": lambda domain, _spec: replace(domain, clone_mode="full", base=None),
+    "add_disk": _add_disk,
+    "grow_disk": _grow_disk,
+    "detach_disk": _detach_disk,
+    "set_cdrom": _set_cdrom,
+    "set_boot_order": _set_boot_order,
+}
 
 
 def _nics(nics: Sequence[Nic] | None, seed: str) -> tuple[Interface, ...]:

@@ -14,8 +14,10 @@ from maglica.model import image as model_image
 from maglica.model import reported, request, vm, worker
 from maglica.model.errors import MessageInvalid
 from maglica.verbs import clone, table
+from maglica.verbs.hardware import disks, set_cdrom
 from maglica.wire import messages, records
 from support.protocol_document import CHAPTERS, rows, sections
+from support.protocol_samples import SAMPLES, TIME, UUID
 
 TABLES = {"asked": messages.ASKED, "answered": messages.ANSWERED, "published": messages.PUBLISHED}
 PARTS = {
@@ -24,8 +26,6 @@ PARTS = {
     "Replies": "answered",
     "Published": "published",
 }
-TIME = "2026-11-24T06:00:00.000000Z"
-UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 Field = tuple[str, str, str, str]
 Check = Callable[[Any], Any]
 
@@ -49,7 +49,14 @@ def _add_image(value: dict[str, Any]) -> Any:
     return table.named("add_image").record(whole, "p")
 
 
-LEAST = {"name": "a", "image": "b", "uuid": UUID, "host": "c"}
+def _medium(value: dict[str, Any]) -> Any:
+    """Check a medium; what a whole one has besides is added."""
+    is_volume = any(value.get(name) is not None for name in ("pool", "volume"))
+    other = {"pool": "a", "volume": "b"} if is_volume else {"path": "/a"}
+    return set_cdrom.medium({**other, **{k: v for k, v in value.items() if v is not None}}, "p")
+
+
+LEAST = {"name": "a", "image": "b", "uuid": UUID, "host": "c", "disk": "data", "size_mib": 1}
 
 
 SPECS = {verb.spec.__name__: verb.spec for verb in table.VERBS}
@@ -81,6 +88,10 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         )
         for verb in table.VERBS
     },
+    "AddDiskSpec": (
+        lambda value: table.named("add_disk").record(value, "p"),
+        {"name": "a", "uuid": UUID, "host": "b", "disk": {"name": "data"}},
+    ),
     "AddImageSpec": (_add_image, {"image": "a", "host": "b"}),
     "BaseSummary": (
         lambda value: records.base(value, "p"),
@@ -111,6 +122,8 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
             "versions": 1,
         },
     ),
+    "NewDisk": (lambda value: disks.new_disk(value, "p"), {"name": "data"}),
+    "Medium": (_medium, {}),
     "Nic": (lambda value: clone.nic(value, "p"), {}),
     "User": (lambda value: clone.user(value, "p"), {}),
     "Phase": (lambda value: records.phase(value, "p"), {"name": "a", "seconds": 1}),
@@ -220,7 +233,7 @@ def test_every_field_of_a_record_is_there(record: str) -> None:
         with pytest.raises(MessageInvalid, match=f"field '{name}' is missing"):
             check({key: value for key, value in least.items() if key != name})
     if record not in ("Addresses", "EntryError", "Held", "Submission", "Watched"):
-        places = (vm, request, reported, model_image, worker)
+        places = (vm, request, reported, model_image, worker, disks, set_cdrom)
         found = (getattr(place, record, None) for place in places)
         cls = SPECS.get(record) or next(filter(None, found))
         fields = dataclasses.fields(cls)
@@ -297,43 +310,6 @@ def _probe(check: Check, form: str) -> None:
         assert re.match(r"\*\w+\*|spec of that kind", whole), form
         if "spec of" not in form:
             refused("x")
-
-
-SAMPLES: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "bool": (True, (0, "true")),
-    "uuid": (UUID, (UUID.upper(), UUID[1:], UUID + "\n")),
-    "name": ("a.b:c", ("a/b", "-a", "", "a" * 201)),
-    "vm name": ("My VM_1 (ü)", ("a/b", " a", "a ", "", "a\n", "a" * 201)),
-    "host name": ("a.b", ("A", "a_b", "a.1", "a" * 65, "localhost")),
-    "address": ("192.0.2.7", ("192.0.2.7/24", "fe80::1%eth0")),
-    "address/prefix": ("192.0.2.7/24", ("192.0.2.7", "fe80::1%eth0/64")),
-    "host key": (f"ssh-ed25519 {'A' * 68}", ("ssh-ed25519", f"ssh-ed25519 {'A' * 68} me")),
-    "ssh key": ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5", ("ssh-ed25519",)),
-    "tag": ("role:web", ("-a", "a b", "", "a" * 64)),
-    "mac": ("52:54:00:AB:cd:56", ("53:54:00:12:34:56", "52:54:00:AB:CD:EG")),
-    "user name": ("www-data", ("Root", "a b", "1a", "", "a" * 33, "a:b")),
-    "sudo rule": ("ALL=(ALL) NOPASSWD:ALL", ("ALL\n#include x", "ALL \\", "@include x", "")),
-    "shell": ("/bin/bash", ("bash", "/bin/a b", "/a:b", "/a\n")),
-    "user data": ("#cloud-config\n", ("packages: [vim]", "#!\x00", "#!" + "x" * 65536)),
-    "`auto`, `cloud-init`, `offline` or `none`": ("auto", ("cloud_init",)),
-    "hash": ("$6$salt$0123456789", ("secret",)),
-    "code": ("a_b", ("A", "")),
-    "feature": ("a_2", ("A", "", "2a")),
-    "kind": ("clone", ("format",)),
-    "state": ("done", ("open",)),
-    "web address": (
-        "https://example.com/a",
-        ("a", "ftp://example.com/a", "https://example.com/#a"),
-    ),
-    "path": ("/a", ("a", "/", "/a/../b", "/\n")),
-    "checksum": ("SHA256:" + "A" * 64, ("sha256:a", "md5:" + "a" * 32, "ftp://example.com/a")),
-    "string 65536": ("x" * 65536, ("x" * 65537,)),
-    "`linked` or `full`": ("full", ("copy",)),
-    "`qcow2` or `raw`": ("raw", ("vmdk",)),
-    "`bios` or `uefi`": ("uefi", ("efi",)),
-    "time": (TIME, ("2026-11-24T06:00:00Z", "2026-13-24T06:00:00.000000Z", "now")),
-    "number": (0.5, (-1, 1e11, True)),
-}
 
 
 def _number(text: str) -> int:

@@ -47,6 +47,8 @@ def test_every_field() -> None:
             format="qcow2",
             read_only=False,
             shared=False,
+            bus="virtio",
+            discard="unmap",
         ),
     )
 

@@ -11,6 +11,7 @@ from maglica.manage.wanted import want
 from maglica.model.errors import DiskSizeUnsupported
 from maglica.model.vm import Disk, Domain
 from maglica.verbs.clone import CloneSpec
+from maglica.verbs.hardware.grow_disk import GrowDiskSpec
 from maglica.verbs.table import Presence
 
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
@@ -56,11 +57,26 @@ def test_a_vm_that_has_it_is_left_alone(disks: tuple[Disk, ...], size: int | Non
 @pytest.mark.parametrize("state", [s for s in Presence if s is not Presence.ABSENT])
 def test_a_vm_with_another_one_is_an_error(state: Presence) -> None:
     text = (
-        "^the first disk of vm vm0.example.jp on host kvm0.example.jp has 2 GiB, not 20 GiB:"
-        " disk_size counts only when a vm is made; leave it out or say what is there$"
+        "^the first disk of vm vm0.example.jp on host kvm0.example.jp has 2 GiB, not 20 GiB, and is"
+        " not known to be its own: leave disk_size out or say what is there$"
     )
     with pytest.raises(DiskSizeUnsupported, match=text):
         planned(disk(2 * GIB), disk(20 * GIB, "vdb"), state=state)
+
+
+def test_a_smaller_one_of_its_own_grows_and_a_larger_one_is_an_error() -> None:
+    own = Disk("vda", capacity_bytes=2 * GIB, name="vda")
+    plan = planned(own)
+    assert plan.steps == (GrowDiskSpec(NAME, UUID, HOST, "vda", 20480),)
+    assert (plan.before["disk vda"], plan.after["disk vda"]) == (
+        {"size_mib": 2048},
+        {"size_mib": 20480},
+    )
+    # What is said of it among the disks counts more.
+    plan = planned(own, disks=[{"name": "vda", "size_mib": 30720}])
+    assert plan.steps == (GrowDiskSpec(NAME, UUID, HOST, "vda", 30720),)
+    with pytest.raises(DiskSizeUnsupported, match="has 40 GiB, and can't be made smaller, to 20"):
+        planned(Disk("vda", capacity_bytes=40 * GIB, name="vda"))
 
 
 def test_a_vm_with_another_one_can_be_removed() -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from maglica.model.errors import MessageInvalid
@@ -16,13 +17,13 @@ from maglica.verbs.start import START, StartSpec
 from maglica.verbs.verb import Interrupted, OnImage, OnVm, Verb
 
 UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
-LEAST = {"name": "a", "image": "b", "uuid": UUID, "host": "c"}
+LEAST = {"name": "a", "image": "b", "uuid": UUID, "host": "c", "disk": "data", "size_mib": 1}
 # What must stand beside the required fields.
-ALSO = {"add_image": {"path": "/a"}}
+ALSO = {"add_image": {"path": "/a"}, "add_disk": {"disk": {"name": "data"}}}
 each_verb = pytest.mark.parametrize("verb", table.VERBS, ids=lambda verb: verb.name)
 
 
-def required(verb: Verb) -> dict[str, str]:
+def required(verb: Verb) -> dict[str, Any]:
     """Return a spec with no more than it must have, as it stands in a message."""
     fields = dataclasses.fields(verb.spec)
     least = {f.name: LEAST[f.name] for f in fields if f.default is dataclasses.MISSING}

@@ -92,10 +92,13 @@ def of_verb(parser: argparse.ArgumentParser, option: Option) -> None:
     said: dict[str, Any] = {"help": option.what}
     if option.flag.startswith("-"):
         said["dest"] = option.field
+        said["required"] = option.is_needed
     if option.form == "switch":
         said["action"] = "store_true"
     elif option.form == "yes or no":
         said.update(action=argparse.BooleanOptionalAction, default=None)
+    elif option.form == "text":
+        said.update(type=given, metavar=option.metavar)
     elif option.form == "tags":
         said.update(nargs="*", metavar=option.metavar)
     else:

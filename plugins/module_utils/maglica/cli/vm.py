@@ -29,6 +29,7 @@ from .console import Cloud, Console, NotConfirmed
 from .follow import Follow
 from .host import domains, fleet, one_vm
 
+_RESTARTING = ("allow_restart", "force", "stop_timeout")
 _WHICH_HOST = "needed only when several hosts have a vm of that name"
 
 
@@ -44,7 +45,7 @@ def add_commands(group: options.Group) -> None:
     _clone_options(group.add(CLONE.name, clone, CLONE.help))
     for verb in table.VERBS:
         if verb.about == "vm" and not verb.makes_vm:
-            parser = group.add(verb.name, change, verb.help)
+            parser = group.add(verb.command, change, verb.help)
             parser.add_argument("name", metavar="NAME", help="the vm")
             options.host(parser, _WHICH_HOST)
             options.source(parser)
@@ -190,7 +191,8 @@ def clone(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
 
 def change(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     """Do what any verb is for with the one vm that is named, and must be there."""
-    verb = table.named(asked.command)
+    of_vms = (each for each in table.VERBS if each.about == "vm")
+    verb = next(each for each in of_vms if each.command == asked.command)
     said = {option.field: getattr(asked, option.field) for option in verb.options}
     what = [option for option in verb.options if not option.is_manner]
     if what and all(said[option.field] is None for option in what):
@@ -199,6 +201,9 @@ def change(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     if verb.ends_vm and not asked.force:
         _need_leave(cloud, asked, console)
     state = Presence(verb.state or Presence.PRESENT)
+    if verb.wants:
+        how = {field: said.pop(field) for field in _RESTARTING if field in said}
+        said = {**verb.wants(said), **how}
     wanted = want(asked.name, state, host=asked.host, **verb.wanted, **said)
     try:
         _bring(cloud, asked, console, [wanted])

@@ -96,6 +96,12 @@ class Pool(ABC):
         """
 
     @abstractmethod
+    def blank(self, connection: Any, volume: OwnVolume, size: int) -> None:
+        """Make a volume of a blank disk of ``size`` bytes, which takes no room until it is written
+        to. Raises NoRoom or StorageFailed.
+        """
+
+    @abstractmethod
     def overlay(self, connection: Any, volume: OwnVolume, base: Chain) -> None:
         """Make a volume that builds upon a base's disk. Raises NoRoom or StorageFailed."""
 

@@ -107,6 +107,9 @@ class FilePool(Pool):
             failure = NoRoom if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed
             raise failure(f"{volume.path} can't be written: {error.strerror}") from error
 
+    def blank(self, connection: Any, volume: OwnVolume, size: int) -> None:
+        self.create(connection, volume, size)
+
     def overlay(self, connection: Any, volume: OwnVolume, base: Chain) -> None:
         self.create(connection, volume, base[0].size, base[0])
 

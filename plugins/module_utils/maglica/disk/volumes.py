@@ -3,8 +3,9 @@
 """Volumes that Maglica makes: their names, and where they are now.
 
 A vm's are named NAME.TARGET.UUID8 by the vm's name, the disk's target and the first eight digits of
-the domain's UUID, and end as the kind of their pool has it for disks and for media. That tells
-people whose one may be; whose it is, the vm's metadata tells.
+the domain's UUID, or NAME.disk-DISK.UUID8 where DISK was added to it. They end as the kind of their
+pool has it for disks and for media. That tells people whose one may be; whose it is, the vm's
+metadata tells.
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ from . import pools
 from .chain import Chain
 
 _TARGET = re.compile(r"[a-z0-9]{1,16}")
+# What stands in its place in the names of volumes of disks that were added, before the disk's name.
+_FURTHER = "disk-"
 _SUFFIX = "|".join(sorted({re.escape(kind.SUFFIX) for kind in pools.KINDS.values()}))
 _OF_IMAGE = re.compile(rf"maglica-image\.[^.]+\.([0-9a-f]{{8}})\.[^.]+(?:{_SUFFIX})")
 _MEDIA = tuple(sorted({kind.MEDIUM_SUFFIX for kind in pools.KINDS.values()}))
 _ANY_SUFFIX = "|".join((_SUFFIX, *map(re.escape, _MEDIA)))
-_OF_VM = re.compile(rf".+\.[a-z0-9]{{1,16}}\.([0-9a-f]{{8}})(?:{_ANY_SUFFIX})")
+_PLACE = rf"(?:[a-z0-9]{{1,16}}|{_FURTHER}[A-Za-z0-9_-]{{1,20}})"
+_OF_VM = re.compile(rf".+\.{_PLACE}\.([0-9a-f]{{8}})(?:{_ANY_SUFFIX})")
 _OF_BASE = re.compile(rf"maglica-base\.[^.]+\.([0-9a-f]{{8}})\.[^.]+(?:{_SUFFIX})")
 _OTHERS = re.compile(r"maglica-[a-z]+\..+")
 
@@ -38,6 +42,11 @@ _OTHERS = re.compile(r"maglica-[a-z]+\..+")
 def of_vm(vm: str, target: str, uuid: str) -> str:
     """Return how the name of a vm's volume for the disk ``target`` (vda …) begins."""
     return f"{file_stem(vm)}.{_checked(target)}.{uuid[:8]}"
+
+
+def of_disk(vm: str, name: str, uuid: str) -> str:
+    """Return how the name of the volume begins of a disk ``name`` that a vm has beside others."""
+    return f"{file_stem(vm)}.{_FURTHER}{name}.{uuid[:8]}"
 
 
 def of_base(version: str, base_id: str, target: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import string
 import xml.etree.ElementTree as ET
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from ..model.errors import ImageUnsupported
 
@@ -22,33 +22,69 @@ _MODELS = ("virtio-scsi", "virtio-transitional", "virtio-non-transitional")
 _UNITS = 256
 
 
-def free_target(root: ET.Element) -> str:
-    """Return the name (sda …) that a further drive of the domain can have."""
-    taken = {element.get("dev") for element in root.iterfind("devices/disk/target")}
+def free_target(root: ET.Element, prefix: str = "sd", *others: ET.Element) -> str:
+    """Return the name (sda …) that a further drive of the domain can have, in each definition."""
+    taken = {
+        element.get("dev")
+        for each in (root, *others)
+        for element in each.iterfind("devices/disk/target")
+    }
     letters = ("".join(each) for n in (1, 2) for each in _words(n))
-    return next(name for name in (f"sd{each}" for each in letters) if name not in taken)
+    return next(name for name in (f"{prefix}{each}" for each in letters) if name not in taken)
 
 
 def _words(length: int) -> Iterator[tuple[str, ...]]:
     return itertools.product(string.ascii_lowercase, repeat=length)
 
 
+def drive(root: ET.Element, own: Collection[str]) -> ET.Element | None:
+    """Return the first drive for CDs in which nothing of these is, which are the vm's own."""
+    for element in root.iterfind("devices/disk[@device='cdrom']"):
+        source = element.find("source")
+        if source is None or not set(own) & set(source.attrib.values()):
+            return element
+    return None
+
+
+def put(element: ET.Element, medium: Mapping[str, str]) -> None:
+    """Have a drive with a medium, the attributes of its source, or with none."""
+    for tag in ("source", "backingStore"):
+        for child in element.findall(tag):
+            element.remove(child)
+    element.set("type", "volume" if "pool" in medium else "file")
+    if medium:
+        target = element.find("target")
+        place = 0 if target is None else list(element).index(target)
+        element.insert(place, ET.Element("source", dict(medium)))
+
+
 def add(root: ET.Element, path: str) -> str:
     """Add a cdrom with the raw file ``path`` in it; return its target."""
+    target = free_target(root)
+    new(root, {"file": path})
+    return target
+
+
+def new(root: ET.Element, medium: Mapping[str, str]) -> list[ET.Element]:
+    """Add a drive with a medium, the attributes of its source, to a definition; return what was
+    added.
+    """
     devices = root.find("devices")
     if devices is None:
         raise ImageUnsupported("the definition has no <devices>")
+    before = set(map(id, devices))
     target = free_target(root)
-    controller, unit = _place(root, devices)
-    disk = ET.Element("disk", {"type": "file", "device": "cdrom"})
+    controller, unit = scsi_place(root, devices)
+    kind = "volume" if "pool" in medium else "file"
+    disk = ET.Element("disk", {"type": kind, "device": "cdrom"})
     ET.SubElement(disk, "driver", {"name": "qemu", "type": "raw"})
-    ET.SubElement(disk, "source", {"file": path})
+    ET.SubElement(disk, "source", dict(medium))
     ET.SubElement(disk, "target", {"dev": target, "bus": "scsi"})
     ET.SubElement(disk, "readonly")
     place = {"controller": str(controller), "bus": "0", "target": "0", "unit": str(unit)}
     ET.SubElement(disk, "address", {"type": "drive", **place})
     devices.append(disk)
-    return target
+    return [each for each in devices if id(each) not in before]
 
 
 def eject(root: ET.Element, targets: Collection[str]) -> None:
@@ -65,7 +101,7 @@ def eject(root: ET.Element, targets: Collection[str]) -> None:
                     element.remove(child)
 
 
-def _place(root: ET.Element, devices: ET.Element) -> tuple[int, int]:
+def scsi_place(root: ET.Element, devices: ET.Element) -> tuple[int, int]:
     """Return a controller's index and a free unit of it; add a controller where none has one."""
     used = set(_drives(root))
     controllers = {

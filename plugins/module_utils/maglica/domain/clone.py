@@ -17,10 +17,11 @@ from ..model.errors import ImageUnsupported
 from ..model.names import HOST_NAME_MAX, file_stem
 from ..model.request import CloneMode, Customize, Nic
 from ..model.text import told
-from . import cdrom, own_paths, size
+from . import boot, cdrom, disks, own_paths, size
 from . import metadata as domain_metadata
 from . import nics as domain_nics
 from .definition import describe_disk, nvram_of, parse, text
+from .disks import FurtherDisk
 from .obstacles import obstacles
 
 _LABEL_CHILDREN = ("label", "imagelabel")
@@ -50,6 +51,8 @@ class ClonePlan:
     is a medium for cloud-init, ``image_seeds`` are the targets of those that the image has.
     ``customize`` says how the clone is made a guest of its own, and why so. ``asked`` are words for
     what was asked for. ``description`` is the image's when None.
+    ``further`` are disks that the image has not, by their names, ``medium`` is the source of one
+    for its drive. ``boot_order`` is the image's where it is empty.
     """
 
     name: str
@@ -73,6 +76,9 @@ class ClonePlan:
     asked: Sequence[str] = ()
     description: str | None = None
     protected: bool = False
+    further: Mapping[str, tuple[FurtherDisk, DiskSource]] = field(default_factory=dict)
+    medium: Mapping[str, str] = field(default_factory=dict)
+    boot_order: Sequence[str] = ()
 
 
 def are_own(interfaces: Sequence[Nic] | None) -> bool:
@@ -119,6 +125,11 @@ def clone(xml: str, plan: ClonePlan) -> str:
         size.set_memory(root, plan.memory_mib)
     _nvram(root, plan)
     _own_files(root, own)
+    _further(root, plan.further)
+    if plan.medium:
+        _insert(root, plan)
+    if plan.boot_order:
+        boot.set_order(root, plan.boot_order)
     # With a name alone, which a client chooses, it could be a file of others: auth.log.
     own_name = f"{file_stem(plan.name)[:HOST_NAME_MAX]}.{plan.uuid[:8]}"
     own_paths.rewrite(root, old_name, own_name)
@@ -202,6 +213,24 @@ def _own_files(root: ET.Element, disks: Mapping[str, DiskSource]) -> None:
             ET.SubElement(element, "maglica:volume", {"target": target, **size, **place})
         if nvram is not None:
             ET.SubElement(element, "maglica:nvram", {"path": nvram})
+
+
+def _further(root: ET.Element, further: Mapping[str, tuple[FurtherDisk, DiskSource]]) -> None:
+    for name, (disk, source) in further.items():
+        target = disks.target_of(disk.bus, root)
+        disks.add(root, disk, target)
+        for _metadata, element in domain_metadata.of_vm(root):
+            place = {"pool": source.pool, "name": source.name, "path": source.path}
+            said = {"disk": name, "target": target, "size": str(source.size or 0), **place}
+            ET.SubElement(element, "maglica:volume", said)
+
+
+def _insert(root: ET.Element, plan: ClonePlan) -> None:
+    drive = cdrom.drive(root, {plan.seed.path} if plan.seed else set())
+    if drive is None:
+        cdrom.new(root, plan.medium)
+    else:
+        cdrom.put(drive, plan.medium)
 
 
 def _static_addresses(root: ET.Element, nics: Sequence[Nic]) -> None:

@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 from ..model.errors import ImageUnsupported
 from ..model.vm import Interface
-from . import image_metadata, metadata
+from . import boot, image_metadata, metadata
 from .image_metadata import ImageRecord
 from .metadata import Made
 
@@ -77,6 +77,10 @@ class DefinedDisk:
     volume: str | None = None
     backings: tuple[DefinedBacking, ...] = ()
     standalone: bool = False
+    bus: str | None = None
+    serial: str | None = None
+    cache: str | None = None
+    discard: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ class Definition:
     title: str | None = None
     description: str | None = None
     image: ImageRecord | None = None
+    boot_order: tuple[str, ...] = ()
     max_vcpus: int = 0
     max_memory_mib: int = 0
 
@@ -164,6 +169,7 @@ def describe(xml: str) -> Definition:
         title=root.findtext("title"),
         description=root.findtext("description"),
         image=image,
+        boot_order=boot.order(root),
         max_vcpus=max_vcpus(root),
         max_memory_mib=memory_bytes(root, "memory") >> 20,
     )
@@ -290,6 +296,10 @@ def describe_disk(element: ET.Element) -> DefinedDisk:
         volume=None if source is None else source.get("volume"),
         backings=backings,
         standalone=standalone,
+        bus=None if target is None else target.get("bus"),
+        serial=element.findtext("serial"),
+        cache=None if driver is None else driver.get("cache"),
+        discard=None if driver is None else driver.get("discard"),
     )
 
 

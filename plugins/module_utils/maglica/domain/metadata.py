@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,7 +49,7 @@ class Made:
     """What Maglica wrote into the metadata of a vm that it made, or adopted.
 
     ``adopted``: others made it, and ``request`` is the one by which Maglica may run and change it.
-    It has no image then, and nothing of it is Maglica's own.
+    It has no image then, and nothing of it is Maglica's own but the disks that were added.
     ``image_version`` is the version of the image that it has a clone of, empty for a vm of before
     that was recorded. ``base`` is the id of the base that a linked vm builds upon. ``tags`` are
     sorted. ``addresses`` are pairs of a MAC address and a static address of that interface, with
@@ -59,6 +59,8 @@ class Made:
     of its volumes when they were made, in bytes, by the disks' targets. ``customize`` is the way in
     which it was made a guest of its own, with the reason. ``asked`` are words for what was asked
     for when it was made: see verbs/clone.py. ``protected``: no data of it is destroyed.
+    ``disk_names`` are those of disks that were added, by the paths of their volumes; ``kept`` are
+    the volumes of those that were detached since, which are not removed with the vm.
     """
 
     image: str
@@ -79,6 +81,15 @@ class Made:
     asked: tuple[str, ...] = ()
     adopted: bool = False
     protected: bool = False
+    disk_names: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, OwnVolume] = field(default_factory=dict)
+
+    @property
+    def disks(self) -> dict[str, OwnVolume]:
+        """The vm's own volumes by the disks' names: those that it was made with have none but
+        their target.
+        """
+        return {self.disk_names.get(each.path, each.target): each for each in self.volumes}
 
 
 def made(root: ET.Element, uuid: str) -> Made | None:
@@ -105,26 +116,39 @@ def made(root: ET.Element, uuid: str) -> Made | None:
                 for child in children(element, "address")
             ),
             tags=_tags(element),
-            volumes=tuple(map(volume_of, children(element, "volume"))),
             nvram=next((child.get("path") for child in children(element, "nvram")), None),
             ssh_host_keys=names.ssh_host_keys(
                 child.text or "" for child in children(element, "ssh_host_key")
             ),
-            sizes={
-                child.get("target", ""): int(child.get("size", ""))
-                for child in children(element, "volume")
-                if _BYTES.fullmatch(child.get("size", ""))
-            },
+            **_volumes(element, list(children(element, "volume"))),
         )
     return None
+
+
+def _volumes(element: ET.Element, own: Sequence[ET.Element]) -> dict[str, Any]:
+    """Return what is said of a vm's own volumes, and of those that it had."""
+    return {
+        "volumes": tuple(map(volume_of, own)),
+        "sizes": {
+            child.get("target", ""): int(child.get("size", ""))
+            for child in own
+            if _BYTES.fullmatch(child.get("size", ""))
+        },
+        "disk_names": {
+            child.get("path", ""): child.get("disk", "") for child in own if child.get("disk")
+        },
+        "kept": {child.get("disk", ""): volume_of(child) for child in children(element, "kept")},
+    }
 
 
 def _adopted(element: ET.Element, uuid: str) -> Made | None:
     """Return what is said of an adopted domain; None for a copy of one, with its metadata."""
     if element.get(ADOPTED) != uuid:
         return None
+    # Of all others Maglica has made none.
+    added = [child for child in children(element, "volume") if child.get("disk")]
     said = {**_asked_by(element), "tags": _tags(element), "protected": _is_protected(element)}
-    return Made(image="", clone_mode="", adopted=True, **said)
+    return Made(image="", clone_mode="", adopted=True, **said, **_volumes(element, added))
 
 
 def adoption(uuid: str, request: str, created: Moment, who: str) -> ET.Element:

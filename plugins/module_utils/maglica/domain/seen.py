@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..model import text
 from ..model.vm import Disk, Domain
 from .definition import Definition
+from .metadata import Made
 
 
 def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) -> Domain:
@@ -58,11 +59,21 @@ def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) 
         vcpus=found.vcpus,
         memory_mib=found.memory_mib,
         interfaces=found.interfaces,
-        disks=_disks(found, statistics, domain.active),
+        disks=(disks := _disks(found, statistics, domain.active)),
+        kept_disks=_kept(made, disks),
+        boot_order=found.boot_order,
         # Whoever may define domains has written it.
         description=text.note(found.description) if found.description else None,
         **origin,
     )
+
+
+def _kept(made: Made | None, disks: Sequence[Disk]) -> tuple[str, ...]:
+    """Return the names of a vm's further disks that are not attached."""
+    if made is None:
+        return ()
+    attached = {disk.name for disk in disks}
+    return tuple(sorted({*made.disk_names.values(), *made.kept} - attached))
 
 
 def number(statistics: Mapping[str, Any], key: str) -> int | None:
@@ -86,10 +97,26 @@ def _disks(found: Definition, statistics: Mapping[str, Any], active: bool) -> tu
             (number(statistics, prefix + "capacity"), number(statistics, prefix + held)),
         )
     known = found.made.sizes if found.made else {}
+    own = _own(found.made)
     return tuple(
         Disk(
             *(disk.target, disk.device, disk.format, disk.source),
             *sizes.get(disk.target, (known.get(disk.target), None)),
+            **own.get(disk.source, {}),
+            bus=disk.bus,
+            serial=disk.serial,
+            cache=disk.cache,
+            discard=disk.discard,
         )
         for disk in found.disks
     )
+
+
+def _own(made: Made | None) -> dict[str | None, dict[str, Any]]:
+    """Return name and pool of a vm's own disks by what a definition has as their source."""
+    named = made.disks.items() if made else ()
+    return {
+        source: {"name": name, "pool": each.pool}
+        for name, each in named
+        for source in (each.path, f"{each.pool}/{each.name}")
+    }

@@ -16,7 +16,7 @@ from ..model.vm import Disk, Domain, Interface
 from .snapshot import AskedHost, Snapshot
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
-VERSION = 9
+VERSION = 10
 
 
 def dump(snapshot: Snapshot) -> dict[str, Any]:

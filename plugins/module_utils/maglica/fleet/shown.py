@@ -43,6 +43,8 @@ def vm(domain: Domain) -> dict[str, Any]:
         "autostart": domain.autostart,
         "description": domain.description,
         "protected": domain.protected,
+        "kept_disks": list(domain.kept_disks),
+        "boot_order": list(domain.boot_order),
         "report_age_s": _age(domain.reported),
     }
 
@@ -156,6 +158,12 @@ def _disk(disk: Disk) -> dict[str, Any]:
         "source": disk.source,
         "capacity_bytes": disk.capacity_bytes,
         "allocation_bytes": disk.allocation_bytes,
+        "name": disk.name,
+        "pool": disk.pool,
+        "bus": disk.bus,
+        "serial": disk.serial,
+        "cache": disk.cache,
+        "discard": disk.discard,
     }
 
 

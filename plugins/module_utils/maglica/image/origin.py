@@ -37,7 +37,7 @@ class Origin:
                 raise NameInvalid(f"{self.shown} needs a checksum: sha256:…, or a file of sums")
             if isinstance(self.checksum, SumsFile) and not self.file_name:
                 raise NameInvalid(f"{self.shown} names no file that a file of sums could list")
-        elif not _is_path(self.path or ""):
+        elif not is_path(self.path or ""):
             raise NameInvalid(f"{(self.path or '')[:100]!r} is not an absolute path of a file")
         if self.format is not None and self.format not in FORMATS:
             raise NameInvalid(f"{self.format[:20]!r} is none of {', '.join(FORMATS)}")
@@ -55,7 +55,8 @@ class Origin:
         return urls.file_name(self.url)
 
 
-def _is_path(text: str) -> bool:
+def is_path(text: str) -> bool:
+    """Tell whether a text is an absolute path of a file."""
     path = PurePosixPath(text)
     is_plain = path.is_absolute() and bool(path.name) and ".." not in path.parts
     return is_plain and can_be_shown(text) and len(text.encode()) < 4096

@@ -50,12 +50,15 @@ def _said(spec: CloneSpec) -> list[str]:
 
 
 def check_disk_size(wanted: Wanted, existing: Domain) -> None:
-    """Raise DiskSizeUnsupported for a vm whose first own disk is known to have another size."""
+    """Raise DiskSizeUnsupported for a vm whose first disk, which is not known to be its own, is
+    known to have another size.
+    """
     known = (disk.capacity_bytes for disk in existing.disks if disk.capacity_bytes is not None)
     size = next(known, None)
-    if wanted.clone.disk_size and size not in (None, wanted.clone.disk_size):
+    is_own = any(disk.name for disk in existing.disks[:1])
+    if wanted.clone.disk_size and size not in (None, wanted.clone.disk_size) and not is_own:
         raise DiskSizeUnsupported(
             f"the first disk of vm {existing.name} on host {existing.host} has {shown(size or 0)},"
-            f" not {shown(wanted.clone.disk_size)}: disk_size counts only when a vm is made; leave"
-            " it out or say what is there"
+            f" not {shown(wanted.clone.disk_size)}, and is not known to be its own: leave disk_size"
+            " out or say what is there"
         )

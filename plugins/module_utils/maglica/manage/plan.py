@@ -24,6 +24,7 @@ from ..model.request import CloneMode, Customize, Request, Spec
 from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.clone import CloneSpec, marks
+from ..verbs.hardware.disks import check_all_new
 from ..verbs.remove import RemoveSpec, not_ours
 from ..verbs.table import Presence
 from ..verbs.verb import Change, Leaves, Verb
@@ -278,6 +279,7 @@ def _promised(pending: Request) -> Domain:
         autostart=spec.autostart,
         description=spec.description,
         protected=spec.protected,
+        **written.hardware(spec),
     )
 
 
@@ -309,6 +311,7 @@ def _make(wanted: Wanted, found: Found) -> Plan:
         "protected": spec.protected or None,
         **written.of(spec),
     }
+    check_all_new(wanted.disks)
     known = {name: value for name, value in after.items() if value is not None}
     return Plan(steps=(spec,), before={"state": "absent"}, after=known)
 
@@ -316,12 +319,10 @@ def _make(wanted: Wanted, found: Found) -> Plan:
 def _adjust(wanted: Wanted, existing: Domain) -> Plan:
     """Plan for a vm that is there: each verb tells whether it is needed."""
     kept.check_disk_size(wanted, existing)
-    before = _view(existing)
-    after = dict(before)
+    before, after = _view(existing), _view(existing)
     changes: list[Change] = []
     for verb in table.VERBS:
-        change = verb.change(wanted, existing) if verb.change else None
-        if change is not None:
+        for change in verb.changes(wanted, existing):
             changes.insert(0 if change.first else len(changes), change)
             before.update(change.before)
             after.update(change.after)

@@ -13,6 +13,11 @@ from ..model.errors import HostUnknown, MessageInvalid, NameInvalid, NameTaken
 from ..model.plain import plain
 from ..model.request import CloneMode, Customize, Nic
 from ..verbs.clone import CLONE, CloneSpec
+from ..verbs.hardware import disks as disk_verbs
+from ..verbs.hardware import set_boot_order, set_cdrom
+from ..verbs.hardware.disks import WantedDisk
+from ..verbs.hardware.set_boot_order import BootDevice
+from ..verbs.hardware.set_cdrom import WantedMedium
 from ..verbs.table import Presence
 from ..verbs.verb import ENDING, Verb
 
@@ -32,7 +37,8 @@ class Wanted:
     ``clone_mode`` is None where it is not said, though a new vm is linked then.
     ``tags`` are all that it shall have; None: those that it has. ``stop_timeout`` is in seconds.
     ``new``: the vm must not be there yet. ``allow_restart``: one that runs is restarted for what it
-    can't have otherwise. ``adopt``: one that others made is taken over, or, if it is False, given
+    can't have otherwise. ``disks`` are those that are spoken of; all others stay as they are.
+    ``adopt``: one that others made is taken over, or, if it is False, given
     back. ``remove_foreign_disks``: one that was adopted is removed with its files. The last three
     are None where they are not said; an empty ``description`` is none.
     """
@@ -51,6 +57,9 @@ class Wanted:
     autostart: bool | None = None
     description: str | None = None
     protected: bool | None = None
+    disks: tuple[WantedDisk, ...] = ()
+    cdrom: WantedMedium | None = None
+    boot_order: tuple[BootDevice, ...] = ()
 
     @property
     def name(self) -> str:
@@ -87,6 +96,9 @@ def want(
     autostart: bool | None = None,
     description: str | None = None,
     protected: bool | None = None,
+    disks: Sequence[Any] = (),
+    cdrom: Any = None,
+    boot_order: Sequence[Any] | None = None,
     **clone: Any,
 ) -> Wanted:
     """Return what is wanted, of ``clone`` the fields of CloneSpec, also as plain data; what is None
@@ -106,7 +118,7 @@ def want(
     }
     if adopt is not None:
         _check_adoption(adopt, state, {"image": image, "tags": given, **noted, **said})
-    fields = {
+    fields: dict[str, Any] = {
         **said,
         "name": name,
         "image": _ANY if image is None else image,
@@ -121,6 +133,11 @@ def want(
     if makes_none and said.get("customize") != Customize.NONE:
         fields.setdefault("hostname", _ANY)
     try:
+        asked = disk_verbs.wanted(disks or ())
+        medium, order = set_cdrom.wanted(cdrom), set_boot_order.wanted(boot_order)
+        fields["cdrom"] = medium and medium.medium
+        fields["boot_order"] = order
+        fields["disks"] = disk_verbs.new_ones(asked) if image else ()
         spec: CloneSpec = CLONE.record(plain({**_DEFAULTS, **fields}), "")
         ENDING["stop_timeout"](stop_timeout, "stop_timeout")
     except MessageInvalid as error:
@@ -133,6 +150,7 @@ def want(
         raise NameInvalid(f"user: {in_vain}")
     mode = spec.clone_mode if "clone_mode" in said else None
     wanted = Wanted(spec, state, image, given, force, stop_timeout, new, mode, allow_restart)
+    wanted = replace(wanted, disks=asked, cdrom=medium, boot_order=order)
     wanted = replace(wanted, adopt=adopt, remove_foreign_disks=remove_foreign_disks)
     return replace(wanted, **noted)
 
@@ -163,7 +181,7 @@ def _in_options(text: str) -> str:
     """Return an error's text with the names that the options have, in the place of the fields'."""
     for field, option in _OPTION.items():
         text = text.replace(f"{field}:", f"{option}:")
-    return text
+    return text.replace(".size_mib:", ".size:")
 
 
 _DEFAULTS = plain(CloneSpec("", ""))

@@ -11,15 +11,21 @@ from ..model.errors import GuestUnsupported
 from ..model.plain import plain
 from ..model.request import Customize, HostStatus, Nic, User
 from ..verbs.clone import CloneSpec
+from ..verbs.hardware import add_disk, disks
 
 HIDDEN = "(hidden)"
 
 
 def of(spec: CloneSpec) -> dict[str, Any]:
-    """Return how the guest is to be customized, its interfaces and all that it is told, by the
-    options' names.
+    """Return how the guest is to be customized, its interfaces, its further disks and all that it
+    is told, by the options' names.
     """
     found: dict[str, Any] = {"customize": spec.customize.value}
+    found.update((f"disk {disk.name}", add_disk.shown(disk)) for disk in spec.disks)
+    if spec.cdrom is not None:
+        found["cdrom"] = spec.cdrom.source
+    if spec.boot_order:
+        found["boot_order"] = [each.value for each in spec.boot_order]
     if spec.interfaces is not None:
         found["interfaces"] = list(map(_without_nothing, spec.interfaces))
     if spec.customize is Customize.NONE:
@@ -32,6 +38,12 @@ def of(spec: CloneSpec) -> dict[str, Any]:
         "user_data": None if spec.user_data is None else HIDDEN,
     }
     return {**found, **{key: value for key, value in given.items() if value is not None}}
+
+
+def hardware(spec: CloneSpec) -> dict[str, Any]:
+    """Return the disks and the boot order of a new vm as far as they are known beforehand."""
+    order = tuple(each.value for each in spec.boot_order)
+    return {"disks": disks.all_promised(spec.disks, spec.cdrom), "boot_order": order}
 
 
 def way(spec: CloneSpec, host: str, status: HostStatus | None) -> dict[str, Any]:

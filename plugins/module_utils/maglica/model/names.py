@@ -28,6 +28,9 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # libvirt allows nearly anything as a domain's, pool's or network's name; these are the ones served.
 _OBJECT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,199}")
+# QEMU shows a guest so much of a virtio disk's serial; libvirt takes these characters in it.
+_DISK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,19}")
+_DISK_TARGET = re.compile(r"(?:[shv]|xv)d[a-z]{1,3}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:=+@/-]{0,62}")
 _MAC = re.compile(r"[0-9a-f][02468ace](?::[0-9a-f]{2}){5}")
 # Of a user or group in a guest, as useradd(8) of most systems takes it.
@@ -103,6 +106,21 @@ def object_name(name: str) -> str:
             " the first a letter, a digit or _"
         )
     return name
+
+
+def disk_name(name: str) -> str:
+    """Return ``name`` if it can be that of a vm's disk, by which its guest finds it, too."""
+    if not _DISK_NAME.fullmatch(name):
+        raise NameInvalid(
+            f"{name[:40]!r} is not a valid name or serial for a disk: 1 to 20 letters, digits, _"
+            " and -, the first a letter or a digit"
+        )
+    return name
+
+
+def is_disk_target(name: str) -> bool:
+    """Tell whether a disk is named by its place, as those are that a vm was made with."""
+    return _DISK_TARGET.fullmatch(name) is not None
 
 
 def tag(text: str) -> str:
@@ -222,6 +240,7 @@ FORMS: dict[Callable[[str], str], dict[str, Any]] = {
         "maxLength": DOMAIN_NAME_MAX,
     },
     object_name: {"pattern": whole(_OBJECT_NAME)},
+    disk_name: {"pattern": whole(_DISK_NAME)},
     tag: {"pattern": whole(_TAG)},
     mac: {"pattern": r"^[0-9A-Fa-f][02468ACEace](?::[0-9A-Fa-f]{2}){5}$(?!\n)"},
     address: {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},

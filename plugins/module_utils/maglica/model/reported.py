@@ -86,6 +86,8 @@ class ReportedDomain:
     autostart: bool | None = None
     description: str | None = None
     protected: bool = False
+    kept_disks: tuple[str, ...] = ()
+    boot_order: tuple[str, ...] = ()
     versions: tuple[ImageVersion, ...] = ()
     next_vcpus: int | None = None
     next_memory_mib: int | None = None

@@ -34,7 +34,9 @@ def vm_uuid(request_id: str) -> str:
 class Disk:
     """A disk of a domain; ``source`` is a path, a device, a volume or a URL as libvirt names it.
 
-    ``capacity_bytes`` is what the guest sees, ``allocation_bytes`` what the storage holds.
+    ``capacity_bytes`` is what the guest sees, ``allocation_bytes`` what the storage holds. ``name``
+    is that of one which is the vm's own, in ``pool``: the one that it was added by, or its target
+    where the vm was made with it.
     """
 
     target: str
@@ -43,6 +45,12 @@ class Disk:
     source: str | None = None
     capacity_bytes: int | None = None
     allocation_bytes: int | None = None
+    name: str | None = None
+    pool: str | None = None
+    bus: str | None = None
+    serial: str | None = None
+    cache: str | None = None
+    discard: str | None = None
 
 
 # States of libvirtd.facts.state_name that an active domain may have while its guest does not run.
@@ -65,6 +73,8 @@ class Domain:
     others made it, and Maglica may run and change it; then ``request``, ``created`` and ``who`` are
     of the adoption, and ``foreign_disks`` are its files, removed only if that is asked for.
     ``autostart``: its host starts it (None: not known). ``protected``: no data of it is destroyed.
+    ``kept_disks`` are the names of disks that are its own, and not attached. ``boot_order`` says
+    from what it is to boot.
 
     Only its reader has ``address``, the one that it prefers, an image's ``versions``, the newest
     last, the definition if asked for, and when
@@ -103,6 +113,8 @@ class Domain:
     autostart: bool | None = None
     description: str | None = None
     protected: bool = False
+    kept_disks: tuple[str, ...] = ()
+    boot_order: tuple[str, ...] = ()
     address: str | None = field(default=None, metadata={"told": False})
     running_vcpus: int | None = field(default=None, metadata={"told": False})
     running_memory_mib: int | None = field(default=None, metadata={"told": False})

@@ -36,6 +36,15 @@ def digest(path: str, algorithm: str, most: int, progress: Progress) -> str:
         return _read(path, source, algorithm, progress, lambda chunk, place: None)
 
 
+def head(path: str, length: int) -> bytes:
+    """Return the first bytes of a file, as ``digest`` reads it."""
+    with _opened(path) as source:
+        found = b""
+        while len(found) < length and (chunk := os.read(source, length - len(found))):
+            found += chunk
+        return found
+
+
 def copy(path: str, target: Path, algorithm: str, most: int, progress: Progress) -> str:
     """Copy a file of at most ``most`` bytes, and return its checksum as ``digest`` does.
 
@@ -143,7 +152,7 @@ def _is_at(path: str, status: os.stat_result) -> bool:
 def _closed(path: str, where: str, mode: int) -> str:
     return (
         f"{path} is not for everybody on this host to read ({where} has the mode"
-        f" {stat.S_IMODE(mode):04o}), so that no image is made of it"
+        f" {stat.S_IMODE(mode):04o}), so that it is not used"
     )
 
 

@@ -15,6 +15,10 @@ from ..model.checks import Check, boolean, choice, list_of, named, optional, rec
 from ..model.errors import MessageInvalid, NameInvalid
 from ..model.plain import plain
 from ..model.request import CloneMode, Customize, Nic, User
+from .hardware import set_boot_order, set_cdrom
+from .hardware.disks import FEATURE, MAX_DISKS, NewDisk, check_new, new_disk
+from .hardware.set_boot_order import BootDevice
+from .hardware.set_cdrom import Medium
 from .set import DESCRIPTION
 from .verb import (
     DISK_SIZE,
@@ -45,6 +49,8 @@ class CloneSpec:
     or changed, besides. ``user_data`` is what cloud-init does in the guest beyond what it is told
     of all else here. ``paused``: a vm that is started stands still. The last three are as of a
     vm that is there (see set.py).
+    ``disks`` are blank ones that it has beside those of the image; ``cdrom`` is in its drive,
+    ``boot_order`` says from what it boots, none: as the image.
 
     Passwords and ``user_data`` are secret: no repr shows them, so no log and no traceback.
     """
@@ -71,6 +77,9 @@ class CloneSpec:
     autostart: bool = False
     description: str | None = None
     protected: bool = False
+    disks: tuple[NewDisk, ...] = ()
+    cdrom: Medium | None = None
+    boot_order: tuple[BootDevice, ...] = ()
 
     @property
     def disk_size(self) -> int:
@@ -167,6 +176,9 @@ _FIELDS = record(
     autostart=boolean,
     description=optional(DESCRIPTION),
     protected=boolean,
+    disks=list_of(new_disk, MAX_DISKS),
+    cdrom=optional(set_cdrom.medium),
+    boot_order=set_boot_order.BOOT_ORDER,
 )
 
 
@@ -178,6 +190,10 @@ def _read(value: Any, path: str) -> CloneSpec:
         except NameInvalid as error:
             raise MessageInvalid(f"{path}.hostname: needed, since {error}") from None
     _check_customize(spec, path)
+    for index, disk in enumerate(spec.disks):
+        check_new(disk, f"{path}.disks[{index}]")
+    if len({disk.name for disk in spec.disks}) < len(spec.disks):
+        raise MessageInvalid(f"{path}.disks: two have one name")
     for index, each in enumerate(spec.interfaces or ()):
         _check_gateways(each, f"{path}.interfaces[{index}].gateways")
     return spec
@@ -235,5 +251,9 @@ CLONE = Verb(
     takes=Takes.NEW_VM,
     runs_vm=True,
     base_of=lambda spec: spec.image,
-    later={"paused": PAUSED, **dict.fromkeys(("autostart", "description", "protected"), SETTINGS)},
+    later={
+        "paused": PAUSED,
+        **dict.fromkeys(("autostart", "description", "protected"), SETTINGS),
+        **{"disks": FEATURE, "cdrom": set_cdrom.FEATURE, "boot_order": set_boot_order.FEATURE},
+    },
 )

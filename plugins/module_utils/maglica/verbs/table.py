@@ -16,6 +16,11 @@ from .adopt import ADOPT
 from .clone import CLONE
 from .disown import DISOWN
 from .flatten import FLATTEN
+from .hardware.add_disk import ADD_DISK
+from .hardware.detach_disk import DETACH_DISK
+from .hardware.grow_disk import GROW_DISK
+from .hardware.set_boot_order import SET_BOOT_ORDER
+from .hardware.set_cdrom import SET_CDROM
 from .inspect import INSPECT
 from .power.pause import PAUSE
 from .prepare import PREPARE
@@ -32,8 +37,8 @@ from .verb import Verb
 
 # Where a vm needs several, they are asked for in this order.
 VERBS: tuple[Verb, ...] = (
-    *(CLONE, REMOVE, STOP, RESIZE, TAG, SET, RESTART, FLATTEN, START, PAUSE),
-    *(ADOPT, DISOWN),
+    *(CLONE, REMOVE, STOP, DETACH_DISK, GROW_DISK, ADD_DISK, SET_CDROM, SET_BOOT_ORDER),
+    *(RESIZE, TAG, SET, RESTART, FLATTEN, START, PAUSE, ADOPT, DISOWN),
     *(INSPECT, PREPARE, RELEASE, ADD_IMAGE, REMOVE_IMAGE),
 )
 

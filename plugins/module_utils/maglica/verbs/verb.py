@@ -132,6 +132,7 @@ class Option:
     default: Any = None
     # Whether it says how something is done, and nothing that is to be done.
     is_manner: bool = False
+    is_needed: bool = False
 
 
 FORCE = Option(
@@ -166,6 +167,8 @@ class Size(Protocol):
     def vcpus(self) -> int | None: ...
     @property
     def memory_mib(self) -> int | None: ...
+    @property
+    def disk_size_mib(self) -> int | None: ...
 
 
 class WantedVm(Protocol):
@@ -228,8 +231,11 @@ class Verb:
     help: str
     interrupted: Interrupted
     options: tuple[Option, ...] = ()
-    # What of a vm it changes, if what is wanted and what is there make that necessary.
-    change: Callable[[WantedVm, Domain], Change | None] | None = None
+    # What of a vm it changes, if what is wanted and what is there make that necessary: in one step,
+    # or in several.
+    change: Callable[[Any, Domain], Change | tuple[Change, ...] | None] | None = None
+    # What of a vm its command wants, by the values of its options; None: these are what is wanted.
+    wants: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
     # The state of a vm, as asked for by a user, which this verb brings it to.
     state: str | None = None
     # What else its command wants of the vm, beside the options.
@@ -266,7 +272,12 @@ class Verb:
     @property
     def command(self) -> str:
         """The word of its command, behind that of what it is about."""
-        return self.name.partition("_")[0]
+        return self.name.replace(f"_{self.about}", "").replace("_", "-")
+
+    def changes(self, wanted: Any, existing: Domain) -> tuple[Change, ...]:
+        """Return the steps by which it brings a vm nearer to what is wanted."""
+        found = self.change(wanted, existing) if self.change else None
+        return (found,) if isinstance(found, Change) else found or ()
 
     @property
     def makes_vm(self) -> bool:

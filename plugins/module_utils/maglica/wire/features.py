@@ -12,6 +12,8 @@ from collections.abc import Collection
 from typing import Any
 
 from ..verbs import table
+from ..verbs.hardware.disks import FEATURE as DISKS
+from ..verbs.hardware.set_boot_order import FEATURE as BOOT_ORDER
 from ..verbs.verb import ADOPTION, SETTINGS
 
 # ``done`` and ``total`` of a host's progress, and of a request.
@@ -31,6 +33,12 @@ _FIELDS = {PROGRESS_COUNTS: ("done", "total"), WORKERS: ("worker_version",)}
 _OF_DOMAIN: dict[str, tuple[str, ...]] = {
     ADOPTION: ("adopted", "foreign_disks"),
     SETTINGS: ("autostart", "description", "protected"),
+    DISKS: ("kept_disks",),
+    BOOT_ORDER: ("boot_order",),
+}
+# Those of a domain's disk.
+_OF_DISK: dict[str, tuple[str, ...]] = {
+    DISKS: ("name", "pool", "bus", "serial", "cache", "discard")
 }
 
 
@@ -50,7 +58,10 @@ def known_to(features: Collection[str], told: dict[str, Any]) -> dict[str, Any]:
 
 def domain_known_to(features: Collection[str], told: dict[str, Any]) -> dict[str, Any]:
     """Return a plain domain with those fields only that a peer of these ``features`` knows."""
-    return _without(_OF_DOMAIN, features, told)
+    told = _without(_OF_DOMAIN, features, told)
+    if "disks" in told and not _OF_DISK.keys() <= set(features):
+        told = {**told, "disks": [_without(_OF_DISK, features, disk) for disk in told["disks"]]}
+    return told
 
 
 def spec_known_to(features: Collection[str], kind: str, told: dict[str, Any]) -> dict[str, Any]:

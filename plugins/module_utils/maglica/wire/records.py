@@ -114,6 +114,12 @@ disk = record(
     source=optional(text(1000)),
     capacity_bytes=optional(_bytes),
     allocation_bytes=optional(_bytes),
+    name=optional(text(MAX_TYPE)),
+    pool=optional(text(MAX_NAME)),
+    bus=optional(text(MAX_TYPE)),
+    serial=optional(text(MAX_NAME)),
+    cache=optional(text(MAX_TYPE)),
+    discard=optional(text(MAX_TYPE)),
 )
 # What a domain is, wherever it is told.
 _DOMAIN: dict[str, Check] = {
@@ -145,6 +151,8 @@ _DOMAIN: dict[str, Check] = {
     "autostart": optional(boolean),
     "description": optional(text()),
     "protected": boolean,
+    "kept_disks": list_of(text(MAX_TYPE), MAX_PARTS),
+    "boot_order": list_of(text(MAX_TYPE), 16),
 }
 vm = record(Domain, name=vm_name, interfaces=list_of(interface, MAX_PARTS), **_DOMAIN)
 reported_interface = record(

@@ -38,6 +38,7 @@ from .context import JobContext
 from .image import add_image, inspect, prepare, release, remove_image
 from .vm import adopt, clone, disown, flatten, remove, resize, restart, start, stop, tag
 from .vm import set as settings
+from .vm.hardware import add_disk, detach_disk, grow_disk, set_boot_order, set_cdrom
 from .vm.power import pause
 
 _log = logging.getLogger(__name__)
@@ -53,6 +54,11 @@ ALONE: dict[str, Callable[[Request, JobContext], Domain | None]] = {
     "tag": tag.tag,
     "set": settings.set_,
     "pause": pause.pause,
+    "add_disk": add_disk.add_disk,
+    "grow_disk": grow_disk.grow_disk,
+    "detach_disk": detach_disk.detach_disk,
+    "set_cdrom": set_cdrom.set_cdrom,
+    "set_boot_order": set_boot_order.set_boot_order,
     "flatten": flatten.flatten,
     "adopt": adopt.adopt,
     "disown": disown.disown,

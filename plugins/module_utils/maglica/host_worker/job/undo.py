@@ -16,10 +16,12 @@ from ..journal.intents import Effect
 from .context import JobContext, key_folder
 from .image import arrival, defined, look, new_base
 from .vm import clone_steps, flatten, restart
+from .vm.hardware import add_disk
 
 UNDOERS: dict[Effect, Callable[[str, dict[str, Any], JobContext], None]] = {
     Effect.VOLUME: clone_steps.undo_volume,
     Effect.FILE: clone_steps.undo_file,
+    Effect.DISK: add_disk.undo,
     Effect.DOMAIN: clone_steps.undo_domain,
     Effect.PULL: flatten.undo_pull,
     Effect.PAUSE: flatten.undo_pause,

@@ -31,6 +31,8 @@ class Effect(str, enum.Enum):
     # A disk's content copied from the base below it, and the guest's pause at the end of that.
     PULL = "pull"
     PAUSE = "pause"
+    # A disk attached to a vm, and named in its metadata.
+    DISK = "disk"
     # A guest shut down that is to be started again.
     SHUTDOWN = "shutdown"
     BASE = "base"

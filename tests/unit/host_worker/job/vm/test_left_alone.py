@@ -12,6 +12,7 @@ from maglica.domain.definition import MAX_SIZE
 from maglica.host_worker.job import main
 from maglica.model.request import Request, State, new_request_id
 from maglica.verbs import table
+from maglica.verbs.hardware.disks import NewDisk
 from maglica.verbs.verb import Verb
 from support import made_image
 from support.fake_host import IMAGE, FakeHost
@@ -25,12 +26,18 @@ ON_A_VM = [
     for verb in table.VERBS
     if verb.about == "vm" and not verb.makes_vm and verb.name not in _ADOPTION
 ]
+ALSO = {
+    "add_disk": {"disk": NewDisk("data", 1)},
+    "grow_disk": {"disk": "data", "size_mib": 1},
+    "detach_disk": {"disk": "data"},
+}
 each_verb = pytest.mark.parametrize("verb", ON_A_VM, ids=lambda verb: verb.name)
 
 
 def run(host: FakeHost, verb: Verb, domain: Domain) -> Request:
     """Run a job for such a request about a domain, as any client's key may submit it."""
-    spec = verb.spec(name=domain.name(), uuid=domain.UUIDString(), host=HOST)
+    also = ALSO.get(verb.name, {})
+    spec = verb.spec(name=domain.name(), uuid=domain.UUIDString(), host=HOST, **also)
     request = Request(new_request_id(), spec, host=HOST, who="mallory")
     host.context.journal.accept([request])
     host.connection.calls.clear()

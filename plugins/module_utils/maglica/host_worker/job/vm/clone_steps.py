@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from ....disk.backend import Pool
 from ....disk.chain import Chain
 from ....disk.room import OVERLAY_BYTES
 from ....domain import clone, definition
+from ....domain.disks import FurtherDisk
 from ....domain.metadata import OwnVolume
 from ....domain.power import Act
 from ....guest import ssh_keys
@@ -31,9 +33,11 @@ from ....guest.identity import Identity, NicIdentity
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
 from ....model.errors import GuestUnsupported, LibvirtFailed, NameTaken, StorageFailed
+from ....model.plain import plain
 from ....model.request import CloneMode, Nic
 from ....model.vm import Domain
 from ....verbs.clone import marks
+from ....verbs.hardware.disks import NewDisk
 from ...journal.bases import Base
 from ...journal.intents import Effect
 from ...ownership import own_files
@@ -41,6 +45,7 @@ from ...ownership.own_files import OwnFiles
 from ..context import JobContext, key_folder
 from ..image.original import Image
 from . import disk_size, remove, seed, shown
+from .hardware import set_cdrom
 from .new_vm import NewVm
 from .power.steps import take
 
@@ -54,6 +59,7 @@ def check(vm: NewVm, image: Image, context: JobContext) -> None:
     Raises NameTaken, NameInvalid, ImageUnsupported, GuestUnsupported or DiskSizeUnsupported.
     """
     seed.check(vm.spec)
+    set_cdrom.check(vm.spec.cdrom, context)
     libvirt = need("libvirt")
     try:
         context.connect().lookupByName(vm.spec.name)
@@ -121,11 +127,22 @@ def place(vm: NewVm, source: Source, image: Image, context: JobContext) -> None:
         vm.pool.check_free(volume)
         context.journal.intend(vm.request.id, Effect.VOLUME, asdict(volume))
         vm.volumes[target] = volume
+    _place_further(vm, free, context)
     if source.base.seed is not None:
         seed.place(vm, image, context)
     stated = image.definition.nvram
     vm.image_nvram = stated or nvram.hidden_path(image.xml, context.connect())
     vm.xml = clone.clone(image.xml, _plan(vm, source, image, context))
+
+
+def _place_further(vm: NewVm, free: Sequence[Pool], context: JobContext) -> None:
+    """Choose where the disks are made that the image has not, and announce them."""
+    for disk in vm.spec.disks:
+        pool = pools.choose(free, 0, disk.pool or vm.pool.name, (disk.size_mib or 0) << 20)
+        volume = pool.volume(disk.name, volumes.of_disk(vm.spec.name, disk.name, vm.uuid))
+        pool.check_free(volume)
+        context.journal.intend(vm.request.id, Effect.VOLUME, asdict(volume))
+        vm.further[disk.name] = (pool, volume)
 
 
 def copy(vm: NewVm, source: Source, connection: Any, context: JobContext) -> None:
@@ -140,6 +157,9 @@ def copy(vm: NewVm, source: Source, connection: Any, context: JobContext) -> Non
         else:
             folder = context.settings.state_dir
             vm.pool.copy(connection, vm.volumes[target], layers, folder, context.alive)
+    for disk in vm.spec.disks:
+        pool, volume = vm.further[disk.name]
+        pool.blank(connection, volume, (disk.size_mib or 0) << 20)
     if vm.growth is not None:
         target, _size = disk_size.first(source.chains)
         vm.pool.grow(vm.volumes[target], vm.growth.size, vm.growth.patches)
@@ -168,7 +188,18 @@ def _plan(vm: NewVm, source: Source, image: Image, context: JobContext) -> clone
         asked=tuple(marks(replace(vm.spec, pool=vm.pool.name)).values()),
         description=vm.spec.description,
         protected=vm.spec.protected,
+        medium=set_cdrom.source(vm.spec.cdrom),
+        boot_order=[each.value for each in vm.spec.boot_order],
+        further={disk.name: _further(vm, disk) for disk in vm.spec.disks},
     )
+
+
+def _further(vm: NewVm, disk: NewDisk) -> tuple[FurtherDisk, clone.DiskSource]:
+    pool, volume = vm.further[disk.name]
+    source = replace(pool.source(volume), size=(disk.size_mib or 0) << 20)
+    modes = (plain(disk.cache), plain(disk.discard))
+    serial = disk.serial or disk.name
+    return FurtherDisk(source.path, source.format, disk.bus.value, serial, *modes), source
 
 
 def _disk(vm: NewVm, target: str, source: Source) -> clone.DiskSource:

@@ -10,7 +10,7 @@ from ....domain import definition
 from ....domain.metadata import Made
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
-from ....model.errors import ImageUnsupported, VmUnknown
+from ....model.errors import ImageUnsupported, NotOwn, VmUnknown
 from ....model.request import Request
 from ....model.vm import Domain
 from ..context import JobContext
@@ -19,7 +19,7 @@ from . import adopt, existing, metadata, shown
 
 def disown(request: Request, context: JobContext) -> Domain:
     """Remove Maglica's metadata from an adopted domain, and nothing else. One that is not adopted
-    any more stays as it is.
+    any more stays as it is. Raises NotOwn for one that has disks of Maglica's.
     """
     domain = existing.look_up(request, context)
     act = f"cannot disown {request.name} on host {context.host}"
@@ -29,6 +29,11 @@ def disown(request: Request, context: JobContext) -> Domain:
             if any(not made.adopted for made in said):
                 raise VmUnknown(
                     f"{act}: Maglica made it, so that there is nobody to give it back to"
+                )
+            added = sorted({name for made in said for name in (*made.disks, *made.kept)})
+            if added:
+                raise NotOwn(
+                    f"{act}: Maglica has added its disks {', '.join(added)}: detach them first"
                 )
             if said:
                 adopt.need_no_save(domain, act)

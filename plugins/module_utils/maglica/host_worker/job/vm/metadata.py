@@ -11,6 +11,7 @@ from typing import Any
 
 from ...._deps import need
 from ....domain import metadata
+from ....domain.metadata import OwnVolume
 from ....model.request import CloneMode
 
 
@@ -28,6 +29,32 @@ def set_independent(domain: Any) -> None:
     with _edited(domain) as element:
         element.set("clone_mode", CloneMode.FULL.value)
         element.attrib.pop("base", None)
+
+
+def set_disk(
+    domain: Any, name: str, volume: OwnVolume | None, size: int | None = None, kept: bool = False
+) -> None:
+    """Note that a volume is the vm's further disk of that name, attached or ``kept``; None: it has
+    none. ``size`` is what the guest sees of it, in bytes.
+    """
+    with _edited(domain) as element:
+        for child in list(element):
+            if child.get("disk") == name:
+                size = size or int(child.get("size") or 0) or None
+                element.remove(child)
+        if volume is not None:
+            said = {} if size is None else {"size": str(size)}
+            attributes = {"disk": name, "target": volume.target, **said, "pool": volume.pool}
+            attributes |= {"name": volume.name, "path": volume.path}
+            ET.SubElement(element, "kept" if kept else "volume", attributes)
+
+
+def set_size(domain: Any, volume: OwnVolume, size: int) -> None:
+    """Note how many bytes a guest sees of one of the vm's own volumes."""
+    with _edited(domain) as element:
+        for child in metadata.children(element, "volume"):
+            if child.get("path") == volume.path:
+                child.set("size", str(size))
 
 
 def set_protected(domain: Any, protected: bool) -> None:

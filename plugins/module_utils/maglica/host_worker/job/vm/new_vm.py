@@ -20,6 +20,7 @@ from .disk_size import Growth
 class NewVm:
     """A clone request and what has been made for it so far.
 
+    ``further`` are the volumes of disks that its image has not, by their names, with their pools.
     ``volumes`` are its own by the disks' targets, all in ``pool``, which is there as soon as the
     vm has its place; ``xml`` is the definition that it will have; ``image_nvram`` is where the
     image's UEFI variables are, if it has some. ``growth`` is what makes the first disk larger.
@@ -30,6 +31,7 @@ class NewVm:
     request: Request
     spec: CloneSpec
     volumes: dict[str, OwnVolume] = field(default_factory=dict)
+    further: dict[str, tuple[Pool, OwnVolume]] = field(default_factory=dict)
     xml: str = ""
     host_keys: tuple[HostKey, ...] = ()
     pool: Pool = field(init=False, compare=False, repr=False)

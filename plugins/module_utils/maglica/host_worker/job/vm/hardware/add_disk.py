@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Adds a disk to a vm, to one that runs at once: a blank one, or one that was kept.
+
+Its volume is announced before it is made, and the disk before the metadata names it. A job that
+died goes on with a disk that was announced; a volume alone may be half made, and is made anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from ....._deps import need
+from .....disk import overlays, pools, volumes
+from .....domain import disks as domain_disks
+from .....domain.disks import FurtherDisk
+from .....domain.metadata import Made, OwnVolume
+from .....libvirtd import local
+from .....model.errors import DiskSizeUnsupported, HostDown, LibvirtFailed, StorageFailed
+from .....model.plain import plain
+from .....model.request import Request
+from .....model.sizes import shown as size_shown
+from .....model.vm import Domain
+from .....verbs.hardware.add_disk import AddDiskSpec
+from .....verbs.hardware.disks import NewDisk
+from ....journal.intents import Effect
+from ....ownership import references
+from ...context import JobContext
+from .. import clone_steps, existing, metadata, restart, shown
+from . import disks
+
+
+def add_disk(request: Request, context: JobContext) -> Domain:
+    """Attach a disk to a vm, and make its volume if it is a new one.
+
+    Raises NoRoom, StorageFailed, NotOwn, LibvirtFailed: then nothing stays of it.
+    """
+    domain = existing.find(request, context)
+    made = existing.check(domain, request, context)
+    spec = existing.spec_of(request, AddDiskSpec)
+    with disks.told(request, spec.disk.name, context):
+        volume = _announced(request, context)
+        known = made.disks.get(spec.disk.name)
+        if volume is None and (known is None or not disks.is_attached(domain, known)):
+            volume = _volume(domain, made, request, spec.disk, context)
+        if volume is not None:
+            _attach(domain, volume, request, spec, context)
+        return shown.vm_of(domain, context.host)
+
+
+def _announced(request: Request, context: JobContext) -> OwnVolume | None:
+    """Return the volume of the disk that an earlier job has announced."""
+    intents = context.journal.intents(request.id)
+    for intent in intents:
+        if intent.kind is Effect.DISK:
+            return OwnVolume(**intent.data["volume"])
+    for intent in intents:
+        if intent.kind is Effect.VOLUME:
+            clone_steps.undo_volume(request.id, intent.data, context)
+    context.journal.forget(request.id)
+    return None
+
+
+def _volume(
+    domain: Any, made: Made, request: Request, disk: NewDisk, context: JobContext
+) -> OwnVolume:
+    """Return the volume of a disk that is about to be attached: one that was kept, or a new one."""
+    known = made.kept.get(disk.name) or made.disks.get(disk.name)
+    roots = [root for root, _live in disks.definitions(domain)]
+    target = domain_disks.target_of(disk.bus.value, *roots)
+    if known is not None:
+        volume = disks.at(_kept(domain, known, disk, context), target)
+    else:
+        volume = _new(domain, request, disk, target, context)
+    data = {"uuid": domain.UUIDString(), "disk": disk.name, "kept": known is not None}
+    data |= {"volume": asdict(volume), "path": volume.path}
+    context.journal.intend(request.id, Effect.DISK, data)
+    return volume
+
+
+def _new(
+    domain: Any, request: Request, disk: NewDisk, target: str, context: JobContext
+) -> OwnVolume:
+    """Make a volume for a disk. Raises NoRoom, StorageFailed."""
+    if disk.size_mib is None:
+        raise StorageFailed("there is no such disk yet, so that it needs a size")
+    size = disk.size_mib << 20
+    known = pools.pools(context.connect(), context.settings.pools)
+    pool = pools.choose(known, 0, disk.pool, size)
+    stem = volumes.of_disk(domain.name(), disk.name, domain.UUIDString())
+    volume = pool.volume(target, stem)
+    with context.phase(request.id, "volumes"):
+        pool.check_free(volume)
+        context.journal.intend(request.id, Effect.VOLUME, asdict(volume))
+        pool.blank(context.connect(), volume, size)
+    return volume
+
+
+def _kept(domain: Any, kept: OwnVolume, disk: NewDisk, context: JobContext) -> OwnVolume:
+    """Return a volume that was kept, as large as it is to be.
+
+    Raises NotOwn, StorageFailed, NoRoom, DiskSizeUnsupported.
+    """
+    disks.need_own(kept, domain)
+    pool = disks.pool_of(kept, context)
+    used = references.find(context).to([kept.path])
+    if used is not None:
+        raise StorageFailed(f"its volume {used.path} is in use by {used.by}")
+    size = 0 if disk.size_mib is None else disk.size_mib << 20
+    now = overlays.layers(context.connect(), kept.path)[0].size
+    if 0 < size < now:
+        raise DiskSizeUnsupported(
+            f"it was kept with {size_shown(now)}, and can't be made smaller, to {size_shown(size)}"
+        )
+    if now < size:
+        pool.grow(kept, size, ())
+    return kept
+
+
+def _attach(
+    domain: Any, volume: OwnVolume, request: Request, spec: AddDiskSpec, context: JobContext
+) -> None:
+    """Attach a volume to a vm, which is done already if its vm was started anew for it."""
+    libvirt, disk = need("libvirt"), spec.disk
+    source = disks.pool_of(volume, context).source(volume)
+    modes = (plain(disk.cache), plain(disk.discard))
+    serial = disk.serial or disk.name
+    further = FurtherDisk(source.path, source.format, disk.bus.value, serial, *modes)
+    # An earlier job may have died just before.
+    size = overlays.layers(context.connect(), volume.path)[0].size
+    metadata.set_disk(domain, disk.name, volume, size)
+    with context.phase(request.id, "attach"):
+        disks.plug(domain, further, volume, live=False)
+        if restart.is_begun(request, context):
+            restart.run_anew(domain, request, spec, context)
+            return
+        try:
+            disks.plug(domain, further, volume, live=True)
+        except libvirt.libvirtError as error:
+            if local.kind_of(error, LibvirtFailed) is HostDown:
+                raise
+            if not spec.allow_restart:
+                raise StorageFailed(
+                    f"it can't be attached while the vm runs ({error}): stop the vm, or allow a"
+                    " restart (allow_restart)"
+                ) from error
+            restart.run_anew(domain, request, spec, context)
+
+
+def undo(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """Take a disk away again that was announced; one that was kept is kept again."""
+    domain = local.find(context.connect(), data["uuid"], context.host)
+    if domain is None:
+        return
+    volume = OwnVolume(**data["volume"])
+    with local.errors(f"take back disk {data['disk']} of {domain.name()}", context.host):
+        disks.unplug(domain, volume, context)
+        kept = volume if data["kept"] else None
+        metadata.set_disk(domain, data["disk"], kept, kept=True)

@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes a disk away from a vm that was added to it; its volume is kept or removed."""
+
+from __future__ import annotations
+
+from .....model.errors import NotOwn, VmProtected
+from .....model.request import Request
+from .....model.vm import Domain
+from .....verbs.hardware.detach_disk import DetachDiskSpec
+from ....journal.intents import Effect
+from ....ownership import own_files
+from ....ownership.own_files import OwnFiles
+from ...context import JobContext
+from .. import existing, metadata, shown
+from . import disks
+
+
+def detach_disk(request: Request, context: JobContext) -> Domain:
+    """Have a vm without one of the disks that were added to it; that it has none is no error.
+
+    As soon as its volume is announced to go, it goes, whatever the job dies of. Raises NotOwn with
+    nothing done when it can't be shown to be the vm's own, or something of others refers to it;
+    StorageFailed when the guest does not let go of it.
+    """
+    domain = existing.find(request, context)
+    made = existing.check(domain, request, context)
+    spec = existing.spec_of(request, DetachDiskSpec)
+    with disks.told(request, spec.disk, context):
+        if spec.disk in made.disks and spec.disk not in made.disk_names.values():
+            raise NotOwn("it was made with the vm, and goes with it alone")
+        if made.protected and not spec.keep:
+            raise VmProtected.of(f"remove disk {spec.disk} of", spec.name, context.host)
+        volume = made.disks.get(spec.disk) or made.kept.get(spec.disk)
+        if volume is not None:
+            own = OwnFiles((volume,))
+            disks.need_own(volume, domain)
+            if not spec.keep:
+                own_files.check(own, context, domain.UUIDString())
+            with context.phase(request.id, "detach"):
+                disks.unplug(domain, volume, context)
+            if spec.keep:
+                metadata.set_disk(domain, spec.disk, volume, kept=True)
+            else:
+                # Not before nothing of the vm refers to it any more.
+                own_files.check(own, context)
+                context.journal.intend(request.id, Effect.REMOVAL, own.to_json())
+                metadata.set_disk(domain, spec.disk, None)
+        with context.phase(request.id, "volumes"):
+            for intent in context.journal.intents(request.id):
+                own_files.discard(OwnFiles.from_json(intent.data), context)
+        return shown.vm_of(domain, context.host)

@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts an ISO image into a vm's drive, or takes it out; the image itself is left as it is."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from typing import Any
+
+from ....._deps import need
+from .....domain import cdrom
+from .....domain.metadata import Made
+from .....model.errors import StorageFailed
+from .....model.request import Request
+from .....model.vm import Domain
+from .....verbs.hardware.set_cdrom import Medium, SetCdromSpec
+from ...context import JobContext
+from .. import existing, restart, shown
+from . import disks, media
+
+
+def set_cdrom(request: Request, context: JobContext) -> Domain:
+    """Have a medium in a vm's drive, or none; that it is so is no error.
+
+    A vm without a drive gets one, which takes a restart if it runs. Raises NotOwn, StorageFailed,
+    ImageUnsupported, LibvirtFailed, with nothing done.
+    """
+    domain = existing.find(request, context)
+    made = existing.check(domain, request, context)
+    spec = existing.spec_of(request, SetCdromSpec)
+    with disks.told(request, "", context):
+        if restart.is_begun(request, context) or _needs_restart(domain, made, spec):
+            if not spec.allow_restart:
+                raise StorageFailed(
+                    "it has no drive for it, which it can get while it is off only: stop the vm, or"
+                    " allow a restart (allow_restart)"
+                )
+            _set(domain, made, spec, context, live=False)
+            restart.run_anew(domain, request, spec, context)
+        else:
+            _set(domain, made, spec, context, live=True)
+        return shown.vm_of(domain, context.host)
+
+
+def own_media(made: Made) -> frozenset[str]:
+    """Return by what definitions name a vm's own media."""
+    return frozenset(name for each in made.volumes for name in (each.path, each.name))
+
+
+def source(medium: Medium | None) -> dict[str, str]:
+    """Return what a definition says of a medium."""
+    if medium is None:
+        return {}
+    if medium.path is not None:
+        return {"file": medium.path}
+    return {"pool": medium.pool or "", "volume": medium.volume or ""}
+
+
+def check(medium: Medium | None, context: JobContext) -> None:
+    """Raise NotOwn, StorageFailed or ImageUnsupported for what may be in no vm's drive."""
+    if medium is not None:
+        place = (medium.path, medium.pool or "", medium.volume or "")
+        media.check(context.connect(), *place)
+
+
+def _needs_restart(domain: Any, made: Made, spec: SetCdromSpec) -> bool:
+    own = own_media(made)
+    lacking = (
+        is_live and cdrom.drive(root, own) is None for root, is_live in disks.definitions(domain)
+    )
+    return spec.medium is not None and any(lacking)
+
+
+def _set(domain: Any, made: Made, spec: SetCdromSpec, context: JobContext, live: bool) -> None:
+    libvirt = need("libvirt")
+    check(spec.medium, context)
+    for root, is_live in reversed(disks.definitions(domain)):
+        if is_live and not live:
+            continue
+        wanted, drive = source(spec.medium), cdrom.drive(root, own_media(made))
+        if drive is None and wanted:
+            for element in cdrom.new(root, wanted):
+                flag = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+                domain.attachDeviceFlags(ET.tostring(element, encoding="unicode"), flag)
+        elif drive is not None and _now(drive) != wanted:
+            cdrom.put(drive, wanted)
+            flags = disks.flag(is_live)
+            if is_live and spec.force:
+                # Also where the guest has locked it.
+                flags |= libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
+            domain.updateDeviceFlags(ET.tostring(drive, encoding="unicode"), flags)
+
+
+def _now(drive: ET.Element) -> dict[str, str]:
+    found = drive.find("source")
+    names = ("file", "pool", "volume")
+    return {} if found is None else {key: found.attrib[key] for key in names if key in found.attrib}

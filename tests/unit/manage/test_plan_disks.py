@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is planned for the further disks of a vm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from maglica.fleet.snapshot import Found
+from maglica.manage.plan import Plan, decide
+from maglica.manage.wanted import want
+from maglica.model.errors import DiskSizeUnsupported, NameInvalid, NotOwn, StorageFailed
+from maglica.model.request import Request, State
+from maglica.model.vm import Disk, Domain
+from maglica.verbs.clone import CloneSpec
+from maglica.verbs.hardware.add_disk import AddDiskSpec
+from maglica.verbs.hardware.detach_disk import DetachDiskSpec
+from maglica.verbs.hardware.disks import Bus, NewDisk
+from maglica.verbs.hardware.grow_disk import GrowDiskSpec
+from maglica.verbs.table import Presence
+
+NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
+UUID = "5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11"
+PINNED = (NAME, UUID, HOST)
+GIB = 1 << 30
+VDA = Disk("vda", capacity_bytes=2 * GIB, name="vda", pool="default", bus="virtio")
+DATA = Disk("vdb", capacity_bytes=GIB, name="data", pool="default", bus="virtio", serial="data")
+
+
+def planned(*asked: dict[str, Any], kept: tuple[str, ...] = (), **fields: Any) -> Plan:
+    vm = Domain(NAME, UUID, HOST, "running", True, made=True, image=IMAGE, disks=(VDA, DATA))
+    wanted = want(NAME, disks=asked, **fields)
+    return decide(wanted, Found((Domain(**{**vm.__dict__, "kept_disks": kept}),)), None)
+
+
+def test_what_is_there_is_left_alone() -> None:
+    plan = planned(
+        {"name": "data", "size_mib": 1024, "pool": "default", "bus": "virtio", "serial": "data"},
+        {"name": "other", "present": False},
+        {"name": "old", "present": False, "keep": True},
+        kept=("old",),
+    )
+    assert (plan.steps, plan.changed) == ((), False)
+
+
+def test_each_disk_that_is_lacking_is_a_step_and_shown() -> None:
+    plan = planned(
+        {"name": "new", "size_mib": 512, "bus": "scsi"},
+        {"name": "old"},
+        {"name": "data", "size_mib": 2048},
+        {"name": "vda", "size_mib": 4096},
+        kept=("old",),
+        allow_restart=True,
+        force=True,
+    )
+    assert plan.steps == (
+        GrowDiskSpec(*PINNED, "data", 2048),
+        GrowDiskSpec(*PINNED, "vda", 4096),
+        AddDiskSpec(*PINNED, NewDisk("new", 512, bus=Bus.SCSI), True, True, 120),
+        AddDiskSpec(*PINNED, NewDisk("old"), True, True, 120),
+    )
+    assert {key: value for key, value in plan.before.items() if key.startswith("disk ")} == {
+        "disk data": {"size_mib": 1024},
+        "disk vda": {"size_mib": 2048},
+        "disk new": None,
+        "disk old": None,
+    }
+    assert plan.after["disk new"] == {"size_mib": 512, "bus": "scsi"}
+    assert plan.after["disk data"] == {"size_mib": 2048}
+
+
+def test_what_goes() -> None:
+    plan = planned(
+        {"name": "data", "present": False, "keep": True},
+        {"name": "old", "present": False},
+        kept=("old",),
+    )
+    assert plan.steps == (
+        DetachDiskSpec(*PINNED, "data", keep=True),
+        DetachDiskSpec(*PINNED, "old"),
+    )
+    assert (plan.before["disk data"], plan.after["disk data"]) == (
+        {"state": "attached"},
+        {"state": "kept"},
+    )
+    assert (plan.before["disk old"], plan.after["disk old"]) == ({"state": "kept"}, None)
+
+
+REFUSED = [
+    (
+        {"name": "data", "size_mib": 512},
+        DiskSizeUnsupported,
+        "has 1 GiB, and can't be made smaller",
+    ),
+    ({"name": "data", "bus": "scsi"}, StorageFailed, "has bus virtio, not scsi: only its size can"),
+    ({"name": "data", "cache": "none"}, StorageFailed, "has cache not said, not none"),
+    ({"name": "vda", "present": False}, NotOwn, "was made with the vm, and goes with it alone"),
+    ({"name": "new"}, NameInvalid, "^disks.size: missing, and there is no disk new yet$"),
+    ({"name": "vdc", "size_mib": 1}, NameInvalid, "is how a disk is named that a vm was made with"),
+    ({"name": "a/b", "size_mib": 1}, NameInvalid, r"^disks\[0\].name: 'a/b' is not a valid name"),
+    ({"name": "data", "size_mib": 0}, NameInvalid, r"^disks\[0\].size: not a whole number"),
+]
+
+
+@pytest.mark.parametrize(("asked", "error", "text"), REFUSED)
+def test_what_can_not_be_is_refused_before_anything_is_done(
+    asked: dict[str, Any], error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        planned(asked)
+
+
+def test_a_name_that_stands_twice_is_refused() -> None:
+    with pytest.raises(NameInvalid, match="a disk data stands twice"):
+        planned({"name": "data"}, {"name": "data", "present": False})
+
+
+def test_a_new_vm_is_made_with_them() -> None:
+    asked = [{"name": "data", "size_mib": 512}, {"name": "old", "present": False}]
+    plan = decide(want(NAME, image=IMAGE, disks=asked), Found(()), None)
+    (spec,) = plan.steps
+    assert isinstance(spec, CloneSpec)
+    assert spec.disks == (NewDisk("data", 512),)
+    assert plan.after["disk data"] == {"size_mib": 512, "bus": "virtio"}
+    with pytest.raises(NameInvalid, match="there is no disk data yet"):
+        decide(want(NAME, image=IMAGE, disks=[{"name": "data"}]), Found(()), None)
+
+
+def test_what_one_that_is_just_being_made_lacks_comes_later() -> None:
+    made = want(NAME, image=IMAGE, disks=[{"name": "data", "size_mib": 512}]).clone
+    pending = Request("id", made, State.RUNNING, HOST)
+    both = [{"name": "data", "size_mib": 512}, {"name": "more", "size_mib": 1}]
+    plan = decide(want(NAME, Presence.PRESENT, image=IMAGE, disks=both), Found(()), pending)
+    assert plan.ours
+    assert [step.disk.name for step in plan.steps] == ["more"]
