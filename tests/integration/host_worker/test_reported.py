@@ -75,6 +75,8 @@ def test_an_observer_is_told_what_libvirt_shows(
     try:
         # The test driver has a lease for each guest that runs.
         eventually(lambda: "lease" in told(observer)[1][NAME].interfaces[0].addresses)
+        # Told as soon as the host worker knows that the client worker knows of it.
+        eventually(lambda: told(observer)[1][NAME].autostart is not None)
         host, _domains = told(observer)
         assert (host.name, host.alive, host.libvirt_error) == (HOST, True, None)
         assert host.age_s is not None and host.age_s < 5
