@@ -157,6 +157,32 @@ class Foreign(DomainHands):
     def detach_disk(self, number: int, disk: str, keep: bool, kill: int) -> None:
         self._ask("detach_disk", number, kill, disk=disk, keep=keep)
 
+    @rule(
+        kind=st.sampled_from(["adopt", "adopt", "disown", "remove"]),
+        number=choices,
+        said=st.booleans(),
+        kill=KILLS,
+    )
+    def about_a_domain_of_others(self, kind: str, number: int, said: bool, kill: int) -> None:
+        """Taken over, given back, removed: only what the removal was told of may go."""
+        world = self.world
+        ours = {vm.uuid for vm in (*world.vms.values(), *world.going.values())}
+        found = [
+            each for each in world.connection.listAllDomains() if each.UUIDString() not in ours
+        ]
+        theirs = {each.name(): each for each in found if each.name() != IMAGE}
+        if not theirs:
+            return
+        name, domain = sorted(theirs.items(), key=lambda each: each[0])[number % len(theirs)]
+        more = {"remove_foreign_disks": said} if kind == "remove" else {}
+        spec = table.named(kind).spec(name=name, uuid=domain.UUIDString(), host=HOST, **more)
+        request = world.request(spec)
+        if kind == "remove" and said:
+            world.lent[request.id] = world.named_by(domain)
+        world.kill_in = kill
+        world.run(request.id)
+        self._check()
+
     @rule(kind=st.sampled_from(["prepare", "release"]), kill=KILLS)
     def about_the_image(self, kind: str, kill: int) -> None:
         request = self.world.request(table.named(kind).spec(IMAGE, HOST))

@@ -82,6 +82,8 @@ class World:
     vms: dict[str, Vm] = field(default_factory=dict)
     going: dict[str, Vm] = field(default_factory=dict)
     detours: list[tuple[str, str]] = field(default_factory=list)
+    # The files of others that a request may take away, by its id.
+    lent: dict[str, frozenset[str]] = field(default_factory=dict)
     steps: int = 0
     kill_in: int = 0
     unlucky: bool = False
@@ -154,15 +156,17 @@ class World:
         self.kill_in = 0
         self.context.journal.close()
         self.context = self.new_context()
-        self._judge(before, removed)
+        self._judge(before, removed, {path for each in ids for path in self.lent.get(each, ())})
         entries = [self.context.journal.entry(each) for each in ids]
         return [entry and entry.request for entry in entries]
 
-    def _judge(self, before: dict[str, tuple[int, int]], removed: Vm | None) -> None:
+    def _judge(
+        self, before: dict[str, tuple[int, int]], removed: Vm | None, lent: set[str]
+    ) -> None:
         after = self.files()
-        self._check_theirs(after)
+        self._check_theirs(after, lent)
         for path in before.keys() - after.keys():
-            if path not in self.ours:
+            if path not in self.ours and path not in lent:
                 raise Violation(f"{path}, which Maglica did not make, is gone")
             for vm in (*self.vms.values(), *self.going.values()):
                 if path in vm.files and vm is not removed:
@@ -172,13 +176,16 @@ class World:
             if path in gone:
                 raise Violation(f"{path} is gone, to which {by} refers")
         for path in gone:
-            del self.ours[path]
+            self.ours.pop(path, None)
+            self.theirs.pop(path, None)
         # A file that was removed and made again in the same job is another inode.
         made = (path for path in after if path in self.ours or path not in before)
         self.ours.update({path: after[path] for path in made})
 
-    def _check_theirs(self, after: dict[str, tuple[int, int]]) -> None:
+    def _check_theirs(self, after: dict[str, tuple[int, int]], lent: set[str]) -> None:
         for path, digest in self.theirs.items():
+            if path in lent and path not in after:
+                continue
             if path not in after:
                 raise Violation(f"{path}, which Maglica did not make, is gone")
             if _digest(path) != digest:
@@ -207,6 +214,11 @@ class World:
             found = {path: backing for path in todo if (backing := _backing(path))}
             yield from ((backing, path) for path, backing in found.items())
             todo = set(found.values()) - done
+
+    def named_by(self, domain: libvirt.virDomain) -> frozenset[str]:
+        """Return the paths of files that a domain's definition names."""
+        xml = _METADATA.sub("", domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        return frozenset("".join(quoted) for quoted in _NAMED.findall(xml))
 
     def check_names(self) -> None:
         """Raise Violation for a file of Maglica's that nothing names.

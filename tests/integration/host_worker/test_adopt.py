@@ -22,6 +22,7 @@ from maglica.domain import definition
 from maglica.host_worker.daemon.report import Inspector
 from maglica.host_worker.job import main
 from maglica.host_worker.job.context import JobContext
+from maglica.host_worker.journal.intents import Effect
 from maglica.host_worker.journal.journal import Journal
 from maglica.model.request import Request, State, new_request_id
 from maglica.verbs import table
@@ -242,6 +243,13 @@ def test_a_file_that_another_one_builds_upon_stays(rig: Rig) -> None:
     gone = done(rig.ask("remove", remove_foreign_disks=True))
     assert gone.foreign_disks == ()
     assert {rig.disk, upon} <= set(rig.images.iterdir())
+
+
+def test_what_is_in_the_making_by_maglica_stays(rig: Rig) -> None:
+    done(rig.ask("adopt"))
+    rig.context.journal.intend(new_request_id(), Effect.VOLUME, {"path": str(rig.disk)})
+    assert done(rig.ask("remove", remove_foreign_disks=True)).foreign_disks == ()
+    assert rig.disk.exists()
 
 
 def test_the_files_that_a_killed_job_has_left_go_with_the_next(

@@ -79,6 +79,15 @@ GOLDEN = Domain(
     made=False,
     is_image=True,
 )
+ADOPTED = Domain(
+    *("old", "33333333-1111-4111-8111-111111111111", "kvm1", "stopped", False),
+    made=False,
+    adopted=True,
+    request="r",
+    who="root",
+    tags=("db",),
+    foreign_disks=("/srv/old.qcow2",),
+)
 SEEN = (MADE, FOREIGN, IMAGE, GOLDEN)
 
 
@@ -117,9 +126,11 @@ def _without_age(value: Any) -> Any:
 
 def test_both_sources_give_the_same_inventory() -> None:
     hosts = (HostEntry("kvm0", "qemu:///a", 2.0), HostEntry("kvm1", "qemu:///b"))
-    seen = replace(_fleet(), entries=hosts).snapshot(Reading())
+    every = (*SEEN, ADOPTED)
+    seen = replace(_fleet(*every), entries=hosts).snapshot(Reading())
     assert seen.problems == ("cannot read the CPUs",)
-    assert _without_age(_inventory(seen)) == _without_age(_inventory(_shown_by_libvirt(*SEEN)))
+    assert _without_age(_inventory(seen)) == _without_age(_inventory(_shown_by_libvirt(*every)))
+    assert _inventory(seen)["old"][0][-1] == "adopted"
     # What both have is not for want of values.
     vm, image, host = (_inventory(seen)[name][1] for name in ("vm0", "debian", "kvm0"))
     assert (vm["address"], vm["ssh_host_keys"]) == ("192.0.2.1", ["ssh-ed25519 AAAA"])

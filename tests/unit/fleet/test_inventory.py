@@ -49,7 +49,7 @@ def _image(name: str, host: str) -> Domain:
 
 def test_names_and_groups() -> None:
     snapshot = Snapshot(
-        vms=(_vm("a", "kvm0"), _vm("b", "kvm1")),
+        vms=(replace(_vm("a", "kvm0"), adopted=True), _vm("b", "kvm1")),
         images=(_image("i", "kvm0"), _image("i", "kvm1")),
         hosts=(Host("kvm0", "qemu+tcp://kvm0/system", 0.1, cpus=4),),
     )
@@ -59,7 +59,7 @@ def test_names_and_groups() -> None:
         "kvm0": ("listed_hosts",),
         "kvm1": ("listed_hosts",),
         "i": ("images", "state_stopped", "host_kvm0", "host_kvm1"),
-        "a": ("vms", "state_running", "host_kvm0"),
+        "a": ("vms", "state_running", "host_kvm0", "adopted"),
         "b": ("vms", "state_running", "host_kvm1"),
     }
     shown = {entry.name: entry.shown for entry in listed}

@@ -283,3 +283,19 @@ def test_the_options_are_those_of_one_vm() -> None:
             assert shown == many[name]
             for field in ("type", "elements", "choices"):
                 assert shown.get(field) == option.get(field), name
+
+
+def test_those_that_meet_a_filter(
+    run: Run, task: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def find(_fleet: object, filters: Any, adopt: bool) -> list[Domain]:
+        asked.append((filters.include[0].patterns, adopt))
+        return [Domain("old_db", "u", HOST, "running", True, made=False)]
+
+    monkeypatch.setattr(maglica_vms.adoptable, "find", find)
+    run(filters=[{"name": ["old_*"]}], adopt=True, tags=["db"], _ansible_check_mode=True)
+    assert asked == [({"name": ("old_*",), "kind": ("vm",)}, True)]
+    assert task["how"] == "foresee"
+    assert task["asked"] == [wanted.want("old_db", host=HOST, adopt=True, tags=["db"])]

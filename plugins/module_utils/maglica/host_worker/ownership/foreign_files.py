@@ -3,8 +3,8 @@
 """The files of an adopted vm, which are removed with it only where that is asked for.
 
 They are those that its definition names: its disks that are written to, and its UEFI variables.
-What any of these builds upon stays, as do devices, links, what other hosts may see, and what
-something else on this host refers to.
+What any of these builds upon stays, as do devices, links, what other hosts may see, what something
+else on this host refers to, and what is Maglica's own, of a base or of a vm.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from typing import Any
 
 from ..._deps import need
 from ...disk import files, mounts, pools, volumes
+from ...domain import definition
 from ...domain.definition import Definition
 from ...domain.metadata import OwnVolume
 from ...libvirtd import local
-from ...model.errors import NotOwn, StorageFailed
-from . import references
+from ...libvirtd.local import inactive_xml
+from ...model.errors import ImageUnsupported, NotOwn, StorageFailed
+from . import leftovers, own_files, references
 from .own_files import OwnFiles
 from .references import OwnerContext
 
@@ -33,12 +35,13 @@ def of_adopted(described: Definition, context: OwnerContext) -> OwnFiles:
     Raises StorageFailed, HostDown for what can't be found out.
     """
     paths = list(dict.fromkeys(_paths(described, context)))
-    known = references.find(context, beside=paths)
+    known, own = references.find(context, beside=paths), _own(context)
     found = OwnFiles()
     for path in paths:
         used = known.to([path], paths, described.uuid)
-        if used is not None:
-            _log.warning("left where it is: %s is in use by %s", path, used.by)
+        if used is not None or os.path.realpath(path) in own:
+            by = "Maglica itself" if used is None else used.by
+            _log.warning("left where it is: %s is in use by %s", path, by)
             continue
         volume = _volume(context.connect(), path)
         if volume is None:
@@ -66,6 +69,19 @@ def _paths(described: Definition, context: OwnerContext) -> Iterator[str]:
             yield path
         elif is_there:
             _log.warning("left where it is: %s, which other hosts may see (%s)", path, shared)
+
+
+def _own(context: OwnerContext) -> frozenset[str]:
+    """Return the real paths of what the journal or a definition names as Maglica's own."""
+    libvirt = need("libvirt")
+    named = leftovers.announced(context.journal)
+    try:
+        for domain in context.connect().listAllDomains(0):
+            named += own_files.of_domain(definition.describe(inactive_xml(domain))).all_paths
+    except (ImageUnsupported, libvirt.libvirtError) as error:
+        failure = local.kind_of(error, StorageFailed)
+        raise failure(f"what is Maglica's own can't be found out: {error}") from error
+    return frozenset(map(os.path.realpath, filter(None, named)))
 
 
 def _volume(connection: Any, path: str) -> OwnVolume | None:
