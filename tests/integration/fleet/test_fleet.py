@@ -54,12 +54,15 @@ def test_vms_and_images_of_two_hosts(libvirtd: Libvirtd, node: Path) -> None:
     assert disk.source == "/var/lib/libvirt/images/vm0.qcow2"
 
 
-def test_minimal_takes_six_calls(libvirtd: Libvirtd, node: Path) -> None:
+def test_minimal_takes_six_calls_and_one_for_each_that_is_off(
+    libvirtd: Libvirtd, node: Path
+) -> None:
     with proxied(libvirtd.port) as proxy:
         host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{node}")
         seen = snapshot([host], gather=Gather.MINIMAL)
         assert (len(seen.vms), len(seen.images)) == (10, 2)
-        assert proxy.calls.total() <= 6, proxy.named()
+        # One that is off is an image, unless its definition says that it was adopted.
+        assert proxy.calls.total() <= 6 + 2, proxy.named()
         assert seen.vms[0].interfaces == ()
 
 
@@ -94,6 +97,22 @@ def test_the_definition_tells_what_maglica_made(libvirtd: Libvirtd, folder: Path
             REQUEST,
         )
         assert (vm.created, vm.who, vm.clone_mode) == (1795500000, "alice", "linked")
+
+
+def test_what_was_adopted_is_no_image(libvirtd: Libvirtd, folder: Path) -> None:
+    own = "0b9f3c52-7f3e-4d7f-9d1b-6a1f0c5d2e11"
+    said = f"<m:vm xmlns:m='https://maglica.cloud/xmlns/vm/1.0' adopted='{own}'/>"
+    domains = [
+        testdriver.domain("old", 1, identity=own, metadata=said, state=5),
+        # As virt-clone makes one.
+        testdriver.domain("copy", 2, metadata=said, state=5),
+    ]
+    host = HostEntry("kvm0", libvirtd.uri(testdriver.node(folder / "adopted.xml", domains)))
+    for gather in Gather:
+        seen = snapshot([host], gather=gather)
+        assert [image.name for image in seen.images] == ["copy"]
+        (vm,) = seen.vms
+        assert (vm.name, vm.adopted, vm.made) == ("old", True, False)
 
 
 def test_the_checksum_that_is_recorded_with_an_image(libvirtd: Libvirtd, folder: Path) -> None:
