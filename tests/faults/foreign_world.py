@@ -216,9 +216,10 @@ class World:
             todo = set(found.values()) - done
 
     def named_by(self, domain: libvirt.virDomain) -> frozenset[str]:
-        """Return the paths of files that a domain's definition names."""
+        """Return the paths of files that a domain's definition names, by whatever link."""
         xml = _METADATA.sub("", domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-        return frozenset("".join(quoted) for quoted in _NAMED.findall(xml))
+        named = {Path("".join(quoted)) for quoted in _NAMED.findall(xml)}
+        return frozenset(f"{os.path.realpath(each.parent)}/{each.name}" for each in named)
 
     def check_names(self) -> None:
         """Raise Violation for a file of Maglica's that nothing names.
