@@ -21,7 +21,9 @@ def _change(wanted: WantedVm, existing: Domain) -> Change | None:
     if wanted.adopt is not False or not existing.adopted:
         return None
     spec = DisownSpec(existing.name, existing.uuid, existing.host)
-    return Change(spec, {"adopted": False, "tags": []}, before={"adopted": True})
+    # With what Maglica has noted of it.
+    after = {"adopted": False, "tags": [], "protected": False}
+    return Change(spec, after, before={"adopted": True, "protected": existing.protected})
 
 
 DISOWN = Verb(
