@@ -29,6 +29,8 @@ VM = Domain(
     tags=("web",),
     asked=("pool:0123456789abcdef",),
     ssh_host_keys=("ssh-ed25519 AAAA",),
+    kept_disks=("data",),
+    boot_order=("cdrom", "disk"),
     address="192.0.2.1",
     reported=Moment(3.5),
 )

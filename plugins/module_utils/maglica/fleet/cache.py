@@ -79,6 +79,8 @@ def _domain(fields: Mapping[str, Any]) -> Domain:
             "tags": tuple(fields["tags"]),
             "asked": tuple(fields["asked"]),
             "foreign_disks": tuple(fields["foreign_disks"]),
+            "kept_disks": tuple(fields["kept_disks"]),
+            "boot_order": tuple(fields["boot_order"]),
             "ssh_host_keys": tuple(fields["ssh_host_keys"]),
             "versions": tuple(
                 ImageVersion(**{**version, "created": _moment(version["created"])})
