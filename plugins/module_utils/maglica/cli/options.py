@@ -97,12 +97,11 @@ def of_verb(parser: argparse.ArgumentParser, option: Option) -> None:
         said["action"] = "store_true"
     elif option.form == "yes or no":
         said.update(action=argparse.BooleanOptionalAction, default=None)
-    elif option.form == "text":
-        said.update(type=given, metavar=option.metavar)
     elif option.form == "tags":
         said.update(nargs="*", metavar=option.metavar)
     else:
-        kinds = {"number": positive, "seconds": number, "size": size, "text": str}
+        kinds = {"number": positive, "seconds": number, "size": size}
+        kinds |= {"text": given, "any text": str}
         said.update(type=kinds[option.form], metavar=option.metavar, default=option.default)
     parser.add_argument(option.flag, **said)
 

@@ -68,7 +68,7 @@ SET = Verb(
     interrupted=Interrupted.AGAIN,
     options=(
         Option("autostart", "--autostart", "start it with its host", "yes or no"),
-        Option("description", "--description", "empty: none", "text", "TEXT"),
+        Option("description", "--description", "empty: none", "any text", "TEXT"),
         Option("protected", "--protected", "refuse to remove it", "yes or no"),
     ),
     change=_change,

@@ -126,7 +126,8 @@ class Option:
     field: str
     flag: str
     what: str | None = None
-    # or "size" in MiB, "seconds", which may be 0, "switch", "yes or no", "text", "tags"
+    # or "size" in MiB, "seconds", which may be 0, "switch", "yes or no", "text", "any text", which
+    # may be empty, "tags"
     form: str = "number"
     metavar: str | None = None
     default: Any = None
