@@ -23,6 +23,7 @@ from maglica.model.vm import Domain
 from maglica.verbs import table
 from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.clone import CloneSpec
+from maglica.verbs.hardware.set_cdrom import Medium
 from maglica.wire import frames
 from maglica.wire import messages as schema
 
@@ -85,6 +86,16 @@ _STRINGS = {
     "BaseSummary.id": "0a1b2c3d",
     "BaseSummary.version": "0123456789ab",
     "LookSummary.version": "0123456789ab",
+    "serial": "data",
+    "NewDisk.name": "data",
+    "Disk.name": "data",
+    "disk": "data",
+    "kept_disks": "data",
+    "volume": "debian.iso",
+    "bus": "virtio",
+    "cache": "none",
+    "discard": "unmap",
+    "boot_order": "disk",
     "distro": "debian",
     "release": "13",
     "stack": "netplan",
@@ -164,6 +175,8 @@ def record(cls: type) -> dict[str, Any]:
         fields["bridge"] = None  # or a network, not both
     if cls is ReportedInterface:
         fields["addresses"] = {source.value: ["192.0.2.7"] for source in AddressSource}
+    if cls is Medium:
+        fields["path"] = None  # or a volume of a pool, not both
     if cls is AddImageSpec:
         fields["path"] = None  # or a url, not both
     if cls is CloneSpec:

@@ -276,27 +276,25 @@ class Domain(Hardware):
         self, kind: int, text: str | None, key: str | None, uri: str | None, flags: int
     ) -> None:
         self._connection.called("setMetadata")
-        if kind == VIR_DOMAIN_METADATA_DESCRIPTION:
-            root = ET.fromstring(self.xml)
-            for old in root.findall("description"):
-                root.remove(old)
-            if text:
-                ET.SubElement(root, "description").text = text
-            self.xml = ET.tostring(root, encoding="unicode")
-            return
-        element = ET.fromstring(text or "")
-        for each in element.iter():
-            each.tag = f"{{{uri}}}{each.tag}"
 
         def change(root: ET.Element) -> None:
-            (where,) = root.iterfind("metadata")
-            for old in where.findall(element.tag):
+            where, tag = root, "description"
+            if kind == VIR_DOMAIN_METADATA_ELEMENT:
+                where = root.find("metadata")
+                tag = next(each.tag for each in where if each.tag.startswith(f"{{{uri}}}"))
+            for old in where.findall(tag):
                 where.remove(old)
-            where.append(element)
+            if text and where is root:
+                ET.SubElement(root, tag).text = text
+            elif text:
+                element = ET.fromstring(text)
+                for each in element.iter():
+                    each.tag = f"{{{uri}}}{each.tag}"
+                where.append(element)
 
-        self._edit(VIR_DOMAIN_AFFECT_CONFIG, change)
-        if self.live is not None:
-            self._edit(VIR_DOMAIN_AFFECT_LIVE, change)
+        for each in (VIR_DOMAIN_AFFECT_CONFIG, VIR_DOMAIN_AFFECT_LIVE):
+            if flags & each:
+                self._edit(each, change)
 
     def listAllSnapshots(self, flags: int = 0) -> list[object]:  # noqa: N802
         return self.snapshots
