@@ -106,6 +106,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         " make. Any other domain that is off is then no image here. Without it each is one.",
         "pools": "The pools that clones are made in; empty for all.",
         "prepare": "The images whose bases are made ahead of the first clone.",
+        "adopt": "Whether clients may take over vms of others, and then change and remove them.",
     },
 }
 

@@ -204,6 +204,20 @@ def test_what_can_not_be_taken_over(rig: Rig) -> None:
     assert rig.run(request).failure.code == "vm_unknown"
 
 
+def test_a_host_may_allow_no_adoption(rig: Rig) -> None:
+    rig.context.settings = replace(rig.settings, adopt=False)
+    assert rig.refused("adopt") == (
+        f"not_own: cannot adopt {NAME} on host {HOST}: it lets no vm of others be adopted (adopt"
+        " of [host_worker] in its configuration, host_worker_adopt of the role)"
+    )
+    rig.context.settings = rig.settings
+    done(rig.ask("adopt"))
+    # What is adopted stays so.
+    rig.context.settings = replace(rig.settings, adopt=False)
+    assert done(rig.ask("adopt")).adopted
+    assert done(rig.ask("resize", memory_mib=96)).adopted
+
+
 def test_its_disks_go_only_where_that_is_said(rig: Rig) -> None:
     beside = rig.folder / "elsewhere"
     beside.mkdir()

@@ -53,6 +53,7 @@ accel = tcg
 image_pattern = .*\\.original
 pools = default, fast
   slow
+adopt = no
 
 [host kvm0.example.jp]
 uri = qemu+tcp://kvm0.example.jp/system
@@ -87,6 +88,7 @@ def test_a_file_with_everything() -> None:
     assert worker.image_pattern
     assert worker.image_pattern.fullmatch("debian12.original")
     assert worker.pools == ("default", "fast", "slow")
+    assert not worker.adopt
     assert read.hosts == (
         config.HostEntry("kvm0.example.jp", "qemu+tcp://kvm0.example.jp/system", 2.5, 2.0, 0),
         config.HostEntry("kvm1.example.jp", "qemu+tcp://kvm1.example.jp/system", 1),

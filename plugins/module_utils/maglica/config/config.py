@@ -90,7 +90,8 @@ class HostWorker:
 
     ``job_silence`` is how many seconds a job may show no progress before it is taken for hung.
     ``image_pattern`` must match an original image's whole name; ``pools`` empty means all.
-    ``prepare`` names the images whose bases are made ahead of the first clone.
+    ``prepare`` names the images whose bases are made ahead of the first clone. ``adopt``: whether
+    vms of others may be taken over.
     """
 
     name: str
@@ -105,6 +106,7 @@ class HostWorker:
     image_pattern: re.Pattern[str] | None = None
     pools: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
+    adopt: bool = True
 
     def may_be_image(self, name: str) -> bool:
         """Tell whether no pattern keeps a domain of that name from being an original image."""
@@ -314,6 +316,7 @@ _SECTIONS: dict[str, tuple[type, dict[str, values.Reader]]] = {
             "image_pattern": values.pattern,
             "pools": values.words,
             "prepare": values.words,
+            "adopt": values.boolean,
         },
     ),
 }

@@ -21,6 +21,7 @@ from ....libvirtd.local import inactive_xml
 from ....model.errors import (
     ImageUnsupported,
     LibvirtFailed,
+    NotOwn,
     StorageFailed,
     VmUnknown,
 )
@@ -60,6 +61,11 @@ def _is_done(domain: Any) -> bool:
 def _check(domain: Any, context: JobContext) -> None:
     """Raise what stands against the adoption of a domain, or libvirt's own error."""
     found = definition.describe(inactive_xml(domain))
+    if not context.settings.adopt:
+        raise NotOwn(
+            "it lets no vm of others be adopted (adopt of [host_worker] in its configuration,"
+            " host_worker_adopt of the role)"
+        )
     act = f"cannot adopt {found.name} on host {context.host}"
     if found.is_made_image:
         raise VmUnknown(f"{act}: it is an original image that Maglica made, which is only cloned")
