@@ -100,8 +100,10 @@ def of_verb(parser: argparse.ArgumentParser, option: Option) -> None:
     elif option.form == "tags":
         said.update(nargs="*", metavar=option.metavar)
     else:
-        kinds = {"number": positive, "seconds": number, "size": size}
-        kinds |= {"text": given, "any text": str}
+        kinds: dict[str, Callable[[str], Any]] = {
+            **{"number": positive, "seconds": number, "size": size},
+            **{"text": given, "any text": str},
+        }
         said.update(type=kinds[option.form], metavar=option.metavar, default=option.default)
     parser.add_argument(option.flag, **said)
 
