@@ -381,8 +381,10 @@ options:
     description:
       - Whether the vm is protected. Then whatever would destroy data of it, above all its removal,
         is an error (V(vm_protected)) in check mode, and its host itself refuses it, whoever asks.
-        To be removed it must be unprotected first, by a task of its own.
-      - It may be stopped and changed all the same.
+        To be removed, given back, or to lose a disk, it must be unprotected first, by a task of its
+        own.
+      - So is what would take its protection away by the way, O(adopt=false). It may be stopped and
+        changed all the same, and its disks may be detached and kept.
       - Without this a vm that is there stays as it is, and a new one is not protected.
     type: bool
   force:
@@ -413,13 +415,14 @@ options:
         C(maglica_adopted), and its disks stay those of others. A vm that Maglica made, or has
         adopted before, stays as it is.
       - V(false) gives it back as it is, without that metadata and its tags, and does nothing else.
+        One that is O(protected) is an error (V(vm_protected)).
       - A domain that is off and that others made is an original image. Once adopted it is none any
         more, so that nothing is cloned from it until it is given back. Vms that were cloned from it
         stay as they are, since they depend on none of its disks.
       - It is an error for a vm that is not there, for an image that Maglica made, for a transient
         domain and one with a saved state, while two hosts have a domain of its UUID
-        (V(uuid_twice)), and where a file builds upon one of its disks, which would break when it
-        runs.
+        (V(uuid_twice)), where a file builds upon one of its disks, which would break when it runs,
+        and on a host whose worker is told to allow no adoption (C(host_worker_adopt) of the role).
       - Not together with O(image), nor V(true) with O(state=absent).
     type: bool
   remove_foreign_disks:

@@ -107,18 +107,21 @@ class Foreign(DomainHands):
         request = world.request(table.named(kind).spec(**pinned, **fields))
         before = set(world.files())
         world.kill_in = kill
-        is_protected = self._is_protected(vm)
+        is_protected = self._is_protected(vm.uuid)
         (now,) = world.run(request.id, removed=vm if kind == "remove" else None)
+        is_done = now is not None and now.state is State.DONE
+        if kind == "detach_disk" and is_protected and is_done and before - set(world.files()):
+            raise Violation(f"a disk of vm {vm.name} was removed, though it was protected")
         if kind == "remove":
-            if is_protected and now is not None and now.state is State.DONE:
+            if is_protected and is_done:
                 raise Violation(f"vm {vm.name} was removed, though it was protected")
             if now is not None and now.state is State.FAILED and before - set(world.files()):
                 raise Violation(f"the removal of {vm.name} was refused, and took files away")
             self._settle(vm, now)
         self._check()
 
-    def _is_protected(self, vm: Vm) -> bool:
-        domain = local.find(self.world.connection, vm.uuid, HOST)
+    def _is_protected(self, uuid: str) -> bool:
+        domain = local.find(self.world.connection, uuid, HOST)
         made = None if domain is None else definition.describe(local.inactive_xml(domain)).made
         return made is not None and made.protected
 
@@ -158,7 +161,7 @@ class Foreign(DomainHands):
         self._ask("detach_disk", number, kill, disk=disk, keep=keep)
 
     @rule(
-        kind=st.sampled_from(["adopt", "adopt", "disown", "remove"]),
+        kind=st.sampled_from(["adopt", "adopt", "set", "disown", "remove"]),
         number=choices,
         said=st.booleans(),
         kill=KILLS,
@@ -174,13 +177,18 @@ class Foreign(DomainHands):
         if not theirs:
             return
         name, domain = sorted(theirs.items(), key=lambda each: each[0])[number % len(theirs)]
-        more = {"remove_foreign_disks": said} if kind == "remove" else {}
+        fields = {"remove": "remove_foreign_disks", "set": "protected"}
+        more = {fields[kind]: said} if kind in fields else {}
         spec = table.named(kind).spec(name=name, uuid=domain.UUIDString(), host=HOST, **more)
         request = world.request(spec)
         if kind == "remove" and said:
             world.lent[request.id] = world.named_by(domain)
         world.kill_in = kill
-        world.run(request.id)
+        is_protected = self._is_protected(domain.UUIDString())
+        (now,) = world.run(request.id)
+        is_done = now is not None and now.state is State.DONE
+        if kind in ("disown", "remove") and is_protected and is_done:
+            raise Violation(f"{kind} of {name} was done, though it was protected")
         self._check()
 
     @rule(kind=st.sampled_from(["prepare", "release"]), kill=KILLS)

@@ -281,7 +281,9 @@ class Domain(Hardware):
             where, tag = root, "description"
             if kind == VIR_DOMAIN_METADATA_ELEMENT:
                 where = root.find("metadata")
-                tag = next(each.tag for each in where if each.tag.startswith(f"{{{uri}}}"))
+                if where is None:
+                    where = ET.SubElement(root, "metadata")
+                tag = next((each.tag for each in where if each.tag.startswith(f"{{{uri}}}")), "-")
             for old in where.findall(tag):
                 where.remove(old)
             if text and where is root:

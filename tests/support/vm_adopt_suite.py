@@ -55,6 +55,16 @@ class AdoptSuite:
         assert bring(cell, **gone).changed
         assert NAME not in cell.defined(KVM0)
 
+    def test_a_protected_one_is_not_given_back(self, cell: Cell) -> None:
+        cell.add(KVM0, NAME, active=False, image=None)
+        about = {"name": NAME, "image": None}
+        assert bring(cell, **about, adopt=True, protected=True).vm["protected"]
+        for tell in (foresee, bring):
+            with pytest.raises(errors.VmProtected, match=f"cannot disown {NAME} on host {KVM0}"):
+                tell(cell, **about, adopt=False)
+        bring(cell, **about, protected=False)
+        assert bring(cell, **about, adopt=False).changed
+
     def test_of_two_the_host_says_which(self, cell: Cell) -> None:
         for host in (KVM0, KVM1):
             cell.add(host, NAME, active=True, image=None)

@@ -66,6 +66,12 @@ def test_it_is_given_back() -> None:
     assert (plan.before["tags"], plan.after["tags"]) == (["db"], [])
 
 
+def test_a_protected_one_is_not_given_back() -> None:
+    with pytest.raises(errors.VmProtected, match=f"cannot disown {NAME} on host {HOST}: it is pro"):
+        _decide(replace(ADOPTED, protected=True), adopt=False)
+    assert not _decide(replace(ADOPTED, protected=True), adopt=True).changed
+
+
 @pytest.mark.parametrize("domain", [THEIRS, IMAGE, OURS], ids=["vm", "image", "made"])
 def test_what_is_not_adopted_stays_as_it_is(domain: Domain) -> None:
     assert not _decide(domain, adopt=False).changed

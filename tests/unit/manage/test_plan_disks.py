@@ -4,13 +4,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from maglica.fleet.snapshot import Found
 from maglica.manage.plan import Plan, decide
 from maglica.manage.wanted import want
-from maglica.model.errors import DiskSizeUnsupported, NameInvalid, NotOwn, StorageFailed
+from maglica.model.errors import (
+    DiskSizeUnsupported,
+    NameInvalid,
+    NotOwn,
+    StorageFailed,
+    VmProtected,
+)
 from maglica.model.request import Request, State
 from maglica.model.vm import Disk, Domain
 from maglica.verbs.clone import CloneSpec
@@ -28,10 +35,12 @@ VDA = Disk("vda", capacity_bytes=2 * GIB, name="vda", pool="default", bus="virti
 DATA = Disk("vdb", capacity_bytes=GIB, name="data", pool="default", bus="virtio", serial="data")
 
 
-def planned(*asked: dict[str, Any], kept: tuple[str, ...] = (), **fields: Any) -> Plan:
+def planned(
+    *asked: dict[str, Any], kept: tuple[str, ...] = (), is_protected: bool = False, **fields: Any
+) -> Plan:
     vm = Domain(NAME, UUID, HOST, "running", True, made=True, image=IMAGE, disks=(VDA, DATA))
-    wanted = want(NAME, disks=asked, **fields)
-    return decide(wanted, Found((Domain(**{**vm.__dict__, "kept_disks": kept}),)), None)
+    seen = replace(vm, kept_disks=kept, protected=is_protected)
+    return decide(want(NAME, disks=asked, **fields), Found((seen,)), None)
 
 
 def test_what_is_there_is_left_alone() -> None:
@@ -85,6 +94,19 @@ def test_what_goes() -> None:
         {"state": "kept"},
     )
     assert (plan.before["disk old"], plan.after["disk old"]) == ({"state": "kept"}, None)
+
+
+@pytest.mark.parametrize("name", ["data", "old"])
+def test_of_a_protected_vm_none_goes(name: str) -> None:
+    refusal = f"^cannot remove disk {name} of {NAME} on host {HOST}: it is protected; protected=fa"
+    gone = {"name": name, "present": False}
+    with pytest.raises(VmProtected, match=refusal):
+        planned(gone, kept=("old",), is_protected=True)
+    # Both at once would be no protection.
+    with pytest.raises(VmProtected, match=refusal):
+        planned(gone, kept=("old",), is_protected=True, protected=False)
+    kept = planned({**gone, "keep": True}, kept=("old",), is_protected=True)
+    assert kept.steps == ((DetachDiskSpec(*PINNED, name, keep=True),) if name == "data" else ())
 
 
 REFUSED = [

@@ -113,7 +113,7 @@ class VmStopped(MaglicaError):
 
 
 class VmProtected(MaglicaError):
-    """The vm is protected, and what was asked for would destroy data of it."""
+    """The vm is protected, and what was asked for would destroy data of it, or give it back."""
 
     code = "vm_protected"
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..model.errors import VmProtected
 from ..model.vm import Domain
 from .verb import ADOPTION, Change, Interrupted, OnVm, Verb, WantedVm, vm_record
 
@@ -20,10 +21,11 @@ class DisownSpec(OnVm):
 def _change(wanted: WantedVm, existing: Domain) -> Change | None:
     if wanted.adopt is not False or not existing.adopted:
         return None
+    if existing.protected:
+        raise VmProtected.of("disown", existing.name, existing.host)
     spec = DisownSpec(existing.name, existing.uuid, existing.host)
     # With what Maglica has noted of it.
-    after = {"adopted": False, "tags": [], "protected": False}
-    return Change(spec, after, before={"adopted": True, "protected": existing.protected})
+    return Change(spec, {"adopted": False, "tags": []}, before={"adopted": True})
 
 
 DISOWN = Verb(

@@ -256,7 +256,7 @@ class Verb:
     ends_vm: bool = False
     # Whether it is refused for a vm whose UUID several hosts show, as what ends one is.
     unique: bool = False
-    # Whether it destroys data of a vm: then it is refused for one that is protected.
+    # Whether all of it destroys data of a vm: then it is refused for one that is protected.
     destroys: bool = False
     # Whether it takes minutes and much of the net, so that few run at once: SLOW_JOBS on a host.
     slow: bool = False

@@ -10,7 +10,7 @@ from ....domain import definition
 from ....domain.metadata import Made
 from ....libvirtd import local
 from ....libvirtd.local import inactive_xml
-from ....model.errors import ImageUnsupported, NotOwn, VmUnknown
+from ....model.errors import ImageUnsupported, NotOwn, VmProtected, VmUnknown
 from ....model.request import Request
 from ....model.vm import Domain
 from ..context import JobContext
@@ -19,7 +19,8 @@ from . import adopt, existing, metadata, shown
 
 def disown(request: Request, context: JobContext) -> Domain:
     """Remove Maglica's metadata from an adopted domain, and nothing else. One that is not adopted
-    any more stays as it is. Raises NotOwn for one that has disks of Maglica's.
+    any more stays as it is. Raises NotOwn for one that has disks of Maglica's, VmProtected for one
+    that is protected, since nobody would know of that any more.
     """
     domain = existing.look_up(request, context)
     act = f"cannot disown {request.name} on host {context.host}"
@@ -35,6 +36,8 @@ def disown(request: Request, context: JobContext) -> Domain:
                 raise NotOwn(
                     f"{act}: Maglica has added its disks {', '.join(added)}: detach them first"
                 )
+            if any(made.protected for made in said):
+                raise VmProtected.of("disown", request.name, context.host)
             if said:
                 adopt.need_no_save(domain, act)
                 with context.phase(request.id, "define"):

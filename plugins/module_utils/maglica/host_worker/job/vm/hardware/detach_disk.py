@@ -29,10 +29,10 @@ def detach_disk(request: Request, context: JobContext) -> Domain:
     with disks.told(request, spec.disk, context):
         if spec.disk in made.disks and spec.disk not in made.disk_names.values():
             raise NotOwn("it was made with the vm, and goes with it alone")
-        if made.protected and not spec.keep:
-            raise VmProtected.of(f"remove disk {spec.disk} of", spec.name, context.host)
         volume = made.disks.get(spec.disk) or made.kept.get(spec.disk)
         if volume is not None:
+            if made.protected and not spec.keep:
+                raise VmProtected.of(f"remove disk {spec.disk} of", spec.name, context.host)
             own = OwnFiles((volume,))
             disks.need_own(volume, domain)
             if not spec.keep:

@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host lets nobody destroy data of a protected vm, nor lose its protection by the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from maglica.domain import definition
+from maglica.host_worker.job import main
+from maglica.model.request import Request, State, new_request_id
+from maglica.model.vm import vm_uuid
+from maglica.verbs import table
+from maglica.verbs.hardware.disks import NewDisk
+from support.fake_host import FakeHost, Killed
+from support.fake_libvirt import Domain
+
+HOST, NAME = "kvm0.example.jp", "vm0.example.jp"
+
+
+@pytest.fixture
+def domain(host: FakeHost) -> Domain:
+    host.add_image()
+    (made,) = host.run(host.request(NAME))
+    return host.connection.lookupByUUIDString(vm_uuid(made.id))
+
+
+def asked(host: FakeHost, domain: Domain, kind: str, **fields: Any) -> Request:
+    spec = table.named(kind).spec(NAME, domain.UUIDString(), HOST, **fields)
+    request = Request(new_request_id(), spec, host=HOST, who="alice")
+    host.context.journal.accept([request])
+    return request
+
+
+def ended(host: FakeHost, request: Request) -> Request:
+    host.kill_at = 0
+    host.context = host.new_context()
+    main.run([request.id], host.context)
+    return host.now(request)
+
+
+def done(host: FakeHost, domain: Domain, kind: str, **fields: Any) -> Request:
+    request = ended(host, asked(host, domain, kind, **fields))
+    assert request.state is State.DONE, request.failure
+    return request
+
+
+def refused(host: FakeHost, domain: Domain, kind: str, **fields: Any) -> str:
+    before = (host.volumes(), domain.xml, domain.live)
+    request = ended(host, asked(host, domain, kind, **fields))
+    assert (host.volumes(), domain.xml, domain.live) == before
+    assert request.failure is not None
+    assert request.failure.code == "vm_protected"
+    assert host.context.journal.intents(request.id) == ()
+    return request.failure.text
+
+
+@pytest.mark.parametrize("active", [True, False])
+@pytest.mark.parametrize("kept", [True, False])
+def test_its_disks_are_only_detached(
+    host: FakeHost, domain: Domain, active: bool, kept: bool
+) -> None:
+    domain.active = active
+    done(host, domain, "add_disk", disk=NewDisk("data", 64))
+    done(host, domain, "set", protected=True)
+    if kept:
+        done(host, domain, "detach_disk", disk="data", keep=True)
+    assert refused(host, domain, "detach_disk", disk="data").startswith(
+        f"cannot remove disk data of {NAME} on host {HOST}: it is protected; protected=false"
+    )
+    # One that is gone already has nothing to lose.
+    done(host, domain, "detach_disk", disk="other")
+    done(host, domain, "set", protected=False)
+    done(host, domain, "detach_disk", disk="data")
+
+
+def test_what_had_begun_to_go_before_goes(host: FakeHost, domain: Domain) -> None:
+    done(host, domain, "add_disk", disk=NewDisk("data", 64))
+    everything = host.volumes()
+    request = asked(host, domain, "detach_disk", disk="data")
+    host.context = host.new_context()
+    host.events, host.kill_at = 0, 1
+    while not host.context.journal.intents(request.id):
+        with pytest.raises(Killed):
+            main.run([request.id], host.context)
+        host.context = host.new_context()
+        host.events, host.kill_at = 0, host.kill_at + 1
+    assert host.volumes() == everything
+    done(host, domain, "set", protected=True)
+    assert ended(host, request).state is State.DONE
+    assert len(host.volumes()) == len(everything) - 1
+
+
+def test_it_is_not_given_back(host: FakeHost) -> None:
+    domain = host.add_image(name=NAME)
+    done(host, domain, "adopt")
+    done(host, domain, "set", protected=True)
+    assert refused(host, domain, "disown") == (
+        f"cannot disown {NAME} on host {HOST}: it is protected; protected=false, or maglica vm set"
+        " --no-protected, ends that"
+    )
+    done(host, domain, "set", protected=False)
+    done(host, domain, "disown")
+    assert definition.describe(domain.xml).made is None
