@@ -11,7 +11,7 @@ from maglica.model.request import DomainSummary, new_request_id
 from maglica.model.vm import Domain
 from maglica.verbs import table
 from maglica.wire import features
-from support.reports import image, report
+from support.reports import clone, image, report
 
 from .conftest import Cell
 
@@ -56,6 +56,18 @@ def test_an_adopted_domain_is_no_image_any_more_at_once(cell: Cell) -> None:
     assert not shown.adopted
     done(cell, "disown", replace(LEFT, adopted=False, is_image=True))
     assert images(cell) == before
+
+
+def test_nothing_is_cloned_from_it_before_a_report_says_so(cell: Cell) -> None:
+    hello(cell, "kvm0", THEIRS)
+    done(cell, "adopt", LEFT)
+    # One that was made before the result, and comes after it, too.
+    for _again in range(2):
+        kind, error = cell.ask("submit", **clone("vm0.example.jp", image="old_db"))
+        assert (kind, error.get("code")) == ("error", "image_unknown")
+        hello(cell, "kvm0", THEIRS)
+    done(cell, "disown", replace(LEFT, adopted=False, is_image=True))
+    assert cell.ask("submit", **clone("vm0.example.jp", image="old_db"))[0] != "error"
 
 
 def test_of_two_with_one_uuid_none_is_adopted(cell: Cell) -> None:

@@ -132,7 +132,7 @@ class KnownHosts:
             with about(host=name):
                 logger.info("host %s is alive", name)
         host.news.settle(report, now)
-        report = host.news.without_gone(report)
+        report = host.news.placed_by(report)
         self.first_to_keep |= host.holdings is None
         if host.holdings is None or report.domains != host.holdings.report.domains:
             host.kept = None
@@ -284,6 +284,7 @@ class KnownHosts:
             known = host.news.shown().get(vm.uuid) or self.reports.domain(vm.host, vm.uuid)
             shown = domain_kept(shown_by(vm, known))
             host.tell(Told(vm.uuid, left_by(vm, before), shown, ended, now))
+            self._place_by_news(vm.host)
 
     def shown(self, name: str) -> HostReport:
         """Return a host's last report, with what results have said since."""
@@ -302,9 +303,15 @@ class KnownHosts:
         for vm in host.reservations.gone(uuid):
             self._promised.pop(vm, None)
             self._renew(name)
-        if host.holdings is not None:
-            host.holdings = Holdings.of(host.news.without_gone(host.holdings.report))
-            host.kept = None
+        self._place_by_news(name)
+
+    def _place_by_news(self, name: str) -> None:
+        host = self._hosts[name]
+        if host.holdings is None:
+            return
+        report = host.news.placed_by(host.holdings.report)
+        if report != host.holdings.report:
+            host.holdings, host.kept = Holdings.of(report), None
             self._renew(name)
 
     def to_keep(self, now: float) -> list[tuple[str, float, HostReport]]:

@@ -61,12 +61,18 @@ class News:
             if is_later or is_same or now - told.heard > SETTLE_SECONDS:
                 del self._told[uuid]
 
-    def without_gone(self, report: HostReport) -> HostReport:
-        """Return the report without the vms that were removed since."""
-        gone = {uuid for uuid, told in self._told.items() if told.domain is None}
-        if not any(domain.uuid in gone for domain in report.domains):
-            return report
-        return replace(report, domains=tuple(d for d in report.domains if d.uuid not in gone))
+    def placed_by(self, report: HostReport) -> HostReport:
+        """Return the report as clones are placed by it: without the vms that were removed since;
+        what was adopted since is no image, and what was given back may be one.
+        """
+        told = {uuid: told.domain for uuid, told in self._told.items()}
+        now = ((each, told.get(each.uuid, each)) for each in report.domains)
+        domains = tuple(
+            each if each.made else replace(each, may_be_image=left.may_be_image)
+            for each, left in now
+            if left is not None
+        )
+        return report if domains == report.domains else replace(report, domains=domains)
 
     def applied(self, report: HostReport) -> HostReport:
         """Return the report as it will be when the host has looked again."""
