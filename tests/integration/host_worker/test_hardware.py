@@ -26,6 +26,7 @@ from maglica.verbs.hardware.set_cdrom import Medium, SetCdromSpec
 from maglica.verbs.resize import ResizeSpec
 from maglica.verbs.stop import StopSpec
 from maglica.verbs.verb import OnVm
+from support.client_worker import eventually
 from support.host_worker import HOST
 from support.own_libvirtd import MADE, NOBODY, OwnLibvirtd
 
@@ -197,6 +198,8 @@ def test_media_come_and_go_while_the_guest_runs(rig: Rig) -> None:
     assert rig.done(SetCdromSpec, one).failure is None
     assert rig.done(SetBootOrderSpec, (BootDevice.CDROM, BootDevice.DISK)).failure is None
     rig.domain.create()
+    # Its firmware, which resets the drive, has gone on to the disk when that is read.
+    eventually(lambda: rig.domain.blockStats("hda")[0] > 0)
     run = rig.run
     for medium in (two, None, one):
         ended = rig.done(SetCdromSpec, medium)

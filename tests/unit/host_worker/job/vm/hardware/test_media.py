@@ -16,7 +16,7 @@ from maglica.verbs.hardware.set_boot_order import BootDevice, SetBootOrderSpec
 from maglica.verbs.hardware.set_cdrom import Medium, SetCdromSpec
 from maglica.verbs.verb import OnVm
 from support.fake_host import FakeHost
-from support.fake_libvirt import Domain
+from support.fake_libvirt import Domain, libvirtError
 
 NAME, HOST = "vm0.example.jp", "kvm0.example.jp"
 UUID = vm_uuid("r")
@@ -88,6 +88,24 @@ def test_a_medium_comes_and_goes(host: FakeHost, media: Path, runs: bool) -> Non
         assert drives(domain.xml) == drives(domain.XMLDesc()) == expected
     assert domain.runs == int(runs)
     assert (Path(path).exists(), (host.pool / "other.iso").exists()) == (True, True)
+
+
+def test_a_guest_that_starts_closes_its_tray(host: FakeHost, media: Path) -> None:
+    domain = defined(host, runs=True)
+    before, medium = domain.xml, Medium(str(iso(media / "setup.iso")))
+    closed = libvirtError("unable to execute QEMU command: Tray of device 'ide0' is not open")
+    host.connection.failures["update 1"] = [closed, closed, libvirtError("it is locked")]
+    refused = done(host, SetCdromSpec, medium)
+    assert (refused.failure.code, refused.failure.text) == (
+        "storage_failed",
+        f"cannot set the cdrom of {NAME} on host {HOST}: its guest has closed the drive just when"
+        " it was opened, and libvirt does not see that: stop the vm, or allow a restart"
+        " (allow_restart)",
+    )
+    assert domain.xml == domain.XMLDesc() == before
+    assert done(host, SetCdromSpec, medium, allow_restart=True).failure is None
+    assert (drives(domain.XMLDesc())[1], domain.runs) == (medium.path, 2)
+    assert done(host, SetCdromSpec, None, allow_restart=True).failure.text.endswith("it is locked")
 
 
 @pytest.mark.parametrize("runs", [False, True])

@@ -18,6 +18,9 @@ from ...context import JobContext
 from .. import existing, restart, shown
 from . import disks, media
 
+# QEMU's words, after "Tray of device ...".
+_CLOSED = " is not open"
+
 
 def set_cdrom(request: Request, context: JobContext) -> Domain:
     """Have a medium in a vm's drive, or none; that it is so is no error.
@@ -29,16 +32,13 @@ def set_cdrom(request: Request, context: JobContext) -> Domain:
     made = existing.check(domain, request, context)
     spec = existing.spec_of(request, SetCdromSpec)
     with disks.told(request, "", context):
-        if restart.is_begun(request, context) or _needs_restart(domain, made, spec):
-            if not spec.allow_restart:
-                raise StorageFailed(
-                    "it has no drive for it, which it can get while it is off only: stop the vm, or"
-                    " allow a restart (allow_restart)"
-                )
+        is_begun = restart.is_begun(request, context)
+        reason = None if is_begun else _set_at_once(domain, made, spec, context)
+        if reason is not None and not spec.allow_restart:
+            raise StorageFailed(f"{reason}: stop the vm, or allow a restart (allow_restart)")
+        if reason is not None or is_begun:
             _set(domain, made, spec, context, live=False)
             restart.run_anew(domain, request, spec, context)
-        else:
-            _set(domain, made, spec, context, live=True)
         return shown.vm_of(domain, context.host)
 
 
@@ -61,6 +61,23 @@ def check(medium: Medium | None, context: JobContext) -> None:
     if medium is not None:
         place = (medium.path, medium.pool or "", medium.volume or "")
         media.check(context.connect(), *place)
+
+
+def _set_at_once(domain: Any, made: Made, spec: SetCdromSpec, context: JobContext) -> str | None:
+    """Have the medium in the drive, also while the vm runs; return what stands against that."""
+    if _needs_restart(domain, made, spec):
+        return "it has no drive for it, which it can get while it is off only"
+    try:
+        _set(domain, made, spec, context, live=True)
+    except need("libvirt").libvirtError as error:
+        if _CLOSED not in str(error):
+            raise
+        # A guest that starts resets its drives: that closes the tray which libvirt has opened, and
+        # takes to be open as long as the guest runs.
+        return (
+            "its guest has closed the drive just when it was opened, and libvirt does not see that"
+        )
+    return None
 
 
 def _needs_restart(domain: Any, made: Made, spec: SetCdromSpec) -> bool:
