@@ -20,6 +20,7 @@ from support.client_worker import Worker, eventually
 from support.host_worker import HOST, Cell, HostWorker
 from support.own_libvirtd import MADE, OwnLibvirtd
 from support.reports import IMAGE
+from support.vm_verbs import ALSO, ON_A_VM
 
 NAME = "vm0.example.jp"
 UUID = vm_uuid("r")
@@ -180,10 +181,13 @@ def test_resize_changes_the_definition_and_tells_of_the_restart(cell: Cell, doma
     assert (request.vm.vcpus, request.vm.memory_mib) == (3, 128)
     assert request.vm.restart_needed is False
     domain.create()
-    running = cell.ended(act(cell, "resize", vcpus=2))
-    assert (running.vm.vcpus, running.vm.memory_mib) == (2, 128)
-    assert running.vm.restart_needed is True
-    same = cell.ended(act(cell, "resize", vcpus=2, memory_mib=128))
+    # It has fewer at once, and more than it was started with from its next start on.
+    fewer = cell.ended(act(cell, "resize", vcpus=2))
+    assert (fewer.vm.vcpus, fewer.vm.memory_mib, fewer.vm.restart_needed) == (2, 128, False)
+    more = cell.ended(act(cell, "resize", vcpus=4))
+    assert (more.vm.vcpus, more.vm.memory_mib) == (4, 128)
+    assert more.vm.restart_needed is True
+    same = cell.ended(act(cell, "resize", vcpus=4, memory_mib=128))
     assert same.vm.restart_needed is True
 
 
@@ -240,8 +244,13 @@ def test_the_vm_that_is_meant_must_be_there(
 
 def test_what_maglica_did_not_make_is_left_alone(cell: Cell) -> None:
     """An original image, and a vm of others that runs."""
-    changes = {"resize": {"vcpus": 9}, "tag": {"tags": ("web",)}, "set": {"protected": True}}
-    kinds = [verb.name for verb in table.VERBS if verb.about == "vm" and not verb.makes_vm]
+    changes = {
+        "resize": {"vcpus": 9},
+        "tag": {"tags": ("web",)},
+        "set": {"protected": True},
+        **ALSO,
+    }
+    kinds = [verb.name for verb in ON_A_VM]
     image = cell.libvirtd.connection.lookupByName(IMAGE)
     other = cell.libvirtd.define("other.example.jp", vm_uuid("other"))
     other.create()

@@ -11,26 +11,13 @@ import pytest
 from maglica.domain.definition import MAX_SIZE
 from maglica.host_worker.job import main
 from maglica.model.request import Request, State, new_request_id
-from maglica.verbs import table
-from maglica.verbs.hardware.disks import NewDisk
 from maglica.verbs.verb import Verb
 from support import made_image
 from support.fake_host import IMAGE, FakeHost
 from support.fake_libvirt import Domain
+from support.vm_verbs import ALSO, ON_A_VM
 
 HOST = "kvm0.example.jp"
-# By these two a domain of others becomes one of ours, and again one of theirs: test_adopt.py.
-_ADOPTION = ("adopt", "disown")
-ON_A_VM = [
-    verb
-    for verb in table.VERBS
-    if verb.about == "vm" and not verb.makes_vm and verb.name not in _ADOPTION
-]
-ALSO = {
-    "add_disk": {"disk": NewDisk("data", 1)},
-    "grow_disk": {"disk": "data", "size_mib": 1},
-    "detach_disk": {"disk": "data"},
-}
 each_verb = pytest.mark.parametrize("verb", ON_A_VM, ids=lambda verb: verb.name)
 
 
