@@ -85,7 +85,7 @@ options:
       - More than the host has is an error (V(no_room)).
       - A running vm gets another number at once where its definition allows as many (C(maxvcpus) in
         libvirt's words) and its guest can plug them in or out. Otherwise it has it from its next
-        start on, and RV(vm.restart_needed) says so; see O(allow_restart).
+        start on, and C(restart_needed) says so; see O(allow_restart).
       - A definition that allows more CPUs than the vm has goes on to allow them. A number beyond
         that is what it allows from then on.
     type: int
@@ -96,7 +96,7 @@ options:
       - C(GB) is an error, as in O(disk_size), since it may mean two sizes.
       - A running vm gets another size at once up to the most that its definition allows, or that it
         was started with, if its guest obeys the memory balloon, as any Linux does. Otherwise it has
-        it from its next start on, and RV(vm.restart_needed) says so; see O(allow_restart).
+        it from its next start on, and C(restart_needed) says so; see O(allow_restart).
       - What the definition allows beyond that is kept as with O(vcpus). A host counts a vm with the
         most that it may have.
     type: str
