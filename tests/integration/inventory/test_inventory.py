@@ -52,6 +52,13 @@ def test_groups_and_variables(inventory: Inventory, kvm0: str) -> None:
         "maglica_ssh_host_keys": [],
         "maglica_image_version": "3f7a",
         "maglica_base": "0a1b2c3d",
+        "maglica_adopted": False,
+        "maglica_autostart": False,
+        "maglica_description": None,
+        "maglica_protected": False,
+        "maglica_kept_disks": [],
+        "maglica_boot_order": ["disk"],
+        "maglica_foreign_disks": [],
         "maglica_report_age_s": None,
         "maglica_unreachable_hosts": [],
     }
