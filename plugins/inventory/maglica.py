@@ -282,7 +282,9 @@ notes:
     C(maglica_interfaces) (a list of C(mac), C(network), C(addresses)), C(maglica_disks) (a list of
     C(target), C(device), C(format), C(source), C(capacity_bytes), C(allocation_bytes), C(name),
     C(pool), C(bus), C(serial), C(cache), C(discard)), C(maglica_kept_disks) (the names of disks
-    that are its own, and not attached), C(maglica_boot_order),
+    that are its own, and not attached), C(maglica_boot_order), C(maglica_graphics) (of one that
+    runs a list of C(type), C(listen), C(port), C(tls_port), C(socket)), C(maglica_console) (of one
+    that runs C(type), C(path)),
     C(maglica_tags), C(maglica_autostart) (whether its host starts it; V(null) where that is not
     asked for or not known), C(maglica_description), C(maglica_protected), C(maglica_address) and
     C(maglica_ssh_host_keys) (a list of the public SSH host keys that Maglica gave it, each as in

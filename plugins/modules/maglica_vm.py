@@ -276,6 +276,15 @@ vm:
         cache: null
         discard: null
     boot_order: [disk]
+    graphics:
+      - type: vnc
+        listen: 127.0.0.1
+        port: 5900
+        tls_port: null
+        socket: null
+    console:
+      type: pty
+      path: /dev/pts/3
     kept_disks: []
     tags: []
     autostart: false
@@ -405,6 +414,17 @@ vm:
       description: From what it boots at its next start.
       type: list
       elements: str
+      returned: always
+    graphics:
+      description:
+        - Where its screens can be looked at on its host while it runs, each with C(type), C(listen)
+          (the address), C(port), C(tls_port) and C(socket); never with a password.
+      type: list
+      elements: dict
+      returned: always
+    console:
+      description: Its serial console on its host while it runs, with C(type) and C(path).
+      type: dict
       returned: always
     kept_disks:
       description: The names of disks that are its own, and not attached.

@@ -37,6 +37,8 @@ DOMAIN = """
       <target dev='vda' bus='virtio'/>
     </disk>
     <interface type='network'><source network='default'/></interface>
+    <graphics type='vnc' port='5907' listen='127.0.0.1' passwd='secret'/>
+    <serial type='file'><source path='/logs/{name}'/></serial>
   </devices>
 </domain>
 """

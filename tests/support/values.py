@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from maglica.model import names, request
 from maglica.model.image import Firmware
 from maglica.model.moment import Moment
-from maglica.model.vm import Disk, Domain, Interface
+from maglica.model.vm import Disk, Domain, Graphics, Interface, SerialConsole
 from maglica.verbs import table
 from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.clone import CloneSpec
@@ -225,6 +225,16 @@ disks = st.builds(
     cache=maybe(texts(40)),
     discard=maybe(texts(40)),
 )
+ports = maybe(st.integers(1, 65535))
+graphics = st.builds(
+    Graphics,
+    type=texts(40),
+    listen=maybe(texts(200)),
+    port=ports,
+    tls_port=ports,
+    socket=maybe(texts(4096)),
+)
+consoles = st.builds(SerialConsole, type=texts(40), path=maybe(texts(4096)))
 vms = st.builds(
     Domain,
     name=domain_names,
@@ -258,6 +268,8 @@ vms = st.builds(
     protected=st.booleans(),
     kept_disks=tuples(texts(40)),
     boot_order=tuples(texts(40)),
+    graphics=tuples(graphics),
+    console=maybe(consoles),
 )
 specs = st.one_of(*map(specs_of, table.VERBS))
 requests = st.builds(

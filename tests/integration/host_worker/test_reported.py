@@ -16,8 +16,9 @@ from maglica.fleet.filter import image_names
 from maglica.libvirtd.host_reader import Reading
 from maglica.model.reported import AddressSource, ReportedDomain, ReportedHost
 from maglica.model.request import new_request_id
-from maglica.model.vm import vm_uuid
+from maglica.model.vm import Graphics, SerialConsole, vm_uuid
 from maglica.verbs import table
+from maglica.wire import features
 from support.client_worker import Peer, eventually
 from support.host_worker import HOST, Cell
 from support.own_libvirtd import MADE
@@ -48,7 +49,7 @@ def domain(cell: Cell) -> Iterator[libvirt.virDomain]:
 
 
 def told(observer: Peer) -> tuple[ReportedHost, dict[str, ReportedDomain]]:
-    kind, body = observer.ask("domains")
+    kind, body = observer.ask("domains", features=[*table.FEATURES, features.SCREENS])
     assert kind == "domains", body
     assert body.get("next") is None
     (host,) = body["hosts"]
@@ -86,6 +87,9 @@ def test_an_observer_is_told_what_libvirt_shows(
         by_reports = ReportedFleet(Heard(observer)).snapshot(reading)
         assert {each.name for each in by_libvirt.vms} >= {NAME, "theirs"}
         assert IMAGE in {each.name for each in by_libvirt.images}
+        (made,) = (each for each in by_libvirt.vms if each.name == NAME)
+        assert made.graphics == (Graphics("vnc", "127.0.0.1", 5907),)
+        assert made.console == SerialConsole("file", f"/logs/{NAME}")
         for kind in ("vms", "images"):
             heard = [replace(each, reported=None) for each in getattr(by_reports, kind)]
             assert heard == list(getattr(by_libvirt, kind))

@@ -133,6 +133,8 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
         {"name": "a", "uuid": UUID, "host": "b", "state": "c", "active": True},
     ),
     "Disk": (lambda value: records.disk(value, "p"), {"target": "a"}),
+    "Graphics": (lambda value: records.graphics(value, "p"), {"type": "vnc"}),
+    "SerialConsole": (lambda value: records.console(value, "p"), {"type": "pty"}),
     "Interface": (lambda value: records.interface(value, "p"), {"mac": "a"}),
     "HostStatus": (
         lambda value: records.host_status(value, "p"),

@@ -12,7 +12,7 @@ from maglica.libvirtd.hosts import Host, Unreachable
 from maglica.model.image import ImageVersion
 from maglica.model.moment import Moment
 from maglica.model.reported import PoolState
-from maglica.model.vm import Disk, Domain, Interface
+from maglica.model.vm import Disk, Domain, Graphics, Interface, SerialConsole
 
 VM = Domain(
     name="vm0",
@@ -31,6 +31,8 @@ VM = Domain(
     ssh_host_keys=("ssh-ed25519 AAAA",),
     kept_disks=("data",),
     boot_order=("cdrom", "disk"),
+    graphics=(Graphics("vnc", "127.0.0.1", 5900),),
+    console=SerialConsole("pty", "/dev/pts/3"),
     address="192.0.2.1",
     reported=Moment(3.5),
 )

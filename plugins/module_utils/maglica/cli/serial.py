@@ -37,7 +37,7 @@ def add_command(group: options.Group) -> None:
 
 
 def console(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
-    """Open it at the host's libvirtd: hosts tell the client worker nothing of consoles."""
+    """Open it at the host's libvirtd: the client worker passes none on."""
     vm = one_vm(cloud, asked, console)
     entry = next((each for each in cloud.config.hosts if each.name == vm.host), None)
     if entry is None:

@@ -16,7 +16,7 @@ from ..model import sizes
 from ..model.plain import plain
 from ..model.request import HostStatus, Request
 from ..model.text import one_line, some
-from ..model.vm import Disk, Domain, Interface
+from ..model.vm import Disk, Domain, Graphics, Interface
 from ..verbs.clone import CloneSpec
 
 _FIRST_COLUMN = 40
@@ -134,6 +134,8 @@ def vm_text(vm: Domain) -> str:
         ("restart needed", "for these vCPUs and memory" if vm.restart_needed else None),
         *(("interface", _interface(nic)) for nic in vm.interfaces),
         *(("disk", _disk(disk)) for disk in vm.disks),
+        *(("graphics", _graphics(each)) for each in vm.graphics),
+        ("console", vm.console and f"{vm.console.type} {vm.console.path or ''}".strip()),
         ("tags", " ".join(vm.tags)),
         ("description", vm.description),
         ("protected", "yes: it is not removed" if vm.protected else None),
@@ -158,6 +160,14 @@ def _disk(disk: Disk) -> str:
     size = None if disk.capacity_bytes is None else sizes.about(disk.capacity_bytes)
     device = None if disk.device == "disk" else disk.device
     return " ".join(filter(None, (disk.target, device, size, disk.format, disk.source)))
+
+
+def _graphics(graphics: Graphics) -> str:
+    address = graphics.listen or ""
+    host = f"[{address}]" if ":" in address else address
+    ports = {"": graphics.port, " (TLS)": graphics.tls_port}
+    at = [f"{host}:{port}{how}" for how, port in ports.items() if port]
+    return " ".join(filter(None, (graphics.type, *at, graphics.socket)))
 
 
 def _facts(facts: Iterable[tuple[str, object]]) -> str:

@@ -17,11 +17,12 @@ from ..model.errors import ImageUnsupported
 from ..model.names import HOST_NAME_MAX, file_stem
 from ..model.request import CloneMode, Customize, Nic
 from ..model.text import told
-from . import boot, cdrom, disks, own_paths, size
+from . import cdrom, disks, own_paths, size
 from . import metadata as domain_metadata
 from . import nics as domain_nics
 from .definition import describe_disk, nvram_of, parse, text
 from .disks import FurtherDisk
+from .hardware import boot
 from .obstacles import obstacles
 
 _LABEL_CHILDREN = ("label", "imagelabel")

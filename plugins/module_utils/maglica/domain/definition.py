@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from xml.parsers import expat
 
 from ..model.errors import ImageUnsupported
-from ..model.vm import Interface
-from . import boot, image_metadata, metadata
+from ..model.vm import Graphics, Interface, SerialConsole
+from . import image_metadata, metadata
+from .hardware import boot, screens
 from .image_metadata import ImageRecord
 from .metadata import Made
 
@@ -109,6 +110,8 @@ class Definition:
     description: str | None = None
     image: ImageRecord | None = None
     boot_order: tuple[str, ...] = ()
+    graphics: tuple[Graphics, ...] = ()
+    console: SerialConsole | None = None
     max_vcpus: int = 0
     max_memory_mib: int = 0
 
@@ -170,6 +173,8 @@ def describe(xml: str) -> Definition:
         description=root.findtext("description"),
         image=image,
         boot_order=boot.order(root),
+        graphics=screens.graphics(root),
+        console=screens.console(root),
         max_vcpus=max_vcpus(root),
         max_memory_mib=memory_bytes(root, "memory") >> 20,
     )

@@ -62,10 +62,20 @@ def described(domain: Domain, found: Definition, statistics: Mapping[str, Any]) 
         disks=(disks := _disks(found, statistics, domain.active)),
         kept_disks=_kept(made, disks),
         boot_order=found.boot_order,
+        **at_host(domain, found),
         # Whoever may define domains has written it.
         description=text.note(found.description) if found.description else None,
         **origin,
     )
+
+
+def at_host(domain: Domain, running: Definition) -> dict[str, Any]:
+    """Return where its host has screen and console of a domain that is active, by its live
+    definition.
+    """
+    if not domain.active:
+        return {}
+    return {"graphics": running.graphics, "console": running.console}
 
 
 def _kept(made: Made | None, disks: Sequence[Disk]) -> tuple[str, ...]:

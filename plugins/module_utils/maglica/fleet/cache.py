@@ -12,7 +12,7 @@ from ..libvirtd.hosts import Host, Unreachable
 from ..model.image import ImageVersion
 from ..model.moment import Moment
 from ..model.reported import PoolState
-from ..model.vm import Disk, Domain, Interface
+from ..model.vm import Disk, Domain, Graphics, Interface, SerialConsole
 from .snapshot import AskedHost, Snapshot
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
@@ -81,6 +81,8 @@ def _domain(fields: Mapping[str, Any]) -> Domain:
             "foreign_disks": tuple(fields["foreign_disks"]),
             "kept_disks": tuple(fields["kept_disks"]),
             "boot_order": tuple(fields["boot_order"]),
+            "graphics": tuple(Graphics(**graphics) for graphics in fields["graphics"]),
+            "console": fields["console"] and SerialConsole(**fields["console"]),
             "ssh_host_keys": tuple(fields["ssh_host_keys"]),
             "versions": tuple(
                 ImageVersion(**{**version, "created": _moment(version["created"])})

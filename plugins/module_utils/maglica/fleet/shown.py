@@ -45,6 +45,8 @@ def vm(domain: Domain) -> dict[str, Any]:
         "protected": domain.protected,
         "kept_disks": list(domain.kept_disks),
         "boot_order": list(domain.boot_order),
+        "graphics": [asdict(graphics) for graphics in domain.graphics],
+        "console": domain.console and asdict(domain.console),
         "report_age_s": _age(domain.reported),
     }
 

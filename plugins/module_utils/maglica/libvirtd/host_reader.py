@@ -326,6 +326,7 @@ def _domain(record: Record, reading: Reading) -> Domain:
     running = record.running
     if running is not None:
         runs_with = replace(domain, vcpus=running.vcpus, memory_mib=running.memory_mib)
+        runs_with = replace(runs_with, **seen.at_host(domain, running))
         domain = runs_with.sized(*size.after(running, definition))
     # A transient domain is gone when it stops: an inactive one is persistent.
     may_be = not (domain.active or domain.made or domain.adopted) and reading.may_be_image(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .image import ImageVersion
 from .moment import Moment
-from .vm import Disk
+from .vm import Disk, Graphics, SerialConsole
 
 
 class AddressSource(str, enum.Enum):
@@ -88,6 +88,8 @@ class ReportedDomain:
     protected: bool = False
     kept_disks: tuple[str, ...] = ()
     boot_order: tuple[str, ...] = ()
+    graphics: tuple[Graphics, ...] = ()
+    console: SerialConsole | None = None
     versions: tuple[ImageVersion, ...] = ()
     next_vcpus: int | None = None
     next_memory_mib: int | None = None

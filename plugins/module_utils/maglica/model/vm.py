@@ -53,6 +53,29 @@ class Disk:
     discard: str | None = None
 
 
+@dataclass(frozen=True)
+class Graphics:
+    """Where a screen of a running vm can be looked at on its host: an address that is listened on
+    and ports of it, or a socket. ``type`` is libvirt's word: vnc, spice …
+    """
+
+    type: str
+    listen: str | None = None
+    port: int | None = None
+    tls_port: int | None = None
+    socket: str | None = None
+
+
+@dataclass(frozen=True)
+class SerialConsole:
+    """The serial console of a running vm; ``type`` is libvirt's word (pty, file, unix, tcp …),
+    ``path`` what it is on its host.
+    """
+
+    type: str
+    path: str | None = None
+
+
 # States of libvirtd.facts.state_name that an active domain may have while its guest does not run.
 _STANDING = frozenset({"paused", "suspended", "crashed", "stopping"})
 
@@ -74,7 +97,7 @@ class Domain:
     of the adoption, and ``foreign_disks`` are its files, removed only if that is asked for.
     ``autostart``: its host starts it (None: not known). ``protected``: no data of it is destroyed.
     ``kept_disks`` are the names of disks that are its own, and not attached. ``boot_order`` says
-    from what it is to boot.
+    from what it is to boot. ``graphics`` and ``console`` are of one that is active.
 
     Only its reader has ``address``, the one that it prefers, an image's ``versions``, the newest
     last, the definition if asked for, and when
@@ -115,6 +138,8 @@ class Domain:
     protected: bool = False
     kept_disks: tuple[str, ...] = ()
     boot_order: tuple[str, ...] = ()
+    graphics: tuple[Graphics, ...] = ()
+    console: SerialConsole | None = None
     address: str | None = field(default=None, metadata={"told": False})
     running_vcpus: int | None = field(default=None, metadata={"told": False})
     running_memory_mib: int | None = field(default=None, metadata={"told": False})

@@ -23,8 +23,10 @@ PROGRESS_COUNTS = "progress_counts"
 WORKERS = "workers"
 # ``journal`` of a welcome and of a hello, ``request`` of an ack and of a result.
 LOST_REQUESTS = "lost_requests"
+# Where a domain's screen and serial console are.
+SCREENS = "screens"
 # Those of verbs, and of fields of their specs, stand with the verbs.
-OWN: tuple[str, ...] = (PROGRESS_COUNTS, WORKERS, LOST_REQUESTS, *table.FEATURES)
+OWN: tuple[str, ...] = (PROGRESS_COUNTS, WORKERS, LOST_REQUESTS, SCREENS, *table.FEATURES)
 _ALL = frozenset(OWN)
 
 # The optional fields of a request and of a host, by the feature that they come with.
@@ -35,6 +37,7 @@ _OF_DOMAIN: dict[str, tuple[str, ...]] = {
     SETTINGS: ("autostart", "description", "protected"),
     DISKS: ("kept_disks",),
     BOOT_ORDER: ("boot_order",),
+    SCREENS: ("graphics", "console"),
 }
 # Those of a domain's disk.
 _OF_DISK: dict[str, tuple[str, ...]] = {

@@ -22,9 +22,8 @@ _Entry = TypeVar("_Entry")
 # The most bytes of one domain as lists show it.
 MAX_DOMAIN_BYTES = 1 << 16
 # What such a domain has not, if it is longer.
-_LONG: dict[str, Any] = dict.fromkeys(
-    ("interfaces", "disks", "versions", "ssh_host_keys", "tags", "foreign_disks"), ()
-)
+_LISTS = ("interfaces", "disks", "graphics", "versions", "ssh_host_keys", "tags", "foreign_disks")
+_LONG: dict[str, Any] = {**dict.fromkeys(_LISTS, ()), "console": None}
 # What stands in the place of a field that can't be told, if that is not null.
 UNKNOWN = {"state": "unknown"}
 

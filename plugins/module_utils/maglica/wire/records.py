@@ -37,7 +37,7 @@ from ..model.reported import (
     ReportedInterface,
 )
 from ..model.text import MAX_PHASE
-from ..model.vm import Disk, Domain, Interface
+from ..model.vm import Disk, Domain, Graphics, Interface, SerialConsole
 from ..model.worker import ClientWorkerStatus, Worker
 from ..verbs import table
 from ..verbs.verb import MAX_TAGS
@@ -121,6 +121,16 @@ disk = record(
     cache=optional(text(MAX_TYPE)),
     discard=optional(text(MAX_TYPE)),
 )
+_port = optional(integer(1, (1 << 16) - 1))
+graphics = record(
+    Graphics,
+    type=text(MAX_TYPE),
+    listen=optional(text(MAX_NAME)),
+    port=_port,
+    tls_port=_port,
+    socket=optional(text(MAX_PATH)),
+)
+console = record(SerialConsole, type=text(MAX_TYPE), path=optional(text(MAX_PATH)))
 # What a domain is, wherever it is told.
 _DOMAIN: dict[str, Check] = {
     "uuid": identity,
@@ -153,6 +163,8 @@ _DOMAIN: dict[str, Check] = {
     "protected": boolean,
     "kept_disks": list_of(text(MAX_TYPE), MAX_PARTS),
     "boot_order": list_of(text(MAX_TYPE), 16),
+    "graphics": list_of(graphics, MAX_PARTS),
+    "console": optional(console),
 }
 vm = record(Domain, name=vm_name, interfaces=list_of(interface, MAX_PARTS), **_DOMAIN)
 reported_interface = record(

@@ -22,7 +22,7 @@ from maglica.model.request import (
     State,
     new_request_id,
 )
-from maglica.model.vm import Disk
+from maglica.model.vm import Disk, Graphics, SerialConsole
 from maglica.verbs.clone import CloneSpec
 from maglica.wire import features, frames, records
 from maglica.wire import messages as schema
@@ -204,6 +204,7 @@ def test_of_too_many_domains_the_images_are_told(pair: Pair) -> None:
 def test_what_is_invalid_of_a_domain_costs_only_itself(pair: Pair) -> None:
     domain, other = summary("a"), summary("b")
     good = Disk("vda", source="/images/a")
+    vnc = Graphics("vnc", "127.0.0.1", 5900)
     bad = seen(
         domain,
         name="a\x1b",
@@ -215,14 +216,18 @@ def test_what_is_invalid_of_a_domain_costs_only_itself(pair: Pair) -> None:
             ReportedInterface("52:54:00:12:34:56", None, {"agent": ("\x1b",)}),
             ReportedInterface("52:54:00:12:34:57", None, {"agent": ("192.0.2.9",)}),
         ),
+        graphics=(Graphics("\x1b"), Graphics("vnc", port=1 << 16), vnc),
+        console=SerialConsole("pty", "/" * 5000),
         tags=tuple(f"t{number}" for number in range(1000)),
         ssh_host_keys=("nonsense",),
     )
+    pair.teller.known = frozenset({features.SCREENS})
     pair.say(HostReport(domains=(domain, other)), (bad, seen(other)))
     told = pair.reports.domain(HOST, domain.uuid)
     assert told is not None
     assert (told.name, told.image, told.vcpus, told.state) == ("a\\x1b", None, None, "unknown")
     assert told.disks == (good,)
+    assert (told.graphics, told.console) == ((vnc,), None)
     assert [each.mac for each in told.interfaces] == ["52:54:00:12:34:57"]
     assert (len(told.tags), told.ssh_host_keys) == (64, ())
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from .....domain import boot, definition
+from .....domain import definition
+from .....domain.hardware import boot
 from .....libvirtd import local
 from .....libvirtd.local import inactive_xml
 from .....model.errors import LibvirtFailed
