@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..fleet import shown as fleet_shown
 from ..manage import shown
 from ..manage.group import MAX_VMS, Pattern
 from ..manage.plan import need_all_hosts
-from ..manage.target import Target, WaitFor, Waiting, failures, warnings
-from ..manage.task import Task
-from ..manage.wanted import Wanted, want
+from ..manage.wanted import want
 from ..model.errors import ConfigInvalid, NameInvalid, VmUnknown
 from ..model.request import CloneMode, Customize, Nic, User
-from ..model.text import one_line
 from ..verbs import table
 from ..verbs.clone import CLONE
 from ..verbs.set import SET
 from ..verbs.table import Presence
-from . import options, serial, text
+from . import options, prune, serial, text
+from .bring import bring
 from .console import Cloud, Console, NotConfirmed
-from .follow import Follow
 from .host import domains, fleet, one_vm
 
 _RESTARTING = ("allow_restart", "force", "stop_timeout")
@@ -42,6 +38,7 @@ def add_commands(group: options.Group) -> None:
     options.host(look, _WHICH_HOST)
     options.source(look)
     serial.add_command(group)
+    prune.add_command(group)
     _clone_options(group.add(CLONE.name, clone, CLONE.help))
     for verb in table.VERBS:
         if verb.about == "vm" and not verb.makes_vm:
@@ -186,7 +183,7 @@ def clone(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     vms = [
         want(name, state, new=True, hostname=hostname, **wanted) for name, hostname in _names(asked)
     ]
-    _bring(cloud, asked, console, vms)
+    bring(cloud, asked, console, vms)
 
 
 def change(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
@@ -206,7 +203,7 @@ def change(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
         said = {**verb.wants(said), **how}
     wanted = want(asked.name, state, host=asked.host, **verb.wanted, **said)
     try:
-        _bring(cloud, asked, console, [wanted])
+        bring(cloud, asked, console, [wanted])
     except VmUnknown:
         # No image can be said here to make it from.
         raise VmUnknown(f"there is no vm {asked.name}") from None
@@ -228,34 +225,6 @@ def _need_leave(cloud: Cloud, asked: argparse.Namespace, console: Console) -> No
         raise NotConfirmed(
             f"{runs}, so it is not removed: stop it first, or say --force to remove it as it is"
         )
-
-
-def _bring(cloud: Cloud, asked: argparse.Namespace, console: Console, wanted: list[Wanted]) -> None:
-    """Bring vms to a state, wait as asked, and show them. Raises what failed."""
-    follow = Follow(console, cloud.client, many=len(wanted) > 1)
-    waiting = Waiting(asked.wait, WaitFor.CLONED, asked.timeout)
-    hosts = cloud.fleet(asked.source)
-    task = Task(cloud.client, hosts, waiting, follow, follow.submitted, on_quiet=follow.quiet)
-    with follow.followed():
-        members = task.bring(wanted)
-    for member in members:
-        if member.wanted.state is Presence.ABSENT and not (member.changed or member.error):
-            member.error = VmUnknown(f"there is no vm {member.name}")
-    results = [_result(member) for member in members]
-    console.show(results if len(results) > 1 else results[0], text.members(members))
-    for warning in filter(None, (*warnings(members), shown.restart_warning(members))):
-        console.say(f"warning: {warning}")
-    error = failures(members)
-    if error is not None:
-        raise error
-
-
-def _result(member: Target) -> dict[str, Any]:
-    """Return what was done for a vm, in the names of the modules' results."""
-    result = {"name": member.name, **shown.of_member(member)}
-    if member.error:
-        result.update(failed=True, msg=one_line(str(member.error)), code=member.error.code)
-    return result
 
 
 def _names(asked: argparse.Namespace) -> list[tuple[str, str | None]]:
