@@ -58,6 +58,9 @@ def completed(server: WireServer, folder: Path, line: str, seconds: float) -> se
         ("vm clone --image SL6.0", {"SL6.0-x86_64.original"}),
         ("vm list --host host1", {"host1.example.jp"}),
         ("image prepare SL", {"SL6.0-x86_64.original", "SL6.1-x86_64.original"}),
+        ("vm add-disk vm1.example.jp data --pool ", {"default"}),
+        ("vm clone --network d", {"default"}),
+        ("vm prune --tag shop --keep vm", {"vm1.example.jp"}),
         ("request list --name vm", {"vm1.example.jp"}),
     ],
 )

@@ -46,6 +46,10 @@ def test_completion_needs_a_package(
         ("maglica vm re", {"remove", "resize", "restart"}),
         ("maglica vm clone --cust", {"--customize"}),
         ("maglica request list --state q", {"queued"}),
+        ("maglica vm set-", {"set-boot-order", "set-cdrom"}),
+        ("maglica vm set-boot-order vm0 disk n", {"network"}),
+        ("maglica vm add-disk vm0 data --bus s", {"sata", "scsi"}),
+        ("maglica vm add-disk vm0 data --cache writet", {"writethrough"}),
     ],
 )
 def test_a_command_line_is_completed(tmp_path: Path, line: str, words: set[str]) -> None:

@@ -46,8 +46,19 @@ def _vms(status: HostStatus) -> Iterator[str]:
     return (domain.name for domain in status.report.domains if not domain.is_image)
 
 
+def _pools(status: HostStatus) -> Iterator[str]:
+    return (pool.name for pool in status.report.pools)
+
+
+def _networks(status: HostStatus) -> Iterator[str]:
+    return iter(status.report.networks)
+
+
 # What options name, and what the name is of that a command is given, by the command's first word.
-_OF_OPTION = {"host": _hosts, "hosts": _hosts, "image": _images}
+_OF_OPTION = {
+    **{"host": _hosts, "hosts": _hosts, "image": _images, "keep": _vms},
+    **{"pool": _pools, "network": _networks},
+}
 _OF_NAME = {"vm": _vms, "image": _images, "request": _vms}
 
 

@@ -98,13 +98,15 @@ def of_verb(parser: argparse.ArgumentParser, option: Option) -> None:
     elif option.form == "yes or no":
         said.update(action=argparse.BooleanOptionalAction, default=None)
     elif option.form == "tags":
-        said.update(nargs="*", metavar=option.metavar)
+        said.update(nargs="+" if option.is_needed else "*", metavar=option.metavar)
     else:
         kinds: dict[str, Callable[[str], Any]] = {
             **{"number": positive, "seconds": number, "size": size},
             **{"text": given, "any text": str},
         }
         said.update(type=kinds[option.form], metavar=option.metavar, default=option.default)
+    if option.choices:
+        said["choices"] = option.choices
     parser.add_argument(option.flag, **said)
 
 

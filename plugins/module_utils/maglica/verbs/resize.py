@@ -79,7 +79,7 @@ RESIZE = Verb(
     help="change a vm's vCPUs and memory",
     interrupted=Interrupted.AGAIN,
     options=(
-        Option("vcpus", "--vcpus", metavar="N"),
+        Option("vcpus", "--vcpus", "how many virtual CPUs", metavar="N"),
         Option(
             "memory_mib",
             "--memory",

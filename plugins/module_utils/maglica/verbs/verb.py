@@ -134,6 +134,13 @@ class Option:
     # Whether it says how something is done, and nothing that is to be done.
     is_manner: bool = False
     is_needed: bool = False
+    # Of a text, or of "tags", the words that it can be, if there are no others.
+    choices: tuple[str, ...] = ()
+
+
+def words(kind: type[enum.Enum]) -> tuple[str, ...]:
+    """Return what an option can be."""
+    return tuple(each.value for each in kind)
 
 
 FORCE = Option(

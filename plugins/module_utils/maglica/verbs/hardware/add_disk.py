@@ -22,8 +22,19 @@ from ..verb import (
     Verb,
     restarting,
     vm_record,
+    words,
 )
-from .disks import FEATURE, NewDisk, WantsDisks, attached, check_all_new, new_disk
+from .disks import (
+    FEATURE,
+    Bus,
+    Cache,
+    Discard,
+    NewDisk,
+    WantsDisks,
+    attached,
+    check_all_new,
+    new_disk,
+)
 
 
 @dataclass(frozen=True)
@@ -68,9 +79,15 @@ ADD_DISK = Verb(
         Option("disk", "disk", "its name", "text", "DISK"),
         Option("size_mib", "--size", "in MiB or such as 20GiB", "size", "SIZE"),
         Option("pool", "--pool", "the storage pool (default: the one with most room)", "text"),
-        Option("bus", "--bus", "virtio (the default), scsi or sata", "text"),
-        Option("cache", "--cache", "how the host caches it, in QEMU's words", "text", "MODE"),
-        Option("discard", "--discard", "unmap or ignore what the guest discards", "text"),
+        Option("bus", "--bus", "default: virtio", "text", choices=words(Bus)),
+        Option("cache", "--cache", "how the host caches it", "text", choices=words(Cache)),
+        Option(
+            "discard",
+            "--discard",
+            "what becomes of what the guest discards",
+            "text",
+            choices=words(Discard),
+        ),
         Option("serial", "--serial", "what its guest finds it by (default: its name)", "text"),
         ALLOW_RESTART,
         FORCE,

@@ -13,7 +13,7 @@ from ...model.checks import choice, list_of
 from ...model.errors import MessageInvalid
 from ...model.plain import plain
 from ...model.vm import Domain
-from ..verb import Change, Interrupted, OnVm, Option, Verb, WantedVm, vm_record
+from ..verb import Change, Interrupted, OnVm, Option, Verb, WantedVm, vm_record, words
 
 FEATURE = "boot_order"
 
@@ -67,7 +67,16 @@ SET_BOOT_ORDER = Verb(
     record=vm_record(SetBootOrderSpec, boot_order=BOOT_ORDER),
     help="say from what a vm boots: disk, cdrom, network, in that order",
     interrupted=Interrupted.AGAIN,
-    options=(Option("boot_order", "boot_order", "the first is tried first", "tags"),),
+    options=(
+        Option(
+            "boot_order",
+            "boot_order",
+            "the first is tried first",
+            "tags",
+            is_needed=True,
+            choices=words(BootDevice),
+        ),
+    ),
     change=_change,
     feature=FEATURE,
 )
