@@ -25,14 +25,7 @@ from .client_messages import short_answer, tail_answer
 from .dispatch import Incoming, dispatch
 from .journal import Journal
 from .known.news import SETTLE_SECONDS
-from .state import (
-    Context,
-    error_message,
-    give_turns,
-    may_be_told,
-    published,
-    waits_for_turn,
-)
+from .state import Context, error_message, give_turns, may_be_told, published, waits_for_turn
 from .waits import Envelope, Wait
 
 logger = logging.getLogger(__name__)
