@@ -217,8 +217,19 @@ options:
     choices: [disk, cdrom, network]
   interfaces:
     description:
-      - The network interfaces of the vm. Without it the vm has those of the image, with MAC
-        addresses of its own, and uses DHCP.
+      - The network interfaces of the vm. Without it a new vm has those of the image, with MAC
+        addresses of its own, and uses DHCP; one that is there keeps those that it has.
+      - Of a vm that is there an entry is the interface that has its O(interfaces[].mac). The other
+        entries are, in their order, those of its interfaces that no entry names so, and then
+        further ones, which are added. What an entry does not say stays as it is, and so does an
+        interface that is not spoken of. So the task that has made a vm changes nothing of it, and
+        an interface is added by one more entry at the end.
+      - A vm that runs has at once what libvirt and its guest can change, and the rest from its next
+        start on; RV(vm.restart_needed) says so then, see O(allow_restart). MAC address and model of
+        an interface never change while it runs.
+      - Of a vm that is there nothing is changed inside the guest. It finds a card that is added and
+        configures it as it does any card; what it was told of a MAC address holds for that
+        address. Addresses, gateways, name servers and domains are used when the vm is made only.
       - An interface keeps the device, the bandwidth, the network filter and the isolation of the
         image's interface at the same place, whatever it is connected to. One that the image has not
         has no filter.
@@ -227,8 +238,8 @@ options:
         address, is an error then.
       - VLAN tags and virtual ports belong to the image's own connection. An interface that names
         another network or bridge has those which that network defines, or none; one that names the
-        same, or none, keeps them.
-      - Only used when the vm is made.
+        same, or none, keeps them. So it is when an interface of a vm that is there is connected to
+        another one.
     type: list
     elements: dict
     aliases: [networks]
@@ -244,8 +255,43 @@ options:
         type: str
       mac:
         description:
-          - The MAC address. Without it one is made up.
+          - The MAC address. Without it one is made up, for an interface that is added to a vm that
+            is there one that no other vm of the host has.
+          - That of another vm of the host is an error (V(name_taken)) for a vm that is there.
         type: str
+      state:
+        description:
+          - V(absent) takes the interface away that has the O(interfaces[].mac), which is needed
+            then. One that its guest does not let go of is gone from its next start on.
+        type: str
+        choices: [present, absent]
+        default: present
+      model:
+        description:
+          - The card that the guest sees. Without it that of the image's interface, or V(virtio) for
+            one that is added.
+        type: str
+        choices: [virtio, e1000, e1000e, rtl8139, vmxnet3]
+      link:
+        description: Whether the card's cable is plugged in.
+        type: str
+        choices: [up, down]
+      filter:
+        description: Libvirt's network filter, without parameters. An empty one is none.
+        type: str
+      vlan:
+        description:
+          - The tag of the VLAN that the guest is on, from 1 to 4094. Several make a trunk, an empty
+            list is no tag.
+          - That takes an Open vSwitch (O(interfaces[].virtualport=openvswitch)), or on the host
+            libvirt 11.0, whose plain bridges filter VLANs. Otherwise it is an error
+            (V(network_unsupported)) before anything is done, also in check mode.
+        type: list
+        elements: int
+      virtualport:
+        description: The kind of the switch that O(interfaces[].bridge) or the network is.
+        type: str
+        choices: [openvswitch]
       addresses:
         description: IPv4 and IPv6 addresses with their prefix length. Without them DHCP is used.
         type: list

@@ -279,9 +279,10 @@ notes:
   - "Variables of each vm: C(maglica_kind) (V(vm)), C(maglica_name), C(maglica_uuid),
     C(maglica_host), C(maglica_state) (V(running), V(stopped), V(paused), V(stopping), V(crashed),
     V(suspended) or V(unknown)), C(maglica_vcpus), C(maglica_memory_mib),
-    C(maglica_interfaces) (a list of C(mac), C(network), C(addresses)), C(maglica_disks) (a list of
-    C(target), C(device), C(format), C(source), C(capacity_bytes), C(allocation_bytes), C(name),
-    C(pool), C(bus), C(serial), C(cache), C(discard)), C(maglica_kept_disks) (the names of disks
+    C(maglica_interfaces) (a list of C(mac), C(network), C(addresses), C(bridge), C(model),
+    C(link), C(filter), C(vlan), C(virtualport)), C(maglica_disks) (a list of C(target), C(device),
+    C(format), C(source), C(capacity_bytes), C(allocation_bytes), C(name), C(pool), C(bus),
+    C(serial), C(cache), C(discard)), C(maglica_kept_disks) (the names of disks
     that are its own, and not attached), C(maglica_boot_order), C(maglica_graphics) (of one that
     runs a list of C(type), C(listen), C(port), C(tls_port), C(socket)), C(maglica_console) (of one
     that runs C(type), C(path)),

@@ -11,6 +11,7 @@ from .maglica.manage.shown import restart_warning
 from .maglica.manage.target import Target, WaitFor, Waiting, warnings
 from .maglica.manage.wanted import Wanted, want
 from .maglica.model import sizes
+from .maglica.model.card import Link, Model, VirtualPort
 from .maglica.model.request import Customize
 from .maglica.model.text import one_line
 from .maglica.verbs.hardware.disks import Bus, Cache, Discard
@@ -89,6 +90,16 @@ def vm_spec() -> dict[str, dict[str, Any]]:
                 "network": {"type": "str"},
                 "bridge": {"type": "str"},
                 "mac": {"type": "str"},
+                "state": {
+                    "type": "str",
+                    "choices": ["present", "absent"],
+                    "default": "present",
+                },
+                "model": {"type": "str", "choices": [each.value for each in Model]},
+                "link": {"type": "str", "choices": [each.value for each in Link]},
+                "filter": {"type": "str"},
+                "vlan": {"type": "list", "elements": "int"},
+                "virtualport": {"type": "str", "choices": [each.value for each in VirtualPort]},
                 "addresses": strings,
                 "gateways": strings,
                 "nameservers": strings,
@@ -168,6 +179,12 @@ def _disk(said: Mapping[str, Any]) -> dict[str, Any]:
     return {**told, "size_mib": size_mib, "present": said["state"] == "present"}
 
 
+def _interface(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an interface that the options describe, as verbs.hardware.interfaces has it."""
+    told = {key: value for key, value in said.items() if key != "state"}
+    return {**told, "present": said["state"] == "present"}
+
+
 def wanted(name: str | None, *said: Mapping[str, Any]) -> Wanted:
     """Return the vm that parameters of ``vm_spec`` describe; the first that says something counts.
 
@@ -182,6 +199,8 @@ def wanted(name: str | None, *said: Mapping[str, Any]) -> Wanted:
         size = merged.pop(option)
         merged[f"{option}_mib"] = None if size is None else sizes.mib(size, option)
     merged["disks"] = [_disk(each) for each in merged["disks"] or ()]
+    if merged["interfaces"] is not None:
+        merged["interfaces"] = list(map(_interface, merged["interfaces"]))
     if merged["cdrom"] is not None:
         said = dict(merged["cdrom"])
         is_in = said.pop("state") == "present"

@@ -132,6 +132,12 @@ images:
         - mac: "52:54:00:3d:12:07"
           network: default
           addresses: []
+          bridge: null
+          model: virtio
+          link: up
+          filter: null
+          vlan: []
+          virtualport: null
       disks:
         - target: vda
           device: disk

@@ -260,6 +260,12 @@ vm:
       - mac: "52:54:00:6b:3c:58"
         network: default
         addresses: [192.168.122.101]
+        bridge: null
+        model: virtio
+        link: up
+        filter: null
+        vlan: []
+        virtualport: null
     address: 192.168.122.101
     addresses: [192.168.122.101]
     disks:
@@ -385,11 +391,17 @@ vm:
       type: bool
       returned: always
     next_start:
-      description: The C(vcpus) and C(memory_mib) from its next start on, if those are others.
+      description:
+        - The C(vcpus) and C(memory_mib) from its next start on, and the C(interfaces) if these are
+          others then. Null if nothing is other.
       type: dict
       returned: always
     interfaces:
-      description: The network interfaces, each with its MAC address and known addresses.
+      description:
+        - The network interfaces, each with its MAC address (C(mac)), the libvirt network or bridge
+          that it is connected to (C(network), and C(bridge) if it is one), known addresses
+          (C(addresses)), C(model), C(link), C(filter), C(vlan) and C(virtualport) as the options
+          of M(maglica.cloud.maglica_vm) have them.
       type: list
       elements: dict
       returned: always

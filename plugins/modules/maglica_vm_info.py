@@ -86,6 +86,12 @@ vms:
         - mac: "52:54:00:6b:3c:58"
           network: default
           addresses: [192.168.122.101]
+          bridge: null
+          model: virtio
+          link: up
+          filter: null
+          vlan: []
+          virtualport: null
       disks:
         - target: vda
           device: disk
@@ -209,6 +215,31 @@ vms:
           description: The IP addresses that are known of it.
           type: list
           elements: str
+          returned: always
+        bridge:
+          description: The bridge that it is on, if it is on no libvirt network.
+          type: str
+          returned: always
+        model:
+          description: The card that the guest sees, in libvirt's words.
+          type: str
+          returned: always
+        link:
+          description: Whether its cable is plugged in, V(up) or V(down).
+          type: str
+          returned: always
+        filter:
+          description: Its network filter.
+          type: str
+          returned: always
+        vlan:
+          description: The tags of VLANs that it says itself.
+          type: list
+          elements: int
+          returned: always
+        virtualport:
+          description: The kind of switch that it says that it is on, such as V(openvswitch).
+          type: str
           returned: always
     disks:
       description: The disks; what the guest sees is C(capacity_bytes).

@@ -199,6 +199,30 @@ options:
           mac:
             description: As O(interfaces[].mac), for this vm.
             type: str
+          state:
+            description: As O(interfaces[].state), for this vm.
+            type: str
+            choices: [present, absent]
+            default: present
+          model:
+            description: As O(interfaces[].model), for this vm.
+            type: str
+            choices: [virtio, e1000, e1000e, rtl8139, vmxnet3]
+          link:
+            description: As O(interfaces[].link), for this vm.
+            type: str
+            choices: [up, down]
+          filter:
+            description: As O(interfaces[].filter), for this vm.
+            type: str
+          vlan:
+            description: As O(interfaces[].vlan), for this vm.
+            type: list
+            elements: int
+          virtualport:
+            description: As O(interfaces[].virtualport), for this vm.
+            type: str
+            choices: [openvswitch]
           addresses:
             description: As O(interfaces[].addresses), for this vm.
             type: list
@@ -443,6 +467,12 @@ vms:
         - mac: "52:54:00:6b:3c:58"
           network: default
           addresses: [192.168.122.101]
+          bridge: null
+          model: virtio
+          link: up
+          filter: null
+          vlan: []
+          virtualport: null
       address: 192.168.122.101
       addresses: [192.168.122.101]
       disks:
@@ -585,11 +615,17 @@ vms:
       type: bool
       returned: always
     next_start:
-      description: The C(vcpus) and C(memory_mib) from its next start on, if those are others.
+      description:
+        - The C(vcpus) and C(memory_mib) from its next start on, and the C(interfaces) if these are
+          others then. Null if nothing is other.
       type: dict
       returned: always
     interfaces:
-      description: The network interfaces, each with its MAC address and known addresses.
+      description:
+        - The network interfaces, each with its MAC address (C(mac)), the libvirt network or bridge
+          that it is connected to (C(network), and C(bridge) if it is one), known addresses
+          (C(addresses)), C(model), C(link), C(filter), C(vlan) and C(virtualport) as the options
+          of M(maglica.cloud.maglica_vm) have them.
       type: list
       elements: dict
       returned: always

@@ -23,6 +23,8 @@ from maglica.model.vm import Domain
 from maglica.verbs import table
 from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.clone import CloneSpec
+from maglica.verbs.hardware.add_interface import AddInterfaceSpec
+from maglica.verbs.hardware.change_interface import ChangeInterfaceSpec
 from maglica.verbs.hardware.set_cdrom import Medium
 from maglica.wire import frames
 from maglica.wire import messages as schema
@@ -92,6 +94,11 @@ _STRINGS = {
     "BaseSummary.version": "0123456789ab",
     "LookSummary.version": "0123456789ab",
     "serial": "data",
+    "new_mac": "52:54:00:00:00:0a",
+    "model": "virtio",
+    "link": "up",
+    "filter": "clean-traffic",
+    "virtualport": "openvswitch",
     "NewDisk.name": "data",
     "Disk.name": "data",
     "disk": "data",
@@ -176,7 +183,7 @@ def record(cls: type) -> dict[str, Any]:
         # By source, which is filled in below.
         hints["addresses"] = str
     fields = {field.name: _value(cls, field.name, hints[field.name]) for field in _fields(cls)}
-    if cls is model.Nic:
+    if cls in (model.Nic, AddInterfaceSpec, ChangeInterfaceSpec):
         fields["bridge"] = None  # or a network, not both
     if cls is ReportedInterface:
         fields["addresses"] = {source.value: ["192.0.2.7"] for source in AddressSource}

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 from maglica.domain import definition
 from maglica.libvirtd import local
+from maglica.model.card import Card, Link
 from maglica.model.request import CloneMode, Request, State
 from maglica.verbs import table
 from maglica.verbs.clone import CloneSpec
@@ -30,6 +31,9 @@ from .foreign_world import HOST, IMAGE, Violation, Vm, World, tear_down
 
 # After how many writes of the journal the job dies; mostly it lives.
 KILLS = st.one_of(st.just(0), st.just(0), st.integers(1, 24))
+
+# Of an interface that a vm may get.
+OWN_MAC = "52:54:00:00:00:01"
 
 
 class Foreign(DomainHands):
@@ -159,6 +163,22 @@ class Foreign(DomainHands):
     @rule(number=choices, disk=st.sampled_from(["data", "vda"]), keep=st.booleans(), kill=KILLS)
     def detach_disk(self, number: int, disk: str, keep: bool, kill: int) -> None:
         self._ask("detach_disk", number, kill, disk=disk, keep=keep)
+
+    @precondition(lambda self: self.world is not None and self.world.vms)
+    @rule(number=choices, bridge=st.sampled_from(["lo", "none"]), kill=KILLS)
+    def add_interface(self, number: int, bridge: str, kill: int) -> None:
+        self._ask("add_interface", number, kill, mac=OWN_MAC, bridge=bridge)
+
+    @precondition(lambda self: self.world is not None and self.world.vms)
+    @rule(number=choices, kill=KILLS)
+    def change_interface(self, number: int, kill: int) -> None:
+        card = Card(link=Link.DOWN)
+        self._ask("change_interface", number, kill, mac=OWN_MAC, card=card)
+
+    @precondition(lambda self: self.world is not None and self.world.vms)
+    @rule(number=choices, kill=KILLS)
+    def remove_interface(self, number: int, kill: int) -> None:
+        self._ask("remove_interface", number, kill, mac=OWN_MAC)
 
     @rule(
         kind=st.sampled_from(["adopt", "adopt", "set", "disown", "remove"]),

@@ -41,10 +41,14 @@ class Hardware:
 
     def detachDeviceFlags(self, xml: str, flags: int) -> None:  # noqa: N802
         self._connection.called(f"detach {flags}")
-        source = ET.fromstring(xml).find("source").attrib
+        device = ET.fromstring(xml)
+        source = device.find("source").attrib
 
         def change(root: ET.Element) -> None:
             devices = root.find("devices")
+            for interface in devices.findall("interface"):
+                if device.tag == "interface" and _mac(interface) == _mac(device):
+                    devices.remove(interface)
             for disk in devices.findall("disk"):
                 if disk.find("source") is not None and disk.find("source").attrib == source:
                     devices.remove(disk)
@@ -58,6 +62,10 @@ class Hardware:
 
         def change(root: ET.Element) -> None:
             devices = root.find("devices")
+            if new.tag == "interface":
+                (old,) = [each for each in devices if _mac(each) == _mac(new)]
+                devices[list(devices).index(old)] = new
+                return
             target = new.find("target").get("dev")
             for place, disk in enumerate(list(devices)):
                 if disk.tag == "disk" and disk.find("target").get("dev") == target:
@@ -86,6 +94,11 @@ class Hardware:
         root = ET.fromstring(self.live or self.xml)
         change(root.find(tag))
         self.live = ET.tostring(root, encoding="unicode")
+
+
+def _mac(device: ET.Element) -> str | None:
+    mac = device.find("mac")
+    return None if mac is None else mac.get("address")
 
 
 def _state(memory: ET.Element, kib: int) -> None:

@@ -14,6 +14,7 @@ import threading
 import uuid as uuids
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 from .fake_hardware import Hardware
 from .fake_storage import (
@@ -66,6 +67,20 @@ VIR_DOMAIN_CRASHED = 6
 RUNNING, PAUSED, SHUTTING_DOWN, SHUTOFF, CRASHED, SUSPENDED = 1, 3, 4, 5, 6, 7
 
 
+class Network:
+    """A network (virNetwork)."""
+
+    def __init__(self, xml: str = "<network/>", active: bool = True) -> None:
+        self.xml = xml
+        self.active = active
+
+    def isActive(self) -> bool:  # noqa: N802
+        return self.active
+
+    def XMLDesc(self, flags: int = 0) -> str:  # noqa: N802
+        return self.xml
+
+
 class Connection:
     """A libvirtd (virConnect) with its domains and pools."""
 
@@ -75,6 +90,10 @@ class Connection:
         self.failures: dict[str, list[libvirtError]] = {}
         self.calls: list[str] = []
         self.nvram: Path | None = None
+        self.version = 9000000
+        self.networks = {"default": Network(), "lan": Network(), "off": Network(active=False)}
+        self.networks["switch"] = Network("<network><virtualport type='openvswitch'/></network>")
+        self.filters = {"clean-traffic": "clean-traffic"}
         # For what looks before it changes something: vms are made by several threads.
         self._lock = threading.Lock()
 
@@ -86,7 +105,18 @@ class Connection:
                 raise errors.pop(0)
 
     def getLibVersion(self) -> int:  # noqa: N802
-        return 9000000
+        return self.version
+
+    def networkLookupByName(self, name: str) -> Network:  # noqa: N802
+        return self._known(self.networks, name)
+
+    def nwfilterLookupByName(self, name: str) -> str:  # noqa: N802
+        return self._known(self.filters, name)
+
+    def _known(self, known: dict[str, Any], name: str) -> Any:
+        if name not in known:
+            raise libvirtError(f"no such thing as {name}")
+        return known[name]
 
     def add_pool(self, name: str, path: Path) -> Pool:
         path.mkdir(exist_ok=True)

@@ -10,6 +10,10 @@ TIME = "2026-11-24T06:00:00.000000Z"
 UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
 SAMPLES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "boot device": ("disk", ("hd",)),
+    "`virtio`, `e1000`, `e1000e`, `rtl8139` or `vmxnet3`,": ("e1000", ("ne2k",)),
+    "`up` or `down`,": ("down", ("off",)),
+    "name, or empty,": ("clean-traffic", ("a/b",)),
+    "`openvswitch`": ("openvswitch", ("802.1Qbg",)),
     "bool": (True, (0, "true")),
     "disk name": ("data_1-a", ("a.b", "-a", "", "a" * 21)),
     "`virtio`, `scsi` or `sata`": ("scsi", ("ide",)),

@@ -10,7 +10,7 @@ import ipaddress
 from typing import Any
 
 from hypothesis import strategies as st
-from maglica.model import names, request
+from maglica.model import card, names, request
 from maglica.model.image import Firmware
 from maglica.model.moment import Moment
 from maglica.model.vm import Disk, Domain, Graphics, Interface, SerialConsole
@@ -168,9 +168,22 @@ new_disks = st.builds(
     discard=maybe(members(Discard)),
     serial=maybe(disk_names),
 )
+cards = st.builds(
+    card.Card,
+    model=maybe(members(card.Model)),
+    link=maybe(members(card.Link)),
+    filter=maybe(st.just("") | object_names),
+    vlan=maybe(tuples(st.integers(1, 4094))),
+    virtualport=maybe(members(card.VirtualPort)),
+)
 mediums = st.sampled_from([Medium("/srv/a.iso"), Medium(None, "isos", "a.iso")])
 _own_fields = {
     "disk": disk_names,
+    "card": cards,
+    "mac": macs,
+    "new_mac": maybe(macs),
+    "network": maybe(object_names),
+    "bridge": st.none(),
     "allow_restart": st.booleans(),
     "keep": st.booleans(),
     "medium": maybe(mediums),
@@ -208,7 +221,16 @@ failures = st.builds(
 )
 phases = st.builds(request.Phase, name=texts(40), seconds=numbers)
 interfaces = st.builds(
-    Interface, mac=texts(40), network=maybe(texts(200)), addresses=tuples(texts(60))
+    Interface,
+    mac=texts(40),
+    network=maybe(texts(200)),
+    addresses=tuples(texts(60)),
+    bridge=maybe(texts(200)),
+    model=maybe(texts(40)),
+    link=maybe(texts(40)),
+    filter=maybe(texts(200)),
+    vlan=tuples(st.integers(0, 1 << 20)),
+    virtualport=maybe(texts(40)),
 )
 disks = st.builds(
     Disk,
@@ -270,6 +292,7 @@ vms = st.builds(
     boot_order=tuples(texts(40)),
     graphics=tuples(graphics),
     console=maybe(consoles),
+    next_interfaces=maybe(tuples(interfaces)),
 )
 specs = st.one_of(*map(specs_of, table.VERBS))
 requests = st.builds(

@@ -13,13 +13,12 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, Callable
 
-from maglica.domain import nics as domain_nics
 from maglica.fleet.snapshot import Found, Place, place
 from maglica.libvirtd.hosts import Unreachable
 from maglica.model import errors
 from maglica.model.plain import plain
-from maglica.model.request import Failure, HostStatus, Nic, Phase, Placement, Request, State
-from maglica.model.vm import Disk, Domain, Interface, vm_uuid
+from maglica.model.request import Failure, HostStatus, Phase, Placement, Request, State
+from maglica.model.vm import Disk, Domain, vm_uuid
 from maglica.verbs import table
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.hardware import disks
@@ -30,6 +29,8 @@ from maglica.verbs.hardware.set_boot_order import SetBootOrderSpec
 from maglica.verbs.hardware.set_cdrom import SetCdromSpec
 from maglica.wire import messages
 from support.vm_suite import HOSTS, IMAGE
+
+from . import fake_interfaces
 
 _VM = {"vcpus": 1, "memory_mib": 64}
 SETTINGS = ("autostart", "description", "protected")
@@ -72,7 +73,7 @@ class FakeCell:
             *(name, uuid, host, state, active, made),
             is_image=not (made or active),
             image=image,
-            interfaces=_nics(None, uuid),
+            interfaces=fake_interfaces.made(None, (), uuid),
             autostart=False,
             **_VM,
         )
@@ -223,7 +224,7 @@ class FakeCell:
         host = str(request.host)
         self.add(host, spec.name, active=spec.start, image=spec.image)
         sizes = {"vcpus": spec.vcpus or 1, "memory_mib": spec.memory_mib or 64}
-        nics = _nics(spec.interfaces, request.id)
+        nics = fake_interfaces.made(spec.interfaces, spec.interface_devices, request.id)
         settings = {name: getattr(spec, name) for name in SETTINGS}
         domain = replace(
             self.domains[host, spec.name],
@@ -270,6 +271,8 @@ class FakeCell:
             domain = replace(domain, active=active, state="running" if active else "stopped")
             if kind != "start":
                 domain = replace(domain, running_vcpus=None, running_memory_mib=None)
+                nics = domain.later_interfaces
+                domain = replace(domain, interfaces=nics, next_interfaces=None)
                 domain = domain.sized(domain.vcpus, domain.memory_mib)
         self.domains[key] = domain
         return domain
@@ -309,17 +312,9 @@ _ACTS: dict[str, Callable[[Domain, Any], Domain]] = {
     "add_disk": _add_disk,
     "grow_disk": _grow_disk,
     "detach_disk": _detach_disk,
+    "add_interface": fake_interfaces.added,
+    "change_interface": fake_interfaces.changed,
+    "remove_interface": fake_interfaces.removed,
     "set_cdrom": _set_cdrom,
     "set_boot_order": _set_boot_order,
 }
-
-
-def _nics(nics: Sequence[Nic] | None, seed: str) -> tuple[Interface, ...]:
-    return tuple(
-        Interface(
-            nic.mac or domain_nics.mac_address(seed, index),
-            nic.network or "default",
-            tuple(address.partition("/")[0] for address in nic.addresses),
-        )
-        for index, nic in enumerate((Nic(),) if nics is None else nics)
-    )

@@ -43,7 +43,7 @@ def test_completion_needs_a_package(
     ("line", "words"),
     [
         ("maglica v", {"vm"}),
-        ("maglica vm re", {"remove", "resize", "restart"}),
+        ("maglica vm re", {"remove", "remove-interface", "resize", "restart"}),
         ("maglica vm clone --cust", {"--customize"}),
         ("maglica request list --state q", {"queued"}),
         ("maglica vm set-", {"set-boot-order", "set-cdrom"}),

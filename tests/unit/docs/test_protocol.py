@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from maglica.model import card, reported, request, vm, worker
 from maglica.model import image as model_image
-from maglica.model import reported, request, vm, worker
 from maglica.model.errors import MessageInvalid
 from maglica.verbs import clone, table
-from maglica.verbs.hardware import disks, set_cdrom
+from maglica.verbs.hardware import disks, interfaces, set_cdrom
 from maglica.wire import messages, records
 from support.protocol_document import CHAPTERS, rows, sections
 from support.protocol_samples import SAMPLES, TIME, UUID
@@ -56,7 +56,16 @@ def _medium(value: dict[str, Any]) -> Any:
     return set_cdrom.medium({**other, **{k: v for k, v in value.items() if v is not None}}, "p")
 
 
-LEAST = {"name": "a", "image": "b", "uuid": UUID, "host": "c", "disk": "data", "size_mib": 1}
+MAC = "52:54:00:00:00:01"
+LEAST = {
+    "name": "a",
+    "image": "b",
+    "uuid": UUID,
+    "host": "c",
+    "disk": "data",
+    "size_mib": 1,
+    "mac": MAC,
+}
 
 
 SPECS = {verb.spec.__name__: verb.spec for verb in table.VERBS}
@@ -122,6 +131,7 @@ RECORDS: dict[str, tuple[Check, dict[str, Any]]] = {
             "versions": 1,
         },
     ),
+    "Card": (lambda value: interfaces.card(value, "p"), {}),
     "NewDisk": (lambda value: disks.new_disk(value, "p"), {"name": "data"}),
     "Medium": (_medium, {}),
     "Nic": (lambda value: clone.nic(value, "p"), {}),
@@ -235,7 +245,7 @@ def test_every_field_of_a_record_is_there(record: str) -> None:
         with pytest.raises(MessageInvalid, match=f"field '{name}' is missing"):
             check({key: value for key, value in least.items() if key != name})
     if record not in ("Addresses", "EntryError", "Held", "Submission", "Watched"):
-        places = (vm, request, reported, model_image, worker, disks, set_cdrom)
+        places = (vm, request, reported, model_image, worker, disks, set_cdrom, card)
         found = (getattr(place, record, None) for place in places)
         cls = SPECS.get(record) or next(filter(None, found))
         fields = dataclasses.fields(cls)

@@ -12,11 +12,16 @@ from maglica.manage.plan import Plan, decide
 from maglica.manage.target import Target, warnings
 from maglica.manage.wanted import want
 from maglica.model.request import CloneMode, Nic, Request, State, User
-from maglica.model.vm import Domain
+from maglica.model.vm import Domain, Interface
 from maglica.verbs.clone import CloneSpec, marks
 
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
-THERE = Domain(NAME, "u", HOST, "running", True, made=True, image=IMAGE, clone_mode="linked")
+THERE = Domain(
+    *(NAME, "u", HOST, "running", True, True),
+    image=IMAGE,
+    clone_mode="linked",
+    interfaces=tuple(Interface(f"52:54:00:00:00:0{index}", "lab") for index in range(2)),
+)
 
 
 def _plan(*there: Domain, **asked: object) -> Plan:

@@ -131,10 +131,12 @@ def test_what_a_host_would_have_against_a_clone() -> None:
 def test_planned_interfaces_have_the_form_of_those_that_are_there() -> None:
     static = Nic(bridge="br0", mac="52:54:00:00:00:01", addresses=("192.0.2.7/24",))
     shown = planned(after(interfaces=(Nic("default"), static)))["interfaces"]
+    card = {**dict.fromkeys(("model", "link", "filter", "virtualport")), "vlan": []}
+    known = {"mac": "52:54:00:00:00:01"}
     assert shown == [
-        {"mac": None, "network": "default", "addresses": []},
-        {"mac": "52:54:00:00:00:01", "network": "br0", "addresses": ["192.0.2.7"]},
+        {**card, "mac": None, "network": "default", "addresses": [], "bridge": None},
+        {**card, **known, "network": "br0", "addresses": ["192.0.2.7"], "bridge": "br0"},
     ]
-    there = Interface("52:54:00:00:00:01", "br0", ("192.0.2.7",))
+    there = Interface("52:54:00:00:00:01", "br0", ("192.0.2.7",), "br0")
     domain = Domain(NAME, "", "kvm0", "running", True, interfaces=(there,))
     assert of_domain(domain)["interfaces"] == shown[1:]

@@ -17,7 +17,16 @@ from maglica.verbs.start import START, StartSpec
 from maglica.verbs.verb import Interrupted, OnImage, OnVm, Verb
 
 UUID = "0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e"
-LEAST = {"name": "a", "image": "b", "uuid": UUID, "host": "c", "disk": "data", "size_mib": 1}
+MAC = "52:54:00:00:00:01"
+LEAST = {
+    "name": "a",
+    "image": "b",
+    "uuid": UUID,
+    "host": "c",
+    "disk": "data",
+    "size_mib": 1,
+    "mac": MAC,
+}
 # What must stand beside the required fields.
 ALSO = {"add_image": {"path": "/a"}, "add_disk": {"disk": {"name": "data"}}}
 each_verb = pytest.mark.parametrize("verb", table.VERBS, ids=lambda verb: verb.name)

@@ -48,6 +48,7 @@ _STATUS = {
     **dict.fromkeys(
         (
             *("name_taken", "image_running", "image_unsupported", "disk_size_unsupported"),
+            "network_unsupported",
             *("vm_stopped", "vm_protected", "uuid_twice", "guest_unreadable", "guest_unsupported"),
             *("not_own", "request_conflict", "again_refused", "access_denied", "limit_exceeded"),
             "not_confirmed",

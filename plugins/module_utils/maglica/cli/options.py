@@ -97,8 +97,10 @@ def of_verb(parser: argparse.ArgumentParser, option: Option) -> None:
         said["action"] = "store_true"
     elif option.form == "yes or no":
         said.update(action=argparse.BooleanOptionalAction, default=None)
-    elif option.form == "tags":
-        said.update(nargs="+" if option.is_needed else "*", metavar=option.metavar)
+    elif option.form in ("tags", "numbers"):
+        some = "+" if option.is_needed else "*"
+        kind = positive if option.form == "numbers" else str
+        said.update(nargs=some, metavar=option.metavar, type=kind)
     else:
         kinds: dict[str, Callable[[str], Any]] = {
             **{"number": positive, "seconds": number, "size": size},

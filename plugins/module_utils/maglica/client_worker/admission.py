@@ -32,7 +32,7 @@ from ..verbs.clone import CloneSpec
 from ..verbs.verb import Leaves, OnVm, Takes
 from . import learning
 from .known.expected import GIVE_UP_SECONDS
-from .placement import processors, versions
+from .placement import networks, processors, versions
 from .placement.candidates import Candidate, Choice
 from .placement.choose import place_all
 from .placement.memory import check_size, load, start
@@ -338,7 +338,9 @@ def _host_of(context: Context, spec: Spec) -> str:
             f"{act} on host {host}: its host worker does not answer; look there at"
             " `systemctl status maglica-host-worker`"
         )
-    versions.check(spec, context.hosts.candidates[host], f"{act} on host {host}: ")
+    candidate = context.hosts.candidates[host]
+    versions.check(spec, candidate, f"{act} on host {host}: ")
+    networks.check_change(spec, candidate.holdings, f"{act} on host {host}: ")
     return host
 
 

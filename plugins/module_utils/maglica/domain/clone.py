@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..model.card import Card
 from ..model.errors import ImageUnsupported
 from ..model.names import HOST_NAME_MAX, file_stem
 from ..model.request import CloneMode, Customize, Nic
@@ -47,7 +48,8 @@ class ClonePlan:
     """What a clone shall be. ``disks`` has an entry for each of ``Definition.copied_disks``.
 
     ``created`` is a Unix time, ``image_version`` is that of the base. ``interfaces``, ``vcpus`` and
-    ``memory_mib`` are the image's when None. ``image_nvram`` is where the image's UEFI variables
+    ``memory_mib`` are the image's when None. ``interface_devices`` are those of ``interfaces``, as
+    far as it is said. ``image_nvram`` is where the image's UEFI variables
     are if its definition doesn't say so and it has some: see ``definition.hides_nvram``. ``seed``
     is a medium for cloud-init, ``image_seeds`` are the targets of those that the image has.
     ``customize`` says how the clone is made a guest of its own, and why so. ``asked`` are words for
@@ -65,6 +67,7 @@ class ClonePlan:
     clone_mode: CloneMode
     disks: Mapping[str, DiskSource] = field(default_factory=dict)
     interfaces: Sequence[Nic] | None = None
+    interface_devices: Sequence[Card] = ()
     vcpus: int | None = None
     memory_mib: int | None = None
     image_nvram: str | None = None
@@ -118,7 +121,7 @@ def clone(xml: str, plan: ClonePlan) -> str:
     _disks(root, plan.disks)
     cdrom.eject(root, plan.image_seeds)
     own = {**plan.disks, **({cdrom.add(root, plan.seed.path): plan.seed} if plan.seed else {})}
-    domain_nics.rewrite(root, plan.interfaces, plan.request)
+    domain_nics.rewrite(root, plan.interfaces, plan.request, plan.interface_devices)
     _static_addresses(root, plan.interfaces or ())
     if plan.vcpus is not None:
         size.set_vcpus(root, plan.vcpus)

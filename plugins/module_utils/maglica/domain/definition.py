@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 from ..model.errors import ImageUnsupported
 from ..model.vm import Graphics, Interface, SerialConsole
-from . import image_metadata, metadata
+from . import image_metadata, metadata, nics
 from .hardware import boot, screens
 from .image_metadata import ImageRecord
 from .metadata import Made
@@ -164,9 +164,11 @@ def describe(xml: str) -> Definition:
         vcpus=_vcpus(root),
         memory_mib=_memory_mib(root),
         disks=tuple(describe_disk(element) for element in root.iterfind("devices/disk")),
-        interfaces=tuple(_interface(element) for element in root.iterfind("devices/interface")),
+        interfaces=tuple(nics.describe(element) for element in root.iterfind("devices/interface")),
         private_macs=frozenset(
-            _mac(element) for element in root.iterfind("devices/interface") if _is_private(element)
+            nics.mac(element)
+            for element in root.iterfind("devices/interface")
+            if nics.is_private(element)
         ),
         nvram=nvram_of(root),
         title=root.findtext("title"),
@@ -328,20 +330,3 @@ def _source_name(kind: str, source: ET.Element) -> str | None:
     if kind == "network":
         return f"{source.get('protocol')}:{source.get('name')}"
     return source.get(_NAMED_BY.get(kind, "path"))
-
-
-def _interface(element: ET.Element) -> Interface:
-    source = element.find("source")
-    network = None
-    if source is not None:
-        network = source.get("network") or source.get("bridge") or source.get("dev")
-    return Interface(mac=_mac(element), network=network)
-
-
-def _mac(interface: ET.Element) -> str:
-    mac = interface.find("mac")
-    return "" if mac is None else mac.get("address", "").lower()
-
-
-def _is_private(interface: ET.Element) -> bool:
-    return interface.get("type") == "user" or interface.find("backend[@type='passt']") is not None

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The interfaces of a clone: those of the image with new MAC addresses, or those asked for."""
+"""The interfaces of a definition: what they are, changed in place; and those of a clone, which are
+the image's with new MAC addresses, or those asked for.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,18 @@ import copy
 import hashlib
 import ipaddress
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from ..model.card import Card, Model
 from ..model.errors import ImageUnsupported
 from ..model.request import Nic
+from ..model.vm import Interface
 
 # QEMU's own prefix, with the bit set that says "locally administered".
 MAC_PREFIX = "52:54:00"
-# What stays of the image's interface when another network is asked for: the device as the guest
-# sees it, and what it is kept from. A VLAN and a virtual port are of its old connection's switch:
-# the other network says itself on which VLAN its guests are.
+# What stays of an interface that is connected otherwise: the device as the guest sees it, and what
+# it is kept from. A VLAN and a virtual port are of its old connection's switch: the other network
+# says itself on which VLAN its guests are.
 _DEVICE = frozenset(
     {
         "address",
@@ -33,9 +37,34 @@ _DEVICE = frozenset(
         "rom",
     }
 )
+_OF_ANY = _DEVICE | {"mac", "target"}
 # Parameters of a network filter that say who the guest is. libvirt sets MAC, and learns IP.
 _IDENTITY = frozenset({"IP", "IPV6", "MAC"})
 _ADDED = frozenset({"driver", "model"})
+
+
+def settled(
+    now: Sequence[Interface], later: Sequence[Interface]
+) -> tuple[tuple[Interface, ...], tuple[Interface, ...] | None]:
+    """Return the interfaces that a domain has which runs, and those that it has once it is started
+    anew, by the definition that it has then; None: the same.
+    """
+    if len(now) == len(later) and all(map(_are_same, now, later)):
+        return tuple(later), None
+    return tuple(now), tuple(later)
+
+
+def _are_same(now: Interface, later: Interface) -> bool:
+    """Tell whether an interface that runs is as it is defined.
+
+    Where one has been connected to a network of a bridge, libvirt knows the bridge only. The tags
+    of one on a network may be that network's.
+    """
+    is_forgotten = later.bridge is None and now.bridge is not None
+    if not is_forgotten and (now.network, now.bridge) != (later.network, later.bridge):
+        return False
+    told = [(each.mac, each.model, each.link, each.filter) for each in (now, later)]
+    return told[0] == told[1] and (later.bridge is None or now.vlan == later.vlan)
 
 
 def mac_address(request_id: str, index: int, taken: Sequence[str] = ()) -> str:
@@ -52,14 +81,16 @@ def mac_address(request_id: str, index: int, taken: Sequence[str] = ()) -> str:
     raise ImageUnsupported("no MAC address is left")
 
 
-def rewrite(root: ET.Element, nics: Sequence[Nic] | None, request_id: str) -> None:
+def rewrite(
+    root: ET.Element, nics: Sequence[Nic] | None, request_id: str, cards: Sequence[Card] = ()
+) -> None:
     """Give the domain ``root`` its own interfaces, in place.
 
     ``nics`` None keeps the image's, each with a new MAC address. Otherwise there are as many as
     ``nics`` has; each keeps the device of the image's interface at its place, if there is one, else
     the model of the last. A Nic that names neither network nor bridge, or the same one as the
     image's at its place, is connected as that. A network filter stays in any case, and gets the
-    addresses of ``nics``.
+    addresses of ``nics``. ``cards`` say what else of them is to be otherwise, each at its place.
     """
     devices = root.find("devices")
     if devices is None:
@@ -75,7 +106,10 @@ def rewrite(root: ET.Element, nics: Sequence[Nic] | None, request_id: str) -> No
     for index, nic in enumerate(wanted):
         mac = nic.mac or mac_address(request_id, index, macs)
         macs.append(mac)
-        devices.insert(place + index, _interface(old, index, nic, mac))
+        element = _interface(old, index, nic, mac)
+        if index < len(cards):
+            set_card(element, cards[index])
+        devices.insert(place + index, element)
 
 
 def _interface(old: Sequence[ET.Element], index: int, nic: Nic, mac: str) -> ET.Element:
@@ -159,3 +193,127 @@ def _forget_port(element: ET.Element) -> None:
     for parameters in element.iterfind("virtualport/parameters"):
         for name in ("interfaceid", "instanceid"):
             parameters.attrib.pop(name, None)
+
+
+def describe(element: ET.Element) -> Interface:
+    """Return what an <interface> says."""
+    source = element.find("source")
+    network = bridge = None
+    if source is not None:
+        network = source.get("network") or source.get("bridge") or source.get("dev")
+        if not source.get("network"):
+            bridge = source.get("bridge")
+    return Interface(
+        mac=mac(element),
+        network=network,
+        bridge=bridge,
+        model=_attribute(element, "model", "type"),
+        link=_attribute(element, "link", "state") or "up",
+        filter=_attribute(element, "filterref", "filter"),
+        vlan=tuple(_tags(element)),
+        virtualport=_attribute(element, "virtualport", "type"),
+    )
+
+
+def _attribute(element: ET.Element, path: str, name: str) -> str | None:
+    found = element.find(path)
+    return None if found is None else found.get(name)
+
+
+def mac(interface: ET.Element) -> str:
+    """Return its MAC address."""
+    return (_attribute(interface, "mac", "address") or "").lower()
+
+
+def is_private(interface: ET.Element) -> bool:
+    """Tell whether its addresses mean nothing outside the guest."""
+    return interface.get("type") == "user" or interface.find("backend[@type='passt']") is not None
+
+
+def _tags(element: ET.Element) -> Iterator[int]:
+    for tag in element.iterfind("vlan/tag"):
+        told = tag.get("id", "")
+        if told.isascii() and told.isdigit() and len(told) <= 4:
+            yield int(told)
+
+
+def macs(root: ET.Element) -> Iterator[str]:
+    """Yield the MAC addresses of a definition's interfaces."""
+    for element in root.iterfind("devices/interface/mac"):
+        yield element.get("address", "").lower()
+
+
+def find(root: ET.Element, mac: str) -> ET.Element | None:
+    """Return the interface with that MAC address."""
+    for element in root.iterfind("devices/interface"):
+        if any(each.get("address", "").lower() == mac for each in element.findall("mac")):
+            return element
+    return None
+
+
+def new(mac: str, network: str | None, bridge: str | None, card: Card) -> ET.Element:
+    """Return a further interface, with virtio if the card says nothing else."""
+    element = ET.Element("interface")
+    ET.SubElement(element, "mac", {"address": mac})
+    connect(element, network, bridge)
+    set_card(element, card)
+    if element.find("model") is None:
+        ET.SubElement(element, "model", {"type": Model.VIRTIO.value})
+    return element
+
+
+def change(
+    element: ET.Element, mac: str | None, network: str | None, bridge: str | None, card: Card
+) -> None:
+    """Change what is said, and leave the rest."""
+    if mac is not None:
+        for child in element.findall("mac"):
+            child.set("address", mac)
+    if network or bridge:
+        connect(element, network, bridge)
+    set_card(element, card)
+
+
+def connect(element: ET.Element, network: str | None, bridge: str | None) -> None:
+    """Connect an interface to a network or bridge, with nothing of its old connection's."""
+    for child in [child for child in element if child.tag not in _OF_ANY]:
+        element.remove(child)
+    kind = "network" if network else "bridge"
+    element.set("type", kind)
+    element.insert(1, ET.Element("source", {kind: network or bridge or ""}))
+
+
+def set_card(element: ET.Element, card: Card) -> None:
+    """Have an interface's card as it is said."""
+    if card.model is not None:
+        _model(element, card.model.value)
+    if card.link is not None:
+        _replace(element, "link", [{"state": card.link.value}])
+    if card.filter is not None:
+        _replace(element, "filterref", [{"filter": card.filter}] if card.filter else [])
+    if card.virtualport is not None:
+        _replace(element, "virtualport", [{"type": card.virtualport.value}])
+    if card.vlan is not None:
+        _replace(element, "vlan", [])
+    if card.vlan:
+        trunk = {"trunk": "yes"} if len(card.vlan) > 1 else {}
+        vlan = ET.SubElement(element, "vlan", trunk)
+        for tag in card.vlan:
+            ET.SubElement(vlan, "tag", {"id": str(tag)})
+
+
+def _model(element: ET.Element, model: str) -> None:
+    found = element.find("model")
+    if found is not None and found.get("type") == model:
+        return
+    # What another card is told, and where it was plugged in, need not suit this one.
+    for tag in ("driver", "address", "rom"):
+        _replace(element, tag, [])
+    _replace(element, "model", [{"type": model}])
+
+
+def _replace(element: ET.Element, tag: str, by: Iterable[dict[str, str]]) -> None:
+    for child in element.findall(tag):
+        element.remove(child)
+    for attributes in by:
+        ET.SubElement(element, tag, attributes)

@@ -301,7 +301,5 @@ def _with_addresses(
     for source in sources if told.active else ():
         found = [addresses.only(nic.addresses.get(source.value, ())) for nic in told.interfaces]
         if any(found):
-            return tuple(
-                Interface(nic.mac, nic.network, known) for nic, known in zip(told.interfaces, found)
-            )
-    return tuple(Interface(nic.mac, nic.network) for nic in told.interfaces)
+            return tuple(nic.shown(known) for nic, known in zip(told.interfaces, found))
+    return tuple(nic.shown() for nic in told.interfaces)

@@ -16,7 +16,7 @@ from ..model.vm import Disk, Domain, Graphics, Interface, SerialConsole
 from .snapshot import AskedHost, Snapshot
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
-VERSION = 10
+VERSION = 11
 
 
 def dump(snapshot: Snapshot) -> dict[str, Any]:
@@ -71,10 +71,10 @@ def _domain(fields: Mapping[str, Any]) -> Domain:
             **fields,
             "created": _moment(fields["created"]),
             "reported": _moment(fields["reported"]),
-            "interfaces": tuple(
-                Interface(nic["mac"], nic["network"], tuple(nic["addresses"]))
-                for nic in fields["interfaces"]
-            ),
+            "interfaces": tuple(map(_interface, fields["interfaces"])),
+            "next_interfaces": None
+            if fields["next_interfaces"] is None
+            else tuple(map(_interface, fields["next_interfaces"])),
             "disks": tuple(Disk(**disk) for disk in fields["disks"]),
             "tags": tuple(fields["tags"]),
             "asked": tuple(fields["asked"]),
@@ -90,6 +90,11 @@ def _domain(fields: Mapping[str, Any]) -> Domain:
             ),
         }
     )
+
+
+def _interface(fields: Mapping[str, Any]) -> Interface:
+    told = {"addresses": tuple(fields["addresses"]), "vlan": tuple(fields["vlan"])}
+    return Interface(**{**fields, **told})
 
 
 def _moment(seconds: float | None) -> Moment | None:

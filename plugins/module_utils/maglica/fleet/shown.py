@@ -16,7 +16,7 @@ from typing import Any
 from ..libvirtd.hosts import Host, Unreachable
 from ..model.image import ImageVersion
 from ..model.moment import Moment
-from ..model.vm import Disk, Domain
+from ..model.vm import Disk, Domain, Interface
 from .snapshot import AskedHost, Snapshot
 
 
@@ -141,14 +141,26 @@ def _common(domain: Domain) -> dict[str, Any]:
         "name": domain.name,
         "vcpus": domain.vcpus,
         "memory_mib": domain.memory_mib,
-        "interfaces": [
-            {"mac": nic.mac, "network": nic.network, "addresses": list(nic.addresses)}
-            for nic in domain.interfaces
-        ],
+        "interfaces": [interface(nic) for nic in domain.interfaces],
         "disks": [_disk(disk) for disk in domain.disks],
         "tags": list(domain.tags),
     }
     return shown if domain.xml is None else {**shown, "xml": domain.xml}
+
+
+def interface(nic: Interface) -> dict[str, Any]:
+    """Return an interface of a vm."""
+    return {
+        "mac": nic.mac,
+        "network": nic.network,
+        "addresses": list(nic.addresses),
+        "bridge": nic.bridge,
+        "model": nic.model,
+        "link": nic.link,
+        "filter": nic.filter,
+        "vlan": list(nic.vlan),
+        "virtualport": nic.virtualport,
+    }
 
 
 def _disk(disk: Disk) -> dict[str, Any]:

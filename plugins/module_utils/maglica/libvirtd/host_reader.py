@@ -20,7 +20,7 @@ from typing import Any, Union
 
 from .. import _deps
 from ..domain import definition as domain_xml
-from ..domain import seen, size
+from ..domain import nics, seen, size
 from ..domain.definition import Definition
 from ..model.errors import ImageUnsupported
 from ..model.image import may_be_made_image
@@ -327,6 +327,8 @@ def _domain(record: Record, reading: Reading) -> Domain:
     if running is not None:
         runs_with = replace(domain, vcpus=running.vcpus, memory_mib=running.memory_mib)
         runs_with = replace(runs_with, **seen.at_host(domain, running))
+        now, later = nics.settled(running.interfaces, definition.interfaces)
+        runs_with = replace(runs_with, interfaces=now, next_interfaces=later)
         domain = runs_with.sized(*size.after(running, definition))
     # A transient domain is gone when it stops: an inactive one is persistent.
     may_be = not (domain.active or domain.made or domain.adopted) and reading.may_be_image(

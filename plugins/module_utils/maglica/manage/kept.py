@@ -10,7 +10,7 @@ from ..model.errors import DiskSizeUnsupported
 from ..model.request import Customize
 from ..model.sizes import shown
 from ..model.vm import Domain
-from ..verbs.clone import CloneSpec, marks
+from ..verbs.clone import GUEST_FIELDS, CloneSpec, marks
 from .wanted import Wanted
 
 
@@ -42,7 +42,9 @@ def _said(spec: CloneSpec) -> list[str]:
     given = {
         "hostname": spec.hostname is not None,
         "pool": spec.pool is not None,
-        "interfaces": spec.interfaces is not None,
+        "interfaces": any(
+            getattr(nic, name) for nic in spec.interfaces or () for name in GUEST_FIELDS
+        ),
         "user": spec.user is not None,
         "ssh_authorized_keys": bool(spec.ssh_authorized_keys),
     }

@@ -12,7 +12,7 @@ from ..fleet import shown as fleet_shown
 from ..model.plain import plain
 from ..model.request import Request
 from ..model.text import some
-from ..model.vm import Domain
+from ..model.vm import Domain, Interface
 from ..verbs.table import Presence
 from .target import Target
 
@@ -64,6 +64,9 @@ def of_domain(domain: Domain) -> dict[str, Any]:
     sizes = {"vcpus": domain.vcpus, "memory_mib": domain.memory_mib}
     running = {"vcpus": domain.running_vcpus, "memory_mib": domain.running_memory_mib}
     needed = domain.restart_needed
+    later: dict[str, Any] = dict(sizes)
+    if domain.next_interfaces is not None:
+        later["interfaces"] = list(map(fleet_shown.interface, domain.next_interfaces))
     shown = fleet_shown.vm(domain)
     # What a task returns is no older than what it did.
     del shown["report_age_s"]
@@ -72,17 +75,26 @@ def of_domain(domain: Domain) -> dict[str, Any]:
         **(running if needed else sizes),
         "addresses": [address for nic in domain.interfaces for address in nic.addresses],
         "restart_needed": needed,
-        "next_start": sizes if needed else None,
+        "next_start": later if needed else None,
     }
 
 
 def restart_warning(targets: Iterable[Target]) -> str | None:
-    """Return which vms run with other sizes than they were given, if there are any."""
+    """Return which vms have other sizes or interfaces from their next start on, if any do."""
     waiting = [each.vm for each in targets if each.vm and each.vm.get("restart_needed")]
     if not waiting:
         return None
-    vms = some([f"vm {vm['name']} on host {vm['host']} ({_sizes(vm)})" for vm in waiting])
+    vms = some([f"vm {vm['name']} on host {vm['host']} ({_waits(vm)})" for vm in waiting])
     return f"a restart is needed: {vms}; state=restarted or allow_restart=true does it"
+
+
+def _waits(vm: dict[str, Any]) -> str:
+    """Return what of a vm waits for its next start."""
+    later = vm["next_start"]
+    sizes = any(vm[key] != later[key] for key in ("vcpus", "memory_mib"))
+    has_other = "it has other interfaces from its next start on"
+    found = [_sizes(vm)] if sizes else []
+    return "; ".join(found + ([has_other] if later.get("interfaces") else []))
 
 
 def _sizes(vm: dict[str, Any]) -> str:
@@ -110,7 +122,9 @@ def planned(after: dict[str, Any]) -> dict[str, Any]:
 def _planned_interface(nic: dict[str, Any]) -> dict[str, Any]:
     addresses = [address.partition("/")[0] for address in nic.get("addresses", ())]
     connected = nic.get("network") or nic.get("bridge")
-    return {"mac": nic.get("mac"), "network": connected, "addresses": addresses}
+    seen = Interface(nic.get("mac") or "", connected, tuple(addresses), nic.get("bridge"))
+    told = {name: nic.get(name) for name in ("mac", "model", "link", "filter", "virtualport")}
+    return {**fleet_shown.interface(seen), **told, "vlan": nic.get("vlan") or []}
 
 
 def foreseen(target: Target) -> dict[str, Any]:

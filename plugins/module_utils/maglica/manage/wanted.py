@@ -14,8 +14,10 @@ from ..model.plain import plain
 from ..model.request import CloneMode, Customize, Nic
 from ..verbs.clone import CLONE, CloneSpec
 from ..verbs.hardware import disks as disk_verbs
+from ..verbs.hardware import interfaces as interface_verbs
 from ..verbs.hardware import set_boot_order, set_cdrom
 from ..verbs.hardware.disks import WantedDisk
+from ..verbs.hardware.interfaces import WantedInterface
 from ..verbs.hardware.set_boot_order import BootDevice
 from ..verbs.hardware.set_cdrom import WantedMedium
 from ..verbs.table import Presence
@@ -37,7 +39,8 @@ class Wanted:
     ``clone_mode`` is None where it is not said, though a new vm is linked then.
     ``tags`` are all that it shall have; None: those that it has. ``stop_timeout`` is in seconds.
     ``new``: the vm must not be there yet. ``allow_restart``: one that runs is restarted for what it
-    can't have otherwise. ``disks`` are those that are spoken of; all others stay as they are.
+    can't have otherwise. ``disks`` and ``interfaces`` are those that are spoken of; all others stay
+    as they are.
     ``adopt``: one that others made is taken over, or, if it is False, given
     back. ``remove_foreign_disks``: one that was adopted is removed with its files. The last three
     are None where they are not said; an empty ``description`` is none.
@@ -60,6 +63,7 @@ class Wanted:
     disks: tuple[WantedDisk, ...] = ()
     cdrom: WantedMedium | None = None
     boot_order: tuple[BootDevice, ...] = ()
+    interfaces: tuple[WantedInterface, ...] = ()
 
     @property
     def name(self) -> str:
@@ -99,6 +103,7 @@ def want(
     disks: Sequence[Any] = (),
     cdrom: Any = None,
     boot_order: Sequence[Any] | None = None,
+    interfaces: Sequence[Any] | None = None,
     **clone: Any,
 ) -> Wanted:
     """Return what is wanted, of ``clone`` the fields of CloneSpec, also as plain data; what is None
@@ -138,6 +143,7 @@ def want(
         fields["cdrom"] = medium and medium.medium
         fields["boot_order"] = order
         fields["disks"] = disk_verbs.new_ones(asked) if image else ()
+        nics, fields["interfaces"], fields["interface_devices"] = interface_verbs.split(interfaces)
         spec: CloneSpec = CLONE.record(plain({**_DEFAULTS, **fields}), "")
         ENDING["stop_timeout"](stop_timeout, "stop_timeout")
     except MessageInvalid as error:
@@ -150,7 +156,7 @@ def want(
         raise NameInvalid(f"user: {in_vain}")
     mode = spec.clone_mode if "clone_mode" in said else None
     wanted = Wanted(spec, state, image, given, force, stop_timeout, new, mode, allow_restart)
-    wanted = replace(wanted, disks=asked, cdrom=medium, boot_order=order)
+    wanted = replace(wanted, disks=asked, cdrom=medium, boot_order=order, interfaces=nics)
     wanted = replace(wanted, adopt=adopt, remove_foreign_disks=remove_foreign_disks)
     return replace(wanted, **noted)
 
@@ -181,7 +187,7 @@ def _in_options(text: str) -> str:
     """Return an error's text with the names that the options have, in the place of the fields'."""
     for field, option in _OPTION.items():
         text = text.replace(f"{field}:", f"{option}:")
-    return text.replace(".size_mib:", ".size:")
+    return text.replace(".size_mib:", ".size:").replace(".card.", ".")
 
 
 _DEFAULTS = plain(CloneSpec("", ""))

@@ -7,11 +7,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..model import user_data
+from ..model.card import Card
 from ..model.errors import GuestUnsupported
 from ..model.plain import plain
 from ..model.request import Customize, HostStatus, Nic, User
 from ..verbs.clone import CloneSpec
 from ..verbs.hardware import add_disk, disks
+from ..verbs.hardware.interfaces import promised
 
 HIDDEN = "(hidden)"
 
@@ -27,7 +29,11 @@ def of(spec: CloneSpec) -> dict[str, Any]:
     if spec.boot_order:
         found["boot_order"] = [each.value for each in spec.boot_order]
     if spec.interfaces is not None:
-        found["interfaces"] = list(map(_without_nothing, spec.interfaces))
+        cards = (*spec.interface_devices, *[Card()] * len(spec.interfaces))
+        told = zip(spec.interfaces, cards)
+        found["interfaces"] = [
+            {**_without_nothing(nic), **_without_nothing(card)} for nic, card in told
+        ]
     if spec.customize is Customize.NONE:
         return found
     given = {
@@ -41,9 +47,13 @@ def of(spec: CloneSpec) -> dict[str, Any]:
 
 
 def hardware(spec: CloneSpec) -> dict[str, Any]:
-    """Return the disks and the boot order of a new vm as far as they are known beforehand."""
+    """Return the disks, the interfaces and the boot order of a new vm as far as they are known
+    beforehand.
+    """
     order = tuple(each.value for each in spec.boot_order)
-    return {"disks": disks.all_promised(spec.disks, spec.cdrom), "boot_order": order}
+    further = disks.all_promised(spec.disks, spec.cdrom)
+    nics = promised(spec.interfaces or (), spec.interface_devices)
+    return {"disks": further, "boot_order": order, "interfaces": nics}
 
 
 def way(spec: CloneSpec, host: str, status: HostStatus | None) -> dict[str, Any]:
@@ -90,5 +100,5 @@ def _user(user: User) -> dict[str, Any]:
     return {**_without_nothing(user), **hidden}
 
 
-def _without_nothing(value: Nic | User) -> dict[str, Any]:
+def _without_nothing(value: Nic | Card | User) -> dict[str, Any]:
     return {key: each for key, each in plain(value).items() if each not in (None, [])}

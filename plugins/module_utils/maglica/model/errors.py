@@ -94,6 +94,12 @@ class NetworkUnknown(MaglicaError):
     code = "network_unknown"
 
 
+class NetworkUnsupported(MaglicaError):
+    """The host's libvirt can't connect an interface so, or has no such network filter."""
+
+    code = "network_unsupported"
+
+
 class PoolUnknown(MaglicaError):
     """The host has no storage pool of that name that can hold vms' disks."""
 
@@ -276,6 +282,7 @@ CLASSES = (
     NotReady,
     NoRoom,
     NetworkUnknown,
+    NetworkUnsupported,
     PoolUnknown,
     VmUnknown,
     VmStopped,

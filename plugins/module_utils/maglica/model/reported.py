@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .image import ImageVersion
 from .moment import Moment
-from .vm import Disk, Graphics, SerialConsole
+from .vm import Disk, Graphics, Interface, SerialConsole
 
 
 class AddressSource(str, enum.Enum):
@@ -45,6 +45,21 @@ class ReportedInterface:
     mac: str
     network: str | None = None
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    bridge: str | None = None
+    model: str | None = None
+    link: str | None = None
+    filter: str | None = None
+    vlan: tuple[int, ...] = ()
+    virtualport: str | None = None
+
+    @classmethod
+    def of(cls, seen: Interface, known: Mapping[str, tuple[str, ...]]) -> ReportedInterface:
+        """Return an interface with the addresses that each source knows."""
+        return cls(**{**vars(seen), "addresses": known})
+
+    def shown(self, known: tuple[str, ...] = ()) -> Interface:
+        """Return it with those addresses."""
+        return Interface(**{**vars(self), "addresses": known})
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,7 @@ class ReportedDomain:
     boot_order: tuple[str, ...] = ()
     graphics: tuple[Graphics, ...] = ()
     console: SerialConsole | None = None
+    next_interfaces: tuple[Interface, ...] | None = None
     versions: tuple[ImageVersion, ...] = ()
     next_vcpus: int | None = None
     next_memory_mib: int | None = None

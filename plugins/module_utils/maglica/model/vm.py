@@ -18,11 +18,23 @@ _VM_NAMESPACE = uuid.UUID("0d4ee5a0-63a5-4f55-a6cf-2b3f8a1f5f0e")
 
 @dataclass(frozen=True)
 class Interface:
-    """A network interface of a vm, with the addresses that are known."""
+    """A network interface of a vm, with the addresses that are known.
+
+    ``network`` is the libvirt network, bridge or device that it is connected to, ``bridge`` that
+    one again where it is a bridge. ``link`` is the state of its cable, V(up) or V(down), ``filter``
+    its network filter. ``vlan`` are the tags that it says itself, ``virtualport`` the type of
+    switch it says that it is connected to.
+    """
 
     mac: str
     network: str | None = None
     addresses: tuple[str, ...] = ()
+    bridge: str | None = None
+    model: str | None = None
+    link: str | None = None
+    filter: str | None = None
+    vlan: tuple[int, ...] = ()
+    virtualport: str | None = None
 
 
 def vm_uuid(request_id: str) -> str:
@@ -91,7 +103,8 @@ class Domain:
     image that Maglica made has the request by which. ``checksum`` was recorded with an image, of
     its newest version. ``customize`` is the way in which it was made a guest of its own, and
     ``customize_reason`` why so. ``ssh_host_keys`` are the public ones that Maglica gave it.
-    ``restart_needed``: ``vcpus`` and ``memory_mib`` are what it has after its next start.
+    ``restart_needed``: ``vcpus`` and ``memory_mib`` are what it has after its next start, as are
+    ``next_interfaces``, which are None where they are those that it has now.
     ``asked`` are words for what was asked for when it was made (see verbs.clone). ``adopted``:
     others made it, and Maglica may run and change it; then ``request``, ``created`` and ``who`` are
     of the adoption, and ``foreign_disks`` are its files, removed only if that is asked for.
@@ -140,6 +153,7 @@ class Domain:
     boot_order: tuple[str, ...] = ()
     graphics: tuple[Graphics, ...] = ()
     console: SerialConsole | None = None
+    next_interfaces: tuple[Interface, ...] | None = None
     address: str | None = field(default=None, metadata={"told": False})
     running_vcpus: int | None = field(default=None, metadata={"told": False})
     running_memory_mib: int | None = field(default=None, metadata={"told": False})
@@ -154,6 +168,11 @@ class Domain:
         """
         return self.active and self.state not in _STANDING
 
+    @property
+    def later_interfaces(self) -> tuple[Interface, ...]:
+        """The interfaces that it has after its next start."""
+        return self.interfaces if self.next_interfaces is None else self.next_interfaces
+
     def sized(self, vcpus: int | None, memory_mib: int | None) -> Domain:
         """Return one that runs on with what it has, and has these sizes after its next start."""
         running = (self.running_vcpus, self.running_memory_mib)
@@ -164,7 +183,8 @@ class Domain:
             memory_mib=memory_mib,
             running_vcpus=running[0],
             running_memory_mib=running[1],
-            restart_needed=self.active and running != (vcpus, memory_mib),
+            restart_needed=self.active
+            and (running != (vcpus, memory_mib) or self.next_interfaces is not None),
         )
 
     def without_details(self) -> Domain:

@@ -7,15 +7,17 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..model import names, user_data
+from ..model.card import Card
 from ..model.checks import Check, boolean, choice, list_of, named, optional, record
 from ..model.errors import MessageInvalid, NameInvalid
 from ..model.plain import plain
 from ..model.request import CloneMode, Customize, Nic, User
-from .hardware import set_boot_order, set_cdrom
+from .hardware import interfaces, set_boot_order, set_cdrom
 from .hardware.disks import FEATURE, MAX_DISKS, NewDisk, check_new, new_disk
 from .hardware.set_boot_order import BootDevice
 from .hardware.set_cdrom import Medium
@@ -37,6 +39,8 @@ from .verb import (
 MAX_NICS = 16
 MAX_KEYS = 64
 MAX_GROUPS = 32
+# What of an interface is the guest's own.
+GUEST_FIELDS = ("addresses", "gateways", "nameservers", "search")
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class CloneSpec:
     of all else here. ``paused``: a vm that is started stands still. The last three are as of a
     vm that is there (see set.py).
     ``disks`` are blank ones that it has beside those of the image; ``cdrom`` is in its drive,
-    ``boot_order`` says from what it boots, none: as the image.
+    ``boot_order`` says from what it boots, none: as the image. ``interface_devices`` are those of
+    ``interfaces``, each at its place, none: as in the image.
 
     Passwords and ``user_data`` are secret: no repr shows them, so no log and no traceback.
     """
@@ -80,6 +85,7 @@ class CloneSpec:
     disks: tuple[NewDisk, ...] = ()
     cdrom: Medium | None = None
     boot_order: tuple[BootDevice, ...] = ()
+    interface_devices: tuple[Card, ...] = ()
 
     @property
     def disk_size(self) -> int:
@@ -109,7 +115,8 @@ def marks(spec: CloneSpec) -> dict[str, str]:
     asked = {
         "hostname": spec.guest_name,
         "pool": spec.pool,
-        "interfaces": spec.interfaces,
+        # What is beside this can be changed.
+        "interfaces": _in_guest(spec.interfaces or ()),
         "user": spec.without_secrets().user,
         "ssh_authorized_keys": spec.ssh_authorized_keys,
         # What a crypt(5) hash is made of can't be guessed, because of its salt.
@@ -121,6 +128,16 @@ def marks(spec: CloneSpec) -> dict[str, str]:
         option: f"{option}:{hashlib.sha256(_as_json(value)).hexdigest()[: _DIGITS.get(option, 16)]}"
         for option, value in plain(asked).items()
     }
+
+
+def _in_guest(nics: Sequence[Nic]) -> list[dict[str, Any]]:
+    """Return what is written into a guest of its interfaces, up to the last of which something
+    is.
+    """
+    found = [{name: getattr(nic, name) for name in GUEST_FIELDS} for nic in nics]
+    while found and not any(found[-1].values()):
+        del found[-1]
+    return found
 
 
 def _as_json(value: Any) -> bytes:
@@ -179,6 +196,7 @@ _FIELDS = record(
     disks=list_of(new_disk, MAX_DISKS),
     cdrom=optional(set_cdrom.medium),
     boot_order=set_boot_order.BOOT_ORDER,
+    interface_devices=list_of(interfaces.card, MAX_NICS),
 )
 
 
@@ -194,6 +212,8 @@ def _read(value: Any, path: str) -> CloneSpec:
         check_new(disk, f"{path}.disks[{index}]")
     if len({disk.name for disk in spec.disks}) < len(spec.disks):
         raise MessageInvalid(f"{path}.disks: two have one name")
+    if len(spec.interface_devices) > len(spec.interfaces or ()):
+        raise MessageInvalid(f"{path}.interface_devices: more than interfaces")
     for index, each in enumerate(spec.interfaces or ()):
         _check_gateways(each, f"{path}.interfaces[{index}].gateways")
     return spec
@@ -255,5 +275,6 @@ CLONE = Verb(
         "paused": PAUSED,
         **dict.fromkeys(("autostart", "description", "protected"), SETTINGS),
         **{"disks": FEATURE, "cdrom": set_cdrom.FEATURE, "boot_order": set_boot_order.FEATURE},
+        "interface_devices": interfaces.FEATURE,
     },
 )

@@ -17,8 +17,11 @@ from .clone import CLONE
 from .disown import DISOWN
 from .flatten import FLATTEN
 from .hardware.add_disk import ADD_DISK
+from .hardware.add_interface import ADD_INTERFACE
+from .hardware.change_interface import CHANGE_INTERFACE
 from .hardware.detach_disk import DETACH_DISK
 from .hardware.grow_disk import GROW_DISK
+from .hardware.remove_interface import REMOVE_INTERFACE
 from .hardware.set_boot_order import SET_BOOT_ORDER
 from .hardware.set_cdrom import SET_CDROM
 from .inspect import INSPECT
@@ -38,6 +41,7 @@ from .verb import Verb
 # Where a vm needs several, they are asked for in this order.
 VERBS: tuple[Verb, ...] = (
     *(CLONE, REMOVE, STOP, DETACH_DISK, GROW_DISK, ADD_DISK, SET_CDROM, SET_BOOT_ORDER),
+    *(REMOVE_INTERFACE, CHANGE_INTERFACE, ADD_INTERFACE),
     *(RESIZE, TAG, SET, RESTART, FLATTEN, START, PAUSE, ADOPT, DISOWN),
     *(INSPECT, PREPARE, RELEASE, ADD_IMAGE, REMOVE_IMAGE),
 )

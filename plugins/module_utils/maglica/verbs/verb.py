@@ -127,7 +127,7 @@ class Option:
     flag: str
     what: str | None = None
     # or "size" in MiB, "seconds", which may be 0, "switch", "yes or no", "text", "any text", which
-    # may be empty, "tags"
+    # may be empty, "tags", "numbers"
     form: str = "number"
     metavar: str | None = None
     default: Any = None

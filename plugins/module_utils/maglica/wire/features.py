@@ -13,6 +13,7 @@ from typing import Any
 
 from ..verbs import table
 from ..verbs.hardware.disks import FEATURE as DISKS
+from ..verbs.hardware.interfaces import FEATURE as INTERFACES
 from ..verbs.hardware.set_boot_order import FEATURE as BOOT_ORDER
 from ..verbs.verb import ADOPTION, SETTINGS
 
@@ -38,8 +39,12 @@ _OF_DOMAIN: dict[str, tuple[str, ...]] = {
     DISKS: ("kept_disks",),
     BOOT_ORDER: ("boot_order",),
     SCREENS: ("graphics", "console"),
+    INTERFACES: ("next_interfaces",),
 }
-# Those of a domain's disk.
+# Those of a domain's interface, and of its disk.
+_OF_INTERFACE: dict[str, tuple[str, ...]] = {
+    INTERFACES: ("bridge", "model", "link", "filter", "vlan", "virtualport")
+}
 _OF_DISK: dict[str, tuple[str, ...]] = {
     DISKS: ("name", "pool", "bus", "serial", "cache", "discard")
 }
@@ -62,8 +67,9 @@ def known_to(features: Collection[str], told: dict[str, Any]) -> dict[str, Any]:
 def domain_known_to(features: Collection[str], told: dict[str, Any]) -> dict[str, Any]:
     """Return a plain domain with those fields only that a peer of these ``features`` knows."""
     told = _without(_OF_DOMAIN, features, told)
-    if "disks" in told and not _OF_DISK.keys() <= set(features):
-        told = {**told, "disks": [_without(_OF_DISK, features, disk) for disk in told["disks"]]}
+    for name, fields in (("disks", _OF_DISK), ("interfaces", _OF_INTERFACE)):
+        if name in told and not fields.keys() <= set(features):
+            told = {**told, name: [_without(fields, features, each) for each in told[name]]}
     return told
 
 

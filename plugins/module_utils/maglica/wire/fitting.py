@@ -23,7 +23,10 @@ _Entry = TypeVar("_Entry")
 MAX_DOMAIN_BYTES = 1 << 16
 # What such a domain has not, if it is longer.
 _LISTS = ("interfaces", "disks", "graphics", "versions", "ssh_host_keys", "tags", "foreign_disks")
-_LONG: dict[str, Any] = {**dict.fromkeys(_LISTS, ()), "console": None}
+_LONG: dict[str, Any] = {
+    **dict.fromkeys(_LISTS, ()),
+    **{"console": None, "next_interfaces": None},
+}
 # What stands in the place of a field that can't be told, if that is not null.
 UNKNOWN = {"state": "unknown"}
 
@@ -51,7 +54,7 @@ def domain_valid(domain: ReportedDomain) -> ReportedDomain:
         check, value = records.REPORTED_DOMAIN[field.name], getattr(domain, field.name)
         if field.name in known:
             continue
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) and "maxItems" in check.schema:
             some = [each for each in value if _is_valid(check, [lean(each)])]
             known[field.name] = tuple(some[: check.schema["maxItems"]])
         elif _is_valid(check, lean(value)):

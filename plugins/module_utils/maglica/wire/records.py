@@ -100,12 +100,14 @@ addresses = an_object(
 phase_name = text(MAX_PHASE)
 phase = record(model.Phase, name=phase_name, seconds=number)
 phases = list_of(phase, MAX_PHASES)
-interface = record(
-    Interface,
-    mac=text(40),
-    network=optional(text(MAX_NAME)),
-    addresses=list_of(text(60), MAX_PARTS),
-)
+# What is told of an interface beside its addresses.
+_INTERFACE: dict[str, Check] = {
+    "mac": text(40),
+    **dict.fromkeys(("network", "bridge", "filter"), optional(text(MAX_NAME))),
+    **dict.fromkeys(("model", "link", "virtualport"), optional(text(MAX_TYPE))),
+    "vlan": list_of(integer(0, MAX_COUNT), MAX_PARTS),
+}
+interface = record(Interface, addresses=list_of(text(60), MAX_PARTS), **_INTERFACE)
 disk = record(
     Disk,
     target=text(MAX_TYPE),
@@ -165,11 +167,10 @@ _DOMAIN: dict[str, Check] = {
     "boot_order": list_of(text(MAX_TYPE), 16),
     "graphics": list_of(graphics, MAX_PARTS),
     "console": optional(console),
+    "next_interfaces": optional(list_of(interface, MAX_PARTS)),
 }
 vm = record(Domain, name=vm_name, interfaces=list_of(interface, MAX_PARTS), **_DOMAIN)
-reported_interface = record(
-    ReportedInterface, mac=text(40), network=optional(text(MAX_NAME)), addresses=addresses
-)
+reported_interface = record(ReportedInterface, addresses=addresses, **_INTERFACE)
 image_version = record(
     ImageVersion,
     checksum=optional(text(MAX_NAME)),

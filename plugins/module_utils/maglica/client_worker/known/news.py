@@ -137,9 +137,8 @@ def shown_by(vm: Domain, before: ReportedDomain | None) -> ReportedDomain:
     return ReportedDomain(
         **same,
         interfaces=tuple(
-            ReportedInterface(
-                each.mac,
-                each.network,
+            ReportedInterface.of(
+                each,
                 {
                     **addresses.get(each.mac, {}),
                     **({AddressSource.RECORDED.value: each.addresses} if each.addresses else {}),

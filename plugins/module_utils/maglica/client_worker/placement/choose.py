@@ -157,6 +157,7 @@ _NEAREST = (
     errors.NoRoom,
     errors.PoolUnknown,
     errors.NetworkUnknown,
+    errors.NetworkUnsupported,
     errors.DiskSizeUnsupported,
     errors.VersionTooOld,
     errors.NotReady,

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..._deps import need
 from ...disk import volumes
-from ...domain import definition, size
+from ...domain import definition, nics, size
 from ...domain.definition import Definition
 from ...domain.image_metadata import ImageRecord
 from ...libvirtd.host_reader import AGENT_RUNS, ON_NETWORK
 from ...libvirtd.session import code, faults, words
 from ...model.errors import ImageUnsupported, MaglicaError
+from ...model.vm import Interface
 from ..ownership import own_files
 
 REREAD = 20
@@ -35,7 +36,8 @@ class Known:
     ``definition`` is None where it can't be understood, for which ``problem`` is the reason: then
     nothing can be cloned from it. ``memory_mib`` is what it may take. ``made`` and ``adopted`` are
     so of vms, ``image`` is what is recorded of an original image. ``after`` has vcpus and MiB of
-    memory after the next start, where that is not what it has now. ``on_network`` and ``agent`` as
+    memory after the next start, ``next_interfaces`` its interfaces then, where that is not what it
+    has now. ``on_network`` and ``agent`` as
     in address_sources.AskedDomain.
     """
 
@@ -50,6 +52,7 @@ class Known:
     definition: Definition | None = None
     problem: str | None = None
     after: tuple[int | None, int | None] = (None, None)
+    next_interfaces: tuple[Interface, ...] | None = None
     on_network: bool = False
     agent: bool = False
     adopted: bool = False
@@ -114,7 +117,8 @@ class Definitions:
         try:
             xml = domain.XMLDesc()
             described = definition.describe(xml)
-            after = _after(domain, described)
+            after, now, next_interfaces = _after(domain, described)
+            described = replace(described, interfaces=now)
         except ImageUnsupported as error:
             return _unreadable(domain, str(error))
         except faults() as error:
@@ -139,6 +143,7 @@ class Definitions:
             image=described.image,
             definition=described,
             after=after,
+            next_interfaces=next_interfaces,
             on_network=ON_NETWORK.search(xml) is not None,
             agent=AGENT_RUNS.search(xml) is not None,
         )
@@ -161,13 +166,21 @@ def _unreadable(domain: Any, problem: str) -> Known:
     return Known(False, 0, memory_mib, (), problem=problem)
 
 
-def _after(domain: Any, now: Definition) -> tuple[int | None, int | None]:
-    """Return the vcpus and memory of a domain after its next start, None for what stays."""
+_Nics = tuple[Interface, ...]
+
+
+def _after(
+    domain: Any, now: Definition
+) -> tuple[tuple[int | None, int | None], _Nics, _Nics | None]:
+    """Return the vcpus and memory of a domain after its next start, None for what stays, its
+    interfaces, and those after its next start, None if they stay.
+    """
     if domain.ID() == -1:
-        return None, None
+        return (None, None), now.interfaces, None
     found = definition.describe(domain.XMLDesc(need("libvirt").VIR_DOMAIN_XML_INACTIVE))
     vcpus, memory_mib = size.after(now, found)
-    return (
+    sizes = (
         None if vcpus == now.vcpus else vcpus,
         None if memory_mib == now.memory_mib else memory_mib,
     )
+    return (sizes, *nics.settled(now.interfaces, found.interfaces))

@@ -39,17 +39,20 @@ def reported(domain: Domain, known: Known, look: Look) -> ReportedDomain:
     found = look.addresses.get(domain.uuid, {}) if domain.active else {}
     fixed = addresses.with_recorded(domain.interfaces, _recorded(known) if domain.active else ())
     interfaces = tuple(
-        ReportedInterface(each.mac, each.network, _by_source(found.get(each.mac, {}), each))
-        for each in fixed
+        ReportedInterface.of(each, _by_source(found.get(each.mac, {}), each)) for each in fixed
     )
     same: dict[str, Any] = {
         field.name: getattr(domain, field.name)
         for field in dataclasses.fields(ReportedDomain)
-        if field.name not in ("interfaces", "next_vcpus", "next_memory_mib")
+        if field.name not in ("interfaces", "next_vcpus", "next_memory_mib", "next_interfaces")
     }
     vcpus, memory_mib = known.after if domain.active else (None, None)
     return ReportedDomain(
-        **same, interfaces=interfaces, next_vcpus=vcpus, next_memory_mib=memory_mib
+        **same,
+        interfaces=interfaces,
+        next_vcpus=vcpus,
+        next_memory_mib=memory_mib,
+        next_interfaces=known.next_interfaces if domain.active else None,
     )
 
 

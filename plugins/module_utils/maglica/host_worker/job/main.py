@@ -38,7 +38,16 @@ from .context import JobContext
 from .image import add_image, inspect, prepare, release, remove_image
 from .vm import adopt, clone, disown, flatten, remove, resize, restart, start, stop, tag
 from .vm import set as settings
-from .vm.hardware import add_disk, detach_disk, grow_disk, set_boot_order, set_cdrom
+from .vm.hardware import (
+    add_disk,
+    add_interface,
+    change_interface,
+    detach_disk,
+    grow_disk,
+    remove_interface,
+    set_boot_order,
+    set_cdrom,
+)
 from .vm.power import pause
 
 _log = logging.getLogger(__name__)
@@ -57,6 +66,9 @@ ALONE: dict[str, Callable[[Request, JobContext], Domain | None]] = {
     "add_disk": add_disk.add_disk,
     "grow_disk": grow_disk.grow_disk,
     "detach_disk": detach_disk.detach_disk,
+    "add_interface": add_interface.add_interface,
+    "change_interface": change_interface.change_interface,
+    "remove_interface": remove_interface.remove_interface,
     "set_cdrom": set_cdrom.set_cdrom,
     "set_boot_order": set_boot_order.set_boot_order,
     "flatten": flatten.flatten,

@@ -45,7 +45,7 @@ from ...ownership.own_files import OwnFiles
 from ..context import JobContext, key_folder
 from ..image.original import Image
 from . import disk_size, remove, seed, shown
-from .hardware import set_cdrom
+from .hardware import interfaces, set_cdrom
 from .new_vm import NewVm
 from .power.steps import take
 
@@ -60,6 +60,7 @@ def check(vm: NewVm, image: Image, context: JobContext) -> None:
     """
     seed.check(vm.spec)
     set_cdrom.check(vm.spec.cdrom, context)
+    interfaces.check_new(vm.spec, context)
     libvirt = need("libvirt")
     try:
         context.connect().lookupByName(vm.spec.name)
@@ -176,6 +177,7 @@ def _plan(vm: NewVm, source: Source, image: Image, context: JobContext) -> clone
         clone_mode=vm.spec.clone_mode,
         disks={target: _disk(vm, target, source) for target in vm.volumes},
         interfaces=vm.spec.interfaces,
+        interface_devices=vm.spec.interface_devices,
         vcpus=vm.spec.vcpus,
         memory_mib=vm.spec.memory_mib,
         image_nvram=vm.image_nvram,

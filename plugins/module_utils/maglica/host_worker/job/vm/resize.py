@@ -7,7 +7,6 @@ from __future__ import annotations
 import logging
 import time
 import xml.etree.ElementTree as ET
-from dataclasses import replace
 from typing import Any
 
 from ...._deps import need
@@ -21,7 +20,7 @@ from ....model.request import Request
 from ....model.vm import Domain
 from ....verbs.resize import ResizeSpec
 from ..context import JobContext
-from . import existing, restart, shown
+from . import existing, restart
 
 # A guest gives memory back, or takes it, bit by bit. One that does nothing of it for so long does
 # not listen: it has no driver for that, or has not loaded it yet.
@@ -51,37 +50,11 @@ def resize(request: Request, context: JobContext) -> Domain:
         later = domain_xml.describe(wanted)
         if local.is_active(domain) and not restart.is_begun(request, context):
             _resize_live(domain, request, spec, later, context)
-        if spec.allow_restart and _needs_restart(domain, request, later, context):
-            restart.run_anew(domain, request, spec, context)
-        now = shown.vm_of(domain, context.host)
-        return _shown(now, domain, later)
-
-
-def _needs_restart(domain: Any, request: Request, later: Definition, context: JobContext) -> bool:
-    if restart.is_begun(request, context):
-        return True
-    return local.is_active(domain) and _after(domain, later) != _sizes(_now(domain))
-
-
-def _shown(now: Domain, domain: Any, later: Definition) -> Domain:
-    """Return a vm with the sizes that it has at its next start."""
-    if not now.active:
-        return now
-    vcpus, memory_mib = _after(domain, later)
-    needed = (vcpus, memory_mib) != (now.vcpus, now.memory_mib)
-    return replace(now, vcpus=vcpus, memory_mib=memory_mib, restart_needed=needed)
+        return restart.if_needed(domain, request, spec, context)
 
 
 def _now(domain: Any) -> Definition:
     return domain_xml.describe(domain.XMLDesc())
-
-
-def _after(domain: Any, later: Definition) -> tuple[int, int]:
-    return domain_size.after(_now(domain), later)
-
-
-def _sizes(found: Definition) -> tuple[int, int]:
-    return found.vcpus, found.memory_mib
 
 
 def _set_size(root: ET.Element, spec: ResizeSpec, host: str) -> None:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Protocol
 
 from ...._deps import need
 from ....domain.power import Act, Power, acts
@@ -21,6 +21,13 @@ from .power.steps import need_persistent
 from .stop import Ends
 
 _log = logging.getLogger(__name__)
+
+
+class MayRestart(Ends, Protocol):
+    """What an act says that may restart a vm, and how."""
+
+    @property
+    def allow_restart(self) -> bool: ...
 
 
 # What is announced of a vm that was off: no run was ended.
@@ -51,6 +58,17 @@ def run_anew(domain: Any, request: Request, spec: Ends, context: JobContext) -> 
     if not local.is_active(domain):
         with context.phase(request.id, "start"):
             domain.create()
+
+
+def if_needed(domain: Any, request: Request, spec: MayRestart, context: JobContext) -> Domain:
+    """Return a vm as it is at its next start, started anew if that is another than now, and if it
+    is allowed.
+    """
+    if spec.allow_restart:
+        waits = shown.with_next_start(domain, context.host).restart_needed
+        if waits or is_begun(request, context):
+            run_anew(domain, request, spec, context)
+    return shown.with_next_start(domain, context.host)
 
 
 def is_begun(request: Request, context: JobContext) -> bool:

@@ -7,9 +7,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ....domain import definition, seen
+from ....domain import definition, nics, seen, size
 from ....libvirtd.addresses import with_recorded
-from ....libvirtd.local import state_of
+from ....libvirtd.local import inactive_xml, state_of
 from ....model.vm import Domain
 
 GONE = "absent"
@@ -22,6 +22,22 @@ def vm_of(domain: Any, host: str) -> Domain:
     """
     vm = of_definition(domain.XMLDesc(), host, state_of(domain))
     return replace(vm, autostart=bool(domain.autostart()))
+
+
+def with_next_start(domain: Any, host: str) -> Domain:
+    """Return a domain of this host with the sizes and interfaces that it has at its next start."""
+    now = vm_of(domain, host)
+    if not (now.active and domain.isPersistent()):
+        return now
+    live = definition.describe(domain.XMLDesc())
+    later = definition.describe(inactive_xml(domain))
+    _same, waiting = nics.settled(now.interfaces, later.interfaces)
+    if waiting is None:
+        # The definition has the names, what runs has the addresses.
+        named = zip(later.interfaces, now.interfaces)
+        same = tuple(replace(each, addresses=runs.addresses) for each, runs in named)
+        now = replace(now, interfaces=same)
+    return replace(now, next_interfaces=waiting).sized(*size.after(live, later))
 
 
 def of_definition(xml: str, host: str, state: str = GONE) -> Domain:

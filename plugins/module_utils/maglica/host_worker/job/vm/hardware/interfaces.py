@@ -1,0 +1,161 @@
+# SPDX-FileCopyrightText: Maglica contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the acts on interfaces of a vm share: what one may be, and how a vm shows what is left for
+its next start.
+
+Nothing is written into a guest. Each act is done in the definition first, and then, as far as
+libvirt and the guest can, in the vm that runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Callable
+
+from ....._deps import need
+from .....domain import nics
+from .....libvirtd import local
+from .....model.card import Card
+from .....model.errors import (
+    HostDown,
+    LibvirtFailed,
+    MaglicaError,
+    NameTaken,
+    NetworkUnknown,
+    NetworkUnsupported,
+    VmUnknown,
+)
+from .....model.request import Nic, Request
+from .....verbs.clone import CloneSpec
+from .....verbs.hardware.interfaces import check_vlan
+from ...context import JobContext
+from . import disks
+
+_WORDS = {
+    "add_interface": "add an interface to",
+    "change_interface": "change interface {} of",
+    "remove_interface": "remove interface {} of",
+}
+_DEVICES = Path("/sys/class/net")
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def told(request: Request, mac: str, context: JobContext) -> Iterator[None]:
+    """Let an error of the block say which interface of which vm it is about."""
+    act = f"{_WORDS[request.kind].format(mac)} {request.name}"
+    with local.errors(act, context.host):
+        try:
+            yield
+        except VmUnknown:
+            raise
+        except MaglicaError as error:
+            text = str(error)
+            if text.startswith("cannot "):
+                raise
+            raise type(error)(f"cannot {act} on host {context.host}: {text}") from error
+
+
+def check(nic: Nic, card: Card, context: JobContext) -> None:
+    """Raise NetworkUnknown or NetworkUnsupported for what an interface can't be on this host."""
+    connection = context.connect()
+    is_switch = False
+    if nic.network is not None:
+        is_switch = _network(connection, nic.network).find("virtualport") is not None
+    # Only libvirtd of this machine is ever asked for changes.
+    if nic.bridge is not None and not (_DEVICES / nic.bridge).exists():
+        raise NetworkUnknown(f"there is no bridge {nic.bridge}")
+    if card.filter:
+        _need_filter(connection, card.filter)
+    if card.vlan and not is_switch:
+        number = connection.getLibVersion()
+        version = f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
+        check_vlan(card, version, nic.network or nic.bridge or "")
+
+
+def _network(connection: Any, name: str) -> ET.Element:
+    libvirt = need("libvirt")
+    try:
+        network = connection.networkLookupByName(name)
+        xml = network.XMLDesc() if network.isActive() else None
+    except libvirt.libvirtError as error:
+        failure = local.kind_of(error, NetworkUnknown)
+        raise failure(f"there is no network {name}: {error}") from error
+    if xml is None:
+        raise NetworkUnknown(f"the network {name} is not active")
+    return ET.fromstring(xml)  # noqa: S314 - from libvirtd
+
+
+def _need_filter(connection: Any, name: str) -> None:
+    libvirt = need("libvirt")
+    try:
+        connection.nwfilterLookupByName(name)
+    except libvirt.libvirtError as error:
+        failure = local.kind_of(error, NetworkUnsupported)
+        raise failure(f"there is no network filter {name}: {error}") from error
+
+
+def check_new(spec: CloneSpec, context: JobContext) -> None:
+    """Raise what ``check`` raises for what a new vm's cards can't be; libvirt tells of the rest."""
+    for nic, card in zip(spec.interfaces or (), spec.interface_devices):
+        if card.filter or card.vlan:
+            check(Nic(nic.network), card, context)
+
+
+def check_mac(mac: str, domain: Any, context: JobContext) -> None:
+    """Raise NameTaken for a MAC address that another vm of this host has."""
+    owner = taken(domain, context).get(mac)
+    if owner is not None:
+        raise NameTaken(f"{owner} has the MAC address {mac}")
+
+
+def free_mac(request: Request, domain: Any, context: JobContext) -> str:
+    """Return the MAC address that a request makes up, which no other vm of this host has."""
+    return nics.mac_address(request.id, 0, tuple(taken(domain, context)))
+
+
+def taken(domain: Any, context: JobContext) -> dict[str, str]:
+    """Return who has which MAC address of the other domains of this host, now or at their next
+    start.
+    """
+    libvirt = need("libvirt")
+    found: dict[str, str] = {}
+    for other in context.connect().listAllDomains(0):
+        if other.UUIDString() == domain.UUIDString():
+            continue
+        try:
+            roots = [root for root, _live in disks.definitions(other)]
+            name = other.name()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                continue
+            raise
+        found.update((mac, name) for root in roots for mac in nics.macs(root))
+    return found
+
+
+def text(element: ET.Element) -> str:
+    return ET.tostring(element, encoding="unicode")
+
+
+def live(
+    act: Callable[[str, int], Any], device: str, is_persistent: bool, request: Request
+) -> bool:
+    """Do with a device of a vm that runs what not each can; tell whether libvirt has done it.
+
+    Raises libvirt's error where no definition has it for the next start.
+    """
+    libvirt = need("libvirt")
+    try:
+        act(device, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    except libvirt.libvirtError as error:
+        if not is_persistent or local.kind_of(error, LibvirtFailed) is HostDown:
+            raise
+        _log.info("request %s: not while the guest runs: %s", request.id, error)
+        return False
+    return True
