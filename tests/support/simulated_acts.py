@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import Any, Callable
 
 import libvirt
@@ -34,6 +35,9 @@ def altered(connection: Any, request: Request, host: str) -> Domain:
         said = adoption(spec.uuid, request.id, Moment(time.time()), request.who)
         is_ours = request.kind == "adopt"
         metadata.write(domain, ET.tostring(said, encoding="unicode") if is_ours else None)
+        vm = shown.vm_of(domain, host)
+        # One that is given back may be an image again, which its host says.
+        return replace(vm, is_image=not is_ours and not vm.active)
     if request.kind == "resize":
         later = _resized(domain, spec)
         return shown.vm_of(domain, host).sized(later.vcpus, later.memory_mib)
