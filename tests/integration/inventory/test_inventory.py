@@ -59,6 +59,8 @@ def test_groups_and_variables(inventory: Inventory, kvm0: str) -> None:
         "maglica_kept_disks": [],
         "maglica_boot_order": ["disk"],
         "maglica_foreign_disks": [],
+        "maglica_graphics": [],
+        "maglica_console": None,
         "maglica_report_age_s": None,
         "maglica_unreachable_hosts": [],
     }
