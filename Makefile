@@ -144,7 +144,7 @@ picture: ## draw the rooms of plugins/ and who imports whom; writes docs/archite
 	@cd tests && $(PYTHON) -m tools.picture
 
 .PHONY: bench-control
-bench-control: venv ## time the control side: one vm and 100 vms whose clones cost nothing
+bench-control: venv cloud ## time the control side: vms whose clones cost nothing, and changes of a guest that runs beside virsh
 	@tests/tools/debian-packages libvirt-daemon-system
 	@cd tests && PYTHONPATH=$(CURDIR)/plugins/module_utils:. $(OWN_TMP) $(CURDIR)/$(VENV)/bin/python -m bench.control
 

@@ -3,7 +3,8 @@
 """How long the control side takes: all of the way but the clones' own work, which is cheap here.
 
 Real: ansible, module, client worker, two host workers and their children, libvirtd with its test
-driver. ``python -m bench.control`` in tests/ writes build/figures/control.json.
+driver; what changes of a guest that runs is on the test cloud (control_changes.py).
+``python -m bench.control`` in tests/ writes build/figures/control.json.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from support.figures import CHECKOUT, Figure, at_most, reported, table, write
 from support.host_worker import HostWorker
 from support.own_libvirtd import OwnLibvirtd
 from support.reports import IMAGE
+
+from . import control_changes
 
 HOSTS = ("kvm0.example.jp", "kvm1.example.jp")
 MANY = 100
@@ -106,8 +109,10 @@ def many(client: Client, prefix: str) -> tuple[float, dict[str, float]]:
     return time.monotonic() - started, reached
 
 
-def ansible(config_file: Path, module: str, **arguments: object) -> float:
-    """Run one ad-hoc command as a user with this file; return its seconds as a whole process."""
+def ansible(config_file: Path, module: str, *, changes: bool, **arguments: object) -> float:
+    """Run one ad-hoc command as a user with this file, which changes something or does not; return
+    its seconds as a whole process.
+    """
     variables = json.dumps({"ansible_python_interpreter": sys.executable})
     started = time.monotonic()
     done = subprocess.run(
@@ -126,8 +131,11 @@ def ansible(config_file: Path, module: str, **arguments: object) -> float:
         text=True,
         check=False,
     )
+    seconds = time.monotonic() - started
     assert done.returncode == 0, done.stdout + done.stderr
-    return time.monotonic() - started
+    # An empty task is none that changes anything either.
+    assert (" | CHANGED => " in done.stdout) == changes, done.stdout
+    return seconds
 
 
 def figures(folder: Path) -> list[Figure]:
@@ -144,22 +152,39 @@ def figures(folder: Path) -> list[Figure]:
         )
         pings, ones = [], []
         for number in range(ROUNDS):
-            pings.append(ansible(running.config, "ping"))
-            name = f"one{number}.example.jp"
-            ones.append(ansible(running.config, "maglica_vm", name=name, image=IMAGE))
+            pings.append(ansible(running.config, "ping", changes=False))
+            vm = {"name": f"one{number}.example.jp", "image": IMAGE}
+            ones.append(ansible(running.config, "maglica_vm", changes=True, **vm))
         more = statistics.median(one - ping for one, ping in zip(ones, pings))
         how = f"medians of {ROUNDS} pairs: ping {statistics.median(pings):.2f} s"
         found.append(at_most("ansible -m maglica_vm over ansible -m ping, s", more, 0.6, how))
-        seconds = ansible(
-            running.config, "maglica_vms", name="web%03d", count=MANY, image=IMAGE, memory=16
-        )
-        found.append(reported("ansible -m maglica_vms for 100, whole process, s", seconds, "once"))
+        found += _group(running.config)
     return found
+
+
+def _group(config_file: Path) -> list[Figure]:
+    """Have a hundred vms by one task, and by the same one again, which has nothing to do."""
+    vms = {"name": "web%03d", "count": MANY, "image": IMAGE, "memory": 16}
+    seconds = ansible(config_file, "maglica_vms", changes=True, **vms)
+    found = [reported("ansible -m maglica_vms for 100, whole process, s", seconds, "once")]
+    pairs = [
+        (
+            ansible(config_file, "ping", changes=False),
+            ansible(config_file, "maglica_vms", changes=False, **vms),
+        )
+        for _round in range(ROUNDS)
+    ]
+    more = statistics.median(again - empty for empty, again in pairs)
+    empty = statistics.median(empty for empty, _again in pairs)
+    how = f"medians of {ROUNDS} pairs: ping {empty:.2f} s"
+    what = "maglica_vms for 100 that are as they shall be, over ansible -m ping, s"
+    return [*found, at_most(what, more, 0.6, how)]
 
 
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="maglica-bench-") as folder:
         found = figures(Path(folder))
+    found += control_changes.figures()
     write("control", found)
     sys.stdout.write(table(found) + "\n")
     return int(any(figure.met is False for figure in found))

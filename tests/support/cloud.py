@@ -47,7 +47,7 @@ class Cloud:
         self.description = description
         self.hosts = [host["name"] for host in description["hosts"]]
         self.client = description["client"]["name"]
-        self._uris = {host["name"]: host["uri"] for host in description["hosts"]}
+        self.uris = {host["name"]: host["uri"] for host in description["hosts"]}
         self._connections: dict[str, libvirt.virConnect] = {}
 
     @classmethod
@@ -134,7 +134,7 @@ class Cloud:
         with contextlib.suppress(KeyError, libvirt.libvirtError):
             self._connections[host].getLibVersion()
             return self._connections[host]
-        self._connections[host] = libvirt.open(self._uris[host])
+        self._connections[host] = libvirt.open(self.uris[host])
         return self._connections[host]
 
     def close(self) -> None:
