@@ -78,6 +78,19 @@ def test_nothing_goes_unasked(
     assert asked(fake) == [("remove", A), ("remove", B)]
 
 
+def test_what_lost_the_tag_or_was_made_anew_before_the_answer_stays(
+    run: Callable[..., Ran], fake: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(_console: Console, _question: str) -> bool:
+        change(A, tags=())
+        change(B, uuid="6e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c14")
+        return True
+
+    monkeypatch.setattr(Console, "ask", ask)
+    ran = run(*PRUNE, "--no-wait")
+    assert (ran.status, ran.out, asked(fake)) == (0, "nothing to do\n", [])
+
+
 def test_what_is_kept_stays_and_has_the_tag(run: Callable[..., Ran], fake: FakeClient) -> None:
     fake.story = [{**DONE, "vm": replace(VM, name=A, state="absent", active=False)}]
     ran = run(*PRUNE, "--keep", B, "--force", "--json")

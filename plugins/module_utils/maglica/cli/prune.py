@@ -39,12 +39,12 @@ def add_command(group: options.Group) -> None:
 
 
 def prune(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
-    """Do what was shown to the user before, and no more: what gets the tag meanwhile stays.
+    """Do what was shown to the user before, and no more: what gets or loses the tag until the
+    answer stays.
 
     One that may not be removed, or a host that is silent, stops it before anything is done.
     """
-    task = Task(cloud.client, cloud.fleet(asked.source), waiting(asked))
-    members = task.foresee(Whole(asked.tag, list(map(want, asked.keep))))
+    members = _foreseen(cloud, asked)
     changing = [member for member in members if member.changed]
     lines = [_would(member, asked.tag) for member in changing]
     if asked.check or not changing:
@@ -60,7 +60,24 @@ def prune(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
                 f"{_count(going)} with the tag {asked.tag} would go, so nothing is done:"
                 f" {some(going)}; say --force to remove them"
             )
+        shown_before = set(map(_which, changing))
+        now = (member for member in _foreseen(cloud, asked) if member.changed)
+        changing = [member for member in now if _which(member) in shown_before]
+        if not changing:
+            console.show([], "nothing to do\n")
+            return
     bring(cloud, asked, console, [member.wanted for member in changing], as_list=True)
+
+
+def _foreseen(cloud: Cloud, asked: argparse.Namespace) -> list[Target]:
+    task = Task(cloud.client, cloud.fleet(asked.source), waiting(asked))
+    return task.foresee(Whole(asked.tag, list(map(want, asked.keep))))
+
+
+def _which(member: Target) -> tuple[str, str | None, bool]:
+    """Return which vm it is, by its UUID where it is there, and whether it goes."""
+    existing = member.plan.existing
+    return member.name, existing.uuid if existing else None, _goes(member)
 
 
 def _goes(member: Target) -> bool:
