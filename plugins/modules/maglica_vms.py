@@ -825,6 +825,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.targe
     failures,
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.task import Asked, Task
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.errors import NameInvalid
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.verbs.table import Presence
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
@@ -863,6 +864,9 @@ def asked(parameters: dict) -> Asked:
             for entry in parameters["vms"] or []
         ]
         tag = parameters["prune_tag"]
+        if tag is not None and parameters["vms"] is None:
+            # A list that was left empty by mistake looks the same as one that is not there.
+            raise NameInvalid("prune_tag goes with vms: with vms: [] all that have it go")
         return vms if tag is None else Whole(tag, vms)
     pattern = Pattern.parse(parameters["name"])
     exact_count = parameters["exact_count"]
@@ -982,7 +986,7 @@ def main() -> None:
             *(("vms", name) for name in ("name", "count", "exact_count", "first", "filters")),
             *(("filters", name) for name in ("name", "count", "exact_count", "host")),
             ("count", "exact_count"),
-            ("prune_tag", "name"),
+            *(("prune_tag", name) for name in ("name", "filters")),
         ],
         required_one_of=[("vms", "name", "filters")],
         required_by={"count": "name", "exact_count": "name"},

@@ -132,6 +132,9 @@ def test_of_two_with_one_uuid_none_is_touched(domain: Domain) -> None:
         ({"adopt": False, "image": "debian13"}, "leave out image"),
         ({"adopt": False, "state": Presence.STOPPED, "tags": []}, "leave out state and tags"),
         ({"adopt": False, "memory_mib": 64, "vcpus": 1}, "leave out vcpus and memory"),
+        ({"adopt": False, "disks": [{"name": "data", "size_mib": 64}]}, "leave out disks"),
+        ({"adopt": False, "cdrom": {"present": False}}, "leave out cdrom"),
+        ({"adopt": False, "boot_order": ["network"]}, "leave out boot_order"),
     ],
 )
 def test_what_makes_no_sense_beside_it(fields: dict[str, object], text: str) -> None:

@@ -22,14 +22,18 @@ _VM = ["vm"]
 
 
 def filters_of(options: Iterable[Mapping[str, Any]]) -> Filters:
-    """Return the filters that a module's option states. Raises NameInvalid.
+    """Return the filters that a module's option states. Raises NameInvalid, also for none, which
+    all domains of all hosts would meet.
 
     One that does not name a kind is for vms: what is off, and others have made, is an image.
     """
     try:
-        return Filters(tuple(rule({"kind": _VM, **_said(each)}) for each in options))
+        rules = tuple(rule({"kind": _VM, **_said(each)}) for each in options)
     except ConfigInvalid as error:
         raise NameInvalid(f"filters: {error}") from None
+    if not rules:
+        raise NameInvalid("filters: the list is empty, which names no vm")
+    return Filters(rules)
 
 
 def _said(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -116,6 +116,12 @@ class Whole:
             names.tag(self.tag)
         except NameInvalid as error:
             raise NameInvalid(f"prune_tag: {error}") from None
+        for wanted in self.wanted:
+            if wanted.adopt is False:
+                raise NameInvalid(
+                    f"prune_tag: vm {wanted.name} can't get the tag, since with adopt=false it has"
+                    " none any more: leave it out"
+                )
 
     def __contains__(self, name: object) -> bool:
         """Every vm may have the tag."""

@@ -122,7 +122,9 @@ def want(
         "protected": protected,
     }
     if adopt is not None:
-        _check_adoption(adopt, state, {"image": image, "tags": given, **noted, **said})
+        devices = {"disks": disks or None, "cdrom": cdrom, "boot_order": boot_order or None}
+        others = {"image": image, "tags": given, **noted, **said, **devices}
+        _check_adoption(adopt, state, others)
     fields: dict[str, Any] = {
         **said,
         "name": name,
@@ -165,6 +167,7 @@ def want(
 _OF_OURS = (
     *("image", "tags", "vcpus", "memory_mib", "disk_size_mib", "clone_mode"),
     *("autostart", "description", "protected"),
+    *("disks", "cdrom", "boot_order"),
 )
 
 
