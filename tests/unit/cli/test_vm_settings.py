@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``maglica vm pause`` and ``maglica vm set``, and what is shown of them."""
+"""``maglica vm pause``, ``vm set`` and ``vm grow-disk``, and what is shown of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
+from maglica.model.vm import Disk
+from maglica.verbs.hardware.grow_disk import GrowDiskSpec
 from maglica.verbs.power.pause import PauseSpec
 from maglica.verbs.set import SetSpec
 from support.cli_runs import CLONE, DONE, UUID, VM, FakeFleet, Ran
@@ -69,3 +71,16 @@ def test_a_protected_vm_is_not_removed(run: Callable[..., Ran], fake: FakeClient
         "maglica: cannot remove vm1.example.jp on host host0.example.jp: it is protected;"
         " protected=false, or maglica vm set --no-protected, ends that\n"
     )
+
+
+def test_a_disk_that_is_not_there_does_not_grow(run: Callable[..., Ran], fake: FakeClient) -> None:
+    grow = ("vm", "grow-disk", VM1[0], "data", "--size", "2GiB", "--no-wait")
+    for kept in ((), ("data",)):
+        FakeFleet.domains[:] = [replace(vm, kept_disks=kept) for vm in FakeFleet.domains]
+        ran = run(*grow)
+        assert (ran.status, fake.specs) == (2, []), ran.err
+        assert "has no disk data of its own attached" in ran.err
+    data = Disk("vdb", name="data", capacity_bytes=1 << 30)
+    FakeFleet.domains[:] = [replace(vm, disks=(data,), kept_disks=()) for vm in FakeFleet.domains]
+    assert run(*grow).status == 0
+    assert fake.specs == [GrowDiskSpec(*VM1, "data", 2048)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...model.checks import boolean
+from ...model.errors import NameInvalid
 from ...model.plain import lean, plain
 from ...model.vm import Domain
 from ..verb import (
@@ -54,6 +55,11 @@ def _change(wanted: WantsDisks, existing: Domain) -> tuple[Change, ...]:
     for disk in wanted.disks:
         if not disk.present or disk.name in found:
             continue
+        if disk.is_there:
+            raise NameInvalid(
+                f"vm {existing.name} on host {existing.host} has no disk {disk.name} of its own"
+                " attached, so that there is none to grow"
+            )
         if disk.name not in existing.kept_disks:
             check_all_new([disk])
         pinned = (existing.name, existing.uuid, existing.host)

@@ -67,7 +67,7 @@ class NewDisk:
 @dataclass(frozen=True)
 class WantedDisk:
     """How a disk of a vm shall be: there, or not (``present``); what is None is as it is. ``keep``:
-    one that goes is only detached.
+    one that goes is only detached. ``is_there``: none is added where there is no such disk.
     """
 
     name: str
@@ -79,6 +79,7 @@ class WantedDisk:
     serial: str | None = None
     present: bool = True
     keep: bool = False
+    is_there: bool = False
 
     @property
     def new(self) -> NewDisk:
@@ -108,6 +109,7 @@ _wanted = record(
     **{**FIELDS, "name": DISK_NAME, "bus": optional(choice(Bus))},
     present=boolean,
     keep=boolean,
+    is_there=boolean,
 )
 
 

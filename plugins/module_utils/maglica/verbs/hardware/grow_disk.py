@@ -54,6 +54,8 @@ GROW_DISK = Verb(
         Option("size_mib", "--size", "in MiB or such as 20GiB", "size", "SIZE", is_needed=True),
     ),
     change=_change,
-    wants=lambda said: {"disks": [{"name": said["disk"], "size_mib": said["size_mib"]}]},
+    wants=lambda said: {
+        "disks": [{"name": said["disk"], "size_mib": said["size_mib"], "is_there": True}]
+    },
     feature=FEATURE,
 )
