@@ -20,6 +20,7 @@ from ..model.request import Customize, Request
 from ..model.vm import Domain
 from ..verbs import table
 from ..verbs.table import Presence
+from ..verbs.tag import TagSpec
 from ..verbs.verb import MAX_TAGS
 from . import plan
 from .wanted import Wanted, want
@@ -148,16 +149,20 @@ class Whole:
 
     def _others(self, pending: Mapping[str, Request], found: Found) -> list[tuple[str, str | None]]:
         """Return name and host of those that have the tag and are not in the list, by name."""
-        listed = {wanted.name for wanted in self.wanted}
+        listed = {wanted.name: wanted.host for wanted in self.wanted}
         others: dict[str, str | None] = dict.fromkeys(_made_with(self.tag, pending))
         seen: dict[str, str] = {}
         for domain in found.domains:
-            if self.tag not in domain.tags or domain.is_image or domain.name in listed:
+            if self.tag not in domain.tags or domain.is_image:
                 continue
-            if domain.name in seen:
+            if _is_losing(self.tag, domain, pending.get(domain.name)):
+                continue
+            # Of a name that is listed without a host there may be one only.
+            other = seen.get(domain.name) or listed.get(domain.name) or domain.host
+            if other != domain.host:
                 raise NameTaken(
                     f"several hosts have a vm {domain.name} with the tag {self.tag}:"
-                    f" {seen[domain.name]} and {domain.host}; remove what does not belong there by"
+                    f" {other} and {domain.host}; remove what does not belong there by"
                     " state=absent and host"
                 )
             others[domain.name] = seen[domain.name] = domain.host
@@ -169,6 +174,12 @@ def _made_with(tag: str, pending: Mapping[str, Request]) -> Iterator[str]:
         spec: Any = request.spec
         if table.of(request).makes_vm and tag in spec.tags:
             yield name
+
+
+def _is_losing(tag: str, domain: Domain, pending: Request | None) -> bool:
+    """Say whether a request that is under way takes the tag from this very vm."""
+    spec = None if pending is None else pending.spec
+    return isinstance(spec, TagSpec) and spec.uuid == domain.uuid and tag not in spec.tags
 
 
 def _tagged(wanted: Wanted, tag: str, pending: Mapping[str, Request], found: Found) -> Wanted:
