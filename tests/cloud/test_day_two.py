@@ -11,6 +11,9 @@ from support.cloud import Cloud, Result
 NAME = "changed0.example.jp"
 DATA = "/dev/disk/by-id/virtio-data"
 MIB = 1 << 20
+MAC = "52:54:00:00:24:01"
+UNIT = "/etc/systemd/network/50-second.network"
+NETWORK = f"[Match]\\nMACAddress={MAC}\\n[Network]\\nDHCP=ipv4\\n"
 
 
 class Guest:
@@ -59,6 +62,23 @@ def test_memory_goes_and_comes(guest: Guest) -> None:
     eventually(lambda: total() <= before - 60)
     guest.change(memory=320)
     eventually(lambda: total() == before)
+
+
+def test_an_interface_comes_gets_its_address_and_goes(guest: Guest) -> None:
+    def cards() -> set[str]:
+        return set(guest.run("cat /sys/class/net/*/address").split())
+
+    before = guest.change(interfaces=[{}, {"network": "default", "mac": MAC}])
+    assert [each["mac"] for each in before["vm"]["interfaces"]][1] == MAC
+    eventually(lambda: MAC in cards())
+    # Its configuration is the guest's own.
+    guest.run(f"printf '{NETWORK}' > {UNIT}; networkctl reload")
+    eventually(lambda: guest.run("ip -4 -o address").count("scope global") == 2)
+    guest.change(interfaces=[{"mac": MAC, "link": "down"}])
+    carrier = f"cat /sys/class/net/$(basename $(dirname $(grep -l {MAC} /sys/class/net/*/address)))"
+    eventually(lambda: guest.run(f"{carrier}/carrier") == "0")
+    guest.change(interfaces=[{"mac": MAC, "state": "absent"}])
+    eventually(lambda: MAC not in cards())
 
 
 def test_a_paused_guest_says_nothing_and_goes_on(cloud: Cloud, guest: Guest) -> None:

@@ -58,6 +58,11 @@ def guest_network(host: Host) -> dict[str, Any]:
 
 def template_domain(virt_type: str) -> str:
     """Return the definition of the template; `virt_type` is kvm or qemu."""
+    # As installers have it: some more ports than devices, for what comes later.
+    ports = "\n".join(
+        f"    <controller type='pci' index='{number}' model='pcie-root-port'/>"
+        for number in range(1, 11)
+    )
     return f"""\
 <domain type='{virt_type}'>
   <name>{TEMPLATE}</name>
@@ -84,7 +89,8 @@ def template_domain(virt_type: str) -> str:
     <console type='pty'><target type='serial' port='0'/></console>
     <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
     <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
-    <memballoon model='none'/>
+    <memballoon model='virtio'/>
+{ports}
   </devices>
 </domain>
 """
