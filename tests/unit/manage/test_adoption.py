@@ -135,6 +135,7 @@ def test_of_two_with_one_uuid_none_is_touched(domain: Domain) -> None:
         ({"adopt": False, "disks": [{"name": "data", "size_mib": 64}]}, "leave out disks"),
         ({"adopt": False, "cdrom": {"present": False}}, "leave out cdrom"),
         ({"adopt": False, "boot_order": ["network"]}, "leave out boot_order"),
+        ({"adopt": False, "interfaces": [{"network": "default"}]}, "leave out interfaces"),
     ],
 )
 def test_what_makes_no_sense_beside_it(fields: dict[str, object], text: str) -> None:

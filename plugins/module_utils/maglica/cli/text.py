@@ -131,8 +131,9 @@ def vm_text(vm: Domain) -> str:
         ("customize", by_way_of),
         ("vCPUs", vm.vcpus),
         ("memory", f"{vm.memory_mib} MiB" if vm.memory_mib else None),
-        ("restart needed", "for these vCPUs and memory" if vm.restart_needed else None),
+        ("restart needed", _waits(vm) if vm.restart_needed else None),
         *(("interface", _interface(nic)) for nic in vm.interfaces),
+        *(("then interface", _interface(nic)) for nic in vm.next_interfaces or ()),
         *(("disk", _disk(disk)) for disk in vm.disks),
         *(("graphics", _graphics(each)) for each in vm.graphics),
         ("console", vm.console and f"{vm.console.type} {vm.console.path or ''}".strip()),
@@ -151,9 +152,25 @@ def vm_text(vm: Domain) -> str:
     return _facts(facts)
 
 
+def _waits(vm: Domain) -> str:
+    """Return for what a vm waits that needs a restart."""
+    sizes, interfaces = "for these vCPUs and memory", "for other interfaces"
+    if vm.next_interfaces is None:
+        return sizes
+    runs_with = (vm.running_vcpus, vm.running_memory_mib)
+    is_resized = runs_with not in ((None, None), (vm.vcpus, vm.memory_mib))
+    return f"{sizes}, and {interfaces}" if is_resized else interfaces
+
+
 def _interface(nic: Interface) -> str:
+    """Return what an interface is, and what of it is not as with most."""
     where = [f"on {nic.network}"] if nic.network else []
-    return " ".join((nic.mac, *where, *nic.addresses))
+    vlan = ",".join(map(str, nic.vlan))
+    told = {"VLAN": vlan, "filter": nic.filter, "switch": nic.virtualport}
+    kept = [f"{word} {value}" for word, value in told.items() if value]
+    cable = ["link down"] if nic.link == "down" else []
+    model = [nic.model] if nic.model else []
+    return " ".join((nic.mac, *where, *nic.addresses, *model, *kept, *cable))
 
 
 def _disk(disk: Disk) -> str:

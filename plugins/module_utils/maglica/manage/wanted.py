@@ -122,7 +122,8 @@ def want(
         "protected": protected,
     }
     if adopt is not None:
-        devices = {"disks": disks or None, "cdrom": cdrom, "boot_order": boot_order or None}
+        several = {"disks": disks, "boot_order": boot_order, "interfaces": interfaces}
+        devices = {"cdrom": cdrom, **{name: each or None for name, each in several.items()}}
         others = {"image": image, "tags": given, **noted, **said, **devices}
         _check_adoption(adopt, state, others)
     fields: dict[str, Any] = {
@@ -167,7 +168,7 @@ def want(
 _OF_OURS = (
     *("image", "tags", "vcpus", "memory_mib", "disk_size_mib", "clone_mode"),
     *("autostart", "description", "protected"),
-    *("disks", "cdrom", "boot_order"),
+    *("disks", "cdrom", "boot_order", "interfaces"),
 )
 
 
