@@ -225,7 +225,7 @@ options:
         interface that is not spoken of. So the task that has made a vm changes nothing of it, and
         an interface is added by one more entry at the end.
       - A vm that runs has at once what libvirt and its guest can change, and the rest from its next
-        start on; RV(vm.restart_needed) says so then, see O(allow_restart). MAC address and model of
+        start on; C(restart_needed) says so then, see O(allow_restart). MAC address and model of
         an interface never change while it runs.
       - Of a vm that is there nothing is changed inside the guest. It finds a card that is added and
         configures it as it does any card; what it was told of a MAC address holds for that
