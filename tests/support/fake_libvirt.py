@@ -296,7 +296,8 @@ class Domain(Hardware):
             self._connection.domains.remove(self)
 
     def metadata(self, kind: int, uri: str, flags: int = 0) -> str:
-        (where,) = ET.fromstring(self.xml).iterfind("metadata")
+        xml = self.xml if flags & VIR_DOMAIN_AFFECT_CONFIG else self.XMLDesc()
+        (where,) = ET.fromstring(xml).iterfind("metadata")
         element = next(each for each in where if each.tag.startswith(f"{{{uri}}}"))
         for each in element.iter():
             each.tag = each.tag.partition("}")[2]

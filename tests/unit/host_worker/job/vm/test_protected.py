@@ -92,6 +92,29 @@ def test_what_had_begun_to_go_before_goes(host: FakeHost, domain: Domain) -> Non
     assert len(host.volumes()) == len(everything) - 1
 
 
+def test_what_was_noted_while_its_state_was_saved_stays(host: FakeHost, domain: Domain) -> None:
+    """libvirt starts it with the definition of then."""
+    for name in ("data", "kept"):
+        domain.active = False
+        done(host, domain, "add_disk", disk=NewDisk(name, 64))
+        before = domain.xml
+        done(host, domain, "detach_disk", disk="kept", keep=True)
+        done(host, domain, "set", protected=name == "kept")
+        done(host, domain, "tag", tags=("a",))
+        domain.active, domain.live = True, before
+        for tags in (("b",), ()):
+            done(host, domain, "tag", tags=tags)
+        for xml in (domain.xml, domain.live):
+            made = definition.describe(xml).made
+            assert made.protected == (name == "kept")
+            assert "data" in made.disks
+            assert list(made.kept) == (["kept"] if name == "kept" else [])
+    domain.live = before
+    assert refused(host, domain, "remove")
+    done(host, domain, "set", protected=False)
+    assert not definition.describe(domain.xml).made.protected
+
+
 def test_it_is_not_given_back(host: FakeHost) -> None:
     domain = host.add_image(name=NAME)
     done(host, domain, "adopt")

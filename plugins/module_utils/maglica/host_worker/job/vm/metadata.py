@@ -82,11 +82,16 @@ def _affected(domain: Any) -> int:
 
 @contextmanager
 def _edited(domain: Any) -> Iterator[ET.Element]:
-    """Yield Maglica's element; write it back when the block ends without an error."""
+    """Yield Maglica's element; write it back when the block ends without an error.
+
+    It is that of the definition: a domain that was started from a saved state runs with what was
+    said of it before, which is not to come back.
+    """
     libvirt = need("libvirt")
     kind, uri = libvirt.VIR_DOMAIN_METADATA_ELEMENT, metadata.VM_NAMESPACE
+    flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG if domain.isPersistent() else 0
     # libvirt gives and takes the element without its prefix.
-    element = ET.fromstring(domain.metadata(kind, uri))  # noqa: S314 - bounded, from libvirtd
+    element = ET.fromstring(domain.metadata(kind, uri, flags))  # noqa: S314 - bounded, libvirtd's
     yield element
     write(domain, ET.tostring(element, encoding="unicode"))
 

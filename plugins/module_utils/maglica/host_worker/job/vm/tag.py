@@ -15,9 +15,12 @@ from . import existing, metadata, shown
 def tag(request: Request, context: JobContext) -> Domain:
     """Give a vm these tags and no others, whether it runs or not."""
     domain = existing.find(request, context)
+    made = existing.check(domain, request, context)
     spec = existing.spec_of(request, TagSpec)
     with local.errors(f"tag {spec.name}", context.host):
-        if shown.vm_of(domain, context.host).tags != tuple(sorted(set(spec.tags))):
+        # What it runs with may be of before its state was saved.
+        said = {made.tags, shown.vm_of(domain, context.host).tags}
+        if said != {tuple(sorted(set(spec.tags)))}:
             with context.phase(request.id, "define"):
                 metadata.set_tags(domain, spec.tags)
         return shown.vm_of(domain, context.host)
