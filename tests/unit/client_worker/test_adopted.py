@@ -79,6 +79,13 @@ def test_of_two_with_one_uuid_none_is_adopted(cell: Cell) -> None:
     assert ask(cell, "disown")[0] == "requests"
 
 
+def test_of_two_with_one_uuid_none_loses_a_disk(cell: Cell) -> None:
+    hello(cell, "kvm0", THEIRS)
+    hello(cell, "kvm1", THEIRS)
+    kind, error = ask(cell, "detach_disk", disk="data")
+    assert (kind, error["code"]) == ("error", "uuid_twice")
+
+
 def test_an_older_host_worker_is_not_asked_for_foreign_disks(cell: Cell) -> None:
     cell.hello("kvm0", report(image(), THEIRS))
     kind, error = ask(cell, "remove", remove_foreign_disks=True)

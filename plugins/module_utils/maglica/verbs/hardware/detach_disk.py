@@ -57,4 +57,6 @@ DETACH_DISK = Verb(
     change=_change,
     wants=lambda said: {"disks": [{"name": said["disk"], "keep": said["keep"], "present": False}]},
     feature=FEATURE,
+    # Another host's vm may run with it.
+    unique=True,
 )
