@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +67,11 @@ def of_image(image: ImageRecord) -> OwnFiles:
 
 
 def of_domain(described: Definition) -> OwnFiles:
-    """Return what the metadata of a domain names as its own; nothing of one of others."""
+    """Return what the metadata of a domain names as its own, be it kept; nothing of one of others.
+    """
     if described.made is not None:
-        return of_vm(described.made)
+        own = of_vm(described.made)
+        return replace(own, volumes=(*own.volumes, *described.made.kept.values()))
     return OwnFiles() if described.image is None else of_image(described.image)
 
 

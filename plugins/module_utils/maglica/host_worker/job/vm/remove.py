@@ -69,12 +69,11 @@ def _take_away(domain: Any, request: Request, context: JobContext) -> Domain:
         made = existing.check(domain, request, context)
         xml = inactive_xml(domain)
         with context.phase(request.id, "undefine"):
-            if made.adopted:
-                own = _of_others(xml, spec, context)
-            else:
-                own = own_files.of_vm(made)
-                own_files.check_names(own, spec.uuid)
-                own_files.check(own, context, spec.uuid)
+            theirs = _of_others(xml, spec, context) if made.adopted else OwnFiles()
+            own = own_files.of_vm(made)
+            own_files.check_names(own, spec.uuid)
+            own_files.check(own, context, spec.uuid)
+            own = OwnFiles((*own.volumes, *theirs.volumes), (*own.paths, *theirs.paths))
             context.journal.intend(request.id, Effect.REMOVAL, own.to_json())
             undefine(domain, xml)
     except (MaglicaError, libvirt.libvirtError):

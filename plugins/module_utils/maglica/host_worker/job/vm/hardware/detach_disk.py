@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from .....model.errors import NotOwn, VmProtected
+from .....domain.metadata import OwnVolume
+from .....model.errors import NotOwn, StorageFailed, VmProtected
 from .....model.request import Request
 from .....model.vm import Domain
 from .....verbs.hardware.detach_disk import DetachDiskSpec
 from ....journal.intents import Effect
-from ....ownership import own_files
+from ....ownership import own_files, references
 from ....ownership.own_files import OwnFiles
 from ...context import JobContext
 from .. import existing, metadata, shown
@@ -35,7 +36,9 @@ def detach_disk(request: Request, context: JobContext) -> Domain:
                 raise VmProtected.of(f"remove disk {spec.disk} of", spec.name, context.host)
             own = OwnFiles((volume,))
             disks.need_own(volume, domain)
-            if not spec.keep:
+            if spec.keep:
+                _need_nothing_upon(volume, context)
+            else:
                 own_files.check(own, context, domain.UUIDString())
             with context.phase(request.id, "detach"):
                 disks.unplug(domain, volume, context)
@@ -50,3 +53,10 @@ def detach_disk(request: Request, context: JobContext) -> Domain:
             for intent in context.journal.intents(request.id):
                 own_files.discard(OwnFiles.from_json(intent.data), context)
         return shown.vm_of(domain, context.host)
+
+
+def _need_nothing_upon(volume: OwnVolume, context: JobContext) -> None:
+    """Raise StorageFailed for a disk that lies below a snapshot: its vm would go on with that."""
+    upon = references.find(context).upon([volume.path])
+    if upon is not None:
+        raise StorageFailed(f"its volume {volume.path} is what {upon.by} builds upon: merge it first")
