@@ -52,6 +52,9 @@ def put(element: ET.Element, medium: Mapping[str, str]) -> None:
         for child in element.findall(tag):
             element.remove(child)
     element.set("type", "volume" if "pool" in medium else "file")
+    for driver in element.findall("driver"):
+        # What the last medium was: a file that says of itself to be qcow2 may name any other one.
+        driver.set("type", "raw")
     if medium:
         target = element.find("target")
         place = 0 if target is None else list(element).index(target)

@@ -90,6 +90,21 @@ def test_a_medium_comes_and_goes(host: FakeHost, media: Path, runs: bool) -> Non
     assert (Path(path).exists(), (host.pool / "other.iso").exists()) == (True, True)
 
 
+@pytest.mark.parametrize("source", ["dev='/dev/sr0'", "protocol='https' name='setup.iso'"])
+def test_what_is_no_file_is_taken_out(host: FakeHost, media: Path, source: str) -> None:
+    kind = "block" if "dev" in source else "network"
+    drive = DRIVE.replace("type='file'", f"type='{kind}'")
+    driver = f"<driver name='qemu' type='qcow2'/><source {source}/>"
+    domain = defined(host, runs=True, drive=drive.replace("<target", f"{driver}<target"))
+    assert done(host, SetCdromSpec, None).failure is None
+    assert drives(domain.xml) == drives(domain.XMLDesc()) == [f"/pool/{SEED}", None]
+    medium = Medium(str(iso(media / "setup.iso")))
+    assert done(host, SetCdromSpec, medium).failure is None
+    for xml in (domain.xml, domain.XMLDesc()):
+        # An ISO image is nothing else, whatever it says to be.
+        assert definition.describe(xml).disks[1].format == "raw"
+
+
 def test_a_guest_that_starts_closes_its_tray(host: FakeHost, media: Path) -> None:
     domain = defined(host, runs=True)
     before, medium = domain.xml, Medium(str(iso(media / "setup.iso")))

@@ -109,6 +109,8 @@ def _set(domain: Any, made: Made, spec: SetCdromSpec, context: JobContext, live:
 
 
 def _now(drive: ET.Element) -> dict[str, str]:
+    """Return what is said of a drive's medium; all of it where that is no file, but a device, say."""
     found = drive.find("source")
     names = ("file", "pool", "volume")
-    return {} if found is None else {key: found.attrib[key] for key in names if key in found.attrib}
+    said = {} if found is None else dict(found.attrib)
+    return {key: said[key] for key in names if key in said} or said
