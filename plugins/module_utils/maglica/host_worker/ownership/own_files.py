@@ -67,7 +67,8 @@ def of_image(image: ImageRecord) -> OwnFiles:
 
 
 def of_domain(described: Definition) -> OwnFiles:
-    """Return what the metadata of a domain names as its own, be it kept; nothing of one of others.
+    """Return what the metadata of a domain names as its own, with what it keeps; nothing of one of
+    others.
     """
     if described.made is not None:
         own = of_vm(described.made)

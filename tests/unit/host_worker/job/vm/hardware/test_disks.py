@@ -12,8 +12,6 @@ from maglica.domain import definition
 from maglica.domain.metadata import VM_NAMESPACE, Made
 from maglica.host_worker.job import main
 from maglica.host_worker.job.vm.hardware import disks
-from maglica.host_worker.ownership import foreign_files, own_files
-from maglica.host_worker.ownership.own_files import OwnFiles
 from maglica.model.request import Request, State, new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs.disown import DisownSpec
@@ -23,7 +21,6 @@ from maglica.verbs.hardware.disks import Bus, Cache, Discard, NewDisk
 from maglica.verbs.hardware.grow_disk import GrowDiskSpec
 from maglica.verbs.remove import RemoveSpec
 from maglica.verbs.verb import OnVm
-from support import qcow2
 from support.fake_host import FakeHost, Killed
 from support.fake_libvirt import Domain, libvirtError
 
@@ -202,32 +199,6 @@ def test_one_that_was_kept_outlives_its_vm(host: FakeHost, domain: Domain) -> No
     assert host.volumes() == [DATA]
 
 
-def test_one_that_was_kept_goes_with_no_other_vm(host: FakeHost, domain: Domain) -> None:
-    done(host, AddDiskSpec, NEW)
-    done(host, DetachDiskSpec, "data", keep=True)
-    xml = XML.replace(f"<name>{NAME}", "<name>other").replace(UUID, vm_uuid("other"))
-    xml = xml.replace(" image='i' request='r'", f" adopted='{vm_uuid('other')}' request='q'")
-    other = host.connection.defineXML(xml.format(name=DATA, path=host.pool / DATA))
-    described = definition.describe(other.xml)
-    assert described.is_adopted
-    assert foreign_files.of_adopted(described, host.context) == OwnFiles()
-    known = own_files.of_domain(definition.describe(domain.xml)).all_paths
-    assert str(host.pool / DATA) in known
-
-
-def test_one_below_a_snapshot_is_not_kept(host: FakeHost, domain: Domain) -> None:
-    done(host, AddDiskSpec, NEW)
-    snapshot = host.pool / "data.snapshot"
-    snapshot.write_bytes(qcow2.header(backing=str(host.pool / DATA).encode()))
-    domain.xml = domain.xml.replace(f'file="{host.pool / DATA}"', f'file="{snapshot}"')
-    before = domain.xml
-    ended = done(host, DetachDiskSpec, "data", keep=True)
-    assert ended.failure.text.endswith(
-        f"its volume {host.pool / DATA} is what the file {snapshot} builds upon: merge it first"
-    )
-    assert domain.xml == before
-
-
 def test_a_guest_that_does_not_let_go_keeps_it(host: FakeHost, domain: Domain) -> None:
     domain.create()
     done(host, AddDiskSpec, NEW)
@@ -362,7 +333,7 @@ def test_one_that_is_cancelled_anywhere_leaves_nothing(
 
 
 def test_an_adopted_vm_gets_disks_and_is_given_back_without_them(
-    host: FakeHost, domain: Domain, monkeypatch: pytest.MonkeyPatch
+    host: FakeHost, domain: Domain
 ) -> None:
     given = f"adopted='{UUID}'"
     domain.xml = domain.xml.replace(" image='i' request='r'", f" {given} request='q'")
@@ -376,8 +347,3 @@ def test_an_adopted_vm_gets_disks_and_is_given_back_without_them(
     )
     assert done(host, DetachDiskSpec, "data").failure is None
     assert host.volumes() == [FIRST]
-    # Where its files go with it, so do those that Maglica has added.
-    assert done(host, AddDiskSpec, NEW).failure is None
-    monkeypatch.setattr(foreign_files, "_volume", lambda _connection, _path: None)
-    assert done(host, RemoveSpec, remove_foreign_disks=True).failure is None
-    assert host.volumes() == []

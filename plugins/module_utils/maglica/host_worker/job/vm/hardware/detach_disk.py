@@ -59,4 +59,5 @@ def _need_nothing_upon(volume: OwnVolume, context: JobContext) -> None:
     """Raise StorageFailed for a disk that lies below a snapshot: its vm would go on with that."""
     upon = references.find(context).upon([volume.path])
     if upon is not None:
-        raise StorageFailed(f"its volume {volume.path} is what {upon.by} builds upon: merge it first")
+        text = f"its volume {volume.path} is what {upon.by} builds upon: merge it first"
+        raise StorageFailed(text)

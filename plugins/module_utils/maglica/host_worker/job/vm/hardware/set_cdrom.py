@@ -109,7 +109,7 @@ def _set(domain: Any, made: Made, spec: SetCdromSpec, context: JobContext, live:
 
 
 def _now(drive: ET.Element) -> dict[str, str]:
-    """Return what is said of a drive's medium; all of it where that is no file, but a device, say."""
+    """Return what is said of a drive's medium: all of it where that is no file."""
     found = drive.find("source")
     names = ("file", "pool", "volume")
     said = {} if found is None else dict(found.attrib)
