@@ -30,8 +30,7 @@ PAUSE_SECONDS = 15.0
 # Requests and kills.
 FULL = (10_000, 200)
 SHORT = (480, 12)
-CONTROL = (240, 16)
-SHORT_CONTROL = (120, 4)
+UNKEPT = 5
 HANDED_OVER = 20
 VICTIMS = {"client worker": 2, "host worker": 3, "job": 4, "library": 1}
 
@@ -44,11 +43,11 @@ class Mayhem:
     pause: float = 0.0
 
 
-def mayhem(run: Run, them: Party, kills: int, first: str = "") -> Mayhem:
+def mayhem(run: Run, them: Party, kills: int) -> Mayhem:
     """Kill so often, spread over all requests, until all of these have ended.
 
     More of them are handed in after each kill, so that none is left over when all requests have
-    ended, however fast these are. ``first`` is killed first, as soon as a request has ended.
+    ended, however fast these are.
     """
     random = run.random(them.folder.name)
     total = len(them.names)
@@ -70,10 +69,7 @@ def mayhem(run: Run, them: Party, kills: int, first: str = "") -> Mayhem:
         them.allow([*dues, total][killed.total() + 1])
         if killed.total() < kills and now >= dues[killed.total()]:
             (victim,) = random.choices([*VICTIMS], [*VICTIMS.values()])
-            if first and not killed.total():
-                victim = first
-            else:
-                time.sleep(random.uniform(0, 0.3))
+            time.sleep(random.uniform(0, 0.3))
             if them.kill(victim, random.randrange(1000)):
                 killed[victim] += 1
                 if killed.total() % 20 == 0:
@@ -143,17 +139,27 @@ def figures_of_mayhem(run: Run) -> Iterator[Figure]:
 
 
 def without_durability(run: Run) -> Iterator[Figure]:
-    """Do the same with a client worker that replies first; it is the first to be killed.
+    """Kill a client worker that replies first while nobody else has what it accepted.
 
-    What it loses, a client that still waits would hand in again.
+    What a host has, the host tells; what a client still waits for, it would hand in again.
     """
-    requests, kills = SHORT_CONTROL if run.short else CONTROL
-    with party(run, "durability", requests) as them:
+    with party(run, "durability", UNKEPT) as them:
         them.weaken("durability")
         them.weaken("handing_in")
-        found = mayhem(run, them, kills, first="client worker")
+        client = _started(them)
+        them.allow(1)
+        them.start_library()
+        eventually(them.ended)
+        for host in them.hosts:
+            host.stop(signal.SIGKILL)
+        them.allow(UNKEPT)
+        eventually(lambda: len(client.ask("list")[1]["requests"]) > 1)
+        them.kill("client worker", 0)
+        for host in them.hosts:
+            host.start()
+        eventually(lambda: them.library is None or them.library.poll() is not None, PATIENCE)
         lost, _left = outcome(them)
-    how = f"without durability, {requests} requests, {found.killed.total()} kills"
+    how = f"without durability, {UNKEPT} requests, the client worker killed before a host has them"
     yield control("random kill -9: requests lost", lost, how)
 
 
