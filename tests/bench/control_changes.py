@@ -102,9 +102,8 @@ def running(cloud: Cloud) -> Iterator[Guest]:
         )
         assert started.status == "CHANGED", started.output
         with Client(config.load(STATE / "maglica.conf")) as client:
-            made = next(each for each in client.list() if each.name == NAME and each.vm)
-            assert made.vm is not None
-            yield Guest(cloud, client, made.vm)
+            made = [each.vm for each in client.list() if each.name == NAME and each.vm]
+            yield Guest(cloud, client, made[0])
     finally:
         cloud.vm(NAME, state="absent")
 

@@ -51,7 +51,7 @@ def iso(path: Path, label: bytes = b"SETUP") -> Path:
 def media(host: FakeHost, tmp_path: Path) -> Path:
     folder = tmp_path / "media"
     folder.mkdir()
-    for each in (folder, *tmp_path.parents[:3], tmp_path):
+    for each in (folder, *list(tmp_path.parents)[:3], tmp_path):
         each.chmod(each.stat().st_mode | 0o055)
     return folder
 
