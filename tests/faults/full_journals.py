@@ -22,7 +22,7 @@ from support.small_disk import SmallDisk, small_disk
 
 from . import without
 from .frame import Run
-from .stage import UnprotectedWorker
+from .stage import HOST_SECONDS, UnprotectedWorker
 
 REFUSALS = 20
 MOST = 400
@@ -53,7 +53,8 @@ def client_side(run: Run, protection: str = "") -> Found:
     found = Found()
     with small_disk(folder / "disk", 6) as disk:
         kind = UnprotectedWorker if protection else Worker
-        worker = kind(folder, journal=str(disk.path / "journal.sqlite"))
+        journal = str(disk.path / "journal.sqlite")
+        worker = kind(folder, journal=journal, host_timeout=HOST_SECONDS)
         if isinstance(worker, UnprotectedWorker):
             worker.protection = protection
         try:

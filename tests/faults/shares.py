@@ -34,7 +34,7 @@ SUBMIT_SECONDS = 0.5
 MEMORY_MIB = 64
 ANSWER_BYTES = 128 << 10
 REQUESTS = 1000
-HELLO_SECONDS = 2.0
+HELLO_SECONDS, DOWN_SECONDS = 2.0, 15.0
 SECONDS = 30.0
 CONTROL_SECONDS = 15.0
 PAUSE = 0.1
@@ -97,7 +97,7 @@ def _timed(run: Run) -> Iterator[Figure]:
         f"{CONNECTIONS} connections of an observer, half of which never read, {LISTS} lists of"
         f" {REQUESTS} requests under way for {SECONDS:g} s"
     )
-    with staged(run.folder / "timed") as stage:
+    with staged(run.folder / "timed", host_timeout=DOWN_SECONDS) as stage:
         felt = _crowded(stage, SECONDS)
     run.say(f"{len(felt.waits)} submits, slowest {max(felt.waits):.3f} s, {felt.lists} lists")
     yield at_most("shares: slowest submit, seconds", max(felt.waits), SUBMIT_SECONDS, how)

@@ -17,6 +17,9 @@ from support.reports import report
 from . import without
 from .matrix import OTHER, OWN
 
+# The hosts here say hello when they are told to: none may count as down meanwhile.
+HOST_SECONDS = 3600.0
+
 
 class UnprotectedWorker(Worker):
     """A client worker without one of its protections."""
@@ -36,9 +39,16 @@ def roomy() -> HostReport:
 class Stage:
     """``own`` and ``other`` are the hosts; ``insecure``: a client worker without CURVE."""
 
-    def __init__(self, folder: Path, protection: str = "", insecure: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        protection: str = "",
+        insecure: bool = False,
+        host_timeout: float = HOST_SECONDS,
+    ) -> None:
         folder.mkdir()
-        self.worker = UnprotectedWorker(folder) if protection else Worker(folder)
+        kind = UnprotectedWorker if protection else Worker
+        self.worker = kind(folder, host_timeout=host_timeout)
         if protection:
             self.worker.protection = protection  # type: ignore[attr-defined]
         self.insecure = insecure
@@ -72,11 +82,9 @@ class Stage:
 
 
 @contextmanager
-def staged(
-    folder: Path, *names: str, protection: str = "", insecure: bool = False
-) -> Iterator[Stage]:
+def staged(folder: Path, *names: str, **options: Any) -> Iterator[Stage]:
     """Run a stage, with more hosts of these names, for the length of the block."""
-    stage = Stage(folder, protection, insecure)
+    stage = Stage(folder, **options)
     try:
         stage.start(*names)
         yield stage
