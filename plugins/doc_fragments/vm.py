@@ -255,9 +255,8 @@ options:
         type: str
       mac:
         description:
-          - The MAC address. Without it one is made up, for an interface that is added to a vm that
-            is there one that no other vm of the host has.
-          - That of another vm of the host is an error (V(name_taken)) for a vm that is there.
+          - The MAC address. Without it one is made up that no other domain of the host has.
+          - That of another domain of the host, running or not, is an error (V(name_taken)).
         type: str
       state:
         description:

@@ -141,12 +141,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
             "system",
         ),
         *("host_worker.journal", "host_worker.ownership"),
-        *("host_worker.channel", "host_worker.request_locks"),
+        *("host_worker.channel", "host_worker.macs", "host_worker.request_locks"),
     ),
     "host_worker.job": (
         *("verbs", "image", "disk", "domain", "guest", "libvirtd", "config", "system"),
         *("host_worker.journal", "host_worker.ownership"),
-        *("host_worker.channel", "host_worker.request_locks"),
+        *("host_worker.channel", "host_worker.macs", "host_worker.request_locks"),
     ),
 }
 # Third parties that only these folders know.

@@ -11,8 +11,10 @@ from typing import Any
 import libvirt
 import pytest
 from maglica.config.config import HostEntry
+from maglica.domain import definition
 from maglica.fleet.by_reports import ReportedFleet
 from maglica.fleet.filter import image_names
+from maglica.host_worker import macs
 from maglica.libvirtd.host_reader import Reading
 from maglica.model.reported import AddressSource, ReportedDomain, ReportedHost
 from maglica.model.request import new_request_id
@@ -185,3 +187,18 @@ def test_a_silent_libvirtd_is_told(fragile_cell: Cell) -> None:
     fragile_cell.libvirtd.start()
     eventually(lambda: told(observer)[0].libvirt_error is None)
     observer.disconnect()
+
+
+def test_jobs_can_read_which_mac_addresses_there_are(cell: Cell, domain: libvirt.virDomain) -> None:
+    def known() -> set[str]:
+        return set(macs.read(cell.host.state) or ())
+
+    (own,) = (each.mac for each in definition.describe(domain.XMLDesc()).interfaces)
+    later = "52:54:00:00:00:0a"
+    domain.create()
+    cell.start()
+    eventually(lambda: own in known())
+    cell.libvirtd.connection.defineXML(domain.XMLDesc().replace(own, later.upper()))
+    eventually(lambda: {own, later} <= known())
+    domain.destroy()
+    eventually(lambda: later in known() and own not in known())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..model.card import Card
@@ -49,7 +49,8 @@ class ClonePlan:
 
     ``created`` is a Unix time, ``image_version`` is that of the base. ``interfaces``, ``vcpus`` and
     ``memory_mib`` are the image's when None. ``interface_devices`` are those of ``interfaces``, as
-    far as it is said. ``image_nvram`` is where the image's UEFI variables
+    far as it is said. ``taken_macs`` are MAC addresses of others, of which it gets none.
+    ``image_nvram`` is where the image's UEFI variables
     are if its definition doesn't say so and it has some: see ``definition.hides_nvram``. ``seed``
     is a medium for cloud-init, ``image_seeds`` are the targets of those that the image has.
     ``customize`` says how the clone is made a guest of its own, and why so. ``asked`` are words for
@@ -68,6 +69,7 @@ class ClonePlan:
     disks: Mapping[str, DiskSource] = field(default_factory=dict)
     interfaces: Sequence[Nic] | None = None
     interface_devices: Sequence[Card] = ()
+    taken_macs: Collection[str] = ()
     vcpus: int | None = None
     memory_mib: int | None = None
     image_nvram: str | None = None
@@ -121,7 +123,8 @@ def clone(xml: str, plan: ClonePlan) -> str:
     _disks(root, plan.disks)
     cdrom.eject(root, plan.image_seeds)
     own = {**plan.disks, **({cdrom.add(root, plan.seed.path): plan.seed} if plan.seed else {})}
-    domain_nics.rewrite(root, plan.interfaces, plan.request, plan.interface_devices)
+    said = (plan.interfaces, plan.request, plan.interface_devices, plan.taken_macs)
+    domain_nics.rewrite(root, *said)
     _static_addresses(root, plan.interfaces or ())
     if plan.vcpus is not None:
         size.set_vcpus(root, plan.vcpus)

@@ -10,7 +10,7 @@ import copy
 import hashlib
 import ipaddress
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from ..model.card import Card, Model
 from ..model.errors import ImageUnsupported
@@ -67,7 +67,7 @@ def _are_same(now: Interface, later: Interface) -> bool:
     return told[0] == told[1] and (later.bridge is None or now.vlan == later.vlan)
 
 
-def mac_address(request_id: str, index: int, taken: Sequence[str] = ()) -> str:
+def mac_address(request_id: str, index: int, taken: Collection[str] = ()) -> str:
     """Return the MAC address of interface ``index`` of the vm that the request makes.
 
     It is the same each time for the same arguments, and none of ``taken``.
@@ -82,7 +82,11 @@ def mac_address(request_id: str, index: int, taken: Sequence[str] = ()) -> str:
 
 
 def rewrite(
-    root: ET.Element, nics: Sequence[Nic] | None, request_id: str, cards: Sequence[Card] = ()
+    root: ET.Element,
+    nics: Sequence[Nic] | None,
+    request_id: str,
+    cards: Sequence[Card] = (),
+    taken: Collection[str] = (),
 ) -> None:
     """Give the domain ``root`` its own interfaces, in place.
 
@@ -91,6 +95,7 @@ def rewrite(
     the model of the last. A Nic that names neither network nor bridge, or the same one as the
     image's at its place, is connected as that. A network filter stays in any case, and gets the
     addresses of ``nics``. ``cards`` say what else of them is to be otherwise, each at its place.
+    No MAC address that is made up is one of ``taken``, those of others.
     """
     devices = root.find("devices")
     if devices is None:
@@ -104,7 +109,7 @@ def rewrite(
     if len(set(macs)) != len(macs):
         raise ImageUnsupported("two interfaces have the same MAC address")
     for index, nic in enumerate(wanted):
-        mac = nic.mac or mac_address(request_id, index, macs)
+        mac = nic.mac or mac_address(request_id, index, {*macs, *taken})
         macs.append(mac)
         element = _interface(old, index, nic, mac)
         if index < len(cards):

@@ -70,6 +70,12 @@ class Known:
         return tuple(filter(None, (*self.own, self.nvram, *sources, *copied)))
 
     @property
+    def macs(self) -> Iterator[str]:
+        """The MAC addresses that the domain has now, and those that it has after its next start."""
+        now = self.definition.interfaces if self.definition else ()
+        return (each.mac for each in (*now, *(self.next_interfaces or ())))
+
+    @property
     def made_image(self) -> bool:
         return self.image is not None and self.image.made
 

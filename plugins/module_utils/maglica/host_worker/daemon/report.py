@@ -72,6 +72,11 @@ class Inspector:
         self.shown: tuple[ReportedDomain, ...] = ()
         self.guests: dict[str, AskedDomain] = {}
 
+    @property
+    def macs(self) -> frozenset[str]:
+        """The MAC addresses of all domains, as the last report has found them."""
+        return frozenset(mac for known in self._known.values() for mac in known.macs)
+
     def forget(self, uuid: str) -> None:
         """Read a domain's definition again for the next report."""
         self._changed.append(uuid)

@@ -27,6 +27,7 @@ from ...model.reported import ReportedDomain
 from ...model.request import HostReport
 from ...model.text import one_line
 from ...system.backoff import Backoff
+from .. import macs
 from ..journal.journal import Journal
 from .guest_looks import GuestLooks
 from .report import Inspector
@@ -58,6 +59,8 @@ class Reporter:
         self._busy_since: float | None = None
         # The leftovers that the log has named.
         self._named: frozenset[str] = frozenset()
+        # The MAC addresses that jobs can read.
+        self._macs: frozenset[str] | None = None
         # Images to prepare, as the newest report found them.
         self.unprepared: tuple[str, ...] = ()
         # The domains as lists show them, as the newest report found them.
@@ -138,10 +141,19 @@ class Reporter:
             self._busy_since = None
         self.unprepared = inspector.unprepared
         self._looks.know(inspector.guests)
+        self._note(inspector.macs)
         self._publish(report, inspector.shown)
         if self._poked.wait(self._settings.hello_interval):
             time.sleep(SETTLE_SECONDS)
         self._poked.clear()
+
+    def _note(self, found: frozenset[str]) -> None:
+        if found == self._macs:
+            return
+        # What a full disk means is told by the journal, which lies beside it.
+        with contextlib.suppress(OSError):
+            macs.write(self._settings.state_dir, found)
+            self._macs = found
 
     def _publish(self, report: HostReport, shown: tuple[ReportedDomain, ...]) -> None:
         if report.problem and report.problem != self._latest.problem:

@@ -34,6 +34,7 @@ from ..image import base as bases
 from ..image import original, unused_bases, ways
 from ..image.original import Image
 from . import clone_steps, seed
+from .hardware import interfaces
 from .new_vm import NewVm
 
 # Members for which a step is done at once: as many calls of one client libvirtd serves.
@@ -63,13 +64,18 @@ class _Batch:
         self._image = image
         self._members = members
         self._context = context
+        # Who has which MAC address, these members among them.
+        self._macs: dict[str, str] = {}
 
     def run(self) -> None:
         try:
             self._each(self._take_up)
             if self._members:
                 image = original.read(self._image, self._context)
+                specs = [vm.spec for vm in self._members]
+                self._macs = interfaces.taken_of(specs, self._context)
                 self._each(lambda vm: clone_steps.check(vm, image, self._context))
+                self._each(lambda vm: interfaces.claim(vm.spec, self._macs))
                 spent = self._choose(image)
                 for way in Customize:
                     self._make_disks(image, way, spent)
@@ -145,7 +151,7 @@ class _Batch:
         context = self._context
         connection = context.connect()
         source = clone_steps.source(base, context)
-        self._each(lambda vm: clone_steps.place(vm, source, image, context), base.way)
+        self._each(lambda vm: clone_steps.place(vm, source, image, self._macs, context), base.way)
         self._at_once(
             lambda vm: clone_steps.copy(vm, source, connection, context),
             lambda vm: clone_steps.make_keys(vm, base, context),

@@ -110,8 +110,11 @@ def source(base: Base, context: JobContext) -> Source:
     return Source(base, chains, known)
 
 
-def place(vm: NewVm, source: Source, image: Image, context: JobContext) -> None:
-    """Choose where the vm's volumes are made, and announce them.
+def place(
+    vm: NewVm, source: Source, image: Image, macs: dict[str, str], context: JobContext
+) -> None:
+    """Choose where the vm's volumes are made, and announce them; add its MAC addresses to ``macs``,
+    those that are taken.
 
     Raises NoRoom, StorageFailed or DiskSizeUnsupported.
     """
@@ -133,7 +136,8 @@ def place(vm: NewVm, source: Source, image: Image, context: JobContext) -> None:
         seed.place(vm, image, context)
     stated = image.definition.nvram
     vm.image_nvram = stated or nvram.hidden_path(image.xml, context.connect())
-    vm.xml = clone.clone(image.xml, _plan(vm, source, image, context))
+    vm.xml = clone.clone(image.xml, replace(_plan(vm, source, image, context), taken_macs=macs))
+    macs.update((each.mac, vm.spec.name) for each in definition.describe(vm.xml).interfaces)
 
 
 def _place_further(vm: NewVm, free: Sequence[Pool], context: JobContext) -> None:

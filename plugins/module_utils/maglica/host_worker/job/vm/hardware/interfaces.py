@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable
@@ -32,6 +32,7 @@ from .....model.errors import (
 from .....model.request import Nic, Request
 from .....verbs.clone import CloneSpec
 from .....verbs.hardware.interfaces import check_vlan
+from .... import macs
 from ...context import JobContext
 from . import disks
 
@@ -109,24 +110,50 @@ def check_new(spec: CloneSpec, context: JobContext) -> None:
 
 def check_mac(mac: str, domain: Any, context: JobContext) -> None:
     """Raise NameTaken for a MAC address that another vm of this host has."""
-    owner = taken(domain, context).get(mac)
+    owner = taken(context, domain.UUIDString()).get(mac)
     if owner is not None:
-        raise NameTaken(f"{owner} has the MAC address {mac}")
+        raise _of_another(owner, mac)
+
+
+def _of_another(owner: str, mac: str | None) -> NameTaken:
+    return NameTaken(f"{owner} has the MAC address {mac}: choose another")
 
 
 def free_mac(request: Request, domain: Any, context: JobContext) -> str:
     """Return the MAC address that a request makes up, which no other vm of this host has."""
-    return nics.mac_address(request.id, 0, tuple(taken(domain, context)))
+    return nics.mac_address(request.id, 0, taken(context, domain.UUIDString()))
 
 
-def taken(domain: Any, context: JobContext) -> dict[str, str]:
-    """Return who has which MAC address of the other domains of this host, now or at their next
-    start.
+def taken_of(specs: Sequence[CloneSpec], context: JobContext) -> dict[str, str]:
+    """Return who has which MAC address on this host, as far as new vms must know it.
+
+    To make one up it is enough to know which there are, which the worker knows; only where one is
+    named all definitions are read. Raises LibvirtFailed, HostDown.
+    """
+    are_named = any(nic.mac for spec in specs for nic in spec.interfaces or ())
+    known = None if are_named else macs.read(context.settings.state_dir)
+    if known is not None:
+        return dict.fromkeys(known, "another domain")
+    with local.errors("read the MAC addresses of other domains", context.host):
+        return taken(context)
+
+
+def claim(spec: CloneSpec, taken: dict[str, str]) -> None:
+    """Note the MAC addresses that are named for a new vm. Raises NameTaken for one of others."""
+    for nic in spec.interfaces or ():
+        owner = taken.setdefault(nic.mac, spec.name) if nic.mac else spec.name
+        if owner != spec.name:
+            raise _of_another(owner, nic.mac)
+
+
+def taken(context: JobContext, but: str = "") -> dict[str, str]:
+    """Return who has which MAC address of the domains of this host, now or at their next start,
+    of all but that with the UUID ``but``.
     """
     libvirt = need("libvirt")
     found: dict[str, str] = {}
     for other in context.connect().listAllDomains(0):
-        if other.UUIDString() == domain.UUIDString():
+        if other.UUIDString() == but:
             continue
         try:
             roots = [root for root, _live in disks.definitions(other)]
