@@ -15,7 +15,7 @@ from maglica.model.request import Request, State, new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs.resize import ResizeSpec
 from support.fake_host import FakeHost, Killed
-from support.fake_libvirt import Domain, libvirtError
+from support.fake_libvirt import CRASHED, PAUSED, RUNNING, SUSPENDED, Domain, libvirtError
 
 NAME, HOST = "vm0.example.jp", "kvm0.example.jp"
 UUID = vm_uuid("r")
@@ -107,6 +107,25 @@ def test_what_no_restart_would_change_is_an_error(host: FakeHost) -> None:
         " balloon, which a restart would not change: it needs the driver virtio_balloon"
     )
     assert domain.runs == 1
+
+
+@pytest.mark.parametrize(
+    ("guest", "state"), [(PAUSED, "paused"), (SUSPENDED, "suspended"), (CRASHED, "crashed")]
+)
+def test_one_that_stands_still_neither_takes_memory_nor_gives_it_back(
+    host: FakeHost, guest: int, state: str
+) -> None:
+    domain = running(host, memory=1024, most=2048)
+    domain.guest, domain.obeys = guest, False
+    ended = resized(host, memory_mib=512)
+    assert ended.failure.text == (
+        f"cannot resize {NAME} on host {HOST}: its guest has 1024 MiB and is {state}, so that it"
+        " neither takes memory nor gives it back: have it run first"
+    )
+    assert (domain.runs, domain.guest) == (1, guest)
+    domain.guest, domain.obeys = RUNNING, True
+    again = resized(host, memory_mib=512)
+    assert (again.failure, again.vm.memory_mib, again.vm.restart_needed) == (None, 512, False)
 
 
 @pytest.mark.parametrize("allow_restart", [False, True])

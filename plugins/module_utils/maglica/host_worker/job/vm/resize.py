@@ -27,6 +27,8 @@ from . import existing, restart
 DEAF_SECONDS = 3
 POLL_SECONDS = 0.02
 MOST_POLL_SECONDS = 0.5
+# Of these a guest does nothing that it is told.
+_STILL = ("paused", "suspended", "crashed")
 
 _log = logging.getLogger(__name__)
 
@@ -80,13 +82,21 @@ def _resize_live(
             return
         kib = later.memory_mib << 10
         is_told = _try(lambda: domain.setMemoryFlags(kib, libvirt.VIR_DOMAIN_AFFECT_LIVE), request)
-        reached = is_told and _follows(domain, later.memory_mib, context)
-    if not reached and now.max_memory_mib == later.max_memory_mib:
-        raise LibvirtFailed(
-            f"cannot {request.kind} {request.name} on host {context.host}: its guest has"
-            f" {_now(domain).memory_mib} MiB and does not obey its memory balloon, which a restart"
-            " would not change: it needs the driver virtio_balloon"
+        state = local.state_of(domain)
+        reached = is_told and state not in _STILL and _follows(domain, later.memory_mib, context)
+    if reached or now.max_memory_mib != later.max_memory_mib:
+        return
+    if state in _STILL:
+        why = f"is {state}, so that it neither takes memory nor gives it back: have it run first"
+    else:
+        why = (
+            "does not obey its memory balloon, which a restart would not change: it needs the"
+            " driver virtio_balloon"
         )
+    raise LibvirtFailed(
+        f"cannot {request.kind} {request.name} on host {context.host}: its guest has"
+        f" {_now(domain).memory_mib} MiB and {why}"
+    )
 
 
 def _try(act: Any, request: Request) -> bool:
