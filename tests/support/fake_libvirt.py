@@ -219,7 +219,8 @@ class Domain(Hardware):
         return self._uuid
 
     def XMLDesc(self, flags: int = 0) -> str:  # noqa: N802
-        if self.active and self.live is not None and not flags & VIR_DOMAIN_XML_INACTIVE:
+        is_asked_later = flags & VIR_DOMAIN_XML_INACTIVE and self.persistent
+        if self.active and self.live is not None and not is_asked_later:
             return self.live
         return self.xml
 

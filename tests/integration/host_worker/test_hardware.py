@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import libvirt
 import pytest
 from maglica.config.config import HostWorker
 from maglica.domain import definition
+from maglica.host_worker.daemon.definitions import Definitions
 from maglica.host_worker.job import main
 from maglica.host_worker.job.context import JobContext
 from maglica.host_worker.journal.journal import Journal
@@ -24,7 +27,10 @@ from maglica.verbs.hardware.grow_disk import GrowDiskSpec
 from maglica.verbs.hardware.set_boot_order import BootDevice, SetBootOrderSpec
 from maglica.verbs.hardware.set_cdrom import Medium, SetCdromSpec
 from maglica.verbs.resize import ResizeSpec
+from maglica.verbs.set import SetSpec
+from maglica.verbs.start import StartSpec
 from maglica.verbs.stop import StopSpec
+from maglica.verbs.tag import TagSpec
 from maglica.verbs.verb import OnVm
 from support.client_worker import eventually
 from support.host_worker import HOST
@@ -185,6 +191,35 @@ def test_sizes_change_while_the_guest_runs(rig: Rig, monkeypatch: pytest.MonkeyP
     done = rig.done(ResizeSpec, **how)
     assert (done.failure, done.vm.memory_mib, done.vm.restart_needed) == (None, 24, False)
     assert rig.run != run
+
+
+def test_one_that_is_paused_is_not_said_to_lack_a_driver(rig: Rig) -> None:
+    (most,) = re.findall("<memory .*</memory>", rig.domain.XMLDesc())
+    rig.connection.defineXML(rig.domain.XMLDesc().replace(most, "<memory unit='MiB'>64</memory>"))
+    rig.domain.create()
+    rig.domain.suspend()
+    ended = rig.done(ResizeSpec, memory_mib=24)
+    assert ended.failure.text.endswith(
+        f"cannot resize {NAME} on host {HOST}: its guest has 64 MiB and is paused, so that it"
+        " neither takes memory nor gives it back: have it run first"
+    )
+
+
+def test_it_is_shown_with_what_was_noted_while_its_state_was_saved(rig: Rig) -> None:
+    rig.domain.create()
+    rig.domain.managedSave()
+    noted = {"protected": True, "description": "a guest"}
+    assert rig.done(SetSpec, **noted).failure is None
+    assert rig.done(TagSpec, ("a",)).failure is None
+    started = rig.done(StartSpec)
+    # It runs with what was noted before.
+    assert definition.describe(rig.domain.XMLDesc()).description is None
+    for ended in (started, rig.done(ResizeSpec)):
+        assert ended.failure is None
+        said = (ended.vm.protected, ended.vm.description, ended.vm.tags)
+        assert said == (True, "a guest", ("a",))
+    known = Definitions(rig.connection, deque()).of(UUID, rig.connection.lookupByName(NAME))
+    assert (known.definition.made.tags, known.definition.description) == (("a",), "a guest")
 
 
 def test_media_come_and_go_while_the_guest_runs(rig: Rig) -> None:

@@ -10,7 +10,7 @@ Element names keep the prefix with which they were written, so that foreign meta
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.parsers import expat
 
 from ..model.errors import ImageUnsupported
@@ -275,6 +275,21 @@ def hides_nvram(root: ET.Element) -> bool:
     at each start, and forgets it.
     """
     return root.find("os[@firmware='efi']") is not None and nvram_of(root) is None
+
+
+def noted(now: Definition, later: Definition) -> Definition:
+    """Return how a domain runs, with what is noted of it in the definition of its next start.
+
+    One that was started from a saved state runs with what was noted before it was saved.
+    """
+    return replace(
+        now,
+        made=later.made,
+        image=later.image,
+        title=later.title,
+        description=later.description,
+        boot_order=later.boot_order,
+    )
 
 
 def describe_disk(element: ET.Element) -> DefinedDisk:

@@ -144,3 +144,22 @@ def test_all_files_of_a_domain_are_named() -> None:
     known = definitions.of(handle.uuid, handle)
     assert known is not None
     assert set(known.named) == {"/images/a.img", "/images/a.iso", "/nvram/a.fd"}
+
+
+def test_a_guest_is_known_by_what_was_noted_while_its_state_was_saved() -> None:
+    """It runs with the definition of then."""
+    definitions = Definitions(None, deque())
+    handle = Handle("r")
+    saved, tag = handle.xml, "<maglica:tag name='a'/></maglica:vm>"
+    noted = (
+        MADE.replace("/>", f" protected='yes'>{tag}") + "</metadata><description>b</description>"
+    )
+    now = saved.replace(f"{MADE}</metadata>", noted).replace("<os>", "<os><boot dev='network'/>")
+    handle.ID = lambda: 1  # type: ignore[method-assign]
+    inactive = libvirt.VIR_DOMAIN_XML_INACTIVE
+    handle.XMLDesc = lambda flags=0: now if flags & inactive else saved  # type: ignore[method-assign]
+    known = definitions.of(handle.uuid, handle)
+    assert known is not None and known.definition is not None
+    found = known.definition
+    assert (found.description, found.boot_order) == ("b", ("network",))
+    assert (found.made.protected, found.made.tags) == (True, ("a",))

@@ -123,8 +123,10 @@ class Definitions:
         try:
             xml = domain.XMLDesc()
             described = definition.describe(xml)
-            after, now, next_interfaces = _after(domain, described)
-            described = replace(described, interfaces=now)
+            later = _later(domain, described)
+            now, next_interfaces = nics.settled(described.interfaces, later.interfaces)
+            after = _sizes_after(described, later)
+            described = replace(definition.noted(described, later), interfaces=now)
         except ImageUnsupported as error:
             return _unreadable(domain, str(error))
         except faults() as error:
@@ -172,21 +174,17 @@ def _unreadable(domain: Any, problem: str) -> Known:
     return Known(False, 0, memory_mib, (), problem=problem)
 
 
-_Nics = tuple[Interface, ...]
-
-
-def _after(
-    domain: Any, now: Definition
-) -> tuple[tuple[int | None, int | None], _Nics, _Nics | None]:
-    """Return the vcpus and memory of a domain after its next start, None for what stays, its
-    interfaces, and those after its next start, None if they stay.
-    """
+def _later(domain: Any, now: Definition) -> Definition:
+    """Return what a domain is at its next start."""
     if domain.ID() == -1:
-        return (None, None), now.interfaces, None
-    found = definition.describe(domain.XMLDesc(need("libvirt").VIR_DOMAIN_XML_INACTIVE))
-    vcpus, memory_mib = size.after(now, found)
-    sizes = (
+        return now
+    return definition.describe(domain.XMLDesc(need("libvirt").VIR_DOMAIN_XML_INACTIVE))
+
+
+def _sizes_after(now: Definition, later: Definition) -> tuple[int | None, int | None]:
+    """Return the vcpus and memory of a domain after its next start, None for what stays."""
+    vcpus, memory_mib = size.after(now, later)
+    return (
         None if vcpus == now.vcpus else vcpus,
         None if memory_mib == now.memory_mib else memory_mib,
     )
-    return (sizes, *nics.settled(now.interfaces, found.interfaces))

@@ -13,6 +13,7 @@ from maglica.model.request import Request, State, new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs import table
 from maglica.verbs.hardware.disks import NewDisk
+from maglica.verbs.hardware.set_boot_order import BootDevice
 from support.fake_host import FakeHost, Killed
 from support.fake_libvirt import Domain
 
@@ -113,6 +114,28 @@ def test_what_was_noted_while_its_state_was_saved_stays(host: FakeHost, domain: 
     assert refused(host, domain, "remove")
     done(host, domain, "set", protected=False)
     assert not definition.describe(domain.xml).made.protected
+
+
+def test_it_is_shown_with_what_was_noted_while_its_state_was_saved(
+    host: FakeHost, domain: Domain
+) -> None:
+    before = domain.xml
+    domain.active = False
+    done(host, domain, "set", protected=True, description="a guest")
+    done(host, domain, "tag", tags=("a",))
+    done(host, domain, "set_boot_order", boot_order=(BootDevice.NETWORK,))
+    domain.active, domain.live = True, before
+    changed = done(host, domain, "pause").vm
+    # Of this the sizes of its next start are shown, too.
+    sized = done(host, domain, "resize").vm
+    for vm in (changed, sized):
+        said = (vm.protected, vm.description, vm.tags, vm.boot_order)
+        assert said == (True, "a guest", ("a",), ("network",))
+    # What says so already is noted in what it runs with, for whoever asks for that.
+    done(host, domain, "set", protected=True, description="a guest")
+    done(host, domain, "tag", tags=("a",))
+    runs = definition.describe(domain.live)
+    assert (runs.made.protected, runs.description, runs.made.tags) == (True, "a guest", ("a",))
 
 
 def test_it_is_not_given_back(host: FakeHost) -> None:

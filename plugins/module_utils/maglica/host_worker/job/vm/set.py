@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ....domain.metadata import Made
 from ....libvirtd import local
 from ....model.request import Request
 from ....model.vm import Domain
@@ -18,11 +17,11 @@ from . import existing, metadata, shown
 def set_(request: Request, context: JobContext) -> Domain:
     """Set what is asked for, whether the vm runs or not."""
     domain = existing.find(request, context)
-    made = existing.check(domain, request, context)
     spec = existing.spec_of(request, SetSpec)
     with local.errors(f"set {spec.name}", context.host):
         vm = shown.vm_of(domain, context.host)
-        steps = _steps(domain, spec, vm, made)
+        runs = shown.as_it_runs(domain, context.host)
+        steps = _steps(domain, spec, vm, runs)
         if steps:
             with context.phase(request.id, "define"):
                 for step in steps:
@@ -31,15 +30,16 @@ def set_(request: Request, context: JobContext) -> Domain:
     return vm
 
 
-def _steps(domain: Any, spec: SetSpec, vm: Domain, made: Made) -> list[Callable[[], None]]:
+def _steps(domain: Any, spec: SetSpec, vm: Domain, runs: Domain) -> list[Callable[[], None]]:
     """Return what is to be done. Protection comes first: what is asked for together with it may
-    fail. ``made`` is what is said in the definition, which ``vm`` need not run with.
+    fail. ``runs`` is the vm with what is noted of it as it runs.
     """
     steps: list[Callable[[], None]] = []
-    if spec.protected is not None and {vm.protected, made.protected} != {spec.protected}:
+    if spec.protected is not None and {vm.protected, runs.protected} != {spec.protected}:
         steps.append(lambda: metadata.set_protected(domain, bool(spec.protected)))
-    if spec.description is not None and (spec.description or None) != vm.description:
-        steps.append(lambda: metadata.set_description(domain, spec.description or None))
+    description = spec.description or None
+    if spec.description is not None and {vm.description, runs.description} != {description}:
+        steps.append(lambda: metadata.set_description(domain, description))
     if spec.autostart not in (None, vm.autostart):
         steps.append(lambda: domain.setAutostart(int(bool(spec.autostart))))
     return steps

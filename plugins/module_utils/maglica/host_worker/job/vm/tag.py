@@ -19,7 +19,7 @@ def tag(request: Request, context: JobContext) -> Domain:
     spec = existing.spec_of(request, TagSpec)
     with local.errors(f"tag {spec.name}", context.host):
         # What it runs with may be of before its state was saved.
-        said = {made.tags, shown.vm_of(domain, context.host).tags}
+        said = {made.tags, shown.as_it_runs(domain, context.host).tags}
         if said != {tuple(sorted(set(spec.tags)))}:
             with context.phase(request.id, "define"):
                 metadata.set_tags(domain, spec.tags)
