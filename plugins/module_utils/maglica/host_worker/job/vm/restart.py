@@ -113,8 +113,9 @@ def _end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None
         stop.take(steps[:-1], domain, request, spec, context)
     except (LibvirtFailed, libvirt.libvirtError):
         if local.is_active(domain):
-            # As a stop that fails: nothing is to be started, and no longer waited for.
-            context.journal.forget(request.id)
+            # As a stop that fails: nothing is to be started, and no longer waited for. What else
+            # was announced, as a disk for which it was to restart, is still to be undone.
+            context.journal.forget(request.id, frozenset(Effect) - {Effect.SHUTDOWN})
         raise
 
 
