@@ -39,12 +39,16 @@ class OwnerContext(Protocol):
 
 @dataclass(frozen=True)
 class Reference:
-    """A file, by its real path, and who refers to it, in words and by its UUID or real path."""
+    """A file, by its real path, and who refers to it, in words and by its UUID or real path.
+
+    ``is_saved``: a domain does so in a snapshot or its saved state, whatever it has now.
+    """
 
     path: str
     by: str
     uuid: str | None = None
     file: str | None = None
+    is_saved: bool = False
 
 
 class References:
@@ -71,6 +75,11 @@ class References:
                 if reference.file not in own and (uuid is None or reference.uuid != uuid):
                     return reference
         return None
+
+    def saved(self, path: str) -> Reference | None:
+        """Return what refers to a file in a snapshot or a saved state; None if nothing does."""
+        found = (each for key in _keys(os.path.realpath(path)) for each in self._to.get(key, ()))
+        return next((reference for reference in found if reference.is_saved), None)
 
     def upon(self, paths: Collection[str]) -> Reference | None:
         """Return a file that builds upon one of these, and is none of them, as a reference."""
@@ -165,7 +174,8 @@ def backings(paths: Iterable[str]) -> Iterator[Reference]:
 
 @dataclass(frozen=True)
 class _Domain:
-    """A domain's definitions: the one it has, those of its next start, and those of its snapshots.
+    """A domain's definitions: the one it has, that of its next start, and ``saved``, those of its
+    snapshots and its saved state.
 
     ``base`` is the id of the base that a vm of Maglica's says it builds upon.
     """
@@ -173,11 +183,14 @@ class _Domain:
     name: str
     uuid: str
     xmls: tuple[str, ...]
+    saved: tuple[str, ...]
     base: str | None
 
     def references(self, folders: dict[str, str]) -> Iterator[Reference]:
-        for path in {path for xml in self.xmls for path in _paths(xml, self.name, folders)}:
-            yield Reference(os.path.realpath(path), f"the domain {self.name}", uuid=self.uuid)
+        for xmls, is_saved in ((self.xmls, False), (self.saved, True)):
+            for path in {path for xml in xmls for path in _paths(xml, self.name, folders)}:
+                by = f"the domain {self.name}"
+                yield Reference(os.path.realpath(path), by, self.uuid, is_saved=is_saved)
 
 
 def _described(domain: Any) -> _Domain | None:
@@ -185,13 +198,13 @@ def _described(domain: Any) -> _Domain | None:
     libvirt = need("libvirt")
     try:
         inactive = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
-        xmls = [inactive]
+        xmls, saved = [inactive], []
         if domain.isActive():
             xmls.append(domain.XMLDesc(0))
         if domain.hasManagedSaveImage():
             # It goes on with this one, which may have more than the one that is defined.
-            xmls.append(domain.managedSaveGetXMLDesc(0))
-        xmls.extend(snapshot.getXMLDesc(0) for snapshot in _snapshots(domain))
+            saved.append(domain.managedSaveGetXMLDesc(0))
+        saved.extend(snapshot.getXMLDesc(0) for snapshot in _snapshots(domain))
         name, uuid = domain.name(), domain.UUIDString()
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
@@ -201,7 +214,7 @@ def _described(domain: Any) -> _Domain | None:
         made = definition.describe(inactive).made
     except ImageUnsupported:
         made = None
-    return _Domain(name, uuid, tuple(xmls), made.base if made else None)
+    return _Domain(name, uuid, tuple(xmls), tuple(saved), made.base if made else None)
 
 
 def _snapshots(domain: Any) -> list[Any]:

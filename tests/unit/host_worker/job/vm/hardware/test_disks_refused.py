@@ -4,13 +4,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 from maglica.host_worker.job import main
 from maglica.verbs.hardware.add_disk import AddDiskSpec
+from maglica.verbs.hardware.detach_disk import DetachDiskSpec
 from support.fake_host import FakeHost
 from support.fake_libvirt import Domain, libvirtError
 
-from .test_disks import FIRST, NEW, XML, asked, disks_of, is_settled, made
+from .test_disks import DATA, FIRST, HOST, NAME, NEW, XML, asked, disks_of, done, is_settled, made
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A snapshot (virDomainSnapshot), or a saved state, with the definition of then."""
+
+    xml: str
+
+    def getXMLDesc(self, flags: int = 0) -> str:  # noqa: N802
+        return self.xml
 
 
 @pytest.fixture
@@ -34,3 +47,27 @@ def test_nothing_stays_where_the_guest_does_not_restart_for_it(
     assert "data" not in made(domain).disks
     assert is_settled(host, request)
     assert (domain.runs, domain.active) == (1, True)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("where", ["snapshot", "saved state"])
+def test_a_disk_that_would_come_back_stays(
+    host: FakeHost, domain: Domain, where: str, keep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(host, AddDiskSpec, NEW)
+    before = domain.xml
+    saved = Saved(f"<domainsnapshot>{before}</domainsnapshot>")
+    if where == "snapshot":
+        domain.snapshots = [saved]
+    else:
+        domain.saved = True
+        monkeypatch.setattr(domain, "managedSaveGetXMLDesc", lambda _flags: before)
+    ended = done(host, DetachDiskSpec, "data", keep=keep)
+    assert ended.failure.text == (
+        f"cannot detach disk data from {NAME} on host {HOST}: its volume {host.pool / DATA} is in a"
+        f" snapshot or the saved state of the domain {NAME}: delete the snapshot (virsh"
+        " snapshot-delete), or let the vm go on (virsh start), first"
+    )
+    assert domain.xml == before
+    domain.snapshots, domain.saved = [], False
+    assert done(host, DetachDiskSpec, "data", keep=keep).failure is None

@@ -36,9 +36,8 @@ def detach_disk(request: Request, context: JobContext) -> Domain:
                 raise VmProtected.of(f"remove disk {spec.disk} of", spec.name, context.host)
             own = OwnFiles((volume,))
             disks.need_own(volume, domain)
-            if spec.keep:
-                _need_nothing_upon(volume, context)
-            else:
+            _need_let_go(volume, context, spec.keep)
+            if not spec.keep:
                 own_files.check(own, context, domain.UUIDString())
             with context.phase(request.id, "detach"):
                 disks.unplug(domain, volume, context)
@@ -55,9 +54,18 @@ def detach_disk(request: Request, context: JobContext) -> Domain:
         return shown.vm_of(domain, context.host)
 
 
-def _need_nothing_upon(volume: OwnVolume, context: JobContext) -> None:
-    """Raise StorageFailed for a disk that lies below a snapshot: its vm would go on with that."""
-    upon = references.find(context).upon([volume.path])
+def _need_let_go(volume: OwnVolume, context: JobContext, keep: bool) -> None:
+    """Raise StorageFailed for a disk of which its vm has more than its definition: a snapshot or a
+    saved state, with which it would come back, or, of one that is kept, a file upon it.
+    """
+    known = references.find(context)
+    saved = known.saved(volume.path)
+    if saved is not None:
+        raise StorageFailed(
+            f"its volume {volume.path} is in a snapshot or the saved state of {saved.by}: delete"
+            " the snapshot (virsh snapshot-delete), or let the vm go on (virsh start), first"
+        )
+    upon = known.upon([volume.path]) if keep else None
     if upon is not None:
         text = f"its volume {volume.path} is what {upon.by} builds upon: merge it first"
         raise StorageFailed(text)
