@@ -69,6 +69,8 @@ def _take_away(domain: Any, request: Request, context: JobContext) -> Domain:
         made = existing.check(domain, request, context)
         xml = inactive_xml(domain)
         with context.phase(request.id, "undefine"):
+            # What an earlier job has announced, which died here, may be the vm's no more.
+            context.journal.forget(request.id)
             theirs = _of_others(xml, spec, context) if made.adopted else OwnFiles()
             own = own_files.of_vm(made)
             own_files.check_names(own, spec.uuid)
