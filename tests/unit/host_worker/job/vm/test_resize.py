@@ -194,3 +194,15 @@ def test_one_that_is_cancelled_in_its_restart_runs_again(host: FakeHost) -> None
     host.context.journal.cancel(request.id)
     main.run([request.id], host.context)
     assert (host.now(request).state, domain.active) == (State.CANCELLED, True)
+
+
+def test_one_that_never_starts_again_is_not_defined(host: FakeHost) -> None:
+    domain = running(host, memory=512, most=2048)
+    domain.persistent = False
+    ended = resized(host, memory_mib=1024)
+    assert ended.failure.text == (
+        f"cannot resize {NAME} on host {HOST}: it is transient, and never starts again; define it"
+        " (virsh define) first"
+    )
+    assert not domain.persistent
+    assert resized(host, memory_mib=512).failure is None

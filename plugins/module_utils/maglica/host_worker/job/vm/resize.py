@@ -47,12 +47,22 @@ def resize(request: Request, context: JobContext) -> Domain:
         _set_size(root, spec, context.host)
         wanted = ET.tostring(root, encoding="unicode")
         if wanted != before:
+            _need_persistent(domain, spec, context)
             with context.phase(request.id, "define"):
                 domain = context.connect().defineXML(wanted)
         later = domain_xml.describe(wanted)
         if local.is_active(domain) and not restart.is_begun(request, context):
             _resize_live(domain, request, spec, later, context)
         return restart.if_needed(domain, request, spec, context)
+
+
+def _need_persistent(domain: Any, spec: ResizeSpec, context: JobContext) -> None:
+    """Raise LibvirtFailed for a vm that has no definition: it would get one."""
+    if not domain.isPersistent():
+        raise LibvirtFailed(
+            f"cannot resize {spec.name} on host {context.host}: it is transient, and never starts"
+            " again; define it (virsh define) first"
+        )
 
 
 def _now(domain: Any) -> Definition:
