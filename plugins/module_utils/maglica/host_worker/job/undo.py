@@ -41,7 +41,9 @@ def undo(request_id: str, context: JobContext, kept: Collection[Effect] = ()) ->
 
     Raises StorageFailed, LibvirtFailed or HostDown; what is left then is still announced.
     """
-    for intent in reversed(context.journal.intents(request_id)):
+    intents = reversed(context.journal.intents(request_id))
+    # A vm that was shut down does not start with what is still to be undone.
+    for intent in sorted(intents, key=lambda each: each.kind is Effect.SHUTDOWN):
         if intent.kind not in kept:
             UNDOERS[intent.kind](request_id, intent.data, context)
     shutil.rmtree(key_folder(context, request_id), ignore_errors=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import pytest
 from maglica.host_worker.job import main
+from maglica.model.request import State
 from maglica.verbs.hardware.add_disk import AddDiskSpec
 from maglica.verbs.hardware.detach_disk import DetachDiskSpec
-from support.fake_host import FakeHost
+from support.fake_host import FakeHost, Killed
 from support.fake_libvirt import Domain, libvirtError
 
 from .test_disks import DATA, FIRST, HOST, NAME, NEW, XML, asked, disks_of, done, is_settled, made
@@ -71,3 +72,28 @@ def test_a_disk_that_would_come_back_stays(
     assert domain.xml == before
     domain.snapshots, domain.saved = [], False
     assert done(host, DetachDiskSpec, "data", keep=keep).failure is None
+
+
+def test_one_that_is_cancelled_while_its_vm_restarts_is_not_started_with(
+    host: FakeHost, domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domain.create()
+    # What it runs with it keeps, as it does a disk of SATA.
+    domain.obeys = False
+    host.connection.failures["attach 1"] = [libvirtError("cannot be hotplugged")]
+    request = asked(host, AddDiskSpec, NEW, allow_restart=True)
+
+    def die() -> None:
+        raise Killed
+
+    with monkeypatch.context() as dying:
+        dying.setattr(domain, "create", die)
+        with pytest.raises(Killed):
+            main.run([request.id], host.context)
+    assert not domain.active
+    host.context = host.new_context()
+    host.context.journal.cancel(request.id)
+    main.run([request.id], host.context)
+    assert host.now(request).state is State.CANCELLED
+    assert (domain.runs, domain.active, host.volumes()) == (2, True, [FIRST])
+    assert disks_of(domain.xml) == disks_of(domain.XMLDesc()) == [FIRST]
