@@ -70,6 +70,8 @@ _README: tuple[tuple[str | Not, ...], ...] = (
     ("{{ inventory_hostname }}", f"{_VM}::test_plays"),
     ("# lab.yml", f"{_VM}::test_plays"),
     ("user_data: |", f"{_VM}::test_tasks_with_vms"),
+    ("name: old_db", f"{_VM}::test_a_guest_is_taken_over_and_changed"),
+    ("prune_tag: web", f"{_VM}::test_what_is_not_in_the_list_goes"),
     ("$ maglica vm clone", f"{_VM}::test_commands"),
     ("```ini", f"{_UNIT}::test_the_configuration_without_hosts_asks_the_client_worker"),
 )

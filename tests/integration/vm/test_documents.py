@@ -83,6 +83,27 @@ def test_tasks_with_vms(ansible: Ansible, cell: SimulatedCell) -> None:
 
 
 @pytest.mark.usefixtures("home")
+def test_a_guest_is_taken_over_and_changed(ansible: Ansible, cell: SimulatedCell) -> None:
+    cell.add(HOSTS[0], "old_db", active=True, image=None)
+    found = play(ansible, block(README, "name: old_db"))
+    assert [each["changed"] for each in found] == [True, True]
+    assert found[-1]["vm"]["adopted"] and found[-1]["vm"]["protected"]
+    asked = {each.kind for each in cell.client.list() if each.name == "old_db"}
+    assert asked == {"adopt", "set", "resize", "add_disk", "add_interface"}
+
+
+@pytest.mark.usefixtures("home")
+def test_what_is_not_in_the_list_goes(ansible: Ansible, cell: SimulatedCell) -> None:
+    assert main.main(["vm", "clone", "web3.example.jp", "--image=debian-13", "--tag=web"]) == 0
+    tasks = block(README, "prune_tag: web")
+    found = play(ansible, tasks)
+    names = [name for host in HOSTS for name in cell.defined(host) if name.startswith("web")]
+    assert sorted(names) == ["web1.example.jp", "web2.example.jp"]
+    assert [each["name"] for each in found[0]["removed"]] == ["web3.example.jp"]
+    assert not play(ansible, tasks)[0]["changed"]
+
+
+@pytest.mark.usefixtures("home")
 def test_plays(ansible: Ansible, cell: SimulatedCell, tmp_path: Path) -> None:
     """One for each host of a group, and one with another cloud's configuration."""
     local = {"ansible_connection": "local"}
