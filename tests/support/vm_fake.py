@@ -226,6 +226,8 @@ class FakeCell:
         sizes = {"vcpus": spec.vcpus or 1, "memory_mib": spec.memory_mib or 64}
         nics = fake_interfaces.made(spec.interfaces, spec.interface_devices, request.id)
         settings = {name: getattr(spec, name) for name in SETTINGS}
+        described = self.domains[host, spec.image] if spec.description is None else spec
+        settings["description"] = described.description or None
         domain = replace(
             self.domains[host, spec.name],
             **({"state": "paused"} if spec.start and spec.paused else {}),

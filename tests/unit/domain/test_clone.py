@@ -56,6 +56,14 @@ def test_clone_with_wishes(image: str, pytestconfig: pytest.Config) -> None:
     _golden(GOLDEN / f"{image}.asked.xml", made, pytestconfig.getoption("--regenerate"))
 
 
+@pytest.mark.parametrize(("said", "has"), [(None, "old"), ("new", "new"), ("", None)])
+def test_a_description_is_the_images_unless_another_is_said(
+    said: str | None, has: str | None
+) -> None:
+    xml = definition("plain").replace("</uuid>", "</uuid><description>old</description>", 1)
+    assert (describe(clone(xml, plan(xml, description=said))).description or None) == has
+
+
 @pytest.mark.parametrize("image", IMAGES)
 def test_nothing_that_identifies_the_image_is_left(image: str) -> None:
     xml = definition(image)

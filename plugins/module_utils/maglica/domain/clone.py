@@ -54,7 +54,7 @@ class ClonePlan:
     are if its definition doesn't say so and it has some: see ``definition.hides_nvram``. ``seed``
     is a medium for cloud-init, ``image_seeds`` are the targets of those that the image has.
     ``customize`` says how the clone is made a guest of its own, and why so. ``asked`` are words for
-    what was asked for. ``description`` is the image's when None.
+    what was asked for. ``description`` is the image's when None, empty it is none.
     ``further`` are disks that the image has not, by their names, ``medium`` is the source of one
     for its drive. ``boot_order`` is the image's where it is empty.
     """

@@ -277,7 +277,7 @@ def _promised(pending: Request) -> Domain:
         memory_mib=spec.memory_mib,
         tags=spec.tags,
         autostart=spec.autostart,
-        description=spec.description,
+        description=spec.description or None,
         protected=spec.protected,
         **written.hardware(spec),
     )
@@ -307,7 +307,7 @@ def _make(wanted: Wanted, found: Found) -> Plan:
         "disk_size_mib": spec.disk_size_mib,
         "tags": list(spec.tags) or None,
         "autostart": spec.autostart or None,
-        "description": spec.description,
+        "description": spec.description or None,
         "protected": spec.protected or None,
         **written.of(spec),
     }

@@ -134,7 +134,7 @@ def want(
         "start": state is not Presence.STOPPED,
         "paused": state is Presence.PAUSED,
         "autostart": bool(autostart),
-        "description": description or None,
+        "description": description,
         "protected": bool(protected),
     }
     makes_none = image is None or state is Presence.ABSENT
