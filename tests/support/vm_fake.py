@@ -228,6 +228,7 @@ class FakeCell:
         settings = {name: getattr(spec, name) for name in SETTINGS}
         described = self.domains[host, spec.image] if spec.description is None else spec
         settings["description"] = described.description or None
+        drives = self.domains[host, spec.image].disks if spec.cdrom is None else ()
         domain = replace(
             self.domains[host, spec.name],
             **({"state": "paused"} if spec.start and spec.paused else {}),
@@ -235,7 +236,7 @@ class FakeCell:
             uuid=vm_uuid(request.id),
             interfaces=nics,
             tags=spec.tags,
-            disks=disks.all_promised(spec.disks, spec.cdrom),
+            disks=(*disks.all_promised(spec.disks, spec.cdrom), *drives),
             boot_order=tuple(each.value for each in spec.boot_order),
             **sizes,
         )

@@ -64,6 +64,25 @@ def test_a_description_is_the_images_unless_another_is_said(
     assert (describe(clone(xml, plan(xml, description=said))).description or None) == has
 
 
+DRIVE = (
+    "<disk type='file' device='cdrom'><source file='/{}.iso'/><target dev='sdx'/><readonly/></disk>"
+)
+
+
+@pytest.mark.parametrize(
+    ("medium", "has"), [(None, "/old.iso"), ({"file": "/new.iso"}, "/new.iso"), ({}, None)]
+)
+def test_a_medium_is_the_images_unless_another_or_none_is_said(
+    medium: dict[str, str] | None, has: str | None
+) -> None:
+    plain = definition("plain")
+    xml = plain.replace("<devices>", "<devices>" + DRIVE.format("old"), 1)
+    drives = describe(clone(xml, plan(xml, medium=medium))).disks
+    assert [each.source for each in drives if each.device == "cdrom"] == [has]
+    # Nothing is put where there is no drive.
+    assert clone(plain, plan(plain, medium={})) == clone(plain, plan(plain))
+
+
 @pytest.mark.parametrize("image", IMAGES)
 def test_nothing_that_identifies_the_image_is_left(image: str) -> None:
     xml = definition(image)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from maglica.model.vm import Disk
 from support.vm_fake import FakeCell
 from support.vm_suite import HOSTS, IMAGE, bring, foresee
 
@@ -27,5 +28,23 @@ def test_a_new_vm_has_the_description_that_is_said(said: dict[str, Any]) -> None
     assert made.vm is not None
     assert made.vm["description"] == expected
     assert foreseen.after.get("description") == made.after.get("description")
+    again = bring(cell, **said)
+    assert (again.changed, again.request) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "source"),
+    [
+        ({}, "/srv/install.iso"),
+        ({"cdrom": {"present": False}}, None),
+        ({"cdrom": {"path": "/srv/a.iso"}}, "/srv/a.iso"),
+    ],
+)
+def test_a_new_vm_has_the_medium_that_is_said(said: dict[str, Any], source: str | None) -> None:
+    cell = cell_with(disks=(Disk("sda", "cdrom", source="/srv/install.iso"),))
+    foreseen, made = foresee(cell, **said), bring(cell, **said)
+    assert made.vm is not None
+    assert [disk["source"] for disk in made.vm["disks"]] == [source]
+    assert foreseen.after.get("cdrom") == made.after.get("cdrom")
     again = bring(cell, **said)
     assert (again.changed, again.request) == (False, None)

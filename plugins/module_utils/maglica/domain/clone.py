@@ -56,7 +56,8 @@ class ClonePlan:
     ``customize`` says how the clone is made a guest of its own, and why so. ``asked`` are words for
     what was asked for. ``description`` is the image's when None, empty it is none.
     ``further`` are disks that the image has not, by their names, ``medium`` is the source of one
-    for its drive. ``boot_order`` is the image's where it is empty.
+    for its drive, empty for none in it, None for the image's. ``boot_order`` is the image's where
+    it is empty.
     """
 
     name: str
@@ -83,7 +84,7 @@ class ClonePlan:
     description: str | None = None
     protected: bool = False
     further: Mapping[str, tuple[FurtherDisk, DiskSource]] = field(default_factory=dict)
-    medium: Mapping[str, str] = field(default_factory=dict)
+    medium: Mapping[str, str] | None = None
     boot_order: Sequence[str] = ()
 
 
@@ -133,8 +134,8 @@ def clone(xml: str, plan: ClonePlan) -> str:
     _nvram(root, plan)
     _own_files(root, own)
     _further(root, plan.further)
-    if plan.medium:
-        _insert(root, plan)
+    if plan.medium is not None:
+        _insert(root, plan, plan.medium)
     if plan.boot_order:
         boot.set_order(root, plan.boot_order)
     # With a name alone, which a client chooses, it could be a file of others: auth.log.
@@ -232,12 +233,12 @@ def _further(root: ET.Element, further: Mapping[str, tuple[FurtherDisk, DiskSour
             ET.SubElement(element, "maglica:volume", said)
 
 
-def _insert(root: ET.Element, plan: ClonePlan) -> None:
+def _insert(root: ET.Element, plan: ClonePlan, medium: Mapping[str, str]) -> None:
     drive = cdrom.drive(root, {plan.seed.path} if plan.seed else set())
-    if drive is None:
-        cdrom.new(root, plan.medium)
-    else:
-        cdrom.put(drive, plan.medium)
+    if drive is not None:
+        cdrom.put(drive, medium)
+    elif medium:
+        cdrom.new(root, medium)
 
 
 def _static_addresses(root: ET.Element, nics: Sequence[Nic]) -> None:

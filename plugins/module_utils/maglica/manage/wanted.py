@@ -143,7 +143,7 @@ def want(
     try:
         asked = disk_verbs.wanted(disks or ())
         medium, order = set_cdrom.wanted(cdrom), set_boot_order.wanted(boot_order)
-        fields["cdrom"] = medium and medium.medium
+        fields["cdrom"] = medium and (medium.medium or set_cdrom.NO_MEDIUM)
         fields["boot_order"] = order
         fields["disks"] = disk_verbs.new_ones(asked) if image else ()
         nics, fields["interfaces"], fields["interface_devices"] = interface_verbs.split(interfaces)

@@ -53,9 +53,9 @@ class CloneSpec:
     or changed, besides. ``user_data`` is what cloud-init does in the guest beyond what it is told
     of all else here. ``paused``: a vm that is started stands still. The last three are as of a
     vm that is there (see set.py).
-    ``disks`` are blank ones that it has beside those of the image; ``cdrom`` is in its drive,
-    ``boot_order`` says from what it boots, none: as the image. ``interface_devices`` are those of
-    ``interfaces``, each at its place, none: as in the image.
+    ``disks`` are blank ones that it has beside those of the image; ``cdrom`` is in its drive, where
+    NO_MEDIUM is none at all; ``boot_order`` says from what it boots, none: as the image.
+    ``interface_devices`` are those of ``interfaces``, each at its place, none: as in the image.
 
     Passwords and ``user_data`` are secret: no repr shows them, so no log and no traceback.
     """
@@ -194,7 +194,7 @@ _FIELDS = record(
     description=optional(DESCRIPTION),
     protected=boolean,
     disks=list_of(new_disk, MAX_DISKS),
-    cdrom=optional(set_cdrom.medium),
+    cdrom=optional(set_cdrom.medium_or_none),
     boot_order=set_boot_order.BOOT_ORDER,
     interface_devices=list_of(interfaces.card, MAX_NICS),
 )

@@ -35,16 +35,21 @@ _MAX_PATH = 4095
 
 @dataclass(frozen=True)
 class Medium:
-    """An ISO image on the host: a file at ``path``, or the ``volume`` of a storage pool."""
+    """An ISO image on the host: a file at ``path``, or the ``volume`` of a storage pool. Neither:
+    none, for the drive of a new vm whose image may have one in it.
+    """
 
     path: str | None = None
     pool: str | None = None
     volume: str | None = None
 
     @property
-    def source(self) -> str:
+    def source(self) -> str | None:
         """What a definition shows of it."""
-        return self.path or f"{self.pool}/{self.volume}"
+        return None if self == NO_MEDIUM else self.path or f"{self.pool}/{self.volume}"
+
+
+NO_MEDIUM = Medium()
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,16 @@ def _read(value: Any, path: str) -> Medium:
 _EITHER = [
     {"required": ["path"], "properties": {"path": {"type": "string"}}},
     {"required": ["pool", "volume"]},
+    {"properties": {key: {"type": "null"} for key in ("path", "pool", "volume")}},
 ]
 medium = Check(_read, {**_FIELDS.schema, "anyOf": _EITHER})
+# Of a vm that is to be made, which would have its image's.
+medium_or_none = Check(
+    lambda value, path: (
+        NO_MEDIUM if _FIELDS.read(value, path) == NO_MEDIUM else medium.read(value, path)
+    ),
+    medium.schema,
+)
 
 
 def wanted(said: Mapping[str, Any] | WantedMedium | None) -> WantedMedium | None:

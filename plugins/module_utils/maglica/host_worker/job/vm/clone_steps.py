@@ -194,7 +194,7 @@ def _plan(vm: NewVm, source: Source, image: Image, context: JobContext) -> clone
         asked=tuple(marks(replace(vm.spec, pool=vm.pool.name)).values()),
         description=vm.spec.description,
         protected=vm.spec.protected,
-        medium=set_cdrom.source(vm.spec.cdrom),
+        medium=None if vm.spec.cdrom is None else set_cdrom.source(vm.spec.cdrom),
         boot_order=[each.value for each in vm.spec.boot_order],
         further={disk.name: _further(vm, disk) for disk in vm.spec.disks},
     )

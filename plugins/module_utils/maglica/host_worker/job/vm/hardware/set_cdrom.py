@@ -13,7 +13,7 @@ from .....domain.metadata import Made
 from .....model.errors import StorageFailed
 from .....model.request import Request
 from .....model.vm import Domain
-from .....verbs.hardware.set_cdrom import Medium, SetCdromSpec
+from .....verbs.hardware.set_cdrom import NO_MEDIUM, Medium, SetCdromSpec
 from ...context import JobContext
 from .. import existing, restart, shown
 from . import disks, media
@@ -49,7 +49,7 @@ def own_media(made: Made) -> frozenset[str]:
 
 def source(medium: Medium | None) -> dict[str, str]:
     """Return what a definition says of a medium."""
-    if medium is None:
+    if medium in (None, NO_MEDIUM):
         return {}
     if medium.path is not None:
         return {"file": medium.path}
@@ -58,7 +58,7 @@ def source(medium: Medium | None) -> dict[str, str]:
 
 def check(medium: Medium | None, context: JobContext) -> None:
     """Raise NotOwn, StorageFailed or ImageUnsupported for what may be in no vm's drive."""
-    if medium is not None:
+    if medium not in (None, NO_MEDIUM):
         place = (medium.path, medium.pool or "", medium.volume or "")
         media.check(context.connect(), *place)
 
