@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from maglica.fleet.snapshot import Found
 from maglica.manage.plan import Plan, decide
 from maglica.manage.wanted import want
 from maglica.model.errors import DiskSizeUnsupported
+from maglica.model.request import Request, State
 from maglica.model.vm import Disk, Domain
 from maglica.verbs.clone import CloneSpec
 from maglica.verbs.hardware.grow_disk import GrowDiskSpec
@@ -19,8 +22,11 @@ UUID = "5e0c9b1e-3a3b-5d0a-9a37-5a2c6f1d9a11"
 GIB = 1 << 30
 
 
+VM = Domain(NAME, UUID, HOST, "running", True, made=True, image=IMAGE)
+
+
 def planned(*disks: Disk, there: bool = True, size: int | None = 20480, **fields: object) -> Plan:
-    vm = Domain(NAME, UUID, HOST, "running", True, made=True, image=IMAGE, disks=disks)
+    vm = replace(VM, disks=disks)
     wanted = want(NAME, image=IMAGE, disk_size_mib=size, **fields)
     return decide(wanted, Found((vm,) if there else ()), None)
 
@@ -82,3 +88,25 @@ def test_a_smaller_one_of_its_own_grows_and_a_larger_one_is_an_error() -> None:
 def test_a_vm_with_another_one_can_be_removed() -> None:
     plan = planned(disk(2 * GIB), state=Presence.ABSENT)
     assert [step.verb for step in plan.steps] == ["remove"]
+
+
+@pytest.mark.parametrize("disks", [(disk(None),), (disk(None, "sda"), disk(None)), ()])
+def test_of_an_adopted_vm_it_is_never_passed_over(disks: tuple[Disk, ...]) -> None:
+    adopted = replace(VM, made=False, image=None, adopted=True, disks=disks)
+    with pytest.raises(
+        DiskSizeUnsupported, match="is not known to be its own: leave"
+    ):
+        decide(want(NAME, disk_size_mib=20480), Found((adopted,)), None)
+
+
+def test_its_drive_for_cds_is_no_first_disk() -> None:
+    drive, own = Disk("sda", "cdrom"), Disk("vda", capacity_bytes=2 * GIB, name="vda")
+    assert planned(drive, own).steps == (GrowDiskSpec(NAME, UUID, HOST, "vda", 20480),)
+
+
+def test_a_further_disk_of_one_that_is_just_being_made_is_no_first_disk() -> None:
+    further = [{"name": "data", "size_mib": 40960}]
+    wanted = want(NAME, image=IMAGE, disk_size_mib=20480, disks=further)
+    pending = Request("id", wanted.clone, state=State.RUNNING, host=HOST)
+    joined = decide(want(NAME, image=IMAGE, disk_size_mib=20480), Found(()), pending)
+    assert (joined.ours, joined.steps) == (True, ())

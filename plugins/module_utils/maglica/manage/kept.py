@@ -52,15 +52,18 @@ def _said(spec: CloneSpec) -> list[str]:
 
 
 def check_disk_size(wanted: Wanted, existing: Domain) -> None:
-    """Raise DiskSizeUnsupported for a vm whose first disk, which is not known to be its own, is
-    known to have another size.
+    """Raise DiskSizeUnsupported for a vm whose first disk, which is not known to be its own, has
+    another size, or, of a vm of others, one that nobody knows.
     """
-    known = (disk.capacity_bytes for disk in existing.disks if disk.capacity_bytes is not None)
-    size = next(known, None)
-    is_own = any(disk.name for disk in existing.disks[:1])
-    if wanted.clone.disk_size and size not in (None, wanted.clone.disk_size) and not is_own:
+    disks = [disk for disk in existing.disks if disk.device == "disk"]
+    known = (disk.capacity_bytes for disk in disks if disk.capacity_bytes is not None)
+    size, asked = next(known, None), wanted.clone.disk_size
+    is_own = any(disk.name for disk in disks[:1])
+    is_so = size == asked or (size is None and existing.made)
+    if asked and not is_own and not is_so:
+        has = "an unknown size" if size is None else shown(size)
         raise DiskSizeUnsupported(
-            f"the first disk of vm {existing.name} on host {existing.host} has {shown(size or 0)},"
-            f" not {shown(wanted.clone.disk_size)}, and is not known to be its own: leave disk_size"
-            " out or say what is there"
+            f"the first disk of vm {existing.name} on host {existing.host} has {has}, not"
+            f" {shown(asked)}, and is not known to be its own: leave disk_size out or say what is"
+            " there"
         )

@@ -38,7 +38,9 @@ def _change(wanted: WantsDisks, existing: Domain) -> tuple[Change, ...]:
 def _first(wanted: WantsDisks, existing: Domain) -> Iterator[tuple[WantedDisk, Disk]]:
     """Yield the disk that the size of a new vm's first disk is about, where that is known."""
     size, named = wanted.clone.disk_size_mib, {disk.name for disk in wanted.disks}
-    for first in existing.disks[:1]:
+    # Of a vm that is just being made only further disks are known, and no target of any.
+    disks = [disk for disk in existing.disks if disk.device == "disk" and disk.target]
+    for first in disks[:1]:
         is_known = bool(first.name) and first.capacity_bytes is not None
         if size is not None and is_known and first.name not in named:
             yield WantedDisk(first.name or "", size), first
