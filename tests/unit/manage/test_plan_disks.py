@@ -156,3 +156,17 @@ def test_what_one_that_is_just_being_made_lacks_comes_later() -> None:
     plan = decide(want(NAME, Presence.PRESENT, image=IMAGE, disks=both), Found(()), pending)
     assert plan.ours
     assert [step.disk.name for step in plan.steps] == ["more"]
+
+
+@pytest.mark.parametrize("state", ["present", "running", "restarted"])
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_a_restart_is_allowed_for_what_takes_one_at_once(state: str, is_allowed: bool) -> None:
+    how = {"allow_restart": is_allowed, "force": True, "stop_timeout": 7}
+    new = {"name": "new", "size_mib": 512, "bus": "sata"}
+    plan = planned(new, state=Presence(state), cdrom={"path": "/a.iso"}, vcpus=4, **how)
+    disk, medium, size = plan.steps[:3]
+    expected = (True, True, 7) if is_allowed else (False, False, 120)
+    # A size waits for the restart that is asked for in any case.
+    waiting = (False, False, 120) if state == "restarted" else expected
+    for spec, what in ((disk, expected), (medium, expected), (size, waiting)):
+        assert (spec.allow_restart, spec.force, spec.stop_timeout) == what

@@ -204,11 +204,13 @@ class WantedVm(Protocol):
     def protected(self) -> bool | None: ...
 
 
-def restarting(wanted: WantedVm) -> tuple[bool, bool, int]:
+def restarting(wanted: WantedVm, can_wait: bool = True) -> tuple[bool, bool, int]:
     """Return whether a vm may be restarted for what it can't have while it runs, and how: ``force``
-    and ``stop_timeout``. One that shall be off, or is restarted in any case, is not.
+    and ``stop_timeout``. One that shall be off is not, nor is one that is restarted in any case for
+    what ``can_wait`` until then.
     """
-    if wanted.allow_restart and wanted.state in ("present", "running"):
+    states = ("present", "running") if can_wait else ("present", "running", "restarted")
+    if wanted.allow_restart and wanted.state in states:
         return True, wanted.force, wanted.stop_timeout
     return False, False, 120
 
