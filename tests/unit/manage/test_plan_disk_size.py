@@ -93,9 +93,7 @@ def test_a_vm_with_another_one_can_be_removed() -> None:
 @pytest.mark.parametrize("disks", [(disk(None),), (disk(None, "sda"), disk(None)), ()])
 def test_of_an_adopted_vm_it_is_never_passed_over(disks: tuple[Disk, ...]) -> None:
     adopted = replace(VM, made=False, image=None, adopted=True, disks=disks)
-    with pytest.raises(
-        DiskSizeUnsupported, match="is not known to be its own: leave"
-    ):
+    with pytest.raises(DiskSizeUnsupported, match="is not known to be its own: leave"):
         decide(want(NAME, disk_size_mib=20480), Found((adopted,)), None)
 
 

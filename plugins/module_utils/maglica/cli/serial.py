@@ -38,6 +38,9 @@ def add_command(group: options.Group) -> None:
 
 def console(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
     """Open it at the host's libvirtd: the client worker passes none on."""
+    for name, stream in (("stdin", sys.stdin), ("stdout", sys.stdout)):
+        if stream is None:
+            raise ConfigInvalid(f"a console needs a standard input and output: {name} is closed")
     vm = one_vm(cloud, asked, console)
     entry = next((each for each in cloud.config.hosts if each.name == vm.host), None)
     if entry is None:
@@ -47,11 +50,22 @@ def console(cloud: Cloud, asked: argparse.Namespace, console: Console) -> None:
         )
     keys, screen = sys.stdin.fileno(), sys.stdout.fileno()
     console.say(f"vm {vm.name} on host {vm.host}; Ctrl-] leaves the console")
-    with _raw(keys):
+    with _blocking(keys), _blocking(screen), _raw(keys):
         left = serial.attach(
             entry, (vm.name, vm.uuid), (keys, screen), take=asked.force, timeout=asked.host_timeout
         )
     console.say("" if left else f"\nthe console of vm {vm.name} has ended")
+
+
+@contextmanager
+def _blocking(descriptor: int) -> Iterator[None]:
+    """Have reads and writes wait, on what another program may have left otherwise."""
+    before = os.get_blocking(descriptor)
+    os.set_blocking(descriptor, True)
+    try:
+        yield
+    finally:
+        os.set_blocking(descriptor, before)
 
 
 @contextmanager
