@@ -12,7 +12,7 @@ from maglica.fleet.snapshot import Found
 from maglica.manage.plan import Plan, decide
 from maglica.manage.wanted import want
 from maglica.model.card import Card, Link, Model, VirtualPort
-from maglica.model.errors import LibvirtFailed, MaglicaError, NameInvalid, VmUnknown
+from maglica.model.errors import MaglicaError, NameInvalid, VmUnknown
 from maglica.model.vm import Disk, Domain, Interface
 from maglica.verbs.hardware.add_interface import AddInterfaceSpec
 from maglica.verbs.hardware.change_interface import ChangeInterfaceSpec
@@ -182,6 +182,14 @@ REFUSED: dict[str, tuple[dict[str, Any], type[MaglicaError], str]] = {
 }
 
 
+def test_a_tag_is_judged_by_the_switch_that_the_interface_comes_to() -> None:
+    (stays,) = plan({"mac": B, "vlan": [5]}).steps
+    assert stays.card == Card(vlan=(5,), virtualport=VirtualPort.OPENVSWITCH)
+    # What it is connected to instead need be no Open vSwitch.
+    (moves,) = plan({"mac": B, "bridge": "br1", "vlan": [5]}).steps
+    assert moves.card == Card(vlan=(5,))
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_can_not_be_is_refused_in_the_plan(case: str) -> None:
     asked, error, text = REFUSED[case]
@@ -193,12 +201,6 @@ def test_what_can_not_be_is_refused_in_the_plan(case: str) -> None:
 def test_one_address_twice_is_refused() -> None:
     with pytest.raises(NameInvalid, match=f"the MAC address {C} stands twice in the list"):
         plan({"mac": C}, {"mac": C.upper()})
-
-
-def test_nothing_is_added_to_what_is_not_known() -> None:
-    cut = replace(THERE, disks=(), interfaces=())
-    with pytest.raises(LibvirtFailed, match="its definition is too long to be reported"):
-        plan({"network": "lan"}, there=cut)
 
 
 def test_a_new_vm_has_them_from_the_start() -> None:

@@ -21,6 +21,7 @@ from .interfaces import (
     WantsInterfaces,
     differing,
     interface_record,
+    is_reconnected,
     matched,
     with_port,
 )
@@ -54,7 +55,8 @@ def _change(wanted: WantsInterfaces, existing: Domain) -> tuple[Change, ...]:
         if not new:
             continue
         pinned = (existing.name, existing.uuid, existing.host)
-        card = with_port(Card(**{k: v for k, v in new.items() if k in _CARD}), now)
+        stays = None if is_reconnected(new) else now
+        card = with_port(Card(**{k: v for k, v in new.items() if k in _CARD}), stays)
         mac, network, bridge = map(new.get, ("mac", "network", "bridge"))
         said = (*pinned, now.mac, mac, network, bridge)
         spec = ChangeInterfaceSpec(*said, card, *restarting(wanted))
