@@ -22,7 +22,7 @@ from ..verbs import table
 from ..verbs.table import Presence
 from ..verbs.tag import TagSpec
 from ..verbs.verb import MAX_TAGS
-from . import plan
+from . import kept
 from .wanted import Wanted, want
 
 # As many as a submit_all may hold.
@@ -153,6 +153,8 @@ class Whole:
         others: dict[str, str | None] = dict.fromkeys(_made_with(self.tag, pending))
         seen: dict[str, str] = {}
         for domain in found.domains:
+            if (domain.made or domain.adopted) and not domain.is_image:
+                kept.refuse_cut(domain, "tags")
             if self.tag not in domain.tags or domain.is_image:
                 continue
             if _is_losing(self.tag, domain, pending.get(domain.name)):
@@ -216,7 +218,7 @@ def among(group: Group, pending: Mapping[str, Request], found: Found) -> tuple[W
             f"cannot count the vms {group.pattern.text}: host {silent.host}: {silent.text}"
         )
     for domain in found.domains:
-        plan.need_definition(domain)
+        kept.need_definition(domain)
     made = {domain.name for domain in found.domains if domain.made and not domain.is_image}
     made.update(name for name, request in pending.items() if table.of(request).makes_vm)
     taken = {domain.name for domain in found.domains if domain.is_image or not domain.made}

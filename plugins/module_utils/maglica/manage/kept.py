@@ -1,16 +1,17 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is asked for of a vm that is there, and stays as it is: nobody may think that it was done.
-Pure.
+So does what is not known of it, and only not seen. Pure.
 """
 
 from __future__ import annotations
 
-from ..model.errors import DiskSizeUnsupported
+from ..model.errors import DiskSizeUnsupported, LibvirtFailed
 from ..model.request import Customize
 from ..model.sizes import shown
 from ..model.vm import Domain
 from ..verbs.clone import GUEST_FIELDS, CloneSpec, marks
+from ..verbs.table import Presence
 from .wanted import Wanted
 
 
@@ -66,4 +67,36 @@ def check_disk_size(wanted: Wanted, existing: Domain) -> None:
             f"the first disk of vm {existing.name} on host {existing.host} has {has}, not"
             f" {shown(asked)}, and is not known to be its own: leave disk_size out or say what is"
             " there"
+        )
+
+
+def need_definition(domain: Domain) -> None:
+    """Raise LibvirtFailed for a domain that doesn't show whether Maglica made it."""
+    if domain.made is None:
+        raise LibvirtFailed(
+            f"cannot tell whether Maglica made vm {domain.name} on host {domain.host}: its"
+            " definition can't be read; virsh dumpxml shows there what is wrong with it"
+        )
+
+
+def need_all(wanted: Wanted, existing: Domain) -> None:
+    """Raise LibvirtFailed where something is asked for by what was left out of a report."""
+    is_there = wanted.state is not Presence.ABSENT
+    asked = {
+        "tags": is_there and wanted.tags is not None,
+        "disks": is_there and bool(wanted.disks or wanted.cdrom or wanted.clone.disk_size),
+        "interfaces": is_there and bool(wanted.interfaces),
+        "foreign disks": not is_there and existing.adopted,
+    }
+    for what, is_asked in asked.items():
+        if is_asked:
+            refuse_cut(existing, what)
+
+
+def refuse_cut(existing: Domain, what: str) -> None:
+    """Raise LibvirtFailed for a vm of which just this was left out of a report."""
+    if existing.is_cut:
+        raise LibvirtFailed(
+            f"the {what} of vm {existing.name} on host {existing.host} are not known: it is too"
+            " long to be reported; with the source libvirt they are read"
         )

@@ -13,7 +13,6 @@ from typing import Any
 from ..fleet.snapshot import Found
 from ..model.errors import (
     HostDown,
-    LibvirtFailed,
     NameTaken,
     NotOwn,
     UuidTwice,
@@ -154,18 +153,10 @@ def _need_one_of_each_uuid(wanted: Wanted, domains: Sequence[Domain]) -> None:
             raise UuidTwice.of(domain.name, domain.uuid, sorted(hosts), act)
 
 
-def need_definition(domain: Domain) -> None:
-    """Raise LibvirtFailed for a domain that doesn't show whether Maglica made it."""
-    if domain.made is None:
-        raise LibvirtFailed(
-            f"cannot tell whether Maglica made vm {domain.name} on host {domain.host}: its"
-            " definition can't be read; virsh dumpxml shows there what is wrong with it"
-        )
-
-
 def _check_ours(wanted: Wanted, existing: Domain) -> None:
     where = f"on host {existing.host}"
-    need_definition(existing)
+    kept.need_definition(existing)
+    kept.need_all(wanted, existing)
     if wanted.host is not None and existing.host != wanted.host:
         raise NameTaken(f"vm {wanted.name} is {where}, not on {wanted.host}: vms are not moved")
     if wanted.clone_mode is CloneMode.FULL and not existing.made:

@@ -169,6 +169,13 @@ class Domain:
         return self.active and self.state not in _STANDING
 
     @property
+    def is_cut(self) -> bool:
+        """Whether it was too long to be reported with all that it has: see wire.fitting. Without a
+        disk and an interface there is nothing that could have been left out but by this.
+        """
+        return self.reported is not None and not (self.disks or self.interfaces)
+
+    @property
     def later_interfaces(self) -> tuple[Interface, ...]:
         """The interfaces that it has after its next start."""
         return self.interfaces if self.next_interfaces is None else self.next_interfaces

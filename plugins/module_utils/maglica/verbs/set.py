@@ -46,7 +46,9 @@ def _change(wanted: WantedVm, existing: Domain) -> Change | None:
     after: dict[str, Any] = {}
     for name, value in before.items():
         asked = getattr(wanted, name)
-        if asked is not None and (asked or None) != (value or None):
+        # An empty description is none.
+        now = value or "" if name == "description" else value
+        if asked not in (None, now):
             after[name] = asked
     if not after:
         return None

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from ...model import names
 from ...model.card import Card, Link, Model, VirtualPort
 from ...model.checks import Check, boolean, choice, integer, list_of, named, optional, record
-from ...model.errors import LibvirtFailed, MessageInvalid, NetworkUnsupported, VmUnknown
+from ...model.errors import MessageInvalid, NetworkUnsupported, VmUnknown
 from ...model.plain import plain
 from ...model.request import Nic
 from ...model.vm import Domain, Interface
@@ -174,12 +174,6 @@ def matched(
     none names. Raises VmUnknown for one that must be there.
     """
     there = {each.mac: each for each in existing.later_interfaces}
-    is_cut = existing.made and existing.uuid and not (existing.disks or there)
-    if asked.interfaces and is_cut:
-        raise LibvirtFailed(
-            f"the interfaces of vm {existing.name} on host {existing.host} are not known: its"
-            " definition is too long to be reported; with the source libvirt they are read"
-        )
     named = {mac for each in asked.interfaces for mac in (each.mac, each.was) if mac}
     free = iter([each for mac, each in there.items() if mac not in named])
     for each in asked.interfaces:
