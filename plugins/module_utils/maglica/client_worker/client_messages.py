@@ -9,7 +9,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ..model.errors import MessageInvalid, RequestCancelled, RequestUnknown
+from ..model.errors import (
+    EntryUnreadable,
+    MaglicaError,
+    MessageInvalid,
+    RequestCancelled,
+    RequestUnknown,
+)
 from ..model.moment import Moment
 from ..model.plain import plain
 from ..model.request import Failure, HostStatus, Request, State
@@ -49,14 +55,16 @@ def submit(context: Context, call: Call) -> Message:
 
 
 def status(context: Context, call: Call) -> Message:
-    """Show requests, and of those that are unknown that they are."""
+    """Show requests, and of those that are unknown or can't be read that they are."""
     answer = short_answer(call.features)
     for request_id in dict.fromkeys(call.body["ids"]):
         answer.more = answer.is_full()
         if answer.more:
             break
-        request = context.requests.get(request_id)
-        there = answer.add(request) if request else answer.refuse(request_id, _unknown(request_id))
+        found = _found(context, request_id)
+        there = (
+            answer.add(found) if isinstance(found, Request) else answer.refuse(request_id, found)
+        )
         if not there:
             break
     return answer.message()
@@ -128,9 +136,9 @@ def wait(context: Context, call: Call) -> Message | None:
         answer.more = answer.is_full()
         if answer.more:
             break
-        request = context.requests.get(request_id)
-        if request is None:
-            if not answer.refuse(request_id, _unknown(request_id)):
+        request = _found(context, request_id)
+        if not isinstance(request, Request):
+            if not answer.refuse(request_id, request):
                 break
             continue
         # Two ids may stand for one request, which is news if it is so to one of them.
@@ -159,11 +167,11 @@ def cancel(context: Context, call: Call) -> Message:
     """Cancel requests; show as many of them as fit."""
     answer = Answer(call.features)
     for request_id in dict.fromkeys(call.body["ids"]):
-        request = context.requests.get(request_id)
-        if request is None:
-            answer.refuse(request_id, _unknown(request_id))
-        else:
+        request = _found(context, request_id)
+        if isinstance(request, Request):
             answer.add(_cancel(context, call.name, request))
+        else:
+            answer.refuse(request_id, request)
     return answer.message()
 
 
@@ -201,14 +209,19 @@ def _shown(answer: Answer, requests: Iterable[Request]) -> Message:
 
 
 def _known(context: Context, request_id: str) -> Request:
-    request = context.requests.get(request_id)
-    if request is None:
-        raise _unknown(request_id)
-    return request
+    found = _found(context, request_id)
+    if not isinstance(found, Request):
+        raise found
+    return found
 
 
-def _unknown(request_id: str) -> RequestUnknown:
-    return RequestUnknown(f"no request {request_id} is known")
+def _found(context: Context, request_id: str) -> Request | MaglicaError:
+    """Return a request, or why there is none to be shown."""
+    try:
+        request = context.requests.get(request_id)
+    except EntryUnreadable as error:
+        return error
+    return request or RequestUnknown(f"no request {request_id} is known")
 
 
 def hosts(context: Context, call: Call) -> Message:
@@ -236,7 +249,8 @@ def _of_itself(context: Context, known: frozenset[str]) -> dict[str, Any]:
     if features.WORKERS not in known:
         return {}
     of_hosts = (*context.hosts.workers.conflicts(), *context.hosts.expected.complaints())
-    problems = filter(None, (context.complaint(), *of_hosts, *context.contested.values()))
+    spoilt = context.requests.complaints()
+    problems = filter(None, (context.complaint(), *spoilt, *of_hosts, *context.contested.values()))
     shown = tuple(short(told(problem), _PROBLEM) for problem in problems)[:MAX_NAMED]
     return {"client_worker": plain(ClientWorkerStatus(version.own(), shown))}
 

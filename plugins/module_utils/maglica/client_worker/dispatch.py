@@ -8,7 +8,13 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ..model.errors import AccessDenied, JournalFailed, MaglicaError, MessageInvalid
+from ..model.errors import (
+    AccessDenied,
+    EntryUnreadable,
+    JournalFailed,
+    MaglicaError,
+    MessageInvalid,
+)
 from ..wire import features, messages
 from ..wire.frames import OLD_VERSION, Message, OtherVersion, decode
 from . import client_messages, host_messages, listing
@@ -56,10 +62,13 @@ def identify(context: Context, key: str | None) -> Caller | None:
 def dispatch(context: Context, incoming: Incoming) -> Message | None:
     """Handle a message; return the reply, or None when the handler will reply later.
 
-    What is wrong with the message becomes the reply. Raises JournalFailed only.
+    What is wrong with the message, or with the one request that it is about, becomes the reply.
+    Raises JournalFailed only.
     """
     try:
         return _handle(context, incoming)
+    except EntryUnreadable as error:
+        return error_message(error)
     except JournalFailed:
         raise
     except MaglicaError as error:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from ..model.errors import AccessDenied, MessageInvalid, RequestUnknown
+from ..model.errors import AccessDenied, EntryUnreadable, MessageInvalid, RequestUnknown
 from ..model.moment import NEVER, Moment
 from ..model.request import Request, Spec, State
 from ..model.vm import Domain, vm_uuid
@@ -105,7 +105,14 @@ def _has_told_all(context: Context, call: Call, held: Collection[str]) -> bool:
         return True
     is_told = call.body.get("journal") == context.requests.journal_id
     complete = len(held) < messages.MAX_LISTED
-    return is_told and complete and all(context.requests.get(each) for each in held)
+    return is_told and complete and all(_is_known(context, each) for each in held)
+
+
+def _is_known(context: Context, request_id: str) -> bool:
+    try:
+        return context.requests.get(request_id) is not None
+    except EntryUnreadable:
+        return True
 
 
 def ack(context: Context, call: Call) -> Message:
@@ -186,7 +193,11 @@ def _refuse_two(context: Context, host: str) -> None:
 
 def _compare(context: Context, host: str, request_id: str) -> bool:
     """Note that the host has this request under way; tell whether it must drop it."""
-    request = context.requests.get(request_id)
+    try:
+        request = context.requests.get(request_id)
+    except EntryUnreadable:
+        # Its host goes on with it: what was meant to become of it can't be told.
+        return False
     if request is None:
         # Nobody takes away what another one has said to have.
         context.strays.setdefault(request_id, host)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..model.errors import JournalFailed, MessageInvalid
+from ..model.errors import EntryUnreadable, MessageInvalid
 from ..model.moment import Moment
 from ..model.plain import plain
 from ..model.request import HostReport, Request, Spec, State
@@ -80,6 +80,8 @@ _PLAIN = frozenset(
 )
 _DETAILS = ("phase", "phases", "cancelling", "failure", "vm", "done", "total")
 BUSY_SECONDS = 2.0
+# What reading a spoilt row may raise.
+_SPOILT = (ValueError, TypeError, OverflowError, RecursionError, MessageInvalid)
 
 
 def digest(spec: Spec, parent: str | None = None, peer: str | None = None) -> str:
@@ -99,6 +101,9 @@ class Journal:
             " (SELECT revision FROM requests UNION ALL SELECT revision FROM pruned)"
         )[0][0]
         self._committed = self.revision
+        # The open requests that can't be read: what is wrong with them, by their names.
+        self.unreadable: dict[str, str] = {}
+        self._skipped: set[str] = set()
         # What hosts know it by.
         self.id: str = self._db.read("SELECT id FROM life")[0][0]
 
@@ -170,20 +175,23 @@ class Journal:
         return (rows[0][0], rows[0][1]) if rows else None
 
     def get(self, request_id: str) -> Request | None:
-        """Return the request with that id of its own, or None."""
+        """Return the request with that id of its own, or None. Raises EntryUnreadable."""
         rows = self._db.read("SELECT * FROM requests WHERE id = ?", request_id)
         return self._request(rows[0]) if rows else None
 
     def open_requests(self) -> Iterator[Request]:
-        """Yield the requests that have not ended, in the order in which they were accepted."""
+        """Yield the requests that have not ended, in the order in which they were accepted; those
+        that can't be read go to ``unreadable``.
+        """
         query = "SELECT * FROM requests WHERE state IN ('queued', 'sent', 'running') ORDER BY seq"
-        return map(self._request, self._db.read(query))
+        found = self._readable(self._db.read(query), self.unreadable)
+        return (request for _row, request in found)
 
     def ended_since(self, moment: float) -> Iterator[Request]:
         """Yield the requests that have ended after ``moment``."""
         query = "SELECT * FROM requests INDEXED BY requests_by_age WHERE updated > ? ORDER BY seq"
-        found = map(self._request, self._db.read(query, moment))
-        return (request for request in found if request.state.ended)
+        found = self._readable(self._db.read(query, moment))
+        return (request for _row, request in found if request.state.ended)
 
     def newest(
         self, states: Iterable[State], limit: int, name: str | None, before: str | None = None
@@ -201,10 +209,11 @@ class Journal:
         if before is not None:
             narrowed += " AND seq < (SELECT seq FROM requests WHERE id = ?)"
             values.append(before)
-        query = f"SELECT * FROM requests WHERE state = ?{narrowed} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - of our own words only
-        found = [self._db.rows(query, state.value, *values, limit) for state in frozenset(states)]
+        query = f"SELECT * FROM requests WHERE state = ?{narrowed} ORDER BY seq DESC"  # noqa: S608 - of our own words only
+        found = [self._db.rows(query, state.value, *values) for state in frozenset(states)]
         newest = heapq.merge(*found, key=lambda row: row["seq"], reverse=True)
-        return map(self._request, itertools.islice(newest, limit))
+        readable = (request for _row, request in self._readable(newest))
+        return itertools.islice(readable, limit)
 
     def changed_since(
         self, revision: int, states: Iterable[State], limit: int, name: str | None
@@ -218,14 +227,14 @@ class Journal:
             by, narrowed, values = "requests_by_name_and_change", " AND name = ?", [name]
         query = (
             f"SELECT * FROM requests INDEXED BY {by}"  # noqa: S608 - of our own words only
-            f" WHERE state = ? AND revision > ?{narrowed} ORDER BY revision LIMIT ?"
+            f" WHERE state = ? AND revision > ?{narrowed} ORDER BY revision"
         )
         found = [
-            self._db.rows(query, state.value, revision, *values, limit)
-            for state in frozenset(states)
+            self._db.rows(query, state.value, revision, *values) for state in frozenset(states)
         ]
         first = heapq.merge(*found, key=lambda row: row["revision"])
-        return ((row["revision"], self._request(row)) for row in itertools.islice(first, limit))
+        readable = ((row["revision"], request) for row, request in self._readable(first))
+        return itertools.islice(readable, limit)
 
     def prune(self, before: float, limit: int) -> int:
         """Forget at most ``limit`` requests that ended before ``before``; return how many."""
@@ -256,7 +265,7 @@ class Journal:
         for name, seen, text in self._db.read("SELECT name, seen, report FROM hosts"):
             try:
                 found.append((name, seen, _report(name, text)))
-            except (ValueError, MessageInvalid) as error:
+            except _SPOILT as error:
                 with about(host=name):
                     logger.warning("journal %s: host %s is unreadable: %s", self.path, name, error)
         return found
@@ -284,6 +293,22 @@ class Journal:
         state, version, updated = request.state.value, request.version, request.updated
         return state, version, updated, _json(detail), self.revision
 
+    def _readable(
+        self, rows: Iterable[sqlite3.Row], left_out: dict[str, str] | None = None
+    ) -> Iterator[tuple[sqlite3.Row, Request]]:
+        """Yield the rows with their requests; what can't be read is left out, and logged once."""
+        for row in rows:
+            try:
+                yield row, self._request(row)
+            except EntryUnreadable as error:
+                if left_out is not None:
+                    left_out[row["name"]] = str(error)
+                if row["id"] not in self._skipped:
+                    self._skipped.add(row["id"])
+                    with about(row["id"]):
+                        # Not the error, whose frames would keep the query open.
+                        logger.error("%s", str(error))
+
     def _request(self, row: sqlite3.Row) -> Request:
         values = {name: row[name] for name in row.keys() if name in _PLAIN}  # noqa: SIM118
         try:
@@ -291,8 +316,8 @@ class Journal:
             values["spec"] = json.loads(row["spec"])
             values.update(json.loads(row["detail"]))
             return records.read_request(values)
-        except (ValueError, MessageInvalid) as error:
-            raise JournalFailed(
+        except _SPOILT as error:
+            raise EntryUnreadable(
                 f"journal {self.path}: request {row['id']} is unreadable: {error}"
             ) from error
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from ..model.errors import EntryUnreadable
 from ..model.moment import Moment
 from ..model.request import Request, State
 from ..verbs import table
@@ -57,7 +58,10 @@ class OpenRequests:
         self._journal.rollback()
 
     def get(self, request_id: str) -> Request | None:
-        """Return the request that ``request_id`` stands for: its own id, or one that joined it."""
+        """Return the request that ``request_id`` stands for: its own id, or one that joined it.
+
+        Raises EntryUnreadable.
+        """
         if request_id in self.open:
             return self.open[request_id]
         found = self._journal.find(request_id)
@@ -85,7 +89,13 @@ class OpenRequests:
         return found is not None and found[1].startswith((_CLAIMED, _TOLD))
 
     def clone_named(self, name: str) -> Request | None:
-        """Return the open clone request for a vm of that name, or None."""
+        """Return the open clone request for a vm of that name, or None.
+
+        Raises EntryUnreadable where there is an open request of that name that can't be read: it
+        may make that vm.
+        """
+        if name in self._journal.unreadable:
+            raise EntryUnreadable(self._journal.unreadable[name])
         return self.open[self._clones[name]] if name in self._clones else None
 
     def about_images(self) -> list[Request]:
@@ -104,6 +114,10 @@ class OpenRequests:
         ``before``: only those that are older than the request of this id.
         """
         return self._journal.newest(states, limit, name, before)
+
+    def complaints(self) -> list[str]:
+        """Return what is wrong with open requests that can't be read."""
+        return list(self._journal.unreadable.values())
 
     @property
     def journal_id(self) -> str:

@@ -59,7 +59,7 @@ def _remains(state_dir: Path) -> dict[str, list[str]]:
     journal = Journal(state_dir)
     try:
         return {
-            "requests": [entry.id for entry in journal.open()],
+            "requests": journal.open_ids(),
             "bases": [disk.path for base in journal.bases() if base.owns for disk in base.disks],
         }
     finally:

@@ -255,6 +255,10 @@ class JournalFailed(MaglicaError):
     code = "journal_failed"
 
 
+class EntryUnreadable(JournalFailed):
+    """One request of the journal can't be read; nothing is wrong with the others."""
+
+
 class LimitExceeded(MaglicaError):
     """The owner of this key asks for more at once than one key may."""
 

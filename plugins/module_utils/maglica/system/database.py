@@ -58,6 +58,8 @@ class Database:
     def _prepare(self, migrations: Sequence[Sequence[str]]) -> None:
         with self._errors("open"):
             self._db.row_factory = sqlite3.Row
+            # What a disk has spoilt of one row is no error of all that are read with it.
+            self._db.text_factory = _text
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
@@ -150,6 +152,10 @@ class Database:
             yield
         except (OSError, sqlite3.Error) as error:
             raise JournalFailed(f"cannot {act} the journal {self.path}: {error}") from error
+
+
+def _text(read: bytes) -> str:
+    return read.decode("utf-8", "backslashreplace")
 
 
 def lock_path(path: Path) -> Path:

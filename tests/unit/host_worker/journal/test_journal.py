@@ -286,4 +286,4 @@ def test_an_unreadable_request_is_named(journal: Journal) -> None:
     with journal._db.write():
         journal._db.change("UPDATE requests SET request = '{}'")
     with pytest.raises(JournalFailed, match=f"request {request.id} is unreadable: request"):
-        journal.open()
+        journal.entry(request.id)

@@ -73,8 +73,9 @@ class Work:
         self._journal.accept([each for each in requests if each.id not in self._open])
         for request in requests:
             if request.id not in self._open:
-                entry = self._journal.entry(request.id)
+                entry = self._journal.known(request.id)
                 if entry is None:
+                    # It is there, and can't be read: its own client worker asks again.
                     continue
                 if entry.request.state.ended:
                     self._tell(entry)

@@ -203,7 +203,7 @@ class Inspector:
             for each in self.shown
             if (problem := self._known[each.uuid].problem) is not None
         )
-        return tuple(sorted((*unclear, *look.problems)))
+        return tuple(sorted((*unclear, *look.problems, *self._journal.unreadable.values())))
 
     def _images(self, domains: Sequence[DomainSummary]) -> tuple[ImageSummary, ...]:
         """Return what is recorded of the original images, also of those that run."""

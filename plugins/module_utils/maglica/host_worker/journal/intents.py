@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from ...model.errors import JournalFailed
 from ...system.database import Database
 
 CREATE = (
@@ -75,12 +76,11 @@ class Intents:
         rows = self._db.read(
             "SELECT seq, kind, data FROM intents WHERE request_id = ? ORDER BY seq", request_id
         )
-        return tuple(Intent(seq, Effect(kind), json.loads(data)) for seq, kind, data in rows)
+        return tuple(_intent(*row) for row in rows)
 
     def announced(self) -> tuple[Intent, ...]:
         """Return the intents of all requests."""
-        rows = self._db.read("SELECT seq, kind, data FROM intents")
-        return tuple(Intent(seq, Effect(kind), json.loads(data)) for seq, kind, data in rows)
+        return tuple(_intent(*row) for row in self._db.read("SELECT seq, kind, data FROM intents"))
 
     def forget(self, request_id: str, but: Collection[Effect] = ()) -> None:
         """Drop a request's intents: all of them are undone, or the request is done.
@@ -96,3 +96,11 @@ class Intents:
 
     def _forget(self, request_id: str) -> None:
         self._db.change("DELETE FROM intents WHERE request_id = ?", request_id)
+
+
+def _intent(seq: int, kind: str, data: str) -> Intent:
+    # It is not left out: what it names is protected by it, and is to be undone.
+    try:
+        return Intent(seq, Effect(kind), json.loads(data))
+    except (ValueError, TypeError) as error:
+        raise JournalFailed(f"the journal's intent {seq} is unreadable: {error}") from error

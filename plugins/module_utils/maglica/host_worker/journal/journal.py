@@ -36,6 +36,7 @@ class Journal(requests.RequestRecords, bases.Bases):
         migrations: Sequence[Sequence[str]] = MIGRATIONS,
     ) -> None:
         self._db = Database(Path(state_dir) / FILE_NAME, migrations, patience)
+        self.unreadable, self._named = {}, set()
         self.looks = looks.Looks(self._db)
 
     def close(self) -> None:

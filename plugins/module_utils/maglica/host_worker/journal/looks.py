@@ -63,11 +63,13 @@ class Looks:
             )
 
     def all(self) -> tuple[Look, ...]:
-        """Return what is known, sorted by the names of the images."""
+        """Return what is known, sorted by the names of the images. One that can't be read is none:
+        its image is looked at again.
+        """
         rows = self._db.read(
             "SELECT image_uuid, image, version, inspection, made, answer FROM looks ORDER BY image"
         )
-        return tuple(_look(*row) for row in rows)
+        return tuple(look for look in (_look(*row) for row in rows) if look is not None)
 
     def at(self, image_uuid: str) -> Look | None:
         """Return what is known of one image."""
@@ -79,8 +81,11 @@ class Looks:
             return self._db.change("DELETE FROM looks WHERE image = ?", image)
 
 
-def _look(*row: Any) -> Look:
+def _look(*row: Any) -> Look | None:
     *known, answer = row
-    said = json.loads(answer)
-    said["seen"] = None if said["seen"] is None else Seen.from_json(said["seen"])
-    return Look(*known, **said)
+    try:
+        said = json.loads(answer)
+        said["seen"] = None if said["seen"] is None else Seen.from_json(said["seen"])
+        return Look(*known, **said)
+    except (ValueError, TypeError, KeyError):
+        return None

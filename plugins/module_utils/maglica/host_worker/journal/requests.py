@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...model.errors import JournalFailed, MessageInvalid
+from ...model.errors import EntryUnreadable, MessageInvalid
 from ...model.moment import Moment
 from ...model.plain import plain
 from ...model.request import Failure, Phase, Request, State
 from ...model.vm import Domain
+from ...system.log_fields import about
 from ...wire import records
 from .intents import Intents
 
@@ -55,7 +57,13 @@ class Entry:
 
 
 class RequestRecords(Intents):
-    """The part of the journal about requests, whose ends depend on what they have announced."""
+    """The part of the journal about requests, whose ends depend on what they have announced.
+
+    ``unreadable`` is what can't be read of those that have not ended, by their ids.
+    """
+
+    unreadable: dict[str, str]
+    _named: set[str]
 
     def accept(self, requests: Iterable[Request]) -> None:
         """Take in requests, all in one commit; those that are known already stay as they are."""
@@ -69,16 +77,30 @@ class RequestRecords(Intents):
                 )
 
     def entry(self, request_id: str) -> Entry | None:
-        """Return what is known of one request, or None."""
-        return next(iter(self._entries("id = ?", request_id)), None)
+        """Return what is known of one request, or None. Raises EntryUnreadable."""
+        rows = self._rows("id = ?", request_id)
+        return self._entry(*rows[0]) if rows else None
+
+    def known(self, request_id: str) -> Entry | None:
+        """Return what can be read of one request; what can't is logged."""
+        return next(iter(self._readable(self._rows("id = ?", request_id))), None)
 
     def open(self) -> tuple[Entry, ...]:
-        """Return the requests that have not ended, the oldest first."""
-        return self._entries("open = 1")
+        """Return the requests that have not ended, the oldest first, without those that are
+        ``unreadable`` then.
+        """
+        self.unreadable.clear()
+        return self._readable(self._rows("open = 1"), self.unreadable)
+
+    def open_ids(self) -> list[str]:
+        """Return the ids of all requests that have not ended, the oldest first."""
+        return [row["id"] for row in self._rows("open = 1")]
 
     def unreported(self) -> tuple[Entry, ...]:
-        """Return the requests that have ended and whose result must still be told."""
-        return self._entries("open = 0 AND reported = 0")
+        """Return the requests that have ended and whose result must still be told; what of them
+        can't be read is logged.
+        """
+        return self._readable(self._rows("open = 0 AND reported = 0"))
 
     def cancel(self, request_id: str) -> None:
         """Let an open request end as cancelled as soon as it is undone."""
@@ -148,8 +170,8 @@ class RequestRecords(Intents):
         with self._db.write():
             self._db.change("INSERT OR REPLACE INTO told_to VALUES (0, ?)", client_worker_journal)
             self._db.change(
-                "UPDATE requests SET reported = 0"
-                " WHERE open = 0 AND json_extract(request, '$.who') != ?",
+                "UPDATE requests SET reported = 0 WHERE open = 0 AND "  # noqa: S608 - own words
+                f"{_read('$.who')} != ?",
                 own,
             )
         return True
@@ -161,28 +183,42 @@ class RequestRecords(Intents):
         """
         with self._db.write():
             return self._db.change(
-                "DELETE FROM requests WHERE open = 0 AND reported = 1"
-                " AND json_extract(request, '$.updated') < ?",
+                "DELETE FROM requests WHERE open = 0 AND reported = 1"  # noqa: S608
+                f" AND {_read('$.updated')} < ?",
                 Moment(before).iso,
             )
 
-    def _entries(self, where: str, *values: Any) -> tuple[Entry, ...]:
-        rows = self._db.read(
+    def _rows(self, where: str, *values: Any) -> list[sqlite3.Row]:
+        return self._db.read(
             "SELECT id, request, attempts, ending, reported FROM requests"  # noqa: S608
             f" WHERE {where} ORDER BY seq",
             *values,
         )
-        return tuple(
-            Entry(self._request(each, text), attempts, ending and State(ending), bool(reported))
-            for each, text, attempts, ending, reported in rows
-        )
 
-    def _request(self, request_id: str, text: str) -> Request:
+    def _readable(
+        self, rows: Iterable[sqlite3.Row], left_out: dict[str, str] | None = None
+    ) -> tuple[Entry, ...]:
+        """Return the entries of these rows; what can't be read is left out, and logged once."""
+        found = []
+        for row in rows:
+            try:
+                found.append(self._entry(*row))
+            except EntryUnreadable as error:
+                if left_out is not None:
+                    left_out[row["id"]] = str(error)
+                if row["id"] not in self._named:
+                    self._named.add(row["id"])
+                    with about(row["id"]):
+                        _log.error("%s", error)
+        return tuple(found)
+
+    def _entry(self, each: str, text: str, attempts: int, ending: str, reported: int) -> Entry:
         try:
-            return records.read_request(json.loads(text))
-        except (ValueError, MessageInvalid) as error:
-            raise JournalFailed(
-                f"journal {self._db.path}: request {request_id} is unreadable: {error}"
+            request = records.read_request(json.loads(text))
+            return Entry(request, attempts, State(ending) if ending else None, bool(reported))
+        except (ValueError, TypeError, RecursionError, MessageInvalid) as error:
+            raise EntryUnreadable(
+                f"journal {self._db.path}: request {each} is unreadable: {error}"
             ) from error
 
     def _doom(self, request_ids: Iterable[str], state: State, failure: Failure | None) -> None:
@@ -208,6 +244,11 @@ class RequestRecords(Intents):
             not request.state.ended,
             request_id,
         )
+
+
+def _read(path: str) -> str:
+    """Return what is at ``path`` of a request, in SQL: nothing, if that can't be read."""
+    return f"CASE WHEN json_valid(request) THEN json_extract(request, '{path}') END"
 
 
 def _tellable(vm: Domain | None) -> Domain | None:
