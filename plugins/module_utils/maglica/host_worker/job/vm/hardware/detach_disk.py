@@ -32,7 +32,8 @@ def detach_disk(request: Request, context: JobContext) -> Domain:
             raise NotOwn("it was made with the vm, and goes with it alone")
         volume = made.disks.get(spec.disk) or made.kept.get(spec.disk)
         if volume is not None:
-            if made.protected and not spec.keep:
+            is_going = any(context.journal.intents(request.id))
+            if made.protected and not spec.keep and not is_going:
                 raise VmProtected.of(f"remove disk {spec.disk} of", spec.name, context.host)
             own = OwnFiles((volume,))
             disks.need_own(volume, domain)
