@@ -40,6 +40,7 @@ __all__ = [
 VIR_FROM_RPC = 7
 VIR_ERR_NO_SUPPORT = 3
 VIR_ERR_NO_DOMAIN = 42
+VIR_CONNECT_LIST_STORAGE_POOLS_INACTIVE = 1
 VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE = 2
 VIR_CONNECT_LIST_STORAGE_POOLS_DIR = 64
 VIR_CONNECT_LIST_STORAGE_POOLS_FS = 128
@@ -175,7 +176,8 @@ class Connection:
 
     def listAllStoragePools(self, flags: int = 0) -> list[Pool]:  # noqa: N802
         self.called("listAllStoragePools")
-        return [pool for pool in self.pools if pool.active or not flags]
+        wanted = {0: (True, False), 1: (False,), 2: (True,)}[flags]
+        return [pool for pool in self.pools if pool.active in wanted]
 
     def storagePoolLookupByName(self, name: str) -> Pool:  # noqa: N802
         for pool in self.pools:

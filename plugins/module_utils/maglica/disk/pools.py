@@ -68,13 +68,15 @@ def kind_of(pool: Any) -> type[Pool]:
     return KINDS.get(definition(pool).get("type", ""), FilePool)
 
 
-def folders(connection: Any) -> dict[str, str]:
-    """Return the folders of all pools whose volumes can be seen in one, by their names.
+def folders(connection: Any, inactive: bool = False) -> dict[str, str]:
+    """Return the folders of all pools whose volumes can be seen in one, by their names; or only of
+    those that are ``inactive``, so that what lies there may not be seen now.
 
     Raises libvirt's own error.
     """
+    flags = need("libvirt").VIR_CONNECT_LIST_STORAGE_POOLS_INACTIVE if inactive else 0
     found = {}
-    for name, root in _definitions(connection, 0):
+    for name, root in _definitions(connection, flags):
         folder = root.findtext("target/path")
         if folder and root.get("type") in _FOLDERS:
             found[name] = folder

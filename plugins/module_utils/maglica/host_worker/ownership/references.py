@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from ..._deps import need
 from ...disk import chain, files, named_paths, pools
 from ...domain import definition
 from ...libvirtd import local
-from ...model.errors import ImageUnsupported, StorageFailed
+from ...model.errors import ImageUnsupported, NotOwn, StorageFailed
 from ..journal.intents import Effect
 from ..journal.journal import Journal
 
@@ -52,9 +52,15 @@ class Reference:
 
 
 class References:
-    """All references on this host. ``bases`` are the ids of bases that vms say they need."""
+    """All references on this host. ``bases`` are the ids of bases that vms say they need.
 
-    def __init__(self, found: Iterable[Reference], bases: Iterable[str]) -> None:
+    ``unseen`` are files of domains that are not there now: what these build upon is not known.
+    """
+
+    def __init__(
+        self, found: Iterable[Reference], bases: Iterable[str], unseen: Sequence[Reference] = ()
+    ) -> None:
+        self.unseen = unseen
         self._to: dict[Hashable, list[Reference]] = defaultdict(list)
         for reference in found:
             for key in _keys(reference.path):
@@ -106,6 +112,18 @@ class References:
                     found.add(reference.by)
         return sorted(found)
 
+    def check_seen(self, uuid: str) -> None:
+        """Raise NotOwn where a domain may need any file: what one of its own builds upon can't be
+        seen. Not counted is the domain ``uuid``.
+        """
+        for each in self.unseen:
+            if each.uuid != uuid:
+                raise NotOwn(
+                    f"{each.by} has {each.path}, which is not there now, so that it can't be told"
+                    " whether it builds upon this: start that file's storage pool, or remove the"
+                    " vm, first"
+                )
+
 
 def _keys(path: str) -> tuple[Hashable, ...]:
     """Return by what a file is known: its path, and what it has behind any other mount and link."""
@@ -126,6 +144,7 @@ def find(context: OwnerContext, beside: Iterable[str] = ()) -> References:
     connection = context.connect()
     try:
         folders = pools.folders(connection)
+        away = pools.folders(connection, inactive=True)
         domains = list(filter(None, map(_described, connection.listAllDomains(0))))
     except libvirt.libvirtError as error:
         failure = local.kind_of(error, StorageFailed)
@@ -151,7 +170,14 @@ def find(context: OwnerContext, beside: Iterable[str] = ()) -> References:
         if not base.owns
         for disk in base.disks
     )
-    return References(found, (domain.base for domain in domains if domain.base is not None))
+    known_bases = {base.id for base in context.journal.bases()}
+    unseen = [
+        Reference(path, f"the domain {domain.name}", domain.uuid)
+        for domain in domains
+        for path in domain.unseen(known_bases, folders, tuple(away.values()))
+    ]
+    named = (domain.base for domain in domains if domain.base is not None)
+    return References(found, named, unseen)
 
 
 def backings(paths: Iterable[str]) -> Iterator[Reference]:
@@ -177,7 +203,7 @@ class _Domain:
     """A domain's definitions: the one it has, that of its next start, and ``saved``, those of its
     snapshots and its saved state.
 
-    ``base`` is the id of the base that a vm of Maglica's says it builds upon.
+    ``base`` is the id of the base that a vm of Maglica's says it builds upon, with its ``volumes``.
     """
 
     name: str
@@ -185,6 +211,22 @@ class _Domain:
     xmls: tuple[str, ...]
     saved: tuple[str, ...]
     base: str | None
+    volumes: tuple[str, ...] = ()
+
+    def unseen(
+        self, bases: Collection[str], folders: dict[str, str], away: Collection[str]
+    ) -> Iterator[str]:
+        """Yield those of its files that are not there, by which something may be needed that
+        nothing else shows: of a vm whose base is none of ``bases``, or in a folder that is
+        ``away``. What builds upon one of ``bases`` is known to need that.
+        """
+        if self.base in bases:
+            return
+        lost = self.volumes if self.base is not None else ()
+        hidden = (each.path for each in self.references(folders) if _is_below(each.path, away))
+        for path in sorted({*lost, *hidden}):
+            if not os.path.lexists(path):
+                yield path
 
     def references(self, folders: dict[str, str]) -> Iterator[Reference]:
         for xmls, is_saved in ((self.xmls, False), (self.saved, True)):
@@ -214,7 +256,13 @@ def _described(domain: Any) -> _Domain | None:
         made = definition.describe(inactive).made
     except ImageUnsupported:
         made = None
-    return _Domain(name, uuid, tuple(xmls), tuple(saved), made.base if made else None)
+    base = made.base if made else None
+    volumes = tuple(volume.path for volume in made.volumes) if made else ()
+    return _Domain(name, uuid, tuple(xmls), tuple(saved), base, volumes)
+
+
+def _is_below(path: str, folders: Iterable[str]) -> bool:
+    return any(path.startswith(os.path.realpath(each).rstrip("/") + "/") for each in folders)
 
 
 def _snapshots(domain: Any) -> list[Any]:

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from maglica.domain.metadata import VM_NAMESPACE
 from maglica.host_worker.job.image import remove_image, unused_bases
 from maglica.host_worker.ownership import own_files
 from maglica.host_worker.ownership.own_files import OwnFiles
-from maglica.model.request import State
+from maglica.model.request import State, new_request_id
+from maglica.model.vm import vm_uuid
 from support.fake_host import DEFINITION, DISK, Killed
 from support.fake_import import Imports, kill
 from support.fake_libvirt import Domain
@@ -142,3 +145,50 @@ def test_a_removal_that_dies_between_two_files_goes_on(
     assert (own.exists(), kept.exists()) == (False, True)
     assert image.run(request).state is State.DONE
     assert image.host.volumes() == []
+
+
+def _vm(image: Imports, path: Path, base: str = "") -> None:
+    """Define a vm with a disk, and where it has a ``base`` the metadata of one of Maglica's."""
+    disks = DISK.format(format="qcow2", path=path, target="vda")
+    xml = DEFINITION.format(name="vm0", firmware="", nvram="", disks=disks)
+    if base:
+        request = new_request_id()
+        volume = f'target="vda" pool="{path.parent.name}" name="{path.name}" path="{path}"'
+        metadata = (
+            f'<uuid>{vm_uuid(request)}</uuid><metadata><m:vm xmlns:m="{VM_NAMESPACE}"'
+            f' request="{request}" image="gone" base="{base}"><m:volume {volume}/></m:vm>'
+            "</metadata>"
+        )
+        xml = xml.replace("</name>", f"</name>{metadata}")
+    image.host.connection.defineXML(xml)
+
+
+@pytest.mark.parametrize("how", ["its pool is not active", "its pool is not mounted"])
+def test_one_that_a_vm_may_need_whose_disk_can_not_be_seen_stays(image: Imports, how: str) -> None:
+    """With the journal lost, only the vm's disk would show what it builds upon."""
+    pool = image.host.connection.add_pool("away", image.host.folder / "away")
+    disk = pool.path / "vm0.vda.qcow2"
+    pool.active = how == "its pool is not mounted"
+    _vm(image, disk, "0a1b2c3d" if pool.active else "")
+    failed = image.run(image.removal())
+    assert failed.failure is not None and failed.failure.code == "not_own"
+    assert "the domain vm0 has" in failed.failure.text
+    assert str(disk) in failed.failure.text
+    assert all(path.exists() for path in image.files())
+    assert image.host.context.journal.intents(failed.id) == ()
+    # As soon as it can be seen that it builds upon something else, nothing is in the way.
+    disk.write_bytes(b"x" * 4096)
+    done = image.run(image.removal())
+    assert done.state is State.DONE, done.failure
+
+
+def test_an_old_version_that_a_vm_may_need_stays(image: Imports) -> None:
+    old, _own = image.files()
+    pool = image.host.connection.add_pool("away", image.host.folder / "away")
+    pool.active = False
+    _vm(image, pool.path / "vm0.vda.qcow2")
+    assert image.run(image.asked(b"b")).state is State.DONE
+    assert old.exists()
+    image.host.connection.domains = [image.domain()]
+    assert image.run(image.asked(b"c")).state is State.DONE
+    assert not old.exists()

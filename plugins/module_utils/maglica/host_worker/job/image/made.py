@@ -192,6 +192,7 @@ def _tidy(image: MadeImage, context: JobContext) -> None:
         return
     own_files.check_image_names(image.record, image.uuid)
     known = references.find(context)
+    known.check_seen(image.uuid)
     needed = frozenset(
         os.path.realpath(disk.path) for base in context.journal.bases() for disk in base.disks
     )

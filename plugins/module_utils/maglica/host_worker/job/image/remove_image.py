@@ -91,9 +91,11 @@ def _unneeded(image: MadeImage, context: JobContext) -> OwnFiles:
     own = own_files.of_image(image.record)
     left = context.journal.bases(image.uuid)
     paths = [*own.all_paths, *(disk.path for base in left for disk in base.disks)]
-    users = references.find(context).users(paths, image.uuid)
+    known = references.find(context)
+    users = known.users(paths, image.uuid)
     if users:
         raise NotOwn(f"it is needed by {some(users)}: remove what needs it first")
+    known.check_seen(image.uuid)
     if left:
         raise NotOwn(f"its base {left[0].id} is in use")
     own_files.check(own, context, image.uuid)
