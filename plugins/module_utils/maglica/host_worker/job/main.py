@@ -132,8 +132,6 @@ def _prepare(entry: Entry, context: JobContext) -> bool:
         interrupted = table.of(entry.request).interrupted
         if announced and interrupted is Interrupted.FINISHED:
             return True
-        if not announced and _IS_MADE.get(entry.request.kind, _never)(entry.request, context):
-            return True
         if entry.ending is not None:
             with context.phase(entry.id, "undo"):
                 undo.undo(entry.id, context)
@@ -170,14 +168,6 @@ _KEPT: dict[str, Callable[[Request, JobContext], Collection[Effect]]] = {
     "clone": _of_clone,
     "add_image": add_image.goes_on_with,
 }
-
-
-def _never(_request: Request, _context: JobContext) -> bool:
-    return False
-
-
-# Whether all is made that a request has forgotten its intents of, by the verb.
-_IS_MADE: dict[str, Callable[[Request, JobContext], bool]] = {"add_image": add_image.is_made}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

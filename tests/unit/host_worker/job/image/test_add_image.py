@@ -16,6 +16,7 @@ from maglica.host_worker import channel
 from maglica.host_worker.job import main
 from maglica.host_worker.job.image import add_image, arrival, base, made, unused_bases
 from maglica.host_worker.job.vm import clone
+from maglica.host_worker.journal.journal import Journal
 from maglica.model.errors import GuestUnreadable, NotOwn, StorageFailed
 from maglica.model.request import Request, State
 from maglica.system import local_file, locks
@@ -63,6 +64,23 @@ def test_the_old_version_stays_as_long_as_the_new_one_may_be_undone(
     assert imports.cancelled(request).state is State.CANCELLED
     assert imports.domain().xml == before
     assert all(path.exists() for path in files)
+
+
+def test_one_that_is_run_again_takes_no_newer_version_s_place(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has made was replaced between its job's death at the very end and the next one."""
+    first, second = imports.asked(b"a"), imports.asked(b"b")
+    with monkeypatch.context() as planted:
+        planted.setattr(Journal, "end", lambda *_asked, **_more: kill())
+        imports.killed(first)
+    assert imports.run(second).state is State.DONE
+    files = imports.files()
+    assert imports.run(first).state is State.DONE
+    assert imports.record().newest.request == second.id
+    assert all(path.exists() for path in imports.files()[-2:])
+    assert imports.files()[-2:] == files[-2:]
+    assert imports.host.context.journal.announced() == ()
 
 
 def defined(imports: Imports, monkeypatch: pytest.MonkeyPatch, mark: bytes = b"a") -> Request:

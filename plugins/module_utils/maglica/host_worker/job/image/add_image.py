@@ -75,22 +75,20 @@ def add_image(request: Request, context: JobContext) -> None:
 
 def goes_on_with(request: Request, context: JobContext) -> Collection[Effect]:
     """Return of which effects an interrupted try's next one makes use, so that they stay."""
-    found = _of_request(request, context)
-    return _BEFORE if found is None else _FROM_THEN_ON
+    return _FROM_THEN_ON if _has_version_of(request, context) else _BEFORE
 
 
-def is_made(request: Request, context: JobContext) -> bool:
-    """Tell whether the image has the version that the request brings."""
-    return _of_request(request, context) is not None
+def _has_version_of(request: Request, context: JobContext) -> bool:
+    """Tell whether the image has the version that this request brings.
 
-
-def _of_request(request: Request, context: JobContext) -> MadeImage | None:
-    """Return the image, if it has the version that this request brings as its newest."""
+    Another request may have brought a newer one since: made anew, this one would take its place.
+    """
     try:
         found = made.find(request.name, context)
     except (ImageUnsupported, NameTaken):
-        return None
-    return found if found and found.record.newest.request == request.id else None
+        return False
+    versions = found.record.versions if found else ()
+    return any(version.what.request == request.id for version in versions)
 
 
 class _New:
@@ -104,14 +102,15 @@ class _New:
         self._origin = spec.origin
 
     def add(self) -> None:
-        if _of_request(self._request, self._context) is not None:
+        if _has_version_of(self._request, self._context):
             # An earlier run has made it, whose phases are forgotten.
             self._context.measured(self._request.id, "define", 0.0)
         elif not self._make():
             return
         self._prepare()
-        # From here on it can't be undone, for what it has replaced goes.
-        self._context.journal.forget(self._request.id)
+        # Before what it has replaced goes, without which it can't be undone. In one step with its
+        # end: a request that had only forgotten what it made would make it once more.
+        self._context.done(self._request)
         made.tidy(self._context)
 
     def _make(self) -> bool:
