@@ -7,15 +7,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from maglica.guest import prepare as module
+from maglica.guest.appliance import appliance
 from maglica.guest.appliance.appliance import Drive
+from maglica.guest.appliance.watch import Watch
 from maglica.guest.cloud_init.facts import SeedFacts
 from maglica.guest.facts import Mount, Seen
-from maglica.guest.filesystem import Kind
+from maglica.guest.filesystem import Kind, NoVerdict
 from maglica.guest.inspect import OperatingSystem
 from maglica.guest.prepare import Prepared, prepare_base
+from maglica.model.errors import GuestUnreadable, GuestUnsupported, MaglicaError, StorageFailed
 from maglica.model.request import Customize
 from support.fake_filesystem import FakeFilesystem
 
@@ -53,6 +58,7 @@ class World:
     disk: FakeFilesystem
     system: OperatingSystem = SYSTEM
     launches: int = 0
+    unread: StorageFailed | None = None
 
     def look(self, asked: Customize | None) -> Prepared:
         return prepare_base([Drive("a", "qcow2")], asked, use_kvm=False)
@@ -61,6 +67,7 @@ class World:
 class FakeAppliance:
     def __init__(self, world: World) -> None:
         self._world = world
+        self.unread = world.unread
 
     def within(self, _seconds: float) -> nullcontext[None]:
         return nullcontext()
@@ -80,7 +87,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         made.launches += 1
         yield FakeAppliance(made)
 
-    monkeypatch.setattr(module, "launched", launched)
+    monkeypatch.setattr(appliance, "launched", launched)
     monkeypatch.setattr(module, "find_system", lambda _appliance: made.system)
     return made
 
@@ -166,3 +173,45 @@ def test_what_the_layout_is_called(world: World, device: str, kind: str, expecte
 def test_what_is_known_survives_json(world: World) -> None:
     for seen in (world.look(None).seen, Seen(offline="x")):
         assert Seen.from_json(seen.to_json()) == seen
+
+
+@pytest.mark.parametrize("found", ["something", "nothing"])
+def test_what_was_found_where_a_disk_could_not_be_read_is_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, found: str
+) -> None:
+    """libguestfs takes a file that it can't read for one that is not there, here and there."""
+    world.unread = StorageFailed("a can't be read: Input/output error")
+
+    def refused(_appliance: object) -> OperatingSystem:
+        raise GuestUnsupported("it has 2 operating systems")
+
+    if found == "nothing":
+        monkeypatch.setattr(module, "find_system", refused)
+    with pytest.raises(StorageFailed, match="a can't be read: Input/output error"):
+        world.look(Customize.AUTO)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("read: Input/output error", NoVerdict),
+        ("mount: special device /dev/sda1 does not exist.", NoVerdict),
+        ("mount_options: /dev/sda1: No such file or directory", NoVerdict),
+        ("mount: wrong fs type, bad option, bad superblock", GuestUnreadable),
+    ],
+)
+def test_an_error_that_may_pass_is_no_verdict(said: str, kind: type[MaglicaError]) -> None:
+    handle = SimpleNamespace(is_ready=lambda: 1)
+    here = appliance.Appliance(handle, 0, Watch([], Path("/")))
+    with pytest.raises(MaglicaError, match="cannot mount it: ") as raised, here.asking("mount it"):
+        raise RuntimeError(said)
+    assert type(raised.value) is kind
+
+
+def test_qemu_tells_of_reads_that_fail() -> None:
+    watch = Watch(["/pool/a", "/pool/b"], Path("/"))
+    for device in ("hd1", "hd0"):
+        failed = {"operation": "read", "device": device, "reason": "Input/output error"}
+        watch._failed(failed)
+    assert str(watch.unread) == "/pool/b can't be read: Input/output error"
+    assert watch.failure is None

@@ -24,11 +24,12 @@ Owner = tuple[int, int]
 ROOT: Owner = (0, 0)
 
 
-class ApplianceDied(GuestUnreadable):
-    """The appliance for the guest's disks did not start, ended, or was ended for taking too long.
+class NoVerdict(GuestUnreadable):
+    """What the guest's disks did not let be done now: the next appliance may do it."""
 
-    That is no verdict on the guest: the next appliance may do it.
-    """
+
+class ApplianceDied(NoVerdict):
+    """The appliance for the guest's disks did not start, ended, or was ended for being slow."""
 
 
 class Kind(enum.Enum):

@@ -14,7 +14,7 @@ from ..model.request import Customize
 from ..model.text import told
 from . import growth, inspect, os_release
 from .accounts import SHADOW
-from .appliance.appliance import Appliance, Drive, launched
+from .appliance.appliance import Appliance, Drive, launched_to_read
 from .areas.plan import located, new_fill, usable
 from .areas.writes import Piece, confirmed, hits
 from .base_plan import clean, lay_out
@@ -71,9 +71,9 @@ def prepare_base(
     None: only look. Offline, files that clones write are laid out as areas where the guest's disks
     allow that; ``placed`` finds these. Mounting for writing replays the journals of file systems
     that were not unmounted cleanly. Raises GuestUnreadable or GuestUnsupported for a guest of which
-    nothing can be told, but for ApplianceDied; NoRoom or StorageFailed.
+    nothing can be told, NoVerdict where that may be otherwise the next time, NoRoom, StorageFailed.
     """
-    with launched(drives, use_kvm) as appliance:
+    with launched_to_read(drives, use_kvm) as appliance:
         alive()
         with appliance.within(PREPARE_SECONDS):
             system = find_system(appliance)

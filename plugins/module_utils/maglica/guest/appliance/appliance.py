@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from ..._deps import need
-from ...model.errors import GuestUnreadable, GuestUnsupported, MaglicaError
+from ...model.errors import GuestUnreadable, GuestUnsupported, MaglicaError, StorageFailed
 from ...system import log_fields
 from ...system.programs import address_space
 from ..facts import Mount
-from ..filesystem import ROOT, ApplianceDied, Kind, Owner, few
+from ..filesystem import ROOT, ApplianceDied, Kind, NoVerdict, Owner, few
 from .watch import Watch, watching
 
 # What was written may be as much as a guest's journal, on a slow disk.
@@ -39,6 +39,7 @@ _MOUNT_OPTIONS = "nodev,nosuid,noexec"
 # Files are exchanged in messages of at most 4 MiB (guestfs(3), "PROTOCOL LIMITS").
 _CHUNK = 2 * 1024 * 1024
 _PARTITION = re.compile(r"/dev/sd([a-z]+)(\d*)")
+_MAY_PASS = re.compile(r"Input/output error|No such (file|device)|does not exist")
 _GONE = ("No such file or directory", "Not a directory")
 _KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMLINK}
 
@@ -66,6 +67,11 @@ class Appliance:
         """The write to a disk that failed and ended the appliance, if one did."""
         return self._watch.failure
 
+    @property
+    def unread(self) -> StorageFailed | None:
+        """The first read of a disk that failed; all are known when the appliance has stopped."""
+        return self._watch.unread
+
     @contextmanager
     def mounted(self, mounts: Sequence[Mount], seconds: float) -> Iterator[GuestfsFilesystem]:
         """Mount a guest's file systems for the block.
@@ -88,7 +94,8 @@ class Appliance:
 
     @contextmanager
     def asking(self, act: str) -> Iterator[None]:
-        """Turn libguestfs's errors into GuestUnreadable ("cannot ACT"), or ApplianceDied.
+        """Turn libguestfs's errors into GuestUnreadable ("cannot ACT"), or ApplianceDied; NoVerdict
+        where the disk could not be read, or its device was not there.
 
         A name that its binding can't take or hand over is GuestUnsupported.
         """
@@ -101,7 +108,8 @@ class Appliance:
         except RuntimeError as error:
             if not self.is_alive():
                 raise ApplianceDied(f"cannot {act}: the appliance ended: {error}") from error
-            raise GuestUnreadable(f"cannot {act}: {error}") from error
+            kind = NoVerdict if _MAY_PASS.search(str(error)) else GuestUnreadable
+            raise kind(f"cannot {act}: {error}") from error
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
@@ -154,6 +162,25 @@ def launched(drives: Sequence[Drive], use_kvm: bool) -> Iterator[Appliance]:
             if watch.failure in (None, error):
                 raise
             raise watch.failure from error
+
+
+@contextmanager
+def launched_to_read(drives: Sequence[Drive], use_kvm: bool) -> Iterator[Appliance]:
+    """Start an appliance as ``launched`` does, to find out something that holds for good.
+
+    Raises StorageFailed, after the block, where a disk could not be read: nothing that was found
+    is sure then.
+    """
+    appliance = None
+    try:
+        with launched(drives, use_kvm) as appliance:
+            yield appliance
+    except (GuestUnreadable, GuestUnsupported) as error:
+        if appliance is None or appliance.unread is None:
+            raise
+        raise appliance.unread from error
+    if appliance.unread is not None:
+        raise appliance.unread
 
 
 def _launch(handle: Any, drives: Sequence[Drive], watch: Watch) -> None:

@@ -41,13 +41,15 @@ log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Watches one appliance with disks at ``paths``; ``failure`` is the write that ended it.
+    """Watches one appliance with disks at ``paths``; ``failure`` is the write that ended it,
+    ``unread`` the first read that failed.
 
     ``options`` are QEMU's, for guestfs's ``config``.
     """
 
     def __init__(self, paths: Sequence[str], folder: Path) -> None:
         self.failure: MaglicaError | None = None
+        self.unread: StorageFailed | None = None
         self._paths = paths
         self._folder = folder
         self._socket = folder / "qmp"
@@ -130,13 +132,19 @@ class Watch:
                 os.kill(pid, signal.SIGKILL)
 
     def _failed(self, data: dict[str, Any]) -> None:
-        if data["operation"] != "write" or self.failure is not None:
+        is_write = data["operation"] == "write"
+        if (self.failure if is_write else self.unread) is not None:
             return
         match = _DEVICE.fullmatch(data.get("device", ""))
         number = int(match[1]) if match else len(self._paths)
         # The appliance's own disk comes last; nobody writes to it.
         path = self._paths[number] if number < len(self._paths) else "its disk"
         reason = data.get("reason", "unknown reason")
+        if not is_write:
+            # The guest's kernel may read it once more.
+            self.unread = StorageFailed(f"{path} can't be read: {reason}")
+            log.warning("%s", self.unread)
+            return
         kind = NoRoom if data.get("nospace") else StorageFailed
         self.failure = kind(f"{path} can't be written: {reason}")
         log.warning("ending an appliance: %s", self.failure)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from maglica.disk import chain, qemu_img
-from maglica.guest.filesystem import ApplianceDied
+from maglica.guest.filesystem import ApplianceDied, NoVerdict
 from maglica.host_worker.job import main, undo
 from maglica.host_worker.job.image import look
 from maglica.host_worker.journal.intents import Effect
@@ -113,6 +113,7 @@ def test_a_released_image_is_looked_at_again_also_under_another_name(host: FakeH
     "error",
     [
         ApplianceDied("cannot mount: the appliance ended"),
+        NoVerdict("cannot mount: Input/output error"),
         NoRoom("full"),
         StorageFailed("can't be written: Input/output error"),
     ],

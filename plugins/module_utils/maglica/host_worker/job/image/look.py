@@ -24,7 +24,7 @@ from ....domain.metadata import OwnVolume
 from ....guest.appliance import accel
 from ....guest.appliance.appliance import Drive
 from ....guest.cloud_init.way import Chosen, way
-from ....guest.filesystem import ApplianceDied
+from ....guest.filesystem import NoVerdict
 from ....guest.network.families import INSPECTION
 from ....guest.prepare import Prepared, prepare_base
 from ....libvirtd import local
@@ -140,7 +140,7 @@ def inside(
     use_kvm = accel.kvm_works(context.settings.accel, context.settings.state_dir)
     try:
         made = prepare_base(drives, asked, use_kvm, context.alive)
-    except ApplianceDied:
+    except NoVerdict:
         raise
     except (GuestUnreadable, GuestUnsupported) as error:
         against = failure_of(error)
