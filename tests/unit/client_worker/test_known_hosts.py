@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from maglica.client_worker import transactions
 from maglica.client_worker.known.reservations import SETTLE_SECONDS
+from maglica.model.errors import JournalFailed
 from maglica.model.request import new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs.remove import RemoveSpec
@@ -98,3 +100,58 @@ def test_a_vm_that_is_removed_before_it_was_reported_leaves_its_name(cell: Cell)
     cell.result(remove, state="done")
     assert cell.reserved() == (0, 0.0, set())
     assert cell.clone("vm0").id != request.id
+
+
+def test_a_vm_s_name_is_held_by_its_own_request(cell: Cell) -> None:
+    """Another host may say of one of that name that it has it under way, and drop it again."""
+    for host in ("kvm0", "kvm1"):
+        cell.hello(host)
+    hosts, own = cell.context.hosts, cell.clone("vm0", host="kvm0")
+    cell.result(own, state="done", vm=vm(own))
+    other = replace(own, id=new_request_id(), host="kvm1")
+    hosts.reserve(other)
+    assert hosts.owner("vm0") == "kvm0"
+    hosts.unreserve(other)
+    assert hosts.owner("vm0") == "kvm0"
+    cell.hello("kvm0", report(image(), made(own)))
+    assert hosts.owner("vm0") == "kvm0"
+    cell.hello("kvm0", report(image()))
+    assert hosts.owner("vm0") is None
+
+
+def test_who_has_keys_is_taken_in_while_the_journal_can_not_be_read(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_asked: object) -> None:
+        raise JournalFailed("cannot read the journal: disk I/O error")
+
+    monkeypatch.setattr(cell.journal._db, "read", broken)
+    cell.engine.admit(frozenset({"kvm7"}))
+    assert cell.context.hosts.names() == ["kvm7"]
+    # A new journal waits for what it has, too.
+    assert "kvm7" in cell.context.hosts.expected
+
+
+def test_a_journal_that_could_not_note_that_it_has_learnt_goes_on_learning(cell: Cell) -> None:
+    assert cell.journal.is_learning()
+    cell.journal.begin()
+    cell.journal.learnt()
+    cell.journal.rollback()
+    assert cell.journal.is_learning()
+    cell.journal.begin()
+    cell.journal.learnt()
+    cell.journal.commit()
+    assert not cell.journal.is_learning()
+    cell.reopen()
+    assert not cell.journal.is_learning()
+
+
+@pytest.mark.parametrize("weight", [1.0, 1e-6])
+def test_a_host_that_tells_of_absurd_memory_fails_no_plan(cell: Cell, weight: float) -> None:
+    """Beyond a bound a load could not be told: an answer with it would be none for anybody."""
+    cell.context.hosts._weights = {"kvm0": weight}
+    memory = {"made": True, "disk_bytes": 0, "memory_mib": 1 << 50}
+    many = [image(name=f"vm{each}", uuid=new_request_id(), **memory) for each in range(9)]
+    cell.hello("kvm0", replace(report(image(), *many), memory_total_mib=0))
+    kind, body = cell.plan("vm-new")
+    assert (kind, [each.host for each in body["placements"]]) == ("placements", ["kvm0"])

@@ -104,8 +104,11 @@ class Journal:
         # The open requests that can't be read: what is wrong with them, by their names.
         self.unreadable: dict[str, str] = {}
         self._skipped: set[str] = set()
-        # What hosts know it by.
-        self.id: str = self._db.read("SELECT id FROM life")[0][0]
+        # What hosts know it by, and whether it is learning; since the last commit, too.
+        ((known_by, learning, copied),) = self._db.read("SELECT id, learning, copied FROM life")
+        self.id: str = known_by
+        self._copied: float | None = copied
+        self._learning = self._was_learning = bool(learning)
 
     @classmethod
     def open(cls, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> Journal:
@@ -125,11 +128,11 @@ class Journal:
     def commit(self) -> None:
         """Make everything since ``begin`` durable; on JournalFailed nothing of it is."""
         self._db.commit()
-        self._committed = self.revision
+        self._committed, self._was_learning = self.revision, self._learning
 
     def rollback(self) -> None:
         """Take back everything since ``begin``."""
-        self.revision = self._committed
+        self.revision, self._learning = self._committed, self._was_learning
         self._db.rollback()
 
     def add(self, request: Request, content: str) -> None:
@@ -272,16 +275,16 @@ class Journal:
 
     def is_learning(self) -> bool:
         """Tell whether it is new, or a copy, and no clone was placed by it yet."""
-        return bool(self._db.read("SELECT learning FROM life")[0][0])
+        return self._learning
 
     def copied(self) -> float | None:
         """Return when it was made as a copy, as long as it is learning; None if it was not."""
-        copied: float | None = self._db.read("SELECT copied FROM life")[0][0]
-        return copied if self.is_learning() else None
+        return self._copied if self._learning else None
 
     def learnt(self) -> None:
         """Note that it knows what the hosts know."""
         self._db.change("UPDATE life SET learning = 0 WHERE learning = 1")
+        self._learning = False
 
     def wipe_log(self) -> None:
         """Empty the write-ahead log if it may still hold secrets of requests that have ended."""

@@ -21,6 +21,7 @@ from ..placement.candidates import Candidate, Holdings
 from .expected import Expected, complaint
 from .host import Host
 from .news import Told, left_by, shown_by
+from .promised import Promised
 from .reports import Place, Reports
 from .workers import Workers
 
@@ -51,7 +52,7 @@ class KnownHosts:
         self._limit = limit
         self._timeout = timeout
         self._hosts: dict[str, Host] = {}
-        self._promised: dict[str, str] = {}
+        self._promised = Promised()
         self.candidates: dict[str, Candidate] = {}
         # A host that has reported for the first time: to be kept before a clone is placed on it.
         self.first_to_keep = False
@@ -88,7 +89,7 @@ class KnownHosts:
             del self._hosts[name], self.candidates[name]
             self.reports.forget(name)
             self.workers.forget(name)
-        self._promised = {vm: host for vm, host in self._promised.items() if host not in gone}
+        self._promised.forget(gone)
         return gone
 
     def recall(self, kept: Iterable[tuple[str, float, HostReport]], now: float) -> None:
@@ -139,7 +140,7 @@ class KnownHosts:
         host.holdings = Holdings.of(report)
         host.seen, host.heard, host.reported, host.alive = seen, now, now, True
         for made in host.reservations.settle(host.holdings, now):
-            self._promised.pop(made, None)
+            self._promised.free(made)
         self._renew(name)
 
     def meet(self, name: str, worker: Worker | None, address: str, now: float) -> None:
@@ -197,7 +198,7 @@ class KnownHosts:
         for host, candidate in self.candidates.items():
             if candidate.holdings is not None and name in candidate.holdings.by_name:
                 return host
-        return self._promised.get(name)
+        return self._promised.owner(name)
 
     def holders(self, uuid: str) -> list[str]:
         """Return the hosts that have a domain of that UUID, as far as their reports tell."""
@@ -225,7 +226,7 @@ class KnownHosts:
         if host is None or request.host is None or not _takes_room(request):
             return
         if table.of(request).makes_vm:
-            self._promised[request.name] = request.host
+            self._promised.hold(request, request.host)
         host.reservations.add(request, host.holdings, memory_mib)
         self._renew(request.host)
 
@@ -244,9 +245,8 @@ class KnownHosts:
         host = self._hosts.get(request.host or "")
         if host is None or request.host is None or not _takes_room(request):
             return
-        # What had nothing reserved has no name to give back: another request may have it.
-        if host.reservations.drop(request.id) and table.of(request).makes_vm:
-            self._promised.pop(request.name, None)
+        host.reservations.drop(request.id)
+        self._promised.free(request)
         self._renew(request.host)
 
     def stopped(self, name: str, uuid: str) -> None:
@@ -301,7 +301,7 @@ class KnownHosts:
         host.tell(Told(uuid, None, None, ended, now))
         # One that was made and removed before a report has shown it.
         for vm in host.reservations.gone(uuid):
-            self._promised.pop(vm, None)
+            self._promised.free(vm)
             self._renew(name)
         self._place_by_news(name)
 

@@ -95,17 +95,17 @@ class Reservations:
             if entry.ended is not None and uuid in holdings.by_uuid:
                 self.drop(entry.request.id)
 
-    def gone(self, uuid: str) -> list[str]:
-        """Free what was reserved for the vm of that UUID, which was removed; return the name of one
-        that was just made.
+    def gone(self, uuid: str) -> list[Request]:
+        """Free what was reserved for the vm of that UUID, which was removed; return the request of
+        one that was just made.
         """
         found = self._of(uuid)
         for entry in found:
             self.drop(entry.request.id)
         return _made(found)
 
-    def settle(self, holdings: Holdings, now: float) -> list[str]:
-        """Count anew against a new report; return the names of vms that it took over."""
+    def settle(self, holdings: Holdings, now: float) -> list[Request]:
+        """Count anew against a new report; return the requests whose vms it took over."""
         entries, self._entries = self._entries, {}
         self._committed_mib = self._assigned_mib = 0
         self._pools.clear()
@@ -192,5 +192,5 @@ class Reservations:
                 del self._bases[entry.base]
 
 
-def _made(entries: list[_Reservation]) -> list[str]:
-    return [entry.request.name for entry in entries if table.of(entry.request).makes_vm]
+def _made(entries: list[_Reservation]) -> list[Request]:
+    return [entry.request for entry in entries if table.of(entry.request).makes_vm]

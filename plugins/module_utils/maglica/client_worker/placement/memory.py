@@ -15,6 +15,10 @@ from ...model.memory_limit import MemoryLimit
 from ...verbs.clone import CloneSpec
 from .candidates import Candidate, Holdings
 
+# More than any host bears, and within what an answer can tell: a host may say that it has next to
+# no memory, and vms with very much.
+MAX_LOAD = 1e9
+
 
 def check_memory(candidate: Candidate, more_mib: int) -> None:
     """Raise NoRoom, with the figures, unless so much more memory may be committed on a host.
@@ -77,4 +81,5 @@ def load(candidate: Candidate, more_mib: int = 0) -> float:
     if candidate.holdings is None:
         return 0.0
     assigned = candidate.holdings.assigned_mib + candidate.reserved.assigned_mib + more_mib
-    return assigned / (max(candidate.holdings.report.memory_total_mib, 1) * candidate.weight)
+    size = max(candidate.holdings.report.memory_total_mib, 1) * candidate.weight
+    return min(assigned / size, MAX_LOAD)
