@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from maglica.client_worker.known import reports as module
@@ -17,7 +17,10 @@ from maglica.model.request import HostReport
 from maglica.model.vm import Disk, vm_uuid
 from maglica.wire import messages
 from maglica.wire.records import MAX_DOMAINS
-from support.reports import image
+from support.reports import image, report
+
+if TYPE_CHECKING:
+    from .conftest import Cell
 
 HOST = "kvm0"
 DISKS = tuple(Disk(f"vd{n}", source="/" + "s" * 200) for n in range(4))
@@ -121,3 +124,29 @@ def test_a_name_that_only_other_pythons_know_arrives_as_it_is() -> None:
     told = reports.take(HOST, messages.asked("hello", said.body))
     assert told is not None and [each.name for each in told.domains] == [name]
     assert [shown for _place, shown, _text in reports.after(FIRST, {})] == [name]
+
+
+def test_a_report_is_put_into_words_once_however_often_it_is_asked_for(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[HostReport] = []
+    real = module.fitting
+
+    def fitting(report: HostReport, room: int) -> HostReport:
+        made.append(report)
+        return real(report, room)
+
+    monkeypatch.setattr(module, "fitting", fitting)
+    many = [image(name=f"vm{each:04}", uuid=vm_uuid(str(each))) for each in range(MAX_DOMAINS - 1)]
+    for said in (report(image()), report(image(), *many), report(image())):
+        cell.hello(HOST, said)
+        made.clear()
+        for _turn in range(3):
+            # That it was heard again is no other report.
+            cell.now += 1.0
+            _kind, body = cell.ask("hosts")
+            assert body["hosts"][0].report.domains == said.domains
+            cell.hello(HOST, said)
+        assert len(made) == 1
+    cell.context.hosts.reports.forget(HOST)
+    assert cell.context.hosts.reports._texts == {}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,16 +19,15 @@ from ..model.errors import (
 )
 from ..model.moment import Moment
 from ..model.plain import plain
-from ..model.request import Failure, HostStatus, Request, State
+from ..model.request import Failure, HostReport, HostStatus, Request, State
 from ..model.text import MAX_NAMED, short, told
 from ..model.worker import ClientWorkerStatus
 from ..system import version
 from ..system.log_fields import about
 from ..wire import features, messages
-from ..wire.fitting import fitting
 from ..wire.frames import Message
 from .admission import accept, foresee
-from .state import Answer, Call, Context, size
+from .state import Answer, Call, Context
 from .waits import Tail, Wait
 
 logger = logging.getLogger(__name__)
@@ -37,8 +37,6 @@ DEFAULT_LIMIT = 100
 # asked for by itself. So no question takes long, and answers that nobody reads take little memory.
 SHOWN_AT_ONCE = 100
 ANSWER_ROOM = 64 << 10
-# What a host's status has besides its report.
-_STATUS_MARGIN = 1024
 # Characters of a problem of the client worker itself.
 _PROBLEM = 500
 
@@ -232,15 +230,13 @@ def hosts(context: Context, call: Call) -> Message:
     own = {} if "after" in call.body else _of_itself(context, call.features)
     names = [name for name in context.hosts.names() if name > call.body.get("after", "")]
     asked = names[:SHOWN_AT_ONCE]
-    told = (features.known_to(call.features, plain(_status(context, name))) for name in asked)
+    told = (features.known_to(call.features, _status(context, name)) for name in asked)
     page, more = messages.page(told, ANSWER_ROOM)
     more = more or len(asked) < len(names)
     if names and not page:
         # One host alone may have so many domains: what can be told of it is told.
-        first = _status(context, names[0])
-        report = fitting(first.report, messages.PAGE_ROOM - _STATUS_MARGIN - size(own))
-        one = features.known_to(call.features, plain(replace(first, report=report)))
-        page, more = messages.page([one])[0], len(names) > 1
+        page = [features.known_to(call.features, _status(context, names[0]))]
+        more = len(names) > 1
     return Message("hosts", {"hosts": page, "more": more, **own})
 
 
@@ -255,7 +251,8 @@ def _of_itself(context: Context, known: frozenset[str]) -> dict[str, Any]:
     return {"client_worker": plain(ClientWorkerStatus(version.own(), shown))}
 
 
-def _status(context: Context, name: str) -> HostStatus:
+def _status(context: Context, name: str) -> dict[str, Any]:
+    """Return a host's HostStatus as JSON can hold it."""
     candidate, seen = context.hosts.candidates[name], context.hosts.seen(name)
     heard = Moment(seen) if seen else None
     report, version = context.hosts.shown(name), context.hosts.workers.version(name)
@@ -266,4 +263,5 @@ def _status(context: Context, name: str) -> HostStatus:
             problem="it has no key in the access file any more: cancel the requests that are open"
             " for it, or run maglica.cloud.deploy for it again",
         )
-    return HostStatus(name, candidate.alive, heard, candidate.weight, report, version)
+    status = HostStatus(name, candidate.alive, heard, candidate.weight, HostReport(), version)
+    return {**plain(status), "report": json.loads(context.hosts.reports.text(name, report))}

@@ -16,10 +16,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...model.errors import MessageInvalid
+from ...model.plain import plain
 from ...model.reported import ReportedDomain
 from ...model.request import HostReport
 from ...wire import records
-from ...wire.fitting import MAX_DOMAIN_BYTES, domain_fitting
+from ...wire.fitting import MAX_DOMAIN_BYTES, domain_fitting, fitting
+from ...wire.messages import PAGE_ROOM
 
 # A domain's UUID and its host.
 Place = tuple[str, str]
@@ -27,6 +29,9 @@ FIRST: Place = ("", "")
 # The most bytes that are kept of a host's domains: a usual vm takes some 1.5 KiB. Of what is beyond
 # only what it surely is is kept, and no more than as much again: a host can't fill this machine.
 MAX_BYTES = records.MAX_DOMAINS * 4096
+# The most bytes of a report in an answer: what else is said of its host, and of the client worker,
+# has room beside it.
+REPORT_ROOM = PAGE_ROOM - (64 << 10)
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Reports:
     def __init__(self) -> None:
         self._told: dict[str, _Told] = {}
         self._order: list[Place] = []
+        # What clients were told last of reports, with what that was made of.
+        self._texts: dict[str, tuple[HostReport, str]] = {}
 
     def take(self, host: str, hello: Mapping[str, Any]) -> HostReport | None:
         """Take in what a hello tells; return the whole report as it is now.
@@ -77,6 +84,18 @@ class Reports:
         """Forget what a host has told."""
         self._put(host, _Told())
         del self._told[host]
+        self._texts.pop(host, None)
+
+    def text(self, host: str, report: HostReport) -> str:
+        """Return as JSON as much of a host's ``report``, as it is now, as an answer has room for.
+
+        With very many domains that takes long: it is done once a report, not with each question.
+        """
+        made_of, text = self._texts.get(host, (None, ""))
+        if made_of != report:
+            text = json.dumps(plain(fitting(report, REPORT_ROOM)), separators=(",", ":"))
+            self._texts[host] = (report, text)
+        return text
 
     def domain(self, host: str, uuid: str) -> ReportedDomain | None:
         """Return a domain as its host has told it, None if it has not."""
