@@ -75,11 +75,13 @@ def vm(host: str, tmp_path: Path) -> Iterator[Any]:
 class Terminal:
     """The console in a process, and its user's end."""
 
-    def __init__(self, host: str, uuid: str, take: bool = False) -> None:
+    def __init__(
+        self, host: str, uuid: str, take: bool = False, keys: Any = subprocess.PIPE
+    ) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-c", ATTACH, host, "echo", uuid, "take" if take else "ask"],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdin=subprocess.PIPE,
+            stdin=keys,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
@@ -147,6 +149,13 @@ def test_all_that_is_typed_before_the_end_of_the_keys_reaches_the_guest(host: st
         terminal.wait_for_guest()
         terminal.no_more_keys()
         assert terminal.ended() == "left"
+
+
+def test_keys_may_come_from_a_file_or_from_nowhere(host: str, vm: Any, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_bytes(b"hello")
+    for path in (tmp_path / "keys", Path(os.devnull)):
+        with path.open("rb") as keys, Terminal(host, vm.UUIDString(), keys=keys) as terminal:
+            assert terminal.ended() == "left"
 
 
 def test_one_has_it_until_another_takes_it(host: str, vm: Any) -> None:
