@@ -8,8 +8,10 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from maglica.model.vm import Disk
 from maglica.verbs.hardware.grow_disk import GrowDiskSpec
+from maglica.verbs.hardware.set_cdrom import Medium, SetCdromSpec
 from maglica.verbs.power.pause import PauseSpec
 from maglica.verbs.set import SetSpec
 from support.cli_runs import CLONE, DONE, UUID, VM, FakeFleet, Ran
@@ -61,6 +63,32 @@ def test_nothing_to_set_is_a_mistake(run: Callable[..., Ran], fake: FakeClient) 
     ran = run("vm", "set", VM1[0])
     assert (ran.status, fake.specs) == (2, [])
     assert ran.err == "maglica: set needs --autostart or --description or --protected\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--eject", "--path", "/a.iso"), "argument --path: not allowed with argument --eject"),
+        (("--path", "/a.iso", "--pool", "p"), "argument --pool: not allowed with argument --path"),
+        (("--eject", "--pool", "p"), "argument --pool: not allowed with argument --eject"),
+        (("--eject", "--volume", "v"), "--volume goes with --pool"),
+        (("--path", "/a.iso", "--volume", "v"), "--volume goes with --pool"),
+    ],
+)
+def test_what_shall_be_in_a_drive_is_said_once(
+    run: Callable[..., Ran], fake: FakeClient, words: tuple[str, ...], text: str
+) -> None:
+    ran = run("vm", "set-cdrom", VM1[0], *words)
+    assert (ran.status, ran.out, fake.specs) == (2, "", [])
+    assert ran.err.startswith(f"maglica: {text}")
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_a_medium_is_put_in(run: Callable[..., Ran], fake: FakeClient) -> None:
+    for words in (("--path", "/a.iso"), ("--pool", "p", "--volume", "v")):
+        assert run("vm", "set-cdrom", VM1[0], *words, "--no-wait").status == 0
+    media = [Medium("/a.iso"), Medium(pool="p", volume="v")]
+    assert fake.specs == [SetCdromSpec(*VM1, medium) for medium in media]
 
 
 def test_a_protected_vm_is_not_removed(run: Callable[..., Ran], fake: FakeClient) -> None:

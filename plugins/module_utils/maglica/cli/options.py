@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Iterable
 from typing import Any, Callable
 
 from ..config import chosen
@@ -88,7 +89,18 @@ def timeout(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def of_verb(parser: argparse.ArgumentParser, option: Option) -> None:
+def of_verb(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
+    groups: dict[str, Any] = {}
+    for option in options:
+        if option.either is None:
+            _add(parser, option)
+            continue
+        if option.either not in groups:
+            groups[option.either] = parser.add_mutually_exclusive_group()
+        _add(groups[option.either], option)
+
+
+def _add(parser: Any, option: Option) -> None:
     said: dict[str, Any] = {"help": option.what}
     if option.flag.startswith("-"):
         said["dest"] = option.field

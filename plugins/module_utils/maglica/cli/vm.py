@@ -47,8 +47,7 @@ def add_commands(group: options.Group) -> None:
             options.host(parser, _WHICH_HOST)
             options.source(parser)
             options.wait(parser)
-            for option in verb.options:
-                options.of_verb(parser, option)
+            options.of_verb(parser, verb.options)
             if verb.ends_vm:
                 parser.add_argument(
                     "--force", action="store_true", help="also one that runs, unasked"
@@ -122,8 +121,7 @@ def _clone_options(parser: argparse.ArgumentParser) -> None:
         help="a tag of the vm; once for each",
     )
     add("--no-start", dest="start", action="store_false", help="leave the vm stopped")
-    for option in SET.options:
-        options.of_verb(parser, option)
+    options.of_verb(parser, SET.options)
     options.wait(parser)
 
 

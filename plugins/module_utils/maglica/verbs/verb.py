@@ -136,6 +136,8 @@ class Option:
     is_needed: bool = False
     # Of a text, or of "tags", the words that it can be, if there are no others.
     choices: tuple[str, ...] = ()
+    # Of those options of a verb that have the same word here one can be said.
+    either: str | None = None
 
 
 def words(kind: type[enum.Enum]) -> tuple[str, ...]:

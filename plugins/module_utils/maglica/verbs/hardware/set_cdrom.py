@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ...image import origin
 from ...model.checks import Check, boolean, optional, record
-from ...model.errors import MessageInvalid
+from ...model.errors import MessageInvalid, NameInvalid
 from ...model.plain import plain
 from ...model.vm import Domain
 from ..verb import (
@@ -140,26 +140,29 @@ def _change(wanted: WantsMedium, existing: Domain) -> Change | None:
     return Change(spec, {"cdrom": after}, before={"cdrom": now})
 
 
+def _said(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a command line says. Raises NameInvalid."""
+    if said["volume"] is not None and said["pool"] is None:
+        raise NameInvalid("--volume goes with --pool")
+    named = {key: said[key] for key in ("path", "pool", "volume")}
+    return {"cdrom": {**named, "present": not said["eject"]}}
+
+
 SET_CDROM = Verb(
     spec=SetCdromSpec,
     record=vm_record(SetCdromSpec, medium=optional(medium), allow_restart=boolean, **ENDING),
     help="put an ISO image into a vm's drive, or take it out",
     interrupted=Interrupted.AGAIN,
     options=(
-        Option("path", "--path", "of the image on the vm's host", "text"),
-        Option("pool", "--pool", "or the storage pool that has it", "text"),
+        Option("path", "--path", "of the image on the vm's host", "text", either="medium"),
+        Option("pool", "--pool", "or the storage pool that has it", "text", either="medium"),
         Option("volume", "--volume", "and its name there", "text"),
-        Option("eject", "--eject", "take it out", "switch"),
+        Option("eject", "--eject", "take it out", "switch", either="medium"),
         ALLOW_RESTART,
         FORCE,
         SHUTDOWN_TIMEOUT,
     ),
     change=_change,
-    wants=lambda said: {
-        "cdrom": {
-            **{key: said[key] for key in ("path", "pool", "volume")},
-            "present": not said["eject"],
-        }
-    },
+    wants=_said,
     feature=FEATURE,
 )
