@@ -24,7 +24,7 @@ from .matrix import OTHER, OWN
 from .stage import Stage, roomy, staged
 
 # How long those may take who must hear something; then, how long the others are listened to.
-PATIENCE = 10.0
+PATIENCE = 60.0
 SETTLE_SECONDS = 0.6
 PARTS = ("owners", "strangers", "subscriptions")
 STRANGERS = ("unknown key", "NULL", "PLAIN", "key of another client worker")

@@ -22,7 +22,7 @@ RESUMED_SECONDS = 10.0
 DOWN_SECONDS = 15.0
 # How long is looked for what is not found; and how long a cut lasts at least.
 PATIENCE = 9.0
-GIVE_UP_SECONDS = 40.0
+GIVE_UP_SECONDS = 120.0
 # The rules of the host's packet filter while the link is cut; none: another address instead.
 CUTS: dict[str, tuple[str, ...]] = {
     "nothing passes": ("INPUT -i wire -j DROP", "OUTPUT -o wire -j DROP"),

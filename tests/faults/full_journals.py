@@ -14,7 +14,7 @@ from pathlib import Path
 
 from maglica.client_worker.journal import Journal
 from maglica.model.request import Request, State, new_request_id
-from support.client_worker import Peer, Worker, eventually
+from support.client_worker import LONG_PATIENCE, Peer, Worker, eventually
 from support.host_worker import Cell, HostWorker
 from support.own_libvirtd import OwnLibvirtd
 from support.reports import clone, image, report
@@ -183,7 +183,7 @@ def _fill_host(cell: Cell, disk: SmallDisk, found: Found) -> list[Request]:
     assert kind == "requests", body
     requests = list(body["requests"])
     problem = ""
-    end = time.monotonic() + 10
+    end = time.monotonic() + LONG_PATIENCE
     while "full" not in problem and time.monotonic() < end:
         problem = cell.status().report.problem or ""
         time.sleep(0.1)

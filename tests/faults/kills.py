@@ -117,7 +117,7 @@ def figures_of_mayhem(run: Run) -> Iterator[Figure]:
     with party(run, "kills", requests) as them:
         found = mayhem(run, them, kills)
         with contextlib.suppress(AssertionError):
-            eventually(lambda: settled(them), 30)
+            eventually(lambda: settled(them), PATIENCE)
         lost, left = outcome(them)
         twice = them.twice()
         states = Counter(them.ended().values())

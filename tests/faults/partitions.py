@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from support.client_worker import Host, Worker, eventually
 from support.figures import Figure, at_least, at_most, control
@@ -103,12 +103,10 @@ def _run(
     kinds = run.random("cuts")
     with ThreadPoolExecutor(len(cutters)) as pool:
         still_held = pool.submit(_still_held, without_heartbeats.host)
+        lossy, lost_acks = "nothing passes", "the host's packets are lost"
         controls = [
-            pool.submit(_cut_once, cutter, how)
-            for cutter, how in (
-                (without_redelivery, "nothing passes"),
-                (without_ids, "the host's packets are lost"),
-            )
+            pool.submit(_cut_once, without_redelivery, lossy, without_redelivery.lost),
+            pool.submit(_cut_once, without_ids, lost_acks, without_ids.twice),
         ]
         done = [
             pool.submit(each.run, _schedule(run, kinds, n, cycles)) for n, each in enumerate(cut)
@@ -131,9 +129,12 @@ def _worker(run: Run, stack: ExitStack, protection: str) -> Worker:
     return worker
 
 
-def _cut_once(cutter: Cutter, how: str) -> None:
-    """Hand requests in while the link is cut, and look what comes of them afterwards."""
+def _cut_once(cutter: Cutter, how: str, awaited: Callable[[], object]) -> None:
+    """Hand requests in while the link is cut; give afterwards time to what is ``awaited``."""
     host = cutter.host
+    # A host is alive before it listens: what it has done it has heard.
+    first = cutter.clone()
+    eventually(lambda: cutter.now(first).state.ended, GIVE_UP_SECONDS)
     before = host.held()
     host.cut(how)
     for _turn in range(CONTROL_REQUESTS):
@@ -142,6 +143,8 @@ def _cut_once(cutter: Cutter, how: str) -> None:
     host.heal()
     eventually(lambda: host.held() - before, GIVE_UP_SECONDS)
     time.sleep(SETTLE_SECONDS)
+    with suppress(AssertionError):
+        eventually(lambda: awaited() != 0, GIVE_UP_SECONDS)
 
 
 def _schedule(run: Run, kinds: random.Random, number: int, cycles: int) -> list[tuple[str, float]]:

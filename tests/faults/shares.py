@@ -135,6 +135,7 @@ def _crowded(stage: Stage, seconds: float) -> _Felt:
 def _submit(client: Peer, name: str) -> float:
     """Hand in a request; return how long the answer took, or how long none came."""
     begun = time.monotonic()
+    client.patience = 10.0
     with contextlib.suppress(TimeoutError):
         answer, body = client.ask("submit", **clone(name, memory_mib=16))
         assert answer == "request", body

@@ -148,6 +148,8 @@ class Tended:
     def ghost(self, name: str) -> KeyPair:
         """Let another host, which has no image, say hello, and leave; return its key."""
         ghost = self.worker.host(name)
+        # The client worker may have been killed before it answered.
+        ghost.patience = 10.0
         while True:
             with contextlib.suppress(AssertionError, TimeoutError):
                 ghost.hello(replace(report(), domains=()))

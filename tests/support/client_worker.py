@@ -28,7 +28,6 @@ from support.ports import LOOPBACK, free_port
 from support.reports import clone, report, vm
 
 LIBRARY = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
-PATIENCE = 10.0
 # For what comes sooner or later, also on a machine on which much else runs.
 LONG_PATIENCE = 60.0
 
@@ -142,7 +141,7 @@ class Worker:
         if self.process is None:
             return 0
         self.process.send_signal(number)
-        code = self.process.wait(PATIENCE)
+        code = self.process.wait(LONG_PATIENCE)
         self.process = None
         return code
 
@@ -162,7 +161,12 @@ class Worker:
 
 
 class Peer:
-    """The owner of a key with a REQ to the request port; ``request_keys`` None: no CURVE."""
+    """The owner of a key with a REQ to the request port; ``request_keys`` None: no CURVE.
+
+    ``patience`` is how long it waits for a reply where nothing else is said.
+    """
+
+    patience = LONG_PATIENCE
 
     def __init__(self, worker: Worker, pair: keys.KeyPair | None) -> None:
         self.worker = worker
@@ -188,12 +192,13 @@ class Peer:
             listed = {"features": list(table.FEATURES), **listed}
         self.connect().send_multipart(encode(Message(kind, plain(listed))))
 
-    def receive(self, timeout: float = PATIENCE) -> Answer:
+    def receive(self, timeout: float | None = None) -> Answer:
         """Return type and body of the reply; the body is checked as a client would.
 
         The answer to a message about one request is given as one about it.
         """
         socket = self.connect()
+        timeout = self.patience if timeout is None else timeout
         if not socket.poll(timeout * 1000):
             self.disconnect()
             raise TimeoutError(f"no reply in {timeout:g} s")
@@ -260,7 +265,7 @@ class Host(Peer):
             self._listener = None
         self._heard = []
 
-    def hear(self, timeout: float = PATIENCE) -> Answer | None:
+    def hear(self, timeout: float = LONG_PATIENCE) -> Answer | None:
         """Return the next that is published to this host of one request, or None."""
         assert self._listener is not None
         if self._heard:
@@ -277,6 +282,13 @@ class Host(Peer):
         heard = self.hear()
         assert heard is not None and heard[0] == "request", heard
         found: Request = heard[1]["request"]
+        return found
+
+    def drained(self) -> list[Request]:
+        """Return the requests that have been published so far, and were not heard yet."""
+        found = []
+        while heard := self.hear(0.5):
+            found += [heard[1]["request"]] if heard[0] == "request" else []
         return found
 
     def hello(self, said: HostReport | None = None, **held: str) -> dict[str, Any]:

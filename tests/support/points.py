@@ -132,7 +132,7 @@ class Site:
         names = (frozenset(seen[kind]) for kind in ("domains", "files", "bases"))
         return Look(*names, tuple(left))
 
-    def settled(self, seconds: float = 15) -> Look:
+    def settled(self, seconds: float = 60) -> Look:
         """Look until nothing is left of jobs, or until some seconds are over."""
         deadline = time.monotonic() + seconds
         while (seen := self.look()).leftovers and time.monotonic() < deadline:

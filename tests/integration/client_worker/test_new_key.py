@@ -13,7 +13,7 @@ from maglica.model.errors import AccessDenied
 from maglica.model.request import State
 from maglica.wire import keys
 from maglica.wire.client import Client
-from support.client_worker import PATIENCE, Host, Peer, Worker, eventually
+from support.client_worker import LONG_PATIENCE, Host, Peer, Worker, eventually
 
 
 def test_who_waits_goes_on_with_the_new_key(worker: Worker, client: Peer, kvm0: Host) -> None:
@@ -30,7 +30,7 @@ def test_who_waits_goes_on_with_the_new_key(worker: Worker, client: Peer, kvm0: 
         worker.revoke(old.keys)
         eventually(lambda: old.ask("hosts")[1].get("code") == "access_denied")
         kvm0.tell("result", request, state="cancelled")
-        assert waits.result(PATIENCE)[request.id].state is State.CANCELLED
+        assert waits.result(LONG_PATIENCE)[request.id].state is State.CANCELLED
         # Without another one it is told so.
         worker.revoke(new)
         with pytest.raises(AccessDenied):
