@@ -38,6 +38,8 @@ NIC = f"""
   <mac address='{A}'/><source bridge='br0'/><model type='virtio'/>
 </interface>"""
 NETWORK = "<network><name>lan</name><forward mode='bridge'/><bridge name='br1'/></network>"
+# One to which a guest is connected by a device of its own, and by no bridge.
+FAR = "<network><name>far</name><forward mode='bridge'><interface dev='br1'/></forward></network>"
 LIVE, CONFIG = 0, libvirt.VIR_DOMAIN_XML_INACTIVE
 FIRST = Interface(A, "br0", (), "br0", "virtio", "up")
 RESTART = {"allow_restart": True, "force": True, "stop_timeout": 0}
@@ -49,7 +51,8 @@ class Rig:
     def __init__(self, folder: Path, network: str, uri: str) -> None:
         self._network = network
         self.connection = libvirt.open(uri)
-        self.connection.networkDefineXML(NETWORK).create()
+        for xml in (NETWORK, FAR):
+            self.connection.networkDefineXML(xml).create()
         (folder / "disk").write_bytes(bytes(1 << 20))
         xml = qemu_libvirtd.definition(
             NAME,
@@ -137,6 +140,9 @@ def test_they_come_and_change_while_the_guest_runs(rig: Rig) -> None:
 def test_what_it_can_not_have_while_it_runs_is_there_after_its_next_start(rig: Rig) -> None:
     rig.domain.create()
     run = rig.run
+    # Its bridge is not that network's.
+    assert rig.done(ChangeInterfaceSpec, A, None, "far").vm.restart_needed is True
+    assert rig.done(ChangeInterfaceSpec, A, None, None, "br0").vm.restart_needed is False
     changed = rig.done(ChangeInterfaceSpec, A, C, None, None, Card(Model.E1000))
     assert (changed.failure, changed.vm.restart_needed) == (None, True)
     # Nobody in this guest hears that a card is to go.

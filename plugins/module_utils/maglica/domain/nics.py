@@ -11,6 +11,7 @@ import hashlib
 import ipaddress
 import xml.etree.ElementTree as ET
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Callable
 
 from ..model.card import Card, Model
 from ..model.errors import ImageUnsupported
@@ -44,23 +45,25 @@ _ADDED = frozenset({"driver", "model"})
 
 
 def settled(
-    now: Sequence[Interface], later: Sequence[Interface]
+    now: Sequence[Interface], later: Sequence[Interface], bridge_of: Callable[[str], str | None]
 ) -> tuple[tuple[Interface, ...], tuple[Interface, ...] | None]:
     """Return the interfaces that a domain has which runs, and those that it has once it is started
-    anew, by the definition that it has then; None: the same.
+    anew, by the definition that it has then; None: the same. ``bridge_of`` tells the bridge of a
+    network.
     """
-    if len(now) == len(later) and all(map(_are_same, now, later)):
+    if len(now) == len(later) and all(_are_same(*each, bridge_of) for each in zip(now, later)):
         return tuple(later), None
     return tuple(now), tuple(later)
 
 
-def _are_same(now: Interface, later: Interface) -> bool:
+def _are_same(now: Interface, later: Interface, bridge_of: Callable[[str], str | None]) -> bool:
     """Tell whether an interface that runs is as it is defined.
 
     Where one has been connected to a network of a bridge, libvirt knows the bridge only. The tags
     of one on a network may be that network's.
     """
-    is_forgotten = later.bridge is None and now.bridge is not None
+    may_be_forgotten = later.bridge is None and now.bridge is not None
+    is_forgotten = may_be_forgotten and now.bridge == bridge_of(later.network or "")
     if not is_forgotten and (now.network, now.bridge) != (later.network, later.bridge):
         return False
     told = [(each.mac, each.model, each.link, each.filter) for each in (now, later)]

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 from .._deps import need
 
@@ -25,6 +25,20 @@ _STATES = (
 def state_name(state: int) -> str:
     """Return a domain's state (virDomainState) in one word."""
     return _STATES[state] if 0 <= state < len(_STATES) else "unknown"
+
+
+def bridge_of(domain: Any) -> Callable[[str], str | None]:
+    """Return what tells the bridge of a network, on the host of a domain (virDomain); None for one
+    that has none.
+    """
+
+    def find(network: str) -> str | None:
+        try:
+            return str(domain.connect().networkLookupByName(network).bridgeName())
+        except need("libvirt").libvirtError:
+            return None
+
+    return find
 
 
 def memory_mib(connection: Any) -> tuple[int, int]:

@@ -30,7 +30,7 @@ from ..model.vm import Domain
 from . import address_sources, addresses, autostart, host_facts
 from .address_sources import AskedDomain
 from .addresses import ANY, Preference
-from .facts import state_name
+from .facts import bridge_of, state_name
 from .hosts import Gather, Host, Known
 from .session import Session, code, faults
 
@@ -327,7 +327,8 @@ def _domain(record: Record, reading: Reading) -> Domain:
     if running is not None:
         runs_with = replace(domain, vcpus=running.vcpus, memory_mib=running.memory_mib)
         runs_with = replace(runs_with, **seen.at_host(domain, running))
-        now, later = nics.settled(running.interfaces, definition.interfaces)
+        both = (running.interfaces, definition.interfaces)
+        now, later = nics.settled(*both, bridge_of(record.handle))
         runs_with = replace(runs_with, interfaces=now, next_interfaces=later)
         domain = runs_with.sized(*size.after(running, definition))
     # A transient domain is gone when it stops: an inactive one is persistent.

@@ -18,6 +18,7 @@ from ...disk import volumes
 from ...domain import definition, nics, size
 from ...domain.definition import Definition
 from ...domain.image_metadata import ImageRecord
+from ...libvirtd.facts import bridge_of
 from ...libvirtd.host_reader import AGENT_RUNS, ON_NETWORK
 from ...libvirtd.session import code, faults, words
 from ...model.errors import ImageUnsupported, MaglicaError
@@ -124,7 +125,8 @@ class Definitions:
             xml = domain.XMLDesc()
             described = definition.describe(xml)
             later = _later(domain, described)
-            now, next_interfaces = nics.settled(described.interfaces, later.interfaces)
+            both = (described.interfaces, later.interfaces)
+            now, next_interfaces = nics.settled(*both, bridge_of(domain))
             after = _sizes_after(described, later)
             described = replace(definition.noted(described, later), interfaces=now)
         except ImageUnsupported as error:

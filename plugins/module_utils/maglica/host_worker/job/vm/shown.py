@@ -10,6 +10,7 @@ from typing import Any
 from ....domain import definition, nics, seen, size
 from ....domain.definition import Definition
 from ....libvirtd.addresses import with_recorded
+from ....libvirtd.facts import bridge_of
 from ....libvirtd.local import inactive_xml, state_of
 from ....model.vm import Domain
 
@@ -31,7 +32,7 @@ def with_next_start(domain: Any, host: str) -> Domain:
     now = _vm(domain, host, live, later, state)
     if not (now.active and domain.isPersistent()):
         return now
-    _same, waiting = nics.settled(now.interfaces, later.interfaces)
+    _same, waiting = nics.settled(now.interfaces, later.interfaces, bridge_of(domain))
     if waiting is None:
         # The definition has the names, what runs has the addresses.
         named = zip(later.interfaces, now.interfaces)
