@@ -40,6 +40,7 @@ __all__ = [
 VIR_FROM_RPC = 7
 VIR_ERR_NO_SUPPORT = 3
 VIR_ERR_NO_DOMAIN = 42
+VIR_ERR_NO_DOMAIN_METADATA = 80
 VIR_CONNECT_LIST_STORAGE_POOLS_INACTIVE = 1
 VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE = 2
 VIR_CONNECT_LIST_STORAGE_POOLS_DIR = 64
@@ -300,8 +301,10 @@ class Domain(Hardware):
 
     def metadata(self, kind: int, uri: str, flags: int = 0) -> str:
         xml = self.xml if flags & VIR_DOMAIN_AFFECT_CONFIG else self.XMLDesc()
-        (where,) = ET.fromstring(xml).iterfind("metadata")
-        element = next(each for each in where if each.tag.startswith(f"{{{uri}}}"))
+        told = ET.fromstring(xml).iterfind("metadata/*")
+        element = next((each for each in told if each.tag.startswith(f"{{{uri}}}")), None)
+        if element is None:
+            raise libvirtError("metadata not found", VIR_ERR_NO_DOMAIN_METADATA)
         for each in element.iter():
             each.tag = each.tag.partition("}")[2]
         return ET.tostring(element, encoding="unicode")

@@ -6,17 +6,21 @@ from __future__ import annotations
 
 import os
 import re
+import xml.etree.ElementTree as ET
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import libvirt
 import pytest
 from maglica.config.config import HostWorker
 from maglica.domain import definition
+from maglica.domain.metadata import VM_NAMESPACE
 from maglica.host_worker.daemon.definitions import Definitions
 from maglica.host_worker.job import main
 from maglica.host_worker.job.context import JobContext
+from maglica.host_worker.job.vm.hardware import disks
 from maglica.host_worker.journal.journal import Journal
 from maglica.model.request import Request, new_request_id
 from maglica.model.vm import vm_uuid
@@ -56,6 +60,7 @@ XML = f"""
 </domain>
 """
 LIVE, CONFIG = 0, libvirt.VIR_DOMAIN_XML_INACTIVE
+AFFECT_CONFIG = libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
 
 class Rig:
@@ -142,6 +147,42 @@ def test_disks_come_grow_and_go_while_the_guest_runs(rig: Rig) -> None:
     gone = rig.done(DetachDiskSpec, "more")
     assert gone.failure is None
     assert rig.volumes() == [f"data.{UUID[:8]}.qcow2"]
+
+
+def test_a_disk_of_which_the_definition_knows_nothing_comes_into_it(rig: Rig) -> None:
+    rig.domain.create()
+    assert rig.done(AddDiskSpec, NewDisk("data", 8)).failure is None
+    every = ET.fromstring(rig.domain.XMLDesc(CONFIG)).iterfind("devices/disk")
+    (disk,) = (each for each in every if each.findtext("serial") == "data")
+    rig.domain.detachDeviceFlags(ET.tostring(disk, encoding="unicode"), AFFECT_CONFIG)
+    assert (rig.disks(LIVE), rig.disks(CONFIG)) == ({"data": "vda virtio"}, {})
+    assert rig.done(AddDiskSpec, NewDisk("data", 8, bus=Bus.SATA)).failure is None
+    assert rig.disks(LIVE) == rig.disks(CONFIG) == {"data": "vda virtio"}
+
+
+def test_a_disk_is_taken_back_from_a_vm_of_which_nothing_is_noted_any_more(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug = disks.plug
+
+    def die(*values: Any, **how: Any) -> None:
+        plug(*values, **how)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(disks, "plug", die)
+    spec = AddDiskSpec(NAME, UUID, HOST, NewDisk("data", 8))
+    request = Request(new_request_id(), spec, host=HOST)
+    rig.context.journal.accept([request])
+    with pytest.raises(KeyboardInterrupt):
+        main.run([request.id], rig.context)
+    assert rig.disks(CONFIG) == {"data": "vda virtio"}
+    element = libvirt.VIR_DOMAIN_METADATA_ELEMENT
+    rig.domain.setMetadata(element, None, None, VM_NAMESPACE, AFFECT_CONFIG)
+    for _job in range(2):
+        main.run([request.id], rig.context)
+    assert rig.context.journal.entry(request.id).request.failure.code == "vm_unknown"
+    assert (rig.disks(CONFIG), rig.volumes()) == ({}, [])
+    assert not rig.context.journal.intents(request.id)
 
 
 def test_what_the_guest_does_not_let_go_stays(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 
 from ....._deps import need
 from .....disk import overlays, pools, volumes
+from .....domain import definition
 from .....domain import disks as domain_disks
 from .....domain.disks import FurtherDisk
 from .....domain.metadata import Made, OwnVolume
 from .....libvirtd import local
+from .....libvirtd.local import inactive_xml
 from .....model.errors import DiskSizeUnsupported, HostDown, LibvirtFailed, StorageFailed
 from .....model.plain import plain
 from .....model.request import Request
@@ -67,14 +69,17 @@ def _volume(
 ) -> OwnVolume:
     """Return the volume of a disk that is about to be attached: one that was kept, or a new one."""
     known = made.kept.get(disk.name) or made.disks.get(disk.name)
+    half = None if known is None else disks.half(domain, known)
     roots = [root for root, _live in disks.definitions(domain)]
-    target = domain_disks.target_of(disk.bus.value, *roots)
+    target = half[1].target if half else domain_disks.target_of(disk.bus.value, *roots)
     if known is not None:
-        volume = disks.at(_kept(domain, known, disk, context), target)
+        volume = disks.at(_kept(domain, known, disk, context, is_half=half is not None), target)
     else:
         volume = _new(domain, request, disk, target, context)
     data = {"uuid": domain.UUIDString(), "disk": disk.name, "kept": known is not None}
     data |= {"volume": asdict(volume), "path": volume.path}
+    # What was there before stays when all else is taken back.
+    data |= {"half": half and half[0], "stays": half is not None and disk.name in made.disks}
     context.journal.intend(request.id, Effect.DISK, data)
     return volume
 
@@ -97,14 +102,16 @@ def _new(
     return volume
 
 
-def _kept(domain: Any, kept: OwnVolume, disk: NewDisk, context: JobContext) -> OwnVolume:
-    """Return a volume that was kept, as large as it is to be.
+def _kept(
+    domain: Any, kept: OwnVolume, disk: NewDisk, context: JobContext, *, is_half: bool
+) -> OwnVolume:
+    """Return a volume that was kept, as large as it is to be, or one that the vm has by half.
 
     Raises NotOwn, StorageFailed, NoRoom, DiskSizeUnsupported.
     """
     disks.need_own(kept, domain)
     pool = disks.pool_of(kept, context)
-    used = references.find(context).to([kept.path])
+    used = references.find(context).to([kept.path], uuid=domain.UUIDString() if is_half else None)
     if used is not None:
         raise StorageFailed(f"its volume {used.path} is in use by {used.by}")
     size = 0 if disk.size_mib is None else disk.size_mib << 20
@@ -113,7 +120,7 @@ def _kept(domain: Any, kept: OwnVolume, disk: NewDisk, context: JobContext) -> O
         raise DiskSizeUnsupported(
             f"it was kept with {size_shown(now)}, and can't be made smaller, to {size_shown(size)}"
         )
-    if now < size:
+    if now < size and not is_half:
         pool.grow(kept, size, ())
     return kept
 
@@ -125,8 +132,13 @@ def _attach(
     libvirt, disk = need("libvirt"), spec.disk
     source = disks.pool_of(volume, context).source(volume)
     modes = (plain(disk.cache), plain(disk.discard))
-    serial = disk.serial or disk.name
-    further = FurtherDisk(source.path, source.format, disk.bus.value, serial, *modes)
+    told: tuple[Any, ...] = (disk.bus.value, disk.serial or disk.name, *modes)
+    half = disks.half(domain, volume)
+    if half is not None:
+        # The same disk now and at the next start.
+        there = half[1]
+        told = (there.bus, there.serial or disk.name, there.cache, there.discard)
+    further = FurtherDisk(source.path, source.format, *told)
     # An earlier job may have died just before.
     size = overlays.layers(context.connect(), volume.path)[0].size
     metadata.set_disk(domain, disk.name, volume, size)
@@ -149,12 +161,21 @@ def _attach(
 
 
 def undo(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
-    """Take a disk away again that was announced; one that was kept is kept again."""
+    """Take a disk away again that was announced; one that was kept is kept again.
+
+    What is noted of another disk of that name is left, and so is a vm of which nothing is noted any
+    more, but for the disk itself.
+    """
     domain = local.find(context.connect(), data["uuid"], context.host)
     if domain is None:
         return
     volume = OwnVolume(**data["volume"])
     with local.errors(f"take back disk {data['disk']} of {domain.name()}", context.host):
-        disks.unplug(domain, volume, context)
-        kept = volume if data["kept"] else None
-        metadata.set_disk(domain, data["disk"], kept, kept=True)
+        disks.unplug(domain, volume, context, but=data.get("half"))
+        made = definition.describe(inactive_xml(domain)).made
+        if made is None or data.get("stays"):
+            return
+        noted = made.disks.get(data["disk"]) or made.kept.get(data["disk"])
+        if noted is None or noted.path == volume.path:
+            kept = volume if data["kept"] else None
+            metadata.set_disk(domain, data["disk"], kept, kept=True)

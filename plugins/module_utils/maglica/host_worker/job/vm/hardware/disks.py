@@ -15,6 +15,7 @@ from ....._deps import need
 from .....disk import pools, volumes
 from .....disk.backend import Pool
 from .....domain import definition, disks
+from .....domain.definition import DefinedDisk
 from .....domain.disks import FurtherDisk
 from .....domain.metadata import Made, OwnVolume
 from .....libvirtd import local
@@ -67,8 +68,17 @@ def definitions(domain: Any) -> list[tuple[ET.Element, bool]]:
 
 
 def is_attached(domain: Any, volume: OwnVolume) -> bool:
-    """Tell whether a volume is a disk of a domain, now or at its next start."""
-    return any(disks.find(root, volume) is not None for root, _live in definitions(domain))
+    """Tell whether a volume is a disk of a domain, now and at its next start."""
+    return all(disks.find(root, volume) is not None for root, _live in definitions(domain))
+
+
+def half(domain: Any, volume: OwnVolume) -> tuple[bool, DefinedDisk] | None:
+    """Return what a volume is in one of a domain's two definitions alone, and whether that is the
+    one that it runs with; None: it is in both or in none.
+    """
+    told = [(is_live, disks.described(root, volume)) for root, is_live in definitions(domain)]
+    found = [(is_live, disk) for is_live, disk in told if disk is not None]
+    return found[0] if 0 < len(found) < len(told) else None
 
 
 def need_attached(domain: Any, made: Made, name: str) -> OwnVolume:
@@ -83,7 +93,7 @@ def need_attached(domain: Any, made: Made, name: str) -> OwnVolume:
             f"vm {domain.name()} has no disk {name} of its own; those that it has: {known}"
         )
     need_own(volume, domain)
-    if not all(disks.find(root, volume) is not None for root, _live in definitions(domain)):
+    if not is_attached(domain, volume):
         raise StorageFailed(
             f"its volume {volume.path} is not attached, or below a snapshot: merge snapshots, or"
             " attach it as it was"
@@ -102,14 +112,15 @@ def plug(domain: Any, further: FurtherDisk, volume: OwnVolume, live: bool) -> No
                 domain.attachDeviceFlags(ET.tostring(element, encoding="unicode"), flag(live))
 
 
-def unplug(domain: Any, volume: OwnVolume, context: JobContext) -> None:
-    """Detach a disk from a vm, first of all from its guest.
+def unplug(domain: Any, volume: OwnVolume, context: JobContext, but: bool | None = None) -> None:
+    """Detach a disk from a vm, first of all from its guest. ``but`` is left as it is: what it runs
+    with (True), or its definition (False).
 
     Raises StorageFailed if that does not let it go, with nothing changed.
     """
     for root, is_live in reversed(definitions(domain)):
         element = disks.find(root, volume)
-        if element is None:
+        if element is None or is_live is but:
             continue
         domain.detachDeviceFlags(ET.tostring(element, encoding="unicode"), flag(is_live))
         if is_live and not _is_released(domain, volume, context):
