@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maglica.model.request import Request
-from support.client_worker import Host, Worker, eventually
+from maglica.model.request import HostStatus, Request
+from support.client_worker import Host, Worker, eventually, is_ready
 from support.host_worker import HostWorker
 from support.netns import Star, connections, gate
 
@@ -139,9 +139,15 @@ class Cutter:
     def now(self, request: Request) -> Request:
         return self.admin.request("status", id=request.id)
 
-    def alive(self) -> bool:
+    def status(self) -> HostStatus | None:
         statuses = self.admin.ask("hosts")[1]["hosts"]
-        return any(each.alive for each in statuses if each.host == self.name)
+        return next((each for each in statuses if each.host == self.name), None)
+
+    def ready(self) -> bool:
+        return (status := self.status()) is not None and is_ready(status)
+
+    def alive(self) -> bool:
+        return (status := self.status()) is not None and status.alive
 
     def cycle(self, how: str, seconds: float) -> None:
         """Cut the link for so many seconds at least, and wait until all is well again."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from maglica.host_worker.daemon.scheduler import BATCHES
 from maglica.model.request import State
-from support.client_worker import Peer, eventually
+from support.client_worker import Peer, eventually, is_ready
 from support.figures import Figure, at_least, at_most, control
 
 from .frame import Run
@@ -187,7 +187,7 @@ def _started(them: Party) -> Peer:
     """Start both workers; return a client when all hosts have said hello."""
     them.start()
     client = them.worker.peer("client", "carol")
-    eventually(lambda: sum(each.alive for each in client.ask("hosts")[1]["hosts"]) == HOSTS)
+    eventually(lambda: sum(is_ready(each) for each in client.ask("hosts")[1]["hosts"]) == HOSTS)
     return client
 
 

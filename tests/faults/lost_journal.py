@@ -29,7 +29,7 @@ from maglica.model.errors import MaglicaError
 from maglica.model.request import Request, State, new_request_id
 from maglica.verbs.clone import CloneSpec
 from maglica.wire.client import Client
-from support.client_worker import Worker, environment, eventually
+from support.client_worker import Worker, environment, eventually, is_ready
 from support.figures import Figure, at_most, control, write
 from support.host_worker import HostWorker
 from support.own_libvirtd import OwnLibvirtd
@@ -131,7 +131,7 @@ class Cell:
         for host in self.hosts:
             host.start()
         with self.client() as client:
-            eventually(lambda: sum(each.alive for each in client.hosts()) == len(HOSTS))
+            eventually(lambda: sum(is_ready(each) for each in client.hosts()) == len(HOSTS))
 
     @contextmanager
     def client(self) -> Iterator[Client]:

@@ -97,7 +97,7 @@ def _run(
     for cutter in cutters:
         cutter.host.start()
     for cutter in cutters:
-        eventually(cutter.alive, GIVE_UP_SECONDS)
+        eventually(cutter.ready, GIVE_UP_SECONDS)
     run.say(f"{count} hosts are up")
     *cut, without_heartbeats, without_redelivery, without_ids = cutters
     kinds = run.random("cuts")

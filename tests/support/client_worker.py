@@ -19,7 +19,7 @@ import zmq
 from maglica.config.config import ClientWorker
 from maglica.model.errors import NotReady
 from maglica.model.plain import plain
-from maglica.model.request import HostReport, Request
+from maglica.model.request import HostReport, HostStatus, Request
 from maglica.verbs import table
 from maglica.wire import keys, messages, sockets
 from maglica.wire.frames import Message, decode, encode
@@ -307,6 +307,11 @@ class Host(Peer):
 
 def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(LIBRARY), "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def is_ready(host: HostStatus) -> bool:
+    """Tell whether a host is alive and has made a report, which its first hello may not have."""
+    return host.alive and "has just started" not in (host.report.problem or "")
 
 
 def eventually(check: Any, timeout: float = LONG_PATIENCE) -> Any:

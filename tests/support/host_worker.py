@@ -14,7 +14,7 @@ from pathlib import Path
 from maglica.host_worker.journal.journal import Journal
 from maglica.model.request import HostStatus, Request
 from maglica.wire import keys
-from support.client_worker import LOOPBACK, Worker, eventually
+from support.client_worker import LOOPBACK, Worker, eventually, is_ready
 from support.own_libvirtd import OwnLibvirtd
 
 LIBRARY = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
@@ -189,13 +189,13 @@ class Cell:
         self.client = worker.peer("client", "alice")
 
     def start(self) -> None:
-        """Start both workers and wait until the client worker has heard of the host."""
+        """Start both workers and wait until the client worker has heard how the host is."""
         self.worker.start()
         self.host.start()
         self.wait_alive()
 
     def wait_alive(self) -> None:
-        eventually(lambda: (status := self.status()) is not None and status.alive)
+        eventually(lambda: (status := self.status()) is not None and is_ready(status))
 
     def status(self) -> HostStatus | None:
         """What the client worker knows of the host."""

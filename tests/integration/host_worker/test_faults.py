@@ -224,7 +224,7 @@ def test_sigterm_lets_jobs_end(cell: Cell) -> None:
     time.sleep(0.3)
     assert cell.host.process.poll() is None
     cell.host.unblock(NAME, "copied")
-    assert cell.host.process.wait(10) == 0
+    assert cell.host.process.wait(60) == 0
     assert cell.now(request).state is State.DONE
     assert cell.host.children() == []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from maglica.model.request import State
-from support.client_worker import Worker, eventually
+from support.client_worker import Worker, eventually, is_ready
 from support.host_worker import HostWorker
 from support.own_libvirtd import OwnLibvirtd
 
@@ -39,7 +39,9 @@ def test_a_host_worker_without_a_feature_and_one_with_it(
     worker: Worker, hosts: dict[str, HostWorker]
 ) -> None:
     client = worker.peer("client", "alice")
-    eventually(lambda: sum(host.alive for host in client.ask("hosts")[1]["hosts"]) == len(HOSTS))
+    eventually(
+        lambda: sum(is_ready(host) for host in client.ask("hosts")[1]["hosts"]) == len(HOSTS)
+    )
     for host, name in NAMES.items():
         hosts[host].block(name, "copied")
     requests = {host: client.clone(name, host=host) for host, name in NAMES.items()}

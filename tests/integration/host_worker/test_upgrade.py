@@ -19,7 +19,7 @@ from maglica.model.request import Request, State, new_request_id
 from maglica.system import version
 from maglica.verbs.clone import CloneSpec
 from maglica.wire.client import Client
-from support.client_worker import LIBRARY, Worker, eventually
+from support.client_worker import LIBRARY, Worker, eventually, is_ready
 from support.host_worker import CHEAP_CLONE, HostWorker
 from support.own_libvirtd import OwnLibvirtd
 from support.reports import IMAGE
@@ -57,7 +57,7 @@ def client(worker: Worker, old: dict[str, HostWorker]) -> Iterator[Client]:
     worker.grant("client", "admin")
     (key,) = worker.folder.glob("client.admin.*.key")
     with Client(Config(worker.config_file, worker.where, library=Library(key))) as client:
-        eventually(lambda: sum(host.alive for host in client.hosts()) == len(HOSTS))
+        eventually(lambda: sum(is_ready(host) for host in client.hosts()) == len(HOSTS))
         yield client
 
 
@@ -73,7 +73,10 @@ def test_a_host_of_the_new_version_works_with_the_client_worker_before(
 ) -> None:
     new = old[HOSTS[0]]
     del new.environment[WITHOUT]
-    new.restart()
+    new.stop()
+    seen = client.host(HOSTS[0]).seen
+    new.start()
+    eventually(lambda: (host := client.host(HOSTS[0])).seen > seen and is_ready(host))
     request = client.submit(CloneSpec("counts.example.jp", IMAGE, host=HOSTS[0]))
     assert client.wait(request.id, 240).state is State.DONE
     assert versions(client) == [None, None, None]
