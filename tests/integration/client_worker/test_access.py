@@ -89,7 +89,9 @@ def test_hosts_whose_names_begin_alike_hear_their_own(worker: Worker, client: Pe
         host.hello()
     ids = [client.clone(f"{host.name}-vm", host=host.name).id for host in hosts]
     assert [host.heard_request().id for host in hosts] == ids
-    assert [host.hear(0.2) for host in hosts] == [None, None]
+    # What was not acknowledged may come again.
+    for host, own in zip(hosts, ids):
+        assert {request.id for request in host.drained()} <= {own}
 
 
 def test_a_spy_that_leaves_takes_nobody_else_along(
@@ -272,16 +274,17 @@ def test_each_kind_of_reject_is_counted(worker: Worker, client: Peer, kvm0: Host
     client.error("ack", host=kvm0.name, id="0b2c3c1e-6a3f-4b0e-9d5c-1f2a3b4c5d6e")
     kvm0.error("hello", **{**hello_of(kvm0), "host": OTHER})
     request = client.clone("vm0.example.jp")
-    gone = worker.peer("observer", "gone")
-    gone.send("wait", {"id": request.id, "version": 9, "wait_s": 60})
-    left = worker.peer("observer", "left")
-    left.send("wait", {"id": request.id, "version": 9, "wait_s": 1})
+    gone, left = worker.peer("observer", "gone"), worker.peer("observer", "left")
+    for peer, seconds in ((gone, 60), (left, 4)):
+        # Connected, so that what it sends next is there at once.
+        peer.ask("hosts")
+        peer.send("wait", {"id": request.id, "version": 9, "wait_s": seconds})
     # Both waits are there before the one is revoked and the other gone.
     time.sleep(0.5)
+    left.disconnect()
     assert gone.keys is not None
     worker.revoke(gone.keys)
     assert gone.receive()[1]["code"] == "access_denied"
-    left.disconnect()
     assert kvm0.listener is not None
     kvm0.listener.subscribe(b"")
     expected = {"body": 1, "connection": 1, "frames": 1, "other_host": 1, "role": 1}

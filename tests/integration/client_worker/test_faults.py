@@ -77,14 +77,17 @@ def test_a_full_disk_refuses_and_recovers(worker: Worker, client: Peer, kvm0: Ho
     )
     assert client.request("status", id=first.id).id == first.id
     assert "journal_failed" in kvm0.error("ack", host=kvm0.name, id=first.id)
-    assert kvm0.hear(0.3) is None
+    # The first one may come again, as long as it is not acknowledged.
+    assert {request.id for request in kvm0.drained()} <= {first.id}
     assert client.ask("hosts")[1]["hosts"][0].alive
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
     # Nothing of what was refused is left: neither the name nor its memory is taken.
     assert client.clone("vm0").host == kvm0.name
     assert kvm0.tell("ack", first)[0] == "ok"
     assert {request.name for request in client.ask("list")[1]["requests"]} == {"first", "vm0"}
-    assert kvm0.heard_request().name == "vm0"
+    while (heard := kvm0.heard_request()).id == first.id:
+        pass
+    assert heard.name == "vm0"
 
 
 def test_secrets_are_in_no_reply_log_or_journal_afterwards(

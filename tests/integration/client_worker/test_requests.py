@@ -74,7 +74,7 @@ def test_name_is_taken_until_the_vm_is_gone(client: Peer, kvm0: Host) -> None:
 
 @pytest.mark.alone
 def test_name_on_a_host_that_is_down_is_taken(tmp_path: Path) -> None:
-    worker = Worker(tmp_path, host_timeout="0.5")
+    worker = Worker(tmp_path, host_timeout="2")
     try:
         worker.start()
         client, up, down = worker.peer("client", "a"), worker.host("up"), worker.host("down")
@@ -124,7 +124,7 @@ def test_refused_submits(client: Peer, kvm0: Host, fields: dict[str, Any], error
 
 @pytest.mark.alone
 def test_host_down_is_refused_and_comes_back(tmp_path: Path) -> None:
-    worker = Worker(tmp_path, host_timeout="0.5")
+    worker = Worker(tmp_path, host_timeout="2")
     try:
         worker.start()
         client, host = worker.peer("client", "a"), worker.host("kvm0")
@@ -157,8 +157,13 @@ def test_twenty_at_once_spread_by_weight_and_load(worker: Worker) -> None:
         )
     assert Counter(made_on) == {"kvm0": 10, "kvm1": 10}
     for host in hosts:
-        assert {host.heard_request().host for _turn in range(10)} == {host.name}
-        assert host.hear(0.1) is None
+        heard: set[str] = set()
+        while len(heard) < 10:
+            request = host.heard_request()
+            assert request.host == host.name
+            heard.add(request.id)
+        # What it has not acknowledged may come again, but nothing that is another's.
+        assert {request.id for request in host.drained()} <= heard
 
 
 def test_cancel_of_a_request_that_was_never_sent(worker: Worker, client: Peer, kvm0: Host) -> None:
@@ -182,9 +187,11 @@ def test_cancel_of_a_sent_request(client: Peer, kvm0: Host) -> None:
     assert kvm0.heard_request().id == request.id
     cancelled = client.request("cancel", id=request.id)
     assert (cancelled.state, cancelled.cancelling) == (State.SENT, True)
-    # The host may not have seen the request yet: it gets it again, and is told to cancel it.
-    again = kvm0.heard_request()
-    assert (again.id, again.cancelling) == (request.id, True)
+    # The host may not have seen the request yet: it gets it again, and is told to cancel it. What
+    # it does not acknowledge for a while comes again by itself.
+    while not (again := kvm0.heard_request()).cancelling:
+        pass
+    assert again.id == request.id
     assert kvm0.hear() == ("cancel", {"id": request.id})
     kvm0.tell("ack", request)
     assert kvm0.hello(**{request.id: "running"})["cancel"] == (request.id,)
@@ -203,7 +210,9 @@ def test_cancel_of_a_running_request_is_repeated(client: Peer, kvm0: Host) -> No
     kvm0.heard_request()
     kvm0.tell("ack", request)
     client.request("cancel", id=request.id)
-    assert kvm0.hear() == kvm0.hear() == ("cancel", {"id": request.id})
+    for _turn in range(2):
+        # The request itself may have come again before it was acknowledged.
+        eventually(lambda: kvm0.hear() == ("cancel", {"id": request.id}))
     kvm0.done(request)
     assert client.request("status", id=request.id).state is State.DONE
     assert client.request("cancel", id=request.id).state is State.DONE
@@ -213,6 +222,7 @@ def test_delivered_again_until_acknowledged(client: Peer, kvm0: Host) -> None:
     request = client.clone("vm0.example.jp")
     assert kvm0.heard_request().id == kvm0.heard_request().id == request.id
     kvm0.tell("ack", request)
+    kvm0.drained()
     assert kvm0.hear(2.5) is None
     # A new subscription brings only what was not acknowledged.
     second = client.clone("vm1.example.jp")
