@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 from maglica.host_worker.job import main
+from maglica.host_worker.ownership import own_files
 from maglica.model.request import State
 from maglica.verbs.hardware.add_disk import AddDiskSpec
 from maglica.verbs.hardware.detach_disk import DetachDiskSpec
@@ -97,3 +98,24 @@ def test_one_that_is_cancelled_while_its_vm_restarts_is_not_started_with(
     assert host.now(request).state is State.CANCELLED
     assert (domain.runs, domain.active, host.volumes()) == (2, True, [FIRST])
     assert disks_of(domain.xml) == disks_of(domain.XMLDesc()) == [FIRST]
+
+
+def test_one_that_was_announced_to_go_goes_also_without_its_vm(
+    host: FakeHost, domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(host, AddDiskSpec, NEW)
+    request = asked(host, DetachDiskSpec, "data")
+
+    def die(*_arguments: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as dying:
+        dying.setattr(own_files, "discard", die)
+        with pytest.raises(Killed):
+            main.run([request.id], host.context)
+    host.connection.domains.remove(domain)
+    host.context = host.new_context()
+    main.run([request.id], host.context)
+    ended = host.now(request)
+    assert (ended.state, ended.failure, ended.vm.state) == (State.DONE, None, "absent")
+    assert host.volumes() == [FIRST]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from .....domain.metadata import OwnVolume
+from .....libvirtd import local
 from .....model.errors import NotOwn, StorageFailed, VmProtected
 from .....model.request import Request
 from .....model.vm import Domain
@@ -24,9 +25,14 @@ def detach_disk(request: Request, context: JobContext) -> Domain:
     nothing done when it can't be shown to be the vm's own, or something of others refers to it;
     StorageFailed when the guest does not let go of it.
     """
+    spec = existing.spec_of(request, DetachDiskSpec)
+    if context.journal.intents(request.id) and _is_gone(spec, context):
+        # Somebody has removed the vm since the disk was announced to go.
+        with disks.told(request, spec.disk, context):
+            _discard(request, context)
+        return Domain(spec.name, spec.uuid, context.host, shown.GONE, active=False)
     domain = existing.find(request, context)
     made = existing.check(domain, request, context)
-    spec = existing.spec_of(request, DetachDiskSpec)
     with disks.told(request, spec.disk, context):
         if spec.disk in made.disks and spec.disk not in made.disk_names.values():
             raise NotOwn("it was made with the vm, and goes with it alone")
@@ -49,10 +55,19 @@ def detach_disk(request: Request, context: JobContext) -> Domain:
                 own_files.check(own, context)
                 context.journal.intend(request.id, Effect.REMOVAL, own.to_json())
                 metadata.set_disk(domain, spec.disk, None)
-        with context.phase(request.id, "volumes"):
-            for intent in context.journal.intents(request.id):
-                own_files.discard(OwnFiles.from_json(intent.data), context)
+        _discard(request, context)
         return shown.vm_of(domain, context.host)
+
+
+def _is_gone(spec: DetachDiskSpec, context: JobContext) -> bool:
+    return local.find(context.connect(), spec.uuid, context.host) is None
+
+
+def _discard(request: Request, context: JobContext) -> None:
+    """Remove what is announced to go."""
+    with context.phase(request.id, "volumes"):
+        for intent in context.journal.intents(request.id):
+            own_files.discard(OwnFiles.from_json(intent.data), context)
 
 
 def _need_let_go(volume: OwnVolume, context: JobContext, keep: bool) -> None:
