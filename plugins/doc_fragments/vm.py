@@ -227,9 +227,10 @@ options:
       - A vm that runs has at once what libvirt and its guest can change, and the rest from its next
         start on; C(restart_needed) says so then, see O(allow_restart). MAC address and model of
         an interface never change while it runs.
-      - Of a vm that is there nothing is changed inside the guest. It finds a card that is added and
-        configures it as it does any card; what it was told of a MAC address holds for that
-        address. Addresses, gateways, name servers and domains are used when the vm is made only.
+      - Of a vm that is there nothing is changed inside the guest, nor is its cloud-init told of it.
+        A card that is added is a new one to the guest; where it has no configuration for such a
+        card, write one in the guest, by the card's MAC address. Addresses, gateways, name servers
+        and domains are used when the vm is made only.
       - An interface keeps the device, the bandwidth, the network filter and the isolation of the
         image's interface at the same place, whatever it is connected to. One that the image has not
         has no filter.
