@@ -10,7 +10,8 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from maglica.disk.qcow2 import Header, Usage, parse_header, scan
+from maglica.disk import chain
+from maglica.disk.qcow2 import _TABLES_AT_ONCE, Header, Usage, parse_header, scan
 from maglica.model.errors import ImageUnsupported
 from support.qcow2 import BACKING_FORMAT, DATA_FILE, FEATURE_NAMES, LUKS, MIB, header, whole
 
@@ -173,3 +174,23 @@ def test_a_sparse_file_of_small_clusters_takes_no_memory(tmp_path: Path) -> None
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_scan_of_many_tables_says_that_it_goes_on(tmp_path: Path) -> None:
+    """A sparse file can have those of 64 TiB, for which minutes go by."""
+    told: list[None] = []
+    tables, cluster = 4 * _TABLES_AT_ONCE, 1 << 12
+    data = bytearray(header(tables * (cluster // 8) * cluster, cluster_bits=12))
+    data = data.ljust((4 + tables // 512 + tables) * cluster, b"\0")
+    places = [(4 + number) * cluster for number in range(tables)]
+    data[3 * cluster : 3 * cluster + 8 * tables] = struct.pack(f">{tables}Q", *places)
+    path = tmp_path / "disk"
+    path.write_bytes(data)
+    (layer,) = chain.inspect(str(path), "qcow2", ())
+    assert chain.content_bytes((layer,), alive=lambda: told.append(None)) == 0
+    assert len(told) == 4
+    found = parse_header(bytes(data))
+    assert found is not None
+    with path.open("rb") as file:
+        scan(file, found, len(data), lambda: told.append(None))
+    assert len(told) == 8

@@ -246,7 +246,7 @@ def _content_bytes(layer: Layer, room: int, alive: Callable[[], None]) -> int:
     if layer.format == RAW:
         return layer.allocated
     with _qcow2(layer.path) as (file, header, length):
-        usage = qcow2.scan(file, header, length)
+        usage = qcow2.scan(file, header, length, alive)
     # Clusters that were allocated ahead are holes in the file.
     return (usage.plain if is_block else min(usage.plain, layer.allocated)) + usage.compressed
 
@@ -269,12 +269,12 @@ def _filled_bytes(path: str, room: int, alive: Callable[[], None]) -> int:
     return found
 
 
-def is_plain(layer: Layer) -> bool:
+def is_plain(layer: Layer, alive: Callable[[], None] = lambda: None) -> bool:
     """Tell whether it is a qcow2 file as this host makes them, with nothing compressed."""
     with _qcow2(layer.path) as (file, header, length):
         file.seek(0)
         is_plain = qcow2.is_plain(file.read(qcow2.HEAD))
-        return is_plain and not qcow2.scan(file, header, length).compressed
+        return is_plain and not qcow2.scan(file, header, length, alive).compressed
 
 
 def is_untouched(path: str) -> bool:

@@ -25,9 +25,9 @@ def layers(connection: Any, path: str) -> Chain:
     return found
 
 
-def needed_bytes(found: Chain) -> int:
+def needed_bytes(found: Chain, alive: Callable[[], None]) -> int:
     """Return what a disk takes in addition to have all that is below it. Raises NoRoom."""
-    needed = sum(chain.content_bytes((layer,)) for layer in found[1:])
+    needed = sum(chain.content_bytes((layer,), alive=alive) for layer in found[1:])
     path, free = found[0].path, mounts.room(found[0].path).free
     if needed > free:
         raise NoRoom(f"{gib(free)} GiB are free beside disk {path}, {gib(needed)} GiB needed")

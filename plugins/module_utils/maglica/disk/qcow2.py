@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from array import array
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, Callable
 
 from ..model.errors import ImageUnsupported
 
@@ -39,6 +39,8 @@ _MAX_REFCOUNT_TABLE_BYTES = 8 << 20
 _MAX_SNAPSHOTS = 65536
 # A bit for each is kept while a file is scanned. As many has QEMU's largest disk in those of 4 KiB.
 _MAX_CLUSTERS = 1 << 31
+# Looked at in some seconds at most: one has up to 256 Ki entries.
+_TABLES_AT_ONCE = 64
 # Magic, length of the header, first byte of its features, and which of these is a backing file.
 _QED, _QED_LENGTH, _QED_FEATURES, _QED_BACKING = b"QED\0", 64, 16, 1
 # Bits 9 to 55 of an entry of the L1 table or of an L2 table.
@@ -158,11 +160,14 @@ def _extensions(data: bytes, start: int, end: int) -> dict[int, str]:
     return found
 
 
-def scan(file: BinaryIO, header: Header, length: int) -> Usage:
+def scan(
+    file: BinaryIO, header: Header, length: int, alive: Callable[[], None] = lambda: None
+) -> Usage:
     """Follow the tables of a file of ``length`` bytes, all of whose clusters must lie in it.
 
     A reader would take what lies behind the end for zeros. No two parts of a disk may share a
-    place, for a small file could grow without bounds in a copy. Raises ImageUnsupported, OSError.
+    place, for a small file could grow without bounds in a copy. ``alive`` is called now and then,
+    for the tables of a large disk take minutes. Raises ImageUnsupported, OSError.
     """
     layout = header.layout
     cluster = 1 << layout.cluster_bits
@@ -173,10 +178,13 @@ def scan(file: BinaryIO, header: Header, length: int) -> Usage:
         )
     seen = bytearray((length >> layout.cluster_bits) // 8 + 1)
     address = (1 << (70 - layout.cluster_bits)) - 1
-    plain = compressed = 0
+    plain = compressed = tables = 0
     for table in _entries(file, layout.l1_offset, layout.l1_size, length):
         if not table & _OFFSET:
             continue
+        if tables % _TABLES_AT_ONCE == 0:
+            alive()
+        tables += 1
         _take(table & _OFFSET, layout, seen, length)
         for entry in _entries(file, table & _OFFSET, cluster // 8, length)[:: layout.entry // 8]:
             if entry & _IS_COMPRESSED:

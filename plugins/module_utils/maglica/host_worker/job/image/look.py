@@ -111,7 +111,7 @@ def prepared(
     # What the appliance's QEMU opens has been checked as it is now.
     original.check_unchanged(image, context)
     for layers in image.chains.values():
-        chain.content_bytes(layers)
+        chain.content_bytes(layers, alive=context.alive)
     context.journal.intend(request_id, Effect.LOOK, {"paths": paths})
     try:
         with pool.explained():

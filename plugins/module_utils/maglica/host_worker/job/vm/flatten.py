@@ -97,7 +97,7 @@ def _flatten_disk(
 ) -> None:
     """Do one disk; a guest that starts or ends meanwhile only changes the way."""
     while (layers := overlays.layers(context.connect(), path))[1:]:
-        needed = overlays.needed_bytes(layers)
+        needed = overlays.needed_bytes(layers, context.alive)
         is_active = local.is_active(domain)
         if is_active:
             _need_running(domain)
