@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,39 @@ def test_seeds_on_fat_are_known(tmp_path: Path, kind: bytes, place: int, label: 
         content[label : label + 11] = name.ljust(11)
         seed.write_bytes(content)
         assert is_seed(str(seed)) is is_one
+
+
+@pytest.mark.parametrize("kind", [b"FAT16", b"FAT32"])
+def test_the_label_of_a_fat_s_first_directory_counts(tmp_path: Path, kind: bytes) -> None:
+    """That of the first sector may be another, or none."""
+    seed = tmp_path / "seed.img"
+    content = bytearray(1 << 20)
+    # Sectors, sectors of a cluster, reserved ones, tables, entries of the first directory.
+    sizes = (512, 4, 4, 2, 512) if kind == b"FAT16" else (512, 4, 4, 2, 0)
+    struct.pack_into("<HBHBH", content, 11, *sizes)
+    if kind == b"FAT16":
+        struct.pack_into("<H", content, 22, 16)
+        content[43:62] = b"NO NAME    FAT16   "
+        place = (4 + 2 * 16) * 512
+    else:
+        struct.pack_into("<I", content, 36, 16)
+        struct.pack_into("<I", content, 44, 5)
+        content[71:90] = b"NO NAME    FAT32   "
+        place = (4 + 2 * 16 + 3 * 4) * 512
+    entries = [b"\xe5IDATA     \x08", b"Ac\0i\0d\0a\0t\0\x0f", b"CIDATA     \x10"]
+    for number, entry in enumerate(entries):
+        content[place + 32 * number : place + 32 * number + len(entry)] = entry
+    seed.write_bytes(content)
+    assert not is_seed(str(seed))
+    content[place + 96 : place + 108] = b"cidata     \x08"
+    seed.write_bytes(content)
+    assert is_seed(str(seed))
+    # Wherever it says that the directory is: nothing is there.
+    for wrong in (b"\0" * 4, b"\xff" * 4):
+        content[44:48] = wrong
+        content[14:16] = wrong[:2]
+        seed.write_bytes(content)
+        assert not is_seed(str(seed))
 
 
 def test_what_is_none(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 from collections.abc import Mapping
+from typing import BinaryIO
 
 from .._deps import need
 
@@ -26,6 +28,11 @@ _ROOT = 156
 # Of FAT12 and FAT16, and of FAT32: where what it is stands in the first sector, and its label.
 _FAT = ((slice(54, 62), slice(43, 54)), (slice(82, 90), slice(71, 82)))
 _BOOT_SECTOR = 512
+# An entry of its directories, and what tells the one that has the file system's label.
+_ENTRY, _KIND, _GONE = 32, 11, 0xE5
+_IS_LABEL, _IS_DIRECTORY, _IS_LONG_NAME = 0x08, 0x10, 0x0F
+# As much of its first directory is looked at: the label is the first entry, as a rule.
+_MAX_ROOT = 64 << 10
 _DATES = slice(813, 881)
 _NO_DATE = b"0" * 16 + b"\0"
 # 9.1.5, and IEEE P1282's TF: years since 1900, month, day, hour, minute, second, offset from GMT.
@@ -90,11 +97,41 @@ def is_seed(path: str) -> bool:
             mode = os.fstat(descriptor).st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
                 return False
-            first = file.read(_BOOT_SECTOR)
+            found = _fat_labels(file)
             file.seek(_DESCRIPTORS)
             data = file.read(_NAME.stop)
     except OSError:
         return False
-    found = [data[_NAME]] if data[:6] == b"\x01CD001" else []
-    found += [first[label] for kind, label in _FAT if first[kind].startswith(b"FAT")]
+    found += [data[_NAME]] if data[:6] == b"\x01CD001" else []
     return any(each.decode("ascii", "replace").strip(" \0").lower() == LABEL for each in found)
+
+
+def _fat_labels(file: BinaryIO) -> list[bytes]:
+    """Return the labels of a FAT: that of its first sector, and that of its first directory, which
+    is the one that counts where both are there (libblkid, vfat.c).
+    """
+    first = file.read(_BOOT_SECTOR)
+    found = [first[label] for kind, label in _FAT if first[kind].startswith(b"FAT")]
+    if not found or len(first) < _BOOT_SECTOR:
+        return found
+    # FAT: General Overview of On-Disk Format, 1.03: the tables are behind the reserved sectors,
+    # then comes the first directory, in FAT32 a cluster like any other.
+    sector, cluster, reserved, tables, entries = struct.unpack_from("<HBHBH", first, 11)
+    length, *_others = struct.unpack_from("<H", first, 22)
+    if not length:
+        length, *_others = struct.unpack_from("<I", first, 36)
+    start, size = (reserved + tables * length) * sector, entries * _ENTRY
+    if not entries:
+        number, *_others = struct.unpack_from("<I", first, 44)
+        start, size = start + (number - 2) * cluster * sector, cluster * sector
+    file.seek(max(start, 0))
+    data = file.read(min(size, _MAX_ROOT))
+    for at in range(0, len(data) - _ENTRY + 1, _ENTRY):
+        kind = data[at + _KIND] & 0x3F
+        if data[at] == 0:
+            break
+        is_label = kind & (_IS_LABEL | _IS_DIRECTORY) == _IS_LABEL and kind != _IS_LONG_NAME
+        if is_label and data[at] != _GONE:
+            found.append(data[at : at + _KIND])
+            break
+    return found
