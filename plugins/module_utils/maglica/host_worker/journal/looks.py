@@ -75,10 +75,14 @@ class Looks:
         """Return what is known of one image."""
         return next((look for look in self.all() if look.image_uuid == image_uuid), None)
 
-    def forget(self, image: str) -> int:
-        """Drop what is known of an image, by its name; return of how many that was."""
+    def forget(self, image: str, uuid: str | None = None) -> int:
+        """Drop what is known of an image, by its name; with ``uuid`` also what was found before it
+        got that name. Return of how many that was.
+        """
         with self._db.write():
-            return self._db.change("DELETE FROM looks WHERE image = ?", image)
+            return self._db.change(
+                "DELETE FROM looks WHERE image = ? OR image_uuid = ?", image, uuid
+            )
 
 
 def _look(*row: Any) -> Look | None:

@@ -109,6 +109,19 @@ def test_a_released_image_is_looked_at_again_also_under_another_name(host: FakeH
     assert len(host.prepared) == 2
 
 
+def test_what_was_found_before_an_image_got_its_name_is_released(host: FakeHost) -> None:
+    """A report has it under the present name, so that check mode foresees a change."""
+    image = host.add_image()
+    about_image(host, "prepare")
+    image._name, image.xml = "renamed", image.xml.replace(f"<name>{IMAGE}<", "<name>renamed<")
+    released = about_image(host, "release", "renamed")
+    assert [phase.name for phase in released.phases] == ["volumes"]
+    journal = host.context.journal
+    assert (journal.looks.all(), journal.bases()) == ((), ())
+    assert about_image(host, "release", "renamed").phases == ()
+    assert about_image(host, "release", "gone").phases == ()
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -71,7 +71,7 @@ def read(name: str, context: JobContext) -> Image:
     Raises ImageUnknown, ImageRunning, ImageUnsupported, StorageFailed or LibvirtFailed.
     """
     connection = context.connect()
-    domain = _domain(connection, name)
+    domain = domain_named(connection, name)
     with local.errors(f"read the definition of {name}", context.host):
         if domain.isActive():
             raise ImageRunning("it is running: shut it down to clone it")
@@ -142,7 +142,8 @@ def check_unchanged(image: Image, context: JobContext) -> None:
         raise ImageRunning("its disks were changed while they were read: shut it down")
 
 
-def _domain(connection: Any, name: str) -> Any:
+def domain_named(connection: Any, name: str) -> Any:
+    """Return a domain (virDomain). Raises ImageUnknown, LibvirtFailed, HostDown."""
     libvirt = need("libvirt")
     try:
         return connection.lookupByName(name)
