@@ -12,6 +12,7 @@ from maglica.fleet.by_reports import ReportedFleet
 from maglica.fleet.snapshot import place
 from maglica.model.reported import ReportedHost, ReportedInterface
 from maglica.model.vm import Domain
+from maglica.wire import fitting
 from support import reported
 from support.reported import FakeReports
 
@@ -28,6 +29,15 @@ def test_what_a_vm_runs_with_and_has_after_its_next_start() -> None:
     same = FakeReports([KVM0], [reported.domain(MADE)])
     (found,) = ReportedFleet(same).find_vms({"vm0"}).domains
     assert (found.memory_mib, found.restart_needed) == (512, False)
+
+
+def test_of_a_vm_that_was_too_long_to_be_reported_that_is_known() -> None:
+    nic = ReportedInterface("52:54:00:00:00:01")
+    whole = replace(reported.domain(MADE), interfaces=(nic,))
+    for tags, is_cut in (((), False), (("t" * 60,) * 2000, True)):
+        kept = fitting.domain_kept(replace(whole, tags=tags))
+        (found,) = ReportedFleet(FakeReports([KVM0], [kept])).find_vms({"vm0"}).domains
+        assert (found.is_cut, found.interfaces) == (is_cut, () if is_cut else (nic.shown(),))
 
 
 def test_a_fixed_address_that_is_reported_has_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,15 +13,13 @@ from maglica.manage.group import Whole
 from maglica.manage.plan import Plan, decide
 from maglica.manage.wanted import want
 from maglica.model.errors import LibvirtFailed
-from maglica.model.moment import Moment
-from maglica.model.vm import Disk, Domain
+from maglica.model.vm import Domain
 from maglica.verbs.set import SetSpec
 from maglica.verbs.table import Presence
 
 NAME, HOST = "vm0.example.jp", "kvm0.example.jp"
 MADE = Domain(NAME, "u", HOST, "stopped", False, made=True, image="debian12", vcpus=1)
 ADOPTED = replace(MADE, made=False, adopted=True, image=None)
-REPORTED = Moment(1.0)
 
 
 def plan(there: Domain, **said: Any) -> Plan:
@@ -49,7 +47,7 @@ def test_that_its_host_starts_it_may_be_unknown() -> None:
 def test_of_one_that_was_reported_in_part_nothing_is_guessed(
     there: Domain, said: dict[str, Any]
 ) -> None:
-    cut = replace(there, reported=REPORTED)
+    cut = replace(there, is_cut=True)
     text = f"^the .+ of vm {NAME} on host {HOST} .+ not known: it is too long to be reported; with"
     with pytest.raises(LibvirtFailed, match=text):
         plan(cut, **said)
@@ -58,12 +56,10 @@ def test_of_one_that_was_reported_in_part_nothing_is_guessed(
             Whole("shop", [want(NAME, tags=tags)] if tags else []).among({}, Found((cut,), ()))
     assert plan(cut, vcpus=2).changed
     assert not plan(cut, interfaces=[], disks=[]).changed
-    # As libvirt shows it, or with a disk, it is known.
-    assert not plan(replace(cut, disks=(Disk("vda"),)), tags=[]).changed
 
 
 def test_what_goes_with_an_adopted_one_is_named_or_it_stays() -> None:
-    cut = replace(ADOPTED, reported=REPORTED)
+    cut = replace(ADOPTED, is_cut=True)
     with pytest.raises(LibvirtFailed, match=f"^the foreign disks of vm {NAME} on host {HOST} are"):
         plan(cut, state=Presence.ABSENT, remove_foreign_disks=True)
-    assert plan(replace(MADE, reported=REPORTED), state=Presence.ABSENT).changed
+    assert plan(replace(MADE, is_cut=True), state=Presence.ABSENT).changed

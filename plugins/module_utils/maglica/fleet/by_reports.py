@@ -277,6 +277,8 @@ def _domain(told: ReportedDomain, reading: Reading, reported: Moment | None) -> 
         is_image=_is_image(told, reading),
         address=addresses.choose(interfaces, reading.preference),
         reported=reported,
+        # See wire.fitting; without either nothing else can have been left out.
+        is_cut=not (told.disks or told.interfaces),
     )
     if not (reading.inactive and told.active):
         return domain

@@ -16,7 +16,7 @@ from ..model.vm import Disk, Domain, Graphics, Interface, SerialConsole
 from .snapshot import AskedHost, Snapshot
 
 # Grows with each change of the values' fields: what an older version wrote is not read.
-VERSION = 11
+VERSION = 12
 
 
 def dump(snapshot: Snapshot) -> dict[str, Any]:

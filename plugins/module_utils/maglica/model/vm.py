@@ -114,7 +114,8 @@ class Domain:
 
     Only its reader has ``address``, the one that it prefers, an image's ``versions``, the newest
     last, the definition if asked for, and when
-    its host has reported it (None: libvirt itself shows it). Of one that runs it has
+    its host has reported it (None: libvirt itself shows it), with what it surely is alone if there
+    was too much of it (``is_cut``). Of one that runs it has
     ``running_vcpus`` and ``running_memory_mib``, what it runs with, where it has looked at the next
     start.
     """
@@ -160,6 +161,7 @@ class Domain:
     versions: tuple[ImageVersion, ...] = field(default=(), metadata={"told": False})
     xml: str | None = field(default=None, metadata={"told": False})
     reported: Moment | None = field(default=None, metadata={"told": False})
+    is_cut: bool = field(default=False, metadata={"told": False})
 
     @property
     def runs(self) -> bool:
@@ -167,13 +169,6 @@ class Domain:
         but does not.
         """
         return self.active and self.state not in _STANDING
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether it was too long to be reported with all that it has: see wire.fitting. Without a
-        disk and an interface there is nothing that could have been left out but by this.
-        """
-        return self.reported is not None and not (self.disks or self.interfaces)
 
     @property
     def later_interfaces(self) -> tuple[Interface, ...]:
