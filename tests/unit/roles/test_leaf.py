@@ -73,20 +73,27 @@ def test_a_key_that_is_lost_or_was_taken_back_or_shall_be_another_is_replaced(
     assert {file.name for file in alice.pki.iterdir()} == MADE
 
 
+def plays(playbook: str) -> list[dict[str, Any]]:
+    text = (CHECKOUT / "playbooks" / f"{playbook}.yml").read_text()
+    found: list[dict[str, Any]] = yaml.safe_load(text)
+    return found
+
+
 def telling(file: Path) -> dict[str, Any]:
     """Return a task that makes a file where a deployment would tell the hosts now."""
-    deploy = yaml.safe_load((CHECKOUT / "playbooks" / "deploy.yml").read_text())[-1]
+    (last,) = plays("replaced")
     making = {"path": str(file), "state": "touch"}
-    return {"ansible.builtin.file": making, "when": deploy["tasks"][0]["when"]}
+    return {"ansible.builtin.file": making, "when": last["tasks"][0]["when"]}
 
 
-def test_a_deployment_tells_the_hosts_when_a_user_s_key_was_replaced(alice: Owner) -> None:
-    deploy, rotate = (
-        yaml.safe_load((CHECKOUT / "playbooks" / f"{name}.yml").read_text())[-1]
-        for name in ("deploy", "rotate_keys")
-    )
-    assert deploy["hosts"] == "maglica_hosts"
-    roles = [each["tasks"][0]["ansible.builtin.include_role"] for each in (deploy, rotate)]
+def test_a_deployment_or_upgrade_tells_the_hosts_when_a_user_s_key_was_replaced(
+    alice: Owner,
+) -> None:
+    for name in ("deploy", "upgrade"):
+        assert plays(name)[-1]["ansible.builtin.import_playbook"] == "replaced.yml"
+    last, rotate = (plays(name)[-1] for name in ("replaced", "rotate_keys"))
+    assert last["hosts"] == "maglica_hosts"
+    roles = [each["tasks"][0]["ansible.builtin.include_role"] for each in (last, rotate)]
     assert roles[0] == roles[1]
     files = [alice.folder / name for name in ("early", "late")]
     make = alice.do("client")
