@@ -9,7 +9,8 @@ set or removed (``changed``), and who else is in the database (``others``).
 FOLDER/passwd.db has of each password what SCRAM checks it with, and not the password itself.
 FOLDER/known tells which passwords that was made from, by hashes, and the digest of the database
 then: what was changed since, or by a run that was cut off, is set again. Who is in another realm is
-somebody else's.
+somebody else's. To have no users SASL's programs need not be there any more: then it also tells who
+else was in the database.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ import sys
 import tempfile
 
 REALM = "maglica"
+LISTING = pathlib.Path("/usr/sbin/sasldblistusers2")
 # Without the plugin passwords would also go where other installed ones keep them, as SQL or LDAP.
 SETTINGS = "mech_list: scram-sha-256\nauxprop_plugin: sasldb\nscram_secret_generate: yes\n"
 NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -68,7 +70,7 @@ def listed(database):
     """Return who is in the database, as NAME@REALM."""
     if not database.exists():
         return set()
-    shown = tell("/usr/sbin/sasldblistusers2", "-f", database)
+    shown = tell(LISTING, "-f", database)
     return {line.rpartition(": ")[0] for line in shown.splitlines() if ": " in line}
 
 
@@ -82,13 +84,25 @@ def hashed(password, salt):
     return hashlib.pbkdf2_hmac("sha256", password.encode(), bytes.fromhex(salt), 100_000).hex()
 
 
-def known_users(folder):
-    """Return the users whose passwords are known to be in the database, with their hashes."""
+def noted(folder):
+    """Return what is known of the database, where nobody has changed it since."""
     try:
         known = json.loads((folder / "known").read_text())
     except (OSError, ValueError):
         return {}
-    return known["users"] if known["database"] == digest(folder / "passwd.db") else {}
+    return known if known["database"] == digest(folder / "passwd.db") else {}
+
+
+def known_users(folder):
+    """Return the users whose passwords are known to be in the database, with their hashes."""
+    return noted(folder).get("users", {})
+
+
+def unseen(folder):
+    """Return who else is in the database, which can't be looked into."""
+    if not (folder / "passwd.db").exists():
+        return []
+    return noted(folder).get("others", [f"whoever {LISTING} would show"])
 
 
 def changes(folder, wanted, ours):
@@ -113,8 +127,9 @@ def make(folder, wanted, setting, removing):
     for name in setting:
         # Without -n the password itself would be kept, too.
         tell(*command, "-p", "-c", "-n", name, given=wanted[name])
-    there = {user for user in listed(database) if user.endswith(f"@{REALM}")}
-    wrong = there ^ {f"{name}@{REALM}" for name in wanted}
+    there = listed(database)
+    others = sorted(user for user in there if not user.endswith(f"@{REALM}"))
+    wrong = (there - set(others)) ^ {f"{name}@{REALM}" for name in wanted}
     if wrong:
         names = ", ".join(sorted(wrong))
         raise SystemExit(f"{database} is not as it was asked to be, see {names}")
@@ -124,7 +139,7 @@ def make(folder, wanted, setting, removing):
         users[name] = {"salt": salt, "hash": hashed(password, salt)}
     part = folder / "known.part"
     part.touch(mode=0o600)
-    part.write_text(json.dumps({"database": digest(database), "users": users}))
+    part.write_text(json.dumps({"database": digest(database), "users": users, "others": others}))
     part.replace(folder / "known")
 
 
@@ -132,6 +147,9 @@ def main(folder, mode):
     """Compare, and change what differs."""
     wanted = json.load(sys.stdin)
     refuse(wanted)
+    if not wanted and not LISTING.exists():
+        json.dump({"changed": [], "others": unseen(folder)}, sys.stdout)
+        return
     there = listed(folder / "passwd.db")
     ours = {user.rpartition("@")[0] for user in there if user.endswith(f"@{REALM}")}
     setting, removing = changes(folder, wanted, ours)

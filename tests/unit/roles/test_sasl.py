@@ -5,9 +5,14 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from ...support.role_runs import CHECKOUT, Deployment, include
@@ -131,3 +136,30 @@ def test_nobody_else_can_read_the_file_of_the_password_at_any_time(tmp_path: Pat
     assert went_well
     assert "changed=0" in output
     assert "password=secret" not in output
+
+
+@pytest.mark.parametrize(
+    ("known", "stays"),
+    [
+        ({"users": {"reader": {}}, "others": []}, []),
+        ({"users": {}, "others": ["alice@example.jp"]}, ["alice@example.jp"]),
+        # It was changed since, or nothing is noted.
+        ({"users": {}, "others": [], "database": ""}, ["whoever /nowhere would show"]),
+        ({"users": {}}, ["whoever /nowhere would show"]),
+        (None, ["whoever /nowhere would show"]),
+    ],
+)
+def test_users_are_removed_also_where_sasl_s_programs_have_gone(
+    tmp_path: Path, known: dict[str, Any] | None, stays: list[str]
+) -> None:
+    """The file of theirs goes if nobody else is in it for sure."""
+    (tmp_path / "passwd.db").write_bytes(b"database")
+    if known is not None:
+        noted = {"database": hashlib.sha256(b"database").hexdigest(), **known}
+        (tmp_path / "known").write_text(json.dumps(noted))
+    script = (CHECKOUT / "roles/libvirtd/files/sasl_users.py").read_text()
+    script = script.replace("/usr/sbin/sasldblistusers2", "/nowhere")
+    for mode in ("check", "make"):
+        command = [sys.executable, "-Ic", script, tmp_path, mode]
+        told = subprocess.check_output(command, input="{}", text=True)
+        assert json.loads(told) == {"changed": [], "others": stays}
