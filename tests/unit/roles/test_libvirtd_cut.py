@@ -118,6 +118,11 @@ def alone(folder: Path) -> Deployment:
     return machine
 
 
+def closed(folder: Path) -> tuple[str, str]:
+    """Return options by which nothing is noted in /run."""
+    return "-e", f"libvirtd_closed={folder}/closed"
+
+
 def test_a_host_alone_listens_on_nothing_but_has_no_certificates(tmp_path: Path) -> None:
     machine = alone(tmp_path)
     defaults = {"name": "maglica.cloud.library", "tasks_from": "root.yml", "public": True}
@@ -153,7 +158,8 @@ def test_libvirtd_is_restarted_by_a_later_run_where_it_was_not_by_the_one_that_w
         )
         program.chmod(0o755)
         (tmp_path / "told").write_text("")
-        went_well, output = machine.run([{"block": tasks, "environment": paths}])
+        playing = [{"block": tasks, "environment": paths}]
+        went_well, output = machine.run(playing, *closed(tmp_path))
         assert went_well or "Open and close sockets" in output
         return went_well, len((tmp_path / "told").read_text().splitlines())
 
@@ -174,7 +180,7 @@ def test_libvirtd_is_restarted_by_a_later_run_where_only_how_sasl_asks_was_anoth
     sasl.write_text("mech_list: gssapi\n")
     machine.of_play |= {"libvirtd_wanted": [], "libvirtd_sasl": True, "libvirtd_sasl_users": []}
     # As variables of the role, which win over those of a play.
-    given = ("-e", f"libvirtd_sasl_file={sasl}")
+    given = ("-e", f"libvirtd_sasl_file={sasl}", *closed(tmp_path))
     defaults = {"name": "maglica.cloud.library", "tasks_from": "root.yml", "public": True}
     role = {"name": "maglica.cloud.libvirtd", "tasks_from": "listen.yml"}
     tasks = [{"ansible.builtin.include_role": each} for each in (defaults, role)]
@@ -242,8 +248,24 @@ def test_sockets_are_opened_and_closed_also_where_libvirt_does_not_run(
         libvirtd_daemons={"service": "libvirtd.service"},
         libvirtd_wanted=wanted,
         libvirtd_unwanted=unwanted,
+        libvirtd_closed=f"{tmp_path}/closed",
     )
-    paths = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    subprocess.run(["/bin/bash", "-c", command], env={**os.environ, **paths}, check=True)
-    told = (tmp_path / "told").read_text().splitlines()
-    assert [line for line in told if line.startswith("start")] == started
+    paths = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def told() -> list[str]:
+        lines = (tmp_path / "told").read_text().splitlines()
+        (tmp_path / "told").unlink()
+        return [line for line in lines if line.startswith("start")]
+
+    subprocess.run(["/bin/bash", "-c", command], env=paths, check=True)
+    assert told() == started
+    # Another one is killed when all are closed, twice.
+    killing = SYSTEMCTL.replace("case $1 in", "case $1 in stop) kill -KILL $PPID ;;")
+    for listed in (sockets, ""):
+        program.write_text(killing.format(folder=tmp_path, sockets=listed))
+        done = subprocess.run(["/bin/bash", "-c", command], env=paths, check=False)
+        assert (done.returncode, told()) == (-9, [])
+    program.write_text(SYSTEMCTL.format(folder=tmp_path, sockets=""))
+    subprocess.run(["/bin/bash", "-c", command], env=paths, check=True)
+    assert told() == started
+    assert not (tmp_path / "closed").exists()
