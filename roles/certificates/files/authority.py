@@ -7,7 +7,8 @@ changed. Standard input is a JSON object: always ``days`` and ``ca_days``, how l
 and the authority last; for ``issue`` and ``revoke`` whose they are, ``kind`` (host or client) and
 ``name``; for ``issue`` also ``names`` (names and addresses of the host), ``renew_days`` (what
 has less left is made anew), ``request`` and ``certificate`` (PEM; what the owner has now, or "").
-Nothing is signed for a key that was taken back: with ``new_key`` the certificate is "" then.
+Nothing is signed for a key that was taken back: with ``new_key``, where the key is in use and its
+owner would make another one, the certificate is "" then.
 ``revoke`` takes back all of an owner, or what a certificate has replaced: with ``before`` (PEM).
 
 Prints a JSON object: ``changed``, ``why``, the files ``authority`` and ``revoked``, for ``issue``
@@ -197,12 +198,18 @@ def has_key(certificate, key):
     return key in certificate
 
 
-def is_void(key):
-    """Tell whether a certificate for a key was taken back, and not only for another one's sake."""
+def is_void(key, in_use):
+    """Tell whether a certificate for a key was taken back, and not only for another one's sake.
+
+    Where the file of one is lost it may have been for any key that is in use, but for one with a
+    certificate that is good.
+    """
     taken = [fields for fields in entries() if fields[0] == "R"]
-    return any(
-        has_key(issued(fields[3]), key) for fields in taken if not fields[2].endswith(SUPERSEDED)
-    )
+    texts = [issued(fields[3]) for fields in taken if not fields[2].endswith(SUPERSEDED)]
+    if any(has_key(text, key) for text in texts):
+        return True
+    held = (issued(fields[3]) for fields in entries() if fields[0] == "V")
+    return in_use and "" in texts and not any(has_key(text, key) for text in held)
 
 
 def days_left(certificate):
@@ -379,7 +386,7 @@ def act(verb, asked, check):
         if asked["kind"] == "host" and not asked["names"]:
             raise SystemExit(f"{asked['name']} has neither a name nor an address to be reached by")
         why, made = lacking(asked), asked["certificate"]
-        if why and is_void(asked["key"]):
+        if why and is_void(asked["key"], asked.get("new_key")):
             made = refuse(asked)
         elif why and not check:
             made = issue(asked)

@@ -17,6 +17,11 @@ KVM0 = {"kind": "host", "name": "kvm0.example.jp", "names": ["kvm0.example.jp", 
 ALICE = {"kind": "client", "name": "alice+x@control"}
 
 
+def entries(authority: Authority) -> list[list[str]]:
+    lines = (authority.folder / "index.txt").read_text().splitlines()
+    return [line.split("\t") for line in lines]
+
+
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "ca")
@@ -261,6 +266,29 @@ def test_what_can_t_be_signed_is_refused(authority: Authority) -> None:
     assert "openssl req -noout failed" in refused(**{**KVM0, "request": "nonsense"})
     ending = refused(**{**KVM0, "request": key, "renew_days": 3651})
     assert "The authority itself ends in 36" in ending
+
+
+def test_a_key_that_was_taken_back_stays_so_where_the_file_of_its_certificate_is_lost(
+    authority: Authority,
+) -> None:
+    key, other = request(), request()
+    asked: dict[str, Any] = {**ALICE, "certificate": "", "new_key": True}
+    held = authority.do("issue", **{**asked, "request": other, "name": "bob"})["certificate"]
+    authority.do("issue", **{**asked, "request": key})
+    authority.do("revoke", **ALICE)
+    (authority.folder / "issued" / f"{entries(authority)[1][3]}.pem").unlink()
+    for whose in (ALICE, {"name": "carol"}):
+        for mode in (("check",), ()):
+            assert not authority.do("issue", *mode, **{**asked, "request": key, **whose})[
+                "certificate"
+            ]
+    made = authority.do("issue", **{**asked, "request": request(), "new_key": False})
+    assert authority.is_good(made["certificate"])
+    # Of one with another certificate that is good it is known that it was another.
+    given = {**asked, "request": other, "name": "bob", "certificate": held, "renew_days": 366}
+    made = authority.do("issue", **given)
+    assert authority.is_good(made["certificate"])
+    assert made["certificate"] != held
 
 
 def test_a_certificate_whose_file_is_lost_keeps_nobody_from_anything(authority: Authority) -> None:
