@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Backups are where whoever runs the playbook says, from the folder that he is in."""
+"""Backups are where whoever runs the playbook says, or nowhere."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import yaml
 from ...support.role_runs import CHECKOUT, Deployment
 
 
-def task(role: str, name: str) -> dict[str, Any]:
+def naming(role: str) -> list[dict[str, Any]]:
+    """Return the tasks that name the backup."""
     tasks = yaml.safe_load((CHECKOUT / "roles" / role / "tasks" / "main.yml").read_text())
-    return next(dict(task) for task in tasks if task["name"] == name)
+    names = ("Name the backup", "Stop if it does not say in which folder")
+    return [task for task in tasks if task["name"] in names]
 
 
-def test_a_file_without_a_folder_is_in_the_one_that_the_user_is_in(tmp_path: Path) -> None:
-    machine = Deployment(tmp_path)
-    here = tmp_path / "here"
-    here.mkdir()
-    (here / "old.tar.gz").touch()
-    machine.of_play = {"backup_file": "new.tar.gz", "restore_file": "old.tar.gz"}
-    steps = [
-        task("backup", "Name the backup"),
-        {"ansible.builtin.file": {"path": "{{ backup_path }}", "state": "touch"}},
-        *(task("restore", name) for name in ("Name the backup", "Look for the backup")),
-        task("restore", "Stop if there is none"),
-    ]
-    play = {"hosts": "localhost", "gather_facts": False, "vars": machine.of_play, "tasks": steps}
-    playbook = tmp_path / "play.yml"
-    playbook.write_text(yaml.safe_dump([play]))
-    went_well, output = machine.play(playbook, PWD=str(here))
+def test_a_file_of_which_is_not_said_in_which_folder_is_refused(tmp_path: Path) -> None:
+    machine, tasks = Deployment(tmp_path), []
+    for role in ("backup", "restore"):
+        for file in ("some.tar.gz", "~/some.tar.gz", "/var/some.tar.gz"):
+            told = {"ansible.builtin.debug": {"msg": "{{ ansible_failed_result.msg }}"}}
+            given = {"block": naming(role), "rescue": [told], "vars": {f"{role}_file": file}}
+            tasks.append(given)
+    went_well, output = machine.run(tasks)
     assert went_well, output
-    assert {file.name for file in here.iterdir()} == {"new.tar.gz", "old.tar.gz"}
+    said = " ".join(output.split())
+    assert "rescued=2" in said
+    for role in ("backup", "restore"):
+        assert (
+            f'msg: {role}_file is some.tar.gz: give the whole path, such as -e {role}_file="$PWD/'
+            in said
+        )
