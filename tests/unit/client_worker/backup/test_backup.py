@@ -61,6 +61,27 @@ def test_it_is_for_its_owner_only_and_says_what_it_has(
     cell.clone("vm1")
 
 
+def test_files_that_somebody_else_has_left_keep_no_backup_from_being_made(
+    machine: Machine, cell: Cell, other: Machine, tmp_path: Path
+) -> None:
+    """Those beside the keys are in the access file, too, so that it is the same afterwards."""
+    machine.ca.mkdir()
+    left = {
+        "access.d/host-kvm0~",
+        "access.d/#host-kvm0#",
+        "access.d/M\udcfc ller",
+        "pki/index.txt~",
+    }
+    for name in left:
+        (machine.folder / name).write_text(f"observer x {'x' * 40}\n")
+    (machine.folder / "access.d" / "old").mkdir()
+    (machine.folder / "access.d" / "old" / "host-kvm1").touch()
+    assert machine.make(tmp_path / "backup.tar.gz") == 0
+    assert other.restore(tmp_path / "backup.tar.gz") == 0
+    assert left <= other.files().keys()
+    assert not (other.folder / "access.d" / "old").exists()
+
+
 def test_the_authority_is_copied_while_it_does_nothing(
     machine: Machine, cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 JOURNAL = "journal.sqlite"
 _MAX_MANIFEST = 1 << 20
-_PART = r"[A-Za-z0-9_][A-Za-z0-9_.+:@-]*"
+# Any name: somebody's editor may have left a file beside the others.
+_PART = r"[^./\0][^/\0]*"
 _NAMES = re.compile(
     r"journal\.sqlite|client_worker\.(key|pub|conf)|access"
     rf"|access\.d/{_PART}|ca/{_PART}(/{_PART}){{0,7}}"

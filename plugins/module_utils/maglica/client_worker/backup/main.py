@@ -87,7 +87,9 @@ def _make(options: argparse.Namespace) -> dict[str, Any]:
     files = [(KEY, key), (PUBLIC, key.with_suffix(".pub")), ("client_worker.conf", options.config)]
     files.append(("access", service.access_file))
     registered = service.access_file.with_name(ACCESS)
-    files += [(f"{ACCESS}/{path.name}", path) for path in _files(registered)]
+    # Of what is in folders there nothing is in the access file.
+    keys = (path for path in _files(registered) if path.parent == registered)
+    files += [(f"{ACCESS}/{path.name}", path) for path in keys]
     with _copied(service.journal) as (summary, copy), _still(options.ca):
         files += [(f"{CA}/{path.relative_to(options.ca)}", path) for path in _files(options.ca)]
         manifest = archive.write(
