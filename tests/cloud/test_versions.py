@@ -76,7 +76,7 @@ def test_a_new_version_of_the_original(cloud: Cloud, clone, owner) -> None:
     # The client worker knows that by the host's next report, some tenths of a second later.
     eventually(
         lambda: cloud.vm("new0.example.jp", "--check", image=IMAGE, host=host).status == "CHANGED",
-        30,
+        240,
     )
 
     after = clone("new0.example.jp", host=host, wait_for="address")

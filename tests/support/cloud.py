@@ -167,7 +167,7 @@ class Cloud:
 
     def wait_alive(self, host: str, alive: bool, is_sound: bool = False) -> None:
         """Wait until the client worker counts a host as alive (and without problem), or as down."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         with Client(config.load(str(STATE / "maglica.conf"))) as client:
             while not any(
                 known.alive is alive and not (is_sound and known.report.problem)

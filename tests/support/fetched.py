@@ -20,7 +20,7 @@ SIZE = len(DATA)
 HALF = SIZE // 2
 MOST = 1 << 30
 HURRY = Patience(silence=5, tries=3, pauses=Backoff(0.001, 0.001))
-IMPATIENT = Patience(silence=0.2, tries=2, pauses=Backoff(0.001, 0.001))
+IMPATIENT = Patience(silence=0.5, tries=2, pauses=Backoff(0.001, 0.001))
 PATH = "/images/a.qcow2"
 
 

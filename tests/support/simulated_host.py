@@ -242,7 +242,7 @@ class SimulatedCell:
             for name, libvirtd in zip(HOSTS, libvirtds)
         }
         self.config = self._write_config(folder)
-        self.hosts = LibvirtFleet(self.config.hosts, timeout=5)
+        self.hosts = LibvirtFleet(self.config.hosts, timeout=30)
         self.client = Client(self.config)
 
     def _write_config(self, folder: Path) -> Config:
@@ -304,7 +304,7 @@ class SimulatedCell:
             else entry
             for entry in self.config.hosts
         ]
-        self.hosts = LibvirtFleet(tuple(entries), timeout=5)
+        self.hosts = LibvirtFleet(tuple(entries), timeout=30)
 
     def defined(self, host: str) -> list[str]:
         return self.by_name[host].names()

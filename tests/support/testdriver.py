@@ -101,7 +101,7 @@ def running(
 
 
 def _wait_for(port: int, libvirtd: Libvirtd, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while time.monotonic() < until and process.poll() is None:
         with (
             contextlib.suppress(OSError),

@@ -205,10 +205,10 @@ def test_a_monitor_that_hangs_costs_the_sizes(libvirtd: Libvirtd, node: Path) ->
     with proxied(libvirtd.port) as proxy:
         proxy.lost = (_ALL_DOMAIN_STATS, (_SIZES,))
         host = HostEntry("kvm0", f"test+tcp://127.0.0.1:{proxy.port}{node}")
-        seen = snapshot([host], 3.0)
+        seen = snapshot([host], 8.0)
     assert (len(seen.vms), len(seen.images), seen.unreachable) == (10, 2, ())
     (problem,) = seen.problems
     assert problem == (
-        "cannot read the disks' sizes of host kvm0: no answer within 1.5 s;"
+        "cannot read the disks' sizes of host kvm0: no answer within 4.0 s;"
         " the monitor of a running vm may hang"
     )

@@ -28,6 +28,8 @@ from support.testdriver import Libvirtd
 pytestmark = pytest.mark.alone
 
 TIMEOUT = 1.0
+# The same where others do answer, which takes them longer on a slow machine.
+PATIENT = 4.0
 # Beyond the deadline: ending the threads, on a machine that does other things too. Without the
 # deadline it would be minutes.
 MARGIN = 15
@@ -73,14 +75,14 @@ def test_many_that_are_silent_among_some_that_are_not(
         ]
         bad.append(HostEntry("deaf", f"qemu+tcp://127.0.0.1:{stack.enter_context(_deaf())}/system"))
         refused = HostEntry("refused", f"qemu+tcp://127.0.0.1:{free_port()}/system")
-        seen, seconds = _snapshot([*bad, refused, *good], gather=gather)
-        assert TIMEOUT <= seconds < TIMEOUT + MARGIN
+        seen, seconds = _snapshot([*bad, refused, *good], PATIENT, gather=gather)
+        assert PATIENT <= seconds < PATIENT + MARGIN
         assert [host.name for host in seen.hosts] == ["good0", "good1", "good2", "good3"]
         assert len(seen.vms) == 40
         texts = {missing.host: missing.text for missing in seen.unreachable}
         assert texts.keys() == {"refused", *(host.name for host in bad)}
         assert "Connection refused" in texts.pop("refused")
-        assert set(texts.values()) == {"no answer within 1 s"}
+        assert set(texts.values()) == {"no answer within 4 s"}
 
 
 def test_nothing_waits_for_hosts_that_refuse() -> None:
@@ -94,12 +96,13 @@ def test_nothing_waits_for_hosts_that_refuse() -> None:
 
 
 def test_a_host_that_is_too_slow(libvirtd: Libvirtd, node: Path) -> None:
-    with proxied(libvirtd.port, delay=0.4) as slow:
+    with proxied(libvirtd.port, delay=1.6) as slow:
         uri = f"test+tcp://127.0.0.1:{slow.port}{node}"
-        seen, seconds = _snapshot([HostEntry("slow", uri), HostEntry("good", libvirtd.uri(node))])
+        hosts = [HostEntry("slow", uri), HostEntry("good", libvirtd.uri(node))]
+        seen, seconds = _snapshot(hosts, PATIENT)
         assert [missing.host for missing in seen.unreachable] == ["slow"]
         assert [host.name for host in seen.hosts] == ["good"]
-        assert seconds < TIMEOUT + MARGIN
+        assert seconds < PATIENT + MARGIN
 
 
 def test_a_host_that_falls_silent_in_the_middle(libvirtd: Libvirtd, node: Path) -> None:
@@ -175,7 +178,7 @@ def test_fewer_hosts_at_once_than_there_are(libvirtd: Libvirtd, node: Path) -> N
     with _silent() as port:
         hosts = [HostEntry("silent", f"qemu+tcp://127.0.0.1:{port}/system")]
         hosts += [HostEntry(f"good{number}", libvirtd.uri(node)) for number in range(5)]
-        seen, seconds = _snapshot(hosts, parallel=2, gather=Gather.MINIMAL)
+        seen, seconds = _snapshot(hosts, PATIENT, parallel=2, gather=Gather.MINIMAL)
         assert len(seen.hosts) == 5
         assert [missing.host for missing in seen.unreachable] == ["silent"]
-        assert seconds < TIMEOUT + MARGIN
+        assert seconds < PATIENT + MARGIN

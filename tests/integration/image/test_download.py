@@ -141,7 +141,7 @@ def test_a_server_that_stops_half_way(fetch: Fetched) -> None:
         handler.rfile.read()
 
     fetch.site.answers = {PATH: answer}
-    fetch.fails("nothing came for 0.2 s", patience=IMPATIENT)
+    fetch.fails("nothing came for 0.5 s", patience=IMPATIENT)
     # Each time that nothing came it was told that this goes on.
     assert len(fetch.told) >= IMPATIENT.tries
     # What came is kept, and the rest was asked for.
@@ -191,7 +191,7 @@ def test_a_server_that_sends_drop_by_drop(fetch: Fetched) -> None:
                 handler.connection.recv(1)
 
     fetch.site.answers = {PATH: answer}
-    fetch.fails("less than 4096 bytes came in 0.2 s", patience=IMPATIENT)
+    fetch.fails("less than 4096 bytes came in 0.5 s", patience=IMPATIENT)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ def _client_worker(inventory: Inventory) -> Iterator[None]:
     """Have one to which a host has reported a vm, and which the user's own configuration names."""
     folder = inventory.folder / ".config" / "maglica"
     folder.mkdir(parents=True)
-    worker = Worker(folder)
+    # Its host says hello once, and must not count as down before Ansible has begun.
+    worker = Worker(folder, host_timeout=3600)
     try:
         worker.start()
         name = "vm0.example.jp"

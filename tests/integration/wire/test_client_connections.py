@@ -157,7 +157,7 @@ def test_a_name_without_an_address_is_told_at_once(server: WireServer) -> None:
 def test_a_client_worker_that_starts_later_is_found(server: WireServer) -> None:
     server.stop()
     threading.Timer(0.8, server.start).start()
-    with Client(server.config(), reply_timeout=0.5, attempts=10) as client:
+    with Client(server.config(), reply_timeout=5.0, attempts=10) as client:
         assert client.status(REQUEST.id) == REQUEST
 
 
@@ -263,7 +263,7 @@ def test_a_client_worker_that_stands_still_is_outlasted(
     server: WireServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with SIGSTOP: its kernel accepts connections, and no handshake goes on."""
-    monkeypatch.setattr(sockets, "HANDSHAKE_TIMEOUT", 100)
+    monkeypatch.setattr(sockets, "HANDSHAKE_TIMEOUT", 400)
     with (
         Forwarder(server.port, [SILENT] * 5) as forwarder,
         Client(server.config(request_port=forwarder.port)) as client,
