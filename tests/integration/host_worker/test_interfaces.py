@@ -99,7 +99,7 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     try:
         star.open()
         for bridge in ("br0", "br1"):
-            (folder / "devices" / bridge).mkdir(parents=True)
+            (folder / "devices" / bridge / "bridge").mkdir(parents=True)
             netns.ip("-n", star.name(1), "link", "add", bridge, "type", "bridge")
             netns.ip("-n", star.name(1), "link", "set", bridge, "up")
         with qemu_libvirtd.running(folder / "d", within=star.command(1, [])) as uri:

@@ -64,7 +64,8 @@ def domain(
     module = "maglica.host_worker.job.vm.hardware"
     monkeypatch.setattr(f"{module}.interfaces._DEVICES", tmp_path)
     monkeypatch.setattr(f"{module}.disks.RELEASE_SECONDS", 0.05)
-    (tmp_path / "br0").mkdir()
+    (tmp_path / "br0" / "bridge").mkdir(parents=True)
+    (tmp_path / "eth0").mkdir()
     host.connection.defineXML(OF_OTHERS)
     made = host.connection.defineXML(XML)
     if request.param:
@@ -220,6 +221,11 @@ REFUSED = {
         (ChangeInterfaceSpec, MAC, None, None, "br9"),
         "network_unknown",
         "there is no bridge br9",
+    ),
+    "a card of the host": (
+        (ChangeInterfaceSpec, MAC, None, None, "eth0"),
+        "network_unknown",
+        "eth0 is no bridge of the kernel's; for one of an Open vSwitch, say virtualport:",
     ),
     "no such filter": (
         (ChangeInterfaceSpec, MAC, None, None, None, Card(filter="none")),

@@ -68,15 +68,30 @@ def check(nic: Nic, card: Card, context: JobContext) -> None:
     is_switch = False
     if nic.network is not None:
         is_switch = _network(connection, nic.network).find("virtualport") is not None
-    # Only libvirtd of this machine is ever asked for changes.
-    if nic.bridge is not None and not (_DEVICES / nic.bridge).exists():
-        raise NetworkUnknown(f"there is no bridge {nic.bridge}")
+    if nic.bridge is not None:
+        _need_bridge(nic.bridge, card)
     if card.filter:
         _need_filter(connection, card.filter)
     if card.vlan and not is_switch:
         number = connection.getLibVersion()
         version = f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
         check_vlan(card, version, nic.network or nic.bridge or "")
+
+
+def _need_bridge(name: str, card: Card) -> None:
+    """Raise NetworkUnknown for what is no bridge: a vm that is to be connected to it never starts.
+
+    Only libvirtd of this machine is ever asked for changes.
+    """
+    device = _DEVICES / name
+    if not device.exists():
+        raise NetworkUnknown(f"there is no bridge {name}")
+    # The kernel does not tell of which of its devices an Open vSwitch is made.
+    if card.virtualport is None and not (device / "bridge").exists():
+        raise NetworkUnknown(
+            f"{name} is no bridge of the kernel's; for one of an Open vSwitch, say virtualport:"
+            " openvswitch"
+        )
 
 
 def _network(connection: Any, name: str) -> ET.Element:
