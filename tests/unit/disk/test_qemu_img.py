@@ -93,6 +93,14 @@ def test_what_counts_its_clusters_wrongly(programs: Path, end: int, sound: bool)
     assert told == ["check", "-q", "-f", "qcow2", "/images/disk.qcow2"]
 
 
+def test_a_check_that_takes_long_says_that_it_goes_on(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qemu_img, "_LOOK_SECONDS", 0.01)
+    make(programs, f"while ! [ -e {tmp_path}/heard ]; do sleep 0.01; done")
+    assert qemu_img.is_sound("/images/disk.qcow2", (tmp_path / "heard").touch)
+
+
 def test_no_program(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StorageFailed, match="qemu-img can't be run"):

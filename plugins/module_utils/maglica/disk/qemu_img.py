@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Callable
 
@@ -23,6 +23,8 @@ from .room import gib
 
 # Seconds of processor time, and those for each GiB: ten times what zlib takes on a slow machine.
 _CPU, _CPU_GIB = 600, 120
+# As often it is said that a check goes on.
+_LOOK_SECONDS = 5.0
 # A map is of a file that this host made, and as long as its guest has a say in: more of it, some
 # 250,000 pieces, is not worth what it takes to read.
 _MAP_SECONDS = 60
@@ -129,25 +131,34 @@ def _map(path: str) -> bytes | None:
         return os.pread(output, MAX_MAP, 0)
 
 
-def is_sound(path: str) -> bool:
+def is_sound(path: str, alive: Callable[[], None] = lambda: None) -> bool:
     """Tell whether a qcow2 file counts its clusters rightly, so that a writer finds what is free.
 
-    With a wrong count what is written next stands in the place of what the disk has. Raises
-    StorageFailed.
+    With a wrong count what is written next stands in the place of what the disk has. ``alive`` is
+    called while that goes on, for as long as a large disk takes: it tells of no progress, and who
+    waits for a disk that hangs is not to be taken for alive for ever. Raises StorageFailed.
     """
     try:
-        done = subprocess.run(  # pylint: disable=ansible-bad-function
+        with subprocess.Popen(  # pylint: disable=ansible-bad-function
             limited(["qemu-img", "check", "-q", "-f", QCOW2, path], _CPU),
             stdin=subprocess.DEVNULL,
             # It has a line for each cluster.
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=environment(),
-            check=False,
-        )
+        ) as process:
+            try:
+                for _turn in range(int(2 * _CPU / _LOOK_SECONDS)):
+                    with suppress(subprocess.TimeoutExpired):
+                        return process.wait(_LOOK_SECONDS) == 0
+                    alive()
+            except BaseException:
+                # It would be waited for.
+                process.kill()
+                raise
+            return process.wait() == 0
     except OSError as error:
         raise StorageFailed(f"qemu-img can't be run: {error}") from error
-    return done.returncode == 0
 
 
 def head(layer: Layer, length: int) -> bytes:

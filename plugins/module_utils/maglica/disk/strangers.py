@@ -73,7 +73,7 @@ def judge(path: str, said: str | None, alive: Callable[[], None]) -> Stranger:
         raise ImageUnsupported("its disk is empty")
     needed = chain.content_bytes(layers, alive=alive)
     # Where one is kept as it is, a vm may get all of it for its own and write to it.
-    is_plain = kind == QCOW2 and chain.is_plain(layers[0], alive) and qemu_img.is_sound(path)
+    is_plain = kind == QCOW2 and chain.is_plain(layers[0], alive) and qemu_img.is_sound(path, alive)
     return Stranger(layers, is_plain, needed)
 
 
