@@ -47,8 +47,7 @@ options:
       - V(absent) removes the vm, running or not, with its disks and all that belongs to it; one
         that was adopted only with O(remove_foreign_disks=true). A request that is just making it is
         cancelled. One that is O(protected) is an error (V(vm_protected)), also in check mode. While
-        two hosts have a domain of its UUID it is
-        an error (V(uuid_twice)), and nothing is removed.
+        two hosts have a domain of its UUID it is an error (V(uuid_twice)), and nothing is removed.
     type: str
     choices: [present, running, paused, stopped, restarted, absent]
     default: present
@@ -122,6 +121,8 @@ options:
         runs gets them at once, where its machine has a free slot. What can't be done while it runs,
         such as any disk of SATA, is an error, or done by a restart where O(allow_restart) allows
         one.
+      - Of a disk that is there only the size changes. An error says what else is asked for
+        otherwise; detach the disk, keep it, and add it again with that.
       - They are the vm's own, and removed with it.
     type: list
     elements: dict
@@ -231,9 +232,9 @@ options:
         A card that is added is a new one to the guest; where it has no configuration for such a
         card, write one in the guest, by the card's MAC address. Addresses, gateways, name servers
         and domains are used when the vm is made only.
-      - An interface keeps the device, the bandwidth, the network filter and the isolation of the
-        image's interface at the same place, whatever it is connected to. One that the image has not
-        has no filter.
+      - An interface of a new vm keeps the device, the bandwidth, the network filter and the
+        isolation of the image's interface at the same place, whatever it is connected to. One that
+        the image has not has no filter.
       - A filter gets the addresses of O(interfaces[].addresses) in place of the image's. Without
         them libvirt learns the IPv4 address; a filter that can't learn it, or that is for an IPv6
         address, is an error then.
@@ -251,8 +252,9 @@ options:
       bridge:
         description:
           - A bridge of the host.
-          - Without this and O(interfaces[].network) the interface is connected as the one of the
-            image at the same place.
+          - Without this and O(interfaces[].network) an interface of a new vm is connected as that
+            of the image at the same place, and one that is there stays as it is. One that is added
+            needs one of the two.
         type: str
       mac:
         description:

@@ -13,8 +13,8 @@ description:
   - Clones an original image to a vm on the host that suits it best, with its own host name,
     network, machine identity and keys, and starts it.
   - Starts, pauses, stops, restarts, resizes, tags, describes, protects, flattens and removes vms
-    that were made so. Original images, and vms that others made, are never touched, unless a vm is
-    taken over by O(adopt).
+    that were made so, and changes their disks, media and network interfaces. Original images, and
+    vms that others made, are never touched, unless a vm is taken over by O(adopt).
   - The work is done by a request to the client worker, which is kept until it is done. A task that
     was interrupted or timed out can be run again, and joins the request that is under way.
 author:
@@ -187,6 +187,20 @@ EXAMPLES = r"""
     cdrom:
       path: /srv/media/rescue.iso
     boot_order: [cdrom, disk]
+
+- name: Give it a second interface
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    interfaces:
+      - network: default
+      - network: lab
+
+- name: Unplug the cable of one of its interfaces
+  maglica.cloud.maglica_vm:
+    name: vm2.example.jp
+    interfaces:
+      - mac: "52:54:00:6b:3c:58"
+        link: down
 
 - name: Shut it down, by force after a minute
   maglica.cloud.maglica_vm:
@@ -386,8 +400,8 @@ vm:
       returned: always
     restart_needed:
       description:
-        - Whether it runs with another size than it was given, and has that from its next start on.
-          A warning says so, too.
+        - Whether it runs with another size, or other interfaces, than it was given, and has those
+          from its next start on. A warning says so, too.
       type: bool
       returned: always
     next_start:
@@ -416,9 +430,10 @@ vm:
       returned: always
     disks:
       description:
-        - Its disks, each with its target in the guest, its format, its file and, of those that were
-          made for it, the size that they were made with. M(maglica.cloud.maglica_vm_info) tells the
-          sizes that they have now.
+        - Its disks, each with its target in the guest (C(target)), its C(format), its file
+          (C(source)), C(bus), C(serial), C(cache) and C(discard). Those that were made for it also
+          have their C(name), their C(pool) and the size that they were made with
+          (C(capacity_bytes)). M(maglica.cloud.maglica_vm_info) tells the sizes that they have now.
       type: list
       elements: dict
       returned: always

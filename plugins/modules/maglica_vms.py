@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: maglica_vms
-short_description: Make many vms from original images at once, run, stop and remove them
+short_description: Make many vms from original images at once; run, stop, adopt and remove them
 version_added: 0.1.0
 description:
   - Brings a list of vms, or a number of vms whose names differ by a number, to a state in one task,
@@ -180,12 +180,12 @@ options:
             choices: [present, absent]
             default: present
       boot_order:
-        description: As O(boot_order), for this vm.
+        description: As O(boot_order), for this vm; nothing of O(boot_order) counts then.
         type: list
         elements: str
         choices: [disk, cdrom, network]
       interfaces:
-        description: As O(interfaces), for this vm.
+        description: As O(interfaces), for this vm; nothing of O(interfaces) counts then.
         type: list
         elements: dict
         aliases: [networks]
@@ -418,6 +418,7 @@ EXAMPLES = r"""
       - name: ["old_*"]
         host: [kvm0.example.jp]
     tags: [legacy]
+
 - name: Have these vms of the shop, and no others
   maglica.cloud.maglica_vms:
     image: debian12.original
@@ -610,8 +611,8 @@ vms:
       returned: always
     restart_needed:
       description:
-        - Whether it runs with another size than it was given, and has that from its next start on.
-          A warning says so, too.
+        - Whether it runs with another size, or other interfaces, than it was given, and has those
+          from its next start on. A warning says so, too.
       type: bool
       returned: always
     next_start:
@@ -640,9 +641,10 @@ vms:
       returned: always
     disks:
       description:
-        - Its disks, each with its target in the guest, its format, its file and, of those that were
-          made for it, the size that they were made with. M(maglica.cloud.maglica_vm_info) tells the
-          sizes that they have now.
+        - Its disks, each with its target in the guest (C(target)), its C(format), its file
+          (C(source)), C(bus), C(serial), C(cache) and C(discard). Those that were made for it also
+          have their C(name), their C(pool) and the size that they were made with
+          (C(capacity_bytes)). M(maglica.cloud.maglica_vm_info) tells the sizes that they have now.
       type: list
       elements: dict
       returned: always
