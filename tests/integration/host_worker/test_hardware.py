@@ -270,6 +270,12 @@ def test_media_come_and_go_while_the_guest_runs(rig: Rig) -> None:
         os.chown(path, NOBODY, NOBODY)
     rig.connection.storagePoolLookupByName("default").refresh()
     one, two = Medium(None, "default", "one.iso"), Medium(None, "default", "two.iso")
+    # A guest that does not restart for a drive has none later either.
+    rig.domain.create()
+    refused = rig.done(SetCdromSpec, one, allow_restart=True, stop_timeout=0)
+    assert "the guest did not shut down" in refused.failure.text
+    rig.domain.destroy()
+    assert len(definition.describe(rig.domain.XMLDesc(CONFIG)).disks) == 1
     # It gets its drive while it is off.
     assert rig.done(SetCdromSpec, one).failure is None
     assert rig.done(SetBootOrderSpec, (BootDevice.CDROM, BootDevice.DISK)).failure is None

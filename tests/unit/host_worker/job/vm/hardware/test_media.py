@@ -140,6 +140,21 @@ def test_a_vm_without_a_drive_gets_one(host: FakeHost, media: Path, runs: bool) 
     assert domain.runs == (2 if runs else 0)
 
 
+@pytest.mark.parametrize("drive", ["", DRIVE])
+def test_nothing_is_done_where_the_guest_does_not_restart_for_it(
+    host: FakeHost, media: Path, drive: str
+) -> None:
+    domain = defined(host, runs=True, drive=drive)
+    domain.deaf = True
+    closed = libvirtError("unable to execute QEMU command: Tray of device 'ide0' is not open")
+    host.connection.failures["update 1"] = [closed]
+    medium, before = Medium(str(iso(media / "setup.iso"))), drives(domain.xml)
+    ended = done(host, SetCdromSpec, medium, allow_restart=True, stop_timeout=0)
+    assert "the guest did not shut down within 0 s" in ended.failure.text
+    assert drives(domain.xml) == drives(domain.XMLDesc()) == before
+    assert (domain.active, domain.runs) == (True, 1)
+
+
 def test_nothing_else_comes_into_a_drive(host: FakeHost, media: Path) -> None:
     domain = defined(host, runs=False)
     before = domain.xml

@@ -8,9 +8,10 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 from ....._deps import need
-from .....domain import cdrom
+from .....domain import cdrom, definition
 from .....domain.metadata import Made
-from .....model.errors import StorageFailed
+from .....libvirtd.local import inactive_xml
+from .....model.errors import LibvirtFailed, StorageFailed
 from .....model.request import Request
 from .....model.vm import Domain
 from .....verbs.hardware.set_cdrom import NO_MEDIUM, Medium, SetCdromSpec
@@ -37,8 +38,14 @@ def set_cdrom(request: Request, context: JobContext) -> Domain:
         if reason is not None and not spec.allow_restart:
             raise StorageFailed(f"{reason}: stop the vm, or allow a restart (allow_restart)")
         if reason is not None or is_begun:
+            before = _of_next_start(domain, made)
             _set(domain, made, spec, context, live=False)
-            restart.run_anew(domain, request, spec, context)
+            try:
+                restart.run_anew(domain, request, spec, context)
+            except LibvirtFailed:
+                if not restart.is_begun(request, context):
+                    _put_back(domain, made, before)
+                raise
         return shown.vm_of(domain, context.host)
 
 
@@ -106,6 +113,20 @@ def _set(domain: Any, made: Made, spec: SetCdromSpec, context: JobContext, live:
                 # Also where the guest has locked it.
                 flags |= libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
             domain.updateDeviceFlags(ET.tostring(drive, encoding="unicode"), flags)
+
+
+def _of_next_start(domain: Any, made: Made) -> ET.Element | None:
+    """Return the drive that a vm has after its next start."""
+    return cdrom.drive(definition.parse(inactive_xml(domain)), own_media(made))
+
+
+def _put_back(domain: Any, made: Made, before: ET.Element | None) -> None:
+    """Have the drive as it was: the guest that was to be restarted for it runs on without it."""
+    flag, now = disks.flag(False), _of_next_start(domain, made)
+    if before is not None:
+        domain.updateDeviceFlags(ET.tostring(before, encoding="unicode"), flag)
+    elif now is not None:
+        domain.detachDeviceFlags(ET.tostring(now, encoding="unicode"), flag)
 
 
 def _now(drive: ET.Element) -> dict[str, str]:
