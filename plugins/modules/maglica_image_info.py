@@ -309,6 +309,31 @@ images:
           type: list
           elements: str
           returned: always
+        bridge:
+          description: The bridge that it is on, if it is on no libvirt network.
+          type: str
+          returned: always
+        model:
+          description: The card that the guest sees, in libvirt's words.
+          type: str
+          returned: always
+        link:
+          description: Whether its cable is plugged in, V(up) or V(down).
+          type: str
+          returned: always
+        filter:
+          description: Its network filter.
+          type: str
+          returned: always
+        vlan:
+          description: The tags of VLANs that it says itself.
+          type: list
+          elements: int
+          returned: always
+        virtualport:
+          description: The kind of switch that it says that it is on, such as V(openvswitch).
+          type: str
+          returned: always
     disks:
       description: The disks on the first of its hosts.
       type: list

@@ -157,15 +157,16 @@ class SimulatedHost:
             return
         acts = {"add_image": self._added, "remove_image": self._removed}
         acts |= {"prepare": self._prepared, "inspect": self._prepared}
+        more: dict[str, Any] = {}
         if request.kind in acts:
             phases = acts[request.kind](request)
-            # As a host does, whose report tells what a request has changed.
-            self._hello({request.id: "running"})
-            self._peer.tell("result", request, state="done", phases=phases)
-            return
-        is_clone = request.kind == "clone"
-        vm = self._cloned(request) if is_clone else altered(self._connection, request, self.name)
-        self._peer.tell("result", request, state="done", phases=phases, vm=vm)
+        elif request.kind == "clone":
+            more["vm"] = self._cloned(request)
+        else:
+            more["vm"] = altered(self._connection, request, self.name)
+        # As a host does, whose report tells what a request has changed.
+        self._hello({request.id: "running"})
+        self._peer.tell("result", request, state="done", phases=phases, **more)
 
     def _cloned(self, request: Request) -> Domain:
         spec = request.spec

@@ -20,7 +20,7 @@ ALSO: dict[str, dict[str, Any]] = {
     "add_disk": {"disk": NewDisk("data", 1)},
     "grow_disk": {"disk": "data", "size_mib": 1},
     "detach_disk": {"disk": "data"},
-    "add_interface": {"network": "lan"},
-    "change_interface": {"mac": "52:54:00:00:00:01", "network": "lan"},
+    "add_interface": {"network": "default"},
+    "change_interface": {"mac": "52:54:00:00:00:01", "network": "default"},
     "remove_interface": {"mac": "52:54:00:00:00:01"},
 }

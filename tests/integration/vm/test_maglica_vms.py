@@ -138,6 +138,7 @@ def test_the_examples_of_the_documentation(
     tasks = examples(checkout, "maglica_vms")
     assert len(tasks) >= 5
     cell.add(HOSTS[0], "old.example.jp", active=False, image=IMAGE)
+    cell.add(HOSTS[0], "old_wiki", active=True, image=None)
     inventory = ansible.folder / "hosts.yml"
     local = {"localhost": {"ansible_connection": "local"}}
     inventory.write_text(yaml.safe_dump({"all": {"vars": ansible.variables, "hosts": local}}))
@@ -146,9 +147,8 @@ def test_the_examples_of_the_documentation(
     assert run.code == 0, run.output
     results = [result for _host, result in run.results() if "vms" in result]
     counts = [(len(result["vms"]), len(result["removed"])) for result in results]
-    assert counts == [(10, 0), (4, 6), (2, 1), (2, 0), (0, 4)]
+    assert counts == [(10, 0), (4, 6), (2, 1), (2, 0), (1, 0), (2, 0), (0, 4)]
     assert {result["changed"] for result in results} == {True}
     names = [cell.defined(host) for host in HOSTS]
-    assert sorted(names[0] + names[1]) == sorted(
-        ["cache.example.jp", "db.example.jp", IMAGE, IMAGE]
-    )
+    own = ["cache.example.jp", "db.example.jp", "shop-db.example.jp", "shop-web.example.jp"]
+    assert sorted(names[0] + names[1]) == sorted([*own, IMAGE, IMAGE, "old_wiki"])
