@@ -11,7 +11,7 @@ from maglica.client_worker.known.reservations import SETTLE_SECONDS
 from maglica.model.request import DomainSummary, Request, State, new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs import table
-from support.reports import clone, image, report, vm
+from support.reports import clone, image, made, report, vm
 
 if TYPE_CHECKING:
     from .conftest import Cell
@@ -215,6 +215,20 @@ def test_a_name_is_kept_by_a_clone_and_not_by_a_start(cell: Cell) -> None:
     cell.clone("vm1", host="kvm1")
     assert "name_taken" in refusal(cell, clone("vm1", memory_mib=64))
     assert "name_taken" in refusal(cell, clone("vm0"))
+
+
+def test_a_name_is_free_again_once_a_vm_is_stopped_and_removed(cell: Cell) -> None:
+    cell.hello("kvm0")
+    request = cell.clone("vm0")
+    uuid = vm_uuid(request.id)
+    # The report that shows it comes before the result.
+    cell.hello("kvm0", report(image(), made(request)))
+    done(cell, request)
+    done(cell, asked(cell, act("stop", "vm0", uuid)))
+    remove = asked(cell, act("remove", "vm0", uuid))
+    cell.hello("kvm0", report(image()))
+    done(cell, remove)
+    assert cell.clone("vm0").id != request.id
 
 
 def test_of_two_domains_with_one_uuid_none_is_removed(cell: Cell) -> None:

@@ -253,7 +253,8 @@ class KnownHosts:
         """Take in that a host has stopped a vm: what its start had reserved is free."""
         host = self._hosts.get(name)
         if host is not None and host.holdings is not None:
-            host.reservations.stopped(uuid, host.holdings)
+            for vm in host.reservations.stopped(uuid, host.holdings):
+                self._promised.free(vm)
             self._renew(name)
 
     def resized(self, name: str, uuid: str, memory_mib: int) -> None:

@@ -89,11 +89,15 @@ class Reservations:
         if request_id in self._entries:
             self._entries[request_id] = replace(self._entries[request_id], ended=now)
 
-    def stopped(self, uuid: str, holdings: Holdings) -> None:
-        """Free what was reserved for a vm that was started and has been stopped since."""
-        for entry in self._of(uuid):
-            if entry.ended is not None and uuid in holdings.by_uuid:
-                self.drop(entry.request.id)
+    def stopped(self, uuid: str, holdings: Holdings) -> list[Request]:
+        """Free what was reserved for a vm that was started and has been stopped since; return the
+        request of one that was just made.
+        """
+        has_it = uuid in holdings.by_uuid
+        found = [each for each in self._of(uuid) if has_it and each.ended is not None]
+        for entry in found:
+            self.drop(entry.request.id)
+        return _made(found)
 
     def gone(self, uuid: str) -> list[Request]:
         """Free what was reserved for the vm of that UUID, which was removed; return the request of
