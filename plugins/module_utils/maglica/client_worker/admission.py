@@ -32,7 +32,7 @@ from ..verbs.clone import CloneSpec
 from ..verbs.verb import Leaves, OnVm, Takes
 from . import learning
 from .known.expected import GIVE_UP_SECONDS
-from .placement import networks, processors, versions
+from .placement import networks, pools, processors, versions
 from .placement.candidates import Candidate, Choice
 from .placement.choose import place_all
 from .placement.memory import check_size, load, start
@@ -341,6 +341,7 @@ def _host_of(context: Context, spec: Spec) -> str:
     candidate = context.hosts.candidates[host]
     versions.check(spec, candidate, f"{act} on host {host}: ")
     networks.check_change(spec, candidate.holdings, f"{act} on host {host}: ")
+    pools.check_change(spec, candidate.holdings, f"{act} on host {host}: ")
     return host
 
 

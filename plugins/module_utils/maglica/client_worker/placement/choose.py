@@ -149,6 +149,7 @@ def _weigh(spec: CloneSpec, candidate: Candidate, second: str | None) -> Choice:
     needed = taken.disk_bytes + taken.base_bytes
     there, under_way = holdings.report.pools, reserved.pool_bytes
     pool = pools.choose(there, under_way, needed, taken.pool, spec.disk_size)
+    pools.check_further(spec.disks, there, pool)
     return Choice(candidate.name, load(candidate, memory_of(spec, holdings)), pool, taken)
 
 

@@ -1,15 +1,18 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""In which storage pool of a host the disks of a clone are made."""
+"""In which storage pool of a host the disks of a vm are made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ...disk import room
 from ...disk.room import MIB, Room
 from ...model import errors
-from ...model.request import PoolSummary
+from ...model.request import PoolSummary, Spec
+from ...verbs.hardware.add_disk import AddDiskSpec
+from ...verbs.hardware.disks import NewDisk
+from .candidates import Holdings
 
 GIB = 1 << 30
 
@@ -48,6 +51,26 @@ def choose(
             f"pool {pool.name} has {_gib(max(free, 0))} free, {_gib(needed)} needed"
         )
     return pool.name
+
+
+def check_further(
+    disks: Iterable[NewDisk], pools: Sequence[PoolSummary], of_others: str | None = None
+) -> None:
+    """Raise PoolUnknown or NoRoom for a further disk that can be in no pool of its host, or not in
+    the one that it names. Beside ``of_others``, a new vm's pool, it has no choice.
+    """
+    for disk in disks:
+        choose(pools, {}, 0, disk.pool or of_others, (disk.size_mib or 0) << 20)
+
+
+def check_change(spec: Spec, holdings: Holdings | None, act: str) -> None:
+    """Raise PoolUnknown or NoRoom for a disk that its host can't have; ``act`` begins the text."""
+    if holdings is None or not isinstance(spec, AddDiskSpec):
+        return
+    try:
+        check_further([spec.disk], holdings.report.pools)
+    except (errors.PoolUnknown, errors.NoRoom) as error:
+        raise type(error)(f"{act}{error}") from None
 
 
 def roomiest(
