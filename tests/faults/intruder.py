@@ -147,7 +147,7 @@ def replays(stage: Stage) -> tuple[int, list[str]]:
         tapped = replace(where, request_port=asked.port, publish_port=heard.port)
         link = sockets.connect_requests(stage.worker.context, host.keys, tapped)
         link.socket.send_multipart(encode(Message("hello", plain(hello))))
-        assert link.socket.poll(5000)
+        assert link.socket.poll(60000)
         assert decode(link.socket.recv_multipart()).type == "welcome"
         link.close()
         link = sockets.connect_subscriber(stage.worker.context, host.keys, tapped, OTHER)

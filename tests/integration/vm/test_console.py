@@ -37,7 +37,7 @@ from maglica.model.errors import MaglicaError
 uri, name, uuid, take = sys.argv[1:]
 try:
     host = HostEntry("kvm0.example.jp", uri)
-    left = serial.attach(host, (name, uuid), (0, 1), take=take == "take", timeout=3)
+    left = serial.attach(host, (name, uuid), (0, 1), take=take == "take", timeout=60)
     print("left" if left else "ended", file=sys.stderr)
 except MaglicaError as error:
     print(error.code, error, file=sys.stderr)

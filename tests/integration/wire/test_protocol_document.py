@@ -33,7 +33,7 @@ def test_peers_written_from_the_document_alone(tmp_path: Path) -> None:
             for role, name, key in map(str.split, lines):
                 worker.access[key] = f"{role} {name}"
             worker.write_access()
-            output, errors = peers.communicate("\n", timeout=60)
+            output, errors = peers.communicate("\n", timeout=240)
         assert (peers.returncode, output) == (0, "all is as the page says\n"), errors
     finally:
         worker.close()

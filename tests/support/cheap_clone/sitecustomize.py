@@ -83,7 +83,7 @@ def one(request: object, context: object) -> None:
             with context.journal._db.write():
                 time.sleep(1000)
         if name.startswith("busy"):
-            move_bytes(seconds=2.5)
+            move_bytes(seconds=6)
         step(name, "copied")
     if name.startswith("fail"):
         undo(request.id, context)
