@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from maglica.cli import options
 from maglica.cli.console import Console
+from maglica.verbs.verb import Option
 from support.cli_runs import DONE, VM, FakeFleet, Ran
 from support.fake_client import FakeClient
 
@@ -51,6 +54,21 @@ def test_check_tells_what_would_go_and_does_nothing(
     assert [(each["name"], each["host"], each["changed"]) for each in told] == [
         *((B, HOST, False), (C, HOST, True), (A, HOST, True))
     ]
+
+
+def test_all_that_are_to_be_kept_are(run: Callable[..., Ran]) -> None:
+    ran = run(*PRUNE, "--keep", A, "--keep", B, "--check")
+    assert (ran.status, ran.out) == (0, "nothing to do\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "tags"),
+    [((), None), (("--vlan",), []), (("--vlan", "5", "--vlan", "6", "7"), [5, 6, 7])],
+)
+def test_a_list_goes_on_where_it_is_said_again(said: tuple[str, ...], tags: Any) -> None:
+    parser = argparse.ArgumentParser()
+    options.of_verb(parser, [Option("vlan", "--vlan", form="numbers")])
+    assert parser.parse_args(said).vlan == tags
 
 
 def test_nothing_goes_unasked(

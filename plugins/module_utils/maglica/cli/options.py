@@ -112,7 +112,7 @@ def _add(parser: Any, option: Option) -> None:
     elif option.form in ("tags", "numbers"):
         some = "+" if option.is_needed else "*"
         kind = positive if option.form == "numbers" else str
-        said.update(nargs=some, metavar=option.metavar, type=kind)
+        said.update(action="extend", nargs=some, metavar=option.metavar, type=kind)
     else:
         kinds: dict[str, Callable[[str], Any]] = {
             **{"number": positive, "seconds": number, "size": size},

@@ -25,6 +25,8 @@ def add_command(group: options.Group) -> None:
     add("--tag", required=True, type=options.given, help="the tag")
     add(
         "--keep",
+        # Whoever says it once for each vm means all of these.
+        action="extend",
         nargs="+",
         type=options.given,
         default=[],
