@@ -357,6 +357,8 @@ options:
       - In check mode RV(removed) names those that would go. If one of them is protected
         (V(vm_protected)), or was not made by Maglica, or if a host does not answer, which may have
         more of them, the module fails before anything is done.
+      - O(remove_foreign_disks) counts for vms of the list only. An adopted one that shall go stands
+        there with O(vms[].state=absent).
       - Only vms that Maglica made, or adopted, have tags. No other vm and no image is looked at.
       - A vm that is just being made with the tag, and is not in the list, is cancelled.
       - Nothing is removed without this. It goes with O(vms), not with O(name).
