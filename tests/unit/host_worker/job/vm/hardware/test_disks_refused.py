@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 from maglica.host_worker.job import main
+from maglica.host_worker.job.vm import shown
+from maglica.host_worker.job.vm.hardware import disks
 from maglica.host_worker.ownership import own_files
 from maglica.model.request import State
 from maglica.verbs.hardware.add_disk import AddDiskSpec
@@ -118,4 +120,32 @@ def test_one_that_was_announced_to_go_goes_also_without_its_vm(
     main.run([request.id], host.context)
     ended = host.now(request)
     assert (ended.state, ended.failure, ended.vm.state) == (State.DONE, None, "absent")
+    assert host.volumes() == [FIRST]
+
+
+def test_one_that_is_cancelled_and_held_by_its_guest_stays_the_vm_s(
+    host: FakeHost, domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disks, "RELEASE_SECONDS", 0.01)
+    domain.create()
+    domain.obeys = False
+    request = asked(host, AddDiskSpec, NEW)
+
+    def die(*_arguments: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as dying:
+        dying.setattr(shown, "vm_of", die)
+        with pytest.raises(Killed):
+            main.run([request.id], host.context)
+    host.context = host.new_context()
+    host.context.journal.cancel(request.id)
+    main.run([request.id], host.context)
+    # Else no other request about the vm would ever begin.
+    assert host.now(request).state is State.CANCELLED
+    assert is_settled(host, request)
+    assert disks_of(domain.xml) == disks_of(domain.XMLDesc()) == [FIRST, DATA]
+    assert (list(made(domain).disks), host.volumes()) == (["vda", "data"], [DATA, FIRST])
+    domain.obeys = True
+    assert done(host, DetachDiskSpec, "data").failure is None
     assert host.volumes() == [FIRST]

@@ -8,6 +8,7 @@ died goes on with a disk that was announced; a volume alone may be half made, an
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -31,6 +32,8 @@ from ....ownership import references
 from ...context import JobContext
 from .. import clone_steps, existing, metadata, restart, shown
 from . import disks
+
+_log = logging.getLogger(__name__)
 
 
 def add_disk(request: Request, context: JobContext) -> Domain:
@@ -164,14 +167,22 @@ def undo(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
     """Take a disk away again that was announced; one that was kept is kept again.
 
     What is noted of another disk of that name is left, and so is a vm of which nothing is noted any
-    more, but for the disk itself.
+    more, but for the disk itself. One that its guest does not let go of stays the vm's, to be
+    detached later.
     """
     domain = local.find(context.connect(), data["uuid"], context.host)
     if domain is None:
         return
     volume = OwnVolume(**data["volume"])
     with local.errors(f"take back disk {data['disk']} of {domain.name()}", context.host):
-        disks.unplug(domain, volume, context, but=data.get("half"))
+        try:
+            disks.unplug(domain, volume, context, but=data.get("half"))
+        except (StorageFailed, need("libvirt").libvirtError) as error:
+            if not _is_held(domain, volume):
+                raise
+            # Its request, and with it all others about this vm, would wait until the guest is off.
+            _log.error("disk %s of %s stays attached: %s", data["disk"], domain.name(), error)
+            return
         made = definition.describe(inactive_xml(domain)).made
         if made is None or data.get("stays"):
             return
@@ -179,3 +190,11 @@ def undo(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
         if noted is None or noted.path == volume.path:
             kept = volume if data["kept"] else None
             metadata.set_disk(domain, data["disk"], kept, kept=True)
+
+
+def _is_held(domain: Any, volume: OwnVolume) -> bool:
+    """Tell whether a domain runs with a disk."""
+    return any(
+        live and domain_disks.find(root, volume) is not None
+        for root, live in disks.definitions(domain)
+    )
