@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from maglica.domain import definition
 from maglica.host_worker.ownership import foreign_files, own_files
@@ -37,6 +39,16 @@ def test_one_that_was_kept_goes_with_no_other_vm(host: FakeHost, domain: Domain)
     assert foreign_files.of_adopted(described, host.context) == OwnFiles()
     known = own_files.of_domain(definition.describe(domain.xml)).all_paths
     assert str(host.pool / DATA) in known
+
+
+def test_one_that_was_kept_is_not_taken_from_another_pool(host: FakeHost, domain: Domain) -> None:
+    done(host, AddDiskSpec, NEW)
+    done(host, DetachDiskSpec, "data", keep=True)
+    before = domain.xml
+    ended = done(host, AddDiskSpec, replace(NEW, pool="other"))
+    assert ended.failure.text.endswith(": it was kept in pool default, not other")
+    assert domain.xml == before
+    assert done(host, AddDiskSpec, replace(NEW, pool="default")).failure is None
 
 
 def test_one_below_a_snapshot_is_not_kept(host: FakeHost, domain: Domain) -> None:

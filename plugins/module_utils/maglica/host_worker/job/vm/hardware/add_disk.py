@@ -112,6 +112,8 @@ def _kept(
 
     Raises NotOwn, StorageFailed, NoRoom, DiskSizeUnsupported.
     """
+    if disk.pool not in (None, kept.pool):
+        raise StorageFailed(f"it was kept in pool {kept.pool}, not {disk.pool}")
     disks.need_own(kept, domain)
     pool = disks.pool_of(kept, context)
     used = references.find(context).to([kept.path], uuid=domain.UUIDString() if is_half else None)
