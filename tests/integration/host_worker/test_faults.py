@@ -127,11 +127,17 @@ def test_cancel_of_a_hung_child(cell: Cell) -> None:
     nothing_is_left(cell, request)
 
 
-def test_cancel_of_a_child_that_hangs_in_a_write_of_the_journal(cell: Cell) -> None:
-    cell.start()
-    request = cell.clone("lock0.example.jp")
-    cell.wait_phase(request, "copy")
+def stuck_in_a_write(cell: Cell) -> object:
+    """Return a request whose job has the journal's lock for good."""
+    # Only then: with the lock taken its worker could not keep in which phase it is.
+    request = blocked_at(cell, "intended", "lock0.example.jp")
+    cell.host.unblock("lock0.example.jp", "intended")
     eventually(lambda: cell.host.drafts)
+    return request
+
+
+def test_cancel_of_a_child_that_hangs_in_a_write_of_the_journal(cell: Cell) -> None:
+    request = stuck_in_a_write(cell)
     cell.client.request("cancel", id=request.id)
     assert cell.ended(request).state is State.CANCELLED
     nothing_is_left(cell, request)
@@ -139,26 +145,23 @@ def test_cancel_of_a_child_that_hangs_in_a_write_of_the_journal(cell: Cell) -> N
 
 @pytest.mark.alone
 def test_a_child_that_hangs_in_a_write_is_ended_and_the_host_stays_alive(cell: Cell) -> None:
-    cell.host.options["job_silence"] = 3
-    cell.start()
-    stuck = cell.clone("lock0.example.jp")
-    cell.wait_phase(stuck, "copy")
-    eventually(lambda: cell.host.drafts)
+    cell.host.options["job_silence"] = 4
+    stuck = stuck_in_a_write(cell)
     request = cell.clone(NAME)
     eventually(lambda: "database is locked" in (cell.status().report.problem or ""))
     assert cell.status().alive
-    eventually(lambda: cell.now(stuck).state.ended, timeout=30)
+    eventually(lambda: cell.now(stuck).state.ended)
     assert cell.now(stuck).failure.code == "job_died"
     made_once(cell, request)
 
 
 def test_a_job_without_progress_is_ended(cell: Cell) -> None:
     # Long enough for a process to start on a busy machine: the job that undoes has no longer.
-    cell.host.options["job_silence"] = 3
+    cell.host.options["job_silence"] = 6
     cell.start()
     request = cell.ended(cell.clone("hang0.example.jp"))
     assert request.failure.code == "job_died"
-    assert request.failure.text.endswith("the last time: no progress for 3 s")
+    assert request.failure.text.endswith("the last time: no progress for 6 s")
     nothing_is_left(cell, request)
 
 
