@@ -95,10 +95,13 @@ def test_a_removal_takes_all_that_an_authority_leaves_which_was_cut_off(
     # Of any file the next one may be there, on its way to its place.
     for name in names - {"lock", "issued"}:
         (authority.folder / f"{name.replace('.old', '')}.new").touch()
-    removing = made_by("certificates", "remove.yml", "certificates_ca_dir")
-    variables = {**removing["vars"], "certificates_ca_dir": str(authority.folder)}
-    machine.deploy([{**removing, "vars": variables}])
+    # And of one that was to be put back.
+    (tmp_path / ".ca.part").mkdir()
+    role = {"name": "maglica.cloud.certificates", "tasks_from": "remove.yml"}
+    machine.variables["certificates_ca_dir"] = str(authority.folder)
+    machine.deploy([{"ansible.builtin.include_role": role}])
     assert not authority.folder.exists()
+    assert not (tmp_path / ".ca.part").exists()
 
 
 @pytest.mark.parametrize("left", ["ca", "sasl"])

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from maglica.client_worker.backup import journal_copy, put_back
 
+from ..conftest import Cell
+from .conftest import Machine
+
 FILES = ("cacert.pem", "cakey.pem", "index.txt", "issued/01.pem")
 
 
@@ -102,3 +105,19 @@ def test_the_folder_of_the_journal_is_touched_as_its_owner(
     with journal_copy.as_owner(tmp_path / "journal.sqlite"):
         assert now[-1] == "owner"
     assert now == ["root", "owner", "root"]
+
+
+def test_what_one_that_was_killed_has_left_of_secrets_goes_with_the_next(
+    backup: Path, cell: Cell, other: Machine, machine: Machine
+) -> None:
+    """Also where that one puts back nothing."""
+    cell.journal.close()
+    for there in (other, machine):
+        (there.folder / ".client_worker.key.part").write_text("secret")
+        (there.folder / ".pki.part").mkdir()
+        (there.folder / ".pki.part" / "cakey.pem").write_text("secret")
+    (machine.folder / "client_worker.pub").write_text("other")
+    assert other.restore(backup) == 0
+    assert machine.restore(backup) == 1
+    for there in (other, machine):
+        assert not [name for name in there.files() if ".part" in name]

@@ -82,6 +82,7 @@ def put_back(
         return done
     finally:
         if lock is not None:
+            _clear(places)
             lock.close()
 
 
@@ -156,6 +157,15 @@ def _access(folder: Path, registered: Path, is_used: bool) -> tuple[list[str], l
     return added, left
 
 
+def _clear(places: Places) -> None:
+    """Remove what this run, or one before it that was killed, had on its way: copies of secrets."""
+    for path in (places.key, places.public, places.access):
+        _part(path).unlink(missing_ok=True)
+    shutil.rmtree(_part(places.ca), ignore_errors=True)
+    with as_owner(places.journal):
+        _part(places.journal).unlink(missing_ok=True)
+
+
 def _put(folder: Path, places: Places, added: list[str], *, has_ca: bool, is_used: bool) -> None:
     places.registered.mkdir(mode=0o755, exist_ok=True)
     for name in added:
@@ -228,7 +238,7 @@ def _draft(
     content: IO[bytes], target: Path, mode: int = 0o600, owner: os.stat_result | None = None
 ) -> Path:
     """Write what is to take the place of ``target``, and return it; it is on the disk."""
-    draft = target.with_name(f".{target.name}.part")
+    draft = _part(target)
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -241,9 +251,13 @@ def _draft(
     return draft
 
 
+def _part(target: Path) -> Path:
+    return target.with_name(f".{target.name}.part")
+
+
 def _copy_tree(source: Path, target: Path) -> None:
     """Copy the authority's folder, with the rights that it had, as root's: whole or not at all."""
-    draft = target.with_name(f".{target.name}.part")
+    draft = _part(target)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700, parents=True)
     for path in sorted(source.rglob("*")):
