@@ -110,6 +110,19 @@ class PruneSuite:
         assert kept.wanted.tags == ("shop", "web")
         cell.release()
 
+    def test_tags_that_are_about_to_change_count(self, cell: Cell) -> None:
+        bring(cell, listed(A, B, tags=("shop",)))
+        cell.hold()
+        now = PATIENT.__class__(wait=False)
+        bring(cell, [want(A, tags=(), autostart=True), want(B, tags=("shop", "web"))], now)
+        task = Task(cell.client, cell.hosts, PATIENT)
+        # Something else that is under way about it hides nothing.
+        assert [each.name for each in task.foresee(shop())] == [B]
+        assert task.foresee(Whole("web", [])) == []
+        (kept,) = task.foresee(shop(B))
+        assert kept.wanted.tags == ("shop", "web")
+        cell.release()
+
     def test_what_is_to_be_absent_gets_no_tag(self, cell: Cell) -> None:
         bring(cell, listed(A))
         members = bring(cell, Whole("shop", [want(A, Presence.ABSENT)]))

@@ -27,8 +27,8 @@ WEB = Domain("web", UUID, "kvm0", "running", True, made=True, image="debian", ta
 def test_one_that_is_about_to_lose_the_tag_stays(
     uuid: str, tags: tuple[str, ...], goes: list[str]
 ) -> None:
-    pending = {"web": Request(new_request_id(), TagSpec("web", uuid, "kvm0", tags))}
-    wanted = Whole("shop", []).among(pending, Found((WEB,), ()))
+    pending = Request(new_request_id(), TagSpec("web", uuid, "kvm0", tags))
+    wanted = Whole("shop", []).among({"web": pending}, Found((WEB,), ()), [pending])
     assert [each.name for each in wanted] == goes
     assert all(each.state is Presence.ABSENT for each in wanted)
 

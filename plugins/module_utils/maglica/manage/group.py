@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -100,7 +100,9 @@ class Group:
         """What is wanted, before anything is known of what there is."""
         return (self.model,)
 
-    def among(self, pending: Mapping[str, Request], found: Found) -> tuple[Wanted, ...]:
+    def among(
+        self, pending: Mapping[str, Request], found: Found, _under_way: Sequence[Request] = ()
+    ) -> tuple[Wanted, ...]:
         """Return what is wanted by what there is: see ``among``."""
         return among(self, pending, found)
 
@@ -133,31 +135,39 @@ class Whole:
         """What is wanted, before anything is known of what there is."""
         return self.wanted
 
-    def among(self, pending: Mapping[str, Request], found: Found) -> tuple[Wanted, ...]:
+    def among(
+        self, pending: Mapping[str, Request], found: Found, under_way: Sequence[Request] = ()
+    ) -> tuple[Wanted, ...]:
         """Return the vms of the list, with the tag, and those that are to be absent, by name.
 
-        Only what Maglica made, or adopted, can have a tag. What is just being made with it counts.
+        Only what Maglica made, or adopted, can have a tag. What is just being made with it counts,
+        and so do the tags that the newest request of ``under_way`` gives, the newest first.
         Raises HostDown where a host does not answer: it may have one of them.
         """
         for silent in found.unreachable:
             raise HostDown(
                 f"cannot tell which vms have the tag {self.tag}: host {silent.host}: {silent.text}"
             )
-        kept = tuple(_tagged(wanted, self.tag, pending, found) for wanted in self.wanted)
-        others = self._others(pending, found)
-        return (*kept, *(want(name, Presence.ABSENT, host=host) for name, host in others))
+        for domain in found.domains:
+            if (domain.made or domain.adopted) and not domain.is_image:
+                kept.refuse_cut(domain, "tags")
+        anew = tuple(_tagged_anew(found.domains, under_way))
+        listed = [_tagged(each, self.tag, pending, anew) for each in self.wanted]
+        # One that is about to get the tag may still not get it.
+        both = zip(found.domains, anew)
+        having = [now for now, then in both if self.tag in now.tags and self.tag in then.tags]
+        others = self._others(pending, having)
+        return (*listed, *(want(name, Presence.ABSENT, host=host) for name, host in others))
 
-    def _others(self, pending: Mapping[str, Request], found: Found) -> list[tuple[str, str | None]]:
+    def _others(
+        self, pending: Mapping[str, Request], having: Iterable[Domain]
+    ) -> list[tuple[str, str | None]]:
         """Return name and host of those that have the tag and are not in the list, by name."""
         listed = {wanted.name: wanted.host for wanted in self.wanted}
         others: dict[str, str | None] = dict.fromkeys(_made_with(self.tag, pending))
         seen: dict[str, str] = {}
-        for domain in found.domains:
-            if (domain.made or domain.adopted) and not domain.is_image:
-                kept.refuse_cut(domain, "tags")
-            if self.tag not in domain.tags or domain.is_image:
-                continue
-            if _is_losing(self.tag, domain, pending.get(domain.name)):
+        for domain in having:
+            if domain.is_image:
                 continue
             # Of a name that is listed without a host there may be one only.
             other = seen.get(domain.name) or listed.get(domain.name) or domain.host
@@ -178,13 +188,19 @@ def _made_with(tag: str, pending: Mapping[str, Request]) -> Iterator[str]:
             yield name
 
 
-def _is_losing(tag: str, domain: Domain, pending: Request | None) -> bool:
-    """Say whether a request that is under way takes the tag from this very vm."""
-    spec = None if pending is None else pending.spec
-    return isinstance(spec, TagSpec) and spec.uuid == domain.uuid and tag not in spec.tags
+def _tagged_anew(domains: Sequence[Domain], under_way: Sequence[Request]) -> Iterator[Domain]:
+    """Yield the domains with the tags that requests are about to give to these very vms."""
+    given: dict[str, tuple[str, ...]] = {}
+    for request in under_way:
+        if isinstance(request.spec, TagSpec):
+            given.setdefault(request.spec.uuid, request.spec.tags)
+    for domain in domains:
+        yield replace(domain, tags=given.get(domain.uuid, domain.tags))
 
 
-def _tagged(wanted: Wanted, tag: str, pending: Mapping[str, Request], found: Found) -> Wanted:
+def _tagged(
+    wanted: Wanted, tag: str, pending: Mapping[str, Request], domains: Sequence[Domain]
+) -> Wanted:
     """Return what is wanted of a vm of the list, with the tag beside those that it shall have, or
     has.
     """
@@ -192,7 +208,7 @@ def _tagged(wanted: Wanted, tag: str, pending: Mapping[str, Request], found: Fou
         return wanted
     tags = wanted.tags
     if tags is None:
-        tags = _tags_of(wanted, pending.get(wanted.name), found.domains)
+        tags = _tags_of(wanted, pending.get(wanted.name), domains)
     tags = tuple(sorted({*tags, tag}))
     if len(tags) > MAX_TAGS:
         raise NameInvalid(f"vm {wanted.name}: with {tag} it has more than {MAX_TAGS} tags")

@@ -85,6 +85,7 @@ class Task:
         self._on_quiet = on_quiet
         self._on_submit = on_submit or self._tell_each
         self._seen = Found((), ())
+        self._open: Sequence[Request] = ()
         self._statuses: dict[str, HostStatus | None] = {}
         self._ends = time.monotonic() + waiting.timeout
         self._ready = FinalWait(hosts, waiting, self._ends)
@@ -164,7 +165,7 @@ class Task:
         if isinstance(asked, (Group, Whole)):
             self._check_hosts(asked.said)
             pending, found = self._read(asked)
-            asked = asked.among(pending, found)
+            asked = asked.among(pending, found, self._open)
         else:
             self._check_hosts(asked)
             pending, found = self._read({wanted.name for wanted in asked})
@@ -188,7 +189,8 @@ class Task:
         only = next(iter(names)) if isinstance(names, set) and len(names) == 1 else None
         # The requests first: one that ends in between has left its vm to be found.
         pending: dict[str, Request] = {}
-        for request in self._client.list(OPEN, _LISTED, only):
+        self._open = self._client.list(OPEN, _LISTED, only)
+        for request in self._open:
             verb = table.of(request)
             if verb.about != "vm" or request.name not in names:
                 continue
