@@ -14,6 +14,7 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path as FilePath
 from unittest import mock
 
@@ -201,6 +202,9 @@ def _let_in(plain: dict, kind: str = "clone") -> Spec | None:
 
 def _module_refuses(plain: dict) -> bool:
     asked = {name: value for name, value in plain.items() if name != "start"}
+    # A task says what an interface's card is in the interface itself.
+    both = zip_longest(plain["interfaces"], asked.pop("interface_devices"), fillvalue={})
+    asked["interfaces"] = [{**nic, **card} for nic, card in both]
     try:
         want(**asked)
     except MaglicaError:
