@@ -76,7 +76,7 @@ def test_a_vm_whose_name_is_no_host_name(host: FakeHost) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", ["nothing", "cancelled", "died too often"])
-@pytest.mark.parametrize("number", range(1, 10))
+@pytest.mark.parametrize("number", range(1, 12))
 def test_killed_at_every_step(host: FakeHost, vm: str, number: int, meanwhile: str) -> None:
     request = removal(host, vm)
     kill(host, request, number)
@@ -97,7 +97,7 @@ def test_killed_at_every_step(host: FakeHost, vm: str, number: int, meanwhile: s
 def test_the_steps_above_are_all(host: FakeHost, vm: str) -> None:
     host.events = 0
     run(host, removal(host, vm))
-    assert host.events == 9
+    assert host.events == 11
 
 
 def test_a_volume_that_can_t_be_deleted_at_once(host: FakeHost, vm: str) -> None:
@@ -273,7 +273,7 @@ def test_a_disk_that_is_gone_already(host: FakeHost, vm: str) -> None:
 def test_what_comes_into_use_after_the_domain_has_gone_stays(host: FakeHost, vm: str) -> None:
     first, _second = own_volumes(host)
     request = removal(host, vm)
-    kill(host, request, 6)
+    kill(host, request, 7)
     assert host.clones() == []
     (host.pool / "snap1").write_bytes(header(backing=str(host.pool / first).encode()))
     assert run(host, request).state is State.DONE
