@@ -173,7 +173,8 @@ def launched_to_read(drives: Sequence[Drive], use_kvm: bool) -> Iterator[Applian
     """
     appliance = None
     try:
-        with launched(drives, use_kvm) as appliance:
+        with ExitStack() as stack:
+            appliance = stack.enter_context(launched(drives, use_kvm))
             yield appliance
     except (GuestUnreadable, GuestUnsupported) as error:
         if appliance is None or appliance.unread is None:
