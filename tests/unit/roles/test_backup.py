@@ -32,6 +32,6 @@ def test_a_file_of_which_is_not_said_in_which_folder_is_refused(tmp_path: Path) 
     assert "rescued=2" in said
     for role in ("backup", "restore"):
         assert (
-            f'msg: {role}_file is some.tar.gz: give the whole path, such as -e {role}_file="$PWD/'
+            f'{role}_file is some.tar.gz: give the whole path, such as -e {role}_file="$PWD/'
             in said
         )
