@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from maglica.host_worker import macs
 from support.authority import Authority
 
 from ...support.role_runs import CHECKOUT, Deployment, include
@@ -68,6 +69,9 @@ def test_a_removal_takes_nothing_from_a_folder_without_what_maglica_makes(tmp_pa
             (tmp_path / whose / setting).mkdir(parents=True)
             (tmp_path / whose / setting / name).touch()
         (tmp_path / "ours" / setting / marks[setting]).touch()
+    # What the worker notes for its jobs, and the next one on its way to its place.
+    for name in (macs.FILE, f"{macs.FILE}.new"):
+        (tmp_path / "ours/host_worker_state_dir" / name).touch()
     for whose in ("theirs", "ours"):
         for setting, task in removing.items():
             variables = {**task["vars"], setting: str(tmp_path / whose / setting)}
