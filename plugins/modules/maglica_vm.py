@@ -193,7 +193,7 @@ EXAMPLES = r"""
     name: vm2.example.jp
     interfaces:
       - network: default
-      - network: lab
+      - bridge: br0
 
 - name: Unplug the cable of one of its interfaces
   maglica.cloud.maglica_vm:
