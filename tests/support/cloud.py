@@ -153,9 +153,14 @@ class Cloud:
 
         dnsmasq keeps the first label of what the guest sent: libvirt's network has no domain.
         """
-        leases = self.libvirt(host).networkLookupByName("default").DHCPLeases()
         label = name.partition(".")[0]
-        return next((lease for lease in leases if lease["hostname"] == label), None)
+        found = self.leases(host).values()
+        return next((lease for lease in found if lease["hostname"] == label), None)
+
+    def leases(self, host: str) -> dict[str, dict]:
+        """Return the DHCP leases by MAC address, also those of vms that have gone since."""
+        leases = self.libvirt(host).networkLookupByName("default").DHCPLeases()
+        return {lease["mac"]: lease for lease in leases}
 
     def image_digest(self, host: str) -> str:
         """Return the SHA-256 of the original image's disk."""
