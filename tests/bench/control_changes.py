@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import libvirt
 from maglica.config import config
 from maglica.model.request import Request, State, new_request_id
 from maglica.model.vm import Domain
@@ -29,7 +28,6 @@ from support.figures import Figure, at_most, reported
 
 RUN = CHECKOUT / "plugins/module_utils/maglica/run.py"
 NAME = "changes.example.jp"
-PORT = "<controller type='pci' model='pcie-root-port'/>"
 POOL = "default"
 FOLDER = "/var/lib/libvirt/images"
 ROUNDS = 5
@@ -95,28 +93,14 @@ def running(cloud: Cloud) -> Iterator[Guest]:
     how = {"image": IMAGE, "host": cloud.hosts[0], "memory": MEMORY_MIB[1]}
     try:
         # Nobody logs in to it: it is as the image, and has an address once its drivers are there.
-        cloud.module("maglica_vm", name=NAME, customize="none", state="stopped", **how)
-        _give_balloon(cloud)
-        started = cloud.module(
-            "maglica_vm", name=NAME, state="running", wait_for="address", wait_timeout=PATIENCE
-        )
+        wait = {"wait_for": "address", "wait_timeout": PATIENCE}
+        started = cloud.module("maglica_vm", name=NAME, customize="none", **how, **wait)
         assert started.status == "CHANGED", started.output
         with Client(config.load(STATE / "maglica.conf")) as client:
             made = [each.vm for each in client.list() if each.name == NAME and each.vm]
             yield Guest(cloud, client, made[0])
     finally:
         cloud.vm(NAME, state="absent")
-
-
-def _give_balloon(cloud: Cloud) -> None:
-    """Have the guest's memory change while it runs, as the cloud's image does not, and have room
-    for what is plugged in.
-    """
-    connection = cloud.libvirt(cloud.hosts[0])
-    xml = connection.lookupByName(NAME).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
-    given = xml.replace("<memballoon model='none'/>", "<memballoon model='virtio'/>" + PORT * 4)
-    assert given != xml
-    connection.defineXML(given)
 
 
 def _disks(guest: Guest) -> list[Figure]:

@@ -22,7 +22,7 @@ from support.client_worker import eventually
 from support.figures import Figure, at_least, at_most, control
 from support.reports import IMAGE
 
-from .frame import Run
+from .frame import Run, until_heard
 from .tended import Tended, tended
 
 PATIENCE = 120.0
@@ -215,10 +215,16 @@ def journal_figures(run: Run, journal: str, who: str) -> Iterator[Figure]:
     yield at_most(f"{what}: failpoints not met", len(tally.missed), 0, f"missed: {missed}")
 
 
+def _is_done(task: Task) -> bool:
+    """Tell whether a clone is done in time."""
+    return task.tended.ended(task.clone().id, time.monotonic() + 15) is not None
+
+
 def unprotected(run: Run) -> Iterator[Figure]:
     """Let both workers meet failpoints without what gets requests to their end, and cleans up."""
     weak = tended(run.folder / "control", failpoint.HOST, "redelivery", CHEAP_WITHOUT_INTENTS="1")
     with weak as them:
+        until_heard(lambda number: _is_done(Task(them, 100 + number, lambda: None)))
         cancelled = Task(them, 0, lambda: None)
         cancel(cancelled)
         for request_id in cancelled.wanted:

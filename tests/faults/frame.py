@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Callable
 
 from support.figures import Figure, at_most, reported
 
@@ -45,3 +46,11 @@ class Run:
         """Print a line of progress."""
         seconds = time.monotonic() - self.begun
         print(f"[{self.area} {seconds:6.1f} s] {text}", file=sys.stderr, flush=True)
+
+
+def until_heard(ends: Callable[[int], object]) -> None:
+    """Try requests until one of them ends (``ends`` gets a number for its name).
+
+    Where nothing is handed over twice, what is published while the host connects anew is lost.
+    """
+    assert any(ends(number) for number in range(6)), "the host hears nothing"
