@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Maglica contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No file that somebody else has written is overwritten."""
+"""No file that somebody else has written is overwritten, or removed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ...support.role_runs import Deployment, include
 THEIRS = b"# mine\n\xff\xfe\x00\n"
 
 
-def of_role(role: str, **variables: Any) -> dict[str, Any]:
+def of_role(role: str, tasks: str = "main", **variables: Any) -> dict[str, Any]:
     return {
-        "ansible.builtin.include_role": {"name": f"maglica.cloud.{role}"},
+        "ansible.builtin.include_role": {"name": f"maglica.cloud.{role}", "tasks_from": tasks},
         "vars": variables,
     }
 
@@ -74,17 +74,27 @@ def test_what_maglica_has_written_is_its_own_also_by_an_older_version(tmp_path: 
     machine.deploy([include("own_files", library_own_files=files, library_own_advice="")])
 
 
-def test_a_worker_that_was_installed_by_hand_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "acts",
+    [
+        {"client_worker": "main", "host_worker": "main"},
+        {"client_worker": "remove_all", "host_worker": "remove"},
+    ],
+    ids=["deploy", "remove"],
+)
+def test_a_worker_that_was_installed_by_hand_is_left_alone(
+    tmp_path: Path, acts: dict[str, str]
+) -> None:
     machine = Deployment(tmp_path)
     machine.variables["library_packages"] = machine.variables["host_worker_packages"] = []
-    for worker in ("client_worker", "host_worker"):
+    where = {"maglica_config_dir": str(tmp_path)}
+    for worker in acts:
         (tmp_path / f"{worker}.conf").write_bytes(THEIRS)
-    workers = ("client_worker", "host_worker")
-    tasks = [tried(of_role(worker, maglica_config_dir=str(tmp_path))) for worker in workers]
+    tasks = [tried(of_role(worker, act, **where)) for worker, act in acts.items()]
     went_well, output = machine.run(tasks, "--check")
     assert went_well, output
     said = " ".join(output.split())
-    for worker in workers:
+    for worker in acts:
         told = f"It was refused: {tmp_path}/{worker}.conf on localhost was not written by Maglica"
         assert said.count(told) == 1
 
