@@ -32,6 +32,7 @@ from ....ownership import references
 from ...context import JobContext
 from .. import clone_steps, existing, metadata, restart, shown
 from . import disks
+from .errors import about_device
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def add_disk(request: Request, context: JobContext) -> Domain:
     domain = existing.find(request, context)
     made = existing.check(domain, request, context)
     spec = existing.spec_of(request, AddDiskSpec)
-    with disks.told(request, spec.disk.name, context):
+    with about_device(request, spec.disk.name, context):
         volume = _announced(request, context)
         known = made.disks.get(spec.disk.name)
         if volume is None and (known is None or not disks.is_attached(domain, known)):

@@ -14,6 +14,7 @@ from .....verbs.hardware.add_interface import AddInterfaceSpec
 from ...context import JobContext
 from .. import existing, restart
 from . import disks, interfaces
+from .errors import about_device
 
 
 def add_interface(request: Request, context: JobContext) -> Domain:
@@ -23,7 +24,7 @@ def add_interface(request: Request, context: JobContext) -> Domain:
     """
     domain = existing.find(request, context)
     spec = existing.spec_of(request, AddInterfaceSpec)
-    with interfaces.told(request, "", context):
+    with about_device(request, "", context):
         interfaces.check(Nic(spec.network, spec.bridge), spec.card, context)
         mac = spec.mac or interfaces.free_mac(request, domain, context)
         interfaces.check_mac(mac, domain, context)

@@ -15,6 +15,7 @@ from .....verbs.hardware.change_interface import ChangeInterfaceSpec
 from ...context import JobContext
 from .. import existing, restart
 from . import disks, interfaces
+from .errors import about_device
 
 
 def change_interface(request: Request, context: JobContext) -> Domain:
@@ -25,7 +26,7 @@ def change_interface(request: Request, context: JobContext) -> Domain:
     """
     domain = existing.find(request, context)
     spec = existing.spec_of(request, ChangeInterfaceSpec)
-    with interfaces.told(request, spec.mac, context):
+    with about_device(request, spec.mac, context):
         _need(domain, spec, context)
         interfaces.check(Nic(spec.network, spec.bridge), spec.card, context)
         if spec.new_mac is not None:

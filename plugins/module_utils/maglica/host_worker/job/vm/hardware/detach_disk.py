@@ -16,6 +16,7 @@ from ....ownership.own_files import OwnFiles
 from ...context import JobContext
 from .. import existing, metadata, shown
 from . import disks
+from .errors import about_device
 
 
 def detach_disk(request: Request, context: JobContext) -> Domain:
@@ -28,12 +29,12 @@ def detach_disk(request: Request, context: JobContext) -> Domain:
     spec = existing.spec_of(request, DetachDiskSpec)
     if context.journal.intents(request.id) and _is_gone(spec, context):
         # Somebody has removed the vm since the disk was announced to go.
-        with disks.told(request, spec.disk, context):
+        with about_device(request, spec.disk, context):
             _discard(request, context)
         return Domain(spec.name, spec.uuid, context.host, shown.GONE, active=False)
     domain = existing.find(request, context)
     made = existing.check(domain, request, context)
-    with disks.told(request, spec.disk, context):
+    with about_device(request, spec.disk, context):
         if spec.disk in made.disks and spec.disk not in made.disk_names.values():
             raise NotOwn("it was made with the vm, and goes with it alone")
         volume = made.disks.get(spec.disk) or made.kept.get(spec.disk)

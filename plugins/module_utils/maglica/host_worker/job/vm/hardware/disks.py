@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +18,7 @@ from .....domain.disks import FurtherDisk
 from .....domain.metadata import Made, OwnVolume
 from .....libvirtd import local
 from .....libvirtd.local import inactive_xml
-from .....model.errors import MaglicaError, StorageFailed, VmUnknown
-from .....model.request import Request
+from .....model.errors import StorageFailed, VmUnknown
 from ....ownership import own_files
 from ....ownership.own_files import OwnFiles
 from ...context import JobContext
@@ -29,27 +26,6 @@ from ...context import JobContext
 # A guest lets go of a disk in a moment, if it does.
 RELEASE_SECONDS = 10
 POLL_SECONDS = 0.1
-
-
-@contextmanager
-def told(request: Request, name: str, context: JobContext) -> Iterator[None]:
-    """Let an error of the block say which disk of which vm it is about."""
-    words = {
-        "add_disk": "add disk {} to",
-        "detach_disk": "detach disk {} from",
-        "grow_disk": "grow disk {} of",
-    }
-    act = f"{words.get(request.kind, 'set the cdrom of').format(name)} {request.name}"
-    with local.errors(act, context.host):
-        try:
-            yield
-        except VmUnknown:
-            raise
-        except MaglicaError as error:
-            text = str(error)
-            if text.startswith("cannot "):
-                raise
-            raise type(error)(f"cannot {act} on host {context.host}: {text}") from error
 
 
 def need_own(volume: OwnVolume, domain: Any) -> None:

@@ -19,6 +19,7 @@ from .....verbs.hardware.grow_disk import GrowDiskSpec
 from ...context import JobContext
 from .. import existing, metadata, shown
 from . import disks
+from .errors import about_device
 
 
 def grow_disk(request: Request, context: JobContext) -> Domain:
@@ -29,7 +30,7 @@ def grow_disk(request: Request, context: JobContext) -> Domain:
     domain = existing.find(request, context)
     made = existing.check(domain, request, context)
     spec = existing.spec_of(request, GrowDiskSpec)
-    with disks.told(request, spec.disk, context):
+    with about_device(request, spec.disk, context):
         volume = disks.need_attached(domain, made, spec.disk)
         size, now = spec.size_mib << 20, _size(domain, volume, context)
         if size < now:

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import logging
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable
 
@@ -23,11 +22,9 @@ from .....model.card import Card
 from .....model.errors import (
     HostDown,
     LibvirtFailed,
-    MaglicaError,
     NameTaken,
     NetworkUnknown,
     NetworkUnsupported,
-    VmUnknown,
 )
 from .....model.request import Nic, Request
 from .....verbs.clone import CloneSpec
@@ -36,30 +33,9 @@ from .... import macs
 from ...context import JobContext
 from . import disks
 
-_WORDS = {
-    "add_interface": "add an interface to",
-    "change_interface": "change interface {} of",
-    "remove_interface": "remove interface {} of",
-}
 _DEVICES = Path("/sys/class/net")
 
 _log = logging.getLogger(__name__)
-
-
-@contextmanager
-def told(request: Request, mac: str, context: JobContext) -> Iterator[None]:
-    """Let an error of the block say which interface of which vm it is about."""
-    act = f"{_WORDS[request.kind].format(mac)} {request.name}"
-    with local.errors(act, context.host):
-        try:
-            yield
-        except VmUnknown:
-            raise
-        except MaglicaError as error:
-            text = str(error)
-            if text.startswith("cannot "):
-                raise
-            raise type(error)(f"cannot {act} on host {context.host}: {text}") from error
 
 
 def check(nic: Nic, card: Card, context: JobContext) -> None:

@@ -16,6 +16,7 @@ from .....verbs.hardware.remove_interface import RemoveInterfaceSpec
 from ...context import JobContext
 from .. import existing, restart
 from . import disks, interfaces
+from .errors import about_device
 
 
 def remove_interface(request: Request, context: JobContext) -> Domain:
@@ -25,7 +26,7 @@ def remove_interface(request: Request, context: JobContext) -> Domain:
     """
     domain = existing.find(request, context)
     spec = existing.spec_of(request, RemoveInterfaceSpec)
-    with interfaces.told(request, spec.mac, context):
+    with about_device(request, spec.mac, context):
         with context.phase(request.id, "detach"):
             for root, is_live in disks.definitions(domain):
                 element = nics.find(root, spec.mac)

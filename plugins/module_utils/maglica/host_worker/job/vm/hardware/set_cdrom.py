@@ -18,6 +18,7 @@ from .....verbs.hardware.set_cdrom import NO_MEDIUM, Medium, SetCdromSpec
 from ...context import JobContext
 from .. import existing, restart, shown
 from . import disks, media
+from .errors import about_device
 
 # QEMU's words, after "Tray of device ...".
 _CLOSED = " is not open"
@@ -32,7 +33,7 @@ def set_cdrom(request: Request, context: JobContext) -> Domain:
     domain = existing.find(request, context)
     made = existing.check(domain, request, context)
     spec = existing.spec_of(request, SetCdromSpec)
-    with disks.told(request, "", context):
+    with about_device(request, "", context):
         is_begun = restart.is_begun(request, context)
         reason = None if is_begun else _set_at_once(domain, made, spec, context)
         if reason is not None and not spec.allow_restart:
