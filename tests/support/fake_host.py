@@ -24,12 +24,13 @@ from maglica.guest.customize import Guest
 from maglica.guest.facts import GuestFacts, Mount, Seen
 from maglica.guest.identity import HostKey
 from maglica.guest.prepare import Prepared
+from maglica.host_worker.job import main
 from maglica.host_worker.job.context import JobContext, key_folder
 from maglica.host_worker.job.image import look
 from maglica.host_worker.job.vm import clone
 from maglica.host_worker.journal.journal import Journal
 from maglica.model.errors import GuestUnsupported, MaglicaError
-from maglica.model.request import Customize, Request, State, new_request_id
+from maglica.model.request import Customize, Request, Spec, State, new_request_id
 from maglica.verbs.clone import CloneSpec
 from support import fake_libvirt
 from support.fake_libvirt import Connection, Domain
@@ -148,9 +149,20 @@ class FakeHost:
 
     def request(self, name: str = "vm0.example.jp", **changes: Any) -> Request:
         spec = replace(CloneSpec(name, IMAGE), **changes)
+        return self.asked(spec)
+
+    def asked(self, spec: Spec) -> Request:
+        """Have the journal accept a request."""
         request = Request(new_request_id(), spec, host="kvm0.example.jp", who="alice")
         self.context.journal.accept([request])
         return request
+
+    def next_job(self, request: Request) -> Request:
+        """Run the next job of a request, in a process of its own; return the request then."""
+        self.kill_at = 0
+        self.context = self.new_context()
+        main.run([request.id], self.context)
+        return self.now(request)
 
     def run(self, *requests: Request) -> list[Request]:
         """Run a job; return the requests as they are afterwards."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from maglica.host_worker.job import main
 from maglica.host_worker.job.vm import existing
-from maglica.model.request import Request, State, new_request_id
+from maglica.model.request import Request, State
 from maglica.model.vm import vm_uuid
 from maglica.verbs import table
 from support import fake_libvirt
@@ -74,16 +74,7 @@ def bring_to(domain: Domain, state: str) -> None:
 
 def asked(host: FakeHost, kind: str, domain: Domain, **fields: object) -> Request:
     spec = table.named(kind).spec(NAME, domain.UUIDString(), HOST, **fields)
-    request = Request(new_request_id(), spec, host=HOST, who="alice")
-    host.context.journal.accept([request])
-    return request
-
-
-def run(host: FakeHost, request: Request) -> Request:
-    host.kill_at = 0
-    host.context = host.new_context()
-    main.run([request.id], host.context)
-    return host.now(request)
+    return host.asked(spec)
 
 
 def state_of(domain: Domain) -> str:
@@ -98,14 +89,14 @@ def calls(host: FakeHost) -> list[str]:
 def test_each_verb_from_each_state(host: FakeHost, domain: Domain, kind: str, state: str) -> None:
     bring_to(domain, state)
     host.connection.calls.clear()
-    ended = run(host, asked(host, kind, domain))
+    ended = host.next_job(asked(host, kind, domain))
     assert ended.state is State.DONE, ended.failure
     assert calls(host) == CALLS[kind, state]
     assert state_of(domain) == ended.vm.state == AFTER[kind]
     assert ended.vm.active == (kind != "stop")
     # There is nothing left to do but for a restart, which is one each time.
     host.connection.calls.clear()
-    again = run(host, asked(host, kind, domain))
+    again = host.next_job(asked(host, kind, domain))
     assert (again.state, state_of(domain)) == (State.DONE, AFTER[kind])
     assert (calls(host) == []) == (kind != "restart")
 
@@ -127,7 +118,7 @@ def test_killed_at_every_step(
     try:
         main.run([request.id], host.context)
     except Killed:
-        ended = run(host, request)
+        ended = host.next_job(request)
     else:
         ended = host.now(request)
     assert ended.state is State.DONE, ended.failure
@@ -142,7 +133,7 @@ def test_the_steps_above_are_all(host: FakeHost, domain: Domain) -> None:
     for kind, state in CALLS:
         bring_to(domain, state)
         host.events = 0
-        run(host, asked(host, kind, domain))
+        host.next_job(asked(host, kind, domain))
         most = max(most, host.events)
     assert most == 6 - 1
 
@@ -153,7 +144,7 @@ def test_what_is_transient_and_has_crashed_is_left_as_it_is(
 ) -> None:
     bring_to(domain, "crashed")
     domain.persistent = False
-    ended = run(host, asked(host, kind, domain))
+    ended = host.next_job(asked(host, kind, domain))
     assert ended.failure is not None
     assert ended.failure.text == (
         f"cannot {kind} {NAME} on host {HOST}: it is transient, and would be gone when it is off"
@@ -164,7 +155,7 @@ def test_what_is_transient_and_has_crashed_is_left_as_it_is(
 @pytest.mark.parametrize("kind", ["start", "pause"])
 def test_one_that_stays_about_to_go_off(host: FakeHost, domain: Domain, kind: str) -> None:
     domain.guest = fake_libvirt.SHUTTING_DOWN
-    ended = run(host, asked(host, kind, domain))
+    ended = host.next_job(asked(host, kind, domain))
     assert ended.failure is not None
     assert ended.failure.text == (
         f"cannot {kind} {NAME} on host {HOST}: it is stopping still, after 0.05 s"
@@ -179,11 +170,11 @@ def test_one_that_can_t_go_on_is_ended_by_force_only(
     name = {"paused": "resume", "suspended": "pMWakeup"}[state]
     bring_to(domain, state)
     host.connection.failures[name] = [libvirtError("I/O error"), libvirtError("I/O error")]
-    ended = run(host, asked(host, "stop", domain, stop_timeout=0))
+    ended = host.next_job(asked(host, "stop", domain, stop_timeout=0))
     assert ended.failure is not None
     assert ended.failure.text == f"cannot stop {NAME} on host {HOST}: I/O error"
     assert state_of(domain) == state
-    ended = run(host, asked(host, "stop", domain, stop_timeout=0, force=True))
+    ended = host.next_job(asked(host, "stop", domain, stop_timeout=0, force=True))
     assert (ended.state, state_of(domain)) == (State.DONE, "stopped")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from maglica.domain import definition
 from maglica.host_worker.job import main
-from maglica.model.request import Request, State, new_request_id
+from maglica.model.request import Request, State
 from maglica.model.vm import vm_uuid
 from maglica.verbs import table
 from maglica.verbs.hardware.disks import NewDisk
@@ -29,27 +29,18 @@ def domain(host: FakeHost) -> Domain:
 
 def asked(host: FakeHost, domain: Domain, kind: str, **fields: Any) -> Request:
     spec = table.named(kind).spec(NAME, domain.UUIDString(), HOST, **fields)
-    request = Request(new_request_id(), spec, host=HOST, who="alice")
-    host.context.journal.accept([request])
-    return request
-
-
-def ended(host: FakeHost, request: Request) -> Request:
-    host.kill_at = 0
-    host.context = host.new_context()
-    main.run([request.id], host.context)
-    return host.now(request)
+    return host.asked(spec)
 
 
 def done(host: FakeHost, domain: Domain, kind: str, **fields: Any) -> Request:
-    request = ended(host, asked(host, domain, kind, **fields))
+    request = host.next_job(asked(host, domain, kind, **fields))
     assert request.state is State.DONE, request.failure
     return request
 
 
 def refused(host: FakeHost, domain: Domain, kind: str, **fields: Any) -> str:
     before = (host.volumes(), domain.xml, domain.live)
-    request = ended(host, asked(host, domain, kind, **fields))
+    request = host.next_job(asked(host, domain, kind, **fields))
     assert (host.volumes(), domain.xml, domain.live) == before
     assert request.failure is not None
     assert request.failure.code == "vm_protected"
@@ -89,7 +80,7 @@ def test_what_had_begun_to_go_before_goes(host: FakeHost, domain: Domain) -> Non
         host.events, host.kill_at = 0, host.kill_at + 1
     assert host.volumes() == everything
     done(host, domain, "set", protected=True)
-    assert ended(host, request).state is State.DONE
+    assert host.next_job(request).state is State.DONE
     assert len(host.volumes()) == len(everything) - 1
 
 

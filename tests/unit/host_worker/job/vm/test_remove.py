@@ -12,7 +12,7 @@ from maglica.host_worker.job import main
 from maglica.host_worker.job.vm import remove
 from maglica.host_worker.journal.intents import Effect
 from maglica.model.errors import HostDown
-from maglica.model.request import Failure, Request, State, new_request_id
+from maglica.model.request import Failure, Request, State
 from maglica.model.vm import vm_uuid
 from maglica.verbs.remove import RemoveSpec
 from support import fake_libvirt
@@ -35,17 +35,7 @@ def vm(host: FakeHost) -> str:
 
 def removal(host: FakeHost, uuid: str, name: str = NAME) -> Request:
     spec = RemoveSpec(name=name, uuid=uuid, host="kvm0.example.jp")
-    request = Request(new_request_id(), spec, host="kvm0.example.jp", who="alice")
-    host.context.journal.accept([request])
-    return request
-
-
-def run(host: FakeHost, request: Request) -> Request:
-    """Run the next job of a request, in a process of its own."""
-    host.kill_at = 0
-    host.context = host.new_context()
-    main.run([request.id], host.context)
-    return host.now(request)
+    return host.asked(spec)
 
 
 def own_volumes(host: FakeHost) -> list[str]:
@@ -70,7 +60,7 @@ def test_a_vm_whose_name_is_no_host_name(host: FakeHost) -> None:
     empty = host.volumes()
     (made,) = host.run(host.request("Web 1_(ü)", hostname="web1"))
     assert (made.state, len(host.volumes())) == (State.DONE, len(empty) + 4), made.failure
-    gone = run(host, removal(host, vm_uuid(made.id), "Web 1_(ü)"))
+    gone = host.next_job(removal(host, vm_uuid(made.id), "Web 1_(ü)"))
     assert (gone.state, gone.failure, host.clones()) == (State.DONE, None, [])
     assert not [name for name in host.volumes() if name.startswith("Web_1")]
 
@@ -85,7 +75,7 @@ def test_killed_at_every_step(host: FakeHost, vm: str, number: int, meanwhile: s
         host.context.journal.cancel(request.id)
     elif meanwhile == "died too often":
         host.context.journal.died([request.id], Failure("job_died", "no result"), limit=1)
-    ended = run(host, request)
+    ended = host.next_job(request)
     if meanwhile == "nothing" or has_begun:
         assert ended.state is State.DONE
         assert_gone(host, request)
@@ -96,7 +86,7 @@ def test_killed_at_every_step(host: FakeHost, vm: str, number: int, meanwhile: s
 
 def test_the_steps_above_are_all(host: FakeHost, vm: str) -> None:
     host.events = 0
-    run(host, removal(host, vm))
+    host.next_job(removal(host, vm))
     assert host.events == 11
 
 
@@ -104,32 +94,32 @@ def test_a_volume_that_can_t_be_deleted_at_once(host: FakeHost, vm: str) -> None
     request = removal(host, vm)
     host.connection.failures["delete"] = [libvirtError("busy"), libvirtError("busy")]
     for _turn in range(2):
-        assert not run(host, request).state.ended
+        assert not host.next_job(request).state.ended
         assert host.clones() == []
     assert host.now(request).failure.text.startswith(
         f"cannot remove {NAME} on host kvm0.example.jp: volume {NAME}.vdb."
     )
-    assert run(host, request).state is State.DONE
+    assert host.next_job(request).state is State.DONE
     assert_gone(host, request)
 
 
 def test_a_pool_that_stops_in_between(host: FakeHost, vm: str) -> None:
     request = removal(host, vm)
     host.connection.failures["delete"] = [libvirtError("busy")]
-    run(host, request)
+    host.next_job(request)
     assert host.clones() == []
     (pool,) = host.connection.pools
     pool.active = False
-    assert not run(host, request).state.ended
+    assert not host.next_job(request).state.ended
     pool.active = True
-    assert run(host, request).state is State.DONE
+    assert host.next_job(request).state is State.DONE
     assert_gone(host, request)
 
 
 def test_a_disk_in_a_pool_that_is_not_active(host: FakeHost, vm: str) -> None:
     (pool,) = host.connection.pools
     pool.active = False
-    request = run(host, removal(host, vm))
+    request = host.next_job(removal(host, vm))
     assert request.failure.code == "storage_failed"
     assert request.failure.text == (
         f"cannot remove {NAME} on host kvm0.example.jp: volume {NAME}.vda.{vm[:8]}.qcow2 can't be"
@@ -140,7 +130,7 @@ def test_a_disk_in_a_pool_that_is_not_active(host: FakeHost, vm: str) -> None:
 
 def test_a_domain_that_can_t_be_undefined_keeps_all(host: FakeHost, vm: str) -> None:
     host.connection.failures["undefineFlags"] = [libvirtError("no")]
-    request = run(host, removal(host, vm))
+    request = host.next_job(removal(host, vm))
     assert request.failure.text == f"cannot remove {NAME} on host kvm0.example.jp: no"
     assert host.context.journal.intents(request.id) == ()
     assert (host.clones(), len(own_volumes(host))) == ([NAME], 2)
@@ -153,7 +143,7 @@ def test_another_vm_that_has_taken_the_place_keeps_all(host: FakeHost, vm: str) 
     assert host.context.journal.intents(request.id)
     (domain,) = [each for each in host.connection.domains if each.name() == NAME]
     domain._name = "other.example.jp"
-    assert run(host, request).failure.code == "vm_unknown"
+    assert host.next_job(request).failure.code == "vm_unknown"
     assert len(own_volumes(host)) == 2
     assert host.context.journal.intents(request.id) == ()
 
@@ -164,8 +154,8 @@ def test_libvirtd_that_is_gone_fails_nothing(host: FakeHost, vm: str) -> None:
     for call in ("undefineFlags", "delete"):
         host.connection.failures[call] = [gone]
         with pytest.raises(HostDown):
-            run(host, request)
-    assert run(host, request).state is State.DONE
+            host.next_job(request)
+    assert host.next_job(request).state is State.DONE
     assert_gone(host, request)
 
 
@@ -182,7 +172,7 @@ def copy_of(host: FakeHost, name: str, uuid: str) -> Domain:
 def refused(host: FakeHost, uuid: str, text: str) -> None:
     """Nothing of the vm is gone, and the request has ended."""
     before = host.volumes()
-    request = run(host, removal(host, uuid))
+    request = host.next_job(removal(host, uuid))
     assert request.failure.code == "not_own"
     assert text in request.failure.text
     assert (NAME in host.clones(), host.volumes()) == (True, before)
@@ -194,7 +184,7 @@ def test_a_file_with_a_name_like_a_volume_s_stays(host: FakeHost, vm: str) -> No
     copy.write_bytes(b"theirs")
     same_vm = host.pool / f"{NAME}.vdz.{vm[:8]}.qcow2"
     same_vm.write_bytes(b"theirs")
-    request = run(host, removal(host, vm))
+    request = host.next_job(removal(host, vm))
     assert request.state is State.DONE
     assert (copy.read_bytes(), same_vm.read_bytes()) == (b"theirs", b"theirs")
 
@@ -232,16 +222,16 @@ def test_a_vm_below_a_snapshot(host: FakeHost, vm: str) -> None:
     domain.xml = domain.xml.replace(f'file="{host.pool / first}"', f'file="{overlay}"')
     refused(host, vm, f"{host.pool / first} is in use by the file {overlay}")
     overlay.unlink()
-    assert run(host, removal(host, vm)).state is State.DONE
+    assert host.next_job(removal(host, vm)).state is State.DONE
 
 
 def test_a_vm_whose_disk_another_domain_has(host: FakeHost, vm: str) -> None:
     copy = copy_of(host, "copy.example.jp", "11111111-2222-3333-4444-555555555555")
     refused(host, vm, "is in use by the domain copy.example.jp")
-    request = run(host, removal(host, copy.UUIDString(), "copy.example.jp"))
+    request = host.next_job(removal(host, copy.UUIDString(), "copy.example.jp"))
     assert "Maglica did not make it" in request.failure.text
     host.connection.domains.remove(copy)
-    assert run(host, removal(host, vm)).state is State.DONE
+    assert host.next_job(removal(host, vm)).state is State.DONE
 
 
 def test_a_vm_whose_pool_is_elsewhere_now(host: FakeHost, vm: str) -> None:
@@ -259,14 +249,14 @@ def test_a_lost_journal_does_not_matter(host: FakeHost, vm: str) -> None:
     for path in host.state_dir.glob("host_worker.sqlite*"):
         path.unlink()
     host.context = host.new_context()
-    request = run(host, removal(host, vm))
+    request = host.next_job(removal(host, vm))
     assert request.state is State.DONE
     assert_gone(host, request)
 
 
 def test_a_disk_that_is_gone_already(host: FakeHost, vm: str) -> None:
     (host.pool / own_volumes(host)[0]).unlink()
-    request = run(host, removal(host, vm))
+    request = host.next_job(removal(host, vm))
     assert_gone(host, request)
 
 
@@ -276,7 +266,7 @@ def test_what_comes_into_use_after_the_domain_has_gone_stays(host: FakeHost, vm:
     kill(host, request, 7)
     assert host.clones() == []
     (host.pool / "snap1").write_bytes(header(backing=str(host.pool / first).encode()))
-    assert run(host, request).state is State.DONE
+    assert host.next_job(request).state is State.DONE
     assert own_volumes(host) == [first]
 
 
@@ -295,8 +285,8 @@ def test_one_that_is_started_as_it_is_undefined_is_ended(
     monkeypatch.setattr(Domain, "undefineFlags", undefine)
     if dies:
         with pytest.raises(Killed):
-            run(host, request)
-    assert run(host, request).state is State.DONE
+            host.next_job(request)
+    assert host.next_job(request).state is State.DONE
     assert_gone(host, request)
 
 
@@ -312,7 +302,7 @@ def test_a_definition_that_is_not_undone_keeps_its_disk(host: FakeHost) -> None:
         f"<devices><disk><source file='{host.pool / name}'/></disk></devices></domain>"
     )
     host.context.journal.cancel(request.id)
-    assert run(host, request).state is State.CANCELLED
+    assert host.next_job(request).state is State.CANCELLED
     assert (host.clones(), own_volumes(host)) == ([NAME], [name])
 
 
@@ -328,7 +318,7 @@ def test_uefi_variables(host: FakeHost) -> None:
     other.write_bytes(b"theirs")
     (domain,) = [each for each in host.connection.domains if each.name() == NAME]
     domain.xml = domain.xml.replace(f"<nvram>{own}", f"<nvram>{other}")
-    request = run(host, removal(host, vm_uuid(made.id)))
+    request = host.next_job(removal(host, vm_uuid(made.id)))
     assert request.state is State.DONE
     assert sorted(folder.iterdir()) == [theirs, other]
     assert domain.undefined_with & fake_libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
@@ -339,5 +329,5 @@ def test_old_versions_of_images_that_it_needed_may_go(
 ) -> None:
     tidied: list[object] = []
     monkeypatch.setattr(remove.made_images, "tidy", tidied.append)
-    run(host, removal(host, vm))
+    host.next_job(removal(host, vm))
     assert tidied == [host.context]

@@ -9,7 +9,6 @@ from maglica.domain.metadata import VM_NAMESPACE
 from maglica.host_worker.job import main
 from maglica.host_worker.job.vm import remove
 from maglica.host_worker.ownership import foreign_files
-from maglica.model.request import Request, new_request_id
 from maglica.model.vm import vm_uuid
 from maglica.verbs.remove import RemoveSpec
 from support.fake_host import FakeHost, Killed
@@ -35,8 +34,7 @@ def test_a_disk_that_was_taken_from_it_since_stays(
         path.write_text("theirs")
     both = "".join(map(DISK.format, (one, two)))
     domain = host.connection.defineXML(XML.format(disks=both))
-    request = Request(new_request_id(), RemoveSpec(NAME, UUID, HOST, True), host=HOST)
-    host.context.journal.accept([request])
+    request = host.asked(RemoveSpec(NAME, UUID, HOST, True))
 
     def die(*_arguments: object) -> None:
         raise Killed

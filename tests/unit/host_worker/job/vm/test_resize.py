@@ -11,7 +11,7 @@ from maglica.domain.metadata import VM_NAMESPACE
 from maglica.host_worker.job import main
 from maglica.host_worker.job.vm import resize
 from maglica.host_worker.journal.intents import Effect
-from maglica.model.request import Request, State, new_request_id
+from maglica.model.request import Request, State
 from maglica.model.vm import vm_uuid
 from maglica.verbs.resize import ResizeSpec
 from support.fake_host import FakeHost, Killed
@@ -46,9 +46,7 @@ def running(
 
 
 def asked(host: FakeHost, **fields: object) -> Request:
-    request = Request(new_request_id(), ResizeSpec(NAME, UUID, HOST, **fields), host=HOST)
-    host.context.journal.accept([request])
-    return request
+    return host.asked(ResizeSpec(NAME, UUID, HOST, **fields))
 
 
 def resized(host: FakeHost, **fields: object) -> Request:

@@ -31,16 +31,7 @@ def domain(host: FakeHost) -> Domain:
 
 def asked(host: FakeHost, domain: Domain, **fields: object) -> Request:
     spec = SetSpec(NAME, domain.UUIDString(), HOST, **fields)
-    request = Request(new_request_id(), spec, host=HOST, who="alice")
-    host.context.journal.accept([request])
-    return request
-
-
-def run(host: FakeHost, request: Request) -> Request:
-    host.kill_at = 0
-    host.context = host.new_context()
-    main.run([request.id], host.context)
-    return host.now(request)
+    return host.asked(spec)
 
 
 def noted(request: Request) -> dict[str, object]:
@@ -50,18 +41,21 @@ def noted(request: Request) -> dict[str, object]:
 
 def test_all_is_set_and_taken_back(host: FakeHost, domain: Domain) -> None:
     for fields, after in ((ALL, ALL), (NONE, {**NONE, "description": None})):
-        assert noted(run(host, asked(host, domain, **fields))) == after
+        assert noted(host.next_job(asked(host, domain, **fields))) == after
         host.connection.calls.clear()
-        assert noted(run(host, asked(host, domain, **fields))) == after
+        assert noted(host.next_job(asked(host, domain, **fields))) == after
         assert set(host.connection.calls) == {"lookupByUUIDString"}
-    assert noted(run(host, asked(host, domain))) == {**NONE, "description": None}
+    assert noted(host.next_job(asked(host, domain))) == {**NONE, "description": None}
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_what_is_not_asked_for_stays(host: FakeHost, domain: Domain, name: str) -> None:
     before = {**NONE, "description": None}
-    assert noted(run(host, asked(host, domain, **{name: ALL[name]}))) == {**before, name: ALL[name]}
-    assert noted(run(host, asked(host, domain, **ALL))) == ALL
+    assert noted(host.next_job(asked(host, domain, **{name: ALL[name]}))) == {
+        **before,
+        name: ALL[name],
+    }
+    assert noted(host.next_job(asked(host, domain, **ALL))) == ALL
 
 
 @pytest.mark.parametrize("number", range(1, 6))
@@ -72,7 +66,7 @@ def test_killed_at_every_step(host: FakeHost, domain: Domain, number: int) -> No
     try:
         main.run([request.id], host.context)
     except Killed:
-        assert noted(run(host, request)) == ALL
+        assert noted(host.next_job(request)) == ALL
     else:
         assert number == 5
     assert host.context.journal.intents(request.id) == ()
@@ -80,12 +74,12 @@ def test_killed_at_every_step(host: FakeHost, domain: Domain, number: int) -> No
 
 def test_a_transient_one_is_protected_all_the_same(host: FakeHost, domain: Domain) -> None:
     domain.persistent = False
-    ended = run(host, asked(host, domain, protected=True, autostart=True))
+    ended = host.next_job(asked(host, domain, protected=True, autostart=True))
     assert ended.failure is not None
     assert ended.failure.text == (
         f"cannot set {NAME} on host {HOST}: cannot set autostart for transient domain"
     )
-    assert noted(run(host, asked(host, domain)))["protected"] is True
+    assert noted(host.next_job(asked(host, domain)))["protected"] is True
 
 
 def test_a_clone_is_made_with_it(host: FakeHost) -> None:
@@ -116,14 +110,14 @@ def test_there_are_verbs_that_destroy() -> None:
 def test_a_protected_one_is_refused_by_the_host_itself(
     host: FakeHost, domain: Domain, verb: Verb, active: bool
 ) -> None:
-    run(host, asked(host, domain, protected=True))
+    host.next_job(asked(host, domain, protected=True))
     domain.active = active
     before = (host.volumes(), domain.xml)
     spec = verb.spec(NAME, domain.UUIDString(), HOST)
     request = Request(new_request_id(), spec, host=HOST, who="mallory")
     host.context.journal.accept([request])
     host.connection.calls.clear()
-    ended = run(host, request)
+    ended = host.next_job(request)
     assert ended.failure is not None
     assert (ended.failure.code, ended.failure.text) == (
         "vm_protected",
@@ -133,10 +127,10 @@ def test_a_protected_one_is_refused_by_the_host_itself(
     assert (host.volumes(), domain.xml, domain.active) == (*before, active)
     assert set(host.connection.calls) == {"lookupByUUIDString"}
     assert host.context.journal.intents(request.id) == ()
-    run(host, asked(host, domain, protected=False))
+    host.next_job(asked(host, domain, protected=False))
     again = Request(new_request_id(), spec, host=HOST, who="alice")
     host.context.journal.accept([again])
-    assert run(host, again).state is State.DONE
+    assert host.next_job(again).state is State.DONE
 
 
 def test_one_that_is_protected_while_its_removal_is_under_way_keeps_all(
@@ -151,9 +145,9 @@ def test_one_that_is_protected_while_its_removal_is_under_way_keeps_all(
         main.run([removal.id], host.context)
     assert host.context.journal.intents(removal.id)
     protect = asked(host, domain, protected=True)
-    assert run(host, protect).state is State.DONE
+    assert host.next_job(protect).state is State.DONE
     volumes = host.volumes()
-    ended = run(host, removal)
+    ended = host.next_job(removal)
     assert ended.failure is not None
     assert ended.failure.code == "vm_protected"
     assert (host.volumes(), host.clones()) == (volumes, [NAME])

@@ -12,7 +12,7 @@ from maglica.domain import definition
 from maglica.domain.metadata import VM_NAMESPACE, Made
 from maglica.host_worker.job import main
 from maglica.host_worker.job.vm.hardware import disks
-from maglica.model.request import Request, State, new_request_id
+from maglica.model.request import Request, State
 from maglica.model.vm import vm_uuid
 from maglica.verbs.disown import DisownSpec
 from maglica.verbs.hardware.add_disk import AddDiskSpec
@@ -60,9 +60,7 @@ def domain(host: FakeHost) -> Domain:
 
 
 def asked(host: FakeHost, kind: type[OnVm], *values: object, **fields: object) -> Request:
-    request = Request(new_request_id(), kind(NAME, UUID, HOST, *values, **fields), host=HOST)
-    host.context.journal.accept([request])
-    return request
+    return host.asked(kind(NAME, UUID, HOST, *values, **fields))
 
 
 def done(host: FakeHost, kind: type[OnVm], *values: object, **fields: object) -> Request:

@@ -12,7 +12,7 @@ from maglica.domain import definition
 from maglica.domain.metadata import VM_NAMESPACE
 from maglica.host_worker.job import main
 from maglica.host_worker.job.vm.hardware import disks
-from maglica.model.request import Request, State, new_request_id
+from maglica.model.request import Request, State
 from maglica.model.vm import vm_uuid
 from maglica.verbs.hardware.add_disk import AddDiskSpec
 from maglica.verbs.hardware.disks import Bus, NewDisk
@@ -41,9 +41,7 @@ def domain(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Domain:
 
 
 def asked(host: FakeHost, disk: NewDisk, **fields: object) -> Request:
-    request = Request(new_request_id(), AddDiskSpec(NAME, UUID, HOST, disk, **fields), host=HOST)
-    host.context.journal.accept([request])
-    return request
+    return host.asked(AddDiskSpec(NAME, UUID, HOST, disk, **fields))
 
 
 def ended(host: FakeHost, request: Request) -> Request:

@@ -74,8 +74,7 @@ def domain(
 
 
 def done(host: FakeHost, kind: type[OnVm], *values: object, **fields: object) -> Request:
-    request = Request(new_request_id(), kind(NAME, UUID, HOST, *values, **fields), host=HOST)
-    host.context.journal.accept([request])
+    request = host.asked(kind(NAME, UUID, HOST, *values, **fields))
     main.run([request.id], host.context)
     assert not host.context.journal.intents(request.id)
     return host.now(request)
@@ -286,8 +285,7 @@ ACTS = {
 def test_killed_at_every_step(host: FakeHost, domain: Domain, act: str, number: int) -> None:
     (kind, *values), expected = ACTS[act]
     spec = kind(NAME, UUID, HOST, *values, **RESTART)
-    request = Request(new_request_id(), spec, host=HOST)
-    host.context.journal.accept([request])
+    request = host.asked(spec)
     host.context = host.new_context()
     host.events, host.kill_at = 0, number
     with contextlib.suppress(Killed):

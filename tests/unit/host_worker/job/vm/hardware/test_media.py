@@ -10,7 +10,7 @@ import pytest
 from maglica.domain import definition
 from maglica.domain.metadata import VM_NAMESPACE
 from maglica.host_worker.job import main
-from maglica.model.request import Request, new_request_id
+from maglica.model.request import Request
 from maglica.model.vm import vm_uuid
 from maglica.verbs.hardware.set_boot_order import BootDevice, SetBootOrderSpec
 from maglica.verbs.hardware.set_cdrom import Medium, SetCdromSpec
@@ -64,8 +64,7 @@ def defined(host: FakeHost, runs: bool, drive: str = DRIVE) -> Domain:
 
 
 def done(host: FakeHost, kind: type[OnVm], *values: object, **fields: object) -> Request:
-    request = Request(new_request_id(), kind(NAME, UUID, HOST, *values, **fields), host=HOST)
-    host.context.journal.accept([request])
+    request = host.asked(kind(NAME, UUID, HOST, *values, **fields))
     main.run([request.id], host.context)
     assert not host.context.journal.intents(request.id)
     return host.now(request)
