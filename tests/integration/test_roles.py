@@ -226,8 +226,10 @@ def test_a_host_that_is_at_work_keeps_its_key(machine: Deployment) -> None:
     run = machine.folder / "library" / "current" / "maglica" / "run.py"
     run.parent.mkdir(parents=True)
     run.write_text('print(\'{"requests": ["5e7ff7a6"], "bases": []}\')\n')
-    for name in ("host_worker.sqlite", "host_worker.key", "host_worker.conf"):
+    for name in ("host_worker.sqlite", "host_worker.key"):
         (machine.folder / name).touch()
+    # With the line by which the role knows it as its own.
+    (machine.folder / "host_worker.conf").write_text("# By the role maglica.cloud.host_worker\n")
     folder = str(machine.folder)
     machine.variables.update(maglica_config_dir=folder, host_worker_state_dir=folder)
     role = {"name": "maglica.cloud.host_worker", "tasks_from": "remove.yml"}
