@@ -5,8 +5,13 @@
 from __future__ import annotations
 
 import os
+import pty
+import signal
+import subprocess
 import sys
+import termios
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +19,24 @@ from maglica.libvirtd import serial
 from support.cli_runs import Ran
 
 VM = "vm1.example.jp"
+# A process of its own, whose terminal is the test's.
+CONSOLE = f"""
+import signal, sys
+from maglica.cli import main
+from maglica.libvirtd import serial
+from support.cli_runs import HOST0, FakeFleet, seen
+from support.fake_client import FakeClient
+
+def attach(*_asked, **_how):
+    print("attached", flush=True)
+    while True:
+        signal.pause()
+
+serial.attach = attach
+FakeFleet.domains = seen(HOST0)
+arguments = ["--config", sys.argv[1], "vm", "console", "{VM}"]
+main.main(arguments, lambda _config: FakeClient([HOST0]), FakeFleet.of)
+"""
 
 
 @pytest.mark.parametrize("closed", ["stdin", "stdout"])
@@ -47,3 +70,32 @@ def test_another_program_has_left_them_non_blocking(
         assert run("vm", "console", VM).status == 0
         assert seen == [True, True]
         assert (os.get_blocking(keys), os.get_blocking(screen)) == (False, False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_it_leaves_the_terminal_as_it_was(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    path = tmp_path / "maglica.conf"
+    path.write_text(
+        "[client_worker]\naddress = 127.0.0.1\ninsecure = yes\n"
+        "[host host0.example.jp]\nuri = test:///a\n"
+    )
+    user, terminal = pty.openpty()
+    before = termios.tcgetattr(terminal)
+    process = subprocess.Popen(
+        [sys.executable, "-c", CONSOLE, str(path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"attached\n"
+        assert termios.tcgetattr(terminal) != before
+        process.send_signal(number)
+        assert process.wait() == -number
+    assert termios.tcgetattr(terminal) == before
+    os.close(user)
+    os.close(terminal)

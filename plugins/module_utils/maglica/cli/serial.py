@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import termios
 import tty
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from ..libvirtd import serial
 from ..model.errors import ConfigInvalid
@@ -75,8 +76,38 @@ def _raw(keys: int) -> Iterator[None]:
         yield
         return
     before = termios.tcgetattr(keys)
-    tty.setraw(keys)
+
+    def restore(how: int = termios.TCSAFLUSH) -> None:
+        termios.tcsetattr(keys, how, before)
+
+    # A terminal that is gone, or takes nothing, must not keep a signal from its work.
+    with _before_signals(lambda: restore(termios.TCSANOW)):
+        tty.setraw(keys)
+        try:
+            yield
+        finally:
+            restore()
+
+
+@contextmanager
+def _before_signals(restore: Callable[[], None]) -> Iterator[None]:
+    """Call this before a signal ends the process, which would do nothing else."""
+
+    def end(number: int, _frame: object) -> None:
+        with suppress(OSError, termios.error):
+            restore()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    ending = [
+        number
+        for number in (signal.SIGHUP, signal.SIGTERM)
+        if signal.getsignal(number) is signal.SIG_DFL
+    ]
+    for number in ending:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        termios.tcsetattr(keys, termios.TCSAFLUSH, before)
+        for number in ending:
+            signal.signal(number, signal.SIG_DFL)
