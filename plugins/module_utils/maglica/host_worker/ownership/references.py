@@ -204,6 +204,7 @@ class _Domain:
     snapshots and its saved state.
 
     ``base`` is the id of the base that a vm of Maglica's says it builds upon, with its ``volumes``.
+    ``is_unread``: it can't be told whether it is one.
     """
 
     name: str
@@ -212,6 +213,7 @@ class _Domain:
     saved: tuple[str, ...]
     base: str | None
     volumes: tuple[str, ...] = ()
+    is_unread: bool = False
 
     def unseen(
         self, bases: Collection[str], folders: dict[str, str], away: Collection[str]
@@ -223,7 +225,11 @@ class _Domain:
         if self.base in bases:
             return
         lost = self.volumes if self.base is not None else ()
-        hidden = (each.path for each in self.references(folders) if _is_below(each.path, away))
+        hidden = (
+            each.path
+            for each in self.references(folders)
+            if self.is_unread or _is_below(each.path, away)
+        )
         for path in sorted({*lost, *hidden}):
             if not os.path.lexists(path):
                 yield path
@@ -253,12 +259,12 @@ def _described(domain: Any) -> _Domain | None:
             return None
         raise
     try:
-        made = definition.describe(inactive).made
+        made, is_unread = definition.describe(inactive).made, False
     except ImageUnsupported:
-        made = None
+        made, is_unread = None, True
     base = made.base if made else None
     volumes = tuple(volume.path for volume in made.volumes) if made else ()
-    return _Domain(name, uuid, tuple(xmls), tuple(saved), base, volumes)
+    return _Domain(name, uuid, tuple(xmls), tuple(saved), base, volumes, is_unread)
 
 
 def _is_below(path: str, folders: Iterable[str]) -> bool:

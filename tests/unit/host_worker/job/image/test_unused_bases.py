@@ -184,3 +184,28 @@ def test_a_base_can_not_be_written_to(host: FakeHost) -> None:
     host.add_image()
     host.run(host.request())
     assert (host.pool / host.bases()[0]).stat().st_mode & 0o777 == 0o400
+
+
+@pytest.mark.parametrize("of", ["others", "Maglica, with a long definition"])
+def test_a_base_that_a_domain_may_need_stays_whose_disk_can_not_be_seen(
+    host: FakeHost, of: str
+) -> None:
+    """As that of a copy of a linked vm, which another tool has made in a pool of its own."""
+    name = old_base_in_use(host)
+    away = host.connection.add_pool("away", host.folder / "away")
+    away.active = False
+    domains = host.connection.domains
+    (vm,) = [domain for domain in domains if domain.name() == NAMES[0]]
+    if of == "others":
+        domains.remove(vm)
+        disks = DISK.format(format="qcow2", path=away.path / "copy.qcow2", target="vda")
+        host.connection.defineXML(
+            DEFINITION.format(name="copy", disks=disks, nvram="", firmware="")
+        )
+    else:
+        long = f"<description>{'x' * (1 << 20)}</description>"
+        host.connection.defineXML(vm.XMLDesc(2).replace("<devices>", f"{long}<devices>", 1))
+    for path in host.pool.glob(f"{NAMES[0]}.*"):
+        path.unlink()
+    clone.unused_bases.collect(host.context)
+    assert name in host.bases()

@@ -85,6 +85,7 @@ def _remove(base: Base, used: References, context: JobContext) -> bool:
     if base.id in used.bases or used.to(own.all_paths) is not None:
         return False
     try:
+        used.check_seen(base.image_uuid)
         # Any of it that is not where it was made is a reason to touch none of it.
         for volume in own.volumes:
             volumes.find(context.connect(), volume)
