@@ -91,11 +91,14 @@ def test_a_signal_that_ends_it_leaves_the_terminal_as_it_was(
         stderr=subprocess.DEVNULL,
     )
     with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"attached\n"
-        assert termios.tcgetattr(terminal) != before
-        process.send_signal(number)
-        assert process.wait() == -number
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"attached\n"
+            assert termios.tcgetattr(terminal) != before
+            process.send_signal(number)
+            assert process.wait(60) == -number
+        finally:
+            process.kill()
     assert termios.tcgetattr(terminal) == before
     os.close(user)
     os.close(terminal)
