@@ -179,6 +179,8 @@ options:
         description:
           - With O(disks[].state=absent), only detach it. It can be attached again by its name, with
             what is on it, and is not removed with the vm.
+          - With O(state=absent) a disk that is still attached is an error, since the vm would take
+            it along. Detach it by a task before.
           - A kept disk is removed by V(absent) without this.
         type: bool
         default: false

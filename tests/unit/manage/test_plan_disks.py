@@ -13,6 +13,7 @@ from maglica.manage.plan import Plan, decide
 from maglica.manage.wanted import want
 from maglica.model.errors import (
     DiskSizeUnsupported,
+    LibvirtFailed,
     NameInvalid,
     NotOwn,
     StorageFailed,
@@ -25,6 +26,7 @@ from maglica.verbs.hardware.add_disk import AddDiskSpec
 from maglica.verbs.hardware.detach_disk import DetachDiskSpec
 from maglica.verbs.hardware.disks import Bus, NewDisk
 from maglica.verbs.hardware.grow_disk import GrowDiskSpec
+from maglica.verbs.remove import RemoveSpec
 from maglica.verbs.table import Presence
 
 NAME, IMAGE, HOST = "vm0.example.jp", "debian12.original", "kvm0.example.jp"
@@ -122,6 +124,11 @@ REFUSED = [
     ({"name": "vdc", "size_mib": 1}, NameInvalid, "is how a disk is named that a vm was made with"),
     ({"name": "a/b", "size_mib": 1}, NameInvalid, r"^disks\[0\].name: 'a/b' is not a valid name"),
     ({"name": "data", "size_mib": 0}, NameInvalid, r"^disks\[0\].size: not a whole number"),
+    (
+        {"name": "data", "keep": True},
+        NameInvalid,
+        r"^disks\[0\].keep: only a disk with state=absent is kept: data is to be there$",
+    ),
 ]
 
 
@@ -131,6 +138,26 @@ def test_what_can_not_be_is_refused_before_anything_is_done(
 ) -> None:
     with pytest.raises(error, match=text):
         planned(asked)
+
+
+def test_a_vm_does_not_go_with_a_disk_that_is_to_be_kept() -> None:
+    keep = {"name": "data", "present": False, "keep": True}
+    with pytest.raises(NameInvalid, match="^cannot remove vm .* and keep its disk data: a disk is"):
+        planned(keep, state=Presence.ABSENT)
+    for asked in (
+        {"name": "data", "present": False},
+        {"name": "data", "size_mib": 1024},
+        {"name": "old", "present": False, "keep": True},
+    ):
+        plan = planned(asked, kept=("old",), state=Presence.ABSENT)
+        assert plan.steps == (RemoveSpec(*PINNED),)
+
+
+def test_a_vm_does_not_go_whose_disks_are_not_known_where_one_is_to_be_kept() -> None:
+    keep = {"name": "data", "present": False, "keep": True}
+    vm = Domain(NAME, UUID, HOST, "running", True, made=True, image=IMAGE, is_cut=True)
+    with pytest.raises(LibvirtFailed, match="^the disks of vm .* are not known"):
+        decide(want(NAME, Presence.ABSENT, disks=[keep]), Found((vm,)), None)
 
 
 def test_a_name_that_stands_twice_is_refused() -> None:

@@ -6,11 +6,13 @@ So does what is not known of it, and only not seen. Pure.
 
 from __future__ import annotations
 
-from ..model.errors import DiskSizeUnsupported, LibvirtFailed
+from ..model.errors import DiskSizeUnsupported, LibvirtFailed, NameInvalid
 from ..model.request import Customize
 from ..model.sizes import shown
+from ..model.text import some
 from ..model.vm import Domain
 from ..verbs.clone import GUEST_FIELDS, CloneSpec, marks
+from ..verbs.hardware import disks as disk_verbs
 from ..verbs.table import Presence
 from .wanted import Wanted
 
@@ -82,15 +84,28 @@ def need_definition(domain: Domain) -> None:
 def need_all(wanted: Wanted, existing: Domain) -> None:
     """Raise LibvirtFailed where something is asked for by what was left out of a report."""
     is_there = wanted.state is not Presence.ABSENT
+    disks = is_there and bool(wanted.disks or wanted.cdrom or wanted.clone.disk_size)
     asked = {
         "tags": is_there and wanted.tags is not None,
-        "disks": is_there and bool(wanted.disks or wanted.cdrom or wanted.clone.disk_size),
+        "disks": disks or any(disk.keep for disk in wanted.disks),
         "interfaces": is_there and bool(wanted.interfaces),
         "foreign disks": not is_there and existing.adopted,
     }
     for what, is_asked in asked.items():
         if is_asked:
             refuse_cut(existing, what)
+
+
+def refuse_lost(wanted: Wanted, existing: Domain) -> None:
+    """Raise NameInvalid for a vm that would go with a disk which is to be kept."""
+    found = disk_verbs.attached(existing)
+    lost = [disk.name for disk in wanted.disks if disk.keep and disk.name in found]
+    if lost:
+        raise NameInvalid(
+            f"cannot remove vm {existing.name} on host {existing.host} and keep its disk"
+            f" {some(lost)}: a disk is detached and kept by a task before, with another state of"
+            " the vm"
+        )
 
 
 def refuse_cut(existing: Domain, what: str) -> None:

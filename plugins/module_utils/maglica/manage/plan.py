@@ -197,6 +197,7 @@ def _remove(wanted: Wanted, existing: Domain | None, found: Found) -> Plan:
         return Plan(before=_GONE, after=_GONE)
     if existing.protected:
         raise VmProtected.of("remove", existing.name, existing.host)
+    kept.refuse_lost(wanted, existing)
     pinned = (existing.name, existing.uuid, existing.host)
     if not existing.adopted:
         return Plan(existing, (RemoveSpec(*pinned),), before=_view(existing), after=_GONE)

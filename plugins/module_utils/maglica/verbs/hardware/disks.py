@@ -121,6 +121,10 @@ def wanted(disks: Sequence[Any]) -> tuple[WantedDisk, ...]:
         disk: WantedDisk = _wanted(each, path)
         if disk.name in found:
             raise MessageInvalid(f"{path}: a disk {disk.name} stands twice in the list")
+        if disk.keep and disk.present:
+            raise MessageInvalid(
+                f"{path}.keep: only a disk with state=absent is kept: {disk.name} is to be there"
+            )
         found[disk.name] = disk
     if len(found) > MAX_DISKS:
         raise MessageInvalid(f"disks: more than {MAX_DISKS}")
