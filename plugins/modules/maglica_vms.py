@@ -79,7 +79,8 @@ options:
   vms:
     description:
       - The vms, at most 1000. What an entry does not say is as the module's option of the same name
-        says.
+        says. O(hostname), and an O(interfaces) with a MAC address or addresses, can't be said so
+        for several vms.
       - All that is to do for them is sent to the client worker in one message of at most 1 MiB and
         1000 requests. Long lists of keys or interfaces for each vm can reach the first limit, and
         several requests for each with O(wait=false) the second. The module fails then before
@@ -830,7 +831,7 @@ from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.targe
 )
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.manage.task import Asked, Task
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.errors import NameInvalid
-from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line
+from ansible_collections.maglica.cloud.plugins.module_utils.maglica.model.text import one_line, some
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.verbs.table import Presence
 from ansible_collections.maglica.cloud.plugins.module_utils.maglica.wire.client import Client
 
@@ -911,6 +912,25 @@ def problems(parameters: dict) -> Iterator[str]:
     for option in ("count", "exact_count", "first"):
         if (parameters[option] or 0) < 0:
             yield f"{option} is below 0"
+    yield from shared(parameters)
+
+
+def shared(parameters: dict) -> Iterator[str]:
+    """Yield what is said for all of ``vms`` and would be of two, which can't both have it."""
+    unique = [("hostname", "", parameters["hostname"])]
+    for index, nic in enumerate(parameters["interfaces"] or []):
+        if nic["state"] == "present":
+            unique.append((f"interfaces[{index}]", " MAC address", nic["mac"]))
+            unique.append((f"interfaces[{index}]", " addresses", nic["addresses"]))
+    for option, what, value in unique:
+        having = [
+            entry["name"]
+            for entry in parameters["vms"] or []
+            if entry[option.partition("[")[0]] is None
+            and (entry["state"] or parameters["state"]) != "absent"
+        ]
+        if value and len(having) > 1:
+            yield f"{option}: {some(having)} would have the same{what}: say it in each entry of vms"
 
 
 def differences(members: list) -> dict:
@@ -988,7 +1008,7 @@ def main() -> None:
         supports_check_mode=True,
         mutually_exclusive=[
             *(("vms", name) for name in ("name", "count", "exact_count", "first", "filters")),
-            *(("filters", name) for name in ("name", "count", "exact_count", "host")),
+            *(("filters", name) for name in ("name", "count", "exact_count", "first", "host")),
             ("count", "exact_count"),
             *(("prune_tag", name) for name in ("name", "filters")),
         ],

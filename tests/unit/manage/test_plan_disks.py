@@ -142,7 +142,9 @@ def test_what_can_not_be_is_refused_before_anything_is_done(
 
 def test_a_vm_does_not_go_with_a_disk_that_is_to_be_kept() -> None:
     keep = {"name": "data", "present": False, "keep": True}
-    with pytest.raises(NameInvalid, match="^cannot remove vm .* and keep its disk data: a disk is"):
+    with pytest.raises(
+        NameInvalid, match=r"^cannot remove vm .* and keep its disk data: a disk is"
+    ):
         planned(keep, state=Presence.ABSENT)
     for asked in (
         {"name": "data", "present": False},
@@ -156,7 +158,7 @@ def test_a_vm_does_not_go_with_a_disk_that_is_to_be_kept() -> None:
 def test_a_vm_does_not_go_whose_disks_are_not_known_where_one_is_to_be_kept() -> None:
     keep = {"name": "data", "present": False, "keep": True}
     vm = Domain(NAME, UUID, HOST, "running", True, made=True, image=IMAGE, is_cut=True)
-    with pytest.raises(LibvirtFailed, match="^the disks of vm .* are not known"):
+    with pytest.raises(LibvirtFailed, match=r"^the disks of vm .* are not known"):
         decide(want(NAME, Presence.ABSENT, disks=[keep]), Found((vm,)), None)
 
 

@@ -33,6 +33,13 @@ REQUEST = model.Request(
     created=100.0,
     updated=101.5,
 )
+# What the others say, or are to be, leaves two that have what is said for all.
+TWO = [
+    {"name": "a"},
+    {"name": "b"},
+    {"name": "c", "hostname": "c", "interfaces": []},
+    {"name": "d", "state": "absent"},
+]
 Run = Callable[..., dict[str, Any]]
 
 
@@ -253,6 +260,19 @@ def test_an_error_against_all(run: Run, task: dict[str, Any]) -> None:
         ({"name": "web", "count": 1}, "'web' is not a pattern of names"),
         ({"name": "Web%d", "count": 1, "image": IMAGE}, "hostname: needed, since 'Web1' is no"),
         ({"name": "Web%d", "count": 1, "hostname": "web"}, "'web' is not a pattern of names"),
+        ({"filters": [], "first": 2, "adopt": True}, "mutually exclusive: filters|first"),
+        (
+            {"vms": TWO, "hostname": "web"},
+            "hostname: a, b would have the same: say it in each entry of vms",
+        ),
+        (
+            {"vms": TWO, "interfaces": [{}, {"mac": "52:54:00:00:00:01"}]},
+            "interfaces[1]: a, b would have the same MAC address: say",
+        ),
+        (
+            {"vms": TWO, "interfaces": [{"addresses": ["192.0.2.7/24"]}]},
+            "interfaces[0]: a, b would have the same addresses: say",
+        ),
         ({"vms": [{"image": "x"}]}, "missing required arguments: name found in vms"),
         ({"vms": [{"name": "x", "wait": True}]}, "vms.wait"),
     ],
