@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from maglica.client_worker import access
 from maglica.client_worker.backup import journal_copy, put_back
 
 from ..conftest import Cell
@@ -121,3 +122,14 @@ def test_what_one_that_was_killed_has_left_of_secrets_goes_with_the_next(
     assert machine.restore(backup) == 1
     for there in (other, machine):
         assert not [name for name in there.files() if ".part" in name]
+
+
+def test_a_key_whose_line_has_no_end_keeps_nobody_out(
+    cell: Cell, other: Machine, machine: Machine, tmp_path: Path
+) -> None:
+    (machine.folder / "access.d" / "by hand").write_text(f"observer alice {'a' * 40}")
+    assert machine.make(tmp_path / "one.tar.gz") == 0
+    assert other.restore(tmp_path / "one.tar.gz") == 0
+    file = other.folder / "access"
+    named = {str(caller) for caller in access.parse(file.read_text(), file).peers.values()}
+    assert named == {"observer alice", "host kvm0"}

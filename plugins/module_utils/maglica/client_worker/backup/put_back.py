@@ -174,7 +174,9 @@ def _put(folder: Path, places: Places, added: list[str], *, has_ca: bool, is_use
     # Also by a run that has nothing to add any more: the one before it may have been cut off.
     if registered:
         whole = folder / "whole"
-        whole.write_bytes(b"".join(path.read_bytes() for path in registered))
+        # A line that somebody has written by hand may have no end.
+        lines = [line for path in registered for line in path.read_text().splitlines()]
+        whole.write_text("".join(f"{line}\n" for line in lines))
         _install(whole, places.access, 0o644)
     if has_ca:
         _copy_tree(folder / CA, places.ca)
