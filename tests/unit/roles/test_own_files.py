@@ -99,6 +99,19 @@ def test_a_worker_that_was_installed_by_hand_is_left_alone(
         assert said.count(told) == 1
 
 
+def test_nothing_is_put_in_the_place_of_a_client_worker_by_a_restore(tmp_path: Path) -> None:
+    machine = Deployment(tmp_path)
+    (tmp_path / "client_worker.conf").write_bytes(THEIRS)
+    (tmp_path / "backup.tar.gz").touch()
+    machine.variables |= {"maglica_config_dir": str(tmp_path), "client_worker_user": "nobody"}
+    restoring = of_role("restore", restore_file=f"{tmp_path}/backup.tar.gz")
+    went_well, output = machine.run([restoring], "--check")
+    assert not went_well
+    told = f"{tmp_path}/client_worker.conf on localhost was not written by Maglica, and stays"
+    assert told in " ".join(output.split())
+    assert "rescued=0" in output
+
+
 def looked_at(role: str) -> tuple[set[str], set[str]]:
     """Return which files a role writes as a whole, and of which it looks whose they are."""
     written, looked = set(), set()
