@@ -39,6 +39,7 @@ def test_the_limits_of_memory_and_the_weight_are_written_for_all_hosts_and_for_o
         ),
         ({"ansible_host": "192.0.2.7", "maglica_host_address": "h"}, "qemu+ssh://h/system"),
         ({"ansible_host": "fd00::1", "ansible_user": "a@b"}, "qemu+ssh://a%40b@[fd00::1]/system"),
+        ({"ansible_host": "fd00::1", "ansible_port": 2222}, "qemu+ssh://[fd00::1]:2222/system"),
         ({"ansible_host": "x", "maglica_host_uri": "qemu+tls://y/system"}, "qemu+tls://y/system"),
         # What the inventory plugin shows is not a role's input.
         (
