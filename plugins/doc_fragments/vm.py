@@ -449,6 +449,7 @@ options:
         runs. That is also done for what an earlier task has left for the next start.
       - It is shut down as with O(state=restarted), by O(force) after O(stop_timeout). A vm that
         needs no restart is not restarted.
+      - A vm that does not start as it was changed is an error, and runs again as it was before.
     type: bool
     default: false
   stop_timeout:

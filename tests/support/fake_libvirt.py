@@ -91,6 +91,7 @@ class Connection:
         self.pools: list[Pool] = []
         self.failures: dict[str, list[libvirtError]] = {}
         self.calls: list[str] = []
+        self.unstartable = "\0"  # what no domain starts with that has it in its definition
         self.nvram: Path | None = None
         self.version = 9000000
         self.networks = {"default": Network(), "lan": Network(), "off": Network(active=False)}
@@ -206,8 +207,7 @@ class Domain(Hardware):
         self.obeys = True
         # What a guest that runs sees of its disks, in bytes.
         self.sizes: dict[str, int] = {}
-        self.runs = 0
-        self.saved = False
+        self.runs, self.saved = 0, False
         # What its guest does while it is active.
         self.guest = RUNNING
         self.deaf = False
@@ -257,6 +257,8 @@ class Domain(Hardware):
             raise libvirtError("domain is already running")
         if self not in self._connection.domains:
             raise libvirtError("Domain not found", VIR_ERR_NO_DOMAIN)
+        if self._connection.unstartable in self.xml:
+            raise libvirtError(f"QEMU knows no {self._connection.unstartable}")
         self.active, self.live, self.guest = True, None, guest
         self.runs += 1
 

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,9 @@ class Rig:
 
     def __init__(self, folder: Path, network: str, uri: str) -> None:
         self._network = network
+        self.folder = folder
+        # Of a request that is to be undone.
+        self.more_jobs = 0
         self.connection = libvirt.open(uri)
         for xml in (NETWORK, FAR):
             self.connection.networkDefineXML(xml).create()
@@ -69,7 +73,8 @@ class Rig:
     def done(self, kind: type[OnVm], *values: object, **fields: object) -> Request:
         request = Request(new_request_id(), kind(NAME, UUID, HOST, *values, **fields), host=HOST)
         self.context.journal.accept([request])
-        main.run([request.id], self.context)
+        for _job in range(1 + self.more_jobs):
+            main.run([request.id], self.context)
         found = self.context.journal.entry(request.id)
         assert found is not None
         assert not self.context.journal.intents(request.id)
@@ -158,6 +163,26 @@ def test_what_it_can_not_have_while_it_runs_is_there_after_its_next_start(rig: R
     assert rig.nics(LIVE) == rig.nics(CONFIG) == [Interface(C, "br1", (), "br1", "e1000", "up")]
     assert rig.ports() == ["br1"]
     assert rig.run != run
+
+
+def test_a_vm_that_does_not_start_as_it_was_changed_runs_again_as_it_was(rig: Rig) -> None:
+    rig.domain.create()
+    run, before = rig.run, rig.domain.XMLDesc(CONFIG)
+    qemu = ET.fromstring(before).findtext("devices/emulator")
+    assert qemu is not None
+    # A QEMU that has no such card.
+    lacking = rig.folder / "qemu"
+    lacking.write_text(f'#!/bin/sh\ncase "$*" in *e1000*) exit 1 ;; esac\nexec {qemu} "$@"\n')
+    lacking.chmod(0o755)
+    rig.connection.defineXML(before.replace(qemu, str(lacking)))
+    before = rig.domain.XMLDesc(CONFIG)
+    rig.more_jobs = 1
+    ended = rig.done(ChangeInterfaceSpec, A, C, None, None, Card(Model.E1000), **RESTART)
+    assert ended.failure is not None
+    assert f"cannot start {NAME} with what was changed, which is taken back," in ended.failure.text
+    assert (rig.domain.isActive(), rig.domain.XMLDesc(CONFIG)) == (True, before)
+    assert rig.run != run
+    assert rig.nics(LIVE) == [FIRST]
 
 
 def test_one_that_is_off_has_them_at_its_start(rig: Rig) -> None:

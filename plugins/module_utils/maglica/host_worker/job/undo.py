@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Collection
 from typing import Any, Callable
 
-from ..journal.intents import Effect
+from ..journal.intents import Effect, Intent
 from .context import JobContext, key_folder
 from .image import arrival, defined, look, new_base
 from .vm import clone_steps, flatten, restart
@@ -26,6 +26,7 @@ UNDOERS: dict[Effect, Callable[[str, dict[str, Any], JobContext], None]] = {
     Effect.PULL: flatten.undo_pull,
     Effect.PAUSE: flatten.undo_pause,
     Effect.SHUTDOWN: restart.undo,
+    Effect.CHANGE: restart.undo_change,
     Effect.BASE: new_base.undo,
     Effect.LOOK: look.undo,
     Effect.FETCH: arrival.undo,
@@ -33,6 +34,9 @@ UNDOERS: dict[Effect, Callable[[str, dict[str, Any], JobContext], None]] = {
 }
 # What is gone on with instead, until all of it is done.
 FINISHED = frozenset({Effect.REMOVAL})
+# A vm that was shut down does not start with what is still to be undone; whether it starts is known
+# only then.
+_AT_THE_END = (Effect.SHUTDOWN, Effect.CHANGE)
 
 
 def undo(request_id: str, context: JobContext, kept: Collection[Effect] = ()) -> None:
@@ -42,9 +46,12 @@ def undo(request_id: str, context: JobContext, kept: Collection[Effect] = ()) ->
     Raises StorageFailed, LibvirtFailed or HostDown; what is left then is still announced.
     """
     intents = reversed(context.journal.intents(request_id))
-    # A vm that was shut down does not start with what is still to be undone.
-    for intent in sorted(intents, key=lambda each: each.kind is Effect.SHUTDOWN):
+    for intent in sorted(intents, key=_turn):
         if intent.kind not in kept:
             UNDOERS[intent.kind](request_id, intent.data, context)
     shutil.rmtree(key_folder(context, request_id), ignore_errors=True)
     context.journal.forget(request_id, kept)
+
+
+def _turn(intent: Intent) -> int:
+    return _AT_THE_END.index(intent.kind) + 1 if intent.kind in _AT_THE_END else 0

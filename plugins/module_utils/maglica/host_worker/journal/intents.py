@@ -36,6 +36,8 @@ class Effect(str, enum.Enum):
     DISK = "disk"
     # A guest shut down that is to be started again.
     SHUTDOWN = "shutdown"
+    # The definition of a vm that may be restarted for what is changed in it.
+    CHANGE = "change"
     BASE = "base"
     # The throw-away overlays of a look into an original image.
     LOOK = "look"

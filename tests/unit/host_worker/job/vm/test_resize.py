@@ -187,8 +187,7 @@ def test_one_that_is_cancelled_in_its_restart_runs_again(host: FakeHost) -> None
     with pytest.raises(Killed):
         main.run([request.id], host.context)
     assert not domain.active
-    (intent,) = host.context.journal.intents(request.id)
-    assert intent.kind is Effect.SHUTDOWN
+    assert host.context.journal.intents(request.id)[-1].kind is Effect.SHUTDOWN
     host.context.journal.cancel(request.id)
     main.run([request.id], host.context)
     assert (host.now(request).state, domain.active) == (State.CANCELLED, True)

@@ -48,7 +48,8 @@ def resize(request: Request, context: JobContext) -> Domain:
         wanted = ET.tostring(root, encoding="unicode")
         if wanted != before:
             _need_persistent(domain, spec, context)
-            with context.phase(request.id, "define"):
+            changing = restart.changing(domain, request, spec, context)
+            with context.phase(request.id, "define"), changing:
                 domain = context.connect().defineXML(wanted)
         later = domain_xml.describe(wanted)
         if local.is_active(domain) and not restart.is_begun(request, context):

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from ...._deps import need
 from ....domain.power import Act, Power, acts
 from ....libvirtd import local
+from ....libvirtd.local import inactive_xml
 from ....model.errors import HostDown, LibvirtFailed
 from ....model.request import Request
 from ....model.vm import Domain
@@ -56,8 +59,42 @@ def run_anew(domain: Any, request: Request, spec: Ends, context: JobContext) -> 
     elif not is_begun(request, context):
         _announce(domain, request, context, _OFF)
     if not local.is_active(domain):
-        with context.phase(request.id, "start"):
+        intents = context.journal.intents(request.id)
+        act = f"restart {request.name}"
+        if any(intent.kind is not Effect.SHUTDOWN for intent in intents):
+            act = f"start {request.name} with what was changed, which is taken back,"
+        with context.phase(request.id, "start"), local.errors(act, context.host):
             domain.create()
+
+
+@contextmanager
+def changing(
+    domain: Any, request: Request, spec: MayRestart, context: JobContext
+) -> Iterator[None]:
+    """Announce how a vm that may be restarted is defined, before the block defines it otherwise."""
+    if not (spec.allow_restart and local.is_active(domain)):
+        yield
+        return
+    if not _change(request, context):
+        data = {"uuid": domain.UUIDString(), "name": request.name, "before": inactive_xml(domain)}
+        context.journal.intend(request.id, Effect.CHANGE, data)
+    yield
+    _announce_after(domain, request, context)
+
+
+def _announce_after(domain: Any, request: Request, context: JobContext) -> None:
+    """Announce how a vm is defined once it was changed: what others make of that stays."""
+    data = _change(request, context)
+    if data and "after" not in data:
+        data = {**data, "after": inactive_xml(domain)}
+        context.journal.intend(request.id, Effect.CHANGE, data)
+
+
+def _change(request: Request, context: JobContext) -> dict[str, Any]:
+    """Return what was announced of a change; nothing if none was."""
+    intents = context.journal.intents(request.id)
+    found = [intent.data for intent in intents if intent.kind is Effect.CHANGE]
+    return found[-1] if found else {}
 
 
 def if_needed(domain: Any, request: Request, spec: MayRestart, context: JobContext) -> Domain:
@@ -73,7 +110,7 @@ def if_needed(domain: Any, request: Request, spec: MayRestart, context: JobConte
 
 def is_begun(request: Request, context: JobContext) -> bool:
     """Tell whether a request has announced that its vm is to be started anew."""
-    return bool(_ended(request, context))
+    return bool(_ended(request.id, context))
 
 
 def _announce(
@@ -83,7 +120,7 @@ def _announce(
 
     Once for each run, for an undo waits for that.
     """
-    if run in _ended(request, context):
+    if run in _ended(request.id, context):
         return
     data = {"uuid": domain.UUIDString(), "name": request.name, "run": run, "seconds": seconds}
     context.journal.intend(request.id, Effect.SHUTDOWN, data)
@@ -91,13 +128,13 @@ def _announce(
 
 def _is_restarted(domain: Any, request: Request, context: JobContext) -> bool:
     """Tell whether a vm that is on was started after what an earlier job announced."""
-    ended = _ended(request, context)
+    ended = _ended(request.id, context)
     return bool(ended) and domain.ID() not in ended
 
 
-def _ended(request: Request, context: JobContext) -> set[int]:
+def _ended(request_id: str, context: JobContext) -> set[int]:
     """Return the runs of the vm whose end was announced."""
-    intents = context.journal.intents(request.id)
+    intents = context.journal.intents(request_id)
     return {intent.data["run"] for intent in intents if intent.kind is Effect.SHUTDOWN}
 
 
@@ -107,6 +144,8 @@ def _end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None
     steps = acts(Power.RESTARTED, local.state_of(domain))
     need_persistent(domain, steps, request, context)
     is_asked = Act.SHUT_DOWN in steps
+    # An earlier job may have died just before.
+    _announce_after(domain, request, context)
     _announce(domain, request, context, domain.ID(), spec.stop_timeout if is_asked else 0)
     try:
         # What starts it, the last one, is taken by whoever finds it off.
@@ -115,7 +154,8 @@ def _end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None
         if local.is_active(domain):
             # As a stop that fails: nothing is to be started, and no longer waited for. What else
             # was announced, as a disk for which it was to restart, is still to be undone.
-            context.journal.forget(request.id, frozenset(Effect) - {Effect.SHUTDOWN})
+            but = frozenset(Effect) - {Effect.SHUTDOWN, Effect.CHANGE}
+            context.journal.forget(request.id, but)
         raise
 
 
@@ -136,7 +176,29 @@ def undo(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
         if not local.is_active(domain):
             domain.create()
     except libvirt.libvirtError as error:
-        text = f"vm {data['name']} on host {context.host} stays off: {error}"
-        if local.kind_of(error, LibvirtFailed) is HostDown:
-            raise HostDown(text) from error
-        _log.error("%s", text)
+        _stays_off(data, error, context)
+
+
+def undo_change(request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """Start a vm that does not start as it was changed as it was before.
+
+    One in which others have changed something since is left to them.
+    """
+    libvirt = need("libvirt")
+    domain = local.find(context.connect(), data["uuid"], context.host)
+    if domain is None or "after" not in data or not _ended(request_id, context) - {_OFF}:
+        return
+    try:
+        if not local.is_active(domain) and inactive_xml(domain) == data["after"]:
+            context.connect().defineXML(data["before"])
+            domain.create()
+    except libvirt.libvirtError as error:
+        _stays_off(data, error, context)
+
+
+def _stays_off(data: dict[str, Any], error: Exception, context: JobContext) -> None:
+    """Say so, or raise HostDown where libvirtd itself is gone."""
+    text = f"vm {data['name']} on host {context.host} stays off: {error}"
+    if local.kind_of(error, LibvirtFailed) is HostDown:
+        raise HostDown(text) from error
+    _log.error("%s", text)

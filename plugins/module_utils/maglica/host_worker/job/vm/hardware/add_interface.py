@@ -44,4 +44,5 @@ def _add(
             if is_live:
                 interfaces.live(domain.attachDeviceFlags, said, domain.isPersistent(), request)
             else:
-                domain.attachDeviceFlags(said, need("libvirt").VIR_DOMAIN_AFFECT_CONFIG)
+                with restart.changing(domain, request, spec, context):
+                    domain.attachDeviceFlags(said, need("libvirt").VIR_DOMAIN_AFFECT_CONFIG)

@@ -59,7 +59,8 @@ def _change(domain: Any, request: Request, spec: ChangeInterfaceSpec, context: J
                 raise NameTaken(f"another interface of it has the MAC address {spec.new_mac}")
             nics.change(element, spec.new_mac, spec.network, spec.bridge, spec.card)
             if interfaces.text(element) != before:
-                domain = context.connect().defineXML(interfaces.text(root))
+                with restart.changing(domain, request, spec, context):
+                    domain = context.connect().defineXML(interfaces.text(root))
             continue
         # libvirt changes neither the address nor the model of a card that is plugged in.
         nics.change(element, None, spec.network, spec.bridge, replace(spec.card, model=None))

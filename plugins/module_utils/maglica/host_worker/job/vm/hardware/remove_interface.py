@@ -34,7 +34,8 @@ def remove_interface(request: Request, context: JobContext) -> Domain:
                     continue
                 said = interfaces.text(element)
                 if not is_live:
-                    domain.detachDeviceFlags(said, need("libvirt").VIR_DOMAIN_AFFECT_CONFIG)
+                    with restart.changing(domain, request, spec, context):
+                        domain.detachDeviceFlags(said, need("libvirt").VIR_DOMAIN_AFFECT_CONFIG)
                 elif interfaces.live(
                     domain.detachDeviceFlags, said, domain.isPersistent(), request
                 ):

@@ -40,7 +40,8 @@ def set_cdrom(request: Request, context: JobContext) -> Domain:
             raise StorageFailed(f"{reason}: stop the vm, or allow a restart (allow_restart)")
         if reason is not None or is_begun:
             before = _of_next_start(domain, made)
-            _set(domain, made, spec, context, live=False)
+            with restart.changing(domain, request, spec, context):
+                _set(domain, made, spec, context, live=False)
             try:
                 restart.run_anew(domain, request, spec, context)
             except LibvirtFailed:
