@@ -449,6 +449,8 @@ options:
         runs. That is also done for what an earlier task has left for the next start.
       - It is shut down as with O(state=restarted), by O(force) after O(stop_timeout). A vm that
         needs no restart is not restarted.
+      - One that is paused or suspended would run afterwards, so that it is restarted with
+        O(state=running) only; otherwise C(restart_needed) says what waits for its next start.
       - A vm that does not start as it was changed is an error, and runs again as it was before.
     type: bool
     default: false

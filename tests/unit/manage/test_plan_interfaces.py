@@ -18,6 +18,7 @@ from maglica.verbs.hardware.add_interface import AddInterfaceSpec
 from maglica.verbs.hardware.change_interface import ChangeInterfaceSpec
 from maglica.verbs.hardware.remove_interface import RemoveInterfaceSpec
 from maglica.verbs.resize import ResizeSpec
+from maglica.verbs.table import Presence
 
 NAME, HOST, IMAGE = "vm0.example.jp", "kvm0.example.jp", "debian12"
 A, B, C = (f"52:54:00:00:00:0{digit}" for digit in "abc")
@@ -149,6 +150,28 @@ def test_what_waits_for_the_next_start_is_not_asked_for_again() -> None:
     assert not plan(asked, there=waiting).changed
     (due,) = plan(asked, there=waiting, allow_restart=True).steps
     assert due == ResizeSpec(*PINNED, None, None, True, False, 120)
+
+
+@pytest.mark.parametrize("state", ["paused", "suspended"])
+def test_one_that_stands_still_is_restarted_only_where_it_is_to_run(state: str) -> None:
+    still = replace(THERE, state=state, restart_needed=True)
+    asked = {"network": "lan"}, {"mac": B, "present": False}, {"mac": C, "network": "lan"}
+    wanted = {"vcpus": 4, "allow_restart": True, "disks": [{"name": "d", "size_mib": 1}]}
+    left = plan(*asked, there=still, cdrom={"path": "/a.iso"}, **wanted).steps
+    assert [(each.verb, each.allow_restart) for each in left] == [
+        ("add_disk", False),
+        ("set_cdrom", False),
+        ("remove_interface", False),
+        ("change_interface", False),
+        ("add_interface", False),
+        ("resize", False),
+    ]
+    run = plan(*asked, there=still, state=Presence.RUNNING, **wanted).steps
+    assert [each.verb for each in run if getattr(each, "allow_restart", True)] == [
+        "start",
+        *("add_disk", "remove_interface", "change_interface", "add_interface", "resize"),
+    ]
+    assert not plan(there=still, allow_restart=True).changed
 
 
 def test_a_worker_that_does_not_tell_all_is_not_asked_for_what_is_so() -> None:

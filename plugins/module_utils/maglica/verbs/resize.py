@@ -55,7 +55,7 @@ def _change(wanted: WantedVm, existing: Domain) -> Change | None:
     vcpus = size.vcpus if size.vcpus != existing.vcpus else None
     memory_mib = size.memory_mib if size.memory_mib != existing.memory_mib else None
     # What an earlier one has left for the next start is done now, if that is allowed now.
-    how = restarting(wanted)
+    how = restarting(wanted, existing)
     is_due = existing.restart_needed and how[0]
     if vcpus is None and memory_mib is None and not is_due:
         return None

@@ -206,12 +206,16 @@ class WantedVm(Protocol):
     def protected(self) -> bool | None: ...
 
 
-def restarting(wanted: WantedVm, can_wait: bool = True) -> tuple[bool, bool, int]:
+def restarting(
+    wanted: WantedVm, existing: Domain, can_wait: bool = True
+) -> tuple[bool, bool, int]:
     """Return whether a vm may be restarted for what it can't have while it runs, and how: ``force``
     and ``stop_timeout``. One that shall be off is not, nor is one that is restarted in any case for
-    what ``can_wait`` until then.
+    what ``can_wait`` until then, nor one that stands still where nobody has asked that it runs.
     """
-    states = ("present", "running") if can_wait else ("present", "running", "restarted")
+    states = {"running"} if can_wait else {"running", "restarted"}
+    if existing.state not in ("paused", "suspended"):
+        states.add("present")
     if wanted.allow_restart and wanted.state in states:
         return True, wanted.force, wanted.stop_timeout
     return False, False, 120

@@ -63,7 +63,7 @@ def _change(wanted: WantsDisks, existing: Domain) -> tuple[Change, ...]:
         if disk.name not in existing.kept_disks:
             check_all_new([disk])
         pinned = (existing.name, existing.uuid, existing.host)
-        spec = AddDiskSpec(*pinned, disk.new, *restarting(wanted, can_wait=False))
+        spec = AddDiskSpec(*pinned, disk.new, *restarting(wanted, existing, can_wait=False))
         key = f"disk {disk.name}"
         changes.append(Change(spec, {key: shown(disk.new)}, before={key: None}))
     return tuple(changes)

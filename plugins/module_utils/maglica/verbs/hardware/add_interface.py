@@ -54,7 +54,7 @@ def _change(wanted: WantsInterfaces, existing: Domain) -> tuple[Change, ...]:
             )
         pinned = (existing.name, existing.uuid, existing.host)
         said = (each.network, each.bridge, each.card)
-        spec = AddInterfaceSpec(*pinned, each.mac, *said, *restarting(wanted))
+        spec = AddInterfaceSpec(*pinned, each.mac, *said, *restarting(wanted, existing))
         key = f"interface {each.mac or place}"
         changes.append(Change(spec, {key: _shown(each)}, before={key: None}))
         place += 1

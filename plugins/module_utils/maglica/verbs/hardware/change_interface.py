@@ -59,7 +59,7 @@ def _change(wanted: WantsInterfaces, existing: Domain) -> tuple[Change, ...]:
         card = with_port(Card(**{k: v for k, v in new.items() if k in _CARD}), stays)
         mac, network, bridge = map(new.get, ("mac", "network", "bridge"))
         said = (*pinned, now.mac, mac, network, bridge)
-        spec = ChangeInterfaceSpec(*said, card, *restarting(wanted))
+        spec = ChangeInterfaceSpec(*said, card, *restarting(wanted, existing))
         key = f"interface {now.mac}"
         before = {key: {name: _now(now, name) for name in new}}
         changes.append(Change(spec, {key: plain(new)}, before=before))

@@ -29,7 +29,7 @@ def _change(wanted: WantsInterfaces, existing: Domain) -> tuple[Change, ...]:
         if now is None or each.present:
             continue
         pinned = (existing.name, existing.uuid, existing.host)
-        spec = RemoveInterfaceSpec(*pinned, now.mac, *restarting(wanted))
+        spec = RemoveInterfaceSpec(*pinned, now.mac, *restarting(wanted, existing))
         key = f"interface {now.mac}"
         changes.append(Change(spec, {key: None}, before={key: shown(now)}))
     return tuple(changes)

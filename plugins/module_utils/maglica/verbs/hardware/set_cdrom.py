@@ -136,7 +136,7 @@ def _change(wanted: WantsMedium, existing: Domain) -> Change | None:
     if now == after:
         return None
     pinned = (existing.name, existing.uuid, existing.host)
-    spec = SetCdromSpec(*pinned, asked, *restarting(wanted, can_wait=False))
+    spec = SetCdromSpec(*pinned, asked, *restarting(wanted, existing, can_wait=False))
     return Change(spec, {"cdrom": after}, before={"cdrom": now})
 
 

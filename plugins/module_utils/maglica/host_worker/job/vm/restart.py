@@ -97,6 +97,14 @@ def _change(request: Request, context: JobContext) -> dict[str, Any]:
     return found[-1] if found else {}
 
 
+def way_out(domain: Any) -> str:
+    """Return what lets a vm have what it can't have while it runs, in words."""
+    text = "stop the vm, or allow a restart (allow_restart)"
+    if local.state_of(domain) in ("paused", "suspended"):
+        text += f", which one that is {local.state_of(domain)} takes with state=running only"
+    return text
+
+
 def if_needed(domain: Any, request: Request, spec: MayRestart, context: JobContext) -> Domain:
     """Return a vm as it is at its next start, started anew if that is another than now, and if it
     is allowed.

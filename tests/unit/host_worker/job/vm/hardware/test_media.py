@@ -134,6 +134,10 @@ def test_a_vm_without_a_drive_gets_one(host: FakeHost, media: Path, runs: bool) 
             " get while it is off only: stop the vm, or allow a restart (allow_restart)"
         )
         assert len(drives(domain.xml)) == 1
+        domain.suspend()
+        assert done(host, SetCdromSpec, medium).failure.text == (
+            f"{refused.failure.text}, which one that is paused takes with state=running only"
+        )
     assert done(host, SetCdromSpec, medium, allow_restart=True).failure is None
     assert drives(domain.xml) == drives(domain.XMLDesc()) == [f"/pool/{SEED}", medium.path]
     assert domain.runs == (2 if runs else 0)

@@ -160,8 +160,7 @@ def _attach(
                 raise
             if not spec.allow_restart:
                 raise StorageFailed(
-                    f"it can't be attached while the vm runs ({error}): stop the vm, or allow a"
-                    " restart (allow_restart)"
+                    f"it can't be attached while the vm runs ({error}): {restart.way_out(domain)}"
                 ) from error
             restart.run_anew(domain, request, spec, context)
 

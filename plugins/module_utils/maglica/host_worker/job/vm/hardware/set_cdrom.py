@@ -37,7 +37,7 @@ def set_cdrom(request: Request, context: JobContext) -> Domain:
         is_begun = restart.is_begun(request, context)
         reason = None if is_begun else _set_at_once(domain, made, spec, context)
         if reason is not None and not spec.allow_restart:
-            raise StorageFailed(f"{reason}: stop the vm, or allow a restart (allow_restart)")
+            raise StorageFailed(f"{reason}: {restart.way_out(domain)}")
         if reason is not None or is_begun:
             before = _of_next_start(domain, made)
             with restart.changing(domain, request, spec, context):
