@@ -188,11 +188,12 @@ def there(asked: WantsDisks, existing: Domain) -> Iterator[tuple[WantedDisk, Dis
     found = attached(existing)
     for disk in asked.disks:
         if disk.present and disk.name in found:
-            _check_same(disk, found[disk.name], existing)
+            check_same(disk, found[disk.name], existing)
             yield disk, found[disk.name]
 
 
-def _check_same(disk: WantedDisk, now: Disk, existing: Domain) -> None:
+def check_same(disk: WantedDisk | NewDisk, now: Disk, existing: Domain) -> None:
+    """Raise StorageFailed for a disk that has what can't be changed otherwise than asked for."""
     for what in ("pool", "bus", "serial", "cache", "discard"):
         asked, known = getattr(disk, what), getattr(now, what)
         if asked is not None and plain(asked) != known:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from maglica.host_worker.job import main
@@ -14,6 +14,7 @@ from maglica.host_worker.ownership import own_files
 from maglica.model.request import State
 from maglica.verbs.hardware.add_disk import AddDiskSpec
 from maglica.verbs.hardware.detach_disk import DetachDiskSpec
+from maglica.verbs.hardware.disks import Bus, NewDisk
 from support.fake_host import FakeHost, Killed
 from support.fake_libvirt import Domain, libvirtError
 
@@ -149,3 +150,28 @@ def test_one_that_is_cancelled_and_held_by_its_guest_stays_the_vm_s(
     domain.obeys = True
     assert done(host, DetachDiskSpec, "data").failure is None
     assert host.volumes() == [FIRST]
+
+
+def test_one_that_another_client_has_added_otherwise_is_an_error(
+    host: FakeHost, domain: Domain
+) -> None:
+    assert done(host, AddDiskSpec, NEW).failure is None
+    assert done(host, AddDiskSpec, NEW).failure is None
+    assert done(host, AddDiskSpec, NewDisk("data")).failure is None
+    before = domain.xml
+    told = {
+        replace(NEW, size_mib=128): (
+            "it is there already, with 64 MiB, not 128 MiB: ask again to have it grow, or give"
+            " another name"
+        ),
+        replace(NEW, pool="fast"): f"disk data of vm {NAME} on host {HOST} has pool default, not"
+        " fast: only its size can be changed; detach it (state=absent, keep=true) and add it again",
+        replace(NEW, bus=Bus.SATA): f"disk data of vm {NAME} on host {HOST} has bus virtio, not"
+        " sata: only its size can be changed; detach it (state=absent, keep=true) and add it again",
+    }
+    for disk, text in told.items():
+        ended = done(host, AddDiskSpec, disk)
+        assert ended.failure is not None
+        assert ended.failure.text == f"cannot add disk data to {NAME} on host {HOST}: {text}"
+        assert is_settled(host, ended)
+    assert domain.xml == before

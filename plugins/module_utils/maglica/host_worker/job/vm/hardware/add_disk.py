@@ -26,7 +26,7 @@ from .....model.request import Request
 from .....model.sizes import shown as size_shown
 from .....model.vm import Domain
 from .....verbs.hardware.add_disk import AddDiskSpec
-from .....verbs.hardware.disks import NewDisk
+from .....verbs.hardware.disks import NewDisk, attached, check_same
 from ....journal.intents import Effect
 from ....ownership import references
 from ...context import JobContext
@@ -40,7 +40,8 @@ _log = logging.getLogger(__name__)
 def add_disk(request: Request, context: JobContext) -> Domain:
     """Attach a disk to a vm, and make its volume if it is a new one.
 
-    Raises NoRoom, StorageFailed, NotOwn, LibvirtFailed: then nothing stays of it.
+    That it has that disk is no error. Raises NoRoom, StorageFailed, NotOwn, LibvirtFailed: then
+    nothing stays of it.
     """
     domain = existing.find(request, context)
     made = existing.check(domain, request, context)
@@ -52,7 +53,22 @@ def add_disk(request: Request, context: JobContext) -> Domain:
             volume = _volume(domain, made, request, spec.disk, context)
         if volume is not None:
             _attach(domain, volume, request, spec, context)
-        return shown.vm_of(domain, context.host)
+        vm = shown.vm_of(domain, context.host)
+        if volume is None:
+            _check_same(spec.disk, vm)
+        return vm
+
+
+def _check_same(disk: NewDisk, vm: Domain) -> None:
+    """Raise StorageFailed where somebody else has just added another disk of that name."""
+    now = attached(vm)[disk.name]
+    check_same(disk, now, vm)
+    size = None if disk.size_mib is None else disk.size_mib << 20
+    if size not in (None, now.capacity_bytes):
+        raise StorageFailed(
+            f"it is there already, with {size_shown(now.capacity_bytes or 0)}, not"
+            f" {size_shown(size or 0)}: ask again to have it grow, or give another name"
+        )
 
 
 def _announced(request: Request, context: JobContext) -> OwnVolume | None:
