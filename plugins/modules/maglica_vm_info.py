@@ -301,7 +301,9 @@ vms:
       elements: str
       returned: always
     boot_order:
-      description: From what it boots at its next start.
+      description:
+        - From what it boots at its next start. Where its definition says that of a device which is
+          not the first of its kind, it is V(other disk), V(other network) or the like.
       type: list
       elements: str
       returned: always

@@ -15,7 +15,8 @@ _LIBVIRTS = {word: dev for dev, word in _WORDS.items()}
 def order(root: ET.Element) -> tuple[str, ...]:
     """Return what is booted from, the first first: ``disk``, ``cdrom``, ``network`` …
 
-    A domain says that of all kinds, or of each device.
+    A domain says that of all kinds, or of each device: one that is not the first of its kind is
+    ``other disk`` …, from which a kind alone does not boot.
     """
     kinds = [each.get("dev", "") for each in root.iterfind("os/boot")]
     words = [_WORDS.get(kind, kind) for kind in kinds] or [
@@ -25,13 +26,15 @@ def order(root: ET.Element) -> tuple[str, ...]:
 
 
 def _of_devices(root: ET.Element) -> list[tuple[int, str]]:
-    found = []
+    found, seen = [], set()
     for device in root.iterfind("devices/*"):
-        boot = device.find("boot")
+        kind = device.get("device", "disk") if device.tag == "disk" else device.tag
+        word = {"interface": "network"}.get(kind, kind)
+        first, boot = word not in seen, device.find("boot")
+        seen.add(word)
         place = "" if boot is None else boot.get("order", "")
         if place.isascii() and place.isdigit() and len(place) < 10:
-            kind = device.get("device", "disk") if device.tag == "disk" else device.tag
-            found.append((int(place), {"interface": "network"}.get(kind, kind)))
+            found.append((int(place), word if first else f"other {word}"))
     return found
 
 

@@ -199,3 +199,14 @@ def test_a_vm_boots_from_what_is_asked_for(host: FakeHost) -> None:
     assert done(host, SetBootOrderSpec, (BootDevice.NETWORK,)).failure is None
     assert definition.describe(domain.xml).boot_order == ("network",)
     assert "order=" not in domain.xml
+
+
+def test_one_that_boots_from_another_disk_than_its_first_is_changed(host: FakeHost) -> None:
+    disks = "".join(
+        f"<disk type='file'><source file='/{name}'/><target dev='{name}'/>{boot}</disk>"
+        for name, boot in (("vda", "<boot order='2'/>"), ("vdb", "<boot order='1'/>"))
+    )
+    domain = defined(host, runs=False, drive=disks)
+    assert definition.describe(domain.xml).boot_order == ("other disk", "disk")
+    assert done(host, SetBootOrderSpec, (BootDevice.DISK,)).vm.boot_order == ("disk",)
+    assert "order=" not in domain.xml
