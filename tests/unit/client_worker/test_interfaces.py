@@ -27,7 +27,9 @@ def test_tags_on_a_plain_bridge_of_an_old_libvirt(cell: Cell, dry_run: bool) -> 
     asked = {"id": new_request_id(), "kind": "add_interface", "spec": spec}
     kind, body = cell.ask("submit", requests=[asked], dry_run=dry_run, features=known)
     assert (kind, body["code"]) == ("error", "network_unsupported")
-    assert body["text"].startswith("cannot add_interface vm0 on host kvm0: VLAN tags on br0 take")
+    assert body["text"].startswith(
+        "cannot add an interface to vm0 on host kvm0: VLAN tags on br0 take"
+    )
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -38,4 +40,6 @@ def test_a_disk_in_a_pool_that_is_not_there(cell: Cell, dry_run: bool) -> None:
     asked = {"id": new_request_id(), "kind": "add_disk", "spec": spec}
     kind, body = cell.ask("submit", requests=[asked], dry_run=dry_run, features=known)
     assert (kind, body["code"]) == ("error", "pool_unknown")
-    assert body["text"].startswith("cannot add_disk vm0 on host kvm0: there is no storage pool ssd")
+    assert body["text"].startswith(
+        "cannot add a disk to vm0 on host kvm0: there is no storage pool ssd"
+    )

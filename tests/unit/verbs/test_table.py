@@ -67,6 +67,13 @@ def test_a_verb_has_a_record_of_all_fields_of_its_spec(verb: Verb) -> None:
 
 
 @each_verb
+def test_errors_say_what_a_verb_does_in_plain_words(verb: Verb) -> None:
+    said = table.act(verb.record(required(verb), "spec"))
+    assert said.endswith((" a", " b"))
+    assert "_" not in said
+
+
+@each_verb
 def test_a_verb_says_what_an_interrupted_job_leaves_to_do(verb: Verb) -> None:
     assert isinstance(verb.interrupted, Interrupted)
     assert verb.help

@@ -119,7 +119,7 @@ def _again(context: Context, request_id: str, ended_id: str, who: str) -> Reques
             # Said again, and what it was to try once more was forgotten meanwhile.
             return replace(accepted, id=request_id)
         raise RequestUnknown(f"cannot try request {ended_id} again: no such request is known")
-    act = f"cannot try request {ended.id} ({ended.kind} {ended.name}) again"
+    act = f"cannot try request {ended.id} ({table.act(ended)}) again"
     if ended.state not in (State.FAILED, State.CANCELLED):
         raise AgainRefused(f"{act}: it is {ended.state.value}, neither failed nor cancelled")
     if not context.requests.is_whole(ended):
@@ -153,7 +153,7 @@ def _look(context: Context, asked: Sequence[Request]) -> _Seen:
 
 
 def _check(context: Context, request: Request) -> None:
-    act = f"cannot {request.kind} {request.name}"
+    act = f"cannot {table.act(request)}"
     if not is_short(request):
         raise MessageInvalid(f"{act}: its spec is longer than {MAX_REQUEST >> 10} KiB")
     if request.parent is not None and context.requests.get(request.parent) is None:
@@ -189,7 +189,7 @@ def _repeated(context: Context, asked: Request) -> Request | None:
         if context.requests.is_claimed(request):
             why += (
                 f", by the word of host {request.host} alone: look there what became of"
-                f" {request.kind} {request.name}, and ask again with an id of its own, as a task"
+                f" {table.act(request)}, and ask again with an id of its own, as a task"
                 " does that is run again"
             )
         raise RequestConflict(why)
@@ -290,7 +290,7 @@ def _start(candidates: dict[str, Candidate], spec: OnVm, memory_mib: int) -> Non
         candidates[spec.host] = start(candidates[spec.host], memory_mib)
     except NoRoom as error:
         raise NoRoom(
-            f"cannot {spec.verb} {spec.name} on host {spec.host}: {error}; stop other vms there, or"
+            f"cannot {table.act(spec)} on host {spec.host}: {error}; stop other vms there, or"
             " raise the limit in the client worker's configuration"
         ) from None
 
@@ -301,7 +301,7 @@ def _resize(host: Candidate, spec: OnVm) -> None:
         if spec.new_memory_mib is not None:
             check_size(host, spec.new_memory_mib)
     except NoRoom as error:
-        raise NoRoom(f"cannot {spec.verb} {spec.name} on host {spec.host}: {error}") from None
+        raise NoRoom(f"cannot {table.act(spec)} on host {spec.host}: {error}") from None
 
 
 def _placed(
@@ -322,7 +322,7 @@ def _placed(
 
 
 def _host_of(context: Context, spec: Spec) -> str:
-    act, host = f"cannot {spec.verb} {spec.name}", spec.host or ""
+    act, host = f"cannot {table.act(spec)}", spec.host or ""
     if not context.hosts.known(host):
         raise HostUnknown(f"{act}: no host {host} is known")
     verb = table.of(spec)

@@ -167,7 +167,7 @@ def shown(request: Request, known: Collection[str]) -> dict[str, Any]:
 
 def _not_shown(request: Request) -> VersionTooOld:
     return VersionTooOld(
-        f"request {request.id} is to {request.kind} {request.name}, which only a later version of"
+        f"request {request.id} is to {table.act(request)}, which only a later version of"
         " maglica.cloud shows: update it here"
     )
 

@@ -82,6 +82,12 @@ FEATURES = tuple(
 )
 
 
+def act(asked: Request | Spec) -> str:
+    """Return what is asked for, in words, as "cannot" goes before it."""
+    verb = of(asked)
+    return f"{verb.act or verb.name.replace('_', ' ')} {asked.name}"
+
+
 def features_of(spec: Spec) -> frozenset[str]:
     """Return the features that somebody must know who is to be told of all that a spec says."""
     verb = of(spec)

@@ -206,9 +206,7 @@ class WantedVm(Protocol):
     def protected(self) -> bool | None: ...
 
 
-def restarting(
-    wanted: WantedVm, existing: Domain, can_wait: bool = True
-) -> tuple[bool, bool, int]:
+def restarting(wanted: WantedVm, existing: Domain, can_wait: bool = True) -> tuple[bool, bool, int]:
     """Return whether a vm may be restarted for what it can't have while it runs, and how: ``force``
     and ``stop_timeout``. One that shall be off is not, nor is one that is restarted in any case for
     what ``can_wait`` until then, nor one that stands still where nobody has asked that it runs.
@@ -257,6 +255,8 @@ class Verb:
     # What else its command wants of the vm, beside the options.
     wanted: Mapping[str, Any] = field(default_factory=dict)
     about: str = "vm"  # or "image"
+    # What it does, as errors say it before the name of what it is about; None: its own name.
+    act: str | None = None
     takes: Takes = Takes.NOTHING
     leaves: Leaves = Leaves.AS_IT_IS
     # Whether the vm runs when it is done, unless its spec says otherwise.

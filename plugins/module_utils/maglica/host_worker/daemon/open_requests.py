@@ -222,7 +222,7 @@ class Work:
         with about(request):
             _log.error("request %s: its job ended without a result: %s", entry.id, child.cause())
         text = (
-            f"cannot {request.kind} {request.name} on host {self._host}: the process that did"
+            f"cannot {table.act(request)} on host {self._host}: the process that did"
             f" it ended {MAX_ATTEMPTS} times without a result, the last time: {child.cause()}"
         )
         self._journal.died([entry.id], Failure("job_died", told(text)), MAX_ATTEMPTS)

@@ -80,6 +80,7 @@ ADD_DISK = Verb(
     spec=AddDiskSpec,
     record=vm_record(AddDiskSpec, disk=new_disk, allow_restart=boolean, **ENDING),
     help="add a disk to a vm, a blank one or one that was detached and kept",
+    act="add a disk to",
     interrupted=Interrupted.AGAIN,
     options=(
         Option("disk", "disk", "its name", "text", "DISK"),

@@ -70,6 +70,7 @@ ADD_INTERFACE = Verb(
     spec=AddInterfaceSpec,
     record=interface_record(AddInterfaceSpec, mac=optional(MAC)),
     help="add a network interface to a vm",
+    act="add an interface to",
     interrupted=Interrupted.AGAIN,
     options=(
         Option("mac", "--mac", "its MAC address (default: one is made up)", "text"),

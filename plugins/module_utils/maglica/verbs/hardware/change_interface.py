@@ -79,6 +79,7 @@ CHANGE_INTERFACE = Verb(
     spec=ChangeInterfaceSpec,
     record=interface_record(ChangeInterfaceSpec, mac=MAC, new_mac=optional(MAC)),
     help="change a network interface of a vm",
+    act="change an interface of",
     interrupted=Interrupted.AGAIN,
     options=(
         Option("interface", "interface", "its MAC address", "text", "MAC", is_manner=True),

@@ -49,6 +49,7 @@ DETACH_DISK = Verb(
     record=vm_record(DetachDiskSpec, disk=DISK_NAME, keep=boolean),
     help="take a disk away that was added to a vm, and remove it",
     # Once its volume is announced to go it goes.
+    act="detach a disk from",
     interrupted=Interrupted.FINISHED,
     options=(
         Option("disk", "disk", "its name", "text", "DISK"),

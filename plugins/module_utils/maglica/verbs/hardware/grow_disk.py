@@ -50,6 +50,7 @@ GROW_DISK = Verb(
     spec=GrowDiskSpec,
     record=vm_record(GrowDiskSpec, disk=DISK_NAME, size_mib=DISK_SIZE),
     help="let a disk of a vm be larger",
+    act="grow a disk of",
     interrupted=Interrupted.AGAIN,
     options=(
         Option("disk", "disk", "its name, or its target such as vda", "text", "DISK"),

@@ -39,6 +39,7 @@ REMOVE_INTERFACE = Verb(
     spec=RemoveInterfaceSpec,
     record=vm_record(RemoveInterfaceSpec, mac=MAC, allow_restart=boolean, **ENDING),
     help="take a network interface away from a vm",
+    act="remove an interface of",
     interrupted=Interrupted.AGAIN,
     options=(Option("interface", "interface", "its MAC address", "text", "MAC"), *RESTARTING),
     change=_change,

@@ -66,6 +66,7 @@ SET_BOOT_ORDER = Verb(
     spec=SetBootOrderSpec,
     record=vm_record(SetBootOrderSpec, boot_order=BOOT_ORDER),
     help="say from what a vm boots: disk, cdrom, network, in that order",
+    act="set the boot order of",
     interrupted=Interrupted.AGAIN,
     options=(
         Option(

@@ -152,6 +152,7 @@ SET_CDROM = Verb(
     spec=SetCdromSpec,
     record=vm_record(SetCdromSpec, medium=optional(medium), allow_restart=boolean, **ENDING),
     help="put an ISO image into a vm's drive, or take it out",
+    act="set the cdrom of",
     interrupted=Interrupted.AGAIN,
     options=(
         Option("path", "--path", "of the image on the vm's host", "text", either="medium"),

@@ -50,7 +50,7 @@ def look_up(request: Request, context: JobContext) -> Any:
     domain = local.find(context.connect(), spec.uuid, context.host)
     if domain is None:
         raise VmUnknown(
-            f"cannot {request.kind} {spec.name} on host {context.host}: no vm has the UUID"
+            f"cannot {table.act(request)} on host {context.host}: no vm has the UUID"
             f" {spec.uuid}; it was removed, or another has taken its place"
         )
     _check_name(domain, request, context)
@@ -77,7 +77,7 @@ def check(domain: Any, request: Request, context: JobContext) -> Made:
     """
     spec, host = spec_of(request, OnVm), context.host
     _check_name(domain, request, context)
-    act = f"{request.kind} {spec.name}"
+    act = table.act(request)
     try:
         with local.errors(act, host):
             found = definition.describe(inactive_xml(domain))

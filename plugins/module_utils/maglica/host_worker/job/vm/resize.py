@@ -18,6 +18,7 @@ from ....libvirtd.local import inactive_xml
 from ....model.errors import HostDown, ImageUnsupported, LibvirtFailed
 from ....model.request import Request
 from ....model.vm import Domain
+from ....verbs import table
 from ....verbs.resize import ResizeSpec
 from ..context import JobContext
 from . import existing, restart
@@ -105,7 +106,7 @@ def _resize_live(
             " driver virtio_balloon"
         )
     raise LibvirtFailed(
-        f"cannot {request.kind} {request.name} on host {context.host}: its guest has"
+        f"cannot {table.act(request)} on host {context.host}: its guest has"
         f" {_now(domain).memory_mib} MiB and {why}"
     )
 

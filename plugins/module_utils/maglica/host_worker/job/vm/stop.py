@@ -16,6 +16,7 @@ from ....libvirtd.local import state_of
 from ....model.errors import LibvirtFailed
 from ....model.request import Request
 from ....model.vm import Domain
+from ....verbs import table
 from ....verbs.stop import StopSpec
 from ..context import JobContext
 from . import existing, shown
@@ -87,7 +88,7 @@ def _end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None
     if not is_off:
         if not spec.force:
             raise LibvirtFailed(
-                f"cannot {request.kind} {request.name} on host {context.host}: the guest did not"
+                f"cannot {table.act(request)} on host {context.host}: the guest did not"
                 f" shut down within {spec.stop_timeout} s (it is {state_of(domain)}); force would"
                 " end it"
             )

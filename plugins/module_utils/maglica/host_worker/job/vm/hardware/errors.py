@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from .....libvirtd import local
 from .....model.errors import MaglicaError, VmUnknown
 from .....model.request import Request
+from .....verbs import table
 from ...context import JobContext
 
+# Where the device has a name.
 _ACTS = {
     "add_disk": "add disk {} to",
     "detach_disk": "detach disk {} from",
     "grow_disk": "grow disk {} of",
-    "set_cdrom": "set the cdrom of",
-    "add_interface": "add an interface to",
     "change_interface": "change interface {} of",
     "remove_interface": "remove interface {} of",
 }
@@ -26,7 +26,9 @@ _ACTS = {
 @contextmanager
 def about_device(request: Request, device: str, context: JobContext) -> Iterator[None]:
     """Let an error of the block say which device of which vm it is about."""
-    act = f"{_ACTS[request.kind].format(device)} {request.name}"
+    act = table.act(request)
+    if request.kind in _ACTS:
+        act = f"{_ACTS[request.kind].format(device)} {request.name}"
     with local.errors(act, context.host):
         try:
             yield

@@ -13,6 +13,7 @@ from .....libvirtd.facts import state_name
 from .....model.errors import LibvirtFailed
 from .....model.request import Request
 from .....model.vm import Domain
+from .....verbs import table
 from ...context import JobContext
 from .. import existing, shown
 
@@ -27,7 +28,7 @@ def bring(wanted: Power, request: Request, context: JobContext) -> Domain:
     """
     libvirt = need("libvirt")
     domain = existing.find(request, context)
-    with local.errors(f"{request.kind} {request.name}", context.host):
+    with local.errors(table.act(request), context.host):
         state = state_name(existing.once_not(domain, libvirt.VIR_DOMAIN_SHUTDOWN))
         if not local.is_active(domain):
             state = "stopped"
@@ -40,7 +41,7 @@ def bring(wanted: Power, request: Request, context: JobContext) -> Domain:
         vm = shown.vm_of(domain, context.host)
     if vm.state in _PASSING:
         raise LibvirtFailed(
-            f"cannot {request.kind} {request.name} on host {context.host}: it is {vm.state} still,"
+            f"cannot {table.act(request)} on host {context.host}: it is {vm.state} still,"
             f" after {existing.SETTLE_SECONDS} s"
         )
     return vm
@@ -52,7 +53,7 @@ def need_persistent(
     """Raise LibvirtFailed for a transient vm that would be gone instead of started again."""
     if is_lost(steps, bool(domain.isPersistent())):
         raise LibvirtFailed(
-            f"cannot {request.kind} {request.name} on host {context.host}: it is transient, and"
+            f"cannot {table.act(request)} on host {context.host}: it is transient, and"
             " would be gone when it is off"
         )
 
