@@ -66,6 +66,16 @@ def test_its_files_are_those_that_are_written_to() -> None:
     assert definition.describe(domain(DISKS, uuid=UUID)).foreign_disks == ()
 
 
+def test_what_maglica_has_added_is_none_of_them() -> None:
+    path, volume = (f"<m:volume disk='{n}' pool='p' name='{n}' path='/p/{n}'/>" for n in "ab")
+    added = """
+      <disk type='file' device='disk'><source file='/p/a'/><target dev='vdg'/></disk>
+      <disk type='volume' device='disk'><source pool='p' volume='b'/><target dev='vdh'/></disk>"""
+    element = f"<m:vm xmlns:m='{metadata.VM_NAMESPACE}' adopted='{UUID}'>{path}{volume}</m:vm>"
+    xml = domain(DISKS + added, f"<metadata>{element}</metadata>", uuid=UUID)
+    assert definition.describe(xml).foreign_disks == ("/srv/a.qcow2", "p/v")
+
+
 def test_how_it_is_shown() -> None:
     shown = seen.described(Domain("d", UUID, "h", "running", True), adopted(), {})
     assert (shown.made, shown.adopted, shown.image, shown.base) == (False, True, None, None)

@@ -128,14 +128,16 @@ class Definition:
     @property
     def foreign_disks(self) -> tuple[str, ...]:
         """The files of an adopted domain as its definition names them: of its disks those that are
-        written to, and its UEFI variables.
+        written to, and its UEFI variables; none of what Maglica has added.
         """
-        if not self.is_adopted:
+        if self.made is None or not self.made.adopted:
             return ()
+        added = {name for each in self.made.volumes for name in each.sources}
         disks = (
             disk.source
             for disk in self.copied_disks
             if disk.device == "disk" and disk.kind in ("file", "volume")
+            if disk.source not in added
         )
         return tuple(dict.fromkeys(filter(None, (*disks, self.nvram))))
 

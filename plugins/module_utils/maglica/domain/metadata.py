@@ -43,6 +43,11 @@ class OwnVolume:
     name: str
     path: str
 
+    @property
+    def sources(self) -> tuple[str, str]:
+        """By what a definition may name it as a disk's source."""
+        return self.path, f"{self.pool}/{self.name}"
+
 
 @dataclass(frozen=True)
 class Made:

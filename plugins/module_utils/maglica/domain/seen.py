@@ -126,7 +126,5 @@ def _own(made: Made | None) -> dict[str | None, dict[str, Any]]:
     """Return name and pool of a vm's own disks by what a definition has as their source."""
     named = made.disks.items() if made else ()
     return {
-        source: {"name": name, "pool": each.pool}
-        for name, each in named
-        for source in (each.path, f"{each.pool}/{each.name}")
+        source: {"name": name, "pool": each.pool} for name, each in named for source in each.sources
     }

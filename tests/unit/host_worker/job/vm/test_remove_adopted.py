@@ -10,6 +10,8 @@ from maglica.host_worker.job import main
 from maglica.host_worker.job.vm import remove
 from maglica.host_worker.ownership import foreign_files
 from maglica.model.vm import vm_uuid
+from maglica.verbs.hardware.add_disk import AddDiskSpec
+from maglica.verbs.hardware.disks import NewDisk
 from maglica.verbs.remove import RemoveSpec
 from support.fake_host import FakeHost, Killed
 
@@ -25,6 +27,10 @@ XML = f"""
 DISK = "<disk type='file'><source file='{}'/><target dev='vda'/></disk>"
 
 
+def die(*_arguments: object) -> None:
+    raise Killed
+
+
 def test_a_disk_that_was_taken_from_it_since_stays(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -36,9 +42,6 @@ def test_a_disk_that_was_taken_from_it_since_stays(
     domain = host.connection.defineXML(XML.format(disks=both))
     request = host.asked(RemoveSpec(NAME, UUID, HOST, True))
 
-    def die(*_arguments: object) -> None:
-        raise Killed
-
     with monkeypatch.context() as dying:
         dying.setattr(remove, "undefine", die)
         with pytest.raises(Killed):
@@ -48,3 +51,25 @@ def test_a_disk_that_was_taken_from_it_since_stays(
     main.run([request.id], host.context)
     assert host.now(request).failure is None
     assert (one.exists(), two.exists()) == (True, False)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_disk_that_maglica_has_added_goes_and_is_none_of_others(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    monkeypatch.setattr(foreign_files, "_volume", lambda _connection, _path: None)
+    theirs = host.pool / "one.raw"
+    theirs.write_text("theirs")
+    host.connection.defineXML(XML.format(disks=DISK.format(theirs)))
+    added = host.asked(AddDiskSpec(NAME, UUID, HOST, NewDisk("data", 1)))
+    main.run([added.id], host.context)
+    assert host.now(added).vm.foreign_disks == (str(theirs),)
+    request = host.asked(RemoveSpec(NAME, UUID, HOST, True))
+    if dies:
+        with monkeypatch.context() as dying:
+            dying.setattr(remove.own_files, "discard", die)
+            with pytest.raises(Killed):
+                main.run([request.id], host.context)
+    gone = host.next_job(request)
+    assert (gone.failure, gone.vm.foreign_disks) == (None, (str(theirs),))
+    assert host.volumes() == []

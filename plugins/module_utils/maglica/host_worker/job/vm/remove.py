@@ -26,6 +26,9 @@ from ..image import made as made_images
 from ..image import unused_bases
 from . import existing, shown
 
+# What of an announced removal was not Maglica's own.
+_FOREIGN = "foreign"
+
 
 def remove(request: Request, context: JobContext) -> Domain:
     """Remove a vm that Maglica made, with its own volumes, UEFI variables, saved state and TPM; one
@@ -56,9 +59,10 @@ def remove(request: Request, context: JobContext) -> Domain:
 
 
 def _gone(request: Request, context: JobContext) -> tuple[str, ...]:
-    """Return those of the files that were announced which are not there any more."""
-    announced = (OwnFiles.from_json(each.data) for each in context.journal.intents(request.id))
-    paths = dict.fromkeys(path for own in announced for path in own.all_paths)
+    """Return those of others' files that were announced which are not there any more."""
+    intents = context.journal.intents(request.id)
+    theirs = (OwnFiles.from_json(each.data) for each in intents if each.data.get(_FOREIGN))
+    paths = dict.fromkeys(path for files in theirs for path in files.all_paths)
     return tuple(path for path in paths if not os.path.lexists(path))
 
 
@@ -75,7 +79,9 @@ def _take_away(domain: Any, request: Request, context: JobContext) -> Domain:
             own = own_files.of_vm(made)
             own_files.check_names(own, spec.uuid)
             own_files.check(own, context, spec.uuid)
-            own = OwnFiles((*own.volumes, *theirs.volumes), (*own.paths, *theirs.paths))
+            if theirs.all_paths:
+                told = {**theirs.to_json(), _FOREIGN: True}
+                context.journal.intend(request.id, Effect.REMOVAL, told)
             context.journal.intend(request.id, Effect.REMOVAL, own.to_json())
             undefine(domain, xml)
     except (MaglicaError, libvirt.libvirtError):
