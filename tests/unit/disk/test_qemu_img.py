@@ -101,6 +101,19 @@ def test_a_check_that_takes_long_says_that_it_goes_on(
     assert qemu_img.is_sound("/images/disk.qcow2", (tmp_path / "heard").touch)
 
 
+def test_a_map_has_nothing_of_the_files_below(programs: Path) -> None:
+    """Their offsets are places in those, where the disk's own file has something else."""
+    pieces = [
+        {"start": 0, "length": 4096, "depth": 1, "zero": False, "data": True, "offset": 65536},
+        {"start": 4096, "length": 512, "depth": 0, "zero": False, "data": True, "offset": 65536},
+        {"start": 4608, "length": 512, "depth": 0, "zero": True, "data": False},
+    ]
+    # Ours notes three limits, and this has a fourth one.
+    (programs / "prlimit").unlink()
+    make(programs, f"echo '{json.dumps(pieces)}'")
+    assert qemu_img.map_of("/images/base.qcow2") == [(4096, 65536, 512)]
+
+
 def test_no_program(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StorageFailed, match="qemu-img can't be run"):

@@ -95,13 +95,15 @@ def lay_upon(path: str, backing: str, backing_format: str) -> None:
 def map_of(path: str) -> list[tuple[int, int, int]]:
     """Return what of a qcow2 file's disk lies in the file: where on the disk, where, how long.
 
-    Nothing for a disk in so many pieces that their list is too long. Raises StorageFailed.
+    What lies in a file below it is none of it. Nothing for a disk in so many pieces that their list
+    is too long. Raises StorageFailed.
     """
     output = _map(path)
     if output is None:
         log.warning("%s is in too many parts to be searched", path)
         return []
-    entries = [entry for entry in json.loads(output) if entry["data"] and "offset" in entry]
+    own = (entry for entry in json.loads(output) if entry["depth"] == 0)
+    entries = [entry for entry in own if entry["data"] and "offset" in entry]
     return [(entry["start"], entry["offset"], entry["length"]) for entry in entries]
 
 
