@@ -75,8 +75,9 @@ options:
         Older ones that no vm builds upon are removed. The original image itself is only read. A
         host does the same by itself for the images that C(prepare) in its C(host_worker.conf)
         names.
-      - V(released) removes all bases of the image that no vm builds upon. What is known of its
-        guest is forgotten, so that the next clone looks again.
+      - V(released) removes all bases of the image that nothing builds upon, neither a vm nor a file
+        of others, which only the run itself finds; check mode says so. What is known of its guest
+        is forgotten, so that the next clone looks again.
     type: str
     choices: [present, absent, prepared, released]
     default: present

@@ -23,7 +23,7 @@ from maglica.model.request import HostReport, HostStatus, ImageSummary, LookSumm
 from maglica.verbs.add_image import AddImageSpec
 from maglica.verbs.remove_image import RemoveImageSpec
 from support import reports
-from support.reports import IMAGE, base, image
+from support.reports import IMAGE, base, image, look
 
 OLD, NEW = (f"sha256:{digits * 32}" for digits in ("0a", "0b"))
 URL = "https://example.com/a.qcow2"
@@ -107,6 +107,20 @@ def test_a_file_of_the_host_may_have_changed_since() -> None:
     places = plan([having("a", origin="/srv/a.raw"), status("b")], want(IMAGE, path="/srv/a.raw"))
     assert [(place.changed, place.is_guess) for place in places] == [(False, True), (True, False)]
     assert places[1].after == {"checksum": "that of /srv/a.raw", "origin": "/srv/a.raw"}
+
+
+@pytest.mark.parametrize(
+    ("vms", "looks", "changed", "is_guess"),
+    [(0, (), True, True), (0, (look(),), True, False), (1, (), False, False)],
+)
+def test_whether_something_else_builds_upon_a_base_only_its_host_can_tell(
+    vms: int, looks: tuple[LookSummary, ...], changed: bool, is_guess: bool
+) -> None:
+    hosts = [status("a", bases=(base(vms=vms),), looks=looks)]
+    places = plan(hosts, want(IMAGE, ImageState.RELEASED))
+    assert [(place.changed, place.is_guess) for place in places] == [(changed, is_guess)]
+    told = images.doubt(places) or ""
+    assert ("whether a base of the image on a will be removed can't be told" in told) is is_guess
 
 
 def test_no_secret_is_shown() -> None:

@@ -191,9 +191,12 @@ def _prepared(status: HostStatus, wanted: WantedImage) -> Place:
 def _released(status: HostStatus, wanted: WantedImage) -> Place:
     looks = [look for look in status.report.looks if look.image == wanted.name]
     bases = [base for base in status.report.bases if base.image == wanted.name]
-    is_to_do = any(not base.vms for base in bases) or bool(looks)
+    is_idle = any(not base.vms for base in bases)
     spec = ReleaseSpec(wanted.name, status.host)
-    return Place(status.host, is_to_do, "prepared", "not prepared", spec)
+    place = Place(status.host, is_idle or bool(looks), "prepared", "not prepared", spec)
+    # A file of others that builds upon a base, which then stays, no report shows.
+    place.is_guess = is_idle and not looks
+    return place
 
 
 _JUDGES = {

@@ -19,6 +19,7 @@ from ..model.request import BaseSummary, HostStatus, LookSummary, Request, new_r
 from ..model.text import one_line, some
 from ..verbs import table
 from ..verbs.add_image import AddImageSpec
+from ..verbs.release import ReleaseSpec
 from .image_plan import Place, against, plan
 from .image_wanted import WantedImage
 from .outcome import failure_of, together
@@ -159,11 +160,16 @@ def shown(place: Place) -> dict[str, Any]:
     return result
 
 
-def doubt(places: Iterable[Place]) -> str | None:
+def doubt(places: Sequence[Place]) -> str | None:
     """Return of which hosts it can't be foreseen whether something is to do, if there are any."""
     hosts = [place.host for place in places if place.is_guess]
     if not hosts:
         return None
+    if any(isinstance(place.spec, ReleaseSpec) for place in places):
+        return (
+            f"whether a base of the image on {some(hosts)} will be removed can't be told before"
+            " files of others are looked at there, which may build upon it"
+        )
     return (
         f"whether there will be a new version of the image on {some(hosts)} can't be told before"
         " the file or its checksum is read; it is foreseen by where the image there came from"
