@@ -133,6 +133,12 @@ def test_a_crowd_of_sourced_files_is_not_read() -> None:
         read(SOURCE, **crowd)
 
 
+def test_too_many_stanzas_are_refused() -> None:
+    """Each is compared with all that was said before: thousands of them would take minutes."""
+    with pytest.raises(GuestUnsupported, match="it has more than 500 stanzas"):
+        read("iface lan inet dhcp\n" * 300 + SOURCE, more="iface lan inet dhcp\n" * 200)
+
+
 def test_files_that_a_sourced_file_sources_are_not_passed_over() -> None:
     with pytest.raises(GuestUnsupported, match="it sources '/etc/network/site/"):
         read(SOURCE, lan="source /etc/network/site/*\n")

@@ -11,7 +11,7 @@ from .family import Family, Network
 
 # One more with each change of which guests are refused, and so with each family, and of what is
 # known of a guest: what was found before then counts no more.
-INSPECTION = 12
+INSPECTION = 13
 FAMILIES: tuple[Family, ...] = (ifupdown.FAMILY, networkd.FAMILY)
 
 

@@ -27,6 +27,8 @@ DROP_INS = "/etc/network/interfaces.d/*"
 RULES = "/etc/udev/rules.d/70-maglica-net.rules"
 _READ_LIMIT = 256 * 1024
 _MAX_DROP_INS = 64
+# Each is compared with all that was said before of its interface.
+_MAX_STANZAS = 500
 _IFUP = ("/usr/sbin/ifup", "/sbin/ifup")
 _SOURCED = re.compile(r"(?:/etc/network/)?interfaces\.d(?:/\*)?/?")
 # The kernel's limit is 15; what else it would allow could end the string in the rule for udev.
@@ -88,6 +90,8 @@ def examine(filesystem: Filesystem) -> Network:
         if left < 0:
             raise _unsupported(f"it sources more than {_READ_LIMIT} bytes")
         stanzas.extend(_parse(said))
+    if len(stanzas) > _MAX_STANZAS:
+        raise _unsupported(f"it has more than {_MAX_STANZAS} stanzas, with the files it sources")
     for stanza in stanzas:
         _need_known_source(stanza)
         _need_no_addresses_by_commands(filesystem, stanza)
