@@ -90,6 +90,11 @@ def _announce_after(domain: Any, request: Request, context: JobContext) -> None:
         context.journal.intend(request.id, Effect.CHANGE, data)
 
 
+def former(request: Request, context: JobContext) -> str | None:
+    """Return how a vm was defined before it was changed for a request; None where it was not."""
+    return _change(request, context).get("before")
+
+
 def _change(request: Request, context: JobContext) -> dict[str, Any]:
     """Return what was announced of a change; nothing if none was."""
     intents = context.journal.intents(request.id)
@@ -162,8 +167,7 @@ def _end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None
         if local.is_active(domain):
             # As a stop that fails: nothing is to be started, and no longer waited for. What else
             # was announced, as a disk for which it was to restart, is still to be undone.
-            but = frozenset(Effect) - {Effect.SHUTDOWN, Effect.CHANGE}
-            context.journal.forget(request.id, but)
+            context.journal.forget(request.id, frozenset(Effect) - {Effect.SHUTDOWN})
         raise
 
 

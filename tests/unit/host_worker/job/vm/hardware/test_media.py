@@ -15,7 +15,7 @@ from maglica.model.vm import vm_uuid
 from maglica.verbs.hardware.set_boot_order import BootDevice, SetBootOrderSpec
 from maglica.verbs.hardware.set_cdrom import Medium, SetCdromSpec
 from maglica.verbs.verb import OnVm
-from support.fake_host import FakeHost
+from support.fake_host import FakeHost, Killed
 from support.fake_libvirt import Domain, libvirtError
 
 NAME, HOST = "vm0.example.jp", "kvm0.example.jp"
@@ -156,6 +156,31 @@ def test_nothing_is_done_where_the_guest_does_not_restart_for_it(
     assert "the guest did not shut down within 0 s" in ended.failure.text
     assert drives(domain.xml) == drives(domain.XMLDesc()) == before
     assert (domain.active, domain.runs) == (True, 1)
+
+
+@pytest.mark.parametrize("drive", ["", DRIVE])
+def test_nor_is_anything_where_its_job_dies(host: FakeHost, media: Path, drive: str) -> None:
+    medium = Medium(str(iso(media / "setup.iso")))
+    closed = libvirtError("unable to execute QEMU command: Tray of device 'ide0' is not open")
+    for kill_at in range(1, 99):
+        domain = defined(host, runs=True, drive=drive)
+        domain.deaf, before = True, drives(domain.xml)
+        host.connection.failures["update 1"] = [closed] * 9
+        request = host.asked(
+            SetCdromSpec(NAME, UUID, HOST, medium, allow_restart=True, stop_timeout=0)
+        )
+        host.context = host.new_context()
+        host.events, host.kill_at = 0, kill_at
+        try:
+            main.run([request.id], host.context)
+            break
+        except Killed:
+            ended = host.next_job(request)
+        assert "the guest did not shut down within 0 s" in ended.failure.text
+        assert drives(domain.xml) == drives(domain.XMLDesc()) == before, kill_at
+        domain.destroy()
+        domain.undefineFlags(0)
+    assert kill_at > 5
 
 
 def test_nothing_else_comes_into_a_drive(host: FakeHost, media: Path) -> None:

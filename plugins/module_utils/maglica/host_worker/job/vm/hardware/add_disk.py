@@ -61,7 +61,9 @@ def add_disk(request: Request, context: JobContext) -> Domain:
 
 def _check_same(disk: NewDisk, vm: Domain) -> None:
     """Raise StorageFailed where somebody else has just added another disk of that name."""
-    now = attached(vm)[disk.name]
+    now = attached(vm).get(disk.name)
+    if now is None:
+        return
     check_same(disk, now, vm)
     size = None if disk.size_mib is None else disk.size_mib << 20
     if size not in (None, now.capacity_bytes):

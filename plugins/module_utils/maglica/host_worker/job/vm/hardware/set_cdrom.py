@@ -39,14 +39,16 @@ def set_cdrom(request: Request, context: JobContext) -> Domain:
         if reason is not None and not spec.allow_restart:
             raise StorageFailed(f"{reason}: {restart.way_out(domain)}")
         if reason is not None or is_begun:
-            before = _of_next_start(domain, made)
             with restart.changing(domain, request, spec, context):
                 _set(domain, made, spec, context, live=False)
+            # What an earlier job, which died, has found before it changed it.
+            former = restart.former(request, context)
             try:
                 restart.run_anew(domain, request, spec, context)
             except LibvirtFailed:
                 if not restart.is_begun(request, context):
-                    _put_back(domain, made, before)
+                    _put_back(domain, made, former)
+                    context.journal.forget(request.id)
                 raise
         return shown.vm_of(domain, context.host)
 
@@ -117,14 +119,13 @@ def _set(domain: Any, made: Made, spec: SetCdromSpec, context: JobContext, live:
             domain.updateDeviceFlags(ET.tostring(drive, encoding="unicode"), flags)
 
 
-def _of_next_start(domain: Any, made: Made) -> ET.Element | None:
-    """Return the drive that a vm has after its next start."""
-    return cdrom.drive(definition.parse(inactive_xml(domain)), own_media(made))
-
-
-def _put_back(domain: Any, made: Made, before: ET.Element | None) -> None:
+def _put_back(domain: Any, made: Made, former: str | None) -> None:
     """Have the drive as it was: the guest that was to be restarted for it runs on without it."""
-    flag, now = disks.flag(False), _of_next_start(domain, made)
+    if former is None:
+        return
+    xmls, own = (former, inactive_xml(domain)), own_media(made)
+    before, now = (cdrom.drive(definition.parse(xml), own) for xml in xmls)
+    flag = disks.flag(False)
     if before is not None:
         domain.updateDeviceFlags(ET.tostring(before, encoding="unicode"), flag)
     elif now is not None:
