@@ -175,8 +175,8 @@ def _put(folder: Path, places: Places, added: list[str], *, has_ca: bool, is_use
     if registered:
         whole = folder / "whole"
         # A line that somebody has written by hand may have no end.
-        lines = [line for path in registered for line in path.read_text().splitlines()]
-        whole.write_text("".join(f"{line}\n" for line in lines))
+        lines = (line for path in registered for line in path.read_bytes().splitlines())
+        whole.write_bytes(b"".join(line + b"\n" for line in lines))
         _install(whole, places.access, 0o644)
     if has_ca:
         _copy_tree(folder / CA, places.ca)
