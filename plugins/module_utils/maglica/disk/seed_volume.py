@@ -17,6 +17,8 @@ from typing import BinaryIO
 from .._deps import need
 
 LABEL = "cidata"
+# That of the medium by which OpenStack and others tell a vm the same.
+CONFIG_DRIVE = "config-2"
 # A plain file that only root reads.
 _MODE = 0o100400
 _SECTOR = 2048
@@ -86,10 +88,11 @@ def _forget_record(data: bytearray, start: int) -> None:
         entry += size
 
 
-def is_seed(path: str) -> bool:
+def is_seed(path: str, *others: str) -> bool:
     """Tell whether a file, or a block device, is an image that cloud-init would read as NoCloud's.
 
-    It has that label on ISO 9660 or FAT. What is something else, or can't be read, is none.
+    It has that label on ISO 9660 or FAT, or one of ``others``. What is something else, or can't be
+    read, is none.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -103,7 +106,8 @@ def is_seed(path: str) -> bool:
     except OSError:
         return False
     found += [data[_NAME]] if data[:6] == b"\x01CD001" else []
-    return any(each.decode("ascii", "replace").strip(" \0").lower() == LABEL for each in found)
+    labels = {each.decode("ascii", "replace").strip(" \0").lower() for each in found}
+    return not labels.isdisjoint((LABEL, *others))
 
 
 def _fat_labels(file: BinaryIO) -> list[bytes]:

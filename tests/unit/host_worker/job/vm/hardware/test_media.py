@@ -190,6 +190,7 @@ def test_nothing_else_comes_into_a_drive(host: FakeHost, media: Path) -> None:
     (media / "shadow").chmod(0o644)
     iso(media / "secret.iso").chmod(0o600)
     iso(media / "seed.iso", b"cidata")
+    iso(media / "config.iso", b"config-2")
     iso(media / "link.iso").unlink()
     (media / "link.iso").symlink_to(iso(media / "seed2.iso", b"CIDATA"))
     theirs = f"other.sda.{vm_uuid('o')[:8]}.iso"
@@ -199,6 +200,7 @@ def test_nothing_else_comes_into_a_drive(host: FakeHost, media: Path) -> None:
         Medium(str(media / "shadow")): "is no ISO image",
         Medium(str(media / "secret.iso")): "is not for everybody on this host to read",
         Medium(str(media / "seed.iso")): "is a vm's own, or tells a cloud-init who it is",
+        Medium(str(media / "config.iso")): "is a vm's own, or tells a cloud-init who it is",
         Medium(str(media / "link.iso")): "is a vm's own, or tells a cloud-init who it is",
         Medium(str(media)): "is not a file",
         Medium(str(media / "none.iso")): "No such file",

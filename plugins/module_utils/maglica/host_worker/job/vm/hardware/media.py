@@ -30,7 +30,8 @@ def check(connection: Any, path: str | None, pool: str, volume: str) -> None:
     else:
         head = local_file.head(path, _AT + 6)
     real = str(Path(path).resolve())
-    if volumes.looks_own(Path(real).name) or seed_volume.is_seed(real):
+    is_seed = seed_volume.is_seed(real, seed_volume.CONFIG_DRIVE)
+    if volumes.looks_own(Path(real).name) or is_seed:
         raise NotOwn(f"{path} is a vm's own, or tells a cloud-init who it is")
     if head[_AT + 1 : _AT + 6] not in _KINDS:
         raise ImageUnsupported(f"{path} is no ISO image")
