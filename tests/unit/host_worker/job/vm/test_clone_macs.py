@@ -9,10 +9,13 @@ import uuid
 import pytest
 from maglica.domain import nics
 from maglica.host_worker import macs
+from maglica.host_worker.job import main
 from maglica.model.request import Nic, Request, State
+from maglica.verbs.hardware.add_interface import AddInterfaceSpec
 from support.fake_host import NAMES, FakeHost, assert_clean
 from support.fake_libvirt import Connection, Domain
 
+HOST = "kvm0.example.jp"
 MAC = "52:54:00:00:00:01"
 
 
@@ -104,6 +107,23 @@ def test_one_that_is_named_twice(host: FakeHost) -> None:
     assert mac_of(first) == MAC
     assert second.failure is not None
     assert f"{NAMES[0]} has the MAC address {MAC}" in second.failure.text
+
+
+def test_one_that_is_named_for_several_at_once_is_the_first_ones(host: FakeHost) -> None:
+    host.add_image()
+    host.run(host.request(NAMES[2]))
+    nic = (Nic("default", mac=MAC),)
+    first, second = (host.request(name, interfaces=nic) for name in NAMES[:2])
+    # Each in a job of its own, the last one before the first has its vm.
+    there = host.connection.domains[-1]
+    third = host.asked(AddInterfaceSpec(NAMES[2], there.UUIDString(), HOST, MAC, "default"))
+    (refused,) = host.run(second)
+    main.run([third.id], host.context)
+    for each in (refused, host.now(third)):
+        assert each.failure is not None
+        assert f"{NAMES[0]} has the MAC address {MAC}: choose another" in each.failure.text
+    (done,) = host.run(first)
+    assert mac_of(done) == MAC
 
 
 def test_it_costs_no_call_for_each_domain(host: FakeHost, asked: list[str]) -> None:

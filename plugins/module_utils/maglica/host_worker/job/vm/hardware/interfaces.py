@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
@@ -26,8 +26,10 @@ from .....model.errors import (
     NetworkUnknown,
     NetworkUnsupported,
 )
-from .....model.request import Nic, Request
+from .....model.request import Nic, Request, Spec
 from .....verbs.clone import CloneSpec
+from .....verbs.hardware.add_interface import AddInterfaceSpec
+from .....verbs.hardware.change_interface import ChangeInterfaceSpec
 from .....verbs.hardware.interfaces import check_vlan
 from .... import macs
 from ...context import JobContext
@@ -100,10 +102,31 @@ def check_new(spec: CloneSpec, context: JobContext) -> None:
 
 
 def check_mac(mac: str, domain: Any, context: JobContext) -> None:
-    """Raise NameTaken for a MAC address that another vm of this host has."""
-    owner = taken(context, domain.UUIDString()).get(mac)
-    if owner is not None:
+    """Raise NameTaken for a MAC address that another vm of this host has, or is about to have."""
+    owner = taken(context, domain.UUIDString()).get(mac) or _claimed(context).get(mac)
+    if owner not in (None, domain.name()):
         raise _of_another(owner, mac)
+
+
+def _claimed(context: JobContext) -> dict[str, str]:
+    """Return which vm each MAC address is named for that open requests name: of several the one
+    whose request came first, for each may be defined while another looks who has it.
+    """
+    found: dict[str, str] = {}
+    for entry in context.journal.open():
+        for mac in _named(entry.request.spec):
+            found.setdefault(mac, entry.request.name)
+    return found
+
+
+def _named(spec: Spec) -> Iterator[str]:
+    """Yield the MAC addresses that a spec names for its vm."""
+    if isinstance(spec, CloneSpec):
+        yield from (nic.mac for nic in spec.interfaces or () if nic.mac)
+    elif isinstance(spec, AddInterfaceSpec) and spec.mac:
+        yield spec.mac
+    elif isinstance(spec, ChangeInterfaceSpec) and spec.new_mac:
+        yield spec.new_mac
 
 
 def _of_another(owner: str, mac: str | None) -> NameTaken:
@@ -126,7 +149,7 @@ def taken_of(specs: Sequence[CloneSpec], context: JobContext) -> dict[str, str]:
     if known is not None:
         return dict.fromkeys(known, "another domain")
     with local.errors("read the MAC addresses of other domains", context.host):
-        return taken(context)
+        return {**_claimed(context), **taken(context)}
 
 
 def claim(spec: CloneSpec, taken: dict[str, str]) -> None:
