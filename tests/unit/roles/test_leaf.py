@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.authority import Authority
+from support.authority import Authority, new_key, openssl
 from support.role_runs import CHECKOUT, Deployment
 
 MADE = {"cacert.pem", "cacrl.pem", "clientcert.pem", "clientkey.pem"}
@@ -38,6 +38,10 @@ class Owner:
         given = {"certificates_name": "alice", "certificates_folder": str(self.pki)}
         named = {"name": f"maglica.cloud.{role}", "tasks_from": f"{tasks}.yml"}
         return {"ansible.builtin.include_role": named, "vars": {**given, **variables}}
+
+    def removing(self, **variables: Any) -> dict[str, Any]:
+        ends = {"certificates_end": "client", "certificates_other_end": "server"}
+        return self.do("remove_leaf", certificates_python=sys.executable, **ends, **variables)
 
     def keep(self, name: str) -> dict[str, Any]:
         return {"ansible.builtin.command": f"cp -r {self.pki} {self.folder}/{name}"}
@@ -71,6 +75,58 @@ def test_a_key_that_is_lost_or_was_taken_back_or_shall_be_another_is_replaced(
     assert [alice.authority.is_good(each) for each in certificates] == [False, False, False, True]
     assert len({(place / "clientkey.pem").read_text() for place in places}) == len(places)
     assert {file.name for file in alice.pki.iterdir()} == MADE
+
+
+def put_theirs(pki: Path, *names: str) -> dict[str, str]:
+    """Put files there that another authority has to do with; return the texts of all by name."""
+    pki.mkdir(exist_ok=True)
+    key = new_key()
+    subject = ("-subj", "/O=Maglica Ltd/CN=Maglica")
+    certificate = openssl("req", "-new", "-x509", "-key", "/dev/stdin", *subject, text=key)
+    for name in names:
+        (pki / name).write_text(key if name.endswith("key.pem") else certificate)
+    return texts(pki)
+
+
+def texts(pki: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in pki.iterdir()}
+
+
+@pytest.mark.parametrize("mode", [(), ("--check",)])
+def test_what_somebody_else_has_put_there_stays(alice: Owner, mode: tuple[str, ...]) -> None:
+    both = ("clientcert.pem", "clientkey.pem")
+    cases = [("cacert.pem", *both), ("cacert.pem",), ("cacrl.pem",), ("clientkey.pem",)]
+    folders = [alice.folder / f"pki{number}" for number in range(len(cases))]
+    before = [put_theirs(folder, *names) for folder, names in zip(folders, cases)]
+    told = {"ansible.builtin.debug": {"msg": "Refused: {{ ansible_failed_result.msg }}"}}
+    tasks = [
+        {"block": [alice.do("client", certificates_folder=str(folder))], "rescue": [told]}
+        for folder in folders
+    ]
+    tasks += [alice.removing(certificates_folder=str(folder)) for folder in folders]
+    went_well, output = alice.cloud.run(tasks, *mode)
+    assert went_well, output
+    said = " ".join(output.split())
+    for folder, names in zip(folders, cases):
+        named = ", ".join(f"{folder}/{name}" for name in sorted(names))
+        assert f"Refused: {named} on localhost was not made by Maglica, and stays as it" in said
+    assert [texts(folder) for folder in folders] == before
+
+
+def test_a_certificate_of_somebody_else_s_stays_with_its_key_where_ours_go(alice: Owner) -> None:
+    assert alice.cloud.deploy([alice.do("client")])
+    put_theirs(alice.pki, "clientcert.pem", "clientkey.pem")
+    alice.cloud.deploy([alice.removing()])
+    assert {file.name for file in alice.pki.iterdir()} == {"clientcert.pem", "clientkey.pem"}
+
+
+def test_a_key_whose_certificate_a_cut_has_left_out_is_our_own(alice: Owner) -> None:
+    cut = {"ansible.builtin.command": f"rm {alice.pki}/clientcert.pem"}
+    again = [alice.keep("before"), cut, alice.do("client"), alice.keep("after")]
+    assert alice.cloud.deploy([alice.do("client"), *again, cut, alice.removing()])
+    before, after = (alice.folder / name / "clientkey.pem" for name in ("before", "after"))
+    assert before.read_text() == after.read_text()
+    assert not alice.pki.exists()
 
 
 def plays(playbook: str) -> list[dict[str, Any]]:
