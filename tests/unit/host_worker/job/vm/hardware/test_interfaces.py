@@ -121,6 +121,20 @@ def test_one_without_a_mac_address_gets_one_once(host: FakeHost, domain: Domain)
     assert (made.network, made.model, now(domain)) == ("lan", "virtio", later(domain))
 
 
+def test_one_that_another_client_has_added_otherwise_is_an_error(
+    host: FakeHost, domain: Domain
+) -> None:
+    assert done(host, AddInterfaceSpec, OTHER, "lan").failure is None
+    before = domain.xml
+    ended = done(host, AddInterfaceSpec, OTHER, None, "br0", Card(Model.E1000))
+    assert ended.failure is not None
+    assert ended.failure.text == (
+        f"cannot add an interface to {NAME} on host {HOST}: it has one of the MAC address {OTHER}"
+        " already, with another bridge, model: ask again to have that changed"
+    )
+    assert domain.xml == before
+
+
 def test_a_running_guest_without_a_free_slot_has_it_after_its_next_start(
     host: FakeHost, domain: Domain
 ) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 from ....._deps import need
 from .....domain import nics
+from .....model.errors import NameTaken
 from .....model.request import Nic, Request
-from .....model.vm import Domain
+from .....model.text import some
+from .....model.vm import Domain, Interface
 from .....verbs.hardware.add_interface import AddInterfaceSpec
+from .....verbs.hardware.interfaces import WantedInterface, differing
 from ...context import JobContext
 from .. import existing, restart
 from . import disks, interfaces
@@ -18,9 +21,10 @@ from .errors import about_device
 
 
 def add_interface(request: Request, context: JobContext) -> Domain:
-    """Have a vm with one more interface; that it has one of that MAC address is no error.
+    """Have a vm with one more interface; that it has it is no error.
 
-    Raises NameTaken for the MAC address of another vm, NetworkUnknown, NetworkUnsupported.
+    Raises NameTaken for the MAC address of another vm, or of another interface of this one,
+    NetworkUnknown, NetworkUnsupported.
     """
     domain = existing.find(request, context)
     spec = existing.spec_of(request, AddInterfaceSpec)
@@ -32,13 +36,28 @@ def add_interface(request: Request, context: JobContext) -> Domain:
         return restart.if_needed(domain, request, spec, context)
 
 
+def _check_same(there: Interface, spec: AddInterfaceSpec) -> None:
+    """Raise NameTaken where somebody else has just added another one of that MAC address."""
+    asked = WantedInterface(there.mac, spec.network, spec.bridge, spec.card)
+    changes = differing(asked, there)
+    if changes:
+        raise NameTaken(
+            f"it has one of the MAC address {there.mac} already, with another"
+            f" {some(sorted(changes))}: ask again to have that changed"
+        )
+
+
 def _add(
     domain: Any, mac: str, request: Request, spec: AddInterfaceSpec, context: JobContext
 ) -> None:
     element = nics.new(mac, spec.network, spec.bridge, spec.card)
     with context.phase(request.id, "attach"):
         for root, is_live in disks.definitions(domain):
-            if nics.find(root, mac) is not None:
+            there = nics.find(root, mac)
+            if there is not None:
+                # Of what runs libvirt may have forgotten its network.
+                if not is_live:
+                    _check_same(nics.describe(there), spec)
                 continue
             said = interfaces.text(element)
             if is_live:
