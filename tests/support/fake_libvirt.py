@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-from .fake_hardware import Hardware
+from .fake_hardware import Hardware, Starting
 from .fake_storage import (
     VIR_ERR_NO_STORAGE_POOL,
     VIR_ERR_NO_STORAGE_VOL,
@@ -83,7 +83,7 @@ class Network:
         return self.xml
 
 
-class Connection:
+class Connection(Starting):
     """A libvirtd (virConnect) with its domains and pools."""
 
     def __init__(self) -> None:

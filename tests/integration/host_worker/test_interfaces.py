@@ -25,6 +25,7 @@ from maglica.model.vm import Interface, vm_uuid
 from maglica.verbs.hardware.add_interface import AddInterfaceSpec
 from maglica.verbs.hardware.change_interface import ChangeInterfaceSpec
 from maglica.verbs.hardware.remove_interface import RemoveInterfaceSpec
+from maglica.verbs.resize import ResizeSpec
 from maglica.verbs.verb import OnVm
 from support import netns, qemu_libvirtd
 from support.host_worker import HOST
@@ -180,6 +181,18 @@ def test_a_vm_that_does_not_start_as_it_was_changed_runs_again_as_it_was(rig: Ri
     ended = rig.done(ChangeInterfaceSpec, A, C, None, None, Card(Model.E1000), **RESTART)
     assert ended.failure is not None
     assert f"cannot start {NAME} with what was changed, which is taken back," in ended.failure.text
+    assert (rig.domain.isActive(), rig.domain.XMLDesc(CONFIG)) == (True, before)
+    assert rig.run != run
+    assert rig.nics(LIVE) == [FIRST]
+    # One that an earlier task has left for the next start stays for that.
+    rig.more_jobs = 0
+    left = rig.done(ChangeInterfaceSpec, A, C, None, None, Card(Model.E1000))
+    assert (left.failure, left.vm.restart_needed) == (None, True)
+    run, before = rig.run, rig.domain.XMLDesc(CONFIG)
+    rig.more_jobs = 1
+    refused = rig.done(ResizeSpec, **RESTART)
+    assert refused.failure is not None
+    assert f"cannot restart {NAME} on host {HOST}: " in refused.failure.text
     assert (rig.domain.isActive(), rig.domain.XMLDesc(CONFIG)) == (True, before)
     assert rig.run != run
     assert rig.nics(LIVE) == [FIRST]

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Collection
 from typing import Any, Callable
 
-from ..journal.intents import Effect, Intent
+from ..journal.intents import Effect
 from .context import JobContext, key_folder
 from .image import arrival, defined, look, new_base
 from .vm import clone_steps, flatten, restart
@@ -34,9 +34,6 @@ UNDOERS: dict[Effect, Callable[[str, dict[str, Any], JobContext], None]] = {
 }
 # What is gone on with instead, until all of it is done.
 FINISHED = frozenset({Effect.REMOVAL})
-# A vm that was shut down does not start with what is still to be undone; whether it starts is known
-# only then.
-_AT_THE_END = (Effect.SHUTDOWN, Effect.CHANGE)
 
 
 def undo(request_id: str, context: JobContext, kept: Collection[Effect] = ()) -> None:
@@ -46,12 +43,9 @@ def undo(request_id: str, context: JobContext, kept: Collection[Effect] = ()) ->
     Raises StorageFailed, LibvirtFailed or HostDown; what is left then is still announced.
     """
     intents = reversed(context.journal.intents(request_id))
-    for intent in sorted(intents, key=_turn):
+    # A vm that was shut down does not start with what is still to be undone.
+    for intent in sorted(intents, key=lambda each: each.kind is Effect.SHUTDOWN):
         if intent.kind not in kept:
             UNDOERS[intent.kind](request_id, intent.data, context)
     shutil.rmtree(key_folder(context, request_id), ignore_errors=True)
     context.journal.forget(request_id, kept)
-
-
-def _turn(intent: Intent) -> int:
-    return _AT_THE_END.index(intent.kind) + 1 if intent.kind in _AT_THE_END else 0

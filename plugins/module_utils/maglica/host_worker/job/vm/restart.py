@@ -75,7 +75,7 @@ def changing(
     if not (spec.allow_restart and local.is_active(domain)):
         yield
         return
-    if not _change(request, context):
+    if not _change(request.id, context):
         data = {"uuid": domain.UUIDString(), "name": request.name, "before": inactive_xml(domain)}
         context.journal.intend(request.id, Effect.CHANGE, data)
     yield
@@ -84,7 +84,7 @@ def changing(
 
 def _announce_after(domain: Any, request: Request, context: JobContext) -> None:
     """Announce how a vm is defined once it was changed: what others make of that stays."""
-    data = _change(request, context)
+    data = _change(request.id, context)
     if data and "after" not in data:
         data = {**data, "after": inactive_xml(domain)}
         context.journal.intend(request.id, Effect.CHANGE, data)
@@ -92,12 +92,12 @@ def _announce_after(domain: Any, request: Request, context: JobContext) -> None:
 
 def former(request: Request, context: JobContext) -> str | None:
     """Return how a vm was defined before it was changed for a request; None where it was not."""
-    return _change(request, context).get("before")
+    return _change(request.id, context).get("before")
 
 
-def _change(request: Request, context: JobContext) -> dict[str, Any]:
+def _change(request_id: str, context: JobContext) -> dict[str, Any]:
     """Return what was announced of a change; nothing if none was."""
-    intents = context.journal.intents(request.id)
+    intents = context.journal.intents(request_id)
     found = [intent.data for intent in intents if intent.kind is Effect.CHANGE]
     return found[-1] if found else {}
 
@@ -136,6 +136,8 @@ def _announce(
     if run in _ended(request.id, context):
         return
     data = {"uuid": domain.UUIDString(), "name": request.name, "run": run, "seconds": seconds}
+    if run != _OFF:
+        data["ran"] = domain.XMLDesc(need("libvirt").VIR_DOMAIN_XML_SECURE)
     context.journal.intend(request.id, Effect.SHUTDOWN, data)
 
 
@@ -171,7 +173,7 @@ def _end(domain: Any, request: Request, spec: Ends, context: JobContext) -> None
         raise
 
 
-def undo(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
+def undo(request_id: str, data: dict[str, Any], context: JobContext) -> None:
     """Start a vm that was shut down to be started again; that this fails stands against nothing.
 
     A guest that was told to shut down may do so a while later: that is waited for.
@@ -186,31 +188,41 @@ def undo(_request_id: str, data: dict[str, Any], context: JobContext) -> None:
         ):
             return
         if not local.is_active(domain):
-            domain.create()
+            _start(domain, request_id, data, context)
     except libvirt.libvirtError as error:
         _stays_off(data, error, context)
 
 
-def undo_change(request_id: str, data: dict[str, Any], context: JobContext) -> None:
-    """Start a vm that does not start as it was changed as it was before.
+def undo_change(_request_id: str, _data: dict[str, Any], _context: JobContext) -> None:
+    """Leave a definition as it was changed: only a start shows whether it must be taken back."""
 
-    One in which others have changed something since is left to them.
+
+def _start(domain: Any, request_id: str, data: dict[str, Any], context: JobContext) -> None:
+    """Start a vm as it is defined; else as it was before it was changed for the request, unless
+    others have changed it since; else as it ran, and how it is defined waits for its next start.
     """
-    libvirt = need("libvirt")
-    domain = local.find(context.connect(), data["uuid"], context.host)
-    if domain is None or "after" not in data or not _ended(request_id, context) - {_OFF}:
-        return
-    try:
-        if not local.is_active(domain) and inactive_xml(domain) == data["after"]:
-            context.connect().defineXML(data["before"])
-            domain.create()
-    except libvirt.libvirtError as error:
-        _stays_off(data, error, context)
+    connection, change = context.connect(), _change(request_id, context)
+
+    def start_as_before() -> None:
+        connection.defineXML(change["before"])
+        domain.create()
+
+    ways = [domain.create]
+    if change and inactive_xml(domain) == change.get("after"):
+        ways.append(start_as_before)
+    if "ran" in data:
+        ways.append(lambda: connection.createXML(data["ran"], 0))
+    for way in ways:
+        try:
+            way()
+            return
+        except need("libvirt").libvirtError as error:
+            _stays_off(data, error, context)
 
 
 def _stays_off(data: dict[str, Any], error: Exception, context: JobContext) -> None:
     """Say so, or raise HostDown where libvirtd itself is gone."""
-    text = f"vm {data['name']} on host {context.host} stays off: {error}"
+    text = f"vm {data['name']} on host {context.host} does not start again: {error}"
     if local.kind_of(error, LibvirtFailed) is HostDown:
         raise HostDown(text) from error
     _log.error("%s", text)
