@@ -245,7 +245,8 @@ def test_who_has_restored_is_told_what_is_to_be_deployed(machine: Deployment) ->
     machine.variables["maglica_client_worker_address"] = "192.0.2.7"
 
     def told(**more: Any) -> str:
-        put = {"restore_put": {"stdout": json.dumps({**done, **more})}}
+        put: dict[str, Any] = {"restore_put": {"stdout": json.dumps({**done, **more})}}
+        put["certificates_authority"] = f"{machine.folder}/ca"
         role = {"name": "maglica.cloud.restore", "tasks_from": "told.yml"}
         went_well, output = machine.run([{"ansible.builtin.include_role": role, "vars": put}])
         assert went_well, output
