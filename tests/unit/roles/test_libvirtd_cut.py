@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ from ...support.role_runs import CHECKOUT, Deployment
 TASKS = CHECKOUT / "roles" / "libvirtd" / "tasks"
 TLS = "libvirtd-tls.socket"
 LOCAL = "libvirtd.socket"
+# What a certificate of the role's authority has in it.
+OURS = b"\x06\x03\x55\x04\x0a\x0c\x07Maglica"
 SYSTEMCTL = """\
 #!/bin/sh
 echo $* >> {folder}/told
@@ -90,7 +93,7 @@ def test_certificates_are_taken_away_also_where_it_was_not_written_that_they_are
     for file in ("cacert.pem", "cacrl.pem", "servercert.pem", "serverkey.pem"):
         for folder in (pki, places):
             folder.mkdir(exist_ok=True)
-        (pki / file).touch()
+        (pki / file).write_bytes(base64.b64encode(OURS))
         (places / file).symlink_to(pki / file)
         certificates.append({"place": str(places / file), "ours": str(pki / file)})
     for file, put in (("cacert.pem", "symlink_to"), ("cacrl.pem", "hardlink_to")):
