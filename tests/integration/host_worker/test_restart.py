@@ -295,18 +295,24 @@ def test_a_guest_that_stays_on_is_told_at_once(rig: Rig, monkeypatch: pytest.Mon
     assert rig.run_number == before
 
 
-def test_a_vm_that_can_not_start_again_is_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    def create(_domain: Any) -> None:
+@pytest.mark.parametrize("runs_on", [True, False])
+def test_a_vm_that_can_not_start_again_is_told(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, runs_on: bool
+) -> None:
+    def create(*_values: Any) -> None:
         raise libvirt.libvirtError("no memory")
 
     monkeypatch.setattr(libvirt.virDomain, "create", create)
+    if not runs_on:
+        # Nor as it ran.
+        monkeypatch.setattr(libvirt.virConnect, "createXML", create)
     request = rig.request()
     main.run([request.id], rig.context)
     # What it announced is taken back by the next job, as far as that can be done.
     ended = rig.run(request)
     assert (ended.state, ended.failure.code) == (State.FAILED, "libvirt_failed")
     assert ended.failure.text == f"cannot restart {NAME} on host kvm0.example.jp: no memory"
-    assert not rig.vm.isActive()
+    assert (bool(rig.vm.isActive()), rig.vm.isPersistent()) == (runs_on, True)
 
 
 def test_a_transient_vm_is_left_alone(rig: Rig) -> None:
