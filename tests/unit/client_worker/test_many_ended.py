@@ -6,8 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+from maglica.client_worker.journal import Journal
 from maglica.model.request import Request, State, new_request_id
 from maglica.verbs.stop import StopSpec
+from support.reports import vm
 
 if TYPE_CHECKING:
     from .conftest import Cell
@@ -31,3 +34,21 @@ def test_what_is_to_be_forgotten_is_found_without_going_through_all_of_them(cell
         needed.append(len(steps))
         steps.clear()
     assert needed[1] < needed[0] + 40
+
+
+def test_no_host_keeps_all_others_waiting_by_naming_what_has_ended(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its vms' definitions may be long: to read a thousand takes many seconds, at each hello."""
+    cell.hello()
+    ended, cancelled = cell.clone("vm0"), cell.clone("vm1")
+    cell.result(ended, state="done", vm=vm(ended))
+    cell.result(cancelled, state="cancelled")
+    read: list[str] = []
+    get = Journal.get
+    monkeypatch.setattr(
+        Journal, "get", lambda journal, each: read.append(each) or get(journal, each)
+    )
+    answer = cell.hello(**{ended.id: "running", cancelled.id: "running"})
+    assert answer["cancel"] == (cancelled.id,)
+    assert read == []

@@ -105,14 +105,7 @@ def _has_told_all(context: Context, call: Call, held: Collection[str]) -> bool:
         return True
     is_told = call.body.get("journal") == context.requests.journal_id
     complete = len(held) < messages.MAX_LISTED
-    return is_told and complete and all(_is_known(context, each) for each in held)
-
-
-def _is_known(context: Context, request_id: str) -> bool:
-    try:
-        return context.requests.get(request_id) is not None
-    except EntryUnreadable:
-        return True
+    return is_told and complete and all(map(context.requests.standing, held))
 
 
 def ack(context: Context, call: Call) -> Message:
@@ -193,25 +186,35 @@ def _refuse_two(context: Context, host: str) -> None:
 
 def _compare(context: Context, host: str, request_id: str) -> bool:
     """Note that the host has this request under way; tell whether it must drop it."""
-    try:
-        request = context.requests.get(request_id)
-    except EntryUnreadable:
-        # Its host goes on with it: what was meant to become of it can't be told.
-        return False
-    if request is None:
+    # Of what has ended no more is looked at: a host may name a thousand that it has made long.
+    found = context.requests.standing(request_id)
+    if found is None:
         # Nobody takes away what another one has said to have.
         context.strays.setdefault(request_id, host)
         return False
-    if request.host != host:
-        # Placed again, after a journal was lost: of the two vms one is too many. But no host loses
-        # its work by the word of another one, which may be a lie.
-        is_claimed = context.requests.is_claimed(request)
-        if is_claimed:
-            _contest(context, host, request)
-        return not is_claimed
-    if not request.state.ended:
-        acknowledge(context, request)
-    return request.state is State.CANCELLED
+    own_id, where, state = found
+    if where != host:
+        return _is_of_another(context, host, request_id)
+    if own_id in context.requests.open:
+        acknowledge(context, context.requests.open[own_id])
+    return state == State.CANCELLED.value
+
+
+def _is_of_another(context: Context, host: str, request_id: str) -> bool:
+    """Tell whether a host must drop a request that it has under way, and that is another host's."""
+    if (host, request_id) in context.contested:
+        return False
+    try:
+        request = context.requests.get(request_id)
+    except EntryUnreadable:
+        # It goes on with it: what was meant to become of it can't be told.
+        return False
+    # Placed again, after a journal was lost: of the two vms one is too many. But no host loses its
+    # work by the word of another one, which may be a lie.
+    is_claimed = request is not None and context.requests.is_claimed(request)
+    if request is not None and is_claimed:
+        _contest(context, host, request)
+    return not is_claimed
 
 
 def _contest(context: Context, host: str, request: Request) -> None:

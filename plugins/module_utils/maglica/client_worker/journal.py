@@ -182,6 +182,16 @@ class Journal:
         rows = self._db.read("SELECT * FROM requests WHERE id = ?", request_id)
         return self._request(rows[0]) if rows else None
 
+    def standing(self, request_id: str) -> tuple[str, str | None, str] | None:
+        """Return id, host and state of the request that ``request_id`` stands for, or None: no more
+        of it is read.
+        """
+        found = self.find(request_id)
+        rows = self._db.read(
+            "SELECT id, host, state FROM requests WHERE id = ?", found[0] if found else request_id
+        )
+        return (rows[0]["id"], rows[0]["host"], rows[0]["state"]) if rows else None
+
     def open_requests(self) -> Iterator[Request]:
         """Yield the requests that have not ended, in the order in which they were accepted; those
         that can't be read go to ``unreadable``.

@@ -67,6 +67,13 @@ class OpenRequests:
         found = self._journal.find(request_id)
         return self._known(found[0]) if found else None
 
+    def standing(self, request_id: str) -> tuple[str, str | None, str] | None:
+        """Return id, host and state of the request that ``request_id`` stands for, or None.
+
+        Unlike ``get`` it takes no longer where a request is long, or can't be read.
+        """
+        return self._journal.standing(request_id)
+
     def repeated(self, asked: Request) -> tuple[Request, bool] | None:
         """Return the request that was submitted with this id, and whether it asks for the same."""
         found = self._journal.find(asked.id)
