@@ -86,6 +86,26 @@ def test_a_welcome_that_can_not_be_read_holds_up_no_result(tmp_path: Path) -> No
         assert service._outbox.next(10.1) == Note("result", ended.id)
 
 
+def test_a_result_that_can_not_be_read_any_more_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where a disk has spoilt its row while the worker runs."""
+    sent: list[Message] = []
+    monkeypatch.setattr(ClientWorkerLink, "send", lambda _link, message, _now: sent.append(message))
+    with serving(tmp_path) as service:
+        spec = StartSpec("vm0", "5e7ff7a6-0d5c-4a0e-9f25-2f2f4b8a7c11", "kvm0.example.jp")
+        spoilt, other = ended(service, spec), ended(service, spec)
+        service._journal._db.change("UPDATE requests SET request = '{' WHERE id = ?", spoilt.id)
+        service._outbox.settle(Note("hello"), None, 1.0)
+        for each in (spoilt, other):
+            service._outbox.result(each.id)
+        for _turn in range(2):
+            service._send(1.0)
+        assert [message.body["id"] for message in sent] == [other.id]
+        assert service._journal_problem is None
+        assert f"request {spoilt.id} is unreadable" in caplog.text
+
+
 def test_what_a_killed_process_has_left_of_a_secret_is_wiped_by_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from ..._deps import need
 from ...config.config import Config
-from ...model.errors import JournalFailed, MessageInvalid
+from ...model.errors import EntryUnreadable, JournalFailed, MessageInvalid
 from ...model.request import Request, State
 from ...model.worker import Worker
 from ...system import systemd, version
@@ -224,10 +224,16 @@ class Service:
         if note is None:
             return
         with self._survive():
-            if note.type == "result" and not self._is_shown(note.id, now):
-                self._outbox.postpone(note.id, now + LOOK_SECONDS)
-                return
-            message = self._compose(note)
+            try:
+                if note.type == "result" and not self._is_shown(note.id, now):
+                    self._outbox.postpone(note.id, now + LOOK_SECONDS)
+                    return
+                message = self._compose(note)
+            except EntryUnreadable as error:
+                # It is not told, as after a start; all others are.
+                message = None
+                with about(note.id):
+                    _log.error("host %s: %s", self._settings.name, error)
             if message is None:
                 self._outbox.settle(note, None, now)
                 return
