@@ -260,11 +260,11 @@ def test_what_maglica_did_not_make_is_left_alone(cell: Cell) -> None:
         for each in (image, other):
             pinned = {"name": each.name(), "uuid": each.UUIDString()}
             asked = {kind: act(cell, kind, **pinned, **changes.get(kind, {})) for kind in kinds}
-            for kind, request in asked.items():
+            for request in asked.values():
                 failure = cell.ended(request).failure
                 assert (failure.code, failure.text.partition(";")[0]) == (
                     "vm_unknown",
-                    f"cannot {kind} {each.name()} on host {HOST}: Maglica did not make it",
+                    f"cannot {table.act(request)} on host {HOST}: Maglica did not make it",
                 )
         assert not image.isActive()
         found = cell.libvirtd.connection.lookupByName(other.name())
