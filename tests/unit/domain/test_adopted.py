@@ -66,6 +66,19 @@ def test_its_files_are_those_that_are_written_to() -> None:
     assert definition.describe(domain(DISKS, uuid=UUID)).foreign_disks == ()
 
 
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [("/var/lib/libvirt/qemu/nvram/d.fd", True), ("/usr/share/OVMF/OVMF_VARS.fd", False)],
+)
+def test_what_a_package_has_brought_is_none_of_them(path: str, found: bool) -> None:
+    element = f"<m:vm xmlns:m='{metadata.VM_NAMESPACE}' adopted='{UUID}'/>"
+    firmware = f"<os><type>hvm</type><nvram>{path}</nvram></os>"
+    xml = domain(DISKS, f"<metadata>{element}</metadata>{firmware}", uuid=UUID)
+    described = definition.describe(xml)
+    assert described.nvram == path
+    assert (path in described.foreign_disks) == found
+
+
 def test_what_maglica_has_added_is_none_of_them() -> None:
     path, volume = (f"<m:volume disk='{n}' pool='p' name='{n}' path='/p/{n}'/>" for n in "ab")
     added = """

@@ -11,6 +11,7 @@ from maglica.domain import cdrom
 from maglica.domain.clone import DiskSource, clone
 from maglica.domain.definition import describe, parse
 from maglica.domain.metadata import OwnVolume
+from maglica.model.errors import StorageFailed
 from maglica.model.vm import vm_uuid
 from support.domains import IMAGES, definition, domain, plan
 
@@ -121,6 +122,14 @@ def test_all_letters_may_be_taken() -> None:
     letters = "abcdefghijklmnopqrstuvwxyz"
     drive = "<disk type='file'><target dev='sd{}' bus='usb'/></disk>"
     assert added("".join(map(drive.format, letters)))[1] == "sdaa"
+
+
+def test_all_names_may_be_taken() -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    names = [*letters, *(a + b for a in letters for b in letters)]
+    drive = "<disk type='file'><target dev='sd{}' bus='usb'/></disk>"
+    with pytest.raises(StorageFailed, match="from sda to sdzz"):
+        added("".join(map(drive.format, names)))
 
 
 @pytest.mark.parametrize("image", IMAGES)

@@ -13,7 +13,7 @@ import string
 import xml.etree.ElementTree as ET
 from collections.abc import Collection, Iterator, Mapping
 
-from ..model.errors import ImageUnsupported
+from ..model.errors import ImageUnsupported, StorageFailed
 
 # Drives that can be without a medium.
 REMOVABLE = frozenset({"cdrom", "floppy"})
@@ -30,7 +30,11 @@ def free_target(root: ET.Element, prefix: str = "sd", *others: ET.Element) -> st
         for element in each.iterfind("devices/disk/target")
     }
     letters = ("".join(each) for n in (1, 2) for each in _words(n))
-    return next(name for name in (f"{prefix}{each}" for each in letters) if name not in taken)
+    free = (name for name in (f"{prefix}{each}" for each in letters) if name not in taken)
+    found = next(free, None)
+    if found is None:
+        raise StorageFailed(f"all names of drives are taken, from {prefix}a to {prefix}zz")
+    return found
 
 
 def _words(length: int) -> Iterator[tuple[str, ...]]:

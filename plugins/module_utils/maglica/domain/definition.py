@@ -127,19 +127,18 @@ class Definition:
 
     @property
     def foreign_disks(self) -> tuple[str, ...]:
-        """The files of an adopted domain as its definition names them: of its disks those that are
-        written to, and its UEFI variables; none of what Maglica has added.
+        """The files of an adopted domain, as its definition names them: disks that are written to,
+        and UEFI variables; nothing that Maglica has added, or a package brought.
         """
         if self.made is None or not self.made.adopted:
             return ()
-        added = {name for each in self.made.volumes for name in each.sources}
-        disks = (
-            disk.source
-            for disk in self.copied_disks
-            if disk.device == "disk" and disk.kind in ("file", "volume")
-            if disk.source not in added
-        )
-        return tuple(dict.fromkeys(filter(None, (*disks, self.nvram))))
+        others = {name for each in self.made.volumes for name in each.sources}
+        if self.nvram and self.nvram.startswith("/usr/"):
+            others.add(self.nvram)
+        disks = [each for each in self.copied_disks if each.device == "disk"]
+        files = [each.source for each in disks if each.kind in ("file", "volume")]
+        found = filter(None, (*files, self.nvram))
+        return tuple(dict.fromkeys(each for each in found if each not in others))
 
     @property
     def copied_disks(self) -> tuple[DefinedDisk, ...]:

@@ -221,6 +221,11 @@ def test_servers_of_names_are_no_addresses(servers: str) -> None:
     assert "dhcp4: true" in left
 
 
+def test_a_map_in_a_map_is_not_cut_in_the_middle() -> None:
+    text = "    eth0: {match: {of: {driver: virtio}}, dhcp4: true}"
+    assert without_others(text) == text
+
+
 @pytest.mark.parametrize(
     ("option", "is_shared"),
     [

@@ -225,7 +225,7 @@ _STACKS = (
     ),
 )
 _NETPLAN_OTHERS = re.compile(r"""^(\s*(?:-\s+)?)["']?(?:nameservers|match)["']?\s*:\s*(.*)$""")
-_NETPLAN_OTHERS_IN_LINE = re.compile(r"""["']?(?:nameservers|match)["']?\s*:\s*\{[^}]*\}""")
+_NETPLAN_OTHERS_IN_LINE = re.compile(r"""["']?(?:nameservers|match)["']?\s*:\s*\{[^{}]*\}""")
 
 
 def found(filesystem: Filesystem) -> tuple[Configured, ...]:

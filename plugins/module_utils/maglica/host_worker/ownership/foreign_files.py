@@ -58,7 +58,8 @@ def _paths(described: Definition, context: OwnerContext) -> Iterator[str]:
         for disk in described.copied_disks
         if disk.source in described.foreign_disks
     ]
-    for path in filter(None, (*named, described.nvram)):
+    nvram = [described.nvram] if described.nvram in described.foreign_disks else []
+    for path in filter(None, (*named, *nvram)):
         try:
             is_there = files.is_there(path)
         except NotOwn as error:
