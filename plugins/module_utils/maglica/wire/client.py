@@ -257,7 +257,7 @@ class Client(Exchange):
             lacking = needed.difference(self.features or ())
             if lacking:
                 raise VersionTooOld(
-                    f"cannot {request.kind} {request.name}: the client worker at {self._where()} is"
+                    f"cannot {table.act(request)}: the client worker at {self._where()} is"
                     f" too old: it does not know of {', '.join(sorted(lacking))}; run"
                     " maglica.cloud.deploy again"
                 )

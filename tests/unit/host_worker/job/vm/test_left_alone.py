@@ -48,10 +48,14 @@ def test_there_are_such_verbs() -> None:
     assert {"start", "stop", "restart", "resize", "remove"} <= {verb.name for verb in ON_A_VM}
 
 
+def act(verb: Verb) -> str:
+    return verb.act or verb.name
+
+
 @each_verb
 def test_an_original_image(host: FakeHost, verb: Verb) -> None:
     assert left_alone(host, verb, host.add_image()) == (
-        f"cannot {verb.name} {IMAGE} on host {HOST}: Maglica did not make it; it is an original"
+        f"cannot {act(verb)} {IMAGE} on host {HOST}: Maglica did not make it; it is an original"
         " image, which is only cloned"
     )
 
@@ -65,7 +69,7 @@ def test_an_image_that_maglica_made(host: FakeHost, verb: Verb, active: bool) ->
     host.settings = replace(host.settings, image_pattern=re.compile("golden.*"))
     host.context = host.new_context()
     assert left_alone(host, verb, domain) == (
-        f"cannot {verb.name} {IMAGE} on host {HOST}: it is an original image that Maglica made,"
+        f"cannot {act(verb)} {IMAGE} on host {HOST}: it is an original image that Maglica made,"
         " which is only cloned"
     )
 
@@ -80,7 +84,7 @@ def test_a_vm_of_others(host: FakeHost, verb: Verb, what: str) -> None:
         host.settings = replace(host.settings, image_pattern=re.compile("golden.*"))
         host.context = host.new_context()
     assert left_alone(host, verb, domain) == (
-        f"cannot {verb.name} {IMAGE} on host {HOST}: Maglica did not make it; it is left alone,"
+        f"cannot {act(verb)} {IMAGE} on host {HOST}: Maglica did not make it; it is left alone,"
         " unless it is adopted first"
     )
 
@@ -90,5 +94,5 @@ def test_one_whose_definition_can_not_be_read(host: FakeHost, verb: Verb) -> Non
     domain = host.add_image()
     domain.xml += " " * MAX_SIZE
     ended = run(host, verb, domain)
-    assert ended.failure.text.startswith(f"cannot {verb.name} {IMAGE} on host {HOST}: the definit")
+    assert ended.failure.text.startswith(f"cannot {act(verb)} {IMAGE} on host {HOST}: the definit")
     assert set(host.connection.calls) == {"lookupByUUIDString"}
