@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import subprocess
@@ -110,6 +111,22 @@ def test_certificates_are_taken_away_also_where_it_was_not_written_that_they_are
     assert not cloud.deploy([removing])
 
 
+def test_where_libvirt_is_not_installed_any_more_its_configuration_is_as_it_was(
+    tmp_path: Path,
+) -> None:
+    cloud, conf = Deployment(tmp_path), tmp_path / "gone.conf"
+    conf.write_text(
+        "# theirs\n# BEGIN maglica.cloud\n# Maglica has it listen on: tls\n# END maglica.cloud\n"
+    )
+    cloud.variables["certificates_ca_dir"] = str(tmp_path / "ca")
+    daemons = {"configuration": str(conf), "service": "gone.service"}
+    role = {"name": "maglica.cloud.libvirtd", "tasks_from": "remove.yml"}
+    here = {"libvirtd_certificates": [], "maglica_config_dir": str(tmp_path / "etc")}
+    removing = {"ansible.builtin.include_role": role, "vars": here}
+    assert cloud.deploy([removing], "-e", json.dumps({"libvirtd_configured": [daemons]}))
+    assert conf.read_text() == "# theirs\n"
+
+
 def alone(folder: Path) -> Deployment:
     """A host in an inventory that has nothing else."""
     machine = Deployment(folder)
@@ -212,8 +229,14 @@ def test_libvirtd_is_restarted_by_a_later_run_where_only_how_sasl_asks_was_anoth
     assert sasl.read_text() == asking
 
 
-def test_what_is_written_for_either_daemon_is_taken_away(tmp_path: Path) -> None:
-    configured = [{"configuration": f"/etc/{name}.conf"} for name in ("libvirtd", "virtproxyd")]
+def test_what_is_written_for_either_daemon_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("libvirtd", "virtproxyd")
+    configured = [{"configuration": f"/etc/{name}.conf", "service": name} for name in names]
+    (tmp_path / "systemctl").write_text("#!/bin/sh\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     stand_ins: dict[str, dict[str, Any]] = {
         "ours": {"ansible.builtin.set_fact": {"libvirtd_configured": configured}},
         "no_sasl": {"ansible.builtin.meta": "noop"},
