@@ -164,6 +164,19 @@ class FakeHost:
         main.run([request.id], self.context)
         return self.now(request)
 
+    def dies(self, request: Request, number: int, jobs: int = 1) -> bool:
+        """Run the next jobs of a request, of which one dies at that event; tell whether it did,
+        and they have not ended before.
+        """
+        self.events, self.kill_at = 0, number
+        self.context = self.new_context()
+        try:
+            for _job in range(jobs):
+                main.run([request.id], self.context)
+        except Killed:
+            return True
+        return False
+
     def run(self, *requests: Request) -> list[Request]:
         """Run a job; return the requests as they are afterwards."""
         clone.run(requests, self.context)

@@ -71,7 +71,8 @@ def test_what_maglica_has_written_is_its_own_also_by_an_older_version(tmp_path: 
     older = b"#!/bin/sh\n# Ansible managed\n"
     home(tmp_path, "home", maglica_conf=older, maglica=b"# By the role maglica.cloud.library.\n")
     files = [f"{tmp_path}/home/{name}" for name in ("maglica.conf", "maglica", "none")]
-    machine.deploy([include("own_files", library_own_files=files, library_own_advice="")])
+    look = include("own_files", library_own_files=files, library_own_advice="")
+    assert not machine.deploy([look])
 
 
 @pytest.mark.parametrize(

@@ -209,10 +209,12 @@ def _is_of_another(context: Context, host: str, request_id: str) -> bool:
     except EntryUnreadable:
         # It goes on with it: what was meant to become of it can't be told.
         return False
+    if request is None:
+        return False
     # Placed again, after a journal was lost: of the two vms one is too many. But no host loses its
     # work by the word of another one, which may be a lie.
-    is_claimed = request is not None and context.requests.is_claimed(request)
-    if request is not None and is_claimed:
+    is_claimed = context.requests.is_claimed(request)
+    if is_claimed:
         _contest(context, host, request)
     return not is_claimed
 

@@ -8,13 +8,12 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from maglica.host_worker.job import main
 from maglica.host_worker.job.vm import existing
 from maglica.model.request import Request, State
 from maglica.model.vm import vm_uuid
 from maglica.verbs import table
 from support import fake_libvirt
-from support.fake_host import FakeHost, Killed
+from support.fake_host import FakeHost
 from support.fake_libvirt import Domain, libvirtError
 
 HOST = "kvm0.example.jp"
@@ -113,14 +112,7 @@ def test_killed_at_every_step(
     bring_to(domain, state)
     started = domain.runs
     request = asked(host, kind, domain)
-    host.context = host.new_context()
-    host.events, host.kill_at = 0, number
-    try:
-        main.run([request.id], host.context)
-    except Killed:
-        ended = host.next_job(request)
-    else:
-        ended = host.now(request)
+    ended = host.next_job(request) if host.dies(request, number) else host.now(request)
     assert ended.state is State.DONE, ended.failure
     assert state_of(domain) == AFTER[kind]
     assert host.context.journal.intents(request.id) == ()

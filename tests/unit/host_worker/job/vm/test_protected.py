@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 from maglica.domain import definition
-from maglica.host_worker.job import main
 from maglica.model.request import Request, State
 from maglica.model.vm import vm_uuid
 from maglica.verbs import table
 from maglica.verbs.hardware.disks import NewDisk
 from maglica.verbs.hardware.set_boot_order import BootDevice
-from support.fake_host import FakeHost, Killed
+from support.fake_host import FakeHost
 from support.fake_libvirt import Domain
 
 HOST, NAME = "kvm0.example.jp", "vm0.example.jp"
@@ -71,13 +71,9 @@ def test_what_had_begun_to_go_before_goes(host: FakeHost, domain: Domain) -> Non
     done(host, domain, "add_disk", disk=NewDisk("data", 64))
     everything = host.volumes()
     request = asked(host, domain, "detach_disk", disk="data")
-    host.context = host.new_context()
-    host.events, host.kill_at = 0, 1
+    numbers = itertools.count(1)
     while not host.context.journal.intents(request.id):
-        with pytest.raises(Killed):
-            main.run([request.id], host.context)
-        host.context = host.new_context()
-        host.events, host.kill_at = 0, host.kill_at + 1
+        assert host.dies(request, next(numbers))
     assert host.volumes() == everything
     done(host, domain, "set", protected=True)
     assert host.next_job(request).state is State.DONE

@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 import pytest
 from maglica.domain.metadata import OwnVolume
-from maglica.host_worker.job import main
 from maglica.host_worker.job.vm import remove
 from maglica.host_worker.journal.intents import Effect
 from maglica.model.errors import HostDown
@@ -48,13 +47,6 @@ def assert_gone(host: FakeHost, request: Request) -> None:
     assert host.context.journal.intents(request.id) == ()
 
 
-def kill(host: FakeHost, request: Request, number: int) -> None:
-    host.context = host.new_context()
-    host.events, host.kill_at = 0, number
-    with pytest.raises(Killed):
-        main.run([request.id], host.context)
-
-
 def test_a_vm_whose_name_is_no_host_name(host: FakeHost) -> None:
     host.add_image(["vda", "vdb"])
     empty = host.volumes()
@@ -69,7 +61,7 @@ def test_a_vm_whose_name_is_no_host_name(host: FakeHost) -> None:
 @pytest.mark.parametrize("number", range(1, 12))
 def test_killed_at_every_step(host: FakeHost, vm: str, number: int, meanwhile: str) -> None:
     request = removal(host, vm)
-    kill(host, request, number)
+    assert host.dies(request, number)
     has_begun = bool(host.context.journal.intents(request.id))
     if meanwhile == "cancelled":
         host.context.journal.cancel(request.id)
@@ -139,7 +131,7 @@ def test_a_domain_that_can_t_be_undefined_keeps_all(host: FakeHost, vm: str) -> 
 def test_another_vm_that_has_taken_the_place_keeps_all(host: FakeHost, vm: str) -> None:
     """A removal that was killed before it took anything away, and a vm that was renamed since."""
     request = removal(host, vm)
-    kill(host, request, 5)
+    assert host.dies(request, 5)
     assert host.context.journal.intents(request.id)
     (domain,) = [each for each in host.connection.domains if each.name() == NAME]
     domain._name = "other.example.jp"
@@ -263,7 +255,7 @@ def test_a_disk_that_is_gone_already(host: FakeHost, vm: str) -> None:
 def test_what_comes_into_use_after_the_domain_has_gone_stays(host: FakeHost, vm: str) -> None:
     first, _second = own_volumes(host)
     request = removal(host, vm)
-    kill(host, request, 7)
+    assert host.dies(request, 7)
     assert host.clones() == []
     (host.pool / "snap1").write_bytes(header(backing=str(host.pool / first).encode()))
     assert host.next_job(request).state is State.DONE

@@ -162,16 +162,9 @@ def test_a_job_that_dies_anywhere_is_brought_to_its_end_by_the_next(host: FakeHo
         domain = running(host)
         runs = domain.runs
         request = asked(host, vcpus=4, memory_mib=256, allow_restart=True)
-        host.events, host.kill_at = 0, kill_at
-        try:
-            main.run([request.id], host.context)
+        if not host.dies(request, kill_at):
             break
-        except Killed:
-            pass
-        host.kill_at = 0
-        host.context = host.new_context()
-        main.run([request.id], host.context)
-        ended = host.now(request)
+        ended = host.next_job(request)
         assert (ended.state, ended.failure) == (State.DONE, None)
         assert (ended.vm.vcpus, ended.vm.memory_mib, ended.vm.restart_needed) == (4, 256, False)
         assert (domain.active, domain.runs) == (True, runs + 1), kill_at

@@ -61,11 +61,7 @@ def test_what_is_not_asked_for_stays(host: FakeHost, domain: Domain, name: str) 
 @pytest.mark.parametrize("number", range(1, 6))
 def test_killed_at_every_step(host: FakeHost, domain: Domain, number: int) -> None:
     request = asked(host, domain, **ALL)
-    host.context = host.new_context()
-    host.events, host.kill_at = 0, number
-    try:
-        main.run([request.id], host.context)
-    except Killed:
+    if host.dies(request, number):
         assert noted(host.next_job(request)) == ALL
     else:
         assert number == 5

@@ -21,7 +21,7 @@ from maglica.verbs.hardware.disks import Bus, Cache, Discard, NewDisk
 from maglica.verbs.hardware.grow_disk import GrowDiskSpec
 from maglica.verbs.remove import RemoveSpec
 from maglica.verbs.verb import OnVm
-from support.fake_host import FakeHost, Killed
+from support.fake_host import FakeHost
 from support.fake_libvirt import Domain, libvirtError
 
 NAME, HOST = "vm0.example.jp", "kvm0.example.jp"
@@ -284,16 +284,9 @@ def test_a_job_that_dies_anywhere_is_brought_to_its_end_by_the_next(
         if act != "add":
             assert done(host, AddDiskSpec, NEW).failure is None
         request = asked(host, kind, *values)
-        host.events, host.kill_at = 0, kill_at
-        try:
-            main.run([request.id], host.context)
+        if not host.dies(request, kill_at):
             break
-        except Killed:
-            pass
-        host.kill_at = 0
-        host.context = host.new_context()
-        main.run([request.id], host.context)
-        ended = host.now(request)
+        ended = host.next_job(request)
         assert (ended.state, ended.failure) == (State.DONE, None), kill_at
         assert [disk.name for disk in ended.vm.disks] == expected
         assert disks_of(domain.xml) == disks_of(domain.XMLDesc())
@@ -312,17 +305,10 @@ def test_one_that_is_cancelled_anywhere_leaves_nothing(
         domain.create()
     for kill_at in range(1, 100):
         request = asked(host, AddDiskSpec, NEW)
-        host.events, host.kill_at = 0, kill_at
-        try:
-            main.run([request.id], host.context)
+        if not host.dies(request, kill_at):
             break
-        except Killed:
-            pass
-        host.kill_at = 0
-        host.context = host.new_context()
         host.context.journal.cancel(request.id)
-        main.run([request.id], host.context)
-        assert host.now(request).state is State.CANCELLED, kill_at
+        assert host.next_job(request).state is State.CANCELLED, kill_at
         assert disks_of(domain.xml) == disks_of(domain.XMLDesc()) == [FIRST]
         assert host.volumes() == [FIRST]
         assert list(made(domain).disks) == ["vda"]

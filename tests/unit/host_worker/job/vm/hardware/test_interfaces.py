@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from maglica.verbs.hardware.change_interface import ChangeInterfaceSpec
 from maglica.verbs.hardware.remove_interface import RemoveInterfaceSpec
 from maglica.verbs.resize import ResizeSpec
 from maglica.verbs.verb import OnVm
-from support.fake_host import FakeHost, Killed
+from support.fake_host import FakeHost
 from support.fake_libvirt import VIR_FROM_RPC, Domain, libvirtError
 
 NAME, HOST = "vm0.example.jp", "kvm0.example.jp"
@@ -300,14 +299,8 @@ def test_killed_at_every_step(host: FakeHost, domain: Domain, act: str, number: 
     (kind, *values), expected = ACTS[act]
     spec = kind(NAME, UUID, HOST, *values, **RESTART)
     request = host.asked(spec)
-    host.context = host.new_context()
-    host.events, host.kill_at = 0, number
-    with contextlib.suppress(Killed):
-        main.run([request.id], host.context)
-    host.kill_at = 0
-    host.context = host.new_context()
-    main.run([request.id], host.context)
-    assert host.now(request).failure is None
+    host.dies(request, number)
+    assert host.next_job(request).failure is None
     known = (MAC, OTHER)
     for found in (later(domain), now(domain)):
         assert [nic.mac if nic.mac in known else "made up" for nic in found] == expected
